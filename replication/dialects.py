@@ -1,0 +1,237 @@
+"""The only file that knows versions and vendors: which words a server speaks, and what its answers mean.
+
+Servers differ in vocabulary (SLAVE/MASTER up to MySQL 8.0.21 and in all of MariaDB, REPLICA/SOURCE from MySQL
+8.0.22/23, nothing else from 8.4), in the columns of their status, in GTIDs and in variables. A `Dialect` is made
+from what a server answered when it was probed, and turns intentions into statements and rows into snapshots.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from replication.gtid import GtidSet, MariadbGtidPosition
+from replication.positions import BinlogPosition
+from replication.snapshots import Filters, ReplicaChannel
+
+Row = Mapping[str, Any]
+
+#: What the applier says when everything that was received is executed: 5.6 and 5.7; MariaDB; 8.0.26 and newer.
+_ALL_READ = ("has read all relay log",)
+
+
+class Vendor(StrEnum):
+    """Who made the server, as far as behaviour differs."""
+
+    MYSQL = "mysql"
+    MARIADB = "mariadb"
+
+
+class ChannelThread(StrEnum):
+    """The two halves of a replica: the one that receives and the one that executes."""
+
+    RECEIVER = "IO_THREAD"
+    APPLIER = "SQL_THREAD"
+
+
+@dataclass(frozen=True)
+class Repoint:
+    """Where a replica is to read from next; everything not named here keeps its value on the server.
+
+    ``how`` is "gtid" (MySQL auto-position), "mariadb_gtid" or "position"; ``position`` belongs to the last.
+    ``using_gtid`` is MariaDB's Slave_Pos or Current_Pos. ``heartbeat`` is in seconds: MySQL resets it to half of
+    slave_net_timeout in every CHANGE that does not name it (Reference Manual, CHANGE REPLICATION SOURCE TO).
+    """
+
+    host: str
+    port: int
+    how: str
+    position: BinlogPosition | None = None
+    using_gtid: str = "Slave_Pos"
+    heartbeat: float | None = None
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """The numeric part of any version string: 5.6.24-log, 8.0.36-28, 5.5.5-10.11.6-MariaDB-0+deb12u1-log."""
+    mariadb = re.search(r"(\d+)\.(\d+)\.(\d+)-MariaDB", text, re.IGNORECASE)
+    found = mariadb or re.match(r"\s*(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return tuple(int(part) for part in found.groups() if part is not None) if found else (0,)
+
+
+def quote_name(value: str) -> str:
+    """A string literal for statements that take no bound parameters, such as FOR CHANNEL."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How to speak to one server. ``replica_words`` and ``binary_log_status`` were probed, not guessed."""
+
+    vendor: Vendor
+    version: tuple[int, ...]
+    replica_words: bool
+    binary_log_status: bool
+    multi_channel: bool
+
+    @property
+    def major(self) -> tuple[int, ...]:
+        """The part of a version that replication compatibility goes by: 5.6, 8.4, 10.11."""
+        return self.version[:2]
+
+    # statements ------------------------------------------------------------------------------------------------
+
+    @property
+    def _replica(self) -> str:
+        return "REPLICA" if self.replica_words else "SLAVE"
+
+    def _in_channel(self, verb: str, channel: str, tail: str = "") -> str:
+        """Place a channel's name where the vendor wants it; MariaDB calls it a connection."""
+        tail = f" {tail}" if tail else ""
+        if self.vendor is Vendor.MARIADB:
+            return f"{verb} {self._replica}{' ' + quote_name(channel) if channel else ''}{tail}"
+        suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
+        return f"{verb} {self._replica}{tail}{suffix}"
+
+    def show_channels(self) -> str:
+        """One row for each channel, whatever their number."""
+        if self.vendor is Vendor.MARIADB:
+            return "SHOW ALL SLAVES STATUS"
+        return f"SHOW {self._replica} STATUS"
+
+    def show_log_status(self) -> str:
+        """The server's own end of the binary log."""
+        return "SHOW BINARY LOG STATUS" if self.binary_log_status else "SHOW MASTER STATUS"
+
+    def start(self, channel: str, thread: ChannelThread | None = None) -> str:
+        """Start both halves of a channel, or one of them."""
+        verb = f"START {self._replica}"
+        if self.vendor is Vendor.MARIADB:
+            # MariaDB: START SLAVE ['name'] [SQL_THREAD]
+            return self._in_channel("START", channel, thread.value if thread else "")
+        suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
+        return f"{verb}{' ' + thread.value if thread else ''}{suffix}"
+
+    def stop(self, channel: str, thread: ChannelThread | None = None) -> str:
+        """Stop both halves of a channel, or one of them; nothing that was received is lost by it."""
+        return self._in_channel("STOP", channel, thread.value if thread else "")
+
+    def reset_all(self, channel: str) -> str:
+        """Forget the source and DELETE the relay logs. Only `replication.safety` may issue it."""
+        return self._in_channel("RESET", channel, "ALL")
+
+    def change_source(self, channel: str, to: Repoint) -> tuple[str, tuple[Any, ...]]:
+        """A CHANGE with bound parameters that names only what is to differ. It deletes relay logs."""
+        p = "SOURCE" if self._source_words else "MASTER"
+        parts, args = [f"{p}_HOST=%s", f"{p}_PORT=%s"], [to.host, to.port]
+        if to.how == "position":
+            assert to.position is not None
+            parts += [f"{p}_LOG_FILE=%s", f"{p}_LOG_POS=%s"]
+            args += [to.position.file, to.position.pos]
+        elif to.how == "gtid":
+            parts += [f"{p}_AUTO_POSITION=1"]
+        else:
+            parts += [f"MASTER_USE_GTID={to.using_gtid.lower()}"]
+        if to.heartbeat is not None:
+            parts += [f"{p}_HEARTBEAT_PERIOD=%s"]
+            args += [to.heartbeat]
+        if self.vendor is Vendor.MARIADB:
+            verb = f"CHANGE MASTER{' ' + quote_name(channel) if channel else ''} TO"
+            return f"{verb} {', '.join(parts)}", tuple(args)
+        verb = "CHANGE REPLICATION SOURCE TO" if self._source_words else "CHANGE MASTER TO"
+        suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
+        return f"{verb} {', '.join(parts)}{suffix}", tuple(args)
+
+    def change_source_for_people(self, host: str, port: int, how: str, position: BinlogPosition | None) -> str:
+        """The statement that the report shows, for a person to type on a server that comes back."""
+        p = "SOURCE" if self._source_words else "MASTER"
+        verb = "CHANGE REPLICATION SOURCE TO" if self._source_words else "CHANGE MASTER TO"
+        where = {"gtid": f"{p}_AUTO_POSITION=1", "mariadb_gtid": "MASTER_USE_GTID=slave_pos"}.get(
+            how, f"{p}_LOG_FILE='{position.file}', {p}_LOG_POS={position.pos}" if position else ""
+        )
+        return f"{verb} {p}_HOST='{host}', {p}_PORT={port}, {where}, {p}_USER='…', {p}_PASSWORD='xxx';"
+
+    def wait_for_gtids(self) -> str:
+        """A question with two parameters, a set and seconds, whose answer is 0 once the set is executed."""
+        if self.vendor is Vendor.MARIADB:
+            return "SELECT -MASTER_GTID_WAIT(%s, %s)"
+        if self.version >= (5, 7, 5):
+            return "SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s)"
+        return "SELECT IF(WAIT_UNTIL_SQL_THREAD_AFTER_GTIDS(%s, %s) >= 0, 0, 1)"
+
+    @property
+    def _source_words(self) -> bool:
+        # STOP REPLICA came with 8.0.22, CHANGE REPLICATION SOURCE TO with 8.0.23 (release notes of both).
+        return self.replica_words and self.version >= (8, 0, 23)
+
+    # rows ------------------------------------------------------------------------------------------------------
+
+    def channel(self, row: Row) -> ReplicaChannel:
+        """One row of SHOW … STATUS as a snapshot, whatever the columns are called."""
+        get = _Columns(row)
+        mariadb = self.vendor is Vendor.MARIADB
+        state = get.text("Slave_SQL_Running_State", "Replica_SQL_Running_State", "Slave_SQL_State")
+        return ReplicaChannel(
+            name=get.text("Channel_Name", "Connection_name"),
+            source_host=get.text("Source_Host", "Master_Host"),
+            source_port=get.number("Source_Port", "Master_Port") or 3306,
+            source_user=get.text("Source_User", "Master_User"),
+            source_server_id=get.number("Source_Server_Id", "Master_Server_Id") or 0,
+            source_uuid=get.text("Source_UUID", "Master_UUID"),
+            receiver=get.text("Replica_IO_Running", "Slave_IO_Running"),
+            applier_running=get.text("Replica_SQL_Running", "Slave_SQL_Running") == "Yes",
+            applier_state=state,
+            has_read_all=any(text in state for text in _ALL_READ),
+            received=_position(
+                get, ("Source_Log_File", "Master_Log_File"), ("Read_Source_Log_Pos", "Read_Master_Log_Pos")
+            ),
+            executed=_position(
+                get,
+                ("Relay_Source_Log_File", "Relay_Master_Log_File"),
+                ("Exec_Source_Log_Pos", "Exec_Master_Log_Pos"),
+            ),
+            relay_log=_position(get, ("Relay_Log_File",), ("Relay_Log_Pos",)),
+            auto_position=get.number("Auto_Position") == 1,
+            retrieved=None if mariadb else GtidSet.parse(get.text("Retrieved_Gtid_Set")),
+            using_gtid=get.text("Using_Gtid") or "No",
+            gtid_io_pos=MariadbGtidPosition.parse(get.text("Gtid_IO_Pos")) if mariadb else None,
+            seconds_behind=get.number("Seconds_Behind_Source", "Seconds_Behind_Master"),
+            delay=get.number("SQL_Delay") or 0,
+            receiver_errno=get.number("Last_IO_Errno") or 0,
+            receiver_error=get.text("Last_IO_Error"),
+            applier_errno=get.number("Last_SQL_Errno") or 0,
+            applier_error=get.text("Last_SQL_Error"),
+            filters=Filters(
+                do_db=get.text("Replicate_Do_DB"),
+                ignore_db=get.text("Replicate_Ignore_DB"),
+                do_table=get.text("Replicate_Do_Table"),
+                ignore_table=get.text("Replicate_Ignore_Table"),
+                wild_do_table=get.text("Replicate_Wild_Do_Table"),
+                wild_ignore_table=get.text("Replicate_Wild_Ignore_Table"),
+            ),
+        )
+
+
+class _Columns:
+    """A row whose columns may go by an old or a new name."""
+
+    def __init__(self, row: Row) -> None:
+        self._row = row
+
+    def text(self, *names: str) -> str:
+        for name in names:
+            value = self._row.get(name)
+            if value is not None:
+                return value.decode() if isinstance(value, bytes) else str(value)
+        return ""
+
+    def number(self, *names: str) -> int | None:
+        text = self.text(*names)
+        return int(float(text)) if text else None
+
+
+def _position(get: _Columns, file: tuple[str, ...], pos: tuple[str, ...]) -> BinlogPosition | None:
+    name = get.text(*file)
+    return BinlogPosition(name, get.number(*pos) or 4) if name else None

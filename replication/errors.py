@@ -1,0 +1,135 @@
+"""Every error of this system, on one screen.
+
+MhaError
+├── ServerError                  a database server: which one, what was being done, why it failed
+│   ├── ServerUnreachable        nobody answers at that address, or the connection broke
+│   ├── ServerBusy               it answers, but takes no session now (1040, 1203, 1226)
+│   ├── AccessDenied             it answers, but not to this user, password or host
+│   ├── PrivilegeMissing         the session lacks a privilege for the statement
+│   └── StatementFailed          it refused or could not execute the statement
+├── HostError                    a host reached over SSH
+│   ├── HostUnreachable          no SSH session: refused, timed out, broken
+│   ├── HostKeyMismatch          the host's key is unknown or is not the one in known_hosts
+│   ├── LoginRefused             no key, agent or password was accepted
+│   ├── CommandFailed            a remote command ended with an exit status that was not expected
+│   └── RemoteFileError          a remote file is missing, unreadable, or cannot be written
+├── LogError                     a binary or relay log cannot be read as such
+├── HookError                    a user's script failed, or did not end within its deadline
+├── DeadlineExceeded             a wait ended before what it waited for
+├── UnsafeStatement              a statement that would destroy what has not been executed (design rule 4)
+├── CannotLevel                  a replica lacks what no reachable copy holds in a form it can take
+├── AlreadyActing                somebody else holds the failover lock of this cluster
+└── RefusalError                 a decision not to act, carrying its Refusal
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from replication.plan import Refusal
+
+
+class MhaError(Exception):
+    """Anything this system reports as its own error; its text is one sentence for an operator."""
+
+
+class ServerError(MhaError):
+    """A database server could not do what it was asked.
+
+    ``server`` is ``host(ip:port)``, ``action`` what was being done, ``cause`` the server's or driver's own
+    words, ``errno`` its MySQL error number (0 when there is none), ``hint`` what an operator can do about it.
+    """
+
+    def __init__(self, server: str, action: str, cause: str, errno: int = 0, hint: str = "") -> None:
+        self.server, self.action, self.cause, self.errno, self.hint = server, action, cause, errno, hint
+        number = f"error {errno}: " if errno else ""
+        super().__init__(f"{server}: {action}: {number}{cause}" + (f" ({hint})" if hint else ""))
+
+
+class ServerUnreachable(ServerError):
+    """Nobody answers at the server's address, or the connection broke (2002, 2003, 2006, 2013, timeouts)."""
+
+
+class ServerBusy(ServerError):
+    """The server is alive, but takes no session now (1040, 1203, 1226)."""
+
+
+class AccessDenied(ServerError):
+    """The server is alive, but refuses this user, password or client host (1044, 1045, 1129, 1130, …)."""
+
+
+class PrivilegeMissing(ServerError):
+    """The session lacks a privilege that the statement needs (1142, 1227, …)."""
+
+
+class StatementFailed(ServerError):
+    """The server refused or could not execute a statement."""
+
+
+class HostError(MhaError):
+    """A host could not be used over SSH. ``host`` is ``user@host:port``; the rest as in ServerError."""
+
+    def __init__(self, host: str, action: str, cause: str, hint: str = "") -> None:
+        self.host, self.action, self.cause, self.hint = host, action, cause, hint
+        super().__init__(f"{host}: {action}: {cause}" + (f" ({hint})" if hint else ""))
+
+
+class HostUnreachable(HostError):
+    """No SSH session could be had, or it broke."""
+
+
+class HostKeyMismatch(HostError):
+    """The host's key is unknown, or differs from the one in known_hosts."""
+
+
+class LoginRefused(HostError):
+    """sshd accepted none of the keys, agents or passwords it was offered."""
+
+
+class CommandFailed(HostError):
+    """A remote command ended with an exit status that was not expected."""
+
+
+class RemoteFileError(HostError):
+    """A remote file is missing, unreadable, or cannot be written (disk full, permissions)."""
+
+
+class LogError(MhaError):
+    """A binary or relay log cannot be read: not a log, encrypted, unknown version, broken at the start."""
+
+
+class HookError(MhaError):
+    """A user's script failed or outlived its deadline. ``exit_code`` is None when it was stopped by us."""
+
+    def __init__(self, script: str, action: str, cause: str, exit_code: int | None) -> None:
+        self.script, self.action, self.exit_code = script, action, exit_code
+        super().__init__(f"{script}: {action}: {cause}")
+
+
+class DeadlineExceeded(MhaError):
+    """A wait ended before what it waited for. ``seconds`` is the deadline that was given."""
+
+    def __init__(self, what: str, seconds: float, seen: str = "") -> None:
+        self.seconds = seconds
+        super().__init__(f"{what}: not within {seconds:g} s" + (f"; last seen: {seen}" if seen else ""))
+
+
+class UnsafeStatement(MhaError):
+    """A statement was not issued because it would have destroyed transactions not yet executed."""
+
+
+class CannotLevel(MhaError):
+    """A replica lacks something that no reachable copy holds in a form it can take."""
+
+
+class AlreadyActing(MhaError):
+    """Another manager, or another command, holds the failover lock of this cluster."""
+
+
+class RefusalError(MhaError):
+    """A decision not to act. ``refusal`` carries its code, sentence, remedy and evidence."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+        super().__init__(refusal.sentence)

@@ -1,0 +1,53 @@
+"""Places in a binary log, compared as numbers: mysql-bin.1000000 comes after mysql-bin.999999."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+
+def log_index(name: str) -> int:
+    """The numeric suffix of a log's name. Raises ValueError for a name without one."""
+    suffix = name.rpartition(".")[2]
+    if not suffix.isdigit():
+        raise ValueError(f"{name!r} is not the name of a binary log: it does not end in .NUMBER")
+    return int(suffix)
+
+
+@functools.total_ordering
+@dataclass(frozen=True)
+class BinlogPosition:
+    """A log file and an offset in it, in bytes.
+
+    Ordered by (numeric suffix, offset). Comparing logs of different base names raises ValueError: they are not parts
+    of one sequence.
+    """
+
+    file: str
+    pos: int
+
+    @classmethod
+    def parse(cls, text: str) -> BinlogPosition:
+        """From ``mysql-bin.000003:1234``."""
+        file, _, pos = text.rpartition(":")
+        if not file or not pos.isdigit():
+            raise ValueError(f"{text!r} is not a log position FILE:OFFSET")
+        return cls(file, int(pos))
+
+    @property
+    def index(self) -> int:
+        """The numeric suffix of the file."""
+        return log_index(self.file)
+
+    @property
+    def base(self) -> str:
+        """The file's name without its suffix."""
+        return self.file.rpartition(".")[0]
+
+    def __lt__(self, other: BinlogPosition) -> bool:
+        if self.base != other.base:
+            raise ValueError(f"{self.file} and {other.file} are not logs of one server")
+        return (self.index, self.pos) < (other.index, other.pos)
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.pos}"

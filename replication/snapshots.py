@@ -1,0 +1,171 @@
+"""What was seen of servers at one moment: frozen, comparable, safe to keep and to print (no secrets in them)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from replication.gtid import GtidSet, MariadbGtidPosition
+from replication.positions import BinlogPosition
+
+if TYPE_CHECKING:
+    from replication.dialects import Dialect
+
+
+class GtidKind(StrEnum):
+    """How a replica finds its place in its source's log."""
+
+    POSITION = "file/position"
+    MYSQL = "MySQL GTID"
+    MARIADB = "MariaDB GTID"
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Replication filters of a channel, as the server lists them; two replicas that differ hold different data."""
+
+    do_db: str = ""
+    ignore_db: str = ""
+    do_table: str = ""
+    ignore_table: str = ""
+    wild_do_table: str = ""
+    wild_ignore_table: str = ""
+
+    def __bool__(self) -> bool:
+        return any(vars(self).values())
+
+
+@dataclass(frozen=True)
+class ReplicaChannel:
+    """One replication channel of a server. Positions are coordinates in the source's binary log.
+
+    ``received`` may lie inside a transaction (a receiver can be stopped anywhere); ``executed`` is always the end
+    of one. ``receiver`` is Yes, No or Connecting. ``delay`` and ``seconds_behind`` are seconds.
+    """
+
+    name: str
+    source_host: str
+    source_port: int
+    source_user: str
+    source_server_id: int
+    source_uuid: str
+    receiver: str
+    applier_running: bool
+    applier_state: str
+    has_read_all: bool
+    received: BinlogPosition | None
+    executed: BinlogPosition | None
+    relay_log: BinlogPosition | None
+    auto_position: bool
+    retrieved: GtidSet | None
+    using_gtid: str
+    gtid_io_pos: MariadbGtidPosition | None
+    seconds_behind: int | None
+    delay: int
+    receiver_errno: int
+    receiver_error: str
+    applier_errno: int
+    applier_error: str
+    filters: Filters
+
+    @property
+    def gtid_kind(self) -> GtidKind:
+        """How this channel is positioned today."""
+        if self.auto_position:
+            return GtidKind.MYSQL
+        return GtidKind.MARIADB if self.using_gtid != "No" else GtidKind.POSITION
+
+    @property
+    def receiver_stopped(self) -> bool:
+        """Nothing more will be received until somebody starts it."""
+        return self.receiver == "No"
+
+
+@dataclass(frozen=True)
+class SemiSync:
+    """Semi-synchronous replication, None where the server has no such plugin."""
+
+    source_enabled: bool | None = None
+    replica_enabled: bool | None = None
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """One server as it answered at ``observed_at`` (seconds since the epoch).
+
+    ``key`` is ``ip:port`` and identifies the server in plans and journals, ``name`` is ``host(ip:port)``.
+    ``super_read_only`` is None where the server knows no such variable; GTID sets are None where it has no such
+    GTIDs. ``end_of_log`` is the end of its own binary log.
+    """
+
+    key: str
+    name: str
+    hostname: str
+    dialect: Dialect
+    version_text: str
+    server_id: int
+    server_uuid: str
+    read_only: bool
+    super_read_only: bool | None
+    log_bin: bool
+    log_replica_updates: bool
+    binlog_format: str
+    gtid_mode: str | None
+    gtid_executed: GtidSet | None
+    gtid_purged: GtidSet | None
+    mariadb_gtid: MariadbGtidPosition | None
+    end_of_log: BinlogPosition | None
+    binlog_do_db: str
+    binlog_ignore_db: str
+    log_bin_basename: str
+    log_bin_index: str
+    datadir: str
+    pid_file: str
+    max_binlog_size: int
+    relay_log_purge: bool
+    relay_log_recovery: bool
+    relay_log_info_repository: str
+    event_scheduler: str
+    heartbeat_period: float | None
+    semi_sync: SemiSync
+    channels: tuple[ReplicaChannel, ...]
+    observed_at: float = field(compare=False, default=0.0)
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def writable(self) -> bool:
+        """An application's session could write here."""
+        return not self.read_only and not self.super_read_only
+
+    def channel_from(self, host: str, ip: str, port: int) -> ReplicaChannel | None:
+        """The channel that replicates from the server of that name or address, if there is one."""
+        for channel in self.channels:
+            if channel.source_host in (host, ip) and channel.source_port == port:
+                return channel
+        return None
+
+
+@dataclass(frozen=True)
+class ServerDown:
+    """A server that could not be observed, and why. ``alive`` tells that it answers, but not to us (1040, 1045)."""
+
+    key: str
+    name: str
+    hostname: str
+    reason: str
+    alive: bool
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """Every configured server at about the same moment, in the configuration's order."""
+
+    up: tuple[ServerState, ...]
+    down: tuple[ServerDown, ...]
+
+    def get(self, key: str) -> ServerState | None:
+        """The server with that ``ip:port``, if it answered."""
+        return next((s for s in self.up if s.key == key), None)
