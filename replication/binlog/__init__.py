@@ -1,0 +1,1 @@
+"""Binary and relay logs read by ourselves: events, transactions, and cuts that any ``mysqlbinlog`` can read."""
