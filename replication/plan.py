@@ -1,0 +1,248 @@
+"""What a failover will do, to whom and why: one object, printed by --dry-run, executed as it stands, kept in the journal.
+
+Pure: snapshots, configuration and options in; a `FailoverPlan` or a `Refusal` out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from config import ClusterConfig, ServerConfig
+from replication.positions import BinlogPosition
+from replication.selection import Candidate, Follower, Selection, followers_of, gtid_kind, most_advanced, rank
+from replication.snapshots import ClusterState, GtidKind
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A decision not to act: a code for programs, one sentence, what to do, and what it rests on."""
+
+    code: str
+    sentence: str
+    remedy: str
+    evidence: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.remedy}"
+
+
+@dataclass(frozen=True)
+class FailoverOptions:
+    """What a command line or a deployment asks of one failover; names are the predecessor's options."""
+
+    new_master_host: str | None = None
+    new_master_port: int = 3306
+    skip_save_master_binlog: bool = False
+    skip_change_master: bool = False
+    skip_disable_read_only: bool = False
+    remove_dead_master_conf: bool = False
+    wait_until_gtid_in_sync: bool = True
+    ignore_last_failover: bool = False
+    last_failover_minute: int = 480
+    ssh_reachable: bool | None = None
+
+
+@dataclass(frozen=True)
+class Leveling:
+    """How one replica is brought to the new primary's state and pointed at it."""
+
+    key: str
+    name: str
+    channel: str
+    how: GtidKind
+    executed: BinlogPosition | None
+    received: BinlogPosition | None
+    broken: str = ""
+
+
+@dataclass(frozen=True)
+class FailoverPlan:
+    """One failover. Servers are named by ``ip:port``; positions are coordinates in the dead primary's log."""
+
+    cluster: str
+    dead: str
+    dead_name: str
+    new_primary: str
+    new_primary_name: str
+    kind: GtidKind
+    latest: tuple[str, ...]
+    levelings: tuple[Leveling, ...]
+    left_out: tuple[tuple[str, str], ...]
+    candidates: tuple[Candidate, ...]
+    save_binlog: bool
+    repoint: bool
+    open_for_writes: bool
+    steps: tuple[str, ...] = field(default=())
+
+    @property
+    def target(self) -> Leveling:
+        """The replica that is promoted."""
+        return next(x for x in self.levelings if x.key == self.new_primary)
+
+    @property
+    def others(self) -> tuple[Leveling, ...]:
+        """The replicas that will follow it."""
+        return tuple(x for x in self.levelings if x.key != self.new_primary)
+
+    def channel_of(self, key: str) -> str:
+        """The name of the channel through which that replica followed the dead primary."""
+        return next(x.channel for x in self.levelings if x.key == key)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for the journal and for JSON."""
+        return asdict(self)
+
+    def difference(self, newer: FailoverPlan) -> tuple[str, ...]:
+        """What a newer plan would do otherwise, in sentences; empty when it is the same deed."""
+        told = []
+        if self.new_primary != newer.new_primary:
+            told.append(f"promote {newer.new_primary_name} instead of {self.new_primary_name}")
+        if self.kind is not newer.kind:
+            told.append(f"replicate by {newer.kind} instead of {self.kind}")
+        mine, theirs = {x.key: x.name for x in self.levelings}, {x.key: x.name for x in newer.levelings}
+        told += [f"leave out {name}" for key, name in mine.items() if key not in theirs]
+        told += [f"take in {name}" for key, name in theirs.items() if key not in mine]
+        return tuple(told)
+
+
+def make_plan(
+    config: ClusterConfig,
+    dead: ServerConfig,
+    cluster: ClusterState,
+    options: FailoverOptions,
+    *,
+    excluded: Mapping[str, str] | None = None,
+) -> FailoverPlan | Refusal:
+    """Decide what to do about a dead primary, or why nothing may be done.
+
+    A replica that is down or broken is left out and reported, never a reason to refuse (design rule 9). ``excluded``
+    maps addresses of servers that were tried and failed to the reason.
+    """
+    absent = {d.key: d.reason for d in cluster.down}
+    followers = followers_of(dead, config, cluster)
+    refusal = _first_refusal(config, dead, cluster, followers)
+    if refusal is not None:
+        return refusal
+    selection = rank(config, dead, followers, absent, excluded=excluded)
+    chosen = _chosen(config, selection, options)
+    if isinstance(chosen, Refusal):
+        return chosen
+    kind = gtid_kind(followers, config.use_gtid_auto_pos)
+    usable = [f for f in followers if not (excluded and f.key in excluded)]
+    levelings = tuple(
+        Leveling(f.key, f.state.name, f.channel.name, kind, f.channel.executed, f.channel.received, f.broken)
+        for f in usable
+    )
+    left_out = tuple((c.name, c.barred[0]) for c in selection.candidates if c.key not in {f.key for f in usable})
+    plan = FailoverPlan(
+        cluster=config.name,
+        dead=dead.address,
+        dead_name=dead.name,
+        new_primary=chosen.key,
+        new_primary_name=chosen.name,
+        kind=kind,
+        latest=tuple(f.key for f in most_advanced(followers)),
+        levelings=levelings,
+        left_out=left_out,
+        candidates=_chosen_first(selection, chosen),
+        save_binlog=not options.skip_save_master_binlog,
+        repoint=not options.skip_change_master,
+        open_for_writes=not options.skip_disable_read_only,
+    )
+    return FailoverPlan(**{**vars(plan), "steps": _steps(config, plan)})
+
+
+def _first_refusal(
+    config: ClusterConfig, dead: ServerConfig, cluster: ClusterState, followers: tuple[Follower, ...]
+) -> Refusal | None:
+    if not cluster.up:
+        return Refusal(
+            "no-server-reachable",
+            f"No server of {config.name} can be reached, so nothing can be promoted.",
+            "Check the network between the manager and the servers, and the account in the configuration.",
+            tuple(f"{d.name}: {d.reason}" for d in cluster.down),
+        )
+    others = [s for s in cluster.up if s.key != dead.address]
+    if not followers:
+        return Refusal(
+            "no-replica",
+            f"No reachable server replicates from {dead.name}.",
+            "Check replication on the servers below, or promote one by hand.",
+            tuple(
+                f"{s.name} replicates from {', '.join(f'{c.source_host}:{c.source_port}' for c in s.channels) or 'nobody'}"
+                for s in others
+            )
+            + tuple(f"{d.name}: {d.reason}" for d in cluster.down),
+        )
+    followed = {f.key for f in followers}
+    rivals = [s for s in others if s.writable and s.key not in followed and not s.channels]
+    if rivals:
+        return Refusal(
+            "another-primary",
+            f"{rivals[0].name} takes writes and replicates from nobody: the cluster may have a primary already.",
+            "If it is the new primary, point the other replicas at it; if it is a stray server, set read_only on it.",
+            tuple(f"{s.name} is writable" for s in rivals),
+        )
+    return None
+
+
+def _chosen(config: ClusterConfig, selection: Selection, options: FailoverOptions) -> Candidate | Refusal:
+    if options.new_master_host is None:
+        if selection.chosen is not None:
+            return selection.chosen
+        return Refusal(
+            "no-candidate",
+            "None of the existing replicas may become the primary.",
+            "Mend one of the reasons below, or name a server with --new_master_host after changing its settings.",
+            tuple(f"{c.name}: {'; '.join(c.barred)}" for c in selection.candidates),
+        )
+    wanted = f"{options.new_master_host}:{options.new_master_port}"
+    server = config.server(wanted)
+    match = next((c for c in selection.candidates if server is not None and c.key == server.address), None)
+    if match is None:
+        return Refusal(
+            "unknown-target",
+            f"{wanted} is not a server of {config.name} that could be promoted.",
+            f"Name one of: {', '.join(c.name for c in selection.candidates)}.",
+        )
+    if not match.eligible:
+        return Refusal(
+            "target-barred",
+            f"{match.name} may not become the primary: {match.barred[0]}.",
+            "Name another server, or change its settings.",
+            match.barred,
+        )
+    return match
+
+
+def _chosen_first(selection: Selection, chosen: Candidate) -> tuple[Candidate, ...]:
+    return (chosen, *(c for c in selection.candidates if c.key != chosen.key))
+
+
+def _steps(config: ClusterConfig, plan: FailoverPlan) -> tuple[str, ...]:
+    """The plan in words, in the order of the runbook."""
+    others = ", ".join(x.name for x in plan.others) or "no other replica"
+    behind = plan.new_primary not in plan.latest
+    steps = [f"take the failover lock on {', '.join(x.name for x in plan.levelings)}"]
+    steps += ["stop every receiver, so that nothing moves any more"]
+    steps += [f"make sure that mysqld on {plan.dead_name} does not serve again"]
+    if config.master_ip_failover_script:
+        steps += [f"{config.master_ip_failover_script} --command=stopssh (stop without SSH)"]
+    if config.shutdown_script:
+        steps += [f"{config.shutdown_script} --command=stopssh (stop without SSH)"]
+    if plan.save_binlog:
+        steps += [f"save what only {plan.dead_name} has, over SSH"]
+    steps += [f"let {plan.new_primary_name} execute all that it received"]
+    if behind:
+        steps += [f"bring {plan.new_primary_name} level with the most advanced replica"]
+    steps += [f"apply the saved part on {plan.new_primary_name}"]
+    if config.master_ip_failover_script:
+        steps += [f"{config.master_ip_failover_script} --command=start"]
+    if plan.open_for_writes:
+        steps += [f"open {plan.new_primary_name} for writes"]
+    if plan.repoint:
+        steps += [f"level {others} and point them at {plan.new_primary_name} ({plan.kind})"]
+    steps += [f"forget the old source on {plan.new_primary_name}", "verify every server", "report"]
+    return tuple(steps)

@@ -1,0 +1,226 @@
+"""Which replica becomes the primary: the predecessor's rules and order, with a reason for every server.
+
+Pure: snapshots and configuration in, a ranking out. `Candidate.barred` is why a server may not be promoted, in the
+order in which the rules are asked; the first losing rule is the one to show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from config import ClusterConfig, ServerConfig
+from replication.positions import BinlogPosition
+from replication.snapshots import ClusterState, GtidKind, ReplicaChannel, ServerState
+
+#: How far the applier may be behind the most advanced receiver, in bytes of the primary's log (MHA's 100 MB rule).
+MAX_BYTES_BEHIND = 100_000_000
+#: Above this distance in files the byte rule cannot be told from the positions alone.
+MAX_FILES_BEHIND = 2
+
+
+@dataclass(frozen=True)
+class Follower:
+    """A replica of the dead primary that answers, with the channel that followed it."""
+
+    config: ServerConfig
+    state: ServerState
+    channel: ReplicaChannel
+
+    @property
+    def key(self) -> str:
+        """``ip:port``."""
+        return self.state.key
+
+    @property
+    def broken(self) -> str:
+        """Why this replica cannot execute what it received, or nothing."""
+        if self.channel.applier_errno:
+            return f"its applier stopped with error {self.channel.applier_errno}: {self.channel.applier_error}"
+        return ""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One server's chances. ``rank`` counts from 1 among those that may be promoted; 0 for the others."""
+
+    key: str
+    name: str
+    barred: tuple[str, ...]
+    merits: tuple[str, ...]
+    rank: int = 0
+
+    @property
+    def eligible(self) -> bool:
+        """Whether it may be promoted at all."""
+        return not self.barred
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Every server of the cluster with its chances, the best first, then the barred in configured order."""
+
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def chosen(self) -> Candidate | None:
+        """The one to promote."""
+        first = self.candidates[0] if self.candidates else None
+        return first if first is not None and first.eligible else None
+
+
+def followers_of(dead: ServerConfig, config: ClusterConfig, cluster: ClusterState) -> tuple[Follower, ...]:
+    """The answering servers that replicate from the dead primary, in the configuration's order."""
+    found = []
+    for server in config.servers:
+        state = cluster.get(server.address)
+        channel = state.channel_from(dead.hostname, dead.ip, dead.port) if state else None
+        if state is not None and channel is not None and server.address != dead.address:
+            found.append(Follower(server, state, channel))
+    return tuple(found)
+
+
+def most_advanced(followers: Sequence[Follower]) -> tuple[Follower, ...]:
+    """Those that received the most of the dead primary's log; all of them when they are level.
+
+    All positions are coordinates in one log, so they compare in every replication mode.
+    """
+    received = [(f, f.channel.received) for f in followers]
+    known = [position for _, position in received if position is not None]
+    if not known:
+        return tuple(followers)
+    furthest = max(known)
+    return tuple(f for f, position in received if position == furthest)
+
+
+def bytes_behind(executed: BinlogPosition | None, furthest: BinlogPosition | None) -> int | None:
+    """A lower bound of the bytes between two places in one log; None when it cannot be told.
+
+    Across files only what lies in the last file is certain: a rotation alone must not make a replica look late
+    (MHA issue 143).
+    """
+    if executed is None or furthest is None:
+        return None
+    if executed.index == furthest.index:
+        return max(0, furthest.pos - executed.pos)
+    if furthest.index - executed.index > MAX_FILES_BEHIND:
+        return None
+    return furthest.pos
+
+
+def gtid_kind(followers: Sequence[Follower], use_gtid_auto_pos: bool) -> GtidKind:
+    """How the cluster replicates, over those that answer (MHA: "GTID failover mode").
+
+    MySQL GTIDs serve when every replica has them on and executed something, and one uses auto-position already or
+    `use_gtid_auto_pos` (the default) allows to begin with it. MariaDB's serve when every replica uses them.
+    """
+    if not followers:
+        return GtidKind.POSITION
+    if all(f.state.gtid_mode == "ON" and f.state.gtid_executed for f in followers):
+        if use_gtid_auto_pos or all(f.channel.auto_position for f in followers):
+            return GtidKind.MYSQL
+        return GtidKind.POSITION
+    if all(f.channel.gtid_kind is GtidKind.MARIADB for f in followers):
+        return GtidKind.MARIADB
+    return GtidKind.POSITION
+
+
+def rank(
+    config: ClusterConfig,
+    dead: ServerConfig,
+    followers: Sequence[Follower],
+    absent: Mapping[str, str],
+    *,
+    excluded: Mapping[str, str] | None = None,
+) -> Selection:
+    """Rank every configured server but the dead one.
+
+    ``absent`` maps the address of a server that cannot take part to the reason; ``excluded`` likewise, for those that
+    were tried and failed. Order (MHA, "Selection order"): with `latest_priority` a most advanced candidate_master,
+    any candidate_master, a most advanced one, any; without it a candidate_master, any; then configured order.
+    """
+    by_key = {f.key: f for f in followers}
+    latest = {f.key for f in most_advanced([f for f in followers if not f.broken] or followers)}
+    kind = gtid_kind(followers, config.use_gtid_auto_pos)
+    furthest = max((f.channel.received for f in followers if f.channel.received), default=None)
+    oldest = min((f.state.dialect.major for f in followers), default=(0,))
+
+    judged: list[tuple[tuple[int, int], Candidate]] = []
+    for order, server in enumerate(config.servers):
+        if server.address == dead.address:
+            continue
+        follower = by_key.get(server.address)
+        if follower is None:
+            barred = (absent.get(server.address, "it does not replicate from the dead primary"),)
+            judged.append(((9, order), Candidate(server.address, server.name, barred, ())))
+            continue
+        reasons = _bars(config, follower, kind, oldest, furthest)
+        if excluded and server.address in excluded:
+            reasons.insert(0, excluded[server.address])
+        is_latest, is_candidate = server.address in latest, server.candidate_master
+        merits = tuple(
+            text
+            for text, true in (
+                ("candidate_master is set", is_candidate),
+                ("received the most", is_latest),
+                (f"place {order + 1} in the configuration", True),
+            )
+            if true
+        )
+        if config.latest_priority:
+            group = {(True, True): 0, (True, False): 1, (False, True): 2, (False, False): 3}[is_candidate, is_latest]
+        else:
+            group = 0 if is_candidate else 1
+        judged.append(
+            ((9 if reasons else group, order), Candidate(server.address, server.name, tuple(reasons), merits))
+        )
+    judged.sort(key=lambda item: item[0])
+    ranked, place = [], 0
+    for _, candidate in judged:
+        place += candidate.eligible
+        ranked.append(
+            Candidate(
+                candidate.key,
+                candidate.name,
+                candidate.barred,
+                candidate.merits,
+                place if candidate.eligible else 0,
+            )
+        )
+    return Selection(tuple(ranked))
+
+
+def _bars(
+    config: ClusterConfig,
+    follower: Follower,
+    kind: GtidKind,
+    oldest: tuple[int, ...],
+    furthest: BinlogPosition | None,
+) -> list[str]:
+    """Every rule that keeps a replica from being promoted, in the order they are asked."""
+    state, channel, server = follower.state, follower.channel, follower.config
+    reasons = []
+    if server.no_master:
+        reasons.append("no_master is set")
+    if not state.log_bin:
+        reasons.append("log_bin is off: nobody could replicate from it")
+    elif kind is not GtidKind.POSITION and not state.log_replica_updates:
+        reasons.append("log_replica_updates is off: it could not pass on what it received")
+    if state.dialect.major > oldest:
+        reasons.append(
+            f"its version {_dotted(state.dialect.major)} is newer than {_dotted(oldest)} of another replica, "
+            "which could not replicate from it"
+        )
+    if follower.broken:
+        reasons.append(follower.broken)
+    if config.check_repl_delay and server.check_repl_delay:
+        behind = bytes_behind(channel.executed, furthest)
+        if behind is None and channel.executed is not None and furthest is not None:
+            reasons.append(f"its applier is {furthest.index - channel.executed.index} log files behind")
+        elif behind is not None and behind > MAX_BYTES_BEHIND:
+            reasons.append(f"its applier is {behind} bytes behind, more than {MAX_BYTES_BEHIND}")
+    return reasons
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(str(part) for part in version)

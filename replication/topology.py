@@ -1,0 +1,94 @@
+"""Who is the primary, and how the cluster looks as a tree. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from config import ClusterConfig, ServerConfig
+from replication.plan import Refusal
+from replication.snapshots import ClusterState, ServerState
+
+
+def source_of(config: ClusterConfig, state: ServerState) -> ServerConfig | None:
+    """The configured server that this one replicates from, if it replicates from a configured one."""
+    for channel in state.channels:
+        for server in config.servers:
+            if channel.source_host in (server.hostname, server.ip) and channel.source_port == server.port:
+                return server
+    return None
+
+
+def find_primary(config: ClusterConfig, cluster: ClusterState) -> ServerConfig | Refusal:
+    """The one server that the others replicate from, alive or dead (MHA, ServerManager: one non-replica server).
+
+    Two servers that replicate from each other are primary and standby when exactly one of them is writable.
+    """
+    follows = {state.key: source_of(config, state) for state in cluster.up}
+    votes = Counter(source.address for source in follows.values() if source is not None)
+    if not votes:
+        return _no_replica(config, cluster)
+    by_address = {s.address: s for s in config.servers}
+    followed_alone = [key for key in votes if follows.get(key) is None]
+    if len(followed_alone) == 1:
+        primary = by_address[followed_alone[0]]
+        strays = [s for s in cluster.up if s.key != primary.address and not s.channels and s.writable]
+        if strays:
+            return Refusal(
+                "two-primaries",
+                f"{strays[0].name} replicates from nobody and takes writes, beside the primary {primary.name}.",
+                "Set read_only on it, or make it a replica, or take it out of the configuration.",
+            )
+        return primary
+    if not followed_alone:
+        return _of_a_pair(config, cluster, sorted(votes))
+    return Refusal(
+        "two-primaries",
+        f"The replicas of {config.name} follow different servers: {', '.join(sorted(followed_alone))}.",
+        "Point all of them at one primary.",
+        tuple(f"{key} follows {source.name if source else 'nobody'}" for key, source in follows.items()),
+    )
+
+
+def _of_a_pair(config: ClusterConfig, cluster: ClusterState, keys: list[str]) -> ServerConfig | Refusal:
+    states = [s for s in cluster.up if s.key in keys]
+    writable = [s for s in states if s.writable]
+    if len(writable) == 1:
+        return next(s for s in config.servers if s.address == writable[0].key)
+    return Refusal(
+        "multi-master",
+        f"Of the servers that replicate from each other, {len(writable)} take writes; exactly one must.",
+        "Set read_only=1 on all of them but the primary.",
+        tuple(f"{s.name}: read_only={int(s.read_only)}" for s in states),
+    )
+
+
+def _no_replica(config: ClusterConfig, cluster: ClusterState) -> Refusal:
+    evidence = tuple(f"{d.name}: {d.reason}" for d in cluster.down)
+    if not cluster.up:
+        return Refusal(
+            "no-server-reachable",
+            f"There is no alive server in {config.name}: none could be reached.",
+            "The reasons are below; check network, account and password.",
+            evidence,
+        )
+    return Refusal(
+        "no-replica",
+        f"There is no alive slave in {config.name}: no reachable server replicates from a configured one.",
+        "Set up replication, or check that the configuration names every server as the replicas name their source.",
+        evidence + tuple(f"{s.name}: not a replica" for s in cluster.up),
+    )
+
+
+def tree(config: ClusterConfig, cluster: ClusterState, primary: ServerConfig) -> Iterator[str]:
+    """The predecessor's picture of the cluster, a line a server."""
+    alive = {s.key for s in cluster.up}
+    mark = "current master" if primary.address in alive else "dead master"
+    yield f"{primary.name} ({mark})"
+    for state in cluster.up:
+        source = source_of(config, state)
+        if state.key != primary.address and source is not None and source.address == primary.address:
+            yield f" +--{state.name}"
+    for down in cluster.down:
+        if down.key != primary.address:
+            yield f" ?--{down.name} (not reachable)"
