@@ -1,0 +1,117 @@
+"""The settings that keep Prefect out of the way, the bounded way out, and what a late delivery does without an API."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from flows import engine, prefect_env
+from flows.engine import FlowRecord, StepRecord
+from replication.errors import DeadlineExceeded, MhaError
+from tests.lab.prefect_server import refused_port
+
+from prefect.settings import Settings, temporary_settings  # isort: skip - after the engine, as in the product
+
+ROOT = Path(__file__).parents[3]
+
+
+class TestProtection:
+    def test_every_name_is_one_that_prefect_reads(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name, value in prefect_env.PROTECTION.items():
+            monkeypatch.setenv(name, value)
+        read = Settings()
+        assert read.api.request_timeout == 1
+        assert read.client.max_retries == 0
+        assert read.client.server_version_check_enabled is False
+        assert read.server.ephemeral.enabled is False
+        assert read.server.analytics_enabled is False
+        assert read.logging.to_api.when_missing_flow == "ignore"
+        assert read.internal.logging_level == "CRITICAL"
+
+    def test_what_the_user_has_set_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PREFECT_API_REQUEST_TIMEOUT", "7")
+        prefect_env.protect_from_prefect()
+        assert Settings().api.request_timeout == 7
+
+    @pytest.mark.parametrize(("mine", "beats"), [(None, None), ("45", 45)])
+    def test_heartbeats_are_off_in_an_armed_flow_unless_somebody_wants_them(
+        self, mine: str | None, beats: int | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv(prefect_env.HEARTBEAT, raising=False)
+        if mine:
+            monkeypatch.setenv(prefect_env.HEARTBEAT, mine)
+        from prefect.settings import get_current_settings
+
+        with temporary_settings({"flows.heartbeat_frequency": int(mine or 180)}), prefect_env.protected_settings():
+            assert get_current_settings().flows.heartbeat_frequency == beats
+
+
+class TestLeave:
+    @staticmethod
+    def run(code: str) -> tuple[int, str, float]:
+        started = time.monotonic()
+        script = "import threading, time, atexit\nfrom flows.prefect_env import before_leaving, leave\n" + code
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30)
+        return done.returncode, done.stdout, time.monotonic() - started
+
+    def test_is_a_normal_exit_when_nothing_holds_it(self) -> None:
+        code, out, _ = self.run("atexit.register(print, 'bye')\nprint('hello')\nleave(10)")
+        assert (code, out) == (10, "hello\nbye\n")
+
+    @pytest.mark.parametrize(
+        "holder",
+        [
+            "before_leaving(lambda seconds: time.sleep(60) or True)",
+            "before_leaving(lambda seconds: False)",
+            "threading.Thread(target=time.sleep, args=(60,)).start()",
+            "atexit.register(time.sleep, 60)",
+        ],
+    )
+    def test_nothing_holds_the_process_beyond_the_deadline(self, holder: str) -> None:
+        code, out, seconds = self.run(f"{holder}\nprint('hello')\nleave(10, 0.2)")
+        assert (code, out) == (10, "hello\n")
+        assert seconds < 10
+
+    def test_another_thread_can_end_the_process_with_its_code(self) -> None:
+        code, _, seconds = self.run("threading.Thread(target=leave, args=(3, 0.2)).start()\ntime.sleep(60)")
+        assert code == 3
+        assert seconds < 10
+
+
+class TestDelivery:
+    START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def record(self) -> FlowRecord:
+        one = StepRecord(name="fence db1", started=self.START, ended=self.START, state="COMPLETED")
+        return FlowRecord(
+            key="app1/1",
+            flow_name="failover",
+            run_name="failover app1",
+            started=self.START,
+            ended=self.START,
+            state="COMPLETED",
+            steps=(one,),
+        )
+
+    def test_a_record_survives_being_kept_in_a_file(self) -> None:
+        record = self.record()
+        assert FlowRecord.model_validate_json(record.model_dump_json()) == record
+
+    def test_gives_up_at_its_deadline_and_says_what_it_saw_last(self) -> None:
+        with refused_port() as port, temporary_settings({"api.url": f"http://127.0.0.1:{port}/api"}):
+            started = time.monotonic()
+            with pytest.raises(DeadlineExceeded, match=r"failover app1 for Prefect.*ConnectError"):
+                engine.deliver_later(self.record(), deadline=0.1)
+        assert time.monotonic() - started < 5
+
+    def test_without_an_api_it_is_refused_at_once(self) -> None:
+        with (
+            temporary_settings(restore_defaults={"api.url"}),  # type: ignore[arg-type]
+            pytest.raises(MhaError, match="no Prefect API"),
+        ):
+            engine.deliver_later(self.record(), deadline=60)
