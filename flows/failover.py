@@ -1,0 +1,210 @@
+"""Failover: the Prefect flow around the runbook, and the ways to start it.
+
+A manager arms the flow in advance and fires it at the verdict; a command fires it at once; a deployment runs it on
+demand. All of them end in `run_job`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+from prefect.states import Completed, Failed, State
+
+from config import ClusterConfig, ServerConfig
+from flows.deployed import load_named
+from flows.engine import ArmedFlow, FlowRecord, StepRecord, entering, handed_over, step
+from flows.runbook import recover
+from replication.errors import MhaError, RefusalError
+from replication.job import FailoverJob, Outcome
+from replication.journal import Journal, unfinished
+from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
+from replication.report import markdown, plan_text
+from replication.sessions import Sessions
+from replication.topology import find_primary
+from tasks import detect
+from tasks.report import report
+
+
+def run_job(
+    job: FailoverJob,
+    *,
+    ssh_reachable: bool | None = None,
+    log_directories: tuple[str, ...] = (),
+    afterwards: Callable[[Callable[[], object]], None] | None = None,
+) -> Outcome:
+    """Recover, then report: what runs under a flow or plainly. ``afterwards`` takes what may wait for the API."""
+    outcome = recover(job, ssh_reachable=ssh_reachable, log_directories=log_directories)
+    text = step(report, job, outcome)
+    if afterwards is not None:
+        afterwards(partial(_show_in_prefect, job.config.name, outcome, text))
+    return outcome
+
+
+def armed_failover(cluster: str) -> ArmedFlow[Outcome]:
+    """The failover flow of one cluster, ready to be armed by a monitor or fired by a command."""
+    return ArmedFlow(entering(failover, [f"cluster:{cluster}"], cluster=cluster), conclude)
+
+
+def conclude(outcome: Outcome) -> State[Any]:
+    """How the flow run ends in the UI."""
+    if outcome.exit_code == 0:
+        return Completed(message=outcome.summary)
+    if outcome.exit_code == 10:
+        return Completed(name="Partly done", message=f"{outcome.summary}; something is left to do, see the report")
+    return Failed(name="Refused" if outcome.refusal else "Failed", message=outcome.summary)
+
+
+def record_of(job: FailoverJob, outcome: Outcome, steps: Sequence[StepRecord], began: float) -> FlowRecord:
+    """A failover that ran while Prefect was away, as it is to be seen there later."""
+    return FlowRecord(
+        key=f"{job.config.name}/{job.journal.path.name}",
+        flow_name=failover.name,
+        run_name=run_name(job.config.name, outcome),
+        tags=(f"cluster:{job.config.name}",),
+        started=datetime.fromtimestamp(began, UTC),
+        ended=datetime.now(UTC),
+        state="FAILED" if outcome.exit_code == 1 else "COMPLETED",
+        message=outcome.summary,
+        steps=tuple(steps),
+        artifact_key=artifact_key(job.config.name),
+        artifact_markdown=markdown(outcome, job.config.name, job.dead.name),
+    )
+
+
+def run_name(cluster: str, outcome: Outcome) -> str:
+    """``failover app1: db1 → db2``"""
+    if outcome.plan is None:
+        return f"failover {cluster}: {'refused' if outcome.refusal else 'failed'}"
+    old, new = (name.split("(")[0] for name in (outcome.plan.dead_name, outcome.plan.new_primary_name))
+    return f"failover {cluster}: {old} → {new}"
+
+
+def artifact_key(cluster: str) -> str:
+    """Prefect allows lower case letters, digits and dashes."""
+    return "failover-" + re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")
+
+
+def _show_in_prefect(cluster: str, outcome: Outcome, text: str) -> None:
+    context = FlowRunContext.get()
+    create_markdown_artifact(markdown=text, key=artifact_key(cluster), description=f"Failover report of {cluster}")
+    if context is not None and context.flow_run is not None:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(context.flow_run.id, name=run_name(cluster, outcome))
+
+
+@flow(name="failover", flow_run_name="failover {cluster}", persist_result=False)
+def failover(
+    cluster: str,
+    dead_primary: str | None = None,
+    new_primary: str | None = None,
+    dry_run: bool = False,
+) -> State[Any]:
+    """Fail a cluster over whose primary is dead.
+
+    Args:
+        cluster: Name of a configured cluster, such as "app1".
+        dead_primary: Host of the dead primary; left empty, it is found out from the replicas.
+        new_primary: Host to promote; left empty, the best replica is chosen by the configured rules.
+        dry_run: Only make the plan and show it; nothing is changed.
+    """
+    if (body := handed_over()) is not None:
+        return body()
+    return on_demand(cluster, dead_primary, new_primary, dry_run)
+
+
+def on_demand(cluster: str, dead_primary: str | None, new_primary: str | None, dry_run: bool) -> State[Any]:
+    """A failover that a person or an automation starts from a deployment."""
+    config, _ = load_named(cluster)
+    options = FailoverOptions(new_master_host=new_primary, ignore_last_failover=True)
+    try:
+        outcome = fail_over_by_hand(config, options, dead_host=dead_primary, dry_run=dry_run, show=_show_plan)
+    except MhaError as error:
+        return Failed(message=str(error))
+    return conclude(outcome)
+
+
+def _show_plan(plan: FailoverPlan) -> bool:
+    create_markdown_artifact(
+        markdown=f"```\n{plan_text(plan)}\n```", key=f"{artifact_key(plan.cluster)}-plan", description="Failover plan"
+    )
+    return True
+
+
+def fail_over_by_hand(
+    config: ClusterConfig,
+    options: FailoverOptions,
+    *,
+    dead_host: str | None = None,
+    dead_port: int | None = None,
+    dry_run: bool = False,
+    show: Callable[[FailoverPlan], bool] | None = None,
+    armed: ArmedFlow[Outcome] | None = None,
+) -> Outcome:
+    """A failover that was not begun by a monitor: find the dead primary, prove it dead, plan, then recover.
+
+    ``show`` gets the plan and says whether to go on. With ``armed`` the recovery runs in that flow, if its API
+    answers within half a second. Raises MhaError's children when there is nothing to do or nothing may be done.
+    """
+    sessions = Sessions(config)
+    try:
+        dead = _dead_primary(config, sessions, dead_host, dead_port)
+        verdict = step(detect.confirm_dead, config, dead, sessions)
+        if not verdict.dead:
+            raise RefusalError(_alive(dead, verdict.why))
+        decided = make_plan(config, dead, sessions.observe([s for s in config.servers if s != dead]), options)
+        if isinstance(decided, Refusal):
+            raise RefusalError(decided)
+        if dry_run:
+            return Outcome(0, plan_text(decided), plan=decided)
+        if show is not None and not show(decided):
+            return Outcome(1, "stopped at the question", plan=decided)
+        job = new_job(config, dead, options, sessions)
+        core = partial(run_job, job, ssh_reachable=verdict.ssh_reachable)
+        if armed is None:
+            return core(afterwards=_now)
+        return armed.fire(partial(core, afterwards=armed.afterwards), budget=0.5)
+    finally:
+        sessions.close()
+
+
+def new_job(config: ClusterConfig, dead: ServerConfig, options: FailoverOptions, sessions: Sessions) -> FailoverJob:
+    """A job with a journal of its own, and what is known of a failover that was cut short."""
+    past = unfinished(config.manager_workdir, config.name)
+    journal = Journal.new(config.manager_workdir, config.name)
+    return FailoverJob(config, dead, options, sessions, journal, past=past[1] if past else ())
+
+
+def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None) -> ServerConfig:
+    """The server that is said to be dead, or the one that the replicas follow. Raises RefusalError."""
+    if host is None:
+        found = find_primary(config, sessions.observe())
+        if isinstance(found, Refusal):
+            raise RefusalError(found)
+        return found
+    named = config.server(f"{host}:{port}" if port else host)
+    if named is None:
+        servers = ", ".join(s.name for s in config.servers)
+        raise RefusalError(
+            Refusal("unknown-server", f"{host} is not a server of {config.name}.", f"Its servers are: {servers}.")
+        )
+    return named
+
+
+def _alive(dead: ServerConfig, why: str) -> Refusal:
+    return Refusal(
+        "primary-alive",
+        f"The primary {dead.name} may be alive, so nothing was touched: {why}. Stop failover.",
+        "To move a living primary, make a planned switch.",
+    )
+
+
+def _now(call: Callable[[], object]) -> None:
+    call()

@@ -1,0 +1,224 @@
+"""Monitor: watch a cluster's primary, and run the failover the moment it is dead.
+
+`Manager` is the long-running process behind `masterha_manager` (which ends after one failover, as its users'
+supervisors expect), `mha monitor` and the `monitor` deployment (which go on with the new primary).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.edit import remove_block
+from prefect import flow
+
+from config import ClusterConfig, ConfigError, ServerConfig
+from flows.deployed import load_named
+from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, warm_up
+from flows.failover import armed_failover, new_job, record_of, run_job
+from replication.detection import Verdict
+from replication.errors import MhaError, RefusalError
+from replication.job import FailoverJob, Outcome
+from replication.manager_files import HealthFile, ManagerStatus
+from replication.plan import FailoverOptions, Refusal
+from replication.sessions import Sessions
+from replication.snapshots import ClusterState, ServerState
+from replication.topology import find_primary, tree
+from tasks.detect import Listener, watch
+
+log = logging.getLogger("mha")
+
+#: How long a manager that goes on watching waits before it looks again at a cluster it could not watch (seconds).
+LOOK_AGAIN = 10.0
+
+
+@dataclass(frozen=True)
+class ManagerOptions:
+    """What the command line asks of a manager beyond the failover itself. ``wait_*`` are seconds."""
+
+    failover: FailoverOptions = FailoverOptions()
+    go_on: bool = False
+    ignore_fail_on_start: bool = False
+    skip_check_ssh: bool = False
+    wait_on_monitor_error: float = 0.0
+    wait_on_failover_error: float = 0.0
+
+
+class Manager:
+    """Watches one cluster. ``load`` reads the configuration afresh; ``stop`` ends the watch, not a failover."""
+
+    def __init__(self, load: Callable[[], ClusterConfig], options: ManagerOptions, stop: threading.Event) -> None:
+        self._load, self._options, self._stop = load, options, stop
+        self._config = load()
+        self._health = HealthFile(self._config.manager_workdir, self._config.name)
+
+    def run(self) -> int:
+        """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
+        try:
+            while True:
+                code = self._one_watch()
+                if not self._options.go_on or self._stop.is_set():
+                    return code
+                self._stop.wait(0.0 if code == 0 else LOOK_AGAIN)
+                self._config = self._reload()
+        finally:
+            self._health.remove()
+
+    def _one_watch(self) -> int:
+        self._health.write(ManagerStatus.INITIALIZING_MONITOR)
+        sessions = Sessions(self._config)
+        try:
+            return self._watch_and_recover(sessions)
+        except MhaError as error:
+            refusal = error.refusal if isinstance(error, RefusalError) else None
+            log.error("Error happened on monitoring servers: %s", error)
+            for line in refusal.evidence if refusal else ():
+                log.error("  %s", line)
+            self._health.write(ManagerStatus.CONFIG_ERROR)
+            self._stop.wait(self._options.wait_on_monitor_error)
+            return 1
+        finally:
+            sessions.close()
+
+    def _watch_and_recover(self, sessions: Sessions) -> int:
+        cluster, primary = self._take_stock(sessions)
+        self._health.write(ManagerStatus.PING_OK, primary.hostname)
+        warm_up()
+        armed = armed_failover(self._config.name)
+        listener = _Manned(self._health, primary, armed, sessions)
+        verdict = watch(self._config, primary, sessions, self._stop, listener)
+        if verdict is None:
+            armed.stand_down("the manager was stopped")
+            return 0
+        return self._recover(sessions, primary, cluster.get(primary.address), verdict, armed)
+
+    def _take_stock(self, sessions: Sessions) -> tuple[ClusterState, ServerConfig]:
+        """Look at everybody once, as the predecessor does before its first ping."""
+        log.info("MHA::MasterMonitor version %s.", _version())
+        sessions.warm()
+        cluster = sessions.observe()
+        primary = find_primary(self._config, cluster)
+        if isinstance(primary, Refusal):
+            raise RefusalError(primary)
+        for down in cluster.down:
+            log.warning("Dead server: %s: %s", down.name, down.reason)
+        log.info("Alive Servers: %s", ", ".join(s.name for s in cluster.up))
+        if cluster.get(primary.address):
+            log.info("Current Alive Master: %s", primary.name)
+        for line in tree(self._config, cluster, primary):
+            log.info("%s", line)
+        for name in ("master_ip_failover_script", "shutdown_script", "secondary_check_script"):
+            if not getattr(self._config, name):
+                log.warning("%s is not defined.", name)
+        return cluster, primary
+
+    def _recover(
+        self,
+        sessions: Sessions,
+        dead: ServerConfig,
+        seen: ServerState | None,
+        verdict: Verdict,
+        armed: ArmedFlow[Outcome],
+    ) -> int:
+        self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
+        job = new_job(self._config, dead, self._options.failover, sessions)
+        job.journal.record("verdict", "dead", dead.address, why=verdict.why)
+        began = time.time()
+        directory = str(Path(seen.log_bin_basename).parent) if seen and seen.log_bin_basename else ""
+        outcome = armed.fire(
+            lambda: run_job(
+                job,
+                ssh_reachable=verdict.ssh_reachable,
+                log_directories=(directory,) if directory else (),
+                afterwards=armed.afterwards,
+            )
+        )
+        self._tell_prefect(armed, job, outcome, began)
+        return self._after(job, outcome)
+
+    def _tell_prefect(self, armed: ArmedFlow[Outcome], job: FailoverJob, outcome: Outcome, began: float) -> None:
+        """What ran without Prefect is delivered when its API is back; a manager that ends does not wait for it."""
+        if armed.mode == "flow" or not api_configured():
+            return
+        record: FlowRecord = record_of(job, outcome, armed.steps, began)
+        threading.Thread(target=_deliver, args=(record, self._stop), name="deliver", daemon=True).start()
+
+    def _after(self, job: FailoverJob, outcome: Outcome) -> int:
+        """What follows a failover: the dead block leaves the file if asked, the status file tells of a failure."""
+        if outcome.exit_code == 1:
+            self._health.write(ManagerStatus.FAILOVER_ERROR, job.dead.hostname)
+            self._stop.wait(self._options.wait_on_failover_error)
+        elif outcome.exit_code == 0 and self._options.failover.remove_dead_master_conf:
+            try:
+                remove_block(self._config.path, job.dead.block)
+                log.info("Deleted %s entry from %s .", job.dead.block, self._config.path)
+            except ConfigError as error:
+                log.error("%s", error)
+        job.journal.close()
+        return outcome.exit_code
+
+    def _reload(self) -> ClusterConfig:
+        """The configuration as it is now; a file broken meanwhile must not end the watch."""
+        try:
+            return self._load()
+        except ConfigError as error:
+            log.error("The configuration cannot be read now, so the last good one stays: %s", error)
+            return self._config
+
+
+class _Manned(Listener):
+    """Keeps the status file true, and arms the failover on a suspicion."""
+
+    def __init__(
+        self, health: HealthFile, primary: ServerConfig, armed: ArmedFlow[Outcome], sessions: Sessions
+    ) -> None:
+        self._health, self._primary, self._armed, self._sessions = health, primary, armed, sessions
+
+    def answered(self) -> None:
+        self._health.touch()
+
+    def suspect(self, misses: int, error: str) -> None:
+        self._health.write(ManagerStatus.PING_FAILING, self._primary.hostname)
+
+    def make_ready(self) -> None:
+        self._armed.arm()
+        threading.Thread(target=self._sessions.warm, name="warm", daemon=True).start()
+
+    def recovered(self, why: str) -> None:
+        log.info("Monitoring goes on: %s.", why)
+        self._armed.stand_down(why)
+        self._health.write(ManagerStatus.PING_OK, self._primary.hostname)
+
+
+@flow(name="monitor", flow_run_name="monitor {cluster}", persist_result=False)
+def monitor(cluster: str) -> None:
+    """Watch a cluster until the run is cancelled; fail over when its primary dies, and go on with the new one.
+
+    Args:
+        cluster: Name of a configured cluster, such as "app1": the configuration is /etc/mha/app1.cnf or
+            /etc/mha/app1.toml, or in the directory that MHA_CONF_DIR names.
+    """
+    config, load = load_named(cluster)
+    options = ManagerOptions(failover=FailoverOptions(last_failover_minute=60), go_on=True)
+    log.info("Watching %s.", config.name)
+    Manager(load, options, threading.Event()).run()
+
+
+def _deliver(record: FlowRecord, stop: threading.Event) -> None:
+    try:
+        deliver_later(record, deadline=3600.0, stop=stop)
+    except MhaError as error:
+        log.warning("Prefect has no record of this failover: %s", error)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("prefect-mha")
+    except PackageNotFoundError:
+        return "unknown"

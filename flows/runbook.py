@@ -1,0 +1,286 @@
+"""The runbook of what happens when a primary dies, phase by phase; it knows nothing of how it was started."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from prefect import Task
+from replication.positions import BinlogPosition
+
+from flows.engine import parallel, step
+from replication.errors import CannotLevel, MhaError, RefusalError
+from replication.job import FailoverJob, Outcome, Recovered, ReplicaOutcome, Rescue, StepTime
+from replication.journal import BEGIN, END
+from replication.manager_files import FailoverFlags
+from replication.plan import FailoverPlan, Leveling, Refusal
+from replication.report import result_line
+from replication.safety import Drained
+from replication.selection import bytes_behind
+from replication.sessions import FailoverLock
+from replication.snapshots import ClusterState, GtidKind
+from tasks import apply_diffs, fence, promote, repoint, save_binlog, select, verify, vip
+
+log = logging.getLogger("mha")
+R = TypeVar("R")
+S = TypeVar("S")
+
+#: A replica further behind than this (bytes of the dead primary's log) is leveled after the writes are back.
+LEVEL_TOGETHER = 64 << 20
+
+
+def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_directories: tuple[str, ...] = ()) -> Outcome:
+    """Run one failover from the verdict to the report. A failure of the failover is an outcome, not an exception.
+
+    ``ssh_reachable`` is what detection found out, None to find out here; ``log_directories`` are where the primary
+    said its binary log is while it lived.
+    """
+    run = Runbook(job, ssh_reachable, log_directories)
+    job.journal.record(BEGIN, "began", job.dead.address, options=vars(job.options), resumed=bool(job.past))
+    refusal: Refusal | None = None
+    try:
+        outcome = run.outcome()
+    except MhaError as error:
+        refusal = error.refusal if isinstance(error, RefusalError) else None
+        log.error("Got ERROR: %s", refusal or error)
+        run.let_receive_again()
+        outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
+    finally:
+        run.lock.release()
+    outcome = replace(outcome, timeline=tuple(run.timeline), notes=tuple(run.notes))
+    flags = FailoverFlags(job.config.manager_workdir, job.config.name)
+    if outcome.promoted is not None and outcome.exit_code != 1:
+        flags.mark_complete()
+    elif outcome.began_phase_2:
+        flags.mark_error()
+    job.journal.record(END, "ended", job.dead.address, **outcome.as_dict())
+    log.info("%s", result_line(outcome))
+    return outcome
+
+
+class Runbook:
+    """One failover, phase by phase; what each phase found is kept for the next one and for the report."""
+
+    def __init__(self, job: FailoverJob, ssh_reachable: bool | None, log_directories: tuple[str, ...]) -> None:
+        self.job, self.log_directories = job, log_directories
+        self.ssh = ssh_reachable if job.options.ssh_reachable is None else job.options.ssh_reachable
+        self.lock = FailoverLock([])
+        self.timeline: list[StepTime] = []
+        self.notes: list[str] = []
+        self.known: dict[str, Any] = {}
+        self.stopped: ClusterState | None = None
+
+    def outcome(self) -> Outcome:
+        """All phases, in order."""
+        plan = self.phase_1_configuration()
+        plan = self.phase_2_dead_primary(plan)
+        plan, level = self.phase_3_new_primary(plan)
+        replicas = self.phase_4_other_replicas(plan, level)
+        replicas = self.phase_5_clean_up(plan, level, replicas)
+        something_left = plan.left_out or any(not replica.ok for replica in replicas)
+        summary = f"{plan.new_primary_name} is the new primary"
+        return Outcome(10 if something_left else 0, summary, replicas=replicas, **self.known)
+
+    def phase_1_configuration(self) -> FailoverPlan:
+        """Who is there, may we act, and whom would we promote?"""
+        log.info("* Phase 1: Configuration Check Phase..")
+        self.run(select.check_allowed, self.job)
+        cluster = self.run(select.observe, self.job)
+        plan = self.run(select.choose, self.job, cluster, {})
+        self.known["plan"] = plan
+        log.info("GTID failover mode = %d", plan.kind is GtidKind.MYSQL)
+        self.lock = FailoverLock([self.job.config_of(x.key) for x in plan.levelings])
+        self.lock.take()
+        log.info("** Phase 1: Configuration Check Phase completed.")
+        return plan
+
+    def phase_2_dead_primary(self, plan: FailoverPlan) -> FailoverPlan:
+        """Freeze what was received; make sure that the old primary is out of the way; plan again on what is frozen."""
+        log.info("* Phase 2: Dead Master Shutdown Phase..")
+        if self.ssh is None:
+            self.ssh = self.job.sessions.host(self.job.dead.address).alive(self.job.dead.ssh_connection_timeout)
+        self.stopped, fenced = self.at_once(
+            lambda: self.run(fence.stop_receivers, self.job, plan),
+            lambda: self.run(fence.fence_old_primary, self.job, bool(self.ssh), about=self.job.dead.name),
+        )
+        self.known["fenced"] = fenced
+        if self.ssh and not fenced.sure:
+            raise fence.unfenced_refusal(self.job, fenced)
+        if not fenced.sure:
+            self.notes.append(f"{self.job.dead.name} could not be fenced: {fenced.cannot}. Keep it off the network.")
+        self.run(fence.invalidate_address, self.job, bool(self.ssh))
+        self.ssh = self.run(fence.shut_down, self.job, bool(self.ssh))
+        newer = self.run(select.choose, self.job, self.stopped, {})
+        for change in plan.difference(newer):
+            log.warning("The plan changed: %s.", change)
+        log.info("** Phase 2: Dead Master Shutdown Phase completed.")
+        return newer
+
+    def phase_3_new_primary(self, plan: FailoverPlan) -> tuple[FailoverPlan, Level]:
+        """Bring the chosen replica level, or the next best when it fails; move the address; open it for writes."""
+        log.info("* Phase 3: Master Recovery Phase..")
+        failed: dict[str, str] = {}
+        while True:
+            self.known["plan"] = plan
+            try:
+                level = self.bring_level(plan)
+                break
+            except MhaError as error:
+                log.error("%s could not be brought level: %s", plan.new_primary_name, error)
+                failed[plan.new_primary] = f"it could not be brought level: {error}"
+                assert self.stopped is not None
+                plan = self.run(select.choose, self.job, self.stopped, failed)
+        self.known["rescue"] = level.rescue
+        self.run(vip.activate_address, self.job, plan)
+        self.run(promote.promote, self.job, plan, level.proof, about=plan.new_primary_name)
+        self.known["writes_back_at"] = time.time()
+        self.known["promoted"] = level.recovered
+        log.info("** Phase 3: Master Recovery Phase completed.")
+        return plan, level
+
+    def bring_level(self, plan: FailoverPlan) -> Level:
+        """Drain the chosen replica, save what only the dead host has, and apply it."""
+        log.info("* Phase 3.1: Getting Latest Slaves Phase..")
+        latest = [x for x in plan.levelings if x.key in plan.latest]
+        log.info("The latest binary log file/position on all slaves is %s", latest[0].received if latest else "?")
+        log.info("Latest slaves: %s", ", ".join(x.name for x in latest))
+        target = plan.target
+        proof = self.run(apply_diffs.execute_received, self.job, plan, target.key, about=target.name)
+        log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
+        rescue = self.run(
+            save_binlog.save_binlog, self.job, self.rescue_from(plan, proof), self.log_directories, bool(self.ssh)
+        )
+        log.info("* Phase 3.3: Determining New Master Phase..")
+        log.info("New master is %s", target.name)
+        log.info("* Phase 3.4: New Master Diff Log Generation Phase..")
+        if rescue.copy is None and target.key not in plan.latest:
+            proof = self.run(apply_diffs.catch_up, self.job, plan, target.key, proof, plan.latest[0])
+        log.info("* Phase 3.5: Master Log Apply Phase..")
+        recovered = self.run(apply_diffs.apply_saved, self.job, plan, target.key, proof, rescue, about=target.name)
+        return Level(proof, rescue, recovered)
+
+    def rescue_from(self, plan: FailoverPlan, proof: Drained) -> BinlogPosition | None:
+        """Where in the dead primary's log the saving begins.
+
+        With GTIDs the others are served by the new primary. In file/position mode each needs its own part, so it
+        begins where the last of them stands, unless that one is far behind: it is leveled by itself, later.
+        """
+        places = [proof.executed]
+        if plan.kind is GtidKind.POSITION:
+            near = [x.executed for x in plan.others if not x.broken]
+            places += [p for p in near if (bytes_behind(p, proof.executed) or 0) < LEVEL_TOGETHER]
+        return min((p for p in places if p is not None), default=None)
+
+    def phase_4_other_replicas(self, plan: FailoverPlan, level: Level) -> tuple[ReplicaOutcome, ...]:
+        """Every other replica, in parallel: execute what it received, level it, point it at the new primary."""
+        log.info("* Phase 4: Slaves Recovery Phase..")
+        if not plan.repoint:
+            log.info("Leaving the other replicas as they are (--skip_change_master).")
+            return tuple(ReplicaOutcome(x.key, x.name, True, "left as it is, as asked") for x in plan.others)
+        log.info("* Phase 4.1: Starting Slaves in parallel..")
+        done = parallel([partial(self.follow, plan, level, x) for x in plan.others], [x.name for x in plan.others])
+        outcomes = []
+        for other, result in zip(plan.others, done, strict=True):
+            if isinstance(result, ReplicaOutcome):
+                outcomes.append(result)
+            elif isinstance(result, MhaError):
+                log.error("%s was not recovered: %s", other.name, result)
+                outcomes.append(ReplicaOutcome(other.key, other.name, False, str(result)))
+            else:
+                raise result
+        log.info("** Phase 4: Slaves Recovery Phase completed.")
+        return tuple(outcomes)
+
+    def follow(self, plan: FailoverPlan, level: Level, other: Leveling) -> ReplicaOutcome:
+        """Level one replica and point it at the new primary. Raises MhaError when it stays as it is."""
+        if other.broken:
+            return ReplicaOutcome(other.key, other.name, False, f"left as it is: {other.broken}")
+        proof = self.run(apply_diffs.execute_received, self.job, plan, other.key, about=other.name)
+        if plan.kind is GtidKind.POSITION:
+            self.level_by_position(plan, level, other, proof)
+        return self.run(repoint.repoint, self.job, plan, other.key, proof, level.recovered, about=other.name)
+
+    def level_by_position(self, plan: FailoverPlan, level: Level, other: Leveling, proof: Drained) -> None:
+        """Without GTIDs nobody serves a replica what it lacks: cut it from what was saved and apply it."""
+        rescue = level.rescue
+        if rescue.copy is None:
+            if proof.executed != level.proof.executed:
+                raise CannotLevel(
+                    f"{other.name}: stands at {proof.executed}, the new primary at {level.proof.executed}, "
+                    f"and the part between was {rescue.why_not}; rebuild it from the new primary"
+                )
+            return
+        if proof.executed is not None and proof.executed < rescue.copy.start:
+            rescue = self.run(
+                save_binlog.save_binlog,
+                self.job,
+                proof.executed,
+                self.log_directories,
+                bool(self.ssh),
+                about=other.name,
+            )
+        self.run(apply_diffs.apply_saved, self.job, plan, other.key, proof, rescue, about=other.name)
+
+    def phase_5_clean_up(
+        self, plan: FailoverPlan, level: Level, replicas: tuple[ReplicaOutcome, ...]
+    ) -> tuple[ReplicaOutcome, ...]:
+        """The new primary forgets its old source; everybody is looked at once more."""
+        log.info("* Phase 5: New master cleanup phase..")
+        try:
+            self.run(promote.clean_up, self.job, plan, level.proof, about=plan.new_primary_name)
+        except MhaError as error:
+            log.error("%s", error)
+            self.notes.append(f"{plan.new_primary_name} keeps its old replication settings: {error}")
+        if plan.repoint:
+            replicas = self.run(verify.verify, self.job, plan, level.recovered, replicas)
+        if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
+            log.warning("%s", came_back)
+            self.notes.append(came_back)
+        return replicas
+
+    def let_receive_again(self) -> None:
+        """After a failure before anything was opened: the replicas listen again, should the old primary return."""
+        if self.stopped is None or "promoted" in self.known:
+            return
+        with contextlib.suppress(MhaError):
+            self.run(fence.start_receivers, self.job, self.known["plan"])
+
+    # how a step is run -----------------------------------------------------------------------------------------
+
+    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
+        """One step: announced in the journal, done as a Prefect task or plainly, timed, and its end recorded."""
+        name = task.name
+        self.job.journal.record(name, "began", about)
+        began, clock, ok = time.time(), time.monotonic(), False
+        try:
+            result = step(task, *args)
+            ok = True
+            self.job.journal.record(name, "done", about, result=str(result)[:2000])
+            return result
+        except MhaError as error:
+            self.job.journal.record(name, "failed", about, error=str(error))
+            raise
+        finally:
+            self.timeline.append(StepTime(name, about, began, time.monotonic() - clock, ok))
+
+    def at_once(self, first: Callable[[], R], second: Callable[[], S]) -> tuple[R, S]:
+        """Two steps side by side; the first failure is raised when both have ended."""
+        results = parallel([first, second])
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return results[0], results[1]  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Level:
+    """The new primary, brought level: the proof that it was drained, what was saved, what was applied."""
+
+    proof: Drained
+    rescue: Rescue
+    recovered: Recovered

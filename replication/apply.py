@@ -1,0 +1,114 @@
+"""Apply a cut of a binary log on a server, through its own ``mysqlbinlog | mysql``, and verify by what it executed."""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from config import ServerConfig
+from replication.binlog.cutter import Cut
+from replication.errors import CommandFailed, StatementFailed
+from replication.gtid import GtidSet, MariadbGtidPosition
+from replication.server import Server
+from replication.snapshots import GtidKind, ServerState
+from replication.ssh import SshHost
+
+# The password goes through stdin into a file only this user can read, which lives as long as the command. Both exit
+# statuses count: `a | b` alone would hide the first.
+_SCRIPT = r"""
+set -u; umask 077
+d=$(mktemp -d "$1/mha-apply.XXXXXX") || exit 90
+trap 'rm -rf "$d"' EXIT HUP INT TERM
+cat >"$d/client.cnf" || exit 91
+find_program() { for n in "$@"; do for c in ${bindir:+"$bindir/$n"} "$n"; do command -v "$c" && return; done; done; return 1; }
+bindir=$3; [ -n "$4" ] && export LD_LIBRARY_PATH="$4"
+if [ "$5" = mariadb ]; then b="mariadb-binlog mysqlbinlog"; m="mariadb mysql"; else b="mysqlbinlog"; m="mysql"; fi
+B=$(find_program $b) || { echo "no mysqlbinlog on this host" >&2; exit 92; }
+M=$(find_program $m) || { echo "no mysql client on this host" >&2; exit 93; }
+{ "$B" --no-defaults $6 "$2"; echo $? >"$d/rc"; } | "$M" --defaults-extra-file="$d/client.cnf" --binary-mode --batch
+m=$?; b=$(cat "$d/rc")
+[ "$b" = 0 ] || { echo "mysqlbinlog ended with $b" >&2; exit 94; }
+exit $m
+"""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What an application did: transactions, bytes and seconds; ``already`` when all of it was there before."""
+
+    transactions: int
+    bytes: int
+    seconds: float
+    already: bool = False
+
+
+def client_options(server: ServerConfig) -> str:
+    """An option file for the mysql client: escaped as its parser unescapes (Reference Manual, Using Option Files)."""
+
+    def quoted(value: str) -> str:
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t") + '"'
+
+    lines = [
+        "[client]",
+        f"host={quoted(server.ip)}",
+        f"port={server.port}",
+        "protocol=tcp",
+        f"user={quoted(server.user)}",
+        f"password={quoted(server.password.get_secret_value())}",
+        "connect-timeout=10",
+        "loose-get-server-public-key",
+        "[mysql]",
+        "max-allowed-packet=1G",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def is_applied(state: ServerState, cut: Cut) -> bool:
+    """Whether everything in the cut is executed already; only GTIDs can tell."""
+    if not cut.transactions:
+        return True
+    if isinstance(cut.gtids, GtidSet) and cut.gtids and state.gtid_executed is not None:
+        return cut.gtids <= state.gtid_executed
+    if isinstance(cut.gtids, MariadbGtidPosition) and cut.gtids and state.mariadb_gtid is not None:
+        return cut.gtids <= state.mariadb_gtid
+    return False
+
+
+def apply_cut(
+    host: SshHost, server: Server, kind: GtidKind, path: Path, cut: Cut, *, timeout: float, seen: ServerState
+) -> Applied:
+    """Send the cut to the server's host and run it there.
+
+    ``seen`` is the server's state just before. The session needs SUPER and a server that is not super_read_only.
+    Raises CommandFailed with the client's last words; StatementFailed when everything ended well and yet the
+    transactions are not there.
+    """
+    config = server.config
+    if is_applied(seen, cut):
+        return Applied(0, 0, 0.0, already=True)
+    remote = posixpath.join(config.remote_workdir, path.name)
+    host.mkdir(config.remote_workdir)
+    with path.open("rb") as data:
+        digest = host.put(data, remote)
+    if digest != cut.sha256:
+        raise CommandFailed(host.name, "send the saved binary log", "the copy there differs from the one here")
+    vendor = "mariadb" if seen.dialect.vendor.value == "mariadb" else "mysql"
+    flags = "--disable-log-bin" if config.disable_log_bin else ""
+    words = (config.remote_workdir, remote, config.client_bindir or "", config.client_libdir or "", vendor, flags)
+    try:
+        result = host.run(
+            f"sh -c {shlex.quote(_SCRIPT)} apply {' '.join(shlex.quote(w) for w in words)}",
+            action="apply the saved binary log",
+            timeout=timeout,
+            stdin=client_options(config).encode(),
+        )
+    finally:
+        host.remove(remote)
+    after = server.observe()
+    if (kind is not GtidKind.POSITION) and not is_applied(after, cut):
+        raise StatementFailed(config.name, "apply the saved binary log", f"{cut.gtids} is not executed afterwards")
+    if kind is GtidKind.POSITION and not config.disable_log_bin and after.end_of_log == seen.end_of_log:
+        raise StatementFailed(config.name, "apply the saved binary log", "its own binary log did not grow")
+    return Applied(cut.transactions, cut.bytes, result.seconds)

@@ -1,0 +1,112 @@
+"""The memory of a failover on the manager's disk: append-only JSON lines, each fsynced before the effect it announces.
+
+Prefect's records are a copy of it. A journal that has a beginning and no end belongs to a failover that was cut
+short; the next run reads it to know what may already have happened, and checks each thing by its effect.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "failover", "ended"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line: when (seconds since the epoch), which step, what happened in it, to whom, with which evidence."""
+
+    at: float
+    step: str
+    event: str
+    server: str
+    facts: dict[str, Any]
+
+    @property
+    def clock(self) -> str:
+        """Local time of day with milliseconds, for reports."""
+        return datetime.fromtimestamp(self.at).strftime("%H:%M:%S.%f")[:-3]
+
+
+class Journal:
+    """Appends entries to one file; safe to use from several threads.
+
+    Raises OSError when the disk takes no more: a failover that cannot remember must not act.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        self._lock = threading.Lock()
+        _sync_directory(path.parent)
+
+    @classmethod
+    def new(cls, workdir: Path, app: str) -> Journal:
+        """A fresh journal for one failover of one application."""
+        stamp = datetime.now().strftime("%Y%m%d%H%M%S")
+        return cls(workdir / f"{app}.failover-{stamp}-{os.getpid()}.journal")
+
+    def record(self, step: str, event: str, server: str = "", **facts: Any) -> Entry:
+        """Write one entry and wait until the disk has it."""
+        entry = Entry(time.time(), step, event, server, facts)
+        line = {
+            "at": datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="microseconds"),
+            "t": entry.at,
+            "step": step,
+            "event": event,
+            "server": server,
+            **({"facts": facts} if facts else {}),
+        }
+        data = (json.dumps(line, default=str, ensure_ascii=False) + "\n").encode()
+        with self._lock:
+            os.write(self._file, data)
+            os.fdatasync(self._file)
+        return entry
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Everything recorded so far."""
+        return tuple(read_journal(self.path))
+
+    def close(self) -> None:
+        """Release the file."""
+        with self._lock:
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
+
+
+def read_journal(path: Path) -> Iterator[Entry]:
+    """The entries of a journal; a last line that was cut by a crash is left out."""
+    for line in path.read_bytes().splitlines():
+        try:
+            data = json.loads(line)
+        except ValueError:
+            return
+        yield Entry(data["t"], data["step"], data["event"], data.get("server", ""), data.get("facts", {}))
+
+
+def unfinished(workdir: Path, app: str) -> tuple[Path, tuple[Entry, ...]] | None:
+    """The newest journal of an application, if that failover began and never ended."""
+    journals = sorted(workdir.glob(f"{app}.failover-*.journal"), key=lambda p: p.stat().st_mtime)
+    if not journals:
+        return None
+    entries = tuple(read_journal(journals[-1]))
+    if not entries or any(e.step == END for e in entries):
+        return None
+    return journals[-1], entries
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

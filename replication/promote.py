@@ -1,0 +1,56 @@
+"""Make a replica the primary: small verbs, each of which checks its own effect."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from replication.errors import StatementFailed
+from replication.safety import Drained, discard_relay_logs
+from replication.server import Server
+from replication.snapshots import ServerState
+
+
+@contextlib.contextmanager
+def open_to_us(server: Server, state: ServerState) -> Iterator[None]:
+    """While it lasts, super_read_only is off and read_only on: our session writes, no application does."""
+    if not state.super_read_only:
+        yield
+        return
+    server.query("SET GLOBAL super_read_only=0", action="clear super_read_only")
+    try:
+        yield
+    finally:
+        server.query("SET GLOBAL super_read_only=1", action="set super_read_only again")
+
+
+def keep_closed(server: Server) -> ServerState:
+    """Make sure that applications cannot write yet (a replica may have been left writable)."""
+    state = server.observe()
+    if not state.read_only:
+        server.query("SET GLOBAL read_only=1", action="set read_only")
+        state = server.observe()
+    return state
+
+
+def open_for_writes(server: Server) -> ServerState:
+    """Clear read_only (which clears super_read_only with it) and verify."""
+    state = server.observe()
+    if not state.writable:
+        server.query("SET GLOBAL read_only=0", action="clear read_only")
+        state = server.observe()
+    if not state.writable:
+        raise StatementFailed(server.config.name, "clear read_only", "it is still read-only")
+    return state
+
+
+def forget_source(server: Server, proof: Drained) -> ServerState:
+    """RESET REPLICA ALL on a promoted server: it must not follow the old primary after a restart."""
+    state = server.observe()
+    if any(c.name == proof.channel for c in state.channels):
+        server.query(server.dialect.stop(proof.channel), action="stop replication")
+        discard_relay_logs(server, proof, server.dialect.reset_all(proof.channel), (), action="forget its old source")
+        state = server.observe()
+    if any(c.name == proof.channel and c.source_host for c in state.channels):
+        raise StatementFailed(server.config.name, "forget its old source", "the channel is still there")
+    return state

@@ -1,0 +1,81 @@
+"""Point a replica at a new primary, changing only host, port and place."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+
+from config import ServerConfig
+from replication.dialects import Repoint
+from replication.errors import DeadlineExceeded, StatementFailed
+from replication.positions import BinlogPosition
+from replication.safety import Drained, discard_relay_logs
+from replication.server import Server
+from replication.snapshots import GtidKind, ReplicaChannel, ServerState
+
+LOOK_EVERY = 0.02
+
+
+def follows(state: ServerState, channel: str, primary: ServerConfig) -> ReplicaChannel | None:
+    """The channel, if it points at that primary already."""
+    found = next((c for c in state.channels if c.name == channel), None)
+    if found and found.source_host in (primary.hostname, primary.ip) and found.source_port == primary.port:
+        return found
+    return None
+
+
+def change_source(
+    server: Server, proof: Drained, primary: ServerConfig, kind: GtidKind, position: BinlogPosition | None
+) -> None:
+    """Stop both threads and CHANGE the source. Credentials, TLS, retry and delay stay as the server keeps them.
+
+    The new source is written as an address when the old one was, as a name when that was. ``position`` is a place
+    in the new primary's log, for file/position replication.
+    """
+    state = server.observe()
+    channel = next(c for c in state.channels if c.name == proof.channel)
+    if follows(state, proof.channel, primary):
+        return
+    host = primary.ip if _is_address(channel.source_host) else primary.hostname
+    how = {GtidKind.MYSQL: "gtid", GtidKind.MARIADB: "mariadb_gtid", GtidKind.POSITION: "position"}[kind]
+    to = Repoint(
+        host=host,
+        port=primary.port,
+        how=how,
+        position=position,
+        using_gtid=channel.using_gtid if channel.using_gtid != "No" else "Slave_Pos",
+        heartbeat=state.heartbeat_period,
+    )
+    server.query(server.dialect.stop(proof.channel), action="stop replication", timeout=65.0)
+    sql, args = server.dialect.change_source(proof.channel, to)
+    discard_relay_logs(server, proof, sql, args, action=f"point it at {primary.name}")
+
+
+def start_following(server: Server, channel: str, primary: ServerConfig, *, timeout: float = 15.0) -> ServerState:
+    """Start both threads and wait until both run and the receiver is connected to the new primary.
+
+    Raises StatementFailed with the server's own words on an error that does not go away, DeadlineExceeded otherwise.
+    """
+    server.query(server.dialect.start(channel), action="start replication")
+    ends = time.monotonic() + timeout
+    while True:
+        state = server.observe()
+        found = follows(state, channel, primary)
+        if found is None:
+            raise StatementFailed(server.config.name, f"follow {primary.name}", "it points elsewhere")
+        if found.applier_errno:
+            raise StatementFailed(server.config.name, "apply", found.applier_error, found.applier_errno)
+        if found.receiver == "Yes" and found.applier_running:
+            return state
+        if time.monotonic() > ends:
+            said = found.receiver_error or f"receiver {found.receiver}, applier running: {found.applier_running}"
+            raise DeadlineExceeded(f"{server}: follow {primary.name}", timeout, said)
+        time.sleep(LOOK_EVERY)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,120 @@
+"""The report of a failover, in words: for the log and `report_script` as the predecessor's users know it, and Markdown.
+
+Pure: an `Outcome` in, text out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from replication.job import Outcome
+from replication.plan import FailoverPlan, Refusal
+
+TITLE = "----- Failover Report -----"
+
+
+def subject(outcome: Outcome, cluster: str, dead: str) -> str:
+    """One line: who went to whom and how it ended."""
+    if outcome.promoted is None:
+        return f"{cluster}: MySQL Master failover {dead} failed"
+    new = outcome.promoted.name
+    return f"{cluster}: MySQL Master failover {dead} to {new} " + (
+        "succeeded" if outcome.exit_code == 0 else "done, but something is left to do"
+    )
+
+
+def result_line(outcome: Outcome) -> str:
+    """The line people grep for at the end of the log."""
+    if outcome.promoted is None:
+        return f"Got ERROR: {outcome.summary}"
+    if outcome.exit_code == 0:
+        return f"Master failover to {outcome.promoted.name} completed successfully."
+    return f"Master failover to {outcome.promoted.name} done, but recovery on slave partially failed."
+
+
+def text(outcome: Outcome, cluster: str, dead: str, log_file: str) -> str:
+    """The report as plain text, ready for a mail."""
+    return "\n".join([TITLE, "", subject(outcome, cluster, dead), "", *_story(outcome, dead, log_file)])
+
+
+def _story(outcome: Outcome, dead: str, log_file: str) -> Iterator[str]:
+    yield f"Master {dead} is down!"
+    yield ""
+    if log_file:
+        yield f"Check MHA Manager logs at {log_file} for details."
+        yield ""
+    if outcome.refusal is not None:
+        yield from _refusal(outcome.refusal)
+        return
+    if outcome.fenced is not None:
+        yield f"Old primary: {outcome.fenced}."
+    plan, promoted = outcome.plan, outcome.promoted
+    if outcome.rescue is not None:
+        yield f"Binary log of {dead}: {outcome.rescue}."
+    if plan is not None:
+        latest = ", ".join(x.name for x in plan.levelings if x.key in plan.latest)
+        yield f"The latest slave {latest} received the most of {dead}'s log ({plan.kind})."
+        yield f"Selected {plan.new_primary_name} as a new master: {', '.join(plan.candidates[0].merits)}."
+    if promoted is not None:
+        if promoted.cut is not None and promoted.cut.transactions:
+            yield (
+                f"{promoted.name}: OK: Applied {promoted.cut.transactions} transactions "
+                f"({promoted.cut.bytes} bytes) that no replica had."
+            )
+        else:
+            yield f"{promoted.name}: OK: Applying all logs succeeded."
+    for replica in outcome.replicas:
+        yield f"{replica.name}: {'OK: ' if replica.ok else 'ERROR: '}{replica.detail}"
+    for name, reason in plan.left_out if plan else ():
+        yield f"{name}: left out: {reason}"
+    yield from outcome.notes
+    yield result_line(outcome)
+
+
+def _refusal(refusal: Refusal) -> Iterator[str]:
+    yield f"Refused ({refusal.code}): {refusal.sentence}"
+    yield f"What to do: {refusal.remedy}"
+    for line in refusal.evidence:
+        yield f"  {line}"
+
+
+def markdown(outcome: Outcome, cluster: str, dead: str) -> str:
+    """The report as a Markdown document for Prefect's UI."""
+    parts = [f"# {subject(outcome, cluster, dead)}", ""]
+    if outcome.refusal is not None:
+        parts += [f"**Refused** (`{outcome.refusal.code}`): {outcome.refusal.sentence}", "", outcome.refusal.remedy, ""]
+        parts += [f"- {line}" for line in outcome.refusal.evidence]
+        return "\n".join(parts) + "\n"
+    parts += [f"- {line}" for line in _story(outcome, dead, "") if line]
+    parts += [""]
+    if outcome.plan is not None:
+        parts += [*_matrix(outcome.plan), ""]
+    parts += ["## Timeline", "", "| at | step | server | seconds | |", "|---|---|---|---:|---|"]
+    for step in outcome.timeline:
+        at = datetime.fromtimestamp(step.began).strftime("%H:%M:%S.%f")[:-3]
+        parts.append(f"| {at} | {step.step} | {step.server} | {step.seconds:.3f} | {'' if step.ok else 'failed'} |")
+    return "\n".join(parts) + "\n"
+
+
+def _matrix(plan: FailoverPlan) -> Iterator[str]:
+    yield "## Why this server"
+    yield ""
+    yield "| server | place | for it | against it |"
+    yield "|---|---:|---|---|"
+    for c in plan.candidates:
+        yield f"| {c.name} | {c.rank or '–'} | {', '.join(c.merits)} | {'; '.join(c.barred)} |"
+
+
+def plan_text(plan: FailoverPlan) -> str:
+    """The plan as `--dry-run` prints it."""
+    lines = [f"Failover plan for {plan.cluster}: {plan.dead_name} to {plan.new_primary_name} ({plan.kind})", ""]
+    for number, step in enumerate(plan.steps, 1):
+        lines.append(f"{number:3}. {step}")
+    lines += ["", "Candidates:"]
+    for c in plan.candidates:
+        why = ", ".join(c.merits) if c.eligible else f"not chosen: {'; '.join(c.barred)}"
+        lines.append(f"  {c.rank or '-'}  {c.name}: {why}")
+    for name, reason in plan.left_out:
+        lines.append(f"  left out: {name}: {reason}")
+    return "\n".join(lines)

@@ -1,0 +1,82 @@
+"""No unapplied relay log is destroyed (design rule 4): the proof, and the only door to statements that delete them.
+
+Relay logs are deleted by RESET REPLICA, and by CHANGE REPLICATION SOURCE TO while both threads are stopped, even with
+unchanged values (MySQL Reference Manual; seen on 5.6, 8.0 and 9.7). `discard_relay_logs` issues such a statement only
+with a `Drained` proof that is still true at that moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from replication.errors import UnsafeStatement
+from replication.positions import BinlogPosition
+from replication.server import Server
+from replication.snapshots import ReplicaChannel, ServerState
+
+
+@dataclass(frozen=True)
+class Drained:
+    """Proof that a replica executed every complete transaction it received on one channel, made by `prove`.
+
+    ``received`` beyond ``executed`` is the torn beginning of a transaction whose rest never arrived.
+    """
+
+    key: str
+    name: str
+    channel: str
+    received: BinlogPosition | None
+    executed: BinlogPosition | None
+
+    @property
+    def torn(self) -> bool:
+        """The last transaction was received in part."""
+        return self.received != self.executed
+
+
+def prove(earlier: ServerState, now: ServerState, channel_name: str) -> Drained | str:
+    """The proof, or why there is none yet. Pure; the two states are of one server, a moment apart.
+
+    Drained is: the receiver is stopped, so nothing is added; and either executed and received are one place, or all
+    retrieved GTIDs are executed, or the applier says in both states that it has read everything and did not move
+    between them (then only a torn transaction is left).
+    """
+    before, after = _channel(earlier, channel_name), _channel(now, channel_name)
+    if after is None or before is None:
+        return "the replication channel is gone"
+    if after.applier_errno:
+        return f"the applier stopped with error {after.applier_errno}: {after.applier_error}"
+    if not after.receiver_stopped:
+        return "the receiver is still running"
+    level = after.executed == after.received and after.executed is not None
+    all_gtids = bool(after.retrieved) and now.gtid_executed is not None and after.retrieved <= now.gtid_executed
+    idle = before.has_read_all and after.has_read_all and _place(before) == _place(after)
+    if level or all_gtids or idle:
+        return Drained(now.key, now.name, channel_name, after.received, after.executed)
+    return f"executed up to {after.executed}, received up to {after.received}"
+
+
+def discard_relay_logs(server: Server, proof: Drained, sql: str, args: Sequence[Any], *, action: str) -> None:
+    """Issue a statement that deletes the relay logs of a channel.
+
+    Raises UnsafeStatement when the proof is of another server, or when the replica's state is no longer what it was.
+    """
+    if proof.key != server.key:
+        raise UnsafeStatement(f"{server}: {action}: the proof is one of {proof.name}")
+    channel = _channel(server.observe(), proof.channel)
+    if channel is not None and (channel.received, channel.executed) != (proof.received, proof.executed):
+        raise UnsafeStatement(
+            f"{server}: {action}: it moved since it was drained (received {channel.received}, executed "
+            f"{channel.executed}; then {proof.received}, {proof.executed}), so its relay logs are kept"
+        )
+    server.query(sql, args, action=action)
+
+
+def _channel(state: ServerState, name: str) -> ReplicaChannel | None:
+    return next((c for c in state.channels if c.name == name), None)
+
+
+def _place(channel: ReplicaChannel) -> tuple[BinlogPosition | None, BinlogPosition | None, BinlogPosition | None]:
+    return channel.received, channel.executed, channel.relay_log

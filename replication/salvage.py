@@ -1,0 +1,151 @@
+"""Bring what only the dead primary's disk holds to the manager: a byte-true copy of the needed part of its logs.
+
+The copy keeps each log's name and offsets (the part before the beginning is a hole in a sparse file), so positions
+mean the same in it as on the dead host, and every replica's part can be cut from it as often as needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from replication.binlog.cutter import Cut, LogFile, cut
+from replication.binlog.reader import Transaction
+from replication.errors import HostError, LogError, RemoteFileError
+from replication.positions import BinlogPosition, log_index
+from replication.ssh import SshHost
+
+#: Enough of a log's head for its format description, whatever comes after it.
+HEAD = 64 * 1024
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class RemoteLog:
+    """One binary log on a host: its path and size in bytes."""
+
+    path: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        """The log's own name, as positions use it."""
+        return posixpath.basename(self.path)
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """The copied part of a server's logs: every byte from ``start`` to ``end``, in ``directory`` on the manager."""
+
+    directory: Path
+    names: tuple[str, ...]
+    start: BinlogPosition
+    end: BinlogPosition
+    bytes: int
+    sha256: str
+
+    def logs(self) -> list[LogFile]:
+        """The copies as the cutter wants them."""
+        return [_local(self.directory / name) for name in self.names]
+
+
+def find_logs(host: SshHost, directories: Sequence[str], first: str) -> tuple[RemoteLog, ...]:
+    """The log called ``first`` and all that follow it without a gap, from the first directory that has it.
+
+    Raises RemoteFileError naming every directory that was searched.
+    """
+    searched = []
+    for directory in dict.fromkeys(directories):
+        try:
+            names = host.listdir(directory)
+        except RemoteFileError as error:
+            searched.append(str(error))
+            continue
+        if first not in names:
+            searched.append(f"{directory} has no {first}")
+            continue
+        base = first.rsplit(".", 1)[0]
+        present = {log_index(n): n for n in names if n.rsplit(".", 1)[0] == base and n.rsplit(".", 1)[-1].isdigit()}
+        logs, index = [], log_index(first)
+        while index in present:
+            path = posixpath.join(directory, present[index])
+            logs.append(RemoteLog(path, host.stat(path).size))
+            index += 1
+        return tuple(logs)
+    raise RemoteFileError(
+        host.name, f"find {first}", "; ".join(searched), "set master_binlog_dir to where the binary logs are"
+    )
+
+
+def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, directory: Path) -> Mirror:
+    """Copy the logs from ``start`` to their end; only these bytes and the head of the first log travel.
+
+    A copy is proven by comparing its SHA-256 with one computed on the dead host. Raises HostError's children.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+    digest, total = hashlib.sha256(), 0
+    for number, log in enumerate(logs):
+        begin = start.pos if number == 0 else 0
+        total += _copy(host, log, begin, directory / log.name, digest.update)
+    theirs = _digest_there(host, logs, start.pos)
+    if theirs is not None and theirs != digest.hexdigest():
+        raise RemoteFileError(host.name, "copy its binary logs", "the copy differs from the original")
+    end = BinlogPosition(logs[-1].name, logs[-1].size)
+    return Mirror(directory, tuple(log.name for log in logs), start, end, total, digest.hexdigest())
+
+
+def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool], path: Path) -> Cut:
+    """Write the wanted complete transactions from ``start`` on into one log file at ``path`` on the manager."""
+    logs = copy.logs()
+    names = [log.name for log in logs]
+    if start.file not in names or start < copy.start:
+        raise LogError(f"the saved logs begin at {copy.start}, but {start} is needed")
+    with path.open("wb") as out:
+        path.chmod(0o640)
+        result = cut(logs[names.index(start.file) :], start, wanted, out)
+        out.flush()
+    return result
+
+
+def _copy(host: SshHost, log: RemoteLog, begin: int, target: Path, seen: Callable[[bytes], None]) -> int:
+    """Copy a log's head and everything from ``begin``; returns the bytes from ``begin`` on."""
+    copied = 0
+    with host.open(log.path) as remote, target.open("wb") as local:
+        target.chmod(0o640)
+        if begin:
+            local.write(remote.read(min(HEAD, begin)))
+            remote.seek(begin)
+            local.seek(begin)
+        while chunk := remote.read(min(CHUNK, log.size - begin - copied)):
+            local.write(chunk)
+            seen(chunk)
+            copied += len(chunk)
+        local.truncate(log.size)
+    if copied != log.size - begin:
+        raise RemoteFileError(host.name, f"read {log.path}", f"it ended after {begin + copied} of {log.size} bytes")
+    return copied
+
+
+def _digest_there(host: SshHost, logs: Sequence[RemoteLog], begin: int) -> str | None:
+    """SHA-256 of the same bytes on the far side; None where the host has no such program."""
+    first, *rest = logs
+    parts = [f"tail -c +{begin + 1} {shlex.quote(first.path)} | head -c {first.size - begin}"]
+    parts += [f"head -c {log.size} {shlex.quote(log.path)}" for log in rest]
+    command = f"command -v sha256sum >/dev/null || exit 3; {{ {'; '.join(parts)}; }} | sha256sum"
+    try:
+        result = host.run(command, action="prove the copy", timeout=60.0, ok=(0, 3))
+    except HostError:
+        return None
+    return result.stdout.split()[0] if result.exit_code == 0 and result.stdout else None
+
+
+def _local(path: Path) -> LogFile:
+    def open_it() -> BinaryIO:
+        return path.open("rb")
+
+    return LogFile(path.name, path.stat().st_size, open_it)

@@ -1,0 +1,137 @@
+"""Everything a manager keeps warm for one cluster: a session with every server, an SSH session with every host."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from config import ClusterConfig, ServerConfig
+from replication.errors import AccessDenied, AlreadyActing, HostError, MhaError, ServerBusy, ServerError
+from replication.server import Server
+from replication.snapshots import ClusterState, ServerDown, ServerState
+from replication.ssh import SshHost
+
+log = logging.getLogger("mha")
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: MHA's own lock names: an old manager or purge_relay_logs elsewhere is kept out by them, and keeps us out.
+FAILOVER_LOCK = "MHA_Master_High_Availability_Failover"
+MONITOR_LOCK = "MHA_Master_High_Availability_Monitor"
+
+
+class Sessions:
+    """Servers and hosts of one cluster by ``ip:port``. Nothing is opened before it is used."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self.config = config
+        self._servers = {s.address: Server(s) for s in config.servers}
+        self._hosts = {s.address: SshHost(s) for s in config.servers}
+        self._pool = ThreadPoolExecutor(max_workers=max(8, 4 * len(config.servers)), thread_name_prefix="sessions")
+
+    def server(self, key: str) -> Server:
+        """The session with that server."""
+        return self._servers[key]
+
+    def host(self, key: str) -> SshHost:
+        """The SSH session with that server's host."""
+        return self._hosts[key]
+
+    def each(
+        self, work: Callable[[T], R], items: Iterable[T], *, timeout: float
+    ) -> list[tuple[T, R | MhaError | None]]:
+        """Do the same for several at once; an MhaError is a result, None means not done within ``timeout`` seconds."""
+        futures: list[tuple[T, Future[R]]] = [(item, self._pool.submit(work, item)) for item in items]
+        wait([f for _, f in futures], timeout=timeout)
+        return [(item, _result(future)) for item, future in futures]
+
+    def warm(self, *, timeout: float = 10.0) -> dict[str, MhaError]:
+        """Open what is not open; returns what could not be, by ``ip:port``. SSH troubles go to the log only."""
+
+        def open_both(server: ServerConfig) -> ServerState:
+            try:
+                self.host(server.address).connect()
+            except HostError as error:
+                log.warning("%s", error)
+            self.server(server.address).connect()
+            return self.server(server.address).observe()
+
+        done = self.each(open_both, self.config.servers, timeout=timeout)
+        return {s.address: r for s, r in done if isinstance(r, MhaError)}
+
+    def observe(self, servers: Sequence[ServerConfig] | None = None, *, timeout: float = 4.0) -> ClusterState:
+        """Look at every server at once. One that does not answer within ``timeout`` seconds is down, and why is told."""
+        wanted = self.config.servers if servers is None else servers
+        looked = self.each(lambda s: self.server(s.address).observe(), wanted, timeout=timeout)
+        up: list[ServerState] = []
+        down: list[ServerDown] = []
+        for server, result in looked:
+            if isinstance(result, ServerState):
+                up.append(result)
+                continue
+            reason = str(result) if result is not None else f"{server.name}: no answer within {timeout:g} s"
+            alive = isinstance(result, ServerBusy | AccessDenied)
+            down.append(ServerDown(server.address, server.name, server.hostname, reason, alive))
+        return ClusterState(tuple(up), tuple(down))
+
+    def close(self) -> None:
+        """End every session; locks held by them are released by the servers."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for server in self._servers.values():
+            server.close()
+        for host in self._hosts.values():
+            host.close()
+
+
+class FailoverLock:
+    """The right to act on a cluster: MHA's advisory lock on every reachable replica, held by sessions of their own.
+
+    Raises AlreadyActing when somebody else holds one of them. A replica that breaks meanwhile takes nothing away.
+    """
+
+    def __init__(self, servers: Iterable[ServerConfig]) -> None:
+        self._sessions = [Server(s) for s in servers]
+        self._mutex = threading.Lock()
+
+    def take(self, *, wait_seconds: int = 1) -> tuple[str, ...]:
+        """Take all locks; returns the names of the servers that hold one for us."""
+        held = []
+        for session in self._sessions:
+            try:
+                got = session.scalar(
+                    "SELECT GET_LOCK(%s, %s)",
+                    (FAILOVER_LOCK, wait_seconds),
+                    action="take the failover lock",
+                    timeout=wait_seconds + 3.0,
+                )
+            except ServerError as error:
+                log.warning("%s", error)
+                continue
+            if got != 1:
+                self.release()
+                raise AlreadyActing(
+                    f"{session}: another manager or command holds the failover lock; see SHOW PROCESSLIST there"
+                )
+            held.append(str(session))
+        return tuple(held)
+
+    def release(self) -> None:
+        """Give the locks back by ending the sessions."""
+        with self._mutex:
+            for session in self._sessions:
+                session.close()
+
+
+def _result(future: Future[R]) -> R | MhaError | None:
+    if not future.done():
+        future.cancel()
+        return None
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, MhaError):
+        return error
+    raise error

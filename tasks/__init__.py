@@ -1,0 +1,1 @@
+"""The steps of a failover, one file each, as retryable Prefect tasks."""

@@ -1,0 +1,142 @@
+"""Apply diffs: a replica executes what it received, then what others have, then what was saved."""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+
+from prefect import task
+from replication.binlog.reader import LogReader, Transaction
+from replication.gtid import Gtid, MariadbGtid
+from replication.positions import BinlogPosition
+
+from replication.apply import apply_cut
+from replication.catch_up import wait_executed
+from replication.drain import drain
+from replication.errors import LogError, MhaError, StatementFailed
+from replication.job import FailoverJob, Recovered, Rescue
+from replication.plan import FailoverPlan
+from replication.promote import keep_closed, open_to_us
+from replication.repoint import change_source, start_following
+from replication.safety import Drained
+from replication.salvage import cut_from, find_logs
+from replication.snapshots import GtidKind, ServerState
+from tasks.policy import ACTING, STEP
+
+log = logging.getLogger("mha")
+
+#: Seconds for an application whatever its size, and the slowest rate that is still waited for (bytes per second).
+APPLY_BASE, APPLY_RATE = 60.0, 50_000.0
+
+
+@task(name="Execute what was received", **ACTING)
+def execute_received(job: FailoverJob, plan: FailoverPlan, key: str) -> Drained:
+    """Let one replica execute all it received; the proof that it did."""
+    server = job.sessions.server(key)
+    proof = drain(server, plan.channel_of(key), stall=job.config.drain_timeout)
+    log.info("%s executed all that it received, up to %s.", server, proof.executed)
+    return proof
+
+
+@task(name="Catch up from the most advanced replica", **ACTING)
+def catch_up(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, latest: str) -> Drained:
+    """With GTIDs: let the chosen replica fetch from the most advanced one what only that received."""
+    server, source = job.sessions.server(key), job.sessions.server(latest)
+    channel = plan.channel_of(key)
+    drain(source, plan.channel_of(latest), stall=job.config.drain_timeout)
+    goal = source.observe()
+    log.info("%s fetches what only %s received.", server, source)
+    change_source(server, proof, job.config_of(latest), plan.kind, None)
+    start_following(server, channel, job.config_of(latest))
+    return wait_level(job, key, channel, goal)
+
+
+def wait_level(job: FailoverJob, key: str, channel: str, goal: ServerState) -> Drained:
+    """Wait until a replica executed everything that ``goal`` had, then stop its receiver and prove it drained."""
+    server = job.sessions.server(key)
+    wait_executed(server, goal, seconds=max(1, round(job.config.drain_timeout)))
+    server.query(server.dialect.stop(channel), action="stop replication", timeout=65.0)
+    return drain(server, channel, stall=job.config.drain_timeout)
+
+
+@task(name="Apply what was saved", **STEP)
+def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, rescue: Rescue) -> Recovered:
+    """Cut from the saved log what this replica lacks and apply it there.
+
+    Safe to enter again after a crash: with GTIDs the server knows what it has; in file/position mode the replica's own
+    binary log, read from where it ended before the first try, tells how many transactions of the cut are done.
+    """
+    server = job.sessions.server(key)
+    state = keep_closed(server) if key == plan.new_primary else server.observe()
+    if rescue.copy is None or proof.executed is None:
+        return Recovered(key, server.config.name, None, state.end_of_log)
+    name = f"saved_master_binlog_for_{server.config.hostname}_{server.config.port}_{job.stamp}.binlog"
+    done = _already_applied(job, state)
+    cut = cut_from(rescue.copy, proof.executed, Lacking(plan.kind, state, done), job.workdir / name)
+    if cut.end_reason.kind != "clean":
+        log.warning("The saved log ends with %s", cut.end_reason)
+    if not cut.transactions:
+        log.info("%s lacks nothing of the saved log.", server)
+        return Recovered(key, server.config.name, cut, state.end_of_log)
+    log.info("Applying %d transactions (%d bytes) of the saved log on %s.", cut.transactions, cut.bytes, server)
+    if done == 0:
+        job.journal.record("apply", "intent", key, end_of_log=str(state.end_of_log), transactions=cut.transactions)
+    with open_to_us(server, state):
+        applied = apply_cut(
+            job.sessions.host(key),
+            server,
+            plan.kind,
+            job.workdir / name,
+            cut,
+            timeout=APPLY_BASE + cut.bytes / APPLY_RATE,
+            seen=state,
+        )
+    job.journal.record("apply", "done", key, transactions=cut.transactions)
+    return Recovered(key, server.config.name, cut, server.observe().end_of_log, applied.seconds)
+
+
+class Lacking:
+    """Which transactions of a log a server lacks. ``done`` are the first ones that a former try applied already."""
+
+    def __init__(self, kind: GtidKind, state: ServerState, done: int) -> None:
+        self._kind, self._state, self._done = kind, state, done
+
+    def __call__(self, transaction: Transaction) -> bool:
+        gtid = transaction.gtid
+        if self._kind is GtidKind.MYSQL and isinstance(gtid, Gtid) and self._state.gtid_executed is not None:
+            return str(gtid) not in self._state.gtid_executed
+        if self._kind is GtidKind.MARIADB and isinstance(gtid, MariadbGtid) and self._state.mariadb_gtid is not None:
+            return not self._state.mariadb_gtid.covers(gtid)
+        if self._done:
+            self._done -= 1
+            return False
+        return True
+
+
+def _already_applied(job: FailoverJob, state: ServerState) -> int:
+    """How many transactions of the cut a former, interrupted try applied (file/position mode only)."""
+    before = _end_before_first_try(job, state.key)
+    if before is None or not state.log_bin_basename:
+        return 0
+    directory = posixpath.dirname(state.log_bin_basename)
+    host, count = job.sessions.host(state.key), 0
+    start = BinlogPosition.parse(before)
+    try:
+        for number, remote in enumerate(find_logs(host, [directory], start.file)):
+            with host.open(remote.path) as stream:
+                reader = LogReader(stream, name=remote.name, size=remote.size)
+                count += sum(1 for _ in reader.transactions(start.pos if number == 0 else 4))
+    except (MhaError, LogError) as error:
+        raise StatementFailed(
+            state.name, "find out how far a former try got", f"{error}; nothing was applied now"
+        ) from error
+    log.info("%s holds %d transactions of a former try already.", state.name, count)
+    return count
+
+
+def _end_before_first_try(job: FailoverJob, key: str) -> str | None:
+    """Where the replica's own log ended before anything was applied, from this journal or the one cut short."""
+    for entry in (*job.past, *job.journal.entries()):
+        if entry.step == "apply" and entry.event == "intent" and entry.server == key:
+            return str(entry.facts["end_of_log"])
+    return None

@@ -1,0 +1,200 @@
+"""Detect: is the primary dead, and who else says so?"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from prefect import task
+from replication.hooks import run_hook
+
+from config import ClusterConfig, ServerConfig
+from replication.detection import Act, Observation, Patience, Ping, SecondaryCheck, Verdict, decide
+from replication.errors import HookError
+from replication.observers import ask_others
+from replication.pinger import Pinger
+from replication.sessions import Sessions
+from tasks.policy import STEP
+
+log = logging.getLogger("mha")
+R = TypeVar("R")
+
+
+class Listener:
+    """What a watcher is told while it watches; every method may be overridden, none may block."""
+
+    def answered(self) -> None:
+        """A ping was answered."""
+
+    def suspect(self, misses: int, error: str) -> None:
+        """A ping was missed for the ``misses``-th time in a row."""
+
+    def make_ready(self) -> None:
+        """A failover may be near: prepare whatever takes time."""
+
+    def recovered(self, why: str) -> None:
+        """It was nothing, or it is over."""
+
+
+class SideChecks:
+    """What is asked beside the pings from the first miss on: SSH, the replicas' hosts, the secondary check."""
+
+    def __init__(self, config: ClusterConfig, primary: ServerConfig, sessions: Sessions) -> None:
+        self._config, self._primary, self._sessions = config, primary, sessions
+        self._others = [s for s in config.servers if s.address != primary.address]
+        self._pool = ThreadPoolExecutor(max_workers=3, thread_name_prefix="side-check")
+        self._ssh: Future[bool] | None = None
+        self._views: Future[tuple[Observation, ...]] | None = None
+        self._secondary: Future[int] | None = None
+
+    def begin(self) -> None:
+        """Ask everybody now."""
+        host = self._sessions.host(self._primary.address)
+        timeout = float(self._primary.ssh_connection_timeout)
+        self._ssh = self._pool.submit(host.alive, timeout)
+        self.look_again()
+        if self._config.secondary_check_script:
+            self._secondary = self._pool.submit(self._run_secondary)
+
+    def look_again(self) -> None:
+        """Ask the replicas' hosts once more, so that their view is fresh at the verdict."""
+        self._views = self._pool.submit(ask_others, self._sessions, self._primary, self._others)
+
+    def verdict(self, patience: Patience, *, wait: float) -> Verdict:
+        """Collect what was said within ``wait`` seconds and decide."""
+        ends = time.monotonic() + wait
+        views = _within(self._views, ends) or ()
+        configured = bool(self._config.secondary_check_script)
+        secondary = SecondaryCheck(configured, _within(self._secondary, ends) if configured else None)
+        ssh = bool(_within(self._ssh, ends))
+        seen = self._sessions.observe(self._others, timeout=2.0)
+        reachable = len(seen.up) + sum(d.alive for d in seen.down)
+        return decide(patience, views, secondary, ssh, reachable)
+
+    def close(self) -> None:
+        """Forget what is still being asked."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _run_secondary(self) -> int:
+        p = self._primary
+        arguments = [
+            f"--user={p.ssh_user}",
+            f"--master_host={p.hostname}",
+            f"--master_ip={p.ip}",
+            f"--master_port={p.port}",
+            f"--ping_type={self._config.ping_type}",
+        ]
+        script = self._config.secondary_check_script or ""
+        try:
+            done = run_hook(script, arguments, command="secondary check", timeout=self._config.hook_timeout)
+        except HookError as error:
+            log.warning("%s", error)
+            return error.exit_code if error.exit_code is not None else -1
+        return done.exit_code
+
+
+def watch(
+    config: ClusterConfig, primary: ServerConfig, sessions: Sessions, stop: threading.Event, listener: Listener
+) -> Verdict | None:
+    """Ping until the primary is dead (the verdict) or ``stop`` is set (None).
+
+    Raises AlreadyActing when another manager watches this primary.
+    """
+    pinger, patience = Pinger(config, primary), Patience()
+    checks: SideChecks | None = None
+    log.info("Set master ping interval %d seconds.", config.ping_interval)
+    log.info("Starting ping health check on %s..", primary.name)
+    greeted = False
+    try:
+        while not stop.is_set():
+            began = time.monotonic()
+            ping, error = pinger.ping()
+            patience, act = patience.after(ping, began, error)
+            if ping is Ping.ANSWERED and not greeted:
+                log.info("Ping(%s) succeeded, waiting until MySQL doesn't respond..", config.ping_type)
+                greeted = True
+            _tell(listener, ping, act, patience, config)
+            if act is Act.RECOVERED and checks:
+                checks.close()
+                checks = None
+            elif act is Act.ASK_OTHERS:
+                checks = SideChecks(config, primary, sessions)
+                checks.begin()
+            elif patience.misses == 3 and checks:
+                checks.look_again()
+            elif act is Act.DECIDE and checks:
+                verdict = checks.verdict(patience, wait=config.hook_timeout if config.secondary_check_script else 3.0)
+                _log_verdict(primary, verdict)
+                checks.close()
+                checks = None
+                if verdict.dead:
+                    return verdict
+                listener.recovered(verdict.why)
+                patience = Patience()
+            stop.wait(max(0.0, config.ping_interval - (time.monotonic() - began)))
+        return None
+    finally:
+        pinger.close()
+        if checks:
+            checks.close()
+
+
+@task(name="Confirm that the primary is dead", **STEP)
+def confirm_dead(config: ClusterConfig, dead: ServerConfig, sessions: Sessions) -> Verdict:
+    """For a failover that somebody asks for: one ping and everybody's view, now."""
+    pinger = Pinger(config, dead)
+    try:
+        ping, error = pinger.ping()
+    finally:
+        pinger.close()
+    if ping is not Ping.MISSED:
+        why = error or "it answers a ping"
+        return Verdict(False, f"the primary {dead.name} is reachable via MySQL: {why}", None)
+    checks = SideChecks(config, dead, sessions)
+    checks.begin()
+    try:
+        return checks.verdict(Patience(1, time.monotonic(), error), wait=config.hook_timeout)
+    finally:
+        checks.close()
+
+
+def _tell(listener: Listener, ping: Ping, act: Act, patience: Patience, config: ClusterConfig) -> None:
+    if ping is Ping.ANSWERED:
+        listener.answered()
+    elif ping is Ping.ALIVE_BUT_REFUSED:
+        log.warning("The primary lives but refuses our ping, which never counts as death: %s", patience.last_error)
+    else:
+        if patience.misses == 1:
+            log.warning("Got error on MySQL %s ping: %s", config.ping_type.lower(), patience.last_error)
+        else:
+            log.warning("Connection failed %d time(s)..", patience.misses)
+        listener.suspect(patience.misses, patience.last_error)
+    if act is Act.RECOVERED:
+        listener.recovered("the primary answered again")
+    elif act is Act.MAKE_READY:
+        listener.make_ready()
+
+
+def _log_verdict(primary: ServerConfig, verdict: Verdict) -> None:
+    reach = "reachable" if verdict.ssh_reachable else "NOT reachable"
+    log.info("HealthCheck: SSH to %s is %s.", primary.hostname, reach)
+    for view in verdict.observations:
+        log.info("View from %s: %s%s", view.observer, view.view.name, f" ({view.detail})" if view.detail else "")
+    if verdict.dead:
+        log.warning("Master is not reachable from health checker!")
+        log.warning("Master %s is not reachable!", primary.name)
+        log.warning("Master is down!")
+    else:
+        log.warning("No failover: %s", verdict.why)
+
+
+def _within(future: Future[R] | None, ends: float) -> R | None:
+    if future is None:
+        return None
+    try:
+        return future.result(timeout=max(0.0, ends - time.monotonic()))
+    except TimeoutError:
+        return None

@@ -1,0 +1,32 @@
+"""How Prefect treats a step: nothing cached, nothing persisted (the journal is the memory), retried only when safe.
+
+No tags: a tag on a task asks the API for a concurrency slot, and the API may be away.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+from replication.errors import HostUnreachable, ServerUnreachable
+
+#: A step that looks or decides.
+STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+
+
+def broken_session(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+    """Retry only what failed because a session broke; a refusal by a server stays a refusal."""
+    try:
+        state.result()
+    except (ServerUnreachable, HostUnreachable):
+        return True
+    except Exception:  # noqa: BLE001 - only the kind of the failure is asked here
+        return False
+    return False
+
+
+#: A step that acts: it checks whether it is done, does it, verifies it; so it may be entered again.
+ACTING: dict[str, Any] = {**STEP, "retries": 2, "retry_delay_seconds": [0.2, 1.0], "retry_condition_fn": broken_session}

@@ -1,0 +1,43 @@
+"""Promote: the chosen replica takes writes, and later forgets whom it followed."""
+
+from __future__ import annotations
+
+import logging
+
+from prefect import task
+
+from replication.drain import stop_applier
+from replication.job import FailoverJob
+from replication.plan import FailoverPlan
+from replication.promote import forget_source, open_for_writes
+from replication.safety import Drained
+from replication.snapshots import ServerState
+from tasks.policy import ACTING
+
+log = logging.getLogger("mha")
+
+
+@task(name="Open the new primary for writes", **ACTING)
+def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained) -> ServerState:
+    """Stop the applier, then read_only=0, verified; from here on the failover only goes forward."""
+    server = job.sessions.server(plan.new_primary)
+    stop_applier(server, proof.channel)
+    if not plan.open_for_writes:
+        log.info("Leaving read_only on %s as asked (--skip_disable_read_only).", server)
+        return server.observe()
+    job.journal.record("promote", "intent", plan.new_primary)
+    log.info("Setting read_only=0 on %s..", server)
+    state = open_for_writes(server)
+    log.info(" ok.")
+    return state
+
+
+@task(name="Forget the old source on the new primary", **ACTING)
+def clean_up(job: FailoverJob, plan: FailoverPlan, proof: Drained) -> bool:
+    """RESET REPLICA ALL, unless `skip_reset_slave` is set. Returns whether it was done."""
+    if job.config_of(plan.new_primary).skip_reset_slave:
+        log.info("%s: skip_reset_slave is set, so it keeps its old replication settings.", plan.new_primary_name)
+        return False
+    forget_source(job.sessions.server(plan.new_primary), proof)
+    log.info("%s: Resetting slave info succeeded.", plan.new_primary_name)
+    return True

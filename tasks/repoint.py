@@ -1,0 +1,28 @@
+"""Repoint: one replica follows the new primary."""
+
+from __future__ import annotations
+
+import logging
+
+from prefect import task
+
+from replication.job import FailoverJob, Recovered, ReplicaOutcome
+from replication.plan import FailoverPlan
+from replication.repoint import change_source, follows, start_following
+from replication.safety import Drained
+from replication.snapshots import GtidKind
+from tasks.policy import ACTING
+
+log = logging.getLogger("mha")
+
+
+@task(name="Point a replica at the new primary", task_run_name="Point {key} at the new primary", **ACTING)
+def repoint(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, promoted: Recovered) -> ReplicaOutcome:
+    """CHANGE … TO host, port and place; then start and see both threads run."""
+    server, primary = job.sessions.server(key), job.config_of(plan.new_primary)
+    if follows(server.observe(), proof.channel, primary) is None:
+        position = promoted.end_of_log if plan.kind is GtidKind.POSITION else None
+        change_source(server, proof, primary, plan.kind, position)
+    start_following(server, proof.channel, primary)
+    log.info("%s: OK: Slave started, replicating from %s", server, primary.name)
+    return ReplicaOutcome(key, server.config.name, True, f"replicates from {primary.name}")

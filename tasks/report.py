@@ -1,0 +1,42 @@
+"""Report: in the log, to `report_script`, and as an artifact in Prefect. Nothing here may fail a failover."""
+
+from __future__ import annotations
+
+import logging
+
+from prefect import task
+from replication.hooks import report_args, run_hook
+
+from replication import report as wording
+from replication.errors import HookError
+from replication.job import FailoverJob, Outcome
+from tasks.policy import STEP
+
+log = logging.getLogger("mha")
+
+
+@task(name="Report", **STEP)
+def report(job: FailoverJob, outcome: Outcome) -> str:
+    """Write the report to the log and hand it to `report_script`; returns it as Markdown."""
+    where = str(job.config.manager_log or "")
+    body = wording.text(outcome, job.config.name, job.dead.name, where)
+    log.info("\n%s", body)
+    if job.config.report_script and (outcome.began_phase_2 or outcome.refusal):
+        _hand_over(job, outcome, body)
+    return wording.markdown(outcome, job.config.name, job.dead.name)
+
+
+def _hand_over(job: FailoverJob, outcome: Outcome, body: str) -> None:
+    new = job.config_of(outcome.promoted.key) if outcome.promoted else None
+    slaves = [job.config_of(r.key).hostname for r in outcome.replicas if r.ok]
+    arguments = report_args(
+        job.dead, new, slaves, job.config.path, wording.subject(outcome, job.config.name, job.dead.name), body
+    )
+    script = job.config.report_script or ""
+    try:
+        done = run_hook(script, arguments, command="report", timeout=job.config.hook_timeout)
+    except HookError as error:
+        log.error("%s", error)
+        return
+    if not done.ok:
+        log.error("%s ended with exit code %d.", script, done.exit_code)

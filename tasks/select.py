@@ -1,0 +1,99 @@
+"""Select: look at every survivor, rule out what must not be done, and make the plan."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from prefect import task
+
+from replication.dialects import Vendor
+from replication.errors import RefusalError
+from replication.job import FailoverJob
+from replication.manager_files import FailoverFlags
+from replication.plan import FailoverPlan, Refusal, make_plan
+from replication.snapshots import ClusterState, GtidKind
+from tasks.policy import STEP
+
+log = logging.getLogger("mha")
+
+
+@task(name="Look at every server", **STEP)
+def observe(job: FailoverJob) -> ClusterState:
+    """The survivors as they are now; one that does not answer in time is down, with the reason."""
+    others = [s for s in job.config.servers if s.address != job.dead.address]
+    cluster = job.sessions.observe(others)
+    _log_cluster(job, cluster)
+    return cluster
+
+
+@task(name="Check that a failover is allowed", **STEP)
+def check_allowed(job: FailoverJob) -> None:
+    """The predecessor's rules against flapping: an unfinished failover, or one too recent, stops the next.
+
+    Raises RefusalError.
+    """
+    flags = FailoverFlags(job.config.manager_workdir, job.config.name)
+    if job.options.ignore_last_failover:
+        flags.clear()
+        return
+    if flags.has_error():
+        raise RefusalError(
+            Refusal(
+                "last-failover-failed",
+                f"The last failover of {job.config.name} did not end well: {flags.error} exists.",
+                "Look at the cluster, then remove that file or start with --ignore_last_failover.",
+            )
+        )
+    age = flags.complete_age()
+    if age is not None and age < job.options.last_failover_minute * 60:
+        raise RefusalError(
+            Refusal(
+                "too-early",
+                f"Current time is too early to do failover again: the last one of {job.config.name} was "
+                f"{age / 60:.0f} minutes ago, and {job.options.last_failover_minute} must pass.",
+                f"Remove {flags.complete} or start with --ignore_last_failover, or a smaller --last_failover_minute.",
+            )
+        )
+
+
+@task(name="Choose the new primary", **STEP)
+def choose(job: FailoverJob, cluster: ClusterState, excluded: Mapping[str, str]) -> FailoverPlan:
+    """The plan, with every candidate's reasons. Raises RefusalError when nothing may be promoted."""
+    decided = make_plan(job.config, job.dead, cluster, job.options, excluded=excluded)
+    if isinstance(decided, Refusal):
+        raise RefusalError(decided)
+    log.info("Searching new master from slaves..")
+    for candidate in decided.candidates:
+        if candidate.eligible:
+            log.info(" %s: place %d: %s", candidate.name, candidate.rank, ", ".join(candidate.merits))
+        else:
+            log.info(" %s: not chosen: %s", candidate.name, "; ".join(candidate.barred))
+    log.info("New master is %s", decided.new_primary_name)
+    return decided
+
+
+def _log_cluster(job: FailoverJob, cluster: ClusterState) -> None:
+    log.info("Dead Servers:")
+    log.info("  %s", job.dead.name)
+    for down in cluster.down:
+        log.info("  %s: %s", down.name, down.reason)
+    log.info("Alive Servers:")
+    for server in cluster.up:
+        log.info("  %s", server.name)
+    log.info("Alive Slaves:")
+    for server in cluster.up:
+        channel = server.channel_from(job.dead.hostname, job.dead.ip, job.dead.port)
+        if channel is None:
+            continue
+        config = job.config_of(server.key)
+        log.info(
+            "  %s  Version=%s log-bin:%s", server.name, server.version_text, "enabled" if server.log_bin else "disabled"
+        )
+        if server.dialect.vendor is Vendor.MARIADB or channel.gtid_kind is not GtidKind.POSITION:
+            log.info("    GTID: %s", channel.gtid_kind)
+        log.info("    Replicating from %s(%s:%d)", job.dead.hostname, channel.source_host, channel.source_port)
+        if config.candidate_master:
+            log.info("    Primary candidate for the new Master (candidate_master is set)")
+        if config.no_master:
+            log.info("    Not candidate for the new Master (no_master is set)")

@@ -1,0 +1,72 @@
+"""Verify: look at the whole cluster once more; what is said in the report was seen here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from prefect import task
+
+from replication.catch_up import wait_executed
+from replication.errors import MhaError, ServerError
+from replication.job import FailoverJob, Recovered, ReplicaOutcome
+from replication.plan import FailoverPlan
+from replication.repoint import follows
+from replication.server import Server
+from replication.snapshots import ServerState
+from tasks.policy import STEP
+
+log = logging.getLogger("mha")
+
+
+@task(name="Verify every server", **STEP)
+def verify(
+    job: FailoverJob, plan: FailoverPlan, promoted: Recovered, replicas: Sequence[ReplicaOutcome]
+) -> tuple[ReplicaOutcome, ...]:
+    """Each replica runs, follows the new primary and, when asked, has executed what the new primary began with."""
+    primary = job.config_of(plan.new_primary)
+    goal = job.sessions.server(plan.new_primary).observe()
+    if plan.open_for_writes and not goal.writable:
+        log.error("%s is read-only after it was opened.", goal.name)
+
+    def look(before: ReplicaOutcome) -> ReplicaOutcome:
+        server = job.sessions.server(before.key)
+        if job.options.wait_until_gtid_in_sync:
+            wait_executed(server, goal, seconds=max(1, round(job.config.drain_timeout)))
+        state = server.observe()
+        channel = follows(state, plan.channel_of(before.key), primary)
+        if channel is None or channel.receiver != "Yes" or not channel.applier_running:
+            return ReplicaOutcome(before.key, before.name, False, f"does not replicate from {primary.name}")
+        return before
+
+    checked = job.sessions.each(look, [r for r in replicas if r.ok], timeout=job.config.drain_timeout + 10.0)
+    seen = {before.key: _outcome(before, result) for before, result in checked}
+    return tuple(seen.get(r.key, r) for r in replicas)
+
+
+@task(name="See whether the old primary stays away", **STEP)
+def old_primary_stays_away(job: FailoverJob) -> str:
+    """If it answers again, it is made read-only at once; the sentence for the report, empty when it is gone."""
+    server = Server(job.dead)
+    try:
+        server.connect(1.0)
+        state = server.observe()
+        if state.writable:
+            _close_for_writes(server, state)
+            return f"{job.dead.name} answered again and was set read-only."
+        return f"{job.dead.name} answers again; it is read-only."
+    except ServerError:
+        return ""
+    finally:
+        server.close()
+
+
+def _close_for_writes(server: Server, state: ServerState) -> None:
+    variable = "super_read_only" if state.super_read_only is not None else "read_only"
+    server.query(f"SET GLOBAL {variable}=1", action="hold the old primary read-only")
+
+
+def _outcome(before: ReplicaOutcome, result: ReplicaOutcome | MhaError | None) -> ReplicaOutcome:
+    if isinstance(result, ReplicaOutcome):
+        return result
+    return ReplicaOutcome(before.key, before.name, False, str(result or "did not catch up in time"))
