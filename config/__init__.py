@@ -1,0 +1,19 @@
+"""What an operator writes: models and loaders. Imports nothing of ours."""
+
+from __future__ import annotations
+
+from config.errors import ConfigError, ConfigWarning
+from config.loader import DEFAULT_GLOBAL_CONF, app_name, load_cluster
+from config.models import ClusterConfig, ServerConfig
+from config.ssh_options import SshOptions
+
+__all__ = [
+    "DEFAULT_GLOBAL_CONF",
+    "ClusterConfig",
+    "ConfigError",
+    "ConfigWarning",
+    "ServerConfig",
+    "SshOptions",
+    "app_name",
+    "load_cluster",
+]

@@ -1,0 +1,116 @@
+"""What an operator may write: one model for a server, one for a cluster. Frozen; secrets show only on demand.
+
+Parameter names and defaults are MHA's (its wiki, "Parameters"); those marked modern are ours.
+"""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from config.errors import ConfigError, ConfigWarning
+from config.ssh_options import SshOptions
+
+PingType = Literal["SELECT", "CONNECT", "INSERT"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class ServerConfig(BaseModel):
+    """One ``[serverN]`` or ``[binlogN]`` block with everything it inherits."""
+
+    model_config = ConfigDict(frozen=True)
+
+    block: str = Field(description="Name of the block.")
+    hostname: str = Field(description="Name or address of the server; required.")
+    ip: str = Field(description="Address for MySQL sessions; the first one its name resolves to when not set.")
+    port: int = Field(3306, gt=0, lt=65536, description="MySQL port.")
+    ssh_host: str = Field(description="Host for SSH when it differs from hostname.")
+    ssh_ip: str = Field(description="Address for SSH; always computed from ssh_host.")
+    ssh_port: int = Field(22, gt=0, lt=65536, description="SSH port.")
+    ssh_user: str = Field(default_factory=getpass.getuser, description="SSH user; the one who runs the command.")
+    ssh_options: SshOptions = Field(SshOptions(), description="Options as for ssh: -i, -o, -p, -l, -F.")
+    ssh_connection_timeout: int = Field(5, gt=0, description="Seconds to wait for an SSH session.")
+    user: str = Field("root", description="MySQL account of the manager.")
+    password: SecretStr = Field(SecretStr(""), description="Its password; env:NAME and file:/path are followed.")
+    repl_user: str | None = Field(None, description="Account that replicas use; theirs is kept when not set.")
+    repl_password: SecretStr | None = Field(None, description="Its password.")
+    disable_log_bin: bool = Field(False, description="Apply differences without writing the binary log.")
+    master_pid_file: str | None = Field(None, description="mysqld's pid file, for fencing and shutdown_script.")
+    handle_raw_binlog: bool = Field(True, description="Accepted; logs are always cut byte-exactly.")
+    remote_workdir: str = Field("/var/tmp", description="Scratch directory on the server's host.")
+    master_binlog_dir: tuple[str, ...] = Field(
+        ("/var/lib/mysql", "/var/log/mysql"), description="Directories that may hold binary logs, comma separated."
+    )
+    client_bindir: str | None = Field(None, description="Where mysql and mysqlbinlog are on the host.")
+    client_libdir: str | None = Field(None, description="Where their libraries are.")
+    node_label: str | None = Field(None, description="A label in listings.")
+    candidate_master: bool = Field(False, description="Preferred as new primary.")
+    no_master: bool = Field(False, description="Never to be promoted; wins over candidate_master.")
+    ignore_fail: bool = Field(False, description="Accepted; a broken replica never stops a failover.")
+    skip_init_ssh_check: bool = Field(False, description="Leave this host out of the first SSH check.")
+    skip_reset_slave: bool = Field(False, description="Keep the old replication settings on the new primary.")
+    check_repl_delay: bool = Field(True, description="0: may be promoted although its applier is far behind.")
+    ssl_ca: str | None = Field(None, description="Modern: CA file; sessions then verify the server.")
+    ssl_cert: str | None = Field(None, description="Modern: client certificate.")
+    ssl_key: str | None = Field(None, description="Modern: client key.")
+    ssl_verify: bool = Field(False, description="Modern: the certificate must carry the server's name.")
+
+    @property
+    def address(self) -> str:
+        """``ip:port``, what identifies a server."""
+        return f"{self.ip}:{self.port}"
+
+    @property
+    def name(self) -> str:
+        """``hostname(ip:port)``, as logs print it."""
+        return f"{self.hostname}({self.ip}:{self.port})"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ClusterConfig(BaseModel):
+    """One application: its servers in promotion order, and what holds for all of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = Field(description="Name of the application, from the file's name.")
+    path: Path = Field(description="The application's file.")
+    global_path: Path | None = Field(None, description="The global file that was read.")
+    servers: tuple[ServerConfig, ...] = Field(description="The [serverN] blocks.")
+    binlog_servers: tuple[ServerConfig, ...] = Field((), description="The [binlogN] blocks.")
+    warnings: tuple[ConfigWarning, ...] = Field((), description="What was worth saying.")
+
+    manager_workdir: Path = Field(Path("/var/tmp"), description="State files and journals on the manager.")
+    manager_log: Path | None = Field(None, description="The manager's log; the terminal when not set.")
+    log_level: LogLevel = Field("info", description="debug, info, warning or error.")
+    check_repl_filter: bool = Field(True, description="Compare replication filters.")
+    latest_priority: bool = Field(True, description="1: prefer the most advanced replica; 0: prefer order.")
+    multi_tier_slave: bool = Field(False, description="Accept replicas of replicas; they are left alone.")
+    ping_interval: int = Field(3, gt=0, description="Seconds between two pings.")
+    ping_type: PingType = Field("SELECT", description="SELECT, CONNECT or INSERT.")
+    secondary_check_script: str | None = Field(None, description="Confirms a dead primary over other routes.")
+    master_ip_failover_script: str | None = Field(None, description="Moves the address at a failover.")
+    master_ip_online_change_script: str | None = Field(None, description="Moves the address at a planned switch.")
+    shutdown_script: str | None = Field(None, description="Powers the old primary off.")
+    report_script: str | None = Field(None, description="Is handed the report.")
+    init_conf_load_script: str | None = Field(None, description="Prints name=value lines that override defaults.")
+    use_gtid_auto_pos: bool = Field(True, description="0: do not begin with MySQL auto-positioning.")
+    hook_timeout: float = Field(60.0, gt=0, description="Modern: seconds that a script may run.")
+    hook_passwords: bool = Field(True, description="Modern: 0 keeps the password off the command line of hooks.")
+    drain_timeout: float = Field(60.0, gt=0, description="Modern: seconds a replica may stand still while draining.")
+
+    def server(self, host_or_address: str) -> ServerConfig | None:
+        """By hostname, address, ``host:port`` or ``ip:port``. Raises ConfigError when a host has several ports."""
+        found = [
+            s
+            for s in self.servers
+            if host_or_address in (s.hostname, s.ip, f"{s.hostname}:{s.port}", s.address, f"[{s.ip}]:{s.port}")
+        ]
+        if len(found) > 1:
+            ports = ", ".join(str(s.port) for s in found)
+            raise ConfigError(f"{host_or_address} has several servers (ports {ports}); name the port", file=self.path)
+        return found[0] if found else None
