@@ -1,0 +1,146 @@
+"""A remote file read over SFTP with a bounded read-ahead."""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import paramiko
+from paramiko.sftp import CMD_DATA, CMD_READ, int64
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+#: Bytes of one read request, the most that every SFTP server grants.
+CHUNK = 1 << 15
+#: Requests under way at once. A reader starts with few, so that a look at a header stays cheap, and doubles them while
+#: it goes on; the most are as many as OpenSSH's own client sends.
+FIRST_REQUESTS = 2
+MOST_REQUESTS = 64
+
+
+class RemoteReader(io.RawIOBase):
+    """The bytes of an open SFTP file. Wrap it in io.BufferedReader for small reads.
+
+    ``guard`` makes a context in which SFTP's errors become ours; ``done`` is called once, at close, with whether
+    the SFTP channel is still in a known state. Not thread-safe, like any file. Errors: those of ``guard``.
+    """
+
+    def __init__(
+        self,
+        handle: paramiko.SFTPFile,
+        size: int,
+        guard: Callable[[], AbstractContextManager[None]],
+        done: Callable[[bool], None],
+    ) -> None:
+        self._handle, self._size, self._guard, self._done = handle, size, guard, done
+        self._requests = _Requests(handle)
+        self._position = 0
+        self._chunk = b""
+        self._chunk_start = 0
+        self._sound = True
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_CUR:
+            offset += self._position
+        elif whence == io.SEEK_END:
+            self._size = self._ask(lambda: self._handle.stat().st_size or 0)
+            offset += self._size
+        if offset < 0:
+            raise ValueError("a position before the start of the file")
+        self._position = offset
+        return offset
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        target = memoryview(buffer).cast("B")
+        inside = self._position - self._chunk_start
+        if not 0 <= inside < len(self._chunk):
+            self._chunk, self._chunk_start, inside = b"", self._position, 0
+            self._chunk = self._ask(lambda: self._requests.read(self._position, self._size))
+        data = self._chunk[inside : inside + len(target)]
+        target[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        super().close()
+        try:
+            if self._sound:
+                self._ask(self._handle.close)
+        finally:
+            self._done(self._sound)
+
+    def _ask(self, request: Callable[[], Any]) -> Any:
+        was_sound, self._sound = self._sound, False
+        with self._guard():
+            answer = request()
+        self._sound = was_sound
+        return answer
+
+
+class _Requests:
+    """Read requests sent ahead of their use, over paramiko's machinery for requests that are not waited for.
+
+    paramiko's own read-ahead (SFTPFile.prefetch, readv) is not used: it takes answers for complete when they overtake
+    its sending thread, and then waits for ever; and it does not get over a short answer.
+    """
+
+    def __init__(self, handle: paramiko.SFTPFile) -> None:
+        self._sftp: Any = handle.sftp
+        self._handle = handle.handle
+        self._depth = FIRST_REQUESTS
+        self._sent: deque[tuple[int, int]] = deque()
+        self._wanted: set[int] = set()
+        self._arrived: dict[int, bytes | OSError] = {}
+        self._next = 0
+
+    def read(self, position: int, size: int) -> bytes:
+        """The chunk at ``position``, empty at the end of the file; nothing behind ``size`` is asked for in advance."""
+        if not self._sent or self._sent[0][0] != position:
+            # Answers to what was asked for elsewhere are dropped when they come.
+            self._sent.clear()
+            self._wanted.clear()
+            self._arrived.clear()
+            self._next, self._depth = position, FIRST_REQUESTS
+        while len(self._sent) < self._depth and (not self._sent or self._next < size):
+            number = self._sftp._async_request(self, CMD_READ, self._handle, int64(self._next), CHUNK)
+            self._sent.append((self._next, number))
+            self._wanted.add(number)
+            self._next += CHUNK
+        self._depth = min(MOST_REQUESTS, self._depth * 2)
+        number = self._sent.popleft()[1]
+        while number not in self._arrived:
+            self._sftp._read_response()
+        answer = self._arrived.pop(number)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def _async_response(self, kind: int, message: paramiko.Message, number: int) -> None:
+        """Called by paramiko with the answer to a request. An error waits until the bytes before it were read."""
+        if number not in self._wanted:
+            return
+        self._wanted.discard(number)
+        if kind == CMD_DATA:
+            self._arrived[number] = message.get_binary()
+            return
+        try:
+            self._sftp._convert_status(message)
+        except EOFError:
+            self._arrived[number] = b""
+        except OSError as error:
+            self._arrived[number] = error

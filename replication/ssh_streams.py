@@ -1,0 +1,83 @@
+"""What goes into a remote command and what comes out of it."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
+
+import paramiko
+
+from replication.deadline import Deadline
+
+#: Seconds of silence after a command's end, when a child in the background still holds its output open.
+QUIET = 1.0
+#: Bytes kept of each of a command's outputs: half from the start, half from the end.
+OUTPUT_LIMIT = 1 << 20
+CHUNK = 1 << 15
+
+
+class HashingSource:
+    """A stream that remembers the SHA-256 and the length of what was read from it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._digest, self.size = stream, hashlib.sha256(), 0
+
+    def read(self, length: int) -> bytes:
+        data = self._stream.read(length)
+        self._digest.update(data)
+        self.size += len(data)
+        return data
+
+    @property
+    def hex(self) -> str:
+        return self._digest.hexdigest()
+
+
+class Collector(threading.Thread):
+    """Reads one output of a command to its end, keeping the first and the last half of OUTPUT_LIMIT."""
+
+    def __init__(self, receive: Callable[[int], bytes]) -> None:
+        super().__init__(name="ssh output", daemon=True)
+        self._receive, self._head, self._tail, self.total = receive, bytearray(), bytearray(), 0
+
+    def run(self) -> None:
+        while data := self._receive(CHUNK):
+            self.add(data)
+
+    def add(self, data: bytes) -> None:
+        self.total += len(data)
+        room = OUTPUT_LIMIT // 2 - len(self._head)
+        self._head += data[:room]
+        self._tail += data[room:]
+        if len(self._tail) > OUTPUT_LIMIT:
+            del self._tail[: -OUTPUT_LIMIT // 2]
+
+    def text(self) -> str:
+        head, tail = bytes(self._head), bytes(self._tail[-OUTPUT_LIMIT // 2 :])
+        missing = self.total - len(head) - len(tail)
+        middle = f"\n[{missing} bytes left out]\n".encode() if missing > 0 else b""
+        return (head + middle + tail).decode("utf-8", errors="replace")
+
+
+def feed(channel: paramiko.Channel, source: BinaryIO | HashingSource) -> None:
+    while data := source.read(CHUNK):
+        try:
+            channel.sendall(data)
+        except OSError:
+            # The command ended without reading all of it; its exit code says whether that is an error.
+            return
+    channel.shutdown_write()
+
+
+def drain(collectors: Sequence[Collector], deadline: Deadline) -> None:
+    """Wait for the rest of the output: to its end, or until a child in the background keeps it open in silence."""
+    while True:
+        seen = sum(collector.total for collector in collectors)
+        quiet = Deadline(min(QUIET, deadline.left))
+        for collector in collectors:
+            collector.join(quiet.left)
+        alive = any(collector.is_alive() for collector in collectors)
+        if not alive or deadline.over or seen == sum(collector.total for collector in collectors):
+            return
