@@ -1,0 +1,1 @@
+"""What a person types: ``mha …`` and the ``masterha_*`` names."""

@@ -1,0 +1,80 @@
+"""masterha_check_status: what the manager of an application on this host is doing, as a line and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from commands.options import OptionParser, Target, add_selectors, for_each_app, run
+from replication.manager_files import HealthFile, ManagerStatus, ManagerView, observe_manager
+
+_LINES = {
+    ManagerStatus.PING_OK: "{app} (pid:{pid}) is running({status}), {primary}",
+    ManagerStatus.UNEXPECTED_ERROR: "Unexpected error on {app}.",
+    ManagerStatus.NOT_RUNNING: "{app} is stopped({status}).",
+    ManagerStatus.PARTIALLY_RUNNING: "Main process is not running, but child process is running on {app} "
+    "(child pid: {children}) ({status}). Check ps output for details and kill it.",
+    ManagerStatus.INITIALIZING_MONITOR: "{app} monitoring program is now on initialization phase({status}). "
+    "Wait for a while and try checking again.",
+    ManagerStatus.PING_FAILING: "{app} master maybe down({status}). {primary}",
+    ManagerStatus.PING_FAILED: "{app} master maybe down({status}). {primary}",
+    ManagerStatus.RETRYING_MONITOR: "{app} monitoring waits for retrying to monitor master again({status}). "
+    "Wait for a while and try checking again.",
+    ManagerStatus.CONFIG_ERROR: "{app} servers are not correctly configured({status}).",
+    ManagerStatus.TIMESTAMP_OLD: "{app} is running, but master_ping.health is too old({status}). "
+    "Maybe process hangs? {primary}",
+    ManagerStatus.FAILOVER_RUNNING: "{app} master is down and failover is running({status}). {primary}",
+    ManagerStatus.FAILOVER_ERROR: "{app} master is down and failover was not successful({status}). {primary}",
+}
+_SEE_LOG = {
+    ManagerStatus.PING_FAILING,
+    ManagerStatus.PING_FAILED,
+    ManagerStatus.CONFIG_ERROR,
+    ManagerStatus.FAILOVER_RUNNING,
+    ManagerStatus.FAILOVER_ERROR,
+}
+
+
+def status_lines(view: ManagerView, log: Path | None) -> list[str]:
+    """The predecessor's lines for a state (mha-manager 0.58); the log is named where it has more to tell."""
+    primary = f"master:{view.primary}" if view.primary else ""
+    line = _LINES[view.status].format(
+        app=view.app,
+        pid=view.pid,
+        status=view.status.label,
+        primary=primary,
+        children=" ".join(map(str, view.children)),
+    )
+    lines = [line.rstrip(" ,")]
+    if log and view.status in _SEE_LOG:
+        lines.append(f"Check {log} for details.")
+    return lines
+
+
+def check(target: Target) -> int:
+    """Print one application's state and return its code."""
+    view = observe_manager(target.workdir, target.app, target.ping_limit)
+    health_file = HealthFile(target.workdir, target.app).path
+    if view.status is ManagerStatus.TIMESTAMP_OLD:
+        print(f"{health_file} behinds {view.age:.0f} seconds!")
+    if view.status is ManagerStatus.UNEXPECTED_ERROR:
+        print(f"{health_file} is not a status file of a manager.")
+    print("\n".join(status_lines(view, target.log)))
+    return int(view.status)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; its exit code is the code of the state (with --all: 0 when every one is 0, else 1)."""
+    parser = OptionParser(
+        "masterha_check_status",
+        "Tell what the manager of an application does on this host.\n\n"
+        "exit codes:\n" + "\n".join(f"  {status.value:>2}  {status.name}" for status in ManagerStatus),
+        "masterha_check_status --conf=/etc/mha/app1.cnf",
+    )
+    add_selectors(parser)
+    options = parser.parse(argv)
+    return run(lambda: for_each_app(options, check))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,82 @@
+"""masterha_manager: watch the primary of one application, and fail over when it dies; ends after one failover."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from argparse import Namespace
+from collections.abc import Sequence
+from functools import partial
+
+from commands.failover_options import (
+    add_failover_options,
+    add_places,
+    failover_options,
+    places,
+    secrets_of,
+    watch_parent_signals,
+)
+from commands.log import setup_logging
+from commands.options import OptionParser, add_conf, require_conf, run
+from config import load_cluster
+from replication.manager_files import ManagerLock
+
+log = logging.getLogger("mha")
+
+
+def parser() -> OptionParser:
+    """Every option of the predecessor's command."""
+    made = OptionParser(
+        "masterha_manager",
+        "Watch the primary of one application and fail over when it dies.\n\n"
+        "exit codes:\n   0  failover completed\n  10  a new primary is up, but something is left to do\n"
+        "   1  anything else",
+        "nohup masterha_manager --conf=/etc/mha/app1.cnf --ignore_last_failover </dev/null >/dev/null 2>&1 &",
+    )
+    add_conf(made)
+    add_places(made)
+    made.add_argument("--wait_on_monitor_error", type=float, default=0.0, metavar="SECONDS", help="wait before exiting")
+    made.add_argument(
+        "--ignore_fail_on_start", action="store_true", help="accepted; a dead replica never stops a start"
+    )
+    made.add_argument(
+        "--skip_check_ssh", "--skip_ssh_check", action="store_true", help="accepted; SSH troubles never stop a start"
+    )
+    add_failover_options(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; see the module."""
+    given = parser().parse(argv)
+    return run(lambda: manage(given, go_on=False))
+
+
+def manage(given: Namespace, *, go_on: bool) -> int:
+    """Watch until a failover was done, or on and on with ``go_on``; returns the exit code."""
+    load = partial(load_cluster, require_conf(given), given.global_conf, places(given))
+    config = load()
+    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    setup_logging(config.manager_log, config.log_level, secrets_of(config))
+    for warning in config.warnings:
+        log.warning("%s", warning)
+    stop = threading.Event()
+    watch_parent_signals(stop)
+    with ManagerLock(config.manager_workdir, config.name):
+        # Prefect takes seconds to import; everything that can refuse has refused before it.
+        from flows.engine import leave, log_to_prefect
+        from flows.monitor import Manager, ManagerOptions
+
+        log_to_prefect(log)
+        options = ManagerOptions(
+            failover=failover_options(given),
+            go_on=go_on,
+            wait_on_monitor_error=given.wait_on_monitor_error,
+            wait_on_failover_error=given.wait_on_failover_error,
+        )
+        code = Manager(load, options, stop).run()
+    leave(code)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

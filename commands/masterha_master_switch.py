@@ -1,0 +1,97 @@
+"""masterha_master_switch: a failover that a person starts (--master_state=dead)."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from commands.failover_options import add_failover_options, add_places, failover_options, places, secrets_of
+from commands.log import setup_logging
+from commands.options import OptionParser, add_conf, die, require_conf, run
+from config import load_cluster
+
+if TYPE_CHECKING:
+    from replication.plan import FailoverPlan
+
+log = logging.getLogger("mha")
+
+
+def parser() -> OptionParser:
+    """The options of the predecessor's command with --master_state=dead, and --dry-run."""
+    made = OptionParser(
+        "masterha_master_switch",
+        "Fail over a primary that is dead, now, by hand.\n\n"
+        "exit codes:\n   0  failover completed\n  10  a new primary is up, but something is left to do\n"
+        "   1  anything else",
+        "masterha_master_switch --master_state=dead --conf=/etc/mha/app1.cnf --dead_master_host=db1 --interactive=0",
+    )
+    add_conf(made)
+    add_places(made)
+    made.add_argument("--master_state", choices=("dead", "alive"), help="dead: the primary is down")
+    made.add_argument("--dead_master_host", metavar="HOST", help="the primary that is down")
+    made.add_argument("--dead_master_ip", metavar="ADDRESS", help="its address (default: resolved from its name)")
+    made.add_argument("--dead_master_port", type=int, default=3306, metavar="PORT", help="its port (3306)")
+    made.add_argument("--interactive", type=int, choices=(0, 1), default=1, help="ask before anything is changed (1)")
+    made.add_argument(
+        "--ssh_reachable", type=int, choices=(0, 1, 2), default=2, help="whether SSH to it works; 2: find out (2)"
+    )
+    made.add_argument("--dry_run", action="store_true", help="show the plan and change nothing")
+    add_failover_options(made)
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; see the module."""
+    given = parser().parse(argv)
+    if given.master_state is None:
+        die("--master_state=dead must be set.", 1)
+    if given.master_state == "alive":
+        die("--master_state=alive, the planned switch, is not part of this version.", 1)
+    if not given.dead_master_host:
+        die("--dead_master_host=<dead master's hostname> must be set.", 1)
+    return run(lambda: switch(given))
+
+
+def switch(given: Namespace) -> int:
+    """Run one failover and return its exit code."""
+    config = load_cluster(require_conf(given), given.global_conf, places(given))
+    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
+    for warning in config.warnings:
+        log.warning("%s", warning)
+    from flows.engine import leave, log_to_prefect
+    from flows.failover import armed_failover, fail_over_by_hand
+
+    log_to_prefect(log)
+    outcome = fail_over_by_hand(
+        config,
+        failover_options(given),
+        dead_host=given.dead_master_host,
+        dead_port=given.dead_master_port,
+        dry_run=given.dry_run,
+        show=ask if given.interactive else None,
+        armed=armed_failover(config.name),
+    )
+    if given.dry_run:
+        print(outcome.summary)
+    leave(outcome.exit_code)
+
+
+def ask(plan: FailoverPlan) -> bool:
+    """Show the plan and wait for a yes; an end of input is a no."""
+    from replication.report import plan_text
+
+    print(plan_text(plan))
+    print(f"\nMaster {plan.dead_name} is dead. Start the failover to {plan.new_primary_name}? (yes/NO): ", end="")
+    sys.stdout.flush()
+    answer = sys.stdin.readline().strip().lower()
+    if answer != "yes":
+        print("Stopped; nothing was changed.")
+    return answer == "yes"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

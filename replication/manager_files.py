@@ -1,0 +1,387 @@
+"""What a manager keeps in its ``manager_workdir``, and what these files tell about it.
+
+Names and contents are the predecessor's, so that its own check scripts and monitoring plug-ins can read them:
+``<app>.master_status.health``, ``<app>.failover.complete`` and ``<app>.failover.error``. Ours alone is
+``<app>.manager.lock``: the kernel drops the lock when its holder dies, however it dies, so it proves what a
+process number in a file cannot (numbers are used again).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path, PurePath
+from types import TracebackType
+
+from replication.errors import AlreadyActing
+
+_LOCK_RECORD = "hhqqi0q"  # struct flock with 64-bit offsets: type, whence, start, length, pid
+_MANAGER_PROGRAMS = frozenset({"masterha_manager", "masterha_master_monitor", "mha"})
+
+
+class ManagerStatus(IntEnum):
+    """The state of a manager; the number is what ``masterha_check_status`` exits with."""
+
+    PING_OK = 0
+    UNEXPECTED_ERROR = 1
+    NOT_RUNNING = 2
+    PARTIALLY_RUNNING = 3
+    INITIALIZING_MONITOR = 10
+    PING_FAILING = 20
+    PING_FAILED = 21
+    RETRYING_MONITOR = 30
+    CONFIG_ERROR = 31
+    TIMESTAMP_OLD = 32
+    FAILOVER_RUNNING = 50
+    FAILOVER_ERROR = 51
+
+    @property
+    def label(self) -> str:
+        """``code:NAME``, as the health file and the status lines spell it."""
+        return f"{self.value}:{self.name}"
+
+
+@dataclass(frozen=True)
+class Health:
+    """One reading of a health file. ``primary`` is a host name, empty until it is known; ``mtime`` in epoch seconds."""
+
+    pid: int
+    status: ManagerStatus
+    primary: str
+    mtime: float
+
+
+def parse_health(text: str, mtime: float) -> Health | None:
+    """``PID<TAB>code:NAME[<TAB>master:HOST]``, or None when the text is anything else."""
+    fields = text.rstrip("\n").split("\t")
+    if len(fields) not in (2, 3) or not (fields[0].isascii() and fields[0].isdigit()) or len(fields[0]) > 10:
+        return None
+    status = next((s for s in ManagerStatus if s.label == fields[1]), None)
+    marker, _, primary = fields[2].partition(":") if len(fields) == 3 else ("master", "", "")
+    if status is None or marker != "master" or int(fields[0]) < 1:
+        return None
+    return Health(int(fields[0]), status, primary, mtime)
+
+
+class HealthFile:
+    """``<app>.master_status.health``: written by the manager, read by ``masterha_check_status`` and others.
+
+    Raises OSError when the directory or the file cannot be written.
+    """
+
+    def __init__(self, workdir: Path, app: str) -> None:
+        self.path = workdir / f"{app}.master_status.health"
+        self._last: tuple[ManagerStatus, str] | None = None
+
+    def write(self, status: ManagerStatus, primary: str | None = None) -> None:
+        """Replace the file in one step, so that no reader ever sees half of it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        text = f"{os.getpid()}\t{status.label}" + (f"\tmaster:{primary}" if primary else "")
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                os.fchmod(file.fileno(), 0o644)
+            Path(temporary).replace(self.path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        self._last = (status, primary or "")
+
+    def touch(self) -> None:
+        """Tell that the primary has just answered; writes the last status again if somebody removed the file."""
+        try:
+            os.utime(self.path)
+        except FileNotFoundError:
+            if self._last is not None:
+                self.write(*self._last)
+
+    def read(self) -> Health | None:
+        """What the file says; None when there is none or it is not a health file."""
+        try:
+            with self.path.open(encoding="utf-8", errors="replace") as file:
+                return parse_health(file.read(4096), os.fstat(file.fileno()).st_mtime)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def remove(self) -> None:
+        """Take the file away at a clean end, unless another process has written it since."""
+        health = self.read()
+        if health is None or health.pid == os.getpid():
+            self.path.unlink(missing_ok=True)
+
+
+class FailoverFlags:
+    """``<app>.failover.complete`` and ``<app>.failover.error``: what the last failover left for the next one.
+
+    The first one's mtime is the clock of the 8-hour rule; the second one blocks failovers until it is removed.
+    Both are on the disk when the method returns. Raises OSError when they cannot be written or removed.
+    """
+
+    def __init__(self, workdir: Path, app: str) -> None:
+        self.complete = workdir / f"{app}.failover.complete"
+        self.error = workdir / f"{app}.failover.error"
+
+    def complete_age(self) -> float | None:
+        """Seconds since the last complete failover, at least 0; None when there was none."""
+        try:
+            return max(0.0, time.time() - self.complete.stat().st_mtime)
+        except FileNotFoundError:
+            return None
+
+    def mark_complete(self) -> None:
+        """A failover has ended with a new primary (exit 0 or 10)."""
+        _mark(self.complete)
+
+    def mark_error(self) -> None:
+        """A failover has failed after it began to change things."""
+        _mark(self.error)
+
+    def has_error(self) -> bool:
+        """Whether the last failover failed and nobody has looked at it since."""
+        return self.error.exists()
+
+    def clear(self) -> None:
+        """Forget the past (``--ignore_last_failover``)."""
+        self.complete.unlink(missing_ok=True)
+        self.error.unlink(missing_ok=True)
+        if self.error.parent.is_dir():
+            _sync(self.error.parent)
+
+    def remove_complete_older_than(self, seconds: float) -> bool:
+        """Remove the mark of a failover that no longer forbids the next one; tells whether it did."""
+        age = self.complete_age()
+        if age is None or age < seconds:
+            return False
+        self.complete.unlink(missing_ok=True)
+        return True
+
+
+class ManagerLock:
+    """One manager of one application on one host; ``<app>.manager.lock`` holds the process number of the holder.
+
+    An open-file-description lock (fcntl(2)): released by the kernel when the holder ends, not inherited by
+    programs it starts, and visible to others without taking it. The file itself stays, because removing a lock
+    file lets two processes lock two different files of one name.
+    """
+
+    def __init__(self, workdir: Path, app: str) -> None:
+        self.path = workdir / f"{app}.manager.lock"
+        self.app = app
+        self._file = -1
+
+    def acquire(self) -> None:
+        """Take the lock at once, or raise AlreadyActing naming the process that has it. OSError as usual."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = _open_or_create(self.path)
+        try:
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack(_LOCK_RECORD, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        except BlockingIOError:
+            holder = _recorded_pid(file)
+            os.close(file)
+            raise AlreadyActing(
+                f"Another manager of {self.app}{f' (pid {holder})' if holder else ''} runs on this host; "
+                f"stop it with masterha_stop first."
+            ) from None
+        except OSError:
+            os.close(file)
+            raise
+        os.ftruncate(file, 0)
+        os.write(file, b"%d\n" % os.getpid())
+        self._file = file
+
+    def release(self) -> None:
+        """Give the lock back; harmless when it is not held."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def probe(self) -> tuple[bool, int]:
+        """Whether any process holds the lock, and the last holder's pid (0: unknown). Never takes the lock."""
+        try:
+            file = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False, 0
+        try:
+            question = struct.pack(_LOCK_RECORD, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            answer = struct.unpack(_LOCK_RECORD, fcntl.fcntl(file, fcntl.F_OFD_GETLK, question))
+            return answer[0] != fcntl.F_UNLCK, _recorded_pid(file)
+        finally:
+            os.close(file)
+
+    def __enter__(self) -> ManagerLock:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+@dataclass(frozen=True)
+class ManagerView:
+    """What this host can tell about the manager of one application.
+
+    ``pid`` is 0 when no process is known, ``children`` what a dead manager left running, ``age`` the seconds
+    since the health file was written or touched.
+    """
+
+    app: str
+    status: ManagerStatus
+    pid: int = 0
+    primary: str = ""
+    children: tuple[int, ...] = ()
+    age: float = 0.0
+
+
+def observe_manager(workdir: Path, app: str, ping_limit: float = 10) -> ManagerView:
+    """Look at the lock, the health file and the processes of one application's manager on this host.
+
+    ``ping_limit`` in seconds: a manager that says PING_OK and has not touched its file for longer is
+    TIMESTAMP_OLD. Raises OSError when the files cannot be read.
+    """
+    file = HealthFile(workdir, app)
+    held, holder = ManagerLock(workdir, app).probe()
+    health = file.read()
+    if held and (health is None or health.pid != holder):
+        return ManagerView(app, ManagerStatus.INITIALIZING_MONITOR, holder)
+    if health is None:
+        unreadable = file.path.exists()
+        return ManagerView(app, ManagerStatus.UNEXPECTED_ERROR if unreadable else ManagerStatus.NOT_RUNNING)
+    current = health.mtime >= _first_process_started()
+    # Its lock is free: that manager is gone, whoever has its number now. Without a lock file of its own (the
+    # predecessor's manager has none) the command line must do.
+    alive = held or (holder != health.pid and current and _is_manager(health.pid, app))
+    orphans = () if alive or not current else orphans_of(health.pid)
+    age = max(0.0, time.time() - health.mtime)
+    return ManagerView(
+        app, judge(health.status, alive, bool(orphans), age, ping_limit), health.pid, health.primary, orphans, age
+    )
+
+
+def judge(written: ManagerStatus, alive: bool, orphans: bool, age: float, ping_limit: float) -> ManagerStatus:
+    """The state to report for what a health file says, given whether its writer or its children live."""
+    if not alive:
+        return ManagerStatus.PARTIALLY_RUNNING if orphans else ManagerStatus.NOT_RUNNING
+    if written is ManagerStatus.PING_OK and age > ping_limit:
+        return ManagerStatus.TIMESTAMP_OLD
+    return written
+
+
+def is_manager_command(arguments: Sequence[str], app: str) -> bool:
+    """Whether a command line is that of a manager of this application, the predecessor's included.
+
+    A command line that names another configuration file belongs to another application's manager.
+    """
+    programs = {PurePath(argument).name for argument in arguments[:4]}
+    modules = {argument.removeprefix("commands.") for argument in arguments[:4] if argument.startswith("commands.")}
+    if not _MANAGER_PROGRAMS & (programs | modules):
+        return False
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, given, value = argument.partition("=")
+        if name.lstrip("-") == "conf" and name.startswith("-"):
+            return PurePath(value if given else following).stem == app
+    return True
+
+
+def process_alive(pid: int) -> bool:
+    """Whether a process of this number runs; a zombie, which only waits to be collected, does not."""
+    stat = _stat_fields(pid)
+    if stat is not None:
+        return stat[0] not in ("Z", "X")
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it runs, as another user, and /proc is mounted with hidepid
+    return True
+
+
+def orphans_of(pid: int) -> tuple[int, ...]:
+    """The running children, process group and session of a process that is gone itself; () while its number is used.
+
+    The kernel does not give a number to a new process while a group or session of that number exists.
+    """
+    if process_alive(pid):
+        return ()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        stat = _stat_fields(int(entry.name))
+        if stat is not None and stat[0] not in ("Z", "X") and str(pid) in stat[1:4]:
+            found.append(int(entry.name))
+    return tuple(sorted(found))
+
+
+def _is_manager(pid: int, app: str) -> bool:
+    if not process_alive(pid):
+        return False
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return True  # hidden from this user (hidepid): all that can be known is that it runs
+    return is_manager_command([os.fsdecode(a) for a in arguments if a], app)
+
+
+def _stat_fields(pid: int) -> list[str] | None:
+    """The fields of /proc/PID/stat from the state on: state, ppid, pgrp, session, … (proc(5))."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    return text.rpartition(")")[2].split()
+
+
+def _first_process_started() -> float:
+    """When this host (or container) was started, in epoch seconds; process numbers of before mean nothing now."""
+    stat = _stat_fields(1)
+    if stat is None:
+        return 0.0
+    ticks = os.sysconf("SC_CLK_TCK")
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(stat[19]) / ticks - 1
+
+
+def _open_or_create(path: Path) -> int:
+    # In two steps: with fs.protected_regular, O_CREAT is refused even to root on an existing file of another
+    # user in a directory such as /var/tmp.
+    try:
+        return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        pass
+    with suppress(FileExistsError):
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+    return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+
+
+def _recorded_pid(file: int) -> int:
+    text = os.pread(file, 32, 0).strip()
+    return int(text) if text.isdigit() else 0
+
+
+def _mark(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = _open_or_create(path)
+    try:
+        os.utime(file)
+        os.fsync(file)
+    finally:
+        os.close(file)
+    _sync(path.parent)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,105 @@
+"""masterha_stop: lines and exit codes, and what really happened to the processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from replication.manager_files import process_alive
+from tests.unit.commands.conftest import ManagerMaker, ended_by, run_command
+
+
+@pytest.mark.parametrize("lock", [True, False], ids=["ours", "predecessor's"])
+@pytest.mark.parametrize("own_group", [True, False], ids=["leader", "in our group"])
+def test_a_watching_manager_ends_by_sigterm(
+    lock: bool, own_group: bool, manager: ManagerMaker, conf: Callable[..., Path], tmp_path: Path
+) -> None:
+    process = manager(lock=lock, own_group=own_group)
+    result = run_command("masterha_stop", f"--conf={conf()}")
+    assert (result.code, result.out, result.err) == (0, "Stopped app1 successfully.\n", "")
+    assert ended_by(process) is None
+    assert not (tmp_path / "app1.master_status.health").exists()
+    again = run_command("masterha_stop", f"--conf={conf()}")
+    assert (again.code, again.out) == (0, "MHA Manager is not running on app1(2:NOT_RUNNING).\n")
+
+
+def test_a_running_failover_is_left_alone(manager: ManagerMaker, tmp_path: Path) -> None:
+    process = manager(status="FAILOVER_RUNNING")
+    result = run_command("masterha_stop", "--app=app1", f"--status_dir={tmp_path}")
+    assert (result.code, result.out) == (1, "Currently Failover is running on app1. Should not stop.\n")
+    assert process.poll() is None
+
+
+def test_abort_ends_a_running_failover(manager: ManagerMaker, tmp_path: Path) -> None:
+    process = manager(status="FAILOVER_RUNNING")
+    result = run_command("masterha_stop", "--app=app1", f"--status_dir={tmp_path}", "--abort")
+    assert (result.code, result.out) == (0, "Stopped app1 successfully.\n")
+    assert ended_by(process) is None
+
+
+def test_a_manager_that_does_not_listen_is_not_killed_without_abort(manager: ManagerMaker, tmp_path: Path) -> None:
+    process = manager(on_term="ignore")
+    began = time.monotonic()
+    result = run_command("masterha_stop", "--app=app1", f"--status_dir={tmp_path}", "--abort_timeout=1")
+    assert time.monotonic() - began < 10
+    assert result.code == 1
+    assert result.out == f"Manager process {process.pid} didn't stop in 1 seconds.\nFailed to stop app1.\n"
+    assert process.poll() is None
+
+
+def test_a_frozen_manager_is_killed_with_abort(manager: ManagerMaker, tmp_path: Path) -> None:
+    process = manager()
+    process.send_signal(signal.SIGSTOP)
+    result = run_command("masterha_stop", "--app=app1", f"--status_dir={tmp_path}", "--abort", "--abort_timeout=1")
+    assert result.code == 0
+    assert result.out == f"Manager process {process.pid} didn't stop in 1 seconds.\nForced stopped app1.\n"
+    assert ended_by(process) is signal.SIGKILL
+    assert run_command("masterha_check_status", "--app=app1", f"--status_dir={tmp_path}").code == 2
+
+
+def test_a_stranger_with_the_managers_number_is_never_signalled(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
+        try:
+            (tmp_path / "app1.master_status.health").write_text(f"{stranger.pid}\t0:PING_OK\tmaster:db1")
+            result = run_command("masterha_stop", "--app=app1", f"--status_dir={tmp_path}", "--abort")
+            assert (result.code, result.out) == (0, "MHA Manager is not running on app1(2:NOT_RUNNING).\n")
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+
+
+def test_the_manager_of_another_application_goes_on(manager: ManagerMaker, tmp_path: Path) -> None:
+    first, second = manager("app1"), manager("app2")
+    assert run_command("masterha_stop", "--app=app1", f"--status_dir={tmp_path}").code == 0
+    assert ended_by(first) is None
+    assert second.poll() is None
+
+
+def test_children_of_a_dead_manager_are_shown_and_left_to_the_operator(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        ["bash", "-c", "sleep 60 & echo $!"], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as dead:
+        assert dead.stdout is not None
+        child = int(dead.stdout.readline())
+        dead.wait(10)
+        try:
+            (tmp_path / "app1.master_status.health").write_text(f"{dead.pid}\t0:PING_OK\tmaster:db1")
+            result = run_command("masterha_stop", "--app=app1", f"--status_dir={tmp_path}")
+            assert (result.code, result.out) == (1, "Failed to stop app1.\n")
+            assert f"child pid: {child}" in result.err
+            assert process_alive(child)
+        finally:
+            os.kill(child, 9)
+
+
+def test_a_manager_that_only_starts_can_be_stopped(manager: ManagerMaker, tmp_path: Path) -> None:
+    process = manager(status="none")
+    result = run_command("masterha_stop", "--app=app1", f"--status_dir={tmp_path}")
+    assert (result.code, result.out) == (0, "Stopped app1 successfully.\n")
+    assert ended_by(process) is None
