@@ -1,0 +1,211 @@
+"""One host of a cluster: its own network, processes, file system and name, over an image that stays untouched."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pymysql
+from pymysql.cursors import DictCursor
+
+from tests.lab import images
+from tests.lab.kinds import ADMIN, ADMIN_PASSWORD, Kind
+from tests.lab.network import Subnet, inside, sh
+
+_BOOT = """\
+set -e
+mount --make-rprivate /
+mount -t overlay overlay -o lowerdir={lower},upperdir={dir}/upper,workdir={dir}/work {dir}/root
+mount -t proc proc {dir}/root/proc
+mount -t tmpfs tmpfs {dir}/root/dev
+for n in null zero random urandom tty; do cp -a /dev/$n {dir}/root/dev/; done
+mkdir -p {dir}/root/dev/pts {dir}/root/dev/shm
+mount -t devpts devpts {dir}/root/dev/pts -o newinstance,ptmxmode=0666
+ln -sf pts/ptmx {dir}/root/dev/ptmx; ln -sf /proc/self/fd {dir}/root/dev/fd
+mount -t tmpfs tmpfs {dir}/root/dev/shm
+hostname {name}
+exec chroot {dir}/root /lab-init
+"""
+
+_INIT = """\
+#!/bin/sh
+mkdir -p /run/sshd /run/mysqld && chown mysql:mysql /run/mysqld
+/usr/sbin/sshd -o PermitRootLogin=yes -o UseDNS=no -o UsePAM=no -o MaxStartups=100 -E /var/log/sshd.log
+trap : CHLD
+while :; do sleep 3600 & wait $!; done
+"""
+
+PROCESS = "mysqld|mariadbd"
+
+
+class Host:
+    """``db1``, ``db2``, …: boots in about a second, dies as a host dies."""
+
+    def __init__(self, number: int, subnet: Subnet, directory: Path, kind: Kind, lower: str, my_cnf: str) -> None:
+        self.number, self.name, self.ip = number, f"db{number}", subnet.address(number)
+        self.kind, self.directory = kind, directory / f"db{number}"
+        self._subnet, self._lower, self._my_cnf = subnet, lower, my_cnf
+        self._init: subprocess.Popen[bytes] | None = None
+        self._pid = 0
+
+    # the host --------------------------------------------------------------------------------------------------
+
+    @property
+    def upper(self) -> Path:
+        """What this host changed of its image: its disk."""
+        return self.directory / "upper"
+
+    def furnish(self, hosts_file: str) -> None:
+        """Write its names, keys and settings to its disk."""
+        for part in ("upper", "work", "root"):
+            (self.directory / part).mkdir(parents=True, exist_ok=True)
+        keys, etc, ssh = images.ssh_keys(), self.upper / "etc", self.upper / "root" / ".ssh"
+        for folder in (etc / "ssh", etc / "mysql", ssh):
+            folder.mkdir(parents=True, exist_ok=True)
+        ssh.parent.chmod(0o700)
+        ssh.chmod(0o700)
+        shutil.copy(keys / "id_ed25519.pub", ssh / "authorized_keys")
+        for key in keys.glob("ssh_host_*"):
+            shutil.copy(key, etc / "ssh" / key.name)
+            (etc / "ssh" / key.name).chmod(0o600)
+        (etc / "hosts").write_text(hosts_file)
+        (etc / "hostname").write_text(self.name + "\n")
+        (etc / "my.cnf").write_text(self._my_cnf)
+        init = self.upper / "lab-init"
+        init.write_text(_INIT)
+        init.chmod(0o755)
+
+    def boot(self) -> None:
+        """Start the host; returns when its sshd listens. Its disk is as it was left."""
+        script = _BOOT.format(lower=self._lower, dir=self.directory, name=self.name)
+        with (self.directory / "boot.log").open("ab") as out:
+            self._init = subprocess.Popen(
+                f"exec ip netns exec {self._subnet.host(self.number)} "
+                f"unshare --mount --uts --pid --fork --kill-child sh -c {shlex.quote(script)}",
+                shell=True,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        ends = time.monotonic() + 20
+        while time.monotonic() < ends:
+            children = sh(f"pgrep -P {self._init.pid}", check=False).split()
+            if children:
+                self._pid = int(children[0])
+                if ":22 " in sh(f"nsenter -t {self._pid} -n ss -ltn", check=False):
+                    return
+            time.sleep(0.03)
+        raise RuntimeError(f"{self.name} did not boot:\n{(self.directory / 'boot.log').read_text()[-2000:]}")
+
+    def power_off(self) -> None:
+        """Everything on it stops at once, and nobody gets an answer, as after a power cut."""
+        self._subnet.link(self.number, up=False)
+        assert self._init is not None
+        os.kill(self._pid, signal.SIGKILL)
+        self._init.wait(10)
+        self._pid = 0
+
+    def power_on(self) -> None:
+        """Boot again from the same disk; mysqld is not started."""
+        shutil.rmtree(self.upper / "run" / "mysqld", ignore_errors=True)
+        self._subnet.link(self.number, up=True)
+        self.boot()
+
+    def cut_cable(self) -> None:
+        """Nobody reaches it, and it reaches nobody; it runs on."""
+        self._subnet.link(self.number, up=False)
+
+    def mend_cable(self) -> None:
+        """Take `cut_cable` back."""
+        self._subnet.link(self.number, up=True)
+
+    def blackhole(self, address: str) -> None:
+        """Packets from this host to that address vanish."""
+        self.run(f"ip route add blackhole {address}/32")
+
+    def run(self, command: str, *, check: bool = True, data: str | None = None) -> str:
+        """Run a shell command on the host and return what it printed."""
+        words = f"nsenter -t {self._pid} -m -u -p -n -r sh -c 'cd /; exec sh -s'"
+        if data is not None:
+            path = self.upper / "lab-input"
+            path.write_text(data)
+            command = f"{{ {command}; }} </lab-input"
+        return sh(words, check=check, data=command + "\n")
+
+    def start(self, command: str) -> None:
+        """Start something on the host that outlives this call."""
+        subprocess.Popen(
+            ["nsenter", "-t", str(self._pid), "-m", "-u", "-p", "-n", "-r", "sh", "-c", f"cd /; exec setsid {command}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    # its server ------------------------------------------------------------------------------------------------
+
+    def start_mysqld(self, *options: str, wait: bool = True) -> None:
+        """Start the server, and wait until it takes sessions."""
+        words = " ".join(options)
+        self.start(f"{self.kind.mysqld} --defaults-file=/etc/my.cnf --user=mysql {words} >>/var/log/mysqld.err 2>&1")
+        if wait:
+            self.wait_for_mysqld()
+
+    def wait_for_mysqld(self, seconds: float = 60.0) -> None:
+        """Wait until it takes sessions."""
+        ends, error = time.monotonic() + seconds, ""
+        while time.monotonic() < ends:
+            try:
+                self.sql("SELECT 1")
+                return
+            except pymysql.MySQLError as failure:
+                error = str(failure)
+                time.sleep(0.05)
+        raise RuntimeError(f"mysqld on {self.name}: {error}\n{self.run('tail -30 /var/log/mysqld.err', check=False)}")
+
+    def mysqld_pids(self) -> list[int]:
+        """Process ids of mysqld, in the host's own numbering."""
+        return [int(p) for p in self.run(f"pgrep -x '{PROCESS}'", check=False).split()]
+
+    def signal_mysqld(self, number: signal.Signals) -> None:
+        """SIGKILL, SIGSTOP, SIGCONT, …"""
+        self.run(f"pkill -{int(number)} -x '{PROCESS}'")
+
+    def connect(self, *, user: str = ADMIN, password: str = ADMIN_PASSWORD, **options: Any) -> pymysql.Connection[Any]:
+        """A session from the manager's seat."""
+        with inside(self._subnet.manager):
+            return pymysql.connect(
+                host=self.ip,
+                user=user,
+                password=password.encode(),
+                autocommit=True,
+                **{"connect_timeout": 3, "read_timeout": 60, "cursorclass": DictCursor, **options},
+            )
+
+    def sql(self, statement: str, args: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+        """Run one statement as the administrator and return its rows."""
+        connection = self.connect()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, args or None)
+                return list(cursor.fetchall())
+        finally:
+            connection.close()
+
+    def replica_status(self) -> dict[str, Any]:
+        """The only row of SHOW … STATUS, with the columns' modern names; empty for a server that follows nobody."""
+        rows = self.sql(f"SHOW {self.kind.word('REPLICA', 'SLAVE')} STATUS")
+        renamed = (("Slave", "Replica"), ("Master", "Source"))
+        status = {}
+        for name, value in (rows[0] if rows else {}).items():
+            for old, new in renamed:
+                name = name.replace(old, new)
+            status[name] = value
+        return status
