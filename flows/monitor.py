@@ -10,13 +10,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from config.edit import remove_block
 from prefect import flow
 
 from config import ClusterConfig, ConfigError, ServerConfig
+from config.edit import remove_block
 from flows.deployed import load_named
 from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, warm_up
 from flows.failover import armed_failover, new_job, record_of, run_job
@@ -40,7 +40,7 @@ LOOK_AGAIN = 10.0
 class ManagerOptions:
     """What the command line asks of a manager beyond the failover itself. ``wait_*`` are seconds."""
 
-    failover: FailoverOptions = FailoverOptions()
+    failover: FailoverOptions = field(default_factory=FailoverOptions)
     go_on: bool = False
     ignore_fail_on_start: bool = False
     skip_check_ssh: bool = False

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, TypeVar
 
 from prefect import Task
-from replication.positions import BinlogPosition
 
 from flows.engine import parallel, step
 from replication.errors import CannotLevel, MhaError, RefusalError
@@ -19,10 +18,11 @@ from replication.job import FailoverJob, Outcome, Recovered, ReplicaOutcome, Res
 from replication.journal import BEGIN, END
 from replication.manager_files import FailoverFlags
 from replication.plan import FailoverPlan, Leveling, Refusal
+from replication.positions import BinlogPosition
 from replication.report import result_line
 from replication.safety import Drained
 from replication.selection import bytes_behind
-from replication.sessions import FailoverLock
+from replication.sessions import FailoverLock, reachable
 from replication.snapshots import ClusterState, GtidKind
 from tasks import apply_diffs, fence, promote, repoint, save_binlog, select, verify, vip
 
@@ -103,7 +103,8 @@ class Runbook:
         """Freeze what was received; make sure that the old primary is out of the way; plan again on what is frozen."""
         log.info("* Phase 2: Dead Master Shutdown Phase..")
         if self.ssh is None:
-            self.ssh = self.job.sessions.host(self.job.dead.address).alive(self.job.dead.ssh_connection_timeout)
+            host = self.job.sessions.host(self.job.dead.address)
+            self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
         self.stopped, fenced = self.at_once(
             lambda: self.run(fence.stop_receivers, self.job, plan),
             lambda: self.run(fence.fence_old_primary, self.job, bool(self.ssh), about=self.job.dead.name),

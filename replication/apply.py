@@ -11,27 +11,10 @@ from config import ServerConfig
 from replication.binlog.cutter import Cut
 from replication.errors import CommandFailed, StatementFailed
 from replication.gtid import GtidSet, MariadbGtidPosition
+from replication.scripts import script
 from replication.server import Server
 from replication.snapshots import GtidKind, ServerState
 from replication.ssh import SshHost
-
-# The password goes through stdin into a file only this user can read, which lives as long as the command. Both exit
-# statuses count: `a | b` alone would hide the first.
-_SCRIPT = r"""
-set -u; umask 077
-d=$(mktemp -d "$1/mha-apply.XXXXXX") || exit 90
-trap 'rm -rf "$d"' EXIT HUP INT TERM
-cat >"$d/client.cnf" || exit 91
-find_program() { for n in "$@"; do for c in ${bindir:+"$bindir/$n"} "$n"; do command -v "$c" && return; done; done; return 1; }
-bindir=$3; [ -n "$4" ] && export LD_LIBRARY_PATH="$4"
-if [ "$5" = mariadb ]; then b="mariadb-binlog mysqlbinlog"; m="mariadb mysql"; else b="mysqlbinlog"; m="mysql"; fi
-B=$(find_program $b) || { echo "no mysqlbinlog on this host" >&2; exit 92; }
-M=$(find_program $m) || { echo "no mysql client on this host" >&2; exit 93; }
-{ "$B" --no-defaults $6 "$2"; echo $? >"$d/rc"; } | "$M" --defaults-extra-file="$d/client.cnf" --binary-mode --batch
-m=$?; b=$(cat "$d/rc")
-[ "$b" = 0 ] || { echo "mysqlbinlog ended with $b" >&2; exit 94; }
-exit $m
-"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +82,7 @@ def apply_cut(
     words = (config.remote_workdir, remote, config.client_bindir or "", config.client_libdir or "", vendor, flags)
     try:
         result = host.run(
-            f"sh -c {shlex.quote(_SCRIPT)} apply {' '.join(shlex.quote(w) for w in words)}",
+            f"sh -c {shlex.quote(script('apply.sh'))} apply {' '.join(shlex.quote(w) for w in words)}",
             action="apply the saved binary log",
             timeout=timeout,
             stdin=client_options(config).encode(),

@@ -34,7 +34,8 @@ class GtidSet:
     __slots__ = ("_hash", "_sets")
 
     def __init__(self, sets: Mapping[Source, Intervals] | None = None) -> None:
-        self._sets = {source: sets[source] for source in sorted(sets or {}) if (sets or {})[source]}
+        given = sets or {}
+        self._sets = {source: given[source] for source in sorted(given) if given[source]}
         self._hash = hash(tuple(self._sets.items()))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What a failover will do, to whom and why: one object, printed by --dry-run, executed as it stands, kept in the journal.
+"""What a failover will do, to whom and why: one object, printed by --dry-run, executed as it stands, journaled.
 
 Pure: snapshots, configuration and options in; a `FailoverPlan` or a `Refusal` out.
 """
@@ -170,10 +170,7 @@ def _first_refusal(
             "no-replica",
             f"No reachable server replicates from {dead.name}.",
             "Check replication on the servers below, or promote one by hand.",
-            tuple(
-                f"{s.name} replicates from {', '.join(f'{c.source_host}:{c.source_port}' for c in s.channels) or 'nobody'}"
-                for s in others
-            )
+            tuple(f"{s.name} replicates from {s.sources or 'nobody'}" for s in others)
             + tuple(f"{d.name}: {d.reason}" for d in cluster.down),
         )
     followed = {f.key for f in followers}

@@ -51,7 +51,8 @@ def prove(earlier: ServerState, now: ServerState, channel_name: str) -> Drained 
     if not after.receiver_stopped:
         return "the receiver is still running"
     level = after.executed == after.received and after.executed is not None
-    all_gtids = bool(after.retrieved) and now.gtid_executed is not None and after.retrieved <= now.gtid_executed
+    retrieved, executed = after.retrieved, now.gtid_executed
+    all_gtids = retrieved is not None and executed is not None and bool(retrieved) and retrieved <= executed
     idle = before.has_read_all and after.has_read_all and _place(before) == _place(after)
     if level or all_gtids or idle:
         return Drained(now.key, now.name, channel_name, after.received, after.executed)

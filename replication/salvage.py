@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from replication.binlog.cutter import Cut, LogFile, cut
 from replication.binlog.reader import Transaction
-from replication.errors import HostError, LogError, RemoteFileError
+from replication.errors import DeadlineExceeded, HostError, LogError, RemoteFileError
 from replication.positions import BinlogPosition, log_index
 from replication.ssh import SshHost
 
@@ -139,7 +139,7 @@ def _digest_there(host: SshHost, logs: Sequence[RemoteLog], begin: int) -> str |
     command = f"command -v sha256sum >/dev/null || exit 3; {{ {'; '.join(parts)}; }} | sha256sum"
     try:
         result = host.run(command, action="prove the copy", timeout=60.0, ok=(0, 3))
-    except HostError:
+    except (HostError, DeadlineExceeded):
         return None
     return result.stdout.split()[0] if result.exit_code == 0 and result.stdout else None
 

@@ -154,7 +154,7 @@ def rank(
             barred = (absent.get(server.address, "it does not replicate from the dead primary"),)
             judged.append(((9, order), Candidate(server.address, server.name, barred, ())))
             continue
-        reasons = _bars(config, follower, kind, oldest, furthest)
+        reasons = _bars(follower, kind, oldest, furthest)
         if excluded and server.address in excluded:
             reasons.insert(0, excluded[server.address])
         is_latest, is_candidate = server.address in latest, server.candidate_master
@@ -191,7 +191,6 @@ def rank(
 
 
 def _bars(
-    config: ClusterConfig,
     follower: Follower,
     kind: GtidKind,
     oldest: tuple[int, ...],
@@ -213,7 +212,7 @@ def _bars(
         )
     if follower.broken:
         reasons.append(follower.broken)
-    if config.check_repl_delay and server.check_repl_delay:
+    if server.check_repl_delay:
         behind = bytes_behind(channel.executed, furthest)
         if behind is None and channel.executed is not None and furthest is not None:
             reasons.append(f"its applier is {furthest.index - channel.executed.index} log files behind")

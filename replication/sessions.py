@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from config import ClusterConfig, ServerConfig
-from replication.errors import AccessDenied, AlreadyActing, HostError, MhaError, ServerBusy, ServerError
+from replication.errors import (
+    AccessDenied,
+    AlreadyActing,
+    DeadlineExceeded,
+    HostError,
+    MhaError,
+    ServerBusy,
+    ServerError,
+)
 from replication.server import Server
 from replication.snapshots import ClusterState, ServerDown, ServerState
 from replication.ssh import SshHost
@@ -44,7 +53,7 @@ class Sessions:
         self, work: Callable[[T], R], items: Iterable[T], *, timeout: float
     ) -> list[tuple[T, R | MhaError | None]]:
         """Do the same for several at once; an MhaError is a result, None means not done within ``timeout`` seconds."""
-        futures: list[tuple[T, Future[R]]] = [(item, self._pool.submit(work, item)) for item in items]
+        futures = [(item, self._pool.submit(work, item)) for item in items]
         wait([f for _, f in futures], timeout=timeout)
         return [(item, _result(future)) for item, future in futures]
 
@@ -63,7 +72,7 @@ class Sessions:
         return {s.address: r for s, r in done if isinstance(r, MhaError)}
 
     def observe(self, servers: Sequence[ServerConfig] | None = None, *, timeout: float = 4.0) -> ClusterState:
-        """Look at every server at once. One that does not answer within ``timeout`` seconds is down, and why is told."""
+        """Look at every server at once. One that does not answer within ``timeout`` seconds is down, and why."""
         wanted = self.config.servers if servers is None else servers
         looked = self.each(lambda s: self.server(s.address).observe(), wanted, timeout=timeout)
         up: list[ServerState] = []
@@ -125,7 +134,19 @@ class FailoverLock:
                 session.close()
 
 
-def _result(future: Future[R]) -> R | MhaError | None:
+def reachable(host: SshHost, timeout: float) -> bool:
+    """Whether the host answers over SSH now: on the kept session, or on a new one. Takes at most ``timeout`` seconds."""
+    ends = time.monotonic() + timeout
+    if host.alive(timeout / 2):
+        return True
+    try:
+        host.connect(max(0.1, ends - time.monotonic()))
+    except (HostError, DeadlineExceeded):
+        return False
+    return host.alive(max(0.1, ends - time.monotonic()))
+
+
+def _result(future: Future[Any]) -> Any:
     if not future.done():
         future.cancel()
         return None

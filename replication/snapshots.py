@@ -140,6 +140,11 @@ class ServerState:
         """An application's session could write here."""
         return not self.read_only and not self.super_read_only
 
+    @property
+    def sources(self) -> str:
+        """Whom it replicates from, in words; empty for nobody."""
+        return ", ".join(f"{c.source_host}:{c.source_port}" for c in self.channels)
+
     def channel_from(self, host: str, ip: str, port: int) -> ReplicaChannel | None:
         """The channel that replicates from the server of that name or address, if there is one."""
         for channel in self.channels:

@@ -9,14 +9,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from prefect import task
-from replication.hooks import run_hook
 
 from config import ClusterConfig, ServerConfig
 from replication.detection import Act, Observation, Patience, Ping, SecondaryCheck, Verdict, decide
 from replication.errors import HookError
+from replication.hooks import run_hook
 from replication.observers import ask_others
 from replication.pinger import Pinger
-from replication.sessions import Sessions
+from replication.sessions import Sessions, reachable
 from tasks.policy import STEP
 
 log = logging.getLogger("mha")
@@ -53,8 +53,7 @@ class SideChecks:
     def begin(self) -> None:
         """Ask everybody now."""
         host = self._sessions.host(self._primary.address)
-        timeout = float(self._primary.ssh_connection_timeout)
-        self._ssh = self._pool.submit(host.alive, timeout)
+        self._ssh = self._pool.submit(reachable, host, float(self._primary.ssh_connection_timeout))
         self.look_again()
         if self._config.secondary_check_script:
             self._secondary = self._pool.submit(self._run_secondary)
@@ -69,7 +68,7 @@ class SideChecks:
         views = _within(self._views, ends) or ()
         configured = bool(self._config.secondary_check_script)
         secondary = SecondaryCheck(configured, _within(self._secondary, ends) if configured else None)
-        ssh = bool(_within(self._ssh, ends))
+        ssh = _within(self._ssh, ends) is True
         seen = self._sessions.observe(self._others, timeout=2.0)
         reachable = len(seen.up) + sum(d.alive for d in seen.down)
         return decide(patience, views, secondary, ssh, reachable)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import Literal
 
 from prefect import task
-from replication.hooks import failover_args, run_hook, shutdown_args
 
 from replication.dialects import ChannelThread
 from replication.drain import stop_receiver
 from replication.errors import HookError, MhaError, RefusalError
 from replication.fence import Fenced, fence
+from replication.hooks import failover_args, run_hook, shutdown_args
 from replication.job import FailoverJob
 from replication.plan import FailoverPlan, Refusal
 from replication.snapshots import ClusterState, ServerDown, ServerState
@@ -76,7 +77,7 @@ def invalidate_address(job: FailoverJob, ssh_reachable: bool) -> bool:
     if not script:
         log.warning("master_ip_failover_script is not set. Skipping invalidating dead master IP address.")
         return False
-    command = "stopssh" if ssh_reachable else "stop"
+    command: Literal["stop", "stopssh"] = "stopssh" if ssh_reachable else "stop"
     log.info("Executing master IP deactivation script:")
     done = run_hook(script, failover_args(command, job.dead), command=command, timeout=job.config.hook_timeout)
     if not (done.ok or done.go_on):
@@ -92,7 +93,7 @@ def shut_down(job: FailoverJob, ssh_reachable: bool) -> bool:
     if not script:
         log.warning("shutdown_script is not set. Skipping explicit shutting down of the dead master.")
         return ssh_reachable
-    command = "stopssh" if ssh_reachable else "stop"
+    command: Literal["stop", "stopssh"] = "stopssh" if ssh_reachable else "stop"
     done = run_hook(script, shutdown_args(command, job.dead), command=command, timeout=job.config.hook_timeout)
     if done.ok:
         log.info("Power of %s was successfully turned off.", job.dead.hostname)

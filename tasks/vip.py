@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 
 from prefect import task
-from replication.hooks import failover_args, run_hook
 
 from replication.errors import HookError
+from replication.hooks import failover_args, password_environment, run_hook
 from replication.job import FailoverJob
 from replication.plan import FailoverPlan
 from tasks.policy import STEP
@@ -22,14 +22,15 @@ def activate_address(job: FailoverJob, plan: FailoverPlan) -> bool:
     if not script:
         log.warning("master_ip_failover_script is not set. Skipping taking over new master IP address.")
         return False
-    new = job.config_of(plan.new_primary)
+    new, show = job.config_of(plan.new_primary), job.config.hook_passwords
     log.info("Executing master IP activation script:")
     done = run_hook(
         script,
-        failover_args("start", job.dead, new),
+        failover_args("start", job.dead, new, pass_password=show),
         command="start",
         timeout=job.config.hook_timeout,
         secrets=(new.password.get_secret_value(),),
+        env=None if show else password_environment(new),
     )
     if not (done.ok or done.go_on):
         raise HookError(script, "--command=start", f"exit code {done.exit_code}", done.exit_code)

@@ -1,4 +1,4 @@
-"""The events of a binary log, as far as transactions can be told from them.
+"""Events of binary and relay logs: their headers, their types, and the description every log begins with.
 
 Formats: MySQL Internals Manual, "Binary Log Event" (5.6 to 9.x), and MariaDB Knowledge Base, "Replication Protocol"
 (10.x, 11.x). All integers are little-endian.
@@ -6,21 +6,26 @@ Formats: MySQL Internals Manual, "Binary Log Event" (5.6 to 9.x), and MariaDB Kn
 
 from __future__ import annotations
 
+import re
 import struct
-import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 from replication.errors import LogError
-from replication.gtid import Gtid, MariadbGtid
 
 MAGIC = b"\xfebin"
 ENCRYPTED_MAGIC = b"\xfdbin"
 HEADER = 19
 CHECKSUM = 4
+#: Flags of an event's header.
 IN_USE_FLAG = 0x0001
+ARTIFICIAL_FLAG = 0x0020
+RELAY_LOG_FLAG = 0x0040
+IGNORABLE_FLAG = 0x0080
 
-_HEADER = struct.Struct("<IBIIIH")
+#: timestamp, type, server_id, size, log_pos, flags.
+HEADER_FIELDS = struct.Struct("<IBIIIH")
 
 
 class EventType(IntEnum):
@@ -38,14 +43,26 @@ class EventType(IntEnum):
     BEGIN_LOAD_QUERY = 17
     EXECUTE_LOAD_QUERY = 18
     TABLE_MAP = 19
+    WRITE_ROWS_V0 = 20
+    UPDATE_ROWS_V0 = 21
+    DELETE_ROWS_V0 = 22
+    WRITE_ROWS_V1 = 23
+    UPDATE_ROWS_V1 = 24
+    DELETE_ROWS_V1 = 25
     INCIDENT = 26
     HEARTBEAT = 27
     IGNORABLE = 28
     ROWS_QUERY = 29
+    WRITE_ROWS = 30
+    UPDATE_ROWS = 31
+    DELETE_ROWS = 32
     GTID = 33
     ANONYMOUS_GTID = 34
     PREVIOUS_GTIDS = 35
+    TRANSACTION_CONTEXT = 36
+    VIEW_CHANGE = 37
     XA_PREPARE = 38
+    PARTIAL_UPDATE_ROWS = 39
     TRANSACTION_PAYLOAD = 40
     HEARTBEAT_V2 = 41
     GTID_TAGGED = 42
@@ -57,7 +74,7 @@ class EventType(IntEnum):
     MARIADB_QUERY_COMPRESSED = 165
 
 
-#: Events that belong to a file, not to a transaction.
+#: Events that belong to a log, not to a transaction.
 CONTROL = frozenset(
     {
         EventType.STOP,
@@ -68,156 +85,105 @@ CONTROL = frozenset(
         EventType.PREVIOUS_GTIDS,
         EventType.MARIADB_BINLOG_CHECKPOINT,
         EventType.MARIADB_GTID_LIST,
+        EventType.MARIADB_START_ENCRYPTION,
     }
 )
-#: Events that open a transaction.
+#: Events that open a transaction and name it, or say that it has no name.
 GTIDS = frozenset({EventType.GTID, EventType.ANONYMOUS_GTID, EventType.GTID_TAGGED, EventType.MARIADB_GTID})
 
 
-@dataclass(frozen=True)
-class Header:
-    """The first 19 bytes of every event. ``log_pos`` is its end in the log it was first written to (0: artificial)."""
+class Event(NamedTuple):
+    """One event: where it lies in its log, its header, and the beginning and end of its body.
 
+    ``offset`` and ``size`` are bytes. ``log_pos`` is the offset after the event in the log it was first written to: in a
+    relay log the source's (0: made up on the way). ``timestamp`` is seconds since the epoch. ``body`` is the body without
+    checksum, of a large event only its beginning; ``tail`` the body's last bytes.
+    """
+
+    offset: int
     timestamp: int
     type: int
     server_id: int
     size: int
     log_pos: int
     flags: int
-
-    @classmethod
-    def parse(cls, data: bytes) -> Header:
-        """From exactly 19 bytes."""
-        return cls(*_HEADER.unpack(data))
-
-
-@dataclass(frozen=True)
-class Event:
-    """One event in a log: where it lies, its header, and the beginning and end of its body.
-
-    ``body`` is the whole body without checksum up to the reader's limit, then its beginning; ``tail`` its last bytes.
-    """
-
-    offset: int
-    header: Header
     body: bytes
     tail: bytes
 
     @property
-    def end(self) -> int:
-        """The offset after its last byte."""
-        return self.offset + self.header.size
+    def end_offset(self) -> int:
+        """The offset after its last byte in the log it was read from."""
+        return self.offset + self.size
 
     @property
-    def type(self) -> int:
-        """The type code."""
-        return self.header.type
+    def type_name(self) -> str:
+        """The type's name, or its code where it is not known."""
+        return EventType(self.type).name if self.type in _TYPES else f"TYPE_{self.type}"
+
+    @property
+    def artificial(self) -> bool:
+        """Made up by a sender on the way, not written to its log."""
+        return not self.log_pos or bool(self.flags & ARTIFICIAL_FLAG)
+
+
+_TYPES = frozenset(int(each) for each in EventType)
 
 
 @dataclass(frozen=True)
 class FormatDescription:
-    """A log's own description: who wrote it, and whether its events carry checksums."""
+    """A log's description of itself: who wrote it, and whether its events carry checksums.
 
+    ``created`` is when its server started, 0 for a log that only continues another; ``raw`` the event as written.
+    """
+
+    version: int
     server_version: str
+    created: int
     checksum: bool
     in_use: bool
+    relay_log: bool
+    raw: bytes = field(repr=False, default=b"")
 
     @property
     def mariadb(self) -> bool:
         """Written by MariaDB."""
         return "mariadb" in self.server_version.lower()
 
+    @property
+    def vendor(self) -> str:
+        """``mysql`` or ``mariadb``."""
+        return "mariadb" if self.mariadb else "mysql"
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """The version of its server as numbers: (8, 0, 36)."""
+        # MariaDB 10 and 11 may put 5.5.5- before their own version (Knowledge Base, "VERSION").
+        numbers = re.match(r"(?:5\.5\.5-)?(\d+)\.(\d+)\.(\d+)", self.server_version)
+        return tuple(int(part) for part in numbers.groups()) if numbers else ()
+
+    @property
+    def always_gtids(self) -> bool:
+        """Whether every transaction is opened by a GTID event, named or anonymous (MySQL 5.7.6, MariaDB 10.0.2)."""
+        return self.release >= ((10, 0, 2) if self.mariadb else (5, 7, 6))
+
     @classmethod
-    def parse(cls, header: Header, body_with_checksum: bytes) -> FormatDescription:
-        """From the body, including the checksum algorithm and the checksum at its end. Raises LogError."""
-        if header.type != EventType.FORMAT_DESCRIPTION or len(body_with_checksum) < 57 + CHECKSUM + 1:
+    def parse(cls, raw: bytes) -> FormatDescription:
+        """From the whole event with its header. Raises LogError."""
+        body = raw[HEADER:]
+        if len(raw) < HEADER + 57 + 1 + CHECKSUM or raw[4] != EventType.FORMAT_DESCRIPTION:
             raise LogError("the log does not begin with a format description")
-        (version,) = struct.unpack_from("<H", body_with_checksum)
+        (version,) = struct.unpack_from("<H", body)
         if version != 4:
             raise LogError(f"the log has format {version}; only format 4 (MySQL 5.0 and newer) can be read")
-        name = body_with_checksum[2:52].split(b"\0")[0].decode("latin-1")
-        algorithm = body_with_checksum[-CHECKSUM - 1]
-        if algorithm not in (0, 1):
+        (created,) = struct.unpack_from("<I", body, 52)
+        flags = int.from_bytes(raw[17:19], "little")
+        name = body[2:52].split(b"\0")[0].decode("latin-1")
+        in_use, relay = bool(flags & IN_USE_FLAG), bool(flags & RELAY_LOG_FLAG)
+        described = cls(version, name, created, False, in_use, relay, raw)
+        # Before 5.6.1 (MariaDB 5.3) there were no checksums, nor the byte that names their kind.
+        if described.release < ((5, 3) if described.mariadb else (5, 6, 1)):
+            return described
+        algorithm = body[-CHECKSUM - 1]
+        if algorithm > 1:
             raise LogError(f"the log's checksum algorithm {algorithm} is not known")
-        return cls(name, algorithm == 1, bool(header.flags & IN_USE_FLAG))
-
-
-def gtid_of(event: Event) -> Gtid | MariadbGtid | None:
-    """The transaction's name in the event that opens it; None for an anonymous one. Raises LogError."""
-    body = event.body
-    try:
-        if event.type == EventType.GTID:
-            (number,) = struct.unpack_from("<q", body, 17)
-            return Gtid(str(uuid.UUID(bytes=body[1:17])), number)
-        if event.type == EventType.GTID_TAGGED:
-            return _tagged(body)
-        if event.type == EventType.MARIADB_GTID:
-            seq, domain = struct.unpack_from("<QI", body)
-            return MariadbGtid(domain, event.header.server_id, seq)
-    except (struct.error, ValueError, IndexError) as error:
-        raise LogError(f"the GTID event at {event.offset} cannot be read: {error}") from None
-    return None
-
-
-def is_standalone(event: Event) -> bool:
-    """Whether MariaDB's GTID event announces a single statement without COMMIT (flags standalone, completed XA)."""
-    return bool(event.body[12] & (0x01 | 0x80))
-
-
-def query_text(event: Event) -> tuple[bytes, bytes]:
-    """The beginning and the end of a query's text. Raises LogError."""
-    try:
-        db_length, _, status_length = struct.unpack_from("<BHH", event.body, 8)
-    except struct.error:
-        raise LogError(f"the query event at {event.offset} is too short") from None
-    begin = 13 + status_length + db_length + 1
-    return event.body[begin : begin + 64], event.tail
-
-
-def table_name(event: Event) -> str:
-    """``database.table`` of a table map."""
-    body = event.body
-    length = body[8]
-    database = body[9 : 9 + length]
-    at = 9 + length + 1
-    return f"{database.decode('utf-8', 'replace')}.{body[at + 1 : at + 1 + body[at]].decode('utf-8', 'replace')}"
-
-
-def _tagged(body: bytes) -> Gtid:
-    """MySQL 8.3's serialised GTID event: varints of which the trailing ones of the first byte tell the length."""
-    at = 0
-
-    def number() -> int:
-        nonlocal at
-        first = body[at]
-        extra = 0
-        while extra < 8 and first >> extra & 1:
-            extra += 1
-        raw = int.from_bytes(body[at : at + extra + 1], "little")
-        at += extra + 1
-        return raw >> (extra + 1) if extra < 8 else raw >> 8
-
-    def signed() -> int:
-        value = number()
-        return value >> 1 if not value & 1 else -(value >> 1) - 1
-
-    number(), number(), number()  # version, size, the last field that must be understood
-    found: dict[int, object] = {}
-    while at < len(body) and len(found) < 4:
-        field = number()
-        if field == 0:
-            found[0] = number()
-        elif field == 1:
-            found[1] = bytes(number() for _ in range(16))
-        elif field == 2:
-            found[2] = signed()
-        elif field == 3:
-            length = number()
-            found[3] = body[at : at + length].decode("ascii")
-            at += length
-        else:
-            break
-    identity, sequence = found.get(1), found.get(2)
-    if not isinstance(identity, bytes) or not isinstance(sequence, int):
-        raise ValueError("it names no transaction")
-    return Gtid(str(uuid.UUID(bytes=identity)), sequence, str(found.get(3, "")))
+        return cls(version, name, created, algorithm == 1, in_use, relay, raw)

@@ -1,266 +1,300 @@
-"""A streaming reader of binary logs: events, checksums, and the borders of transactions.
+"""A streaming reader of one binary or relay log: events, checksums, and complete transactions.
 
-It holds one event's beginning at a time, whatever the size of the log or of a transaction. Damage after the head is
-not an error: reading ends there, and `LogReader.stop` tells where and why.
+It holds a read-ahead buffer and one event's beginning, whatever the size of the log or of a transaction. Damage after the
+head is not an error: reading ends there, and `LogReader.stop` tells where and why.
 """
 
 from __future__ import annotations
 
+import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import BinaryIO
 
+from replication.binlog import bodies
 from replication.binlog.events import (
     CHECKSUM,
     CONTROL,
     ENCRYPTED_MAGIC,
-    GTIDS,
     HEADER,
+    HEADER_FIELDS,
     IN_USE_FLAG,
     MAGIC,
     Event,
     EventType,
     FormatDescription,
-    Header,
-    gtid_of,
-    is_standalone,
-    query_text,
-    table_name,
 )
+from replication.binlog.groups import GroupParser, Part, StartInside, Transaction
 from replication.errors import LogError
-from replication.gtid import Gtid, MariadbGtid
+from replication.gtid import GtidSet, MariadbGtidPosition
 
-CHUNK = 256 * 1024
-#: How much of an event is kept for looking into it; the rest is only summed.
+__all__ = ["LogEnd", "LogFile", "LogReader", "Part", "StartInside", "Transaction"]
+
+#: Bytes read at a time: a stream may be SFTP, where every read is a round trip.
+CHUNK = 512 * 1024
+#: How much of a large event's body is kept for looking into it; the rest is only summed.
 KEPT = 64 * 1024
 TAIL = 64
+#: Lists of GTIDs are needed whole.
+_WHOLE = frozenset({EventType.PREVIOUS_GTIDS, EventType.MARIADB_GTID_LIST})
+_WHOLE_KEPT = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A log that can be opened more than once: its name, its size in bytes, and how to open it for seek and read."""
+
+    name: str
+    size: int
+    open: Callable[[], BinaryIO]
 
 
 @dataclass(frozen=True)
 class LogEnd:
-    """Where reading ended. ``kind``: clean, torn (the rest is missing), corrupt (the rest is not what was written),
-    in_transaction (whole events, but the last transaction is not complete)."""
+    """Where reading ended, and why.
+
+    ``kind``: clean; torn (the rest is missing); corrupt (the rest is not what was written); unreadable (the disk refused);
+    in_transaction (whole events, but the last transaction is not complete). ``offset`` is in bytes.
+    """
 
     kind: str
     offset: int
     reason: str = ""
+    log: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind} at {self.offset}" + (f": {self.reason}" if self.reason else "")
-
-
-@dataclass(frozen=True)
-class Transaction:
-    """One complete transaction: bytes ``start`` to ``end`` of a log. ``timestamp`` is its first event's, in seconds."""
-
-    log: str
-    start: int
-    end: int
-    gtid: Gtid | MariadbGtid | None
-    timestamp: int
-    tables: tuple[str, ...]
-    events: int
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-        return self.end - self.start
+        place = f"{self.log}:{self.offset}" if self.log else f"{self.offset}"
+        return f"{self.kind} at {place}" + (f": {self.reason}" if self.reason else "")
 
 
 class _Damage(Exception):
     def __init__(self, kind: str, offset: int, reason: str) -> None:
-        self.end = LogEnd(kind, offset, reason)
+        self.kind, self.offset, self.reason = kind, offset, reason
 
 
 class LogReader:
-    """Reads one log from a seekable stream. Raises LogError when its head cannot be read (not a log, encrypted).
+    """Reads one log from a seekable stream of ``size`` bytes (found out when None).
 
-    ``stop`` is None while reading goes on, then the `LogEnd`.
+    ``format`` is the log's own description, which ends at ``format_end``; ``described`` the one in force where reading is,
+    which in a relay log is the source's. ``stop`` is None while reading goes on, then the `LogEnd`. Raises LogError when
+    the head cannot be read: not a log, encrypted, cut off in its head.
     """
 
     def __init__(self, stream: BinaryIO, *, name: str, size: int | None = None) -> None:
         self.name = name
         self.stop: LogEnd | None = None
-        self._stream, self._size = stream, size
-        self._buffer, self._next_byte, self._at = b"", 0, 0
-        self._checksum = False
+        self._stream = stream
+        self.size = stream.seek(0, io.SEEK_END) if size is None else size
         self.format, self.format_end = self._read_head()
+        self.described = self.format
 
-    # events ----------------------------------------------------------------------------------------------------
+    @cached_property
+    def previous_gtids(self) -> GtidSet | None:
+        """What was executed before this log (MySQL); None where the log does not say."""
+        event = self._in_head(EventType.PREVIOUS_GTIDS)
+        return bodies.previous_gtids(event) if event else None
+
+    @cached_property
+    def gtid_list(self) -> MariadbGtidPosition | None:
+        """How far each domain was before this log (MariaDB); None where the log does not say."""
+        event = self._in_head(EventType.MARIADB_GTID_LIST)
+        return bodies.gtid_list(event) if event else None
 
     def events(self, start: int = len(MAGIC)) -> Iterator[Event]:
         """Every event from the offset ``start`` on, checksums verified; ends at the first damage."""
-        self.stop = None
+        self.stop, self.described = None, self.format
         try:
-            self._seek(start)
-            while (event := self._next()) is not None:
+            if start > self.size:
+                raise _Damage("torn", self.size, f"the log ends before offset {start}")
+            cursor = _Cursor(self._stream, start, self.size)
+            while (event := self._next(cursor)) is not None:
                 yield event
-            self.stop = LogEnd("clean", self._at)
+            self._end("clean", cursor.position)
         except _Damage as damage:
-            self.stop = damage.end
+            self._end(damage.kind, damage.offset, damage.reason)
 
-    def _read_head(self) -> tuple[FormatDescription, int]:
-        self._seek(0)
-        magic = self._take(len(MAGIC))
-        if magic == ENCRYPTED_MAGIC:
-            raise LogError(
-                f"{self.name} is encrypted (binlog_encryption); only a server that holds the keys can read it"
-            )
-        if magic != MAGIC:
-            raise LogError(f"{self.name} is not a binary log: it begins with {magic!r}")
-        raw = self._take(HEADER)
-        if len(raw) < HEADER:
-            raise LogError(f"{self.name} ends within its format description")
-        header = Header.parse(raw)
-        body = self._take(header.size - HEADER) if HEADER < header.size < KEPT else b""
-        described = FormatDescription.parse(header, body)
-        self._checksum = described.checksum
-        return described, self._at
-
-    def _next(self) -> Event | None:
-        offset = self._at
-        raw = self._take(HEADER)
-        if not raw:
-            return None
-        if len(raw) < HEADER:
-            raise _Damage("torn", offset, f"{len(raw)} of {HEADER} header bytes")
-        header = Header.parse(raw)
-        if header.size < HEADER + (CHECKSUM if self._checksum else 0):
-            kind = "torn" if not any(raw) else "corrupt"
-            raise _Damage(kind, offset, "zeros" if kind == "torn" else f"an event of {header.size} bytes")
-        if self._size is not None and offset + header.size > self._size:
-            raise _Damage("torn", offset, f"{self._size - offset} of {header.size} bytes of an event")
-        if header.type == EventType.MARIADB_START_ENCRYPTION:
-            raise _Damage("corrupt", offset, "the rest of the log is encrypted")
-        event, given, counted = self._body(offset, header, raw)
-        # A format description brings its own checksum, whatever the log's events do.
-        if self._checksum and given != counted:
-            raise _Damage("corrupt", offset, "its checksum is wrong")
-        return event
-
-    def _body(self, offset: int, header: Header, raw: bytes) -> tuple[Event, int, int]:
-        """The event, the checksum written in it and the one counted; both 0 for a log without."""
-        trailer = CHECKSUM if self._checksum else 0
-        left = header.size - HEADER - trailer
-        if header.type == EventType.FORMAT_DESCRIPTION:
-            raw = raw[:17] + (header.flags & ~IN_USE_FLAG).to_bytes(2, "little")
-        crc = zlib.crc32(raw)
-        kept, tail = bytearray(), b""
-        while left:
-            piece = self._take(min(left, CHUNK))
-            if not piece:
-                raise _Damage("torn", offset, f"the last {left} bytes of an event are missing")
-            crc = zlib.crc32(piece, crc)
-            if len(kept) < KEPT:
-                kept += piece[: KEPT - len(kept)]
-            tail = (tail + piece)[-TAIL:]
-            left -= len(piece)
-        written = self._take(trailer)
-        if len(written) < trailer:
-            raise _Damage("torn", offset, "its checksum is missing")
-        event = Event(offset, header, bytes(kept), tail)
-        return (event, int.from_bytes(written, "little"), crc) if trailer else (event, 0, 0)
-
-    # transactions ----------------------------------------------------------------------------------------------
-
-    def transactions(self, start: int = len(MAGIC)) -> Iterator[Transaction]:
+    def transactions(self, start: int = len(MAGIC), groups: GroupParser | None = None) -> Iterator[Transaction]:
         """Every complete transaction from ``start`` on, which must be where one begins.
 
-        Raises LogError when ``start`` lies inside a transaction.
+        ``groups`` carries an unfinished transaction over from the log before. A relay log is always read from its
+        beginning, because the source's format and log are named there. Raises StartInside when ``start`` lies inside a
+        transaction.
         """
-        group: _Group | None = None
-        first = True
-        for event in self.events(start):
-            if event.type in CONTROL:
-                continue
+        parser = groups or GroupParser()
+        relay, heads = self.format.relay_log, (len(MAGIC), self.format_end)
+        parser.enter(self.name, self.format, start_known=relay or start in heads)
+        for event in self.events(len(MAGIC) if relay else start):
+            if event.type == EventType.FORMAT_DESCRIPTION:
+                parser.describe(self.described)
             try:
-                if group is None:
-                    group = _Group.begin(self.name, event, first=first and start > len(MAGIC))
-                    first = False
-                elif event.type in GTIDS:
-                    self.stop = LogEnd("corrupt", event.offset, "a transaction begins within another")
-                    return
-                done = group.add(event)
-            except (LogError, IndexError) as error:
-                if isinstance(error, StartInside):
-                    raise
-                self.stop = LogEnd("corrupt", event.offset, str(error))
-                return
-            if done is not None:
-                group = None
-                yield done
-        if group is not None and self.stop is not None and self.stop.kind == "clean":
-            self.stop = LogEnd("in_transaction", group.start, "the log ends within a transaction")
+                done = parser.feed(event)
+            except ValueError as error:
+                self._end("corrupt", event.offset, str(error))
+                break
+            if done is None or (done.end <= start and done.parts[-1].log == self.name):
+                continue
+            if done.log == self.name and done.start < start:
+                raise StartInside(f"{self.name}:{start} lies inside a transaction")
+            yield done
+        unfinished = parser.open_part
+        if unfinished and self.stop and self.stop.kind == "clean":
+            self._end("in_transaction", unfinished.start, "the log ends within a transaction")
 
-    # bytes -----------------------------------------------------------------------------------------------------
+    # events ----------------------------------------------------------------------------------------------------
 
-    def _seek(self, offset: int) -> None:
-        self._stream.seek(offset)
-        self._buffer, self._next_byte, self._at = b"", 0, offset
+    def _end(self, kind: str, offset: int, reason: str = "") -> None:
+        self.stop = LogEnd(kind, offset, reason, self.name)
 
-    def _take(self, count: int) -> bytes:
-        """The next bytes, fewer at the end of the file; reads ahead in large pieces."""
-        end = self._next_byte + count
-        if end > len(self._buffer):
-            pieces = [self._buffer[self._next_byte :]]
-            missing = count - len(pieces[0])
-            while missing > 0 and (more := self._stream.read(max(CHUNK, missing))):
-                pieces.append(more)
-                missing -= len(more)
-            self._buffer, self._next_byte, end = b"".join(pieces), 0, count
-        taken = self._buffer[self._next_byte : end]
-        self._next_byte += len(taken)
-        self._at += len(taken)
-        return taken
+    def _read_head(self) -> tuple[FormatDescription, int]:
+        cursor = _Cursor(self._stream, 0, self.size)
+        try:
+            magic = cursor.take(len(MAGIC))
+            if magic == ENCRYPTED_MAGIC:
+                raise LogError(f"{self.name} is encrypted (binlog_encryption): only a server with its keys can read it")
+            if magic != MAGIC:
+                raise LogError(f"{self.name} is not a binary log: it begins with {magic!r}")
+            raw = cursor.take(HEADER)
+            size = HEADER_FIELDS.unpack(raw)[3] if len(raw) == HEADER else 0
+            raw += cursor.take(size - HEADER) if HEADER < size < KEPT else b""
+            if len(raw) != size or not size:
+                raise LogError(f"{self.name} ends within its format description")
+            described = _described(raw)
+            following = cursor.take(HEADER)
+        except _Damage as damage:
+            raise LogError(f"{self.name} cannot be read: {damage.reason}") from None
+        except LogError as error:
+            raise error if self.name in str(error) else LogError(f"{self.name}: {error}") from None
+        if len(following) == HEADER and following[4] == EventType.MARIADB_START_ENCRYPTION:
+            raise LogError(f"{self.name} is encrypted (encrypt_binlog): only a server with its keys can read it")
+        return described, len(MAGIC) + len(raw)
 
-
-class StartInside(LogError):
-    """Reading was to begin at an offset that lies inside a transaction."""
-
-
-class _Group:
-    """A transaction while it is being read: what ends it depends on how it began."""
-
-    def __init__(self, log: str, event: Event) -> None:
-        self._log, self.start, self._timestamp = log, event.offset, event.header.timestamp
-        self._gtid = gtid_of(event) if event.type in GTIDS else None
-        # MariaDB's GTID event stands for BEGIN, unless it announces a single statement.
-        self._open = event.type == EventType.MARIADB_GTID and not is_standalone(event)
-        self._tables: dict[str, None] = {}
-        self._events = 0
-
-    @classmethod
-    def begin(cls, log: str, event: Event, *, first: bool) -> _Group:
-        """The group that an event opens; ``first`` asks whether it can be the beginning of one at all."""
-        inside = {EventType.XID, EventType.XA_PREPARE, EventType.TABLE_MAP, EventType.TRANSACTION_PAYLOAD}
-        ends = event.type == EventType.QUERY and query_text(event)[0] in (b"COMMIT", b"ROLLBACK")
-        if first and (event.type in inside or (20 <= event.type <= 32 and event.type != EventType.INCIDENT) or ends):
-            raise StartInside(f"{log}:{event.offset} lies inside a transaction")
-        return cls(log, event)
-
-    def add(self, event: Event) -> Transaction | None:
-        """Take one more event; the transaction when it is complete with it."""
-        self._events += 1
-        if event.type == EventType.TABLE_MAP:
-            self._tables[table_name(event)] = None
-        if not self._ends_with(event):
+    def _in_head(self, wanted: EventType) -> Event | None:
+        cursor = _Cursor(self._stream, self.format_end, self.size)
+        in_force = self.described
+        try:
+            while (event := self._next(cursor)) is not None and event.type in CONTROL:
+                if event.type == wanted:
+                    return event
+        except _Damage:
             return None
-        return Transaction(
-            self._log, self.start, event.end, self._gtid, self._timestamp, tuple(self._tables), self._events
-        )
+        finally:
+            self.described = in_force
+        return None
 
-    def _ends_with(self, event: Event) -> bool:
-        if event.type in (EventType.XID, EventType.XA_PREPARE, EventType.TRANSACTION_PAYLOAD, EventType.INCIDENT):
-            return True
-        if event.type == EventType.MARIADB_QUERY_COMPRESSED:
-            return not self._open
-        if event.type != EventType.QUERY:
-            return False
-        text, tail = query_text(event)
-        if self._open:
-            return text in (b"COMMIT", b"ROLLBACK")
-        # MySQL 8.0.21 writes CREATE TABLE … SELECT as a statement that opens a transaction.
-        opens = text == b"BEGIN" or text.startswith(b"XA START") or tail.endswith(b"START TRANSACTION")
-        self._open = opens
-        return not opens
+    def _next(self, cursor: _Cursor) -> Event | None:
+        offset = cursor.position
+        there = cursor.ensure(HEADER)
+        if there < HEADER:
+            if not there:
+                return None
+            raise _Damage("torn", offset, f"{there} of {HEADER} header bytes")
+        header = HEADER_FIELDS.unpack_from(cursor.buffer, cursor.at)
+        kind, size = header[1], header[3]
+        if kind == EventType.FORMAT_DESCRIPTION:
+            return self._describe(cursor, header)
+        checksum = self.described.checksum
+        trailer = CHECKSUM if checksum else 0
+        if size < HEADER + trailer:
+            zeros = not any(cursor.buffer[cursor.at : cursor.at + HEADER])
+            raise _Damage("torn" if zeros else "corrupt", offset, "zeros" if zeros else f"an event of {size} bytes")
+        if offset + size > self.size:
+            raise _Damage("torn", offset, f"{self.size - offset} of {size} bytes of an event")
+        keep = _WHOLE_KEPT if kind in _WHOLE else KEPT
+        if size <= CHUNK and cursor.ensure(size) >= size:
+            at, end = cursor.at, cursor.at + size - trailer
+            crc = zlib.crc32(memoryview(cursor.buffer)[at:end]) if checksum else 0
+            written = int.from_bytes(cursor.buffer[end : end + trailer], "little")
+            body = cursor.buffer[at + HEADER : min(end, at + HEADER + keep)]
+            tail = body[-TAIL:] if end - at - HEADER <= keep else cursor.buffer[end - TAIL : end]
+            cursor.at += size
+        else:
+            body, tail, crc, written = _large(cursor, size, trailer, keep)
+        if checksum and crc != written:
+            raise _Damage("corrupt", offset, "its checksum is wrong")
+        return Event(offset, *header, body, tail)
+
+    def _describe(self, cursor: _Cursor, header: tuple[int, ...]) -> Event:
+        """A description within the log: it is in force from here on, and carries a checksum of its own."""
+        offset, size = cursor.position, header[3]
+        if offset + size > self.size:
+            raise _Damage("torn", offset, f"{self.size - offset} of {size} bytes of an event")
+        try:
+            self.described = _described(cursor.take(size) if HEADER < size < KEPT else b"")
+        except LogError as error:
+            raise _Damage("corrupt", offset, str(error)) from None
+        body = self.described.raw[HEADER:-CHECKSUM]
+        return Event(offset, *header, body, body[-TAIL:])
+
+
+def _described(raw: bytes) -> FormatDescription:
+    """Parsed, and its checksum verified. Raises LogError."""
+    described = FormatDescription.parse(raw)
+    if described.checksum:
+        # The server sums the event before it marks the log as in use.
+        flags = int.from_bytes(raw[17:19], "little") & ~IN_USE_FLAG
+        summed = raw[:17] + flags.to_bytes(2, "little") + raw[19:-CHECKSUM]
+        if zlib.crc32(summed) != int.from_bytes(raw[-CHECKSUM:], "little"):
+            raise LogError("the checksum of its format description is wrong")
+    return described
+
+
+def _large(cursor: _Cursor, size: int, trailer: int, keep: int) -> tuple[bytes, bytes, int, int]:
+    """Body, tail, counted and written checksum of an event that is larger than the buffer."""
+    offset, left = cursor.position, size - trailer
+    crc, kept, tail = 0, bytearray(), b""
+    while left:
+        piece = cursor.take(min(left, CHUNK))
+        if not piece:
+            raise _Damage("torn", offset, f"the last {left + trailer} bytes of an event are missing")
+        crc = zlib.crc32(piece, crc)
+        kept += piece[: max(0, HEADER + keep - len(kept))]
+        tail = (tail + piece)[-TAIL:]
+        left -= len(piece)
+    written = cursor.take(trailer)
+    if len(written) < trailer:
+        raise _Damage("torn", offset, "its checksum is missing")
+    return bytes(kept[HEADER:]), tail, crc, int.from_bytes(written, "little")
+
+
+class _Cursor:
+    """Reads forward in large pieces, up to ``size``, and seeks only when it refills."""
+
+    __slots__ = ("_filled_to", "_size", "_stream", "at", "buffer")
+
+    def __init__(self, stream: BinaryIO, start: int, size: int) -> None:
+        self._stream, self._size = stream, size
+        self.buffer, self.at, self._filled_to = b"", 0, start
+
+    @property
+    def position(self) -> int:
+        """The offset in the log of the next byte."""
+        return self._filled_to - len(self.buffer) + self.at
+
+    def ensure(self, count: int) -> int:
+        """Have ``count`` bytes at ``at`` in the buffer, fewer at the log's end; how many there are."""
+        there = len(self.buffer) - self.at
+        if there >= count:
+            return there
+        pieces = [self.buffer[self.at :]]
+        try:
+            self._stream.seek(self._filled_to)
+            while there < count and self._filled_to < self._size:
+                piece = self._stream.read(min(max(CHUNK, count - there), self._size - self._filled_to))
+                if not piece:
+                    break
+                pieces.append(piece)
+                there += len(piece)
+                self._filled_to += len(piece)
+        except OSError as error:
+            raise _Damage("unreadable", self._filled_to, f"reading failed: {error}") from None
+        self.buffer, self.at = b"".join(pieces), 0
+        return there
+
+    def take(self, count: int) -> bytes:
+        """The next bytes, fewer at the log's end."""
+        self.ensure(count)
+        taken = self.buffer[self.at : self.at + count]
+        self.at += len(taken)
+        return taken

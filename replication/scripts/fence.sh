@@ -1,0 +1,75 @@
+# fence.sh PORT PIDFILE: make sure that the mysqld of one instance does not serve again on this host.
+# Tells what it found and did, one "key value" a line; the last line is "done".
+#
+# A process belongs to the instance when it is a mysqld that listens on the port, or one that listens on no TCP port
+# yet (starting, recovering) and was not started for another port.
+port=$1
+pidfile=$2
+
+port_argument() { tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | sed -n 's/^--port=//p' | tail -1; }
+
+mine() {
+  for f in $(grep -lxE 'mysqld|mariadbd' /proc/[0-9]*/comm 2>/dev/null); do
+    p=${f#/proc/}
+    p=${p%/comm}
+    read -r _ _ state _ 2>/dev/null <"/proc/$p/stat" || continue
+    [ "$state" = Z ] && continue
+    theirs=$(printf '%s\n' "$listeners" | grep -F "pid=$p,")
+    if [ -n "$theirs" ]; then
+      printf '%s\n' "$theirs" | grep -Eq "[:.]$port[[:space:]]" && echo "$p"
+      continue
+    fi
+    other=$(port_argument "$p")
+    [ -n "$other" ] && [ "$other" != "$port" ] && continue
+    echo "$p"
+  done
+}
+
+look() {
+  listeners=$(ss -Hltnp 2>/dev/null)
+  pids=$(mine)
+}
+
+look
+if [ -s "$pidfile" ]; then
+  p=$(cat "$pidfile" 2>/dev/null)
+  case $(cat "/proc/$p/comm" 2>/dev/null) in mysqld | mariadbd) pids="$pids $p" ;; esac
+fi
+
+# Supervisors go first, or they would start it again: systemd's unit is masked until the next boot.
+if [ -d /run/systemd/system ]; then
+  units=""
+  for p in $pids; do
+    units="$units $(sed -n 's#.*/\([^/]*\.service\).*#\1#p' "/proc/$p/cgroup" 2>/dev/null | head -1)"
+  done
+  if [ -z "$(echo $units)" ]; then
+    for u in mysql mysqld mariadb; do
+      case $(systemctl show -p ActiveState --value "$u" 2>/dev/null) in
+        active | activating | failed) units="$units $u.service" ;;
+      esac
+    done
+  fi
+  for u in $(printf '%s\n' $units | sort -u); do
+    systemctl mask --runtime "$u" >/dev/null 2>&1 && echo "masked $u"
+  done
+fi
+for f in $(grep -alE '(mysqld|mariadbd)[_-]safe' /proc/[0-9]*/cmdline 2>/dev/null); do
+  p=${f#/proc/}
+  p=${p%/cmdline}
+  other=$(port_argument "$p")
+  [ -n "$other" ] && [ "$other" != "$port" ] && continue
+  kill -9 "$p" 2>/dev/null && echo "supervisor $p"
+done
+
+look
+for p in $pids; do
+  kill -9 "$p" 2>/dev/null && echo "killed $p"
+done
+i=0
+while look; [ -n "$pids" ] && [ $i -lt 100 ]; do
+  sleep 0.05
+  i=$((i + 1))
+done
+for p in $pids; do echo "left $p"; done
+printf '%s\n' "$listeners" | grep -Eq "[:.]$port[[:space:]]" && echo "listening $port"
+echo done

@@ -1,0 +1,95 @@
+"""Snapshots for tests of decisions: a replica that is well in every respect, and changes to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from replication.dialects import Dialect, Vendor
+from replication.gtid import GtidSet
+from replication.positions import BinlogPosition
+from replication.snapshots import ClusterState, Filters, ReplicaChannel, SemiSync, ServerDown, ServerState
+
+UUID = "11111111-1111-1111-1111-111111111111"
+
+
+def at(pos: int, file: int = 1) -> BinlogPosition:
+    """A place in the primary's log."""
+    return BinlogPosition(f"mysql-bin.{file:06d}", pos)
+
+
+def channel(**changes: Any) -> ReplicaChannel:
+    """A channel that follows 10.0.0.1, level at 1000."""
+    well = ReplicaChannel(
+        name="",
+        source_host="10.0.0.1",
+        source_port=3306,
+        source_user="repl",
+        source_server_id=1,
+        source_uuid=UUID,
+        receiver="Yes",
+        applier_running=True,
+        applier_state="Slave has read all relay log; waiting for more updates",
+        has_read_all=True,
+        received=at(1000),
+        executed=at(1000),
+        relay_log=BinlogPosition("relay.000002", 1200),
+        auto_position=False,
+        retrieved=None,
+        using_gtid="No",
+        gtid_io_pos=None,
+        seconds_behind=0,
+        delay=0,
+        receiver_errno=0,
+        receiver_error="",
+        applier_errno=0,
+        applier_error="",
+        filters=Filters(),
+    )
+    return replace(well, **changes)
+
+
+def server(number: int, *channels: ReplicaChannel, version: tuple[int, ...] = (8, 4, 0), **changes: Any) -> ServerState:
+    """The server 10.0.0.NUMBER: read-only, with its log on; without channels it is no replica."""
+    well = ServerState(
+        key=f"10.0.0.{number}:3306",
+        name=f"db{number}(10.0.0.{number}:3306)",
+        hostname=f"db{number}",
+        dialect=Dialect(Vendor.MYSQL, version, True, True, True),
+        version_text=".".join(map(str, version)),
+        server_id=number,
+        server_uuid=UUID.replace("1", str(number)),
+        read_only=True,
+        super_read_only=False,
+        log_bin=True,
+        log_replica_updates=True,
+        binlog_format="ROW",
+        gtid_mode="OFF",
+        gtid_executed=GtidSet(),
+        gtid_purged=GtidSet(),
+        mariadb_gtid=None,
+        end_of_log=at(5000),
+        binlog_do_db="",
+        binlog_ignore_db="",
+        log_bin_basename="/var/lib/mysql/mysql-bin",
+        log_bin_index="",
+        datadir="/var/lib/mysql/",
+        pid_file="",
+        max_binlog_size=1 << 30,
+        relay_log_purge=True,
+        relay_log_recovery=False,
+        relay_log_info_repository="",
+        event_scheduler="OFF",
+        heartbeat_period=None,
+        semi_sync=SemiSync(),
+        channels=channels,
+    )
+    return replace(well, **changes)
+
+
+def cluster(*up: ServerState, down: tuple[int, ...] = ()) -> ClusterState:
+    """Servers that answer, and the numbers of those that do not."""
+    gone = tuple(
+        ServerDown(f"10.0.0.{n}:3306", f"db{n}(10.0.0.{n}:3306)", f"db{n}", "connection refused", False) for n in down
+    )
+    return ClusterState(up, gone)

@@ -1,0 +1,90 @@
+"""Nothing deletes relay logs without a proof, and no proof is given while something is unexecuted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replication.gtid import GtidSet
+from replication.positions import BinlogPosition
+from replication.safety import Drained, prove
+from tests.unit.replication.build import UUID, at, channel, server
+
+HOUSE = Path(__file__).parents[3]
+
+
+def proof_of(before: dict[str, object], after: dict[str, object], **state: object) -> Drained | str:
+    stopped = {"receiver": "No"}
+    return prove(server(2, channel(**stopped, **before)), server(2, channel(**stopped, **after), **state), "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why_not"),
+    [
+        ({}, {}, None),
+        ({"executed": at(900)}, {"executed": at(1000)}, None),
+        ({"executed": at(900), "has_read_all": False}, {"executed": at(900), "has_read_all": False}, "received up to"),
+        ({"executed": at(900)}, {"executed": at(900)}, None),  # a torn transaction is all that is left
+        ({"executed": at(800)}, {"executed": at(900)}, "received up to"),  # it still moves
+        ({"executed": at(900), "has_read_all": False}, {"executed": at(900)}, "received up to"),
+        (
+            {"executed": at(900)},
+            {"executed": at(900), "relay_log": BinlogPosition("relay.000003", 4)},
+            "received up to",
+        ),
+        ({}, {"applier_errno": 1062, "applier_error": "Duplicate"}, "error 1062"),
+    ],
+)
+def test_what_proves_a_replica_drained(
+    before: dict[str, object], after: dict[str, object], why_not: str | None
+) -> None:
+    result = proof_of(before, after)
+    if why_not is None:
+        assert isinstance(result, Drained)
+    else:
+        assert isinstance(result, str)
+        assert why_not in result
+
+
+def test_a_running_receiver_is_never_drained() -> None:
+    assert prove(server(2, channel()), server(2, channel()), "") == "the receiver is still running"
+
+
+def test_all_retrieved_gtids_executed_is_drained() -> None:
+    behind = {"executed": at(900), "has_read_all": False, "retrieved": GtidSet.parse(f"{UUID}:1-5")}
+    assert isinstance(proof_of(behind, behind, gtid_executed=GtidSet.parse(f"{UUID}:1-5")), Drained)
+    assert isinstance(proof_of(behind, behind, gtid_executed=GtidSet.parse(f"{UUID}:1-4")), str)
+
+
+@given(st.integers(4, 2000), st.integers(4, 2000), st.booleans(), st.booleans())
+def test_unread_relay_log_is_never_proven_drained(
+    received: int, executed: int, all_before: bool, all_now: bool
+) -> None:
+    left = {"received": at(received), "executed": at(executed)}
+    result = proof_of({**left, "has_read_all": all_before}, {**left, "has_read_all": all_now})
+    if isinstance(result, Drained):
+        assert received == executed or (all_before and all_now)
+
+
+def test_only_the_guard_issues_statements_that_delete_relay_logs() -> None:
+    """RESET and CHANGE are rendered in dialects.py; whoever asks for them must hand them to discard_relay_logs."""
+    callers = {
+        path.relative_to(HOUSE).as_posix(): path.read_text()
+        for folder in ("replication", "tasks", "flows", "commands")
+        for path in (HOUSE / folder).rglob("*.py")
+        if path.name not in ("dialects.py", "safety.py")
+    }
+    raw = re.compile(
+        r"\b(RESET (REPLICA|SLAVE|MASTER|BINARY)|CHANGE (MASTER|REPLICATION SOURCE))\b.*TO|RESET \w+ ALL\""
+    )
+    asks = {name for name, text in callers.items() if "dialect.change_source(" in text or "dialect.reset_all(" in text}
+    assert asks == {"replication/promote.py", "replication/repoint.py"}
+    for name in asks:
+        assert "discard_relay_logs(" in callers[name], name
+    for name, text in callers.items():
+        code = "\n".join(line for line in text.splitlines() if ".query(" in line)
+        assert not raw.search(code), name
