@@ -18,9 +18,12 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class ConfigWarning:
-    """Something that was understood, but may not mean what its author thinks."""
+    """Something that was understood, but may not mean what its author thinks.
 
-    file: Path
+    ``file`` is None when the text names it itself.
+    """
+
+    file: Path | None
     line: int | None
     text: str
 

@@ -3,7 +3,9 @@
 Blank lines and lines that begin with ``#`` or ``;`` are skipped; keys and values are trimmed; a value may hold ``=``;
 `` ; text`` ends a value. The old parser kept `` # text`` and `` // text`` as part of the value (MHA manager issue
 137), which nobody who writes them wants: they are taken as comments, with a warning. Quotes protect everything.
-In a secret, where ``#`` may well be meant, a comment needs a tab or two spaces before it.
+
+A secret may well hold ``#``, so there a comment needs a tab or two spaces before it, or one space when the secret is
+ASCII and the comment is not.
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from config.errors import ConfigError, ConfigWarning
-from config.raw import Block, RawConfig, Value
+from config.errors import ConfigError
+from config.raw import SECRET_KEYS, Block, RawConfig, Value, is_utf8, read_text
 
-SECRET_KEYS = frozenset({"password", "repl_password"})
-_HEADER = re.compile(r"\[\s*(?P<name>.+?)\s*\]\s*(?P<rest>.*)")
-_COMMENT = re.compile(r"\s(?:#|//)")
-_COMMENT_AFTER_SECRET = re.compile(r"(?:\t|\s{2,})(?:#|//)")
+_HEADER = re.compile(r"\[\s*(?P<name>[^\[\]]*[^\[\]\s])\s*\]\s*(?:(?:[#;]|//).*)?")
+_OLD_COMMENT = re.compile(r"\s;\s")
+#: Quoted parts first, so that a marker inside them is passed over; a leading // may be a path.
+_QUOTED_OR_COMMENT = re.compile(r"\"[^\"]*\"|'[^']*'|\s;(?=\s)|(?:^|(?<=\s))#|(?<=\s)//|^//(?=\s)")
+_WORDS = frozenset({"hostname", "ip", "ssh_host", "user", "repl_user", "ssh_user"})
+_MARKER_IN_SECRET = re.compile(r"(?P<space>\s+)(?P<mark>#|//)")
 
 
 def read_ini(path: Path) -> RawConfig:
@@ -25,91 +29,89 @@ def read_ini(path: Path) -> RawConfig:
     return parse_ini(read_text(path), path)
 
 
-def read_text(path: Path) -> str:
-    """A configuration file's text; unreadable files are told in one sentence."""
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError("no such file", file=path) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"it is not UTF-8 text (byte {error.start})", file=path) from None
-    except OSError as error:
-        raise ConfigError(f"it cannot be read: {error.strerror}", file=path) from None
-
-
 def parse_ini(text: str, path: Path) -> RawConfig:
-    """The blocks of a file's text."""
+    """The blocks of a file's text. Raises ConfigError, whose text never repeats a line: it may hold a secret."""
     raw = RawConfig(path)
     block: Block | None = None
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
         if not stripped or stripped[0] in "#;":
             continue
         if stripped.startswith("["):
-            block = raw.block(_block_name(stripped, path, number), number)
+            block = raw.block(block_name(stripped, path, number), number)
             continue
-        key, equals, rest = stripped.partition("=")
+        key, equals, written = stripped.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise ConfigError(
-                f"{stripped[:40]!r} is neither a [block] nor name=value" if key not in SECRET_KEYS else "no = after it",
-                file=path,
-                line=number,
-            )
+            raise ConfigError("this line is neither a [block] nor name=value", file=path, line=number)
         if block is None:
-            raise ConfigError(f"{key} stands before the first [block]", file=path, line=number, key=key)
-        block.values[key] = _value(key, rest.strip(), raw, number)
+            raise ConfigError("this line stands before the first [block]", file=path, line=number)
+        block.values[key] = _value(key, written.strip(), raw, number)
     return raw
 
 
-def _block_name(line: str, path: Path, number: int) -> str:
-    header = _HEADER.fullmatch(line)
-    if header is None or (header["rest"] and header["rest"][0] not in "#;/"):
-        raise ConfigError(f"{line!r} is not a block header such as [server1]", file=path, line=number)
+def block_name(line: str, path: Path, number: int) -> str:
+    """The name in a ``[header]``, which a comment may follow."""
+    header = _HEADER.fullmatch(line.strip())
+    if header is None:
+        raise ConfigError("this line is not a block header such as [server1]", file=path, line=number)
     return header["name"]
 
 
-def _value(key: str, text: str, raw: RawConfig, line: int) -> Value:
-    quoted = _quoted(text)
-    if quoted is not None:
-        inner, rest = quoted
-        if rest and rest[0] not in "#;/":
-            return Value(text, raw.file, line)
-        return Value(inner, raw.file, line, quoted=True)
-    text = re.split(r"\s;\s", text, maxsplit=1)[0].rstrip()
-    pattern = _COMMENT_AFTER_SECRET if key in SECRET_KEYS else _COMMENT
-    comment = pattern.search(f" {text}" if key not in SECRET_KEYS else text)
-    if comment:
-        start = comment.start() - (0 if key in SECRET_KEYS else 1)
-        kept = text[: max(0, start)].rstrip()
-        raw.warnings.append(
-            ConfigWarning(
-                raw.file,
-                line,
-                f"what follows {comment[0].strip()} after {key} is taken as a comment; quote the value if it is not",
-            )
-        )
-        text = kept
-    elif key in SECRET_KEYS and _COMMENT.search(text):
-        raw.warnings.append(
-            ConfigWarning(raw.file, line, f"{key} holds # or // after a single space, taken as part of it; quote it")
-        )
-    if text[-1:] in ("'", '"') and text[:1] != text[-1:]:
-        raw.warnings.append(
-            ConfigWarning(raw.file, line, f"{key} ends in a quote that nothing opens; it is kept as part of the value")
-        )
-    return Value(text, raw.file, line)
+def unquoted(text: str, *, secret: bool = False) -> str | None:
+    """The inside of a value in matching quotes, which a comment may follow; None when it is not quoted.
 
-
-def _quoted(text: str) -> tuple[str, str] | None:
-    """The inside of a value in matching quotes and what follows them; None when it is not quoted.
-
-    The last matching quote closes, so that a quoted password may hold the same quote.
+    In a secret the last quote of the line closes, so that it may hold the same quote.
     """
     if len(text) < 2 or text[0] not in "'\"":
         return None
     mark = text[0]
-    if text[-1] == mark:
-        return text[1:-1], ""
-    closing = re.fullmatch(rf"{mark}([^{mark}]*){mark}\s*((?:[#;]|//).*)", text)
-    return (closing[1], closing[2]) if closing else None
+    commented = re.fullmatch(rf"{mark}([^{mark}]*){mark}\s+(?:[#;]|//).*", text)
+    whole = text[1:-1] if text[-1] == mark else None
+    if secret and whole is not None:
+        return whole
+    return commented[1] if commented else whole
+
+
+def _value(key: str, text: str, raw: RawConfig, line: int) -> Value:
+    inner = unquoted(text, secret=key in SECRET_KEYS)
+    if inner is None:
+        inner = _without_comment(key, text, raw, line)
+        if inner[-1:] in ("'", '"') and inner.count(inner[-1]) % 2:
+            raw.warn(line, f"{key} ends in a quote that nothing opens; it is kept as part of the value")
+        if key in _WORDS and re.search(r"\s", inner):
+            raw.warn(line, f"{key} holds a space; if a comment follows the value, begin it with #")
+    if not is_utf8(key + inner):
+        raise ConfigError("this line's value is not UTF-8 text; save the file as UTF-8", file=raw.file, line=line)
+    return Value(inner, raw.file, line)
+
+
+def _without_comment(key: str, text: str, raw: RawConfig, line: int) -> str:
+    secret = key in SECRET_KEYS
+    found = _comment_in_secret(text) if secret else _comment(text)
+    if found is not None:
+        start, mark = found
+        text = text[:start].rstrip()
+        if mark != ";":
+            raw.warn(line, f"what follows {mark} after {key} is taken as a comment; quote the value if it is not")
+    elif secret and (text.startswith("#") or _MARKER_IN_SECRET.search(text)):
+        raw.warn(line, f"{key} holds # or //, taken as part of it; put it in quotes to make that plain")
+    return text
+
+
+def _comment(text: str) -> tuple[int, str] | None:
+    """Where the comment of an unquoted value begins, and with what."""
+    for match in _QUOTED_OR_COMMENT.finditer(text):
+        mark = match[0].strip()
+        if mark in ("#", "//", ";"):
+            return match.start(), mark
+    return None
+
+
+def _comment_in_secret(text: str) -> tuple[int, str] | None:
+    old = _OLD_COMMENT.search(text)
+    for match in _MARKER_IN_SECRET.finditer(text, 0, old.start() if old else len(text)):
+        set_off = len(match["space"]) > 1 or match["space"] == "\t"
+        if set_off or (text[: match.start()].isascii() and not text[match.end() :].isascii()):
+            return match.start(), match["mark"]
+    return (old.start(), ";") if old else None

@@ -5,7 +5,8 @@ Parameter names and defaults are MHA's (its wiki, "Parameters"); those marked mo
 
 from __future__ import annotations
 
-import getpass
+import os
+import pwd
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,14 @@ from config.ssh_options import SshOptions
 
 PingType = Literal["SELECT", "CONNECT", "INSERT"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def _os_user() -> str:
+    """The user who runs this process; empty when its number has no name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return ""
 
 
 class ServerConfig(BaseModel):
@@ -30,7 +39,7 @@ class ServerConfig(BaseModel):
     ssh_host: str = Field(description="Host for SSH when it differs from hostname.")
     ssh_ip: str = Field(description="Address for SSH; always computed from ssh_host.")
     ssh_port: int = Field(22, gt=0, lt=65536, description="SSH port.")
-    ssh_user: str = Field(default_factory=getpass.getuser, description="SSH user; the one who runs the command.")
+    ssh_user: str = Field(default_factory=_os_user, description="SSH user; the one who runs the command.")
     ssh_options: SshOptions = Field(SshOptions(), description="Options as for ssh: -i, -o, -p, -l, -F.")
     ssh_connection_timeout: int = Field(5, gt=0, description="Seconds to wait for an SSH session.")
     user: str = Field("root", description="MySQL account of the manager.")
@@ -99,9 +108,11 @@ class ClusterConfig(BaseModel):
     report_script: str | None = Field(None, description="Is handed the report.")
     init_conf_load_script: str | None = Field(None, description="Prints name=value lines that override defaults.")
     use_gtid_auto_pos: bool = Field(True, description="0: do not begin with MySQL auto-positioning.")
-    hook_timeout: float = Field(60.0, gt=0, description="Modern: seconds that a script may run.")
+    hook_timeout: float = Field(60.0, gt=0, allow_inf_nan=False, description="Modern: seconds that a script may run.")
     hook_passwords: bool = Field(True, description="Modern: 0 keeps the password off the command line of hooks.")
-    drain_timeout: float = Field(60.0, gt=0, description="Modern: seconds a replica may stand still while draining.")
+    drain_timeout: float = Field(
+        60.0, gt=0, allow_inf_nan=False, description="Modern: seconds a replica may stand still while draining."
+    )
 
     def server(self, host_or_address: str) -> ServerConfig | None:
         """By hostname, address, ``host:port`` or ``ip:port``. Raises ConfigError when a host has several ports."""
@@ -114,3 +125,7 @@ class ClusterConfig(BaseModel):
             ports = ", ".join(str(s.port) for s in found)
             raise ConfigError(f"{host_or_address} has several servers (ports {ports}); name the port", file=self.path)
         return found[0] if found else None
+
+    def without(self, server: ServerConfig) -> ClusterConfig:
+        """The same cluster without one of its servers."""
+        return self.model_copy(update={"servers": tuple(s for s in self.servers if s.block != server.block)})

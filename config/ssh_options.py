@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,12 +20,23 @@ _CHECKING: dict[str, Checking] = {
     "off": "no",
     "accept-new": "accept-new",
 }
-#: Flags of ssh without a value that change nothing for a client that never allocates a terminal.
-_HARMLESS = frozenset("q t T n N x X a v C 4 6".split())
+#: Flags without a value that change nothing for a client that never asks, forwards or allocates a terminal.
+_HARMLESS_FLAGS = frozenset("q t T n N x X a v C 4 6 k".split())
+#: Flags with a value that prefer one algorithm to another.
+_PREFERENCES = frozenset("cm")
+#: Keywords that change nothing for such a client either.
+_HARMLESS_KEYWORDS = frozenset(
+    """batchmode numberofpasswordprompts passwordauthentication kbdinteractiveauthentication
+    challengeresponseauthentication pubkeyauthentication preferredauthentications loglevel compression requesttty
+    forwardagent forwardx11 serveraliveinterval serveralivecountmax tcpkeepalive connectionattempts controlmaster
+    controlpath controlpersist gssapiauthentication checkhostip updatehostkeys""".split()
+)
+_FIELDS = {"p": "port", "P": "port", "l": "user", "F": "config_file"}
+_KEYWORDS = {"port": "port", "user": "user", "connecttimeout": "connect_timeout"}
 
 
 class SshOptions(BaseModel):
-    """What the options mean. ``raw`` is their exact text, for hooks; ``ignored`` what has no meaning for us."""
+    """Their meaning; ``raw`` is their exact text, for hooks, ``ignored`` those without effect on our sessions."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,61 +50,90 @@ class SshOptions(BaseModel):
     ignored: tuple[str, ...] = ()
     raw: str = ""
 
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Those of ``ignored`` whose author may expect an effect."""
+        return tuple(option for option in self.ignored if not _harmless(option))
+
     @classmethod
     def parse(cls, text: str) -> SshOptions:
-        """From one line as a shell would split it. Raises ValueError naming the option it cannot follow."""
-        words = shlex.split(text)
-        found: dict[str, object] = {}
-        identities: list[str] = []
-        ignored: list[str] = []
+        """From one line as a shell would split it. Raises ValueError whose text goes on from "ssh_options"."""
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            raise ValueError("has a quote that is not closed") from None
+        found = _Found()
         while words:
             word = words.pop(0)
-            if not word.startswith("-") or len(word) < 2:
-                raise ValueError(f"{word!r} in ssh_options is not an option of ssh")
+            if not re.match(r"-[A-Za-z0-9]", word):
+                raise ValueError(f"holds {word!r}, which is not an option of ssh")
             flag, value = word[1], word[2:]
-            if flag in _HARMLESS:
-                ignored.append(word)
+            if flag in _HARMLESS_FLAGS:
+                found.ignored.append(f"-{flag}")
+                if value:
+                    words.insert(0, f"-{value}")
                 continue
-            if flag not in "iopPlF":
-                raise ValueError(f"-{flag} in ssh_options is not supported; use a Host block in ~/.ssh/config")
+            if flag not in "io" and flag not in _FIELDS and flag not in _PREFERENCES:
+                raise ValueError(f"holds -{flag}, which is not supported; use a Host block in ~/.ssh/config")
             if not value:
                 if not words:
-                    raise ValueError(f"-{flag} in ssh_options needs a value")
+                    raise ValueError(f"ends in -{flag}, which needs a value")
                 value = words.pop(0)
-            if flag == "i":
-                identities.append(value)
-            elif flag == "o":
-                _keyword(value, found, identities, ignored)
-            else:
-                name = {"p": "port", "P": "port", "l": "user", "F": "config_file"}[flag]
-                found[name] = _number(value, f"-{flag}") if name == "port" else value
-        return cls(raw=text, identity_files=tuple(identities), ignored=tuple(ignored), **found)  # type: ignore[arg-type]
+            _take(flag, value, found)
+        return cls(raw=text, identity_files=tuple(found.identities), ignored=tuple(found.ignored), **found.fields)
 
 
-def _keyword(text: str, found: dict[str, object], identities: list[str], ignored: list[str]) -> None:
-    name, _, value = text.strip().partition("=") if "=" in text else text.strip().partition(" ")
-    name, value = name.strip().lower(), value.strip().strip('"')
+@dataclass
+class _Found:
+    """What was found so far. As with ssh, the first of several values counts."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    identities: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
+
+    def put(self, name: str, value: str, option: str) -> None:
+        self.fields.setdefault(name, value if name in ("user", "config_file") else _number(value, option))
+
+
+def _take(flag: str, value: str, found: _Found) -> None:
+    if flag == "i":
+        found.identities.append(value)
+    elif flag == "o":
+        _keyword(value, found)
+    elif flag in _FIELDS:
+        found.put(_FIELDS[flag], value, f"-{flag}")
+    else:
+        found.ignored.append(f"-{flag} {value}")
+
+
+def _keyword(text: str, found: _Found) -> None:
+    match = re.fullmatch(r"\s*(?P<name>[A-Za-z0-9]+)(?:\s*=\s*|\s+)(?P<value>.*\S)\s*", text)
+    if match is None:
+        raise ValueError(f"holds -o {text!r}, which is not Keyword=value")
+    name, value = match["name"].lower(), match["value"].strip('"')
     if name == "stricthostkeychecking":
         if value.lower() not in _CHECKING:
-            raise ValueError(f"StrictHostKeyChecking={value} in ssh_options is none of yes, no, accept-new")
-        found["strict_host_key_checking"] = _CHECKING[value.lower()]
+            raise ValueError(f"holds {match['name']}={value}, which is none of yes, no, accept-new")
+        found.fields.setdefault("strict_host_key_checking", _CHECKING[value.lower()])
     elif name == "userknownhostsfile":
-        found["user_known_hosts_files"] = tuple(value.split())
+        found.fields.setdefault("user_known_hosts_files", tuple(value.split()))
     elif name == "identityfile":
-        identities.append(value)
-    elif name == "port":
-        found["port"] = _number(value, "Port")
-    elif name == "user":
-        found["user"] = value
-    elif name == "connecttimeout":
-        found["connect_timeout"] = _number(value, "ConnectTimeout")
-    elif name in ("proxycommand", "proxyjump"):
-        raise ValueError(f"{name} in ssh_options is not supported; reach the host directly")
+        found.identities.append(value)
+    elif name in _KEYWORDS:
+        found.put(_KEYWORDS[name], value, match["name"])
+    elif name in ("proxycommand", "proxyjump") and value.lower() != "none":
+        raise ValueError(f"holds {match['name']}, which is not supported; reach the host directly")
     else:
-        ignored.append(f"-o {text}")
+        found.ignored.append(f"-o {text.strip()}")
 
 
-def _number(text: str, name: str) -> int:
-    if not text.isdigit():
-        raise ValueError(f"{name} {text!r} in ssh_options is not a number")
+def _harmless(option: str) -> bool:
+    if option.startswith("-o "):
+        return re.split(r"[\s=]", option[3:], maxsplit=1)[0].lower() in _HARMLESS_KEYWORDS
+    return option[1:] in _HARMLESS_FLAGS
+
+
+def _number(text: str, option: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
+        raise ValueError(f"holds {option} {text}, which is not a positive number")
     return int(text)

@@ -19,37 +19,54 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError
-from config.ini import read_text
-from config.raw import Block, RawConfig, Value
+from config.raw import DEFAULT, Block, RawConfig, Value, is_utf8, read_text
 
-DEFAULT = "server default"
+KINDS = ("server", "binlog")
 
 
 def read_toml(path: Path) -> RawConfig:
     """Read one file. Raises ConfigError with the line of what cannot be understood."""
-    text = read_text(path)
+    return parse_toml(read_text(path), path)
+
+
+def parse_toml(text: str, path: Path) -> RawConfig:
+    """The blocks of a file's text."""
+    if not is_utf8(text):
+        raise ConfigError("it is not UTF-8 text", file=path)
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"line (\d+)", str(error))
         raise ConfigError(f"it is not TOML: {error}", file=path, line=int(at[1]) if at else None) from None
     raw = RawConfig(path)
-    lines = text.splitlines()
+    lines = text.split("\n")
     defaults = raw.block(DEFAULT, 1)
     for key, value in data.items():
-        if key in ("server", "binlog") and isinstance(value, dict):
+        if key in KINDS:
             _tables(raw, key, value, lines)
+        elif isinstance(value, dict):
+            line = _line_of_table(lines, key)
+            raise ConfigError(
+                f"[{key}] is none of [server.NAME], [binlog.NAME]; what holds for all stands above the first table",
+                file=path,
+                line=line,
+                key=key,
+            )
         else:
             _set(defaults, key, value, _line_of(lines, key, None))
     return raw
 
 
-def _tables(raw: RawConfig, kind: str, tables: dict[str, Any], lines: list[str]) -> None:
-    for name, values in tables.items():
+def _tables(raw: RawConfig, kind: str, tables: Any, lines: list[str]) -> None:
+    pairs = tables.items() if isinstance(tables, dict) else [(kind, None)]
+    for name, values in pairs:
         header = f"{kind}.{name}"
         at = _line_of_table(lines, header)
         if not isinstance(values, dict):
-            raise ConfigError(f"[{kind}] holds tables, as [{kind}.db1]", file=raw.file, line=at, key=name)
+            line = at or _line_of_table(lines, kind) or _line_of(lines, kind, None)
+            raise ConfigError(
+                f"each {kind} needs a table of its own: [{kind}.NAME]", file=raw.file, line=line, key=kind
+            )
         block = raw.block(header, at)
         for key, value in values.items():
             _set(block, key, value, _line_of(lines, key, at))
@@ -58,21 +75,23 @@ def _tables(raw: RawConfig, kind: str, tables: dict[str, Any], lines: list[str])
 def _set(block: Block, key: str, value: Any, line: int | None) -> None:
     if isinstance(value, bool):
         text = "1" if value else "0"
-    elif isinstance(value, list) and all(isinstance(v, str) for v in value):
+    elif key == "master_binlog_dir" and isinstance(value, list) and all(isinstance(v, str) for v in value):
         text = ",".join(value)
     elif isinstance(value, str | int | float):
         text = str(value)
     else:
         raise ConfigError(f"{key} must be a text, a number or true/false", file=block.file, line=line, key=key)
-    block.values[key] = Value(text, block.file, line, quoted=True)
+    block.values[key] = Value(text, block.file, line)
 
 
-def _line_of_table(lines: list[str], header: str) -> int | None:
-    wanted = header.replace('"', "")
-    for number, line in enumerate(lines, 1):
-        if line.strip().startswith("[") and line.split("]")[0].strip(" [").replace('"', "") == wanted:
-            return number
-    return None
+def table_name(line: str) -> str | None:
+    """The name in a line's ``[header]`` or ``[[header]]``, without quotes; None when it has no header."""
+    header = re.match(r"\s*\[\[?(?P<name>[^\]]+)\]", line)
+    return ".".join(part.strip(" \t\"'") for part in header["name"].split(".")) if header else None
+
+
+def _line_of_table(lines: list[str], name: str) -> int | None:
+    return next((number for number, line in enumerate(lines, 1) if table_name(line) == name), None)
 
 
 def _line_of(lines: list[str], key: str, after: int | None) -> int | None:

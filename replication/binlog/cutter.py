@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from replication.binlog.events import CHECKSUM, HEADER, IN_USE_FLAG, MAGIC
-from replication.binlog.reader import LogEnd, LogReader, Transaction
+from replication.binlog.events import CHECKSUM, HEADER, IN_USE_FLAG, MAGIC, RELAY_LOG_FLAG, FormatDescription
+from replication.binlog.reader import LogEnd, LogFile, Part, Transaction
+from replication.binlog.sequence import LogSequence
 from replication.errors import LogError
 from replication.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.positions import BinlogPosition
 
+__all__ = ["Cut", "LogFile", "cut"]
+
 COPY = 1 << 20
-
-
-@dataclass(frozen=True)
-class LogFile:
-    """A log that can be opened more than once: its name, its size in bytes, and how to open it."""
-
-    name: str
-    size: int
-    open: Callable[[], BinaryIO]
 
 
 @dataclass(frozen=True)
 class Cut:
     """What a cut holds. ``bytes`` are those of its transactions, ``skipped`` the complete ones that were not wanted.
 
-    ``start`` and ``end`` are places in the logs that were cut; ``gtids`` is None where the logs have none.
+    ``start`` and ``end`` are places in the logs that were cut, ``end`` that of the last complete transaction; ``gtids``
+    is None where the logs have none. ``end_reason`` tells where reading ended; ``passed`` where earlier logs end
+    unclean, but the server is known to have started again behind that and rolled back what was not complete.
     """
 
     transactions: int
@@ -44,34 +42,30 @@ class Cut:
     tables: tuple[str, ...]
     end_reason: LogEnd
     sha256: str
+    passed: tuple[LogEnd, ...] = ()
 
 
 def cut(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Transaction], bool], out: BinaryIO) -> Cut:
     """Write every complete wanted transaction from ``start`` on to ``out``, in order.
 
-    The output begins with the format description of the first log; a later log that describes itself otherwise (its
-    checksums were switched) brings its own. Reading stops at the first damage: what lies behind it cannot be trusted
-    to follow. Raises LogError when a log's head cannot be read or ``start`` is not the beginning of a transaction.
+    ``files`` are logs without a gap, of which the first is the one that ``start`` lies in. The output begins with a
+    format description; transactions of a log that describes itself otherwise (its checksums were switched) come after
+    one of their own. Reading stops at the first damage: what lies behind it cannot be trusted to follow. Raises
+    LogError when the first log's head cannot be read or ``start`` is not where a transaction begins.
     """
     if not files or files[0].name != start.file:
         raise LogError(f"no log {start.file} to cut from")
-    writer = _Writer(out)
-    taken = _Taken()
-    position, end = start, LogEnd("clean", start.pos)
-    for number, log in enumerate(files):
-        with log.open() as stream, log.open() as copy_from:
-            reader = LogReader(stream, name=log.name, size=log.size)
-            writer.describe(reader, copy_from)
-            for transaction in reader.transactions(start.pos if number == 0 else reader.format_end):
-                position = BinlogPosition(log.name, transaction.end)
-                if wanted(transaction):
-                    writer.copy(copy_from, transaction.start, transaction.size)
-                    taken.add(transaction)
-                else:
-                    taken.skipped += 1
-            end = reader.stop or end
-        if end.kind != "clean":
-            break
+    sequence, taken = LogSequence(files, start.pos), _Taken()
+    position = start
+    with _Writer(out, files) as writer:
+        for transaction in sequence:
+            position = transaction.end_position
+            if wanted(transaction) and taken.is_new(transaction.gtid):
+                writer.add(sequence.described, transaction.parts)
+                taken.add(transaction)
+            else:
+                taken.skipped += 1
+        writer.finish(sequence.described)
     return Cut(
         transactions=taken.count,
         bytes=taken.bytes,
@@ -82,42 +76,87 @@ def cut(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Trans
         end=position,
         gtids=taken.gtids(),
         tables=tuple(taken.tables),
-        end_reason=end,
+        end_reason=sequence.stop or LogEnd("clean", position.pos, log=position.file),
         sha256=writer.digest.hexdigest(),
+        passed=tuple(sequence.passed),
     )
 
 
 class _Writer:
-    """Writes and sums. The in-use flag of a crashed server's log is cleared: the cut is complete."""
+    """Copies parts of logs, neighbours together, and sums what it writes.
 
-    def __init__(self, out: BinaryIO) -> None:
-        self._out, self._described = out, b""
+    It reads through streams of its own, so that the one being parsed is never moved.
+    """
+
+    def __init__(self, out: BinaryIO, files: Sequence[LogFile]) -> None:
+        self._out, self._files = out, {log.name: log for log in files}
+        self._essence, self._written = b"", 0
+        self._waiting: Part | None = None
+        self._opened: tuple[str, BinaryIO] | None = None
+        self._streams = ExitStack()
         self.digest = hashlib.sha256()
 
-    def describe(self, reader: LogReader, source: BinaryIO) -> None:
-        source.seek(len(MAGIC))
-        raw = bytearray(source.read(reader.format_end - len(MAGIC)))
-        flags = int.from_bytes(raw[17:19], "little") & ~IN_USE_FLAG
-        raw[17:19] = flags.to_bytes(2, "little")
-        if reader.format.checksum:
-            raw[-CHECKSUM:] = zlib.crc32(raw[:-CHECKSUM]).to_bytes(CHECKSUM, "little")
-        # What tells two descriptions apart for a reader is all but the times in them.
-        essence = bytes(raw[HEADER + 2 : HEADER + 52] + raw[HEADER + 56 : -CHECKSUM])
-        if essence != self._described:
-            self._write((MAGIC if not self._described else b"") + bytes(raw))
-            self._described = essence
+    def __enter__(self) -> _Writer:
+        return self
 
-    def copy(self, source: BinaryIO, start: int, size: int) -> None:
+    def __exit__(self, *_: object) -> None:
+        self._streams.close()
+
+    def add(self, described: FormatDescription, parts: Sequence[Part]) -> None:
+        """Write these parts of logs that are described so."""
+        self._describe(described)
+        for part in parts:
+            waiting = self._waiting
+            if waiting is not None and waiting.log == part.log and waiting.end == part.start:
+                self._waiting = Part(part.log, waiting.start, part.end)
+            else:
+                self._copy()
+                self._waiting = part
+
+    def finish(self, described: FormatDescription) -> None:
+        """Write what is left; an empty cut is a log of its description only."""
+        self._copy()
+        if not self._essence:
+            self._describe(described)
+
+    def _describe(self, described: FormatDescription) -> None:
+        # Two descriptions are the same for a reader when all but the times in them is.
+        essence = described.raw[HEADER : HEADER + 52] + described.raw[HEADER + 56 : -CHECKSUM]
+        if essence == self._essence:
+            return
+        self._copy()
+        head = b"" if self._essence else MAGIC
+        self._essence = essence
+        raw = bytearray(described.raw)
+        # The cut is a finished binary log, whoever wrote what it was taken from, and however that ended.
+        raw[13:17] = (self._written + len(head) + len(raw) & 0xFFFFFFFF).to_bytes(4, "little")
+        raw[17:19] = (int.from_bytes(raw[17:19], "little") & ~(IN_USE_FLAG | RELAY_LOG_FLAG)).to_bytes(2, "little")
+        raw[-CHECKSUM:] = zlib.crc32(raw[:-CHECKSUM]).to_bytes(CHECKSUM, "little")
+        self._write(head + bytes(raw))
+
+    def _copy(self) -> None:
+        if self._waiting is None:
+            return
+        log, start, end = self._waiting
+        self._waiting = None
+        source = self._source(log)
         source.seek(start)
-        while size:
-            piece = source.read(min(COPY, size))
+        while start < end:
+            piece = source.read(min(COPY, end - start))
             if not piece:
-                raise LogError("a log became shorter while it was cut")
+                raise LogError(f"{log} became shorter while it was cut")
             self._write(piece)
-            size -= len(piece)
+            start += len(piece)
+
+    def _source(self, log: str) -> BinaryIO:
+        if self._opened is None or self._opened[0] != log:
+            self._streams.close()
+            self._opened = (log, self._streams.enter_context(self._files[log].open()))
+        return self._opened[1]
 
     def _write(self, data: bytes) -> None:
         self._out.write(data)
+        self._written += len(data)
         self.digest.update(data)
 
 
@@ -129,8 +168,8 @@ class _Taken:
         self.first: Transaction | None = None
         self.last: Transaction | None = None
         self.tables: dict[str, None] = {}
-        self._mysql: dict[tuple[str, str], list[tuple[int, int]]] = {}
-        self._mariadb = MariadbGtidPosition()
+        self._mysql: dict[tuple[str, str], list[int]] = {}
+        self._mariadb: dict[int, MariadbGtid] = {}
 
     def add(self, transaction: Transaction) -> None:
         self.count += 1
@@ -140,15 +179,32 @@ class _Taken:
         self.tables.update(dict.fromkeys(transaction.tables))
         gtid = transaction.gtid
         if isinstance(gtid, Gtid):
-            ranges = self._mysql.setdefault((gtid.uuid, gtid.tag), [])
-            if ranges and ranges[-1][1] == gtid.number:
-                ranges[-1] = (ranges[-1][0], gtid.number + 1)
-            else:
-                ranges.append((gtid.number, gtid.number + 1))
+            _include(self._mysql.setdefault((gtid.uuid, gtid.tag), []), gtid.number)
         elif isinstance(gtid, MariadbGtid):
-            self._mariadb = self._mariadb.merge(MariadbGtidPosition([gtid]))
+            known = self._mariadb.get(gtid.domain)
+            if known is None or known.seq < gtid.seq:
+                self._mariadb[gtid.domain] = gtid
+
+    def is_new(self, gtid: Gtid | MariadbGtid | None) -> bool:
+        """False for what was taken before: a receiver that comes back may be sent its last transaction again."""
+        if isinstance(gtid, Gtid):
+            return not bisect_right(self._mysql.get((gtid.uuid, gtid.tag), ()), gtid.number) % 2
+        return True
 
     def gtids(self) -> GtidSet | MariadbGtidPosition | None:
         if self._mysql:
-            return GtidSet.of_ranges(self._mysql)
-        return self._mariadb if self._mariadb else None
+            return GtidSet.of_ranges(
+                {source: zip(bounds[::2], bounds[1::2], strict=True) for source, bounds in self._mysql.items()}
+            )
+        return MariadbGtidPosition(self._mariadb.values()) if self._mariadb else None
+
+
+def _include(bounds: list[int], number: int) -> None:
+    """Add a number that is not in it to half-open ranges, kept as one sorted list: start, end, start, end, …"""
+    at = bisect_right(bounds, number)
+    joins_before = at > 0 and bounds[at - 1] == number
+    joins_after = at < len(bounds) and bounds[at] == number + 1
+    bounds[at - joins_before : at + joins_after] = [
+        *(() if joins_before else (number,)),
+        *(() if joins_after else (number + 1,)),
+    ]

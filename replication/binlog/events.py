@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -95,9 +95,9 @@ GTIDS = frozenset({EventType.GTID, EventType.ANONYMOUS_GTID, EventType.GTID_TAGG
 class Event(NamedTuple):
     """One event: where it lies in its log, its header, and the beginning and end of its body.
 
-    ``offset`` and ``size`` are bytes. ``log_pos`` is the offset after the event in the log it was first written to: in a
-    relay log the source's (0: made up on the way). ``timestamp`` is seconds since the epoch. ``body`` is the body without
-    checksum, of a large event only its beginning; ``tail`` the body's last bytes.
+    ``offset`` and ``size`` are bytes. ``log_pos`` is the offset after the event in the log it was first written to: in
+    a relay log the source's (0: made up on the way). ``timestamp`` is seconds since the epoch. ``body`` is the body
+    without checksum, of a large event only its beginning; ``tail`` the body's last bytes.
     """
 
     offset: int
@@ -180,10 +180,10 @@ class FormatDescription:
         name = body[2:52].split(b"\0")[0].decode("latin-1")
         in_use, relay = bool(flags & IN_USE_FLAG), bool(flags & RELAY_LOG_FLAG)
         described = cls(version, name, created, False, in_use, relay, raw)
-        # Before 5.6.1 (MariaDB 5.3) there were no checksums, nor the byte that names their kind.
-        if described.release < ((5, 3) if described.mariadb else (5, 6, 1)):
-            return described
+        # Older ones know no checksums, nor the byte that names their kind.
+        if described.release and described.release < ((10, 0) if described.mariadb else (5, 6, 1)):
+            raise LogError(f"the log was written by {name}; logs older than MySQL 5.6 or MariaDB 10.0 cannot be read")
         algorithm = body[-CHECKSUM - 1]
         if algorithm > 1:
             raise LogError(f"the log's checksum algorithm {algorithm} is not known")
-        return cls(version, name, created, algorithm == 1, in_use, relay, raw)
+        return replace(described, checksum=algorithm == 1)

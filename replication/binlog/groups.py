@@ -102,7 +102,8 @@ class GroupParser:
         self.rolled_back: list[Part] = []
         self._log = ""
         self._relay = self._always_gtids = self._inside_possible = False
-        self._source: str | None = None
+        self._first_log = True
+        self._source: BinlogPosition | None = None
         self._group: _Group | None = None
 
     @property
@@ -111,16 +112,19 @@ class GroupParser:
         return self._group.extent if self._group else None
 
     def enter(self, log: str, described: FormatDescription, *, start_known: bool) -> None:
-        """Go on in the next log. ``start_known`` says that the first event is known to begin a transaction or to
-        continue the one before. Raises LogError when a binary log begins though the one before ends within a
-        transaction that its server did not roll back."""
+        """Go on in the next log. ``start_known`` says that a transaction begins where reading begins.
+
+        The first relay log may begin with the rest of a transaction, which is left out. Raises LogError when a binary
+        log begins though the one before ends within a transaction that its server did not roll back.
+        """
         if self._group is not None:
             self._group.interrupt()
             if not described.relay_log and not self._undone_by(described.created):
                 raise LogError(f"{log} begins within a transaction")
         self._log, self._relay = log, described.relay_log
         self._always_gtids = described.always_gtids and not described.relay_log
-        self._inside_possible = not start_known
+        self._inside_possible = not start_known or (self._relay and self._first_log)
+        self._first_log = False
 
     def describe(self, described: FormatDescription) -> None:
         """A format description within a log is in force from here on."""
@@ -137,6 +141,8 @@ class GroupParser:
         if self._group is None:
             if event.flags & IGNORABLE_FLAG and event.type not in GTIDS:
                 return None
+            if self._inside_possible and self._relay and not self._fits(event):
+                return None
             self._group = self._open(event)
         elif event.type in GTIDS:
             if not self._relay:
@@ -148,7 +154,10 @@ class GroupParser:
         if kind is None:
             return None
         if self._inside_possible and group.lone_change:
-            raise StartInside(f"{self._log}:{group.first.offset} lies inside a transaction")
+            if not self._relay:
+                raise StartInside(f"{self._log}:{group.first.offset} lies inside a transaction")
+            self._group = None
+            return None
         self._group, self._inside_possible = None, False
         return group.finish(kind, event, self._place(group.first, 0), self._place(event, event.size))
 
@@ -156,11 +165,10 @@ class GroupParser:
         if self._group is not None:
             self._group.interrupt()
         if event.type == EventType.ROTATE and self._relay and not event.flags & RELAY_LOG_FLAG:
-            self._source = bodies.rotate(event).file
-        elif event.type == EventType.FORMAT_DESCRIPTION and self._group is not None:
-            # One that was made up on the way only repeats what is known.
-            if event.log_pos and not event.flags & RELAY_LOG_FLAG:
-                self._undone_by(struct.unpack_from("<I", event.body, 52)[0])
+            self._source = bodies.rotate(event)
+        # A description that was made up on the way only repeats what is known.
+        elif event.type == EventType.FORMAT_DESCRIPTION and event.log_pos and not event.flags & RELAY_LOG_FLAG:
+            self._undone_by(struct.unpack_from("<I", event.body, 52)[0])
 
     def _undone_by(self, created: int) -> bool:
         """A server that started between rolled back what its log left open, as every replica then does."""
@@ -173,13 +181,16 @@ class GroupParser:
             self.rolled_back.append(self._group.extent)
         self._group = None
 
+    def _fits(self, event: Event) -> bool:
+        """Whether a transaction can begin with this event."""
+        if event.type in GTIDS or event.type == EventType.INCIDENT:
+            return True
+        if self._always_gtids or event.type not in _BEGIN_WITHOUT_GTID:
+            return False
+        return event.type != EventType.QUERY or bodies.query(event).text not in _ENDS
+
     def _open(self, event: Event) -> _Group:
-        fits = event.type in GTIDS or event.type == EventType.INCIDENT
-        if not fits and not self._always_gtids:
-            fits = event.type in _BEGIN_WITHOUT_GTID
-            if event.type == EventType.QUERY:
-                fits = bodies.query(event).text not in _ENDS
-        if fits:
+        if self._fits(event):
             return _Group(self._log, event)
         if self._inside_possible:
             raise StartInside(f"{self._log}:{event.offset} lies inside a transaction")
@@ -191,7 +202,7 @@ class GroupParser:
             return BinlogPosition(self._log, event.offset + past)
         if self._source is None or event.log_pos < event.size:
             return None
-        return BinlogPosition(self._source, event.log_pos - event.size + past)
+        return BinlogPosition(self._source.file, event.log_pos - event.size + past)
 
 
 class _Group:

@@ -1,7 +1,7 @@
 """A streaming reader of one binary or relay log: events, checksums, and complete transactions.
 
-It holds a read-ahead buffer and one event's beginning, whatever the size of the log or of a transaction. Damage after the
-head is not an error: reading ends there, and `LogReader.stop` tells where and why.
+It holds a read-ahead buffer and one event's beginning, whatever the size of the log or of a transaction. Damage after
+the head is not an error: reading ends there, and `LogReader.stop` tells where and why.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class LogFile:
 class LogEnd:
     """Where reading ended, and why.
 
-    ``kind``: clean; torn (the rest is missing); corrupt (the rest is not what was written); unreadable (the disk refused);
-    in_transaction (whole events, but the last transaction is not complete). ``offset`` is in bytes.
+    ``kind``: clean; torn (the rest is missing); corrupt (the rest is not what was written); unreadable (the disk
+    refused); in_transaction (whole events, but the last transaction is not complete). ``offset`` is in bytes.
     """
 
     kind: str
@@ -77,9 +77,9 @@ class _Damage(Exception):
 class LogReader:
     """Reads one log from a seekable stream of ``size`` bytes (found out when None).
 
-    ``format`` is the log's own description, which ends at ``format_end``; ``described`` the one in force where reading is,
-    which in a relay log is the source's. ``stop`` is None while reading goes on, then the `LogEnd`. Raises LogError when
-    the head cannot be read: not a log, encrypted, cut off in its head.
+    ``format`` is the log's own description, which ends at ``format_end``; ``described`` the one in force where reading
+    is, which in a relay log is the source's. ``stop`` is None while reading goes on, then the `LogEnd`. Raises LogError
+    when the head cannot be read: not a log, encrypted, cut off in its head.
     """
 
     def __init__(self, stream: BinaryIO, *, name: str, size: int | None = None) -> None:
@@ -190,7 +190,7 @@ class LogReader:
             if not there:
                 return None
             raise _Damage("torn", offset, f"{there} of {HEADER} header bytes")
-        header = HEADER_FIELDS.unpack_from(cursor.buffer, cursor.at)
+        header: tuple[int, ...] = HEADER_FIELDS.unpack_from(cursor.buffer, cursor.at)
         kind, size = header[1], header[3]
         if kind == EventType.FORMAT_DESCRIPTION:
             return self._describe(cursor, header)
@@ -213,7 +213,7 @@ class LogReader:
             body, tail, crc, written = _large(cursor, size, trailer, keep)
         if checksum and crc != written:
             raise _Damage("corrupt", offset, "its checksum is wrong")
-        return Event(offset, *header, body, tail)
+        return Event(offset, header[0], kind, header[2], size, header[4], header[5], body, tail)
 
     def _describe(self, cursor: _Cursor, header: tuple[int, ...]) -> Event:
         """A description within the log: it is in force from here on, and carries a checksum of its own."""
@@ -225,7 +225,7 @@ class LogReader:
         except LogError as error:
             raise _Damage("corrupt", offset, str(error)) from None
         body = self.described.raw[HEADER:-CHECKSUM]
-        return Event(offset, *header, body, body[-TAIL:])
+        return Event(offset, header[0], header[1], header[2], size, header[4], header[5], body, body[-TAIL:])
 
 
 def _described(raw: bytes) -> FormatDescription:

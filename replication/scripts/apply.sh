@@ -33,5 +33,6 @@ fi
   echo $? >"$directory/status"
 } | "$client" --defaults-extra-file="$directory/client.cnf" --binary-mode --batch
 applied=$?
+# A client that gives up ends the reader too, so its own word comes first.
+[ "$applied" = 0 ] || exit "$applied"
 [ "$(cat "$directory/status")" = 0 ] || { echo "$reader could not read the saved log" >&2; exit 94; }
-exit $applied

@@ -45,7 +45,7 @@ class Session(threading.Thread):
 
     def __init__(self, number: int, hosts: list[str], interval: float, stop: threading.Event) -> None:
         super().__init__(daemon=True)
-        self._number, self._hosts, self._interval, self._stop = number, hosts, interval, stop
+        self._number, self._hosts, self._interval, self._ending = number, hosts, interval, stop
         self.acks: list[Ack] = []
         self._connection: pymysql.Connection[Any] | None = None
         self._host = ""
@@ -53,7 +53,7 @@ class Session(threading.Thread):
     def run(self) -> None:
         """Insert until told to stop. A row that was not acknowledged is never tried again under its number."""
         number = 0
-        while not self._stop.wait(self._interval):
+        while not self._ending.wait(self._interval):
             number += 1
             try:
                 if self._connection is None:
@@ -71,7 +71,7 @@ class Session(threading.Thread):
 
     def _connect(self) -> None:
         for host in self._hosts:
-            if self._stop.is_set():
+            if self._ending.is_set():
                 return
             try:
                 connection = pymysql.connect(

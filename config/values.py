@@ -1,0 +1,94 @@
+"""One value at a time: from its text to what a model holds, and the sentence when it cannot be that."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from config.errors import ConfigError
+from config.raw import SECRET_KEYS, Value
+from config.ssh_options import SshOptions
+
+Values = dict[str, Value]
+M = TypeVar("M", bound=BaseModel)
+
+_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+_NUMBERS: dict[object, tuple[re.Pattern[str], str]] = {
+    int: (re.compile(r"[+-]?[0-9]{1,18}"), "a whole number"),
+    float: (re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]*)?"), "a number"),
+}
+
+
+def wrong(value: Value, key: str, sentence: str) -> ConfigError:
+    """The error for one value; ``sentence`` follows the key."""
+    return ConfigError(f"{key} {sentence}", file=value.file, line=value.line, key=key)
+
+
+def build(model: type[M], values: Mapping[str, Value], **known: Any) -> M:
+    """A model from ``values`` and what is ``known`` already. Raises ConfigError for the first bad value."""
+    converted = {key: convert(model, key, value) for key, value in values.items()}
+    try:
+        return model(**known, **converted)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        key = str(first["loc"][0])
+        raise wrong(values[key], key, _requirement(first["type"], first.get("ctx", {}), values[key])) from None
+
+
+def _requirement(kind: str, context: Mapping[str, Any], value: Value) -> str:
+    if kind == "literal_error":
+        return f"must be one of {context['expected'].replace(chr(39), '')}, not {value.text!r}"
+    limits = {"greater_than": "above", "less_than": "below"}
+    limit = context.get("gt", context.get("lt"))
+    return f"must be {limits[kind]} {limit:g}, not {value.text!r}" if kind in limits else "is not valid"
+
+
+def convert(model: type[BaseModel], key: str, value: Value) -> Any:
+    """Text to what the model wants, where pydantic alone would be too strict or too lax."""
+    text = value.text
+    kind = model.model_fields[key].annotation
+    if key in SECRET_KEYS:
+        return SecretStr(_secret(key, value))
+    if kind is bool:
+        if text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
+        raise wrong(value, key, f"must be 0 or 1, not {text!r}")
+    if kind in _NUMBERS:
+        pattern, name = _NUMBERS[kind]
+        if not pattern.fullmatch(text):
+            raise wrong(value, key, f"must be {name}, not {text!r}")
+        return int(text) if kind is int else float(text)
+    if key == "master_binlog_dir":
+        return tuple(part for part in re.sub(r"\s", "", text).split(",") if part)
+    if key == "ssh_options":
+        try:
+            return SshOptions.parse(text)
+        except ValueError as error:
+            raise wrong(value, key, str(error)) from None
+    if key == "ping_type":
+        return text.upper()
+    return text.lower() if key == "log_level" else text
+
+
+def _secret(key: str, value: Value) -> str:
+    """A secret, from where the value points to: ``env:NAME``, ``file:/path``, or the value itself."""
+    kind, _, where = value.text.partition(":")
+    if kind == "env" and where:
+        found = os.environ.get(where)
+        if found is None:
+            raise wrong(value, key, f"names the environment variable {where}, which is not set")
+        return found
+    if kind == "file" and where.startswith(("/", "~/")):
+        try:
+            text = Path(where).expanduser().read_text(encoding="utf-8")
+        except OSError as error:
+            raise wrong(value, key, f"names the file {where}, which cannot be read: {error.strerror}") from None
+        except (UnicodeDecodeError, RuntimeError):
+            raise wrong(value, key, f"names the file {where}, which is not UTF-8 text") from None
+        return text.removesuffix("\n").removesuffix("\r")
+    return value.text

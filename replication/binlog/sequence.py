@@ -1,0 +1,79 @@
+"""Transactions of several logs of one server, read one after the other as if they were one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from replication.binlog.events import FormatDescription
+from replication.binlog.groups import GroupParser, Part, Transaction
+from replication.binlog.reader import LogEnd, LogFile, LogReader
+from replication.errors import LogError, RemoteFileError
+
+
+class LogSequence:
+    """Reads logs in order. A transaction that a relay log leaves open goes on in the next one.
+
+    ``described`` is the format in force at the transaction that was given last; ``stop`` the `LogEnd` when reading is
+    over; ``passed`` where earlier logs ended unclean and the next one proves that their server started again behind it.
+    """
+
+    def __init__(self, files: Sequence[LogFile], start: int = 4) -> None:
+        self.stop: LogEnd | None = None
+        self.passed: list[LogEnd] = []
+        self._files, self._start = files, start
+        self._groups = GroupParser()
+        self._reader: LogReader | None = None
+
+    @property
+    def described(self) -> FormatDescription:
+        """Raises LogError before the first log was opened."""
+        if self._reader is None:
+            raise LogError("no log was read yet")
+        return self._reader.described
+
+    @property
+    def rolled_back(self) -> tuple[Part, ...]:
+        """Unfinished transactions that the logs themselves show to be undone."""
+        return tuple(self._groups.rolled_back)
+
+    def __iter__(self) -> Iterator[Transaction]:
+        """Every complete transaction; ends at the first damage that later logs do not prove harmless.
+
+        Raises LogError when the first log's head cannot be read or the start lies inside a transaction.
+        """
+        for number, log in enumerate(self._files):
+            try:
+                with log.open() as stream:
+                    reader = LogReader(stream, name=log.name, size=log.size)
+                    if number and not self._goes_on(reader):
+                        return
+                    self._reader = reader
+                    yield from reader.transactions(self._start if number == 0 else 4, self._groups)
+                    self.stop = reader.stop
+            except LogError as error:
+                if not number:
+                    raise
+                # A server makes its next log before it writes a head into it.
+                self.stop = LogEnd("torn" if log.size == 0 else "corrupt", 0, str(error), log.name)
+                return
+            except (OSError, RemoteFileError) as error:
+                if not number:
+                    raise LogError(f"{log.name} cannot be read: {error}") from error
+                self.stop = LogEnd("unreadable", 0, str(error), log.name)
+                return
+
+    def _goes_on(self, following: LogReader) -> bool:
+        """Whether the log that was read last may be left as it ended.
+
+        A server that crashed and started again rolled back what its last log did not hold complete, and began a new log
+        that tells when it started. Relay logs may end within a transaction at any time.
+        """
+        if self.stop is None or self.stop.kind == "clean":
+            return True
+        relay = following.format.relay_log
+        if self.stop.kind == "in_transaction" and relay:
+            return True
+        if self.stop.kind in ("torn", "in_transaction") and following.format.created and not relay:
+            self.passed.append(self.stop)
+            return True
+        return False

@@ -1,0 +1,229 @@
+"""The main job: the primary dies under load, and the cluster goes on. Each test tries to lose a row or to stop it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lab.checker import account, writers_overlap
+from tests.lab.cluster import Cluster, Manager
+from tests.lab.writer import Ack, Writer, gap
+
+MODES = [
+    pytest.param("mysql56", False, id="5.6-position"),
+    pytest.param("mysql56", True, id="5.6-gtid"),
+    pytest.param("mysql97", False, id="9.7-position"),
+    pytest.param("mysql97", True, id="9.7-gtid"),
+    pytest.param("mariadb", False, id="mariadb-position"),
+    pytest.param("mariadb", True, id="mariadb-gtid"),
+]
+GTID_MODES = [MODES[3], MODES[5]]
+
+
+def finish(manager: Manager, writer: Writer, *, seconds: float = 40.0) -> tuple[int, list[Ack]]:
+    """Wait for the manager's end, let the application write on for a moment, and stop it."""
+    code = manager.wait(seconds)
+    time.sleep(1.0)
+    return code, writer.stop()
+
+
+def assert_survivors_agree(cluster: Cluster, acks: list[Ack], primary: int, replicas: tuple[int, ...]) -> None:
+    """0 acknowledged rows lost, equal data, one writable primary, and every replica follows it."""
+    result = account(acks, [cluster[n] for n in (primary, *replicas)])
+    assert result.rows_lost == 0, result
+    assert result.equal, result
+    assert not writers_overlap(acks)
+    new = cluster[primary]
+    assert new.replica_status() == {}
+    assert int(new.sql("SELECT @@global.read_only AS r")[0]["r"]) == 0
+    for number in replicas:
+        status = cluster[number].replica_status()
+        assert status["Source_Host"] == new.ip
+        assert (status["Replica_IO_Running"], status["Replica_SQL_Running"]) == ("Yes", "Yes"), status
+        assert int(cluster[number].sql("SELECT @@global.read_only AS r")[0]["r"]) == 1
+
+
+@pytest.mark.parametrize(("kind", "gtid"), MODES)
+def test_kill_9_of_the_primary_under_load(kind: str, gtid: bool) -> None:
+    with Cluster(kind, gtid=gtid) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf())
+        writer = Writer(cluster)
+        time.sleep(2.0)
+        killed = time.time()
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        code, acks = finish(manager, writer)
+        assert code == 0, manager.log()
+        assert gap(acks, killed) < 30.0
+        assert_survivors_agree(cluster, acks, 2, (3,))
+        log = manager.log()
+        for line in (
+            "Master is down!",
+            "* Phase 1: Configuration Check Phase..",
+            "* Phase 5: New master cleanup phase..",
+            "----- Failover Report -----",
+            "completed successfully.",
+        ):
+            assert line in log
+        assert (manager.workdir / "app1.failover.complete").exists()
+        assert not (manager.workdir / "app1.master_status.health").exists()
+
+
+@pytest.mark.parametrize(("kind", "gtid"), MODES)
+def test_replicas_cut_off_at_different_points_then_the_primary_killed(kind: str, gtid: bool) -> None:
+    """What only the dead disk holds, and what only one replica holds, must reach both."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf())
+        writer = Writer(cluster)
+        time.sleep(1.0)
+        cluster.stop_receiver(cluster[3])
+        time.sleep(0.7)
+        cluster.stop_receiver(cluster[2])
+        time.sleep(0.7)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        code, acks = finish(manager, writer)
+        assert code == 0, manager.log()
+        assert_survivors_agree(cluster, acks, 2, (3,))
+        assert "that no replica had" in manager.log()
+
+
+@pytest.mark.parametrize(("kind", "gtid"), GTID_MODES)
+def test_host_powered_off(kind: str, gtid: bool) -> None:
+    """No answer at all: nothing can be saved, and the report says so."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf())
+        writer = Writer(cluster)
+        time.sleep(2.0)
+        cluster[1].power_off()
+        code, acks = finish(manager, writer)
+        assert code == 0, manager.log()
+        new, other = cluster[2], cluster[3]
+        result = account([], [new, other])
+        assert result.equal, result
+        assert not writers_overlap(acks)
+        log = manager.log()
+        assert "not saved: " in log
+        assert "could not be fenced" in log
+
+
+@pytest.mark.parametrize(("kind", "gtid"), [MODES[2], MODES[5]])
+def test_frozen_primary_that_wakes_up_later_takes_no_write(kind: str, gtid: bool) -> None:
+    with Cluster(kind, gtid=gtid) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf())
+        writer = Writer(cluster)
+        time.sleep(1.5)
+        cluster[1].signal_mysqld(signal.SIGSTOP)
+        code, acks = finish(manager, writer)
+        assert code == 0, manager.log()
+        cluster[1].run("pkill -CONT -x 'mysqld|mariadbd'", check=False)
+        assert cluster[1].mysqld_pids() == []
+        assert_survivors_agree(cluster, acks, 2, (3,))
+        assert "killed mysqld" in manager.log()
+
+
+def test_a_dead_replica_does_not_stop_the_failover() -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf())
+        writer = Writer(cluster)
+        cluster[3].power_off()
+        time.sleep(1.0)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        code, acks = finish(manager, writer)
+        assert code == 10, manager.log()
+        assert_survivors_agree(cluster, acks, 2, ())
+        assert "left out" in manager.log()
+
+
+def test_a_replica_with_a_broken_applier_is_left_as_it_is() -> None:
+    """db2 would be chosen, but cannot execute what it received: db3 is, and db2 keeps its relay logs."""
+    with Cluster("mysql97", gtid=False) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf())
+        cluster[1].sql("CREATE TABLE app.conflict (id INT PRIMARY KEY)")
+        time.sleep(0.3)
+        cluster[2].sql("INSERT INTO app.conflict VALUES (1)")
+        cluster[1].sql("INSERT INTO app.conflict VALUES (1)")
+        writer = Writer(cluster)
+        time.sleep(1.0)
+        relay_logs = cluster[2].run("ls /var/lib/mysql/relay-bin.0*")
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        code, acks = finish(manager, writer)
+        assert code == 10, manager.log()
+        assert account(acks, [cluster[3]]).rows_lost == 0
+        assert not writers_overlap(acks)
+        assert cluster[2].run("ls /var/lib/mysql/relay-bin.0*") == relay_logs
+        assert "its applier stopped with error 1062" in manager.log()
+
+
+def test_candidate_master_is_chosen_although_another_received_more() -> None:
+    with Cluster("mysql97", gtid=True) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf(servers={3: "candidate_master=1"}))
+        writer = Writer(cluster)
+        time.sleep(0.7)
+        cluster.stop_receiver(cluster[3])
+        time.sleep(0.7)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        code, acks = finish(manager, writer)
+        assert code == 0, manager.log()
+        assert_survivors_agree(cluster, acks, 3, (2,))
+
+
+def test_candidate_behind_and_host_gone_catches_up_from_the_other_replica() -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf(servers={3: "candidate_master=1"}))
+        writer = Writer(cluster)
+        time.sleep(0.7)
+        cluster.stop_receiver(cluster[3])
+        time.sleep(0.7)
+        cluster[1].power_off()
+        code, _ = finish(manager, writer)
+        assert code == 0, manager.log()
+        assert account([], [cluster[3], cluster[2]]).equal
+        assert cluster[2].replica_status()["Source_Host"] == cluster[3].ip
+
+
+def test_manager_cut_off_from_the_primary_only_touches_nothing() -> None:
+    """The replicas' hosts still reach the primary: the manager's word alone is not enough."""
+    with Cluster("mariadb", gtid=True) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf())
+        cluster[1].blackhole(f"{cluster.subnet.prefix}.1")
+        deadline = time.monotonic() + 30
+        while "No failover: " not in manager.log():
+            assert time.monotonic() < deadline, manager.log()
+            assert manager.process.poll() is None, manager.log()
+            time.sleep(0.2)
+        assert "only the manager cannot reach it" in manager.log()
+        assert cluster[2].replica_status()["Replica_IO_Running"] == "Yes"
+        assert not list(manager.workdir.glob("*.journal"))
+        manager.stop()
+
+
+def test_a_manager_whose_journal_cannot_be_written_does_not_act() -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        conf = cluster.write_cnf()
+        manager = cluster.start_manager(conf)
+        manager.process.send_signal(signal.SIGSTOP)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        workdir = Path(manager.workdir)
+        workdir.rename(workdir.with_name("moved"))
+        workdir.touch()
+        manager.process.send_signal(signal.SIGCONT)
+        assert manager.wait(40) == 1
+        assert cluster[2].replica_status()["Source_Host"] == cluster[1].ip
+
+
+def test_the_journal_tells_every_step_with_its_evidence() -> None:
+    with Cluster("mysql56", gtid=True) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf())
+        Writer(cluster, seconds=1.0)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        assert manager.wait(40) == 0, manager.log()
+        (journal,) = manager.workdir.glob("*.journal")
+        entries = [json.loads(line) for line in journal.read_text().splitlines()]
+        began = [(e["step"], e["server"]) for e in entries if e["event"] == "began"]
+        done = {(e["step"], e["server"]) for e in entries if e["event"] in ("done", "ended")}
+        assert entries[-1]["step"] == "ended"
+        assert [step for step in began if step not in done and step[0] != "failover"] == []
+        assert "lab-admin-pw" not in journal.read_text() + manager.log()

@@ -1,0 +1,218 @@
+"""Every parameter, in both formats; quoting, comments and secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+
+from config import ClusterConfig, ConfigError, ServerConfig
+from config.ini import parse_ini
+from config.loader import CLUSTER_PARAMETERS, PARAMETERS, SERVER_PARAMETERS
+
+#: The parameters of MHA 0.58: its wiki's, and two it reads without documenting them.
+PREDECESSOR = """
+    hostname ip port ssh_host ssh_ip ssh_port ssh_connection_timeout ssh_options ssh_user user password repl_user
+    repl_password disable_log_bin master_pid_file handle_raw_binlog remote_workdir master_binlog_dir log_level
+    manager_workdir manager_log client_bindir client_libdir node_label candidate_master no_master ignore_fail
+    skip_init_ssh_check skip_reset_slave check_repl_delay check_repl_filter latest_priority multi_tier_slave
+    ping_interval ping_type secondary_check_script master_ip_failover_script master_ip_online_change_script
+    shutdown_script report_script init_conf_load_script use_gtid_auto_pos""".split()
+
+#: Written text and what it means, for every parameter but those that say which server it is.
+SERVER_VALUES = [
+    ("port", "3307", 3307),
+    ("ssh_port", "2222", 2222),
+    ("ssh_connection_timeout", "7", 7),
+    ("ssh_user", "mha", "mha"),
+    ("user", "admin", "admin"),
+    ("password", "a=b=c", SecretStr("a=b=c")),
+    ("repl_user", "repl", "repl"),
+    ("repl_password", "r", SecretStr("r")),
+    ("disable_log_bin", "1", True),
+    ("master_pid_file", "/run/mysqld.pid", "/run/mysqld.pid"),
+    ("handle_raw_binlog", "0", False),
+    ("remote_workdir", "/scratch", "/scratch"),
+    ("master_binlog_dir", "/a, /b ,/c d", ("/a", "/b", "/cd")),
+    ("client_bindir", "/opt/mysql/bin", "/opt/mysql/bin"),
+    ("client_libdir", "/opt/mysql/lib", "/opt/mysql/lib"),
+    ("node_label", "rack 7", "rack 7"),
+    ("candidate_master", "1", True),
+    ("no_master", "yes", True),
+    ("ignore_fail", "on", True),
+    ("skip_init_ssh_check", "true", True),
+    ("skip_reset_slave", "1", True),
+    ("check_repl_delay", "0", False),
+    ("ssl_ca", "/etc/ca.pem", "/etc/ca.pem"),
+    ("ssl_cert", "/etc/cert.pem", "/etc/cert.pem"),
+    ("ssl_key", "/etc/key.pem", "/etc/key.pem"),
+    ("ssl_verify", "1", True),
+]
+CLUSTER_VALUES = [
+    ("log_level", "DEBUG", "debug"),
+    ("manager_workdir", "/w", Path("/w")),
+    ("manager_log", "/w/log", Path("/w/log")),
+    ("check_repl_filter", "0", False),
+    ("latest_priority", "0", False),
+    ("multi_tier_slave", "1", True),
+    ("ping_interval", "1", 1),
+    ("ping_type", "insert", "INSERT"),
+    ("secondary_check_script", "check -s 'a' -s 'b'", "check -s 'a' -s 'b'"),
+    ("master_ip_failover_script", "/f --x=http://h//p", "/f --x=http://h//p"),
+    ("master_ip_online_change_script", "/o", "/o"),
+    ("shutdown_script", "/s", "/s"),
+    ("report_script", '/r --to "a # b ; c"', '/r --to "a # b ; c"'),
+    ("init_conf_load_script", "true", "true"),
+    ("use_gtid_auto_pos", "0", False),
+    ("hook_timeout", "2.5", 2.5),
+    ("hook_passwords", "0", False),
+    ("drain_timeout", "9", 9.0),
+]
+
+
+def test_every_parameter_of_the_predecessor_is_known():
+    assert set(PREDECESSOR) <= PARAMETERS
+    assert len(PREDECESSOR) == 42  # 41, and ssh_ip, which it computes
+
+
+def test_the_tables_below_leave_no_parameter_out():
+    named = {"hostname", "ip", "ssh_host", "ssh_ip", "ssh_options"}
+    assert {name for name, _, _ in SERVER_VALUES} == SERVER_PARAMETERS - named
+    assert {name for name, _, _ in CLUSTER_VALUES} == CLUSTER_PARAMETERS
+
+
+@pytest.mark.parametrize(("name", "text", "meant"), SERVER_VALUES)
+def test_a_server_parameter_is_inherited_and_overridden(load, name, text, meant):
+    inherited = load(f"[server default]\n{name} = {text}\n[server1]\nhostname=10.0.0.1\n").servers[0]
+    assert getattr(inherited, name) == meant
+    own = load(f"[server1]\nhostname=10.0.0.1\n{name}={text}\n[server2]\nhostname=10.0.0.2\n")
+    assert getattr(own.servers[0], name) == meant
+    assert getattr(own.servers[1], name) == ServerConfig.model_fields[name].default or name == "ssh_user"
+
+
+@pytest.mark.parametrize(("name", "text", "meant"), CLUSTER_VALUES)
+def test_a_cluster_parameter_holds_for_all_and_not_in_one_block(load, name, text, meant):
+    assert getattr(load(f"[server default]\n{name}={text}\n[server1]\nhostname=10.0.0.1\n"), name) == meant
+    misplaced = load(f"[server1]\nhostname=10.0.0.1\n{name}={text}\n")
+    assert getattr(misplaced, name) == ClusterConfig.model_fields[name].default
+    assert [w.line for w in misplaced.warnings] == [3]
+
+
+def test_the_defaults_are_the_predecessors(load):
+    cluster = load("[server1]\nhostname=node1\n")
+    assert (cluster.ping_interval, cluster.ping_type, cluster.log_level) == (3, "SELECT", "info")
+    assert cluster.manager_workdir == Path("/var/tmp")
+    server = cluster.servers[0]
+    assert (server.port, server.ssh_port, server.user, server.ssh_connection_timeout) == (3306, 22, "root", 5)
+    assert server.master_binlog_dir == ("/var/lib/mysql", "/var/log/mysql")
+    assert server.repl_password is None
+    assert "ssh_user" not in server.model_fields_set, "an SSH user from ~/.ssh/config may win over an unset one"
+
+
+def test_models_are_frozen_and_never_print_a_secret(load):
+    cluster = load("[server1]\nhostname=node1\npassword=S3cr3t\nrepl_password=S3cr3t\n")
+    with pytest.raises(ValidationError):
+        cluster.servers[0].port = 1
+    shown = f"{cluster!r} {cluster} {cluster.servers[0]} {cluster.model_dump_json()} {cluster.model_dump()}"
+    assert "S3cr3t" not in shown
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\"'\\!=#&;` |*?$<>()[]{}/\t")))
+def test_any_password_survives_in_quotes(password):
+    for mark in "\"'":
+        raw = parse_ini(f"[server default]\npassword = {mark}{password}{mark} \n[server1]\n", Path("x"))
+        assert raw.blocks["server default"].values["password"].text == password
+        assert raw.warnings == []
+
+
+SECRETS = [
+    ("abc", "abc", False),
+    ("a=b", "a=b", False),
+    ("a#b", "a#b", False),
+    ("a;b", "a;b", False),
+    ("a//b", "a//b", False),
+    ("it's", "it's", False),
+    ("#abc", "#abc", True),
+    ("a #b", "a #b", True),
+    ("a //b", "a //b", True),
+    ("a  #b", "a", True),
+    ("a\t# b", "a", True),
+    ("a   // b", "a", True),
+    ("a #密码", "a", True),
+    ("ä #密码", "ä #密码", True),
+    ("a ; b", "a", False),
+    ('abc"', 'abc"', True),
+    ('"', '"', True),
+    ("'abc\"", "'abc\"", True),
+    ('"a #b"', "a #b", False),
+    ("'a  # b'", "a  # b", False),
+    ('"a" # b', "a", False),
+    ('"a"b"', 'a"b', False),
+    ('""', "", False),
+    ("", "", False),
+]
+
+
+@pytest.mark.parametrize(("text", "meant", "warned"), SECRETS)
+def test_what_a_password_means(text, meant, warned):
+    raw = parse_ini(f"[server1]\npassword={text}\n", Path("app1.cnf"))
+    assert raw.blocks["server1"].values["password"].text == meant
+    assert bool(raw.warnings) is warned
+    assert not any(meant in w.text for w in raw.warnings if len(meant) > 2), "a warning shows no secret"
+
+
+VALUES = [
+    ("/a/b # c", "/a/b", True),
+    ("/a/b // c", "/a/b", True),
+    ("/a/b #c ; d", "/a/b", True),
+    ("/a/b ; c # d", "/a/b", False),
+    ("/a/b;c", "/a/b;c", False),
+    ("//share/log", "//share/log", False),
+    ("// nothing", "", True),
+    ("# nothing", "", True),
+    ("/a --url=http://x//y", "/a --url=http://x//y", False),
+    ("/a#b", "/a#b", False),
+    ("/a --subject 'it # is'", "/a --subject 'it # is'", False),
+    ('"/a b" # c "d"', "/a b", False),
+    ('"/a b"', "/a b", False),
+    ('/a "b"', '/a "b"', False),
+    ('/a b"', '/a b"', True),
+]
+
+
+@pytest.mark.parametrize(("text", "meant", "warned"), VALUES)
+def test_what_any_other_value_means(text, meant, warned):
+    raw = parse_ini(f"[server1]\nreport_script={text}\n", Path("app1.cnf"))
+    assert raw.blocks["server1"].values["report_script"].text == meant
+    assert bool(raw.warnings) is warned
+
+
+def test_secrets_come_from_the_environment_and_from_files(load, tmp_path, monkeypatch):
+    monkeypatch.setenv("MHA_TEST_SECRET", " #p'\"w ")
+    (tmp_path / "repl").write_text("two\nlines\n\n")
+    server = load(
+        f"[server default]\npassword=env:MHA_TEST_SECRET\nrepl_password=file:{tmp_path}/repl\n[server1]\nhostname=node1\n"
+    ).servers[0]
+    assert server.password.get_secret_value() == " #p'\"w "
+    assert server.repl_password is not None
+    assert server.repl_password.get_secret_value() == "two\nlines\n"
+
+
+@pytest.mark.parametrize("literal", ["env", "env:", "file:relative", "filename", "environment:X"])
+def test_passwords_that_only_look_like_references_are_passwords(load, literal):
+    assert load(f"[server1]\nhostname=node1\npassword={literal}\n").servers[0].password.get_secret_value() == literal
+
+
+@pytest.mark.parametrize("reference", ["env:MHA_NOT_SET", "file:/nonexistent/secret"])
+def test_a_secret_that_is_not_where_it_should_be_is_an_error(load, reference):
+    with pytest.raises(ConfigError, match=rf"app1\.cnf:3: password names .*{reference.partition(':')[2]}") as caught:
+        load(f"[server1]\nhostname=node1\npassword={reference}\n")
+    assert caught.value.key == "password"
+
+
+def test_an_empty_replication_password_leaves_the_servers_own(load):
+    text = '[server default]\nrepl_password=x\n[server1]\nhostname=node1\nrepl_password=""\n'
+    assert load(text).servers[0].repl_password is None
