@@ -43,7 +43,7 @@ def without_block(text: str, block: str, path: Path) -> str:
     edited = "".join(lines)
     wanted = _values(_parse(text, path))
     del wanted[block]
-    if _values(_parse(edited, path)) != wanted:
+    if _values_or_none(edited, path) != wanted:
         raise ConfigError(f"[{block}] cannot be told apart from the rest; remove it by hand", file=path)
     return edited
 
@@ -56,11 +56,20 @@ def _values(raw: RawConfig) -> dict[str, dict[str, str]]:
     return {name: {key: value.text for key, value in block.values.items()} for name, block in raw.blocks.items()}
 
 
+def _values_or_none(text: str, path: Path) -> dict[str, dict[str, str]] | None:
+    try:
+        return _values(_parse(text, path))
+    except ConfigError:
+        return None
+
+
 def _spans(lines: list[str], block: str, path: Path) -> list[tuple[int, int]]:
     """Where the block's lines are, as often as its header stands in the file."""
     headers = [(number, name) for number, line in enumerate(lines) if (name := _name(line, path, number + 1))]
-    ends = [number for number, _ in headers[1:]] + [len(lines)]
-    return [(start, _end(lines, start, end)) for (start, name), end in zip(headers, ends, strict=True) if name == block]
+    starts = [number for number, _ in headers] + [len(lines)]
+    return [
+        (start, _end(lines, start, starts[place + 1])) for place, (start, name) in enumerate(headers) if name == block
+    ]
 
 
 def _name(line: str, path: Path, number: int) -> str | None:

@@ -79,7 +79,9 @@ def apply_cut(
         raise CommandFailed(host.name, "send the saved binary log", "the copy there differs from the one here")
     vendor = "mariadb" if seen.dialect.vendor.value == "mariadb" else "mysql"
     flags = "--disable-log-bin" if config.disable_log_bin else ""
-    words = (config.remote_workdir, remote, config.client_bindir or "", config.client_libdir or "", vendor, flags)
+    era = "old" if vendor == "mysql" and seen.dialect.version < (8, 0) else "new"
+    bindir, libdir = config.client_bindir or "", config.client_libdir or ""
+    words = (config.remote_workdir, remote, bindir, libdir, vendor, era, flags)
     try:
         result = host.run(
             f"sh -c {shlex.quote(script('apply.sh'))} apply {' '.join(shlex.quote(w) for w in words)}",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 #: Half-open ranges of transaction numbers, sorted, disjoint and not adjacent.
 Intervals = tuple[tuple[int, int], ...]
@@ -48,6 +50,8 @@ class GtidSet:
             uuid, *rest = part.split(":")
             if not _UUID.fullmatch(uuid):
                 raise ValueError(f"{uuid!r} is not a server's UUID in the GTID set {text!r}")
+            if not any(rest):
+                raise ValueError(f"{uuid} stands without transactions in the GTID set {text!r}")
             tag = ""
             for piece in rest:
                 if number := _RANGE.fullmatch(piece):
@@ -108,7 +112,9 @@ class GtidSet:
             return GtidSet.parse(gtid) <= self
         if not isinstance(gtid, Gtid):
             return False
-        return any(start <= gtid.number < end for start, end in self.intervals(gtid.uuid, gtid.tag))
+        ranges = self.intervals(gtid.uuid, gtid.tag)
+        at = bisect_right(ranges, gtid.number, key=itemgetter(0))
+        return at > 0 and gtid.number < ranges[at - 1][1]
 
     def __bool__(self) -> bool:
         return bool(self._sets)
@@ -219,13 +225,17 @@ def _normal(ranges: Iterable[tuple[int, int]]) -> Intervals:
 
 def _without(ranges: Intervals, taken: Intervals) -> Intervals:
     left: list[tuple[int, int]] = []
+    at = 0
     for start, end in ranges:
-        for cut_start, cut_end in taken:
-            if cut_end <= start or cut_start >= end:
-                continue
-            if start < cut_start:
-                left.append((start, cut_start))
-            start = max(start, cut_end)
+        while at < len(taken) and taken[at][1] <= start:
+            at += 1
+        # The last range that reaches in may reach into the next one too.
+        last = at
+        while last < len(taken) and taken[last][0] < end:
+            if start < taken[last][0]:
+                left.append((start, taken[last][0]))
+            start = max(start, taken[last][1])
+            last += 1
         if start < end:
             left.append((start, end))
     return tuple(left)

@@ -44,7 +44,9 @@ class BinlogPosition:
         """The file's name without its suffix."""
         return self.file.rpartition(".")[0]
 
-    def __lt__(self, other: BinlogPosition) -> bool:
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, BinlogPosition):
+            return NotImplemented
         if self.base != other.base:
             raise ValueError(f"{self.file} and {other.file} are not logs of one server")
         return (self.index, self.pos) < (other.index, other.pos)

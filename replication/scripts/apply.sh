@@ -1,9 +1,9 @@
-# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR FLAGS <client.cnf: run a binary log on the server of this host.
+# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR ERA FLAGS <client.cnf: run a binary log on the server of this host.
 # The client's option file, with the password, comes through stdin into a file that only this user can read and that
 # lives as long as the command. Both exit statuses count: "a | b" alone would hide the first.
 set -u
 umask 077
-workdir=$1 logfile=$2 bindir=$3 libdir=$4 vendor=$5 flags=$6
+workdir=$1 logfile=$2 bindir=$3 libdir=$4 vendor=$5 era=$6 flags=$7
 
 directory=$(mktemp -d "$workdir/mha-apply.XXXXXX") || exit 90
 trap 'rm -rf "$directory"' EXIT
@@ -28,10 +28,28 @@ else
   client=$(find_program mysql) || exit 93
 fi
 
+# Between two GTIDs a server before 8.0 takes nothing but SET GTID_NEXT (error 1837): not the version comments that a
+# newer mysqlbinlog writes there (they are made plain comments, exactly where it writes them), and no comments, which
+# a newer client sends by themselves.
+suit_server() {
+  [ "$era" = old ] || { cat; return; }
+  LC_ALL=C sed '/^# immediate_commit_timestamp=/{
+    :next
+    n
+    /^\/\*!80[0-9]* SET @@session\.[a-z_]*=[0-9]*\*\/\/\*!\*\/;$/{
+      s/^/# /
+      b next
+    }
+  }'
+}
+
+quiet=""
+[ "$era" = old ] && quiet=--skip-comments
+
 {
   "$reader" --no-defaults $flags "$logfile"
   echo $? >"$directory/status"
-} | "$client" --defaults-extra-file="$directory/client.cnf" --binary-mode --batch
+} | suit_server | "$client" --defaults-extra-file="$directory/client.cnf" --binary-mode --batch $quiet
 applied=$?
 # A client that gives up ends the reader too, so its own word comes first.
 [ "$applied" = 0 ] || exit "$applied"

@@ -25,6 +25,8 @@ mine() {
   done
 }
 
+listening() { printf '%s\n' "$listeners" | grep -E "[:.]$port[[:space:]]"; }
+
 look() {
   listeners=$(ss -Hltnp 2>/dev/null)
   pids=$(mine)
@@ -65,11 +67,12 @@ look
 for p in $pids; do
   kill -9 "$p" 2>/dev/null && echo "killed $p"
 done
+# The socket of a killed process closes a moment after it.
 i=0
-while look; [ -n "$pids" ] && [ $i -lt 100 ]; do
+while look; [ -n "$pids$(listening)" ] && [ $i -lt 100 ]; do
   sleep 0.05
   i=$((i + 1))
 done
 for p in $pids; do echo "left $p"; done
-printf '%s\n' "$listeners" | grep -Eq "[:.]$port[[:space:]]" && echo "listening $port"
+[ -n "$(listening)" ] && echo "listening $port"
 echo done

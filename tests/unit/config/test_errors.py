@@ -109,7 +109,7 @@ def test_a_comment_in_another_encoding_does_no_harm_but_a_value_in_it_is_an_erro
     path.write_bytes(ONE.encode() + "# 设置\nuser=mha # 设置\n".encode("gbk"))
     assert load_cluster(path, None, resolve=resolve).servers[0].user == "mha"
     path.write_bytes(ONE.encode() + "user=设置\n".encode("gbk"))
-    with pytest.raises(ConfigError, match="app1.cnf:3: this line's value is not UTF-8 text"):
+    with pytest.raises(ConfigError, match=r"app1\.cnf:3: this line's value is not UTF-8 text"):
         load_cluster(path, None, resolve=resolve)
 
 

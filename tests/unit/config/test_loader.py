@@ -71,7 +71,8 @@ def test_servers_stand_in_the_predecessors_order(load, blocks, order):
 
 
 def test_addresses_follow_hostname_and_ssh_host(load):
-    text = "[server1]\nhostname=node1\n[server2]\nhostname=node2\nip=10.1.1.1\n[server3]\nhostname=10.0.0.3\nssh_host=node3\n"
+    text = "[server1]\nhostname=node1\n[server2]\nhostname=node2\nip=10.1.1.1\n"
+    text += "[server3]\nhostname=10.0.0.3\nssh_host=node3\n"
     found = [(s.hostname, s.ip, s.ssh_host, s.ssh_ip) for s in load(text).servers]
     assert found == [
         ("node1", "192.168.10.216", "node1", "192.168.10.216"),

@@ -193,9 +193,8 @@ def test_what_any_other_value_means(text, meant, warned):
 def test_secrets_come_from_the_environment_and_from_files(load, tmp_path, monkeypatch):
     monkeypatch.setenv("MHA_TEST_SECRET", " #p'\"w ")
     (tmp_path / "repl").write_text("two\nlines\n\n")
-    server = load(
-        f"[server default]\npassword=env:MHA_TEST_SECRET\nrepl_password=file:{tmp_path}/repl\n[server1]\nhostname=node1\n"
-    ).servers[0]
+    secrets = f"password=env:MHA_TEST_SECRET\nrepl_password=file:{tmp_path}/repl\n"
+    server = load(f"[server default]\n{secrets}[server1]\nhostname=node1\n").servers[0]
     assert server.password.get_secret_value() == " #p'\"w "
     assert server.repl_password is not None
     assert server.repl_password.get_secret_value() == "two\nlines\n"
