@@ -33,19 +33,23 @@ class ServerConfig(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     block: str = Field(description="Name of the block.")
-    hostname: str = Field(description="Name or address of the server; required.")
-    ip: str = Field(description="Address for MySQL sessions; the first one its name resolves to when not set.")
+    hostname: str = Field(description="Name or address of the server.")
+    ip: str = Field(description="Address for MySQL sessions; when not set, the first one that hostname resolves to.")
     port: int = Field(3306, gt=0, lt=65536, description="MySQL port.")
     ssh_host: str = Field(description="Host for SSH when it differs from hostname.")
-    ssh_ip: str = Field(description="Address for SSH; always computed from ssh_host.")
+    ssh_ip: str = Field(description="Address for SSH; computed, a value given is ignored.")
     ssh_port: int = Field(22, gt=0, lt=65536, description="SSH port.")
-    ssh_user: str = Field(default_factory=_os_user, description="SSH user; the one who runs the command.")
+    ssh_user: str = Field(default_factory=_os_user, description="User of SSH sessions.")
     ssh_options: SshOptions = Field(SshOptions(), description="Options as for ssh: -i, -o, -p, -l, -F.")
-    ssh_connection_timeout: int = Field(5, gt=0, description="Seconds to wait for an SSH session.")
+    ssh_connection_timeout: int = Field(5, gt=0, description="Seconds to wait for an SSH connection.")
     user: str = Field("root", description="MySQL account of the manager.")
-    password: SecretStr = Field(SecretStr(""), description="Its password; env:NAME and file:/path are followed.")
-    repl_user: str | None = Field(None, description="Account that replicas use; theirs is kept when not set.")
-    repl_password: SecretStr | None = Field(None, description="Its password.")
+    password: SecretStr = Field(
+        SecretStr(""), description="Password of user; `env:NAME` and `file:/path` are followed."
+    )
+    repl_user: str | None = Field(None, description="Account that replicas use; when not set, they keep theirs.")
+    repl_password: SecretStr | None = Field(
+        None, description="Password of repl_user; when not set, the replicas keep theirs."
+    )
     disable_log_bin: bool = Field(False, description="Apply differences without writing the binary log.")
     master_pid_file: str | None = Field(None, description="mysqld's pid file, for fencing and shutdown_script.")
     handle_raw_binlog: bool = Field(True, description="Accepted; logs are always cut byte-exactly.")
@@ -53,8 +57,8 @@ class ServerConfig(BaseModel):
     master_binlog_dir: tuple[str, ...] = Field(
         ("/var/lib/mysql", "/var/log/mysql"), description="Directories that may hold binary logs, comma separated."
     )
-    client_bindir: str | None = Field(None, description="Where mysql and mysqlbinlog are on the host.")
-    client_libdir: str | None = Field(None, description="Where their libraries are.")
+    client_bindir: str | None = Field(None, description="Directory of mysql and mysqlbinlog on the host.")
+    client_libdir: str | None = Field(None, description="Directory of the libraries those need.")
     node_label: str | None = Field(None, description="A label in listings.")
     candidate_master: bool = Field(False, description="Preferred as new primary.")
     no_master: bool = Field(False, description="Never to be promoted; wins over candidate_master.")

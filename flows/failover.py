@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
@@ -63,7 +64,9 @@ def conclude(outcome: Outcome) -> State[Any]:
     return Failed(name="Refused" if outcome.refusal else "Failed", message=outcome.summary)
 
 
-def record_of(job: FailoverJob, outcome: Outcome, steps: Sequence[StepRecord], began: float) -> FlowRecord:
+def record_of(
+    job: FailoverJob, outcome: Outcome, steps: Sequence[StepRecord], began: float, flow_run_id: UUID | None = None
+) -> FlowRecord:
     """A failover that ran while Prefect was away, as it is to be seen there later."""
     return FlowRecord(
         key=f"{job.config.name}/{job.journal.path.name}",
@@ -77,6 +80,7 @@ def record_of(job: FailoverJob, outcome: Outcome, steps: Sequence[StepRecord], b
         steps=tuple(steps),
         artifact_key=artifact_key(job.config.name),
         artifact_markdown=markdown(outcome, job.config.name, job.dead.name),
+        flow_run_id=flow_run_id,
     )
 
 

@@ -6,10 +6,11 @@ supervisors expect), `mha monitor` and the `monitor` deployment (which go on wit
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,12 +19,12 @@ from prefect import flow
 from config import ClusterConfig, ConfigError, ServerConfig
 from config.edit import remove_block
 from flows.deployed import load_named
-from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, warm_up
+from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, log_to_prefect, warm_up
 from flows.failover import armed_failover, new_job, record_of, run_job
 from replication.detection import Verdict
 from replication.errors import MhaError, RefusalError
 from replication.job import FailoverJob, Outcome
-from replication.manager_files import HealthFile, ManagerStatus
+from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
 from replication.plan import FailoverOptions, Refusal
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
@@ -34,6 +35,8 @@ log = logging.getLogger("mha")
 
 #: How long a manager that goes on watching waits before it looks again at a cluster it could not watch (seconds).
 LOOK_AGAIN = 10.0
+#: How long Prefect may take to accept the end of a failover before the record is delivered again (seconds).
+RECORDED_WITHIN = 30.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Manager:
     def __init__(self, load: Callable[[], ClusterConfig], options: ManagerOptions, stop: threading.Event) -> None:
         self._load, self._options, self._stop = load, options, stop
         self._config = load()
-        self._health = HealthFile(self._config.manager_workdir, self._config.name)
+        self._health = _SteadyHealth(self._config.manager_workdir, self._config.name)
 
     def run(self) -> int:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
@@ -142,10 +145,10 @@ class Manager:
 
     def _tell_prefect(self, armed: ArmedFlow[Outcome], job: FailoverJob, outcome: Outcome, began: float) -> None:
         """What ran without Prefect is delivered when its API is back; a manager that ends does not wait for it."""
-        if armed.mode == "flow" or not api_configured():
+        if not api_configured():
             return
-        record: FlowRecord = record_of(job, outcome, armed.steps, began)
-        threading.Thread(target=_deliver, args=(record, self._stop), name="deliver", daemon=True).start()
+        record = record_of(job, outcome, armed.steps, began, armed.flow_run_id)
+        threading.Thread(target=_deliver, args=(armed, record, self._stop), name="deliver", daemon=True).start()
 
     def _after(self, job: FailoverJob, outcome: Outcome) -> int:
         """What follows a failover: the dead block leaves the file if asked, the status file tells of a failure."""
@@ -168,6 +171,25 @@ class Manager:
         except ConfigError as error:
             log.error("The configuration cannot be read now, so the last good one stays: %s", error)
             return self._config
+
+
+class _SteadyHealth(HealthFile):
+    """A status file that may fail to be written: a full disk is told once and stops neither watch nor failover."""
+
+    def write(self, status: ManagerStatus, primary: str | None = None) -> None:
+        with self._told():
+            super().write(status, primary)
+
+    def touch(self) -> None:
+        with self._told():
+            super().touch()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            log.error("The status file cannot be written: %s", error)
 
 
 class _Manned(Listener):
@@ -204,11 +226,16 @@ def monitor(cluster: str) -> None:
     """
     config, load = load_named(cluster)
     options = ManagerOptions(failover=FailoverOptions(last_failover_minute=60), go_on=True)
-    log.info("Watching %s.", config.name)
-    Manager(load, options, threading.Event()).run()
+    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    log_to_prefect(log)
+    with ManagerLock(config.manager_workdir, config.name):
+        Manager(load, options, threading.Event()).run()
 
 
-def _deliver(record: FlowRecord, stop: threading.Event) -> None:
+def _deliver(armed: ArmedFlow[Outcome], record: FlowRecord, stop: threading.Event) -> None:
+    """A run that Prefect has whole is left alone; one it lost in the middle, or never saw, is completed."""
+    if armed.mode == "flow" and armed.recorded(RECORDED_WITHIN):
+        return
     try:
         deliver_later(record, deadline=3600.0, stop=stop)
     except MhaError as error:

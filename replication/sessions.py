@@ -135,7 +135,7 @@ class FailoverLock:
 
 
 def reachable(host: SshHost, timeout: float) -> bool:
-    """Whether the host answers over SSH now: on the kept session, or on a new one. Takes at most ``timeout`` seconds."""
+    """Whether the host answers over SSH now: on the kept session, or on a new one. Within ``timeout`` seconds."""
     ends = time.monotonic() + timeout
     if host.alive(timeout / 2):
         return True

@@ -171,8 +171,8 @@ class Host:
         raise RuntimeError(f"mysqld on {self.name}: {error}\n{self.run('tail -30 /var/log/mysqld.err', check=False)}")
 
     def mysqld_pids(self) -> list[int]:
-        """Process ids of mysqld, in the host's own numbering."""
-        return [int(p) for p in self.run(f"pgrep -x '{PROCESS}'", check=False).split()]
+        """Process ids of every mysqld that lives, in the host's own numbering."""
+        return [int(p) for p in self.run(f"pgrep -r R,S,D,T -x '{PROCESS}'", check=False).split()]
 
     def signal_mysqld(self, number: signal.Signals) -> None:
         """SIGKILL, SIGSTOP, SIGCONT, …"""

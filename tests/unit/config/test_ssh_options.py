@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import SshOptions
@@ -67,6 +67,7 @@ def test_only_options_whose_author_expects_an_effect_are_missed():
     assert options.missed == ("-o Ciphers=x", "-m hmac-sha2-256")
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_understood_or_refused(text):
     try:

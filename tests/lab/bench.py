@@ -1,0 +1,199 @@
+"""``make bench``: how long a failover takes, step by step, on real servers. A measurement; nothing here passes or fails.
+
+``python -m tests.lab.bench [--runs N] [--json FILE] [--only WORD]``. Medians of N runs; what is compared runs in turns,
+so that a noisy machine is unfair to nobody.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from replication.journal import read_journal
+from tests.lab.checker import account, writers_overlap
+from tests.lab.cluster import Cluster
+from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port
+from tests.lab.writer import Writer, gap
+
+MODES = (
+    ("mysql56", False),
+    ("mysql56", True),
+    ("mysql97", False),
+    ("mysql97", True),
+    ("mariadb", False),
+    ("mariadb", True),
+)
+PREFECT = ("unset", "healthy", "refused", "hanging")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One failover. Seconds; ``detect`` and ``writes_back`` count from the fault, ``verdict_to_writes`` from between."""
+
+    case: str
+    prefect: str
+    writes_back: float
+    detect: float
+    verdict_to_writes: float
+    steps: dict[str, float]
+    rows: int
+    lost: int
+    equal: bool
+    exit_code: int
+
+
+def measure(kind: str, gtid: bool, fault: str, prefect: str = "unset") -> Run:
+    """Boot a cluster, write, break the primary, and read off what happened."""
+    with Cluster(kind, gtid=gtid) as cluster, _prefect(cluster, prefect) as env:
+        manager = cluster.start_manager(cluster.write_cnf(), env=env)
+        writer = Writer(cluster)
+        time.sleep(2.5)
+        broken = time.time()
+        if fault == "power off":
+            cluster[1].power_off()
+        else:
+            cluster[1].signal_mysqld(signal.SIGKILL)
+        code = manager.wait(60)
+        time.sleep(1.0)
+        acks = writer.stop()
+        result = account(acks if fault != "power off" else [], [cluster[2], cluster[3]])
+        (journal,) = manager.workdir.glob("*.journal")
+        entries = list(read_journal(journal))
+        verdict = next(e.at for e in entries if e.step == "verdict")
+        opened = next(e.at for e in entries if e.step.startswith("Open") and e.event == "done")
+        return Run(
+            f"{fault}, {cluster.name}",
+            prefect,
+            gap(acks, broken),
+            verdict - broken,
+            opened - verdict,
+            _steps(entries),
+            len(acks),
+            result.rows_lost + writers_overlap(acks),
+            result.equal,
+            code,
+        )
+
+
+def _steps(entries: list) -> dict[str, float]:  # type: ignore[type-arg]
+    began: dict[tuple[str, str], float] = {}
+    took: dict[str, float] = {}
+    for entry in entries:
+        if entry.event == "began":
+            began[entry.step, entry.server] = entry.at
+        elif entry.event == "done" and (entry.step, entry.server) in began:
+            seconds = entry.at - began.pop((entry.step, entry.server))
+            took[entry.step] = max(took.get(entry.step, 0.0), seconds)
+    return took
+
+
+@contextlib.contextmanager
+def _prefect(cluster: Cluster, state: str) -> Iterator[dict[str, str]]:
+    """The environment of a manager whose Prefect API is unset, healthy, refused or hanging, in the manager's network."""
+    with cluster.in_manager_net():
+        if state == "healthy":
+            with PrefectServer() as server:
+                yield {"PREFECT_API_URL": server.api_url}
+        elif state == "refused":
+            yield {"PREFECT_API_URL": f"http://127.0.0.1:{refused_port()}/api"}
+        elif state == "hanging":
+            with hanging_port() as port:
+                yield {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+        else:
+            yield {}
+
+
+def _cases(only: str) -> Iterator[tuple[str, Callable[[], Run]]]:
+    for kind, gtid in MODES:
+        yield f"kill -9 {kind} {gtid}", lambda k=kind, g=gtid: measure(k, g, "kill -9")  # type: ignore[misc]
+    for kind in ("mysql97", "mariadb"):
+        yield f"power off {kind}", lambda k=kind: measure(k, True, "power off")  # type: ignore[misc]
+    for state in PREFECT:
+        yield f"prefect {state}", lambda s=state: measure("mariadb", True, "kill -9, Prefect", s)  # type: ignore[misc]
+
+
+def main() -> int:
+    """Run what was asked for and print it."""
+    parser = argparse.ArgumentParser(prog="python -m tests.lab.bench", description=__doc__)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write every run there")
+    parser.add_argument("--only", default="", help="only cases whose name holds this word")
+    given = parser.parse_args()
+    console = Console()
+    runs: list[Run] = []
+    cases = [(name, run) for name, run in _cases(given.only) if given.only in name]
+    for turn in range(given.runs):
+        for name, run in cases:
+            console.print(f"run {turn + 1} of {given.runs}: {name}", style="dim", highlight=False)
+            runs.append(run())
+    _print(console, runs)
+    if given.json:
+        given.json.write_text(json.dumps([asdict(run) for run in runs], indent=2))
+    return 0
+
+
+def _print(console: Console, runs: list[Run]) -> None:
+    table = Table(title="Seconds, medians", title_justify="left")
+    for heading in (
+        "case",
+        "Prefect",
+        "runs",
+        "writes back",
+        "worst",
+        "detect",
+        "verdict to writes",
+        "rows lost",
+        "exit",
+    ):
+        table.add_column(heading, justify="left" if heading in ("case", "Prefect") else "right")
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.case, run.prefect), []).append(run)
+    for (case, prefect), each in groups.items():
+        back = [r.writes_back for r in each]
+        table.add_row(
+            case,
+            prefect,
+            str(len(each)),
+            f"{statistics.median(back):.2f}",
+            f"{max(back):.2f}",
+            f"{statistics.median(r.detect for r in each):.2f}",
+            f"{statistics.median(r.verdict_to_writes for r in each):.3f}",
+            str(sum(r.lost for r in each)),
+            "/".join(sorted({str(r.exit_code) for r in each})),
+        )
+    console.print(table)
+    _print_steps(console, groups)
+    healthy = [r.writes_back for r in runs if r.prefect == "healthy"]
+    for state in PREFECT:
+        other = [r.writes_back for r in runs if r.prefect == state and r.case.startswith("kill -9, Prefect")]
+        if healthy and other:
+            ratio = statistics.median(other) / statistics.median(healthy)
+            console.print(f"writes back with Prefect {state} against healthy: {ratio:.2f}", highlight=False)
+
+
+def _print_steps(console: Console, groups: dict[tuple[str, str], list[Run]]) -> None:
+    steps = list(dict.fromkeys(step for runs in groups.values() for run in runs for step in run.steps))
+    table = Table(title="Seconds a step, medians over all cases", title_justify="left")
+    table.add_column("step")
+    table.add_column("median", justify="right")
+    table.add_column("worst", justify="right")
+    for step in steps:
+        seconds = [run.steps[step] for runs in groups.values() for run in runs if step in run.steps]
+        table.add_row(step, f"{statistics.median(seconds):.3f}", f"{max(seconds):.3f}")
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The examples load, and the reference page tells every parameter with its default."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from config import ClusterConfig, ServerConfig, SshOptions, load_cluster
+from config.loader import CLUSTER_PARAMETERS, SERVER_PARAMETERS
+from config.models import _os_user
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "configuration.md"
+EXAMPLES = ROOT / "config" / "examples"
+COMPUTED = {"hostname": "required", "ip": "from hostname", "ssh_host": "hostname", "ssh_ip": "from ssh_host"}
+
+
+def default(model: type[BaseModel], name: str) -> str:
+    value = model.model_fields[name].default
+    if name in COMPUTED:
+        return COMPUTED[name]
+    if model.model_fields[name].default_factory is _os_user:
+        return "the user who runs the command"
+    if value is None or value in (SecretStr(""), SshOptions()):
+        return "not set"
+    if isinstance(value, bool):
+        return f"`{int(value)}`"
+    return f"`{','.join(value)}`" if isinstance(value, tuple) else f"`{value:g}`" if value == 60.0 else f"`{value}`"
+
+
+def row(model: type[BaseModel], name: str) -> str:
+    """The line of the reference page for one parameter."""
+    return f"| `{name}` | {default(model, name)} | {model.model_fields[name].description} |"
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [(ServerConfig, n) for n in sorted(SERVER_PARAMETERS)] + [(ClusterConfig, n) for n in sorted(CLUSTER_PARAMETERS)],
+)
+def test_the_page_has_each_parameter_as_it_is(model, name):
+    assert row(model, name) in PAGE.read_text(encoding="utf-8").splitlines()
+
+
+def test_the_page_names_no_parameter_that_does_not_exist():
+    named = re.findall(r"^\| `(\w+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(named) == sorted(SERVER_PARAMETERS | CLUSTER_PARAMETERS)
+
+
+@pytest.fixture
+def examples(tmp_path, monkeypatch):
+    """Both examples, loaded with their secrets in place."""
+    (tmp_path / "secret").write_text("s3cr3t\n")
+    monkeypatch.setenv("MHA_REPL_PASSWORD", "r")
+    loaded = []
+    for name in ("app1.cnf", "mha.toml"):
+        text = (EXAMPLES / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(text.replace("/etc/mha/app1.password", str(tmp_path / "secret")))
+        loaded.append(load_cluster(tmp_path / name, None, resolve=lambda host: f"10.0.0.{host[2]}"))
+    return loaded
+
+
+def test_both_examples_load_without_a_warning_and_say_the_same(examples):
+    ini, toml = examples
+    assert ini.warnings == toml.warnings == ()
+    leave = {"name", "path", "servers"}
+    assert ini.model_dump(exclude=leave) == toml.model_dump(exclude=leave)
+    assert [s.model_dump(exclude={"block"}) for s in ini.servers] == [
+        s.model_dump(exclude={"block"}) for s in toml.servers
+    ]
+    assert ini.servers[0].password.get_secret_value() == "s3cr3t"
+    assert [s.no_master for s in ini.servers] == [False, False, True]
+
+
+@pytest.mark.parametrize("name", ["app1.cnf", "mha.toml"])
+def test_what_the_examples_comment_out_is_right_too(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("MHA_REPL_PASSWORD", "r")
+    text = re.sub(r"(?m)^#(\[?\w+[\].]|\w+ ?=)", r"\1", (EXAMPLES / name).read_text(encoding="utf-8"))
+    assert "\n#ssh_options" not in text
+    (tmp_path / name).write_text(text.replace("file:/etc/mha/app1.password", "x"))
+    cluster = load_cluster(tmp_path / name, None, resolve=lambda host: f"10.0.0.{ord(host[2])}")
+    assert cluster.warnings == ()
+    assert len(cluster.binlog_servers) == 1
+    assert cluster.servers[0].ssh_options.strict_host_key_checking == "accept-new"
