@@ -8,6 +8,7 @@ of that, so :func:`protect_from_prefect` is called before Prefect is first impor
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import threading
@@ -78,30 +79,26 @@ def before_leaving(settle: Callable[[float], bool]) -> None:
 def leave(code: int, deadline: float = 2.0) -> NoReturn:
     """End the process with ``code``: Prefect's queues get at most ``deadline`` seconds, then nothing holds it.
 
-    A normal exit (SystemExit, atexit functions, other threads) when all was handed over in time and this is the main
-    thread; ``os._exit`` otherwise, and also when the normal exit itself outlives the deadline (at least half a
-    second of it is kept for that). Left alone, Prefect flushes at exit for minutes when its server has died.
+    It ends by ``os._exit`` once logs and streams are flushed: the interpreter's own way out would run Prefect's exit
+    functions, which flush for minutes when its server has died, and aborts with SIGABRT instead of the exit code when
+    a daemon thread is writing at that moment.
     """
     ends = time.monotonic() + deadline
-    done = threading.Event()
 
     def settle() -> None:
-        settled = [wait(ends - time.monotonic()) for wait in (*_leaving, _drain_prefect)]
-        if all(settled):
-            done.set()
+        for wait in (*_leaving, _drain_prefect):
+            wait(ends - time.monotonic())
 
     waiter = threading.Thread(target=settle, name="mha-leave", daemon=True)
     waiter.start()
     waiter.join(deadline)
+    for handler in logging.getLogger("mha").handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.flush()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
-    if not done.is_set() or threading.current_thread() is not threading.main_thread():
-        os._exit(code)
-    guard = threading.Timer(max(0.5, ends - time.monotonic()), os._exit, (code,))
-    guard.daemon = True
-    guard.start()
-    sys.exit(code)
+    os._exit(code)
 
 
 def _drain_prefect(seconds: float) -> bool:

@@ -111,8 +111,9 @@ class GroupParser:
         """Where the unfinished transaction begins and how far it was read; None between transactions."""
         return self._group.extent if self._group else None
 
-    def enter(self, log: str, described: FormatDescription, *, start_known: bool) -> None:
-        """Go on in the next log. ``start_known`` says that a transaction begins where reading begins.
+    def enter(self, log: str, described: FormatDescription, *, start_known: bool, gtids: bool = False) -> None:
+        """Go on in the next log. ``start_known`` says that a transaction begins where reading begins, ``gtids`` that
+        the log says itself that all of them are named.
 
         The first relay log may begin with the rest of a transaction, which is left out. Raises LogError when a binary
         log begins though the one before ends within a transaction that its server did not roll back.
@@ -122,7 +123,7 @@ class GroupParser:
             if not described.relay_log and not self._undone_by(described.created):
                 raise LogError(f"{log} begins within a transaction")
         self._log, self._relay = log, described.relay_log
-        self._always_gtids = described.always_gtids and not described.relay_log
+        self._always_gtids = (described.always_gtids or gtids) and not described.relay_log
         self._inside_possible = not start_known or (self._relay and self._first_log)
         self._first_log = False
 
@@ -297,16 +298,15 @@ class _Group:
         if self._open:
             if text in _ENDS:
                 return "rollback" if text == b"ROLLBACK" else self._kind
+            # MySQL 8.0.21 writes CREATE TABLE … SELECT as a transaction: this, then its rows.
+            if text.startswith(b"CREATE TABLE") and statement.tail.endswith(b" START TRANSACTION"):
+                self._kind = "ddl"
             self._name_table(statement)
             return None
         if text == b"BEGIN" or text.startswith(b"XA START"):
             self._open = True
             return None
         self._name_table(statement)
-        # MySQL 8.0.21 writes CREATE TABLE … SELECT as a statement that opens a transaction.
-        if text.startswith(b"CREATE TABLE") and statement.tail.endswith(b" START TRANSACTION"):
-            self._open, self._kind = True, "ddl"
-            return None
         if text.startswith(b"XA "):
             return "xa_rollback" if text.startswith(b"XA ROLLBACK") else "xa_commit"
         if _DML.match(text):

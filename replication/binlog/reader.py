@@ -124,7 +124,9 @@ class LogReader:
         """
         parser = groups or GroupParser()
         relay, heads = self.format.relay_log, (len(MAGIC), self.format_end)
-        parser.enter(self.name, self.format, start_known=relay or start in heads)
+        # Without GTIDs MySQL 5.6 writes no list of them either.
+        gtids = self._in_head(EventType.PREVIOUS_GTIDS) is not None
+        parser.enter(self.name, self.format, start_known=relay or start in heads, gtids=gtids)
         for event in self.events(len(MAGIC) if relay else start):
             if event.type == EventType.FORMAT_DESCRIPTION:
                 parser.describe(self.described)
@@ -160,7 +162,7 @@ class LogReader:
             raw += cursor.take(size - HEADER) if HEADER < size < KEPT else b""
             if len(raw) != size or not size:
                 raise LogError(f"{self.name} ends within its format description")
-            described = _described(raw)
+            described = _described(raw, head=True)
             following = cursor.take(HEADER)
         except _Damage as damage:
             raise LogError(f"{self.name} cannot be read: {damage.reason}") from None
@@ -221,21 +223,25 @@ class LogReader:
         if offset + size > self.size:
             raise _Damage("torn", offset, f"{self.size - offset} of {size} bytes of an event")
         try:
-            self.described = _described(cursor.take(size) if HEADER < size < KEPT else b"")
+            self.described = _described(cursor.take(size) if HEADER < size < KEPT else b"", head=False)
         except LogError as error:
             raise _Damage("corrupt", offset, str(error)) from None
         body = self.described.raw[HEADER:-CHECKSUM]
         return Event(offset, header[0], header[1], header[2], size, header[4], header[5], body, body[-TAIL:])
 
 
-def _described(raw: bytes) -> FormatDescription:
-    """Parsed, and its checksum verified. Raises LogError."""
+def _described(raw: bytes, *, head: bool) -> FormatDescription:
+    """Parsed and verified. Raises LogError.
+
+    A server always sums the description at a log's head, and does so before it marks the log as in use. One that was
+    sent by a source without checksums may carry a sum that is none.
+    """
     described = FormatDescription.parse(raw)
-    if described.checksum:
-        # The server sums the event before it marks the log as in use.
-        flags = int.from_bytes(raw[17:19], "little") & ~IN_USE_FLAG
-        summed = raw[:17] + flags.to_bytes(2, "little") + raw[19:-CHECKSUM]
-        if zlib.crc32(summed) != int.from_bytes(raw[-CHECKSUM:], "little"):
+    unused = raw[:17] + bytes([raw[17] & ~IN_USE_FLAG]) + raw[18:-CHECKSUM]
+    written = int.from_bytes(raw[-CHECKSUM:], "little")
+    if zlib.crc32(unused) != written:
+        claimed = described.checksum or zlib.crc32(unused[:-1] + b"\1") == written
+        if head or claimed:
             raise LogError("the checksum of its format description is wrong")
     return described
 

@@ -1,4 +1,4 @@
-"""``make bench``: how long a failover takes, step by step, on real servers. A measurement; nothing here passes or fails.
+"""``make bench``: how long a failover takes, step by step, on real servers. A measurement: nothing passes or fails.
 
 ``python -m tests.lab.bench [--runs N] [--json FILE] [--only WORD]``. Medians of N runs; what is compared runs in turns,
 so that a noisy machine is unfair to nobody.
@@ -39,7 +39,7 @@ PREFECT = ("unset", "healthy", "refused", "hanging")
 
 @dataclass(frozen=True)
 class Run:
-    """One failover. Seconds; ``detect`` and ``writes_back`` count from the fault, ``verdict_to_writes`` from between."""
+    """One failover, in seconds: ``detect`` and ``writes_back`` count from the fault."""
 
     case: str
     prefect: str
@@ -100,7 +100,7 @@ def _steps(entries: list) -> dict[str, float]:  # type: ignore[type-arg]
 
 @contextlib.contextmanager
 def _prefect(cluster: Cluster, state: str) -> Iterator[dict[str, str]]:
-    """The environment of a manager whose Prefect API is unset, healthy, refused or hanging, in the manager's network."""
+    """The environment of a manager whose Prefect API, in its own network, is unset, healthy, refused or hanging."""
     with cluster.in_manager_net():
         if state == "healthy":
             with PrefectServer() as server:
@@ -130,7 +130,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write every run there")
     parser.add_argument("--only", default="", help="only cases whose name holds this word")
     given = parser.parse_args()
-    console = Console()
+    console = Console(width=120)
     runs: list[Run] = []
     cases = [(name, run) for name, run in _cases(given.only) if given.only in name]
     for turn in range(given.runs):

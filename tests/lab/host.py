@@ -50,6 +50,7 @@ class Host:
     def __init__(self, number: int, subnet: Subnet, directory: Path, kind: Kind, lower: str, my_cnf: str) -> None:
         self.number, self.name, self.ip = number, f"db{number}", subnet.address(number)
         self.kind, self.directory = kind, directory / f"db{number}"
+        self.password = ADMIN_PASSWORD
         self._subnet, self._lower, self._my_cnf = subnet, lower, my_cnf
         self._init: subprocess.Popen[bytes] | None = None
         self._pid = 0
@@ -178,13 +179,13 @@ class Host:
         """SIGKILL, SIGSTOP, SIGCONT, …"""
         self.run(f"pkill -{int(number)} -x '{PROCESS}'")
 
-    def connect(self, *, user: str = ADMIN, password: str = ADMIN_PASSWORD, **options: Any) -> pymysql.Connection[Any]:
-        """A session from the manager's seat."""
+    def connect(self, *, user: str = ADMIN, password: str | None = None, **options: Any) -> pymysql.Connection[Any]:
+        """A session from the manager's seat, as the administrator when nobody else is named."""
         with inside(self._subnet.manager):
             return pymysql.connect(
                 host=self.ip,
                 user=user,
-                password=password.encode(),
+                password=(self.password if password is None else password).encode(),
                 autocommit=True,
                 **{"connect_timeout": 3, "read_timeout": 60, "cursorclass": DictCursor, **options},
             )

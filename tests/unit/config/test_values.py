@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from config import ClusterConfig, ConfigError, ServerConfig
+from config import ClusterConfig, ServerConfig
 from config.ini import parse_ini
 from config.loader import CLUSTER_PARAMETERS, PARAMETERS, SERVER_PARAMETERS
 
@@ -112,12 +112,11 @@ def test_the_defaults_are_the_predecessors(load):
     assert "ssh_user" not in server.model_fields_set, "an SSH user from ~/.ssh/config may win over an unset one"
 
 
-def test_models_are_frozen_and_never_print_a_secret(load):
-    cluster = load("[server1]\nhostname=node1\npassword=S3cr3t\nrepl_password=S3cr3t\n")
-    with pytest.raises(ValidationError):
-        cluster.servers[0].port = 1
-    shown = f"{cluster!r} {cluster} {cluster.servers[0]} {cluster.model_dump_json()} {cluster.model_dump()}"
-    assert "S3cr3t" not in shown
+def test_models_are_frozen(load):
+    cluster = load("[server1]\nhostname=node1\n")
+    for model, name in ((cluster, "ping_interval"), (cluster.servers[0], "port"), (cluster.servers[0].ssh_options, "port")):
+        with pytest.raises(ValidationError):
+            setattr(model, name, 1)
 
 
 @settings(deadline=None)
@@ -189,30 +188,3 @@ def test_what_any_other_value_means(text, meant, warned):
     raw = parse_ini(f"[server1]\nreport_script={text}\n", Path("app1.cnf"))
     assert raw.blocks["server1"].values["report_script"].text == meant
     assert bool(raw.warnings) is warned
-
-
-def test_secrets_come_from_the_environment_and_from_files(load, tmp_path, monkeypatch):
-    monkeypatch.setenv("MHA_TEST_SECRET", " #p'\"w ")
-    (tmp_path / "repl").write_text("two\nlines\n\n")
-    secrets = f"password=env:MHA_TEST_SECRET\nrepl_password=file:{tmp_path}/repl\n"
-    server = load(f"[server default]\n{secrets}[server1]\nhostname=node1\n").servers[0]
-    assert server.password.get_secret_value() == " #p'\"w "
-    assert server.repl_password is not None
-    assert server.repl_password.get_secret_value() == "two\nlines\n"
-
-
-@pytest.mark.parametrize("literal", ["env", "env:", "file:relative", "filename", "environment:X"])
-def test_passwords_that_only_look_like_references_are_passwords(load, literal):
-    assert load(f"[server1]\nhostname=node1\npassword={literal}\n").servers[0].password.get_secret_value() == literal
-
-
-@pytest.mark.parametrize("reference", ["env:MHA_NOT_SET", "file:/nonexistent/secret"])
-def test_a_secret_that_is_not_where_it_should_be_is_an_error(load, reference):
-    with pytest.raises(ConfigError, match=rf"app1\.cnf:3: password names .*{reference.partition(':')[2]}") as caught:
-        load(f"[server1]\nhostname=node1\npassword={reference}\n")
-    assert caught.value.key == "password"
-
-
-def test_an_empty_replication_password_leaves_the_servers_own(load):
-    text = '[server default]\nrepl_password=x\n[server1]\nhostname=node1\nrepl_password=""\n'
-    assert load(text).servers[0].repl_password is None

@@ -1,0 +1,149 @@
+"""Prefect sees every step when it is there, and is never in the way when it is not (design rule 8)."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.checker import account
+from tests.lab.cluster import HOUSE, Cluster
+from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port
+from tests.lab.writer import Writer
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """The network that a Prefect server and several clusters' managers share in this module."""
+    with Cluster("mariadb", gtid=True) as first:
+        yield first
+
+
+def ask(cluster: Cluster, url: str, path: str, body: dict[str, Any]) -> Any:
+    """One question to the Prefect API, from the manager's seat."""
+    request = urllib.request.Request(
+        f"{url}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+    )
+    with cluster.in_manager_net(), urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+def wait_for_run(cluster: Cluster, url: str, *, seconds: float = 40.0) -> dict[str, Any]:
+    """The newest flow run that has ended."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        runs = ask(cluster, url, "/flow_runs/filter", {"sort": "START_TIME_DESC"})
+        done = [r for r in runs if r["state_type"] in ("COMPLETED", "FAILED", "CRASHED")]
+        if done:
+            return dict(done[0])
+        time.sleep(0.5)
+    raise AssertionError("no flow run ended")
+
+
+def steps_of(cluster: Cluster, url: str, run: dict[str, Any], *, at_least: int, seconds: float = 30.0) -> list[str]:
+    """The names of a run's task runs; they reach the API as events, a moment later."""
+    ends = time.monotonic() + seconds
+    names: list[str] = []
+    while len(names) < at_least and time.monotonic() < ends:
+        asked = {"flow_runs": {"id": {"any_": [run["id"]]}}, "limit": 200}
+        names = [t["name"] for t in ask(cluster, url, "/task_runs/filter", asked)]
+        time.sleep(0.5)
+    return names
+
+
+def test_a_failover_is_a_flow_run_with_a_task_run_a_step(cluster: Cluster) -> None:
+    with cluster.in_manager_net(), PrefectServer() as server:
+        url = server.api_url
+        manager = cluster.start_manager(cluster.write_cnf(), env={"PREFECT_API_URL": url})
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        assert manager.wait(40) == 0, manager.log()
+        run = wait_for_run(cluster, url)
+        assert run["name"] == f"failover app1: {cluster[1].ip} → {cluster[2].ip}"
+        assert run["state_type"] == "COMPLETED"
+        assert run["tags"] == ["cluster:app1"]
+        assert run["parameters"] == {"cluster": "app1"} or "password" not in json.dumps(run["parameters"])
+        names = steps_of(cluster, url, run, at_least=15)
+        for step in ("Fence the old primary", "Save the dead primary's binary log", "Open the new primary for writes"):
+            assert any(name.startswith(step) for name in names), names
+        (artifact,) = ask(cluster, url, "/artifacts/filter", {"artifacts": {"key": {"any_": ["failover-app1"]}}})
+        assert "## Timeline" in artifact["data"]
+        logs = ask(cluster, url, "/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}, "limit": 200})
+        said = " ".join(line["message"] for line in logs)
+        assert "Phase 3: Master Recovery Phase" in said
+        assert "lab-admin-pw" not in said + artifact["data"] + json.dumps(run)
+
+
+@pytest.mark.parametrize("state", ["refused", "hanging", "killed"])
+def test_an_api_that_is_away_changes_nothing(state: str) -> None:
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net():
+        server = PrefectServer() if state == "killed" else None
+        with hanging_port() as hangs:
+            url = f"http://127.0.0.1:{refused_port() if state == 'refused' else hangs}/api"
+            if server is not None:
+                server.__enter__()
+                url = server.api_url
+            manager = cluster.start_manager(cluster.write_cnf(), env={"PREFECT_API_URL": url})
+            writer = Writer(cluster)
+            time.sleep(1.0)
+            if server is not None:
+                server.kill()
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            assert manager.wait(40) == 0, manager.log()
+            assert account(writer.stop(), [cluster[2], cluster[3]]).rows_lost == 0
+            if server is not None:
+                server.__exit__(None, None, None)
+
+
+def test_the_deployments_of_prefect_yaml_start_from_it() -> None:
+    """deploy --all, a worker, a dry run on demand from its deployment, and a monitor that really watches."""
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
+        conf = cluster.write_cnf()
+        env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat), "MHA_HOME": str(HOUSE)}
+        env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+        def prefect(*words: str) -> str:
+            process = cluster.run_there(sys.executable, "-m", "prefect", "--no-prompt", *words, env=env)
+            output, _ = process.communicate(timeout=90)
+            assert process.returncode == 0, output
+            return str(output)
+
+        prefect("work-pool", "create", "mha", "--type", "process")
+        prefect("deploy", "--all", "--prefect-file", str(HOUSE / "prefect.yaml"))
+        with (cluster.directory / "worker.log").open("w") as out:
+            worker = cluster.run_there(
+                sys.executable, "-m", "prefect", "worker", "start", "--pool", "mha", env=env, out=out
+            )
+        try:
+            workdir = conf.with_suffix("")
+            prefect("deployment", "run", "monitor/monitor")
+            ends = time.monotonic() + 90
+            health = workdir / "app1.master_status.health"
+            while not (health.exists() and "0:PING_OK" in health.read_text()):
+                assert time.monotonic() < ends, (cluster.directory / "worker.log").read_text()[-3000:]
+                time.sleep(0.5)
+            status = cluster.command("masterha_check_status", f"--conf={conf}")
+            assert status.code == 0, status
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            while cluster[3].replica_status().get("Source_Host") != cluster[2].ip:
+                assert time.monotonic() < ends, (workdir / "manager.log").read_text()
+                time.sleep(0.5)
+            prefect("deployment", "run", "failover/failover", "-p", "dry_run=true")
+            runs: list[dict[str, Any]] = []
+            while not any(r["name"].startswith("failover app1") for r in runs):
+                assert time.monotonic() < ends + 60, runs
+                runs = ask(cluster, server.api_url, "/flow_runs/filter", {"sort": "START_TIME_DESC"})
+                time.sleep(0.5)
+        finally:
+            worker.send_signal(signal.SIGTERM)
+            try:
+                worker.wait(30)
+            finally:
+                cluster.subnet.clear()
