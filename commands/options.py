@@ -182,10 +182,9 @@ def target(options: argparse.Namespace, app: str | None) -> Target:
     if conf:
         from config import load_cluster
 
-        # To find files neither addresses nor secrets are needed: a name server that is down, or an environment
-        # that only the manager has, must not hide the manager's state.
-        no_secrets = {"password": "", "repl_password": ""}
-        cluster = load_cluster(conf, options.global_conf, no_secrets, resolve=str)
+        # To find files neither addresses nor secrets are needed: a name server that is down, a script that hangs, or
+        # an environment that only the manager has, must not hide the manager's state.
+        cluster = load_cluster(conf, options.global_conf, resolve=str, secrets=False)
         app = app or cluster.name
         workdir = workdir or cluster.manager_workdir
         log = log or cluster.manager_log

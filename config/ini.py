@@ -5,7 +5,7 @@ Blank lines and lines that begin with ``#`` or ``;`` are skipped; keys and value
 137), which nobody who writes them wants: they are taken as comments, with a warning. Quotes protect everything.
 
 A secret may well hold ``#``, so there a comment needs a tab or two spaces before it, or one space when the secret is
-ASCII and the comment is not.
+ASCII and the comment is not. A host or user is one word: what follows it in another script is a comment as well.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def block_name(line: str, path: Path, number: int) -> str:
     header = _HEADER.fullmatch(line.strip())
     if header is None:
         raise ConfigError("this line is not a block header such as [server1]", file=path, line=number)
+    if not header["name"].isprintable():
+        raise ConfigError("the block's name holds what cannot be printed", file=path, line=number)
     return header["name"]
 
 
@@ -70,7 +72,10 @@ def unquoted(text: str, *, secret: bool = False) -> str | None:
     whole = text[1:-1] if text[-1] == mark else None
     if secret and whole is not None:
         return whole
-    return commented[1] if commented else whole
+    if commented:
+        return commented[1]
+    # "/a b" --to "c": the first pair ends inside, so the quotes are a command's own. MHA damages such a value.
+    return None if whole and re.match(rf"[^{mark}]*[^{mark}\s]{mark}\s", whole) else whole
 
 
 def _value(key: str, text: str, raw: RawConfig, line: int) -> Value:
@@ -79,11 +84,23 @@ def _value(key: str, text: str, raw: RawConfig, line: int) -> Value:
         inner = _without_comment(key, text, raw, line)
         if inner[-1:] in ("'", '"') and inner.count(inner[-1]) % 2:
             raw.warn(line, f"{key} ends in a quote that nothing opens; it is kept as part of the value")
-        if key in _WORDS and re.search(r"\s", inner):
-            raw.warn(line, f"{key} holds a space; if a comment follows the value, begin it with #")
+        if key in _WORDS:
+            inner = _word(key, inner, raw, line)
     if not is_utf8(key + inner):
         raise ConfigError("this line's value is not UTF-8 text; save the file as UTF-8", file=raw.file, line=line)
     return Value(inner, raw.file, line)
+
+
+def _word(key: str, text: str, raw: RawConfig, line: int) -> str:
+    """A value that is one word; behind an ASCII one, words in another script can only be a comment."""
+    words = text.split(maxsplit=1)
+    if len(words) < 2:
+        return text
+    if words[0].isascii() and not words[1].isascii():
+        raw.warn(line, f"what follows the first word of {key} is taken as a comment; quote the value if it is not")
+        return words[0]
+    raw.warn(line, f"{key} holds a space; if a comment follows the value, begin it with #")
+    return text
 
 
 def _without_comment(key: str, text: str, raw: RawConfig, line: int) -> str:

@@ -24,14 +24,17 @@ def run_init_script(script: Value, seconds: float = INIT_SCRIPT_SECONDS) -> Valu
     """
     with tempfile.TemporaryFile() as output:
         # A file, not a pipe: a child left running in the background would keep a pipe open.
-        process = subprocess.Popen(
-            script.text,
-            shell=True,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                script.text,
+                shell=True,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise wrong(script, _KEY, f"cannot be started: {error.strerror}") from None
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:

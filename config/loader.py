@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import ipaddress
 import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from config.errors import ConfigError, ConfigWarning
 from config.ini import read_ini
 from config.init_script import run_init_script
 from config.models import ClusterConfig, ServerConfig
-from config.raw import DEFAULT, Block, RawConfig, Value
+from config.raw import DEFAULT, SECRET_KEYS, Block, RawConfig, Value, is_utf8
 from config.toml import read_toml
-from config.values import Values, build, convert
+from config.values import Values, build, convert, wrong
 
 DEFAULT_GLOBAL_CONF = Path("/etc/masterha_default.cnf")
 RESOLVE_SECONDS = 10.0
@@ -59,11 +64,14 @@ def load_cluster(
     overrides: Mapping[str, str] | None = None,
     *,
     resolve: Resolver | None = None,
+    secrets: bool = True,
 ) -> ClusterConfig:
     """Read one application's configuration. Raises ConfigError; nothing is started or written.
 
     Later wins: code, global ``[server default]``, the application's, what `init_conf_load_script` prints,
     ``overrides`` (a command line's), the server's own block. ``resolve`` turns a host name into an address.
+    Without ``secrets`` the script is not run, no ``env:`` or ``file:`` is followed, and every password is empty: for
+    those who only want to know where the manager's files are, and may not be allowed more.
     """
     path = Path(conf)
     app = _read(path)
@@ -71,14 +79,18 @@ def load_cluster(
     warnings: list[ConfigWarning] = []
     general = _read_global(Path(global_conf), warnings) if global_conf else None
     warnings += app.warnings
-    defaults = _defaults(path, general, app, overrides or {})
+    defaults = _defaults(path, general, app, overrides or {}, secrets)
     warnings += _without_effect(DEFAULT, defaults)
     servers = [block for block in app.blocks.values() if _kind(block) == "server"]
     binlogs = [block for block in app.blocks.values() if _kind(block) == "binlog"]
     for block in (*servers, *binlogs):
         warnings += _without_effect(block.name, block.values)
-    lookup = resolve or resolve_host
-    made = [_server(block, defaults, lookup) for block in _in_order(servers)]
+
+    def make(block: Block) -> ServerConfig:
+        return _server(block, defaults, resolve or resolve_host, secrets)
+
+    made = [make(block) for block in _in_order(servers)]
+    made_binlogs = [make(block) for block in _in_order(binlogs) if _is_used(block, warnings)]
     _refuse_duplicates(made, servers, path)
     return build(
         ClusterConfig,
@@ -87,7 +99,7 @@ def load_cluster(
         path=path,
         global_path=general.file if general else None,
         servers=tuple(made),
-        binlog_servers=tuple(_binlog_servers(_in_order(binlogs), defaults, lookup, warnings)),
+        binlog_servers=tuple(made_binlogs),
         warnings=tuple(warnings),
     )
 
@@ -112,19 +124,21 @@ def _read_global(path: Path, warnings: list[ConfigWarning]) -> RawConfig | None:
     return general
 
 
-def _defaults(path: Path, general: RawConfig | None, app: RawConfig, overrides: Mapping[str, str]) -> Values:
+def _defaults(
+    path: Path, general: RawConfig | None, app: RawConfig, overrides: Mapping[str, str], secrets: bool
+) -> Values:
     """What every server inherits. All names in the files are checked before the user's script is run."""
     defaults = (general.defaults() if general else {}) | app.defaults()
-    _check_names(defaults)
+    _check(defaults)
     for block in app.blocks.values():
-        _check_names(block.values)
+        _check(block.values)
     script = defaults.get("init_conf_load_script")
-    if script is not None and script.text:
+    if secrets and script is not None and script.text:
         printed = run_init_script(script)
-        _check_names(printed)
+        _check(printed, printed_by=script)
         defaults |= printed
     given = {key: Value(text, path, None) for key, text in overrides.items()}
-    _check_names(given)
+    _check(given)
     return defaults | given
 
 
@@ -147,12 +161,24 @@ def _check_blocks(app: RawConfig) -> None:
         raise ConfigError("it has no server: at least one [serverN] block is needed", file=app.file)
 
 
-def _check_names(values: Mapping[str, Value]) -> None:
+def _check(values: Mapping[str, Value], printed_by: Value | None = None) -> None:
+    """Names that exist, values that are text. What a script printed is not shown: it may be the secret itself."""
     for key, value in values.items():
         if key not in PARAMETERS:
-            near = difflib.get_close_matches(key.lower().replace("-", "_"), sorted(PARAMETERS), n=1, cutoff=0.5)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise ConfigError(f"parameter name {key!r} is invalid{hint}", file=value.file, line=value.line, key=key)
+            # Behind the first word may stand a value whose = was forgotten.
+            word = re.split(r"[^\w.-]", key, maxsplit=1)[0]
+            near = _nearest(key) or _nearest(word)
+            hint = f"; did you mean '{near}'?" if near else ""
+            if printed_by:
+                raise wrong(printed_by, "init_conf_load_script", f"printed a parameter name that is invalid{hint}")
+            raise ConfigError(f"parameter name {word!r} is invalid{hint}", file=value.file, line=value.line, key=word)
+        if "\0" in value.text or not is_utf8(value.text):
+            raise wrong(value, key, "holds what is not text")
+
+
+def _nearest(name: str) -> str | None:
+    folded = re.sub(r"[\s-]+", "_", name.lower())
+    return next(iter(difflib.get_close_matches(folded, sorted(PARAMETERS), n=1, cutoff=0.5)), None)
 
 
 def _without_effect(block: str, values: Mapping[str, Value]) -> Iterator[ConfigWarning]:
@@ -171,36 +197,35 @@ def _without_effect(block: str, values: Mapping[str, Value]) -> Iterator[ConfigW
 
 def _in_order(blocks: Sequence[Block]) -> list[Block]:
     """By name as text; by the first number in the name when every name has one (MHA's tie-break at promotion)."""
-    numbers = {block.name: int(found[0]) for block in blocks if (found := re.search(r"[0-9]+", block.name))}
+    numbers = {block.name: Decimal(found[0]) for block in blocks if (found := re.search(r"[0-9]+", block.name))}
     by_name = sorted(blocks, key=lambda block: block.name)
     return sorted(by_name, key=lambda block: numbers[block.name]) if len(numbers) == len(blocks) else by_name
 
 
-def _server(block: Block, defaults: Values, lookup: Resolver) -> ServerConfig:
+def _server(block: Block, defaults: Values, lookup: Resolver, secrets: bool) -> ServerConfig:
     values = {k: v for k, v in (defaults | block.values).items() if k in SERVER_PARAMETERS and k != "ssh_ip" and v.text}
     hostname = values.pop("hostname", None)
     if hostname is None:
         raise ConfigError(f"[{block.name}] has no hostname", file=block.file, line=block.line, key="hostname")
     given_ip, ssh_host = values.pop("ip", None), values.pop("ssh_host", hostname)
-    ip = given_ip.text if given_ip else _address("hostname", hostname, lookup)
+    ip = _address("ip", given_ip, lookup) if given_ip else _address("hostname", hostname, lookup)
     ssh_ip = ip if ssh_host.text == hostname.text else _address("ssh_host", ssh_host, lookup)
-    return build(
-        ServerConfig, values, block=block.name, hostname=hostname.text, ip=ip, ssh_host=ssh_host.text, ssh_ip=ssh_ip
-    )
+    known = {"block": block.name, "hostname": hostname.text, "ip": ip, "ssh_host": ssh_host.text, "ssh_ip": ssh_ip}
+    hidden = {} if secrets else {key: SecretStr("") for key in SECRET_KEYS if values.pop(key, None)}
+    return build(ServerConfig, values, **known, **hidden)
 
 
-def _binlog_servers(
-    blocks: Sequence[Block], defaults: Values, lookup: Resolver, warnings: list[ConfigWarning]
-) -> Iterator[ServerConfig]:
-    for block in blocks:
-        if "hostname" in block.values:
-            yield _server(block, defaults, lookup)
-        else:
-            # The predecessor reads such a block without a word, so this is no error.
-            warnings.append(ConfigWarning(block.file, block.line, f"[{block.name}] has no hostname, so it is not used"))
+def _is_used(block: Block, warnings: list[ConfigWarning]) -> bool:
+    """A binary log server without a hostname is left out: the predecessor reads it without a word."""
+    used = "hostname" in block.values and bool(block.values["hostname"].text)
+    if not used:
+        warnings.append(ConfigWarning(block.file, block.line, f"[{block.name}] has no hostname, so it is not used"))
+    return used
 
 
 def _address(key: str, host: Value, lookup: Resolver) -> str:
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(host.text))
     try:
         return lookup(host.text)
     except (OSError, UnicodeError) as error:

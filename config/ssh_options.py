@@ -136,4 +136,6 @@ def _harmless(option: str) -> bool:
 def _number(text: str, option: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
         raise ValueError(f"holds {option} {text}, which is not a positive number")
+    if option.lower() in ("-p", "port") and int(text) > 65535:
+        raise ValueError(f"holds {option} {text}, which is not a port")
     return int(text)

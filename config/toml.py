@@ -35,7 +35,7 @@ def parse_toml(text: str, path: Path) -> RawConfig:
         raise ConfigError("it is not UTF-8 text", file=path)
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, brackets thousands deep
         at = re.search(r"line (\d+)", str(error))
         raise ConfigError(f"it is not TOML: {error}", file=path, line=int(at[1]) if at else None) from None
     raw = RawConfig(path)

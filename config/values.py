@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from config.errors import ConfigError
-from config.raw import SECRET_KEYS, Value
+from config.raw import SECRET_KEYS, Value, is_utf8
 from config.ssh_options import SshOptions
 
 Values = dict[str, Value]
@@ -82,6 +82,8 @@ def _secret(key: str, value: Value) -> str:
         found = os.environ.get(where)
         if found is None:
             raise wrong(value, key, f"names the environment variable {where}, which is not set")
+        if not is_utf8(found):
+            raise wrong(value, key, f"names the environment variable {where}, which is not UTF-8 text")
         return found
     if kind == "file" and where.startswith(("/", "~/")):
         try:

@@ -10,7 +10,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from replication.binlog.events import CHECKSUM, HEADER, IN_USE_FLAG, MAGIC, RELAY_LOG_FLAG, FormatDescription
+from replication.binlog.events import (
+    ARTIFICIAL_FLAG,
+    CHECKSUM,
+    HEADER,
+    IN_USE_FLAG,
+    MAGIC,
+    RELAY_LOG_FLAG,
+    FormatDescription,
+)
 from replication.binlog.reader import LogEnd, LogFile, Part, Transaction
 from replication.binlog.sequence import LogSequence
 from replication.errors import LogError
@@ -130,7 +138,8 @@ class _Writer:
         raw = bytearray(described.raw)
         # The cut is a finished binary log, whoever wrote what it was taken from, and however that ended.
         raw[13:17] = (self._written + len(head) + len(raw) & 0xFFFFFFFF).to_bytes(4, "little")
-        raw[17:19] = (int.from_bytes(raw[17:19], "little") & ~(IN_USE_FLAG | RELAY_LOG_FLAG)).to_bytes(2, "little")
+        flags = int.from_bytes(raw[17:19], "little") & ~(IN_USE_FLAG | ARTIFICIAL_FLAG | RELAY_LOG_FLAG)
+        raw[17:19] = flags.to_bytes(2, "little")
         raw[-CHECKSUM:] = zlib.crc32(raw[:-CHECKSUM]).to_bytes(CHECKSUM, "little")
         self._write(head + bytes(raw))
 

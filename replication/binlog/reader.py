@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from replication.binlog import bodies
 from replication.binlog.events import (
@@ -29,6 +29,8 @@ from replication.binlog.events import (
 from replication.binlog.groups import GroupParser, Part, StartInside, Transaction
 from replication.errors import LogError
 from replication.gtid import GtidSet, MariadbGtidPosition
+
+T = TypeVar("T")
 
 __all__ = ["LogEnd", "LogFile", "LogReader", "Part", "StartInside", "Transaction"]
 
@@ -92,15 +94,15 @@ class LogReader:
 
     @cached_property
     def previous_gtids(self) -> GtidSet | None:
-        """What was executed before this log (MySQL); None where the log does not say."""
+        """What was executed before this log (MySQL); None where the log does not say. Raises LogError."""
         event = self._in_head(EventType.PREVIOUS_GTIDS)
-        return bodies.previous_gtids(event) if event else None
+        return self._parsed(bodies.previous_gtids, event) if event else None
 
     @cached_property
     def gtid_list(self) -> MariadbGtidPosition | None:
-        """How far each domain was before this log (MariaDB); None where the log does not say."""
+        """How far each domain was before this log (MariaDB); None where the log does not say. Raises LogError."""
         event = self._in_head(EventType.MARIADB_GTID_LIST)
-        return bodies.gtid_list(event) if event else None
+        return self._parsed(bodies.gtid_list, event) if event else None
 
     def events(self, start: int = len(MAGIC)) -> Iterator[Event]:
         """Every event from the offset ``start`` on, checksums verified; ends at the first damage."""
@@ -148,6 +150,12 @@ class LogReader:
 
     def _end(self, kind: str, offset: int, reason: str = "") -> None:
         self.stop = LogEnd(kind, offset, reason, self.name)
+
+    def _parsed(self, parse: Callable[[Event], T], event: Event) -> T:
+        try:
+            return parse(event)
+        except ValueError as error:
+            raise LogError(f"{self.name}:{event.offset}: {error}") from None
 
     def _read_head(self) -> tuple[FormatDescription, int]:
         cursor = _Cursor(self._stream, 0, self.size)

@@ -92,9 +92,10 @@ class Subnet:
         """End everything that runs in this subnet's namespaces and remove them."""
         for name in sh("ip netns list", check=False).split():
             if name == self.manager or name.startswith(f"lab{self.number}h"):
-                for pid in sh(f"ip netns pids {name}", check=False).split():
+                # This process is listed too while one of its threads visits the namespace.
+                for pid in {int(p) for p in sh(f"ip netns pids {name}", check=False).split()} - {os.getpid()}:
                     with contextlib.suppress(ProcessLookupError):
-                        os.kill(int(pid), signal.SIGKILL)
+                        os.kill(pid, signal.SIGKILL)
                 sh(f"ip netns del {name}", check=False)
 
     def release(self) -> None:

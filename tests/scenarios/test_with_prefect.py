@@ -142,8 +142,4 @@ def test_the_deployments_of_prefect_yaml_start_from_it() -> None:
                 runs = ask(cluster, server.api_url, "/flow_runs/filter", {"sort": "START_TIME_DESC"})
                 time.sleep(0.5)
         finally:
-            worker.send_signal(signal.SIGTERM)
-            try:
-                worker.wait(30)
-            finally:
-                cluster.subnet.clear()
+            worker.kill()

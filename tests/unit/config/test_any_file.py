@@ -18,7 +18,23 @@ from tests.unit.config.conftest import resolve
 from tests.unit.config.test_edit import INI, LINES, TOML
 
 HEADERS = ["[server default]", "[server1]", "[server2]", "[server_x9]", "[binlog1]", "[server.db1]", "[binlog.far]"]
-VALUES = ["", "0", "1", "-1", "1e9", "node1", "10.0.0.1", "env:NOT_SET", "file:/", "'", '"', "' #", "\0", "\t", "\u0130"]
+VALUES = [
+    "",
+    "0",
+    "1",
+    "-1",
+    "1e9",
+    "node1",
+    "10.0.0.1",
+    "env:NOT_SET",
+    "file:/",
+    "'",
+    '"',
+    "' #",
+    "\0",
+    "\t",
+    "\u0130",
+]
 PIECES = (
     st.sampled_from([*HEADERS, *VALUES, *sorted(PARAMETERS), "=", " = ", '"', "'", "#", " ; ", " //", "\n", "\r\n"])
     | st.text(max_size=3)

@@ -13,12 +13,15 @@ WRONG = [
     ("hostname=a\n" + ONE, 1, None, "before the first [block]"),
     (ONE + "pasword=S3cr3t\n", 3, "pasword", "'pasword' is invalid; did you mean 'password'?"),
     (ONE + "Ping-Interval=1\n", 3, "Ping-Interval", "did you mean 'ping_interval'?"),
+    (ONE + "ping interval=1\n", 3, "ping", "'ping' is invalid; did you mean 'ping_interval'?"),
     (ONE + "qqqqqqqqqqqq=1\n", 3, "qqqqqqqqqqqq", "parameter name 'qqqqqqqqqqqq' is invalid"),
     (ONE + "password S3cr3t\n", 3, None, "neither a [block] nor name=value"),
     (ONE + "S3cr3t\n", 3, None, "neither a [block] nor name=value"),
     (ONE + "=S3cr3t\n", 3, None, "neither a [block] nor name=value"),
     (ONE + "[server2\n", 3, None, "not a block header such as [server1]"),
     (ONE + "[server2] hostname=b\n", 3, None, "not a block header such as [server1]"),
+    (ONE + "[server\0]\nhostname=b\n", 3, None, "name holds what cannot be printed"),
+    (ONE + "user=a\0b\n", 3, "user", "user holds what is not text"),
     (ONE + "[]\n", 3, None, "not a block header"),
     (ONE + "[server]\n", 3, None, "[server] is none of [server default], [serverN], [binlogN]"),
     (ONE + "[sever2]\nhostname=b\n", 3, None, "did you mean [server2]?"),
@@ -39,6 +42,7 @@ WRONG = [
     ),
     ("[server1]\nhostname=node1\n[server2]\nhostname=192.168.10.216\n", 3, "hostname", "[server1] and [server2]"),
     ("[server1]\nhostname=nowhere\n", 2, "hostname", "'nowhere' cannot be resolved to an address: Name or service"),
+    (ONE + "ip=nowhere\n", 3, "ip", "ip 'nowhere' cannot be resolved"),
     (ONE + "ssh_host=nowhere\n", 3, "ssh_host", "ssh_host 'nowhere' cannot be resolved"),
     (ONE + "port=33o6\n", 3, "port", "port must be a whole number, not '33o6'"),
     (ONE + "port=0\n", 3, "port", "port must be above 0, not '0'"),
@@ -97,6 +101,18 @@ def test_a_directory_is_one_sentence(tmp_path):
         load_cluster(tmp_path, None)
 
 
+def test_a_file_that_cannot_be_reached_is_one_sentence(tmp_path):
+    (tmp_path / "loop.cnf").symlink_to("loop.cnf")
+    (tmp_path / "file").write_text(ONE)
+    for path, reason in ((tmp_path / "loop.cnf", "Too many levels"), (tmp_path / "file" / "a.cnf", "Not a directory")):
+        with pytest.raises(ConfigError, match=rf"^{path}: it cannot be read: {reason}"):
+            load_cluster(path, None)
+        (tmp_path / "app1.cnf").write_text(ONE)
+    with pytest.raises(ConfigError, match="it cannot be read: Too many levels"):
+        load_cluster(tmp_path / "app1.cnf", tmp_path / "loop.cnf")
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not hasattr(os, "seteuid"), reason="root reads everything")
 def test_a_missing_global_file_is_a_warning_in_the_predecessors_words(tmp_path):
     (tmp_path / "app1.cnf").write_text(ONE)
     cluster = load_cluster(tmp_path / "app1.cnf", tmp_path / "none.cnf", resolve=resolve)

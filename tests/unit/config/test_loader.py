@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from config import ConfigError, app_name
+from config import ConfigError, app_name, load_cluster
 from config.init_script import run_init_script
 from config.loader import resolve_host
 from config.raw import Value
@@ -81,6 +82,19 @@ def test_addresses_follow_hostname_and_ssh_host(load):
     ]
 
 
+def test_an_ip_that_is_a_name_becomes_an_address(load):
+    cluster = load("[server1]\nhostname=anything\nip=node2\n[server2]\nhostname=other\nip=FE80::0:1\n")
+    assert [(s.ip, s.ssh_ip) for s in cluster.servers] == [("192.168.10.217",) * 2, ("fe80::1",) * 2]
+    with pytest.raises(ConfigError, match="duplicate ip:port"):
+        load("[server1]\nhostname=a\nip=node2\n[server2]\nhostname=node2\n")
+
+
+def test_addresses_are_never_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "app1.cnf").write_text(ONE + "ssh_host=::1\n")
+    monkeypatch.setattr("socket.getaddrinfo", None)
+    assert load_cluster(tmp_path / "app1.cnf", None).servers[0].ssh_ip == "::1"
+
+
 @pytest.mark.parametrize("text", [f"{ONE}ssh_ip=9.9.9.9\n", f"[server default]\nssh_ip=9.9.9.9\n{ONE}"])
 def test_an_ssh_ip_in_the_file_is_ignored_and_told(load, text):
     cluster = load(text)
@@ -143,6 +157,7 @@ def test_the_script_keeps_every_character_behind_the_first_equals_sign():
         ("/nonexistent/S3", "ended with exit code 127"),
         ("kill -9 $$", "ended with exit code -9"),
         (r"printf 'password=\377\n'", "printed what is not UTF-8 text"),
+        ("true " + "x" * 200_000, "cannot be started: Argument list too long"),
     ],
 )
 def test_a_failing_script_is_an_error_without_its_output(command, sentence):
@@ -177,6 +192,13 @@ def test_a_name_is_resolved_or_refused():
 
 
 def test_a_resolver_that_never_answers_has_a_deadline(monkeypatch):
-    monkeypatch.setattr("socket.getaddrinfo", lambda *args, **kw: time.sleep(1))
+    over = threading.Event()
+
+    def silent(*args: object, **options: object) -> None:
+        over.wait(10)
+        raise OSError
+
+    monkeypatch.setattr("socket.getaddrinfo", silent)
     with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
         resolve_host("db1", seconds=0.05)
+    over.set()

@@ -73,5 +73,11 @@ def test_the_same_file_without_comments_is_silent():
 
 
 def test_a_user_with_a_comment_that_nothing_begins_is_told():
-    texts = [str(w) for w in sample("slash_comments.cnf").warnings]
-    assert any(":15: user holds a space" in text for text in texts)
+    cluster = sample("slash_comments.cnf")
+    assert {s.user for s in cluster.servers} == {"root"}
+    assert any(":15: what follows the first word of user" in str(w) for w in cluster.warnings)
+
+
+@pytest.mark.parametrize("name", ["hash_comments.cnf", "without_comments.cnf"])
+def test_three_servers_of_one_host_are_told_apart_by_their_ports(name):
+    assert [s.name for s in sample(name).servers] == [f"172.18.17.5(172.18.17.5:{port})" for port in (3320, 3321, 3322)]

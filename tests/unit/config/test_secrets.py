@@ -33,7 +33,7 @@ def test_passwords_that_only_look_like_references_are_passwords(load, literal):
     assert load(f"{ONE}password={literal}\n").servers[0].password.get_secret_value() == literal
 
 
-@pytest.mark.parametrize("reference", ["env:MHA_NOT_SET", "file:/nonexistent/secret", "file:/", "file:~nobody-here/x"])
+@pytest.mark.parametrize("reference", ["env:MHA_NOT_SET", "file:/nonexistent/secret", "file:/", "file:~/no-such-file"])
 def test_a_secret_that_is_not_where_it_should_be_is_an_error(load, reference):
     with pytest.raises(ConfigError, match=rf"app1\.cnf:3: password names .*{reference.partition(':')[2]}") as caught:
         load(f"{ONE}password={reference}\n")

@@ -44,6 +44,8 @@ REFUSED = [
     ("-i", "ends in -i"),
     ("-p ssh", "-p ssh, which is not a positive number"),
     ("-p 0", "not a positive number"),
+    ("-p 65536", "-p 65536, which is not a port"),
+    ("-o Port=99999", "not a port"),
     ("-o Port=x", "Port x"),
     ("-o StrictHostKeyChecking=maybe", "none of yes, no, accept-new"),
     ("-o StrictHostKeyChecking", "not Keyword=value"),

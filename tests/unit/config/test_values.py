@@ -112,9 +112,31 @@ def test_the_defaults_are_the_predecessors(load):
     assert "ssh_user" not in server.model_fields_set, "an SSH user from ~/.ssh/config may win over an unset one"
 
 
+USERS = [
+    ("root", "root", False),
+    ("root 设置监控用户root", "root", True),
+    ("root # the account", "root", True),
+    ("app admin", "app admin", True),
+    ("管理 员", "管理 员", True),
+    ("'root 设置'", "root 设置", False),
+    ("", "", False),
+]
+
+
+@pytest.mark.parametrize(("text", "meant", "warned"), USERS)
+def test_what_a_user_means(text, meant, warned):
+    raw = parse_ini(f"[server1]\nuser={text}\n", Path("app1.cnf"))
+    assert raw.blocks["server1"].values["user"].text == meant
+    assert bool(raw.warnings) is warned
+
+
 def test_models_are_frozen(load):
     cluster = load("[server1]\nhostname=node1\n")
-    for model, name in ((cluster, "ping_interval"), (cluster.servers[0], "port"), (cluster.servers[0].ssh_options, "port")):
+    for model, name in (
+        (cluster, "ping_interval"),
+        (cluster.servers[0], "port"),
+        (cluster.servers[0].ssh_options, "port"),
+    ):
         with pytest.raises(ValidationError):
             setattr(model, name, 1)
 
@@ -178,6 +200,10 @@ VALUES = [
     ("/a --subject 'it # is'", "/a --subject 'it # is'", False),
     ('"/a b" # c "d"', "/a b", False),
     ('"/a b"', "/a b", False),
+    ('"/a b" --to "c"', '"/a b" --to "c"', False),
+    ("'/a' -s 'b'", "'/a' -s 'b'", False),
+    ('"sh -c "a b""', 'sh -c "a b"', False),
+    ('"/a" --to "c" # d', '"/a" --to "c"', True),
     ('/a "b"', '/a "b"', False),
     ('/a b"', '/a b"', True),
 ]

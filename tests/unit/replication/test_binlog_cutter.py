@@ -136,7 +136,7 @@ def test_a_later_log_that_cannot_be_opened_ends_the_cut() -> None:
 
 
 def test_a_start_in_a_log_that_is_not_there_is_refused() -> None:
-    with pytest.raises(LogError, match="no log b.000009"):
+    with pytest.raises(LogError, match=r"no log b\.000009"):
         cut([LogBuilder().log("b.000001")], BinlogPosition("b.000009", 4), everything, io.BytesIO())
 
 
