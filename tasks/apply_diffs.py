@@ -104,7 +104,7 @@ class Lacking:
     def __call__(self, transaction: Transaction) -> bool:
         gtid = transaction.gtid
         if self._kind is GtidKind.MYSQL and isinstance(gtid, Gtid) and self._state.gtid_executed is not None:
-            return str(gtid) not in self._state.gtid_executed
+            return gtid not in self._state.gtid_executed
         if self._kind is GtidKind.MARIADB and isinstance(gtid, MariadbGtid) and self._state.mariadb_gtid is not None:
             return not self._state.mariadb_gtid.covers(gtid)
         if self._done:

@@ -107,12 +107,10 @@ def test_a_file_that_cannot_be_reached_is_one_sentence(tmp_path):
     for path, reason in ((tmp_path / "loop.cnf", "Too many levels"), (tmp_path / "file" / "a.cnf", "Not a directory")):
         with pytest.raises(ConfigError, match=rf"^{path}: it cannot be read: {reason}"):
             load_cluster(path, None)
-        (tmp_path / "app1.cnf").write_text(ONE)
     with pytest.raises(ConfigError, match="it cannot be read: Too many levels"):
-        load_cluster(tmp_path / "app1.cnf", tmp_path / "loop.cnf")
+        load_cluster(tmp_path / "file", tmp_path / "loop.cnf")
 
 
-@pytest.mark.skipif(os.geteuid() == 0 and not hasattr(os, "seteuid"), reason="root reads everything")
 def test_a_missing_global_file_is_a_warning_in_the_predecessors_words(tmp_path):
     (tmp_path / "app1.cnf").write_text(ONE)
     cluster = load_cluster(tmp_path / "app1.cnf", tmp_path / "none.cnf", resolve=resolve)

@@ -1,0 +1,64 @@
+# make demo       a cluster, a failover, a report: see it work (root, Debian; KEEP=1 leaves it running)
+# make test       all checks and tests, real servers included (root, Debian; at most 25 minutes)
+# make test-fast  lint, types and unit tests (no servers, under a minute)
+# make test-all   test, and the long scenarios
+# make bench      how long a failover takes, step by step (RUNS=3, JSON=file)
+# make images     only build what the tests boot
+# make lint       ruff, ruff format, mypy
+# make clean      remove caches of this checkout
+
+PYTHON ?= python3
+MHA_CACHE ?= $(HOME)/.cache/prefect-mha
+RUNS ?= 3
+
+LOCK := $(shell cat requirements.lock pyproject.toml | sha256sum | cut -c1-12)
+VENV := $(MHA_CACHE)/venv-$(LOCK)
+STAMP := $(VENV)/.complete
+RUN := PYTHONPATH=$(CURDIR) PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python
+PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
+
+.PHONY: help demo test test-fast test-all bench images lint unit clean venv preflight
+
+help:
+	@sed -n 's/^# //p' Makefile | head -8
+
+demo: preflight $(STAMP)
+	$(RUN) -m tests.lab.demo $(if $(KEEP),--keep)
+
+test: preflight images lint unit
+	$(PYTEST) tests/scenarios -m "not slow"
+
+test-fast: lint unit
+
+test-all: preflight images lint unit
+	$(PYTEST) tests/scenarios
+
+bench: preflight images
+	$(RUN) -m tests.lab.bench --runs $(RUNS) $(if $(JSON),--json $(JSON))
+
+images: preflight $(STAMP)
+	$(RUN) -m tests.lab.images
+
+lint: $(STAMP)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+unit: $(STAMP)
+	$(PYTEST) tests/unit
+
+preflight:
+	@$(PYTHON) tests/lab/preflight.py
+
+venv: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12" >&2; exit 2; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements.lock
+	touch $(STAMP)
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

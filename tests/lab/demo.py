@@ -1,0 +1,177 @@
+"""``make demo``: a three-server MariaDB cluster under load loses its primary, and goes on; everything is shown.
+
+With ``--keep`` all of it stays up until Ctrl-C, and Prefect's UI is reachable from this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table
+
+from replication.journal import Entry, read_journal
+from tests.lab.checker import account, writers_overlap
+from tests.lab.cluster import Cluster
+from tests.lab.network import inside
+from tests.lab.prefect_server import PrefectServer
+from tests.lab.writer import Writer, gap
+
+UI_PORT = 4200
+console = Console(width=118, highlight=False)
+
+
+def main() -> int:
+    """Run the demonstration; exit code 0 only when nothing was lost."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
+    given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    try:
+        return demonstrate(keep=given.keep)
+    except KeyboardInterrupt:
+        console.print("Stopped; everything was taken down.")
+        return 130
+
+
+def demonstrate(*, keep: bool) -> int:
+    """Boot, break, show."""
+    console.print("Booting three hosts with MariaDB 10.11 and a Prefect server ...")
+    with Cluster("mariadb", gtid=True) as cluster, _prefect(cluster) as server:
+        conf = cluster.write_cnf()
+        manager = cluster.start_manager(conf, env={"PREFECT_API_URL": server.api_url})
+        writer = Writer(cluster)
+        console.print(Rule("Before"))
+        console.print(cluster.command("mha", "topology", f"--conf={conf}").output.rstrip(), markup=False)
+        time.sleep(2.0)
+        console.print(
+            f"\nAn application inserts a row every 2 ms. Now: kill -9 of mysqld on {cluster[1].ip}, the primary."
+        )
+        killed = time.time()
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        code = manager.wait(60)
+        time.sleep(1.0)
+        acks = writer.stop()
+        result = account(acks, [cluster[2], cluster[3]])
+        console.print(Rule("After"))
+        console.print(cluster.command("mha", "topology", f"--conf={conf}").output.rstrip(), markup=False)
+        console.print(_timeline(killed, list(read_journal(next(manager.workdir.glob("*.journal"))))))
+        log = manager.log()
+        console.print(log[log.index("----- Failover Report -----") :].split("\nSat ")[0].rstrip(), markup=False)
+        console.print(Rule("Result"))
+        lost, split = result.rows_lost, writers_overlap(acks)
+        console.print(f"writes accepted again {gap(acks, killed):.2f} s after the kill")
+        console.print(
+            f"rows acknowledged {result.acknowledged}, lost {lost}; data on both survivors equal: {result.equal}"
+        )
+        console.print(
+            f"two servers took writes at once: {'yes' if split else 'never'}; masterha_manager ended with {code}"
+        )
+        ui = _show_run(cluster, server)
+        if keep:
+            with _forward(cluster, server.port):
+                console.print(f"\nPrefect's UI: http://127.0.0.1:{UI_PORT}{ui}   Ctrl-C takes everything down.")
+                with contextlib.suppress(KeyboardInterrupt):
+                    signal.pause()
+        return 0 if code == 0 and lost == 0 and result.equal and not split else 1
+
+
+@contextlib.contextmanager
+def _prefect(cluster: Cluster) -> Iterator[PrefectServer]:
+    with cluster.in_manager_net():
+        server = PrefectServer()
+        server.__enter__()
+    try:
+        yield server
+    finally:
+        server.__exit__(None, None, None)
+
+
+def _timeline(killed: float, entries: list[Entry]) -> Table:
+    table = Table(title="Timeline", title_justify="left")
+    table.add_column("after the kill", justify="right")
+    table.add_column("step")
+    table.add_column("server")
+    table.add_column("seconds", justify="right")
+    began: dict[tuple[str, str], float] = {}
+    for entry in entries:
+        if entry.step == "verdict":
+            table.add_row(f"{entry.at - killed:.3f}", "The primary is declared dead", entry.server, "")
+        elif entry.event == "began":
+            began[entry.step, entry.server] = entry.at
+        elif (start := began.pop((entry.step, entry.server), None)) is not None:
+            table.add_row(f"{start - killed:.3f}", entry.step, entry.server, f"{entry.at - start:.3f}")
+    return table
+
+
+def _show_run(cluster: Cluster, server: PrefectServer) -> str:
+    """Print the flow run as Prefect's API knows it; returns its path in the UI."""
+
+    def ask(path: str, body: dict[str, Any]) -> Any:
+        request = urllib.request.Request(
+            f"{server.api_url}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+        )
+        with cluster.in_manager_net(), urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+    ends = time.monotonic() + 20
+    while True:
+        runs = ask("/flow_runs/filter", {"sort": "START_TIME_DESC"})
+        steps = ask("/task_runs/count", {"flow_runs": {"id": {"any_": [runs[0]["id"]]}}}) if runs else 0
+        if (runs and runs[0]["state_type"] == "COMPLETED" and steps >= 15) or time.monotonic() > ends:
+            break
+        time.sleep(0.5)
+    if not runs:
+        console.print("Prefect has no record of the run.")
+        return ""
+    console.print(f"in Prefect: flow run '{runs[0]['name']}', {runs[0]['state_name']}, {steps} task runs")
+    return f"/runs/flow-run/{runs[0]['id']}"
+
+
+@contextlib.contextmanager
+def _forward(cluster: Cluster, port: int) -> Iterator[None]:
+    """Carry 127.0.0.1:4200 of this machine to the server inside the manager's network."""
+    listener = socket.create_server(("127.0.0.1", UI_PORT))
+
+    def serve() -> None:
+        while True:
+            try:
+                outside, _ = listener.accept()
+            except OSError:
+                return
+            with inside(cluster.subnet.manager):
+                within = socket.create_connection(("127.0.0.1", port), 5)
+            threading.Thread(target=_carry, args=(outside, within), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield
+    finally:
+        listener.close()
+
+
+def _carry(one: socket.socket, other: socket.socket) -> None:
+    with one, other:
+        while True:
+            ready, _, _ = select.select([one, other], [], [], 60)
+            for source in ready:
+                data = source.recv(65536)
+                if not data:
+                    return
+                (other if source is one else one).sendall(data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
