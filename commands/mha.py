@@ -147,6 +147,8 @@ def topology(
         print(json.dumps(topology_json(config, cluster), indent=2))
     else:
         console.print(topology_table(config, cluster))
+        for down in cluster.down:
+            console.print(down.reason, style="yellow", highlight=False, markup=False)
     if cluster.down:
         raise typer.Exit(1)
 

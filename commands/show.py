@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from config import ClusterConfig
+from config import ClusterConfig, ServerConfig
 from replication.plan import Refusal
 from replication.snapshots import ClusterState, ServerState
 from replication.topology import find_primary, source_of
@@ -33,15 +33,13 @@ def topology_json(config: ClusterConfig, cluster: ClusterState) -> dict[str, Any
     for server in config.servers:
         state = cluster.get(server.address)
         if state is None:
-            reason = next((d.reason for d in cluster.down if d.key == server.address), "")
-            rows.append(
-                {"server": server.name, "role": "DEAD PRIMARY" if server.address == address else f"down: {reason}"}
-            )
+            rows.append({"server": _short(server), "role": "DEAD PRIMARY" if server.address == address else "down"})
         else:
             rows.append(_row(config, state, is_primary=server.address == address))
     return {
         "cluster": config.name,
         "primary": address,
+        "down": {d.name: d.reason for d in cluster.down},
         "trouble": str(primary) if address is None else "",
         "servers": rows,
     }
@@ -51,15 +49,19 @@ def _row(config: ClusterConfig, state: ServerState, *, is_primary: bool) -> dict
     channel = state.channels[0] if state.channels else None
     source = source_of(config, state)
     return {
-        "server": state.name,
+        "server": f"{state.hostname}:{state.key.rpartition(':')[2]}",
         "role": "primary" if is_primary else ("replica" if channel else "no replica"),
         "version": state.version_text,
         "read_only": "no" if state.writable else "yes",
-        "source": source.name if source else (f"{channel.source_host}:{channel.source_port}" if channel else ""),
+        "source": _short(source) if source else (f"{channel.source_host}:{channel.source_port}" if channel else ""),
         "threads": f"{channel.receiver}/{'Yes' if channel.applier_running else 'No'}" if channel else "",
         "executed": str(channel.executed or "") if channel else str(state.end_of_log or ""),
         "behind": ("" if channel.seconds_behind is None else channel.seconds_behind) if channel else "",
     }
+
+
+def _short(server: ServerConfig) -> str:
+    return f"{server.hostname}:{server.port}"
 
 
 def _title(config: ClusterConfig, cluster: ClusterState) -> str:

@@ -6,16 +6,16 @@ import logging
 import posixpath
 
 from prefect import task
-from replication.binlog.reader import LogReader, Transaction
-from replication.gtid import Gtid, MariadbGtid
-from replication.positions import BinlogPosition
 
 from replication.apply import apply_cut
+from replication.binlog.reader import LogReader, Transaction
 from replication.catch_up import wait_executed
 from replication.drain import drain
 from replication.errors import LogError, MhaError, StatementFailed
+from replication.gtid import Gtid, MariadbGtid
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.plan import FailoverPlan
+from replication.positions import BinlogPosition
 from replication.promote import keep_closed, open_to_us
 from replication.repoint import change_source, start_following
 from replication.safety import Drained

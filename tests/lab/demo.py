@@ -16,6 +16,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -54,7 +55,7 @@ def demonstrate(*, keep: bool) -> int:
         manager = cluster.start_manager(conf, env={"PREFECT_API_URL": server.api_url})
         writer = Writer(cluster)
         console.print(Rule("Before"))
-        console.print(cluster.command("mha", "topology", f"--conf={conf}").output.rstrip(), markup=False)
+        console.print(_topology(cluster, conf), markup=False)
         time.sleep(2.0)
         console.print(
             f"\nAn application inserts a row every 2 ms. Now: kill -9 of mysqld on {cluster[1].ip}, the primary."
@@ -66,7 +67,7 @@ def demonstrate(*, keep: bool) -> int:
         acks = writer.stop()
         result = account(acks, [cluster[2], cluster[3]])
         console.print(Rule("After"))
-        console.print(cluster.command("mha", "topology", f"--conf={conf}").output.rstrip(), markup=False)
+        console.print(_topology(cluster, conf), markup=False)
         console.print(_timeline(killed, list(read_journal(next(manager.workdir.glob("*.journal"))))))
         log = manager.log()
         console.print(log[log.index("----- Failover Report -----") :].split("\nSat ")[0].rstrip(), markup=False)
@@ -86,6 +87,10 @@ def demonstrate(*, keep: bool) -> int:
                 with contextlib.suppress(KeyboardInterrupt):
                     signal.pause()
         return 0 if code == 0 and lost == 0 and result.equal and not split else 1
+
+
+def _topology(cluster: Cluster, conf: Path) -> str:
+    return cluster.command("mha", "topology", f"--conf={conf}", env={"COLUMNS": "118"}).output.rstrip()
 
 
 @contextlib.contextmanager

@@ -141,13 +141,18 @@ class Host:
         return sh(words, check=check, data=command + "\n")
 
     def start(self, command: str) -> None:
-        """Start something on the host that outlives this call."""
-        subprocess.Popen(
-            ["nsenter", "-t", str(self._pid), "-m", "-u", "-p", "-n", "-r", "sh", "-c", f"cd /; exec setsid {command}"],
+        """Start something on the host that outlives this call; the host's init adopts it.
+
+        Were nsenter its parent, it would stop and stay stopped with a frozen child, and never reap it once killed.
+        """
+        words = f"cd /; exec setsid --fork {command}"
+        subprocess.run(
+            ["nsenter", "-t", str(self._pid), "-m", "-u", "-p", "-n", "-r", "sh", "-c", words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            check=True,
+            timeout=20,
         )
 
     # its server ------------------------------------------------------------------------------------------------
