@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 from prefect import task
-from replication.hooks import report_args, run_hook
 
 from replication import report as wording
 from replication.errors import HookError
+from replication.hooks import report_args, run_hook
 from replication.job import FailoverJob, Outcome
 from tasks.policy import STEP
 

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Sequence
 
 from prefect import task
-from replication.positions import BinlogPosition
 
 from replication.errors import DeadlineExceeded, HostError, LogError
 from replication.job import FailoverJob, Rescue
+from replication.positions import BinlogPosition
 from replication.salvage import find_logs, mirror
 from tasks.policy import ACTING
 
