@@ -11,7 +11,7 @@ PYTHON ?= python3
 MHA_CACHE ?= $(HOME)/.cache/prefect-mha
 RUNS ?= 3
 
-LOCK := $(shell cat requirements.lock pyproject.toml | sha256sum | cut -c1-12)
+LOCK := $(shell { cat requirements.lock; $(PYTHON) -V; } | sha256sum | cut -c1-12)
 VENV := $(MHA_CACHE)/venv-$(LOCK)
 STAMP := $(VENV)/.complete
 RUN := PYTHONPATH=$(CURDIR) PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python
@@ -52,7 +52,7 @@ preflight:
 
 venv: $(STAMP)
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12" >&2; exit 2; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
