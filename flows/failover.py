@@ -26,10 +26,10 @@ from flows.engine import ArmedFlow, FlowRecord, StepRecord, entering, handed_ove
 from flows.runbook import recover
 from replication.errors import MhaError, RefusalError
 from replication.job import FailoverJob, Outcome
-from replication.journal import Journal, unfinished
+from replication.journal import Journal, opened_before, unfinished
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
 from replication.report import markdown, plan_text
-from replication.sessions import Sessions
+from replication.sessions import Sessions, took_writes
 from replication.topology import find_primary
 from tasks import detect
 from tasks.report import report
@@ -160,6 +160,9 @@ def fail_over_by_hand(
     """
     sessions = Sessions(config)
     try:
+        cut_short = cut_short_failover(config, sessions)
+        if cut_short is not None and not dry_run:
+            return run_job(new_job(config, cut_short, options, sessions), afterwards=_now if armed is None else None)
         dead = _dead_primary(config, sessions, dead_host, dead_port)
         verdict = step(detect.confirm_dead, config, dead, sessions)
         if not verdict.dead:
@@ -178,6 +181,15 @@ def fail_over_by_hand(
         return armed.fire(partial(core, afterwards=armed.afterwards), budget=0.5)
     finally:
         sessions.close()
+
+
+def cut_short_failover(config: ClusterConfig, sessions: Sessions) -> ServerConfig | None:
+    """The dead primary of a failover that died after it had opened a new one: that is finished before all else."""
+    past = unfinished(config.manager_workdir, config.name)
+    opened = opened_before(past[1]) if past else None
+    if opened is None or not took_writes(sessions, opened.key):
+        return None
+    return next((s for s in config.servers if s.address == opened.dead), None)
 
 
 def new_job(config: ClusterConfig, dead: ServerConfig, options: FailoverOptions, sessions: Sessions) -> FailoverJob:

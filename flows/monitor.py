@@ -20,7 +20,7 @@ from config import ClusterConfig, ConfigError, ServerConfig
 from config.edit import remove_block
 from flows.deployed import load_named
 from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, log_to_prefect, warm_up
-from flows.failover import armed_failover, new_job, record_of, run_job
+from flows.failover import armed_failover, cut_short_failover, new_job, record_of, run_job
 from replication.detection import Verdict
 from replication.errors import MhaError, RefusalError
 from replication.job import FailoverJob, Outcome
@@ -88,6 +88,10 @@ class Manager:
             sessions.close()
 
     def _watch_and_recover(self, sessions: Sessions) -> int:
+        cut_short = cut_short_failover(self._config, sessions)
+        if cut_short is not None:
+            finish = Verdict(True, "its failover was cut short")
+            return self._recover(sessions, cut_short, None, finish, armed_failover(self._config.name))
         cluster, primary = self._take_stock(sessions)
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
         warm_up()

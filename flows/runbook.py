@@ -15,14 +15,14 @@ from prefect import Task
 from flows.engine import parallel, step
 from replication.errors import CannotLevel, MhaError, RefusalError
 from replication.job import FailoverJob, Outcome, Recovered, ReplicaOutcome, Rescue, StepTime
-from replication.journal import BEGIN, END
+from replication.journal import BEGIN, END, Opened, opened_before
 from replication.manager_files import FailoverFlags
 from replication.plan import FailoverPlan, Leveling, Refusal
 from replication.positions import BinlogPosition
 from replication.report import result_line
 from replication.safety import Drained
 from replication.selection import bytes_behind
-from replication.sessions import FailoverLock, reachable
+from replication.sessions import FailoverLock, reachable, took_writes
 from replication.snapshots import ClusterState, GtidKind
 from tasks import apply_diffs, fence, promote, repoint, save_binlog, select, verify, vip
 
@@ -74,17 +74,52 @@ class Runbook:
         self.notes: list[str] = []
         self.known: dict[str, Any] = {}
         self.stopped: ClusterState | None = None
+        self.opened = opened_before(job.past)
 
     def outcome(self) -> Outcome:
         """All phases, in order."""
-        plan = self.phase_1_configuration()
-        plan = self.phase_2_dead_primary(plan)
-        plan, level = self.phase_3_new_primary(plan)
+        if self.opened is not None and not took_writes(self.job.sessions, self.opened.key):
+            self.opened = None
+        if self.opened is not None:
+            plan, level = self.where_it_was_cut_short(self.opened)
+        else:
+            plan = self.phase_1_configuration()
+            plan = self.phase_2_dead_primary(plan)
+            plan, level = self.phase_3_new_primary(plan)
         replicas = self.phase_4_other_replicas(plan, level)
         replicas = self.phase_5_clean_up(plan, level, replicas)
         something_left = plan.left_out or any(not replica.ok for replica in replicas)
         summary = f"{plan.new_primary_name} is the new primary"
         return Outcome(10 if something_left else 0, summary, replicas=replicas, **self.known)
+
+    def where_it_was_cut_short(self, opened: Opened) -> tuple[FailoverPlan, Level]:
+        """A former run died after it had opened a server: enter after phase 3, with everything looked at afresh."""
+        log.warning("Going on with a failover that was cut short: %s had been opened for writes.", opened.key)
+        cluster = self.run(select.observe, self.job)
+        plan = self.run(select.resume, self.job, cluster, opened)
+        self.known["plan"] = plan
+        self.lock = FailoverLock([self.job.config_of(x.key) for x in plan.levelings])
+        self.lock.take()
+        if self.ssh is None:
+            host = self.job.sessions.host(self.job.dead.address)
+            self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
+        fenced = self.run(fence.fence_old_primary, self.job, bool(self.ssh), about=self.job.dead.name)
+        self.known["fenced"] = fenced
+        if not fenced.sure:
+            self.notes.append(f"{self.job.dead.name} could not be fenced: {fenced.cannot}. Keep it off the network.")
+        new = cluster.get(opened.key)
+        proof = Drained(opened.key, plan.new_primary_name, plan.target.channel, None, None)
+        if new is not None and new.channel_from(self.job.dead.hostname, self.job.dead.ip, self.job.dead.port):
+            proof = self.run(apply_diffs.execute_received, self.job, plan, opened.key, about=new.name)
+        places = [x.executed for x in plan.others if x.executed and not x.broken]
+        rescue = Rescue(None, "not needed")
+        if plan.kind is GtidKind.POSITION and places:
+            rescue = self.run(save_binlog.save_binlog, self.job, min(places), self.log_directories, bool(self.ssh))
+        end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
+        self.run(vip.activate_address, self.job, plan)
+        recovered = Recovered(opened.key, plan.new_primary_name, None, end)
+        self.known.update(promoted=recovered, rescue=rescue)
+        return plan, Level(proof, rescue, recovered)
 
     def phase_1_configuration(self) -> FailoverPlan:
         """Who is there, may we act, and whom would we promote?"""
@@ -138,7 +173,7 @@ class Runbook:
                 plan = self.run(select.choose, self.job, self.stopped, failed)
         self.known["rescue"] = level.rescue
         self.run(vip.activate_address, self.job, plan)
-        self.run(promote.promote, self.job, plan, level.proof, about=plan.new_primary_name)
+        self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
         self.known["writes_back_at"] = time.time()
         self.known["promoted"] = level.recovered
         log.info("** Phase 3: Master Recovery Phase completed.")
@@ -210,7 +245,7 @@ class Runbook:
         """Without GTIDs nobody serves a replica what it lacks: cut it from what was saved and apply it."""
         rescue = level.rescue
         if rescue.copy is None:
-            if proof.executed != level.proof.executed:
+            if self.opened is not None or proof.executed != level.proof.executed:
                 raise CannotLevel(
                     f"{other.name}: stands at {proof.executed}, the new primary at {level.proof.executed}, "
                     f"and the part between was {rescue.why_not}; rebuild it from the new primary"

@@ -59,6 +59,13 @@ def is_applied(state: ServerState, cut: Cut) -> bool:
     return False
 
 
+def wait_for_former(host: SshHost, server: ServerConfig, *, timeout: float = 3600.0) -> None:
+    """Wait until no application that a dead manager left behind still runs on the host."""
+    lock = shlex.quote(posixpath.join(server.remote_workdir, "mha-apply.lock"))
+    command = f"command -v flock >/dev/null && [ -e {lock} ] || exit 0; flock -w {timeout:g} {lock} true"
+    host.run(command, action="wait for an application that is still running", timeout=timeout + 5.0)
+
+
 def apply_cut(
     host: SshHost, server: Server, kind: GtidKind, path: Path, cut: Cut, *, timeout: float, seen: ServerState
 ) -> Applied:

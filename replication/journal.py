@@ -104,6 +104,28 @@ def unfinished(workdir: Path, app: str) -> tuple[Path, tuple[Entry, ...]] | None
     return journals[-1], entries
 
 
+@dataclass(frozen=True)
+class Opened:
+    """What a failover that was cut short had opened for writes: the server, and how it replicated until then.
+
+    ``end_of_log`` is the end of its own binary log just before it took writes, ``FILE:OFFSET`` or empty.
+    """
+
+    dead: str
+    key: str
+    kind: str
+    end_of_log: str
+
+
+def opened_before(past: tuple[Entry, ...]) -> Opened | None:
+    """The server that a former, unfinished failover was about to open; whether it did, only the server can tell."""
+    for entry in past:
+        if entry.step == "promote" and entry.event == "intent":
+            facts = entry.facts
+            return Opened(facts["dead"], entry.server, facts["kind"], facts["end_of_log"])
+    return None
+
+
 def _sync_directory(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY)
     try:

@@ -154,6 +154,47 @@ def make_plan(
     return FailoverPlan(**{**vars(plan), "steps": _steps(config, plan)})
 
 
+def resume_plan(
+    config: ClusterConfig, dead: ServerConfig, cluster: ClusterState, opened: str, kind: GtidKind
+) -> FailoverPlan | Refusal:
+    """Finish a failover that was cut short after the server at ``opened`` took writes: it stays the new primary.
+
+    Those that follow it already are done; those that still follow the dead primary are leveled and pointed at it.
+    """
+    new = cluster.get(opened)
+    if new is None or not new.writable:
+        return Refusal(
+            "unfinished-failover",
+            f"A failover of {config.name} was cut short after {opened} had been opened for writes, and {opened} "
+            f"{'cannot be reached' if new is None else 'is read-only'} now.",
+            "It may hold transactions that no other server has. Bring it back, or remove the journal named below.",
+        )
+    followers = [f for f in followers_of(dead, config, cluster) if f.key != opened]
+    channel = new.channel_from(dead.hostname, dead.ip, dead.port)
+    target = Leveling(opened, new.name, channel.name if channel else "", kind, None, None)
+    levelings = [
+        Leveling(f.key, f.state.name, f.channel.name, kind, f.channel.executed, f.channel.received, f.broken)
+        for f in followers
+    ]
+    chosen = Candidate(opened, new.name, (), ("it was opened for writes before the failover was cut short",), 1)
+    plan = FailoverPlan(
+        cluster=config.name,
+        dead=dead.address,
+        dead_name=dead.name,
+        new_primary=opened,
+        new_primary_name=new.name,
+        kind=kind,
+        latest=(opened,),
+        levelings=(target, *levelings),
+        left_out=tuple((d.name, d.reason) for d in cluster.down),
+        candidates=(chosen,),
+        save_binlog=True,
+        repoint=True,
+        open_for_writes=True,
+    )
+    return FailoverPlan(**{**vars(plan), "steps": _steps(config, plan)})
+
+
 def _first_refusal(
     config: ClusterConfig, dead: ServerConfig, cluster: ClusterState, followers: tuple[Follower, ...]
 ) -> Refusal | None:

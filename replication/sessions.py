@@ -95,6 +95,14 @@ class Sessions:
             host.close()
 
 
+def took_writes(sessions: Sessions, key: str) -> bool:
+    """Whether a server that was about to be opened was; one that does not answer may have been."""
+    try:
+        return sessions.server(key).observe().writable
+    except ServerError:
+        return True
+
+
 class FailoverLock:
     """The right to act on a cluster: MHA's advisory lock on every reachable replica, held by sessions of their own.
 

@@ -7,7 +7,7 @@ import posixpath
 
 from prefect import task
 
-from replication.apply import apply_cut
+from replication.apply import apply_cut, wait_for_former
 from replication.binlog.reader import LogReader, Transaction
 from replication.catch_up import wait_executed
 from replication.drain import drain
@@ -118,6 +118,7 @@ def _already_applied(job: FailoverJob, state: ServerState) -> int:
     before = _end_before_first_try(job, state.key)
     if before is None or not state.log_bin_basename:
         return 0
+    wait_for_former(job.sessions.host(state.key), job.config_of(state.key))
     directory = posixpath.dirname(state.log_bin_basename)
     host, count = job.sessions.host(state.key), 0
     start = BinlogPosition.parse(before)

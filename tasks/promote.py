@@ -7,7 +7,7 @@ import logging
 from prefect import task
 
 from replication.drain import stop_applier
-from replication.job import FailoverJob
+from replication.job import FailoverJob, Recovered
 from replication.plan import FailoverPlan
 from replication.promote import forget_source, open_for_writes
 from replication.safety import Drained
@@ -18,14 +18,15 @@ log = logging.getLogger("mha")
 
 
 @task(name="Open the new primary for writes", **ACTING)
-def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained) -> ServerState:
+def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Recovered) -> ServerState:
     """Stop the applier, then read_only=0, verified; from here on the failover only goes forward."""
     server = job.sessions.server(plan.new_primary)
     stop_applier(server, proof.channel)
     if not plan.open_for_writes:
         log.info("Leaving read_only on %s as asked (--skip_disable_read_only).", server)
         return server.observe()
-    job.journal.record("promote", "intent", plan.new_primary)
+    end = str(recovered.end_of_log or "")
+    job.journal.record("promote", "intent", plan.new_primary, dead=plan.dead, kind=plan.kind.value, end_of_log=end)
     log.info("Setting read_only=0 on %s..", server)
     state = open_for_writes(server)
     log.info(" ok.")

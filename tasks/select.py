@@ -10,8 +10,9 @@ from prefect import task
 from replication.dialects import Vendor
 from replication.errors import RefusalError
 from replication.job import FailoverJob
+from replication.journal import Opened
 from replication.manager_files import FailoverFlags
-from replication.plan import FailoverPlan, Refusal, make_plan
+from replication.plan import FailoverPlan, Refusal, make_plan, resume_plan
 from replication.snapshots import ClusterState, GtidKind
 from tasks.policy import STEP
 
@@ -70,6 +71,15 @@ def choose(job: FailoverJob, cluster: ClusterState, excluded: Mapping[str, str])
         else:
             log.info(" %s: not chosen: %s", candidate.name, "; ".join(candidate.barred))
     log.info("New master is %s", decided.new_primary_name)
+    return decided
+
+
+@task(name="Find out where the last failover was cut short", **STEP)
+def resume(job: FailoverJob, cluster: ClusterState, opened: Opened) -> FailoverPlan:
+    """The rest of a failover that had opened a server. Raises RefusalError when that server is not there any more."""
+    decided = resume_plan(job.config, job.dead, cluster, opened.key, GtidKind(opened.kind))
+    if isinstance(decided, Refusal):
+        raise RefusalError(decided)
     return decided
 
 

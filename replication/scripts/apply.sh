@@ -5,6 +5,9 @@ set -u
 umask 077
 workdir=$1 logfile=$2 bindir=$3 libdir=$4 vendor=$5 era=$6 flags=$7
 
+# One application at a time: that of a manager which died may still be running here.
+command -v flock >/dev/null && { exec 9>>"$workdir/mha-apply.lock" && flock -w 3600 9 || exit 95; }
+
 directory=$(mktemp -d "$workdir/mha-apply.XXXXXX") || exit 90
 trap 'rm -rf "$directory"' EXIT
 trap 'exit 129' HUP INT TERM
