@@ -124,6 +124,28 @@ def test_frozen_primary_that_wakes_up_later_takes_no_write(kind: str, gtid: bool
         assert "killed mysqld" in manager.log()
 
 
+def test_a_supervisor_does_not_bring_the_old_primary_back() -> None:
+    """Under mysqld_safe a killed mysqld would be started again within a second, and take writes."""
+    with Cluster("mariadb", gtid=True) as cluster:
+        cluster[1].signal_mysqld(signal.SIGTERM)
+        while cluster[1].mysqld_pids():
+            time.sleep(0.1)
+        cluster[1].start("mariadbd-safe --defaults-file=/etc/my.cnf --user=mysql >/dev/null 2>&1")
+        cluster[1].wait_for_mysqld()
+        manager = cluster.start_manager(cluster.write_cnf())
+        writer = Writer(cluster)
+        time.sleep(1.0)
+        cluster[1].signal_mysqld(signal.SIGSTOP)
+        code, acks = finish(manager, writer)
+        assert code == 0, manager.log()
+        assert "stopped its supervisor" in manager.log()
+        deadline = time.monotonic() + 3.0
+        while time.monotonic() < deadline:
+            assert cluster[1].mysqld_pids() == []
+            time.sleep(0.1)
+        assert_survivors_agree(cluster, acks, 2, (3,))
+
+
 def test_a_dead_replica_does_not_stop_the_failover() -> None:
     with Cluster("mariadb", gtid=True) as cluster:
         manager = cluster.start_manager(cluster.write_cnf())
