@@ -75,6 +75,8 @@ class Runbook:
         self.known: dict[str, Any] = {}
         self.stopped: ClusterState | None = None
         self.opened = opened_before(job.past)
+        self.lent: dict[str, Rescue] = {}
+        self.furthest: BinlogPosition | None = None
 
     def outcome(self) -> Outcome:
         """All phases, in order."""
@@ -186,7 +188,7 @@ class Runbook:
         log.info("The latest binary log file/position on all slaves is %s", latest[0].received if latest else "?")
         log.info("Latest slaves: %s", ", ".join(x.name for x in latest))
         target = plan.target
-        proof = self.run(apply_diffs.execute_received, self.job, plan, target.key, about=target.name)
+        proof = self.drained(plan, target)
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
         rescue = self.run(
             save_binlog.save_binlog, self.job, self.rescue_from(plan, proof), self.log_directories, bool(self.ssh)
@@ -194,11 +196,32 @@ class Runbook:
         log.info("* Phase 3.3: Determining New Master Phase..")
         log.info("New master is %s", target.name)
         log.info("* Phase 3.4: New Master Diff Log Generation Phase..")
-        if rescue.copy is None and target.key not in plan.latest:
+        own = rescue
+        if rescue.copy is None and plan.kind is GtidKind.POSITION:
+            self.lent = self.lend(plan)
+            own = self.lent.get(target.key, rescue)
+            if own.copy is None and proof.executed != self.furthest:
+                raise CannotLevel(f"{target.name}: stands at {proof.executed}, another replica at {self.furthest}")
+        elif rescue.copy is None and target.key not in plan.latest:
             proof = self.run(apply_diffs.catch_up, self.job, plan, target.key, proof, plan.latest[0])
         log.info("* Phase 3.5: Master Log Apply Phase..")
-        recovered = self.run(apply_diffs.apply_saved, self.job, plan, target.key, proof, rescue, about=target.name)
+        recovered = self.run(apply_diffs.apply_saved, self.job, plan, target.key, proof, own, about=target.name)
         return Level(proof, rescue, recovered)
+
+    def lend(self, plan: FailoverPlan) -> dict[str, Rescue]:
+        """Let every replica execute what it received, and find for those behind what the furthest one has more."""
+        names = [x for x in plan.levelings if not x.broken]
+        drained = parallel([partial(self.drained, plan, x) for x in names], [x.name for x in names])
+        proofs = [proof for proof in drained if isinstance(proof, Drained) and proof.executed]
+        lender = max(proofs, key=lambda proof: proof.executed, default=None)  # type: ignore[arg-type, return-value]
+        if lender is None:
+            return {}
+        self.furthest = lender.executed
+        return self.run(save_binlog.borrow, self.job, lender.key, proofs, about=lender.name)
+
+    def drained(self, plan: FailoverPlan, replica: Leveling) -> Drained:
+        """One replica's proof that it executed what it received."""
+        return self.run(apply_diffs.execute_received, self.job, plan, replica.key, about=replica.name)
 
     def rescue_from(self, plan: FailoverPlan, proof: Drained) -> BinlogPosition | None:
         """Where in the dead primary's log the saving begins.
@@ -236,30 +259,24 @@ class Runbook:
         """Level one replica and point it at the new primary. Raises MhaError when it stays as it is."""
         if other.broken:
             return ReplicaOutcome(other.key, other.name, False, f"left as it is: {other.broken}")
-        proof = self.run(apply_diffs.execute_received, self.job, plan, other.key, about=other.name)
+        proof = self.drained(plan, other)
         if plan.kind is GtidKind.POSITION:
             self.level_by_position(plan, level, other, proof)
         return self.run(repoint.repoint, self.job, plan, other.key, proof, level.recovered, about=other.name)
 
     def level_by_position(self, plan: FailoverPlan, level: Level, other: Leveling, proof: Drained) -> None:
         """Without GTIDs nobody serves a replica what it lacks: cut it from what was saved and apply it."""
-        rescue = level.rescue
+        rescue = self.lent.get(other.key, level.rescue)
         if rescue.copy is None:
-            if self.opened is not None or proof.executed != level.proof.executed:
+            if self.opened is not None or proof.executed != self.furthest:
                 raise CannotLevel(
-                    f"{other.name}: stands at {proof.executed}, the new primary at {level.proof.executed}, "
-                    f"and the part between was {rescue.why_not}; rebuild it from the new primary"
+                    f"{other.name}: stands at {proof.executed}, the most advanced replica at {self.furthest}, and no "
+                    f"copy of what lies between was found ({rescue.why_not}); rebuild it from the new primary"
                 )
             return
-        if proof.executed is not None and proof.executed < rescue.copy.start:
-            rescue = self.run(
-                save_binlog.save_binlog,
-                self.job,
-                proof.executed,
-                self.log_directories,
-                bool(self.ssh),
-                about=other.name,
-            )
+        if rescue.begin is None and proof.executed is not None and proof.executed < rescue.copy.start:
+            ssh, start = bool(self.ssh), proof.executed
+            rescue = self.run(save_binlog.save_binlog, self.job, start, self.log_directories, ssh, about=other.name)
         self.run(apply_diffs.apply_saved, self.job, plan, other.key, proof, rescue, about=other.name)
 
     def phase_5_clean_up(

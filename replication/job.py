@@ -52,10 +52,16 @@ class FailoverJob:
 
 @dataclass(frozen=True)
 class Rescue:
-    """What was saved from the dead primary. ``copy`` is None when nothing could be read; ``why_not`` says why."""
+    """What was saved from the dead primary. ``copy`` is None when nothing could be read; ``why_not`` says why.
+
+    When the copy is of another replica's relay logs, ``begin`` is where a replica's part begins in it, and ``end``
+    the place in the dead primary's log that it must reach.
+    """
 
     copy: Mirror | None
     why_not: str = ""
+    begin: BinlogPosition | None = None
+    end: BinlogPosition | None = None
 
     def __str__(self) -> str:
         if self.copy is None:

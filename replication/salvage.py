@@ -11,11 +11,14 @@ import posixpath
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from replication.binlog.cutter import Cut, LogFile, cut
+from replication.binlog.events import MAGIC
 from replication.binlog.reader import Transaction
+from replication.binlog.relay import find_source_position
 from replication.errors import DeadlineExceeded, HostError, LogError, RemoteFileError
 from replication.positions import BinlogPosition, log_index
 from replication.ssh import SshHost
@@ -82,6 +85,46 @@ def find_logs(host: SshHost, directories: Sequence[str], first: str) -> tuple[Re
     )
 
 
+def find_relay_logs(host: SshHost, basename: str) -> tuple[RemoteLog, ...]:
+    """Every relay log of a server, oldest first; ``basename`` is its variable relay_log_basename."""
+    directory, base = posixpath.split(basename)
+    names = [n for n in host.listdir(directory) if n.rpartition(".")[0] == base and n.rpartition(".")[2].isdigit()]
+    paths = [posixpath.join(directory, name) for name in sorted(names, key=log_index)]
+    return tuple(RemoteLog(path, host.stat(path).size) for path in paths)
+
+
+@dataclass(frozen=True)
+class Borrowed:
+    """What one replica's relay logs hold for others: a copy, and for each of them where its part begins in it.
+
+    ``begins`` maps ``ip:port`` to a place in the relay logs. A replica that is not in it lacks what was purged.
+    """
+
+    copy: Mirror
+    begins: dict[str, BinlogPosition]
+
+
+def borrow_relay_logs(
+    host: SshHost, logs: Sequence[RemoteLog], places: dict[str, BinlogPosition], directory: Path
+) -> Borrowed | None:
+    """Find in a replica's relay logs where each of ``places`` (in the dead primary's log) is, and copy from there on.
+
+    None when they reach back to none of them. Raises HostError's children and LogError.
+    """
+    files = [LogFile(log.name, log.size, partial(host.open, log.path)) for log in logs]
+    begins: dict[str, BinlogPosition] = {}
+    for key, place in places.items():
+        found = find_source_position(files, place)
+        if found is not None:
+            begins[key] = BinlogPosition(found[0].name, found[1])
+    if not begins:
+        return None
+    first = min(place.index for place in begins.values())
+    needed = [log for log in logs if log_index(log.name) >= first]
+    # From the first one's beginning: how the source described its events stands behind the relay log's own head.
+    return Borrowed(mirror(host, needed, BinlogPosition(needed[0].name, len(MAGIC)), directory), begins)
+
+
 def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, directory: Path) -> Mirror:
     """Copy the logs from ``start`` to their end; only these bytes and the head of the first log travel.
 
@@ -114,19 +157,19 @@ def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction]
 
 def _copy(host: SshHost, log: RemoteLog, begin: int, target: Path, seen: Callable[[bytes], None]) -> int:
     """Copy a log's head and everything from ``begin``; returns the bytes from ``begin`` on."""
-    copied = 0
+    copied, length = 0, max(0, log.size - begin)
     with host.open(log.path) as remote, target.open("wb") as local:
         target.chmod(0o640)
         if begin:
             local.write(remote.read(min(HEAD, begin)))
             remote.seek(begin)
             local.seek(begin)
-        while chunk := remote.read(min(CHUNK, log.size - begin - copied)):
+        while copied < length and (chunk := remote.read(min(CHUNK, length - copied))):
             local.write(chunk)
             seen(chunk)
             copied += len(chunk)
         local.truncate(log.size)
-    if copied != log.size - begin:
+    if copied != length:
         raise RemoteFileError(host.name, f"read {log.path}", f"it ended after {begin + copied} of {log.size} bytes")
     return copied
 
@@ -134,7 +177,7 @@ def _copy(host: SshHost, log: RemoteLog, begin: int, target: Path, seen: Callabl
 def _digest_there(host: SshHost, logs: Sequence[RemoteLog], begin: int) -> str | None:
     """SHA-256 of the same bytes on the far side; None where the host has no such program."""
     first, *rest = logs
-    parts = [f"tail -c +{begin + 1} {shlex.quote(first.path)} | head -c {first.size - begin}"]
+    parts = [f"tail -c +{begin + 1} {shlex.quote(first.path)} | head -c {max(0, first.size - begin)}"]
     parts += [f"head -c {log.size} {shlex.quote(log.path)}" for log in rest]
     command = f"command -v sha256sum >/dev/null || exit 3; {{ {'; '.join(parts)}; }} | sha256sum"
     try:

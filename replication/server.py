@@ -47,7 +47,8 @@ _HINTS = {
 _VARIABLES = (
     "version version_comment server_id server_uuid read_only super_read_only log_bin log_slave_updates "
     "log_replica_updates binlog_format gtid_mode gtid_purged gtid_binlog_pos gtid_slave_pos log_bin_basename "
-    "log_bin_index datadir pid_file max_binlog_size relay_log_purge relay_log_recovery relay_log_info_repository "
+    "log_bin_index datadir pid_file max_binlog_size relay_log_basename relay_log_purge relay_log_recovery "
+    "relay_log_info_repository "
     "event_scheduler rpl_semi_sync_master_enabled rpl_semi_sync_slave_enabled rpl_semi_sync_source_enabled "
     "rpl_semi_sync_replica_enabled"
 ).split()
@@ -308,6 +309,7 @@ def _state(
         datadir=v.get("datadir", ""),
         pid_file=v.get("pid_file", ""),
         max_binlog_size=int(v.get("max_binlog_size", "1073741824")),
+        relay_log_basename=v.get("relay_log_basename", ""),
         relay_log_purge=bool(flag("relay_log_purge")),
         relay_log_recovery=bool(flag("relay_log_recovery")),
         relay_log_info_repository=v.get("relay_log_info_repository", ""),

@@ -123,6 +123,7 @@ class ServerState:
     datadir: str
     pid_file: str
     max_binlog_size: int
+    relay_log_basename: str
     relay_log_purge: bool
     relay_log_recovery: bool
     relay_log_info_repository: str

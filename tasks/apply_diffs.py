@@ -10,8 +10,8 @@ from prefect import task
 from replication.apply import apply_cut, wait_for_former
 from replication.binlog.reader import LogReader, Transaction
 from replication.catch_up import wait_executed
-from replication.drain import drain
-from replication.errors import LogError, MhaError, StatementFailed
+from replication.drain import drain, stop_applier
+from replication.errors import CannotLevel, LogError, MhaError, StatementFailed
 from replication.gtid import Gtid, MariadbGtid
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.plan import FailoverPlan
@@ -68,17 +68,23 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
     """
     server = job.sessions.server(key)
     state = keep_closed(server) if key == plan.new_primary else server.observe()
-    if rescue.copy is None or proof.executed is None:
+    start = rescue.begin or proof.executed
+    if rescue.copy is None or start is None:
         return Recovered(key, server.config.name, None, state.end_of_log)
     name = f"saved_master_binlog_for_{server.config.hostname}_{server.config.port}_{job.stamp}.binlog"
     done = _already_applied(job, state)
-    cut = cut_from(rescue.copy, proof.executed, Lacking(plan.kind, state, done), job.workdir / name)
+    cut = cut_from(rescue.copy, start, Lacking(plan.kind, state, done), job.workdir / name)
+    reached = cut.last.source_end if cut.last else proof.executed
+    if rescue.end is not None and (reached is None or reached < rescue.end):
+        raise CannotLevel(f"{server}: the borrowed relay logs reach {reached}, not {rescue.end}: {cut.end_reason}")
     if cut.end_reason.kind != "clean":
         log.warning("The saved log ends with %s", cut.end_reason)
     if not cut.transactions:
         log.info("%s lacks nothing of the saved log.", server)
         return Recovered(key, server.config.name, cut, state.end_of_log)
     log.info("Applying %d transactions (%d bytes) of the saved log on %s.", cut.transactions, cut.bytes, server)
+    # An applier that holds the torn beginning of a transaction would hold its locks, and its GTID, against us.
+    stop_applier(server, proof.channel)
     if done == 0:
         job.journal.record("apply", "intent", key, end_of_log=str(state.end_of_log), transactions=cut.transactions)
     with open_to_us(server, state):

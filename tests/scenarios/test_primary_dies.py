@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -90,6 +91,30 @@ def test_replicas_cut_off_at_different_points_then_the_primary_killed(kind: str,
         assert "that no replica had" in manager.log()
 
 
+@pytest.mark.parametrize(("kind", "gtid"), MODES)
+def test_a_transaction_received_in_half_is_there_once_and_whole(kind: str, gtid: bool) -> None:
+    """The applier holds its torn beginning, with locks and GTID; the rest is on the dead disk only."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        cluster[1].sql("CREATE TABLE app.big (id INT PRIMARY KEY, data LONGBLOB) ENGINE=InnoDB")
+        manager = cluster.start_manager(cluster.write_cnf())
+        before = {n: cluster[n].replica_status()["Read_Source_Log_Pos"] for n in (2, 3)}
+        rows = " UNION ALL ".join(f"SELECT {n}, REPEAT(CHAR({65 + n}), 1000000)" for n in range(24))
+        writing = threading.Thread(target=cluster[1].sql, args=(f"INSERT INTO app.big {rows}",))
+        writing.start()
+        torn = set()
+        while len(torn) < 2:
+            for n in {2, 3} - torn:
+                if cluster[n].replica_status()["Read_Source_Log_Pos"] > before[n] + 1_000_000:
+                    cluster.stop_receiver(cluster[n])
+                    torn.add(n)
+        writing.join(30)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        assert manager.wait(60) == 0, manager.log()
+        for number in (2, 3):
+            found = cluster[number].sql("SELECT COUNT(*) AS n, SUM(LENGTH(data)) AS s FROM app.big")[0]
+            assert (found["n"], int(found["s"])) == (24, 24_000_000), manager.log()
+
+
 @pytest.mark.parametrize(("kind", "gtid"), GTID_MODES)
 def test_host_powered_off(kind: str, gtid: bool) -> None:
     """No answer at all: nothing can be saved, and the report says so."""
@@ -107,6 +132,32 @@ def test_host_powered_off(kind: str, gtid: bool) -> None:
         log = manager.log()
         assert "not saved: " in log
         assert "could not be fenced" in log
+
+
+@pytest.mark.parametrize("candidate", [2, 3], ids=["furthest-promoted", "one-behind-promoted"])
+@pytest.mark.parametrize("kind", ["mysql56", "mysql97", "mariadb"])
+def test_host_gone_without_gtids_and_the_replicas_at_different_points(kind: str, candidate: int) -> None:
+    """What any replica received is on both: cut out of the relay logs of the one that received the most."""
+    with Cluster(kind) as cluster:
+        conf = cluster.write_cnf(servers={candidate: "candidate_master=1"})
+        manager = cluster.start_manager(conf)
+        writer = Writer(cluster)
+        time.sleep(0.6)
+        cluster.stop_receiver(cluster[3])
+        time.sleep(0.6)
+        cluster.stop_receiver(cluster[2])
+        time.sleep(0.3)
+        received = cluster[2].sql("SELECT COUNT(*) AS n FROM app.rows_written")[0]["n"]
+        cluster[1].power_off()
+        code, acks = finish(manager, writer)
+        assert code == 0, manager.log()
+        other = 5 - candidate
+        assert account([], [cluster[2], cluster[3]]).equal, manager.log()
+        assert cluster[other].replica_status()["Source_Host"] == cluster[candidate].ip
+        taken = [a for a in acks if a.host == cluster[candidate].ip]
+        rows = cluster[candidate].sql("SELECT COUNT(*) AS n FROM app.rows_written")[0]["n"]
+        assert rows == received + len(taken)
+        assert "Borrowed" in manager.log()
 
 
 @pytest.mark.parametrize(("kind", "gtid"), [MODES[2], MODES[5]])

@@ -76,6 +76,7 @@ def server(number: int, *channels: ReplicaChannel, version: tuple[int, ...] = (8
         datadir="/var/lib/mysql/",
         pid_file="",
         max_binlog_size=1 << 30,
+        relay_log_basename="/var/lib/mysql/relay",
         relay_log_purge=True,
         relay_log_recovery=False,
         relay_log_info_repository="",
