@@ -153,6 +153,10 @@ class Dialect:
         )
         return f"{verb} {p}_HOST='{host}', {p}_PORT={port}, {where}, {p}_USER='…', {p}_PASSWORD='xxx';"
 
+    def is_idle_worker(self, state: str) -> bool:
+        """Whether a thread's state is that of a parallel applier that waits for the next part of a transaction."""
+        return self.vendor is Vendor.MYSQL and state == "Waiting for an event from Coordinator"
+
     def wait_for_gtids(self) -> str:
         """A question with two parameters, a set and seconds, whose answer is 0 once the set is executed."""
         if self.vendor is Vendor.MARIADB:

@@ -12,6 +12,7 @@ from replication.snapshots import ReplicaChannel, ServerState
 
 #: Seconds between two looks; the second of two equal looks is what proves that the applier stands still.
 LOOK_EVERY = 0.02
+NO_SUCH_THREAD = 1094
 
 
 def stop_receiver(server: Server, channel: str, *, timeout: float = 10.0) -> ServerState:
@@ -34,7 +35,7 @@ def drain(server: Server, channel: str, *, stall: float) -> Drained:
     """
     earlier = server.observe()
     seen = _channel(earlier, channel)
-    if not seen.applier_running and not seen.applier_errno and seen.executed != seen.received:
+    if not seen.applier_running and not seen.broken and seen.executed != seen.received:
         server.query(server.dialect.start(channel, ChannelThread.APPLIER), action="start its applier")
     moved_at = time.monotonic()
     while True:
@@ -44,7 +45,7 @@ def drain(server: Server, channel: str, *, stall: float) -> Drained:
         if isinstance(proof, Drained):
             return proof
         current = _channel(now, channel)
-        if current.applier_errno:
+        if current.broken:
             raise UnsafeStatement(f"{server}: {proof}; what it received stays in its relay logs")
         if (current.executed, current.relay_log) != (seen.executed, seen.relay_log):
             moved_at = time.monotonic()
@@ -53,9 +54,26 @@ def drain(server: Server, channel: str, *, stall: float) -> Drained:
         earlier, seen = now, current
 
 
-def stop_applier(server: Server, channel: str, *, timeout: float = 65.0) -> None:
-    """Stop the applier of a drained replica. The server itself waits up to 60 s for a torn transaction's worker."""
-    server.query(server.dialect.stop(channel, ChannelThread.APPLIER), action="stop its applier", timeout=timeout)
+def stop_applier(server: Server, proof: Drained, *, timeout: float = 65.0) -> None:
+    """Stop the applier of a drained replica, so that it holds no locks and no GTID of a torn transaction.
+
+    MySQL's parallel applier, stopped within a transaction, first waits a minute for its rest (sql_slave_killed in
+    the server's source), which will not come: the worker that has it is ended, and rolls it back.
+    """
+    if proof.torn and len(server.show_channels()) == 1:
+        for thread in server.query("SHOW PROCESSLIST", action="find its parallel appliers"):
+            if thread["User"] == "system user" and server.dialect.is_idle_worker(str(thread["State"])):
+                _end_worker(server, int(thread["Id"]))
+    sql = server.dialect.stop(proof.channel, ChannelThread.APPLIER)
+    server.query(sql, action="stop its applier", timeout=timeout)
+
+
+def _end_worker(server: Server, thread: int) -> None:
+    try:
+        server.query(f"KILL {thread}", action="end a parallel applier")
+    except StatementFailed as error:
+        if error.errno != NO_SUCH_THREAD:  # the first one to end takes the others with it
+            raise
 
 
 def _channel(state: ServerState, name: str) -> ReplicaChannel:

@@ -7,6 +7,7 @@ import time
 
 from config import ServerConfig
 from replication.dialects import Repoint
+from replication.drain import stop_applier
 from replication.errors import DeadlineExceeded, StatementFailed
 from replication.positions import BinlogPosition
 from replication.safety import Drained, discard_relay_logs
@@ -46,6 +47,7 @@ def change_source(
         using_gtid=channel.using_gtid if channel.using_gtid != "No" else "Slave_Pos",
         heartbeat=state.heartbeat_period,
     )
+    stop_applier(server, proof)
     server.query(server.dialect.stop(proof.channel), action="stop replication", timeout=65.0)
     sql, args = server.dialect.change_source(proof.channel, to)
     discard_relay_logs(server, proof, sql, args, action=f"point it at {primary.name}")

@@ -46,7 +46,7 @@ def prove(earlier: ServerState, now: ServerState, channel_name: str) -> Drained 
     before, after = _channel(earlier, channel_name), _channel(now, channel_name)
     if after is None or before is None:
         return "the replication channel is gone"
-    if after.applier_errno:
+    if after.broken:
         return f"the applier stopped with error {after.applier_errno}: {after.applier_error}"
     if not after.receiver_stopped:
         return "the receiver is still running"

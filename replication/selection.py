@@ -35,7 +35,7 @@ class Follower:
     @property
     def broken(self) -> str:
         """Why this replica cannot execute what it received, or nothing."""
-        if self.channel.applier_errno:
+        if self.channel.broken:
             return f"its applier stopped with error {self.channel.applier_errno}: {self.channel.applier_error}"
         return ""
 

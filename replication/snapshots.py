@@ -21,6 +21,10 @@ class GtidKind(StrEnum):
     MARIADB = "MariaDB GTID"
 
 
+#: ER_MTS_INCONSISTENT_DATA: parallel workers were stopped in the middle; a restart resumes (MySQL error reference).
+WORKERS_STOPPED = 1756
+
+
 @dataclass(frozen=True)
 class Filters:
     """Replication filters of a channel, as the server lists them; two replicas that differ hold different data."""
@@ -75,6 +79,11 @@ class ReplicaChannel:
         if self.auto_position:
             return GtidKind.MYSQL
         return GtidKind.MARIADB if self.using_gtid != "No" else GtidKind.POSITION
+
+    @property
+    def broken(self) -> bool:
+        """The applier stopped with an error that a restart would meet again."""
+        return self.applier_errno not in (0, WORKERS_STOPPED)
 
     @property
     def receiver_stopped(self) -> bool:

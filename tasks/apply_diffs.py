@@ -84,7 +84,7 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
         return Recovered(key, server.config.name, cut, state.end_of_log)
     log.info("Applying %d transactions (%d bytes) of the saved log on %s.", cut.transactions, cut.bytes, server)
     # An applier that holds the torn beginning of a transaction would hold its locks, and its GTID, against us.
-    stop_applier(server, proof.channel)
+    stop_applier(server, proof)
     if done == 0:
         job.journal.record("apply", "intent", key, end_of_log=str(state.end_of_log), transactions=cut.transactions)
     with open_to_us(server, state):

@@ -7,7 +7,6 @@ from typing import Literal
 
 from prefect import task
 
-from replication.dialects import ChannelThread
 from replication.drain import stop_receiver
 from replication.errors import HookError, MhaError, RefusalError
 from replication.fence import Fenced, fence
@@ -43,19 +42,17 @@ def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     return ClusterState(tuple(up), tuple(down))
 
 
-@task(name="Start every receiver again", **ACTING)
+@task(name="Let every replica receive again", **ACTING)
 def start_receivers(job: FailoverJob, plan: FailoverPlan) -> None:
     """Take the stop back on every replica that still follows the dead primary."""
 
     def start(key: str) -> None:
         server = job.sessions.server(key)
-        server.query(
-            server.dialect.start(plan.channel_of(key), ChannelThread.RECEIVER), action="start its receiver again"
-        )
+        server.query(server.dialect.start(plan.channel_of(key)), action="start replication again")
 
     for key, result in job.sessions.each(start, [x.key for x in plan.levelings], timeout=12.0):
         if isinstance(result, MhaError):
-            log.warning("%s: its receiver stays stopped: %s", key, result)
+            log.warning("%s: replication stays stopped: %s", key, result)
 
 
 @task(name="Fence the old primary", **STEP)

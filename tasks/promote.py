@@ -21,7 +21,7 @@ log = logging.getLogger("mha")
 def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Recovered) -> ServerState:
     """Stop the applier, then read_only=0, verified; from here on the failover only goes forward."""
     server = job.sessions.server(plan.new_primary)
-    stop_applier(server, proof.channel)
+    stop_applier(server, proof)
     if not plan.open_for_writes:
         log.info("Leaving read_only on %s as asked (--skip_disable_read_only).", server)
         return server.observe()

@@ -41,7 +41,11 @@ INSTANTS = [
 
 @pytest.mark.parametrize("words", INSTANTS, ids=lambda w: w.replace('"', "").replace("step: ", "").replace(",", ""))
 @pytest.mark.parametrize(
-    ("kind", "gtid"), [("mariadb", True), ("mysql97", False)], ids=["mariadb-gtid", "9.7-position"]
+    ("kind", "gtid"),
+    [
+        pytest.param("mariadb", True, id="mariadb-gtid"),
+        pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
+    ],
 )
 def test_the_next_start_finishes(kind: str, gtid: bool, words: str) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
