@@ -13,7 +13,7 @@ from replication.errors import CommandFailed, StatementFailed
 from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.scripts import script
 from replication.server import Server
-from replication.snapshots import GtidKind, ServerState
+from replication.snapshots import GtidKind, ServerState, Vendor
 from replication.ssh import SshHost
 
 
@@ -84,11 +84,10 @@ def apply_cut(
         digest = host.put(data, remote)
     if digest != cut.sha256:
         raise CommandFailed(host.name, "send the saved binary log", "the copy there differs from the one here")
-    vendor = "mariadb" if seen.dialect.vendor.value == "mariadb" else "mysql"
     flags = "--disable-log-bin" if config.disable_log_bin else ""
-    era = "old" if vendor == "mysql" and seen.dialect.version < (8, 0) else "new"
+    era = "old" if seen.vendor is Vendor.MYSQL and seen.version < (8, 0) else "new"
     bindir, libdir = config.client_bindir or "", config.client_libdir or ""
-    words = (config.remote_workdir, remote, bindir, libdir, vendor, era, flags)
+    words = (config.remote_workdir, remote, bindir, libdir, seen.vendor.value, era, flags)
     try:
         result = host.run(
             f"sh -c {shlex.quote(script('apply.sh'))} apply {' '.join(shlex.quote(w) for w in words)}",

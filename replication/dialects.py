@@ -15,19 +15,12 @@ from typing import Any
 
 from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.positions import BinlogPosition
-from replication.snapshots import Filters, ReplicaChannel
+from replication.snapshots import Filters, ReplicaChannel, Vendor
 
 Row = Mapping[str, Any]
 
 #: What the applier says when everything that was received is executed: 5.6 and 5.7; MariaDB; 8.0.26 and newer.
 _ALL_READ = ("has read all relay log",)
-
-
-class Vendor(StrEnum):
-    """Who made the server, as far as behaviour differs."""
-
-    MYSQL = "mysql"
-    MARIADB = "mariadb"
 
 
 class ChannelThread(StrEnum):
@@ -75,11 +68,6 @@ class Dialect:
     replica_words: bool
     binary_log_status: bool
     multi_channel: bool
-
-    @property
-    def major(self) -> tuple[int, ...]:
-        """The part of a version that replication compatibility goes by: 5.6, 8.4, 10.11."""
-        return self.version[:2]
 
     # statements ------------------------------------------------------------------------------------------------
 

@@ -143,7 +143,7 @@ def rank(
     latest = {f.key for f in most_advanced([f for f in followers if not f.broken] or followers)}
     kind = gtid_kind(followers, config.use_gtid_auto_pos)
     furthest = max((f.channel.received for f in followers if f.channel.received), default=None)
-    oldest = min((f.state.dialect.major for f in followers), default=(0,))
+    oldest = min((f.state.major for f in followers), default=(0,))
 
     judged: list[tuple[tuple[int, int], Candidate]] = []
     for order, server in enumerate(config.servers):
@@ -205,9 +205,9 @@ def _bars(
         reasons.append("log_bin is off: nobody could replicate from it")
     elif kind is not GtidKind.POSITION and not state.log_replica_updates:
         reasons.append("log_replica_updates is off: it could not pass on what it received")
-    if state.dialect.major > oldest:
+    if state.major > oldest:
         reasons.append(
-            f"its version {_dotted(state.dialect.major)} is newer than {_dotted(oldest)} of another replica, "
+            f"its version {_dotted(state.major)} is newer than {_dotted(oldest)} of another replica, "
             "which could not replicate from it"
         )
     if follower.broken:

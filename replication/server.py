@@ -13,7 +13,7 @@ import pymysql
 from pymysql.cursors import DictCursor
 
 from config import ServerConfig
-from replication.dialects import Dialect, Vendor, parse_version
+from replication.dialects import Dialect, parse_version
 from replication.errors import (
     AccessDenied,
     PrivilegeMissing,
@@ -24,7 +24,7 @@ from replication.errors import (
 )
 from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.positions import BinlogPosition
-from replication.snapshots import SemiSync, ServerState
+from replication.snapshots import SemiSync, ServerState, Vendor
 
 Row = dict[str, Any]
 
@@ -288,7 +288,8 @@ def _state(
         key=config.address,
         name=config.name,
         hostname=config.hostname,
-        dialect=dialect,
+        vendor=dialect.vendor,
+        version=dialect.version,
         version_text=v.get("version", ""),
         server_id=int(v.get("server_id", "0")),
         server_uuid=v.get("server_uuid", ""),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.positions import BinlogPosition
 
-if TYPE_CHECKING:
-    from replication.dialects import Dialect
+
+class Vendor(StrEnum):
+    """Who made a server, as far as behaviour differs."""
+
+    MYSQL = "mysql"
+    MARIADB = "mariadb"
 
 
 class GtidKind(StrEnum):
@@ -111,7 +114,8 @@ class ServerState:
     key: str
     name: str
     hostname: str
-    dialect: Dialect
+    vendor: Vendor
+    version: tuple[int, ...]
     version_text: str
     server_id: int
     server_uuid: str
@@ -144,6 +148,11 @@ class ServerState:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def major(self) -> tuple[int, ...]:
+        """The part of the version that replication compatibility goes by: 5.6, 8.4, 10.11."""
+        return self.version[:2]
 
     @property
     def writable(self) -> bool:

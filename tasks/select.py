@@ -7,13 +7,12 @@ from collections.abc import Mapping
 
 from prefect import task
 
-from replication.dialects import Vendor
 from replication.errors import RefusalError
 from replication.job import FailoverJob
 from replication.journal import Opened
 from replication.manager_files import FailoverFlags
 from replication.plan import FailoverPlan, Refusal, make_plan, resume_plan
-from replication.snapshots import ClusterState, GtidKind
+from replication.snapshots import ClusterState, GtidKind, Vendor
 from tasks.policy import STEP
 
 log = logging.getLogger("mha")
@@ -100,7 +99,7 @@ def _log_cluster(job: FailoverJob, cluster: ClusterState) -> None:
         log.info(
             "  %s  Version=%s log-bin:%s", server.name, server.version_text, "enabled" if server.log_bin else "disabled"
         )
-        if server.dialect.vendor is Vendor.MARIADB or channel.gtid_kind is not GtidKind.POSITION:
+        if server.vendor is Vendor.MARIADB or channel.gtid_kind is not GtidKind.POSITION:
             log.info("    GTID: %s", channel.gtid_kind)
         log.info("    Replicating from %s(%s:%d)", job.dead.hostname, channel.source_host, channel.source_port)
         if config.candidate_master:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from replication.dialects import Dialect, Vendor
 from replication.gtid import GtidSet
 from replication.positions import BinlogPosition
-from replication.snapshots import ClusterState, Filters, ReplicaChannel, SemiSync, ServerDown, ServerState
+from replication.snapshots import ClusterState, Filters, ReplicaChannel, SemiSync, ServerDown, ServerState, Vendor
 
 UUID = "11111111-1111-1111-1111-111111111111"
 
@@ -55,7 +54,8 @@ def server(number: int, *channels: ReplicaChannel, version: tuple[int, ...] = (8
         key=f"10.0.0.{number}:3306",
         name=f"db{number}(10.0.0.{number}:3306)",
         hostname=f"db{number}",
-        dialect=Dialect(Vendor.MYSQL, version, True, True, True),
+        vendor=Vendor.MYSQL,
+        version=version,
         version_text=".".join(map(str, version)),
         server_id=number,
         server_uuid=UUID.replace("1", str(number)),
