@@ -15,7 +15,7 @@ from typing import Any
 
 from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.positions import BinlogPosition
-from replication.snapshots import Filters, ReplicaChannel, Vendor
+from replication.snapshots import Filters, GtidKind, ReplicaChannel, Vendor
 
 Row = Mapping[str, Any]
 
@@ -132,14 +132,14 @@ class Dialect:
         suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
         return f"{verb} {', '.join(parts)}{suffix}", tuple(args)
 
-    def change_source_for_people(self, host: str, port: int, how: str, position: BinlogPosition | None) -> str:
-        """The statement that the report shows, for a person to type on a server that comes back."""
+    def change_source_for_people(self, host: str, port: int, kind: GtidKind, position: BinlogPosition | None) -> str:
+        """The statement that the log shows, for a person to type on a server that comes back."""
         p = "SOURCE" if self._source_words else "MASTER"
         verb = "CHANGE REPLICATION SOURCE TO" if self._source_words else "CHANGE MASTER TO"
-        where = {"gtid": f"{p}_AUTO_POSITION=1", "mariadb_gtid": "MASTER_USE_GTID=slave_pos"}.get(
-            how, f"{p}_LOG_FILE='{position.file}', {p}_LOG_POS={position.pos}" if position else ""
-        )
-        return f"{verb} {p}_HOST='{host}', {p}_PORT={port}, {where}, {p}_USER='…', {p}_PASSWORD='xxx';"
+        where = {GtidKind.MYSQL: f"{p}_AUTO_POSITION=1", GtidKind.MARIADB: "MASTER_USE_GTID=slave_pos"}.get(kind, "")
+        if kind is GtidKind.POSITION and position is not None:
+            where = f"{p}_LOG_FILE='{position.file}', {p}_LOG_POS={position.pos}"
+        return f"{verb} {p}_HOST='{host}', {p}_PORT={port}, {where}, {p}_USER='repl', {p}_PASSWORD='xxx';"
 
     def is_idle_worker(self, state: str) -> bool:
         """Whether a thread's state is that of a parallel applier that waits for the next part of a transaction."""

@@ -135,7 +135,8 @@ def make_plan(
         Leveling(f.key, f.state.name, f.channel.name, kind, f.channel.executed, f.channel.received, f.broken)
         for f in usable
     )
-    left_out = tuple((c.name, c.barred[0]) for c in selection.candidates if c.key not in {f.key for f in usable})
+    managed = {f.key for f in usable} | (_second_tier(config, cluster) if config.multi_tier_slave else set())
+    left_out = tuple((c.name, c.barred[0]) for c in selection.candidates if c.key not in managed)
     plan = FailoverPlan(
         cluster=config.name,
         dead=dead.address,
@@ -152,6 +153,16 @@ def make_plan(
         open_for_writes=not options.skip_disable_read_only,
     )
     return FailoverPlan(**{**vars(plan), "steps": _steps(config, plan)})
+
+
+def _second_tier(config: ClusterConfig, cluster: ClusterState) -> set[str]:
+    """Replicas of living replicas: with `multi_tier_slave` they are left alone, and nothing is missing of them."""
+    alive = [s for s in config.servers if cluster.get(s.address) is not None]
+    return {
+        state.key
+        for state in cluster.up
+        if any(state.channel_from(s.hostname, s.ip, s.port) for s in alive if s.address != state.key)
+    }
 
 
 def resume_plan(

@@ -6,17 +6,22 @@ order in which the rules are asked; the first losing rule is the one to show.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from config import ClusterConfig, ServerConfig
 from replication.positions import BinlogPosition
-from replication.snapshots import ClusterState, GtidKind, ReplicaChannel, ServerState
+from replication.snapshots import ClusterState, Filters, GtidKind, ReplicaChannel, ServerState
 
 #: How far the applier may be behind the most advanced receiver, in bytes of the primary's log (MHA's 100 MB rule).
 MAX_BYTES_BEHIND = 100_000_000
 #: Above this distance in files the byte rule cannot be told from the positions alone.
 MAX_FILES_BEHIND = 2
+
+
+#: What a server leaves out: the filters of its channel, and its own binlog_do_db and binlog_ignore_db.
+Filtering = tuple[Filters, str, str]
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,9 @@ def rank(
     furthest = max((f.channel.received for f in followers if f.channel.received), default=None)
     oldest = min((f.state.major for f in followers), default=(0,))
 
+    filtering = Counter(_filtering(f) for f in followers)
+    usual = filtering.most_common(1)[0][0] if config.check_repl_filter and filtering else None
+
     judged: list[tuple[tuple[int, int], Candidate]] = []
     for order, server in enumerate(config.servers):
         if server.address == dead.address:
@@ -154,7 +162,7 @@ def rank(
             barred = (absent.get(server.address, "it does not replicate from the dead primary"),)
             judged.append(((9, order), Candidate(server.address, server.name, barred, ())))
             continue
-        reasons = _bars(follower, kind, oldest, furthest)
+        reasons = _bars(follower, kind, oldest, furthest, usual)
         if excluded and server.address in excluded:
             reasons.insert(0, excluded[server.address])
         is_latest, is_candidate = server.address in latest, server.candidate_master
@@ -195,6 +203,7 @@ def _bars(
     kind: GtidKind,
     oldest: tuple[int, ...],
     furthest: BinlogPosition | None,
+    usual: Filtering | None,
 ) -> list[str]:
     """Every rule that keeps a replica from being promoted, in the order they are asked."""
     state, channel, server = follower.state, follower.channel, follower.config
@@ -205,6 +214,10 @@ def _bars(
         reasons.append("log_bin is off: nobody could replicate from it")
     elif kind is not GtidKind.POSITION and not state.log_replica_updates:
         reasons.append("log_replica_updates is off: it could not pass on what it received")
+    if channel.delay:
+        reasons.append(f"it is delayed by {channel.delay} s on purpose")
+    if usual is not None and _filtering(follower) != usual:
+        reasons.append("its replication filters differ from those of the others, so it holds other data")
     if state.major > oldest:
         reasons.append(
             f"its version {_dotted(state.major)} is newer than {_dotted(oldest)} of another replica, "
@@ -219,6 +232,10 @@ def _bars(
         elif behind is not None and behind > MAX_BYTES_BEHIND:
             reasons.append(f"its applier is {behind} bytes behind, more than {MAX_BYTES_BEHIND}")
     return reasons
+
+
+def _filtering(follower: Follower) -> Filtering:
+    return follower.channel.filters, follower.state.binlog_do_db, follower.state.binlog_ignore_db
 
 
 def _dotted(version: tuple[int, ...]) -> str:

@@ -64,6 +64,7 @@ def test_kill_9_of_the_primary_under_load(kind: str, gtid: bool) -> None:
         for line in (
             "Master is down!",
             "* Phase 1: Configuration Check Phase..",
+            "All other slaves should start replication from here. Statement should be: CHANGE",
             "* Phase 5: New master cleanup phase..",
             "----- Failover Report -----",
             "completed successfully.",

@@ -13,7 +13,7 @@ from config import ClusterConfig, ServerConfig
 from replication.gtid import GtidSet
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
 from replication.selection import MAX_BYTES_BEHIND, bytes_behind, followers_of, gtid_kind, rank
-from replication.snapshots import ClusterState, GtidKind
+from replication.snapshots import ClusterState, Filters, GtidKind
 from replication.topology import find_primary
 from tests.unit.replication.build import UUID, at, channel, cluster, server
 
@@ -87,10 +87,11 @@ def test_who_is_chosen(
         ({"executed": at(900), "applier_errno": 1032, "applier_error": "gone"}, {}, "error 1032"),
         ({"executed": at(4, 1), "received": at(MAX_BYTES_BEHIND + 5, 1)}, {}, "bytes behind"),
         ({"executed": at(4, 1), "received": at(10, 9)}, {}, "8 log files behind"),
+        ({"delay": 3600}, {}, "delayed by 3600 s"),
     ],
 )
 def test_every_bar_is_told_with_its_reason(changes: dict[str, Any], block: dict[str, Any], reason: str) -> None:
-    of_channel = {k: v for k, v in changes.items() if k in ("executed", "received", "applier_errno", "applier_error")}
+    of_channel = {k: v for k, v in changes.items() if k not in ("log_bin", "version")}
     of_server = {k: v for k, v in changes.items() if k not in of_channel}
     config = configured(block, {})
     end = changes.get("received", at(1000))
@@ -169,6 +170,21 @@ def test_a_forced_target_is_taken_or_refused_never_replaced(host: str, port: int
     else:
         assert isinstance(result, Refusal)
         assert result.code == expected
+
+
+def test_a_replica_that_leaves_out_a_schema_is_not_promoted_unless_told_so() -> None:
+    filtered = channel(filters=Filters(ignore_db="audit"))
+    states = (server(2, filtered), server(3, channel()), server(4, channel()))
+    assert chosen(configured({}, {}, {}), *states) == "3"
+    assert chosen(configured({}, {}, {}, check_repl_filter=False), *states) == "2"
+
+
+def test_a_replica_of_a_replica_is_left_alone_with_multi_tier_slave() -> None:
+    states = (server(2, channel()), server(3, channel()), server(4, channel(source_host="db2")))
+    for multi_tier, expected in ((True, []), (False, ["db4(10.0.0.4:3306)"])):
+        result = planned(configured({}, {}, {}, multi_tier_slave=multi_tier), cluster(*states))
+        assert isinstance(result, FailoverPlan)
+        assert [name for name, _ in result.left_out] == expected
 
 
 GTIDS = {"gtid_mode": "ON", "gtid_executed": GtidSet.parse(f"{UUID}:1-5")}
