@@ -68,6 +68,9 @@ class Manager:
                     return code
                 self._stop.wait(0.0 if code == 0 else LOOK_AGAIN)
                 self._config = self._reload()
+        except Exception:
+            log.exception("The manager meets an error that it does not know, and ends.")
+            raise
         finally:
             self._health.remove()
 

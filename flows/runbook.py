@@ -147,7 +147,7 @@ class Runbook:
             lambda: self.run(fence.fence_old_primary, self.job, bool(self.ssh), about=self.job.dead.name),
         )
         self.known["fenced"] = fenced
-        if self.ssh and not fenced.sure:
+        if fenced.still_there:
             raise fence.unfenced_refusal(self.job, fenced)
         if not fenced.sure:
             self.notes.append(f"{self.job.dead.name} could not be fenced: {fenced.cannot}. Keep it off the network.")

@@ -22,7 +22,8 @@ class Fenced:
     """What was done on the dead primary's host. ``sure`` means that no mysqld of the instance runs there now.
 
     ``killed`` and ``supervisors`` are process ids, ``masked`` systemd units that a person must unmask later
-    (``systemctl unmask --runtime UNIT``). ``cannot`` says in words why nothing could be proven.
+    (``systemctl unmask --runtime UNIT``). ``cannot`` says in words why nothing could be proven; ``still_there``
+    that a mysqld was seen which does not go away.
     """
 
     sure: bool
@@ -30,6 +31,7 @@ class Fenced:
     supervisors: tuple[int, ...] = ()
     masked: tuple[str, ...] = ()
     cannot: str = ""
+    still_there: bool = False
     seconds: float = 0.0
 
     def __str__(self) -> str:
@@ -71,6 +73,13 @@ def _read(output: str, seconds: float) -> Fenced:
         killed=tuple(int(p) for p in by_key.get("killed", [])),
         supervisors=tuple(int(p) for p in by_key.get("supervisor", [])),
         masked=tuple(by_key.get("masked", [])),
-        cannot="" if finished and not left else f"still there after kill -9: {', '.join(left) or 'unknown'}",
+        cannot=_why_not(left, finished),
+        still_there=bool(left),
         seconds=seconds,
     )
+
+
+def _why_not(left: list[str], finished: bool) -> str:
+    if left:
+        return f"still there after kill -9: {', '.join(left)}"
+    return "" if finished else "the script on that host did not come to its end"

@@ -144,7 +144,7 @@ def make_plan(
         new_primary=chosen.key,
         new_primary_name=chosen.name,
         kind=kind,
-        latest=tuple(f.key for f in most_advanced(followers)),
+        latest=tuple(f.key for f in most_advanced([f for f in usable if not f.broken] or usable)),
         levelings=levelings,
         left_out=left_out,
         candidates=_chosen_first(selection, chosen),
