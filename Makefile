@@ -56,7 +56,8 @@ $(STAMP): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12" >&2; exit 2; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q --disable-pip-version-check -r requirements.lock
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --retries 2 --timeout 30 -r requirements.lock || \
+	  { echo "The Python packages of requirements.lock cannot be fetched; is there a network to a package index?" >&2; exit 2; }
 	touch $(STAMP)
 
 clean:
