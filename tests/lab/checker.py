@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from tests.lab.host import Host
 from tests.lab.writer import Ack
@@ -12,11 +13,17 @@ from tests.lab.writer import Ack
 
 @dataclass(frozen=True)
 class Account:
-    """``lost``: acknowledged rows that a server lacks, by server. ``digests``: of all tables, by server."""
+    """``lost``: acknowledged rows that a server lacks, by server. ``digests``: of all tables, by server.
+
+    ``extra``: rows that a server has and nobody acknowledged; a session that is cut off in a write leaves one at most.
+    ``split``: two servers took rows in turns, as the number of the server says that every row carries.
+    """
 
     acknowledged: int
     lost: dict[str, int]
     digests: dict[str, str]
+    extra: dict[str, int]
+    split: bool
 
     @property
     def rows_lost(self) -> int:
@@ -42,17 +49,38 @@ def account(acks: Sequence[Ack], servers: Sequence[Host], *, seconds: float = 15
 def writers_overlap(acks: Sequence[Ack]) -> bool:
     """Whether two servers took writes in turns: after the first acknowledgement of one, the other must be silent."""
     order = [ack.host for ack in sorted(acks, key=lambda a: a.at)]
-    turns = [host for number, host in enumerate(order) if number == 0 or order[number - 1] != host]
-    return len(turns) != len(set(turns))
+    return _in_turns(order)
+
+
+def _in_turns(order: Sequence[object]) -> bool:
+    """Whether anything comes back after something else came."""
+    changes = [each for number, each in enumerate(order) if number == 0 or order[number - 1] != each]
+    return len(changes) != len(set(changes))
+
+
+def rows_in_turns(taken: Iterable[tuple[int, int, int]]) -> bool:
+    """Whether any session's rows, ``(writer, id, server)``, went to one server, to another, and to the first again.
+
+    A row that two servers took counts as such, too: it is there twice, each time with another server.
+    """
+    rows = sorted(set(taken))
+    if len({(writer, number) for writer, number, _ in rows}) != len(rows):
+        return True
+    return any(_in_turns([s for _, _, s in own]) for _, own in groupby(rows, key=lambda row: row[0]))
 
 
 def _look(acks: Sequence[Ack], servers: Sequence[Host]) -> Account:
     wanted = {(a.writer, a.id) for a in acks}
-    lost, digests = {}, {}
+    lost: dict[str, int] = {}
+    extra: dict[str, int] = {}
+    digests: dict[str, str] = {}
+    taken: set[tuple[int, int, int]] = set()
     for server in servers:
-        rows = server.sql("SELECT writer, id FROM app.rows_written")
-        lost[server.name] = len(wanted - {(r["writer"], r["id"]) for r in rows})
+        rows = {(r["writer"], r["id"], r["server"]) for r in server.sql("SELECT * FROM app.rows_written")}
+        held = {(writer, number) for writer, number, _ in rows}
+        lost[server.name], extra[server.name] = len(wanted - held), len(held - wanted)
+        taken |= rows
         tables = [next(iter(r.values())) for r in server.sql("SHOW TABLES FROM app")]
         sums = server.sql(f"CHECKSUM TABLE {', '.join(f'app.`{t}`' for t in tables)}") if tables else []
         digests[server.name] = str([(r["Table"], r["Checksum"]) for r in sums])
-    return Account(len(wanted), lost, digests)
+    return Account(len(wanted), lost, digests, extra, rows_in_turns(taken))

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -26,27 +25,38 @@ HOUSE = Path(__file__).resolve().parents[2]
 class Cluster:
     """``with Cluster("mariadb", gtid=True) as cluster:`` — db1 is the primary, the others replicate from it.
 
-    ``extra`` maps a host's number to lines for its my.cnf; 0 stands for all of them.
+    ``extra`` maps a host's number to lines for its my.cnf; 0 stands for all of them. ``disk`` maps a host's number
+    to the MiB that its data directory may take, at least `host.SMALLEST_DISK`; the others have the machine's disk.
     """
 
     def __init__(
-        self, kind: str, *, gtid: bool = False, n: int = 3, extra: Mapping[int, str] | None = None, up: bool = True
+        self,
+        kind: str,
+        *,
+        gtid: bool = False,
+        n: int = 3,
+        extra: Mapping[int, str] | None = None,
+        disk: Mapping[int, int] | None = None,
+        up: bool = True,
     ) -> None:
         self.kind, self.gtid, self.n = KINDS[kind], gtid, n
         self._extra = dict(extra or {})
+        self._disk = dict(disk or {})
         self._up = up
         self.hosts: list[Host] = []
 
     def __enter__(self) -> Cluster:
         layer = templates.layer(self.kind)
         self.subnet = Subnet()
-        self.directory = Path(tempfile.mkdtemp(prefix="mha-lab-", dir="/var/tmp"))
+        self.directory = self.subnet.directory
         atexit.register(self._down)
         try:
+            self.subnet.label({"cluster": self.name, "hosts": self.n})
             self.subnet.make(self.n)
             lower = f"{layer}:{images.ensure(self.kind.image)}"
             for number in range(1, self.n + 1):
-                self.hosts.append(Host(number, self.subnet, self.directory, self.kind, lower, self._my_cnf(number)))
+                disk = self._disk.get(number, 0)
+                self.hosts.append(Host(number, self.subnet, self.kind, lower, self._my_cnf(number), disk))
             self._furnish()
             for host in self.hosts:
                 host.boot()
@@ -129,15 +139,22 @@ class Cluster:
         servers: Mapping[int, str] | None = None,
         password: str = ADMIN_PASSWORD,
         ping_interval: int = 1,
+        ssh_options: str | None = None,
     ) -> Path:
-        """An MHA configuration of this cluster; ``default`` and ``servers`` add lines to its blocks."""
+        """An MHA configuration of this cluster; ``default`` and ``servers`` add lines to its blocks.
+
+        The same key and known_hosts lie in the seat's .ssh, where the default names are found: ``ssh_options=""``
+        leaves it to them.
+        """
         workdir = self.seat / name
         key, known = self.seat / ".ssh" / "id_ed25519", self.seat / ".ssh" / "known_hosts"
         text = (
             f"[server default]\nmanager_workdir={workdir}\nmanager_log={workdir}/manager.log\n"
             f"user={ADMIN}\npassword='{password}'\nrepl_user={REPL}\nrepl_password={REPL_PASSWORD}\nssh_user=root\n"
-            f"ssh_options=-i {key} -o UserKnownHostsFile={known}\nping_interval={ping_interval}\n{default}\n"
+            f"ping_interval={ping_interval}\n"
         )
+        options = f"-i {key} -o UserKnownHostsFile={known}" if ssh_options is None else ssh_options
+        text += f"ssh_options={options}\n{default}\n" if options else f"{default}\n"
         for host in self.hosts:
             text += f"\n[server{host.number}]\nhostname={host.ip}\n{(servers or {}).get(host.number, '')}\n"
         path = self.seat / f"{name}.cnf"
@@ -196,7 +213,6 @@ class Cluster:
 
     def _down(self) -> None:
         self.subnet.release()
-        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class Done:

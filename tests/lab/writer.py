@@ -1,6 +1,7 @@
 """An application: sessions that insert rows one after the other and remember every acknowledged one.
 
-As a program it runs in the manager's seat until it gets SIGTERM or has done its number, and leaves a JSON file:
+As a program it runs in the manager's seat until it gets SIGTERM or its time is over, at most MOST rows a session.
+Every acknowledged row is a line in its file, a JSON list of an Ack's values, before the next one is sent:
 ``python -m tests.lab.writer FILE HOST,HOST,… [SESSIONS [INTERVAL [SECONDS]]]``.
 """
 
@@ -13,8 +14,9 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pymysql
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 TABLE = (
     "CREATE TABLE IF NOT EXISTS app.rows_written (writer INT NOT NULL, id INT NOT NULL, server INT NOT NULL, "
     "payload VARCHAR(200) NOT NULL, PRIMARY KEY (writer, id)) ENGINE=InnoDB"
+)
+MOST = 200_000
+AGAIN = (
+    0.02  # seconds between two rounds of looking for a host; without a pause the looking itself slows a failover down
 )
 INSERT = "INSERT INTO app.rows_written (writer, id, server, payload) VALUES (%s, %s, @@server_id, %s)"
 
@@ -43,31 +49,34 @@ class Ack:
 class Session(threading.Thread):
     """One session. It tries the hosts in order until one takes a write, as an application without proxy would."""
 
-    def __init__(self, number: int, hosts: list[str], interval: float, stop: threading.Event) -> None:
+    def __init__(self, number: int, hosts: list[str], interval: float, stop: threading.Event, file: IO[str]) -> None:
         super().__init__(daemon=True)
-        self._number, self._hosts, self._interval, self._ending = number, hosts, interval, stop
-        self.acks: list[Ack] = []
+        self._number, self._hosts, self._interval, self._ending, self._file = number, hosts, interval, stop, file
         self._connection: pymysql.Connection[Any] | None = None
         self._host = ""
 
     def run(self) -> None:
         """Insert until told to stop. A row that was not acknowledged is never tried again under its number."""
-        number = 0
-        while not self._ending.wait(self._interval):
-            number += 1
-            try:
+        for number in range(1, MOST + 1):
+            while self._connection is None:
+                if self._ending.is_set():
+                    return
+                self._connect()
                 if self._connection is None:
-                    self._connect()
-                if self._connection is not None:
-                    self._insert(number)
+                    self._ending.wait(AGAIN)
+            try:
+                self._insert(number)
             except pymysql.MySQLError:
                 self._connection = None
+            if self._ending.wait(self._interval):
+                return
 
     def _insert(self, number: int) -> None:
         assert self._connection is not None
         with self._connection.cursor() as cursor:
             cursor.execute(INSERT, (self._number, number, f"row {number} of {self._number} " + "x" * 80))
-        self.acks.append(Ack(self._number, number, time.time(), self._host))
+        line = json.dumps([self._number, number, time.time(), self._host])
+        self._file.write(line + "\n")
 
     def _connect(self) -> None:
         for host in self._hosts:
@@ -97,7 +106,7 @@ class Writer:
         self._cluster = cluster
         cluster[prefer].sql(TABLE)
         hosts = [h.ip for h in sorted(cluster.hosts, key=lambda h: h.number != prefer)]
-        self._file = cluster.directory / f"acks-{time.monotonic_ns()}.json"
+        self._file = cluster.directory / f"acks-{time.monotonic_ns()}.jsonl"
         self._process = cluster.run_there(
             sys.executable,
             "-m",
@@ -109,7 +118,7 @@ class Writer:
             str(seconds),
         )
         ends = time.monotonic() + 20
-        while not self._file.with_suffix(".started").exists():
+        while not self._file.exists():
             if time.monotonic() > ends or self._process.poll() is not None:
                 raise AssertionError(f"the writer did not start: {self._process.communicate(timeout=5)}")
             time.sleep(0.02)
@@ -122,9 +131,37 @@ class Writer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             raise AssertionError("the writer did not stop") from None
-        if not self._file.exists():
-            raise AssertionError(f"the writer left nothing: {output}")
-        return sorted((Ack(*row) for row in json.loads(self._file.read_text())), key=lambda ack: ack.at)
+        if self._process.returncode:
+            raise AssertionError(f"the writer failed: {output}")
+        return self.acks()
+
+    def kill(self) -> None:
+        """End it in the middle of whatever it does."""
+        self._process.kill()
+        self._process.wait(10)
+
+    def acks(self) -> list[Ack]:
+        """Every row acknowledged so far, in the order of time."""
+        lines = self._file.read_text().splitlines()
+        return sorted((Ack(*json.loads(line)) for line in lines), key=lambda ack: ack.at)
+
+
+@dataclass(frozen=True)
+class Outage:
+    """The longest time without an acknowledgement: the last row before it and the first after it."""
+
+    last: Ack
+    first: Ack
+
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.first.at - self.last.at
+
+
+def outage(acks: list[Ack]) -> Outage:
+    """The longest one; needs two rows."""
+    return max((Outage(a, b) for a, b in pairwise(acks)), key=lambda found: found.seconds)
 
 
 def gap(acks: list[Ack], after: float) -> float:
@@ -136,15 +173,15 @@ def gap(acks: list[Ack], after: float) -> float:
 def _main(file: str, hosts: str, sessions: str = "1", interval: str = "0.002", seconds: str = "120") -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    threads = [Session(n, hosts.split(","), float(interval), stop) for n in range(1, int(sessions) + 1)]
-    for thread in threads:
-        thread.start()
-    Path(file).with_suffix(".started").touch()
-    stop.wait(float(seconds))
-    stop.set()
-    for thread in threads:
-        thread.join(10)
-    Path(file).write_text(json.dumps([[a.writer, a.id, a.at, a.host] for t in threads for a in t.acks]))
+    # Line buffered: a row is on disk when it counts as acknowledged.
+    with Path(file).open("w", buffering=1) as out:
+        threads = [Session(n, hosts.split(","), float(interval), stop, out) for n in range(1, int(sessions) + 1)]
+        for thread in threads:
+            thread.start()
+        stop.wait(float(seconds))
+        stop.set()
+        for thread in threads:
+            thread.join(10)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -14,11 +15,11 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from tests.lab.checker import account, writers_overlap
+from tests.lab.checker import account, rows_in_turns, writers_overlap
 from tests.lab.cluster import HOUSE, Cluster
-from tests.lab.host import Host
+from tests.lab.host import SMALLEST_DISK, Host
 from tests.lab.kinds import APP, APP_PASSWORD
-from tests.lab.network import Subnet, sh
+from tests.lab.network import DIRECTORIES, Subnet, sh
 from tests.lab.writer import Ack, Writer
 
 MODES = [
@@ -160,6 +161,93 @@ def test_two_servers_that_take_writes_in_turns_are_seen(hosts: str, overlap: boo
     assert writers_overlap([Ack(1, n, float(n), host) for n, host in enumerate(hosts)]) is overlap
 
 
+@pytest.mark.parametrize(
+    ("rows", "split"),
+    [
+        ([], False),
+        ([(1, 1, 101), (1, 2, 101), (1, 3, 102), (2, 1, 101), (2, 2, 102)], False),
+        ([(1, 1, 101), (1, 2, 102), (1, 3, 101)], True),
+        ([(1, 1, 101), (1, 1, 102)], True),
+    ],
+    ids=["none", "one switch, two sessions", "there and back", "one row twice"],
+)
+def test_rows_tell_of_two_servers_that_took_writes_in_turns(rows: list[tuple[int, int, int]], split: bool) -> None:
+    assert rows_in_turns(rows) is split
+
+
+@pytest.mark.parametrize("kind", ["mysql56", "mysql97", "mariadb"])
+def test_a_full_disk_stops_the_writes_of_one_host_until_there_is_room(kind: str) -> None:
+    with Cluster(kind, n=2, disk={1: SMALLEST_DISK}) as cluster:
+        one, two = cluster.hosts
+        one.sql("CREATE TABLE app.big (id INT AUTO_INCREMENT PRIMARY KEY, payload LONGTEXT)")
+        one.fill_disk()
+        assert "100%" in one.run("df /var/lib/mysql")
+        assert "100%" not in two.run("df /var/lib/mysql")
+        # The server waits for room or refuses, as it likes; it must not have taken the rows.
+        session = one.connect(read_timeout=2)
+        with pytest.raises(pymysql.MySQLError):
+            for _ in range(8):
+                session.cursor().execute("INSERT INTO app.big (payload) VALUES (REPEAT('x', 1000000))")
+        one.free_disk()
+        until(lambda: takes_a_row(one), seconds=90)
+
+
+def takes_a_row(host: Host) -> bool:
+    try:
+        host.sql("INSERT INTO app.big (payload) VALUES ('room again')")
+    except pymysql.MySQLError:
+        return False
+    return True
+
+
+def test_a_killed_writer_leaves_every_row_that_was_acknowledged() -> None:
+    with Cluster("mariadb", n=1) as cluster:
+        writer = Writer(cluster, sessions=3)
+        until(lambda: len(writer.acks()) > 100)
+        writer.kill()
+        acks = writer.acks()
+        assert {ack.writer for ack in acks} == {1, 2, 3}
+        result = account(acks, cluster.hosts)
+        assert result.rows_lost == 0
+        assert result.extra["db1"] <= 3, "at most the row in flight of each session"
+
+
+def test_a_manager_finds_its_key_and_known_hosts_in_its_home() -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        conf = cluster.write_cnf(ssh_options="")
+        assert "ssh_options" not in conf.read_text()
+        manager = cluster.start_manager(conf)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        assert manager.wait() == 0, manager.log()
+        assert "Saved binlog of" in manager.log()
+
+
+def test_a_cluster_made_by_hand_is_listed_reached_and_taken_down() -> None:
+    def lab(*words: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "tests.lab", *words],
+            cwd=HOUSE,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=90,
+        ).stdout
+
+    with Cluster("mariadb", n=1) as tests_own:
+        said = lab("up", "mariadb", "-n", "2", "--gtid")
+        found = re.match(r"cluster (\d+), mariadb GTID: 2 servers", said)
+        assert found, said
+        number = found[1]
+        try:
+            assert f"{number}: mariadb GTID, 2 hosts" in lab("status")
+            assert f"{tests_own.subnet.number}: mariadb file/position, 1 hosts" in lab("status")
+        finally:
+            said = lab("down", number)
+        assert f"taken down: [{number}]" in said
+        assert f"lab{number}m" not in sh("ip netns list").split()
+        assert tests_own[1].sql("SELECT 1 AS one") == [{"one": 1}]
+
+
 def test_teardown_leaves_no_namespace_no_process_and_no_file() -> None:
     with pytest.raises(RuntimeError, match="in the middle"), Cluster("mariadb", n=2) as cluster:
         pids = [h._pid for h in cluster.hosts]
@@ -179,12 +267,15 @@ def test_what_a_killed_process_left_is_cleared_by_the_next() -> None:
     owner.kill()
     owner.wait(10)
     assert name in sh("ip netns list").split()
+    left = DIRECTORIES / f"mha-lab-{name[3:-1]}"
+    assert left.is_dir()
     taken: list[Subnet] = []
     try:
         # Lower numbers may be free as well: go on until the abandoned one has come up.
         while name in sh("ip netns list", check=False).split():
             assert len(taken) < 20, f"nobody cleared {name}"
             taken.append(Subnet())
+        assert not left.exists()
     finally:
         for subnet in taken:
             subnet.release()
