@@ -66,7 +66,9 @@ class Manager:
                 code = self._one_watch()
                 if not self._options.go_on or self._stop.is_set():
                     return code
-                self._stop.wait(0.0 if code == 0 else LOOK_AGAIN)
+                if code == 1:
+                    self._health.write(ManagerStatus.RETRYING_MONITOR)
+                    self._stop.wait(LOOK_AGAIN)
                 self._config = self._reload()
         except Exception:
             log.exception("The manager meets an error that it does not know, and ends.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -256,6 +257,40 @@ def test_candidate_behind_and_host_gone_catches_up_from_the_other_replica() -> N
         assert code == 0, manager.log()
         assert account([], [cluster[3], cluster[2]]).equal
         assert cluster[2].replica_status()["Source_Host"] == cluster[3].ip
+
+
+def test_mha_monitor_goes_on_with_the_new_primary_and_saves_it_too() -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        conf = cluster.write_cnf()
+        words = ["-m", "commands.mha", "monitor", "--conf", str(conf), "--last-failover-minute", "0"]
+        with (cluster.seat / "monitor.out").open("w") as out:
+            monitor = cluster.run_there(sys.executable, *words, out=out)
+        log = conf.with_suffix("") / "manager.log"
+
+        def wait_for(words: str, times: int) -> None:
+            ends = time.monotonic() + 40
+            while not log.exists() or log.read_text().count(words) < times:
+                assert time.monotonic() < ends, (cluster.seat / "monitor.out").read_text()
+                assert monitor.poll() is None, (cluster.seat / "monitor.out").read_text()
+                time.sleep(0.1)
+
+        wait_for("waiting until MySQL doesn't respond", 1)
+        writer = Writer(cluster)
+        time.sleep(1.0)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        wait_for("waiting until MySQL doesn't respond", 2)
+        status = cluster.command("masterha_check_status", f"--conf={conf}")
+        assert f"master:{cluster[2].ip}" in status.output
+        time.sleep(1.0)
+        cluster[2].signal_mysqld(signal.SIGKILL)
+        wait_for("Master failover to", 4)
+        time.sleep(1.0)
+        acks = writer.stop()
+        assert account(acks, [cluster[3]]).rows_lost == 0
+        assert not writers_overlap(acks)
+        stopped = cluster.command("masterha_stop", f"--conf={conf}")
+        assert stopped.code == 0, stopped
+        assert monitor.wait(10) in (0, 1)
 
 
 def test_manager_cut_off_from_the_primary_only_touches_nothing() -> None:
