@@ -185,8 +185,7 @@ def fail_over_by_hand(
 
 def cut_short_failover(config: ClusterConfig, sessions: Sessions) -> ServerConfig | None:
     """The dead primary of a failover that died after it had opened a new one: that is finished before all else."""
-    past = unfinished(config.manager_workdir, config.name)
-    opened = opened_before(past[1]) if past else None
+    opened = opened_before(unfinished(config.manager_workdir, config.name))
     if opened is None or not took_writes(sessions, opened.key):
         return None
     return next((s for s in config.servers if s.address == opened.dead), None)
@@ -194,9 +193,9 @@ def cut_short_failover(config: ClusterConfig, sessions: Sessions) -> ServerConfi
 
 def new_job(config: ClusterConfig, dead: ServerConfig, options: FailoverOptions, sessions: Sessions) -> FailoverJob:
     """A job with a journal of its own, and what is known of a failover that was cut short."""
-    past = unfinished(config.manager_workdir, config.name)
+    past = unfinished(config.manager_workdir, config.name, dead.address)
     journal = Journal.new(config.manager_workdir, config.name)
-    return FailoverJob(config, dead, options, sessions, journal, past=past[1] if past else ())
+    return FailoverJob(config, dead, options, sessions, journal, past=past)
 
 
 def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None) -> ServerConfig:

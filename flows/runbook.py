@@ -15,7 +15,7 @@ from prefect import Task
 from flows.engine import parallel, step
 from replication.errors import CannotLevel, MhaError, RefusalError
 from replication.job import FailoverJob, Outcome, Recovered, ReplicaOutcome, Rescue, StepTime
-from replication.journal import BEGIN, END, Opened, opened_before
+from replication.journal import BEGIN, END, Opened, opened_before, still_lent
 from replication.manager_files import FailoverFlags
 from replication.plan import FailoverPlan, Leveling, Refusal
 from replication.positions import BinlogPosition
@@ -80,6 +80,9 @@ class Runbook:
 
     def outcome(self) -> Outcome:
         """All phases, in order."""
+        if still_lent(self.job.past):
+            kept: list[str] = self.run(apply_diffs.give_back_settings, self.job)
+            self.notes += kept
         if self.opened is not None and not took_writes(self.job.sessions, self.opened.key):
             self.opened = None
         if self.opened is not None:

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from replication.settings import DURABILITY
+
 BEGIN, END = "failover", "ended"
 
 
@@ -93,15 +95,19 @@ def read_journal(path: Path) -> Iterator[Entry]:
         yield Entry(data["t"], data["step"], data["event"], data.get("server", ""), data.get("facts", {}))
 
 
-def unfinished(workdir: Path, app: str) -> tuple[Path, tuple[Entry, ...]] | None:
-    """The newest journal of an application, if that failover began and never ended."""
-    journals = sorted(workdir.glob(f"{app}.failover-*.journal"), key=lambda p: p.stat().st_mtime)
-    if not journals:
-        return None
-    entries = tuple(read_journal(journals[-1]))
-    if not entries or any(e.step == END for e in entries):
-        return None
-    return journals[-1], entries
+def unfinished(workdir: Path, app: str, dead: str | None = None) -> tuple[Entry, ...]:
+    """What the newest failovers of an application recorded that began and never ended, one after another.
+
+    ``dead`` (``ip:port``) leaves out what was about another dead primary. Empty when the last one ended.
+    """
+    past: tuple[Entry, ...] = ()
+    for path in sorted(workdir.glob(f"{app}.failover-*.journal"), key=lambda p: p.stat().st_mtime, reverse=True):
+        entries = tuple(read_journal(path))
+        if any(e.step == END for e in entries):
+            break
+        if dead is None or any(e.step == BEGIN and e.server == dead for e in entries):
+            past = (*entries, *past)
+    return past
 
 
 @dataclass(frozen=True)
@@ -119,11 +125,39 @@ class Opened:
 
 def opened_before(past: tuple[Entry, ...]) -> Opened | None:
     """The server that a former, unfinished failover was about to open; whether it did, only the server can tell."""
-    for entry in past:
+    for entry in reversed(past):
         if entry.step == "promote" and entry.event == "intent":
             facts = entry.facts
             return Opened(facts["dead"], entry.server, facts["kind"], facts["end_of_log"])
     return None
+
+
+@dataclass(frozen=True)
+class Lent:
+    """Settings of a server that were changed while a log was applied: what they were, in which boot of its host."""
+
+    key: str
+    former: dict[str, int]
+    boot_id: str
+
+    @property
+    def relaxed(self) -> bool:
+        """A crash of the host could take what was applied."""
+        return bool(self.former.keys() & DURABILITY.keys())
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in self.former.items())
+
+
+def still_lent(past: tuple[Entry, ...]) -> tuple[Lent, ...]:
+    """What a former, unfinished failover changed and did not give back."""
+    lent: dict[str, Lent] = {}
+    for entry in past:
+        if entry.step == "settings" and entry.event == "intent":
+            lent[entry.server] = Lent(entry.server, entry.facts["former"], entry.facts["boot_id"])
+        elif entry.step == "settings":
+            lent.pop(entry.server, None)
+    return tuple(each for each in lent.values() if each.former)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import posixpath
+from collections.abc import Iterator
 
 from prefect import task
 
+from replication import settings
 from replication.apply import apply_cut, wait_for_former
 from replication.binlog.reader import LogReader, Transaction
 from replication.catch_up import wait_executed
@@ -14,12 +17,14 @@ from replication.drain import drain, stop_applier
 from replication.errors import CannotLevel, LogError, MhaError, StatementFailed
 from replication.gtid import Gtid, MariadbGtid
 from replication.job import FailoverJob, Recovered, Rescue
+from replication.journal import Lent, still_lent
 from replication.plan import FailoverPlan
 from replication.positions import BinlogPosition
 from replication.promote import keep_closed, open_to_us
 from replication.repoint import change_source, start_following
 from replication.safety import Drained
 from replication.salvage import cut_from, find_logs
+from replication.server import Server
 from replication.snapshots import GtidKind, ServerState
 from tasks.policy import ACTING, STEP
 
@@ -71,8 +76,9 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
     start = rescue.begin or proof.executed
     if rescue.copy is None or start is None:
         return Recovered(key, server.config.name, None, state.end_of_log)
+    _check_not_rebooted(job, key)
     name = f"saved_master_binlog_for_{server.config.hostname}_{server.config.port}_{job.stamp}.binlog"
-    done = _already_applied(job, state)
+    done = _already_applied(job, state, proof)
     cut = cut_from(rescue.copy, start, Lacking(plan.kind, state, done), job.workdir / name)
     reached = cut.last.source_end if cut.last else proof.executed
     if rescue.end is not None and (reached is None or reached < rescue.end):
@@ -86,8 +92,9 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
     # An applier that holds the torn beginning of a transaction would hold its locks, and its GTID, against us.
     stop_applier(server, proof)
     if done == 0:
-        job.journal.record("apply", "intent", key, end_of_log=str(state.end_of_log), transactions=cut.transactions)
-    with open_to_us(server, state):
+        facts = {"end_of_log": str(state.end_of_log), "executed": str(proof.executed)}
+        job.journal.record("apply", "intent", key, **facts, transactions=cut.transactions)
+    with open_to_us(server, state), _settings_for(job, server, cut.transactions):
         applied = apply_cut(
             job.sessions.host(key),
             server,
@@ -99,6 +106,56 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
         )
     job.journal.record("apply", "done", key, transactions=cut.transactions)
     return Recovered(key, server.config.name, cut, server.observe().end_of_log, applied.seconds)
+
+
+@contextlib.contextmanager
+def _settings_for(job: FailoverJob, server: Server, transactions: int) -> Iterator[None]:
+    """While it lasts, the server takes large statements, and many transactions without waiting for the disk."""
+    now = settings.read(server, settings.wanted(transactions))
+    changed = {k: v for k, v in settings.wanted(transactions).items() if v != now[k]}
+    former = {name: now[name] for name in changed}
+    lent = Lent(server.key, former, _boot_id(job, server.key))
+    job.journal.record("settings", "intent", server.key, former=former, boot_id=lent.boot_id)
+    try:
+        settings.put(server, changed)
+        yield
+    finally:
+        _give_back(job, lent)
+
+
+@task(name="Give back the settings of a former try", **ACTING)
+def give_back_settings(job: FailoverJob) -> list[str]:
+    """A manager that died while it applied logs left servers with relaxed settings; returns what stays so, and why."""
+    left = []
+    for lent in still_lent(job.past):
+        try:
+            _give_back(job, lent)
+            log.info("%s has its own settings again: %s.", job.config_of(lent.key).name, lent)
+        except MhaError as error:
+            left.append(f"{job.config_of(lent.key).name} keeps settings of the last failover, set {lent}: {error}")
+            log.error("%s", left[-1])
+    return left
+
+
+def _give_back(job: FailoverJob, lent: Lent) -> None:
+    settings.give_back(job.sessions.server(lent.key), lent.former)
+    job.journal.record("settings", "done", lent.key)
+
+
+def _boot_id(job: FailoverJob, key: str) -> str:
+    """Which boot of the host this is; empty where it does not tell."""
+    command = "cat /proc/sys/kernel/random/boot_id 2>/dev/null || true"
+    return job.sessions.host(key).run(command, action="read its boot id", timeout=5.0).stdout.strip()
+
+
+def _check_not_rebooted(job: FailoverJob, key: str) -> None:
+    """After a crash of the whole host with relaxed settings, its data and its log may disagree. Raises CannotLevel."""
+    for lent in still_lent(job.past):
+        if lent.key == key and lent.relaxed and lent.boot_id != _boot_id(job, key):
+            raise CannotLevel(
+                f"{job.config_of(key).name}: its host went down while a former try applied logs with {lent} relaxed; "
+                "what it kept is not known, rebuild it from the new primary"
+            )
 
 
 class Lacking:
@@ -119,9 +176,9 @@ class Lacking:
         return True
 
 
-def _already_applied(job: FailoverJob, state: ServerState) -> int:
+def _already_applied(job: FailoverJob, state: ServerState, proof: Drained) -> int:
     """How many transactions of the cut a former, interrupted try applied (file/position mode only)."""
-    before = _end_before_first_try(job, state.key)
+    before = _end_before_first_try(job, proof)
     if before is None or not state.log_bin_basename:
         return 0
     wait_for_former(job.sessions.host(state.key), job.config_of(state.key))
@@ -141,9 +198,14 @@ def _already_applied(job: FailoverJob, state: ServerState) -> int:
     return count
 
 
-def _end_before_first_try(job: FailoverJob, key: str) -> str | None:
-    """Where the replica's own log ended before anything was applied, from this journal or the one cut short."""
+def _end_before_first_try(job: FailoverJob, proof: Drained) -> str | None:
+    """Where the replica's own log ended before anything was applied, from this journal or the one cut short.
+
+    A try that began at another place of the dead primary's log was another one: the replica went on since.
+    """
     for entry in (*job.past, *job.journal.entries()):
-        if entry.step == "apply" and entry.event == "intent" and entry.server == key:
+        if (entry.step, entry.event, entry.server) != ("apply", "intent", proof.key):
+            continue
+        if entry.facts["executed"] == str(proof.executed):
             return str(entry.facts["end_of_log"])
     return None

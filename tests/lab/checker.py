@@ -84,3 +84,9 @@ def _look(acks: Sequence[Ack], servers: Sequence[Host]) -> Account:
         sums = server.sql(f"CHECKSUM TABLE {', '.join(f'app.`{t}`' for t in tables)}") if tables else []
         digests[server.name] = str([(r["Table"], r["Checksum"]) for r in sums])
     return Account(len(wanted), lost, digests, extra, rows_in_turns(taken))
+
+
+def lent_settings(host: Host) -> dict[str, int]:
+    """What is changed on a server while a log is applied there."""
+    names = ("max_allowed_packet", "sync_binlog", "innodb_flush_log_at_trx_commit")
+    return host.sql("SELECT " + ", ".join(f"@@global.{name} AS {name}" for name in names))[0]

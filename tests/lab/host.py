@@ -147,6 +147,15 @@ class Host:
         """Take `cut_cable` back."""
         self._subnet.link(self.number, up=True)
 
+    def slow_cable(self, mbit: int) -> None:
+        """What this host sends takes its time: so many million bits a second."""
+        shape = f"tbf rate {mbit}mbit burst 32kb limit 1mb"
+        sh(f"tc -n {self._subnet.host(self.number)} qdisc replace dev eth0 root {shape}")
+
+    def fast_cable(self) -> None:
+        """Take `slow_cable` back."""
+        sh(f"tc -n {self._subnet.host(self.number)} qdisc del dev eth0 root")
+
     def blackhole(self, address: str) -> None:
         """Packets from this host to that address vanish."""
         self.run(f"ip route add blackhole {address}/32")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.lab.checker import account, writers_overlap
+from tests.lab.checker import account, lent_settings, writers_overlap
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.writer import Writer
 
@@ -50,6 +50,7 @@ INSTANTS = [
 def test_the_next_start_finishes(kind: str, gtid: bool, words: str) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         conf = cluster.write_cnf()
+        settings = [lent_settings(cluster[n]) for n in (2, 3)]
         manager = cluster.start_manager(conf)
         writer = Writer(cluster)
         time.sleep(0.5)
@@ -72,3 +73,4 @@ def test_the_next_start_finishes(kind: str, gtid: bool, words: str) -> None:
         assert cluster[3].replica_status()["Source_Host"] == cluster[2].ip
         rows = cluster[2].sql("SELECT COUNT(*) AS n, COUNT(DISTINCT writer, id) AS d FROM app.rows_written")[0]
         assert rows["n"] == rows["d"]
+        assert [lent_settings(cluster[n]) for n in (2, 3)] == settings

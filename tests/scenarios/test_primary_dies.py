@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.checker import account, writers_overlap
+from tests.lab.checker import account, lent_settings, writers_overlap
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.writer import Ack, Writer, gap
 
@@ -95,26 +95,34 @@ def test_replicas_cut_off_at_different_points_then_the_primary_killed(kind: str,
 
 @pytest.mark.parametrize(("kind", "gtid"), MODES)
 def test_a_transaction_received_in_half_is_there_once_and_whole(kind: str, gtid: bool) -> None:
-    """The applier holds its torn beginning, with locks and GTID; the rest is on the dead disk only."""
+    """The applier holds its torn beginning, with locks and GTID; the rest is on the dead disk only.
+
+    As one BINLOG statement it is larger than any of the servers lets a session send (max_allowed_packet).
+    """
     with Cluster(kind, gtid=gtid) as cluster:
         cluster[1].sql("CREATE TABLE app.big (id INT PRIMARY KEY, data LONGBLOB) ENGINE=InnoDB")
+        settings = {n: lent_settings(cluster[n]) for n in (2, 3)}
         manager = cluster.start_manager(cluster.write_cnf())
         before = {n: cluster[n].replica_status()["Read_Source_Log_Pos"] for n in (2, 3)}
-        rows = " UNION ALL ".join(f"SELECT {n}, REPEAT(CHAR({65 + n}), 1000000)" for n in range(24))
+        cluster[1].slow_cable(100)
+        rows = " UNION ALL ".join(f"SELECT {n}, REPEAT(CHAR({65 + n}), 1000000)" for n in range(48))
         writing = threading.Thread(target=cluster[1].sql, args=(f"INSERT INTO app.big {rows}",))
         writing.start()
-        torn = set()
+        torn: dict[int, int] = {}
         while len(torn) < 2:
-            for n in {2, 3} - torn:
+            for n in {2, 3} - torn.keys():
                 if cluster[n].replica_status()["Read_Source_Log_Pos"] > before[n] + 1_000_000:
                     cluster.stop_receiver(cluster[n])
-                    torn.add(n)
+                    torn[n] = cluster[n].replica_status()["Read_Source_Log_Pos"] - before[n]
         writing.join(30)
+        cluster[1].fast_cable()
+        assert all(1_000_000 < received < 48_000_000 for received in torn.values()), torn
         cluster[1].signal_mysqld(signal.SIGKILL)
         assert manager.wait(60) == 0, manager.log()
         for number in (2, 3):
             found = cluster[number].sql("SELECT COUNT(*) AS n, SUM(LENGTH(data)) AS s FROM app.big")[0]
-            assert (found["n"], int(found["s"])) == (24, 24_000_000), manager.log()
+            assert (found["n"], int(found["s"])) == (48, 48_000_000), manager.log()
+            assert lent_settings(cluster[number]) == settings[number]
 
 
 @pytest.mark.parametrize(("kind", "gtid"), GTID_MODES)

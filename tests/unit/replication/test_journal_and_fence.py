@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from config import ServerConfig
 from replication.errors import DeadlineExceeded, HostUnreachable
 from replication.fence import Fenced, fence
-from replication.journal import BEGIN, END, Journal, opened_before, read_journal, unfinished
+from replication.journal import BEGIN, END, Journal, Lent, opened_before, read_journal, still_lent, unfinished
 from replication.ssh import CommandResult
 
 SERVER = ServerConfig(
@@ -39,22 +40,40 @@ def test_a_last_line_cut_by_the_crash_is_left_out(tmp_path: Path, cut: int) -> N
     assert [e.step for e in read_journal(journal.path)] == [BEGIN]
 
 
-def test_only_the_newest_failover_that_did_not_end_is_unfinished(tmp_path: Path) -> None:
-    assert unfinished(tmp_path, "app1") is None
+def test_only_the_newest_failovers_that_did_not_end_are_unfinished(tmp_path: Path) -> None:
+    assert unfinished(tmp_path, "app1") == ()
     journal = Journal.new(tmp_path, "app1")
-    journal.record(BEGIN, "began")
+    journal.record(BEGIN, "began", "10.0.0.1:3306")
     Journal(tmp_path / "app2.failover-20260101000000-1.journal").record(BEGIN, "began")
-    found = unfinished(tmp_path, "app1")
-    assert found is not None
-    assert found[0] == journal.path
-    assert opened_before(found[1]) is None
+    assert opened_before(unfinished(tmp_path, "app1")) is None
     facts = {"dead": "10.0.0.1:3306", "kind": "file/position", "end_of_log": "mysql-bin.000002:99"}
     journal.record("promote", "intent", "10.0.0.2:3306", **facts)
-    opened = opened_before(unfinished(tmp_path, "app1")[1])  # type: ignore[index]
+    opened = opened_before(unfinished(tmp_path, "app1"))
     assert opened is not None
     assert (opened.dead, opened.key, opened.end_of_log) == ("10.0.0.1:3306", "10.0.0.2:3306", "mysql-bin.000002:99")
+    assert unfinished(tmp_path, "app1", "10.0.0.9:3306") == ()
     journal.record(END, "ended")
-    assert unfinished(tmp_path, "app1") is None
+    assert unfinished(tmp_path, "app1") == ()
+
+
+def test_a_failover_cut_short_twice_remembers_both(tmp_path: Path) -> None:
+    for number, step in enumerate(("ended before", "first", "second")):
+        journal = Journal(tmp_path / f"app1.failover-2026010100000{number}-1.journal")
+        journal.record(BEGIN, "began", "10.0.0.1:3306")
+        journal.record(step, "began")
+        if step == "ended before":
+            journal.record(END, "ended")
+        os.utime(journal.path, (number, number))
+    assert [e.step for e in unfinished(tmp_path, "app1", "10.0.0.1:3306")] == [BEGIN, "first", BEGIN, "second"]
+
+
+def test_settings_that_were_given_back_are_not_lent_any_more(tmp_path: Path) -> None:
+    journal = Journal.new(tmp_path, "app1")
+    journal.record("settings", "intent", "10.0.0.2:3306", former={"sync_binlog": 1}, boot_id="b")
+    journal.record("settings", "intent", "10.0.0.3:3306", former={"sync_binlog": 1}, boot_id="b")
+    journal.record("settings", "intent", "10.0.0.4:3306", former={}, boot_id="b")
+    journal.record("settings", "done", "10.0.0.2:3306")
+    assert still_lent(journal.entries()) == (Lent("10.0.0.3:3306", {"sync_binlog": 1}, "b"),)
 
 
 def test_facts_that_json_does_not_know_are_written_as_text(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""Settings of a server that are changed while a log is applied there, and given back whatever happens.
+
+A statement of the log may be larger than `max_allowed_packet` lets a session send: mysqlbinlog writes the rows of one
+statement as one BINLOG statement, in base64. And every commit waits for two fsyncs, which is where the seconds of an
+application go: `sync_binlog` and `innodb_flush_log_at_trx_commit` are relaxed meanwhile, so far that a crash of mysqld
+still loses nothing (the operating system has everything), and only one of the whole host could.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from replication.server import Server
+
+PACKET = {"max_allowed_packet": 1 << 30}
+DURABILITY = {"sync_binlog": 0, "innodb_flush_log_at_trx_commit": 2}
+
+#: Below so many transactions the two fsyncs of each are cheaper than making everything durable at the end.
+RELAX_FROM = 20
+
+
+def wanted(transactions: int) -> dict[str, int]:
+    """The settings under which so many transactions are applied."""
+    return {**PACKET, **DURABILITY} if transactions >= RELAX_FROM else dict(PACKET)
+
+
+def read(server: Server, names: Mapping[str, int]) -> dict[str, int]:
+    """The global values of these variables now."""
+    columns = ", ".join(f"@@GLOBAL.{name} AS {name}" for name in names)
+    (row,) = server.query(f"SELECT {columns}", action=f"read {', '.join(names)}")
+    return {name: int(value) for name, value in row.items()}
+
+
+def put(server: Server, values: Mapping[str, int]) -> None:
+    """Set these global variables."""
+    if values:
+        assignments = ", ".join(f"GLOBAL {name} = {value:d}" for name, value in values.items())
+        server.query(f"SET {assignments}", action=f"set {', '.join(values)}")
+
+
+def give_back(server: Server, former: Mapping[str, int]) -> None:
+    """Set what was there before, and make durable what was written meanwhile. Doing it twice is harmless.
+
+    A variable that somebody else has set meanwhile stays as it is.
+    """
+    if not former:
+        return
+    lent = {**PACKET, **DURABILITY}
+    ours = {name for name, value in read(server, former).items() if value == lent[name]}
+    put(server, {name: value for name, value in former.items() if name in ours})
+    if former.keys() & DURABILITY.keys():
+        # Closing a binary log syncs it; nobody commits here now who would do it instead.
+        for log in ("ENGINE", "BINARY"):
+            server.query(f"FLUSH LOCAL {log} LOGS", action="make what was applied durable", timeout=60.0)
