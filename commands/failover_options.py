@@ -33,6 +33,11 @@ def add_failover_options(parser: argparse.ArgumentParser) -> None:
         help="with GTIDs, wait until every replica has caught up (1)",
     )
     add("--ignore_binlog_server_error", action="store_true", help="accepted; a failing binlog server never stops us")
+    add(
+        "--salvage_policy",
+        choices=("strict", "safe", "availability"),
+        help="what to do when transactions are or may be lost, over the configured one",
+    )
     add("--new_master_host", metavar="HOST", help="promote this server and no other")
     add("--new_master_port", type=int, default=3306, metavar="PORT", help="its port (3306)")
 
@@ -49,6 +54,7 @@ def failover_options(given: argparse.Namespace) -> FailoverOptions:
         wait_until_gtid_in_sync=bool(given.wait_until_gtid_in_sync),
         ignore_last_failover=given.ignore_last_failover,
         last_failover_minute=given.last_failover_minute,
+        salvage_policy=given.salvage_policy,
         ssh_reachable={0: False, 1: True}.get(getattr(given, "ssh_reachable", 2)),
     )
 

@@ -16,6 +16,7 @@ from config.errors import ConfigError, ConfigWarning
 from config.ssh_options import SshOptions
 
 PingType = Literal["SELECT", "CONNECT", "INSERT"]
+SalvagePolicy = Literal["strict", "safe", "availability"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 
@@ -66,6 +67,9 @@ class ServerConfig(BaseModel):
     skip_init_ssh_check: bool = Field(False, description="Leave this host out of the first SSH check.")
     skip_reset_slave: bool = Field(False, description="Keep the old replication settings on the new primary.")
     check_repl_delay: bool = Field(True, description="0: may be promoted although its applier is far behind.")
+    check_errant: bool = Field(
+        True, description="Modern: 0: may be promoted although it has transactions the primary never sent."
+    )
     ssl_ca: str | None = Field(None, description="Modern: CA file; sessions then verify the server.")
     ssl_cert: str | None = Field(None, description="Modern: client certificate.")
     ssl_key: str | None = Field(None, description="Modern: client key.")
@@ -116,6 +120,13 @@ class ClusterConfig(BaseModel):
     hook_passwords: bool = Field(True, description="Modern: 0 keeps the password off the command line of hooks.")
     drain_timeout: float = Field(
         60.0, gt=0, allow_inf_nan=False, description="Modern: seconds a replica may stand still while draining."
+    )
+
+    salvage_policy: SalvagePolicy = Field(
+        "safe", description="Modern: strict, safe or availability: what to do when transactions are or may be lost."
+    )
+    salvage_timeout: float = Field(
+        10.0, gt=0, allow_inf_nan=False, description="Modern: seconds that availability waits for a rescue."
     )
 
     def server(self, host_or_address: str) -> ServerConfig | None:

@@ -42,12 +42,21 @@ class StepRecord(BaseModel):
     message: str = ""
 
 
+class ArtifactRecord(BaseModel):
+    """A page or a table (rows as JSON). The key has lower case letters, digits and dashes only (Prefect's rule)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    type: Literal["markdown", "table"]
+    data: str
+
+
 class FlowRecord(BaseModel):
     """One run as it is to be seen in Prefect; plain data, so that it can be kept in a file until it is delivered.
 
     ``key`` identifies the run for good (cluster and journal id, say): the same key never makes a second run.
     ``flow_run_id`` names a run that Prefect knows already and whose end, or some of whose steps, it may lack.
-    ``artifact_key`` has lower case letters, digits and dashes only (Prefect's rule).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,8 +70,7 @@ class FlowRecord(BaseModel):
     state: StateName
     message: str = ""
     steps: tuple[StepRecord, ...] = ()
-    artifact_key: str = "failover-report"
-    artifact_markdown: str = ""
+    artifacts: tuple[ArtifactRecord, ...] = ()
     flow_run_id: uuid.UUID | None = None
 
 
@@ -115,7 +123,7 @@ def _deliver(record: FlowRecord, request_seconds: float) -> uuid.UUID:
         if run.state is None or not (run.state.is_running() or run.state.is_final()):
             client.set_flow_run_state(run.id, Running(), force=True)
         _send_steps(client, record, run)
-        _send_artifact(client, record, run)
+        _send_artifacts(client, record, run)
         if run.name != record.run_name:
             client.set_flow_run_name(run.id, record.run_name)
         ending: State[Any] = State(type=StateType(record.state), message=_message(record))
@@ -233,23 +241,15 @@ def _step_events(
     ]
 
 
-def _send_artifact(client: SyncPrefectClient, record: FlowRecord, run: FlowRun) -> None:
+def _send_artifacts(client: SyncPrefectClient, record: FlowRecord, run: FlowRun) -> None:
     from prefect.client.schemas.actions import ArtifactCreate
-    from prefect.client.schemas.filters import (
-        ArtifactFilter,
-        ArtifactFilterFlowRunId,
-        ArtifactFilterKey,
-    )
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
-    if not record.artifact_markdown:
-        return
-    same = ArtifactFilter(
-        key=ArtifactFilterKey(any_=[record.artifact_key]), flow_run_id=ArtifactFilterFlowRunId(any_=[run.id])
-    )
-    if client.read_artifacts(artifact_filter=same):
-        return
-    artifact = ArtifactCreate(
-        key=record.artifact_key, type="markdown", data=record.artifact_markdown, flow_run_id=run.id
-    )
-    # Posted plainly: the client's own method also sends an event, through a queue this process may not live to see.
-    client.request("POST", "/artifacts/", json=artifact.model_dump(mode="json", exclude_unset=True))
+    same_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
+    there = {artifact.key for artifact in client.read_artifacts(artifact_filter=same_run)} if record.artifacts else {}
+    for each in record.artifacts:
+        if each.key in there:
+            continue
+        artifact = ArtifactCreate(key=each.key, type=each.type, data=each.data, flow_run_id=run.id)
+        # Posted plainly: the client's own method also sends an event, through a queue this process may not live to see.
+        client.request("POST", "/artifacts/", json=artifact.model_dump(mode="json", exclude_unset=True))

@@ -6,27 +6,31 @@ demand. All of them end in `run_job`.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from config import ClusterConfig, ServerConfig
+from flows.delivery import ArtifactRecord
 from flows.deployed import load_named
 from flows.engine import ArmedFlow, FlowRecord, StepRecord, entering, handed_over, step
 from flows.runbook import recover
 from replication.errors import MhaError, RefusalError
-from replication.job import FailoverJob, Outcome
+from replication.job import FailoverJob
 from replication.journal import Journal, opened_before, unfinished
+from replication.ledger import table
+from replication.outcome import Outcome
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
 from replication.report import markdown, plan_text
 from replication.sessions import Sessions, took_writes
@@ -78,8 +82,7 @@ def record_of(
         state="FAILED" if outcome.exit_code == 1 else "COMPLETED",
         message=outcome.summary,
         steps=tuple(steps),
-        artifact_key=artifact_key(job.config.name),
-        artifact_markdown=markdown(outcome, job.config.name, job.dead.name),
+        artifacts=tuple(_artifacts(job.config.name, outcome, markdown(outcome, job.config.name, job.dead.name))),
         flow_run_id=flow_run_id,
     )
 
@@ -97,9 +100,20 @@ def artifact_key(cluster: str) -> str:
     return "failover-" + re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")
 
 
+def _artifacts(cluster: str, outcome: Outcome, text: str) -> Iterator[ArtifactRecord]:
+    yield ArtifactRecord(key=artifact_key(cluster), type="markdown", data=text)
+    if outcome.ledger:
+        rows = json.dumps(table(outcome.ledger), ensure_ascii=False)
+        yield ArtifactRecord(key=f"{artifact_key(cluster)}-ledger", type="table", data=rows)
+
+
 def _show_in_prefect(cluster: str, outcome: Outcome, text: str) -> None:
     context = FlowRunContext.get()
-    create_markdown_artifact(markdown=text, key=artifact_key(cluster), description=f"Failover report of {cluster}")
+    for each in _artifacts(cluster, outcome, text):
+        if each.type == "markdown":
+            create_markdown_artifact(each.data, key=each.key, description=f"Failover report of {cluster}")
+        else:
+            create_table_artifact(json.loads(each.data), key=each.key, description=f"Transactions of {cluster}")
     if context is not None and context.flow_run is not None:
         with get_client(sync_client=True) as client:
             client.update_flow_run(context.flow_run.id, name=run_name(cluster, outcome))

@@ -23,8 +23,9 @@ from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, l
 from flows.failover import armed_failover, cut_short_failover, new_job, record_of, run_job
 from replication.detection import Verdict
 from replication.errors import MhaError, RefusalError
-from replication.job import FailoverJob, Outcome
+from replication.job import FailoverJob
 from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
+from replication.outcome import Outcome
 from replication.plan import FailoverOptions, Refusal
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState

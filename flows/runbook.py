@@ -12,11 +12,14 @@ from typing import Any, TypeVar
 
 from prefect import Task
 
+from flows.differences import Differences
 from flows.engine import parallel, step
 from replication.errors import CannotLevel, MhaError, RefusalError
-from replication.job import FailoverJob, Outcome, Recovered, ReplicaOutcome, Rescue, StepTime
+from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, Opened, opened_before, still_lent
+from replication.ledger import LedgerLine, account, judge, losses
 from replication.manager_files import FailoverFlags
+from replication.outcome import Outcome, ReplicaOutcome, StepTime
 from replication.plan import FailoverPlan, Leveling, Refusal
 from replication.positions import BinlogPosition
 from replication.report import result_line
@@ -52,7 +55,10 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
     finally:
         run.lock.release()
-    outcome = replace(outcome, timeline=tuple(run.timeline), notes=tuple(run.notes))
+    ledger = run.account()
+    for line in losses(ledger):
+        log.error("Transactions %s", line)
+    outcome = replace(outcome, timeline=tuple(run.timeline), notes=tuple(run.notes), ledger=ledger)
     flags = FailoverFlags(job.config.manager_workdir, job.config.name)
     if outcome.promoted is not None and outcome.exit_code != 1:
         flags.mark_complete()
@@ -75,8 +81,7 @@ class Runbook:
         self.known: dict[str, Any] = {}
         self.stopped: ClusterState | None = None
         self.opened = opened_before(job.past)
-        self.lent: dict[str, Rescue] = {}
-        self.furthest: BinlogPosition | None = None
+        self.applied: list[Recovered] = []
 
     def outcome(self) -> Outcome:
         """All phases, in order."""
@@ -177,6 +182,8 @@ class Runbook:
                 assert self.stopped is not None
                 plan = self.run(select.choose, self.job, self.stopped, failed)
         self.known["rescue"] = level.rescue
+        if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
+            raise RefusalError(refusal)
         self.run(vip.activate_address, self.job, plan)
         self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
         self.known["writes_back_at"] = time.time()
@@ -193,34 +200,38 @@ class Runbook:
         target = plan.target
         proof = self.drained(plan, target)
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
-        rescue = self.run(
-            save_binlog.save_binlog, self.job, self.rescue_from(plan, proof), self.log_directories, bool(self.ssh)
-        )
+        rescue = self.saved(plan, self.rescue_from(plan, proof))
         log.info("* Phase 3.3: Determining New Master Phase..")
         log.info("New master is %s", target.name)
         log.info("* Phase 3.4: New Master Diff Log Generation Phase..")
-        own = rescue
-        if rescue.copy is None and plan.kind is GtidKind.POSITION:
-            self.lent = self.lend(plan)
-            own = self.lent.get(target.key, rescue)
-            if own.copy is None and proof.executed != self.furthest:
-                raise CannotLevel(f"{target.name}: stands at {proof.executed}, another replica at {self.furthest}")
-        elif rescue.copy is None and target.key not in plan.latest:
-            proof = self.run(apply_diffs.catch_up, self.job, plan, target.key, proof, plan.latest[0])
+        differences = Differences(self, plan)
+        if rescue.copy is None and plan.kind is not GtidKind.POSITION:
+            proof = differences.by_gtid(proof)
         log.info("* Phase 3.5: Master Log Apply Phase..")
-        recovered = self.run(apply_diffs.apply_saved, self.job, plan, target.key, proof, own, about=target.name)
-        return Level(proof, rescue, recovered)
+        recovered = self.apply(plan, target, proof, rescue)
+        place = reached(recovered, proof)
+        if plan.kind is GtidKind.POSITION:
+            lent = differences.for_target(target.key, place)
+            recovered = self.apply(plan, target, proof, lent) if lent is not None else recovered
+        elif rescue.copy is not None and differences.more_than(place):
+            # What was saved is damaged before the place that others have received up to.
+            proof = differences.by_gtid(proof)
+        return Level(proof, rescue, recovered, differences)
 
-    def lend(self, plan: FailoverPlan) -> dict[str, Rescue]:
-        """Let every replica execute what it received, and find for those behind what the furthest one has more."""
-        names = [x for x in plan.levelings if not x.broken]
-        drained = parallel([partial(self.drained, plan, x) for x in names], [x.name for x in names])
-        proofs = [proof for proof in drained if isinstance(proof, Drained) and proof.executed]
-        lender = max(proofs, key=lambda proof: proof.executed, default=None)  # type: ignore[arg-type, return-value]
-        if lender is None:
-            return {}
-        self.furthest = lender.executed
-        return self.run(save_binlog.borrow, self.job, lender.key, proofs, about=lender.name)
+    def saved(self, plan: FailoverPlan, start: BinlogPosition | None) -> Rescue:
+        """What only the dead host has; when it cannot be had there, from a binlog server."""
+        job, received = self.job, max((x.received for x in plan.levelings if x.received), default=None)
+        rescue = self.run(save_binlog.save_binlog, job, start, self.log_directories, bool(self.ssh))
+        if rescue.copy is not None or start is None or not job.config.binlog_servers:
+            return rescue
+        served = self.run(save_binlog.save_from_binlog_servers, job, start, received)
+        return served if served.copy is not None else Rescue(None, f"{rescue.why_not}; {served.why_not}")
+
+    def apply(self, plan: FailoverPlan, replica: Leveling, proof: Drained, rescue: Rescue) -> Recovered:
+        """Apply a replica's part of what was saved, and keep it for the account."""
+        recovered = self.run(apply_diffs.apply_saved, self.job, plan, replica.key, proof, rescue, about=replica.name)
+        self.applied.append(recovered)
+        return recovered
 
     def drained(self, plan: FailoverPlan, replica: Leveling) -> Drained:
         """One replica's proof that it executed what it received."""
@@ -252,7 +263,8 @@ class Runbook:
                 outcomes.append(result)
             elif isinstance(result, MhaError):
                 log.error("%s was not recovered: %s", other.name, result)
-                outcomes.append(ReplicaOutcome(other.key, other.name, False, str(result)))
+                delay = f"; its delay of {other.delay} s may be lifted, set it again" if other.delay else ""
+                outcomes.append(ReplicaOutcome(other.key, other.name, False, f"{result}{delay}"))
             else:
                 raise result
         log.info("** Phase 4: Slaves Recovery Phase completed.")
@@ -268,19 +280,23 @@ class Runbook:
         return self.run(repoint.repoint, self.job, plan, other.key, proof, level.recovered, about=other.name)
 
     def level_by_position(self, plan: FailoverPlan, level: Level, other: Leveling, proof: Drained) -> None:
-        """Without GTIDs nobody serves a replica what it lacks: cut it from what was saved and apply it."""
-        rescue = self.lent.get(other.key, level.rescue)
-        if rescue.copy is None:
-            if self.opened is not None or proof.executed != self.furthest:
+        """Without GTIDs nobody serves a replica what it lacks: cut it from what was saved, or from relay logs."""
+        rescue = level.rescue
+        if rescue.copy is not None and proof.executed is not None and proof.executed < rescue.copy.start:
+            rescue = self.saved(plan, proof.executed)
+        place = reached(self.apply(plan, other, proof, rescue), proof)
+        if level.differences is None:
+            if rescue.copy is None:
                 raise CannotLevel(
-                    f"{other.name}: stands at {proof.executed}, the most advanced replica at {self.furthest}, and no "
-                    f"copy of what lies between was found ({rescue.why_not}); rebuild it from the new primary"
+                    f"{other.name}: stands at {place}, and the dead primary's log cannot be read any more "
+                    f"({rescue.why_not}); rebuild it from the new primary"
                 )
             return
-        if rescue.begin is None and proof.executed is not None and proof.executed < rescue.copy.start:
-            ssh, start = bool(self.ssh), proof.executed
-            rescue = self.run(save_binlog.save_binlog, self.job, start, self.log_directories, ssh, about=other.name)
-        self.run(apply_diffs.apply_saved, self.job, plan, other.key, proof, rescue, about=other.name)
+        if rescue.copy is not None and not level.differences.beyond:
+            return
+        lent = level.differences.for_replica(other.key, place)
+        if lent is not None:
+            self.apply(plan, other, proof, lent)
 
     def phase_5_clean_up(
         self, plan: FailoverPlan, level: Level, replicas: tuple[ReplicaOutcome, ...]
@@ -298,6 +314,19 @@ class Runbook:
             log.warning("%s", came_back)
             self.notes.append(came_back)
         return replicas
+
+    def account(self) -> tuple[LedgerLine, ...]:
+        """Which transactions were rescued, which are lost, which cannot be known; nothing before a plan was made."""
+        plan: FailoverPlan | None = self.known.get("plan")
+        if plan is None:
+            return ()
+        new, uuid = None, ""
+        for state in self.stopped.up if self.stopped is not None else ():
+            channel = state.channel_from(self.job.dead.hostname, self.job.dead.ip, self.job.dead.port)
+            uuid = uuid or (channel.source_uuid if channel is not None else "")
+        with contextlib.suppress(MhaError):
+            new = self.job.sessions.server(plan.new_primary).observe()
+        return account(plan, self.known.get("rescue"), self.applied, new, uuid)
 
     def let_receive_again(self) -> None:
         """After a failure before anything was opened: the replicas listen again, should the old primary return."""
@@ -335,8 +364,18 @@ class Runbook:
 
 @dataclass(frozen=True)
 class Level:
-    """The new primary, brought level: the proof that it was drained, what was saved, what was applied."""
+    """The new primary, brought level: the proof that it was drained, what was saved, what was applied.
+
+    ``differences`` serves the others what replicas received; None when a failover that was cut short is finished.
+    """
 
     proof: Drained
     rescue: Rescue
     recovered: Recovered
+    differences: Differences | None = None
+
+
+def reached(recovered: Recovered, proof: Drained) -> BinlogPosition | None:
+    """The place in the dead primary's log up to which a replica has everything, after a part of it was applied."""
+    cut = recovered.cut
+    return cut.end if cut is not None and cut.transactions + cut.skipped else proof.executed

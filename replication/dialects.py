@@ -8,7 +8,7 @@ from what a server answered when it was probed, and turns intentions into statem
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -36,7 +36,8 @@ class Repoint:
 
     ``how`` is "gtid" (MySQL auto-position), "mariadb_gtid" or "position"; ``position`` belongs to the last.
     ``using_gtid`` is MariaDB's Slave_Pos or Current_Pos. ``heartbeat`` is in seconds: MySQL resets it to half of
-    slave_net_timeout in every CHANGE that does not name it (Reference Manual, CHANGE REPLICATION SOURCE TO).
+    slave_net_timeout in every CHANGE that does not name it (Reference Manual, CHANGE REPLICATION SOURCE TO). ``delay``
+    (seconds) is named only when it was lifted before.
     """
 
     host: str
@@ -45,6 +46,7 @@ class Repoint:
     position: BinlogPosition | None = None
     using_gtid: str = "Slave_Pos"
     heartbeat: float | None = None
+    delay: int | None = None
 
 
 def parse_version(text: str) -> tuple[int, ...]:
@@ -125,12 +127,30 @@ class Dialect:
         if to.heartbeat is not None:
             parts += [f"{p}_HEARTBEAT_PERIOD=%s"]
             args += [to.heartbeat]
+        if to.delay is not None:
+            parts += [f"{p}_DELAY=%s"]
+            args += [to.delay]
+        return self._change(channel, parts), tuple(args)
+
+    def lift_delay(
+        self, channel: str, relay_log: BinlogPosition, *, auto_position: bool
+    ) -> tuple[str, tuple[Any, ...]]:
+        """A CHANGE that ends a deliberate delay and keeps the relay logs, because it says where in them to go on.
+
+        With auto-position that is not allowed (error 1776), so it is put off too, and MariaDB puts its GTIDs off by
+        itself: the CHANGE that points the replica elsewhere brings both back. Seen on 5.6, 9.7 and 10.11.
+        """
+        p = "SOURCE" if self._source_words else "MASTER"
+        parts = [f"{p}_AUTO_POSITION=0"] if auto_position else []
+        parts += ["RELAY_LOG_FILE=%s", "RELAY_LOG_POS=%s", f"{p}_DELAY=0"]
+        return self._change(channel, parts), (relay_log.file, relay_log.pos)
+
+    def _change(self, channel: str, parts: Sequence[str]) -> str:
         if self.vendor is Vendor.MARIADB:
-            verb = f"CHANGE MASTER{' ' + quote_name(channel) if channel else ''} TO"
-            return f"{verb} {', '.join(parts)}", tuple(args)
+            return f"CHANGE MASTER{' ' + quote_name(channel) if channel else ''} TO {', '.join(parts)}"
         verb = "CHANGE REPLICATION SOURCE TO" if self._source_words else "CHANGE MASTER TO"
         suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
-        return f"{verb} {', '.join(parts)}{suffix}", tuple(args)
+        return f"{verb} {', '.join(parts)}{suffix}"
 
     def change_source_for_people(self, host: str, port: int, kind: GtidKind, position: BinlogPosition | None) -> str:
         """The statement that the log shows, for a person to type on a server that comes back."""
@@ -144,6 +164,11 @@ class Dialect:
     def is_idle_worker(self, state: str) -> bool:
         """Whether a thread's state is that of a parallel applier that waits for the next part of a transaction."""
         return self.vendor is Vendor.MYSQL and state == "Waiting for an event from Coordinator"
+
+    def is_waiting_applier(self, state: str) -> bool:
+        """Whether a thread's state is that of an applier, or a part of one, with nothing to do."""
+        waits = ("Waiting for an event from Coordinator", "Waiting for work from SQL thread")
+        return state in waits or any(text in state for text in _ALL_READ)
 
     def wait_for_gtids(self) -> str:
         """A question with two parameters, a set and seconds, whose answer is 0 once the set is executed."""

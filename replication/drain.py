@@ -27,21 +27,41 @@ def stop_receiver(server: Server, channel: str, *, timeout: float = 10.0) -> Ser
     return state
 
 
-def drain(server: Server, channel: str, *, stall: float) -> Drained:
-    """Run the applier until it executed everything received.
+def lift_delay(server: Server, channel: str) -> ServerState:
+    """End a deliberate delay, so that what was received can be executed now; the receiver must be stopped.
+
+    Raises StatementFailed when the replica does not stand where it stood, with the same relay logs.
+    """
+    server.query(server.dialect.stop(channel, ChannelThread.APPLIER), action="stop its applier", timeout=65.0)
+    before = _channel(server.observe(), channel)
+    assert before.relay_log is not None, "a replica that received something has a place in its relay logs"
+    sql, args = server.dialect.lift_delay(channel, before.relay_log, auto_position=before.auto_position)
+    server.query(sql, args, action="lift its delay")
+    state = server.observe()
+    after = _channel(state, channel)
+    stood, stands = (f"{c.received}, in its relay logs at {c.relay_log}" for c in (before, after))
+    if after.delay or stood != stands:
+        raise StatementFailed(server.config.name, "lift its delay", f"it had {stood} and has {stands}")
+    return state
+
+
+def drain(server: Server, channel: str, *, stall: float, lifted: bool = False) -> Drained:
+    """Run the applier until it executed everything received; ``lifted`` is that `lift_delay` was called before.
 
     Waits as long as it makes progress and at most ``stall`` seconds without any. Raises DeadlineExceeded after that,
     and UnsafeStatement when the applier has stopped with an error (its relay logs are left as they are).
     """
     earlier = server.observe()
     seen = _channel(earlier, channel)
-    if not seen.applier_running and not seen.broken and seen.executed != seen.received:
+    if not seen.applier_running and not seen.broken and (lifted or seen.executed != seen.received):
         server.query(server.dialect.start(channel, ChannelThread.APPLIER), action="start its applier")
     moved_at = time.monotonic()
     while True:
         time.sleep(LOOK_EVERY)
+        # Asked before the state is looked at: what a thread does between the two shows in the state.
+        waits = seen.has_read_all and server.appliers_wait()
         now = server.observe()
-        proof = prove(earlier, now, channel)
+        proof = prove(earlier, now, channel, appliers_wait=waits, place_counts=not lifted)
         if isinstance(proof, Drained):
             return proof
         current = _channel(now, channel)
@@ -51,7 +71,9 @@ def drain(server: Server, channel: str, *, stall: float) -> Drained:
             moved_at = time.monotonic()
         elif time.monotonic() - moved_at > stall:
             raise DeadlineExceeded(f"{server}: execute what it received", stall, proof)
-        earlier, seen = now, current
+        if not waits or (current.executed, current.relay_log) != (seen.executed, seen.relay_log):
+            earlier = now
+        seen = current
 
 
 def stop_applier(server: Server, proof: Drained, *, timeout: float = 65.0) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from operator import itemgetter
 
 #: Half-open ranges of transaction numbers, sorted, disjoint and not adjacent.
@@ -82,6 +83,16 @@ class GtidSet:
     def intervals(self, uuid: str, tag: str = "") -> Intervals:
         """The half-open ranges of one source."""
         return self._sets.get((uuid.lower(), tag), ())
+
+    def without(self, uuids: Collection[str]) -> GtidSet:
+        """Those of other servers."""
+        return GtidSet({source: ranges for source, ranges in self._sets.items() if source[0] not in uuids})
+
+    def gaps(self, uuid: str) -> GtidSet:
+        """What is missing between the transactions of one server that are there, tag by tag."""
+        own = {source: ranges for source, ranges in self._sets.items() if source[0] == uuid.lower()}
+        between = {s: [(a[1], b[0]) for a, b in pairwise(ranges)] for s, ranges in own.items()}
+        return GtidSet.of_ranges(between)
 
     def sources(self) -> tuple[str, ...]:
         """The UUIDs that occur."""

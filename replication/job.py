@@ -1,16 +1,14 @@
-"""One failover's belongings: what it is about, the warm sessions it uses, its journal, and what came of it."""
+"""One failover's belongings: what it is about, the warm sessions it uses, its journal, and what was saved."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from config import ClusterConfig, ServerConfig
 from replication.binlog.cutter import Cut
-from replication.fence import Fenced
 from replication.journal import Entry, Journal
-from replication.plan import FailoverOptions, FailoverPlan, Refusal
+from replication.plan import FailoverOptions
 from replication.positions import BinlogPosition
 from replication.salvage import Mirror
 from replication.sessions import Sessions
@@ -45,6 +43,11 @@ class FailoverJob:
         """YYYYMMDDHHMMSS of this failover, as file names carry it."""
         return self.journal.path.name.removeprefix(f"{self.config.name}.failover-").split("-")[0]
 
+    @property
+    def salvage_policy(self) -> str:
+        """strict, safe or availability."""
+        return self.options.salvage_policy or self.config.salvage_policy
+
     def config_of(self, key: str) -> ServerConfig:
         """The configuration of the server at ``ip:port``."""
         return next(s for s in self.config.servers if s.address == key)
@@ -52,16 +55,18 @@ class FailoverJob:
 
 @dataclass(frozen=True)
 class Rescue:
-    """What was saved from the dead primary. ``copy`` is None when nothing could be read; ``why_not`` says why.
+    """What was saved, and from where. ``copy`` is None when nothing could be read; ``why_not`` says why.
 
-    When the copy is of another replica's relay logs, ``begin`` is where a replica's part begins in it, and ``end``
-    the place in the dead primary's log that it must reach.
+    ``source`` names it in words: the dead primary, a binlog server, another replica's relay logs. When the copy is of
+    relay logs, ``begin`` is where a replica's part begins in it, and ``end`` the place in the dead primary's log that
+    it reaches.
     """
 
     copy: Mirror | None
     why_not: str = ""
     begin: BinlogPosition | None = None
     end: BinlogPosition | None = None
+    source: str = ""
 
     def __str__(self) -> str:
         if self.copy is None:
@@ -73,7 +78,8 @@ class Rescue:
 class Recovered:
     """A replica that executed everything there is. ``cut`` is what was applied beyond what it had received.
 
-    ``end_of_log`` is the end of its own binary log then: where position replicas will read from it.
+    ``end_of_log`` is the end of its own binary log then: where position replicas will read from it. ``source`` is the
+    rescue's that was cut.
     """
 
     key: str
@@ -81,57 +87,4 @@ class Recovered:
     cut: Cut | None
     end_of_log: BinlogPosition | None
     seconds_applying: float = 0.0
-
-
-@dataclass(frozen=True)
-class ReplicaOutcome:
-    """How one of the other replicas came out."""
-
-    key: str
-    name: str
-    ok: bool
-    detail: str
-
-
-@dataclass(frozen=True)
-class StepTime:
-    """One step of the timeline: began at (seconds since the epoch), took ``seconds``."""
-
-    step: str
-    server: str
-    began: float
-    seconds: float
-    ok: bool
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a failover. ``exit_code`` is the predecessor's: 0 done, 10 something is left to do, 1 not done."""
-
-    exit_code: int
-    summary: str
-    plan: FailoverPlan | None = None
-    refusal: Refusal | None = None
-    fenced: Fenced | None = None
-    rescue: Rescue | None = None
-    promoted: Recovered | None = None
-    replicas: tuple[ReplicaOutcome, ...] = ()
-    notes: tuple[str, ...] = ()
-    timeline: tuple[StepTime, ...] = field(default=())
-    writes_back_at: float | None = None
-
-    @property
-    def began_phase_2(self) -> bool:
-        """Something was changed; the predecessor sends its report only then."""
-        return self.fenced is not None or self.promoted is not None
-
-    def as_dict(self) -> dict[str, Any]:
-        """A short form for JSON."""
-        return {
-            "exit_code": self.exit_code,
-            "summary": self.summary,
-            "new_primary": self.promoted.name if self.promoted else None,
-            "refusal": self.refusal.code if self.refusal else None,
-            "replicas": {r.name: r.detail for r in self.replicas},
-            "steps": [{"step": t.step, "server": t.server, "seconds": round(t.seconds, 4)} for t in self.timeline],
-        }
+    source: str = ""

@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -158,6 +158,11 @@ def still_lent(past: tuple[Entry, ...]) -> tuple[Lent, ...]:
         elif entry.step == "settings":
             lent.pop(entry.server, None)
     return tuple(each for each in lent.values() if each.former)
+
+
+def lifted_delays(entries: Iterable[Entry]) -> dict[str, int]:
+    """The deliberate delays (seconds) that were lifted, by server; they are set again when it is pointed elsewhere."""
+    return {e.server: int(e.facts["seconds"]) for e in entries if (e.step, e.event) == ("delay", "intent")}
 
 
 def _sync_directory(directory: Path) -> None:

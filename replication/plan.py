@@ -5,7 +5,7 @@ Pure: snapshots, configuration and options in; a `FailoverPlan` or a `Refusal` o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -42,11 +42,15 @@ class FailoverOptions:
     ignore_last_failover: bool = False
     last_failover_minute: int = 480
     ssh_reachable: bool | None = None
+    salvage_policy: str | None = None
 
 
 @dataclass(frozen=True)
 class Leveling:
-    """How one replica is brought to the new primary's state and pointed at it."""
+    """How one replica is brought to the new primary's state and pointed at it.
+
+    ``delay`` (seconds) is lifted while it executes what it received, and set again when it follows the new primary.
+    """
 
     key: str
     name: str
@@ -55,6 +59,7 @@ class Leveling:
     executed: BinlogPosition | None
     received: BinlogPosition | None
     broken: str = ""
+    delay: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,10 +136,7 @@ def make_plan(
         return chosen
     kind = gtid_kind(followers, config.use_gtid_auto_pos)
     usable = [f for f in followers if not (excluded and f.key in excluded)]
-    levelings = tuple(
-        Leveling(f.key, f.state.name, f.channel.name, kind, f.channel.executed, f.channel.received, f.broken)
-        for f in usable
-    )
+    levelings = tuple(_leveling(f, kind) for f in usable)
     managed = {f.key for f in usable} | (_second_tier(config, cluster) if config.multi_tier_slave else set())
     left_out = tuple((c.name, c.barred[0]) for c in selection.candidates if c.key not in managed)
     plan = FailoverPlan(
@@ -144,7 +146,7 @@ def make_plan(
         new_primary=chosen.key,
         new_primary_name=chosen.name,
         kind=kind,
-        latest=tuple(f.key for f in most_advanced([f for f in usable if not f.broken] or usable)),
+        latest=_latest(usable),
         levelings=levelings,
         left_out=left_out,
         candidates=_chosen_first(selection, chosen),
@@ -153,6 +155,26 @@ def make_plan(
         open_for_writes=not options.skip_disable_read_only,
     )
     return FailoverPlan(**{**vars(plan), "steps": _steps(config, plan)})
+
+
+def _latest(usable: Sequence[Follower]) -> tuple[str, ...]:
+    """Those that received the most; one that executes late on purpose comes last, for the others would wait for it."""
+    advanced = most_advanced([f for f in usable if not f.broken] or usable)
+    return tuple(f.key for f in sorted(advanced, key=lambda f: bool(f.channel.delay)))
+
+
+def _leveling(follower: Follower, kind: GtidKind) -> Leveling:
+    channel = follower.channel
+    return Leveling(
+        follower.key,
+        follower.state.name,
+        channel.name,
+        kind,
+        channel.executed,
+        channel.received,
+        follower.broken,
+        channel.delay,
+    )
 
 
 def _second_tier(config: ClusterConfig, cluster: ClusterState) -> set[str]:
@@ -183,10 +205,7 @@ def resume_plan(
     followers = [f for f in followers_of(dead, config, cluster) if f.key != opened]
     channel = new.channel_from(dead.hostname, dead.ip, dead.port)
     target = Leveling(opened, new.name, channel.name if channel else "", kind, None, None)
-    levelings = [
-        Leveling(f.key, f.state.name, f.channel.name, kind, f.channel.executed, f.channel.received, f.broken)
-        for f in followers
-    ]
+    levelings = [_leveling(f, kind) for f in followers]
     chosen = Candidate(opened, new.name, (), ("it was opened for writes before the failover was cut short",), 1)
     plan = FailoverPlan(
         cluster=config.name,

@@ -26,12 +26,18 @@ def follows(state: ServerState, channel: str, primary: ServerConfig) -> ReplicaC
 
 
 def change_source(
-    server: Server, proof: Drained, primary: ServerConfig, kind: GtidKind, position: BinlogPosition | None
+    server: Server,
+    proof: Drained,
+    primary: ServerConfig,
+    kind: GtidKind,
+    position: BinlogPosition | None,
+    *,
+    delay: int | None = None,
 ) -> None:
-    """Stop both threads and CHANGE the source. Credentials, TLS, retry and delay stay as the server keeps them.
+    """Stop both threads and CHANGE the source. Credentials, TLS and retries stay as the server keeps them.
 
     The new source is written as an address when the old one was, as a name when that was. ``position`` is a place
-    in the new primary's log, for file/position replication.
+    in the new primary's log, for file/position replication; ``delay`` (seconds) is set when it was lifted before.
     """
     state = server.observe()
     channel = next(c for c in state.channels if c.name == proof.channel)
@@ -46,6 +52,7 @@ def change_source(
         position=position,
         using_gtid=channel.using_gtid if channel.using_gtid != "No" else "Slave_Pos",
         heartbeat=state.heartbeat_period,
+        delay=delay,
     )
     stop_applier(server, proof)
     server.query(server.dialect.stop(proof.channel), action="stop replication", timeout=65.0)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from replication.job import Outcome
+from replication.ledger import losses
+from replication.outcome import Outcome
 from replication.plan import FailoverPlan, Refusal
 
 TITLE = "----- Failover Report -----"
@@ -19,9 +20,9 @@ def subject(outcome: Outcome, cluster: str, dead: str) -> str:
     if outcome.promoted is None:
         return f"{cluster}: MySQL Master failover {dead} failed"
     new = outcome.promoted.name
-    return f"{cluster}: MySQL Master failover {dead} to {new} " + (
-        "succeeded" if outcome.exit_code == 0 else "done, but something is left to do"
-    )
+    ended = "succeeded" if outcome.exit_code == 0 else "done, but something is left to do"
+    missing = ", transactions may be missing" if losses(outcome.ledger) else ""
+    return f"{cluster}: MySQL Master failover {dead} to {new} {ended}{missing}"
 
 
 def result_line(outcome: Outcome) -> str:
@@ -64,6 +65,8 @@ def _story(outcome: Outcome, dead: str, log_file: str) -> Iterator[str]:
             )
         else:
             yield f"{promoted.name}: OK: Applying all logs succeeded."
+    for line in outcome.ledger:
+        yield f"Transactions {line}."
     for replica in outcome.replicas:
         yield f"{replica.name}: {'OK: ' if replica.ok else 'ERROR: '}{replica.detail}"
     for name, reason in plan.left_out if plan else ():

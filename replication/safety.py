@@ -21,7 +21,8 @@ from replication.snapshots import ReplicaChannel, ServerState
 class Drained:
     """Proof that a replica executed every complete transaction it received on one channel, made by `prove`.
 
-    ``received`` beyond ``executed`` is the torn beginning of a transaction whose rest never arrived.
+    ``received`` beyond ``executed`` is the torn beginning of a transaction whose rest never arrived; with auto-position
+    it may also be a place that parallel appliers have yet to bring up to date.
     """
 
     key: str
@@ -32,16 +33,21 @@ class Drained:
 
     @property
     def torn(self) -> bool:
-        """The last transaction was received in part."""
+        """The last transaction may have been received in part."""
         return self.received != self.executed
 
 
-def prove(earlier: ServerState, now: ServerState, channel_name: str) -> Drained | str:
-    """The proof, or why there is none yet. Pure; the two states are of one server, a moment apart.
+def prove(
+    earlier: ServerState, now: ServerState, channel_name: str, *, appliers_wait: bool, place_counts: bool = True
+) -> Drained | str:
+    """The proof, or why there is none yet. Pure; the two states are of one server, a while apart.
 
     Drained is: the receiver is stopped, so nothing is added; and either executed and received are one place, or all
-    retrieved GTIDs are executed, or the applier says in both states that it has read everything and did not move
-    between them (then only a torn transaction is left).
+    retrieved GTIDs are executed, or only a torn transaction is left: the applier says in both states that it has read
+    everything, no thread of it does anything (``appliers_wait``), and its place did not move between them. That place
+    may be stale with parallel appliers, which bring it up to date once in a checkpoint period only (Reference Manual,
+    replica_checkpoint_period), so the states must be two of these apart. After its delay was lifted MariaDB calls
+    executed what is only received, until its applier gets there: then one place says nothing (``place_counts``).
     """
     before, after = _channel(earlier, channel_name), _channel(now, channel_name)
     if after is None or before is None:
@@ -50,10 +56,13 @@ def prove(earlier: ServerState, now: ServerState, channel_name: str) -> Drained 
         return f"the applier stopped with error {after.applier_errno}: {after.applier_error}"
     if not after.receiver_stopped:
         return "the receiver is still running"
-    level = after.executed == after.received and after.executed is not None
-    retrieved, executed = after.retrieved, now.gtid_executed
+    level = place_counts and after.executed == after.received and after.executed is not None
+    # Without auto-position the place is what a repoint or a cut goes by, so it has to come up to date.
+    retrieved, executed = after.retrieved if after.auto_position else None, now.gtid_executed
     all_gtids = retrieved is not None and executed is not None and bool(retrieved) and retrieved <= executed
-    idle = before.has_read_all and after.has_read_all and _place(before) == _place(after)
+    apart = now.observed_at - earlier.observed_at >= 2 * now.checkpoint_period
+    stands = before.has_read_all and after.has_read_all and _place(before) == _place(after)
+    idle = stands and apart and appliers_wait
     if level or all_gtids or idle:
         return Drained(now.key, now.name, channel_name, after.received, after.executed)
     return f"executed up to {after.executed}, received up to {after.received}"
@@ -67,12 +76,21 @@ def discard_relay_logs(server: Server, proof: Drained, sql: str, args: Sequence[
     if proof.key != server.key:
         raise UnsafeStatement(f"{server}: {action}: the proof is one of {proof.name}")
     channel = _channel(server.observe(), proof.channel)
-    if channel is not None and (channel.received, channel.executed) != (proof.received, proof.executed):
+    if channel is not None and not _still_true(proof, channel):
         raise UnsafeStatement(
             f"{server}: {action}: it moved since it was drained (received {channel.received}, executed "
             f"{channel.executed}; then {proof.received}, {proof.executed}), so its relay logs are kept"
         )
     server.query(sql, args, action=action)
+
+
+def _still_true(proof: Drained, channel: ReplicaChannel) -> bool:
+    """Nothing was received since; ``executed`` may have come up to date meanwhile."""
+    if channel.received != proof.received:
+        return False
+    if proof.executed is None or channel.executed is None:
+        return proof.executed == channel.executed
+    return proof.executed <= channel.executed
 
 
 def _channel(state: ServerState, name: str) -> ReplicaChannel | None:

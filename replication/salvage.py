@@ -93,36 +93,26 @@ def find_relay_logs(host: SshHost, basename: str) -> tuple[RemoteLog, ...]:
     return tuple(RemoteLog(path, host.stat(path).size) for path in paths)
 
 
-@dataclass(frozen=True)
-class Borrowed:
-    """What one replica's relay logs hold for others: a copy, and for each of them where its part begins in it.
-
-    ``begins`` maps ``ip:port`` to a place in the relay logs. A replica that is not in it lacks what was purged.
-    """
-
-    copy: Mirror
-    begins: dict[str, BinlogPosition]
+def opened(host: SshHost, logs: Sequence[RemoteLog]) -> list[LogFile]:
+    """Logs that are read where they lie."""
+    return [LogFile(log.name, log.size, partial(host.open, log.path)) for log in logs]
 
 
 def borrow_relay_logs(
-    host: SshHost, logs: Sequence[RemoteLog], places: dict[str, BinlogPosition], directory: Path
-) -> Borrowed | None:
-    """Find in a replica's relay logs where each of ``places`` (in the dead primary's log) is, and copy from there on.
+    host: SshHost, logs: Sequence[RemoteLog], place: BinlogPosition, directory: Path
+) -> tuple[Mirror, BinlogPosition] | None:
+    """Find in a replica's relay logs where a place in the dead primary's log is, and copy from there on.
 
-    None when they reach back to none of them. Raises HostError's children and LogError.
+    Returns the copy and the place in it. None when they do not reach back so far, or end there. Raises HostError's
+    children and LogError.
     """
-    files = [LogFile(log.name, log.size, partial(host.open, log.path)) for log in logs]
-    begins: dict[str, BinlogPosition] = {}
-    for key, place in places.items():
-        found = find_source_position(files, place)
-        if found is not None:
-            begins[key] = BinlogPosition(found[0].name, found[1])
-    if not begins:
+    found = find_source_position(opened(host, logs), place)
+    if found is None:
         return None
-    first = min(place.index for place in begins.values())
-    needed = [log for log in logs if log_index(log.name) >= first]
+    begin = BinlogPosition(found[0].name, found[1])
+    needed = [log for log in logs if log_index(log.name) >= begin.index]
     # From the first one's beginning: how the source described its events stands behind the relay log's own head.
-    return Borrowed(mirror(host, needed, BinlogPosition(needed[0].name, len(MAGIC)), directory), begins)
+    return mirror(host, needed, BinlogPosition(needed[0].name, len(MAGIC)), directory), begin
 
 
 def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, directory: Path) -> Mirror:

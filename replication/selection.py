@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from config import ClusterConfig, ServerConfig
+from replication.errant import errant
 from replication.positions import BinlogPosition
 from replication.snapshots import ClusterState, Filters, GtidKind, ReplicaChannel, ServerState
 
@@ -98,6 +99,16 @@ def most_advanced(followers: Sequence[Follower]) -> tuple[Follower, ...]:
     return tuple(f for f, position in received if position == furthest)
 
 
+def lacks_received(taker: ServerState, lender: ServerState) -> bool:
+    """Whether a replica received transactions with GTIDs that another one has not executed."""
+    for channel in lender.channels:
+        if channel.retrieved and taker.gtid_executed is not None and not channel.retrieved <= taker.gtid_executed:
+            return True
+        if channel.gtid_io_pos and taker.mariadb_gtid is not None and not channel.gtid_io_pos <= taker.mariadb_gtid:
+            return True
+    return False
+
+
 def bytes_behind(executed: BinlogPosition | None, furthest: BinlogPosition | None) -> int | None:
     """A lower bound of the bytes between two places in one log; None when it cannot be told.
 
@@ -116,12 +127,13 @@ def bytes_behind(executed: BinlogPosition | None, furthest: BinlogPosition | Non
 def gtid_kind(followers: Sequence[Follower], use_gtid_auto_pos: bool) -> GtidKind:
     """How the cluster replicates, over those that answer (MHA: "GTID failover mode").
 
-    MySQL GTIDs serve when every replica has them on and executed something, and one uses auto-position already or
-    `use_gtid_auto_pos` (the default) allows to begin with it. MariaDB's serve when every replica uses them.
+    MySQL GTIDs serve when every replica has them on and executed something or uses auto-position already (a delayed
+    one may not have executed anything yet), and all do or `use_gtid_auto_pos` (the default) allows to begin with it.
+    MariaDB's serve when every replica uses them.
     """
     if not followers:
         return GtidKind.POSITION
-    if all(f.state.gtid_mode == "ON" and f.state.gtid_executed for f in followers):
+    if all(f.state.gtid_mode == "ON" and (f.state.gtid_executed or f.channel.auto_position) for f in followers):
         if use_gtid_auto_pos or all(f.channel.auto_position for f in followers):
             return GtidKind.MYSQL
         return GtidKind.POSITION
@@ -150,6 +162,7 @@ def rank(
     furthest = max((f.channel.received for f in followers if f.channel.received), default=None)
     oldest = min((f.state.major for f in followers), default=(0,))
 
+    strays = errant([(f.state, f.channel) for f in followers])
     filtering = Counter(_filtering(f) for f in followers)
     usual = filtering.most_common(1)[0][0] if config.check_repl_filter and filtering else None
 
@@ -163,6 +176,8 @@ def rank(
             judged.append(((9, order), Candidate(server.address, server.name, barred, ())))
             continue
         reasons = _bars(follower, kind, oldest, furthest, usual)
+        if follower.key in strays and server.check_errant:
+            reasons.append(f"it has errant transactions, which the primary never sent: {strays[follower.key]}")
         if excluded and server.address in excluded:
             reasons.insert(0, excluded[server.address])
         is_latest, is_candidate = server.address in latest, server.candidate_master

@@ -22,7 +22,7 @@ from replication.errors import (
     ServerUnreachable,
     StatementFailed,
 )
-from replication.gtid import GtidSet, MariadbGtidPosition
+from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.positions import BinlogPosition
 from replication.snapshots import SemiSync, ServerState, Vendor
 
@@ -46,11 +46,11 @@ _HINTS = {
 
 _VARIABLES = (
     "version version_comment server_id server_uuid read_only super_read_only log_bin log_slave_updates "
-    "log_replica_updates binlog_format gtid_mode gtid_purged gtid_binlog_pos gtid_slave_pos log_bin_basename "
-    "log_bin_index datadir pid_file max_binlog_size relay_log_basename relay_log_purge relay_log_recovery "
-    "relay_log_info_repository "
-    "event_scheduler rpl_semi_sync_master_enabled rpl_semi_sync_slave_enabled rpl_semi_sync_source_enabled "
-    "rpl_semi_sync_replica_enabled"
+    "log_replica_updates binlog_format gtid_mode gtid_purged gtid_binlog_pos gtid_slave_pos gtid_binlog_state "
+    "log_bin_basename log_bin_index datadir pid_file max_binlog_size relay_log_basename relay_log_purge "
+    "relay_log_recovery relay_log_info_repository event_scheduler rpl_semi_sync_master_enabled "
+    "rpl_semi_sync_slave_enabled rpl_semi_sync_source_enabled rpl_semi_sync_replica_enabled "
+    "slave_checkpoint_period replica_checkpoint_period"
 ).split()
 
 
@@ -210,6 +210,12 @@ class Server:
         )
         return float(value) if value is not None else None
 
+    def appliers_wait(self) -> bool:
+        """Whether no replication thread does anything but wait for more to execute."""
+        threads = self.query("SHOW PROCESSLIST", action="see whether its appliers are idle")
+        states = [str(thread["State"] or "") for thread in threads if thread["User"] == "system user"]
+        return all(self.dialect.is_waiting_applier(state) for state in states)
+
     def show_channels(self) -> list[Row]:
         """The raw status rows, one a channel."""
         return self.query(self.dialect.show_channels(), action="read its replication status")
@@ -279,6 +285,7 @@ def _state(
     has_gtid = mysql and "gtid_mode" in v
     executed = GtidSet.parse(str(log.get("Executed_Gtid_Set") or "")) if has_gtid else None
     mariadb = None
+    written = v.get("gtid_binlog_state", "").replace(" ", "").split(",")
     if not mysql:
         mariadb = MariadbGtidPosition.parse(v.get("gtid_slave_pos", "")).merge(
             MariadbGtidPosition.parse(v.get("gtid_binlog_pos", ""))
@@ -302,6 +309,7 @@ def _state(
         gtid_executed=executed,
         gtid_purged=GtidSet.parse(v.get("gtid_purged", "")) if has_gtid else None,
         mariadb_gtid=mariadb,
+        gtid_binlog_state=tuple(MariadbGtid.parse(part) for part in written if part),
         end_of_log=BinlogPosition(file, int(log["Position"])) if file else None,
         binlog_do_db=str(log.get("Binlog_Do_DB") or ""),
         binlog_ignore_db=str(log.get("Binlog_Ignore_DB") or ""),
@@ -320,6 +328,7 @@ def _state(
             source_enabled=flag("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled"),
             replica_enabled=flag("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled"),
         ),
+        checkpoint_period=int(v.get("replica_checkpoint_period") or v.get("slave_checkpoint_period") or 0) / 1000,
         channels=tuple(dialect.channel(row) for row in channels),
         observed_at=time.time(),
     )

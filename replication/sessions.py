@@ -39,6 +39,7 @@ class Sessions:
         self.config = config
         self._servers = {s.address: Server(s) for s in config.servers}
         self._hosts = {s.address: SshHost(s) for s in config.servers}
+        self._binlog_hosts = {s.block: SshHost(s) for s in config.binlog_servers}
         self._pool = ThreadPoolExecutor(max_workers=max(8, 4 * len(config.servers)), thread_name_prefix="sessions")
 
     def server(self, key: str) -> Server:
@@ -48,6 +49,10 @@ class Sessions:
     def host(self, key: str) -> SshHost:
         """The SSH session with that server's host."""
         return self._hosts[key]
+
+    def binlog_host(self, block: str) -> SshHost:
+        """The SSH session with the host of a [binlogN] block."""
+        return self._binlog_hosts[block]
 
     def each(
         self, work: Callable[[T], R], items: Iterable[T], *, timeout: float
@@ -91,7 +96,7 @@ class Sessions:
         self._pool.shutdown(wait=False, cancel_futures=True)
         for server in self._servers.values():
             server.close()
-        for host in self._hosts.values():
+        for host in (*self._hosts.values(), *self._binlog_hosts.values()):
             host.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from replication.gtid import GtidSet, MariadbGtidPosition
+from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.positions import BinlogPosition
 
 
@@ -108,7 +108,8 @@ class ServerState:
 
     ``key`` is ``ip:port`` and identifies the server in plans and journals, ``name`` is ``host(ip:port)``.
     ``super_read_only`` is None where the server knows no such variable; GTID sets are None where it has no such
-    GTIDs. ``end_of_log`` is the end of its own binary log.
+    GTIDs. ``end_of_log`` is the end of its own binary log; ``gtid_binlog_state`` is MariaDB's, empty elsewhere.
+    ``checkpoint_period`` (seconds) is how late ``executed`` of a channel with parallel appliers may be, 0 elsewhere.
     """
 
     key: str
@@ -128,6 +129,7 @@ class ServerState:
     gtid_executed: GtidSet | None
     gtid_purged: GtidSet | None
     mariadb_gtid: MariadbGtidPosition | None
+    gtid_binlog_state: tuple[MariadbGtid, ...]
     end_of_log: BinlogPosition | None
     binlog_do_db: str
     binlog_ignore_db: str
@@ -143,6 +145,7 @@ class ServerState:
     event_scheduler: str
     heartbeat_period: float | None
     semi_sync: SemiSync
+    checkpoint_period: float
     channels: tuple[ReplicaChannel, ...]
     observed_at: float = field(compare=False, default=0.0)
 

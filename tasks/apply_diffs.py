@@ -12,12 +12,12 @@ from prefect import task
 from replication import settings
 from replication.apply import apply_cut, wait_for_former
 from replication.binlog.reader import LogReader, Transaction
-from replication.catch_up import wait_executed
-from replication.drain import drain, stop_applier
+from replication.catch_up import tell_what_was_applied, wait_executed
+from replication.drain import drain, lift_delay, stop_applier
 from replication.errors import CannotLevel, LogError, MhaError, StatementFailed
 from replication.gtid import Gtid, MariadbGtid
 from replication.job import FailoverJob, Recovered, Rescue
-from replication.journal import Lent, still_lent
+from replication.journal import Lent, lifted_delays, still_lent
 from replication.plan import FailoverPlan
 from replication.positions import BinlogPosition
 from replication.promote import keep_closed, open_to_us
@@ -36,11 +36,28 @@ APPLY_BASE, APPLY_RATE = 60.0, 50_000.0
 
 @task(name="Execute what was received", **ACTING)
 def execute_received(job: FailoverJob, plan: FailoverPlan, key: str) -> Drained:
-    """Let one replica execute all it received; the proof that it did."""
+    """Let one replica execute all it received, be it delayed on purpose; the proof that it did."""
     server = job.sessions.server(key)
-    proof = drain(server, plan.channel_of(key), stall=job.config.drain_timeout)
+    proof = _execute_all(job, plan, key)
     log.info("%s executed all that it received, up to %s.", server, proof.executed)
     return proof
+
+
+def _execute_all(job: FailoverJob, plan: FailoverPlan, key: str) -> Drained:
+    server, channel = job.sessions.server(key), plan.channel_of(key)
+    delay = next(x.delay for x in plan.levelings if x.key == key)
+    lifted = key in lifted_delays((*job.past, *job.journal.entries()))
+    if delay and _has_more(server, channel):
+        job.journal.record("delay", "intent", key, seconds=delay)
+        log.info("%s is late by %d s on purpose: lifted until it follows the new primary.", server, delay)
+        lift_delay(server, channel)
+        lifted = True
+    return drain(server, channel, stall=job.config.drain_timeout, lifted=lifted)
+
+
+def _has_more(server: Server, channel: str) -> bool:
+    """It is delayed (still), and received something that it has not executed."""
+    return any(c.delay and c.executed != c.received for c in server.observe().channels if c.name == channel)
 
 
 @task(name="Catch up from the most advanced replica", **ACTING)
@@ -48,8 +65,10 @@ def catch_up(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, lat
     """With GTIDs: let the chosen replica fetch from the most advanced one what only that received."""
     server, source = job.sessions.server(key), job.sessions.server(latest)
     channel = plan.channel_of(key)
-    drain(source, plan.channel_of(latest), stall=job.config.drain_timeout)
+    _execute_all(job, plan, latest)
     goal = source.observe()
+    if plan.kind is GtidKind.MARIADB and any(e.step == "apply" and e.server == key for e in job.journal.entries()):
+        tell_what_was_applied(server, channel)
     log.info("%s fetches what only %s received.", server, source)
     change_source(server, proof, job.config_of(latest), plan.kind, None)
     start_following(server, channel, job.config_of(latest))
@@ -75,10 +94,10 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
     state = keep_closed(server) if key == plan.new_primary else server.observe()
     start = rescue.begin or proof.executed
     if rescue.copy is None or start is None:
-        return Recovered(key, server.config.name, None, state.end_of_log)
+        return Recovered(key, server.config.name, None, state.end_of_log, source=rescue.source)
     _check_not_rebooted(job, key)
     name = f"saved_master_binlog_for_{server.config.hostname}_{server.config.port}_{job.stamp}.binlog"
-    done = _already_applied(job, state, proof)
+    done = _already_applied(job, state, proof, start)
     cut = cut_from(rescue.copy, start, Lacking(plan.kind, state, done), job.workdir / name)
     reached = cut.last.source_end if cut.last else proof.executed
     if rescue.end is not None and (reached is None or reached < rescue.end):
@@ -87,12 +106,12 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
         log.warning("The saved log ends with %s", cut.end_reason)
     if not cut.transactions:
         log.info("%s lacks nothing of the saved log.", server)
-        return Recovered(key, server.config.name, cut, state.end_of_log)
+        return Recovered(key, server.config.name, cut, state.end_of_log, source=rescue.source)
     log.info("Applying %d transactions (%d bytes) of the saved log on %s.", cut.transactions, cut.bytes, server)
     # An applier that holds the torn beginning of a transaction would hold its locks, and its GTID, against us.
     stop_applier(server, proof)
     if done == 0:
-        facts = {"end_of_log": str(state.end_of_log), "executed": str(proof.executed)}
+        facts = {"end_of_log": str(state.end_of_log), "executed": str(proof.executed), "start": str(start)}
         job.journal.record("apply", "intent", key, **facts, transactions=cut.transactions)
     with open_to_us(server, state), _settings_for(job, server, cut.transactions):
         applied = apply_cut(
@@ -105,7 +124,7 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
             seen=state,
         )
     job.journal.record("apply", "done", key, transactions=cut.transactions)
-    return Recovered(key, server.config.name, cut, server.observe().end_of_log, applied.seconds)
+    return Recovered(key, server.config.name, cut, server.observe().end_of_log, applied.seconds, rescue.source)
 
 
 @contextlib.contextmanager
@@ -176,20 +195,20 @@ class Lacking:
         return True
 
 
-def _already_applied(job: FailoverJob, state: ServerState, proof: Drained) -> int:
+def _already_applied(job: FailoverJob, state: ServerState, proof: Drained, start: BinlogPosition) -> int:
     """How many transactions of the cut a former, interrupted try applied (file/position mode only)."""
-    before = _end_before_first_try(job, proof)
+    before = _end_before_first_try(job, proof, start)
     if before is None or not state.log_bin_basename:
         return 0
     wait_for_former(job.sessions.host(state.key), job.config_of(state.key))
     directory = posixpath.dirname(state.log_bin_basename)
     host, count = job.sessions.host(state.key), 0
-    start = BinlogPosition.parse(before)
+    first = BinlogPosition.parse(before)
     try:
-        for number, remote in enumerate(find_logs(host, [directory], start.file)):
+        for number, remote in enumerate(find_logs(host, [directory], first.file)):
             with host.open(remote.path) as stream:
                 reader = LogReader(stream, name=remote.name, size=remote.size)
-                count += sum(1 for _ in reader.transactions(start.pos if number == 0 else 4))
+                count += sum(1 for _ in reader.transactions(first.pos if number == 0 else 4))
     except (MhaError, LogError) as error:
         raise StatementFailed(
             state.name, "find out how far a former try got", f"{error}; nothing was applied now"
@@ -198,14 +217,14 @@ def _already_applied(job: FailoverJob, state: ServerState, proof: Drained) -> in
     return count
 
 
-def _end_before_first_try(job: FailoverJob, proof: Drained) -> str | None:
+def _end_before_first_try(job: FailoverJob, proof: Drained, start: BinlogPosition) -> str | None:
     """Where the replica's own log ended before anything was applied, from this journal or the one cut short.
 
-    A try that began at another place of the dead primary's log was another one: the replica went on since.
+    A try of a replica that stood elsewhere, or of a cut that began elsewhere, was another one.
     """
     for entry in (*job.past, *job.journal.entries()):
         if (entry.step, entry.event, entry.server) != ("apply", "intent", proof.key):
             continue
-        if entry.facts["executed"] == str(proof.executed):
+        if (entry.facts["executed"], entry.facts["start"]) == (str(proof.executed), str(start)):
             return str(entry.facts["end_of_log"])
     return None

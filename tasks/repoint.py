@@ -6,7 +6,9 @@ import logging
 
 from prefect import task
 
-from replication.job import FailoverJob, Recovered, ReplicaOutcome
+from replication.job import FailoverJob, Recovered
+from replication.journal import lifted_delays
+from replication.outcome import ReplicaOutcome
 from replication.plan import FailoverPlan
 from replication.repoint import change_source, follows, start_following
 from replication.safety import Drained
@@ -22,7 +24,8 @@ def repoint(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, prom
     server, primary = job.sessions.server(key), job.config_of(plan.new_primary)
     if follows(server.observe(), proof.channel, primary) is None:
         position = promoted.end_of_log if plan.kind is GtidKind.POSITION else None
-        change_source(server, proof, primary, plan.kind, position)
+        delay = lifted_delays((*job.past, *job.journal.entries())).get(key)
+        change_source(server, proof, primary, plan.kind, position, delay=delay)
     start_following(server, proof.channel, primary)
     log.info("%s: OK: Slave started, replicating from %s", server, primary.name)
     return ReplicaOutcome(key, server.config.name, True, f"replicates from {primary.name}")

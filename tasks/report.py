@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 from prefect import task
@@ -9,7 +10,9 @@ from prefect import task
 from replication import report as wording
 from replication.errors import HookError
 from replication.hooks import report_args, run_hook
-from replication.job import FailoverJob, Outcome
+from replication.job import FailoverJob
+from replication.ledger import as_json
+from replication.outcome import Outcome
 from tasks.policy import STEP
 
 log = logging.getLogger("mha")
@@ -21,9 +24,19 @@ def report(job: FailoverJob, outcome: Outcome) -> str:
     where = str(job.config.manager_log or "")
     body = wording.text(outcome, job.config.name, job.dead.name, where)
     log.info("\n%s", body)
+    _write_ledger(job, outcome)
     if job.config.report_script and (outcome.began_phase_2 or outcome.refusal):
         _hand_over(job, outcome, body)
     return wording.markdown(outcome, job.config.name, job.dead.name)
+
+
+def _write_ledger(job: FailoverJob, outcome: Outcome) -> None:
+    path = job.journal.path.with_suffix(".ledger.json")
+    try:
+        path.write_text(json.dumps(as_json(outcome.ledger), indent=2, ensure_ascii=False) + "\n")
+        path.chmod(0o640)
+    except OSError as error:
+        log.error("The ledger cannot be written to %s: %s; the journal has it", path, error)
 
 
 def _hand_over(job: FailoverJob, outcome: Outcome, body: str) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from prefect import task
 
-from replication.errors import DeadlineExceeded, HostError, LogError
+from replication.binlog.events import MAGIC
+from replication.binlog.relay import last_complete
+from replication.errors import DeadlineExceeded, HostError, LogError, MhaError
 from replication.job import FailoverJob, Rescue
 from replication.positions import BinlogPosition
-from replication.safety import Drained
-from replication.salvage import borrow_relay_logs, find_logs, find_relay_logs, mirror
+from replication.salvage import Mirror, RemoteLog, borrow_relay_logs, find_logs, find_relay_logs, mirror, opened
+from replication.selection import lacks_received
+from replication.snapshots import ServerState
+from replication.ssh import SshHost
 from tasks.policy import ACTING
 
 log = logging.getLogger("mha")
@@ -33,37 +38,105 @@ def save_binlog(job: FailoverJob, start: BinlogPosition | None, directories: Seq
         return Rescue(None, "not saved: no replica knows its place in the dead primary's log")
     host = job.sessions.host(job.dead.address)
     target = job.workdir / f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}"
+
+    def save() -> Mirror:
+        return mirror(host, find_logs(host, [*job.dead.master_binlog_dir, *directories], start.file), start, target)
+
     try:
-        logs = find_logs(host, [*job.dead.master_binlog_dir, *directories], start.file)
-        copy = mirror(host, logs, start, target)
+        copy = save() if job.salvage_policy != "availability" else _in_time(job, host, save)
     except (HostError, LogError, DeadlineExceeded) as error:
         log.error("Saving the dead master's binlog failed: %s", error)
         return Rescue(None, f"not saved: {error}")
     log.info("Saved binlog of %s: %s", job.dead.name, Rescue(copy))
-    return Rescue(copy)
+    return Rescue(copy, source=f"the binary log of {job.dead.name}")
 
 
-@task(name="Borrow the relay logs of the most advanced replica", **ACTING)
-def borrow(job: FailoverJob, lender: str, proofs: Sequence[Drained]) -> dict[str, Rescue]:
-    """Without GTIDs and without the dead primary's log: what the most advanced replica received, for those behind it.
+def _in_time(job: FailoverJob, host: SshHost, save: Callable[[], Mirror]) -> Mirror:
+    """Save, but not longer than the policy waits. Raises DeadlineExceeded after that."""
+    limit = job.config.salvage_timeout
+    ((_, result),) = job.sessions.each(lambda call: call(), [save], timeout=limit)
+    if isinstance(result, MhaError):
+        raise result
+    if result is None:
+        host.close()
+        raise DeadlineExceeded("save the binary log (salvage_policy=availability)", limit)
+    return result
 
-    Returns what each of them can be given, by ``ip:port``; one that is level or cannot be helped is not in it.
+
+@task(name="Save the binary log from the binlog servers", **ACTING)
+def save_from_binlog_servers(job: FailoverJob, start: BinlogPosition, received: BinlogPosition | None) -> Rescue:
+    """Copy the dead primary's log from the binlog server that has the most of it, when that is more than ``received``.
+
+    One that has no more than the replicas is of no use here, and one that cannot be asked is told.
     """
-    places = {proof.key: proof.executed for proof in proofs if proof.executed is not None}
-    end = places.get(lender)
-    behind = {key: place for key, place in places.items() if end is not None and place < end}
-    if not behind:
-        return {}
-    host, state = job.sessions.host(lender), job.sessions.server(lender).observe()
-    config = job.config_of(lender)
-    target = job.workdir / f"relay_logs_from_{config.hostname}_{config.port}_{job.stamp}"
+    best, why = Rescue(None), []
+    for server in job.config.binlog_servers:
+        host = job.sessions.binlog_host(server.block)
+        target = job.workdir / f"saved_binlog_{server.hostname}_{server.block}_{job.stamp}"
+        try:
+            logs = find_logs(host, server.master_binlog_dir, start.file)
+            end = BinlogPosition(logs[-1].name, logs[-1].size)
+            if end <= max(x for x in (start, received) if x is not None):
+                why.append(f"{server.hostname} [{server.block}] ends at {end}, no replica lacks anything of it")
+            elif best.copy is None or best.copy.end < end:
+                copy = mirror(host, logs, start, target)
+                best = Rescue(copy, source=f"the binlog server {server.hostname} [{server.block}]")
+                log.info("Saved binlog from the binlog server %s [%s]: %s", server.hostname, server.block, best)
+        except (HostError, LogError, DeadlineExceeded) as error:
+            log.error("The binlog server %s [%s] cannot be used: %s", server.hostname, server.block, error)
+            why.append(str(error))
+    return best if best.copy is not None else Rescue(None, "; ".join(why))
+
+
+@task(name="Borrow the relay logs of another replica", **ACTING)
+def borrow(
+    job: FailoverJob, lender: str, taker: str, place: BinlogPosition | None, end: BinlogPosition | None
+) -> Rescue | None:
+    """Without GTIDs and without the dead primary's log: what another replica received behind where the taker stands.
+
+    ``end`` is where the lender stands; None to find out, when its applier is broken. Returns None when its relay logs
+    do not reach back far enough, and a Rescue without a copy when they show that no transaction lies between.
+    """
+    state = job.sessions.server(lender).observe()
+    if place is None:
+        return None
     try:
-        lent = borrow_relay_logs(host, find_relay_logs(host, state.relay_log_basename), behind, target)
+        host, logs = job.sessions.host(lender), _relay_logs(job, state)
+        lent = borrow_relay_logs(host, logs, place, _copies(job, lender, taker))
+        if lent is None and last_complete(opened(host, logs)) == place:
+            return Rescue(None, f"no transaction lies between {place} and {end}")
+        if lent is None:
+            log.warning("The relay logs of %s hold nothing from %s on.", state.name, place)
+            return None
+        copy, begin = lent
+        reached = end or last_complete(copy.logs())
     except (HostError, LogError, DeadlineExceeded) as error:
         log.error("The relay logs of %s cannot be used: %s", state.name, error)
-        return {}
-    if lent is None:
-        log.warning("The relay logs of %s do not reach back far enough.", state.name)
-        return {}
-    log.info("Borrowed %d bytes of the relay logs of %s.", lent.copy.bytes, state.name)
-    return {key: Rescue(lent.copy, begin=begin, end=end) for key, begin in lent.begins.items()}
+        return None
+    log.info("Borrowed %d bytes of the relay logs of %s.", copy.bytes, state.name)
+    return Rescue(copy, begin=begin, end=reached, source=f"the relay logs of {state.name}")
+
+
+@task(name="Borrow what a broken replica did not execute", **ACTING)
+def borrow_unexecuted(job: FailoverJob, lender: str, target: str) -> Rescue | None:
+    """With GTIDs: all relay logs of a replica whose applier is broken, when they hold what the target lacks.
+
+    Raises HostError's children and LogError.
+    """
+    theirs, ours = job.sessions.server(lender).observe(), job.sessions.server(target).observe()
+    if not lacks_received(ours, theirs):
+        return None
+    logs = _relay_logs(job, theirs)
+    begin = BinlogPosition(logs[0].name, len(MAGIC))
+    copy = mirror(job.sessions.host(lender), logs, begin, _copies(job, lender, target))
+    log.info("Borrowed %d bytes of the relay logs of %s.", copy.bytes, theirs.name)
+    return Rescue(copy, begin=begin, source=f"the relay logs of {theirs.name}")
+
+
+def _relay_logs(job: FailoverJob, state: ServerState) -> tuple[RemoteLog, ...]:
+    return find_relay_logs(job.sessions.host(state.key), state.relay_log_basename)
+
+
+def _copies(job: FailoverJob, lender: str, taker: str) -> Path:
+    lent, for_ = job.config_of(lender), job.config_of(taker)
+    return job.workdir / f"relay_logs_from_{lent.hostname}_{lent.port}_for_{for_.hostname}_{for_.port}_{job.stamp}"

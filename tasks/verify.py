@@ -9,7 +9,8 @@ from prefect import task
 
 from replication.catch_up import wait_executed
 from replication.errors import MhaError, ServerError
-from replication.job import FailoverJob, Recovered, ReplicaOutcome
+from replication.job import FailoverJob, Recovered
+from replication.outcome import ReplicaOutcome
 from replication.plan import FailoverPlan
 from replication.repoint import follows
 from replication.server import Server
@@ -29,9 +30,11 @@ def verify(
     if plan.open_for_writes and not goal.writable:
         log.error("%s is read-only after it was opened.", goal.name)
 
+    late_on_purpose = {x.key for x in plan.levelings if x.delay}
+
     def look(before: ReplicaOutcome) -> ReplicaOutcome:
         server = job.sessions.server(before.key)
-        if job.options.wait_until_gtid_in_sync:
+        if job.options.wait_until_gtid_in_sync and before.key not in late_on_purpose:
             wait_executed(server, goal, seconds=max(1, round(job.config.drain_timeout)))
         state = server.observe()
         channel = follows(state, plan.channel_of(before.key), primary)

@@ -68,3 +68,14 @@ def _beginning(log: LogFile) -> BinlogPosition | None:
                 except ValueError as error:
                     raise LogError(f"{log.name}: {error}") from None
         return source
+
+
+def last_complete(files: Sequence[LogFile]) -> BinlogPosition | None:
+    """The source's position at which the last complete transaction of these relay logs ends; None when there is none.
+
+    Raises LogError when the first of them cannot be read.
+    """
+    end: BinlogPosition | None = None
+    for transaction in LogSequence(files):
+        end = transaction.source_end or end
+    return end

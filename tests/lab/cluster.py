@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -140,8 +140,12 @@ class Cluster:
         password: str = ADMIN_PASSWORD,
         ping_interval: int = 1,
         ssh_options: str | None = None,
+        apart: Collection[int] = (),
+        blocks: str = "",
     ) -> Path:
         """An MHA configuration of this cluster; ``default`` and ``servers`` add lines to its blocks.
+
+        The hosts ``apart`` are no servers of it; ``blocks`` are further ones, as they are to stand in the file.
 
         The same key and known_hosts lie in the seat's .ssh, where the default names are found: ``ssh_options=""``
         leaves it to them.
@@ -155,8 +159,9 @@ class Cluster:
         )
         options = f"-i {key} -o UserKnownHostsFile={known}" if ssh_options is None else ssh_options
         text += f"ssh_options={options}\n{default}\n" if options else f"{default}\n"
-        for host in self.hosts:
+        for host in (h for h in self.hosts if h.number not in apart):
             text += f"\n[server{host.number}]\nhostname={host.ip}\n{(servers or {}).get(host.number, '')}\n"
+        text += f"\n{blocks}\n"
         path = self.seat / f"{name}.cnf"
         path.write_text(text)
         return path

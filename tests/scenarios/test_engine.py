@@ -22,6 +22,7 @@ from uuid import UUID
 import pytest
 
 from flows import engine
+from flows.delivery import ArtifactRecord
 from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port, slow_port
 
 from prefect import flow, task  # isort: skip - after the engine, which sets the environment
@@ -350,7 +351,7 @@ def test_a_server_lost_after_the_flow_was_entered_costs_nothing_and_gets_the_rec
         state="COMPLETED",
         message="db2 is the new primary",
         steps=tuple(engine.StepRecord.model_validate(each) for each in end["steps"]),
-        artifact_markdown="# Report",
+        artifacts=(ArtifactRecord(key="failover-report", type="markdown", data="# Report"),),
         flow_run_id=UUID(end["run"]),
     )
     delivered_once(healthy, record, end["run"])
@@ -370,7 +371,7 @@ def test_what_ran_plainly_is_delivered_once_with_its_own_times(healthy: PrefectS
         state="FAILED",
         message="db2 did not open",
         steps=tuple(engine.StepRecord.model_validate(each) for each in end["steps"]),
-        artifact_markdown="# Report",
+        artifacts=(ArtifactRecord(key="failover-report", type="markdown", data="# Report"),),
     )
     runs = delivered_once(healthy, record, None)
     assert {each.start_time for each in runs} == {each.started for each in record.steps}

@@ -12,41 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.lab.checker import account, lent_settings, writers_overlap
-from tests.lab.cluster import Cluster, Manager
-from tests.lab.writer import Ack, Writer, gap
+from tests.lab.cluster import Cluster
+from tests.lab.writer import Writer, gap
+from tests.scenarios.failing_over import MODES, assert_survivors_agree, finish
 
-MODES = [
-    pytest.param("mysql56", False, id="5.6-position"),
-    pytest.param("mysql56", True, id="5.6-gtid"),
-    pytest.param("mysql97", False, id="9.7-position"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
-    pytest.param("mariadb", False, id="mariadb-position"),
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-]
 GTID_MODES = [MODES[3], MODES[5]]
-
-
-def finish(manager: Manager, writer: Writer, *, seconds: float = 40.0) -> tuple[int, list[Ack]]:
-    """Wait for the manager's end, let the application write on for a moment, and stop it."""
-    code = manager.wait(seconds)
-    time.sleep(1.0)
-    return code, writer.stop()
-
-
-def assert_survivors_agree(cluster: Cluster, acks: list[Ack], primary: int, replicas: tuple[int, ...]) -> None:
-    """0 acknowledged rows lost, equal data, one writable primary, and every replica follows it."""
-    result = account(acks, [cluster[n] for n in (primary, *replicas)])
-    assert result.rows_lost == 0, result
-    assert result.equal, result
-    assert not writers_overlap(acks)
-    new = cluster[primary]
-    assert new.replica_status() == {}
-    assert int(new.sql("SELECT @@global.read_only AS r")[0]["r"]) == 0
-    for number in replicas:
-        status = cluster[number].replica_status()
-        assert status["Source_Host"] == new.ip
-        assert (status["Replica_IO_Running"], status["Replica_SQL_Running"]) == ("Yes", "Yes"), status
-        assert int(cluster[number].sql("SELECT @@global.read_only AS r")[0]["r"]) == 1
 
 
 @pytest.mark.parametrize(("kind", "gtid"), MODES)

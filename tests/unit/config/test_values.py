@@ -46,6 +46,7 @@ SERVER_VALUES = [
     ("skip_init_ssh_check", "true", True),
     ("skip_reset_slave", "1", True),
     ("check_repl_delay", "0", False),
+    ("check_errant", "0", False),
     ("ssl_ca", "/etc/ca.pem", "/etc/ca.pem"),
     ("ssl_cert", "/etc/cert.pem", "/etc/cert.pem"),
     ("ssl_key", "/etc/key.pem", "/etc/key.pem"),
@@ -70,6 +71,8 @@ CLUSTER_VALUES = [
     ("hook_timeout", "2.5", 2.5),
     ("hook_passwords", "0", False),
     ("drain_timeout", "9", 9.0),
+    ("salvage_policy", "strict", "strict"),
+    ("salvage_timeout", "2.5", 2.5),
 ]
 
 

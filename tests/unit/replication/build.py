@@ -68,6 +68,7 @@ def server(number: int, *channels: ReplicaChannel, version: tuple[int, ...] = (8
         gtid_executed=GtidSet(),
         gtid_purged=GtidSet(),
         mariadb_gtid=None,
+        gtid_binlog_state=(),
         end_of_log=at(5000),
         binlog_do_db="",
         binlog_ignore_db="",
@@ -83,6 +84,7 @@ def server(number: int, *channels: ReplicaChannel, version: tuple[int, ...] = (8
         event_scheduler="OFF",
         heartbeat_period=None,
         semi_sync=SemiSync(),
+        checkpoint_period=0.3,
         channels=channels,
     )
     return replace(well, **changes)

@@ -11,15 +11,23 @@ from hypothesis import strategies as st
 
 from replication.gtid import GtidSet
 from replication.positions import BinlogPosition
-from replication.safety import Drained, prove
+from replication.safety import Drained, _still_true, prove
 from tests.unit.replication.build import UUID, at, channel, server
 
 HOUSE = Path(__file__).parents[3]
 
 
-def proof_of(before: dict[str, object], after: dict[str, object], **state: object) -> Drained | str:
-    stopped = {"receiver": "No"}
-    return prove(server(2, channel(**stopped, **before)), server(2, channel(**stopped, **after), **state), "")
+def proof_of(
+    before: dict[str, object],
+    after: dict[str, object],
+    *,
+    seconds: float = 1.0,
+    appliers_wait: bool = True,
+    **state: object,
+) -> Drained | str:
+    earlier = server(2, channel(receiver="No", **before), observed_at=100.0)
+    now = server(2, channel(receiver="No", **after), observed_at=100.0 + seconds, **state)
+    return prove(earlier, now, "", appliers_wait=appliers_wait)
 
 
 @pytest.mark.parametrize(
@@ -51,11 +59,32 @@ def test_what_proves_a_replica_drained(
 
 
 def test_a_running_receiver_is_never_drained() -> None:
-    assert prove(server(2, channel()), server(2, channel()), "") == "the receiver is still running"
+    proof = prove(server(2, channel()), server(2, channel()), "", appliers_wait=True)
+    assert proof == "the receiver is still running"
+
+
+@pytest.mark.parametrize(("seconds", "waits", "drained"), [(0.7, True, True), (0.5, True, False), (9.0, False, False)])
+def test_parallel_appliers_that_are_late_with_their_place_are_not_drained(
+    seconds: float, waits: bool, drained: bool
+) -> None:
+    """They have read everything, some still execute, and the place comes up to date once in 0.3 s."""
+    behind = {"executed": at(900)}
+    assert isinstance(proof_of(behind, behind, seconds=seconds, appliers_wait=waits), Drained) is drained
+
+
+@pytest.mark.parametrize(
+    ("received", "executed", "true"), [(1000, 900, True), (1000, 1000, True), (1000, 899, False), (1001, 900, False)]
+)
+def test_a_proof_holds_while_nothing_is_received_and_the_place_only_comes_up_to_date(
+    received: int, executed: int, true: bool
+) -> None:
+    proof = Drained("k", "n", "", at(1000), at(900))
+    assert _still_true(proof, channel(received=at(received), executed=at(executed))) is true
 
 
 def test_all_retrieved_gtids_executed_is_drained() -> None:
     behind = {"executed": at(900), "has_read_all": False, "retrieved": GtidSet.parse(f"{UUID}:1-5")}
+    behind["auto_position"] = True
     assert isinstance(proof_of(behind, behind, gtid_executed=GtidSet.parse(f"{UUID}:1-5")), Drained)
     assert isinstance(proof_of(behind, behind, gtid_executed=GtidSet.parse(f"{UUID}:1-4")), str)
 

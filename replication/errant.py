@@ -1,0 +1,54 @@
+"""Errant transactions: what a replica executed and the primary never sent, told by comparing the replicas. Pure.
+
+Without GTIDs nothing tells them apart. With a single replica there is nothing to compare it with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from replication.gtid import GtidSet, MariadbGtid
+from replication.snapshots import ReplicaChannel, ServerState
+
+#: A replica's state and the channel through which it follows the primary in question.
+Following = tuple[ServerState, ReplicaChannel]
+
+
+def errant(followers: Sequence[Following]) -> dict[str, str]:
+    """The errant transactions of each replica that has some, by ``ip:port``, as GTIDs in text."""
+    primaries = {channel.source_uuid for _, channel in followers if channel.source_uuid}
+    found = {}
+    for state, channel in followers:
+        others = [other for other in followers if other[0].key != state.key]
+        if others and state.gtid_executed is not None and primaries:
+            text = str(_mysql(state.gtid_executed, channel, others).without(primaries))
+        else:
+            text = _mariadb(state, [other for other, _ in others])
+        if text:
+            found[state.key] = text
+    return found
+
+
+def _mysql(executed: GtidSet, channel: ReplicaChannel, others: Sequence[Following]) -> GtidSet:
+    """Executed here, not received here, and neither executed nor received anywhere else."""
+    known = channel.retrieved or GtidSet()
+    for other, its_channel in others:
+        known = known | (other.gtid_executed or GtidSet()) | (its_channel.retrieved or GtidSet())
+    return executed - known
+
+
+def _mariadb(state: ServerState, others: Sequence[ServerState]) -> str:
+    """Written under its own server id, and in no other replica's log.
+
+    gtid_binlog_state has the last transaction of every domain and server id that a log ever held (MariaDB Knowledge
+    Base); a replica that does not log what it receives cannot witness.
+    """
+    witnesses = [x.gtid_binlog_state for x in others if x.log_replica_updates and x.gtid_binlog_state]
+    if not witnesses:
+        return ""
+    own = [gtid for gtid in state.gtid_binlog_state if gtid.server_id == state.server_id]
+    return ",".join(str(gtid) for gtid in own if not any(_holds(known, gtid) for known in witnesses))
+
+
+def _holds(known: Iterable[MariadbGtid], gtid: MariadbGtid) -> bool:
+    return any((k.domain, k.server_id) == (gtid.domain, gtid.server_id) and k.seq >= gtid.seq for k in known)

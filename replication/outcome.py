@@ -1,0 +1,67 @@
+"""What came of a failover: of every replica, of every step, of the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from replication.fence import Fenced
+from replication.job import Recovered, Rescue
+from replication.ledger import LedgerLine, as_json
+from replication.plan import FailoverPlan, Refusal
+
+
+@dataclass(frozen=True)
+class ReplicaOutcome:
+    """How one of the other replicas came out."""
+
+    key: str
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """One step of the timeline: began at (seconds since the epoch), took ``seconds``."""
+
+    step: str
+    server: str
+    began: float
+    seconds: float
+    ok: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a failover. ``exit_code`` is the predecessor's: 0 done, 10 something is left to do, 1 not done."""
+
+    exit_code: int
+    summary: str
+    plan: FailoverPlan | None = None
+    refusal: Refusal | None = None
+    fenced: Fenced | None = None
+    rescue: Rescue | None = None
+    promoted: Recovered | None = None
+    replicas: tuple[ReplicaOutcome, ...] = ()
+    notes: tuple[str, ...] = ()
+    timeline: tuple[StepTime, ...] = field(default=())
+    writes_back_at: float | None = None
+    ledger: tuple[LedgerLine, ...] = ()
+
+    @property
+    def began_phase_2(self) -> bool:
+        """Something was changed; the predecessor sends its report only then."""
+        return self.fenced is not None or self.promoted is not None
+
+    def as_dict(self) -> dict[str, Any]:
+        """A short form for JSON."""
+        return {
+            "exit_code": self.exit_code,
+            "summary": self.summary,
+            "new_primary": self.promoted.name if self.promoted else None,
+            "refusal": self.refusal.code if self.refusal else None,
+            "replicas": {r.name: r.detail for r in self.replicas},
+            "ledger": as_json(self.ledger),
+            "steps": [{"step": t.step, "server": t.server, "seconds": round(t.seconds, 4)} for t in self.timeline],
+        }
