@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from replication.binlog import bodies
 from replication.binlog.events import CONTROL, RELAY_LOG_FLAG, EventType
-from replication.binlog.reader import LogFile, LogReader, Transaction
+from replication.binlog.reader import LogFile, LogReader, StartInside, Transaction
 from replication.binlog.sequence import LogSequence
 from replication.errors import LogError
 from replication.positions import BinlogPosition
@@ -16,11 +16,11 @@ def find_source_position(files: Sequence[LogFile], position: BinlogPosition) -> 
     """The relay log and the offset in it where the transaction begins that comes first at or after a source position.
 
     For file/position replication. ``files`` are all relay logs of a channel in order. None when they do not hold
-    everything from that position on: it was purged, never received, or nothing comes after it. Raises LogError when the
-    position lies inside a transaction, or a relay log cannot be read.
+    everything from that position on: it was purged, never received, or nothing comes after it. Raises StartInside when
+    the position lies inside a transaction, LogError when a relay log cannot be read.
     """
     number = _last_that_begins_before(files, position)
-    begin = _beginning(files[number]) if files else None
+    begin = beginning(files[number]) if files else None
     before: BinlogPosition | None = None
     for transaction in LogSequence(files[number:]):
         start, end = transaction.source_start, transaction.source_end
@@ -33,7 +33,7 @@ def find_source_position(files: Sequence[LogFile], position: BinlogPosition) -> 
         if begin is None or end <= position or begin > position:
             continue
         if start < position:
-            raise LogError(f"{position} lies inside a transaction of the source's log, which ends at {end}")
+            raise StartInside(f"{position} lies inside a transaction of the source's log, from {start} to {end}")
         return next(log for log in files if log.name == transaction.log), transaction.start
     return None
 
@@ -49,13 +49,13 @@ def _continues(before: BinlogPosition | None, transaction: Transaction) -> bool:
 def _last_that_begins_before(files: Sequence[LogFile], position: BinlogPosition) -> int:
     """The number of the last log that begins at or before the position; 0 when no head tells."""
     for number in range(len(files) - 1, 0, -1):
-        begin = _beginning(files[number])
+        begin = beginning(files[number])
         if begin is not None and begin.base == position.base and begin <= position:
             return number
     return 0
 
 
-def _beginning(log: LogFile) -> BinlogPosition | None:
+def beginning(log: LogFile) -> BinlogPosition | None:
     """The source's position at which a relay log begins, from its head; None where the head does not tell."""
     with log.open() as stream:
         source: BinlogPosition | None = None
@@ -68,3 +68,26 @@ def _beginning(log: LogFile) -> BinlogPosition | None:
                 except ValueError as error:
                     raise LogError(f"{log.name}: {error}") from None
         return source
+
+
+def received_up_to(files: Sequence[LogFile]) -> BinlogPosition | None:
+    """The source's position behind the last whole event that relay logs hold; None where they do not tell.
+
+    Unlike the end of their last transaction it covers what belongs to none: a log of the source that ended, the head
+    of the next one, the received beginning of a transaction. Raises LogError when a relay log cannot be read.
+    """
+    first = next((n for n in range(len(files) - 1, 0, -1) if beginning(files[n]) is not None), 0)
+    source: BinlogPosition | None = None
+    for log in files[first:]:
+        with log.open() as stream:
+            for event in LogReader(stream, name=log.name, size=log.size).events():
+                if event.flags & RELAY_LOG_FLAG:
+                    continue
+                if event.type == EventType.ROTATE:
+                    try:
+                        source = bodies.rotate(event)
+                    except ValueError as error:
+                        raise LogError(f"{log.name}: {error}") from None
+                elif source is not None and event.log_pos:
+                    source = BinlogPosition(source.file, event.log_pos)
+    return source
