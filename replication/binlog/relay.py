@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from replication.binlog import bodies
-from replication.binlog.events import CONTROL, RELAY_LOG_FLAG, EventType
+from replication.binlog.events import CONTROL, RELAY_LOG_FLAG, Event, EventType
 from replication.binlog.reader import LogFile, LogReader, StartInside, Transaction
 from replication.binlog.sequence import LogSequence
 from replication.errors import LogError
@@ -21,15 +21,17 @@ def find_source_position(files: Sequence[LogFile], position: BinlogPosition) -> 
     """
     number = _last_that_begins_before(files, position)
     begin = beginning(files[number]) if files else None
-    before: BinlogPosition | None = None
+    before: Transaction | None = None
     for transaction in LogSequence(files[number:]):
         start, end = transaction.source_start, transaction.source_end
         if start is None or end is None or start.base != position.base:
             begin = before = None
             continue
-        if not _continues(before, transaction):
-            begin = begin if before is None and begin is not None and begin <= start else start
-        before = end
+        if before is None:
+            begin = begin if begin is not None and begin <= start else start
+        elif start <= position or not _continues(files, before, transaction):
+            begin = start
+        before = transaction
         if begin is None or end <= position or begin > position:
             continue
         if start < position:
@@ -38,12 +40,31 @@ def find_source_position(files: Sequence[LogFile], position: BinlogPosition) -> 
     return None
 
 
-def _continues(before: BinlogPosition | None, transaction: Transaction) -> bool:
-    """Whether nothing of the source's log lies between: neighbours, or the first one of the following log."""
-    start = transaction.source_start
-    if before is None or start is None:
+def _continues(files: Sequence[LogFile], before: Transaction, transaction: Transaction) -> bool:
+    """Whether no transaction of the source's log lies between: neighbours, or the first one of the following log."""
+    end, start = before.source_end, transaction.source_start
+    if end is None or start is None:
         return False
-    return start == before or (start.base == before.base and start.index == before.index + 1)
+    if start == end or (start.base == end.base and start.index == end.index + 1):
+        return True
+    return start.file == end.file and _reach_without_transaction(files, before, transaction, end) == start
+
+
+def _reach_without_transaction(
+    files: Sequence[LogFile], before: Transaction, transaction: Transaction, end: BinlogPosition
+) -> BinlogPosition:
+    """How far events that belong to none go on behind a transaction: MariaDB writes checkpoints of its logs there."""
+    names = [log.name for log in files]
+    for log in files[names.index(before.end_position.file) : names.index(transaction.log) + 1]:
+        with log.open() as stream:
+            for event in LogReader(stream, name=log.name, size=log.size).events():
+                if log.name == before.end_position.file and event.offset < before.end:
+                    continue
+                if log.name == transaction.log and event.offset >= transaction.start:
+                    break
+                if event.type in CONTROL and event.log_pos == end.pos + event.size:
+                    end = BinlogPosition(end.file, event.log_pos)
+    return end
 
 
 def _last_that_begins_before(files: Sequence[LogFile], position: BinlogPosition) -> int:
@@ -63,10 +84,7 @@ def beginning(log: LogFile) -> BinlogPosition | None:
             if event.type not in CONTROL:
                 return source
             if event.type == EventType.ROTATE and not event.flags & RELAY_LOG_FLAG:
-                try:
-                    source = bodies.rotate(event)
-                except ValueError as error:
-                    raise LogError(f"{log.name}: {error}") from None
+                source = _rotate(log, event)
         return source
 
 
@@ -81,13 +99,18 @@ def received_up_to(files: Sequence[LogFile]) -> BinlogPosition | None:
     for log in files[first:]:
         with log.open() as stream:
             for event in LogReader(stream, name=log.name, size=log.size).events():
-                if event.flags & RELAY_LOG_FLAG:
+                # The replica's own; its STOP has no flag to tell, and the source's is not sent.
+                if event.flags & RELAY_LOG_FLAG or event.type == EventType.STOP:
                     continue
                 if event.type == EventType.ROTATE:
-                    try:
-                        source = bodies.rotate(event)
-                    except ValueError as error:
-                        raise LogError(f"{log.name}: {error}") from None
+                    source = _rotate(log, event)
                 elif source is not None and event.log_pos:
                     source = BinlogPosition(source.file, event.log_pos)
     return source
+
+
+def _rotate(log: LogFile, event: Event) -> BinlogPosition:
+    try:
+        return bodies.rotate(event)
+    except ValueError as error:
+        raise LogError(f"{log.name}: {error}") from None
