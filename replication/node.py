@@ -148,9 +148,10 @@ def save_from(logs: LogRow, start: BinlogPosition, out: BinaryIO) -> Cut:
         done = cut(logs.files, start, lambda _: True, out)
     except StartInside:
         raise LogError(_where_it_begins(logs.paths[0], first, start.pos)) from None
-    for end in (*done.passed, done.end_reason):
-        if end.kind != "clean" and (end.log, end.offset) == (start.file, start.pos):
-            _prove_border(logs.paths[0], first, start.pos)
+    # Without checksums any bytes may look like events; with them, a wrong start looks like damage right there.
+    suspect = [(end.log, end.offset) for end in (*done.passed, done.end_reason) if end.kind != "clean"]
+    if (start.file, start.pos) in suspect or not _has_checksums(first):
+        _prove_border(logs.paths[0], first, start.pos)
     if not done.transactions and done.end_reason.kind in ("corrupt", "unreadable"):
         raise LogError(f"{logs.directory}: nothing can be read from {start} on: {done.end_reason}")
     return done
@@ -159,6 +160,11 @@ def save_from(logs: LogRow, start: BinlogPosition, out: BinaryIO) -> Cut:
 def lost_behind(logs: LogRow, end: LogEnd) -> bool:
     """Whether reading ended before the newest log did, so that more than the tail of a crash is not saved."""
     return end.kind != "clean" and end.log != logs.files[-1].name
+
+
+def _has_checksums(log: LogFile) -> bool:
+    with log.open() as stream:
+        return LogReader(stream, name=log.name, size=log.size).format.checksum
 
 
 def _where_it_begins(path: Path, log: LogFile, pos: int) -> str:
@@ -173,7 +179,7 @@ def _where_it_begins(path: Path, log: LogFile, pos: int) -> str:
 
 
 def _prove_border(path: Path, log: LogFile, pos: int) -> None:
-    """Damage right at the start may be only that the start is wrong. Raises LogError when it is."""
+    """An event must begin or the log must end at the start; read from the log's beginning. Raises LogError."""
     if pos <= len(MAGIC):
         return
     with log.open() as stream:
