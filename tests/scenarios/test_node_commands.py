@@ -77,8 +77,10 @@ def test_the_text_form_is_what_mysqlbinlog_makes_of_it() -> None:
         done = save(cluster, start, saved, "--handle_raw_binlog=0", bindir)
         assert done.code == 0, done
         assert not saved.with_name("saved.sql.raw").exists()
-        applied = apply(cluster, replica, saved, "--handle_raw_binlog=0")
+        before = replica.sql("SHOW MASTER STATUS")
+        applied = apply(cluster, replica, saved, "--handle_raw_binlog=0", "--disable_log_bin=1")
         assert applied.code == 0, applied
+        assert replica.sql("SHOW MASTER STATUS") == before
         assert checksum(replica) == checksum(primary)
         again = apply(cluster, replica, saved, "--handle_raw_binlog=0")
         assert again.code == 22, again
@@ -111,13 +113,25 @@ def test_a_replica_gets_what_another_one_received(kind: str, gtid: bool) -> None
         assert "Generated 42 transactions" in made.output, made
         assert (target.upper / str(diff).lstrip("/")).read_bytes() == diff.read_bytes()
 
+        tested = cluster.command(
+            "apply_diff_relay_logs", "--command=test", *where, *place_of(cluster, target), env=PASSWORD
+        )
+        assert tested.code == 0, tested
+        assert f"Relay log found at {latest.upper / DATA}, up to relay-bin." in tested.output
+        denied = cluster.command("apply_diff_relay_logs", "--command=test", *place_of(cluster, target))
+        assert denied.code == 1, denied
+        assert "error 1045" in denied.output
         cluster.start_receiver(target)
         refused = apply(cluster, target, diff)
         assert refused.code == 1, refused
         assert "its receiver still runs" in refused.output
         cluster.stop_receiver(target)
+        if cluster.kind.modern:
+            target.sql("SET GLOBAL super_read_only=1")
         applied = apply(cluster, target, diff)
         assert applied.code == 0, applied
+        if cluster.kind.modern:
+            assert target.sql("SELECT @@super_read_only AS it") == [{"it": 1}]
         assert "Applied 42 transactions" in applied.output, applied
         called = (client_programs(cluster) / "argv").read_text()
         assert "--binary-mode" in called
@@ -131,6 +145,31 @@ def test_a_replica_gets_what_another_one_received(kind: str, gtid: bool) -> None
             assert again.code == 22, again
             assert "Table 't2' already exists" in again.output
         assert checksum(target) == checksum(latest)
+
+
+def test_a_difference_and_a_saved_tail_are_applied_in_one_go() -> None:
+    """Target behind latest behind a dead primary: the predecessor's whole recovery, by hand."""
+    with Cluster("mysql56") as cluster:
+        primary, target, latest = cluster.hosts
+        begin = leave_behind(cluster, target)
+        more_rows(primary)
+        end = level(latest, primary)
+        cluster.stop_receiver(latest)
+        for number in range(5):
+            primary.sql("INSERT INTO app.t3 VALUES (%s)", (number,))
+        wanted = checksum(primary)
+        primary.signal_mysqld(signal.SIGKILL)
+        diff, tail = cluster.seat / "diff.binlog", cluster.seat / "tail.binlog"
+        places = [f"--target_mlf={begin.file}", f"--target_rmlp={begin.pos}"]
+        places += [f"--latest_mlf={end.file}", f"--latest_rmlp={end.pos}", f"--diff_file_readtolatest={diff}"]
+        made = cluster.command("apply_diff_relay_logs", "--command=generate", *relay_options(latest), *places)
+        assert made.code == 0, made
+        assert save(cluster, end, tail).code == 0
+        applied = apply(cluster, target, f"{diff},{tail}")
+        assert applied.code == 0, applied
+        assert "Applied 47 transactions" in applied.output
+        assert apply(cluster, latest, tail).code == 0
+        assert checksum(target) == checksum(latest) == wanted
 
 
 def test_what_relay_logs_cannot_give_is_told() -> None:
@@ -262,10 +301,15 @@ def relay_options(host: Host) -> list[str]:
     return [f"--relay_dir={host.upper / DATA}", f"--current_relay_log={host.replica_status()['Relay_Log_File']}"]
 
 
-def apply(cluster: Cluster, host: Host, file: Path, *options: str) -> Done:
-    place = [f"--slave_host={host.ip}", f"--slave_user={ADMIN}", f"--workdir={cluster.seat}", f"--apply_files={file}"]
-    bindir = f"--client_bindir={client_programs(cluster)}"
-    return cluster.command("apply_diff_relay_logs", "--command=apply", *place, bindir, *options, env=PASSWORD)
+def apply(cluster: Cluster, host: Host, files: Path | str, *options: str) -> Done:
+    words = [*place_of(cluster, host), f"--apply_files={files}", *options]
+    return cluster.command("apply_diff_relay_logs", "--command=apply", *words, env=PASSWORD)
+
+
+def place_of(cluster: Cluster, host: Host) -> list[str]:
+    """How to name a server to apply on."""
+    place = [f"--slave_host={host.ip}", f"--slave_user={ADMIN}", f"--workdir={cluster.seat}"]
+    return [*place, f"--client_bindir={client_programs(cluster)}"]
 
 
 def client_programs(cluster: Cluster) -> Path:
