@@ -214,6 +214,12 @@ def for_each_app(options: argparse.Namespace, action: Callable[[Target], int]) -
     return int(any(codes)) if options.all else codes[0]
 
 
+def say_without_effect(given: argparse.Namespace, names: Sequence[str]) -> None:
+    """One line on standard error for those of these options that were given; their default is None."""
+    if used := [f"--{name}" for name in names if getattr(given, name) is not None]:
+        print(f"No effect any more, accepted: {', '.join(used)}", file=sys.stderr)
+
+
 def die(message: str, code: int) -> NoReturn:
     """End the command with one line on standard error."""
     print(message, file=sys.stderr, flush=True)

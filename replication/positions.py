@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -12,6 +13,18 @@ def log_index(name: str) -> int:
     if not suffix.isdigit():
         raise ValueError(f"{name!r} is not the name of a binary log: it does not end in .NUMBER")
     return int(suffix)
+
+
+def unbroken_row(names: Iterable[str], one: str) -> list[str]:
+    """The logs of the same base name that stand in a row with ``one``, without a gap, in order; empty without it."""
+    base, index = one.rpartition(".")[0], log_index(one)
+    present = {log_index(n): n for n in names if n.rpartition(".")[0] == base and n.rpartition(".")[2].isdigit()}
+    first = last = index
+    while first - 1 in present:
+        first -= 1
+    while last + 1 in present:
+        last += 1
+    return [present[number] for number in range(first, last + 1)] if index in present else []
 
 
 @functools.total_ordering

@@ -13,14 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from replication.binlog.cutter import Cut, LogFile, cut
 from replication.binlog.events import MAGIC
 from replication.binlog.reader import Transaction
 from replication.binlog.relay import find_source_position
 from replication.errors import DeadlineExceeded, HostError, LogError, RemoteFileError
-from replication.positions import BinlogPosition, log_index
+from replication.positions import BinlogPosition, log_index, unbroken_row
 from replication.ssh import SshHost
 
 #: Enough of a log's head for its format description, whatever comes after it.
@@ -54,7 +53,7 @@ class Mirror:
 
     def logs(self) -> list[LogFile]:
         """The copies as the cutter wants them."""
-        return [_local(self.directory / name) for name in self.names]
+        return [LogFile.at(self.directory / name) for name in self.names]
 
 
 def find_logs(host: SshHost, directories: Sequence[str], first: str) -> tuple[RemoteLog, ...]:
@@ -72,14 +71,9 @@ def find_logs(host: SshHost, directories: Sequence[str], first: str) -> tuple[Re
         if first not in names:
             searched.append(f"{directory} has no {first}")
             continue
-        base = first.rsplit(".", 1)[0]
-        present = {log_index(n): n for n in names if n.rsplit(".", 1)[0] == base and n.rsplit(".", 1)[-1].isdigit()}
-        logs, index = [], log_index(first)
-        while index in present:
-            path = posixpath.join(directory, present[index])
-            logs.append(RemoteLog(path, host.stat(path).size))
-            index += 1
-        return tuple(logs)
+        row = unbroken_row(names, first)
+        paths = [posixpath.join(directory, name) for name in row[row.index(first) :]]
+        return tuple(RemoteLog(path, host.stat(path).size) for path in paths)
     raise RemoteFileError(
         host.name, f"find {first}", "; ".join(searched), "set master_binlog_dir to where the binary logs are"
     )
@@ -175,10 +169,3 @@ def _digest_there(host: SshHost, logs: Sequence[RemoteLog], begin: int) -> str |
     except (HostError, DeadlineExceeded):
         return None
     return result.stdout.split()[0] if result.exit_code == 0 and result.stdout else None
-
-
-def _local(path: Path) -> LogFile:
-    def open_it() -> BinaryIO:
-        return path.open("rb")
-
-    return LogFile(path.name, path.stat().st_size, open_it)

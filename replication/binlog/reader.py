@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from replication.binlog import bodies
@@ -51,6 +52,15 @@ class LogFile:
     name: str
     size: int
     open: Callable[[], BinaryIO]
+
+    @classmethod
+    def at(cls, path: Path) -> LogFile:
+        """A log in a file of this machine. Raises OSError when it is not there."""
+
+        def opened() -> BinaryIO:
+            return path.open("rb")
+
+        return cls(path.name, path.stat().st_size, opened)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,16 @@ import pytest
 
 from tests.lab.cluster import HOUSE
 
-COMMANDS = ("mha", "masterha_manager", "masterha_check_status", "masterha_stop", "masterha_master_switch")
+COMMANDS = (
+    "mha",
+    "masterha_manager",
+    "masterha_check_status",
+    "masterha_stop",
+    "masterha_master_switch",
+    "save_binary_logs",
+    "apply_diff_relay_logs",
+    "filter_mysqlbinlog",
+)
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 
 import pytest
 
 from replication.binlog.cutter import cut
 from replication.binlog.events import RELAY_LOG_FLAG, EventType
 from replication.binlog.reader import LogFile, LogReader, Transaction
-from replication.binlog.relay import find_source_position
+from replication.binlog.relay import find_source_position, received_up_to
 from replication.binlog.sequence import LogSequence
 from replication.errors import LogError
 from replication.positions import BinlogPosition
@@ -77,6 +78,28 @@ def test_every_place_of_the_source_is_found(directory: str) -> None:
         middle = BinlogPosition(one.source_start.file, one.source_start.pos + 1)
         with pytest.raises(LogError, match="inside a transaction"):
             find_source_position(files, middle)
+
+
+@pytest.mark.parametrize("directory", RELAYED)
+def test_the_end_of_a_transaction_is_the_place_of_the_next_one(directory: str) -> None:
+    """Also where events of the source's log stand between them that belong to no transaction."""
+    files, there = logs(directory, "relay-bin"), sources(logs(directory, "mysql-bin"))
+    for one, following in pairwise(there):
+        assert one.source_end is not None
+        assert following.source_start is not None
+        assert find_source_position(files, one.source_end) == find_source_position(files, following.source_start)
+    assert there[-1].source_end is not None
+    assert find_source_position(files, there[-1].source_end) is None
+
+
+@pytest.mark.parametrize("directory", RELAYED)
+def test_how_far_relay_logs_reach(directory: str) -> None:
+    files, there = logs(directory, "relay-bin"), sources(logs(directory, "mysql-bin"))
+    assert received_up_to(files) == there[-1].source_end
+    # At a new log of the source, the head of that counts too.
+    head = received_up_to(files[:5])
+    assert head is not None
+    assert head.file == "mysql-bin.000002"
 
 
 @pytest.mark.parametrize("directory", RELAYED)

@@ -1,0 +1,326 @@
+"""apply_diff_relay_logs: give a replica what another one received and it did not, by hand."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.options import OptionParser, die, run, say_without_effect
+from replication.errors import LogError
+from replication.node import (
+    HAS_EVERYTHING,
+    LogRow,
+    PlaceNotFound,
+    find_place,
+    log_index_of,
+    relay_logs,
+    relay_logs_by_info,
+    whole_file,
+    write_difference,
+    write_nothing,
+)
+from replication.positions import BinlogPosition
+from replication.programs import Client, write_text
+
+if TYPE_CHECKING:
+    from config import ServerConfig
+    from replication.server import Server
+
+APPLYING_FAILED = 22
+PASSWORD_VARIABLE = "MHA_SLAVE_PASSWORD"
+WITHOUT_EFFECT = ("server_id", "target_version", "manager_version", "skip_filter", "debug")
+
+
+def parser() -> OptionParser:
+    """The options of the predecessor's command."""
+    made = OptionParser(
+        "apply_diff_relay_logs",
+        "Give a replica (the target) what another one (the latest) received and it did not.\n"
+        "On the host of the latest: find or generate the difference in its relay logs; on the target's: apply it.\n\n"
+        "exit codes:\n   0  done, or nothing to do\n  22  applying to MySQL failed\n   1  anything else",
+        "apply_diff_relay_logs --command=generate --relay_log_info=/var/lib/mysql/relay-log.info "
+        "--target_mlf=mysql-bin.000012 --target_rmlp=8843 --latest_mlf=mysql-bin.000012 --latest_rmlp=99120 "
+        "--diff_file_readtolatest=/var/tmp/diff.binlog",
+    )
+    add = made.add_argument
+    add("--command", choices=("test", "find", "generate", "generate_and_send", "apply"), help="what to do")
+    add("--target_mlf", metavar="LOG", help="the source's log up to which the target executed")
+    add("--target_rmlp", type=int, metavar="BYTES", help="the place in it")
+    add("--latest_mlf", metavar="LOG", help="the source's log up to which the latest replica received")
+    add("--latest_rmlp", type=int, metavar="BYTES", help="the place in it")
+    add("--relay_log_info", type=Path, metavar="FILE", help="relay-log.info of the latest, in its data directory")
+    add("--relay_dir", type=Path, metavar="DIR", help="instead of it: where the relay logs are, and")
+    add("--current_relay_log", metavar="LOG", help="the name of one that is in use")
+    add("--diff_file_readtolatest", type=Path, metavar="FILE", help="the file to generate")
+    add("--scp_user", metavar="USER", help="generate_and_send: SSH user on the target's host")
+    add("--scp_host", metavar="HOST", help="the target's host; the file gets the same path there")
+    add("--scp_port", type=int, default=22, metavar="PORT", help="SSH port there (22)")
+    add("--ssh_options", default="", metavar="OPTIONS", help="as for ssh: -i, -o, -p, -l, -F")
+    add("--apply_files", metavar="FILE[,FILE]", help="what to apply, in this order")
+    add("--slave_user", default="root", metavar="USER", help="MySQL account on the target (root)")
+    add("--slave_pass", metavar="PASSWORD", help=f"its password, env:NAME or file:/path; better: {PASSWORD_VARIABLE}")
+    add("--slave_host", default="127.0.0.1", metavar="HOST", help="the target (127.0.0.1)")
+    add("--slave_ip", metavar="ADDRESS", help="its address (default: resolved from its name)")
+    add("--slave_port", type=int, default=3306, metavar="PORT", help="its port (3306)")
+    add("--workdir", type=Path, default=Path("/var/tmp"), metavar="DIR", help="where files go (/var/tmp)")
+    add("--timestamp", default=time.strftime("%Y%m%d%H%M%S"), metavar="TEXT", help="for their names (now)")
+    add("--no_apply", nargs="?", type=int, const=1, default=0, choices=(0, 1), help="only make the file to be applied")
+    add("--disable_log_bin", type=int, choices=(0, 1), default=0, help="1: do not write the target's binary log (0)")
+    add("--handle_raw_binlog", type=int, choices=(0, 1), default=1, help="0: files are mysqlbinlog's text (1)")
+    add("--client_bindir", metavar="DIR", help="directory of mysql and mysqlbinlog")
+    add("--client_libdir", metavar="DIR", help="directory of the libraries they need")
+    add("--server_id", metavar="NUMBER", help="no effect: relay logs tell whose they are")
+    add("--target_version", metavar="VERSION", help="no effect: the target is asked")
+    add("--manager_version", metavar="VERSION", help="no effect")
+    add("--skip_filter", metavar="0|1", help="no effect: nothing is filtered")
+    add("--debug", nargs="?", const="1", help="no effect")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; see the module."""
+    given = parser().parse(argv)
+    command = given.command
+    if command is None:
+        die("--command=test|find|generate|generate_and_send|apply must be set.", 1)
+    needed = {
+        "test": (),
+        "find": ("target_mlf", "target_rmlp", "latest_mlf", "latest_rmlp"),
+        "generate": ("target_mlf", "target_rmlp", "latest_mlf", "latest_rmlp", "diff_file_readtolatest"),
+        "apply": ("apply_files",),
+    }
+    needed["generate_and_send"] = (*needed["generate"], "scp_host")
+    for name in needed[command]:
+        if getattr(given, name) is None:
+            die(f"--{name} must be set for --command={command}.", 1)
+    say_without_effect(given, WITHOUT_EFFECT)
+    actions = {"test": test, "find": find, "generate": generate, "generate_and_send": generate_and_send, "apply": apply}
+    return run(lambda: actions[command](given))
+
+
+# the latest replica's side ---------------------------------------------------------------------------------------
+
+
+def find(given: Namespace) -> int:
+    """Whether the relay logs of this host reach back to where the target is."""
+    logs = row(given)
+    try:
+        log, offset = find_place(logs, target(given), latest(given))
+    except PlaceNotFound as reason:
+        return nothing_or_error(reason)
+    print(f"The relay logs reach back to {target(given)}: {logs.directory / log.name}:{offset}")
+    return 0
+
+
+def generate(given: Namespace) -> int:
+    """Write what the target lacks. A target that has everything gets a log without transactions."""
+    logs, file = row(given), given.diff_file_readtolatest
+    raw = file if given.handle_raw_binlog else file.with_name(f"{file.name}.raw")
+    try:
+        with whole_file(raw, logs.paths) as out:
+            done = write_difference(logs, target(given), latest(given), out)
+        if not given.handle_raw_binlog:
+            with whole_file(file, logs.paths) as out:
+                write_text(raw, client(given), out, disable_log_bin=bool(given.disable_log_bin))
+    except PlaceNotFound as reason:
+        if reason.code == HAS_EVERYTHING:
+            # A script that copies and applies the file next need not know.
+            with whole_file(file, logs.paths) as out:
+                if given.handle_raw_binlog:
+                    write_nothing(logs, out)
+        return nothing_or_error(reason)
+    finally:
+        if raw != file:
+            raw.unlink(missing_ok=True)
+    end = done.last.source_end if done.last else target(given)
+    print(f"Generated {done.transactions} transactions ({done.bytes} bytes) from {target(given)} to {end} in {file}")
+    if end != latest(given):
+        print(
+            f"What lies between {end} and {latest(given)} is no whole transaction; save_binary_logs goes on at {end}",
+            file=sys.stderr,
+        )
+    return 0
+
+
+def generate_and_send(given: Namespace) -> int:
+    """Generate, and copy the file to the same path on the target's host."""
+    code = generate(given)
+    if code == 0:
+        from replication.ssh import SshHost
+
+        file = given.diff_file_readtolatest.absolute()
+        host = SshHost(ssh_config(given))
+        try:
+            host.mkdir(str(file.parent))
+            with file.open("rb") as data:
+                host.put(data, str(file))
+        finally:
+            host.close()
+        print(f"Sent {file} to {host.name}")
+    return code
+
+
+def nothing_or_error(reason: PlaceNotFound) -> int:
+    """A target that has everything is no error."""
+    if reason.code != HAS_EVERYTHING:
+        raise reason
+    print(f"Nothing to generate: {reason}")
+    return 0
+
+
+def row(given: Namespace) -> LogRow:
+    """The relay logs that the options name."""
+    if given.relay_dir is not None and given.current_relay_log:
+        return relay_logs(given.relay_dir, given.current_relay_log)
+    if given.relay_log_info is not None:
+        return relay_logs_by_info(given.relay_log_info)
+    raise LogError("--relay_log_info, or --relay_dir and --current_relay_log, must be set")
+
+
+def target(given: Namespace) -> BinlogPosition:
+    """How far the target is in the source's log."""
+    return place(given.target_mlf, given.target_rmlp)
+
+
+def latest(given: Namespace) -> BinlogPosition:
+    """How far the latest replica is."""
+    return place(given.latest_mlf, given.latest_rmlp)
+
+
+def place(file: str, pos: int) -> BinlogPosition:
+    """A place in the source's log. Raises LogError for a name that is none of a log."""
+    log_index_of(file)
+    return BinlogPosition(file, pos)
+
+
+# the target's side -----------------------------------------------------------------------------------------------
+
+
+def test(given: Namespace) -> int:
+    """Whether everything is there: relay logs if they are named, client programs, the server, the directory."""
+    if given.relay_log_info is not None or given.relay_dir is not None:
+        logs = row(given)
+        print(f"Relay log found at {logs.directory}, up to {logs.files[-1].name}")
+    server = open_server(given)
+    try:
+        state = server.observe()
+        vendor = state.vendor.value
+        print(f"{server}: {state.version_text}")
+        print(f"Programs: {client(given).reader(vendor)}, {client(given).client(vendor)}")
+    finally:
+        server.close()
+    probe = given.workdir / f"apply_diff_relay_logs.{os.getpid()}.test"
+    with whole_file(probe):
+        pass
+    probe.unlink()
+    print(f"{given.workdir} can be written.")
+    return 0
+
+
+def apply(given: Namespace) -> int:
+    """Let the target execute what it received, then what is in the files."""
+    from replication.node_apply import ApplyFailed, Lacking, apply_log, apply_text, finish_relay_logs, join_texts, merge
+
+    files = [Path(name.strip()) for name in given.apply_files.split(",") if name.strip()]
+    name = f"{given.slave_host}_{given.slave_port}"
+    suffix = "binlog" if given.handle_raw_binlog else "sql"
+    total = given.workdir / f"total_binlog_for_{name}.{given.timestamp}.{suffix}"
+    errors = given.workdir / f"relay_log_apply_for_{name}_{given.timestamp}_err.log"
+    unlogged = bool(given.disable_log_bin)
+    server = open_server(given)
+    try:
+        state = server.observe() if given.no_apply else finish_relay_logs(server)
+        if not given.handle_raw_binlog:
+            join_texts(files, total)
+            if not given.no_apply:
+                apply_text(server, state, total, client(given), errors, disable_log_bin=unlogged)
+                print(f"Applied {total} on {server}")
+            return 0
+        done = merge(files, total, Lacking(state), torn_end=bool(given.no_apply))
+        if done.end_reason.kind != "clean":
+            print(f"{files[-1]} ends {done.end_reason.kind}: {done.end_reason.reason}", file=sys.stderr)
+        if given.no_apply:
+            print(f"{done.transactions} transactions ({done.bytes} bytes) for {server} are in {total}")
+        elif not done.transactions:
+            print(f"{server} has everything that is in the files ({done.skipped} transactions)")
+        else:
+            apply_log(server, state, total, done, client(given), errors, disable_log_bin=unlogged)
+            print(f"Applied {done.transactions} transactions ({done.bytes} bytes) on {server}")
+    except ApplyFailed as error:
+        print(f"Applying {total} on {server} failed: {error}", file=sys.stderr)
+        return APPLYING_FAILED
+    finally:
+        server.close()
+    return 0
+
+
+def open_server(given: Namespace) -> Server:
+    """A session with the target."""
+    from replication.server import Server
+
+    server = Server(slave_config(given))
+    server.connect()
+    return server
+
+
+def slave_config(given: Namespace) -> ServerConfig:
+    """The target as the configuration would describe it. Raises ConfigError for a password that is not there."""
+    from pydantic import SecretStr
+
+    from config import ServerConfig
+    from config.raw import Value
+    from config.values import convert
+
+    password = SecretStr(os.environ.get(PASSWORD_VARIABLE, ""))
+    if given.slave_pass is not None:
+        if not given.slave_pass.startswith(("env:", "file:")):
+            print(
+                "--slave_pass shows the password to everybody on this host who can list processes; set "
+                f"{PASSWORD_VARIABLE} or give --slave_pass=file:/path instead",
+                file=sys.stderr,
+            )
+        password = convert(ServerConfig, "password", Value(given.slave_pass, Path("--slave_pass"), None))
+    host = given.slave_host
+    ip = given.slave_ip or address(host, "--slave_ip")
+    known = {"block": "slave", "hostname": host, "ip": ip, "ssh_host": host, "ssh_ip": ip}
+    return ServerConfig.model_validate(
+        {**known, "port": given.slave_port, "user": given.slave_user, "password": password}
+    )
+
+
+def ssh_config(given: Namespace) -> ServerConfig:
+    """The target's host as the configuration would describe it. Raises ConfigError for wrong ssh_options."""
+    from config import ConfigError, ServerConfig, SshOptions
+
+    try:
+        options = SshOptions.parse(given.ssh_options)
+    except ValueError as error:
+        raise ConfigError(f"--{error}") from None
+    ip = address(given.scp_host, "--scp_host")
+    host = given.scp_host
+    known = {"block": "scp", "hostname": host, "ip": ip, "ssh_host": host, "ssh_ip": ip}
+    user = {"ssh_user": given.scp_user} if given.scp_user else {}
+    return ServerConfig.model_validate({**known, **user, "ssh_port": given.scp_port, "ssh_options": options})
+
+
+def address(name: str, option: str) -> str:
+    """The address of a name. Raises LogError."""
+    try:
+        return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError as error:
+        raise LogError(f"{name} cannot be resolved ({error.strerror}); give an address with {option}") from None
+
+
+def client(given: Namespace) -> Client:
+    """Where the client programs are."""
+    return Client(given.client_bindir, given.client_libdir)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
