@@ -215,8 +215,9 @@ def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction]
         path.chmod(0o640)
         result = cut(logs[names.index(start.file) :], start, wanted, out)
         out.flush()
-    if copy.stopped is not None and result.end_reason.kind != "corrupt":
-        return replace(result, end_reason=copy.stopped)
+    end, stopped = result.end_reason, copy.stopped
+    if stopped is not None and end.kind != "corrupt" and end.log in (copy.end.file, stopped.log):
+        return replace(result, end_reason=stopped)
     return result
 
 
