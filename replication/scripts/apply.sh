@@ -54,7 +54,7 @@ suit_server() {
     b between'
 }
 
-mysql() {
+run_client() {
   "$client" --defaults-extra-file="$directory/client.cnf" --binary-mode --batch --skip-column-names "$@"
 }
 
@@ -65,7 +65,7 @@ apply() {
     "$reader" --no-defaults --local-load="$directory" $flags "$1"
     echo $? >"$directory/status"
     echo 'SELECT CONNECTION_ID();'
-  } | suit_server | mysql >"$directory/session" || exit
+  } | suit_server | run_client >"$directory/session" || exit
   [ "$(cat "$directory/status")" = 0 ] || { echo "$reader could not read the saved log" >&2; exit 94; }
 }
 
@@ -81,5 +81,5 @@ WORDS
   apply "$directory/sitting"
   # The server gives a prepared XA transaction free when it has noticed that its session is over.
   query="SELECT COUNT(*) FROM information_schema.processlist WHERE id = $(tail -n 1 "$directory/session")"
-  while open=$(mysql -e "$query") || exit; [ "$open" != 0 ]; do sleep 0.01; done
+  while open=$(run_client -e "$query") || exit; [ "$open" != 0 ]; do sleep 0.01; done
 done
