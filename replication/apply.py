@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import shlex
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +46,10 @@ def client_options(server: ServerConfig) -> str:
         "loose-get-server-public-key",
         "[mysql]",
         "max-allowed-packet=1G",
+        # Those within a routine belong to it; MariaDB's client, and older ones, would leave them out.
+        "comments",
+        # What LOAD DATA read lies in the log, and mysqlbinlog writes it to files for the client to load again.
+        "loose-local-infile=1",
     ]
     return "\n".join(lines) + "\n"
 
@@ -64,6 +70,38 @@ def wait_for_former(host: SshHost, server: ServerConfig, *, timeout: float = 360
     lock = shlex.quote(posixpath.join(server.remote_workdir, "mha-apply.lock"))
     command = f"command -v flock >/dev/null && [ -e {lock} ] || exit 0; flock -w {timeout:g} {lock} true"
     host.run(command, action="wait for an application that is still running", timeout=timeout + 5.0)
+
+
+def _sittings(server: Server, cut: Cut) -> tuple[str, ...]:
+    """The parts of the cut that need a session each, as apply.sh wants them; empty when one session can take it all.
+
+    Only MySQL 8.0.29 and newer detaches an XA transaction from its session once it is prepared.
+    """
+    if len(cut.sittings) < 2:
+        return ()
+    rows = server.query("SHOW GLOBAL VARIABLES LIKE 'xa_detach_on_prepare'", action="read its variables")
+    if rows and rows[0]["Value"] == "ON":
+        return ()
+    return tuple(":".join(map(str, (*each.described, each.start, each.end))) for each in cut.sittings)
+
+
+@contextmanager
+def _admitting(server: Server, cut: Cut) -> Iterator[None]:
+    """While the cut is applied the server takes what a replica takes from its relay log whatever these settings are.
+
+    LOAD DATA as a statement: its file comes from the client. MariaDB's CREATE TABLE … SELECT, or rows that took numbers
+    from a sequence: a session makes two transactions of them, under the one GTID that they have.
+    """
+    wanted = {"local_infile": 1} if cut.loads_file else {}
+    if isinstance(cut.gtids, MariadbGtidPosition):
+        wanted["gtid_strict_mode"] = 0
+    with ExitStack() as back:
+        for name, value in wanted.items():
+            was = int(server.scalar(f"SELECT @@GLOBAL.{name}", action=f"read {name}"))
+            if was != value:
+                server.query(f"SET GLOBAL {name} = {value}", action="take all that the log holds")
+                back.callback(server.query, f"SET GLOBAL {name} = {was}", action=f"set {name} back")
+        yield
 
 
 def apply_cut(
@@ -87,14 +125,15 @@ def apply_cut(
     flags = "--disable-log-bin" if config.disable_log_bin else ""
     era = "old" if seen.vendor is Vendor.MYSQL and seen.version < (8, 0) else "new"
     bindir, libdir = config.client_bindir or "", config.client_libdir or ""
-    words = (config.remote_workdir, remote, bindir, libdir, seen.vendor.value, era, flags)
+    words = (config.remote_workdir, remote, bindir, libdir, seen.vendor.value, era, flags, *_sittings(server, cut))
     try:
-        result = host.run(
-            f"sh -c {shlex.quote(script('apply.sh'))} apply {' '.join(shlex.quote(w) for w in words)}",
-            action="apply the saved binary log",
-            timeout=timeout,
-            stdin=client_options(config).encode(),
-        )
+        with _admitting(server, cut):
+            result = host.run(
+                f"sh -c {shlex.quote(script('apply.sh'))} apply {' '.join(shlex.quote(w) for w in words)}",
+                action="apply the saved binary log",
+                timeout=timeout,
+                stdin=client_options(config).encode(),
+            )
     finally:
         host.remove(remote)
     after = server.observe()

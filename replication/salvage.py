@@ -7,24 +7,29 @@ mean the same in it as on the dead host, and every replica's part can be cut fro
 from __future__ import annotations
 
 import hashlib
+import os
 import posixpath
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 from replication.binlog.cutter import Cut, LogFile, cut
 from replication.binlog.events import MAGIC
-from replication.binlog.reader import Transaction
+from replication.binlog.reader import LogEnd, Transaction
 from replication.binlog.relay import find_source_position
+from replication.binlog.sequence import LogSequence
 from replication.errors import DeadlineExceeded, HostError, LogError, RemoteFileError
 from replication.positions import BinlogPosition, log_index, unbroken_row
-from replication.ssh import SshHost
+from replication.ssh import RemoteStat, SshHost
 
 #: Enough of a log's head for its format description, whatever comes after it.
 HEAD = 64 * 1024
 CHUNK = 1 << 20
+#: The longest index of logs that is read (bytes).
+INDEX_LIMIT = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,10 @@ class RemoteLog:
 
 @dataclass(frozen=True)
 class Mirror:
-    """The copied part of a server's logs: every byte from ``start`` to ``end``, in ``directory`` on the manager."""
+    """The copied part of a server's logs: every byte from ``start`` to ``end``, in ``directory`` on the manager.
+
+    ``stopped`` tells where copying ended before the logs did: a file that is missing or cannot be read to its end.
+    """
 
     directory: Path
     names: tuple[str, ...]
@@ -50,6 +58,7 @@ class Mirror:
     end: BinlogPosition
     bytes: int
     sha256: str
+    stopped: LogEnd | None = None
 
     def logs(self) -> list[LogFile]:
         """The copies as the cutter wants them."""
@@ -57,11 +66,14 @@ class Mirror:
 
 
 def find_logs(host: SshHost, directories: Sequence[str], first: str) -> tuple[RemoteLog, ...]:
-    """The log called ``first`` and all that follow it without a gap, from the first directory that has it.
+    """The log called ``first`` and all that follow it, from that directory which was written to last.
 
-    Raises RemoteFileError naming every directory that was searched.
+    Another directory may hold a log of that name from before the logs were moved, or a copy. What follows is what
+    their index lists: a server gives its next log the number after the highest that lies in the directory, whatever
+    that file is. One that is listed is returned even if it is not there; reading it tells. Without an index the numbers
+    say what follows. Raises RemoteFileError naming every directory that was searched.
     """
-    searched = []
+    searched, found = [], []
     for directory in dict.fromkeys(directories):
         try:
             names = host.listdir(directory)
@@ -71,12 +83,53 @@ def find_logs(host: SshHost, directories: Sequence[str], first: str) -> tuple[Re
         if first not in names:
             searched.append(f"{directory} has no {first}")
             continue
-        row = unbroken_row(names, first)
-        paths = [posixpath.join(directory, name) for name in row[row.index(first) :]]
-        return tuple(RemoteLog(path, host.stat(path).size) for path in paths)
-    raise RemoteFileError(
-        host.name, f"find {first}", "; ".join(searched), "set master_binlog_dir to where the binary logs are"
-    )
+        paths = _listed(host, directory, names, first) or _numbered(directory, names, first)
+        seen = [(path, _look(host, path)) for path in paths]
+        logs = tuple(RemoteLog(path, stat.size if stat else 0) for path, stat in seen)
+        found.append((max(stat.mtime if stat else 0 for _, stat in seen), logs))
+    if not found:
+        hint = "set master_binlog_dir to where the binary logs are"
+        raise RemoteFileError(host.name, f"find {first}", "; ".join(searched), hint)
+    return max(found, key=itemgetter(0))[1]
+
+
+def _listed(host: SshHost, directory: str, names: Sequence[str], first: str) -> list[str]:
+    """The paths of ``first`` and all after it as the log's index has them; none when it is not there or another's."""
+    index = first.rpartition(".")[0] + ".index"
+    if index not in names:
+        return []
+    try:
+        text = host.read_file(posixpath.join(directory, index), INDEX_LIMIT).decode("utf-8", "surrogateescape")
+    except RemoteFileError:
+        return []
+    entries = [line.strip() for line in text.splitlines() if line.strip()]
+    logs = [posixpath.basename(entry) for entry in entries]
+    if first not in logs:
+        return []
+    here = set(names)
+    # Relative entries are so to the data directory, which is not known here; the logs lie beside their index.
+    return [
+        entry if entry.startswith("/") and log not in here else posixpath.join(directory, log)
+        for entry, log in zip(entries, logs, strict=True)
+    ][logs.index(first) :]
+
+
+def _numbered(directory: str, names: Sequence[str], first: str) -> list[str]:
+    """The paths of ``first`` and all that follow it by number; of a gap only the first one, which is not there."""
+    row = unbroken_row(names, first)
+    logs = row[row.index(first) :]
+    base, _, digits = first.rpartition(".")
+    after = log_index(logs[-1]) + 1
+    if any(n.rpartition(".")[0] == base and n.rpartition(".")[2].isdigit() and log_index(n) > after for n in names):
+        logs = [*logs, f"{base}.{after:0{len(digits)}d}"]
+    return [posixpath.join(directory, log) for log in logs]
+
+
+def _look(host: SshHost, path: str) -> RemoteStat | None:
+    try:
+        return host.stat(path)
+    except RemoteFileError:
+        return None
 
 
 def find_relay_logs(host: SshHost, basename: str) -> tuple[RemoteLog, ...]:
@@ -112,18 +165,31 @@ def borrow_relay_logs(
 def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, directory: Path) -> Mirror:
     """Copy the logs from ``start`` to their end; only these bytes and the head of the first log travel.
 
-    A copy is proven by comparing its SHA-256 with one computed on the dead host. Raises HostError's children.
+    A copy is proven by comparing its SHA-256 with one computed on the dead host. What can be read is copied: a log that
+    cannot be ends it, and `Mirror.stopped` tells. Raises HostError's children when that leaves nothing, and LogError
+    when nobody could read the copy from ``start`` on (it is encrypted, or no log).
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-    digest, total = hashlib.sha256(), 0
+    digest, total, stopped = hashlib.sha256(), 0, None
+    copied: list[RemoteLog] = []
     for number, log in enumerate(logs):
         begin = start.pos if number == 0 else 0
-        total += _copy(host, log, begin, directory / log.name, digest.update)
-    theirs = _digest_there(host, logs, start.pos)
+        count, trouble = _copy(host, log, begin, directory / log.name, digest.update)
+        total += count
+        if trouble is not None and not (copied or count):
+            raise trouble
+        if trouble is None or count:
+            copied.append(RemoteLog(log.path, log.size if trouble is None else begin + count))
+        if trouble is not None:
+            stopped = LogEnd("unreadable", begin + count, str(trouble), log.name)
+            break
+    theirs = _digest_there(host, copied, start.pos)
     if theirs is not None and theirs != digest.hexdigest():
         raise RemoteFileError(host.name, "copy its binary logs", "the copy differs from the original")
-    end = BinlogPosition(logs[-1].name, logs[-1].size)
-    return Mirror(directory, tuple(log.name for log in logs), start, end, total, digest.hexdigest())
+    end = BinlogPosition(copied[-1].name, copied[-1].size)
+    made = Mirror(directory, tuple(log.name for log in copied), start, end, total, digest.hexdigest(), stopped)
+    next(iter(LogSequence(made.logs(), start.pos)), None)
+    return made
 
 
 def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool], path: Path) -> Cut:
@@ -136,26 +202,37 @@ def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction]
         path.chmod(0o640)
         result = cut(logs[names.index(start.file) :], start, wanted, out)
         out.flush()
+    end, stopped = result.end_reason, copy.stopped
+    if stopped is not None and end.kind != "corrupt" and end.log in (copy.end.file, stopped.log):
+        return replace(result, end_reason=stopped)
     return result
 
 
-def _copy(host: SshHost, log: RemoteLog, begin: int, target: Path, seen: Callable[[bytes], None]) -> int:
-    """Copy a log's head and everything from ``begin``; returns the bytes from ``begin`` on."""
+def _copy(
+    host: SshHost, log: RemoteLog, begin: int, target: Path, seen: Callable[[bytes], None]
+) -> tuple[int, RemoteFileError | None]:
+    """Copy a log's head and everything from ``begin``: the bytes from ``begin`` on, and why there are no more."""
     copied, length = 0, max(0, log.size - begin)
-    with host.open(log.path) as remote, target.open("wb") as local:
-        target.chmod(0o640)
-        if begin:
-            local.write(remote.read(min(HEAD, begin)))
-            remote.seek(begin)
-            local.seek(begin)
-        while copied < length and (chunk := remote.read(min(CHUNK, length - copied))):
-            local.write(chunk)
-            seen(chunk)
-            copied += len(chunk)
-        local.truncate(log.size)
+    try:
+        with host.open(log.path) as remote, target.open("wb") as local:
+            target.chmod(0o640)
+            if begin:
+                local.write(remote.read(min(HEAD, begin)))
+                remote.seek(begin)
+                local.seek(begin)
+            while copied < length and (chunk := remote.read(min(CHUNK, length - copied))):
+                local.write(chunk)
+                seen(chunk)
+                copied += len(chunk)
+    except RemoteFileError as error:
+        return copied, error
+    finally:
+        if target.exists():
+            os.truncate(target, min(log.size, begin + copied))
     if copied != length:
-        raise RemoteFileError(host.name, f"read {log.path}", f"it ended after {begin + copied} of {log.size} bytes")
-    return copied
+        said = f"it ended after {begin + copied} of {log.size} bytes"
+        return copied, RemoteFileError(host.name, f"read {log.path}", said)
+    return copied, None
 
 
 def _digest_there(host: SshHost, logs: Sequence[RemoteLog], begin: int) -> str | None:

@@ -19,7 +19,9 @@ from replication.positions import BinlogPosition
 T = TypeVar("T")
 
 #: Flags of MariaDB's GTID event (Knowledge Base, GTID_EVENT).
-_STANDALONE, _COMPLETED_XA = 0x01, 0x80
+_STANDALONE, _GROUP_COMMIT, _PREPARED_XA, _COMPLETED_XA = 0x01, 0x02, 0x40, 0x80
+#: Its second flags, from 10.8 on.
+_START_ALTER, _ROLLBACK_ALTER = 0x02, 0x08
 _QUERY_HEAD = struct.Struct("<BHH")
 _TEXT = 256
 
@@ -75,6 +77,16 @@ def gtid(event: Event) -> Gtid | MariadbGtid | None:
 def is_standalone(event: Event) -> bool:
     """Whether MariaDB's GTID event announces a single statement that no COMMIT follows."""
     return bool(event.body[12] & (_STANDALONE | _COMPLETED_XA))
+
+
+@_readable
+def is_half_alter(event: Event) -> bool:
+    """Whether MariaDB's GTID event announces the beginning, or the undoing, of an ALTER logged in two phases."""
+    body, flags = event.body, event.body[12]
+    at = 13 + (8 if flags & _GROUP_COMMIT else 0)
+    if flags & (_PREPARED_XA | _COMPLETED_XA):
+        at += 6 + body[at + 4] + body[at + 5]
+    return at < len(body) and bool(body[at] & (_START_ALTER | _ROLLBACK_ALTER))
 
 
 @_readable

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from replication.binlog.events import (
     ARTIFICIAL_FLAG,
@@ -30,6 +30,14 @@ __all__ = ["Cut", "LogFile", "cut"]
 COPY = 1 << 20
 
 
+class Sitting(NamedTuple):
+    """What one session can apply of a cut: its bytes ``start`` to ``end``, described by those of ``described``."""
+
+    described: tuple[int, int]
+    start: int
+    end: int
+
+
 @dataclass(frozen=True)
 class Cut:
     """What a cut holds. ``bytes`` are those of its transactions, ``skipped`` the complete ones that were not wanted.
@@ -37,6 +45,8 @@ class Cut:
     ``start`` and ``end`` are places in the logs that were cut, ``end`` that of the last complete transaction; ``gtids``
     is None where the logs have none. ``end_reason`` tells where reading ended; ``passed`` where earlier logs end
     unclean, but the server is known to have started again behind that and rolled back what was not complete.
+    ``sittings`` are the parts between which a session must end on servers where an XA transaction, once it is prepared,
+    stays with its session and lets nothing else into it. ``loads_file``: one of the statements loads a file.
     """
 
     transactions: int
@@ -51,10 +61,12 @@ class Cut:
     end_reason: LogEnd
     sha256: str
     passed: tuple[LogEnd, ...] = ()
+    sittings: tuple[Sitting, ...] = ()
+    loads_file: bool = False
 
 
 def cut(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Transaction], bool], out: BinaryIO) -> Cut:
-    """Write every complete wanted transaction from ``start`` on to ``out``, in order.
+    """Write every complete wanted transaction from ``start`` on to ``out``, in order; half an ALTER never is one.
 
     ``files`` are logs without a gap, of which the first is the one that ``start`` lies in. The output begins with a
     format description; transactions of a log that describes itself otherwise (its checksums were switched) come after
@@ -68,9 +80,14 @@ def cut(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Trans
     with _Writer(out, files) as writer:
         for transaction in sequence:
             position = transaction.end_position
+            if transaction.kind == "half_alter":
+                # Only a replica's parallel appliers can hold it open; a session would execute and log it twice.
+                continue
             if wanted(transaction) and taken.is_new(transaction.gtid):
                 writer.add(sequence.described, transaction.parts)
                 taken.add(transaction)
+                if transaction.kind == "xa_prepare":
+                    writer.end_sitting()
             else:
                 taken.skipped += 1
         writer.finish(sequence.described)
@@ -87,6 +104,8 @@ def cut(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Trans
         end_reason=sequence.stop or LogEnd("clean", position.pos, log=position.file),
         sha256=writer.digest.hexdigest(),
         passed=tuple(sequence.passed),
+        sittings=tuple(writer.sittings),
+        loads_file=taken.loads_file,
     )
 
 
@@ -102,6 +121,9 @@ class _Writer:
         self._waiting: Part | None = None
         self._opened: tuple[str, BinaryIO] | None = None
         self._streams = ExitStack()
+        self._described = (0, 0)
+        self._sitting = Sitting((0, 0), 0, 0)
+        self.sittings: list[Sitting] = []
         self.digest = hashlib.sha256()
 
     def __enter__(self) -> _Writer:
@@ -121,11 +143,19 @@ class _Writer:
                 self._copy()
                 self._waiting = part
 
+    def end_sitting(self) -> None:
+        """What comes next is for another session."""
+        self._copy()
+        if self._written > self._sitting.start:
+            self.sittings.append(self._sitting._replace(end=self._written))
+        self._sitting = Sitting(self._described, self._written, self._written)
+
     def finish(self, described: FormatDescription) -> None:
         """Write what is left; an empty cut is a log of its description only."""
         self._copy()
         if not self._essence:
             self._describe(described)
+        self.end_sitting()
 
     def _describe(self, described: FormatDescription) -> None:
         # Two descriptions are the same for a reader when all but the times in them is.
@@ -141,7 +171,11 @@ class _Writer:
         flags = int.from_bytes(raw[17:19], "little") & ~(IN_USE_FLAG | ARTIFICIAL_FLAG | RELAY_LOG_FLAG)
         raw[17:19] = flags.to_bytes(2, "little")
         raw[-CHECKSUM:] = zlib.crc32(raw[:-CHECKSUM]).to_bytes(CHECKSUM, "little")
+        begin, untouched = self._written + len(head), self._sitting.start == self._written
         self._write(head + bytes(raw))
+        self._described = (begin, self._written)
+        if untouched:
+            self._sitting = Sitting(self._described, self._written, self._written)
 
     def _copy(self) -> None:
         if self._waiting is None:
@@ -173,7 +207,7 @@ class _Taken:
     """What was cut, counted."""
 
     def __init__(self) -> None:
-        self.count, self.bytes, self.skipped = 0, 0, 0
+        self.count, self.bytes, self.skipped, self.loads_file = 0, 0, 0, False
         self.first: Transaction | None = None
         self.last: Transaction | None = None
         self.tables: dict[str, None] = {}
@@ -185,6 +219,7 @@ class _Taken:
         self.bytes += transaction.size
         self.first = self.first or transaction
         self.last = transaction
+        self.loads_file |= transaction.loads_file
         self.tables.update(dict.fromkeys(transaction.tables))
         gtid = transaction.gtid
         if isinstance(gtid, Gtid):

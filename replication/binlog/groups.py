@@ -59,9 +59,11 @@ class Transaction:
 
     It begins at byte ``start`` of ``log`` and ends at byte ``end`` of the log of its last part; its events are in
     ``parts``, of which there is more than one only in relay logs. ``kind`` is dml, ddl, rollback (of tables without
-    transactions), xa_prepare, xa_commit, xa_rollback or incident. ``timestamp`` is its first event's, in seconds.
+    transactions), xa_prepare, xa_commit, xa_rollback, half_alter (MariaDB logs an ALTER in two phases; that which
+    ends it holds all of it) or incident. ``timestamp`` is its first event's, in seconds.
     ``tables`` are those it is known to change: none can be told of compressed transactions. ``source_start`` and
-    ``source_end`` are its place in the primary's log, None where the relay log does not tell.
+    ``source_end`` are its place in the primary's log, None where the relay log does not tell. ``loads_file`` tells that
+    it holds a file, which a statement loads.
     """
 
     log: str
@@ -75,6 +77,7 @@ class Transaction:
     parts: tuple[Part, ...]
     source_start: BinlogPosition | None
     source_end: BinlogPosition | None
+    loads_file: bool = False
 
     @property
     def size(self) -> int:
@@ -214,7 +217,9 @@ class _Group:
         "_events",
         "_from",
         "_gtid",
+        "_half_alter",
         "_kind",
+        "_loads_file",
         "_log",
         "_open",
         "_parts",
@@ -229,7 +234,8 @@ class _Group:
         self._gtid = bodies.gtid(event) if event.type in GTIDS else None
         # MariaDB's GTID event stands for BEGIN, unless it announces a single statement.
         self._open = event.type == EventType.MARIADB_GTID and not bodies.is_standalone(event)
-        self._kind = "dml"
+        self._kind, self._loads_file = "dml", False
+        self._half_alter = event.type == EventType.MARIADB_GTID and bodies.is_half_alter(event)
         self._tables: dict[str, None] = {}
         self._events = 0
         #: Complete parts, then the log, beginning and end of the one that is being read.
@@ -266,12 +272,13 @@ class _Group:
             end=event.end_offset,
             gtid=self._gtid,
             timestamp=self.first.timestamp,
-            kind=kind,
+            kind="half_alter" if self._half_alter else kind,
             tables=tuple(self._tables),
             events=self._events,
             parts=(*self._parts, Part(self._log, self._from, self._to)),
             source_start=source_start,
             source_end=source_end,
+            loads_file=self._loads_file,
         )
 
     def _ended_by(self, event: Event) -> str | None:
@@ -287,6 +294,7 @@ class _Group:
             case EventType.MARIADB_QUERY_COMPRESSED:
                 return None if self._open else "ddl"
             case EventType.EXECUTE_LOAD_QUERY:
+                self._loads_file = True
                 return None if self._open else "dml"
             case EventType.INCIDENT:
                 return "incident"

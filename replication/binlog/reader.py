@@ -90,13 +90,15 @@ class LogReader:
     """Reads one log from a seekable stream of ``size`` bytes (found out when None).
 
     ``format`` is the log's own description, which ends at ``format_end``; ``described`` the one in force where reading
-    is, which in a relay log is the source's. ``stop`` is None while reading goes on, then the `LogEnd`. Raises LogError
+    is, which in a relay log is the source's. ``next_log`` is the name of the log that follows a binary log, when
+    `transactions` has seen it named there. ``stop`` is None while reading goes on, then the `LogEnd`. Raises LogError
     when the head cannot be read: not a log, encrypted, cut off in its head.
     """
 
     def __init__(self, stream: BinaryIO, *, name: str, size: int | None = None) -> None:
         self.name = name
         self.stop: LogEnd | None = None
+        self.next_log: str | None = None
         self._stream = stream
         self.size = stream.seek(0, io.SEEK_END) if size is None else size
         self.format, self.format_end = self._read_head()
@@ -143,6 +145,8 @@ class LogReader:
             if event.type == EventType.FORMAT_DESCRIPTION:
                 parser.describe(self.described)
             try:
+                if event.type == EventType.ROTATE and not relay:
+                    self.next_log = bodies.rotate(event).file
                 done = parser.feed(event)
             except ValueError as error:
                 self._end("corrupt", event.offset, str(error))

@@ -8,6 +8,7 @@ from replication.binlog.events import FormatDescription
 from replication.binlog.groups import GroupParser, Part, Transaction
 from replication.binlog.reader import LogEnd, LogFile, LogReader
 from replication.errors import LogError, RemoteFileError
+from replication.positions import log_index
 
 
 class LogSequence:
@@ -42,6 +43,8 @@ class LogSequence:
         Raises LogError when the first log's head cannot be read or the start lies inside a transaction.
         """
         for number, log in enumerate(self._files):
+            if self._missing(log.name):
+                return
             try:
                 with log.open() as stream:
                     reader = LogReader(stream, name=log.name, size=log.size)
@@ -61,6 +64,17 @@ class LogSequence:
                     raise LogError(f"{log.name} cannot be read: {error}") from error
                 self.stop = LogEnd("unreadable", 0, str(error), log.name)
                 return
+        self._missing(None)
+
+    def _missing(self, following: str | None) -> bool:
+        """Whether the log that was read last is followed by another one than this, as it says itself."""
+        wanted = self._reader.next_log if self._reader is not None else None
+        if wanted is None or self.stop is None or self.stop.kind != "clean":
+            return False
+        if following is not None and log_index(following) == log_index(wanted):
+            return False
+        self.stop = LogEnd("unreadable", 0, f"{self.stop.log} says that it follows, and it is not there", wanted)
+        return True
 
     def _goes_on(self, following: LogReader) -> bool:
         """Whether the log that was read last may be left as it ended.

@@ -1,4 +1,5 @@
-# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR ERA FLAGS <client.cnf: run a binary log on the server of this host.
+# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR ERA FLAGS [SITTING…] <client.cnf: run a binary log on this host's server.
+# A SITTING is a part of the log for a session of its own: where its description begins and ends, and it itself.
 # The client's option file, with the password, comes through stdin into a file that only this user can read and that
 # lives as long as the command. Both exit statuses count: "a | b" alone would hide the first.
 set -u
@@ -31,29 +32,54 @@ else
   client=$(find_program mysql) || exit 93
 fi
 
-# Between two GTIDs a server before 8.0 takes nothing but SET GTID_NEXT (error 1837): not the version comments that a
-# newer mysqlbinlog writes there (they are made plain comments, exactly where it writes them), and no comments, which
-# a newer client sends by themselves.
+# Between two GTIDs a server before 8.0 takes nothing but SET GTID_NEXT (error 1837): neither the version comments that
+# a newer mysqlbinlog writes there, nor its plain ones, which a newer client sends by themselves. Within statements all
+# stays; only a text of which one line ends in the delimiter and the next begins with # could be taken for what it is not.
 suit_server() {
   [ "$era" = old ] || { cat; return; }
-  LC_ALL=C sed '/^# immediate_commit_timestamp=/{
-    :next
-    n
-    /^\/\*!80[0-9]* SET @@session\.[a-z_]*=[0-9]*\*\/\/\*!\*\/;$/{
-      s/^/# /
-      b next
+  LC_ALL=C sed ':between
+    /^#/ b drop
+    /^\/\*!80[0-9]* SET @@session\.[a-z_]*=[0-9]*\*\/\/\*!\*\/;$/ b drop
+    :inside
+    /\/\*!\*\/;$/ {
+      n
+      b between
     }
-  }'
+    n
+    b inside
+    :drop
+    $ d
+    N
+    s/^[^\n]*\n//
+    b between'
 }
 
-quiet=""
-[ "$era" = old ] && quiet=--skip-comments
+run_client() {
+  "$client" --defaults-extra-file="$directory/client.cnf" --binary-mode --batch --skip-column-names "$@"
+}
 
-{
-  "$reader" --no-defaults $flags "$logfile"
-  echo $? >"$directory/status"
-} | suit_server | "$client" --defaults-extra-file="$directory/client.cnf" --binary-mode --batch $quiet
-applied=$?
-# A client that gives up ends the reader too, so its own word comes first.
-[ "$applied" = 0 ] || exit "$applied"
-[ "$(cat "$directory/status")" = 0 ] || { echo "$reader could not read the saved log" >&2; exit 94; }
+# apply LOG: in one session, whose number is left in a file. A client that gives up ends the reader too, so its own word
+# comes first.
+apply() {
+  {
+    "$reader" --no-defaults --local-load="$directory" $flags "$1"
+    echo $? >"$directory/status"
+    echo 'SELECT CONNECTION_ID();'
+  } | suit_server | run_client >"$directory/session" || exit
+  [ "$(cat "$directory/status")" = 0 ] || { echo "$reader could not read the saved log" >&2; exit 94; }
+}
+
+piece() { tail -c "+$(($1 + 1))" "$logfile" | head -c "$(($2 - $1))"; }
+
+shift 7
+[ $# -gt 0 ] || apply "$logfile"
+for sitting in "$@"; do
+  IFS=: read -r described until start end <<WORDS
+$sitting
+WORDS
+  { piece 0 4; piece "$described" "$until"; piece "$start" "$end"; } >"$directory/sitting"
+  apply "$directory/sitting"
+  # The server gives a prepared XA transaction free when it has noticed that its session is over.
+  query="SELECT COUNT(*) FROM information_schema.processlist WHERE id = $(tail -n 1 "$directory/session")"
+  while open=$(run_client -e "$query") || exit; [ "$open" != 0 ]; do sleep 0.01; done
+done

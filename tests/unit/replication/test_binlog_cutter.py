@@ -163,3 +163,50 @@ def test_reading_far_away_takes_few_round_trips() -> None:
     result, _ = cut_all([file])
     assert result.transactions == 2000
     assert calls <= 6
+
+
+@pytest.mark.parametrize("name", ["mysql97-pos.000001", "mariadb-gtid.000001"])
+def test_every_sitting_of_a_cut_is_a_log_by_itself_and_ends_with_what_keeps_a_session(name: str) -> None:
+    result, data = cut_all([log(name, content(name)), LogBuilder(checksum=False).transaction(1).log("last.000002")])
+    kinds: list[str] = []
+    for sitting in result.sittings:
+        alone = data[:4] + data[slice(*sitting.described)] + data[sitting.start : sitting.end]
+        reader = LogReader(io.BytesIO(alone), name="sitting.000001")
+        found = [t.kind for t in reader.transactions()]
+        assert reader.stop is not None
+        assert reader.stop.kind == "clean"
+        assert "xa_prepare" not in found[:-1]
+        kinds += found
+    assert kinds == [t.kind for t in LogReader(io.BytesIO(data), name="cut.000001").transactions()]
+    assert len(result.sittings) == 1 + kinds.count("xa_prepare") > 1
+
+
+def test_a_cut_without_anything_has_no_sittings() -> None:
+    assert cut_all([LogBuilder().log()])[0].sittings == ()
+
+
+@pytest.mark.parametrize(("flags", "taken"), [(0x02, 1), (0x04, 2), (0x08, 1)])
+def test_of_an_alter_in_two_phases_only_the_half_that_ends_it_is_cut(flags: int, taken: int) -> None:
+    builder = LogBuilder(version="10.11.18-MariaDB")
+    for number, more in ((1, b""), (2, bytes([flags]))):
+        standalone = b"\x01" if not more else b"\x03" + bytes(8)  # the second one with the id of a group commit
+        head = number.to_bytes(8, "little") + bytes(4) + standalone + more
+        builder.add(EventType.MARIADB_GTID, head.ljust(19, b"\0")).query("ALTER TABLE t ADD c INT")
+    result, _ = cut_all([builder.log()])
+    assert (result.transactions, result.end_reason.kind) == (taken, "clean")
+
+
+def test_a_log_that_names_another_one_than_follows_ends_the_cut() -> None:
+    rotated = LogBuilder().transaction(1).add(EventType.ROTATE, (4).to_bytes(8, "little") + b"b.000003")
+    for rest in ([], [LogBuilder(created=0).transaction(2).log("b.000002")]):
+        result, _ = cut_all([rotated.log("b.000001"), *rest])
+        assert (result.transactions, result.end_reason.kind, result.end_reason.log) == (1, "unreadable", "b.000003")
+    following = LogBuilder(created=0).transaction(2).log("b.000003")
+    assert cut_all([rotated.log("b.000001"), following])[0].transactions == 2
+
+
+def test_a_statement_that_loads_a_file_is_told() -> None:
+    loading = LogBuilder().gtid(1).query("BEGIN").add(EventType.BEGIN_LOAD_QUERY, bytes(9))
+    loading.add(EventType.EXECUTE_LOAD_QUERY, bytes(40)).add(EventType.XID, bytes(8))
+    assert cut_all([loading.log()])[0].loads_file
+    assert not cut_all([LogBuilder().transaction(1).log()])[0].loads_file
