@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import posixpath
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -124,7 +125,7 @@ class Runbook:
         places = [x.executed for x in plan.others if x.executed and not x.broken]
         rescue = Rescue(None, "not needed")
         if plan.kind is GtidKind.POSITION and places:
-            rescue = self.run(save_binlog.save_binlog, self.job, min(places), self.log_directories, bool(self.ssh))
+            rescue = self.run(save_binlog.save_binlog, self.job, min(places), self.directories(), bool(self.ssh))
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
         self.run(vip.activate_address, self.job, plan)
         recovered = Recovered(opened.key, plan.new_primary_name, None, end)
@@ -221,11 +222,17 @@ class Runbook:
     def saved(self, plan: FailoverPlan, start: BinlogPosition | None) -> Rescue:
         """What only the dead host has; when it cannot be had there, from a binlog server."""
         job, received = self.job, max((x.received for x in plan.levelings if x.received), default=None)
-        rescue = self.run(save_binlog.save_binlog, job, start, self.log_directories, bool(self.ssh))
+        rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), bool(self.ssh))
         if rescue.copy is not None or start is None or not job.config.binlog_servers:
             return rescue
         served = self.run(save_binlog.save_from_binlog_servers, job, start, received)
         return served if served.copy is not None else Rescue(None, f"{rescue.why_not}; {served.why_not}")
+
+    def directories(self) -> tuple[str, ...]:
+        """Where the dead primary's log may be: where it said while it lived, and where the others keep theirs."""
+        states = self.stopped.up if self.stopped is not None else ()
+        theirs = [posixpath.dirname(state.log_bin_basename) for state in states if state.log_bin_basename]
+        return (*self.log_directories, *theirs)
 
     def apply(self, plan: FailoverPlan, replica: Leveling, proof: Drained, rescue: Rescue) -> Recovered:
         """Apply a replica's part of what was saved, and keep it for the account."""

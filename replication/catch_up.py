@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from replication.errors import StatementFailed
 from replication.gtid import MariadbGtidPosition
 from replication.server import Server
 from replication.snapshots import ServerState
+
+#: Seconds that a server waits by itself before it is asked whether it still can get there.
+LOOK_EVERY = 1
 
 
 def wait_executed(server: Server, goal: ServerState, *, seconds: int) -> None:
@@ -13,7 +18,7 @@ def wait_executed(server: Server, goal: ServerState, *, seconds: int) -> None:
 
     MariaDB waits for gtid_slave_pos only, which does not move when a saved log is applied by a client: of the domains
     that the server's own log proves to be level it is not asked. Raises StatementFailed when it is not level within
-    ``seconds``.
+    ``seconds``, or as soon as its applier has stopped.
     """
     if goal.gtid_executed is not None and goal.gtid_mode == "ON":
         question, goal_set = server.dialect.wait_for_gtids(), str(goal.gtid_executed)
@@ -25,9 +30,14 @@ def wait_executed(server: Server, goal: ServerState, *, seconds: int) -> None:
         return
     if not goal_set:
         return
-    done = server.scalar(question, (goal_set, seconds), action="catch up", timeout=seconds + 5.0)
-    if done != 0:
-        raise StatementFailed(server.config.name, "catch up", f"not level with {goal.name} within {seconds} s")
+    ends = time.monotonic() + seconds
+    while server.scalar(question, (goal_set, LOOK_EVERY), action="catch up", timeout=LOOK_EVERY + 5.0) != 0:
+        for channel in server.observe().channels:
+            if channel.broken or not channel.applier_running:
+                why = channel.applier_error or "its applier does not run"
+                raise StatementFailed(server.config.name, "catch up", why, channel.applier_errno)
+        if time.monotonic() > ends:
+            raise StatementFailed(server.config.name, "catch up", f"not level with {goal.name} within {seconds} s")
 
 
 def tell_what_was_applied(server: Server, channel: str) -> None:

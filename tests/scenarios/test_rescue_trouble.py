@@ -66,7 +66,7 @@ def put_a_row_in_the_way(host: Host) -> None:
 def test_a_conflict_on_the_chosen_one_lets_the_next_best_be_promoted(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         cluster[1].sql("CREATE TABLE app.conflict (id INT PRIMARY KEY)")
-        manager = cluster.start_manager(cluster.write_cnf())
+        manager = cluster.start_manager(cluster.write_cnf(servers={2: "candidate_master=1"}))
         writer = Writer(cluster)
         time.sleep(0.7)
         settings = lent_settings(cluster[2])
