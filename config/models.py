@@ -66,6 +66,15 @@ class ServerConfig(BaseModel):
     skip_init_ssh_check: bool = Field(False, description="Leave this host out of the first SSH check.")
     skip_reset_slave: bool = Field(False, description="Keep the old replication settings on the new primary.")
     check_repl_delay: bool = Field(True, description="0: may be promoted although its applier is far behind.")
+    binlog_keep_days: int = Field(
+        0, gt=-1, description="Modern: days that `mha binlog-server` keeps a copied log; 0: for ever."
+    )
+    binlog_keep_bytes: int = Field(
+        0, gt=-1, description="Modern: bytes that it keeps of one server's logs; 0: without limit."
+    )
+    binlog_server_id: int = Field(
+        0, gt=-1, lt=1 << 32, description="Modern: the server id that it reads with; 0: derived from its name."
+    )
     ssl_ca: str | None = Field(None, description="Modern: CA file; sessions then verify the server.")
     ssl_cert: str | None = Field(None, description="Modern: client certificate.")
     ssl_key: str | None = Field(None, description="Modern: client key.")
