@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import posixpath
@@ -21,6 +22,8 @@ from replication.errors import MhaError
 from replication.ssh import SshHost
 
 FILE = "binlog-server.json"
+#: Bytes of the file at least: what a full disk has room for is what the file has already.
+_ROOM = 4096
 #: A running binlog server writes its file every second or two; after so many seconds without it, it runs no more.
 STALE = 20.0
 #: Seconds that another host may take to tell its health, login included.
@@ -82,8 +85,19 @@ class BinlogHealth:
 
 
 def write_health(root: Path, health: BinlogHealth) -> None:
-    """Replace the file in one step. Raises OSError."""
-    text = json.dumps({**asdict(health), "written": time.time()})
+    """Replace the file in one step; on a full disk write over it, which takes no new room. Raises OSError."""
+    text = json.dumps({**asdict(health), "written": time.time()}).ljust(_ROOM)
+    try:
+        _replace(root, text)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        with (root / FILE).open("r+", encoding="utf-8") as file:
+            file.write(text)
+            file.truncate()
+
+
+def _replace(root: Path, text: str) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{FILE}.", dir=root)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

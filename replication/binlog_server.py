@@ -176,7 +176,8 @@ class BinlogServer:
             self._put_aside(directory, f"{source.name} sends another log than the copy that is here: {other}")
             return False
         watch = Watch(self._config, sessions, source)
-        log.info("Copying the binary logs of %s into %s, beginning with %s.", source.name, directory, start)
+        if not self._told:
+            log.info("Copying the binary logs of %s into %s, beginning with %s.", source.name, directory, start)
         stream = self._start(reader, source, intake, start, sessions)
         try:
             watch.start()
@@ -227,6 +228,7 @@ class BinlogServer:
         """Until the stream ends, stalls, or another server is to be copied. True: the goal of ``once`` is reached."""
         moved = _Moved()
         beat = sweep = 0.0
+        flows = False
         while not self._stop.wait(TICK):
             # Asked before anything is tidied up, for a full disk is not full any more then.
             failure = stream.failure() if stream.ended else None
@@ -234,13 +236,14 @@ class BinlogServer:
             now = time.monotonic()
             if moved.since(intake, now) == 0.0:
                 stream.forget_password()
+                flows = True
             if failure is not None:
                 raise failure
             look = watch.look
             if now - beat >= BEAT:
                 beat = now
                 intake.sync()
-                newest = self._report(intake, look, moved)
+                newest = self._report(intake, look, flows=flows)
                 if intake.newest:
                     self._anew.discard(intake.directory)
                 if self._options.once and intake.newest and newest is not None and _reaches(newest, goal):
@@ -256,7 +259,7 @@ class BinlogServer:
                 self._sweep(look)
         return False
 
-    def _report(self, intake: Intake, look: Look, moved: _Moved) -> LogFile | None:
+    def _report(self, intake: Intake, look: Look, *, flows: bool) -> LogFile | None:
         here = local_logs(intake.directory)
         newest = here[-1] if here else None
         behind = -1
@@ -264,7 +267,7 @@ class BinlogServer:
             behind = bytes_behind(newest, look.state.end_of_log, look.logs)
         if look.at and look.state is None:
             self._tell(CopyState.UNREACHABLE, look.reason)
-        else:
+        elif flows:
             self._told = ""
             self._health = replace(self._health, state=CopyState.COPYING, trouble="")
         changed = newest is not None and (newest.name, newest.size) != (self._health.file, self._health.size)
