@@ -36,14 +36,13 @@ _PIECE = 1 << 20
 
 
 def archive_root(binlog: ServerConfig) -> str:
-    """The directory of a ``[binlogN]`` block: the first of its ``master_binlog_dir``."""
-    return binlog.master_binlog_dir[0]
+    """The directory of a ``[binlogN]`` block: the first of its ``master_binlog_dir``; empty when it has none."""
+    return next(iter(binlog.master_binlog_dir), "")
 
 
 def archive_directory(binlog: ServerConfig, source: ServerConfig) -> str:
     """Where the binlog server of that block keeps the logs of that server, on the block's host."""
-    host = re.sub(r"[^A-Za-z0-9._-]", "_", source.hostname)
-    return posixpath.join(archive_root(binlog), f"{host}_{source.port}")
+    return posixpath.join(archive_root(binlog), _own_name(source))
 
 
 def archive_directories(binlog: ServerConfig, source: ServerConfig) -> tuple[str, ...]:
@@ -52,8 +51,12 @@ def archive_directories(binlog: ServerConfig, source: ServerConfig) -> tuple[str
     First those of ``mha binlog-server``, one a directory of the block; then these directories themselves, where
     people let mysqlbinlog write by hand.
     """
-    own = posixpath.basename(archive_directory(binlog, source))
+    own = _own_name(source)
     return (*(posixpath.join(each, own) for each in binlog.master_binlog_dir), *binlog.master_binlog_dir)
+
+
+def _own_name(source: ServerConfig) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', source.hostname)}_{source.port}"
 
 
 @dataclass(frozen=True)

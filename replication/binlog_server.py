@@ -105,6 +105,8 @@ class BinlogServer:
 
     def run(self) -> int:
         """Copy until told to stop. Returns 0; raises AlreadyActing, ConfigError, OSError; MhaError with ``once``."""
+        if not archive_root(self._block):
+            raise ConfigError(f"[{self._block.block}] needs a master_binlog_dir", file=self._config.path)
         if any((self._root / name).exists() for name in ("ibdata1", "mysql.ibd", "aria_log_control")):
             raise ConfigError(
                 f"{self._root} is the data directory of a server; set master_binlog_dir in [{self._block.block}] to a "

@@ -79,7 +79,9 @@ def find_reader(binlog: ServerConfig, vendor: Vendor) -> Reader:
     except (subprocess.SubprocessError, OSError) as error:
         words = getattr(error, "stderr", None) or str(error).encode()
         cause = words.decode(errors="replace").strip().splitlines()[-1:] or ["it does not run"]
-        raise CommandFailed(binlog.hostname, action, f"{found}: {cause[0]}", "set client_libdir if it lacks") from None
+        raise CommandFailed(
+            binlog.hostname, action, f"{found}: {cause[0]}", "set client_libdir if it lacks libraries"
+        ) from None
     return Reader(found, frozenset(re.findall(r"--([a-z][a-z-]+)", said)), binlog.client_libdir)
 
 
