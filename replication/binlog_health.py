@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from config import ServerConfig
-from replication.binlog_archive import archive_root
+from replication.binlog_archive import LogFile, archive_root, is_log_name, local_logs
 from replication.errors import MhaError
 from replication.ssh import SshHost
 
@@ -117,6 +117,21 @@ def parse_health(text: str) -> BinlogHealth | None:
         return BinlogHealth(**{**known, "state": CopyState(known["state"]), "gaps": tuple(known.get("gaps", ()))})
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def known_gaps(root: Path) -> tuple[str, ...]:
+    """The gaps that an earlier run told of, as far as there still is a log from before them."""
+    try:
+        health = parse_health((root / FILE).read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return ()
+    found = []
+    for gap in health.gaps if health is not None else ():
+        directory, _, first = gap.split(" ")[0].rpartition("/")
+        here = local_logs(root / directory) if is_log_name(first) else ()
+        if here and here[0].number < LogFile(first, 0).number:
+            found.append(gap)
+    return tuple(found)
 
 
 def is_here(server: ServerConfig) -> bool:

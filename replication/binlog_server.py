@@ -29,7 +29,7 @@ from replication.binlog_archive import (
     resume_point,
     set_aside,
 )
-from replication.binlog_health import BinlogHealth, CopyState, is_here, write_health
+from replication.binlog_health import BinlogHealth, CopyState, is_here, known_gaps, write_health
 from replication.binlog_lock import DirectoryLock
 from replication.binlog_stream import Reader, Stream, derived_server_id, find_reader
 from replication.binlog_watch import Look, Watch, next_source, read_logs
@@ -115,6 +115,7 @@ class BinlogServer:
             )
         self._root.mkdir(mode=0o750, parents=True, exist_ok=True)
         with self._lock:
+            self._health = replace(self._health, gaps=known_gaps(self._root))
             try:
                 self._supervise()
             finally:
@@ -139,7 +140,8 @@ class BinlogServer:
                     state = CopyState.WAITING if self._source is None else CopyState.UNREACHABLE
                 self._tell(state, error)
             finally:
-                sessions.close()
+                # In a thread: it waits for a statement under way, which on a host that is gone takes its whole timeout.
+                threading.Thread(target=sessions.close, name="close sessions", daemon=True).start()
             # An attempt that copied for a while is no failure that adds up.
             wait = FIRST_WAIT if time.monotonic() - began > LAST_WAIT else min(wait * 2, longest)
             self._pause(wait)

@@ -142,22 +142,29 @@ class Stream:
         self._host = into.parent
         private.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._options, self._words = private / "client.cnf", private / "mysqlbinlog.err"
+        try:
+            self._write_options()
+            words = arguments(reader, self._options, self._source, into, start, server_id)
+            with self._words.open("wb") as said:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *words],
+                    env=_environment(reader.libdir),
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=said,
+                    pass_fds=(held,),
+                    start_new_session=True,
+                    umask=0o027,
+                )
+        except BaseException:
+            self.forget_password()
+            raise
+
+    def _write_options(self) -> None:
         self._options.unlink(missing_ok=True)
         descriptor = os.open(self._options, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(_reader_options(self._source))
-        words = arguments(reader, self._options, self._source, into, start, server_id)
-        with self._words.open("wb") as said:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *words],
-                env=_environment(reader.libdir),
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                pass_fds=(held,),
-                start_new_session=True,
-                umask=0o027,
-            )
 
     @property
     def pid(self) -> int:

@@ -106,17 +106,18 @@ class Watch(threading.Thread):
 
     def _look(self, *, everybody: bool) -> Look:
         before = self.look
-        seen = self._sessions.observe([self._source], timeout=PATIENCE)
+        # A source that was away, or is a replica now, costs no look of its own: who takes its place is the question.
+        everybody = everybody or before.state is None or bool(before.state.channels)
+        seen = self._sessions.observe(None if everybody else [self._source], timeout=PATIENCE)
         state = seen.get(self._source.address)
-        cluster, other, logs = before.cluster, None, before.logs
-        if everybody or state is None or state.channels:
-            cluster = self._sessions.observe(timeout=PATIENCE)
-            found = next_source(self._config, cluster, self._source)
+        other, logs = None, before.logs
+        if everybody:
+            found = next_source(self._config, seen, self._source)
             if isinstance(found, ServerConfig) and found.address != self._source.address:
                 other = found
         if state is not None and state.end_of_log is not None:
             file = before.state.end_of_log.file if before.state and before.state.end_of_log else ""
             if everybody or state.end_of_log.file != file:
                 logs = read_logs(self._sessions.server(self._source.address))
-        reason = seen.down[0].reason if seen.down else ""
-        return Look(state, reason, other, cluster, logs, time.time())
+        reason = next((d.reason for d in seen.down if d.key == self._source.address), "")
+        return Look(state, reason, other, seen if everybody else before.cluster, logs, time.time())

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from config import ConfigError, load_cluster
-from replication.binlog_health import FILE, BinlogHealth, CopyState, parse_health, status_line, write_health
+from replication.binlog_health import FILE, BinlogHealth, CopyState, known_gaps, parse_health, status_line, write_health
 from replication.binlog_lock import DirectoryLock
 from replication.binlog_server import BinlogServer, CopyOptions, pick_block
 from replication.binlog_stream import Reader, arguments, derived_server_id, explain, find_reader
@@ -336,6 +336,16 @@ def test_a_full_disk_does_not_keep_it_from_telling(tmp_path, monkeypatch):
     read = parse_health((tmp_path / FILE).read_text())
     assert read is not None
     assert read.trouble == "the disk is full"
+
+
+def test_a_gap_is_told_as_long_as_there_is_a_log_from_before_it(tmp_path):
+    write_health(tmp_path, replace(WELL, gaps=("db1_3306/b.000003 to b.000005", "nonsense")))
+    assert known_gaps(tmp_path) == ()
+    (tmp_path / "db1_3306").mkdir()
+    (tmp_path / "db1_3306" / "b.000006").touch()
+    assert known_gaps(tmp_path) == ()
+    (tmp_path / "db1_3306" / "b.000002").touch()
+    assert known_gaps(tmp_path) == ("db1_3306/b.000003 to b.000005",)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"state": "sings"}', "null", '{"state": "copies"}'])
