@@ -201,6 +201,7 @@ class Intake:
                 self._publish(file.name)
             elif whole:
                 (self.incoming / file.name).unlink()
+                self._equal.pop(file.name, None)
 
     def sync(self) -> None:
         """Have on disk what the newest log holds."""
@@ -238,6 +239,9 @@ class Intake:
         if self.newest and self.newest != name and (self.directory / self.newest).exists():
             _sync(self.directory / self.newest)
         path.replace(self.directory / name)
+        # What was known of the copy that is gone says nothing about this one, should the name come once more.
+        self._equal.pop(name, None)
+        self._length.pop(name, None)
         _sync(self.directory)
         self.newest, self._synced = name, 0
 

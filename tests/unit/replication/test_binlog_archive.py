@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config import ServerConfig
@@ -178,6 +178,13 @@ def test_a_shorter_one_never_replaces_a_copy(intake, how):
     assert local_logs(intake.incoming) == ()
 
 
+def test_a_copy_that_has_grown_meanwhile_counts_with_its_new_length(intake):
+    for upto in (3, 1, 5, 3):
+        put(intake.incoming / name(1), b"abcdef"[:upto])
+        intake.take()
+    assert held(intake) == {name(1): b"abcde"}
+
+
 def test_what_a_killed_run_left_is_taken_over_by_the_next(intake):
     put(intake.directory / name(1), b"abc")
     put(intake.incoming / name(1), b"abcd")
@@ -209,6 +216,7 @@ def test_zeros_that_a_power_cut_left_at_the_end_are_no_other_log(intake):
     assert held(intake) == {name(1): b"abcdef"}
 
 
+@settings(deadline=None)  # it syncs to a disk that others use, too
 @given(log=st.binary(min_size=1, max_size=60), cuts=st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=12))
 def test_whatever_comes_in_whatever_pieces_and_whenever_it_ends_no_byte_is_lost(tmp_path_factory, log, cuts):
     """Invariant: what is held is always a beginning of the server's log, and never gets shorter."""
