@@ -155,10 +155,17 @@ def topology(
 
 @app.command(epilog="Example: `mha status --conf /etc/mha/app1.cnf`")
 def status(conf: Conf, global_conf: GlobalConf = DEFAULT_GLOBAL_CONF) -> None:
-    """Tell what the manager of an application does on this host; exits as masterha_check_status."""
-    from commands import masterha_check_status
+    """Tell what the manager of an application does on this host, and how its binlog servers are.
 
-    raise SystemExit(masterha_check_status.main([f"--conf={conf}", f"--global_conf={global_conf}"]))
+    Exits as masterha_check_status; binlog servers do not count for that.
+    """
+    from commands import masterha_check_status
+    from commands.binlog_server import status_lines
+
+    code = masterha_check_status.main([f"--conf={conf}", f"--global_conf={global_conf}"])
+    for line in status_lines(conf, global_conf):
+        print(line)
+    raise SystemExit(code)
 
 
 @app.command(epilog="Example: `mha stop --conf /etc/mha/app1.cnf`")
@@ -172,6 +179,31 @@ def stop(
 
     words = [f"--conf={conf}", f"--global_conf={global_conf}", *(["--abort"] if abort else [])]
     raise SystemExit(masterha_stop.main(words))
+
+
+@app.command(name="binlog-server", epilog="Example: `mha binlog-server --conf /etc/mha/app1.cnf --name binlog1`")
+def binlog_server(
+    conf: Conf,
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    name: Annotated[str, typer.Option(help="The [binlogN] block of this host; found by address when not given.")] = "",
+    log_file: LogFile = None,
+    once: Annotated[bool, typer.Option(help="End when everything is here that the primary has now.")] = False,
+    from_current: Annotated[
+        bool, typer.Option(help="Begin an empty directory with the log that is written now, not with the oldest.")
+    ] = False,
+    keep_days: Annotated[float | None, typer.Option(help="Remove logs older than this.", min=0)] = None,
+    keep_bytes: Annotated[
+        int | None, typer.Option(help="Remove the oldest logs of a server beyond so many bytes.", min=0)
+    ] = None,
+    server_id: Annotated[
+        int | None, typer.Option(help="Read with this server id; no other server or reader may have it.", min=1)
+    ] = None,
+) -> None:
+    """Copy the primary's binary logs to this host with mysqlbinlog, and follow a new primary after a failover."""
+    from commands.binlog_server import serve
+    from replication.binlog_server import CopyOptions
+
+    serve(conf, global_conf, log_file, name, CopyOptions(from_current, once, keep_days, keep_bytes, server_id))
 
 
 @app.command(name="config", epilog="Example: `mha config --conf /etc/mha/app1.cnf`")

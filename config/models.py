@@ -70,6 +70,15 @@ class ServerConfig(BaseModel):
     check_errant: bool = Field(
         True, description="Modern: 0: may be promoted although it has transactions the primary never sent."
     )
+    binlog_keep_days: int = Field(
+        0, gt=-1, description="Modern: days that `mha binlog-server` keeps a copied log; 0: for ever."
+    )
+    binlog_keep_bytes: int = Field(
+        0, gt=-1, description="Modern: bytes that it keeps of one server's logs; 0: without limit."
+    )
+    binlog_server_id: int = Field(
+        0, gt=-1, lt=1 << 32, description="Modern: the server id that it reads with; 0: derived from its name."
+    )
     ssl_ca: str | None = Field(None, description="Modern: CA file; sessions then verify the server.")
     ssl_cert: str | None = Field(None, description="Modern: client certificate.")
     ssl_key: str | None = Field(None, description="Modern: client key.")

@@ -8,7 +8,7 @@ from what a server answered when it was probed, and turns intentions into statem
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -59,6 +59,28 @@ def parse_version(text: str) -> tuple[int, ...]:
 def quote_name(value: str) -> str:
     """A string literal for statements that take no bound parameters, such as FOR CHANNEL."""
     return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def log_readers(vendor: Vendor) -> tuple[str, ...]:
+    """Names of the program that reads a server's binary log from afar, best first."""
+    return ("mariadb-binlog", "mysqlbinlog") if vendor is Vendor.MARIADB else ("mysqlbinlog",)
+
+
+def reader_id_option(known: Container[str]) -> str:
+    """The option for the server id that such a program shows; ``known`` are the options of its ``--help``.
+
+    MySQL renamed it in 5.7 and took the old one away later; MariaDB and 5.6 have only the old one.
+    """
+    return "connection-server-id" if "connection-server-id" in known else "stop-never-slave-server-id"
+
+
+def binary_log(row: Row) -> tuple[str, int]:
+    """Name and bytes of one row of SHOW BINARY LOGS, as a client reads that file.
+
+    The header of an encrypted log (512 bytes; MySQL 8.0.14 and newer) stays on the server.
+    """
+    header = 512 if str(row.get("Encrypted") or "No") == "Yes" else 0
+    return str(row["Log_name"]), max(0, int(row["File_size"]) - header)
 
 
 @dataclass(frozen=True)

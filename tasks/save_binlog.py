@@ -10,6 +10,7 @@ from prefect import task
 
 from replication.binlog.events import MAGIC
 from replication.binlog.relay import last_complete
+from replication.binlog_archive import archive_directories
 from replication.errors import DeadlineExceeded, HostError, LogError, MhaError
 from replication.job import FailoverJob, Rescue
 from replication.positions import BinlogPosition
@@ -74,7 +75,7 @@ def save_from_binlog_servers(job: FailoverJob, start: BinlogPosition, received: 
         host = job.sessions.binlog_host(server.block)
         target = job.workdir / f"saved_binlog_{server.hostname}_{server.block}_{job.stamp}"
         try:
-            logs = find_logs(host, server.master_binlog_dir, start.file)
+            logs = find_logs(host, archive_directories(server, job.dead), start.file)
             end = BinlogPosition(logs[-1].name, logs[-1].size)
             if end <= max(x for x in (start, received) if x is not None):
                 why.append(f"{server.hostname} [{server.block}] ends at {end}, no replica lacks anything of it")

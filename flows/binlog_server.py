@@ -1,0 +1,38 @@
+"""Binlog server: copy a primary's binary logs to the worker's host, and follow the new primary after a failover."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from prefect import flow
+
+from config import ConfigError
+from flows.deployed import load_named
+from flows.engine import log_to_prefect
+from replication.binlog_health import is_here
+from replication.binlog_server import BinlogServer, CopyOptions, pick_block
+
+log = logging.getLogger("mha")
+
+
+@flow(name="binlog-server", flow_run_name="binlog server {name} of {cluster}", persist_result=False)
+def binlog_server(cluster: str, name: str = "") -> None:
+    """Copy a cluster's binary logs to this worker's host until the run is cancelled.
+
+    Once it runs it asks nothing of Prefect: with the API away it copies all the same.
+
+    Args:
+        cluster: Name of a configured cluster, such as "app1" (see the monitor).
+        name: The [binlogN] block whose host this worker runs on, such as "binlog1"; may be empty when there is one.
+    """
+    config, load = load_named(cluster)
+    block = pick_block(config, name)
+    if not is_here(block):
+        # Any worker of the pool may have taken the run; copies on the wrong host would be found by no rescue.
+        raise ConfigError(
+            f"this worker is not on {block.hostname}, the host of [{block.block}]; start one there, with a work queue "
+            "that is the deployment's alone"
+        )
+    log_to_prefect(log)
+    BinlogServer(load, name, CopyOptions(), threading.Event()).run()
