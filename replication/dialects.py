@@ -154,10 +154,10 @@ class Dialect:
             args += [to.delay]
         return self._change(channel, parts), tuple(args)
 
-    def lift_delay(
+    def go_on_in_relay_logs(
         self, channel: str, relay_log: BinlogPosition, *, auto_position: bool
     ) -> tuple[str, tuple[Any, ...]]:
-        """A CHANGE that ends a deliberate delay and keeps the relay logs, because it says where in them to go on.
+        """A CHANGE that keeps the relay logs, because it says where in them to go on, and ends a deliberate delay.
 
         With auto-position that is not allowed (error 1776), so it is put off too, and MariaDB puts its GTIDs off by
         itself: the CHANGE that points the replica elsewhere brings both back. Seen on 5.6, 9.7 and 10.11.

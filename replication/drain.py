@@ -27,33 +27,33 @@ def stop_receiver(server: Server, channel: str, *, timeout: float = 10.0) -> Ser
     return state
 
 
-def lift_delay(server: Server, channel: str) -> ServerState:
-    """End a deliberate delay, so that what was received can be executed now; the receiver must be stopped.
+def free_applier(server: Server, channel: str) -> ServerState:
+    """Let what was received be executed now and by itself: without a deliberate delay, from the relay logs as they are.
 
-    Raises StatementFailed when the replica does not stand where it stood, with the same relay logs.
+    The receiver must be stopped. Raises StatementFailed when the replica has not the same relay logs afterwards.
     """
     server.query(server.dialect.stop(channel, ChannelThread.APPLIER), action="stop its applier", timeout=65.0)
     before = _channel(server.observe(), channel)
     assert before.relay_log is not None, "a replica that received something has a place in its relay logs"
-    sql, args = server.dialect.lift_delay(channel, before.relay_log, auto_position=before.auto_position)
-    server.query(sql, args, action="lift its delay")
+    sql, args = server.dialect.go_on_in_relay_logs(channel, before.relay_log, auto_position=before.auto_position)
+    server.query(sql, args, action="free its applier")
     state = server.observe()
     after = _channel(state, channel)
     stood, stands = (f"{c.received}, in its relay logs at {c.relay_log}" for c in (before, after))
     if after.delay or stood != stands:
-        raise StatementFailed(server.config.name, "lift its delay", f"it had {stood} and has {stands}")
+        raise StatementFailed(server.config.name, "free its applier", f"it had {stood} and has {stands}")
     return state
 
 
-def drain(server: Server, channel: str, *, stall: float, lifted: bool = False) -> Drained:
-    """Run the applier until it executed everything received; ``lifted`` is that `lift_delay` was called before.
+def drain(server: Server, channel: str, *, stall: float, freed: bool = False) -> Drained:
+    """Run the applier until it executed everything received; ``freed`` is that `free_applier` was called before.
 
     Waits as long as it makes progress and at most ``stall`` seconds without any. Raises DeadlineExceeded after that,
     and UnsafeStatement when the applier has stopped with an error (its relay logs are left as they are).
     """
     earlier = server.observe()
     seen = _channel(earlier, channel)
-    if not seen.applier_running and not seen.broken and (lifted or seen.executed != seen.received):
+    if not seen.applier_running and not seen.broken and (freed or seen.executed != seen.received):
         server.query(server.dialect.start(channel, ChannelThread.APPLIER), action="start its applier")
     moved_at = time.monotonic()
     while True:
@@ -61,7 +61,7 @@ def drain(server: Server, channel: str, *, stall: float, lifted: bool = False) -
         # Asked before the state is looked at: what a thread does between the two shows in the state.
         waits = seen.has_read_all and server.appliers_wait()
         now = server.observe()
-        proof = prove(earlier, now, channel, appliers_wait=waits, place_counts=not lifted)
+        proof = prove(earlier, now, channel, appliers_wait=waits, place_counts=not freed)
         if isinstance(proof, Drained):
             return proof
         current = _channel(now, channel)

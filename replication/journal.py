@@ -161,7 +161,7 @@ def still_lent(past: tuple[Entry, ...]) -> tuple[Lent, ...]:
 
 
 def lifted_delays(entries: Iterable[Entry]) -> dict[str, int]:
-    """The deliberate delays (seconds) that were lifted, by server; they are set again when it is pointed elsewhere."""
+    """The deliberate delays (seconds, 0 for none) of appliers that were freed; set again when they follow another."""
     return {e.server: int(e.facts["seconds"]) for e in entries if (e.step, e.event) == ("delay", "intent")}
 
 

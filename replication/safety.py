@@ -46,7 +46,7 @@ def prove(
     retrieved GTIDs are executed, or only a torn transaction is left: the applier says in both states that it has read
     everything, no thread of it does anything (``appliers_wait``), and its place did not move between them. That place
     may be stale with parallel appliers, which bring it up to date once in a checkpoint period only (Reference Manual,
-    replica_checkpoint_period), so the states must be two of these apart. After its delay was lifted MariaDB calls
+    replica_checkpoint_period), so the states must be two of these apart. After `free_applier` MariaDB calls
     executed what is only received, until its applier gets there: then one place says nothing (``place_counts``).
     """
     before, after = _channel(earlier, channel_name), _channel(now, channel_name)

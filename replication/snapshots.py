@@ -89,6 +89,14 @@ class ReplicaChannel:
         return self.applier_errno not in (0, WORKERS_STOPPED)
 
     @property
+    def start_deletes_relay_logs(self) -> bool:
+        """A start would, of a channel that follows MariaDB's GTIDs while both its halves are stopped.
+
+        MariaDB would fetch them again from the source, which is of no use when that is dead. Seen on 10.11.
+        """
+        return self.using_gtid != "No" and self.receiver_stopped and not self.applier_running
+
+    @property
     def receiver_stopped(self) -> bool:
         """Nothing more will be received until somebody starts it."""
         return self.receiver == "No"

@@ -13,7 +13,7 @@ from replication import settings
 from replication.apply import apply_cut, wait_for_former
 from replication.binlog.reader import LogReader, Transaction
 from replication.catch_up import tell_what_was_applied, wait_executed
-from replication.drain import drain, lift_delay, stop_applier
+from replication.drain import drain, free_applier, stop_applier
 from replication.errors import CannotLevel, LogError, MhaError, StatementFailed
 from replication.gtid import Gtid, MariadbGtid
 from replication.job import FailoverJob, Recovered, Rescue
@@ -45,19 +45,15 @@ def execute_received(job: FailoverJob, plan: FailoverPlan, key: str) -> Drained:
 
 def _execute_all(job: FailoverJob, plan: FailoverPlan, key: str) -> Drained:
     server, channel = job.sessions.server(key), plan.channel_of(key)
-    delay = next(x.delay for x in plan.levelings if x.key == key)
+    seen = next((c for c in server.observe().channels if c.name == channel), None)
     lifted = key in lifted_delays((*job.past, *job.journal.entries()))
-    if delay and _has_more(server, channel):
-        job.journal.record("delay", "intent", key, seconds=delay)
-        log.info("%s is late by %d s on purpose: lifted until it follows the new primary.", server, delay)
-        lift_delay(server, channel)
+    if seen is not None and seen.executed != seen.received and (seen.delay or seen.start_deletes_relay_logs):
+        job.journal.record("delay", "intent", key, seconds=seen.delay)
+        if seen.delay:
+            log.info("%s is late by %d s on purpose: lifted until it follows the new primary.", server, seen.delay)
+        free_applier(server, channel)
         lifted = True
-    return drain(server, channel, stall=job.config.drain_timeout, lifted=lifted)
-
-
-def _has_more(server: Server, channel: str) -> bool:
-    """It is delayed (still), and received something that it has not executed."""
-    return any(c.delay and c.executed != c.received for c in server.observe().channels if c.name == channel)
+    return drain(server, channel, stall=job.config.drain_timeout, freed=lifted)
 
 
 @task(name="Catch up from the most advanced replica", **ACTING)

@@ -8,7 +8,7 @@ from typing import Literal
 from prefect import task
 
 from replication.drain import stop_receiver
-from replication.errors import HookError, MhaError, RefusalError
+from replication.errors import HookError, MhaError, RefusalError, UnsafeStatement
 from replication.fence import Fenced, fence
 from replication.hooks import failover_args, run_hook, shutdown_args
 from replication.job import FailoverJob
@@ -48,6 +48,10 @@ def start_receivers(job: FailoverJob, plan: FailoverPlan) -> None:
 
     def start(key: str) -> None:
         server = job.sessions.server(key)
+        for channel in server.observe().channels:
+            unexecuted = channel.name == plan.channel_of(key) and channel.executed != channel.received
+            if unexecuted and channel.start_deletes_relay_logs:
+                raise UnsafeStatement(f"{server}: a start would delete relay logs that are not executed")
         server.query(server.dialect.start(plan.channel_of(key)), action="start replication again")
 
     for key, result in job.sessions.each(start, [x.key for x in plan.levelings], timeout=12.0):
