@@ -10,6 +10,7 @@ import hashlib
 import posixpath
 import shlex
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,8 @@ from replication.ssh import SshHost
 #: Enough of a log's head for its format description, whatever comes after it.
 HEAD = 64 * 1024
 CHUNK = 1 << 20
+#: Seconds to wait for the far side's sum whatever there is to sum, and the slowest disk waited for (bytes per second).
+PROOF_BASE, PROOF_RATE = 60.0, 10e6
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,6 @@ class Mirror:
     start: BinlogPosition
     end: BinlogPosition
     bytes: int
-    sha256: str
 
     def logs(self) -> list[LogFile]:
         """The copies as the cutter wants them."""
@@ -128,18 +130,19 @@ def borrow_relay_logs(
 def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, directory: Path) -> Mirror:
     """Copy the logs from ``start`` to their end; only these bytes and the head of the first log travel.
 
-    A copy is proven by comparing its SHA-256 with one computed on the dead host. Raises HostError's children.
+    Each copy is proven by comparing its SHA-256 with one computed on the dead host. Raises HostError's children.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-    digest, total = hashlib.sha256(), 0
-    for number, log in enumerate(logs):
-        begin = start.pos if number == 0 else 0
-        total += _copy(host, log, begin, directory / log.name, digest.update)
-    theirs = _digest_there(host, logs, start.pos)
-    if theirs is not None and theirs != digest.hexdigest():
-        raise RemoteFileError(host.name, "copy its binary logs", "the copy differs from the original")
+    total = 0
+    pool = ThreadPoolExecutor(1, thread_name_prefix="digest")
+    try:
+        for number, log in enumerate(logs):
+            total += _copy(host, log, start.pos if number == 0 else 0, directory / log.name, pool)
+    finally:
+        # A sum that nobody wants any more ends at its own deadline.
+        pool.shutdown(wait=False)
     end = BinlogPosition(logs[-1].name, logs[-1].size)
-    return Mirror(directory, tuple(log.name for log in logs), start, end, total, digest.hexdigest())
+    return Mirror(directory, tuple(log.name for log in logs), start, end, total)
 
 
 def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool], path: Path) -> Cut:
@@ -155,33 +158,37 @@ def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction]
     return result
 
 
-def _copy(host: SshHost, log: RemoteLog, begin: int, target: Path, seen: Callable[[bytes], None]) -> int:
-    """Copy a log's head and everything from ``begin``; returns the bytes from ``begin`` on."""
-    copied, length = 0, max(0, log.size - begin)
+def _copy(host: SshHost, log: RemoteLog, begin: int, target: Path, pool: ThreadPoolExecutor) -> int:
+    """Copy a log's head and everything from ``begin``, and prove the latter; returns its bytes."""
+    copied, length, digest = 0, max(0, log.size - begin), hashlib.sha256()
     with host.open(log.path) as remote, target.open("wb") as local:
         target.chmod(0o640)
         if begin:
             local.write(remote.read(min(HEAD, begin)))
             remote.seek(begin)
             local.seek(begin)
+        # Their side sums up meanwhile, while the disk is read anyway. Begun only now, for the file and the command may
+        # have to share the only channel that sshd allows: then the command waits until the file is closed.
+        theirs = pool.submit(_digest_there, host, log, begin)
         while copied < length and (chunk := remote.read(min(CHUNK, length - copied))):
             local.write(chunk)
-            seen(chunk)
+            digest.update(chunk)
             copied += len(chunk)
         local.truncate(log.size)
     if copied != length:
         raise RemoteFileError(host.name, f"read {log.path}", f"it ended after {begin + copied} of {log.size} bytes")
+    if theirs.result() not in (None, digest.hexdigest()):
+        raise RemoteFileError(host.name, f"copy {log.path}", "the copy differs from the original")
     return copied
 
 
-def _digest_there(host: SshHost, logs: Sequence[RemoteLog], begin: int) -> str | None:
+def _digest_there(host: SshHost, log: RemoteLog, begin: int) -> str | None:
     """SHA-256 of the same bytes on the far side; None where the host has no such program."""
-    first, *rest = logs
-    parts = [f"tail -c +{begin + 1} {shlex.quote(first.path)} | head -c {max(0, first.size - begin)}"]
-    parts += [f"head -c {log.size} {shlex.quote(log.path)}" for log in rest]
-    command = f"command -v sha256sum >/dev/null || exit 3; {{ {'; '.join(parts)}; }} | sha256sum"
+    length = max(0, log.size - begin)
+    summing = f"tail -c +{begin + 1} {shlex.quote(log.path)} | head -c {length} | sha256sum"
+    command = f"command -v sha256sum >/dev/null || exit 3; {summing}"
     try:
-        result = host.run(command, action="prove the copy", timeout=60.0, ok=(0, 3))
+        result = host.run(command, action="prove the copy", timeout=PROOF_BASE + length / PROOF_RATE, ok=(0, 3))
     except (HostError, DeadlineExceeded):
         return None
     return result.stdout.split()[0] if result.exit_code == 0 and result.stdout else None

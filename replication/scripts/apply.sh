@@ -34,8 +34,7 @@ fi
 # Between two GTIDs a server before 8.0 takes nothing but SET GTID_NEXT (error 1837): not the version comments that a
 # newer mysqlbinlog writes there (they are made plain comments, exactly where it writes them), and no comments, which
 # a newer client sends by themselves.
-suit_server() {
-  [ "$era" = old ] || { cat; return; }
+suit_old_server() {
   LC_ALL=C sed '/^# immediate_commit_timestamp=/{
     :next
     n
@@ -46,13 +45,19 @@ suit_server() {
   }'
 }
 
-quiet=""
-[ "$era" = old ] && quiet=--skip-comments
-
-{
+read_log() {
   "$reader" --no-defaults $flags "$logfile"
   echo $? >"$directory/status"
-} | suit_server | "$client" --defaults-extra-file="$directory/client.cnf" --binary-mode --batch $quiet
+}
+
+run_client() { "$client" --defaults-extra-file="$directory/client.cnf" --binary-mode --batch "$@"; }
+
+# All of the log passes through these pipes: nothing stands between that is not needed.
+if [ "$era" = old ]; then
+  read_log | suit_old_server | run_client --skip-comments
+else
+  read_log | run_client
+fi
 applied=$?
 # A client that gives up ends the reader too, so its own word comes first.
 [ "$applied" = 0 ] || exit "$applied"
