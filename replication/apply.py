@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import shlex
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from replication.scripts import script
 from replication.server import Server
 from replication.snapshots import GtidKind, ServerState, Vendor
 from replication.ssh import SshHost
+
+log = logging.getLogger("mha")
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,12 @@ def apply_cut(
         return Applied(0, 0, 0.0, already=True)
     remote = posixpath.join(config.remote_workdir, path.name)
     host.mkdir(config.remote_workdir)
+    began = time.monotonic()
     with path.open("rb") as data:
         digest = host.put(data, remote)
     if digest != cut.sha256:
         raise CommandFailed(host.name, "send the saved binary log", "the copy there differs from the one here")
+    log.info("Sent %d bytes to %s in %.2f s.", path.stat().st_size, host.name, time.monotonic() - began)
     flags = "--disable-log-bin" if config.disable_log_bin else ""
     era = "old" if seen.vendor is Vendor.MYSQL and seen.version < (8, 0) else "new"
     bindir, libdir = config.client_bindir or "", config.client_libdir or ""
@@ -97,6 +103,7 @@ def apply_cut(
         )
     finally:
         host.remove(remote)
+    log.info("Applied %d transactions on %s in %.2f s.", cut.transactions, server, result.seconds)
     after = server.observe()
     if (kind is not GtidKind.POSITION) and not is_applied(after, cut):
         raise StatementFailed(config.name, "apply the saved binary log", f"{cut.gtids} is not executed afterwards")
