@@ -20,6 +20,9 @@ from replication.ssh import SshHost
 
 log = logging.getLogger("mha")
 
+#: Tells one account of one server from every other, whichever way they are reached.
+_WHO = "SELECT CONCAT_WS(' ', CURRENT_USER(), @@hostname, @@port, @@server_id, @@datadir)"
+
 
 @dataclass(frozen=True)
 class Applied:
@@ -93,7 +96,9 @@ def apply_cut(
     flags = "--disable-log-bin" if config.disable_log_bin else ""
     era = "old" if seen.vendor is Vendor.MYSQL and seen.version < (8, 0) else "new"
     bindir, libdir = config.client_bindir or "", config.client_libdir or ""
-    words = (config.remote_workdir, remote, bindir, libdir, seen.vendor.value, era, flags)
+    (asked,) = server.query(f"{_WHO} AS who, @@socket AS socket", action="ask for its socket")
+    how = (config.remote_workdir, remote, bindir, libdir, seen.vendor.value, era, flags)
+    words = (*how, str(asked["socket"] or ""), _WHO, str(asked["who"]))
     try:
         result = host.run(
             f"sh -c {shlex.quote(script('apply.sh'))} apply {' '.join(shlex.quote(w) for w in words)}",

@@ -1,9 +1,11 @@
-# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR ERA FLAGS <client.cnf: run a binary log on the server of this host.
+# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR ERA FLAGS SOCKET QUESTION ANSWER <client.cnf: run a binary log on the
+# server of this host.
 # The client's option file, with the password, comes through stdin into a file that only this user can read and that
 # lives as long as the command. Both exit statuses count: "a | b" alone would hide the first.
 set -u
 umask 077
 workdir=$1 logfile=$2 bindir=$3 libdir=$4 vendor=$5 era=$6 flags=$7
+socket=$8 question=$9 answer=${10}
 
 # One application at a time: that of a manager which died may still be running here.
 command -v flock >/dev/null && { exec 9>>"$workdir/mha-apply.lock" && flock -w 3600 9 || exit 95; }
@@ -50,7 +52,17 @@ read_log() {
   echo $? >"$directory/status"
 }
 
-run_client() { "$client" --defaults-extra-file="$directory/client.cnf" --binary-mode --batch "$@"; }
+# Every statement waits for its answer, and through the socket that takes half as long as over TCP with encryption. But
+# only if the same account of the same server is found behind it: others have other rights, or other data.
+near=""
+found=$("$client" --defaults-extra-file="$directory/client.cnf" --host=localhost --protocol=socket --socket="$socket" \
+  --batch --skip-column-names --raw --execute="$question" 2>/dev/null </dev/null)
+[ -n "$socket" ] && [ "$found" = "$answer" ] && near=yes
+
+run_client() {
+  [ -z "$near" ] || set -- --host=localhost --protocol=socket --socket="$socket" "$@"
+  "$client" --defaults-extra-file="$directory/client.cnf" --binary-mode --batch "$@"
+}
 
 # All of the log passes through these pipes: nothing stands between that is not needed.
 if [ "$era" = old ]; then

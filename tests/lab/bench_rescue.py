@@ -343,8 +343,8 @@ def print_runs(console: Console, runs: list[Run]) -> None:
     console.print(table)
     console.print(bound)
     console.print(
-        "apply = send + pipe + making it durable. rows/s, MB/s and the ratios are of save + cut + apply. The bound has no "
-        "way to go; with the same settings it is made durable at its end, too.",
+        "apply = send + pipe + making it durable. rows/s, MB/s and the ratios are of save + cut + apply. The bound has "
+        "no way to go; with the same settings it is made durable at its end, too.",
         highlight=False,
     )
 
