@@ -130,11 +130,6 @@ def write(host: Host, tail: Tail) -> None:
     """Write the tail to a primary, as fast as it takes it: its own durability is not what is measured."""
     host.sql("SET GLOBAL sync_binlog=0")
     host.sql("SET GLOBAL innodb_flush_log_at_trx_commit=2")
-    host.sql(
-        "CREATE PROCEDURE app.fill(IN writer INT, IN total INT, IN width INT) BEGIN DECLARE n INT DEFAULT 0; "
-        "WHILE n < total DO SET n = n + 1; INSERT INTO app.tail (writer, id, payload) "
-        "VALUES (writer, n, REPEAT(SHA2(CONCAT(writer, ':', n), 256), width DIV 64)); END WHILE; END"
-    )
 
     def session(writer: int) -> None:
         connection = host.connect(read_timeout=LIMIT)
@@ -174,7 +169,12 @@ def read_parts(entries: Sequence[Entry], log: str) -> dict[str, float]:
 
 
 def _make_table(cluster: Cluster) -> None:
-    """The table is everywhere before the receivers stop: every host lacks the same."""
+    """Table and procedure are everywhere before the receivers stop: every host lacks the same rows and nothing else."""
+    cluster[1].sql(
+        "CREATE PROCEDURE app.fill(IN writer INT, IN total INT, IN width INT) BEGIN DECLARE n INT DEFAULT 0; "
+        "WHILE n < total DO SET n = n + 1; INSERT INTO app.tail (writer, id, payload) "
+        "VALUES (writer, n, REPEAT(SHA2(CONCAT(writer, ':', n), 256), width DIV 64)); END WHILE; END"
+    )
     cluster[1].sql(
         "CREATE TABLE app.tail (writer INT NOT NULL, id INT NOT NULL, "
         "payload MEDIUMTEXT CHARACTER SET latin1 NOT NULL, PRIMARY KEY (writer, id)) ENGINE=InnoDB"
