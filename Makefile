@@ -2,7 +2,8 @@
 # make test       all checks and tests, real servers included (root, Debian; at most 25 minutes)
 # make test-fast  lint, types and unit tests (no servers, under a minute)
 # make test-all   test, and the long scenarios
-# make bench      how long a failover takes, step by step (RUNS=3, JSON=file)
+# make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
+# make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
 # make images     only build what the tests boot
 # make lint       ruff, ruff format, mypy
 # make clean      remove caches of this checkout
@@ -10,31 +11,39 @@
 PYTHON ?= python3
 MHA_CACHE ?= $(HOME)/.cache/prefect-mha
 RUNS ?= 3
+KINDS ?= mysql97 mariadb
+TAILS ?= rows bytes
 
 LOCK := $(shell { cat requirements.lock; $(PYTHON) -V; } | sha256sum | cut -c1-12)
 VENV := $(MHA_CACHE)/venv-$(LOCK)
 STAMP := $(VENV)/.complete
 RUN := PYTHONPATH=$(CURDIR) PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python
 PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
+# A scenario mostly waits: for a detection, for a server to start. Each has its own network.
+SEVERAL := -n 3 --dist worksteal
 
-.PHONY: help demo test test-fast test-all bench images lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all bench bench-rescue images lint unit clean venv preflight
 
 help:
-	@sed -n 's/^# //p' Makefile | head -8
+	@sed -n 's/^# //p' Makefile | head -9
 
 demo: preflight $(STAMP)
 	$(RUN) -m tests.lab.demo $(if $(KEEP),--keep)
 
 test: preflight images lint unit
-	$(PYTEST) tests/scenarios -m "not slow"
+	$(PYTEST) $(SEVERAL) tests/scenarios -m "not slow"
 
 test-fast: lint unit
 
 test-all: preflight images lint unit
-	$(PYTEST) tests/scenarios
+	$(PYTEST) $(SEVERAL) tests/scenarios
 
 bench: preflight images
 	$(RUN) -m tests.lab.bench --runs $(RUNS) $(if $(JSON),--json $(JSON))
+	$(RUN) -m tests.lab.bench_rescue --kinds "$(KINDS)" --tails "$(TAILS)"
+
+bench-rescue: preflight images
+	$(RUN) -m tests.lab.bench_rescue --kinds "$(KINDS)" --tails "$(TAILS)" $(if $(JSON),--json $(JSON))
 
 images: preflight $(STAMP)
 	$(RUN) -m tests.lab.images

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import shlex
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,13 @@ from replication.scripts import script
 from replication.server import Server
 from replication.snapshots import GtidKind, ServerState, Vendor
 from replication.ssh import SshHost
+
+log = logging.getLogger("mha")
+
+#: From so many transactions on it is worth finding out whether the client may use the server's socket.
+NEAR_FROM = 500
+#: Tells one account of one server from every other, whichever way they are reached.
+_WHO = "SELECT CONCAT_WS(' ', CURRENT_USER(), @@hostname, @@port, @@server_id, @@datadir)"
 
 
 @dataclass(frozen=True)
@@ -85,23 +92,26 @@ def _sittings(server: Server, cut: Cut) -> tuple[str, ...]:
     return tuple(":".join(map(str, (*each.described, each.start, each.end))) for each in cut.sittings)
 
 
-@contextmanager
-def _admitting(server: Server, cut: Cut) -> Iterator[None]:
-    """While the cut is applied the server takes what a replica takes from its relay log whatever these settings are.
-
-    LOAD DATA as a statement: its file comes from the client. MariaDB's CREATE TABLE … SELECT, or rows that took numbers
-    from a sequence: a session makes two transactions of them, under the one GTID that they have.
+def script_words(
+    server: Server,
+    seen: ServerState,
+    cut: Cut,
+    log_file: str,
+    workdir: str,
+    programs: tuple[str | None, str | None],
+    *,
+    disable_log_bin: bool,
+) -> tuple[str, ...]:
+    """The arguments of apply.sh: ``log_file`` holds the cut, ``programs`` are the directories of the client's programs
+    and of their libraries; all paths are of the host where it runs.
     """
-    wanted = {"local_infile": 1} if cut.loads_file else {}
-    if isinstance(cut.gtids, MariadbGtidPosition):
-        wanted["gtid_strict_mode"] = 0
-    with ExitStack() as back:
-        for name, value in wanted.items():
-            was = int(server.scalar(f"SELECT @@GLOBAL.{name}", action=f"read {name}"))
-            if was != value:
-                server.query(f"SET GLOBAL {name} = {value}", action="take all that the log holds")
-                back.callback(server.query, f"SET GLOBAL {name} = {was}", action=f"set {name} back")
-        yield
+    (asked,) = server.query(f"{_WHO} AS who, @@socket AS socket", action="ask for its socket")
+    socket = str(asked["socket"] or "") if cut.transactions >= NEAR_FROM else ""
+    era = "old" if seen.vendor is Vendor.MYSQL and seen.version < (8, 0) else "new"
+    flags = "--disable-log-bin" if disable_log_bin else ""
+    bindir, libdir = (each or "" for each in programs)
+    how = (workdir, log_file, bindir, libdir, seen.vendor.value, era, flags)
+    return (*how, socket, _WHO, str(asked["who"]), *_sittings(server, cut))
 
 
 def apply_cut(
@@ -118,24 +128,25 @@ def apply_cut(
         return Applied(0, 0, 0.0, already=True)
     remote = posixpath.join(config.remote_workdir, path.name)
     host.mkdir(config.remote_workdir)
+    began = time.monotonic()
     with path.open("rb") as data:
         digest = host.put(data, remote)
     if digest != cut.sha256:
         raise CommandFailed(host.name, "send the saved binary log", "the copy there differs from the one here")
-    flags = "--disable-log-bin" if config.disable_log_bin else ""
-    era = "old" if seen.vendor is Vendor.MYSQL and seen.version < (8, 0) else "new"
-    bindir, libdir = config.client_bindir or "", config.client_libdir or ""
-    words = (config.remote_workdir, remote, bindir, libdir, seen.vendor.value, era, flags, *_sittings(server, cut))
+    log.info("Sent %d bytes to %s in %.2f s.", path.stat().st_size, host.name, time.monotonic() - began)
+    programs = (config.client_bindir, config.client_libdir)
+    unlogged = config.disable_log_bin
+    words = script_words(server, seen, cut, remote, config.remote_workdir, programs, disable_log_bin=unlogged)
     try:
-        with _admitting(server, cut):
-            result = host.run(
-                f"sh -c {shlex.quote(script('apply.sh'))} apply {' '.join(shlex.quote(w) for w in words)}",
-                action="apply the saved binary log",
-                timeout=timeout,
-                stdin=client_options(config).encode(),
-            )
+        result = host.run(
+            f"sh -c {shlex.quote(script('apply.sh'))} apply {' '.join(shlex.quote(w) for w in words)}",
+            action="apply the saved binary log",
+            timeout=timeout,
+            stdin=client_options(config).encode(),
+        )
     finally:
         host.remove(remote)
+    log.info("Applied %d transactions on %s in %.2f s.", cut.transactions, server, result.seconds)
     after = server.observe()
     if (kind is not GtidKind.POSITION) and not is_applied(after, cut):
         raise StatementFailed(config.name, "apply the saved binary log", f"{cut.gtids} is not executed afterwards")

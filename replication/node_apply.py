@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from replication.apply import client_options, is_applied
+from replication import settings
+from replication.apply import client_options, is_applied, script_words
 from replication.binlog.cutter import Cut, LogFile, cut
 from replication.binlog.events import MAGIC
 from replication.binlog.reader import LogReader, Transaction
@@ -120,10 +121,9 @@ def apply_log(
     ``state`` is the server's, just before; ``errors`` the file for what the client says. Raises ApplyFailed,
     DeadlineExceeded, and StatementFailed when all ended well and yet the transactions are not there.
     """
-    era = "old" if state.vendor is Vendor.MYSQL and state.version < (8, 0) else "new"
-    flags = "--disable-log-bin" if disable_log_bin else ""
-    words = (str(errors.parent), str(log), client.bindir or "", client.libdir or "", state.vendor.value, era, flags)
-    with open_to_us(server, state):
+    programs, here = (client.bindir, client.libdir), str(errors.parent)
+    words = script_words(server, state, done, str(log), here, programs, disable_log_bin=disable_log_bin)
+    with open_to_us(server, state), settings.lent(server, done):
         _run(
             ["sh", "-c", script("apply.sh"), "apply", *words],
             client_options(server.config).encode(),

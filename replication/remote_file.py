@@ -14,12 +14,14 @@ from paramiko.sftp import CMD_DATA, CMD_READ, int64
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-#: Bytes of one read request, the most that every SFTP server grants.
-CHUNK = 1 << 15
-#: Requests under way at once. A reader starts with few, so that a look at a header stays cheap, and doubles them while
-#: it goes on; the most are as many as OpenSSH's own client sends.
+#: Bytes of a read request. A reader starts with small ones, so that a look at a header stays cheap, and doubles them
+#: while it goes on: every request costs the same work, and in small ones it is what limits the rate. The first are
+#: what every SFTP server grants, the last what OpenSSH's grants since 8.5; one that grants less answers short.
+FIRST_CHUNK = 1 << 15
+MOST_CHUNK = 255 << 10
+#: Requests under way at once, at first and at most: together they fill paramiko's window of 2 MiB.
 FIRST_REQUESTS = 2
-MOST_REQUESTS = 64
+MOST_REQUESTS = 8
 
 
 class RemoteReader(io.RawIOBase):
@@ -102,8 +104,8 @@ class _Requests:
     def __init__(self, handle: paramiko.SFTPFile) -> None:
         self._sftp: Any = handle.sftp
         self._handle = handle.handle
-        self._depth = FIRST_REQUESTS
-        self._sent: deque[tuple[int, int]] = deque()
+        self._depth, self._chunk, self._granted = FIRST_REQUESTS, FIRST_CHUNK, MOST_CHUNK
+        self._sent: deque[tuple[int, int, int]] = deque()
         self._wanted: set[int] = set()
         self._arrived: dict[int, bytes | OSError] = {}
         self._next = 0
@@ -115,19 +117,23 @@ class _Requests:
             self._sent.clear()
             self._wanted.clear()
             self._arrived.clear()
-            self._next, self._depth = position, FIRST_REQUESTS
+            self._next, self._depth, self._chunk = position, FIRST_REQUESTS, FIRST_CHUNK
         while len(self._sent) < self._depth and (not self._sent or self._next < size):
-            number = self._sftp._async_request(self, CMD_READ, self._handle, int64(self._next), CHUNK)
-            self._sent.append((self._next, number))
+            number = self._sftp._async_request(self, CMD_READ, self._handle, int64(self._next), self._chunk)
+            self._sent.append((self._next, self._chunk, number))
             self._wanted.add(number)
-            self._next += CHUNK
+            self._next += self._chunk
         self._depth = min(MOST_REQUESTS, self._depth * 2)
-        number = self._sent.popleft()[1]
+        self._chunk = min(self._granted, self._chunk * 2)
+        _, asked, number = self._sent.popleft()
         while number not in self._arrived:
             self._sftp._read_response()
         answer = self._arrived.pop(number)
         if isinstance(answer, OSError):
             raise answer
+        if len(answer) < asked and position + len(answer) < size:
+            # It grants no more than this; what was asked for behind it is asked for again.
+            self._granted = max(FIRST_CHUNK, len(answer))
         return answer
 
     def _async_response(self, kind: int, message: paramiko.Message, number: int) -> None:

@@ -11,6 +11,7 @@ import os
 import posixpath
 import shlex
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
@@ -30,6 +31,8 @@ HEAD = 64 * 1024
 CHUNK = 1 << 20
 #: The longest index of logs that is read (bytes).
 INDEX_LIMIT = 16 << 20
+#: Seconds to wait for the far side's sum whatever there is to sum, and the slowest disk waited for (bytes per second).
+PROOF_BASE, PROOF_RATE = 60.0, 10e6
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,6 @@ class Mirror:
     start: BinlogPosition
     end: BinlogPosition
     bytes: int
-    sha256: str
     stopped: LogEnd | None = None
 
     def logs(self) -> list[LogFile]:
@@ -165,29 +167,31 @@ def borrow_relay_logs(
 def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, directory: Path) -> Mirror:
     """Copy the logs from ``start`` to their end; only these bytes and the head of the first log travel.
 
-    A copy is proven by comparing its SHA-256 with one computed on the dead host. What can be read is copied: a log that
-    cannot be ends it, and `Mirror.stopped` tells. Raises HostError's children when that leaves nothing, and LogError
-    when nobody could read the copy from ``start`` on (it is encrypted, or no log).
+    Each copy is proven by comparing its SHA-256 with one computed on the dead host. What can be read is copied: a log
+    that cannot be ends it, and `Mirror.stopped` tells. Raises HostError's children when that leaves nothing, and
+    LogError when nobody could read the copy from ``start`` on (it is encrypted, or no log).
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-    digest, total, stopped = hashlib.sha256(), 0, None
+    total, stopped = 0, None
     copied: list[RemoteLog] = []
-    for number, log in enumerate(logs):
-        begin = start.pos if number == 0 else 0
-        count, trouble = _copy(host, log, begin, directory / log.name, digest.update)
-        total += count
-        if trouble is not None and not (copied or count):
-            raise trouble
-        if trouble is None or count:
-            copied.append(RemoteLog(log.path, log.size if trouble is None else begin + count))
-        if trouble is not None:
-            stopped = LogEnd("unreadable", begin + count, str(trouble), log.name)
-            break
-    theirs = _digest_there(host, copied, start.pos)
-    if theirs is not None and theirs != digest.hexdigest():
-        raise RemoteFileError(host.name, "copy its binary logs", "the copy differs from the original")
+    pool = ThreadPoolExecutor(1, thread_name_prefix="digest")
+    try:
+        for number, log in enumerate(logs):
+            begin = start.pos if number == 0 else 0
+            count, trouble = _copy(host, log, begin, directory / log.name, pool)
+            total += count
+            if trouble is not None and not (copied or count):
+                raise trouble
+            if trouble is None or count:
+                copied.append(RemoteLog(log.path, log.size if trouble is None else begin + count))
+            if trouble is not None:
+                stopped = LogEnd("unreadable", begin + count, str(trouble), log.name)
+                break
+    finally:
+        # A sum that nobody wants any more ends at its own deadline.
+        pool.shutdown(wait=False)
     end = BinlogPosition(copied[-1].name, copied[-1].size)
-    made = Mirror(directory, tuple(log.name for log in copied), start, end, total, digest.hexdigest(), stopped)
+    made = Mirror(directory, tuple(log.name for log in copied), start, end, total, stopped)
     next(iter(LogSequence(made.logs(), start.pos)), None)
     return made
 
@@ -209,10 +213,13 @@ def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction]
 
 
 def _copy(
-    host: SshHost, log: RemoteLog, begin: int, target: Path, seen: Callable[[bytes], None]
+    host: SshHost, log: RemoteLog, begin: int, target: Path, pool: ThreadPoolExecutor
 ) -> tuple[int, RemoteFileError | None]:
-    """Copy a log's head and everything from ``begin``: the bytes from ``begin`` on, and why there are no more."""
-    copied, length = 0, max(0, log.size - begin)
+    """Copy a log's head and everything from ``begin``: the bytes from ``begin`` on, and why there are no more.
+
+    What was copied whole is proven. Raises RemoteFileError when the proof fails.
+    """
+    copied, length, digest = 0, max(0, log.size - begin), hashlib.sha256()
     try:
         with host.open(log.path) as remote, target.open("wb") as local:
             target.chmod(0o640)
@@ -220,9 +227,12 @@ def _copy(
                 local.write(remote.read(min(HEAD, begin)))
                 remote.seek(begin)
                 local.seek(begin)
+            # Their side sums up meanwhile, while the disk is read anyway. Begun only now, for the file and the command
+            # may have to share the only channel that sshd allows: then the command waits until the file is closed.
+            theirs = pool.submit(_digest_there, host, log, begin)
             while copied < length and (chunk := remote.read(min(CHUNK, length - copied))):
                 local.write(chunk)
-                seen(chunk)
+                digest.update(chunk)
                 copied += len(chunk)
     except RemoteFileError as error:
         return copied, error
@@ -232,17 +242,18 @@ def _copy(
     if copied != length:
         said = f"it ended after {begin + copied} of {log.size} bytes"
         return copied, RemoteFileError(host.name, f"read {log.path}", said)
+    if theirs.result() not in (None, digest.hexdigest()):
+        raise RemoteFileError(host.name, f"copy {log.path}", "the copy differs from the original")
     return copied, None
 
 
-def _digest_there(host: SshHost, logs: Sequence[RemoteLog], begin: int) -> str | None:
+def _digest_there(host: SshHost, log: RemoteLog, begin: int) -> str | None:
     """SHA-256 of the same bytes on the far side; None where the host has no such program."""
-    first, *rest = logs
-    parts = [f"tail -c +{begin + 1} {shlex.quote(first.path)} | head -c {max(0, first.size - begin)}"]
-    parts += [f"head -c {log.size} {shlex.quote(log.path)}" for log in rest]
-    command = f"command -v sha256sum >/dev/null || exit 3; {{ {'; '.join(parts)}; }} | sha256sum"
+    length = max(0, log.size - begin)
+    summing = f"tail -c +{begin + 1} {shlex.quote(log.path)} | head -c {length} | sha256sum"
+    command = f"command -v sha256sum >/dev/null || exit 3; {summing}"
     try:
-        result = host.run(command, action="prove the copy", timeout=60.0, ok=(0, 3))
+        result = host.run(command, action="prove the copy", timeout=PROOF_BASE + length / PROOF_RATE, ok=(0, 3))
     except (HostError, DeadlineExceeded):
         return None
     return result.stdout.split()[0] if result.exit_code == 0 and result.stdout else None

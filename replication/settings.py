@@ -8,20 +8,33 @@ still loses nothing (the operating system has everything), and only one of the w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+from replication.binlog.cutter import Cut
+from replication.gtid import MariadbGtidPosition
 from replication.server import Server
 
 PACKET = {"max_allowed_packet": 1 << 30}
 DURABILITY = {"sync_binlog": 0, "innodb_flush_log_at_trx_commit": 2}
+#: LOAD DATA as a statement: its file comes from the client.
+FILES = {"local_infile": 1}
+#: MariaDB's CREATE TABLE … SELECT, or rows that took numbers from a sequence: a session makes two transactions of them,
+#: under the one GTID that they have. Its replicas take the same from their relay logs whatever the mode.
+LOOSE = {"gtid_strict_mode": 0}
 
 #: Below so many transactions the two fsyncs of each are cheaper than making everything durable at the end.
 RELAX_FROM = 20
 
 
-def wanted(transactions: int) -> dict[str, int]:
-    """The settings under which so many transactions are applied."""
-    return {**PACKET, **DURABILITY} if transactions >= RELAX_FROM else dict(PACKET)
+def wanted(cut: Cut) -> dict[str, int]:
+    """The settings under which a cut is applied."""
+    return {
+        **PACKET,
+        **(DURABILITY if cut.transactions >= RELAX_FROM else {}),
+        **(FILES if cut.loads_file else {}),
+        **(LOOSE if isinstance(cut.gtids, MariadbGtidPosition) else {}),
+    }
 
 
 def read(server: Server, names: Mapping[str, int]) -> dict[str, int]:
@@ -45,10 +58,22 @@ def give_back(server: Server, former: Mapping[str, int]) -> None:
     """
     if not former:
         return
-    lent = {**PACKET, **DURABILITY}
+    lent = {**PACKET, **DURABILITY, **FILES, **LOOSE}
     ours = {name for name, value in read(server, former).items() if value == lent[name]}
     put(server, {name: value for name, value in former.items() if name in ours})
     if former.keys() & DURABILITY.keys():
         # Closing a binary log syncs it; nobody commits here now who would do it instead.
         for log in ("ENGINE", "BINARY"):
             server.query(f"FLUSH LOCAL {log} LOGS", action="make what was applied durable", timeout=60.0)
+
+
+@contextmanager
+def lent(server: Server, cut: Cut) -> Iterator[None]:
+    """While it lasts, the server takes the cut; for whoever keeps no journal and is there to the end."""
+    changed = wanted(cut)
+    former = {name: value for name, value in read(server, changed).items() if value != changed[name]}
+    try:
+        put(server, {name: changed[name] for name in former})
+        yield
+    finally:
+        give_back(server, former)

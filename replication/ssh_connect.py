@@ -82,6 +82,8 @@ def _handshake(transport: paramiko.Transport, login: Login, deadline: Deadline) 
         raise HostKeyMismatch(login.name, CONNECT, f"known_hosts cannot be read: {error}") from error
     security = transport.get_security_options()
     security.key_types = preferred_key_types(entries, security.key_types)
+    # One pass over the data instead of two, a cipher's and a sum's: logs travel at twice the rate.
+    security.ciphers = sorted(security.ciphers, key=lambda name: "gcm" not in name)
     transport.banner_timeout = transport.handshake_timeout = deadline.left or 0.001
     transport.start_client(timeout=deadline.left)
     if not transport.initial_kex_done:

@@ -11,6 +11,7 @@ from prefect import task
 
 from replication import settings
 from replication.apply import apply_cut, wait_for_former
+from replication.binlog.cutter import Cut
 from replication.binlog.reader import LogReader, Transaction
 from replication.catch_up import tell_what_was_applied, wait_executed
 from replication.drain import drain, free_applier, stop_applier
@@ -109,7 +110,7 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
     if done == 0:
         facts = {"end_of_log": str(state.end_of_log), "executed": str(proof.executed), "start": str(start)}
         job.journal.record("apply", "intent", key, **facts, transactions=cut.transactions)
-    with open_to_us(server, state), _settings_for(job, server, cut.transactions):
+    with open_to_us(server, state), _settings_for(job, server, cut):
         applied = apply_cut(
             job.sessions.host(key),
             server,
@@ -124,10 +125,11 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
 
 
 @contextlib.contextmanager
-def _settings_for(job: FailoverJob, server: Server, transactions: int) -> Iterator[None]:
+def _settings_for(job: FailoverJob, server: Server, cut: Cut) -> Iterator[None]:
     """While it lasts, the server takes large statements, and many transactions without waiting for the disk."""
-    now = settings.read(server, settings.wanted(transactions))
-    changed = {k: v for k, v in settings.wanted(transactions).items() if v != now[k]}
+    wanted = settings.wanted(cut)
+    now = settings.read(server, wanted)
+    changed = {k: v for k, v in wanted.items() if v != now[k]}
     former = {name: now[name] for name in changed}
     lent = Lent(server.key, former, _boot_id(job, server.key))
     job.journal.record("settings", "intent", server.key, former=former, boot_id=lent.boot_id)

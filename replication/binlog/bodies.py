@@ -173,6 +173,7 @@ def is_one_phase(event: Event) -> bool:
     return bool(event.body[0])
 
 
+@functools.lru_cache(maxsize=1024)
 def _uuid(data: bytes) -> str:
     return str(uuid.UUID(bytes=data))
 

@@ -76,10 +76,9 @@ def cut(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Trans
     if not files or files[0].name != start.file:
         raise LogError(f"no log {start.file} to cut from")
     sequence, taken = LogSequence(files, start.pos), _Taken()
-    position = start
+    transaction: Transaction | None = None
     with _Writer(out, files) as writer:
         for transaction in sequence:
-            position = transaction.end_position
             if transaction.kind == "half_alter":
                 # Only a replica's parallel appliers can hold it open; a session would execute and log it twice.
                 continue
@@ -91,6 +90,7 @@ def cut(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Trans
             else:
                 taken.skipped += 1
         writer.finish(sequence.described)
+    position = transaction.end_position if transaction else start
     return Cut(
         transactions=taken.count,
         bytes=taken.bytes,
@@ -118,6 +118,7 @@ class _Writer:
     def __init__(self, out: BinaryIO, files: Sequence[LogFile]) -> None:
         self._out, self._files = out, {log.name: log for log in files}
         self._essence, self._written = b"", 0
+        self._in_force: FormatDescription | None = None
         self._waiting: Part | None = None
         self._opened: tuple[str, BinaryIO] | None = None
         self._streams = ExitStack()
@@ -158,6 +159,9 @@ class _Writer:
         self.end_sitting()
 
     def _describe(self, described: FormatDescription) -> None:
+        if described is self._in_force:
+            return
+        self._in_force = described
         # Two descriptions are the same for a reader when all but the times in them is.
         essence = described.raw[HEADER : HEADER + 52] + described.raw[HEADER + 56 : -CHECKSUM]
         if essence == self._essence:
@@ -211,6 +215,7 @@ class _Taken:
         self.first: Transaction | None = None
         self.last: Transaction | None = None
         self.tables: dict[str, None] = {}
+        self._last_tables: tuple[str, ...] = ()
         self._mysql: dict[tuple[str, str], list[int]] = {}
         self._mariadb: dict[int, MariadbGtid] = {}
 
@@ -220,7 +225,9 @@ class _Taken:
         self.first = self.first or transaction
         self.last = transaction
         self.loads_file |= transaction.loads_file
-        self.tables.update(dict.fromkeys(transaction.tables))
+        if transaction.tables != self._last_tables:
+            self._last_tables = transaction.tables
+            self.tables.update(dict.fromkeys(transaction.tables))
         gtid = transaction.gtid
         if isinstance(gtid, Gtid):
             _include(self._mysql.setdefault((gtid.uuid, gtid.tag), []), gtid.number)
@@ -245,6 +252,9 @@ class _Taken:
 
 def _include(bounds: list[int], number: int) -> None:
     """Add a number that is not in it to half-open ranges, kept as one sorted list: start, end, start, end, …"""
+    if bounds and bounds[-1] == number:
+        bounds[-1] += 1
+        return
     at = bisect_right(bounds, number)
     joins_before = at > 0 and bounds[at - 1] == number
     joins_after = at < len(bounds) and bounds[at] == number + 1

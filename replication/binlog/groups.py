@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from replication.binlog import bodies
@@ -38,6 +37,19 @@ _BEGIN_WITHOUT_GTID = frozenset(
         EventType.INCIDENT,
     }
 )
+#: Events that tell something about the transaction they are in; rows and the like only belong to it.
+_TELLING = frozenset(
+    {
+        EventType.XID,
+        EventType.TRANSACTION_PAYLOAD,
+        EventType.QUERY,
+        EventType.TABLE_MAP,
+        EventType.XA_PREPARE,
+        EventType.MARIADB_QUERY_COMPRESSED,
+        EventType.EXECUTE_LOAD_QUERY,
+        EventType.INCIDENT,
+    }
+)
 _ENDS = (b"COMMIT", b"ROLLBACK")
 _DML = re.compile(
     rb"\s*(?:/\*.*?\*/\s*)*(?:INSERT|REPLACE|UPDATE|DELETE|LOAD|SELECT|CALL|DO|WITH|SAVEPOINT|ROLLBACK|RELEASE)\b",
@@ -53,8 +65,7 @@ class Part(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True)
-class Transaction:
+class Transaction(NamedTuple):
     """One complete transaction.
 
     It begins at byte ``start`` of ``log`` and ends at byte ``end`` of the log of its last part; its events are in
@@ -256,11 +267,12 @@ class _Group:
 
     def add(self, log: str, event: Event) -> str | None:
         """Take one more event; what kind of transaction it was when it is complete with it."""
+        offset = event.offset
         if self._from == self._to:
-            self._log, self._from = log, event.offset
-        self._to = event.offset + event.size
+            self._log, self._from = log, offset
+        self._to = offset + event.size
         self._events += 1
-        return self._ended_by(event)
+        return self._ended_by(event) if event.type in _TELLING else None
 
     def finish(
         self, kind: str, event: Event, source_start: BinlogPosition | None, source_end: BinlogPosition | None

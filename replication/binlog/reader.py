@@ -43,6 +43,9 @@ TAIL = 64
 #: Lists of GTIDs are needed whole.
 _WHOLE = frozenset({EventType.PREVIOUS_GTIDS, EventType.MARIADB_GTID_LIST})
 _WHOLE_KEPT = 32 * 1024 * 1024
+#: Looked up once, for they are needed for every event.
+_header = HEADER_FIELDS.unpack_from
+_DESCRIPTION = int(EventType.FORMAT_DESCRIPTION)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class LogReader:
             if start > self.size:
                 raise _Damage("torn", self.size, f"the log ends before offset {start}")
             cursor = _Cursor(self._stream, start, self.size)
-            while (event := self._next(cursor)) is not None:
+            while (event := self._next_buffered(cursor) or self._next(cursor)) is not None:
                 yield event
             self._end("clean", cursor.position)
         except _Damage as damage:
@@ -142,7 +145,7 @@ class LogReader:
         gtids = self._in_head(EventType.PREVIOUS_GTIDS) is not None
         parser.enter(self.name, self.format, start_known=relay or start in heads, gtids=gtids)
         for event in self.events(len(MAGIC) if relay else start):
-            if event.type == EventType.FORMAT_DESCRIPTION:
+            if event.type == _DESCRIPTION:
                 parser.describe(self.described)
             try:
                 if event.type == EventType.ROTATE and not relay:
@@ -239,6 +242,24 @@ class LogReader:
             raise _Damage("corrupt", offset, "its checksum is wrong")
         return Event(offset, header[0], kind, header[2], size, header[4], header[5], body, tail)
 
+    def _next_buffered(self, cursor: _Cursor) -> Event | None:
+        """The next event if all of it is in the buffer already and nothing about it is odd: nearly every one is."""
+        buffer, at = cursor.buffer, cursor.at
+        if len(buffer) - at < HEADER:
+            return None
+        timestamp, kind, server_id, size, log_pos, flags = _header(buffer, at)
+        trailer = CHECKSUM if self.described.checksum else 0
+        end = at + size
+        if end > len(buffer) or size < HEADER + trailer or size > KEPT or kind == _DESCRIPTION:
+            return None
+        stop = end - trailer
+        if trailer and zlib.crc32(cursor.view[at:stop]) != int.from_bytes(buffer[stop:end], "little"):
+            return None
+        cursor.at = end
+        body = buffer[at + HEADER : stop]
+        offset = cursor.filled_to - len(buffer) + at
+        return Event(offset, timestamp, kind, server_id, size, log_pos, flags, body, body[-TAIL:])
+
     def _describe(self, cursor: _Cursor, header: tuple[int, ...]) -> Event:
         """A description within the log: it is in force from here on, and carries a checksum of its own."""
         offset, size = cursor.position, header[3]
@@ -289,16 +310,17 @@ def _large(cursor: _Cursor, size: int, trailer: int, keep: int) -> tuple[bytes, 
 class _Cursor:
     """Reads forward in large pieces, up to ``size``, and seeks only when it refills."""
 
-    __slots__ = ("_filled_to", "_size", "_stream", "at", "buffer")
+    __slots__ = ("_size", "_stream", "at", "buffer", "filled_to", "view")
 
     def __init__(self, stream: BinaryIO, start: int, size: int) -> None:
         self._stream, self._size = stream, size
-        self.buffer, self.at, self._filled_to = b"", 0, start
+        self.buffer, self.at, self.filled_to = b"", 0, start
+        self.view = memoryview(self.buffer)
 
     @property
     def position(self) -> int:
         """The offset in the log of the next byte."""
-        return self._filled_to - len(self.buffer) + self.at
+        return self.filled_to - len(self.buffer) + self.at
 
     def ensure(self, count: int) -> int:
         """Have ``count`` bytes at ``at`` in the buffer, fewer at the log's end; how many there are."""
@@ -307,17 +329,18 @@ class _Cursor:
             return there
         pieces = [self.buffer[self.at :]]
         try:
-            self._stream.seek(self._filled_to)
-            while there < count and self._filled_to < self._size:
-                piece = self._stream.read(min(max(CHUNK, count - there), self._size - self._filled_to))
+            self._stream.seek(self.filled_to)
+            while there < count and self.filled_to < self._size:
+                piece = self._stream.read(min(max(CHUNK, count - there), self._size - self.filled_to))
                 if not piece:
                     break
                 pieces.append(piece)
                 there += len(piece)
-                self._filled_to += len(piece)
+                self.filled_to += len(piece)
         except OSError as error:
-            raise _Damage("unreadable", self._filled_to, f"reading failed: {error}") from None
+            raise _Damage("unreadable", self.filled_to, f"reading failed: {error}") from None
         self.buffer, self.at = b"".join(pieces), 0
+        self.view = memoryview(self.buffer)
         return there
 
     def take(self, count: int) -> bytes:

@@ -160,14 +160,14 @@ class Host:
         """Packets from this host to that address vanish."""
         self.run(f"ip route add blackhole {address}/32")
 
-    def run(self, command: str, *, check: bool = True, data: str | None = None) -> str:
-        """Run a shell command on the host and return what it printed."""
+    def run(self, command: str, *, check: bool = True, data: str | None = None, timeout: float = 120.0) -> str:
+        """Run a shell command on the host, ``timeout`` seconds at most, and return what it printed."""
         words = f"nsenter -t {self._pid} -m -u -p -n -r sh -c 'cd /; exec sh -s'"
         if data is not None:
             path = self.upper / "lab-input"
             path.write_text(data)
             command = f"{{ {command}; }} </lab-input"
-        return sh(words, check=check, data=command + "\n")
+        return sh(words, check=check, data=command + "\n", timeout=timeout)
 
     def start(self, command: str) -> None:
         """Start something on the host that outlives this call; the host's init adopts it.
