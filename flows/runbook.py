@@ -125,7 +125,9 @@ class Runbook:
         places = [x.executed for x in plan.others if x.executed and not x.broken]
         rescue = Rescue(None, "not needed")
         if plan.kind is GtidKind.POSITION and places:
-            rescue = self.run(save_binlog.save_binlog, self.job, min(places), self.directories(), bool(self.ssh))
+            rescue = self.run(
+                save_binlog.save_binlog, self.job, min(places), self.directories(), bool(self.ssh), opened.key
+            )
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
         self.run(vip.activate_address, self.job, plan)
         recovered = Recovered(opened.key, plan.new_primary_name, None, end)
@@ -201,7 +203,7 @@ class Runbook:
         target = plan.target
         proof = self.drained(plan, target)
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
-        rescue = self.saved(plan, self.rescue_from(plan, proof))
+        rescue = self.saved(plan, self.rescue_from(plan, proof), target.key)
         log.info("* Phase 3.3: Determining New Master Phase..")
         log.info("New master is %s", target.name)
         log.info("* Phase 3.4: New Master Diff Log Generation Phase..")
@@ -219,10 +221,10 @@ class Runbook:
             proof = differences.by_gtid(proof)
         return Level(proof, rescue, recovered, differences)
 
-    def saved(self, plan: FailoverPlan, start: BinlogPosition | None) -> Rescue:
+    def saved(self, plan: FailoverPlan, start: BinlogPosition | None, key: str) -> Rescue:
         """What only the dead host has; when it cannot be had there, from a binlog server."""
         job, received = self.job, max((x.received for x in plan.levelings if x.received), default=None)
-        rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), bool(self.ssh))
+        rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), bool(self.ssh), key)
         if rescue.copy is not None or start is None or not job.config.binlog_servers:
             return rescue
         served = self.run(save_binlog.save_from_binlog_servers, job, start, received)
@@ -290,7 +292,7 @@ class Runbook:
         """Without GTIDs nobody serves a replica what it lacks: cut it from what was saved, or from relay logs."""
         rescue = level.rescue
         if rescue.copy is not None and proof.executed is not None and proof.executed < rescue.copy.start:
-            rescue = self.saved(plan, proof.executed)
+            rescue = self.saved(plan, proof.executed, other.key)
         place = reached(self.apply(plan, other, proof, rescue), proof)
         if level.differences is None:
             if rescue.copy is None:

@@ -42,7 +42,8 @@ def prove(
 ) -> Drained | str:
     """The proof, or why there is none yet. Pure; the two states are of one server, a while apart.
 
-    Drained is: the receiver is stopped, so nothing is added; and either executed and received are one place, or all
+    Drained is: the receiver is stopped, so nothing is added; and either nothing was received since the channel was set
+    up, or executed and received are one place, or all
     retrieved GTIDs are executed, or only a torn transaction is left: the applier says in both states that it has read
     everything, no thread of it does anything (``appliers_wait``), and its place did not move between them. That place
     may be stale with parallel appliers, which bring it up to date once in a checkpoint period only (Reference Manual,
@@ -63,7 +64,8 @@ def prove(
     apart = now.observed_at - earlier.observed_at >= 2 * now.checkpoint_period
     stands = before.has_read_all and after.has_read_all and _place(before) == _place(after)
     idle = stands and apart and appliers_wait
-    if level or all_gtids or idle:
+    nothing = after.received is None and after.executed is None and not retrieved
+    if level or all_gtids or idle or nothing:
         return Drained(now.key, now.name, channel_name, after.received, after.executed)
     return f"executed up to {after.executed}, received up to {after.received}"
 

@@ -19,11 +19,12 @@ from pathlib import Path
 
 from replication.binlog.cutter import Cut, LogFile, cut
 from replication.binlog.events import MAGIC
-from replication.binlog.reader import LogEnd, Transaction
+from replication.binlog.reader import LogEnd, LogReader, Transaction
 from replication.binlog.relay import find_source_position
 from replication.binlog.sequence import LogSequence
 from replication.errors import DeadlineExceeded, HostError, LogError, RemoteFileError
 from replication.positions import BinlogPosition, log_index, unbroken_row
+from replication.snapshots import ServerState
 from replication.ssh import RemoteStat, SshHost
 
 #: Enough of a log's head for its format description, whatever comes after it.
@@ -93,6 +94,48 @@ def find_logs(host: SshHost, directories: Sequence[str], first: str) -> tuple[Re
         hint = "set master_binlog_dir to where the binary logs are"
         raise RemoteFileError(host.name, f"find {first}", "; ".join(searched), hint)
     return max(found, key=itemgetter(0))[1]
+
+
+def find_start(host: SshHost, directories: Sequence[str], state: ServerState) -> BinlogPosition:
+    """Where the saving begins for a replica that knows no place in the dead primary's log, only what it executed.
+
+    Every log says at its beginning which GTIDs are in those before it: the newest of which the replica has all of them
+    is the one. Raises RemoteFileError when there is none.
+    """
+    searched = []
+    for directory in dict.fromkeys(directories):
+        try:
+            names = [n for n in host.listdir(directory) if n.rpartition(".")[2].isdigit()]
+        except RemoteFileError as error:
+            searched.append(str(error))
+            continue
+        for base in sorted({name.rpartition(".")[0] for name in names}):
+            logs = sorted((n for n in names if n.rpartition(".")[0] == base), key=log_index, reverse=True)
+            for name in logs:
+                known = _knows(host, posixpath.join(directory, name), state)
+                if known is None:
+                    break
+                if known:
+                    return BinlogPosition(name, len(MAGIC))
+        searched.append(f"{directory} has no log that reaches back to what {state.name} executed")
+    hint = "set master_binlog_dir to where the binary logs are"
+    raise RemoteFileError(host.name, "find where to begin", "; ".join(searched), hint)
+
+
+def _knows(host: SshHost, path: str, state: ServerState) -> bool | None:
+    """Whether a server executed all that was written before this log; None for what is no binary log with GTIDs."""
+    log = RemoteLog(path, host.stat(path).size)
+    try:
+        with host.open(path) as stream:
+            reader = LogReader(stream, name=log.name, size=log.size)
+            if reader.format.relay_log:
+                return None
+            mysql, mariadb = reader.previous_gtids, reader.gtid_list
+    except LogError:
+        return None
+    if mysql is not None and state.gtid_executed is not None:
+        return mysql <= state.gtid_executed
+    return mariadb <= state.mariadb_gtid if mariadb is not None and state.mariadb_gtid is not None else None
 
 
 def _listed(host: SshHost, directory: str, names: Sequence[str], first: str) -> list[str]:

@@ -14,7 +14,16 @@ from replication.binlog_archive import archive_directories
 from replication.errors import DeadlineExceeded, HostError, LogError, MhaError
 from replication.job import FailoverJob, Rescue
 from replication.positions import BinlogPosition
-from replication.salvage import Mirror, RemoteLog, borrow_relay_logs, find_logs, find_relay_logs, mirror, opened
+from replication.salvage import (
+    Mirror,
+    RemoteLog,
+    borrow_relay_logs,
+    find_logs,
+    find_relay_logs,
+    find_start,
+    mirror,
+    opened,
+)
 from replication.selection import lacks_received
 from replication.snapshots import ServerState
 from replication.ssh import SshHost
@@ -24,8 +33,10 @@ log = logging.getLogger("mha")
 
 
 @task(name="Save the dead primary's binary log", **ACTING)
-def save_binlog(job: FailoverJob, start: BinlogPosition | None, directories: Sequence[str], ssh: bool) -> Rescue:
-    """Copy the dead primary's log from ``start`` to its end.
+def save_binlog(
+    job: FailoverJob, start: BinlogPosition | None, directories: Sequence[str], ssh: bool, key: str
+) -> Rescue:
+    """Copy the dead primary's log from ``start`` to its end; without a place, from what the server ``key`` lacks on.
 
     What cannot be read is told and does not stop the failover: the replicas go on with what they have. ``directories``
     are searched after the configured ones: where the primary said its log is, while it lived.
@@ -35,13 +46,14 @@ def save_binlog(job: FailoverJob, start: BinlogPosition | None, directories: Seq
     if not ssh:
         log.warning("SSH is NOT reachable. Skipping saving binlog from the dead master.")
         return Rescue(None, f"not saved: {job.dead.hostname} is not reachable over SSH")
-    if start is None:
-        return Rescue(None, "not saved: no replica knows its place in the dead primary's log")
     host = job.sessions.host(job.dead.address)
     target = job.workdir / f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}"
 
+    searched = [*job.dead.master_binlog_dir, *directories]
+
     def save() -> Mirror:
-        return mirror(host, find_logs(host, [*job.dead.master_binlog_dir, *directories], start.file), start, target)
+        place = start or find_start(host, searched, job.sessions.server(key).observe())
+        return mirror(host, find_logs(host, searched, place.file), place, target)
 
     try:
         copy = save() if job.salvage_policy != "availability" else _in_time(job, host, save)
@@ -49,7 +61,8 @@ def save_binlog(job: FailoverJob, start: BinlogPosition | None, directories: Seq
         log.error("Saving the dead master's binlog failed: %s", error)
         return Rescue(None, f"not saved: {error}")
     log.info("Saved binlog of %s: %s", job.dead.name, Rescue(copy))
-    return Rescue(copy, source=f"the binary log of {job.dead.name}")
+    begin = copy.start if start is None else None
+    return Rescue(copy, begin=begin, source=f"the binary log of {job.dead.name}")
 
 
 def _in_time(job: FailoverJob, host: SshHost, save: Callable[[], Mirror]) -> Mirror:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.lab.cluster import Cluster, Manager
 from tests.lab.host import Host
 from tests.lab.kinds import REPL, REPL_PASSWORD
 from tests.lab.writer import Writer
-from tests.scenarios.failing_over import MODES, finish
+from tests.scenarios.failing_over import MODES, assert_survivors_agree, finish
 
 SOME_MODES = [MODES[1], MODES[2], MODES[5]]
 
@@ -235,6 +236,72 @@ def test_the_host_is_gone_and_a_binlog_server_has_it_all(kind: str, gtid: bool) 
         assert account(acks, [cluster[2], cluster[3]]).rows_lost == 0, manager.log()
         assert "Saved binlog from the binlog server" in manager.log()
         assert any("binlog server" in line["source"] for line in ledger(manager))
+
+
+@pytest.mark.parametrize(("kind", "gtid"), [MODES[1], MODES[3], MODES[5]])
+def test_no_replica_knows_its_place_in_the_log_only_its_gtids(kind: str, gtid: bool) -> None:
+    with Cluster(kind, gtid=gtid) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf())
+        writer = Writer(cluster)
+        time.sleep(0.5)
+        for number in (2, 3):
+            replica = words(cluster[number])[2]
+            cluster[number].sql(f"STOP {replica}")
+            cluster[number].sql(f"RESET {replica}")
+        for _ in range(3):
+            cluster[1].sql("FLUSH LOGS")
+            time.sleep(0.2)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        code, acks = finish(manager, writer)
+        assert code == 0, manager.log()
+        assert_survivors_agree(cluster, acks, 2, (3,))
+
+
+@pytest.mark.parametrize(("kind", "gtid"), MODES)
+def test_the_candidate_is_furthest_behind_and_misses_the_middle_of_a_transaction(kind: str, gtid: bool) -> None:
+    """It received a part of 5,000 rows, the other replica more of them, and the end is on the dead disk only."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        cluster[1].sql("CREATE TABLE app.many (id INT PRIMARY KEY, data VARCHAR(2000))")
+        manager = cluster.start_manager(cluster.write_cnf(servers={3: "candidate_master=1"}))
+        before = int(cluster[3].replica_status()["Read_Source_Log_Pos"])
+        cluster[1].slow_cable(40)
+        ones = " UNION ALL ".join(["SELECT 0 AS n", *(f"SELECT {n}" for n in range(1, 10))])
+        numbers = (
+            f"SELECT a.n + 10 * b.n + 100 * c.n + 1000 * d.n AS n FROM ({ones}) a, ({ones}) b, ({ones}) c, ({ones}) d"
+        )
+        insert = f"INSERT INTO app.many SELECT n, REPEAT(CHAR(65 + n % 26), 2000) FROM ({numbers}) x WHERE n < 5000"
+        writing = threading.Thread(target=cluster[1].sql, args=(insert,))
+        writing.start()
+        for number, enough in ((3, 1_000_000), (2, 4_000_000)):
+            while int(cluster[number].replica_status()["Read_Source_Log_Pos"]) < before + enough:
+                pass
+            cluster.stop_receiver(cluster[number])
+        writing.join(30)
+        cluster[1].fast_cable()
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        assert manager.wait(60) == 0, manager.log()
+        for number in (2, 3):
+            found = cluster[number].sql("SELECT COUNT(*) AS n, SUM(LENGTH(data)) AS s FROM app.many")[0]
+            assert (found["n"], int(found["s"])) == (5000, 10_000_000), manager.log()
+        assert cluster[3].replica_status() == {}
+
+
+@pytest.mark.parametrize(("kind", "gtid"), [MODES[2], MODES[3], MODES[5]])
+def test_a_replica_that_was_restarted_in_between_and_throws_its_relay_logs_away(kind: str, gtid: bool) -> None:
+    """relay_log_recovery: at its start it forgets what it received and did not execute; the other one has it."""
+    with Cluster(kind, gtid=gtid, extra={2: "relay_log_recovery=1"}) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf())
+        writer = Writer(cluster)
+        time.sleep(0.5)
+        cluster[2].sql(f"STOP {words(cluster[2])[2]} SQL_THREAD")
+        time.sleep(0.5)
+        acks = writer.stop()
+        time.sleep(0.5)
+        cluster[1].power_off()
+        cluster[2].signal_mysqld(signal.SIGKILL)
+        cluster[2].start_mysqld()
+        assert manager.wait(60) == 0, manager.log()
+        assert account(acks, [cluster[2], cluster[3]]).rows_lost == 0, manager.log()
 
 
 def test_strict_refuses_what_safe_does_and_tells_what_may_be_missing() -> None:

@@ -63,6 +63,10 @@ def test_a_failover_is_a_flow_run_with_a_task_run_a_step(cluster: Cluster) -> No
     with cluster.in_manager_net(), PrefectServer() as server:
         url = server.api_url
         manager = cluster.start_manager(cluster.write_cnf(), env={"PREFECT_API_URL": url})
+        for number in (2, 3):
+            cluster.stop_receiver(cluster[number])
+        cluster[1].sql("CREATE TABLE app.rescued (id INT PRIMARY KEY)")
+        cluster[1].sql("INSERT INTO app.rescued VALUES (1)")
         cluster[1].signal_mysqld(signal.SIGKILL)
         assert manager.wait(40) == 0, manager.log()
         run = wait_for_run(cluster, url)
@@ -75,6 +79,9 @@ def test_a_failover_is_a_flow_run_with_a_task_run_a_step(cluster: Cluster) -> No
             assert any(name.startswith(step) for name in names), names
         (artifact,) = ask(cluster, url, "/artifacts/filter", {"artifacts": {"key": {"any_": ["failover-app1"]}}})
         assert "## Timeline" in artifact["data"]
+        (ledger,) = ask(cluster, url, "/artifacts/filter", {"artifacts": {"key": {"any_": ["failover-app1-ledger"]}}})
+        (line,) = json.loads(ledger["data"])
+        assert (ledger["type"], line["fate"], line["transactions"]) == ("table", "rescued", 2)
         logs = ask(cluster, url, "/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}, "limit": 200})
         said = " ".join(line["message"] for line in logs)
         assert "Phase 3: Master Recovery Phase" in said

@@ -1,0 +1,112 @@
+"""The ledger says what was rescued and what is missing, and strict refuses only when something may be missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from config import ClusterConfig, ServerConfig
+from replication.binlog.cutter import Cut
+from replication.binlog.groups import Part, Transaction
+from replication.binlog.reader import LogEnd
+from replication.gtid import GtidSet
+from replication.job import Recovered, Rescue
+from replication.ledger import Fate, account, as_json, judge, losses, table
+from replication.plan import FailoverOptions, FailoverPlan, make_plan
+from replication.salvage import Mirror
+from tests.unit.replication.build import UUID, at, channel, cluster, server
+
+
+def configured() -> ClusterConfig:
+    servers = tuple(
+        ServerConfig(
+            block=f"server{n}",
+            hostname=f"db{n}",
+            ip=f"10.0.0.{n}",
+            ssh_host=f"db{n}",
+            ssh_ip=f"10.0.0.{n}",
+            ssh_user="r",
+        )
+        for n in (1, 2, 3)
+    )
+    return ClusterConfig(name="app1", path=Path("app1.cnf"), servers=servers)
+
+
+def planned() -> FailoverPlan:
+    config = configured()
+    plan = make_plan(config, config.servers[0], cluster(server(2, channel()), server(3, channel())), FailoverOptions())
+    assert isinstance(plan, FailoverPlan)
+    return plan
+
+
+COPY = Mirror(Path("/saved"), ("mysql-bin.000001",), at(1000), at(1500), 500)
+LAST = Transaction(
+    log="mysql-bin.000001",
+    start=1000,
+    end=1400,
+    gtid=None,
+    timestamp=1_700_000_000,
+    kind="dml",
+    tables=("app.t",),
+    events=4,
+    parts=(Part("mysql-bin.000001", 1000, 1400),),
+    source_start=None,
+    source_end=None,
+)
+CLEAN = LogEnd("clean", 1400, log="mysql-bin.000001")
+CUT = Cut(1, 400, 0, LAST, LAST, at(1000), at(1400), None, ("app.t",), CLEAN, "")
+
+
+def applied(end: LogEnd = CLEAN) -> Recovered:
+    return Recovered("10.0.0.2:3306", "db2", replace(CUT, end_reason=end), at(9000), source="the binary log of db1")
+
+
+def test_what_was_applied_is_rescued_with_place_count_times_and_tables() -> None:
+    (line,) = account(planned(), Rescue(COPY), [applied()], None)
+    assert line.fate is Fate.RESCUED
+    assert (line.where, line.transactions, line.bytes) == ("mysql-bin.000001:1000 to mysql-bin.000001:1400", 1, 400)
+    assert (line.first, line.last, line.tables) == (1_700_000_000, 1_700_000_000, ("app.t",))
+    assert as_json([line])[0]["source"] == "the binary log of db1"
+    assert table([line])[0]["fate"] == "rescued"
+
+
+def test_without_a_copy_what_no_replica_received_cannot_be_known() -> None:
+    (line,) = account(planned(), Rescue(None, "not saved: db1 is away"), [], None)
+    assert (line.fate, line.where, line.why) == (
+        Fate.UNKNOWN,
+        "everything behind mysql-bin.000001:1000",
+        "not saved: db1 is away",
+    )
+
+
+@pytest.mark.parametrize(
+    ("end", "fate"),
+    [
+        (LogEnd("torn", 1400, "cut off", "mysql-bin.000001"), Fate.INCOMPLETE),
+        (LogEnd("in_transaction", 1400, "", "mysql-bin.000001"), Fate.INCOMPLETE),
+        (LogEnd("corrupt", 1400, "checksum", "mysql-bin.000001"), Fate.UNKNOWN),
+        (LogEnd("unreadable", 1400, "disk", "mysql-bin.000001"), Fate.UNKNOWN),
+    ],
+)
+def test_where_reading_ended_decides_what_the_rest_is(end: LogEnd, fate: Fate) -> None:
+    rescued, rest = account(planned(), Rescue(COPY), [applied(end)], None)
+    assert rescued.fate is Fate.RESCUED
+    assert (rest.fate, rest.bytes) == (fate, 100)
+    assert bool(losses([rest])) is (fate is Fate.UNKNOWN)
+
+
+def test_a_gap_in_the_primarys_gtids_is_proven_lost() -> None:
+    new = server(2, gtid_executed=GtidSet.parse(f"{UUID}:1-5:8-9"))
+    (line,) = account(planned(), Rescue(COPY), [], new, UUID)
+    assert (line.fate, line.where, line.transactions) == (Fate.LOST, f"{UUID}:6-7", 2)
+
+
+def test_strict_refuses_when_something_may_be_missing_and_only_then() -> None:
+    plan = planned()
+    assert judge(plan, account(plan, Rescue(COPY), [applied()], None)) is None
+    refusal = judge(plan, account(plan, Rescue(None, "away"), [], None))
+    assert refusal is not None
+    assert refusal.code == "transactions-missing"
+    assert "away" in refusal.evidence[0]
