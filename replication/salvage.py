@@ -7,11 +7,12 @@ mean the same in it as on the dead host, and every replica's part can be cut fro
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import posixpath
 import shlex
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
@@ -22,10 +23,12 @@ from replication.binlog.events import MAGIC
 from replication.binlog.reader import LogEnd, LogReader, Transaction
 from replication.binlog.relay import find_source_position
 from replication.binlog.sequence import LogSequence
-from replication.errors import DeadlineExceeded, HostError, LogError, RemoteFileError
+from replication.errors import DeadlineExceeded, HostError, HostUnreachable, LogError, RemoteFileError
 from replication.positions import BinlogPosition, log_index, unbroken_row
 from replication.snapshots import ServerState
 from replication.ssh import RemoteStat, SshHost
+
+logger = logging.getLogger("mha")
 
 #: Enough of a log's head for its format description, whatever comes after it.
 HEAD = 64 * 1024
@@ -260,34 +263,60 @@ def _copy(
 ) -> tuple[int, RemoteFileError | None]:
     """Copy a log's head and everything from ``begin``: the bytes from ``begin`` on, and why there are no more.
 
+    A session that breaks is opened again, and the copy goes on where it was, as long as each session brings some of it.
     What was copied whole is proven. Raises RemoteFileError when the proof fails.
     """
-    copied, length, digest = 0, max(0, log.size - begin), hashlib.sha256()
-    try:
-        with host.open(log.path) as remote, target.open("wb") as local:
-            target.chmod(0o640)
-            if begin:
-                local.write(remote.read(min(HEAD, begin)))
-                remote.seek(begin)
-                local.seek(begin)
+    copying, length = _Copying(host, log, begin, target), max(0, log.size - begin)
+    while True:
+        before = copying.copied
+        try:
+            theirs = copying.go_on(pool)
+            break
+        except RemoteFileError as error:
+            return copying.copied, error
+        except HostUnreachable as error:
+            if copying.copied == before:
+                raise
+            logger.warning("The copy of %s goes on after %d bytes: %s", log.path, copying.copied, error)
+        finally:
+            copying.truncate()
+    if copying.copied != length:
+        said = f"it ended after {begin + copying.copied} of {log.size} bytes"
+        return copying.copied, RemoteFileError(host.name, f"read {log.path}", said)
+    if theirs.result() not in (None, copying.digest.hexdigest()):
+        raise RemoteFileError(host.name, f"copy {log.path}", "the copy differs from the original")
+    return copying.copied, None
+
+
+class _Copying:
+    """One log on its way here: how many bytes from ``begin`` on have come, and their sum."""
+
+    def __init__(self, host: SshHost, log: RemoteLog, begin: int, target: Path) -> None:
+        self._host, self._log, self._begin, self._target = host, log, begin, target
+        self.copied, self.digest = 0, hashlib.sha256()
+
+    def go_on(self, pool: ThreadPoolExecutor) -> Future[str | None]:
+        """Copy what has not come yet; returns their side's sum, which is on its way."""
+        log, length = self._log, max(0, self._log.size - self._begin)
+        with self._host.open(log.path) as remote, self._target.open("r+b" if self.copied else "wb") as local:
+            self._target.chmod(0o640)
+            if self._begin and not self.copied:
+                local.write(remote.read(min(HEAD, self._begin)))
+            for stream in (remote, local):
+                stream.seek(self._begin + self.copied)
             # Their side sums up meanwhile, while the disk is read anyway. Begun only now, for the file and the command
             # may have to share the only channel that sshd allows: then the command waits until the file is closed.
-            theirs = pool.submit(_digest_there, host, log, begin)
-            while copied < length and (chunk := remote.read(min(CHUNK, length - copied))):
+            theirs = pool.submit(_digest_there, self._host, log, self._begin)
+            while self.copied < length and (chunk := remote.read(min(CHUNK, length - self.copied))):
                 local.write(chunk)
-                digest.update(chunk)
-                copied += len(chunk)
-    except RemoteFileError as error:
-        return copied, error
-    finally:
-        if target.exists():
-            os.truncate(target, min(log.size, begin + copied))
-    if copied != length:
-        said = f"it ended after {begin + copied} of {log.size} bytes"
-        return copied, RemoteFileError(host.name, f"read {log.path}", said)
-    if theirs.result() not in (None, digest.hexdigest()):
-        raise RemoteFileError(host.name, f"copy {log.path}", "the copy differs from the original")
-    return copied, None
+                self.digest.update(chunk)
+                self.copied += len(chunk)
+        return theirs
+
+    def truncate(self) -> None:
+        """Leave nothing behind what has come."""
+        if self._target.exists():
+            os.truncate(self._target, min(self._log.size, self._begin + self.copied))
 
 
 def _digest_there(host: SshHost, log: RemoteLog, begin: int) -> str | None:

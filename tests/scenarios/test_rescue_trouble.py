@@ -327,6 +327,31 @@ def test_strict_refuses_what_safe_does_and_tells_what_may_be_missing() -> None:
         assert [line["fate"] for line in unknown] == ["unknown"]
 
 
+def test_a_session_that_breaks_in_the_middle_of_the_copy_goes_on() -> None:
+    with Cluster("mysql97", gtid=True) as cluster:
+        cluster[1].sql("CREATE TABLE app.big (id INT PRIMARY KEY, data LONGBLOB)")
+        manager = cluster.start_manager(cluster.write_cnf())
+        for number in (2, 3):
+            cluster.stop_receiver(cluster[number])
+        for number in range(8):
+            cluster[1].sql(f"INSERT INTO app.big VALUES ({number}, REPEAT('x', 4000000))")
+        cluster[1].slow_cable(60)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        ends = time.monotonic() + 30
+        while not (copies := list(manager.workdir.glob("saved_master_binlog_from_*/*"))) or (
+            copies[0].stat().st_size < 8_000_000
+        ):
+            assert time.monotonic() < ends, manager.log()
+            time.sleep(0.02)
+        cluster[1].run("pkill -KILL -f '^sshd(-session)?: root'")
+        assert manager.wait(60) == 0, manager.log()
+        assert "goes on after" in manager.log(), manager.log()
+        for number in (2, 3):
+            assert cluster[number].sql("SELECT COUNT(*) AS n, SUM(LENGTH(data)) AS s FROM app.big") == [
+                {"n": 8, "s": 32_000_000}
+            ]
+
+
 def test_availability_does_not_wait_for_a_slow_rescue() -> None:
     with Cluster("mariadb", gtid=True) as cluster:
         cluster[1].sql("CREATE TABLE app.big (id INT PRIMARY KEY, data LONGBLOB)")
