@@ -335,7 +335,9 @@ class Runbook:
             uuid = uuid or (channel.source_uuid if channel is not None else "")
         with contextlib.suppress(MhaError):
             new = self.job.sessions.server(plan.new_primary).observe()
-        return account(plan, self.known.get("rescue"), self.applied, new, uuid)
+        # What a run that was cut short could not save is not known to the one that finishes it.
+        rescue = None if self.opened is not None else self.known.get("rescue")
+        return account(plan, rescue, self.applied, new, uuid)
 
     def let_receive_again(self) -> None:
         """After a failure before anything was opened: the replicas listen again, should the old primary return."""
