@@ -62,6 +62,7 @@ class Collector(threading.Thread):
 
 
 def feed(channel: paramiko.Channel, source: BinaryIO | HashingSource) -> None:
+    """Send everything to a command's standard input, and end it; a command that does not want all of it is let be."""
     while data := source.read(CHUNK):
         try:
             channel.sendall(data)

@@ -64,20 +64,26 @@ def put_a_row_in_the_way(host: Host) -> None:
     by_hand(host, "sql_log_bin=0", "INSERT INTO app.conflict VALUES (1)")
 
 
+def primary_dies_with_a_conflict_on(cluster: Cluster, number: int) -> tuple[Manager, Writer]:
+    """Both replicas lack the primary's last transactions, and one of these cannot be applied on that replica."""
+    cluster[1].sql("CREATE TABLE app.conflict (id INT PRIMARY KEY)")
+    manager = cluster.start_manager(cluster.write_cnf(servers={2: "candidate_master=1"}))
+    writer = Writer(cluster)
+    time.sleep(0.7)
+    for each in (2, 3):
+        cluster.stop_receiver(cluster[each])
+    put_a_row_in_the_way(cluster[number])
+    cluster[1].sql("INSERT INTO app.conflict VALUES (1)")
+    time.sleep(0.3)
+    cluster[1].signal_mysqld(signal.SIGKILL)
+    return manager, writer
+
+
 @pytest.mark.parametrize(("kind", "gtid"), SOME_MODES)
 def test_a_conflict_on_the_chosen_one_lets_the_next_best_be_promoted(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
-        cluster[1].sql("CREATE TABLE app.conflict (id INT PRIMARY KEY)")
-        manager = cluster.start_manager(cluster.write_cnf(servers={2: "candidate_master=1"}))
-        writer = Writer(cluster)
-        time.sleep(0.7)
         settings = lent_settings(cluster[2])
-        for number in (2, 3):
-            cluster.stop_receiver(cluster[number])
-        put_a_row_in_the_way(cluster[2])
-        cluster[1].sql("INSERT INTO app.conflict VALUES (1)")
-        time.sleep(0.3)
-        cluster[1].signal_mysqld(signal.SIGKILL)
+        manager, writer = primary_dies_with_a_conflict_on(cluster, 2)
         code, acks = finish(manager, writer)
         assert code == 10, manager.log()
         assert account(acks, [cluster[3]]).rows_lost == 0, manager.log()
@@ -91,16 +97,7 @@ def test_a_conflict_on_the_chosen_one_lets_the_next_best_be_promoted(kind: str, 
 @pytest.mark.parametrize(("kind", "gtid"), SOME_MODES)
 def test_a_conflict_on_another_replica_is_told_and_stops_nothing(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
-        cluster[1].sql("CREATE TABLE app.conflict (id INT PRIMARY KEY)")
-        manager = cluster.start_manager(cluster.write_cnf())
-        writer = Writer(cluster)
-        time.sleep(0.7)
-        for number in (2, 3):
-            cluster.stop_receiver(cluster[number])
-        put_a_row_in_the_way(cluster[3])
-        cluster[1].sql("INSERT INTO app.conflict VALUES (1)")
-        time.sleep(0.3)
-        cluster[1].signal_mysqld(signal.SIGKILL)
+        manager, writer = primary_dies_with_a_conflict_on(cluster, 3)
         code, acks = finish(manager, writer)
         assert code == 10, manager.log()
         assert account(acks, [cluster[2]]).rows_lost == 0, manager.log()
