@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import Any, Protocol, TypeVar
+
+from prefect import Task
 
 from replication.errors import CannotLevel, MhaError
-from replication.job import Rescue
+from replication.job import FailoverJob, Recovered, Rescue
 from replication.plan import FailoverPlan, Leveling
 from replication.positions import BinlogPosition
 from replication.safety import Drained
 from tasks import apply_diffs, save_binlog
 
-if TYPE_CHECKING:
-    from flows.runbook import Runbook
-
 log = logging.getLogger("mha")
+R = TypeVar("R")
+
+
+class Failover(Protocol):
+    """What is needed of the failover that this is a part of."""
+
+    job: FailoverJob
+    notes: list[str]
+
+    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
+        """Do one step and record it."""
+
+    def drained(self, plan: FailoverPlan, replica: Leveling) -> Drained:
+        """A replica's proof that it executed what it received."""
+
+    def apply(self, plan: FailoverPlan, replica: Leveling, proof: Drained, rescue: Rescue) -> Recovered:
+        """Apply a replica's part of what was saved."""
 
 
 class Differences:
@@ -26,8 +42,8 @@ class Differences:
     is the place in the dead primary's log that everybody is brought to, None before anybody was asked.
     """
 
-    def __init__(self, run: Runbook, plan: FailoverPlan) -> None:
-        self._run, self._plan = run, plan
+    def __init__(self, failover: Failover, plan: FailoverPlan) -> None:
+        self._failover, self._plan = failover, plan
         self._lender: Leveling | None = None
         self._lent: Rescue | None = None
         self.furthest: BinlogPosition | None = None
@@ -56,7 +72,7 @@ class Differences:
 
     def _ask(self, other: Leveling, key: str, place: BinlogPosition | None) -> None:
         if not other.broken:
-            reached, lent = self._run.drained(self._plan, other).executed, None
+            reached, lent = self._failover.drained(self._plan, other).executed, None
         else:
             lent = self._borrow(other, key, place, None)
             reached = lent.end if lent is not None else None
@@ -75,7 +91,7 @@ class Differences:
         lent = self._borrow(self._lender or self._plan.target, key, place, self.furthest)
         if lent is None:
             raise CannotLevel(
-                f"{self._run.job.config_of(key).name}: stands at {place}, the most advanced replica at "
+                f"{self._failover.job.config_of(key).name}: stands at {place}, the most advanced replica at "
                 f"{self.furthest}, and no copy of what lies between was found; rebuild it from the new primary"
             )
         return lent if lent.copy is not None else None
@@ -83,23 +99,25 @@ class Differences:
     def _borrow(
         self, lender: Leveling, key: str, place: BinlogPosition | None, end: BinlogPosition | None
     ) -> Rescue | None:
-        return self._run.run(save_binlog.borrow, self._run.job, lender.key, key, place, end, about=lender.name)
+        return self._failover.run(
+            save_binlog.borrow, self._failover.job, lender.key, key, place, end, about=lender.name
+        )
 
     # GTIDs -------------------------------------------------------------------------------------------------------
 
     def by_gtid(self, proof: Drained) -> Drained:
         """Let the replica to be promoted fetch what others executed, then take what broken ones only received."""
-        plan, job, target = self._plan, self._run.job, self._plan.target
+        plan, job, target = self._plan, self._failover.job, self._plan.target
         if target.key not in plan.latest:
-            proof = self._run.run(apply_diffs.catch_up, job, plan, target.key, proof, plan.latest[0])
+            proof = self._failover.run(apply_diffs.catch_up, job, plan, target.key, proof, plan.latest[0])
         for other in plan.others:
             if not other.broken:
                 continue
             try:
-                lent = self._run.run(save_binlog.borrow_unexecuted, job, other.key, target.key, about=other.name)
+                lent = self._failover.run(save_binlog.borrow_unexecuted, job, other.key, target.key, about=other.name)
                 if lent is not None:
-                    self._run.apply(plan, target, proof, lent)
+                    self._failover.apply(plan, target, proof, lent)
             except MhaError as error:
                 log.error("What only %s received cannot be used: %s", other.name, error)
-                self._run.notes.append(f"What only {other.name} received is not applied: {error}")
+                self._failover.notes.append(f"What only {other.name} received is not applied: {error}")
         return proof
