@@ -120,7 +120,7 @@ def borrow(
         if lent is None and last_complete(opened(host, logs)) == place:
             return Rescue(None, f"no transaction lies between {place} and {end}")
         if lent is None:
-            log.warning("The relay logs of %s hold nothing from %s on.", state.name, place)
+            log.warning("The relay logs of %s do not reach back far enough, to %s.", state.name, place)
             return None
         copy, begin = lent
         reached = end or last_complete(copy.logs())
