@@ -43,12 +43,12 @@ def prove(
     """The proof, or why there is none yet. Pure; the two states are of one server, a while apart.
 
     Drained is: the receiver is stopped, so nothing is added; and either nothing was received since the channel was set
-    up, or executed and received are one place, or all
-    retrieved GTIDs are executed, or only a torn transaction is left: the applier says in both states that it has read
-    everything, no thread of it does anything (``appliers_wait``), and its place did not move between them. That place
-    may be stale with parallel appliers, which bring it up to date once in a checkpoint period only (Reference Manual,
-    replica_checkpoint_period), so the states must be two of these apart. After `free_applier` MariaDB calls
-    executed what is only received, until its applier gets there: then one place says nothing (``place_counts``).
+    up, or executed and received are one place, or all retrieved GTIDs are executed, or only a torn transaction is left:
+    the applier says in both states that it has read everything, no thread of it does anything (``appliers_wait``), and
+    its place did not move between them. That place may be stale with parallel appliers, which bring it up to date once
+    in a checkpoint period only (Reference Manual, replica_checkpoint_period), so the states must be two of these apart.
+    After `free_applier` MariaDB calls executed what is only received, until its applier gets there: then one place says
+    nothing (``place_counts``).
     """
     before, after = _channel(earlier, channel_name), _channel(now, channel_name)
     if after is None or before is None:

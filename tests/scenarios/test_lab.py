@@ -21,15 +21,7 @@ from tests.lab.host import SMALLEST_DISK, Host
 from tests.lab.kinds import APP, APP_PASSWORD
 from tests.lab.network import DIRECTORIES, Subnet, sh
 from tests.lab.writer import Ack, Writer
-
-MODES = [
-    pytest.param("mysql56", False, id="5.6-position"),
-    pytest.param("mysql56", True, id="5.6-gtid"),
-    pytest.param("mysql97", False, id="9.7-position"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
-    pytest.param("mariadb", False, id="mariadb-position"),
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-]
+from tests.scenarios.failing_over import MODES
 
 # Takes a subnet, says which, and waits to be killed: it never cleans up.
 LEAVE_BEHIND = "from tests.lab.network import Subnet; s = Subnet(); s.make(1); print(s.number, flush=True); input()"
