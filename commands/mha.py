@@ -11,7 +11,7 @@ import typer
 
 from commands import mha_config, mha_look
 from commands.mha_options import Conf, GlobalConf, LogFile, Output, Workdir
-from commands.options import DEFAULT_GLOBAL_CONF, expected_errors, one_line, package_version
+from commands.options import DEFAULT_GLOBAL_CONF, exit_code, expected_errors, one_line, package_version
 
 log = logging.getLogger("mha")
 app = typer.Typer(
@@ -27,12 +27,12 @@ for part in (mha_look, mha_config):
 
 
 def main() -> int:
-    """Run the command line; errors an operator can cause are one line, exit 1."""
+    """Run the command line; what an operator can cause is one line, exit 2 for the configuration, else 1."""
     try:
         app()
     except expected_errors() as error:
         print(one_line(error), file=sys.stderr, flush=True)
-        return 1
+        return exit_code(error)
     return 0
 
 
