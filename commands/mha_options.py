@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 console = Console()
 
@@ -25,3 +28,13 @@ class Output(StrEnum):
     TEXT = "text"
     TABLE = "table"
     JSON = "json"
+
+
+def table_of(rows: Sequence[Mapping[str, object]]) -> Table:
+    """Plain rows as a table; numbers to the right."""
+    table = Table()
+    for name, value in (rows[0] if rows else {}).items():
+        table.add_column(name, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(str(value)) for value in row.values()))
+    return table
