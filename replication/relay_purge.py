@@ -174,14 +174,16 @@ def _keep_again(server: Server) -> None:
 
 
 def _wait(server: Server, state: ServerState, files: list[RelayFiles], stop: threading.Event) -> str:
-    """Look until every applier has gone on from where it was and what lies before that is gone; why not, if not."""
+    """Look until all logs are gone that lie before where the appliers were; why they are not, if so.
+
+    That place is late with parallel appliers, which bring it up to date with the next transaction: a log more stays.
+    """
     deadline = Deadline(APPLIER_WAIT)
     while True:
-        now = server.observe()
         late = [
-            channel
+            channel.relay_log.file
             for channel, each in zip(state.channels, files, strict=True)
-            if not _gone_on(now, channel) or log_index(each.names()[0]) < _current(channel)
+            if channel.relay_log and log_index(each.names()[0]) < log_index(channel.relay_log.file)
         ]
         if not late:
             return ""
@@ -190,17 +192,11 @@ def _wait(server: Server, state: ServerState, files: list[RelayFiles], stop: thr
         if server.scalar(_WAITERS, (FAILOVER_LOCK,), action="see whether a failover waits"):
             return "stopped early, to give way to another command that acts on the cluster"
         if deadline.over:
-            where = ", ".join(c.relay_log.file for c in late if c.relay_log)
             return (
-                f"its applier was still in {where} after {APPLIER_WAIT:g} s, and only what it has left behind is "
-                "purged (a replica with a delay is better set to relay_log_purge=1)"
+                f"its applier was still in {', '.join(late)} after {APPLIER_WAIT:g} s, and a server purges when that "
+                "goes on to the next (a replica with a delay is better set to relay_log_purge=1)"
             )
         time.sleep(LOOK_EVERY)
-
-
-def _gone_on(now: ServerState, channel: ReplicaChannel) -> bool:
-    after = next((c for c in now.channels if c.name == channel.name), None)
-    return after is not None and _current(after) > _current(channel)
 
 
 def _current(channel: ReplicaChannel) -> int:
