@@ -10,12 +10,6 @@ from pathlib import Path
 
 from commands.arguments import hide
 from commands.options import OptionParser, SelectionError, die, require_conf, run
-from config.edit import add_block, blocks_of, remove_block
-from config.errors import ConfigError
-from config.ini import unquoted
-from config.loader import check_parameters
-from config.raw import SECRET_KEYS, Value
-from config.write import is_toml
 
 #: What ends a parameter of --params: a semicolon outside of quotes.
 _PARAMETER = re.compile(r"((?:[^;\"']|\"[^\"]*\"|'[^']*'|[\"'])*)(?:;|$)")
@@ -55,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def add(given: Namespace) -> int:
     """Add a block; one that exists is left as it is."""
+    from config.edit import add_block, blocks_of
+    from config.raw import SECRET_KEYS
+
     values = {"hostname": given.hostname, **parameters(given.params)}
     for key in SECRET_KEYS & values.keys():
         if not values[key].startswith(("env:", "file:")):
@@ -76,6 +73,8 @@ def add(given: Namespace) -> int:
 
 def delete(given: Namespace) -> int:
     """Delete a block, by its name, or by its hostname where no block was named and none has the usual name."""
+    from config.edit import blocks_of, remove_block
+
     present = blocks_of(given.conf)
     found = [name for name in names(given) if name in present][:1]
     if not found and not given.block:
@@ -102,13 +101,18 @@ def names(given: Namespace) -> list[str]:
     bare = rest.lstrip("._")
     if not bare:
         raise SelectionError(f"--block={wanted} names no server.")
-    if is_toml(given.conf):
+    if given.conf.suffix == ".toml":
         return list(dict.fromkeys((f"{kind}.{bare}", f"{kind}.{rest}")))
     return list(dict.fromkeys((f"{kind}{rest}", f"{kind}{bare}", f"{kind}_{bare}")))
 
 
 def parameters(text: str) -> dict[str, str]:
     """``k=v;k2=v2``: a value may hold ``=``, and in quotes ``;`` too. Raises ConfigError for an unknown parameter."""
+    from config.errors import ConfigError
+    from config.ini import unquoted
+    from config.loader import check_parameters
+    from config.raw import SECRET_KEYS, Value
+
     found: dict[str, Value] = {}
     for part in (match[1].strip() for match in _PARAMETER.finditer(text)):
         if not part:

@@ -11,6 +11,7 @@ from functools import partial
 from commands.failover_options import (
     add_failover_options,
     add_places,
+    add_start_options,
     failover_options,
     places,
     secrets_of,
@@ -35,13 +36,7 @@ def parser() -> OptionParser:
     )
     add_conf(made)
     add_places(made)
-    made.add_argument("--wait_on_monitor_error", type=float, default=0.0, metavar="SECONDS", help="wait before exiting")
-    made.add_argument(
-        "--ignore_fail_on_start", action="store_true", help="accepted; a dead replica never stops a start"
-    )
-    made.add_argument(
-        "--skip_check_ssh", "--skip_ssh_check", action="store_true", help="accepted; SSH troubles never stop a start"
-    )
+    add_start_options(made)
     add_failover_options(made)
     return made
 

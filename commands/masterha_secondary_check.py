@@ -8,13 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from commands.arguments import address, hide
-from commands.options import OptionParser, die, run, say_without_effect
+from commands.options import OptionParser, die, run
 
 if TYPE_CHECKING:
     from config import ServerConfig
     from replication.detection import Observation
-
-WITHOUT_EFFECT = ("master_user", "ping_type")
 
 
 def parser() -> OptionParser:
@@ -47,15 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command; see the module."""
     given = parser().parse(argv)
     if given.master_password:
-        hide(given.master_password, "--master_password has no effect, and shows the password to everybody; leave it out")
+        hide(
+            given.master_password, "--master_password has no effect, and shows the password to everybody; leave it out"
+        )
     if not given.secondary_host:
         die("-s=<host to ask> must be set.", 1)
     if not given.master_host and not given.master_ip:
         die("--master_host=<master's hostname> must be set.", 1)
     if given.timeout <= 0:
         die("--timeout must be more than 0 seconds.", 2)
-    if not given.from_manager:
-        say_without_effect(given, WITHOUT_EFFECT)
     return run(lambda: check(given))
 
 
@@ -71,3 +69,56 @@ def check(given: Namespace) -> int:
     for host, view in zip(hosts, views, strict=True):
         print(line(host, view, primary.hostname), flush=True)
     return by_routes(views)
+
+
+def ask(host: str, primary: ServerConfig, given: Namespace) -> Observation:
+    """What one host says of the primary; whatever is wrong with the host itself is no view."""
+    from replication.deadline import Deadline, within
+    from replication.detection import Observation, View
+    from replication.errors import MhaError
+    from replication.observers import look_from
+    from replication.ssh import SshHost
+
+    def look() -> Observation:
+        asked = SshHost(described(host, address(host, "-s"), 3306, given))
+        try:
+            asked.connect(given.timeout)
+            return look_from(asked, primary, timeout=given.timeout)
+        finally:
+            asked.close()
+
+    try:
+        return within(look, Deadline(2 * given.timeout + 2.0), f"ask {host}")
+    except MhaError as error:
+        return Observation(host, View.NO_OBSERVER, str(error))
+
+
+def described(host: str, ip: str, port: int, given: Namespace | None = None) -> ServerConfig:
+    """A host as the configuration would describe it. Raises ConfigError for wrong --options."""
+    from config import ConfigError, ServerConfig, SshOptions
+
+    known: dict[str, object] = {"block": "route", "hostname": host, "ip": ip, "port": port}
+    known |= {"ssh_host": host, "ssh_ip": ip}
+    if given is not None:
+        try:
+            known["ssh_options"] = SshOptions.parse(given.options)
+        except ValueError as error:
+            raise ConfigError(f"--options {error}") from None
+        known |= {"ssh_user": given.user, "ssh_port": given.port}
+        known["ssh_connection_timeout"] = max(1, round(given.timeout))
+    return ServerConfig.model_validate(known)
+
+
+def line(host: str, view: Observation, primary: str) -> str:
+    """The predecessor's words for one answer."""
+    from replication.detection import View
+
+    if view.view is View.ANSWERS:
+        return f"Master is reachable from {host}!"
+    if view.view is View.SILENT:
+        return f"Monitoring server {host} is reachable, Master is not reachable from {host}. OK."
+    return f"Monitoring server {host} is NOT reachable! {primary} was not looked at from there: {view.detail}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
