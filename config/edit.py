@@ -149,15 +149,15 @@ def _encoded(text: str, before: bytes) -> bytes:
 def _replace(path: Path, before: bytes, after: bytes) -> None:
     target = path.resolve()
     try:
-        _write(target.with_name(f"{target.name}.bak"), before, target)
+        write_like(target.with_name(f"{target.name}.bak"), before, target)
         if target.read_bytes() != before:
             raise ConfigError("it was changed meanwhile, so it was left as it is", file=path)
-        _write(target, after, target)
+        write_like(target, after, target)
     except OSError as error:
         raise ConfigError(f"it cannot be rewritten: {error.strerror}", file=path) from None
 
 
-def _write(file: Path, data: bytes, model: Path) -> None:
+def write_like(file: Path, data: bytes, model: Path) -> None:
     """Put ``data`` in the place of ``file`` in one step, with the mode and owner of ``model``."""
     like = model.stat()
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
