@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from commands.mha_options import Conf, GlobalConf, Output, console
+from commands.mha_options import Conf, GlobalConf, Output, console, table_of
 from commands.options import DEFAULT_GLOBAL_CONF
 
 app = typer.Typer()
@@ -20,7 +20,7 @@ def topology(
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
     """Show who replicates from whom, and how far each replica is."""
-    from commands.show import topology_json, topology_table
+    from commands.show import topology_json, topology_table, topology_text
     from config import load_cluster
     from replication.sessions import Sessions
 
@@ -32,24 +32,41 @@ def topology(
         sessions.close()
     if output is Output.JSON:
         print(json.dumps(topology_json(config, cluster), indent=2))
-    else:
+    elif output is Output.TABLE:
         console.print(topology_table(config, cluster))
-        for down in cluster.down:
-            console.print(down.reason, style="yellow", highlight=False, markup=False)
+    else:
+        print("\n".join(topology_text(config, cluster)))
     if cluster.down:
         raise typer.Exit(1)
 
 
 @app.command(epilog="Example: `mha status --conf /etc/mha/app1.cnf`")
-def status(conf: Conf, global_conf: GlobalConf = DEFAULT_GLOBAL_CONF) -> None:
+def status(
+    conf: Conf,
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
+) -> None:
     """Tell what the manager of an application does on this host, and how its binlog servers are.
 
     Exits as masterha_check_status; binlog servers do not count for that.
     """
-    from commands import masterha_check_status
     from commands.binlog_server import status_lines
+    from commands.masterha_check_status import check, row
+    from commands.masterha_check_status import parser as selectors
+    from commands.options import target
 
-    code = masterha_check_status.main([f"--conf={conf}", f"--global_conf={global_conf}"])
-    for line in status_lines(conf, global_conf):
-        print(line)
-    raise SystemExit(code)
+    selected = target(selectors().parse([f"--conf={conf}", f"--global_conf={global_conf}"]), None)
+    if output is Output.TEXT:
+        code = check(selected)
+        for line in status_lines(conf, global_conf):
+            print(line)
+        raise SystemExit(code)
+    seen = row(selected)
+    binlogs = status_lines(conf, global_conf)
+    if output is Output.JSON:
+        print(json.dumps({**seen, "binlog_servers": binlogs}, indent=2))
+    else:
+        console.print(table_of([seen]))
+        for line in binlogs:
+            print(line)
+    raise SystemExit(seen["code"])
