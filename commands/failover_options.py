@@ -67,6 +67,19 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manager_log", "--log_output", type=Path, metavar="FILE", help="the manager's log")
 
 
+def add_start_options(parser: argparse.ArgumentParser) -> None:
+    """What the predecessor's manager and its monitor take for their start."""
+    add = parser.add_argument
+    add("--wait_on_monitor_error", type=float, default=0.0, metavar="SECONDS", help="wait before exiting")
+    add("--ignore_fail_on_start", action="store_true", help="accepted; a dead replica never stops a start")
+    add(
+        "--skip_check_ssh",
+        "--skip_ssh_check",
+        action="store_true",
+        help="accepted; SSH troubles never stop a start",
+    )
+
+
 def places(given: argparse.Namespace) -> dict[str, str]:
     """The configuration's parameters that the command line overrides."""
     named = {"manager_workdir": given.manager_workdir, "manager_log": given.manager_log}

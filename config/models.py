@@ -37,6 +37,7 @@ class ServerConfig(BaseModel):
     hostname: str = Field(description="Name or address of the server.")
     ip: str = Field(description="Address for MySQL sessions; when not set, the first one that hostname resolves to.")
     port: int = Field(3306, gt=0, lt=65536, description="MySQL port.")
+    unix_socket: str | None = Field(None, description="Socket instead of address and port; of local commands only.")
     ssh_host: str = Field(description="Host for SSH when it differs from hostname.")
     ssh_ip: str = Field(description="Address for SSH; computed, a value given is ignored.")
     ssh_port: int = Field(22, gt=0, lt=65536, description="SSH port.")

@@ -19,14 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError
-from config.raw import DEFAULT, Block, RawConfig, Value, is_utf8, read_text
+from config.raw import DEFAULT, Block, RawConfig, Value, is_utf8
 
 KINDS = ("server", "binlog")
-
-
-def read_toml(path: Path) -> RawConfig:
-    """Read one file. Raises ConfigError with the line of what cannot be understood."""
-    return parse_toml(read_text(path), path)
 
 
 def parse_toml(text: str, path: Path) -> RawConfig:

@@ -17,7 +17,7 @@ from config.ssh_options import SshOptions
 Values = dict[str, Value]
 M = TypeVar("M", bound=BaseModel)
 
-_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 _NUMBERS: dict[object, tuple[re.Pattern[str], str]] = {
     int: (re.compile(r"[+-]?[0-9]{1,18}"), "a whole number"),
     float: (re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]*)?"), "a number"),
@@ -55,8 +55,8 @@ def convert(model: type[BaseModel], key: str, value: Value) -> Any:
     if key in SECRET_KEYS:
         return SecretStr(_secret(key, value))
     if kind is bool:
-        if text.lower() in _TRUE | _FALSE:
-            return text.lower() in _TRUE
+        if text.lower() in TRUE | FALSE:
+            return text.lower() in TRUE
         raise wrong(value, key, f"must be 0 or 1, not {text!r}")
     if kind in _NUMBERS:
         pattern, name = _NUMBERS[kind]

@@ -202,13 +202,11 @@ class _SteadyHealth(HealthFile):
             log.error("The status file cannot be written: %s", error)
 
 
-class _Manned(Listener):
-    """Keeps the status file true, and arms the failover on a suspicion."""
+class Reporter(Listener):
+    """Keeps the status file true."""
 
-    def __init__(
-        self, health: HealthFile, primary: ServerConfig, armed: ArmedFlow[Outcome], sessions: Sessions
-    ) -> None:
-        self._health, self._primary, self._armed, self._sessions = health, primary, armed, sessions
+    def __init__(self, health: HealthFile, primary: ServerConfig) -> None:
+        self._health, self._primary = health, primary
 
     def answered(self) -> None:
         self._health.touch()
@@ -216,14 +214,27 @@ class _Manned(Listener):
     def suspect(self, misses: int, error: str) -> None:
         self._health.write(ManagerStatus.PING_FAILING, self._primary.hostname)
 
+    def recovered(self, why: str) -> None:
+        log.info("Monitoring goes on: %s.", why)
+        self._health.write(ManagerStatus.PING_OK, self._primary.hostname)
+
+
+class _Manned(Reporter):
+    """Arms the failover on a suspicion, too."""
+
+    def __init__(
+        self, health: HealthFile, primary: ServerConfig, armed: ArmedFlow[Outcome], sessions: Sessions
+    ) -> None:
+        super().__init__(health, primary)
+        self._armed, self._sessions = armed, sessions
+
     def make_ready(self) -> None:
         self._armed.arm()
         threading.Thread(target=self._sessions.warm, name="warm", daemon=True).start()
 
     def recovered(self, why: str) -> None:
-        log.info("Monitoring goes on: %s.", why)
         self._armed.stand_down(why)
-        self._health.write(ManagerStatus.PING_OK, self._primary.hostname)
+        super().recovered(why)
 
 
 @flow(name="monitor", flow_run_name="monitor {cluster}", persist_result=False)

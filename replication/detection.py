@@ -122,3 +122,19 @@ def decide(
     silent = [o.observer for o in seen if o.view is View.SILENT]
     agree = f"; {', '.join(silent)} cannot reach it either" if silent else ""
     return verdict(True, f"{patience.misses} pings missed, last: {patience.last_error}{agree}")
+
+
+#: What `masterha_secondary_check` ends with (MHA's numbers).
+NOBODY_REACHES_IT, TOO_FEW_ASKED, SOMEBODY_REACHES_IT = 0, 2, 3
+
+
+def by_routes(views: Sequence[Observation]) -> int:
+    """What the hosts of a secondary check say together.
+
+    One that reaches the primary is enough to leave it alone. Otherwise most of them must have looked: MHA lets a
+    single host that is down forbid every failover (its issues 22 and 88).
+    """
+    if any(view.view is View.ANSWERS for view in views):
+        return SOMEBODY_REACHES_IT
+    silent = sum(view.view is View.SILENT for view in views)
+    return NOBODY_REACHES_IT if silent * 2 > len(views) else TOO_FEW_ASKED

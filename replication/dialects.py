@@ -83,6 +83,11 @@ def binary_log(row: Row) -> tuple[str, int]:
     return str(row["Log_name"]), max(0, int(row["File_size"]) - header)
 
 
+def channel_index(basename: str, channel: str) -> str:
+    """The file in which a server lists the relay logs of a channel (both vendors put its name in lower case)."""
+    return f"{basename}{'-' + channel.lower() if channel else ''}.index"
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How to speak to one server. ``replica_words`` and ``binary_log_status`` were probed, not guessed."""
@@ -133,6 +138,13 @@ class Dialect:
     def reset_all(self, channel: str) -> str:
         """Forget the source and DELETE the relay logs. Only `replication.safety` may issue it."""
         return self._in_channel("RESET", channel, "ALL")
+
+    def flush_relay_logs(self, channel: str) -> str:
+        """Begin a new relay log. LOCAL: without it the statement goes into the binary log, as an errant transaction."""
+        if self.vendor is Vendor.MARIADB:
+            return f"FLUSH LOCAL RELAY LOGS{' ' + quote_name(channel) if channel else ''}"
+        suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
+        return f"FLUSH LOCAL RELAY LOGS{suffix}"
 
     def change_source(self, channel: str, to: Repoint) -> tuple[str, tuple[Any, ...]]:
         """A CHANGE with bound parameters that names only what is to differ. It deletes relay logs."""

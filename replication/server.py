@@ -238,6 +238,7 @@ def open_session(config: ServerConfig, timeout: float) -> pymysql.Connection[Any
     return pymysql.connect(
         host=config.ip,
         port=config.port,
+        unix_socket=config.unix_socket,
         user=config.user,
         # Bytes, because PyMySQL encodes text as latin-1 and a password may hold anything.
         password=config.password.get_secret_value().encode(),

@@ -81,14 +81,24 @@ def _no_replica(config: ClusterConfig, cluster: ClusterState) -> Refusal:
 
 
 def tree(config: ClusterConfig, cluster: ClusterState, primary: ServerConfig) -> Iterator[str]:
-    """The predecessor's picture of the cluster, a line a server."""
+    """The predecessor's picture of the cluster, a line a server; whoever does not belong to it stands at its end."""
     alive = {s.key for s in cluster.up}
     mark = "current master" if primary.address in alive else "dead master"
     yield f"{primary.name} ({mark})"
+    shown = {primary.address}
+    yield from _branches(config, cluster, primary.address, 0, shown)
     for state in cluster.up:
-        source = source_of(config, state)
-        if state.key != primary.address and source is not None and source.address == primary.address:
-            yield f" +--{state.name}"
+        if state.key not in shown:
+            yield f" ?--{state.name} (replicates from {state.sources or 'nobody'})"
     for down in cluster.down:
         if down.key != primary.address:
             yield f" ?--{down.name} (not reachable)"
+
+
+def _branches(config: ClusterConfig, cluster: ClusterState, address: str, depth: int, shown: set[str]) -> Iterator[str]:
+    for state in cluster.up:
+        source = source_of(config, state)
+        if state.key not in shown and source is not None and source.address == address:
+            shown.add(state.key)
+            yield f" {'   ' * depth}+--{state.name}"
+            yield from _branches(config, cluster, state.key, depth + 1, shown)

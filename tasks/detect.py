@@ -86,6 +86,8 @@ class SideChecks:
             f"--master_port={p.port}",
             f"--ping_type={self._config.ping_type}",
         ]
+        if p.ssh_options.raw:
+            arguments.append(f"--options={p.ssh_options.raw}")
         script = self._config.secondary_check_script or ""
         try:
             done = run_hook(script, arguments, command="secondary check", timeout=self._config.hook_timeout)
