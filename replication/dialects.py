@@ -8,7 +8,7 @@ from what a server answered when it was probed, and turns intentions into statem
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -81,6 +81,38 @@ def binary_log(row: Row) -> tuple[str, int]:
     """
     header = 512 if str(row.get("Encrypted") or "No") == "Yes" else 0
     return str(row["Log_name"]), max(0, int(row["File_size"]) - header)
+
+
+#: Variables that older servers, and MariaDB, know by another name; the newest first.
+_SPELLINGS = {
+    "log_replica_updates": ("log_replica_updates", "log_slave_updates"),
+    "rpl_semi_sync_source_enabled": ("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled"),
+    "rpl_semi_sync_replica_enabled": ("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled"),
+    "binlog_encryption": ("binlog_encryption", "encrypt_binlog"),
+}
+
+
+def spelled(variable: str, known: Container[str]) -> str:
+    """How a server that knows these variables spells one of them; the newest name when it knows none."""
+    names = _SPELLINGS.get(variable, (variable,))
+    return next((name for name in names if name in known), names[0])
+
+
+def spellings(variables: Iterable[str]) -> tuple[str, ...]:
+    """Every name that any server has for these variables."""
+    return tuple(name for variable in variables for name in _SPELLINGS.get(variable, (variable,)))
+
+
+def program_version(text: str) -> tuple[Vendor, tuple[int, ...]] | None:
+    """Whose program it is and of which server version, from a line of ``--version``; None when it does not say.
+
+    mysqlbinlog of MySQL up to 5.7 and of MariaDB up to 10.11 tells only a number of its own (Ver 3.4, Ver 3.5).
+    """
+    mariadb = re.search(r"(\d+\.\d+\.\d+)-MariaDB", text, re.IGNORECASE)
+    if mariadb:
+        return Vendor.MARIADB, parse_version(mariadb[1])
+    mysql = re.search(r"(?:Distrib|Ver)\s+(\d+\.\d+\.\d+)", text)
+    return (Vendor.MYSQL, parse_version(mysql[1])) if mysql else None
 
 
 @dataclass(frozen=True)
