@@ -98,7 +98,7 @@ RELAY_INFO = Rule(
 PAIR = Rule(
     "ssh-pair",
     "With --all-pairs: does every host get into every other with its own ssh?",
-    "only needed by scripts of your own; try `ssh {end}` as the user of {start}",
+    "only scripts of your own need it; try `ssh -p {port} {user}@{address}` on {server} as {start}",
 )
 MANAGER_WORKDIR = Rule(
     "manager-workdir",
@@ -133,7 +133,9 @@ def logins(facts: Facts) -> Iterator[Check]:
             yield from _files(server, host, facts.cluster.get(server.address))
     for pair in facts.pairs:
         text = f"reaches {pair.end}" if not pair.error else f"does not reach {pair.end}: {pair.error}"
-        yield PAIR.judge(pair.start, not pair.error, text, start=pair.start, end=pair.end)
+        (start, server, _), (user, address, port) = who(pair.start), who(pair.end)
+        fields = {"start": start, "server": server, "user": user, "address": address, "port": port}
+        yield PAIR.judge(pair.start, not pair.error, text, **fields)
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -153,7 +155,7 @@ def checks(facts: Facts) -> Iterator[Check]:
 
 
 def _login(server: ServerConfig, host: HostFacts) -> Iterator[Check]:
-    user, address, port = who(host)
+    user, address, port = who(host.name)
     if host.skipped:
         yield SSH.yes(server.name, "is left out: skip_init_ssh_check is set")
         return
@@ -174,15 +176,15 @@ def _login(server: ServerConfig, host: HostFacts) -> Iterator[Check]:
     )
 
 
-def who(host: HostFacts) -> tuple[str, str, str]:
+def who(login: str) -> tuple[str, str, str]:
     """User, address and port of ``user@address:port``."""
-    user, _, place = host.name.rpartition("@")
+    user, _, place = login.rpartition("@")
     address, _, port = place.rpartition(":")
     return user, address.strip("[]") or place, port or "22"
 
 
 def _files(server: ServerConfig, host: HostFacts, state: ServerState | None) -> Iterator[Check]:
-    fields = {"server": server.hostname, "user": who(host)[0]}
+    fields = {"server": server.hostname, "user": who(host.name)[0]}
     if state is None:
         readable = [each for each in server.master_binlog_dir if _plain(each) not in host.unreadable]
         text = f"{', '.join(readable)} can be read" if readable else _why(host, server.master_binlog_dir)
@@ -311,7 +313,7 @@ def _means(facts: Facts, server: ServerConfig, host: HostFacts) -> Iterator[Chec
     names = ", ".join(packages[tool] for tool in missing)
     yield TOOLS.judge(server.name, not missing, text, packages=names, server=server.hostname)
     can = host.superuser or host.owns_data or bool(facts.config.shutdown_script)
-    text = f"{who(host)[0]} {'may' if host.superuser or host.owns_data else 'may not'} kill mysqld"
+    text = f"{who(host.name)[0]} {'may' if host.superuser or host.owns_data else 'may not'} kill mysqld"
     yield FENCE.judge(server.name, can, text, server=server.hostname)
 
 

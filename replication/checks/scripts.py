@@ -80,7 +80,7 @@ def binlog_servers(facts: Facts) -> Iterator[Check]:
             trouble or f"{basename(directory) or directory} can be read by {host.name}",
             severity,
             directory=directory,
-            user=who(host)[0],
+            user=who(host.name)[0],
             server=server.hostname,
         )
 

@@ -34,7 +34,9 @@ if client=$(find_program $clients 2>/dev/null); then
     # sshd may give a socket as stdin, which nobody can open by its name; a pipe anybody can.
     said=$(cat | "$client" --defaults-extra-file=/proc/self/fd/0 --connect-timeout=4 --batch --skip-column-names \
       --execute='SELECT 1' 2>&1)
-    [ "$said" = 1 ] && tell connects || tell connects "$(printf '%s' "$said" | tr '\n\t' '  ')"
+    # Before its answer it may warn of options that it does not know.
+    said=$(printf '%s\n' "$said" | tail -n 1 | tr '\t' ' ')
+    [ "$said" = 1 ] && tell connects || tell connects "${said:-it said nothing}"
   fi
 fi
 
