@@ -43,6 +43,7 @@ class Power(StrEnum):
     SET_VARIABLES = "set-variables"
     END_SESSIONS = "end-sessions"
     FLUSH = "flush"
+    APPLY_LOG = "apply-log"
     REPLICATE = "replicate"
 
 
@@ -62,6 +63,7 @@ _POWERS_MYSQL_80 = {
     Power.PASS_READ_ONLY: ("CONNECTION_ADMIN", "SUPER"),
     Power.SET_VARIABLES: ("SYSTEM_VARIABLES_ADMIN", "SUPER"),
     Power.END_SESSIONS: ("CONNECTION_ADMIN", "SUPER"),
+    Power.APPLY_LOG: ("REPLICATION_APPLIER", "SUPER"),
 }
 #: MariaDB 10.5 (Knowledge Base, GRANT). It shows REPLICATION CLIENT as BINLOG MONITOR.
 _POWERS_MARIADB_105 = {
@@ -71,6 +73,7 @@ _POWERS_MARIADB_105 = {
     Power.SET_READ_ONLY: ("READ_ONLY ADMIN", "SUPER"),
     Power.PASS_READ_ONLY: ("READ_ONLY ADMIN", "SUPER"),
     Power.END_SESSIONS: ("CONNECTION ADMIN", "SUPER"),
+    Power.APPLY_LOG: ("BINLOG REPLAY", "SUPER"),
 }
 
 

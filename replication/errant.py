@@ -63,16 +63,3 @@ def _mariadb(state: ServerState, others: Sequence[ServerState]) -> str:
 
 def _holds(known: Iterable[MariadbGtid], gtid: MariadbGtid) -> bool:
     return any((k.domain, k.server_id) == (gtid.domain, gtid.server_id) and k.seq >= gtid.seq for k in known)
-
-
-def beyond(replica: ServerState, primary: ServerState) -> str:
-    """What a replica executed and its living primary did not, as GTIDs in text; the states may be seconds apart.
-
-    What the primary itself began meanwhile, by its own UUID or server id, is none of it.
-    """
-    if replica.gtid_executed is not None and primary.gtid_executed is not None:
-        return str((replica.gtid_executed - primary.gtid_executed).without({primary.server_uuid}))
-    if not primary.log_replica_updates:
-        return ""
-    own = [gtid for gtid in replica.gtid_binlog_state if gtid.server_id == replica.server_id]
-    return ",".join(str(gtid) for gtid in own if not _holds(primary.gtid_binlog_state, gtid))

@@ -5,11 +5,13 @@ The words differ by vendor and version; which of them stand for what is known to
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from config import ServerConfig
 from replication.dialects import Power, privileges_for
 from replication.snapshots import Vendor
 
@@ -102,7 +104,7 @@ _ACT = (
 _NEEDS = {
     Job.WATCH: _WATCH,
     Job.REPOINT: (*_WATCH, Power.RUN_REPLICATION),
-    Job.FAILOVER: _ACT,
+    Job.FAILOVER: (*_ACT, Power.APPLY_LOG),
     Job.SWITCH: (*_ACT, Power.FLUSH),
 }
 
@@ -118,6 +120,7 @@ MEANING = {
     Power.SET_VARIABLES: "set other global variables",
     Power.END_SESSIONS: "end the sessions of others",
     Power.FLUSH: "hold the global read lock (FLUSH TABLES WITH READ LOCK)",
+    Power.APPLY_LOG: "apply what mysqlbinlog writes (BINLOG, gtid_next)",
     Power.REPLICATE: "replicate from this server",
 }
 
@@ -136,6 +139,11 @@ class Need:
         return MEANING[self.power]
 
 
+def powers_of(job: Job) -> tuple[Power, ...]:
+    """What a job needs, whatever the server calls it."""
+    return _NEEDS[job]
+
+
 def needs(grants: Grants, job: Job, vendor: Vendor, version: tuple[int, ...]) -> tuple[Need, ...]:
     """Everything that a job needs on a server of that vendor and version, and whether it is granted."""
     return tuple(need(grants, power, vendor, version) for power in _NEEDS[job])
@@ -145,3 +153,24 @@ def need(grants: Grants, power: Power, vendor: Vendor, version: tuple[int, ...])
     """One power."""
     any_of = privileges_for(vendor, version, power)
     return Need(power, any_of, grants.has(*any_of))
+
+
+def may_come(accounts: Iterable[tuple[str, str]], user: str, server: ServerConfig) -> bool:
+    """Whether an account's host pattern fits the server. A name is believed: how it resolves, only the server knows."""
+    for name, pattern in accounts:
+        if name != user:
+            continue
+        if "/" in pattern:
+            try:
+                if ipaddress.ip_address(server.ip) in ipaddress.ip_network(pattern, strict=False):
+                    return True
+            except ValueError:
+                return True
+        elif not re.fullmatch(r"[\d.%_:a-fA-F]*", pattern) or _like(pattern, (server.ip, server.hostname)):
+            return True
+    return False
+
+
+def _like(pattern: str, texts: Collection[str]) -> bool:
+    expression = "".join({"%": ".*", "_": "."}.get(letter, re.escape(letter)) for letter in pattern) or ".*"
+    return any(re.fullmatch(expression, text, re.IGNORECASE) for text in texts)

@@ -6,16 +6,14 @@ error refuses the switch, a warning is told. MHA's list (its wiki, "masterha_mas
 
 from __future__ import annotations
 
-import ipaddress
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from config import ClusterConfig, ServerConfig
 from replication.activity import Activity
 from replication.check import Check, Severity
 from replication.errant import strays
-from replication.grants import Job, needs
+from replication.grants import Job, may_come, needs
 from replication.plan import Refusal
 from replication.selection import Follower, followers_of, gtid_kind
 from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK
@@ -444,7 +442,7 @@ def _replication_account(case: _Case) -> Iterator[Check]:
     if target is None or activity is None or activity.replication_accounts is None:
         return
     for user, server in sorted(used, key=lambda item: (item[0], item[1].address)):
-        known = not user or _may_come(activity.replication_accounts, user, server)
+        known = not user or may_come(activity.replication_accounts, user, server)
         yield _check(
             "replication-account",
             target.name,
@@ -452,27 +450,6 @@ def _replication_account(case: _Case) -> Iterator[Check]:
             f"{server.name} may replicate from it as {user}",
             "create the account on the primary, so that all servers have it",
         )
-
-
-def _may_come(accounts: Iterable[tuple[str, str]], user: str, server: ServerConfig) -> bool:
-    """Whether an account's host pattern fits the server. A name is believed: how it resolves, only the server knows."""
-    for name, pattern in accounts:
-        if name != user:
-            continue
-        if "/" in pattern:
-            try:
-                if ipaddress.ip_address(server.ip) in ipaddress.ip_network(pattern, strict=False):
-                    return True
-            except ValueError:
-                return True
-        elif not re.fullmatch(r"[\d.%_:a-fA-F]*", pattern) or _like(pattern, (server.ip, server.hostname)):
-            return True
-    return False
-
-
-def _like(pattern: str, texts: Collection[str]) -> bool:
-    expression = "".join({"%": ".*", "_": "."}.get(letter, re.escape(letter)) for letter in pattern) or ".*"
-    return any(re.fullmatch(expression, text, re.IGNORECASE) for text in texts)
 
 
 # what moves over with the role -----------------------------------------------------------------------------------

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from replication.check import Check
-from replication.checks import gtids, hosts, replicas, scripts, servers, topology
+from replication.checks import gtids, hosts, privileges, replicas, scripts, servers, topology
 from replication.checks.facts import Facts
 from replication.checks.rule import Rule
 
@@ -18,6 +18,7 @@ RULES: tuple[Rule, ...] = (
     *replicas.RULES,
     *gtids.RULES,
     *servers.RULES,
+    *privileges.RULES,
     *hosts.RULES,
     *scripts.RULES,
 )
@@ -35,6 +36,7 @@ def of_replication(facts: Facts, seconds_behind: int = SECONDS_BEHIND) -> tuple[
         *replicas.checks(facts, seconds_behind),
         *gtids.checks(facts),
         *servers.checks(facts),
+        *privileges.checks(facts),
         *hosts.logins(facts),
         *hosts.checks(facts),
         *scripts.binlog_servers(facts),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from config import ClusterConfig, ServerConfig
 from replication.dialects import Dialect, spelled
+from replication.grants import Grants
 from replication.plan import Refusal
 from replication.snapshots import ClusterState, ServerState
 from replication.topology import find_primary
@@ -16,10 +17,14 @@ from replication.topology import find_primary
 class ServerFacts:
     """What a server says beyond its state. ``clock_ahead`` is seconds, None when it did not tell.
 
-    ``clients_waiting`` is whether the primary has semi-synchronous replicas connected (Rpl_semi_sync_…_clients).
+    ``account`` is who we are there, quoted; ``replication_accounts`` are user and host pattern of those with
+    REPLICATION SLAVE, None when mysql.user cannot be read. ``semi_sync_clients`` is how many replicas acknowledge.
     """
 
     dialect: Dialect
+    account: str = ""
+    grants: Grants = field(default_factory=Grants)
+    replication_accounts: frozenset[tuple[str, str]] | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     clock_ahead: float | None = None
     semi_sync_clients: int | None = None
@@ -105,7 +110,8 @@ class Pair:
 class Facts:
     """Everything seen, by the servers' ``ip:port`` and the binlog servers' block names.
 
-    A server that did not answer is in ``cluster.down``. ``hosts`` is empty when they were not to be looked at.
+    A server that did not answer is in ``cluster.down``; one that told only a part of it is there and in ``servers``.
+    ``hosts`` is empty when they were not to be looked at.
     ``resolved`` has the address of each source's name that the configuration does not know, None when it has none.
     """
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from replication.check import Check, Severity
 from replication.checks.facts import Facts
 from replication.checks.rule import Rule
-from replication.errant import beyond
+from replication.errant import strays
 from replication.gtid import GtidSet
 from replication.snapshots import GtidKind, ServerState
 
@@ -91,7 +91,7 @@ def _errant(facts: Facts) -> Iterator[Check]:
     for state in facts.replicas:
         if not (state.gtid_executed or state.gtid_binlog_state):
             continue
-        own = beyond(state, primary)
+        own = strays(primary, state)
         text = f"executed what the primary never did: {own}" if own else "executed nothing that the primary did not"
         yield ERRANT.judge(state.name, not own, text, server=state.hostname)
 

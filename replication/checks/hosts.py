@@ -133,8 +133,8 @@ def logins(facts: Facts) -> Iterator[Check]:
             yield from _files(server, host, facts.cluster.get(server.address))
     for pair in facts.pairs:
         text = f"reaches {pair.end}" if not pair.error else f"does not reach {pair.end}: {pair.error}"
-        (start, server, _), (user, address, port) = who(pair.start), who(pair.end)
-        fields = {"start": start, "server": server, "user": user, "address": address, "port": port}
+        (start, at, _), (user, address, port) = who(pair.start), who(pair.end)
+        fields = {"start": start, "server": at, "user": user, "address": address, "port": port}
         yield PAIR.judge(pair.start, not pair.error, text, **fields)
 
 

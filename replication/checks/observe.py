@@ -18,8 +18,9 @@ from config.loader import resolve_host
 from replication.apply import client_options
 from replication.binlog_archive import archive_directories
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, ScriptFacts, ServerFacts
-from replication.dialects import spellings
-from replication.errors import HookError, HostError, MhaError
+from replication.dialects import quote_name, spellings
+from replication.errors import HookError, HostError, MhaError, PrivilegeMissing, ServerError
+from replication.grants import parse_grants
 from replication.hooks import failover_args, run_hook, shutdown_args, why_not_runnable
 from replication.scripts import script
 from replication.server import Server
@@ -90,14 +91,19 @@ def look(
 def look_at_servers(config: ClusterConfig, sessions: Sessions, *, warm_hosts: bool = False) -> Facts:
     """Every server's state and variables; meanwhile, with ``warm_hosts``, the SSH sessions are opened."""
 
-    def ask(work: tuple[str, ServerConfig]) -> tuple[ServerState, ServerFacts] | None:
+    def ask(work: tuple[str, ServerConfig]) -> tuple[ServerState | ServerError, ServerFacts] | None:
         kind, server = work
         if kind == "host":
             sessions.host(server.address).connect()
             return None
         session = sessions.server(server.address)
         session.connect(SERVER_SECONDS)
-        return session.observe(), _facts_of(session)
+        seen = _facts_of(session)
+        try:
+            return session.observe(), seen
+        except ServerError as error:
+            # A missing privilege is no reason not to say which others are.
+            return error, seen
 
     # Servers first: what they say is needed before a host can be asked for its files.
     work = [("server", s) for s in config.servers]
@@ -116,6 +122,9 @@ def _facts_of(server: Server) -> ServerFacts:
         _VARIABLES,
         action="read its variables",
     )
+    user = str(server.scalar("SELECT CURRENT_USER()", action="see who it is"))
+    name, _, host = user.rpartition("@")
+    grants = server.query("SHOW GRANTS", action="see its own privileges")
     began = time.time()
     there = float(server.scalar("SELECT UNIX_TIMESTAMP(NOW(6))", action="read its clock"))
     here = (began + time.time()) / 2
@@ -125,10 +134,28 @@ def _facts_of(server: Server) -> ServerFacts:
     )
     return ServerFacts(
         dialect=server.dialect,
+        account=f"{quote_name(name)}@{quote_name(host)}",
+        grants=parse_grants(str(next(iter(row.values()))) for row in grants),
+        replication_accounts=_replication_accounts(server),
         variables={str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows},
         clock_ahead=there - here,
         semi_sync_clients=int(clients[0]["Value"]) if clients else None,
     )
+
+
+def _replication_accounts(server: Server) -> frozenset[tuple[str, str]] | None:
+    try:
+        rows = server.query(
+            "SELECT User AS user, Host AS host FROM mysql.user WHERE Repl_slave_priv = 'Y'",
+            action="see who may replicate from it",
+        )
+    except PrivilegeMissing:
+        return None
+    return frozenset((_text(row["user"]), _text(row["host"])) for row in rows)
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _resolved(config: ClusterConfig, states: Iterable[ServerState], sessions: Sessions) -> dict[str, str | None]:
