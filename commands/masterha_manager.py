@@ -30,7 +30,7 @@ def parser() -> OptionParser:
         "masterha_manager",
         "Watch the primary of one application and fail over when it dies.\n\n"
         "exit codes:\n   0  failover completed\n  10  a new primary is up, but something is left to do\n"
-        "   1  anything else",
+        "   2  the options or the configuration are wrong\n   1  anything else",
         "nohup masterha_manager --conf=/etc/mha/app1.cnf --ignore_last_failover </dev/null >/dev/null 2>&1 &",
     )
     add_conf(made)

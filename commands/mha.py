@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from commands.options import DEFAULT_GLOBAL_CONF, expected_errors, one_line, package_version
+from commands import mha_config, mha_look
+from commands.mha_options import Conf, GlobalConf, LogFile, Output, Workdir
+from commands.options import DEFAULT_GLOBAL_CONF, exit_code, expected_errors, one_line, package_version
 
 log = logging.getLogger("mha")
-console = Console()
 app = typer.Typer(
     name="mha",
     help="Master High Availability for MySQL and MariaDB, as Prefect workflows.",
@@ -24,29 +22,17 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-
-Conf = Annotated[
-    Path, typer.Option("--conf", "-c", help="The application's configuration file (app1.cnf or mha.toml).")
-]
-GlobalConf = Annotated[Path, typer.Option(help="Defaults for all applications.")]
-Workdir = Annotated[Path | None, typer.Option("--workdir", help="Where state files and journals go.")]
-LogFile = Annotated[Path | None, typer.Option("--log", help="The manager's log; the terminal when not set.")]
-
-
-class Output(StrEnum):
-    """How a result is printed."""
-
-    TEXT = "text"
-    JSON = "json"
+for part in (mha_look, mha_config):
+    app.add_typer(part.app)
 
 
 def main() -> int:
-    """Run the command line; errors an operator can cause are one line, exit 1."""
+    """Run the command line; what an operator can cause is one line, exit 2 for the configuration, else 1."""
     try:
         app()
     except expected_errors() as error:
         print(one_line(error), file=sys.stderr, flush=True)
-        return 1
+        return exit_code(error)
     return 0
 
 
@@ -126,48 +112,6 @@ def failover(
     leave(outcome.exit_code)
 
 
-@app.command(epilog="Example: `mha topology --conf /etc/mha/app1.cnf`")
-def topology(
-    conf: Conf,
-    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
-    output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
-) -> None:
-    """Show who replicates from whom, and how far each replica is."""
-    from commands.show import topology_json, topology_table
-    from config import load_cluster
-    from replication.sessions import Sessions
-
-    config = load_cluster(conf, global_conf)
-    sessions = Sessions(config)
-    try:
-        cluster = sessions.observe(timeout=6.0)
-    finally:
-        sessions.close()
-    if output is Output.JSON:
-        print(json.dumps(topology_json(config, cluster), indent=2))
-    else:
-        console.print(topology_table(config, cluster))
-        for down in cluster.down:
-            console.print(down.reason, style="yellow", highlight=False, markup=False)
-    if cluster.down:
-        raise typer.Exit(1)
-
-
-@app.command(epilog="Example: `mha status --conf /etc/mha/app1.cnf`")
-def status(conf: Conf, global_conf: GlobalConf = DEFAULT_GLOBAL_CONF) -> None:
-    """Tell what the manager of an application does on this host, and how its binlog servers are.
-
-    Exits as masterha_check_status; binlog servers do not count for that.
-    """
-    from commands import masterha_check_status
-    from commands.binlog_server import status_lines
-
-    code = masterha_check_status.main([f"--conf={conf}", f"--global_conf={global_conf}"])
-    for line in status_lines(conf, global_conf):
-        print(line)
-    raise SystemExit(code)
-
-
 @app.command(epilog="Example: `mha stop --conf /etc/mha/app1.cnf`")
 def stop(
     conf: Conf,
@@ -204,17 +148,6 @@ def binlog_server(
     from replication.binlog_server import CopyOptions
 
     serve(conf, global_conf, log_file, name, CopyOptions(from_current, once, keep_days, keep_bytes, server_id))
-
-
-@app.command(name="config", epilog="Example: `mha config --conf /etc/mha/app1.cnf`")
-def show_config(conf: Conf, global_conf: GlobalConf = DEFAULT_GLOBAL_CONF) -> None:
-    """Read a configuration and show what it means, without secrets; errors name file, line and key."""
-    from config import load_cluster
-
-    cluster = load_cluster(conf, global_conf)
-    for warning in cluster.warnings:
-        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
-    print(cluster.model_dump_json(indent=2, exclude={"warnings"}))
 
 
 if __name__ == "__main__":

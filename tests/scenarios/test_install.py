@@ -64,7 +64,7 @@ def test_the_first_mistake_of_a_new_user_is_one_clear_line(installed: Path, tmp_
     conf = tmp_path / "app1.cnf"
     conf.write_text("[server default]\npasword=x\n[server1]\nhostname=127.0.0.1\n")
     done = run(installed / "masterha_manager", f"--conf={conf}", cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.splitlines() == [f"{conf}:2: parameter name 'pasword' is invalid; did you mean 'password'?"]
 
 

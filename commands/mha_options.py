@@ -1,0 +1,27 @@
+"""What every `mha` command shares: its options, and the forms a result is printed in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+console = Console()
+
+Conf = Annotated[
+    Path, typer.Option("--conf", "-c", help="The application's configuration file (app1.cnf or mha.toml).")
+]
+GlobalConf = Annotated[Path, typer.Option(help="Defaults for all applications.")]
+Workdir = Annotated[Path | None, typer.Option("--workdir", help="Where state files and journals go.")]
+LogFile = Annotated[Path | None, typer.Option("--log", help="The manager's log; the terminal when not set.")]
+
+
+class Output(StrEnum):
+    """How a result is printed."""
+
+    TEXT = "text"
+    TABLE = "table"
+    JSON = "json"
