@@ -153,6 +153,7 @@ _SPELLINGS = {
     "rpl_semi_sync_source_enabled": ("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled"),
     "rpl_semi_sync_replica_enabled": ("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled"),
     "binlog_encryption": ("binlog_encryption", "encrypt_binlog"),
+    "binlog_expire_logs_seconds": ("binlog_expire_logs_seconds", "expire_logs_days"),
 }
 
 

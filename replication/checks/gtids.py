@@ -35,7 +35,7 @@ ERRANT = Rule(
 PURGED = Rule(
     "gtid-purged",
     "Does every server still have in its binary log what each replica lacks?",
-    "keep logs longer on {holder} (binlog_expire_logs_seconds), and clone {server} anew if it cannot catch up",
+    "keep logs longer on {holder} ({variable}), and clone {server} anew if it cannot catch up",
     Severity.WARNING,
     varies="error when it is the primary that purged them",
 )
@@ -109,6 +109,7 @@ def _purged(facts: Facts) -> Iterator[Check]:
                 Severity.ERROR if worst else None,
                 server=state.hostname,
                 holder=other.hostname,
+                variable=facts.servers[other.key].name_of("binlog_expire_logs_seconds"),
             )
         if not missing:
             yield PURGED.yes(state.name, "every server has in its log what it lacks")

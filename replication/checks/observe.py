@@ -40,6 +40,7 @@ _VARIABLES = spellings(
         "innodb_flush_log_at_trx_commit",
         "binlog_row_image",
         "binlog_encryption",
+        "binlog_expire_logs_seconds",
         "log_replica_updates",
         "relay_log_info_file",
         "rpl_semi_sync_source_enabled",
