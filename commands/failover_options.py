@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from config import ClusterConfig
-from replication.plan import FailoverOptions
+if TYPE_CHECKING:
+    from config import ClusterConfig
+    from replication.plan import FailoverOptions
 
 
 def add_failover_options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +46,8 @@ def add_failover_options(parser: argparse.ArgumentParser) -> None:
 
 def failover_options(given: argparse.Namespace) -> FailoverOptions:
     """The parsed options as the failover wants them."""
+    from replication.plan import FailoverOptions
+
     return FailoverOptions(
         new_master_host=given.new_master_host,
         new_master_port=given.new_master_port,

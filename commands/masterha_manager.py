@@ -19,8 +19,6 @@ from commands.failover_options import (
 )
 from commands.log import setup_logging
 from commands.options import OptionParser, add_conf, require_conf, run
-from config import load_cluster
-from replication.manager_files import ManagerLock
 
 log = logging.getLogger("mha")
 
@@ -49,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def manage(given: Namespace, *, go_on: bool) -> int:
     """Watch until a failover was done, or on and on with ``go_on``; returns the exit code."""
+    from config import load_cluster
+    from replication.manager_files import ManagerLock
+
     load = partial(load_cluster, require_conf(given), given.global_conf, places(given))
     config = load()
     config.manager_workdir.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from commands import mha_config, mha_look, mha_relay_logs
+from commands import mha_check, mha_config, mha_look, mha_relay_logs
 from commands.mha_options import Conf, GlobalConf, LogFile, Output, Workdir
 from commands.options import DEFAULT_GLOBAL_CONF, exit_code, expected_errors, one_line, package_version
 
@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for part in (mha_look, mha_relay_logs, mha_config):
+for part in (mha_check, mha_look, mha_relay_logs, mha_config):
     app.add_typer(part.app)
 
 
@@ -30,6 +30,9 @@ def main() -> int:
     """Run the command line; what an operator can cause is one line, exit 2 for the configuration, else 1."""
     try:
         app()
+    except SystemExit:
+        # Its end; what errors are expected need not be known for that, and takes a tenth of a second to import.
+        raise
     except expected_errors() as error:
         print(one_line(error), file=sys.stderr, flush=True)
         return exit_code(error)

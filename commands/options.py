@@ -234,6 +234,9 @@ def run(command: Callable[[], int]) -> int:
     try:
         code = command()
         sys.stdout.flush()
+    except SystemExit:
+        # Said and done; the errors below need not be imported for it.
+        raise
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -8,7 +8,7 @@ from what a server answered when it was probed, and turns intentions into statem
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -28,6 +28,70 @@ class ChannelThread(StrEnum):
 
     RECEIVER = "IO_THREAD"
     APPLIER = "SQL_THREAD"
+
+
+class Power(StrEnum):
+    """What an account may be allowed to do, whatever the privilege for it is called."""
+
+    SEE_SESSIONS = "see-sessions"
+    SEE_REPLICATION = "see-replication"
+    SEE_LOG = "see-log"
+    RUN_REPLICATION = "run-replication"
+    RESET_REPLICATION = "reset-replication"
+    SET_READ_ONLY = "set-read-only"
+    PASS_READ_ONLY = "pass-read-only"
+    SET_VARIABLES = "set-variables"
+    END_SESSIONS = "end-sessions"
+    FLUSH = "flush"
+    APPLY_LOG = "apply-log"
+    REPLICATE = "replicate"
+
+
+#: The privileges that serve everywhere; the others are SUPER's, as far as a newer server has not divided it.
+_POWERS = {
+    Power.SEE_SESSIONS: ("PROCESS",),
+    Power.SEE_REPLICATION: ("REPLICATION CLIENT", "SUPER"),
+    Power.SEE_LOG: ("REPLICATION CLIENT", "SUPER"),
+    Power.RESET_REPLICATION: ("RELOAD",),
+    Power.FLUSH: ("RELOAD",),
+    Power.REPLICATE: ("REPLICATION SLAVE",),
+}
+#: MySQL 8.0 (Reference Manual, "Privileges Provided by MySQL").
+_POWERS_MYSQL_80 = {
+    Power.RUN_REPLICATION: ("REPLICATION_SLAVE_ADMIN", "SUPER"),
+    Power.SET_READ_ONLY: ("SYSTEM_VARIABLES_ADMIN", "SUPER"),
+    Power.PASS_READ_ONLY: ("CONNECTION_ADMIN", "SUPER"),
+    Power.SET_VARIABLES: ("SYSTEM_VARIABLES_ADMIN", "SUPER"),
+    Power.END_SESSIONS: ("CONNECTION_ADMIN", "SUPER"),
+    Power.APPLY_LOG: ("REPLICATION_APPLIER", "SUPER"),
+}
+#: MariaDB 10.5 (Knowledge Base, GRANT). It shows REPLICATION CLIENT as BINLOG MONITOR.
+_POWERS_MARIADB_105 = {
+    Power.SEE_REPLICATION: ("SLAVE MONITOR", "REPLICATION SLAVE ADMIN", "SUPER"),
+    Power.SEE_LOG: ("BINLOG MONITOR", "SUPER"),
+    Power.RUN_REPLICATION: ("REPLICATION SLAVE ADMIN", "SUPER"),
+    Power.SET_READ_ONLY: ("READ_ONLY ADMIN", "SUPER"),
+    Power.PASS_READ_ONLY: ("READ_ONLY ADMIN", "SUPER"),
+    Power.END_SESSIONS: ("CONNECTION ADMIN", "SUPER"),
+    Power.APPLY_LOG: ("BINLOG REPLAY", "SUPER"),
+}
+
+
+def privileges_for(vendor: Vendor, version: tuple[int, ...], power: Power) -> tuple[str, ...]:
+    """The privileges any one of which gives this power, as SHOW GRANTS of such a server writes them.
+
+    SUPER lost READ_ONLY ADMIN in MariaDB 10.11.0 and the rest of what has a privilege of its own in 11.0.1.
+    """
+    common = _POWERS.get(power, ("SUPER",))
+    if vendor is Vendor.MYSQL:
+        return _POWERS_MYSQL_80.get(power, common) if version >= (8,) else common
+    if version < (10, 5, 2):
+        return common
+    divided = _POWERS_MARIADB_105.get(power)
+    if divided is None:
+        return common
+    lost = version >= (11, 0, 1) or (divided[0] == "READ_ONLY ADMIN" and version >= (10, 11))
+    return tuple(name for name in divided if not (lost and name == "SUPER"))
 
 
 @dataclass(frozen=True)
@@ -86,6 +150,39 @@ def binary_log(row: Row) -> tuple[str, int]:
 def channel_index(basename: str, channel: str) -> str:
     """The file in which a server lists the relay logs of a channel (both vendors put its name in lower case)."""
     return f"{basename}{'-' + channel.lower() if channel else ''}.index"
+
+
+#: Variables that older servers, and MariaDB, know by another name; the newest first.
+_SPELLINGS = {
+    "log_replica_updates": ("log_replica_updates", "log_slave_updates"),
+    "rpl_semi_sync_source_enabled": ("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled"),
+    "rpl_semi_sync_replica_enabled": ("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled"),
+    "binlog_encryption": ("binlog_encryption", "encrypt_binlog"),
+    "binlog_expire_logs_seconds": ("binlog_expire_logs_seconds", "expire_logs_days"),
+}
+
+
+def spelled(variable: str, known: Container[str]) -> str:
+    """How a server that knows these variables spells one of them; the newest name when it knows none."""
+    names = _SPELLINGS.get(variable, (variable,))
+    return next((name for name in names if name in known), names[0])
+
+
+def spellings(variables: Iterable[str]) -> tuple[str, ...]:
+    """Every name that any server has for these variables."""
+    return tuple(name for variable in variables for name in _SPELLINGS.get(variable, (variable,)))
+
+
+def program_version(text: str) -> tuple[Vendor, tuple[int, ...]] | None:
+    """Whose program it is and of which server version, from a line of ``--version``; None when it does not say.
+
+    mysqlbinlog of MySQL up to 5.7 and of MariaDB up to 10.11 tells only a number of its own (Ver 3.4, Ver 3.5).
+    """
+    mariadb = re.search(r"(\d+\.\d+\.\d+)-MariaDB", text, re.IGNORECASE)
+    if mariadb:
+        return Vendor.MARIADB, parse_version(mariadb[1])
+    mysql = re.search(r"(?:Distrib|Ver)\s+(\d+\.\d+\.\d+)", text)
+    return (Vendor.MYSQL, parse_version(mysql[1])) if mysql else None
 
 
 @dataclass(frozen=True)
@@ -194,6 +291,22 @@ class Dialect:
         if kind is GtidKind.POSITION and position is not None:
             where = f"{p}_LOG_FILE='{position.file}', {p}_LOG_POS={position.pos}"
         return f"{verb} {p}_HOST='{host}', {p}_PORT={port}, {where}, {p}_USER='repl', {p}_PASSWORD='xxx';"
+
+    def table_locks(self) -> str:
+        """Whose locks outlive their statements, from the performance schema: process and object.
+
+        LOCK TABLES takes these on tables until UNLOCK TABLES, FLUSH TABLES WITH READ LOCK takes explicit ones on the
+        whole server; a statement's own are of other types. Seen on 9.7 and 10.11.
+        """
+        whole = "'BACKUP'" if self.vendor is Vendor.MARIADB else "'GLOBAL', 'COMMIT'"
+        return (
+            "SELECT t.PROCESSLIST_ID AS process, l.OBJECT_TYPE AS object_type, l.OBJECT_SCHEMA AS object_schema, "
+            "l.OBJECT_NAME AS object_name FROM performance_schema.metadata_locks l "
+            "JOIN performance_schema.threads t ON t.THREAD_ID = l.OWNER_THREAD_ID "
+            "WHERE l.LOCK_STATUS = 'GRANTED' AND ("
+            f"(l.OBJECT_TYPE IN ({whole}) AND l.LOCK_DURATION = 'EXPLICIT') "
+            "OR (l.OBJECT_TYPE = 'TABLE' AND l.LOCK_TYPE IN ('SHARED_READ_ONLY', 'SHARED_NO_READ_WRITE')))"
+        )
 
     def is_idle_worker(self, state: str) -> bool:
         """Whether a thread's state is that of a parallel applier that waits for the next part of a transaction."""

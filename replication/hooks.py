@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import threading
@@ -257,6 +258,17 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         # The leader ends at SIGTERM; a child of it in the same group may ignore that.
 
 
+def why_not_runnable(script: str) -> str:
+    """Why a configured line cannot be started, as far as that shows without starting it; empty when nothing does."""
+    try:
+        path = Path(shlex.split(script)[0])
+    except (ValueError, IndexError):
+        return "the shell does not understand the configured line"
+    if shutil.which(path) is None:
+        return _why_not_started(script, 126 if path.exists() else 127)
+    return _of_the_interpreter(path)
+
+
 def _why_not_started(script: str, code: int) -> str:
     """What is wrong with a script that the shell could not run."""
     try:
@@ -269,8 +281,16 @@ def _why_not_started(script: str, code: int) -> str:
         return f"{path} does not exist"
     if not os.access(path, os.X_OK):
         return f"{path} is not executable (chmod +x {path})"
+    wrong = _of_the_interpreter(path)
+    return wrong or (
+        "a program that it calls was not found" if code == 127 else "a program that it calls may not be executed"
+    )
+
+
+def _of_the_interpreter(path: Path) -> str:
+    """What is wrong with a script's first line; empty for nothing, and for a program that is no script."""
     try:
-        with path.open("rb") as file:
+        with Path(shutil.which(path) or path).open("rb") as file:
             first = file.readline(200)
     except OSError:
         return f"{path} cannot be read"
@@ -280,4 +300,4 @@ def _why_not_started(script: str, code: int) -> str:
         interpreter = first[2:].split()[:1]
         if interpreter and not Path(os.fsdecode(interpreter[0])).exists():
             return f"{path} wants the interpreter {os.fsdecode(interpreter[0])}, which does not exist"
-    return "a program that it calls was not found" if code == 127 else "a program that it calls may not be executed"
+    return ""

@@ -176,6 +176,8 @@ class Server:
         for sql in statements:
             try:
                 self.query(sql, action="find out what the server understands")
+            except PrivilegeMissing:
+                return True
             except StatementFailed as error:
                 if error.errno in SYNTAX_ERRORS:
                     continue

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from config import ClusterConfig, ServerConfig
 from replication.plan import Refusal
-from replication.snapshots import ClusterState, ServerState
+from replication.snapshots import ClusterState, GtidKind, ServerState, Vendor
 
 
 def source_of(config: ClusterConfig, state: ServerState) -> ServerConfig | None:
@@ -102,3 +102,30 @@ def _branches(config: ClusterConfig, cluster: ClusterState, address: str, depth:
             shown.add(state.key)
             yield f" {'   ' * depth}+--{state.name}"
             yield from _branches(config, cluster, state.key, depth + 1, shown)
+
+
+def listing(config: ClusterConfig, cluster: ClusterState, primary: ServerConfig) -> Iterator[str]:
+    """The predecessor's list of who is dead, who is alive, and who replicates from the primary, dead or alive."""
+    by_address = {server.address: server for server in config.servers}
+    yield "Dead Servers:"
+    if cluster.get(primary.address) is None and all(down.key != primary.address for down in cluster.down):
+        yield f"  {primary.name}"
+    for down in cluster.down:
+        yield f"  {down.name}: {down.reason.removeprefix(f'{down.name}: ')}"
+    yield "Alive Servers:"
+    for state in cluster.up:
+        yield f"  {state.name}"
+    yield "Alive Slaves:"
+    for state in cluster.up:
+        channel = state.channel_from(primary.hostname, primary.ip, primary.port)
+        if channel is None or state.key == primary.address:
+            continue
+        log_bin = "enabled" if state.log_bin else "disabled"
+        yield f"  {state.name}  Version={state.version_text} log-bin:{log_bin}"
+        if state.vendor is Vendor.MARIADB or channel.gtid_kind is not GtidKind.POSITION:
+            yield f"    GTID: {channel.gtid_kind}"
+        yield f"    Replicating from {primary.hostname}({channel.source_host}:{channel.source_port})"
+        if by_address[state.key].candidate_master:
+            yield "    Primary candidate for the new Master (candidate_master is set)"
+        if by_address[state.key].no_master:
+            yield "    Not candidate for the new Master (no_master is set)"
