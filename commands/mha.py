@@ -30,6 +30,9 @@ def main() -> int:
     """Run the command line; what an operator can cause is one line, exit 2 for the configuration, else 1."""
     try:
         app()
+    except SystemExit:
+        # Also the end of --help; whether it is one of the errors below could only be told by importing them.
+        raise
     except expected_errors() as error:
         print(one_line(error), file=sys.stderr, flush=True)
         return exit_code(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 import typer
 
 from commands.mha import app
-from tests.unit.commands.conftest import ROOT, Result
+from tests.unit.commands.conftest import ROOT, Result, environment
 
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 MODULES = {name: target.partition(":")[0].removeprefix("commands.") for name, target in SCRIPTS.items()}
@@ -95,3 +96,18 @@ def test_a_file_that_is_wrong(command: tuple[str, ...], wrong: str, tmp_path: Pa
     assert says in done.err
     assert done.err.count("\n") == 1, done.err
     assert conf.read_text() == text
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_help_needs_no_prefect(name: str) -> None:
+    code = (
+        f"import sys; sys.argv = ['{name}', '--help']; from commands.{MODULES[name]} import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print(*sorted({m.partition('.')[0] for m in sys.modules}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "commands" in loaded
+    assert not loaded & {"prefect", "pymysql", "paramiko"}
