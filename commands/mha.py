@@ -31,7 +31,7 @@ def main() -> int:
     try:
         app()
     except SystemExit:
-        # Its end; what errors are expected need not be known for that, and takes a tenth of a second to import.
+        # Also the end of --help; whether it is one of the errors below could only be told by importing them.
         raise
     except expected_errors() as error:
         print(one_line(error), file=sys.stderr, flush=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from commands.arguments import address, password
-from commands.option_file import read_client_options
 from commands.options import OptionParser, run, say_without_effect
 
 if TYPE_CHECKING:
@@ -92,6 +91,7 @@ def server_config(given: Namespace) -> ServerConfig:
     """
     from pydantic import SecretStr
 
+    from commands.option_file import read_client_options
     from config import ConfigError, ServerConfig
 
     file = read_client_options(given.defaults_file) if given.defaults_file else {}

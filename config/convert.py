@@ -73,8 +73,9 @@ def _meaning(text: str, path: Path, raw: RawConfig) -> tuple[dict[str, Any], lis
     said = cluster.model_dump(exclude={"name", "path", "warnings", "servers", "binlog_servers"})
     for kind, servers in (("servers", cluster.servers), ("binlog_servers", cluster.binlog_servers)):
         said[kind] = [server.model_dump(exclude={"block"}) for server in servers]
-    blocks = sorted(raw.blocks.values(), key=lambda block: re.sub(r"^(server|binlog)\.", r"\1", block.name))
-    secrets = [value.text for block in blocks for key, value in sorted(block.values.items()) if key in SECRET_KEYS]
+    used = [DEFAULT, *(server.block for server in (*cluster.servers, *cluster.binlog_servers))]
+    blocks = [raw.blocks[name].values for name in used if name in raw.blocks]
+    secrets = [f"{key}={values[key].text}" for values in blocks for key in sorted(SECRET_KEYS & values.keys())]
     return said, secrets
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from typing import Any
 
@@ -13,12 +14,16 @@ from prefect.states import Completed, Failed
 
 from flows.deployed import load_named
 from flows.engine import log_to_prefect, step
-from flows.failover import artifact_key
 from replication.errors import MhaError
 from replication.relay_purge_cluster import purge_cluster
 from tasks.purge_relay_logs import purge_relay_logs as purge_one
 
 log = logging.getLogger("mha")
+
+
+def artifact_key(cluster: str) -> str:
+    """Prefect allows lower case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-") + "-relay-logs"
 
 
 @flow(name="purge-relay-logs", flow_run_name="purge relay logs of {cluster}", persist_result=False)
@@ -34,9 +39,7 @@ def purge_relay_logs(cluster: str) -> State[Any]:
         done = purge_cluster(config, threading.Event(), lambda run, replica: step(purge_one, run, replica))
     except MhaError as error:
         return Failed(message=str(error))
-    create_table_artifact(
-        table=done.rows(), key=f"{artifact_key(cluster)}-relay-logs", description=f"Relay logs of {cluster}"
-    )
+    create_table_artifact(table=done.rows(), key=artifact_key(cluster), description=f"Relay logs of {cluster}")
     if done.left_out:
         return Completed(name="Partly done", message=str(done))
     return Completed(message=str(done))

@@ -7,17 +7,16 @@ import shlex
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.lab.cluster import HOUSE, Cluster, Done
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD
+from tests.scenarios.process_list import watched
 
 DATA = "var/lib/mysql"
 SUCCEEDED = "All relay log purging operations succeeded."
@@ -311,28 +310,3 @@ def on_its_host(cluster: Cluster, host: Host, *words: str, env: dict[str, str] |
     process = start_on_its_host(cluster, host, *words, env=env)
     output, _ = process.communicate(timeout=60)
     return Done(process.returncode, output)
-
-
-@contextmanager
-def watched(secret: str) -> Iterator[set[str]]:
-    """Every command line with the secret in it that `ps` could have shown meanwhile."""
-    seen: set[str] = set()
-    end = threading.Event()
-
-    def look() -> None:
-        while not end.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    if secret.encode() in (line := path.read_bytes()):
-                        seen.add(line.decode(errors="replace"))
-                except OSError:
-                    continue
-            end.wait(0.005)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        end.set()
-        thread.join()

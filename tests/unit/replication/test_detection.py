@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replication.detection import Act, Observation, Patience, Ping, SecondaryCheck, View, decide
+from replication.detection import Act, Observation, Patience, Ping, SecondaryCheck, View, by_routes, decide
 
 ANSWERS = Observation("db2", View.ANSWERS)
 SILENT = Observation("db3", View.SILENT)
@@ -64,3 +64,20 @@ def test_the_managers_word_alone_is_not_enough(
     verdict = decide(Patience(4, 0.0, "refused"), views, secondary, True, reachable)
     assert verdict.dead is dead
     assert why in verdict.why
+
+
+@pytest.mark.parametrize(
+    ("views", "code"),
+    [
+        ([SILENT], 0),
+        ([SILENT, SILENT], 0),
+        ([SILENT, SILENT, GONE], 0),
+        ([SILENT, GONE], 2),
+        ([GONE], 2),
+        ([SILENT, GONE, GONE], 2),
+        ([SILENT, SILENT, ANSWERS], 3),
+        ([GONE, ANSWERS], 3),
+    ],
+)
+def test_what_several_routes_say_together(views: list[Observation], code: int) -> None:
+    assert by_routes(views) == code
