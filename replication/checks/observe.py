@@ -11,6 +11,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from posixpath import dirname, join
 
 from config import ClusterConfig, ServerConfig
@@ -32,7 +33,7 @@ from replication.topology import source_of
 log = logging.getLogger("mha")
 
 #: Seconds for a server's answer, for everything on a host, for one host to get to another, for a name.
-SERVER_SECONDS, HOST_SECONDS, PAIR_SECONDS, NAME_SECONDS = 5.0, 12.0, 8.0, 2.0
+SERVER_SECONDS, HOST_SECONDS, PAIR_SECONDS, NAME_SECONDS = 5.0, 12.0, 12.0, 2.0
 
 _VARIABLES = spellings(
     (
@@ -224,12 +225,15 @@ def _look_at(host: SshHost, server: ServerConfig, state: ServerState | None, fac
     current = state.end_of_log.file if state and state.end_of_log else ""
     words = [vendor, server.client_bindir or "", server.client_libdir or "", server.remote_workdir, datadir, current]
     words += [relay_log_info(state, facts), "1" if state else "0", *directories_of(server, state)]
-    return _ask_host(host, words, client_options(server).encode() if state else b"")
+    seen = _ask_host(host, words, client_options(server).encode() if state else b"")
+    return replace(seen, info=words[6])
 
 
 def relay_log_info(state: ServerState | None, facts: ServerFacts | None) -> str:
     """The file that tells a replica's place in its relay logs; empty where a table does."""
-    if state is None or facts is None or not state.channels or state.relay_log_info_repository.upper() == "TABLE":
+    if state is None or facts is None or not state.channels:
+        return ""
+    if not facts.dialect.keeps_place_in_file(state.relay_log_info_repository):
         return ""
     name = facts.value("relay_log_info_file") or ""
     return join(state.datadir, name) if name else ""
