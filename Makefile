@@ -4,6 +4,7 @@
 # make test-all   test, and the long scenarios
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
+# make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
 # make images     only build what the tests boot
 # make lint       ruff, ruff format, mypy
 # make clean      remove caches of this checkout
@@ -22,10 +23,10 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 3 --dist worksteal
 
-.PHONY: help demo test test-fast test-all bench bench-rescue images lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all bench bench-rescue bench-commands images lint unit clean venv preflight
 
 help:
-	@sed -n 's/^# //p' Makefile | head -9
+	@sed -n 's/^# //p' Makefile | head -10
 
 demo: preflight $(STAMP)
 	$(RUN) -m tests.lab.demo $(if $(KEEP),--keep)
@@ -44,6 +45,10 @@ bench: preflight images
 
 bench-rescue: preflight images
 	$(RUN) -m tests.lab.bench_rescue --kinds "$(KINDS)" --tails "$(TAILS)" $(if $(JSON),--json $(JSON))
+
+bench-commands: RUNS = 5
+bench-commands: preflight images
+	$(RUN) -m tests.lab.bench_commands --runs $(RUNS)
 
 images: preflight $(STAMP)
 	$(RUN) -m tests.lab.images

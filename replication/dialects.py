@@ -317,6 +317,13 @@ class Dialect:
         waits = ("Waiting for an event from Coordinator", "Waiting for work from SQL thread")
         return state in waits or any(text in state for text in _ALL_READ)
 
+    def keeps_place_in_file(self, repository: str) -> bool:
+        """Whether a replica's place in its relay logs is in a file; ``repository`` is relay_log_info_repository.
+
+        MariaDB knows nothing else, MySQL 8.3 and newer only a table (release notes); between, the variable says which.
+        """
+        return self.vendor is Vendor.MARIADB or repository.upper() == "FILE"
+
     def wait_for_gtids(self) -> str:
         """A question with two parameters, a set and seconds, whose answer is 0 once the set is executed."""
         if self.vendor is Vendor.MARIADB:

@@ -40,6 +40,9 @@ LINE_LENGTH = 4000
 SSH_PORT = 22
 PASSWORD_VARIABLE = "MHA_NEW_MASTER_PASSWORD"
 
+#: First words that are the shell's own.
+_SHELL_WORDS = frozenset("cd exec if for while case until test [ . source true false export set umask eval".split())
+
 FailoverCommand = Literal["status", "stop", "stopssh", "start"]
 ShutdownCommand = Literal["status", "stop", "stopssh"]
 
@@ -259,11 +262,17 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def why_not_runnable(script: str) -> str:
-    """Why a configured line cannot be started, as far as that shows without starting it; empty when nothing does."""
+    """Why a configured line cannot be started, as far as that shows without starting it; empty when nothing does.
+
+    Of a line that is more than a program with its arguments only the shell knows.
+    """
     try:
-        path = Path(shlex.split(script)[0])
+        first = shlex.split(script)[0]
     except (ValueError, IndexError):
         return "the shell does not understand the configured line"
+    if re.search(r"[=$`(){};&|<>!]", first) or first in _SHELL_WORDS:
+        return ""
+    path = Path(first)
     if shutil.which(path) is None:
         return _why_not_started(script, 126 if path.exists() else 127)
     return _of_the_interpreter(path)

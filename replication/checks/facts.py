@@ -50,8 +50,9 @@ class Program:
 class HostFacts:
     """One host as its SSH user sees it; ``error`` is why there is no session, and then nothing else is known.
 
-    ``unreadable`` maps a path that was to be read to the reason; ``logs`` are paths under which the server's current
-    binary log lies; ``sftp`` is why files cannot be read over SFTP, empty when they can. ``connects`` is what the mysql
+    ``info`` is the file of a replica's place in its relay logs, empty where that is in a table; ``unreadable`` maps a
+    path that was to be read to the reason; ``logs`` are paths under which the server's current binary log lies;
+    ``sftp`` is why files cannot be read over SFTP, empty when they can. ``connects`` is what the mysql
     client said when it could not open a session there, None when that was not tried. ``free`` is bytes by path,
     ``clock_ahead`` seconds. ``skipped``: the configuration leaves the host out.
     """
@@ -70,6 +71,7 @@ class HostFacts:
     connects: str | None = None
     logs: tuple[str, ...] = ()
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    info: str = ""
     workdir: str = ""
     free: Mapping[str, int] = field(default_factory=dict)
 

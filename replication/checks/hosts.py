@@ -197,14 +197,11 @@ def _files(server: ServerConfig, host: HostFacts, state: ServerState | None) -> 
         why = host.unreadable.get(directory)
         text = f"{directory}: {why}" if why else f"{directory} can be read"
         yield RELAY_LOGS.judge(server.name, why is None, text, path=directory, **fields)
-        if state.relay_log_info_repository.upper() == "TABLE":
-            yield RELAY_INFO.yes(server.name, "its place in its relay logs is in a table")
-        else:
-            lost = [(p, w) for p, w in host.unreadable.items() if p.endswith(".info")]
-            for path, because in lost:
-                yield RELAY_INFO.no(server.name, f"{path}: {because}", path=path, **fields)
-            if not lost:
-                yield RELAY_INFO.yes(server.name, "its place in its relay logs can be read")
+        because = host.unreadable.get(host.info) if host.info else None
+        text = "its place in its relay logs is in a table" if not host.info else f"{host.info} can be read"
+        if because:
+            text = f"{host.info}: {because}"
+        yield RELAY_INFO.judge(server.name, because is None, text, path=host.info, **fields)
 
 
 def _current_log(server: ServerConfig, host: HostFacts, state: ServerState, fields: dict[str, str]) -> Check:

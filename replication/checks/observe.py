@@ -11,6 +11,7 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from posixpath import dirname, join
 
 from config import ClusterConfig, ServerConfig
@@ -19,7 +20,7 @@ from replication.apply import client_options
 from replication.binlog_archive import archive_directories
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, ScriptFacts, ServerFacts
 from replication.dialects import quote_name, spellings
-from replication.errors import HookError, HostError, MhaError, PrivilegeMissing, ServerError
+from replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeMissing, ServerError
 from replication.grants import parse_grants
 from replication.hooks import failover_args, run_hook, shutdown_args, why_not_runnable
 from replication.scripts import script
@@ -32,7 +33,7 @@ from replication.topology import source_of
 log = logging.getLogger("mha")
 
 #: Seconds for a server's answer, for everything on a host, for one host to get to another, for a name.
-SERVER_SECONDS, HOST_SECONDS, PAIR_SECONDS, NAME_SECONDS = 5.0, 12.0, 8.0, 2.0
+SERVER_SECONDS, HOST_SECONDS, PAIR_SECONDS, NAME_SECONDS = 5.0, 12.0, 12.0, 2.0
 
 _VARIABLES = spellings(
     (
@@ -63,19 +64,17 @@ def look(
     rest: list[Callable[[], object]] = []
     seen_hosts: dict[str, HostFacts] = {}
     seen_binlog: dict[str, HostFacts] = {}
-    pairs: list[Pair] = []
     answers: list[ScriptFacts] = []
     if hosts:
         rest.append(lambda: seen_hosts.update(look_at_hosts(facts, sessions)))
         rest.append(lambda: seen_binlog.update(look_at_binlog_hosts(facts, sessions)))
-    if all_pairs:
-        rest.append(lambda: pairs.extend(look_from_host_to_host(config, sessions)))
     if scripts:
         rest.append(lambda: answers.extend(ask_scripts(facts)))
-    limit = HOST_SECONDS + 3.0 + (2 * config.hook_timeout if scripts else 0.0)
-    for _, result in sessions.each(lambda call: call(), rest, timeout=limit):
-        if isinstance(result, MhaError):
-            raise result
+    # Each of them is bounded by itself; what is not done by then must not look as if all were well.
+    limit = HOST_SECONDS + 15.0 + (2 * config.hook_timeout if scripts else 0.0)
+    for _, result in sessions.each(lambda call: (call(), True), rest, timeout=limit):
+        if not isinstance(result, tuple):
+            raise result or DeadlineExceeded("look at hosts and scripts", limit)
     return Facts(
         config=config,
         cluster=facts.cluster,
@@ -84,7 +83,7 @@ def look(
         binlog_hosts=seen_binlog,
         scripts=tuple(answers),
         manager=look_at_manager(config),
-        pairs=tuple(pairs),
+        pairs=tuple(look_from_host_to_host(config, sessions)) if all_pairs else (),
         resolved=facts.resolved,
     )
 
@@ -224,12 +223,15 @@ def _look_at(host: SshHost, server: ServerConfig, state: ServerState | None, fac
     current = state.end_of_log.file if state and state.end_of_log else ""
     words = [vendor, server.client_bindir or "", server.client_libdir or "", server.remote_workdir, datadir, current]
     words += [relay_log_info(state, facts), "1" if state else "0", *directories_of(server, state)]
-    return _ask_host(host, words, client_options(server).encode() if state else b"")
+    seen = _ask_host(host, words, client_options(server).encode() if state else b"")
+    return replace(seen, info=words[6])
 
 
 def relay_log_info(state: ServerState | None, facts: ServerFacts | None) -> str:
     """The file that tells a replica's place in its relay logs; empty where a table does."""
-    if state is None or facts is None or not state.channels or state.relay_log_info_repository.upper() == "TABLE":
+    if state is None or facts is None or not state.channels:
+        return ""
+    if not facts.dialect.keeps_place_in_file(state.relay_log_info_repository):
         return ""
     name = facts.value("relay_log_info_file") or ""
     return join(state.datadir, name) if name else ""
@@ -251,7 +253,7 @@ def _ask_host(host: SshHost, words: list[str], options: bytes) -> HostFacts:
             timeout=HOST_SECONDS,
             stdin=options,
         )
-    except (HostError, MhaError) as error:
+    except MhaError as error:
         return HostFacts(host.name, error=str(error))
     return _read(host, done.stdout, began)
 

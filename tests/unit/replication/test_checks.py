@@ -632,11 +632,11 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
     ),
     (
         "relay-log-info",
-        lambda: on_host(2, unreadable={"/var/lib/mysql/relay-log.info": "permission denied"}),
+        lambda: on_host(2, info="/data/place.info", unreadable={"/data/place.info": "permission denied"}),
         "db2",
         ERROR,
-        "relay-log.info: permission denied",
-        "/var/lib/mysql/relay-log.info on db2",
+        "/data/place.info: permission denied",
+        "read access to /data/place.info on db2",
     ),
     (
         "ssh-pair",
