@@ -19,6 +19,8 @@ from typing import Any
 from replication.settings import DURABILITY
 
 BEGIN, END = "failover", "ended"
+#: What a journal is of, as its name says: neither looks like an unfinished one of the other.
+FAILOVER, SWITCH = "failover", "switch"
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,10 @@ class Journal:
         _sync_directory(path.parent)
 
     @classmethod
-    def new(cls, workdir: Path, app: str) -> Journal:
-        """A fresh journal for one failover of one application."""
+    def new(cls, workdir: Path, app: str, kind: str = FAILOVER) -> Journal:
+        """A fresh journal for one failover or planned switch of one application."""
         stamp = datetime.now().strftime("%Y%m%d%H%M%S")
-        return cls(workdir / f"{app}.failover-{stamp}-{os.getpid()}.journal")
+        return cls(workdir / f"{app}.{kind}-{stamp}-{os.getpid()}.journal")
 
     def record(self, step: str, event: str, server: str = "", **facts: Any) -> Entry:
         """Write one entry and wait until the disk has it."""
