@@ -209,13 +209,6 @@ class Dialect:
         named = f", {quote_name(channel)}" if channel and (self.multi_channel or self.vendor is Vendor.MARIADB) else ""
         return f"SELECT IF({word}_POS_WAIT(%s, %s, %s{named}) >= 0, 0, 1)"
 
-    @property
-    def checkpoint_variable(self) -> str:
-        """How often (milliseconds) parallel appliers bring the executed place up to date; empty where nobody asks."""
-        if self.vendor is Vendor.MARIADB:
-            return ""
-        return "replica_checkpoint_period" if self.version >= (8, 0, 26) else "slave_checkpoint_period"
-
     def become_replica(
         self, channel: str, to: Repoint, user: str, password: str, like: Row
     ) -> tuple[str, tuple[Any, ...]]:
