@@ -30,6 +30,67 @@ class ChannelThread(StrEnum):
     APPLIER = "SQL_THREAD"
 
 
+class Power(StrEnum):
+    """What an account may be allowed to do, whatever the privilege for it is called."""
+
+    SEE_SESSIONS = "see-sessions"
+    SEE_REPLICATION = "see-replication"
+    SEE_LOG = "see-log"
+    RUN_REPLICATION = "run-replication"
+    RESET_REPLICATION = "reset-replication"
+    SET_READ_ONLY = "set-read-only"
+    PASS_READ_ONLY = "pass-read-only"
+    SET_VARIABLES = "set-variables"
+    END_SESSIONS = "end-sessions"
+    FLUSH = "flush"
+    REPLICATE = "replicate"
+
+
+#: The privileges that serve everywhere; the others are SUPER's, as far as a newer server has not divided it.
+_POWERS = {
+    Power.SEE_SESSIONS: ("PROCESS",),
+    Power.SEE_REPLICATION: ("REPLICATION CLIENT", "SUPER"),
+    Power.SEE_LOG: ("REPLICATION CLIENT", "SUPER"),
+    Power.RESET_REPLICATION: ("RELOAD",),
+    Power.FLUSH: ("RELOAD",),
+    Power.REPLICATE: ("REPLICATION SLAVE",),
+}
+#: MySQL 8.0 (Reference Manual, "Privileges Provided by MySQL").
+_POWERS_MYSQL_80 = {
+    Power.RUN_REPLICATION: ("REPLICATION_SLAVE_ADMIN", "SUPER"),
+    Power.SET_READ_ONLY: ("SYSTEM_VARIABLES_ADMIN", "SUPER"),
+    Power.PASS_READ_ONLY: ("CONNECTION_ADMIN", "SUPER"),
+    Power.SET_VARIABLES: ("SYSTEM_VARIABLES_ADMIN", "SUPER"),
+    Power.END_SESSIONS: ("CONNECTION_ADMIN", "SUPER"),
+}
+#: MariaDB 10.5 (Knowledge Base, GRANT). It shows REPLICATION CLIENT as BINLOG MONITOR.
+_POWERS_MARIADB_105 = {
+    Power.SEE_REPLICATION: ("SLAVE MONITOR", "REPLICATION SLAVE ADMIN", "SUPER"),
+    Power.SEE_LOG: ("BINLOG MONITOR", "SUPER"),
+    Power.RUN_REPLICATION: ("REPLICATION SLAVE ADMIN", "SUPER"),
+    Power.SET_READ_ONLY: ("READ_ONLY ADMIN", "SUPER"),
+    Power.PASS_READ_ONLY: ("READ_ONLY ADMIN", "SUPER"),
+    Power.END_SESSIONS: ("CONNECTION ADMIN", "SUPER"),
+}
+
+
+def privileges_for(vendor: Vendor, version: tuple[int, ...], power: Power) -> tuple[str, ...]:
+    """The privileges any one of which gives this power, as SHOW GRANTS of such a server writes them.
+
+    SUPER lost READ_ONLY ADMIN in MariaDB 10.11.0 and the rest of what has a privilege of its own in 11.0.1.
+    """
+    common = _POWERS.get(power, ("SUPER",))
+    if vendor is Vendor.MYSQL:
+        return _POWERS_MYSQL_80.get(power, common) if version >= (8,) else common
+    if version < (10, 5, 2):
+        return common
+    divided = _POWERS_MARIADB_105.get(power)
+    if divided is None:
+        return common
+    lost = version >= (11, 0, 1) or (divided[0] == "READ_ONLY ADMIN" and version >= (10, 11))
+    return tuple(name for name in divided if not (lost and name == "SUPER"))
+
+
 @dataclass(frozen=True)
 class Repoint:
     """Where a replica is to read from next; everything not named here keeps its value on the server.
@@ -182,6 +243,22 @@ class Dialect:
         if kind is GtidKind.POSITION and position is not None:
             where = f"{p}_LOG_FILE='{position.file}', {p}_LOG_POS={position.pos}"
         return f"{verb} {p}_HOST='{host}', {p}_PORT={port}, {where}, {p}_USER='repl', {p}_PASSWORD='xxx';"
+
+    def table_locks(self) -> str:
+        """Whose locks outlive their statements, from the performance schema: process and object.
+
+        LOCK TABLES takes these on tables until UNLOCK TABLES, FLUSH TABLES WITH READ LOCK takes explicit ones on the
+        whole server; a statement's own are of other types. Seen on 9.7 and 10.11.
+        """
+        whole = "'BACKUP'" if self.vendor is Vendor.MARIADB else "'GLOBAL', 'COMMIT'"
+        return (
+            "SELECT t.PROCESSLIST_ID AS process, l.OBJECT_TYPE AS object_type, l.OBJECT_SCHEMA AS object_schema, "
+            "l.OBJECT_NAME AS object_name FROM performance_schema.metadata_locks l "
+            "JOIN performance_schema.threads t ON t.THREAD_ID = l.OWNER_THREAD_ID "
+            "WHERE l.LOCK_STATUS = 'GRANTED' AND ("
+            f"(l.OBJECT_TYPE IN ({whole}) AND l.LOCK_DURATION = 'EXPLICIT') "
+            "OR (l.OBJECT_TYPE = 'TABLE' AND l.LOCK_TYPE IN ('SHARED_READ_ONLY', 'SHARED_NO_READ_WRITE')))"
+        )
 
     def is_idle_worker(self, state: str) -> bool:
         """Whether a thread's state is that of a parallel applier that waits for the next part of a transaction."""

@@ -136,7 +136,7 @@ def make_plan(
         return chosen
     kind = gtid_kind(followers, config.use_gtid_auto_pos)
     usable = [f for f in followers if not (excluded and f.key in excluded)]
-    levelings = tuple(_leveling(f, kind) for f in usable)
+    levelings = tuple(leveling(f, kind) for f in usable)
     managed = {f.key for f in usable} | (_second_tier(config, cluster) if config.multi_tier_slave else set())
     left_out = tuple((c.name, c.barred[0]) for c in selection.candidates if c.key not in managed)
     plan = FailoverPlan(
@@ -163,7 +163,8 @@ def _latest(usable: Sequence[Follower]) -> tuple[str, ...]:
     return tuple(f.key for f in sorted(advanced, key=lambda f: bool(f.channel.delay)))
 
 
-def _leveling(follower: Follower, kind: GtidKind) -> Leveling:
+def leveling(follower: Follower, kind: GtidKind) -> Leveling:
+    """A replica as it is now."""
     channel = follower.channel
     return Leveling(
         follower.key,
@@ -205,7 +206,7 @@ def resume_plan(
     followers = [f for f in followers_of(dead, config, cluster) if f.key != opened]
     channel = new.channel_from(dead.hostname, dead.ip, dead.port)
     target = Leveling(opened, new.name, channel.name if channel else "", kind, None, None)
-    levelings = [_leveling(f, kind) for f in followers]
+    levelings = [leveling(f, kind) for f in followers]
     chosen = Candidate(opened, new.name, (), ("it was opened for writes before the failover was cut short",), 1)
     plan = FailoverPlan(
         cluster=config.name,
