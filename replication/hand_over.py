@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 
 from replication.deadline import Deadline
-from replication.errors import DeadlineExceeded, ServerError, ServerUnreachable, StatementFailed, UnsafeStatement
+from replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
+from replication.interrupts import ignore_interrupts
 from replication.journal import Journal
 from replication.positions import BinlogPosition
 from replication.server import Server
 from replication.snapshots import GtidKind, Vendor
 from replication.switch_job import HandedOver, Ready, SwitchJob
-from replication.write_stop import LogEnd, close_for_writes, lacking
+from replication.write_stop import LogEnd, lacking
 
 #: Seconds that the server waits by itself before it is asked whether its applier still runs.
 SLICE = 1
@@ -24,7 +25,7 @@ FIND_OUT = 5.0
 
 
 def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
-    """Stop, wait, note, journal, open. Whatever is raised, the new primary is closed, unless it is `OpeningUnknown`."""
+    """Stop, wait, note, journal, open. Whatever is raised, `close_again` comes before writes are given back."""
     began, parts, clock = time.monotonic(), [], time.monotonic()
     deadline = Deadline(job.options.deadline)
     target = job.sessions.server(job.plan.new_primary)
@@ -41,6 +42,7 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
     wait_until_executed(target, job.plan.target.channel, job.plan.kind, end, ready, deadline)
     took("wait for the new primary")
     target_end = end_of_log(target)
+    ignore_interrupts()
     record_opening(job.journal, job, end, target_end)
     if not job.options.skip_lock_all_tables:
         job.stop.check_held()
@@ -98,25 +100,24 @@ class OpeningUnknown(UnsafeStatement):
 
 
 def _open(target: Server) -> None:
-    try:
-        target.query("SET GLOBAL read_only = 0", action="open it for writes")
-    except ServerUnreachable as error:
-        _find_out(target, error)
-        raise
+    target.query("SET GLOBAL read_only = 0", action="open it for writes", timeout=FIND_OUT)
 
 
-def _find_out(target: Server, lost: ServerUnreachable) -> None:
-    """An answer was lost: make sure that the new primary is closed. Raises OpeningUnknown when that is not to be had."""
-    ends, last = time.monotonic() + FIND_OUT, str(lost)
+def close_again(target: Server) -> None:
+    """It was about to be opened, and something failed: see that it is closed, or close it.
+
+    Raises OpeningUnknown when that cannot be had: then the old primary must not take writes.
+    """
+    ends, last = time.monotonic() + FIND_OUT, ""
     while time.monotonic() < ends:
         try:
-            close_for_writes(target)
-            return
+            if not target.observe().writable:
+                return
+            target.query("SET GLOBAL read_only = 1", action="close it again")
         except ServerError as error:
             last = str(error)
             time.sleep(SLICE / 10)
     raise OpeningUnknown(
-        f"{target} may have been opened for writes, and does not answer any more ({last}). The old primary stays "
-        "read-only until this is known: bring that server back, then start the switch again"
+        f"{target} may have been opened for writes, and does not answer any more ({last}); bring it back, then start "
+        "the switch again"
     )
-

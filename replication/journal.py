@@ -97,13 +97,13 @@ def read_journal(path: Path) -> Iterator[Entry]:
         yield Entry(data["t"], data["step"], data["event"], data.get("server", ""), data.get("facts", {}))
 
 
-def unfinished(workdir: Path, app: str, dead: str | None = None) -> tuple[Entry, ...]:
-    """What the newest failovers of an application recorded that began and never ended, one after another.
+def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = FAILOVER) -> tuple[Entry, ...]:
+    """What the newest failovers (or switches) of an application recorded that began and never ended, in order.
 
     ``dead`` (``ip:port``) leaves out what was about another dead primary. Empty when the last one ended.
     """
     past: tuple[Entry, ...] = ()
-    for path in sorted(workdir.glob(f"{app}.failover-*.journal"), key=lambda p: p.stat().st_mtime, reverse=True):
+    for path in sorted(workdir.glob(f"{app}.{kind}-*.journal"), key=lambda p: p.stat().st_mtime, reverse=True):
         entries = tuple(read_journal(path))
         if any(e.step == END for e in entries):
             break

@@ -15,6 +15,22 @@ Roles = Mapping[str, int]
 
 def read_roles(server: Server) -> Roles:
     """``source`` and ``replica`` as 0 or 1, each only where the server knows it."""
+    return {role: value for role, (_, value) in _variables(server).items()}
+
+
+def take_roles(server: Server, roles: Roles) -> bool:
+    """Switch the roles on or off where the server knows them; returns whether anything was changed."""
+    changed = False
+    for role, (variable, value) in _variables(server).items():
+        wanted = roles.get(role, value)
+        if wanted != value:
+            server.query(f"SET GLOBAL {variable} = {wanted:d}", action=f"set its semi-synchronous role {role}")
+            changed = True
+    return changed
+
+
+def _variables(server: Server) -> dict[str, tuple[str, int]]:
+    """By role: the name of its variable there, and its value."""
     names = (*_SOURCE, *_REPLICA)
     rows = server.query(
         f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({', '.join(['%s'] * len(names))})",
@@ -22,21 +38,9 @@ def read_roles(server: Server) -> Roles:
         action="read its part in semi-synchronous replication",
     )
     values = {str(row["Variable_name"]): int(str(row["Value"]).upper() in ("ON", "1")) for row in rows}
-    roles = {}
+    found = {}
     for role, variables in (("source", _SOURCE), ("replica", _REPLICA)):
-        known = next((name for name in variables if name in values), None)
-        if known is not None:
-            roles[role] = values[known]
-    return roles
-
-
-def set_role(server: Server, role: str, value: int) -> bool:
-    """Switch ``source`` or ``replica`` on or off where the server knows it; returns whether anything was changed."""
-    if read_roles(server).get(role, value) == value:
-        return False
-    names = _SOURCE if role == "source" else _REPLICA
-    rows = server.query(
-        "SHOW GLOBAL VARIABLES WHERE Variable_name IN (%s, %s)", names, action="read its part in semi-sync"
-    )
-    server.query(f"SET GLOBAL {rows[0]['Variable_name']} = {value:d}", action=f"set its semi-sync role {role}")
-    return True
+        name = next((name for name in variables if name in values), None)
+        if name is not None:
+            found[role] = (name, values[name])
+    return found

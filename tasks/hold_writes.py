@@ -17,7 +17,9 @@ log = logging.getLogger("mha")
 def hand_writes_over(job: SwitchJob, ready: Ready) -> HandedOver:
     """Stop writes, wait for the new primary, open it. From its end on the switch only goes forward."""
     handed = hand_over(job, ready)
-    lock = "set read_only=1" if job.options.skip_lock_all_tables else "Executed FLUSH TABLES WITH READ LOCK, read_only=1"
+    lock = (
+        "set read_only=1" if job.options.skip_lock_all_tables else "Executed FLUSH TABLES WITH READ LOCK, read_only=1"
+    )
     log.info("%s on %s, its log ends at %s.", lock, job.plan.old_name, handed.end)
     log.info("%s executed all of it, and was set read_only=0.", job.plan.new_primary_name)
     for part, seconds in handed.parts:

@@ -12,6 +12,7 @@ from replication.demote import become_replica, stray_writes
 from replication.errors import UnsafeStatement
 from replication.outcome import ReplicaOutcome
 from replication.repoint import follows, start_following
+from replication.semi_sync import take_roles
 from replication.switch_job import HandedOver, Ready, SwitchJob
 from tasks.policy import ACTING, STEP
 
@@ -50,6 +51,7 @@ def make_replica(job: SwitchJob, ready: Ready, handed: HandedOver) -> ReplicaOut
     """CHANGE … TO the new primary, with the account the other replicas use; then start and see both threads run."""
     server, channel = job.sessions.server(job.plan.old), job.plan.target.channel
     if follows(server.observe(), channel, job.new) is None:
+        take_roles(server, ready.target_roles)
         secret = job.old.repl_password
         account = (job.plan.repl_user, secret.get_secret_value() if secret else "")
         become_replica(server, channel, job.new, job.plan.kind, ready.like, handed.target_end, account)

@@ -41,9 +41,7 @@ def _call(job: SwitchJob, command: OnlineChangeCommand, old: ServerConfig, new: 
     log.info("Executing master ip online change script (%s):", command)
     done = run_hook(
         script,
-        online_change_args(
-            command, old, new, old_is_new_replica=job.plan.orig_is_new_replica, pass_password=show
-        ),
+        online_change_args(command, old, new, old_is_new_replica=job.plan.orig_is_new_replica, pass_password=show),
         command=command,
         timeout=job.config.hook_timeout,
         secrets=(old.password.get_secret_value(), new.password.get_secret_value()),
