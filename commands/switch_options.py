@@ -29,10 +29,10 @@ def add_switch_options(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="SECONDS",
-        help="alive: refuse if updates run longer (1)",
+        help="alive: longest update allowed (1)",
     )
-    add("--running_seconds_limit", type=int, default=10, metavar="SECONDS", help="alive: refuse if queries do (10)")
-    add("--seconds_behind_master", type=int, default=30, metavar="SECONDS", help="alive: refuse a replica later (30)")
+    add("--running_seconds_limit", type=int, default=10, metavar="SECONDS", help="alive: longest query (10)")
+    add("--seconds_behind_master", type=int, default=30, metavar="SECONDS", help="alive: latest replica allowed (30)")
     add("--flush_tables", type=int, choices=(0, 1, 2), default=2, help="alive: close tables first; 2: ask (2)")
     add("--skip_lock_all_tables", action="store_true", help="alive: only set read_only, do not lock (not safe)")
     add("--check_only", action="store_true", help="alive: check every precondition and change nothing")
@@ -73,7 +73,7 @@ def switch(given: argparse.Namespace) -> int:
 
 
 def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_first: bool) -> SwitchOutcome:
-    """Run one planned switch, in Prefect when its API answers; interrupted before the point of no return, take it back."""
+    """Run one planned switch, in Prefect when its API answers. An interrupt before the opening takes it back."""
     config.manager_workdir.mkdir(parents=True, exist_ok=True)
     for warning in config.warnings:
         log.warning("%s", warning)

@@ -63,7 +63,7 @@ def switch_by_hand(
         if show is not None and not show(plan):
             return SwitchOutcome(1, "stopped at the question, nothing was changed", plan=plan)
         if armed is None:
-            return _act(config, options, sessions, plan, lambda call: call())
+            return _act(config, options, sessions, plan, lambda _: None)
         core = partial(_act, config, options, sessions, plan, armed.afterwards)
         return armed.fire(core, budget=ENTER_WITHIN)
     except RefusalError as error:

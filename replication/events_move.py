@@ -1,7 +1,7 @@
 """Scheduled events go with the primary's role: those that ran on the old one are switched on at the new one.
 
-A replica has every event of its source as SLAVESIDE_DISABLED (REPLICA_SIDE_DISABLED from MySQL 8.4 on), and nothing in the
-server changes that when it is promoted (Reference Manual, "Replication of invoked features").
+A replica has every event of its source as SLAVESIDE_DISABLED (REPLICA_SIDE_DISABLED from MySQL 8.4 on), and nothing in
+the server changes that when it is promoted (Reference Manual, "Replication of Invoked Features").
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The moment of a planned switch: stop writes on the old primary, wait for the new one, open it.
 
-Every millisecond here is one in which applications wait, so nothing is done that could be done before or after: sessions
-are open, statements are prepared, former values are known. One line is journaled, before the opening.
+Every millisecond here is one in which applications wait, so nothing is done that could be done before or after:
+sessions are open and former values known. One line is journaled, before the opening.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def wait_until_executed(
     Raises StatementFailed as soon as its applier does not run any more, DeadlineExceeded.
     """
     if kind is GtidKind.POSITION:
-        question, args = server.dialect.wait_for_place(channel), (end.position.file, end.position.pos, SLICE)
+        question = server.dialect.wait_for_place(channel)
+        args: tuple[str | int, ...] = (end.position.file, end.position.pos, SLICE)
     else:
         gtids = end.gtids
         if server.dialect.vendor is Vendor.MARIADB:

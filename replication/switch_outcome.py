@@ -95,9 +95,7 @@ def plan_text(plan: SwitchPlan) -> str:
     lines += [f" +--{name}" for name in (plan.new_primary_name, *others)]
     lines += ["", "To:", f"{plan.new_primary_name} (new master)"]
     lines += [f" +--{name}" for name in others]
-    lines += [
-        f" +--{plan.old_name}" if plan.orig_is_new_replica else f"{plan.old_name} (read-only, replicates nothing)"
-    ]
+    lines += [f" +--{plan.old_name}" if plan.orig_is_new_replica else f"{plan.old_name} (read-only, no replica)"]
     lines += ["", *(f"{number:3}. {step}" for number, step in enumerate(plan.steps, 1))]
     lines += ["", *(f"warning: {check}" for check in plan.warnings)] if plan.warnings else []
     return "\n".join(lines)

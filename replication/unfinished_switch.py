@@ -1,4 +1,4 @@
-"""A planned switch that was cut short: what its journal says, and what may be done about it. Pure but for reading files."""
+"""A planned switch that was cut short: what its journal says, and what may be done about it."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Stop writes on a primary so that nobody gets past, and give them back.
 
-`SET GLOBAL read_only=1` alone lets users with SUPER through, and commits that were already on their way; the predecessor
-(0.58) did just that and lost rows. Here the server grants FLUSH TABLES WITH READ LOCK first: it waits for statements and
-commits that are under way and lets no new one begin, whoever asks. Under it the end of the log stands still.
+`SET GLOBAL read_only=1` alone lets users with SUPER through, and commits that were already on their way; the
+predecessor (0.58) did just that and lost rows. Here the server grants FLUSH TABLES WITH READ LOCK first: it waits for
+statements and commits that are under way and lets no new one begin, whoever asks. Under it the log stands still.
 """
 
 from __future__ import annotations
