@@ -135,9 +135,7 @@ def switchover(
     keep_old_as_replica: Annotated[
         bool, typer.Option("--keep-old-as-replica", help="Make the old primary a replica of the new one.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check, show the plan, change nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, show the plan, change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:

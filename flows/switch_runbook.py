@@ -92,6 +92,7 @@ class SwitchRunbook(Recorder):
         job, plan = self.job, self.job.plan
         self.do(online_change.come_to_new, job)
         self.do(old_primary.end_sessions, job, about=plan.old_name)
+        job.journal.record("handed over", "done", plan.new_primary, **dict(handed.parts))
         log.info("* Switching slaves in parallel..")
         works: list[tuple[str, str, Callable[[], ReplicaOutcome]]] = [
             (x.key, x.name, partial(self.run, follow_new.follow_new, job, x, handed, about=x.name)) for x in plan.others
