@@ -36,6 +36,7 @@ AGAIN = (
     0.02  # seconds between two rounds of looking for a host; without a pause the looking itself slows a failover down
 )
 THINKING = 0.05  # seconds that a transaction stays open
+REFILL_AFTER = 0.3  # seconds after which a pool opens its lost connections again
 INSERT = "INSERT INTO app.rows_written (writer, id, server, payload) VALUES (%s, %s, @@server_id, %s)"
 
 
@@ -103,7 +104,7 @@ class Session(threading.Thread):
 class PooledSession(Session):
     """One session that keeps a connection to every host, so that finding the writable one is one question to each.
 
-    ``account`` is user and password; with ``thinking`` (seconds) it writes two rows in one transaction that lasts so long.
+    ``account`` is user and password; with ``thinking`` (seconds) it writes two rows in a transaction that lasts so long.
     """
 
     def __init__(
@@ -119,27 +120,52 @@ class PooledSession(Session):
         super().__init__(number, hosts, interval, stop, file)
         self._account, self._thinking = account, thinking
         self._pool: dict[str, pymysql.Connection[Any]] = {}
+        self._lost_at = 0.0
 
     def _connect(self) -> None:
-        for host in self._hosts:
+        """Those that are open first; a lost one is opened again when none of these is the writable one."""
+        for host in sorted(self._hosts, key=lambda h: h not in self._pool):
             if self._ending.is_set():
                 return
             try:
                 if host not in self._pool:
-                    user, password = self._account
-                    self._pool[host] = pymysql.connect(
-                        host=host, user=user, password=password, autocommit=True, connect_timeout=1, read_timeout=20
-                    )
+                    self._open(host)
                 with self._pool[host].cursor() as cursor:
                     cursor.execute("SELECT @@global.read_only")
                     closed = cursor.fetchone()
             except pymysql.MySQLError:
-                self._pool.pop(host, None)
+                self._lose(host)
                 continue
-            if self._connection is None and closed and closed[0] not in (1, "ON"):
+            if closed and closed[0] not in (1, "ON"):
                 self._connection, self._host = self._pool[host], host
+                return
+
+    def _lose(self, host: str) -> None:
+        self._pool.pop(host, None)
+        self._lost_at = time.monotonic()
+
+    def fill(self) -> None:
+        """Connect to every host that it has no connection to."""
+        for host in self._hosts:
+            if host not in self._pool:
+                self._open(host)
+
+    def _open(self, host: str) -> None:
+        user, password = self._account
+        self._pool[host] = pymysql.connect(
+            host=host, user=user, password=password, autocommit=True, connect_timeout=5, read_timeout=20
+        )
 
     def _insert(self, number: int) -> None:
+        try:
+            self._write(number)
+        except pymysql.MySQLError:
+            self._lose(self._host)
+            raise
+        if time.monotonic() - self._lost_at > REFILL_AFTER:
+            self.fill()
+
+    def _write(self, number: int) -> None:
         if not self._thinking:
             return super()._insert(number)
         assert self._connection is not None
@@ -263,6 +289,8 @@ def _main(
         threads += [PooledSession(next(numbers), *common, admin) for _ in range(int(supers))]
         threads += [PooledSession(next(numbers), *common, app, THINKING) for _ in range(int(transactions))]
         for thread in threads:
+            if isinstance(thread, PooledSession):
+                thread.fill()
             thread.start()
         stop.wait(float(seconds))
         stop.set()
