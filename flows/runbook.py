@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from flows.differences import Differences
 from flows.engine import parallel
 from flows.recorder import Recorder
-from replication.errors import CannotLevel, MhaError, RefusalError
+from replication.errors import AlreadyActing, CannotLevel, MhaError, RefusalError
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, Opened, opened_before, still_lent
 from replication.ledger import LedgerLine, account, judge, losses
@@ -36,6 +36,9 @@ S = TypeVar("S")
 #: A replica further behind than this (bytes of the dead primary's log) is leveled after the writes are back.
 LEVEL_TOGETHER = 64 << 20
 
+#: The refusal of a failover that finds another command acting: who waits for that one's end may try again.
+ALREADY_ACTING = "already-acting"
+
 
 def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_directories: tuple[str, ...] = ()) -> Outcome:
     """Run one failover from the verdict to the report. A failure of the failover is an outcome, not an exception.
@@ -50,6 +53,8 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         outcome = run.outcome()
     except MhaError as error:
         refusal = error.refusal if isinstance(error, RefusalError) else None
+        if isinstance(error, AlreadyActing):
+            refusal = Refusal(ALREADY_ACTING, str(error), "Wait until it has ended.")
         log.error("Got ERROR: %s", refusal or error)
         run.let_receive_again()
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)

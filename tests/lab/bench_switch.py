@@ -1,9 +1,9 @@
 """``make bench-switch``: how long a planned switch holds writes, back and forth under load, on real servers.
 
-``python -m tests.lab.bench_switch [--switches N] [--json FILE] [--only WORD]``. The block is what applications see: from
-the last acknowledgement of the old primary to the first of the new one. Eight ordinary sessions, one with SUPER and two
-with transactions of 50 ms write meanwhile; each keeps a connection to every server. A measurement: nothing passes or
-fails, but rows that were acknowledged and are lost, or are not on every server, are counted.
+``python -m tests.lab.bench_switch [--switches N] [--json FILE] [--only WORD]``. The block is what applications see:
+from the last acknowledgement of the old primary to the first of the new one. Eight ordinary sessions, one with SUPER
+and two with transactions of 50 ms write meanwhile; each keeps a connection to every server. A measurement: nothing
+passes or fails, but rows that were acknowledged and are lost, or are not on every server, are counted.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ class Session(threading.Thread):
 class PooledSession(Session):
     """One session that keeps a connection to every host, so that finding the writable one is one question to each.
 
-    ``account`` is user and password; with ``thinking`` (seconds) it writes two rows in a transaction that lasts so long.
+    ``account`` is user and password; with ``thinking`` (seconds) it writes two rows in a transaction of that length.
     """
 
     def __init__(
