@@ -25,7 +25,7 @@ from tests.lab.cluster import Cluster
 from tests.lab.writer import Ack, Writer
 
 MODES = (("mysql56", False), ("mysql97", False), ("mysql97", True), ("mariadb", False), ("mariadb", True))
-LOAD = {"sessions": 8, "supers": 1, "transactions": 2, "interval": 0.02}
+LOAD = {"sessions": 8, "supers": 1, "transactions": 2, "interval": 0.05}
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ class Hook:
     def calls(self) -> list[str]:
         return [line.split()[0] for line in self.args.read_text().splitlines()]
 
-    def wait(self, seconds: float = 60.0) -> None:
+    def wait(self, seconds: float = 120.0) -> None:
         until(self.there.exists, seconds)
 
 
