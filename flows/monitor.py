@@ -21,14 +21,13 @@ from config.edit import remove_block
 from flows.deployed import load_named
 from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, log_to_prefect, warm_up
 from flows.failover import armed_failover, cut_short_failover, new_job, record_of, run_job
-from flows.runbook import ALREADY_ACTING
 from flows.unfinished_switch import finish_switch
 from replication.detection import Verdict
 from replication.errors import MhaError, RefusalError
 from replication.job import FailoverJob
 from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
 from replication.outcome import Outcome
-from replication.plan import FailoverOptions, Refusal
+from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
 from replication.topology import find_primary, tree

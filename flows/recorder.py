@@ -22,18 +22,22 @@ class Recorder:
         self.journal = journal
         self.timeline: list[StepTime] = []
 
+    def note(self, step_name: str, event: str, about: str, **facts: Any) -> None:
+        """One line of the journal about a step."""
+        self.journal.record(step_name, event, about, **facts)
+
     def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
         """One step; ``about`` names the server it is about."""
         name = task.name
-        self.journal.record(name, "began", about)
+        self.note(name, "began", about)
         began, clock, ok = time.time(), time.monotonic(), False
         try:
             result = step(task, *args)
             ok = True
-            self.journal.record(name, "done", about, result=str(result)[:2000])
+            self.note(name, "done", about, result=str(result)[:2000])
             return result
         except MhaError as error:
-            self.journal.record(name, "failed", about, error=str(error))
+            self.note(name, "failed", about, error=str(error))
             raise
         finally:
             self.timeline.append(StepTime(name, about, began, time.monotonic() - clock, ok))

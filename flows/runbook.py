@@ -20,7 +20,7 @@ from replication.journal import BEGIN, END, Opened, opened_before, still_lent
 from replication.ledger import LedgerLine, account, judge, losses
 from replication.manager_files import FailoverFlags
 from replication.outcome import Outcome, ReplicaOutcome
-from replication.plan import FailoverPlan, Leveling, Refusal
+from replication.plan import ALREADY_ACTING, FailoverPlan, Leveling, Refusal
 from replication.positions import BinlogPosition
 from replication.report import result_line
 from replication.safety import Drained
@@ -35,9 +35,6 @@ S = TypeVar("S")
 
 #: A replica further behind than this (bytes of the dead primary's log) is leveled after the writes are back.
 LEVEL_TOGETHER = 64 << 20
-
-#: The refusal of a failover that finds another command acting: who waits for that one's end may try again.
-ALREADY_ACTING = "already-acting"
 
 
 def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_directories: tuple[str, ...] = ()) -> Outcome:

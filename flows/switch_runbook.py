@@ -82,7 +82,7 @@ class SwitchRunbook(Recorder):
         self.tolerate(partial(self.run, get_ready.give_back_lent, job), "A lent setting was not given back")
         job.stop.close()
         outcome = self.outcome(1, f"{why} (everything was taken back, {job.plan.old_name} is the primary)")
-        job.journal.record(END, "ended", job.plan.old, **outcome.as_dict())
+        self.note(END, "ended", job.plan.old, **outcome.as_dict())
         return outcome
 
     # after it ------------------------------------------------------------------------------------------------------
@@ -91,8 +91,7 @@ class SwitchRunbook(Recorder):
         """The new primary takes writes: whatever fails from here on is told, and the rest is done."""
         job, plan = self.job, self.job.plan
         self.do(online_change.come_to_new, job)
-        self.do(old_primary.end_sessions, job, about=plan.old_name)
-        job.journal.record("handed over", "done", plan.new_primary, **dict(handed.parts))
+        self.note("handed over", "done", plan.new_primary, **dict(handed.parts))
         log.info("* Switching slaves in parallel..")
         works: list[tuple[str, str, Callable[[], ReplicaOutcome]]] = [
             (x.key, x.name, partial(self.run, follow_new.follow_new, job, x, handed, about=x.name)) for x in plan.others
@@ -119,7 +118,7 @@ class SwitchRunbook(Recorder):
             held=handed.seconds or None,
             replicas=tuple(replicas),
         )
-        job.journal.record(END, "ended", plan.old, **outcome.as_dict())
+        self.note(END, "ended", plan.old, **outcome.as_dict())
         log.info("%s", result_line(outcome))
         return outcome
 
@@ -135,11 +134,18 @@ class SwitchRunbook(Recorder):
 
     # how it is told ------------------------------------------------------------------------------------------------
 
+    def note(self, step_name: str, event: str, about: str, **facts: Any) -> None:
+        """What is only told may be lost on a full disk; what the next run needs is recorded before its effect."""
+        try:
+            super().note(step_name, event, about, **facts)
+        except OSError as error:
+            log.error("The journal cannot be written: %s", error)
+
     def do(self, task: Any, *args: Any, about: str = "") -> Any:
         """A step that may fail without stopping the others; None then, and a line of what is left to do."""
         try:
             return self.run(task, *args, about=about)
-        except MhaError as error:
+        except (MhaError, OSError) as error:
             log.error("%s", error)
             self.left.append(str(error))
             return None
@@ -148,7 +154,7 @@ class SwitchRunbook(Recorder):
         """Something on the way back that must not stop the rest of it."""
         try:
             work()
-        except MhaError as error:
+        except (MhaError, OSError) as error:
             log.error("%s: %s", what, error)
             self.notes.append(f"{what}: {error}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from replication.client_sessions import end_client_sessions, holders_of_locks
 from replication.deadline import Deadline
 from replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
 from replication.interrupts import ignore_interrupts
@@ -25,7 +26,11 @@ FIND_OUT = 5.0
 
 
 def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
-    """Stop, wait, note, journal, open. Whatever is raised, `close_again` comes before writes are given back."""
+    """Stop, wait, end sessions, note, journal, open. Whatever is raised, `close_again` comes before giving back.
+
+    Sessions are ended before the opening and not after it: should this process be killed, the lock goes with it, and
+    where there is no super_read_only a session with SUPER that waits for the lock would write beside the new primary.
+    """
     began, parts, clock = time.monotonic(), [], time.monotonic()
     deadline = Deadline(job.options.deadline)
     target = job.sessions.server(job.plan.new_primary)
@@ -41,6 +46,9 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
     took("stop writes")
     wait_until_executed(target, job.plan.target.channel, job.plan.kind, end, ready, deadline)
     took("wait for the new primary")
+    old = job.sessions.server(job.plan.old)
+    ended = end_client_sessions(old, {*job.stop.threads, *holders_of_locks(old)})
+    took("end sessions on the old primary")
     target_end = end_of_log(target)
     ignore_interrupts()
     record_opening(job.journal, job, end, target_end)
@@ -51,7 +59,7 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
     took("note and journal")
     _open(target)
     took("open the new primary")
-    return HandedOver(end, target_end, time.monotonic() - began, tuple(parts))
+    return HandedOver(end, target_end, time.monotonic() - began, tuple(parts), ended)
 
 
 def wait_until_executed(

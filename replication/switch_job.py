@@ -37,13 +37,15 @@ class Ready:
 class HandedOver:
     """The new primary is open. ``end`` is where the old one's log ended, ``target_end`` where the new one's began.
 
-    ``seconds`` are those from the first statement that could make a client wait to the opening.
+    ``seconds`` are those from the first statement that could make a client wait to the opening, ``parts`` what they
+    went to, ``ended`` how many sessions of applications were ended on the old one.
     """
 
     end: LogEnd
     target_end: BinlogPosition | None
     seconds: float
     parts: tuple[tuple[str, float], ...]
+    ended: int = 0
 
 
 class SwitchJob:

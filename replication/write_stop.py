@@ -27,6 +27,7 @@ log = logging.getLogger("mha")
 GRANTED_WITHIN = 2.0
 #: Seconds between two looks at a log that no lock holds still.
 APART = 0.2
+LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED, NO_SUCH_THREAD = 1205, 1317, 1094
 #: A session that nobody speaks on any more gives its lock back by itself after so many seconds.
 ABANDONED = 120
 
@@ -140,7 +141,18 @@ class WriteStop:
             reopen(self._helper, self._known)
         finally:
             self.release()
+            self._end_holder()
         give_back(self._helper, self._known)
+
+    def _end_holder(self) -> None:
+        """Also when its session was lost while the server still had it wait for the lock."""
+        if self._number is None:
+            return
+        try:
+            self._helper.query(f"KILL {self._number}", action="give the lock back")
+        except ServerError as error:
+            if error.errno != NO_SUCH_THREAD:
+                log.warning("%s", error)
 
     def close(self) -> None:
         """End both sessions."""
@@ -194,9 +206,6 @@ class WriteStop:
         if dialect.vendor is Vendor.MARIADB:
             gtids = str(self._holder.scalar("SELECT @@GLOBAL.gtid_binlog_pos", action="read its GTIDs") or "")
         return LogEnd(BinlogPosition(str(rows[0]["File"]), int(rows[0]["Position"])), gtids)
-
-
-LOCK_WAIT_TIMEOUT, QUERY_INTERRUPTED = 1205, 1317
 
 
 def read_former(server: Server) -> Former:

@@ -21,6 +21,7 @@ def hand_writes_over(job: SwitchJob, ready: Ready) -> HandedOver:
         "set read_only=1" if job.options.skip_lock_all_tables else "Executed FLUSH TABLES WITH READ LOCK, read_only=1"
     )
     log.info("%s on %s, its log ends at %s.", lock, job.plan.old_name, handed.end)
+    log.info("Ended %d sessions on %s.", handed.ended, job.plan.old_name)
     log.info("%s executed all of it, and was set read_only=0.", job.plan.new_primary_name)
     for part, seconds in handed.parts:
         log.info("  %s: %.1f ms", part, seconds * 1000)

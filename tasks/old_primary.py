@@ -28,7 +28,7 @@ class Ended:
 
 @task(name="End sessions on the old primary", **STEP)
 def end_sessions(job: SwitchJob) -> Ended:
-    """Whoever waited for the lock, or was idle, gets an error and connects anew: to the new primary."""
+    """Whoever came here after writes were stopped gets an error too, and connects anew: to the new primary."""
     server = job.sessions.server(job.plan.old)
     ended = end_client_sessions(server, {*job.stop.threads, *holders_of_locks(server)})
     log.info("Ended %d sessions on %s.", ended, server)

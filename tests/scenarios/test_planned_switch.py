@@ -14,6 +14,7 @@ import pymysql
 import pytest
 
 from replication.journal import read_journal
+from replication.sessions import FAILOVER_LOCK
 from tests.lab.bench_switch import LOAD, block, switch
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster, Done
@@ -159,12 +160,12 @@ def word(cluster: Cluster) -> str:
 
 
 @contextmanager
-def table_locked(host: Host) -> Iterator[Callable[[], None]]:
-    """Gives what locks a table that nobody writes to; FLUSH TABLES WITH READ LOCK has to wait for that."""
+def table_locked(host: Host) -> Iterator[Callable[[str], object]]:
+    """Gives a session that can lock a table that nobody writes to; FLUSH TABLES WITH READ LOCK has to wait for that."""
     host.sql("CREATE TABLE IF NOT EXISTS app.other (id INT PRIMARY KEY)")
     session = host.connect()
     try:
-        yield lambda: session.cursor().execute("LOCK TABLES app.other WRITE") and None
+        yield lambda sql: session.cursor().execute(sql)
     finally:
         session.close()
 
@@ -212,7 +213,12 @@ def test_a_failure_before_the_opening_is_taken_back(kind: str, gtid: bool) -> No
         start_applier = f"START {word(cluster)} SQL_THREAD"
         cases: dict[str, tuple[Hook, Callable[[], object], Callable[[], object], str]] = {
             "hook": (Hook(cluster, "stop", 1), lambda: None, lambda: None, "exit code 1"),
-            "lock": (Hook(cluster, "stop"), lock, lambda: None, "take the global read lock"),
+            "lock": (
+                Hook(cluster, "stop"),
+                lambda: lock("LOCK TABLES app.other WRITE"),
+                lambda: lock("UNLOCK TABLES"),
+                "take the global read lock",
+            ),
             "wait": (
                 Hook(cluster, "stop"),
                 lambda: cluster[2].sql(stop_applier),
@@ -229,15 +235,16 @@ def test_a_failure_before_the_opening_is_taken_back(kind: str, gtid: bool) -> No
         for name, (hook, inject, undo, says) in cases.items():
             before = shape(cluster)
             done, told = switching(cluster, hook, inject, name=name)
-            failed = next(e for e in read_journal(next((cluster.seat / name).glob("*.journal"))) if e.event == "failed")
             undo()
             assert done.code == 1, told
             assert says in told, told
+            entries = list(read_journal(next((cluster.seat / name).glob("*.journal"))))
+            failed = next(e for e in entries if e.event == "failed")
+            back = next(e for e in entries if e.step.startswith("Give writes back") and e.event == "done")
             assert hook.calls() == ["--command=stop", "--command=start"]
             assert f"--new_master_host={cluster[1].ip}" in hook.args.read_text().splitlines()[1]
-            until(lambda at=failed.at: any(ack.at > at for ack in writer.acks()), 5.0)  # type: ignore[misc]
-            again = min(ack.at for ack in writer.acks() if ack.at > failed.at) - failed.at
-            assert again < 1.0, f"{name}: writes came back after {again:.2f} s"
+            assert back.at - failed.at < 1.0, f"{name}: writes came back after {back.at - failed.at:.2f} s"
+            until(lambda at=back.at: any(ack.at > at for ack in writer.acks()), 5.0)  # type: ignore[misc]
             assert shape(cluster) == before, name
         acks = writer.stop()
         assert {ack.host for ack in acks} == {cluster[1].ip}
@@ -348,6 +355,24 @@ def test_a_manager_that_watches_follows_the_new_primary() -> None:
             assert cluster[1].replica_status() == {}
             follows(cluster[3], cluster[2])
             assert not list(manager.workdir.glob("*.failover-*"))
+        finally:
+            manager.stop()
+
+
+def test_a_failover_waits_for_another_command_to_end() -> None:
+    """A switch holds the failover lock everywhere: the manager goes back to watching, and acts when it is free."""
+    with Cluster("mariadb", gtid=True) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf())
+        acting = cluster[2].connect()
+        try:
+            with acting.cursor() as cursor:
+                cursor.execute("SELECT GET_LOCK(%s, 0) AS got", (FAILOVER_LOCK,))
+            cluster[1].signal_mysqld(9)
+            until(lambda: "holds the failover lock" in manager.log(), 30)
+            assert manager.process.poll() is None
+            acting.close()
+            assert manager.wait(40) == 0, manager.log()
+            follows(cluster[3], cluster[2])
         finally:
             manager.stop()
 

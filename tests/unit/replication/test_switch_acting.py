@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from config import ServerConfig
+from config import ClusterConfig, ServerConfig
 from replication.dialects import Dialect, Repoint
 from replication.gtid import MariadbGtidPosition
 from replication.hooks import online_change_args, password_environment
@@ -19,9 +19,10 @@ from replication.outcome import ReplicaOutcome
 from replication.plan import Leveling, Refusal
 from replication.positions import BinlogPosition
 from replication.snapshots import GtidKind, Vendor
-from replication.switch_job import Ready
+from replication.switch_job import HandedOver, Ready
 from replication.switch_outcome import SwitchOutcome, plan_text, result_line
 from replication.switch_plan import SwitchPlan
+from replication.topology import find_primary
 from replication.unfinished_switch import CutShort, cut_short_switch, facts_of, facts_of_ready, may_give_back
 from replication.write_stop import Former, LogEnd, lacking
 from tests.unit.replication.build import channel, cluster, server
@@ -219,13 +220,22 @@ TARGET = server(2, channel())
     ids=["as-left", "target-open", "third-open", "old-down", "old-follows", "target-unknown", "target-never-touched"],
 )
 def test_writes_come_back_only_where_nobody_else_can_have_them(seen: Any, opening: bool, why_not: str) -> None:
-    handed = None
-    if opening:
-        from replication.switch_job import HandedOver
-
-        handed = HandedOver(LogEnd(BinlogPosition("mysql-bin.000001", 99)), None, 0.0, ())
+    end = LogEnd(BinlogPosition("mysql-bin.000001", 99))
+    handed = HandedOver(end, None, 0.0, ()) if opening else None
     told = may_give_back(CutShort(PLAN, READY, handed, ()), seen)
     assert (why_not in told) if why_not else told == ""
+
+
+def test_the_one_that_takes_writes_is_the_primary_when_a_replica_was_left_behind() -> None:
+    cluster_config = ClusterConfig(name="app1", path=Path("app1.cnf"), servers=tuple(config(n) for n in (1, 2, 3)))
+    left_behind = server(3, channel())
+    new = server(2, read_only=False, super_read_only=False)
+    fourth = server(4, channel(source_host="10.0.0.2"))
+    found = find_primary(cluster_config, cluster(READ_ONLY_OLD, new, left_behind, fourth))
+    assert isinstance(found, ServerConfig)
+    assert found.address == "10.0.0.2:3306"
+    unseen = find_primary(cluster_config, cluster(new, left_behind, fourth, down=(1,)))
+    assert isinstance(unseen, Refusal)
 
 
 # words -----------------------------------------------------------------------------------------------------------
