@@ -263,7 +263,11 @@ def _seen(case: SwitchCase) -> Iterator[Check]:
             why = "; ".join(activity.unseen) if activity else "it did not answer in time"
             # What is missing for want of a privilege is refused there, by the privilege's name.
             severity = Severity.ERROR if activity is None else Severity.WARNING
-            yield Check("activity-seen", state.name, False, f"not all that runs there could be seen: {why}", severity)
+            text, hint = (
+                f"not all that runs there could be seen: {why}",
+                "see to it that the account may, and try again",
+            )
+            yield Check("activity-seen", state.name, False, text, severity, hint)
         else:
             yield Check("activity-seen", state.name, True, "what runs there was seen")
 
