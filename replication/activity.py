@@ -7,6 +7,7 @@ tell this account, is named in `Activity.unseen`, never guessed.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -240,6 +241,10 @@ def _metadata_locks(rows: Sequence[Row], own: int) -> tuple[TableLock, ...]:
     return tuple(locks.values())
 
 
+# The server itself writes in its own schema all the time: GTIDs, positions.
+_USED = "SHOW OPEN TABLES WHERE In_use > 0 AND `Database` NOT IN ('mysql', 'sys', 'performance_schema')"
+
+
 def _merged(owned: Sequence[TableLock], found: Sequence[TableLock]) -> tuple[TableLock, ...]:
     """MariaDB's performance schema does not tell LOCK TABLES … READ from a SELECT, so both views count."""
     named = {lock.what for lock in owned}
@@ -255,7 +260,7 @@ def _tables_in_use(ask: _Ask, own: int) -> tuple[TableLock, ...]:
     at_work = False
     for _ in range(LOOKS):
         before = ask("sessions", "SHOW FULL PROCESSLIST")
-        used = ask("open tables", "SHOW OPEN TABLES WHERE In_use > 0")
+        used = ask("open tables", _USED)
         names = {(_text(row["Database"]), _text(row["Table"])) for row in used}
         after = ask("sessions", "SHOW FULL PROCESSLIST") if names else []
         texts = [_text(row["Info"]) for row in (*before, *after) if int(row["Id"]) != own and _uses_tables(row)]
@@ -270,15 +275,18 @@ def _tables_in_use(ask: _Ask, own: int) -> tuple[TableLock, ...]:
 
 def _used_by_others(ask: _Ask, schema: str, table: str) -> bool:
     """Whether a statement may use that table without naming it: through a trigger, a view, a routine, a foreign key."""
-    like = "%" + table.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-    rows = ask("what uses a table", _INDIRECT, (like, like, like, schema, table, table))
+    # Word boundaries are written in several ways by the servers' regular expressions, this one in none.
+    whole = f"(^|[^0-9a-zA-Z_$]){re.escape(table)}([^0-9a-zA-Z_$]|$)"
+    rows = ask("what uses a table", _INDIRECT, (whole, whole, whole, schema, table, table))
     return not rows or bool(rows[0]["uses"])
 
 
 _INDIRECT = (
-    "SELECT EXISTS(SELECT 1 FROM information_schema.TRIGGERS WHERE ACTION_STATEMENT LIKE %s) "
-    "OR EXISTS(SELECT 1 FROM information_schema.VIEWS WHERE VIEW_DEFINITION LIKE %s) "
-    "OR EXISTS(SELECT 1 FROM information_schema.ROUTINES WHERE ROUTINE_DEFINITION LIKE %s) "
+    "SELECT EXISTS(SELECT 1 FROM information_schema.TRIGGERS "
+    "WHERE TRIGGER_SCHEMA <> 'sys' AND ACTION_STATEMENT REGEXP %s) "
+    "OR EXISTS(SELECT 1 FROM information_schema.VIEWS WHERE TABLE_SCHEMA <> 'sys' AND VIEW_DEFINITION REGEXP %s) "
+    "OR EXISTS(SELECT 1 FROM information_schema.ROUTINES "
+    "WHERE ROUTINE_SCHEMA <> 'sys' AND ROUTINE_DEFINITION REGEXP %s) "
     "OR EXISTS(SELECT 1 FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %s "
     "AND (TABLE_NAME = %s OR REFERENCED_TABLE_NAME = %s)) AS uses"
 )
