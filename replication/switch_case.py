@@ -1,4 +1,4 @@
-"""What a planned switch is asked to do, and everything that its checks look at."""
+"""Everything that the checks of a planned switch look at."""
 
 from __future__ import annotations
 
@@ -10,26 +10,7 @@ from replication.activity import Activity
 from replication.check import Check, Severity
 from replication.selection import Follower
 from replication.snapshots import ClusterState, ServerState
-
-
-@dataclass(frozen=True)
-class SwitchOptions:
-    """What a command line or a deployment asks of one switch; names are the predecessor's options.
-
-    All limits are seconds, and so is ``deadline``: how long writes may be held before everything is taken back.
-    """
-
-    new_master_host: str | None = None
-    new_master_port: int = 3306
-    orig_master_is_new_slave: bool = False
-    running_updates_limit: int = 1
-    running_seconds_limit: int = 10
-    seconds_behind_master: int = 30
-    flush_tables: bool = True
-    skip_lock_all_tables: bool = False
-    check_only: bool = False
-    remove_orig_master_conf: bool = False
-    deadline: float = 10.0
+from replication.switch_options import SwitchOptions
 
 
 @dataclass(frozen=True)

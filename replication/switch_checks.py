@@ -18,8 +18,9 @@ from replication.selection import followers_of, gtid_kind
 from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK
 from replication.snapshots import ClusterState, GtidKind, ServerState
 from replication.switch_accounts import account_checks
-from replication.switch_case import SwitchCase, SwitchOptions, judged
+from replication.switch_case import SwitchCase, judged
 from replication.switch_filters import filter_checks
+from replication.switch_options import SwitchOptions
 from replication.switch_sessions import session_checks
 from replication.topology import find_primary
 

@@ -17,8 +17,8 @@ from replication.plan import Leveling, Refusal, leveling
 from replication.selection import Candidate, Follower, Selection, followers_of, gtid_kind, rank
 from replication.snapshots import ClusterState, GtidKind
 from replication.switch_accounts import replication_user
-from replication.switch_case import SwitchOptions
 from replication.switch_checks import switch_checks
+from replication.switch_options import SwitchOptions
 from replication.topology import find_primary
 
 __all__ = ["SwitchOptions", "SwitchPlan", "make_switch_plan"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from replication.activity import Activity, Process
 from replication.check import Check, Severity
 from replication.statements import StatementKind
-from replication.switch_case import SwitchOptions
+from replication.switch_options import SwitchOptions
 
 #: How many sessions a sentence names.
 NAMED = 3

@@ -367,7 +367,6 @@ def test_refused_in_words_and_nothing_changed(kind: str, gtid: bool) -> None:
         level(cluster)
         wrong = []
         for breakage in CASES:
-            print(round(time.monotonic() - T, 1), breakage.__name__)
             if breakage is an_errant_transaction and not gtid:
                 continue
             with breakage(cluster) as case:

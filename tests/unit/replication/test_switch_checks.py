@@ -16,8 +16,8 @@ from replication.grants import Grants
 from replication.gtid import GtidSet, MariadbGtid
 from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK
 from replication.snapshots import Filters, SemiSync, ServerState, Vendor
-from replication.switch_case import SwitchOptions
 from replication.switch_checks import switch_checks
+from replication.switch_options import SwitchOptions
 from tests.unit.replication.build import UUID, activity, channel, cluster, process, server
 from tests.unit.replication.test_selection_and_plan import configured
 
