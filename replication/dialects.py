@@ -42,6 +42,8 @@ class Power(StrEnum):
     PASS_READ_ONLY = "pass-read-only"
     SET_VARIABLES = "set-variables"
     END_SESSIONS = "end-sessions"
+    END_ANY_SESSION = "end-any-session"
+    MOVE_EVENTS = "move-events"
     FLUSH = "flush"
     REPLICATE = "replicate"
 
@@ -53,6 +55,7 @@ _POWERS = {
     Power.SEE_LOG: ("REPLICATION CLIENT", "SUPER"),
     Power.RESET_REPLICATION: ("RELOAD",),
     Power.FLUSH: ("RELOAD",),
+    Power.MOVE_EVENTS: ("EVENT",),
     Power.REPLICATE: ("REPLICATION SLAVE",),
 }
 #: MySQL 8.0 (Reference Manual, "Privileges Provided by MySQL").
@@ -62,22 +65,25 @@ _POWERS_MYSQL_80 = {
     Power.PASS_READ_ONLY: ("CONNECTION_ADMIN", "SUPER"),
     Power.SET_VARIABLES: ("SYSTEM_VARIABLES_ADMIN", "SUPER"),
     Power.END_SESSIONS: ("CONNECTION_ADMIN", "SUPER"),
+    Power.END_ANY_SESSION: ("SYSTEM_USER",),
 }
 #: MariaDB 10.5 (Knowledge Base, GRANT). It shows REPLICATION CLIENT as BINLOG MONITOR.
 _POWERS_MARIADB_105 = {
-    Power.SEE_REPLICATION: ("SLAVE MONITOR", "REPLICATION SLAVE ADMIN", "SUPER"),
+    Power.SEE_REPLICATION: ("SLAVE MONITOR", "SUPER"),
     Power.SEE_LOG: ("BINLOG MONITOR", "SUPER"),
     Power.RUN_REPLICATION: ("REPLICATION SLAVE ADMIN", "SUPER"),
     Power.SET_READ_ONLY: ("READ_ONLY ADMIN", "SUPER"),
     Power.PASS_READ_ONLY: ("READ_ONLY ADMIN", "SUPER"),
     Power.END_SESSIONS: ("CONNECTION ADMIN", "SUPER"),
+    Power.END_ANY_SESSION: ("CONNECTION ADMIN", "SUPER"),
 }
 
 
 def privileges_for(vendor: Vendor, version: tuple[int, ...], power: Power) -> tuple[str, ...]:
     """The privileges any one of which gives this power, as SHOW GRANTS of such a server writes them.
 
-    SUPER lost READ_ONLY ADMIN in MariaDB 10.11.0 and the rest of what has a privilege of its own in 11.0.1.
+    What counts on 5.6, 9.7 and MariaDB 10.11 was tried there, one by one. SUPER lost READ_ONLY ADMIN in MariaDB 10.11.0
+    and the rest of what has a privilege of its own in 11.0.1.
     """
     common = _POWERS.get(power, ("SUPER",))
     if vendor is Vendor.MYSQL:

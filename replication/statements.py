@@ -58,8 +58,9 @@ def _kind(words: Sequence[str]) -> StatementKind:
     if first == "SET" and rest[:1] == ["STATEMENT"] and "FOR" in rest:
         return _kind(rest[rest.index("FOR") + 1 :])
     if first == "ANALYZE":
-        # MariaDB's ANALYZE executes the statement that follows; elsewhere it is ANALYZE TABLE.
-        return _kind(rest[1:] if rest[:1] == ["FORMAT"] else rest) if set(rest[:2]) & _AFTER_WITH else StatementKind.DDL
+        # MariaDB's ANALYZE [FORMAT=JSON] executes the statement that follows; the other is ANALYZE TABLE.
+        main = next((i for i, word in enumerate(rest[:3]) if word in _AFTER_WITH and word != "TABLE"), None)
+        return StatementKind.DDL if main is None else _kind(rest[main:])
     if first in ("LOCK", "BACKUP", "FLUSH"):
         return StatementKind.LOCK
     if first in ("SELECT", "VALUES", "TABLE"):

@@ -16,7 +16,8 @@ from replication.check import Check, failed
 from replication.plan import Leveling, Refusal, leveling
 from replication.selection import Candidate, Follower, Selection, followers_of, gtid_kind, rank
 from replication.snapshots import ClusterState, GtidKind
-from replication.switch_checks import replication_user, switch_checks
+from replication.switch_accounts import replication_user
+from replication.switch_checks import switch_checks
 from replication.switch_options import SwitchOptions
 from replication.topology import find_primary
 
