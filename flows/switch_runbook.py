@@ -109,6 +109,8 @@ class SwitchRunbook(Recorder):
         self.do(take_over.move_semi_sync, job, ready)
         self.do(get_ready.give_back_lent, job)
         self.left += self.do(take_over.verify_switch, job) or ()
+        if ready.former.super_read_only is None:
+            self.notes.append(f"{plan.old_name} has no super_read_only: read_only does not keep out users with SUPER")
         job.stop.close()
         complete = not self.left and all(replica.ok for replica in replicas)
         outcome = self.outcome(

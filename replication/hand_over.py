@@ -52,8 +52,7 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
     target_end = end_of_log(target)
     ignore_interrupts()
     record_opening(job.journal, job, end, target_end)
-    if not job.options.skip_lock_all_tables:
-        job.stop.check_held()
+    job.stop.check_held()
     if deadline.over:
         raise DeadlineExceeded("hand the writes over", job.options.deadline, f"{target} has executed everything")
     took("note and journal")

@@ -66,7 +66,6 @@ class WriteStop:
         self._lock = lock
         self._holder, self._helper = Server(config), Server(config)
         self.former: Former | None = None
-        self.held_since: float | None = None
         self._number: int | None = None
 
     @property
@@ -99,7 +98,7 @@ class WriteStop:
     def stop_events(self) -> None:
         """Turn the event scheduler off, if it is on."""
         if self._known.event_scheduler == "ON":
-            self._helper.query("SET GLOBAL event_scheduler = OFF", action="turn its event scheduler off")
+            self._helper.query("SET GLOBAL event_scheduler = OFF", action="turn its event scheduler off", timeout=5.0)
 
     def stop(self, deadline: Deadline) -> LogEnd:
         """Let nobody write any more; returns where the log ends for good.
@@ -107,7 +106,6 @@ class WriteStop:
         Raises DeadlineExceeded when the server did not grant the lock in time (nobody waits for it any longer then),
         UnsafeStatement when the log still moves, ServerError otherwise. The caller gives back.
         """
-        self.held_since = time.time()
         seconds = min(GRANTED_WITHIN, deadline.left)
         if self._lock:
             self._within(seconds, "FLUSH TABLES WITH READ LOCK", "take the global read lock")
@@ -130,10 +128,12 @@ class WriteStop:
         self._holder.close()
 
     def check_held(self) -> None:
-        """The lock is still ours. Raises UnsafeStatement when its session was lost, and the lock with it."""
-        self._holder.query("SELECT 1", action="see that the global read lock is still held")
+        """It is still read-only, and the lock still ours. Raises UnsafeStatement when that is not so."""
+        closed = self._holder.scalar("SELECT @@GLOBAL.read_only", action="see that nobody can write")
         if self._holder.thread_id != self._number:
             raise UnsafeStatement(f"{self._holder}: the session that held the global read lock was lost")
+        if str(closed).upper() in ("0", "OFF"):
+            raise UnsafeStatement(f"{self._holder}: somebody has cleared its read_only meanwhile")
 
     def give_back(self) -> None:
         """Everything as it was: variables, lock, event scheduler; verified. Raises ServerError when it is not."""

@@ -8,7 +8,7 @@ from prefect import task
 
 from replication.hand_over import hand_over
 from replication.switch_job import HandedOver, Ready, SwitchJob
-from tasks.policy import STEP
+from tasks.policy import ACTING, STEP
 
 log = logging.getLogger("mha")
 
@@ -29,7 +29,7 @@ def hand_writes_over(job: SwitchJob, ready: Ready) -> HandedOver:
     return handed
 
 
-@task(name="Give writes back to the old primary", **STEP)
+@task(name="Give writes back to the old primary", **ACTING)
 def give_writes_back(job: SwitchJob) -> None:
     """Lock, read_only, event scheduler as they were; verified. Raises ServerError when that cannot be done."""
     job.stop.give_back()
