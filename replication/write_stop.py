@@ -116,7 +116,6 @@ class WriteStop:
         second = self._look()
         if first != second:
             raise UnsafeStatement(f"{self._holder}: its binary log is not stopped: it moved from {first} to {second}")
-        self.check_held()
         return second
 
     def look(self) -> LogEnd:

@@ -377,6 +377,35 @@ def test_a_failover_waits_for_another_command_to_end() -> None:
             manager.stop()
 
 
+def test_without_the_lock_a_log_that_moves_is_noticed_and_semi_sync_roles_move() -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        roles = "SELECT @@global.rpl_semi_sync_master_enabled AS s, @@global.rpl_semi_sync_slave_enabled AS r"
+        cluster[1].sql("SET GLOBAL rpl_semi_sync_master_enabled = 1")
+        for number in (2, 3):
+            cluster[number].sql("SET GLOBAL rpl_semi_sync_slave_enabled = 1")
+        conf = cluster.write_cnf()
+        writer = Writer(cluster, seconds=120.0, sessions=1, supers=2, interval=0.02)
+        time.sleep(0.5)
+        words = ("--master_state=alive", f"--conf={conf}", "--interactive=0", "--orig_master_is_new_slave")
+        there = (*words, f"--new_master_host={cluster[2].ip}", "--skip_lock_all_tables")
+        moved = cluster.command("masterha_master_switch", *there)
+        told = moved.output + (cluster.seat / "app1" / "manager.log").read_text()
+        assert moved.code == 1, told
+        assert "its binary log is not stopped" in told
+        assert not closed(cluster[1])
+        time.sleep(0.5)
+        acks = writer.stop()
+        assert {ack.host for ack in acks} == {cluster[1].ip}
+        still = cluster.command("masterha_master_switch", *there)
+        assert still.code == 0, still.output + (cluster.seat / "app1" / "manager.log").read_text()
+        follows(cluster[1], cluster[2])
+        assert cluster[2].sql(roles) == [{"s": 1, "r": 0}]
+        assert cluster[1].sql(roles) == [{"s": 0, "r": 1}]
+        result = account(acks, cluster.hosts)
+        assert result.rows_lost == 0
+        assert result.equal, result
+
+
 def test_checks_leave_no_trace() -> None:
     with Cluster("mariadb", gtid=True) as cluster:
         conf = cluster.write_cnf()
