@@ -77,7 +77,7 @@ class Process:
 
 @dataclass(frozen=True)
 class TableLock:
-    """A lock that outlives a statement, or a wait for one.
+    """A lock that outlives a statement.
 
     ``what`` is ``schema.table`` or ``the whole server``; ``process`` is None where the server does not tell whose.
     """
@@ -229,7 +229,7 @@ def _instrumented(server: Server) -> frozenset[str]:
 
 
 def _metadata_locks(rows: Sequence[Row], own: int) -> tuple[TableLock, ...]:
-    """Locks that LOCK TABLES, FLUSH TABLES WITH READ LOCK and LOCK INSTANCE took."""
+    """Locks that LOCK TABLES and FLUSH TABLES WITH READ LOCK took."""
     locks = {}
     for row in rows:
         number = int(row["process"] or 0)
@@ -294,9 +294,11 @@ _INDIRECT = (
 
 def _uses_tables(row: Row) -> bool:
     """It executes something, or is a part of an applier with something to do."""
+    if _text(row["Command"]) in _IDLE_COMMANDS:
+        return False
     if _text(row["User"]) == "system user":
         return not _text(row["State"]).startswith(_WAITS)
-    return _text(row["Command"]) not in _IDLE_COMMANDS and not _text(row["State"]).endswith("metadata lock")
+    return not _text(row["State"]).endswith("metadata lock")
 
 
 _WAITS = ("Waiting for", "Slave has read", "Replica has read", "Connecting", "Reconnecting", "Queueing")
@@ -304,7 +306,7 @@ _WAITS = ("Waiting for", "Slave has read", "Replica has read", "Connecting", "Re
 
 def _explains(text: str, table: str) -> bool:
     """Whether that statement may be what uses the table; a replica's applier shows no text at all."""
-    return not text or names_table(text, table) or text.lstrip().upper().startswith(("CALL", "COMMIT", "EXECUTE"))
+    return not text or names_table(text, table) or text[:40].lstrip().upper().startswith(("CALL", "COMMIT", "EXECUTE"))
 
 
 def _advisory(ask: _Ask, processes: Sequence[Process], me: Row, *, programs: bool) -> tuple[AdvisoryLock, ...]:

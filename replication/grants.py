@@ -21,7 +21,6 @@ _SAME = {
     "ALL": "ALL PRIVILEGES",
 }
 _GRANT = re.compile(r"(GRANT|REVOKE)\s+(.+?)\s+ON\s+(?:(TABLE|FUNCTION|PROCEDURE|PACKAGE(?: BODY)?)\s+)?(.+?)", re.I)
-_ACCOUNT = re.compile(r"(?:TO|FROM)\s+(\S+@\S+|\S+)(?:\s.*)?", re.I | re.S)
 _COLUMNS = re.compile(r"\([^)]*\)")
 
 

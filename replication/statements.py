@@ -39,13 +39,20 @@ _DDL = frozenset("CREATE ALTER DROP TRUNCATE RENAME OPTIMIZE REPAIR CHECK GRANT 
 _AFTER_WITH = frozenset({"SELECT", "UPDATE", "DELETE", "INSERT", "REPLACE", "VALUES", "TABLE"})
 _LOCKING_READS = (("FOR", "UPDATE"), ("FOR", "SHARE"), ("LOCK", "IN", "SHARE", "MODE"))
 
+_LOCKING_END = re.compile(r"\b(?:FOR\s+(?:UPDATE|SHARE)|SHARE\s+MODE)\b", re.IGNORECASE)
+
+#: An INSERT may be as long as max_allowed_packet; so many characters of it are read through.
+READ_THROUGH = 1 << 16
 #: The longest text that a sentence or a report shows of a statement, in characters.
 SHOWN = 120
 
 
 def kind_of(sql: str) -> StatementKind:
     """What the statement does. Comments before it and within it do not count, those that the server executes do."""
-    return _kind(_outer_words(sql))
+    kind = _kind(_outer_words(sql[:READ_THROUGH]))
+    if kind is StatementKind.READ and len(sql) > READ_THROUGH and _LOCKING_END.search(sql[-SHOWN:]):
+        return StatementKind.UPDATE
+    return kind
 
 
 def _kind(words: Sequence[str]) -> StatementKind:

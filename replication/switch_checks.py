@@ -1,6 +1,6 @@
 """What must hold before the primary's role is moved: every precondition a named check with its reason and hint. Pure.
 
-The order is that of asking: the cluster, the target, the replicas, what runs (`switch_sessions`), the accounts. An
+The order is that of asking: the cluster, the target, the replicas, the accounts, what runs (`switch_sessions`). An
 error refuses the switch, a warning is told. MHA's list (its wiki, "masterha_master_switch"), and what it never asked.
 """
 
@@ -51,10 +51,10 @@ def switch_checks(
         *_versions(case),
         *filter_checks(case),
         *_transactions(case),
+        *account_checks(case),
         *_seen(case),
         *_others_acting(case, acting),
         *_sessions(case),
-        *account_checks(case),
         *_moved_over(case),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +65,16 @@ READ, UPDATE, DDL, LOCK = StatementKind.READ, StatementKind.UPDATE, StatementKin
 )
 def test_kind(sql: str, kind: StatementKind) -> None:
     assert kind_of(sql) is kind
+
+
+def test_a_very_long_text_is_not_read_through() -> None:
+    values = ", ".join(["(1, 'x')"] * 300_000)
+    began = time.monotonic()
+    assert kind_of(f"INSERT INTO t VALUES {values}") is UPDATE
+    assert kind_of(f"SELECT a FROM t WHERE (a, b) IN ({values}) FOR  UPDATE") is UPDATE
+    assert kind_of(f"SELECT a FROM t WHERE (a, b) IN ({values})") is READ
+    assert len(shorten(f"INSERT INTO t VALUES {values}")) <= SHOWN
+    assert time.monotonic() - began < 2
 
 
 def test_shown_without_literals_and_comments() -> None:
