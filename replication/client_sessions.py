@@ -26,10 +26,11 @@ def holders_of_locks(server: Server) -> frozenset[int]:
     return frozenset(int(number) for number in row.values() if number is not None)
 
 
-def end_client_sessions(server: Server, spare: Collection[int]) -> int:
+def end_client_sessions(server: Server, spare: Collection[int], *, all_of_them: bool = False) -> int:
     """End every session that is not replication's, the server's own, or among ``spare``; returns how many.
 
-    What they had open is rolled back by the server. Raises ServerError when the list of sessions cannot be had.
+    What they had open is rolled back by the server. Raises ServerError when the list of sessions cannot be had, and
+    with ``all_of_them`` when one of them may not be ended; otherwise that is logged.
     """
     ended = 0
     for row in server.query("SHOW PROCESSLIST", action="see who is connected"):
@@ -42,6 +43,9 @@ def end_client_sessions(server: Server, spare: Collection[int]) -> int:
             server.query(f"KILL {number}", action=f"end session {number} of {row['User']}")
             ended += 1
         except StatementFailed as error:
-            if error.errno != NO_SUCH_THREAD:
-                log.warning("%s", error)
+            if error.errno == NO_SUCH_THREAD:
+                continue
+            if all_of_them:
+                raise
+            log.warning("%s", error)
     return ended

@@ -49,7 +49,7 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
     took("wait for the new primary")
     # Two things that both wait for others, a disk and a server: side by side.
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="end-sessions") as beside:
-        ending = beside.submit(_end_sessions, job)
+        ending = beside.submit(_end_sessions, job, ready)
         target_end = end_of_log(target) if job.plan.kind is GtidKind.POSITION else None
         ignore_interrupts()
         record_opening(job.journal, job, end, target_end)
@@ -63,9 +63,11 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
     return HandedOver(end, target_end, time.monotonic() - began, tuple(parts), ended)
 
 
-def _end_sessions(job: SwitchJob) -> int:
+def _end_sessions(job: SwitchJob, ready: Ready) -> int:
+    """Where read_only keeps out everybody, one that may not be ended does no harm."""
     old = job.sessions.server(job.plan.old)
-    return end_client_sessions(old, {*job.stop.threads, *holders_of_locks(old)})
+    spare = {*job.stop.threads, *holders_of_locks(old)}
+    return end_client_sessions(old, spare, all_of_them=ready.former.super_read_only is None)
 
 
 def wait_until_executed(
