@@ -5,6 +5,7 @@
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
 # make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
+# make bench-switch  how long a planned switch holds writes (SWITCHES=20 a mode)
 # make images     only build what the tests boot
 # make lint       ruff, ruff format, mypy
 # make clean      remove caches of this checkout
@@ -14,6 +15,7 @@ MHA_CACHE ?= $(HOME)/.cache/prefect-mha
 RUNS ?= 3
 KINDS ?= mysql97 mariadb
 TAILS ?= rows bytes
+SWITCHES ?= 20
 
 LOCK := $(shell { cat requirements.lock; $(PYTHON) -V; } | sha256sum | cut -c1-12)
 VENV := $(MHA_CACHE)/venv-$(LOCK)
@@ -23,10 +25,10 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 3 --dist worksteal
 
-.PHONY: help demo test test-fast test-all bench bench-rescue bench-commands images lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all bench bench-rescue bench-switch bench-commands images lint unit clean venv preflight
 
 help:
-	@sed -n 's/^# //p' Makefile | head -10
+	@sed -n 's/^# //p' Makefile | head -11
 
 demo: preflight $(STAMP)
 	$(RUN) -m tests.lab.demo $(if $(KEEP),--keep)
@@ -42,6 +44,10 @@ test-all: preflight images lint unit
 bench: preflight images
 	$(RUN) -m tests.lab.bench --runs $(RUNS) $(if $(JSON),--json $(JSON))
 	$(RUN) -m tests.lab.bench_rescue --kinds "$(KINDS)" --tails "$(TAILS)"
+	$(RUN) -m tests.lab.bench_switch --switches $(SWITCHES)
+
+bench-switch: preflight images
+	$(RUN) -m tests.lab.bench_switch --switches $(SWITCHES) $(if $(JSON),--json $(JSON))
 
 bench-rescue: preflight images
 	$(RUN) -m tests.lab.bench_rescue --kinds "$(KINDS)" --tails "$(TAILS)" $(if $(JSON),--json $(JSON))

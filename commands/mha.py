@@ -115,6 +115,45 @@ def failover(
     leave(outcome.exit_code)
 
 
+@app.command(epilog="Example: `mha switchover --conf /etc/mha/app1.cnf --to db2 --keep-old-as-replica`")
+def switchover(
+    conf: Conf,
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    workdir: Workdir = None,
+    to: Annotated[str | None, typer.Option(help="Promote this host; the best replica when not given.")] = None,
+    keep_old_as_replica: Annotated[
+        bool, typer.Option("--keep-old-as-replica", help="Make the old primary a replica of the new one.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, show the plan, change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
+) -> None:
+    """Move the role of a living primary to another server, without losing a write."""
+    from commands.failover_options import secrets_of
+    from commands.log import setup_logging
+    from commands.switch_options import act
+    from config import load_cluster
+    from replication.switch_options import SwitchOptions
+
+    config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
+    setup_logging(None, config.log_level, secrets_of(config))
+    host, _, port = (to or "").partition(":")
+    options = SwitchOptions(
+        new_master_host=host or None,
+        new_master_port=int(port) if port else 3306,
+        orig_master_is_new_slave=keep_old_as_replica,
+    )
+    outcome = act(config, options, dry_run=dry_run, ask_first=not (yes or dry_run))
+    if output is Output.JSON:
+        shown = outcome.plan.as_dict() if outcome.checked_only and outcome.plan else outcome.as_dict()
+        print(json.dumps(shown, default=str, indent=2))
+    else:
+        print(outcome.summary)
+    from flows.engine import leave
+
+    leave(outcome.exit_code)
+
+
 @app.command(epilog="Example: `mha stop --conf /etc/mha/app1.cnf`")
 def stop(
     conf: Conf,

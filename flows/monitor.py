@@ -21,16 +21,18 @@ from config.edit import remove_block
 from flows.deployed import load_named
 from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, log_to_prefect, warm_up
 from flows.failover import armed_failover, cut_short_failover, new_job, record_of, run_job
+from flows.unfinished_switch import finish_switch
 from replication.detection import Verdict
 from replication.errors import MhaError, RefusalError
 from replication.job import FailoverJob
 from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
 from replication.outcome import Outcome
-from replication.plan import FailoverOptions, Refusal
+from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
 from replication.topology import find_primary, tree
-from tasks.detect import Listener, watch
+from replication.unfinished_switch import cut_short_switch
+from tasks.detect import BeginAnew, Listener, watch
 
 log = logging.getLogger("mha")
 
@@ -38,6 +40,8 @@ log = logging.getLogger("mha")
 LOOK_AGAIN = 10.0
 #: How long Prefect may take to accept the end of a failover before the record is delivered again (seconds).
 RECORDED_WITHIN = 30.0
+#: Seconds before the cluster is looked at again after somebody else was found acting on it.
+AFTER_ANOTHER = 2.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,10 @@ class Manager:
         try:
             while True:
                 code = self._one_watch()
+                if code is None and not self._stop.is_set():
+                    self._config = self._reload()
+                    continue
+                code = code or 0
                 if not self._options.go_on or self._stop.is_set():
                     return code
                 if code == 1:
@@ -77,7 +85,8 @@ class Manager:
         finally:
             self._health.remove()
 
-    def _one_watch(self) -> int:
+    def _one_watch(self) -> int | None:
+        """The exit code that this watch would end the process with; None to watch again, whoever is the primary now."""
         self._health.write(ManagerStatus.INITIALIZING_MONITOR)
         sessions = Sessions(self._config)
         try:
@@ -93,7 +102,8 @@ class Manager:
         finally:
             sessions.close()
 
-    def _watch_and_recover(self, sessions: Sessions) -> int:
+    def _watch_and_recover(self, sessions: Sessions) -> int | None:
+        self._finish_switch(sessions)
         cut_short = cut_short_failover(self._config, sessions)
         if cut_short is not None:
             finish = Verdict(True, "its failover was cut short")
@@ -102,11 +112,15 @@ class Manager:
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
         warm_up()
         armed = armed_failover(self._config.name)
-        listener = _Manned(self._health, primary, armed, sessions)
+        listener = _Manned(self._config, self._health, primary, sessions, armed)
         verdict = watch(self._config, primary, sessions, self._stop, listener)
         if verdict is None:
             armed.stand_down("the manager was stopped")
             return 0
+        if isinstance(verdict, BeginAnew):
+            armed.stand_down(verdict.why)
+            log.info("%s; watching the cluster anew.", verdict.why)
+            return None
         return self._recover(sessions, primary, cluster.get(primary.address), verdict, armed)
 
     def _take_stock(self, sessions: Sessions) -> tuple[ClusterState, ServerConfig]:
@@ -136,7 +150,7 @@ class Manager:
         seen: ServerState | None,
         verdict: Verdict,
         armed: ArmedFlow[Outcome],
-    ) -> int:
+    ) -> int | None:
         self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
         job = new_job(self._config, dead, self._options.failover, sessions)
         job.journal.record("verdict", "dead", dead.address, why=verdict.why)
@@ -151,7 +165,26 @@ class Manager:
             )
         )
         self._tell_prefect(armed, job, outcome, began)
+        if self._not_ours(outcome, sessions, dead):
+            job.journal.close()
+            self._stop.wait(AFTER_ANOTHER)
+            return None
         return self._after(job, outcome)
+
+    def _not_ours(self, outcome: Outcome, sessions: Sessions, dead: ServerConfig) -> bool:
+        """The failover was refused because somebody moves, or has moved, the primary's role: look again, do not end."""
+        if outcome.refusal is None or outcome.began_phase_2:
+            return False
+        if outcome.refusal.code == ALREADY_ACTING:
+            return True
+        return bool(moved_to(self._config, dead, sessions))
+
+    def _finish_switch(self, sessions: Sessions) -> None:
+        """A planned switch that died on this host is ended first; trouble with it does not keep us from watching."""
+        try:
+            finish_switch(self._config, sessions)
+        except MhaError as error:
+            log.error("%s", error)
 
     def _tell_prefect(self, armed: ArmedFlow[Outcome], job: FailoverJob, outcome: Outcome, began: float) -> None:
         """What ran without Prefect is delivered when its API is back; a manager that ends does not wait for it."""
@@ -203,10 +236,15 @@ class _SteadyHealth(HealthFile):
 
 
 class Reporter(Listener):
-    """Keeps the status file true."""
+    """Keeps the status file true, and notices that the primary's role was moved."""
 
-    def __init__(self, health: HealthFile, primary: ServerConfig) -> None:
-        self._health, self._primary = health, primary
+    def __init__(self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions) -> None:
+        self._config, self._health, self._primary, self._sessions = config, health, primary, sessions
+
+    def closed(self) -> str:
+        if new := moved_to(self._config, self._primary, self._sessions):
+            return f"{new} is the primary now, {self._primary.name} is read-only"
+        return ""
 
     def answered(self) -> None:
         self._health.touch()
@@ -220,13 +258,28 @@ class Reporter(Listener):
 
 
 class _Manned(Reporter):
-    """Arms the failover on a suspicion, too."""
+    """Arms the failover on a suspicion, too, and ends the watch for a planned switch that was cut short."""
 
     def __init__(
-        self, health: HealthFile, primary: ServerConfig, armed: ArmedFlow[Outcome], sessions: Sessions
+        self,
+        config: ClusterConfig,
+        health: HealthFile,
+        primary: ServerConfig,
+        sessions: Sessions,
+        armed: ArmedFlow[Outcome],
     ) -> None:
-        super().__init__(health, primary)
-        self._armed, self._sessions = armed, sessions
+        super().__init__(config, health, primary, sessions)
+        self._armed = armed
+        self._past = cut_short_switch(config.manager_workdir, config.name)
+
+    def closed(self) -> str:
+        if moved := super().closed():
+            return moved
+        cut = cut_short_switch(self._config.manager_workdir, self._config.name)
+        # One that could not be ended when this watch began cannot be ended now.
+        if cut is not None and self._past is None:
+            return f"A planned switch from {self._primary.name} was cut short"
+        return ""
 
     def make_ready(self) -> None:
         self._armed.arm()
@@ -251,6 +304,16 @@ def monitor(cluster: str) -> None:
     log_to_prefect(log)
     with ManagerLock(config.manager_workdir, config.name):
         Manager(load, options, threading.Event()).run()
+
+
+def moved_to(config: ClusterConfig, primary: ServerConfig, sessions: Sessions) -> str:
+    """The name of another server that is the primary and takes writes; empty when there is none."""
+    cluster = sessions.observe(timeout=2.0)
+    found = find_primary(config, cluster)
+    if isinstance(found, Refusal) or found.address == primary.address:
+        return ""
+    state = cluster.get(found.address)
+    return found.name if state is not None and state.writable else ""
 
 
 def _deliver(armed: ArmedFlow[Outcome], record: FlowRecord, stop: threading.Event) -> None:

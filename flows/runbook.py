@@ -11,17 +11,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from prefect import Task
-
 from flows.differences import Differences
-from flows.engine import parallel, step
-from replication.errors import CannotLevel, MhaError, RefusalError
+from flows.engine import parallel
+from flows.recorder import Recorder
+from replication.errors import AlreadyActing, CannotLevel, MhaError, RefusalError
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, Opened, opened_before, still_lent
 from replication.ledger import LedgerLine, account, judge, losses
 from replication.manager_files import FailoverFlags
-from replication.outcome import Outcome, ReplicaOutcome, StepTime
-from replication.plan import FailoverPlan, Leveling, Refusal
+from replication.outcome import Outcome, ReplicaOutcome
+from replication.plan import ALREADY_ACTING, FailoverPlan, Leveling, Refusal
 from replication.positions import BinlogPosition
 from replication.report import result_line
 from replication.safety import Drained
@@ -51,6 +50,8 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         outcome = run.outcome()
     except MhaError as error:
         refusal = error.refusal if isinstance(error, RefusalError) else None
+        if isinstance(error, AlreadyActing):
+            refusal = Refusal(ALREADY_ACTING, str(error), "Wait until it has ended.")
         log.error("Got ERROR: %s", refusal or error)
         run.let_receive_again()
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
@@ -70,14 +71,14 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     return outcome
 
 
-class Runbook:
+class Runbook(Recorder):
     """One failover, phase by phase; what each phase found is kept for the next one and for the report."""
 
     def __init__(self, job: FailoverJob, ssh_reachable: bool | None, log_directories: tuple[str, ...]) -> None:
+        super().__init__(job.journal)
         self.job, self.log_directories = job, log_directories
         self.ssh = ssh_reachable if job.options.ssh_reachable is None else job.options.ssh_reachable
         self.lock = FailoverLock([])
-        self.timeline: list[StepTime] = []
         self.notes: list[str] = []
         self.known: dict[str, Any] = {}
         self.stopped: ClusterState | None = None
@@ -347,22 +348,6 @@ class Runbook:
             self.run(fence.start_receivers, self.job, self.known["plan"])
 
     # how a step is run -----------------------------------------------------------------------------------------
-
-    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
-        """One step: announced in the journal, done as a Prefect task or plainly, timed, and its end recorded."""
-        name = task.name
-        self.job.journal.record(name, "began", about)
-        began, clock, ok = time.time(), time.monotonic(), False
-        try:
-            result = step(task, *args)
-            ok = True
-            self.job.journal.record(name, "done", about, result=str(result)[:2000])
-            return result
-        except MhaError as error:
-            self.job.journal.record(name, "failed", about, error=str(error))
-            raise
-        finally:
-            self.timeline.append(StepTime(name, about, began, time.monotonic() - clock, ok))
 
     def at_once(self, first: Callable[[], R], second: Callable[[], S]) -> tuple[R, S]:
         """Two steps side by side; the first failure is raised when both have ended."""

@@ -7,6 +7,7 @@ tell this account, is named in `Activity.unseen`, never guessed.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,7 +77,7 @@ class Process:
 
 @dataclass(frozen=True)
 class TableLock:
-    """A lock that outlives a statement, or a wait for one.
+    """A lock that outlives a statement.
 
     ``what`` is ``schema.table`` or ``the whole server``; ``process`` is None where the server does not tell whose.
     """
@@ -154,10 +155,8 @@ def observe_activity(server: Server) -> Activity:
     }
     processes = _processes(ask("sessions", "SHOW FULL PROCESSLIST"), transactions, int(me["id"]))
     instrumented = _instrumented(server)
-    if "metadata_locks" in instrumented:
-        locks = _metadata_locks(ask("metadata locks", server.dialect.table_locks()), int(me["id"]))
-    else:
-        locks = _tables_in_use(ask, int(me["id"]))
+    owned = ask("metadata locks", server.dialect.table_locks()) if "metadata_locks" in instrumented else []
+    locks = _merged(_metadata_locks(owned, int(me["id"])), _tables_in_use(ask, int(me["id"])))
     events = ask("events", "SELECT COUNT(*) AS n FROM information_schema.EVENTS WHERE STATUS = 'ENABLED'")
     accounts = ask("accounts", "SELECT User, Host FROM mysql.user WHERE Repl_slave_priv = 'Y'")
     return Activity(
@@ -230,7 +229,7 @@ def _instrumented(server: Server) -> frozenset[str]:
 
 
 def _metadata_locks(rows: Sequence[Row], own: int) -> tuple[TableLock, ...]:
-    """Locks that LOCK TABLES, FLUSH TABLES WITH READ LOCK and LOCK INSTANCE took."""
+    """Locks that LOCK TABLES and FLUSH TABLES WITH READ LOCK took."""
     locks = {}
     for row in rows:
         number = int(row["process"] or 0)
@@ -242,31 +241,64 @@ def _metadata_locks(rows: Sequence[Row], own: int) -> tuple[TableLock, ...]:
     return tuple(locks.values())
 
 
-def _tables_in_use(ask: _Ask, own: int) -> tuple[TableLock, ...]:
-    """Tables that are in use although no statement names them, several times in a row: somebody holds them.
+# The server itself writes in its own schema all the time: GTIDs, positions.
+_USED = "SHOW OPEN TABLES WHERE In_use > 0 AND `Database` NOT IN ('mysql', 'sys', 'performance_schema')"
 
-    For servers without a performance schema. A replica's applier may be what uses them, so it is told that it works.
+
+def _merged(owned: Sequence[TableLock], found: Sequence[TableLock]) -> tuple[TableLock, ...]:
+    """MariaDB's performance schema does not tell LOCK TABLES … READ from a SELECT, so both views count."""
+    named = {lock.what for lock in owned}
+    return (*owned, *(lock for lock in found if lock.what not in named))
+
+
+def _tables_in_use(ask: _Ask, own: int) -> tuple[TableLock, ...]:
+    """Tables that are in use although no statement uses them, several times in a row: somebody holds them.
+
+    SHOW OPEN TABLES counts LOCK TABLES as a use, and is all that a server without a performance schema tells.
     """
-    suspects: set[str] | None = None
+    suspects: set[tuple[str, str]] | None = None
+    at_work = False
     for _ in range(LOOKS):
         before = ask("sessions", "SHOW FULL PROCESSLIST")
-        used = ask("open tables", "SHOW OPEN TABLES WHERE In_use > 0")
+        used = ask("open tables", _USED)
         names = {(_text(row["Database"]), _text(row["Table"])) for row in used}
         after = ask("sessions", "SHOW FULL PROCESSLIST") if names else []
-        busy = [row for row in (*before, *after) if int(row["Id"]) != own and _uses_tables(row)]
-        texts = [_text(row["Info"]) for row in busy]
-        unexplained = {f"{schema}.{table}" for schema, table in names if not any(_explains(t, table) for t in texts)}
+        texts = [_text(row["Info"]) for row in (*before, *after) if int(row["Id"]) != own and _uses_tables(row)]
+        at_work = at_work or bool(texts)
+        unexplained = {(schema, table) for schema, table in names if not any(_explains(t, table) for t in texts)}
         suspects = unexplained if suspects is None else suspects & unexplained
         if not suspects:
             return ()
-    return tuple(TableLock(what, None) for what in sorted(suspects or ()))
+    held = (suspect for suspect in sorted(suspects or ()) if not (at_work and _used_by_others(ask, *suspect)))
+    return tuple(TableLock(f"{schema}.{table}", None) for schema, table in held)
+
+
+def _used_by_others(ask: _Ask, schema: str, table: str) -> bool:
+    """Whether a statement may use that table without naming it: through a trigger, a view, a routine, a foreign key."""
+    # Word boundaries are written in several ways by the servers' regular expressions, this one in none.
+    whole = f"(^|[^0-9a-zA-Z_$]){re.escape(table)}([^0-9a-zA-Z_$]|$)"
+    rows = ask("what uses a table", _INDIRECT, (whole, whole, whole, schema, table, table))
+    return not rows or bool(rows[0]["uses"])
+
+
+_INDIRECT = (
+    "SELECT EXISTS(SELECT 1 FROM information_schema.TRIGGERS "
+    "WHERE TRIGGER_SCHEMA <> 'sys' AND ACTION_STATEMENT REGEXP %s) "
+    "OR EXISTS(SELECT 1 FROM information_schema.VIEWS WHERE TABLE_SCHEMA <> 'sys' AND VIEW_DEFINITION REGEXP %s) "
+    "OR EXISTS(SELECT 1 FROM information_schema.ROUTINES "
+    "WHERE ROUTINE_SCHEMA <> 'sys' AND ROUTINE_DEFINITION REGEXP %s) "
+    "OR EXISTS(SELECT 1 FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %s "
+    "AND (TABLE_NAME = %s OR REFERENCED_TABLE_NAME = %s)) AS uses"
+)
 
 
 def _uses_tables(row: Row) -> bool:
     """It executes something, or is a part of an applier with something to do."""
+    if _text(row["Command"]) in _IDLE_COMMANDS:
+        return False
     if _text(row["User"]) == "system user":
         return not _text(row["State"]).startswith(_WAITS)
-    return _text(row["Command"]) not in _IDLE_COMMANDS and not _text(row["State"]).endswith("metadata lock")
+    return not _text(row["State"]).endswith("metadata lock")
 
 
 _WAITS = ("Waiting for", "Slave has read", "Replica has read", "Connecting", "Reconnecting", "Queueing")
@@ -274,11 +306,13 @@ _WAITS = ("Waiting for", "Slave has read", "Replica has read", "Connecting", "Re
 
 def _explains(text: str, table: str) -> bool:
     """Whether that statement may be what uses the table; a replica's applier shows no text at all."""
-    return not text or names_table(text, table) or text.lstrip().upper().startswith(("CALL", "COMMIT", "EXECUTE"))
+    return not text or names_table(text, table) or text[:40].lstrip().upper().startswith(("CALL", "COMMIT", "EXECUTE"))
 
 
 def _advisory(ask: _Ask, processes: Sequence[Process], me: Row, *, programs: bool) -> tuple[AdvisoryLock, ...]:
-    """Who holds MHA's locks. Without a performance schema, ours is who comes as we do: same account, same host."""
+    """Who holds MHA's locks. Ours is a session whose program is ours; where that is not told, one of our account that
+    comes from our host.
+    """
     found = []
     user, _, host = _text(me["who"]).rpartition("@")
     for name in (FAILOVER_LOCK, MONITOR_LOCK):
@@ -289,16 +323,17 @@ def _advisory(ask: _Ask, processes: Sequence[Process], me: Row, *, programs: boo
         session = next((p for p in processes if p.id == holder), None)
         its_user, its_host = (session.user, session.host.rsplit(":", 1)[0]) if session else ("", "")
         ours = (its_user, its_host) == (user, host)
-        if programs:
-            told = ask("who holds MHA's locks", _PROGRAM, (holder,))
-            ours = ours if not told else _text(told[0]["program"]) == PROGRAM
+        told = ask("who holds MHA's locks", _PROGRAMS, (PROGRAM,)) if programs else []
+        sessions_of_ours = {int(row["process"]) for row in told}
+        if int(me["id"]) in sessions_of_ours:
+            ours = holder in sessions_of_ours
         found.append(AdvisoryLock(name, holder, its_user, its_host, ours))
     return tuple(found)
 
 
-_PROGRAM = (
-    "SELECT ATTR_VALUE AS program FROM performance_schema.session_connect_attrs "
-    "WHERE PROCESSLIST_ID = %s AND ATTR_NAME = 'program_name'"
+_PROGRAMS = (
+    "SELECT PROCESSLIST_ID AS process FROM performance_schema.session_connect_attrs "
+    "WHERE ATTR_NAME = 'program_name' AND ATTR_VALUE = %s"
 )
 
 

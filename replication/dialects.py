@@ -42,6 +42,8 @@ class Power(StrEnum):
     PASS_READ_ONLY = "pass-read-only"
     SET_VARIABLES = "set-variables"
     END_SESSIONS = "end-sessions"
+    END_ANY_SESSION = "end-any-session"
+    MOVE_EVENTS = "move-events"
     FLUSH = "flush"
     APPLY_LOG = "apply-log"
     REPLICATE = "replicate"
@@ -54,6 +56,7 @@ _POWERS = {
     Power.SEE_LOG: ("REPLICATION CLIENT", "SUPER"),
     Power.RESET_REPLICATION: ("RELOAD",),
     Power.FLUSH: ("RELOAD",),
+    Power.MOVE_EVENTS: ("EVENT",),
     Power.REPLICATE: ("REPLICATION SLAVE",),
 }
 #: MySQL 8.0 (Reference Manual, "Privileges Provided by MySQL").
@@ -64,23 +67,26 @@ _POWERS_MYSQL_80 = {
     Power.SET_VARIABLES: ("SYSTEM_VARIABLES_ADMIN", "SUPER"),
     Power.END_SESSIONS: ("CONNECTION_ADMIN", "SUPER"),
     Power.APPLY_LOG: ("REPLICATION_APPLIER", "SUPER"),
+    Power.END_ANY_SESSION: ("SYSTEM_USER",),
 }
 #: MariaDB 10.5 (Knowledge Base, GRANT). It shows REPLICATION CLIENT as BINLOG MONITOR.
 _POWERS_MARIADB_105 = {
-    Power.SEE_REPLICATION: ("SLAVE MONITOR", "REPLICATION SLAVE ADMIN", "SUPER"),
+    Power.SEE_REPLICATION: ("SLAVE MONITOR", "SUPER"),
     Power.SEE_LOG: ("BINLOG MONITOR", "SUPER"),
     Power.RUN_REPLICATION: ("REPLICATION SLAVE ADMIN", "SUPER"),
     Power.SET_READ_ONLY: ("READ_ONLY ADMIN", "SUPER"),
     Power.PASS_READ_ONLY: ("READ_ONLY ADMIN", "SUPER"),
     Power.END_SESSIONS: ("CONNECTION ADMIN", "SUPER"),
     Power.APPLY_LOG: ("BINLOG REPLAY", "SUPER"),
+    Power.END_ANY_SESSION: ("CONNECTION ADMIN", "SUPER"),
 }
 
 
 def privileges_for(vendor: Vendor, version: tuple[int, ...], power: Power) -> tuple[str, ...]:
     """The privileges any one of which gives this power, as SHOW GRANTS of such a server writes them.
 
-    SUPER lost READ_ONLY ADMIN in MariaDB 10.11.0 and the rest of what has a privilege of its own in 11.0.1.
+    What counts on 5.6, 9.7 and MariaDB 10.11 was tried there, one by one. SUPER lost READ_ONLY ADMIN in MariaDB 10.11.0
+    and the rest of what has a privilege of its own in 11.0.1.
     """
     common = _POWERS.get(power, ("SUPER",))
     if vendor is Vendor.MYSQL:
@@ -331,6 +337,39 @@ class Dialect:
         if self.version >= (5, 7, 5):
             return "SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s)"
         return "SELECT IF(WAIT_UNTIL_SQL_THREAD_AFTER_GTIDS(%s, %s) >= 0, 0, 1)"
+
+    def wait_for_place(self, channel: str) -> str:
+        """A question with a log's name, an offset and seconds, whose answer is 0 once a channel executed up to there.
+
+        SOURCE_POS_WAIT came with 8.0.26, when the old name was deprecated; 5.6 knows no channels.
+        """
+        word = "SOURCE" if self.version >= (8, 0, 26) and self.vendor is Vendor.MYSQL else "MASTER"
+        named = f", {quote_name(channel)}" if channel and (self.multi_channel or self.vendor is Vendor.MARIADB) else ""
+        return f"SELECT IF({word}_POS_WAIT(%s, %s, %s{named}) >= 0, 0, 1)"
+
+    def become_replica(
+        self, channel: str, to: Repoint, user: str, password: str, like: Row
+    ) -> tuple[str, tuple[Any, ...]]:
+        """A CHANGE with bound parameters for a server that was no replica.
+
+        ``like`` is the status row of a replica whose ways to connect it takes over: TLS, retries, the public key.
+        """
+        p, get = "SOURCE" if self._source_words else "MASTER", _Columns(like)
+        sql, args = self.change_source(channel, to)
+        more: list[tuple[str, Any]] = [(f"{p}_USER", user), (f"{p}_PASSWORD", password)]
+        if (retry := get.number("Connect_Retry")) is not None:
+            more.append((f"{p}_CONNECT_RETRY", retry))
+        if get.text("Source_SSL_Allowed", "Master_SSL_Allowed") == "Yes":
+            more.append((f"{p}_SSL", 1))
+            if authority := get.text("Source_SSL_CA_File", "Master_SSL_CA_File"):
+                more.append((f"{p}_SSL_CA", authority))
+            if get.text("Source_SSL_Verify_Server_Cert", "Master_SSL_Verify_Server_Cert") == "Yes":
+                more.append((f"{p}_SSL_VERIFY_SERVER_CERT", 1))
+        elif get.number("Get_Source_public_key", "Get_master_public_key"):
+            more.append((f"GET_{p}_PUBLIC_KEY", 1))
+        head, place = sql.split(f"{p}_PORT=%s, ", 1)
+        named = ", ".join(f"{name}=%s" for name, _ in more)
+        return f"{head}{p}_PORT=%s, {named}, {place}", (*args[:2], *(value for _, value in more), *args[2:])
 
     @property
     def _source_words(self) -> bool:

@@ -23,7 +23,6 @@ _SAME = {
     "ALL": "ALL PRIVILEGES",
 }
 _GRANT = re.compile(r"(GRANT|REVOKE)\s+(.+?)\s+ON\s+(?:(TABLE|FUNCTION|PROCEDURE|PACKAGE(?: BODY)?)\s+)?(.+?)", re.I)
-_ACCOUNT = re.compile(r"(?:TO|FROM)\s+(\S+@\S+|\S+)(?:\s.*)?", re.I | re.S)
 _COLUMNS = re.compile(r"\([^)]*\)")
 
 
@@ -105,8 +104,11 @@ _NEEDS = {
     Job.WATCH: _WATCH,
     Job.REPOINT: (*_WATCH, Power.RUN_REPLICATION),
     Job.FAILOVER: (*_ACT, Power.APPLY_LOG),
-    Job.SWITCH: (*_ACT, Power.FLUSH),
+    Job.SWITCH: (*_ACT, Power.FLUSH, Power.END_ANY_SESSION, Power.MOVE_EVENTS),
 }
+
+#: Without these a job is done all the same, where nothing calls for them.
+_OPTIONAL = frozenset({Power.END_ANY_SESSION, Power.MOVE_EVENTS})
 
 #: What each power is for, as a part of a sentence.
 MEANING = {
@@ -119,6 +121,8 @@ MEANING = {
     Power.PASS_READ_ONLY: "write while read_only is set",
     Power.SET_VARIABLES: "set other global variables",
     Power.END_SESSIONS: "end the sessions of others",
+    Power.END_ANY_SESSION: "end sessions of accounts with SYSTEM_USER",
+    Power.MOVE_EVENTS: "see and move events",
     Power.FLUSH: "hold the global read lock (FLUSH TABLES WITH READ LOCK)",
     Power.APPLY_LOG: "apply what mysqlbinlog writes (BINLOG, gtid_next)",
     Power.REPLICATE: "replicate from this server",
@@ -132,6 +136,11 @@ class Need:
     power: Power
     any_of: tuple[str, ...]
     granted: bool
+
+    @property
+    def optional(self) -> bool:
+        """The job is done without it where nothing calls for it."""
+        return self.power in _OPTIONAL
 
     @property
     def meaning(self) -> str:

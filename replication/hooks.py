@@ -39,11 +39,13 @@ LINES = 1000
 LINE_LENGTH = 4000
 SSH_PORT = 22
 PASSWORD_VARIABLE = "MHA_NEW_MASTER_PASSWORD"
+OLD_PASSWORD_VARIABLE = "MHA_ORIG_MASTER_PASSWORD"
 
 #: First words that are the shell's own.
 _SHELL_WORDS = frozenset("cd exec if for while case until test [ . source true false export set umask eval".split())
 
 FailoverCommand = Literal["status", "stop", "stopssh", "start"]
+OnlineChangeCommand = Literal["stop", "start"]
 ShutdownCommand = Literal["status", "stop", "stopssh"]
 
 
@@ -97,9 +99,42 @@ def failover_args(
     return [*orig, f"--command={command}", *user, *_ssh_args("orig_master_", old)]
 
 
-def password_environment(new: ServerConfig) -> dict[str, str]:
-    """The environment that hands the new primary's password to a script without showing it in the process list."""
-    return {PASSWORD_VARIABLE: new.password.get_secret_value()}
+def password_environment(new: ServerConfig, old: ServerConfig | None = None) -> dict[str, str]:
+    """The environment that hands passwords to a script without showing them in the process list.
+
+    That of the new primary, and with ``old`` that of the old one too, as `master_ip_online_change_script` gets both.
+    """
+    both = {OLD_PASSWORD_VARIABLE: old.password.get_secret_value()} if old is not None else {}
+    return {PASSWORD_VARIABLE: new.password.get_secret_value(), **both}
+
+
+def online_change_args(
+    command: OnlineChangeCommand,
+    old: ServerConfig,
+    new: ServerConfig,
+    *,
+    old_is_new_replica: bool = False,
+    pass_password: bool = True,
+) -> list[str]:
+    """Arguments of `master_ip_online_change_script`; both servers are named for both commands.
+
+    Without ``pass_password`` the password arguments stay empty, and `password_environment` carries them.
+    """
+    passwords = [server.password.get_secret_value() if pass_password else "" for server in (old, new)]
+    return [
+        f"--command={command}",
+        *_master_args("orig", old),
+        f"--orig_master_user={old.user}",
+        *_master_args("new", new),
+        f"--new_master_user={new.user}",
+        f"--orig_master_ssh_user={old.ssh_user}",
+        f"--new_master_ssh_user={new.ssh_user}",
+        *_ssh_args("orig_master_", old, options=False),
+        *_ssh_args("new_master_", new),
+        *(["--orig_master_is_new_slave"] if old_is_new_replica else []),
+        f"--orig_master_password={passwords[0]}",
+        f"--new_master_password={passwords[1]}",
+    ]
 
 
 def shutdown_args(command: ShutdownCommand, server: ServerConfig) -> list[str]:

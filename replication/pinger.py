@@ -22,24 +22,28 @@ class Pinger:
     """Pings one primary; each ping ends within `ping_interval` seconds, whatever the server does.
 
     SELECT keeps its session, CONNECT makes a new one each time, INSERT writes a row (and so sees a full or hung
-    disk). The session holds MHA's monitor lock, taken again after every reconnect: raises AlreadyActing when another
-    manager has it.
+    disk). ``closed`` tells of the last answer: the primary is read-only, which is no fault of it; then no row is
+    written. The session holds MHA's monitor lock, taken again after every reconnect: raises AlreadyActing when
+    another manager has it.
     """
 
     def __init__(self, config: ClusterConfig, primary: ServerConfig) -> None:
         self.primary, self._interval, self._type = primary, float(config.ping_interval), config.ping_type
         self._server = Server(primary)
         self._had_lock = False
+        self._prepared = False
+        self.closed = False
 
     def ping(self) -> tuple[Ping, str]:
         """One ping: what it showed, and the error in words."""
         try:
             if self._type == "CONNECT" or not self._server.connected:
                 self._reconnect()
-            if self._type == "INSERT":
+            closed = self._server.scalar("SELECT @@GLOBAL.read_only", action="select ping", timeout=self._interval)
+            self.closed = str(closed).upper() not in ("0", "OFF")
+            if self._type == "INSERT" and not self.closed:
+                self._prepare_insert()
                 self._server.query(_INSERT, action="insert ping", timeout=self._interval)
-            else:
-                self._server.query("SELECT 1", action="select ping", timeout=self._interval)
         except (ServerBusy, AccessDenied) as error:
             self._forget()
             return Ping.ALIVE_BUT_REFUSED, str(error)
@@ -66,9 +70,13 @@ class Pinger:
             timeout=self._interval,
         )
         self._take_lock()
-        if self._type == "INSERT":
+        self._prepared = False
+
+    def _prepare_insert(self) -> None:
+        if not self._prepared:
             for sql in _INSERT_PING:
                 self._server.query(sql, action="prepare the insert ping", timeout=self._interval)
+            self._prepared = True
 
     def _take_lock(self) -> None:
         """Hold MHA's monitor lock. Only the first time is not getting it an error.

@@ -14,6 +14,9 @@ from replication.positions import BinlogPosition
 from replication.selection import Candidate, Follower, Selection, followers_of, gtid_kind, most_advanced, rank
 from replication.snapshots import ClusterState, GtidKind
 
+#: The code of the refusal of a failover that finds another command acting: it may be tried again when that has ended.
+ALREADY_ACTING = "already-acting"
+
 
 @dataclass(frozen=True)
 class Refusal:

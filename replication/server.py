@@ -103,6 +103,12 @@ class Server:
         """There is a session; whether the server still answers on it only a statement can tell."""
         return self._connection is not None
 
+    @property
+    def thread_id(self) -> int | None:
+        """The number of this session on the server, None without one."""
+        connection = self._connection
+        return None if connection is None else int(connection.thread_id())  # type: ignore[no-untyped-call]
+
     def query(self, sql: str, args: Sequence[Any] = (), *, action: str, timeout: float | None = None) -> list[Row]:
         """Run one statement and return its rows, waiting at most ``timeout`` seconds for each answer packet.
 

@@ -39,13 +39,20 @@ _DDL = frozenset("CREATE ALTER DROP TRUNCATE RENAME OPTIMIZE REPAIR CHECK GRANT 
 _AFTER_WITH = frozenset({"SELECT", "UPDATE", "DELETE", "INSERT", "REPLACE", "VALUES", "TABLE"})
 _LOCKING_READS = (("FOR", "UPDATE"), ("FOR", "SHARE"), ("LOCK", "IN", "SHARE", "MODE"))
 
+_LOCKING_END = re.compile(r"\b(?:FOR\s+(?:UPDATE|SHARE)|SHARE\s+MODE)\b", re.IGNORECASE)
+
+#: An INSERT may be as long as max_allowed_packet; so many characters of it are read through.
+READ_THROUGH = 1 << 16
 #: The longest text that a sentence or a report shows of a statement, in characters.
 SHOWN = 120
 
 
 def kind_of(sql: str) -> StatementKind:
     """What the statement does. Comments before it and within it do not count, those that the server executes do."""
-    return _kind(_outer_words(sql))
+    kind = _kind(_outer_words(sql[:READ_THROUGH]))
+    if kind is StatementKind.READ and len(sql) > READ_THROUGH and _LOCKING_END.search(sql[-SHOWN:]):
+        return StatementKind.UPDATE
+    return kind
 
 
 def _kind(words: Sequence[str]) -> StatementKind:
@@ -58,8 +65,9 @@ def _kind(words: Sequence[str]) -> StatementKind:
     if first == "SET" and rest[:1] == ["STATEMENT"] and "FOR" in rest:
         return _kind(rest[rest.index("FOR") + 1 :])
     if first == "ANALYZE":
-        # MariaDB's ANALYZE executes the statement that follows; elsewhere it is ANALYZE TABLE.
-        return _kind(rest[1:] if rest[:1] == ["FORMAT"] else rest) if set(rest[:2]) & _AFTER_WITH else StatementKind.DDL
+        # MariaDB's ANALYZE [FORMAT=JSON] executes the statement that follows; the other is ANALYZE TABLE.
+        main = next((i for i, word in enumerate(rest[:3]) if word in _AFTER_WITH and word != "TABLE"), None)
+        return StatementKind.DDL if main is None else _kind(rest[main:])
     if first in ("LOCK", "BACKUP", "FLUSH"):
         return StatementKind.LOCK
     if first in ("SELECT", "VALUES", "TABLE"):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SwitchOptions:
-    """Names are the predecessor's options. All limits and the deadline are seconds.
+    """What a command line or a deployment asks of it; names are the predecessor's options.
 
-    ``deadline`` is how long writes may be held before everything is taken back.
+    All limits are seconds, and so is ``deadline``: how long writes may be held before everything is taken back.
     """
 
     new_master_host: str | None = None

@@ -16,7 +16,8 @@ from replication.check import Check, failed
 from replication.plan import Leveling, Refusal, leveling
 from replication.selection import Candidate, Follower, Selection, followers_of, gtid_kind, rank
 from replication.snapshots import ClusterState, GtidKind
-from replication.switch_checks import replication_user, switch_checks
+from replication.switch_accounts import replication_user
+from replication.switch_checks import switch_checks
 from replication.switch_options import SwitchOptions
 from replication.topology import find_primary
 
@@ -70,12 +71,17 @@ class SwitchPlan:
 
 
 def make_switch_plan(
-    config: ClusterConfig, cluster: ClusterState, activity: Mapping[str, Activity], options: SwitchOptions
+    config: ClusterConfig,
+    cluster: ClusterState,
+    activity: Mapping[str, Activity],
+    options: SwitchOptions,
+    *,
+    acting: bool = False,
 ) -> SwitchPlan | Refusal:
     """Decide how the primary's role moves to another server, or why it may not move now.
 
     ``activity`` is what runs on each server, by ``ip:port``. The refusal's code is the name of the first check that
-    failed, its evidence all that failed.
+    failed, its evidence all that failed. ``acting`` says that we hold the failover lock ourselves, everywhere.
     """
     old = find_primary(config, cluster)
     if isinstance(old, Refusal):
@@ -83,7 +89,7 @@ def make_switch_plan(
     followers = followers_of(old, config, cluster)
     selection = _ranked(config, old, cluster, followers)
     target = _target(config, selection, options)
-    checks = switch_checks(config, cluster, activity, options, target)
+    checks = switch_checks(config, cluster, activity, options, target, acting=acting)
     wrong = failed(checks)
     if wrong:
         return _refusal(config, wrong)

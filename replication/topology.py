@@ -22,7 +22,8 @@ def source_of(config: ClusterConfig, state: ServerState) -> ServerConfig | None:
 def find_primary(config: ClusterConfig, cluster: ClusterState) -> ServerConfig | Refusal:
     """The one server that the others replicate from, alive or dead (MHA, ServerManager: one non-replica server).
 
-    Two servers that replicate from each other are primary and standby when exactly one of them is writable.
+    Two servers that replicate from each other are primary and standby when exactly one of them is writable; so it is
+    with several that are replicated from, as long as all of them can be seen.
     """
     follows = {state.key: source_of(config, state) for state in cluster.up}
     votes = Counter(source.address for source in follows.values() if source is not None)
@@ -42,6 +43,11 @@ def find_primary(config: ClusterConfig, cluster: ClusterState) -> ServerConfig |
         return primary
     if not followed_alone:
         return _of_a_pair(config, cluster, sorted(votes))
+    # After a switch that left a replica behind: the old primary is seen to be closed, and so it is none.
+    seen = [state for key in followed_alone if (state := cluster.get(key)) is not None]
+    writable = [state for state in seen if state.writable]
+    if len(seen) == len(followed_alone) and len(writable) == 1:
+        return by_address[writable[0].key]
     return Refusal(
         "two-primaries",
         f"The replicas of {config.name} follow different servers: {', '.join(sorted(followed_alone))}.",

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 from prefect import task
@@ -32,11 +33,22 @@ class Listener:
     def suspect(self, misses: int, error: str) -> None:
         """A ping was missed for the ``misses``-th time in a row."""
 
+    def closed(self) -> str:
+        """The primary answers and is read-only: why the watch is to begin anew, empty to go on."""
+        return ""
+
     def make_ready(self) -> None:
         """A failover may be near: prepare whatever takes time."""
 
     def recovered(self, why: str) -> None:
         """It was nothing, or it is over."""
+
+
+@dataclass(frozen=True)
+class BeginAnew:
+    """The watch is over without anybody having died; ``why`` in words."""
+
+    why: str
 
 
 class SideChecks:
@@ -99,8 +111,8 @@ class SideChecks:
 
 def watch(
     config: ClusterConfig, primary: ServerConfig, sessions: Sessions, stop: threading.Event, listener: Listener
-) -> Verdict | None:
-    """Ping until the primary is dead (the verdict) or ``stop`` is set (None).
+) -> Verdict | BeginAnew | None:
+    """Ping until the primary is dead (the verdict), its role moved (begin anew), or ``stop`` is set (None).
 
     Raises AlreadyActing when another manager watches this primary.
     """
@@ -118,6 +130,8 @@ def watch(
                 log.info("Ping(%s) succeeded, waiting until MySQL doesn't respond..", config.ping_type)
                 greeted = True
             _tell(listener, ping, act, patience, config)
+            if ping is Ping.ANSWERED and pinger.closed and (why := listener.closed()):
+                return BeginAnew(why)
             if act is Act.RECOVERED and checks:
                 checks.close()
                 checks = None
