@@ -50,6 +50,11 @@ def _story(outcome: Outcome, dead: str, log_file: str) -> Iterator[str]:
         return
     if outcome.fenced is not None:
         yield f"Old primary: {outcome.fenced}."
+    for moved in (outcome.released, outcome.acquired):
+        for half in moved.halves if moved is not None else ():
+            yield f"Address: {half}."
+    for check in outcome.address:
+        yield f"Address: {'' if check.ok else 'ERROR: '}{check}"
     plan, promoted = outcome.plan, outcome.promoted
     if outcome.rescue is not None:
         yield f"Binary log of {dead}: {outcome.rescue}."

@@ -132,6 +132,7 @@ class Host:
         os.kill(self._pid, signal.SIGKILL)
         self._init.wait(10)
         self._pid = 0
+        self._subnet.forget(self.number)
 
     def power_on(self) -> None:
         """Boot again from the same disk; mysqld is not started."""
