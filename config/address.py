@@ -69,8 +69,6 @@ def combination_problem(
             return "vip_provider", f"names {name}, which needs {needed}"
     if {"ip", "keepalived"} <= set(named):
         return "vip_provider", "names ip and keepalived, which would both move the same addresses"
-    if addresses and set(named) <= {"haproxy", "script"}:
-        return "vip_addresses", "is of no use, because vip_provider names neither ip nor keepalived"
     own = set(servers)
     for text in addresses:
         if str(ipaddress.ip_interface(text).ip) in own:

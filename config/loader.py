@@ -104,6 +104,11 @@ def load_cluster(
         warnings=tuple(warnings),
     )
     _refuse_addresses(cluster, defaults)
+    if cluster.vip_addresses and set(cluster.vip_provider) <= {"haproxy", "script"}:
+        given = defaults["vip_addresses"]
+        sentence = "vip_addresses has no effect, because vip_provider names neither ip nor keepalived"
+        warning = ConfigWarning(given.file, given.line, sentence)
+        return cluster.model_copy(update={"warnings": (*cluster.warnings, warning)})
     return cluster
 
 

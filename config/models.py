@@ -155,7 +155,7 @@ class ClusterConfig(BaseModel):
         "refuse", description="Modern: refuse or go_on when somebody else answers for an address."
     )
     vip_duplicate_wait: float = Field(
-        0.3, gt=0, allow_inf_nan=False, description="Modern: seconds that others have to answer."
+        0.2, gt=0, allow_inf_nan=False, description="Modern: seconds that others have to answer."
     )
     vip_on_failure: OnFailure = Field(
         "go_on", description="Modern: abort or go_on when the new primary cannot have the address."

@@ -56,6 +56,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
     finally:
         run.lock.release()
+        job.address.close()
     ledger = run.account()
     for line in losses(ledger):
         log.error("Transactions %s", line)

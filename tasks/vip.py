@@ -6,7 +6,7 @@ import logging
 
 from prefect import task
 
-from replication.address import AddressChain, FailoverCalls, Moved, chain_of
+from replication.address import Moved
 from replication.check import Check
 from replication.job import FailoverJob
 from replication.plan import FailoverPlan
@@ -21,7 +21,7 @@ def release_address(job: FailoverJob, ssh_reachable: bool) -> Moved:
 
     Raises HookError when the user's script says that a failover must not go on.
     """
-    return _chain(job).release(job.dead, reachable=ssh_reachable)
+    return job.address.release(job.dead, reachable=ssh_reachable)
 
 
 @task(name="Move the address", **STEP)
@@ -31,17 +31,13 @@ def acquire_address(job: FailoverJob, plan: FailoverPlan) -> Moved:
     Raises HookError when the user's script ends with another exit code than 0 and 10, AddressError when an address
     cannot be had and `vip_on_failure` is abort.
     """
-    return _chain(job).acquire(job.config_of(plan.new_primary))
+    return job.address.acquire(job.config_of(plan.new_primary))
 
 
 @task(name="Verify the address", **STEP)
 def verify_address(job: FailoverJob, plan: FailoverPlan) -> tuple[Check, ...]:
     """Whether the address is at the new primary and nowhere else, as far as the others can be asked."""
-    checks = _chain(job).verify(job.config_of(plan.new_primary))
+    checks = job.address.verify(job.config_of(plan.new_primary))
     for check in checks:
         (log.info if check.ok else log.error)("Address: %s", check)
     return checks
-
-
-def _chain(job: FailoverJob) -> AddressChain:
-    return chain_of(job.config, job.sessions, FailoverCalls(job.config, job.dead))

@@ -13,7 +13,9 @@ from importlib.metadata import entry_points
 
 from config import ClusterConfig, ServerConfig
 from config.address import PROVIDER_GROUP
+from replication.address.haproxy import HaproxyProvider
 from replication.address.ip import IpProvider
+from replication.address.keepalived import KeepalivedProvider
 from replication.address.provider import AddressProvider, Half, Place
 from replication.address.script import ScriptCalls, ScriptProvider
 from replication.check import Check
@@ -83,6 +85,11 @@ class AddressChain:
                 checks.append(Check("vip-moved", new.name, False, f"where the address is, is not known: {error}"))
         return tuple(checks)
 
+    def close(self) -> None:
+        """End the providers' own sessions."""
+        for provider in self._providers:
+            provider.close()
+
 
 def chain_of(config: ClusterConfig, sessions: Sessions, calls: ScriptCalls) -> AddressChain:
     """The chain that a configuration names; ``calls`` are what its scripts are called with in this kind of move."""
@@ -90,6 +97,10 @@ def chain_of(config: ClusterConfig, sessions: Sessions, calls: ScriptCalls) -> A
     for name in config.vip_provider:
         if name == "ip":
             made.append(IpProvider(config, sessions))
+        elif name == "keepalived":
+            made.append(KeepalivedProvider(config, sessions))
+        elif name == "haproxy":
+            made.append(HaproxyProvider(config))
         elif name == "script":
             made.append(ScriptProvider(config, calls))
         else:

@@ -39,7 +39,7 @@ class IpProvider:
                 )
                 for server in found.unknown
             ),
-            *(_placed(address, holders) for address, holders in found.holders.items()),
+            *(placed(address, holders) for address, holders in found.holders.items()),
         )
 
     def release(self, old: ServerConfig, *, reachable: bool = True) -> Half:
@@ -81,6 +81,9 @@ class IpProvider:
             for address, holders in found.holders.items()
         )
 
+    def close(self) -> None:
+        """It has no sessions of its own."""
+
     def _on(self, server: ServerConfig, verb: str, action: str) -> Seen:
         try:
             return on_host(self._sessions.host(server.address), server, self._config, verb, action)
@@ -115,7 +118,8 @@ def _acquired(seen: Seen, new: ServerConfig, taken: list[tuple[str, str]]) -> It
         yield f"the neighbours could not be told of {address}: {said or 'the host has neither perl nor arping for it'}"
 
 
-def _placed(address: str, holders: tuple[tuple[ServerConfig, ...], ...]) -> Check:
+def placed(address: str, holders: tuple[tuple[ServerConfig, ...], ...]) -> Check:
+    """Whether an address is on one host; on none is a warning, for the next move mends it."""
     names = ", ".join(server.name for servers in holders for server in servers)
     if len(holders) == 1:
         return Check("vip-place", "", True, f"{address} is on {names}", Severity.INFO)

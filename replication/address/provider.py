@@ -62,3 +62,7 @@ class AddressProvider(Protocol):
     def verify(self) -> tuple[Place, ...]:
         """Where it is now; empty for a provider that cannot know."""
         ...
+
+    def close(self) -> None:
+        """End the sessions of its own."""
+        ...

@@ -112,6 +112,9 @@ class ScriptProvider:
         """What a script did, only its author can know."""
         return ()
 
+    def close(self) -> None:
+        """It has no sessions of its own."""
+
     def _run(self, call: Call, verb: str = "check") -> Half:
         script = self._calls.script or ""
         done = run_hook(

@@ -110,7 +110,10 @@ acquire() {
     [ -n "$(places "$address")" ] || put_on "$address" "$each"
     [ -n "$(places "$address")" ] || continue
     said=$(announce "$address" 1 2>&1) && echo "announced $address" || echo "silent $address $said"
-    [ "$count" -le 1 ] || { sleep "$pause"; announce "$address" $((count - 1)); } </dev/null >/dev/null 2>&1 &
+    # Nobody waits for the others; sshd waits for whoever holds its output open.
+    if [ "$count" -gt 1 ]; then
+      (sleep "$pause" && announce "$address" $((count - 1))) </dev/null >/dev/null 2>&1 &
+    fi
   done
 }
 
