@@ -165,9 +165,10 @@ class Host:
         """Run a shell command on the host, ``timeout`` seconds at most, and return what it printed."""
         words = f"nsenter -t {self._pid} -m -u -p -n -r sh -c 'cd /; exec sh -s'"
         if data is not None:
-            path = self.upper / "lab-input"
-            path.write_text(data)
-            command = f"{{ {command}; }} </lab-input"
+            # A new name each time: what changes under a mounted overlay may be seen with its former length.
+            name = f"lab-input-{time.monotonic_ns()}"
+            (self.upper / name).write_text(data)
+            command = f"{{ {command}; }} </{name}; code=$?; rm -f /{name}; exit $code"
         return sh(words, check=check, data=command + "\n", timeout=timeout)
 
     def start(self, command: str) -> None:

@@ -60,9 +60,13 @@ class AddressObserver:
                 told.append(sample.holders)
         return told
 
-    def nowhere(self) -> float:
+    def now(self) -> tuple[int, ...]:
+        """Who had it at the last sample."""
+        return self.samples[-1].holders if self.samples else ()
+
+    def nowhere(self, since: float = 0.0) -> float:
         """Seconds that no host had it."""
-        return len([s for s in self.samples if not s.holders]) * EVERY
+        return len([s for s in self.samples if not s.holders and s.at >= since]) * EVERY
 
     def slowest(self) -> float:
         """Seconds of the longest pause between two samples: nothing is known about shorter visits."""

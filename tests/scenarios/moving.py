@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from tests.lab.cluster import Cluster
 from tests.lab.network import sh
 
@@ -35,3 +38,11 @@ def seen_mac(cluster: Cluster, number: int, address: str) -> str:
 
 def _network(cluster: Cluster, number: int) -> str:
     return cluster.subnet.host(number) if number else cluster.subnet.manager
+
+
+def wait_until(true: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
+    """Look again until it is true; AssertionError when it is not in time."""
+    ends = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends, f"not within {seconds:g} s: {what}"
+        time.sleep(0.05)

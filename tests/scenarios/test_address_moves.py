@@ -33,7 +33,7 @@ def test_a_client_of_the_address_alone_survives_a_killed_primary(kind: str, gtid
             assert_survivors_agree(cluster, acks, 2, (3,))
             pause = outage(acks)
         print(f"\n{cluster.name}: no write for {pause.seconds:.2f} s, on no host for {observer.nowhere():.2f} s")
-        assert pause.last.at - 0.05 < killed < pause.first.at < killed + 10.0
+        assert pause.last.at - 1.0 < killed < pause.first.at < killed + 10.0
         assert observer.moves() == [(1,), (), (2,)], manager.log()
         assert observer.slowest() < 0.2
         assert seen_mac(cluster, 3, vip) == seen_mac(cluster, 0, vip) == mac_of(cluster, 2)
