@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import ipaddress
 from collections.abc import Iterable
-from functools import cache
 from importlib.metadata import entry_points
 from urllib.parse import urlsplit
 
@@ -16,7 +15,6 @@ BUILT_IN = ("ip", "keepalived", "haproxy", "script")
 NEEDED = {"ip": "vip_addresses", "keepalived": "vip_addresses", "haproxy": "haproxy_sockets"}
 
 
-@cache
 def provider_names() -> tuple[str, ...]:
     """Every provider that `vip_provider` may name: the built-in ones, and those that other packages offer."""
     return (*BUILT_IN, *sorted(entry_points(group=PROVIDER_GROUP).names))

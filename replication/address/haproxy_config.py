@@ -53,7 +53,7 @@ def _lines(config: ClusterConfig, primary: ServerConfig | None) -> Iterator[str]
     yield "    # One server is not in maintenance: the primary. No checks: writes go on while the manager is away, and"
     yield "    # mysqld counts connections that say nothing, until it blocks this host (max_connect_errors)."
     for server in (s for s in config.servers if not s.no_master):
-        disabled = "" if server is primary else " disabled"
+        disabled = "" if primary is not None and server.address == primary.address else " disabled"
         yield f"    server {server_name(server)} {_address(server)}{disabled}"
     yield ""
     yield f"frontend {config.haproxy_reader}_port"
