@@ -138,7 +138,10 @@ class ClusterConfig(BaseModel):
     hook_timeout: float = Field(60.0, gt=0, allow_inf_nan=False, description="Modern: seconds that a script may run.")
     hook_passwords: bool = Field(True, description="Modern: 0 keeps the password off the command line of hooks.")
     drain_timeout: float = Field(
-        60.0, gt=0, allow_inf_nan=False, description="Modern: seconds a replica may stand still while draining."
+        60.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Modern: seconds a replica may stand still while draining or catching up.",
     )
 
     vip_provider: tuple[str, ...] = Field(

@@ -11,14 +11,19 @@ from replication.snapshots import ServerState
 
 #: Seconds that a server waits by itself before it is asked whether it still can get there.
 LOOK_EVERY = 1
+#: Seconds that a replica may take to get level with another while it gets nearer all the time.
+LEVEL_LIMIT = 900.0
 
 
-def wait_executed(server: Server, goal: ServerState, *, seconds: int) -> None:
+def wait_executed(server: Server, goal: ServerState, *, stall: float, limit: float) -> None:
     """Let the server itself wait for the other's GTIDs; without GTIDs there is nothing to wait for.
 
+    Waits as long as it executes something new, at most ``stall`` seconds without anything new and ``limit`` seconds at
+    all: a replica that is far behind but gets there is not a failed one.
+
     MariaDB waits for gtid_slave_pos only, which does not move when a saved log is applied by a client: of the domains
-    that the server's own log proves to be level it is not asked. Raises StatementFailed when it is not level within
-    ``seconds``, or as soon as its applier has stopped.
+    that the server's own log proves to be level it is not asked. Raises StatementFailed when it is not level by then,
+    or as soon as its applier has stopped.
     """
     if goal.gtid_executed is not None and goal.gtid_mode == "ON":
         question, goal_set = server.dialect.wait_for_gtids(), str(goal.gtid_executed)
@@ -30,14 +35,23 @@ def wait_executed(server: Server, goal: ServerState, *, seconds: int) -> None:
         return
     if not goal_set:
         return
-    ends = time.monotonic() + seconds
+    began = moved_at = time.monotonic()
+    seen = None
     while server.scalar(question, (goal_set, LOOK_EVERY), action="catch up", timeout=LOOK_EVERY + 5.0) != 0:
-        for channel in server.observe().channels:
+        state = server.observe()
+        for channel in state.channels:
             if channel.broken or not channel.applier_running:
                 why = channel.applier_error or "its applier does not run"
                 raise StatementFailed(server.config.name, "catch up", why, channel.applier_errno)
-        if time.monotonic() > ends:
-            raise StatementFailed(server.config.name, "catch up", f"not level with {goal.name} within {seconds} s")
+        now = time.monotonic()
+        if (executed := (state.gtid_executed, state.mariadb_gtid)) != seen:
+            seen, moved_at = executed, now
+        if now - moved_at > stall:
+            why = f"it is not level with {goal.name}, and nothing new was executed for {stall:g} s"
+            raise StatementFailed(server.config.name, "catch up", why)
+        if now - began > limit:
+            why = f"it is still catching up with {goal.name} after {limit:g} s"
+            raise StatementFailed(server.config.name, "catch up", why)
 
 
 def tell_what_was_applied(server: Server, channel: str) -> None:

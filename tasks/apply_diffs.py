@@ -13,7 +13,7 @@ from replication import settings
 from replication.apply import apply_cut, wait_for_former
 from replication.binlog.cutter import Cut
 from replication.binlog.reader import LogReader, Transaction
-from replication.catch_up import tell_what_was_applied, wait_executed
+from replication.catch_up import LEVEL_LIMIT, tell_what_was_applied, wait_executed
 from replication.drain import drain, free_applier, stop_applier
 from replication.errors import CannotLevel, LogError, MhaError, StatementFailed
 from replication.gtid import Gtid, MariadbGtid
@@ -75,7 +75,7 @@ def catch_up(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, lat
 def wait_level(job: FailoverJob, key: str, channel: str, goal: ServerState) -> Drained:
     """Wait until a replica executed everything that ``goal`` had, then stop its receiver and prove it drained."""
     server = job.sessions.server(key)
-    wait_executed(server, goal, seconds=max(1, round(job.config.drain_timeout)))
+    wait_executed(server, goal, stall=job.config.drain_timeout, limit=LEVEL_LIMIT)
     server.query(server.dialect.stop(channel), action="stop replication", timeout=65.0)
     return drain(server, channel, stall=job.config.drain_timeout)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from prefect import task
 
-from replication.catch_up import wait_executed
+from replication.catch_up import LEVEL_LIMIT, wait_executed
 from replication.errors import MhaError, ServerError
 from replication.job import FailoverJob, Recovered
 from replication.outcome import ReplicaOutcome
@@ -35,14 +35,14 @@ def verify(
     def look(before: ReplicaOutcome) -> ReplicaOutcome:
         server = job.sessions.server(before.key)
         if job.options.wait_until_gtid_in_sync and before.key not in late_on_purpose:
-            wait_executed(server, goal, seconds=max(1, round(job.config.drain_timeout)))
+            wait_executed(server, goal, stall=job.config.drain_timeout, limit=LEVEL_LIMIT)
         state = server.observe()
         channel = follows(state, plan.channel_of(before.key), primary)
         if channel is None or channel.receiver != "Yes" or not channel.applier_running:
             return ReplicaOutcome(before.key, before.name, False, f"does not replicate from {primary.name}")
         return before
 
-    checked = job.sessions.each(look, [r for r in replicas if r.ok], timeout=job.config.drain_timeout + 10.0)
+    checked = job.sessions.each(look, [r for r in replicas if r.ok], timeout=LEVEL_LIMIT + 20.0)
     seen = {before.key: _outcome(before, result) for before, result in checked}
     return tuple(seen.get(r.key, r) for r in replicas)
 
