@@ -100,7 +100,7 @@ class Runbook:
             plan, level = self.phase_3_new_primary(plan)
         replicas = self.phase_4_other_replicas(plan, level)
         replicas = self.phase_5_clean_up(plan, level, replicas)
-        astray = [check for check in self.known["address"] if not check.ok]
+        astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
         something_left = plan.left_out or astray or any(not replica.ok for replica in replicas)
         summary = f"{plan.new_primary_name} is the new primary"
         return Outcome(10 if something_left else 0, summary, replicas=replicas, **self.known)

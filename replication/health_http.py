@@ -12,7 +12,6 @@ through it and no secret is in it.
 from __future__ import annotations
 
 import json
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -24,11 +23,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from config import ClusterConfig, ConfigError, ServerConfig
 from replication.errors import MhaError
 from replication.health import Answer, Standings, judge
-from replication.sessions import Sessions
+from replication.server import Server
+from replication.snapshots import ClusterState, ServerDown, ServerState
 
-log = logging.getLogger("mha")
-
-#: Seconds between two looks, and for a server to answer in one.
+#: Seconds between two looks at a server, and after which a look without an answer counts as none.
 EVERY = 0.5
 LOOK = 1.5
 #: Seconds that a client may take for its request.
@@ -36,43 +34,57 @@ REQUEST = 5.0
 
 
 class Watch:
-    """Looks at every server all the time, over sessions of its own: a failover never waits for it."""
+    """Looks at every server all the time, each in a thread and over a session of its own: one that hangs hides none of
+    the others, and a failover never waits for it."""
 
     def __init__(self, config: ClusterConfig) -> None:
-        self._config, self._sessions = config, Sessions(config)
+        self.config = config
+        self._servers = [Server(server) for server in config.servers]
+        self._seen: dict[str, ServerState] = {}
+        self._why: dict[str, str] = {}
         self._standings: Standings | None = None
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
-
-    @property
-    def config(self) -> ClusterConfig:
-        return self._config
-
-    @property
-    def standings(self) -> Standings | None:
-        """What the last look told; None before the first."""
-        return self._standings
+        self._judging = threading.Lock()
 
     def start(self) -> None:
-        self._thread.start()
+        """Begin to look."""
+        for server in self._servers:
+            threading.Thread(target=self._look_at, args=(server,), name=f"health {server}", daemon=True).start()
 
     def stop(self) -> None:
+        """End; a look that is under way is left to its own deadline."""
         self._over.set()
-        self._sessions.close()
 
-    def _run(self) -> None:
-        while not self._over.wait(EVERY):
-            # The moment before the look: what it tells may be as old.
-            now = time.monotonic()
+    def standings(self) -> Standings:
+        """What is known now."""
+        with self._judging:
+            oldest = time.time() - EVERY - LOOK
+            up = [state for state in map(self._seen.get, self._keys()) if state and state.observed_at > oldest]
+            known = {state.key for state in up}
+            down = [
+                ServerDown(s.address, s.name, s.hostname, self._why.get(s.address, "it does not answer"), False)
+                for s in self.config.servers
+                if s.address not in known
+            ]
+            # What a look told is as old as the oldest of them, at most.
+            now = time.monotonic() - max((time.time() - state.observed_at for state in up), default=0.0)
+            self._standings = judge(self.config, ClusterState(tuple(up), tuple(down)), self._standings, now)
+            return self._standings
+
+    def _keys(self) -> list[str]:
+        return [server.address for server in self.config.servers]
+
+    def _look_at(self, server: Server) -> None:
+        while not self._over.is_set():
             try:
-                cluster = self._sessions.observe(timeout=LOOK)
-            except RuntimeError:
-                # Its threads are gone, because it was stopped meanwhile.
-                return
+                self._seen[server.key] = server.observe()
             except MhaError as error:
-                log.warning("The servers could not be looked at for the load balancers: %s", error)
-                continue
-            self._standings = judge(self._config, cluster, self._standings, now)
+                self._seen.pop(server.key, None)
+                self._why[server.key] = str(error)
+            # Freshness is kept also while nobody asks.
+            self.standings()
+            self._over.wait(EVERY)
+        server.close()
 
 
 class HealthServer:
@@ -119,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Several lines a second would hide everything else in the manager's log."""
 
     def _reply(self) -> None:
-        code, document = answer(self.watch.config, self.watch.standings, self.path, time.monotonic())
+        code, document = answer(self.watch.config, self.watch.standings(), self.path, time.monotonic())
         body = (json.dumps(document) + "\n").encode()
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
@@ -129,14 +141,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
-def answer(config: ClusterConfig, standings: Standings | None, path: str, now: float) -> tuple[int, dict[str, Any]]:
+def answer(config: ClusterConfig, standings: Standings, path: str, now: float) -> tuple[int, dict[str, Any]]:
     """Status code and document for one request. Pure."""
     url = urlsplit(path)
     _, role, *rest = url.path.split("/", 2)
     if role not in ("primary", "replica", "servers"):
         return 404, {"ok": False, "text": "ask for /primary, /replica or /servers"}
-    if standings is None:
-        return 503, {"ok": False, "text": "the servers have not been looked at yet"}
     if role == "servers":
         return 200, {key: {"name": s.name, "role": s.role, "why": s.why} for key, s in standings.servers.items()}
     try:

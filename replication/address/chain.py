@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 
 from config import ClusterConfig, ServerConfig
-from config.address import PROVIDER_GROUP
 from replication.address.haproxy import HaproxyProvider
 from replication.address.ip import IpProvider
 from replication.address.keepalived import KeepalivedProvider
+from replication.address.offered import OfferedProvider
 from replication.address.provider import AddressProvider, Half, Place
 from replication.address.script import ScriptCalls, ScriptProvider
 from replication.check import Check
@@ -30,6 +29,11 @@ class Moved:
     """What every provider did in one half of a move, and what it found."""
 
     halves: tuple[Half, ...]
+
+    @property
+    def failed(self) -> tuple[Half, ...]:
+        """The halves whose effect is missing."""
+        return tuple(half for half in self.halves if half.failed)
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.halves))
@@ -54,7 +58,7 @@ class AddressChain:
             except HookError:
                 raise
             except MhaError as error:
-                half = Half(provider.name, "release", False, str(error))
+                half = Half(provider.name, "release", False, str(error), failed=True)
             _tell(half)
             halves.append(half)
         return Moved(tuple(halves))
@@ -70,7 +74,7 @@ class AddressChain:
             except MhaError as error:
                 if self._on_failure == "abort":
                     raise
-                half = Half(provider.name, "acquire", False, str(error))
+                half = Half(provider.name, "acquire", False, str(error), failed=True)
             _tell(half)
             halves.append(half)
         return Moved(tuple(halves))
@@ -88,7 +92,10 @@ class AddressChain:
     def close(self) -> None:
         """End the providers' own sessions."""
         for provider in self._providers:
-            provider.close()
+            try:
+                provider.close()
+            except MhaError as error:
+                log.warning("%s", error)
 
 
 def chain_of(config: ClusterConfig, sessions: Sessions, calls: ScriptCalls) -> AddressChain:
@@ -104,8 +111,7 @@ def chain_of(config: ClusterConfig, sessions: Sessions, calls: ScriptCalls) -> A
         elif name == "script":
             made.append(ScriptProvider(config, calls))
         else:
-            (offered,) = entry_points(group=PROVIDER_GROUP, name=name)
-            made.append(offered.load()(config, sessions))
+            made.append(OfferedProvider(name, config, sessions))
     return AddressChain(made, config.vip_on_failure)
 
 

@@ -102,7 +102,7 @@ class HaproxySocket:
     def _ssh_host(self) -> SshHost:
         if self._host is None:
             name = self._parts.hostname or ""
-            ip = resolve_host(name)
+            ip = resolve_host(name, self._timeout)
             changed = {
                 "block": "haproxy",
                 "hostname": name,

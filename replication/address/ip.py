@@ -46,7 +46,7 @@ class IpProvider:
         """Take the addresses from the old primary's host, whatever interface they are on there."""
         if not reachable:
             text = f"{', '.join(self._wanted)} could not be taken from {old.name}, because SSH does not reach its host"
-            return Half(self.name, "release", False, text)
+            return Half(self.name, "release", False, text, failed=True)
         seen = self._on(old, "release", f"take {', '.join(self._wanted)} off")
         left, removed = seen.addresses("has"), seen.addresses("removed")
         if left:

@@ -48,7 +48,7 @@ class KeepalivedProvider:
         """Stop it on the old primary's host, and take off what it left there."""
         if not reachable:
             text = f"keepalived on {old.name} could not be stopped, because SSH does not reach its host"
-            return Half(self.name, "release", False, text)
+            return Half(self.name, "release", False, text, failed=True)
         told = self._run(old, "stop")
         seen = on_host(self._sessions.host(old.address), old, self._config, "release", "take the address off")
         if left := seen.addresses("has"):

@@ -11,13 +11,17 @@ from replication.check import Check
 
 @dataclass(frozen=True)
 class Half:
-    """What became of one half of a move, by one provider. ``verb`` is release or acquire, ``text`` what was found and
-    done, in words. ``done`` is True only for an effect that was seen."""
+    """What became of one half of a move, by one provider.
+
+    ``verb`` is release or acquire, ``text`` what was found and done, in words. ``done`` is True only for an effect that
+    was seen; ``failed`` that it should be there and is not.
+    """
 
     provider: str
     verb: str
     done: bool
     text: str
+    failed: bool = False
 
     def __str__(self) -> str:
         return f"{self.provider}: {self.text}"

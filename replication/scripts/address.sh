@@ -51,19 +51,25 @@ who_has() {
   fi
 }
 
-announce() { # ADDRESS TIMES
+announce() {
   if command -v perl >/dev/null; then
-    $sudo perl -e "$NEIGHBOURS" announce $link "$1" "$2" "$pause"
+    $sudo perl -e "$NEIGHBOURS" announce $link "$1"
   elif [ "$(host_bits "$1")" = 32 ] && command -v arping >/dev/null; then
-    i=0
-    while [ $i -lt "$2" ]; do
-      [ $i = 0 ] || sleep "$pause"
-      $sudo arping -q -U -c 1 -I "$interface" "$1" && $sudo arping -q -A -c 1 -I "$interface" "$1" || return
-      i=$((i + 1))
-    done
+    $sudo arping -q -U -c 1 -I "$interface" "$1" && $sudo arping -q -A -c 1 -I "$interface" "$1"
   else
     return 1
   fi
+}
+
+announce_again() {
+  i=1
+  while [ $i -lt "$count" ]; do
+    sleep "$pause"
+    # It may have moved on meanwhile.
+    [ -n "$(places "$1")" ] || return
+    announce "$1"
+    i=$((i + 1))
+  done
 }
 
 put_on() { # ADDRESS ADDRESS/LENGTH
@@ -109,11 +115,9 @@ acquire() {
     address=${each%/*}
     [ -n "$(places "$address")" ] || put_on "$address" "$each"
     [ -n "$(places "$address")" ] || continue
-    said=$(announce "$address" 1 2>&1) && echo "announced $address" || echo "silent $address $said"
+    said=$(announce "$address" 2>&1) && echo "announced $address" || echo "silent $address $said"
     # Nobody waits for the others; sshd waits for whoever holds its output open.
-    if [ "$count" -gt 1 ]; then
-      (sleep "$pause" && announce "$address" $((count - 1))) </dev/null >/dev/null 2>&1 &
-    fi
+    announce_again "$address" </dev/null >/dev/null 2>&1 &
   done
 }
 

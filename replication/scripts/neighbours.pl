@@ -1,7 +1,7 @@
-# neighbours.pl MODE INDEX MAC ADDRESS COUNT SECONDS: speak ARP (IPv4) or neighbour discovery (IPv6) on one interface,
+# neighbours.pl MODE INDEX MAC ADDRESS [COUNT SECONDS]: speak ARP (IPv4) or neighbour discovery (IPv6) on one interface,
 # with nothing but Debian's perl-base. INDEX and MAC are the interface's.
 #   probe     ask COUNT times within SECONDS who has the address; prints the MAC of whoever answers, nothing otherwise
-#   announce  tell everybody COUNT times, SECONDS apart, that the address is here now
+#   announce  tell everybody that the address is here now
 # Formats: RFC 826 and 5227 (ARP), RFC 4861 and 4862 (a probe comes from no address, its answer goes to everybody).
 use strict;
 use warnings;
@@ -63,10 +63,7 @@ bind $socket, pack('SnlSCCa8', 17, 3, $index, 0, 0, 0, '') or die "the interface
 if ($mode eq 'announce') {
     # Some hosts and switches learn from a request, some only from an answer.
     my @frames = $six ? advertisement() : (arp(1, $address, $address), arp(2, $address, $address));
-    for my $number (1 .. $count) {
-        syswrite $socket, $_ or die "it cannot be announced: $!\n" for @frames;
-        select undef, undef, undef, $seconds if $number < $count;
-    }
+    syswrite $socket, $_ or die "it cannot be announced: $!\n" for @frames;
     exit 0;
 }
 

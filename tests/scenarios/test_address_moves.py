@@ -15,7 +15,9 @@ from tests.scenarios.failing_over import MODES, assert_survivors_agree, finish
 from tests.scenarios.moving import bare, give, mac_of, meets, seen_mac, wait_until
 
 
-@pytest.mark.parametrize(("kind", "gtid"), [MODES[5], MODES[3]])
+@pytest.mark.parametrize(
+    ("kind", "gtid"), [MODES[5], pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow)]
+)
 def test_a_client_of_the_address_alone_survives_a_killed_primary(kind: str, gtid: bool) -> None:
     """Neighbours learn it at once, and at no moment two hosts have it."""
     with Cluster(kind, gtid=gtid) as cluster:

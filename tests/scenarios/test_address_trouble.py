@@ -340,7 +340,7 @@ def test_a_proxy_that_is_away_and_one_that_does_not_know_the_server(hosts: Clust
 # a whole failover -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", ["go_on", "abort"])
+@pytest.mark.parametrize("policy", ["go_on", pytest.param("abort", marks=pytest.mark.slow)])
 def test_a_failover_whose_new_primary_cannot_have_the_address(policy: str) -> None:
     """A third host has it: the new primary is opened without it and the report says so, or it is not opened."""
     with Cluster("mariadb", gtid=True, n=4) as cluster:
@@ -359,6 +359,7 @@ def test_a_failover_whose_new_primary_cannot_have_the_address(policy: str) -> No
         assert holders(cluster, vip) == {4}
 
 
+@pytest.mark.slow
 def test_a_manager_killed_while_it_moves_the_address() -> None:
     """The next one finishes: the address is where writes are, and on one host."""
     with Cluster("mysql97", gtid=True) as cluster:

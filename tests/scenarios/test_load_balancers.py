@@ -171,7 +171,10 @@ def test_writes_and_reads_through_haproxy_while_the_primary_dies() -> None:
             wait_until(lambda: reader.servers(time.time() - 0.5) == {2}, "the primary takes the reads", 15)
 
 
-@pytest.mark.parametrize("check_script", [True, False], ids=["check-script", "plain"])
+@pytest.mark.parametrize(
+    "check_script",
+    [pytest.param(True, id="check-script", marks=pytest.mark.slow), pytest.param(False, id="plain")],
+)
 def test_the_address_follows_with_keepalived(check_script: bool) -> None:
     """As its users run it: BACKUP and nopreempt everywhere, and db3 would win the election that db2 must."""
     with Cluster("mariadb", gtid=True) as cluster:

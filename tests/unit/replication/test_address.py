@@ -68,7 +68,7 @@ class Provider:
 def test_a_failing_release_stops_nobody():
     first, second = Provider("a", AddressError("a", "db1", "it stays")), Provider("b")
     halves = AddressChain([first, second], "abort").release(OLD, reachable=True).halves
-    assert [(half.provider, half.done) for half in halves] == [("a", False), ("b", True)]
+    assert [(half.provider, half.done, half.failed) for half in halves] == [("a", False, True), ("b", True, False)]
     assert "it stays" in halves[0].text
 
 
@@ -131,6 +131,9 @@ def test_a_chain_is_made_in_the_order_of_the_configuration(tmp_path, monkeypatch
     sessions = Sessions(made)
     chain = chain_of(made, sessions, FailoverCalls(made, OLD))
     assert str(chain.acquire(NEW)) == "script: exit code 10; dns: app1 is 10.0.0.2"
+    # What another package does wrong is its own failure, and no exception of an unknown kind.
+    (half,) = chain.release(OLD, reachable=True).failed
+    assert "AttributeError: 'Dns' object has no attribute 'release'" in half.text
     chain.close()
     sessions.close()
 
