@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -190,6 +191,38 @@ def binlog_server(
     from replication.binlog_server import CopyOptions
 
     serve(conf, global_conf, log_file, name, CopyOptions(from_current, once, keep_days, keep_bytes, server_id))
+
+
+@app.command(
+    name="keepalived-config", epilog="Example: `mha keepalived-config --conf /etc/mha/app1.cnf --to /tmp/vrrp`"
+)
+def keepalived_config(
+    conf: Conf,
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    to: Annotated[Path | None, typer.Option(help="A directory for the files, one folder a host.")] = None,
+    check_script: Annotated[
+        bool, typer.Option(help="A host whose mysqld does not answer gives the address up by itself.")
+    ] = True,
+    unicast: Annotated[bool, typer.Option(help="The hosts name each other, for networks without multicast.")] = False,
+) -> None:
+    """Write keepalived's configuration for every host: BACKUP and nopreempt, with a check of mysqld."""
+    from commands.address_config import write_keepalived
+
+    write_keepalived(conf, global_conf, to, check_script=check_script, unicast=unicast)
+
+
+@app.command(name="haproxy-config", epilog="Example: `mha haproxy-config --conf /etc/mha/app1.cnf >haproxy.cfg`")
+def write_haproxy_config(
+    conf: Conf,
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    primary: Annotated[
+        str | None, typer.Option(help="Who takes writes at the first start; the servers are asked when not given.")
+    ] = None,
+) -> None:
+    """Write HAProxy's configuration: one port for writes, one for reads from replicas that keep up."""
+    from commands.address_config import print_haproxy
+
+    print_haproxy(conf, global_conf, primary)
 
 
 if __name__ == "__main__":

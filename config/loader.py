@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from config.address import combination_problem
 from config.errors import ConfigError, ConfigWarning
 from config.ini import parse_ini
 from config.init_script import run_init_script
@@ -94,7 +95,7 @@ def load_cluster(
     made = [make(block) for block in _in_order(servers)]
     made_binlogs = [make(block) for block in _in_order(binlogs) if _is_used(block, warnings)]
     _refuse_duplicates(made, servers, path)
-    return build(
+    cluster = build(
         ClusterConfig,
         {key: value for key, value in defaults.items() if key in CLUSTER_PARAMETERS and value.text},
         name=app_name(path),
@@ -104,6 +105,13 @@ def load_cluster(
         binlog_servers=tuple(made_binlogs),
         warnings=tuple(warnings),
     )
+    _refuse_addresses(cluster, defaults)
+    if cluster.vip_addresses and set(cluster.vip_provider) <= {"haproxy", "script"}:
+        given = defaults["vip_addresses"]
+        sentence = "vip_addresses has no effect, because vip_provider names neither ip nor keepalived"
+        warning = ConfigWarning(given.file, given.line, sentence)
+        return cluster.model_copy(update={"warnings": (*cluster.warnings, warning)})
+    return cluster
 
 
 def parse(text: str, path: Path) -> RawConfig:
@@ -239,6 +247,19 @@ def _address(key: str, host: Value, lookup: Resolver) -> str:
             line=host.line,
             key=key,
         ) from None
+
+
+def _refuse_addresses(cluster: ClusterConfig, defaults: Values) -> None:
+    """Values about the address that do not go together are an error at the place of one of them."""
+    found = combination_problem(
+        cluster.vip_provider,
+        (key for key, value in defaults.items() if value.text),
+        cluster.vip_addresses,
+        (ip for server in cluster.servers for ip in (server.ip, server.ssh_ip)),
+    )
+    if found is not None:
+        key, sentence = found
+        raise wrong(defaults[key], key, sentence)
 
 
 def _refuse_duplicates(servers: Sequence[ServerConfig], blocks: Sequence[Block], path: Path) -> None:

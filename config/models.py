@@ -18,6 +18,8 @@ from config.ssh_options import SshOptions
 PingType = Literal["SELECT", "CONNECT", "INSERT"]
 SalvagePolicy = Literal["strict", "safe", "availability"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+Policy = Literal["refuse", "go_on"]
+OnFailure = Literal["abort", "go_on"]
 
 
 def _os_user() -> str:
@@ -80,6 +82,14 @@ class ServerConfig(BaseModel):
     binlog_server_id: int = Field(
         0, gt=-1, lt=1 << 32, description="Modern: the server id that it reads with; 0: derived from its name."
     )
+    vip_interface: str | None = Field(
+        None, description="Modern: interface for vip_addresses; when not set, the one that has the server's address."
+    )
+    vip_sudo: str = Field("sudo -n", description="Modern: what stands before ip and perl when ssh_user is not root.")
+    keepalived_config: str = Field(
+        "/etc/keepalived/keepalived.conf", description="Modern: keepalived's configuration on the host."
+    )
+    keepalived_pid_file: str = Field("/run/keepalived.pid", description="Modern: its pid file.")
     ssl_ca: str | None = Field(None, description="Modern: CA file; sessions then verify the server.")
     ssl_cert: str | None = Field(None, description="Modern: client certificate.")
     ssl_key: str | None = Field(None, description="Modern: client key.")
@@ -133,6 +143,50 @@ class ClusterConfig(BaseModel):
         gt=0,
         allow_inf_nan=False,
         description="Modern: seconds a replica may stand still while draining or catching up.",
+    )
+
+    vip_provider: tuple[str, ...] = Field(
+        ("script",), description="Modern: what moves the address, in this order: ip, keepalived, haproxy, script, …"
+    )
+    vip_addresses: tuple[str, ...] = Field(
+        (), description="Modern: virtual addresses with their prefix lengths, as 10.0.0.55/24 or 2001:db8::55/64."
+    )
+    vip_label: str | None = Field(None, description="Modern: label of an IPv4 address: 1 makes eth0:1 of it.")
+    vip_announcements: int = Field(
+        5, gt=0, lt=101, description="Modern: how often the neighbours are told (ARP, NA), 0.4 s apart."
+    )
+    vip_duplicate: Policy = Field(
+        "refuse", description="Modern: refuse or go_on when somebody else answers for an address."
+    )
+    vip_duplicate_wait: float = Field(
+        0.2, gt=0, allow_inf_nan=False, description="Modern: seconds that others have to answer."
+    )
+    vip_on_failure: OnFailure = Field(
+        "go_on", description="Modern: abort or go_on when the new primary cannot have the address."
+    )
+    vip_timeout: float = Field(
+        10.0, gt=0, allow_inf_nan=False, description="Modern: seconds for each half of a move, on each host or proxy."
+    )
+    keepalived_router_id: int = Field(
+        51, gt=0, lt=256, description="Modern: virtual_router_id that `mha keepalived-config` writes."
+    )
+    haproxy_sockets: tuple[str, ...] = Field(
+        (), description="Modern: HAProxy's admin sockets: tcp://host:port or ssh://user@host:port/run/haproxy.sock."
+    )
+    haproxy_writer: str = Field("mha_writer", description="Modern: the backend that takes writes.")
+    haproxy_reader: str = Field("mha_reader", description="Modern: the backend that takes reads.")
+    haproxy_writer_port: int = Field(3307, gt=0, lt=65536, description="Modern: HAProxy's port for writes.")
+    haproxy_reader_port: int = Field(3308, gt=0, lt=65536, description="Modern: HAProxy's port for reads.")
+    haproxy_state_file: str = Field(
+        "/var/lib/haproxy/mha.state", description="Modern: where HAProxy finds its servers' states when it starts."
+    )
+    haproxy_max_lag: int = Field(5, gt=-1, description="Modern: seconds a replica may be behind and still take reads.")
+    health_port: int = Field(
+        0, gt=-1, lt=65536, description="Modern: HTTP port of the manager's checks for load balancers; 0: none."
+    )
+    health_address: str = Field("0.0.0.0", description="Modern: address that it listens on.")
+    health_url: str | None = Field(
+        None, description="Modern: where load balancers find it, as 10.0.0.9:8900; needed by `mha haproxy-config`."
     )
 
     salvage_policy: SalvagePolicy = Field(

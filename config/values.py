@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from config.address import provider_problem, socket_problem, vip_problem
 from config.errors import ConfigError
 from config.raw import SECRET_KEYS, Value, is_utf8
 from config.ssh_options import SshOptions
@@ -18,6 +19,8 @@ Values = dict[str, Value]
 M = TypeVar("M", bound=BaseModel)
 
 TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+#: Lists, and what is wrong with one part of each.
+_PARTS = {"vip_provider": provider_problem, "vip_addresses": vip_problem, "haproxy_sockets": socket_problem}
 _NUMBERS: dict[object, tuple[re.Pattern[str], str]] = {
     int: (re.compile(r"[+-]?[0-9]{1,18}"), "a whole number"),
     float: (re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]*)?"), "a number"),
@@ -63,8 +66,12 @@ def convert(model: type[BaseModel], key: str, value: Value) -> Any:
         if not pattern.fullmatch(text):
             raise wrong(value, key, f"must be {name}, not {text!r}")
         return int(text) if kind is int else float(text)
-    if key == "master_binlog_dir":
-        return tuple(part for part in re.sub(r"\s", "", text).split(",") if part)
+    if key in _PARTS or key == "master_binlog_dir":
+        parts = tuple(part for part in re.sub(r"\s", "", text).split(",") if part)
+        for part in parts:
+            if problem := _PARTS[key](part) if key in _PARTS else "":
+                raise wrong(value, key, problem)
+        return parts
     if key == "ssh_options":
         try:
             return SshOptions.parse(text)

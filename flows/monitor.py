@@ -22,8 +22,10 @@ from flows.deployed import load_named
 from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, log_to_prefect, warm_up
 from flows.failover import armed_failover, cut_short_failover, new_job, record_of, run_job
 from flows.unfinished_switch import finish_switch
+from replication.address import FailoverCalls, chain_of
 from replication.detection import Verdict
 from replication.errors import MhaError, RefusalError
+from replication.health_http import HealthServer
 from replication.job import FailoverJob
 from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
 from replication.outcome import Outcome
@@ -63,9 +65,11 @@ class Manager:
         self._load, self._options, self._stop = load, options, stop
         self._config = load()
         self._health = _SteadyHealth(self._config.manager_workdir, self._config.name)
+        self._balanced: HealthServer | None = None
 
     def run(self) -> int:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
+        self._answer_load_balancers()
         try:
             while True:
                 code = self._one_watch()
@@ -78,12 +82,30 @@ class Manager:
                 if code == 1:
                     self._health.write(ManagerStatus.RETRYING_MONITOR)
                     self._stop.wait(LOOK_AGAIN)
-                self._config = self._reload()
+                before, self._config = self._config, self._reload()
+                if before != self._config:
+                    self._answer_load_balancers()
         except Exception:
             log.exception("The manager meets an error that it does not know, and ends.")
             raise
         finally:
             self._health.remove()
+            if self._balanced is not None:
+                self._balanced.stop()
+
+    def _answer_load_balancers(self) -> None:
+        """The HTTP server of `health_port`; a port that is taken is told, and no reason not to watch."""
+        if self._balanced is not None:
+            self._balanced.stop()
+            self._balanced = None
+        if not self._config.health_port:
+            return
+        try:
+            self._balanced = HealthServer(self._config)
+        except OSError as error:
+            log.error("Load balancers get no answer on health_port %d: %s", self._config.health_port, error)
+            return
+        self._balanced.start()
 
     def _one_watch(self) -> int | None:
         """The exit code that this watch would end the process with; None to watch again, whoever is the primary now."""
@@ -138,7 +160,13 @@ class Manager:
             log.info("Current Alive Master: %s", primary.name)
         for line in tree(self._config, cluster, primary):
             log.info("%s", line)
-        for name in ("master_ip_failover_script", "shutdown_script", "secondary_check_script"):
+        threading.Thread(target=_check_address, args=(self._config, sessions, primary), daemon=True).start()
+        scripts = ["shutdown_script", "secondary_check_script"]
+        if "script" in self._config.vip_provider:
+            scripts.insert(0, "master_ip_failover_script")
+        elif self._config.master_ip_failover_script:
+            log.warning("master_ip_failover_script is not run, because vip_provider does not name script.")
+        for name in scripts:
             if not getattr(self._config, name):
                 log.warning("%s is not defined.", name)
         return cluster, primary
@@ -314,6 +342,19 @@ def moved_to(config: ClusterConfig, primary: ServerConfig, sessions: Sessions) -
         return ""
     state = cluster.get(found.address)
     return found.name if state is not None and state.writable else ""
+
+
+def _check_address(config: ClusterConfig, sessions: Sessions, primary: ServerConfig) -> None:
+    """What moving the address would lack is told while there is time; no watch waits for it, and no script is run."""
+    own = tuple(name for name in config.vip_provider if name != "script")
+    chain = chain_of(config.model_copy(update={"vip_provider": own}), sessions, FailoverCalls(config, primary))
+    try:
+        for check in chain.check():
+            (log.debug if check.ok else log.warning)("Address: %s", check)
+    except (MhaError, RuntimeError) as error:
+        log.warning("The address could not be checked: %s", error)
+    finally:
+        chain.close()
 
 
 def _deliver(armed: ArmedFlow[Outcome], record: FlowRecord, stop: threading.Event) -> None:

@@ -57,6 +57,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
     finally:
         run.lock.release()
+        job.address.close()
     ledger = run.account()
     for line in losses(ledger):
         log.error("Transactions %s", line)
@@ -100,7 +101,8 @@ class Runbook(Recorder):
             plan, level = self.phase_3_new_primary(plan)
         replicas = self.phase_4_other_replicas(plan, level)
         replicas = self.phase_5_clean_up(plan, level, replicas)
-        something_left = plan.left_out or any(not replica.ok for replica in replicas)
+        astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
+        something_left = plan.left_out or astray or any(not replica.ok for replica in replicas)
         summary = f"{plan.new_primary_name} is the new primary"
         return Outcome(10 if something_left else 0, summary, replicas=replicas, **self.known)
 
@@ -119,6 +121,7 @@ class Runbook(Recorder):
         self.known["fenced"] = fenced
         if not fenced.sure:
             self.notes.append(f"{self.job.dead.name} could not be fenced: {fenced.cannot}. Keep it off the network.")
+        self.release_address()
         new = cluster.get(opened.key)
         proof = Drained(opened.key, plan.new_primary_name, plan.target.channel, None, None)
         if new is not None and new.channel_from(self.job.dead.hostname, self.job.dead.ip, self.job.dead.port):
@@ -130,7 +133,7 @@ class Runbook(Recorder):
                 save_binlog.save_binlog, self.job, min(places), self.directories(), bool(self.ssh), opened.key
             )
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
-        self.run(vip.activate_address, self.job, plan)
+        self.acquire_address(plan)
         recovered = Recovered(opened.key, plan.new_primary_name, None, end)
         self.known.update(promoted=recovered, rescue=rescue)
         return plan, Level(proof, rescue, recovered)
@@ -163,7 +166,7 @@ class Runbook(Recorder):
             raise fence.unfenced_refusal(self.job, fenced)
         if not fenced.sure:
             self.notes.append(f"{self.job.dead.name} could not be fenced: {fenced.cannot}. Keep it off the network.")
-        self.run(fence.invalidate_address, self.job, bool(self.ssh))
+        self.release_address()
         self.ssh = self.run(fence.shut_down, self.job, bool(self.ssh))
         newer = self.run(select.choose, self.job, self.stopped, {})
         for change in plan.difference(newer):
@@ -188,12 +191,21 @@ class Runbook(Recorder):
         self.known["rescue"] = level.rescue
         if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
             raise RefusalError(refusal)
-        self.run(vip.activate_address, self.job, plan)
+        self.acquire_address(plan)
         self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
         self.known["writes_back_at"] = time.time()
         self.known["promoted"] = level.recovered
         log.info("** Phase 3: Master Recovery Phase completed.")
         return plan, level
+
+    def release_address(self) -> None:
+        """The old primary loses the address; what could not be done is told, and does not stop the failover."""
+        moved = self.run(vip.release_address, self.job, bool(self.ssh), about=self.job.dead.name)
+        self.known["released"] = moved
+
+    def acquire_address(self, plan: FailoverPlan) -> None:
+        """The new primary gets the address."""
+        self.known["acquired"] = self.run(vip.acquire_address, self.job, plan, about=plan.new_primary_name)
 
     def bring_level(self, plan: FailoverPlan) -> Level:
         """Drain the chosen replica, save what only the dead host has, and apply it."""
@@ -320,6 +332,7 @@ class Runbook(Recorder):
             self.notes.append(f"{plan.new_primary_name} keeps its old replication settings: {error}")
         if plan.repoint:
             replicas = self.run(verify.verify, self.job, plan, level.recovered, replicas)
+        self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
         if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
             log.warning("%s", came_back)
             self.notes.append(came_back)

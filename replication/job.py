@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config import ClusterConfig, ServerConfig
+from replication.address import FailoverCalls, chain_of
 from replication.binlog.cutter import Cut
 from replication.journal import Entry, Journal
 from replication.plan import FailoverOptions
@@ -17,7 +18,8 @@ from replication.sessions import Sessions
 class FailoverJob:
     """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
 
-    ``past`` are the entries of a failover of this cluster that was cut short, if there is one.
+    ``past`` are the entries of a failover of this cluster that was cut short, if there is one; ``address`` is what
+    moves the address that applications use.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class FailoverJob:
     ) -> None:
         self.config, self.dead, self.options = config, dead, options
         self.sessions, self.journal, self.past = sessions, journal, past
+        self.address = chain_of(config, sessions, FailoverCalls(config, dead))
 
     @property
     def workdir(self) -> Path:

@@ -5,7 +5,7 @@ Pure: snapshots, configuration and options in; a `FailoverPlan` or a `Refusal` o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -300,8 +300,7 @@ def _steps(config: ClusterConfig, plan: FailoverPlan) -> tuple[str, ...]:
     steps = [f"take the failover lock on {', '.join(x.name for x in plan.levelings)}"]
     steps += ["stop every receiver, so that nothing moves any more"]
     steps += [f"make sure that mysqld on {plan.dead_name} does not serve again"]
-    if config.master_ip_failover_script:
-        steps += [f"{config.master_ip_failover_script} --command=stopssh (stop without SSH)"]
+    steps += _address_steps(config, "take", f"from {plan.dead_name}", "--command=stopssh (stop without SSH)")
     if config.shutdown_script:
         steps += [f"{config.shutdown_script} --command=stopssh (stop without SSH)"]
     if plan.save_binlog:
@@ -310,11 +309,22 @@ def _steps(config: ClusterConfig, plan: FailoverPlan) -> tuple[str, ...]:
     if behind:
         steps += [f"bring {plan.new_primary_name} level with the most advanced replica"]
     steps += [f"apply the saved part on {plan.new_primary_name}"]
-    if config.master_ip_failover_script:
-        steps += [f"{config.master_ip_failover_script} --command=start"]
+    steps += _address_steps(config, "give", f"to {plan.new_primary_name}", "--command=start")
     if plan.open_for_writes:
         steps += [f"open {plan.new_primary_name} for writes"]
     if plan.repoint:
         steps += [f"level {others} and point them at {plan.new_primary_name} ({plan.kind})"]
     steps += [f"forget the old source on {plan.new_primary_name}", "verify every server", "report"]
     return tuple(steps)
+
+
+def _address_steps(config: ClusterConfig, verb: str, whom: str, call: str) -> Iterator[str]:
+    """One half of moving the address, provider by provider."""
+    for provider in config.vip_provider:
+        if provider == "script":
+            if config.master_ip_failover_script:
+                yield f"{config.master_ip_failover_script} {call}"
+        elif provider == "haproxy":
+            yield f"{verb} writes {whom} on {', '.join(config.haproxy_sockets)}"
+        else:
+            yield f"{verb} {', '.join(config.vip_addresses) or 'the address'} {whom} ({provider})"

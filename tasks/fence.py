@@ -10,7 +10,7 @@ from prefect import task
 from replication.drain import stop_receiver
 from replication.errors import HookError, MhaError, RefusalError, UnsafeStatement
 from replication.fence import Fenced, fence
-from replication.hooks import failover_args, run_hook, shutdown_args
+from replication.hooks import run_hook, shutdown_args
 from replication.job import FailoverJob
 from replication.plan import FailoverPlan, Refusal
 from replication.snapshots import ClusterState, ServerDown, ServerState
@@ -69,22 +69,6 @@ def fence_old_primary(job: FailoverJob, ssh_reachable: bool) -> Fenced:
     fenced = fence(job.sessions.host(job.dead.address), job.dead)
     (log.info if fenced.sure else log.warning)("Fencing %s: %s.", job.dead.name, fenced)
     return fenced
-
-
-@task(name="Invalidate the old address", **STEP)
-def invalidate_address(job: FailoverJob, ssh_reachable: bool) -> bool:
-    """`master_ip_failover_script --command=stopssh`, or `stop` without SSH. Exit 10 goes on, others abort."""
-    script = job.config.master_ip_failover_script
-    if not script:
-        log.warning("master_ip_failover_script is not set. Skipping invalidating dead master IP address.")
-        return False
-    command: Literal["stop", "stopssh"] = "stopssh" if ssh_reachable else "stop"
-    log.info("Executing master IP deactivation script:")
-    done = run_hook(script, failover_args(command, job.dead), command=command, timeout=job.config.hook_timeout)
-    if not (done.ok or done.go_on):
-        raise HookError(script, f"--command={command}", f"exit code {done.exit_code}", done.exit_code)
-    log.info("Master IP deactivation script: exit code %d.", done.exit_code)
-    return done.ok
 
 
 @task(name="Shut the old primary down", **STEP)

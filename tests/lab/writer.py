@@ -87,8 +87,15 @@ class Session(threading.Thread):
             if self._ending.is_set():
                 return
             try:
+                name, port = host.rsplit(":", 1) if host.count(":") == 1 else (host, "3306")
                 connection = pymysql.connect(
-                    host=host, user=APP, password=APP_PASSWORD, autocommit=True, connect_timeout=1, read_timeout=2
+                    host=name,
+                    port=int(port),
+                    user=APP,
+                    password=APP_PASSWORD,
+                    autocommit=True,
+                    connect_timeout=1,
+                    read_timeout=2,
                 )
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT @@global.read_only")
@@ -183,7 +190,10 @@ class PooledSession(Session):
 
 
 class Writer:
-    """The program, started in a cluster's manager seat; `stop` brings its acknowledged rows."""
+    """The program, started in a cluster's manager seat; `stop` brings its acknowledged rows.
+
+    It looks for the primary among the hosts, or knows ``only`` one address, as ``host`` or ``host:port``.
+    """
 
     def __init__(
         self,
@@ -195,10 +205,11 @@ class Writer:
         prefer: int = 1,
         supers: int = 0,
         transactions: int = 0,
+        only: str = "",
     ) -> None:
         self._cluster = cluster
         cluster[prefer].sql(TABLE)
-        hosts = [h.ip for h in sorted(cluster.hosts, key=lambda h: h.number != prefer)]
+        hosts = [only] if only else [h.ip for h in sorted(cluster.hosts, key=lambda h: h.number != prefer)]
         self._file = cluster.directory / f"acks-{time.monotonic_ns()}.jsonl"
         self._process = cluster.run_there(
             sys.executable,

@@ -24,7 +24,7 @@ def default(model: type[BaseModel], name: str) -> str:
         return COMPUTED[name]
     if model.model_fields[name].default_factory is _os_user:
         return "the user who runs the command"
-    if value is None or value in (SecretStr(""), SshOptions()):
+    if value is None or value in (SecretStr(""), SshOptions(), ()):
         return "not set"
     if isinstance(value, bool):
         return f"`{int(value)}`"
