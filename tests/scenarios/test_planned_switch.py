@@ -359,6 +359,39 @@ def test_a_manager_that_watches_follows_the_new_primary() -> None:
             manager.stop()
 
 
+@pytest.mark.slow
+def test_a_manager_gives_back_what_a_killed_switch_held() -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        hook = Hook(cluster, "stop")
+        conf = cluster.write_cnf(default=hook.line)
+        manager = cluster.start_manager(conf)
+        writer = Writer(cluster, seconds=200.0, **LOAD)
+        try:
+            process = cluster.run_there(
+                sys.executable,
+                "-m",
+                "commands.masterha_master_switch",
+                "--master_state=alive",
+                f"--conf={conf}",
+                "--interactive=0",
+                f"--new_master_host={cluster[2].ip}",
+            )
+            hook.wait()
+            cluster[2].sql("STOP SLAVE SQL_THREAD")
+            hook.go.touch()
+            until(lambda: closed(cluster[1]), 20)
+            process.kill()
+            process.wait(10)
+            until(lambda: "taking it back" in manager.log(), 40)
+            until(lambda: not closed(cluster[1]), 5)
+            cluster[2].sql("START SLAVE SQL_THREAD")
+            assert {ack.host for ack in writer.stop()} == {cluster[1].ip}
+            assert manager.process.poll() is None
+            assert hook.calls() == ["--command=stop", "--command=start"]
+        finally:
+            manager.stop()
+
+
 def test_a_failover_waits_for_another_command_to_end() -> None:
     """A switch holds the failover lock everywhere: the manager goes back to watching, and acts when it is free."""
     with Cluster("mariadb", gtid=True) as cluster:
