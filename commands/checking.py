@@ -85,8 +85,6 @@ def _wrong_files(error: Exception, asked: Asked, cluster: str, result: str) -> i
         print_json(cluster, [Check("configuration", cluster, False, text, hint=hint)], result, 2)
         return 2
     log.error("%s", text)
-    if asked.replication:
-        log.info("Got exit code 1 (Not master dead).")
     print(result, flush=True)
     return 2
 

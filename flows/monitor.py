@@ -298,14 +298,15 @@ class _Manned(Reporter):
     ) -> None:
         super().__init__(config, health, primary, sessions)
         self._armed = armed
-        self._past = cut_short_switch(config.manager_workdir, config.name)
+        # One that could not be ended when this watch began is tried again, but not at every ping.
+        self._again_at = time.monotonic() + LOOK_AGAIN
 
     def closed(self) -> str:
         if moved := super().closed():
             return moved
-        cut = cut_short_switch(self._config.manager_workdir, self._config.name)
-        # One that could not be ended when this watch began cannot be ended now.
-        if cut is not None and self._past is None:
+        if time.monotonic() < self._again_at:
+            return ""
+        if cut_short_switch(self._config.manager_workdir, self._config.name) is not None:
             return f"A planned switch from {self._primary.name} was cut short"
         return ""
 

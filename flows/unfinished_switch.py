@@ -71,7 +71,7 @@ def _take_back(job: SwitchJob, cut: CutShort) -> None:
         give_back(job.sessions.server(job.plan.old), cut.ready.former)
         log.info("%s takes writes again.", job.plan.old_name)
         book.tolerate(lambda: book.run(online_change.come_back, job), "Applications were not called back")
-    book.run(get_ready.give_back_lent, job)
+    book.tolerate(lambda: book.run(get_ready.give_back_lent, job), "A lent setting was not given back")
     job.journal.record(END, "ended", job.plan.old, summary="taken back after it was cut short")
 
 

@@ -170,6 +170,18 @@ def table_locked(host: Host) -> Iterator[Callable[[str], object]]:
         session.close()
 
 
+@contextmanager
+def applier_held(host: Host) -> Iterator[None]:
+    """The replica executes nothing more of what the application writes, although its applier runs."""
+    session = host.connect()
+    try:
+        with session.cursor() as cursor:
+            cursor.execute("LOCK TABLES app.rows_written READ")
+        yield
+    finally:
+        session.close()
+
+
 def without_the_privilege(host: Host) -> None:
     """The manager's account may not set read_only there any more, and its sessions have to log in again."""
     names = "SUPER, SYSTEM_VARIABLES_ADMIN" if host.kind.modern else "SUPER, READ_ONLY ADMIN"
@@ -290,14 +302,13 @@ def test_killed_while_writes_are_held_and_after_the_opening(kind: str, gtid: boo
         to_second = (*words, f"--new_master_host={cluster[2].ip}")
         process = cluster.run_there(sys.executable, "-m", "commands.masterha_master_switch", *to_second)
         hook.wait()
-        cluster[2].sql(f"STOP {word(cluster)} SQL_THREAD")
-        hook.go.touch()
-        until(lambda: closed(cluster[1]), 20)
-        process.kill()
-        process.wait(10)
-        assert closed(cluster[1])
-        assert closed(cluster[2])
-        cluster[2].sql(f"START {word(cluster)} SQL_THREAD")
+        with applier_held(cluster[2]):
+            hook.go.touch()
+            until(lambda: closed(cluster[1]), 20)
+            process.kill()
+            process.wait(10)
+            assert closed(cluster[1])
+            assert closed(cluster[2])
 
         second = Hook(cluster, "start")
         conf.write_text(conf.read_text().replace(str(hook.path), str(second.path)))
@@ -355,6 +366,38 @@ def test_a_manager_that_watches_follows_the_new_primary() -> None:
             assert cluster[1].replica_status() == {}
             follows(cluster[3], cluster[2])
             assert not list(manager.workdir.glob("*.failover-*"))
+        finally:
+            manager.stop()
+
+
+@pytest.mark.slow
+def test_a_manager_gives_back_what_a_killed_switch_held() -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        hook = Hook(cluster, "stop")
+        conf = cluster.write_cnf(default=hook.line)
+        manager = cluster.start_manager(conf)
+        writer = Writer(cluster, seconds=200.0, **LOAD)
+        try:
+            process = cluster.run_there(
+                sys.executable,
+                "-m",
+                "commands.masterha_master_switch",
+                "--master_state=alive",
+                f"--conf={conf}",
+                "--interactive=0",
+                f"--new_master_host={cluster[2].ip}",
+            )
+            hook.wait()
+            with applier_held(cluster[2]):
+                hook.go.touch()
+                until(lambda: closed(cluster[1]), 20)
+                process.kill()
+                process.wait(10)
+                until(lambda: "taking it back" in manager.log(), 40)
+                until(lambda: not closed(cluster[1]), 5)
+            assert {ack.host for ack in writer.stop()} == {cluster[1].ip}
+            assert manager.process.poll() is None
+            assert hook.calls() == ["--command=stop", "--command=start"]
         finally:
             manager.stop()
 
