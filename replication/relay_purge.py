@@ -111,7 +111,7 @@ def purge_replica(
             state = server.observe()
         if refusal := why_not(state):
             raise RefusalError(refusal)
-        return _purge(server, state, files, stop)
+        return _purge(server, state, files, lock, stop)
     finally:
         lock.release()
 
@@ -127,14 +127,16 @@ def _take(lock: FailoverLock, server: Server, deadline: Deadline, stop: threadin
                 raise
 
 
-def _purge(server: Server, state: ServerState, files: list[RelayFiles], stop: threading.Event) -> Purged:
+def _purge(
+    server: Server, state: ServerState, files: list[RelayFiles], lock: FailoverLock, stop: threading.Event
+) -> Purged:
     began = time.monotonic()
     before = [each.sizes() for each in files]
     for sizes, channel in zip(before, state.channels, strict=True):
         if channel.relay_log is None or channel.relay_log.file not in sizes:
             where = f"{channel.relay_log} is not among the relay logs on this host"
             raise StatementFailed(state.name, "find its relay logs", where, hint="is this the server's own host?")
-    with _purging(server, state, files, before):
+    with _purging(server, state, files, before, lock):
         for channel in state.channels:
             server.query(server.dialect.flush_relay_logs(channel.name), action="begin a new relay log")
         note = _wait(server, state, files, stop)
@@ -144,7 +146,7 @@ def _purge(server: Server, state: ServerState, files: list[RelayFiles], stop: th
 
 @contextlib.contextmanager
 def _purging(
-    server: Server, state: ServerState, files: list[RelayFiles], sizes: list[dict[str, int]]
+    server: Server, state: ServerState, files: list[RelayFiles], sizes: list[dict[str, int]], lock: FailoverLock
 ) -> Iterator[None]:
     """While it lasts, the server removes relay logs that its applier has left behind.
 
@@ -157,6 +159,8 @@ def _purging(
         yield
     finally:
         _keep_again(server)
+        # Giving back the room of many large files may take long, and a failover need not wait for it.
+        lock.release()
         for each in files:
             each.drop_links()
 
