@@ -63,7 +63,7 @@ class KeepalivedProvider:
         others = [s for s in self._hosts() if (s.ssh_ip, s.ssh_port) != (new.ssh_ip, new.ssh_port)]
         told = self._run(new, "start")
         if "running" not in told:
-            why = told.get("failed") or told.get("missing") or "it does not start"
+            why = told.get("failed") or told.get("missing") or "it ended at once"
             raise AddressError(self.name, new.name, f"keepalived does not run: {why}", "see its log on that host")
         notes = []
         if not self._has_all(new):
@@ -146,8 +146,8 @@ class KeepalivedProvider:
             )
         except (HostError, DeadlineExceeded) as error:
             raise AddressError(self.name, server.name, str(error)) from error
-        told = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if " " in line)
-        if "done" not in result.stdout.splitlines():
+        told = {key: value.strip() for key, _, value in (line.partition(" ") for line in result.stdout.splitlines())}
+        if "done" not in told:
             said = result.stderr.strip().splitlines()[-1:] or ["it did not come to its end"]
             raise AddressError(self.name, server.name, f"{action}: {said[0]}")
         return told
