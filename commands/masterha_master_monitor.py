@@ -11,8 +11,6 @@ from functools import partial
 from commands.failover_options import add_places, add_start_options, places, secrets_of, watch_parent_signals
 from commands.log import setup_logging
 from commands.options import OptionParser, add_conf, require_conf, run
-from config import load_cluster
-from replication.manager_files import ManagerLock
 
 log = logging.getLogger("mha")
 
@@ -43,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def monitor(given: Namespace) -> int:
     """Watch until the primary is dead."""
+    from config import load_cluster
+    from replication.manager_files import ManagerLock
+
     load = partial(load_cluster, given.conf, given.global_conf, places(given))
     config = load()
     config.manager_workdir.mkdir(parents=True, exist_ok=True)

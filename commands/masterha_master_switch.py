@@ -13,7 +13,6 @@ from commands.log import setup_logging
 from commands.options import OptionParser, add_conf, die, require_conf, run
 from commands.switch_options import add_switch_options
 from commands.switch_options import switch as planned_switch
-from config import load_cluster
 
 if TYPE_CHECKING:
     from replication.plan import FailoverPlan
@@ -70,6 +69,8 @@ def _end(code: int) -> int:
 
 def switch(given: Namespace) -> int:
     """Run one failover and return its exit code."""
+    from config import load_cluster
+
     config = load_cluster(require_conf(given), given.global_conf, places(given))
     config.manager_workdir.mkdir(parents=True, exist_ok=True)
     setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
