@@ -92,7 +92,7 @@ def load_cluster(
     made = [make(block) for block in _in_order(servers)]
     made_binlogs = [make(block) for block in _in_order(binlogs) if _is_used(block, warnings)]
     _refuse_duplicates(made, servers, path)
-    return build(
+    cluster = build(
         ClusterConfig,
         {key: value for key, value in defaults.items() if key in CLUSTER_PARAMETERS and value.text},
         name=app_name(path),
@@ -102,6 +102,10 @@ def load_cluster(
         binlog_servers=tuple(made_binlogs),
         warnings=tuple(warnings),
     )
+    for means in cluster.fence_required:
+        if means not in (*cluster.fence, "any"):
+            raise wrong(defaults["fence_required"], "fence_required", f"names {means}, which is not in fence")
+    return cluster
 
 
 def _read(path: Path) -> RawConfig:
