@@ -155,17 +155,31 @@ def topology(
 
 @app.command(epilog="Example: `mha status --conf /etc/mha/app1.cnf`")
 def status(conf: Conf, global_conf: GlobalConf = DEFAULT_GLOBAL_CONF) -> None:
-    """Tell what the manager of an application does on this host, and how its binlog servers are.
+    """Tell what the manager of an application does on this host, who is held read-only, and how its binlog servers are.
 
-    Exits as masterha_check_status; binlog servers do not count for that.
+    Exits as masterha_check_status; the rest does not count for that.
     """
     from commands import masterha_check_status
     from commands.binlog_server import status_lines
+    from commands.holds import held_lines
 
     code = masterha_check_status.main([f"--conf={conf}", f"--global_conf={global_conf}"])
-    for line in status_lines(conf, global_conf):
+    for line in (*held_lines(conf, global_conf), *status_lines(conf, global_conf)):
         print(line)
     raise SystemExit(code)
+
+
+@app.command(epilog="Example: `mha release --conf /etc/mha/app1.cnf --host db1`")
+def release(
+    conf: Conf,
+    host: Annotated[str, typer.Option(help="The server that is held: its hostname, address, or either with :port.")],
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    workdir: Workdir = None,
+) -> None:
+    """Hold a server no longer that a failover replaced; it stays read-only until somebody opens it."""
+    from commands.holds import lift
+
+    raise SystemExit(lift(conf, global_conf, workdir, host))
 
 
 @app.command(epilog="Example: `mha stop --conf /etc/mha/app1.cnf`")

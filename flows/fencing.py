@@ -109,3 +109,9 @@ class Fencing:
         if not verdict.sure:
             self._failover.notes.append(f"{job.dead.name} could not be fenced: {verdict.why}. Keep it off the network.")
             log.warning("%s", self._failover.notes[-1])
+        if not self._too_late:
+            job.events.tell("fenced", old=job.dead, text=str(verdict), sure=verdict.sure, means=_plain(verdict))
+
+
+def _plain(verdict: FenceVerdict) -> list[dict[str, Any]]:
+    return [vars(t) for t in verdict.tried]

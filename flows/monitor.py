@@ -23,6 +23,8 @@ from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, l
 from flows.failover import armed_failover, cut_short_failover, new_job, record_of, run_job
 from replication.detection import Verdict
 from replication.errors import MhaError, RefusalError
+from replication.event_hooks import EventHooks
+from replication.event_hooks import finish as finish_hooks
 from replication.job import FailoverJob
 from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
 from replication.outcome import Outcome
@@ -31,6 +33,7 @@ from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
 from replication.topology import find_primary, tree
 from tasks.detect import Listener, watch
+from tasks.guard import guard_of
 
 log = logging.getLogger("mha")
 
@@ -59,23 +62,30 @@ class Manager:
         self._load, self._options, self._stop = load, options, stop
         self._config = load()
         self._health = _SteadyHealth(self._config.manager_workdir, self._config.name)
+        self._guard = guard_of(self._config)
 
     def run(self) -> int:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
         try:
-            while True:
-                code = self._one_watch()
-                if not self._options.go_on or self._stop.is_set():
-                    return code
-                if code == 1:
-                    self._health.write(ManagerStatus.RETRYING_MONITOR)
-                    self._stop.wait(LOOK_AGAIN)
-                self._config = self._reload()
+            with self._guard:
+                self._guard.first_look()
+                return self._watches()
         except Exception:
             log.exception("The manager meets an error that it does not know, and ends.")
             raise
         finally:
             self._health.remove()
+            finish_hooks(self._config.hook_timeout)
+
+    def _watches(self) -> int:
+        while True:
+            code = self._one_watch()
+            if not self._options.go_on or self._stop.is_set():
+                return code
+            if code == 1:
+                self._health.write(ManagerStatus.RETRYING_MONITOR)
+                self._stop.wait(LOOK_AGAIN)
+            self._config = self._reload()
 
     def _one_watch(self) -> int:
         self._health.write(ManagerStatus.INITIALIZING_MONITOR)
@@ -101,8 +111,9 @@ class Manager:
         cluster, primary = self._take_stock(sessions)
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
         warm_up()
+        self._guard.watching(primary.address)
         armed = armed_failover(self._config.name)
-        listener = _Manned(self._health, primary, armed, sessions)
+        listener = _Manned(self._health, primary, armed, sessions, EventHooks(self._config))
         verdict = watch(self._config, primary, sessions, self._stop, listener)
         if verdict is None:
             armed.stand_down("the manager was stopped")
@@ -140,6 +151,7 @@ class Manager:
         self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
         job = new_job(self._config, dead, self._options.failover, sessions)
         job.journal.record("verdict", "dead", dead.address, why=verdict.why)
+        job.events.tell("dead", old=dead, text=verdict.why)
         began = time.time()
         directory = str(Path(seen.log_bin_basename).parent) if seen and seen.log_bin_basename else ""
         outcome = armed.fire(
@@ -162,6 +174,8 @@ class Manager:
 
     def _after(self, job: FailoverJob, outcome: Outcome) -> int:
         """What follows a failover: the dead block leaves the file if asked, the status file tells of a failure."""
+        if outcome.promoted is not None:
+            self._guard.watching(outcome.promoted.key)
         if outcome.exit_code == 1:
             self._health.write(ManagerStatus.FAILOVER_ERROR, job.dead.hostname)
             self._stop.wait(self._options.wait_on_failover_error)
@@ -206,9 +220,15 @@ class _Manned(Listener):
     """Keeps the status file true, and arms the failover on a suspicion."""
 
     def __init__(
-        self, health: HealthFile, primary: ServerConfig, armed: ArmedFlow[Outcome], sessions: Sessions
+        self,
+        health: HealthFile,
+        primary: ServerConfig,
+        armed: ArmedFlow[Outcome],
+        sessions: Sessions,
+        events: EventHooks,
     ) -> None:
         self._health, self._primary, self._armed, self._sessions = health, primary, armed, sessions
+        self._events = events
 
     def answered(self) -> None:
         self._health.touch()
@@ -217,11 +237,13 @@ class _Manned(Listener):
         self._health.write(ManagerStatus.PING_FAILING, self._primary.hostname)
 
     def make_ready(self) -> None:
+        self._events.tell("suspect", old=self._primary, text=f"{self._primary.name} does not answer pings")
         self._armed.arm()
         threading.Thread(target=self._sessions.warm, name="warm", daemon=True).start()
 
     def recovered(self, why: str) -> None:
         log.info("Monitoring goes on: %s.", why)
+        self._events.tell("recovered", old=self._primary, text=why)
         self._armed.stand_down(why)
         self._health.write(ManagerStatus.PING_OK, self._primary.hostname)
 

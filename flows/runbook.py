@@ -130,6 +130,7 @@ class Runbook:
             )
         self.fencing.after_saving()
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
+        self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
         self.run(vip.activate_address, self.job, plan)
         recovered = Recovered(opened.key, plan.new_primary_name, None, end)
         self.known.update(promoted=recovered, rescue=rescue)
@@ -145,6 +146,8 @@ class Runbook:
         log.info("GTID failover mode = %d", plan.kind is GtidKind.MYSQL)
         self.lock = FailoverLock([self.job.config_of(x.key) for x in plan.levelings])
         self.lock.take()
+        new = self.job.config_of(plan.new_primary)
+        self.job.events.tell("started", old=self.job.dead, new=new, text=f"fail over to {new.name}", plan=plan.steps)
         log.info("** Phase 1: Configuration Check Phase completed.")
         return plan
 
@@ -184,9 +187,12 @@ class Runbook:
         if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
             raise RefusalError(refusal)
         self.run(vip.activate_address, self.job, plan)
+        self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
         self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
         self.known["writes_back_at"] = time.time()
         self.known["promoted"] = level.recovered
+        new = self.job.config_of(plan.new_primary)
+        self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")
         log.info("** Phase 3: Master Recovery Phase completed.")
         return plan, level
 

@@ -61,8 +61,12 @@ def fence(host: SshHost, server: ServerConfig, *, timeout: float = 15.0, persist
 
     With ``persist`` an option file makes the server read-only whenever it is started, until `unfence`.
     """
+    return _run(host, server, str(int(persist)), timeout)
+
+
+def _run(host: SshHost, server: ServerConfig, persist: str, timeout: float) -> Fenced:
     began = time.monotonic()
-    command = f"sh -s -- {server.port} {shlex.quote(server.master_pid_file or '/nonexistent')} {int(persist)}"
+    command = f"sh -s -- {server.port} {shlex.quote(server.master_pid_file or '/nonexistent')} {persist}"
     try:
         result = host.run(
             command,
@@ -73,6 +77,11 @@ def fence(host: SshHost, server: ServerConfig, *, timeout: float = 15.0, persist
     except (HostError, DeadlineExceeded) as error:
         return Fenced(False, cannot=str(error), seconds=time.monotonic() - began)
     return _read(result.stdout, time.monotonic() - began)
+
+
+def keep_read_only(host: SshHost, server: ServerConfig, *, timeout: float = 15.0) -> Fenced:
+    """Only write the option file that keeps a server read-only at its next starts; nothing is stopped."""
+    return _run(host, server, "only", timeout)
 
 
 def unfence(host: SshHost, traces: Sequence[str], *, timeout: float = 15.0) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Who may not take writes although it was a primary once: servers that a failover replaced, until somebody lifts it.
 
-One append-only file beside the journals, ``<app>.held.journal``, says who is held and since when, when it came back, and
-who released it. Managers and commands of one working directory share it.
+One append-only file beside the journals, ``<app>.held.journal``, says who is held and since when, when it came back,
+and who released it. Managers and commands of one working directory share it.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config import ClusterConfig, ServerConfig
 from replication.binlog.cutter import Cut
+from replication.event_hooks import EventHooks
 from replication.journal import Entry, Journal
 from replication.plan import FailoverOptions
 from replication.positions import BinlogPosition
@@ -17,7 +18,8 @@ from replication.sessions import Sessions
 class FailoverJob:
     """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
 
-    ``past`` are the entries of a failover of this cluster that was cut short, if there is one.
+    ``past`` are the entries of a failover of this cluster that was cut short, if there is one. ``events`` tells the
+    site's own commands what happens.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class FailoverJob:
     ) -> None:
         self.config, self.dead, self.options = config, dead, options
         self.sessions, self.journal, self.past = sessions, journal, past
+        self.events = EventHooks(config)
 
     @property
     def workdir(self) -> Path:

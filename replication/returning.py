@@ -32,6 +32,8 @@ FAST, SLOW, FAST_FOR = 0.02, 0.5, 900.0
 KNOCK, LOGIN = 0.25, 2.0
 #: Seconds between two looks at a server that is closed, and between two looks at the file of holds.
 LOOK, READ_FILE = 0.1, 0.2
+#: Seconds between two looks whether a server that is closed replicates from the present primary.
+COMPARE = 1.0
 #: Seconds that an answer of the present primary counts.
 FRESH = 0.5
 
@@ -102,6 +104,7 @@ class Guard:
         self._holds, self._tell, self._persist = holds, tell, persist
         self._stop = threading.Event()
         self._keepers: dict[str, _Keeper] = {}
+        self._unknown: set[str] = set()
         self._primary: str | None = None
 
     def __enter__(self) -> Guard:
@@ -139,12 +142,12 @@ class Guard:
         for key, hold in holds.items():
             if key in self._keepers and self._keepers[key].living:
                 continue
-            if key not in self._servers:
-                log.warning("%s, but it is not in the configuration, so nobody watches it.", hold)
-                self._servers[key] = None  # type: ignore[assignment]
-            elif self._servers[key] is not None:
+            if key in self._servers:
                 log.info("%s; it is watched.", hold)
                 self._keepers[key] = _Keeper(self, hold, self._servers[key])
+            elif key not in self._unknown:
+                self._unknown.add(key)
+                log.warning("%s, but it is not in the configuration, so nobody watches it.", hold)
 
     # what keepers ask and say ----------------------------------------------------------------------------------
 
@@ -178,8 +181,10 @@ class _Keeper(threading.Thread):
         super().__init__(name=f"hold {hold.name}", daemon=True)
         self._guard, self._hold, self._config = guard, hold, config
         self._ended = threading.Event()
-        self._server, self._primary = Server(config), None
+        self._server = Server(config)
+        self._primary: Server | None = None
         self._view: tuple[float, PrimaryView | None] = (0.0, None)
+        self._compared = 0.0
         self._said = ""
         self.looked = threading.Event()
         self.start()
@@ -199,6 +204,8 @@ class _Keeper(threading.Thread):
                 now = knock(self._config.ip, self._config.port, KNOCK)
                 if now != answer:
                     answer, changed = now, time.monotonic()
+                    # So that its session is warm when it matters.
+                    self._look_at_primary()
                 if answer == "open":
                     self._keep_closed()
                 self.looked.set()
@@ -238,6 +245,9 @@ class _Keeper(threading.Thread):
         if not is_closed(self._server):
             how = close_for_writes(self._server)
             self._guard.closed(self._hold, self._config, str(how), how.seconds)
+        if time.monotonic() - self._compared < COMPARE:
+            return
+        self._compared = time.monotonic()
         primary = self._guard.primary_of(self._hold)
         if primary is not None and rejoined(self._server.observe(), primary):
             self._guard.released(self._hold, f"it replicates from {primary.name}")

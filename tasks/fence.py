@@ -12,6 +12,7 @@ from replication.drain import stop_receiver
 from replication.errors import HookError, MhaError, ServerError, UnsafeStatement
 from replication.fence import fence
 from replication.fence_policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
+from replication.holds import Hold, Holds
 from replication.hooks import HookResult, failover_args, run_hook, shutdown_args
 from replication.job import FailoverJob
 from replication.plan import FailoverPlan
@@ -165,3 +166,13 @@ def _as_tried(job: FailoverJob, means: str, done: HookResult) -> Tried:
         log.info("mysqld on %s was killed; SSH stays usable.", job.dead.hostname)
         return Tried(means, True, True, "mysqld was killed")
     return Tried(means, False, False, f"--command={done.command} ended with exit code {done.exit_code}")
+
+
+@task(name="Hold the old primary", **STEP)
+def hold_old_primary(job: FailoverJob, plan: FailoverPlan) -> Hold | None:
+    """Write down, before the new one opens, that the old one is to be held read-only should it come back."""
+    holds = Holds(job.config.manager_workdir, job.config.name)
+    left = [e for e in (*job.past, *job.journal.entries()) if (e.step, e.server) == ("fence", job.dead.address)]
+    traces = dict.fromkeys(trace for entry in left for trace in entry.facts.get("traces", ()))
+    holds.replaced(job.dead.address, job.dead.name, plan.new_primary, tuple(traces))
+    return holds.get(job.dead.address)

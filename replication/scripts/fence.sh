@@ -2,7 +2,8 @@
 # Tells what it found and did, one "key value" a line; the last line is "done".
 #
 # A process belongs to the instance when it is a mysqld that listens on the port, or one that listens on no TCP port
-# yet (starting, recovering) and was not started for another port. PERSIST is 1 to write read_only to an option file.
+# yet (starting, recovering) and was not started for another port. PERSIST is 1 to write read_only to an option file,
+# "only" to do nothing else, 0 for none.
 port=$1
 pidfile=$2
 persist=$3
@@ -40,7 +41,7 @@ if [ -s "$pidfile" ]; then
   case $(cat "/proc/$p/comm" 2>/dev/null) in mysqld | mariadbd) pids="$pids $p" ;; esac
 fi
 
-if [ "$persist" = 1 ]; then
+if [ "$persist" != 0 ]; then
   # What the server would read at its next start: directories that its option files include.
   files="/etc/my.cnf /etc/mysql/my.cnf /etc/mysql/mariadb.cnf"
   for p in $pids; do
@@ -56,6 +57,7 @@ if [ "$persist" = 1 ]; then
       written=$d/zz-mha-fenced.cnf && echo "persisted $written"
   done
   [ -n "$written" ] || echo "unpersisted no option file of this host has an !includedir that can be written"
+  [ "$persist" = only ] && echo done && exit 0
 fi
 
 # Supervisors go first, or they would start it again: systemd's unit is masked until the next boot.
