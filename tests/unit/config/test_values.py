@@ -12,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 from config import ClusterConfig, ServerConfig
 from config.ini import parse_ini
 from config.loader import CLUSTER_PARAMETERS, PARAMETERS, SERVER_PARAMETERS
+from replication.event_hooks import EVENTS
 
 #: The parameters of MHA 0.58: its wiki's, and two it reads without documenting them.
 PREDECESSOR = """
@@ -76,6 +77,13 @@ CLUSTER_VALUES = [
     ("drain_timeout", "9", 9.0),
     ("salvage_policy", "strict", "strict"),
     ("salvage_timeout", "2.5", 2.5),
+    ("fence", "sql, ssh,script:/p --bmc x", ("sql", "ssh", "script:/p --bmc x")),
+    ("fence_required", "any", ("any",)),
+    ("fence_timeout", "4", 4.0),
+    ("fence_persist", "1", True),
+    ("power_first", "1", True),
+    *((f"on_{event}", "/h --x=1", "/h --x=1") for event in EVENTS),
+    ("abort_on", "started,fenced", ("started", "fenced")),
 ]
 
 
