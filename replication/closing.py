@@ -22,11 +22,12 @@ _READERS = frozenset({"Binlog Dump", "Binlog Dump GTID", "Daemon"})
 class Closed:
     """``everyone``: super_read_only holds; where there is none, accounts with SUPER could still write.
 
-    ``ended`` counts the sessions that were ended, ``seconds`` is the time from the first statement until writes were
-    refused.
+    ``was_open``: it took writes until then. ``ended`` counts the sessions that were ended, ``seconds`` is how long it
+    took until writes were refused, on a session that was there already.
     """
 
     everyone: bool
+    was_open: bool
     ended: int
     seconds: float
 
@@ -44,15 +45,17 @@ def close_for_writes(server: Server, *, timeout: float = 3.0) -> Closed:
     """
     began, ended = time.monotonic(), 0
     try:
-        everyone = _set(server, timeout)
+        _set_read_only(server, timeout)
     except StatementFailed:
         ended = _end_sessions(server, timeout)
-        everyone = _set(server, timeout)
+        _set_read_only(server, timeout)
     seconds = time.monotonic() - began
+    was_open = server.scalar("SELECT @mha_was", action="see whether it was read-only", timeout=timeout)
+    everyone = _set_super_read_only(server, timeout)
     ended += _end_sessions(server, timeout)
     if not is_closed(server, timeout=timeout):
         raise StatementFailed(str(server), "set read-only", "read_only is 0 again; somebody opens it")
-    return Closed(everyone, ended, seconds)
+    return Closed(everyone, str(was_open) in ("0", "OFF"), ended, seconds)
 
 
 def is_closed(server: Server, *, timeout: float = 3.0) -> bool:
@@ -61,17 +64,20 @@ def is_closed(server: Server, *, timeout: float = 3.0) -> bool:
     return str(value).upper() in ("1", "ON")
 
 
-def _set(server: Server, timeout: float) -> bool:
-    """In one statement: every round trip is time in which an application may write."""
-    wait = f"SET SESSION lock_wait_timeout={PATIENCE}"
+def _set_read_only(server: Server, timeout: float) -> None:
+    """In one statement that every server knows: each round trip is time in which an application may write."""
+    words = f"SET @mha_was=@@global.read_only, SESSION lock_wait_timeout={PATIENCE}, GLOBAL read_only=1"
+    server.query(words, action="set read_only", timeout=timeout + PATIENCE)
+
+
+def _set_super_read_only(server: Server, timeout: float) -> bool:
     try:
-        server.query(f"{wait}, GLOBAL super_read_only=1", action="set super_read_only", timeout=timeout + PATIENCE)
-        return True
+        server.query("SET GLOBAL super_read_only=1", action="set super_read_only", timeout=timeout + PATIENCE)
     except StatementFailed as error:
         if error.errno != UNKNOWN_VARIABLE:
             raise
-    server.query(f"{wait}, GLOBAL read_only=1", action="set read_only", timeout=timeout + PATIENCE)
-    return False
+        return False
+    return True
 
 
 def _end_sessions(server: Server, timeout: float) -> int:
@@ -83,7 +89,7 @@ def _end_sessions(server: Server, timeout: float) -> int:
             continue
         if thread["Id"] == own:
             continue
-        with contextlib.suppress(StatementFailed):  # 1094: it is gone already
+        with contextlib.suppress(StatementFailed):  # it is gone already (1094)
             server.query(f"KILL {int(thread['Id'])}", action="end a session", timeout=timeout)
             ended += 1
     return ended

@@ -204,11 +204,11 @@ class _Keeper(threading.Thread):
                 now = knock(self._config.ip, self._config.port, KNOCK)
                 if now != answer:
                     answer, changed = now, time.monotonic()
-                    # So that its session is warm when it matters.
-                    self._look_at_primary()
                 if answer == "open":
                     self._keep_closed()
                 self.looked.set()
+                # Whoever starts there is closed on an answer of the primary that is fresh already.
+                self._look_at_primary(FRESH / 2)
                 self._ended.wait(FAST if time.monotonic() - changed < FAST_FOR else SLOW)
         except OSError:
             log.exception("The watch over %s ends: its record cannot be written", self._hold.name)
@@ -221,6 +221,7 @@ class _Keeper(threading.Thread):
         try:
             # A session that waits in the queue of a server that is starting is served before those that come later.
             self._server.connect(LOGIN)
+            closed = False
             while not self._ended.is_set():
                 act, why = decide(self._hold, self._look_at_primary())
                 if act is Return.RELEASE:
@@ -228,7 +229,10 @@ class _Keeper(threading.Thread):
                     self._ended.set()
                     return
                 if act is Return.CLOSE:
-                    self._close()
+                    if not closed or not is_closed(self._server):
+                        self._close()
+                    closed = True
+                    self._compare()
                 else:
                     self._say(f"{self._hold.name} answers and is left alone: {why}.")
                 self.looked.set()
@@ -242,9 +246,14 @@ class _Keeper(threading.Thread):
             self._server.close()
 
     def _close(self) -> None:
-        if not is_closed(self._server):
-            how = close_for_writes(self._server)
+        how = close_for_writes(self._server)
+        if how.was_open:
             self._guard.closed(self._hold, self._config, str(how), how.seconds)
+        else:
+            self._say(f"{self._hold.name} answers; it is read-only, and held so.")
+
+    def _compare(self) -> None:
+        """Release it when it has become a replica of the present primary."""
         if time.monotonic() - self._compared < COMPARE:
             return
         self._compared = time.monotonic()
@@ -253,29 +262,33 @@ class _Keeper(threading.Thread):
             self._guard.released(self._hold, f"it replicates from {primary.name}")
             self._ended.set()
 
-    def _look_at_primary(self) -> PrimaryView | None:
+    def _look_at_primary(self, age: float = FRESH) -> PrimaryView | None:
+        """What it said at most ``age`` seconds ago, when that allows to close, or says now."""
         at, view = self._view
-        if time.monotonic() - at < FRESH and view is not None and view.writable:
+        if time.monotonic() - at < age and view is not None and decide(self._hold, view)[0] is Return.CLOSE:
             return view
         config = self._guard.primary_of(self._hold)
         if config is None:
             return None
         if self._primary is None or self._primary.config.address != config.address:
             self._primary = Server(config)
-        try:
-            self._primary.connect(1.0)
-            state = self._primary.observe()
-        except ServerError:
-            return None
-        held = self._config
-        follows = state.channel_from(held.hostname, held.ip, held.port) is not None
-        self._view = time.monotonic(), PrimaryView(config.address, config.name, state.writable, follows)
+        self._view = time.monotonic(), _view_of(self._primary, self._config)
         return self._view[1]
 
     def _say(self, text: str) -> None:
         if text != self._said:
             self._said = text
             log.warning("%s", text)
+
+
+def _view_of(primary: Server, held: ServerConfig) -> PrimaryView | None:
+    try:
+        primary.connect(1.0)
+        state = primary.observe()
+    except ServerError:
+        return None
+    follows = state.channel_from(held.hostname, held.ip, held.port) is not None
+    return PrimaryView(primary.key, primary.config.name, state.writable, follows)
 
 
 def knock(ip: str, port: int, seconds: float) -> str:

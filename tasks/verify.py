@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from prefect import task
 
 from replication.catch_up import LEVEL_LIMIT, wait_executed
-from replication.closing import close_for_writes, is_closed
+from replication.closing import close_for_writes
 from replication.errors import MhaError, ServerError
 from replication.holds import Holds
 from replication.job import FailoverJob, Recovered
@@ -54,9 +54,9 @@ def old_primary_stays_away(job: FailoverJob) -> str:
     server = Server(job.dead)
     try:
         server.connect(1.0)
-        if is_closed(server):
-            return f"{job.dead.name} answers again; it is read-only."
         closed = close_for_writes(server)
+        if not closed.was_open:
+            return f"{job.dead.name} answers again; it is read-only."
         Holds(job.config.manager_workdir, job.config.name).closed(server.key, how=str(closed), seconds=closed.seconds)
         return f"{job.dead.name} answered again and took writes; it was {closed}."
     except ServerError:

@@ -43,12 +43,14 @@ fi
 
 if [ "$persist" != 0 ]; then
   # What the server would read at its next start: directories that its option files include.
-  files="/etc/my.cnf /etc/mysql/my.cnf /etc/mysql/mariadb.cnf"
+  files=
   for p in $pids; do
     files="$files $(tr '\0' '\n' 2>/dev/null <"/proc/$p/cmdline" | sed -n 's/^--defaults-file=//p')"
   done
+  [ -n "$(echo $files)" ] || files="/etc/my.cnf /etc/mysql/my.cnf /etc/mysql/mariadb.cnf"
   written=
   for d in $(sed -n 's/^!includedir[[:space:]]*//p' $files 2>/dev/null | sort -u); do
+    d=${d%/}
     [ -d "$d" ] || continue
     # Names of other versions are skipped with a warning because of loose_.
     printf '%s\n' "# Written when this server was fenced. 'mha release' takes it away." "[mysqld]" read_only=1 \
@@ -108,9 +110,9 @@ while [ -n "$p" ] && [ "$p" -gt 1 ]; do
   p=$(parent "$p")
 done
 starts='(^|[;&|({]|do|then|exec|nohup|setsid|while|until)[[:space:]]*([^[:space:];]*/)?(mysqld|mariadbd)([[:space:];&|>]|$)'
-for f in $(grep -lxE 'sh|bash|dash|ash|ksh|zsh' /proc/[0-9]*/comm 2>/dev/null); do
-  p=${f#/proc/}
-  p=${p%/comm}
+# By its program: a script that is run by its first line has a name of its own.
+shells='s#.*/proc/([0-9]+)/exe -> .*/(sh|bash|dash|ash|ksh|zsh|busybox)$#\1#p'
+for p in $(ls -l /proc/[0-9]*/exe 2>/dev/null | sed -nE "$shells"); do
   case $ancestors in *" $p "*) continue ;; esac
   words=$(tr '\0' '\n' 2>/dev/null <"/proc/$p/cmdline")
   file=$(printf '%s\n' "$words" | sed -n 2p)
