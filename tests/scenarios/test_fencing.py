@@ -113,9 +113,7 @@ def test_a_container_is_told_not_to_start_it_again(alone: Cluster, server: Serve
         group.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         pytest.skip(f"no control group can be made here: {error}")
-    host.run(
-        "cat >/usr/local/bin/docker && chmod 755 /usr/local/bin/docker", data='#!/bin/sh\necho "$*" >>/docker.said\n'
-    )
+    host.run("echo 'echo \"$*\" >>/docker.said' >/usr/local/bin/docker && chmod 755 /usr/local/bin/docker")
     outside = host.run("pgrep -x 'mysqld|mariadbd'").split()[0]
     (group / "cgroup.procs").write_text(_pid_outside(host._pid, outside))
     try:
@@ -176,8 +174,8 @@ def test_it_starts_read_only_until_that_is_taken_back(alone: Cluster, server: Se
 def test_other_shells_live_on(alone: Cluster, server: ServerConfig) -> None:
     """Only a shell that starts mysqld is a supervisor; one that only speaks of it is not, and none of another port."""
     host = alone[1]
-    host.run("cat >/usr/local/bin/watch-it", data="while :; do pgrep mysqld >/dev/null; sleep 0.2; done\n")
-    host.run("cat >/usr/local/bin/other", data="while :; do sleep 60 && mysqld --port=3399; done\n")
+    host.run("echo 'while :; do pgrep mysqld >/dev/null; sleep 0.2; done' >/usr/local/bin/watch-it")
+    host.run("echo 'while :; do sleep 60 && mysqld --port=3399; done' >/usr/local/bin/other")
     host.start("sh /usr/local/bin/watch-it")
     host.start("sh /usr/local/bin/other")
     result = fenced(server)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
-from tests.lab.observer import Observers, Taken
+from tests.lab.local_writer import Observers, Taken
 from tests.scenarios.watching import SIGHT, Monitor, clock
 
 KINDS = [pytest.param("mariadb", id="mariadb"), pytest.param("mysql97", id="9.7", marks=pytest.mark.slow)]

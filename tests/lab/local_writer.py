@@ -1,6 +1,6 @@
 """An application on a database host itself: every 10 ms it tries a write on its own server, whatever the network does.
 
-As a program: ``python -m tests.lab.observer FILE HOST INTERVAL``.
+As a program: ``python -m tests.lab.local_writer FILE HOST INTERVAL``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Observers:
         self._files, self._processes = [], []
         for host in cluster.hosts:
             file = cluster.directory / f"observed-{host.name}-{time.monotonic_ns()}.jsonl"
-            words = ["-m", "tests.lab.observer", str(file), host.ip, str(interval)]
+            words = ["-m", "tests.lab.local_writer", str(file), host.ip, str(interval)]
             place = cluster.subnet.host(host.number)
             self._processes.append(cluster.run_there(sys.executable, *words, namespace=place))
             self._files.append(file)
