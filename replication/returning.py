@@ -18,7 +18,7 @@ from types import TracebackType
 
 from config import ServerConfig
 from replication.closing import close_for_writes, is_closed
-from replication.errors import AccessDenied, ServerError
+from replication.errors import AccessDenied, ServerError, ServerUnreachable
 from replication.holds import Hold, Holds
 from replication.server import Server
 from replication.snapshots import ServerState
@@ -34,6 +34,10 @@ KNOCK, LOGIN = 0.25, 2.0
 LOOK, READ_FILE = 0.1, 0.2
 #: Seconds between two looks whether a server that is closed replicates from the present primary.
 COMPARE = 1.0
+#: Who is opened again and again by somebody is told so often, and then once in so many seconds; it is always closed.
+OFTEN, SELDOM = 5, 60.0
+#: Seconds until a watch that broke off begins again.
+BROKEN = 5.0
 #: Seconds that an answer of the present primary counts.
 FRESH = 0.5
 
@@ -104,6 +108,7 @@ class Guard:
         self._holds, self._tell, self._persist = holds, tell, persist
         self._stop = threading.Event()
         self._keepers: dict[str, _Keeper] = {}
+        self._instead: dict[str, str] = {}
         self._unknown: set[str] = set()
         self._primary: str | None = None
 
@@ -116,6 +121,8 @@ class Guard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
+        for keeper in list(self._keepers.values()):
+            keeper.end()
 
     def watching(self, primary: str) -> None:
         """The ``ip:port`` of the present primary; until it is told, the one that a hold names counts."""
@@ -140,6 +147,9 @@ class Guard:
         for key in [k for k in self._keepers if k not in holds]:
             self._keepers.pop(key).end()
         for key, hold in holds.items():
+            if self._instead.setdefault(key, hold.instead) != hold.instead:
+                # A failover has put another into its place since: that is newer than what is watched.
+                self._primary = self._instead[key] = hold.instead
             if key in self._keepers and self._keepers[key].living:
                 continue
             if key in self._servers:
@@ -157,14 +167,20 @@ class Guard:
 
     def closed(self, hold: Hold, server: ServerConfig, how: str, seconds: float) -> None:
         """It was writable and is closed: recorded, told."""
-        self._holds.closed(hold.key, how=how, seconds=round(seconds, 4))
         text = f"{hold.name} came back and took writes: {how}. 'mha release' lifts it."
         log.error("%s", text)
+        try:
+            self._holds.closed(hold.key, how=how, seconds=round(seconds, 4))
+        except OSError as error:
+            log.error("That %s came back cannot be recorded: %s", hold.name, error)
         self._tell(News("returned", hold, text))
         if self._persist is not None and not any(t.startswith("/") for t in hold.traces):
-            traces = self._persist(server)
-            if traces:
-                self._holds.left_trace(hold.key, traces)
+            threading.Thread(target=self._leave_trace, args=(hold, server), name="persist", daemon=True).start()
+
+    def _leave_trace(self, hold: Hold, server: ServerConfig) -> None:
+        assert self._persist is not None
+        if traces := self._persist(server):
+            self._holds.left_trace(hold.key, traces)
 
     def released(self, hold: Hold, why: str) -> None:
         """It is held no longer, because of what it is now."""
@@ -186,6 +202,8 @@ class _Keeper(threading.Thread):
         self._view: tuple[float, PrimaryView | None] = (0.0, None)
         self._compared = 0.0
         self._said = ""
+        self._shut_out = False
+        self._told: tuple[int, float] = (0, 0.0)
         self.looked = threading.Event()
         self.start()
 
@@ -201,7 +219,8 @@ class _Keeper(threading.Thread):
         answer, changed = "", time.monotonic()
         try:
             while not self._ended.is_set():
-                now = knock(self._config.ip, self._config.port, KNOCK)
+                # A server that counts broken handshakes (max_connect_errors) must not lock the manager out.
+                now = "open" if self._shut_out else knock(self._config.ip, self._config.port, KNOCK)
                 if now != answer:
                     answer, changed = now, time.monotonic()
                 if answer == "open":
@@ -211,7 +230,8 @@ class _Keeper(threading.Thread):
                 self._look_at_primary(FRESH / 2)
                 self._ended.wait(FAST if time.monotonic() - changed < FAST_FOR else SLOW)
         except OSError:
-            log.exception("The watch over %s ends: its record cannot be written", self._hold.name)
+            log.exception("The watch over %s is broken off: its record cannot be written", self._hold.name)
+            self._ended.wait(BROKEN)
         finally:
             self._server.close()
             if self._primary is not None:
@@ -221,7 +241,7 @@ class _Keeper(threading.Thread):
         try:
             # A session that waits in the queue of a server that is starting is served before those that come later.
             self._server.connect(LOGIN)
-            closed = False
+            self._shut_out = closed = False
             while not self._ended.is_set():
                 act, why = decide(self._hold, self._look_at_primary())
                 if act is Return.RELEASE:
@@ -238,18 +258,25 @@ class _Keeper(threading.Thread):
                 self.looked.set()
                 self._ended.wait(LOOK)
         except AccessDenied as error:
+            self._shut_out = True
             self._say(f"{self._hold.name} answers, but it cannot be closed: {error}")
             self._ended.wait(SLOW)
-        except ServerError as error:
+        except ServerUnreachable as error:
+            self._shut_out = False
             log.debug("%s", error)
+        except ServerError as error:
+            self._say(f"{self._hold.name} answers, but it cannot be closed: {error}")
+            self._ended.wait(SLOW)
         finally:
             self._server.close()
 
     def _close(self) -> None:
         how = close_for_writes(self._server)
-        if how.was_open:
+        times, at = self._told
+        if how.was_open and (times < OFTEN or time.monotonic() - at > SELDOM):
+            self._told = times + 1, time.monotonic()
             self._guard.closed(self._hold, self._config, str(how), how.seconds)
-        else:
+        elif not how.was_open:
             self._say(f"{self._hold.name} answers; it is read-only, and held so.")
 
     def _compare(self) -> None:
@@ -287,7 +314,9 @@ def _view_of(primary: Server, held: ServerConfig) -> PrimaryView | None:
         state = primary.observe()
     except ServerError:
         return None
-    follows = state.channel_from(held.hostname, held.ip, held.port) is not None
+    # A primary that was promoted keeps the channel for a while (skip_reset_slave: for good), stopped.
+    channel = state.channel_from(held.hostname, held.ip, held.port)
+    follows = channel is not None and not channel.receiver_stopped
     return PrimaryView(primary.key, primary.config.name, state.writable, follows)
 
 
