@@ -25,7 +25,7 @@ class Monitor:
         with self._out.open("a") as out:
             self.process = cluster.run_there(sys.executable, *words, out=out)
         if sight:
-            self.wait_for(SIGHT, before + 1)
+            self.wait_for(SIGHT, before + 1, seconds=90.0)
 
     def log(self) -> str:
         """Everything that was logged so far, and what went wrong before there was a log."""
