@@ -1,6 +1,6 @@
 """Who may not take writes although it was a primary once: servers that a failover replaced, until somebody lifts it.
 
-One append-only file beside the journals, ``<app>.held.journal``, says who is held and since when, when it came back,
+One append-only file beside the journals, ``<app>.held.jsonl``, says who is held and since when, when it came back,
 and who released it. Managers and commands of one working directory share it.
 """
 
@@ -46,7 +46,7 @@ class Holds:
     """The file of one application. Nothing is made before something is recorded. Raises OSError."""
 
     def __init__(self, workdir: Path, app: str) -> None:
-        self.path = workdir / f"{app}.held.journal"
+        self.path = workdir / f"{app}.held.jsonl"
         self._seen: tuple[int, int] | None = None
         self._current: tuple[Hold, ...] = ()
 

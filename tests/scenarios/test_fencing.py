@@ -265,7 +265,7 @@ def test_policies_when_the_host_does_not_answer() -> None:
         code, told = fail_over(f"shutdown_script={script}")
         assert code == 1
         assert "shutdown_script is required, and it failed" in told
-        assert not list(cluster.seat.glob("app1/*.held.journal"))
+        assert not list(cluster.seat.glob("app1/*.held.jsonl"))
 
         power_script(cluster, 0, body="sleep 60")
         code, told = fail_over(f"fence=sql, script:{script}\nfence_required=any")
