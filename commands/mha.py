@@ -155,6 +155,19 @@ def switchover(
     leave(outcome.exit_code)
 
 
+@app.command(epilog="Example: `mha release --conf /etc/mha/app1.cnf --host db1`")
+def release(
+    conf: Conf,
+    host: Annotated[str, typer.Option(help="The server that is held: its hostname, address, or either with :port.")],
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    workdir: Workdir = None,
+) -> None:
+    """Hold a server no longer that a failover replaced; it stays read-only until somebody opens it."""
+    from commands.holds import lift
+
+    raise SystemExit(lift(conf, global_conf, workdir, host))
+
+
 @app.command(epilog="Example: `mha stop --conf /etc/mha/app1.cnf`")
 def stop(
     conf: Conf,

@@ -46,11 +46,12 @@ def status(
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
-    """Tell what the manager of an application does on this host, and how its binlog servers are.
+    """Tell what the manager of an application does on this host, who is held read-only, and how its binlog servers are.
 
-    Exits as masterha_check_status; binlog servers do not count for that.
+    Exits as masterha_check_status; the rest does not count for that.
     """
     from commands.binlog_server import status_lines
+    from commands.holds import held_lines
     from commands.masterha_check_status import check, row
     from commands.masterha_check_status import parser as selectors
     from commands.options import target
@@ -58,15 +59,15 @@ def status(
     selected = target(selectors().parse([f"--conf={conf}", f"--global_conf={global_conf}"]), None)
     if output is Output.TEXT:
         code = check(selected)
-        for line in status_lines(conf, global_conf):
+        for line in (*held_lines(conf, global_conf), *status_lines(conf, global_conf)):
             print(line)
         raise SystemExit(code)
     seen = row(selected)
-    binlogs = status_lines(conf, global_conf)
+    held, binlogs = held_lines(conf, global_conf), status_lines(conf, global_conf)
     if output is Output.JSON:
-        print(json.dumps({**seen, "binlog_servers": binlogs}, indent=2))
+        print(json.dumps({**seen, "held": held, "binlog_servers": binlogs}, indent=2))
     else:
         console.print(table_of([seen]))
-        for line in binlogs:
+        for line in (*held, *binlogs):
             print(line)
     raise SystemExit(seen["code"])

@@ -105,6 +105,9 @@ def load_cluster(
         binlog_servers=tuple(made_binlogs),
         warnings=tuple(warnings),
     )
+    for means in cluster.fence_required:
+        if means not in (*cluster.fence, "any"):
+            raise wrong(defaults["fence_required"], "fence_required", f"names {means}, which is not in fence")
     _refuse_addresses(cluster, defaults)
     if cluster.vip_addresses and set(cluster.vip_provider) <= {"haproxy", "script"}:
         given = defaults["vip_addresses"]

@@ -133,11 +133,40 @@ class ClusterConfig(BaseModel):
     master_ip_failover_script: str | None = Field(None, description="Moves the address at a failover.")
     master_ip_online_change_script: str | None = Field(None, description="Moves the address at a planned switch.")
     shutdown_script: str | None = Field(None, description="Powers the old primary off.")
+    fence: tuple[str, ...] = Field(
+        ("ssh",), description="Modern: means against the old primary, in order: ssh, sql, ip, script:/path."
+    )
+    fence_required: tuple[str, ...] = Field(
+        (), description="Modern: means that have to succeed, or `any` for one proof; the others are best effort."
+    )
+    fence_timeout: float = Field(
+        15.0, gt=0, allow_inf_nan=False, description="Modern: seconds for each of ssh and sql."
+    )
+    fence_persist: bool = Field(
+        False, description="Modern: 1: write read_only into an option file of the old primary's host, too."
+    )
+    power_first: bool = Field(
+        False, description="Modern: 1: scripts that power off run before the binary log is saved."
+    )
     report_script: str | None = Field(None, description="Is handed the report.")
     init_conf_load_script: str | None = Field(None, description="Prints name=value lines that override defaults.")
     use_gtid_auto_pos: bool = Field(True, description="0: do not begin with MySQL auto-positioning.")
     hook_timeout: float = Field(60.0, gt=0, allow_inf_nan=False, description="Modern: seconds that a script may run.")
     hook_passwords: bool = Field(True, description="Modern: 0 keeps the password off the command line of hooks.")
+    on_suspect: str | None = Field(None, description="Modern: run when the primary misses pings.")
+    on_recovered: str | None = Field(None, description="Modern: run when a suspicion came to nothing.")
+    on_dead: str | None = Field(None, description="Modern: run when the primary is found dead.")
+    on_started: str | None = Field(None, description="Modern: run when a failover begins.")
+    on_fenced: str | None = Field(None, description="Modern: run when the old primary has been dealt with.")
+    on_promoted: str | None = Field(None, description="Modern: run when the new primary takes writes.")
+    on_completed: str | None = Field(None, description="Modern: run after a failover with a new primary.")
+    on_refused: str | None = Field(None, description="Modern: run when a failover refused to go on.")
+    on_failed: str | None = Field(None, description="Modern: run when a failover failed.")
+    on_returned: str | None = Field(None, description="Modern: run when a fenced server came back.")
+    on_released: str | None = Field(None, description="Modern: run when a fenced server is no longer held.")
+    abort_on: tuple[str, ...] = Field(
+        (), description="Modern: of started and fenced: those whose command may stop the failover."
+    )
     drain_timeout: float = Field(
         60.0,
         gt=0,

@@ -22,6 +22,8 @@ from config.errors import ConfigError
 from config.raw import DEFAULT, Block, RawConfig, Value, is_utf8
 
 KINDS = ("server", "binlog")
+#: Parameters that may be written as a list.
+LISTS = frozenset({"master_binlog_dir", "fence", "fence_required", "abort_on"})
 
 
 def parse_toml(text: str, path: Path) -> RawConfig:
@@ -70,7 +72,7 @@ def _tables(raw: RawConfig, kind: str, tables: Any, lines: list[str]) -> None:
 def _set(block: Block, key: str, value: Any, line: int | None) -> None:
     if isinstance(value, bool):
         text = "1" if value else "0"
-    elif key == "master_binlog_dir" and isinstance(value, list) and all(isinstance(v, str) for v in value):
+    elif key in LISTS and isinstance(value, list) and all(isinstance(v, str) for v in value):
         text = ",".join(value)
     elif isinstance(value, str | int | float):
         text = str(value)

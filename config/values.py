@@ -21,6 +21,12 @@ M = TypeVar("M", bound=BaseModel)
 TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 #: Lists, and what is wrong with one part of each.
 _PARTS = {"vip_provider": provider_problem, "vip_addresses": vip_problem, "haproxy_sockets": socket_problem}
+#: Lists of words: what each may hold, as a pattern and as a person would say it.
+_CHOICES: dict[str, tuple[re.Pattern[str], str]] = {
+    "fence": (re.compile(r"ssh|sql|ip|script:\S.*"), "ssh, sql, ip, script:/path"),
+    "fence_required": (re.compile(r"any|ssh|sql|ip|script:\S.*"), "any, ssh, sql, ip, script:/path"),
+    "abort_on": (re.compile(r"started|fenced"), "started, fenced"),
+}
 _NUMBERS: dict[object, tuple[re.Pattern[str], str]] = {
     int: (re.compile(r"[+-]?[0-9]{1,18}"), "a whole number"),
     float: (re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]*)?"), "a number"),
@@ -72,6 +78,8 @@ def convert(model: type[BaseModel], key: str, value: Value) -> Any:
             if problem := _PARTS[key](part) if key in _PARTS else "":
                 raise wrong(value, key, problem)
         return parts
+    if key in _CHOICES:
+        return _choices(key, value)
     if key == "ssh_options":
         try:
             return SshOptions.parse(text)
@@ -80,6 +88,20 @@ def convert(model: type[BaseModel], key: str, value: Value) -> Any:
     if key == "ping_type":
         return text.upper()
     return text.lower() if key == "log_level" else text
+
+
+def _choices(key: str, value: Value) -> tuple[str, ...]:
+    """The words of a list, separated by commas; ``none`` is the empty list."""
+    pattern, known = _CHOICES[key]
+    words = tuple(part for part in map(str.strip, value.text.split(",")) if part)
+    if words == ("none",):
+        return ()
+    for word in words:
+        if not pattern.fullmatch(word):
+            raise wrong(value, key, f"knows {known} or none, not {word!r}")
+    if len(set(words)) != len(words):
+        raise wrong(value, key, f"names one of {value.text!r} twice")
+    return words
 
 
 def _secret(key: str, value: Value) -> str:

@@ -25,6 +25,8 @@ from flows.unfinished_switch import finish_switch
 from replication.address import FailoverCalls, chain_of
 from replication.detection import Verdict
 from replication.errors import MhaError, RefusalError
+from replication.event_hooks import EventHooks
+from replication.event_hooks import finish as finish_hooks
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
 from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
@@ -35,6 +37,7 @@ from replication.snapshots import ClusterState, ServerState
 from replication.topology import find_primary, tree
 from replication.unfinished_switch import cut_short_switch
 from tasks.detect import BeginAnew, Listener, watch
+from tasks.guard import guard_of
 
 log = logging.getLogger("mha")
 
@@ -66,25 +69,15 @@ class Manager:
         self._config = load()
         self._health = _SteadyHealth(self._config.manager_workdir, self._config.name)
         self._balanced: HealthServer | None = None
+        self._guard = guard_of(self._config)
 
     def run(self) -> int:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
         self._answer_load_balancers()
         try:
-            while True:
-                code = self._one_watch()
-                if code is None and not self._stop.is_set():
-                    self._config = self._reload()
-                    continue
-                code = code or 0
-                if not self._options.go_on or self._stop.is_set():
-                    return code
-                if code == 1:
-                    self._health.write(ManagerStatus.RETRYING_MONITOR)
-                    self._stop.wait(LOOK_AGAIN)
-                before, self._config = self._config, self._reload()
-                if before != self._config:
-                    self._answer_load_balancers()
+            with self._guard:
+                self._guard.first_look()
+                return self._watches()
         except Exception:
             log.exception("The manager meets an error that it does not know, and ends.")
             raise
@@ -92,6 +85,23 @@ class Manager:
             self._health.remove()
             if self._balanced is not None:
                 self._balanced.stop()
+            finish_hooks(self._config.hook_timeout)
+
+    def _watches(self) -> int:
+        while True:
+            code = self._one_watch()
+            if code is None and not self._stop.is_set():
+                self._config = self._reload()
+                continue
+            code = code or 0
+            if not self._options.go_on or self._stop.is_set():
+                return code
+            if code == 1:
+                self._health.write(ManagerStatus.RETRYING_MONITOR)
+                self._stop.wait(LOOK_AGAIN)
+            before, self._config = self._config, self._reload()
+            if before != self._config:
+                self._answer_load_balancers()
 
     def _answer_load_balancers(self) -> None:
         """The HTTP server of `health_port`; a port that is taken is told, and no reason not to watch."""
@@ -133,6 +143,7 @@ class Manager:
         cluster, primary = self._take_stock(sessions)
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
         warm_up()
+        self._guard.watching(primary.address)
         armed = armed_failover(self._config.name)
         listener = _Manned(self._config, self._health, primary, sessions, armed)
         verdict = watch(self._config, primary, sessions, self._stop, listener)
@@ -182,6 +193,7 @@ class Manager:
         self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
         job = new_job(self._config, dead, self._options.failover, sessions)
         job.journal.record("verdict", "dead", dead.address, why=verdict.why)
+        job.events.tell("dead", old=dead, text=verdict.why)
         began = time.time()
         directory = str(Path(seen.log_bin_basename).parent) if seen and seen.log_bin_basename else ""
         outcome = armed.fire(
@@ -223,6 +235,8 @@ class Manager:
 
     def _after(self, job: FailoverJob, outcome: Outcome) -> int:
         """What follows a failover: the dead block leaves the file if asked, the status file tells of a failure."""
+        if outcome.promoted is not None:
+            self._guard.watching(outcome.promoted.key)
         if outcome.exit_code == 1:
             self._health.write(ManagerStatus.FAILOVER_ERROR, job.dead.hostname)
             self._stop.wait(self._options.wait_on_failover_error)
@@ -297,7 +311,7 @@ class _Manned(Reporter):
         armed: ArmedFlow[Outcome],
     ) -> None:
         super().__init__(config, health, primary, sessions)
-        self._armed = armed
+        self._armed, self._events = armed, EventHooks(config)
         # One that could not be ended when this watch began is tried again, but not at every ping.
         self._again_at = time.monotonic() + LOOK_AGAIN
 
@@ -311,10 +325,12 @@ class _Manned(Reporter):
         return ""
 
     def make_ready(self) -> None:
+        self._events.tell("suspect", old=self._primary, text=f"{self._primary.name} does not answer pings")
         self._armed.arm()
         threading.Thread(target=self._sessions.warm, name="warm", daemon=True).start()
 
     def recovered(self, why: str) -> None:
+        self._events.tell("recovered", old=self._primary, text=why)
         self._armed.stand_down(why)
         super().recovered(why)
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from flows.differences import Differences
 from flows.engine import parallel
+from flows.fencing import Fencing
 from flows.recorder import Recorder
 from replication.errors import AlreadyActing, CannotLevel, MhaError, RefusalError
 from replication.job import FailoverJob, Recovered, Rescue
@@ -83,6 +84,7 @@ class Runbook(Recorder):
         self.notes: list[str] = []
         self.known: dict[str, Any] = {}
         self.stopped: ClusterState | None = None
+        self.fencing = Fencing(self, bool(self.ssh))
         self.opened = opened_before(job.past)
         self.applied: list[Recovered] = []
 
@@ -117,10 +119,8 @@ class Runbook(Recorder):
         if self.ssh is None:
             host = self.job.sessions.host(self.job.dead.address)
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
-        fenced = self.run(fence.fence_old_primary, self.job, bool(self.ssh), about=self.job.dead.name)
-        self.known["fenced"] = fenced
-        if not fenced.sure:
-            self.notes.append(f"{self.job.dead.name} could not be fenced: {fenced.cannot}. Keep it off the network.")
+        self.fencing = Fencing(self, bool(self.ssh), too_late=True)
+        self.fencing.at_once()
         self.release_address()
         new = cluster.get(opened.key)
         proof = Drained(opened.key, plan.new_primary_name, plan.target.channel, None, None)
@@ -130,9 +130,11 @@ class Runbook(Recorder):
         rescue = Rescue(None, "not needed")
         if plan.kind is GtidKind.POSITION and places:
             rescue = self.run(
-                save_binlog.save_binlog, self.job, min(places), self.directories(), bool(self.ssh), opened.key
+                save_binlog.save_binlog, self.job, min(places), self.directories(), self.fencing.ssh, opened.key
             )
+        self.fencing.after_saving()
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
+        self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
         self.acquire_address(plan)
         recovered = Recovered(opened.key, plan.new_primary_name, None, end)
         self.known.update(promoted=recovered, rescue=rescue)
@@ -148,6 +150,8 @@ class Runbook(Recorder):
         log.info("GTID failover mode = %d", plan.kind is GtidKind.MYSQL)
         self.lock = FailoverLock([self.job.config_of(x.key) for x in plan.levelings])
         self.lock.take()
+        new = self.job.config_of(plan.new_primary)
+        self.job.events.tell("started", old=self.job.dead, new=new, text=f"fail over to {new.name}", plan=plan.steps)
         log.info("** Phase 1: Configuration Check Phase completed.")
         return plan
 
@@ -157,17 +161,10 @@ class Runbook(Recorder):
         if self.ssh is None:
             host = self.job.sessions.host(self.job.dead.address)
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
-        self.stopped, fenced = self.at_once(
-            lambda: self.run(fence.stop_receivers, self.job, plan),
-            lambda: self.run(fence.fence_old_primary, self.job, bool(self.ssh), about=self.job.dead.name),
-        )
-        self.known["fenced"] = fenced
-        if fenced.still_there:
-            raise fence.unfenced_refusal(self.job, fenced)
-        if not fenced.sure:
-            self.notes.append(f"{self.job.dead.name} could not be fenced: {fenced.cannot}. Keep it off the network.")
+        self.fencing = Fencing(self, bool(self.ssh))
+        self.stopped, _ = self.at_once(lambda: self.run(fence.stop_receivers, self.job, plan), self.fencing.at_once)
         self.release_address()
-        self.ssh = self.run(fence.shut_down, self.job, bool(self.ssh))
+        self.fencing.before_saving()
         newer = self.run(select.choose, self.job, self.stopped, {})
         for change in plan.difference(newer):
             log.warning("The plan changed: %s.", change)
@@ -183,6 +180,8 @@ class Runbook(Recorder):
             try:
                 level = self.bring_level(plan)
                 break
+            except RefusalError:
+                raise
             except MhaError as error:
                 log.error("%s could not be brought level: %s", plan.new_primary_name, error)
                 failed[plan.new_primary] = f"it could not be brought level: {error}"
@@ -192,9 +191,12 @@ class Runbook(Recorder):
         if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
             raise RefusalError(refusal)
         self.acquire_address(plan)
+        self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
         self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
         self.known["writes_back_at"] = time.time()
         self.known["promoted"] = level.recovered
+        new = self.job.config_of(plan.new_primary)
+        self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")
         log.info("** Phase 3: Master Recovery Phase completed.")
         return plan, level
 
@@ -202,6 +204,7 @@ class Runbook(Recorder):
         """The old primary loses the address; what could not be done is told, and does not stop the failover."""
         moved = self.run(vip.release_address, self.job, bool(self.ssh), about=self.job.dead.name)
         self.known["released"] = moved
+        self.fencing.address(bool(moved.halves) and not moved.failed)
 
     def acquire_address(self, plan: FailoverPlan) -> None:
         """The new primary gets the address."""
@@ -217,6 +220,7 @@ class Runbook(Recorder):
         proof = self.drained(plan, target)
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
         rescue = self.saved(plan, self.rescue_from(plan, proof), target.key)
+        self.fencing.after_saving()
         log.info("* Phase 3.3: Determining New Master Phase..")
         log.info("New master is %s", target.name)
         log.info("* Phase 3.4: New Master Diff Log Generation Phase..")
@@ -237,7 +241,10 @@ class Runbook(Recorder):
     def saved(self, plan: FailoverPlan, start: BinlogPosition | None, key: str) -> Rescue:
         """What only the dead host has; when it cannot be had there, from a binlog server."""
         job, received = self.job, max((x.received for x in plan.levelings if x.received), default=None)
-        rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), bool(self.ssh), key)
+        if kept := self.fencing.kept_from(start):
+            return kept
+        rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), self.fencing.ssh, key)
+        self.fencing.keep(rescue)
         if rescue.copy is not None or start is None or not job.config.binlog_servers:
             return rescue
         served = self.run(save_binlog.save_from_binlog_servers, job, start, received)
@@ -263,12 +270,13 @@ class Runbook(Recorder):
         """Where in the dead primary's log the saving begins.
 
         With GTIDs the others are served by the new primary. In file/position mode each needs its own part, so it
-        begins where the last of them stands, unless that one is far behind: it is leveled by itself, later.
+        begins where the last of them stands, unless that one is far behind: it is leveled by itself, later. When the
+        host is powered off afterwards there is no later: then it begins where the last of them stands in any case.
         """
-        places = [proof.executed]
-        if plan.kind is GtidKind.POSITION:
+        places, last_chance = [proof.executed], self.fencing.will_power_off
+        if plan.kind is GtidKind.POSITION or last_chance:
             near = [x.executed for x in plan.others if not x.broken]
-            places += [p for p in near if (bytes_behind(p, proof.executed) or 0) < LEVEL_TOGETHER]
+            places += [p for p in near if last_chance or (bytes_behind(p, proof.executed) or 0) < LEVEL_TOGETHER]
         return min((p for p in places if p is not None), default=None)
 
     def phase_4_other_replicas(self, plan: FailoverPlan, level: Level) -> tuple[ReplicaOutcome, ...]:

@@ -15,6 +15,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections import deque
@@ -186,24 +187,27 @@ def run_hook(
     timeout: float,
     secrets: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
+    alone: bool = False,
+    stdin: bytes | None = None,
 ) -> HookResult:
     """Run ``script`` with ``args`` and wait for its end, ``timeout`` seconds at most.
 
     Its output goes line by line to the log ``mha.hooks`` and into the result, with ``secrets`` as ``xxx``. A child that
     it leaves in the background is neither waited for nor stopped. ``command`` says in messages what it was called for.
+    It gets ``env`` over this process's environment, or ``alone``, and ``stdin``, which it need not read.
     Errors: HookError when it cannot be started (also the shell's 126 and 127) or had to be stopped at the deadline.
     """
     veil = _Veil(secrets)
-    shown, action = veil(script), f"--command={command}"
+    shown, action = veil(script), command if alone else f"--command={command}"
     began = time.monotonic()
     try:
         # "$@" hands each argument over as it is, so that nothing in a password or a subject needs quoting.
         process = subprocess.Popen(
             ["/bin/sh", "-c", f'{script} "$@"', "sh", *args],
-            stdin=subprocess.DEVNULL,
+            stdin=_to_read(stdin),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
+            env={**({} if alone else os.environ), **(env or {})},
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
@@ -222,6 +226,16 @@ def run_hook(
     if code in (126, 127):
         raise HookError(shown, action, f"exit code {code}: {_why_not_started(script, code)}", code)
     return HookResult(shown, command, code if code >= 0 else 128 - code, output.lines(), time.monotonic() - began)
+
+
+def _to_read(data: bytes | None) -> IO[bytes] | int:
+    """A file without a name, not a pipe: a script that reads nothing must neither block nor fail whoever wrote it."""
+    if data is None:
+        return subprocess.DEVNULL
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when nobody refers to it any more
+    file.write(data)
+    file.seek(0)
+    return file
 
 
 class _Veil:

@@ -7,7 +7,7 @@ from typing import Any
 
 from replication.address import Moved
 from replication.check import Check
-from replication.fence import Fenced
+from replication.fence_policy import FenceVerdict
 from replication.job import Recovered, Rescue
 from replication.ledger import LedgerLine, as_json
 from replication.plan import FailoverPlan, Refusal
@@ -45,7 +45,7 @@ class Outcome:
     summary: str
     plan: FailoverPlan | None = None
     refusal: Refusal | None = None
-    fenced: Fenced | None = None
+    fenced: FenceVerdict | None = None
     rescue: Rescue | None = None
     promoted: Recovered | None = None
     replicas: tuple[ReplicaOutcome, ...] = ()

@@ -299,12 +299,21 @@ def _steps(config: ClusterConfig, plan: FailoverPlan) -> tuple[str, ...]:
     behind = plan.new_primary not in plan.latest
     steps = [f"take the failover lock on {', '.join(x.name for x in plan.levelings)}"]
     steps += ["stop every receiver, so that nothing moves any more"]
-    steps += [f"make sure that mysqld on {plan.dead_name} does not serve again"]
+    means = [m for m in config.fence if not m.startswith("script:") and m != "ip"]
+    required = f"; required: {', '.join(config.fence_required)}" if config.fence_required else ""
+    steps += [
+        f"make sure that mysqld on {plan.dead_name} does not serve again ({', '.join(means) or 'none'}{required})"
+    ]
     steps += _address_steps(config, "take", f"from {plan.dead_name}", "--command=stopssh (stop without SSH)")
-    if config.shutdown_script:
-        steps += [f"{config.shutdown_script} --command=stopssh (stop without SSH)"]
+    scripts = [m.removeprefix("script:") for m in config.fence if m.startswith("script:")]
+    scripts += [config.shutdown_script] if config.shutdown_script else []
+    power = [f"{script} --command=stopssh (stop without SSH)" for script in scripts]
+    if config.power_first:
+        steps += power
     if plan.save_binlog:
         steps += [f"save what only {plan.dead_name} has, over SSH"]
+    if not config.power_first:
+        steps += [f"{step}; at once when SSH does not answer" for step in power]
     steps += [f"let {plan.new_primary_name} execute all that it received"]
     if behind:
         steps += [f"bring {plan.new_primary_name} level with the most advanced replica"]

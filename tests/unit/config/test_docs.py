@@ -26,6 +26,8 @@ def default(model: type[BaseModel], name: str) -> str:
         return "the user who runs the command"
     if value is None or value in (SecretStr(""), SshOptions(), ()):
         return "not set"
+    if value == ():
+        return "none"
     if isinstance(value, bool):
         return f"`{int(value)}`"
     return f"`{','.join(value)}`" if isinstance(value, tuple) else f"`{value:g}`" if value == 60.0 else f"`{value}`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from config import ClusterConfig, ServerConfig
+from config import ClusterConfig, ConfigError, ServerConfig
 from config.ini import parse_ini
 from config.loader import CLUSTER_PARAMETERS, PARAMETERS, SERVER_PARAMETERS
+from replication.event_hooks import EVENTS
 
 #: The parameters of MHA 0.58: its wiki's, and two it reads without documenting them.
 PREDECESSOR = """
@@ -99,6 +101,13 @@ CLUSTER_VALUES = [
     ("health_port", "8900", 8900),
     ("health_address", "127.0.0.1", "127.0.0.1"),
     ("health_url", "lb:8900", "lb:8900"),
+    ("fence", "sql, ssh,script:/p --bmc x", ("sql", "ssh", "script:/p --bmc x")),
+    ("fence_required", "any", ("any",)),
+    ("fence_timeout", "4", 4.0),
+    ("fence_persist", "1", True),
+    ("power_first", "1", True),
+    *((f"on_{event}", "/h --x=1", "/h --x=1") for event in EVENTS),
+    ("abort_on", "started,fenced", ("started", "fenced")),
 ]
 
 
@@ -243,3 +252,21 @@ def test_what_any_other_value_means(text, meant, warned):
     raw = parse_ini(f"[server1]\nreport_script={text}\n", Path("app1.cnf"))
     assert raw.blocks["server1"].values["report_script"].text == meant
     assert bool(raw.warnings) is warned
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("fence=ssh,power", "fence knows ssh, sql, ip, script:/path or none, not 'power'"),
+        ("fence=ssh,ssh", "fence names one of 'ssh,ssh' twice"),
+        ("fence=ssh\nfence_required=sql", "fence_required names sql, which is not in fence"),
+        ("abort_on=promoted", "abort_on knows started, fenced or none, not 'promoted'"),
+    ],
+)
+def test_a_policy_that_cannot_be_meant(load, line, says):
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        load(f"[server default]\n{line}\n[server1]\nhostname=10.0.0.1\n")
+
+
+def test_no_means_at_all(load):
+    assert load("[server default]\nfence=none\n[server1]\nhostname=10.0.0.1\n").fence == ()
