@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from commands.failover_options import places, secrets_of
 from commands.log import setup_logging
 from commands.options import require_conf
-from config import ClusterConfig, load_cluster
 from replication.switch_options import SwitchOptions
 
 if TYPE_CHECKING:
+    from config import ClusterConfig
     from replication.switch_outcome import SwitchOutcome
     from replication.switch_plan import SwitchPlan
 
@@ -63,6 +63,8 @@ def _flush(given: argparse.Namespace) -> bool:
 
 def switch(given: argparse.Namespace) -> int:
     """masterha_master_switch --master_state=alive."""
+    from config import load_cluster
+
     config = load_cluster(require_conf(given), given.global_conf, places(given))
     setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
     options = switch_options(given)

@@ -162,6 +162,7 @@ class ClusterConfig(BaseModel):
     on_completed: str | None = Field(None, description="Modern: run after a failover with a new primary.")
     on_refused: str | None = Field(None, description="Modern: run when a failover refused to go on.")
     on_failed: str | None = Field(None, description="Modern: run when a failover failed.")
+    on_switched: str | None = Field(None, description="Modern: run when a planned switch moved the primary's role.")
     on_returned: str | None = Field(None, description="Modern: run when a fenced server came back.")
     on_released: str | None = Field(None, description="Modern: run when a fenced server is no longer held.")
     abort_on: tuple[str, ...] = Field(

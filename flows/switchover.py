@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Callable
@@ -92,7 +93,8 @@ def _act(
             raise RefusalError(_moved(config, shown, plan))
         log.info("** Phase 1: Configuration Check Phase completed.")
         job = SwitchJob(config, plan, options, sessions, Journal.new(config.manager_workdir, config.name, SWITCH))
-        outcome = switch_over(job)
+        with contextlib.closing(job.address):
+            outcome = switch_over(job)
     finally:
         lock.release()
     if outcome.exit_code == 0 and options.remove_orig_master_conf and not plan.orig_is_new_replica:

@@ -297,6 +297,7 @@ def _steps(config: ClusterConfig, plan: FailoverPlan) -> tuple[str, ...]:
     """The plan in words, in the order of the runbook."""
     others = ", ".join(x.name for x in plan.others) or "no other replica"
     behind = plan.new_primary not in plan.latest
+    hook = config.master_ip_failover_script
     steps = [f"take the failover lock on {', '.join(x.name for x in plan.levelings)}"]
     steps += ["stop every receiver, so that nothing moves any more"]
     means = [m for m in config.fence if not m.startswith("script:") and m != "ip"]
@@ -304,7 +305,13 @@ def _steps(config: ClusterConfig, plan: FailoverPlan) -> tuple[str, ...]:
     steps += [
         f"make sure that mysqld on {plan.dead_name} does not serve again ({', '.join(means) or 'none'}{required})"
     ]
-    steps += _address_steps(config, "take", f"from {plan.dead_name}", "--command=stopssh (stop without SSH)")
+    steps += address_steps(
+        config,
+        hook,
+        "take",
+        f"from {plan.dead_name}",
+        "--command=stopssh (stop without SSH)",
+    )
     scripts = [m.removeprefix("script:") for m in config.fence if m.startswith("script:")]
     scripts += [config.shutdown_script] if config.shutdown_script else []
     power = [f"{script} --command=stopssh (stop without SSH)" for script in scripts]
@@ -318,7 +325,7 @@ def _steps(config: ClusterConfig, plan: FailoverPlan) -> tuple[str, ...]:
     if behind:
         steps += [f"bring {plan.new_primary_name} level with the most advanced replica"]
     steps += [f"apply the saved part on {plan.new_primary_name}"]
-    steps += _address_steps(config, "give", f"to {plan.new_primary_name}", "--command=start")
+    steps += address_steps(config, hook, "give", f"to {plan.new_primary_name}", "--command=start")
     if plan.open_for_writes:
         steps += [f"open {plan.new_primary_name} for writes"]
     if plan.repoint:
@@ -327,12 +334,12 @@ def _steps(config: ClusterConfig, plan: FailoverPlan) -> tuple[str, ...]:
     return tuple(steps)
 
 
-def _address_steps(config: ClusterConfig, verb: str, whom: str, call: str) -> Iterator[str]:
-    """One half of moving the address, provider by provider."""
+def address_steps(config: ClusterConfig, script: str | None, verb: str, whom: str, call: str) -> Iterator[str]:
+    """One half of moving the address, provider by provider; ``script`` is what this kind of move calls."""
     for provider in config.vip_provider:
         if provider == "script":
-            if config.master_ip_failover_script:
-                yield f"{config.master_ip_failover_script} {call}"
+            if script:
+                yield f"{script} {call}"
         elif provider == "haproxy":
             yield f"{verb} writes {whom} on {', '.join(config.haproxy_sockets)}"
         else:

@@ -316,11 +316,13 @@ def _sessions(case: SwitchCase) -> Iterator[Check]:
 
 def _moved_over(case: SwitchCase) -> Iterator[Check]:
     old, target = case.old_state, case.target_state
+    script = case.config.master_ip_online_change_script
+    movers = [script if name == "script" else name for name in case.config.vip_provider if name != "script" or script]
     yield judged(
         "address-hook",
         case.config.name,
-        "" if case.config.master_ip_online_change_script else "master_ip_online_change_script is not set",
-        f"{case.config.master_ip_online_change_script} moves the address",
+        "" if movers else "master_ip_online_change_script is not set, and there is no vip_provider",
+        f"{', '.join(map(str, movers))} moves the address",
         "applications have to find the new primary by themselves",
         Severity.WARNING,
     )

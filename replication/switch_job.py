@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from config import ClusterConfig, ServerConfig
+from replication.address import OnlineChangeCalls, chain_of
+from replication.event_hooks import EventHooks
 from replication.events_move import Event
 from replication.gtid import MariadbGtidPosition
 from replication.journal import Entry, Journal
@@ -49,7 +51,10 @@ class HandedOver:
 
 
 class SwitchJob:
-    """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy."""
+    """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
+
+    ``address`` is what moves the address that applications use, ``events`` tells the site's own commands what happens.
+    """
 
     def __init__(
         self,
@@ -62,6 +67,9 @@ class SwitchJob:
         self.config, self.plan, self.options = config, plan, options
         self.sessions, self.journal = sessions, journal
         self.stop = WriteStop(self.config_of(plan.old), lock=not options.skip_lock_all_tables)
+        calls = OnlineChangeCalls(config, self.old, self.new, old_is_new_replica=plan.orig_is_new_replica)
+        self.address = chain_of(config, sessions, calls)
+        self.events = EventHooks(config)
         self.past: tuple[Entry, ...] = ()
 
     @property

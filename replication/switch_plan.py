@@ -13,7 +13,7 @@ from typing import Any
 from config import ClusterConfig, ServerConfig
 from replication.activity import Activity
 from replication.check import Check, failed
-from replication.plan import Leveling, Refusal, leveling
+from replication.plan import Leveling, Refusal, address_steps, leveling
 from replication.selection import Candidate, Follower, Selection, followers_of, gtid_kind, rank
 from replication.snapshots import ClusterState, GtidKind
 from replication.switch_accounts import replication_user
@@ -159,12 +159,12 @@ def _steps(config: ClusterConfig, plan: SwitchPlan, options: SwitchOptions) -> t
     if options.flush_tables:
         steps += [f"flush tables on {old}, while writes still flow"]
     steps += [f"see {new} level with {old}, while writes still flow"]
-    steps += [f"{hook} --command=stop"] if hook else []
+    steps += address_steps(config, hook, "take", f"from {old}", "--command=stop")
     lock = "" if options.skip_lock_all_tables else ", and hold the global read lock"
     steps += [f"stop all writes on {old}{lock}: for at most {options.deadline:g} s, else everything is taken back"]
     steps += [f"read the end of {old}'s binary log when it stands still", f"wait until {new} has executed all of it"]
-    steps += [f"open {new} for writes"]
-    steps += [f"{hook} --command=start"] if hook else []
+    steps += [f"end the sessions of applications on {old}", f"open {new} for writes"]
+    steps += address_steps(config, hook, "give", f"to {new}", "--command=start")
     if others:
         steps += [f"point {others} at {new} ({plan.kind})"]
     if plan.orig_is_new_replica:

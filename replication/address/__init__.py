@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from replication.address.chain import AddressChain, Moved, chain_of
 from replication.address.provider import AddressProvider, Half, Place
-from replication.address.script import FailoverCalls, ScriptCalls
+from replication.address.script import FailoverCalls, OnlineChangeCalls, ScriptCalls
 
 __all__ = [
     "AddressChain",
@@ -12,6 +12,7 @@ __all__ = [
     "FailoverCalls",
     "Half",
     "Moved",
+    "OnlineChangeCalls",
     "Place",
     "ScriptCalls",
     "chain_of",

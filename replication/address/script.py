@@ -11,7 +11,7 @@ from config import ClusterConfig, ServerConfig
 from replication.address.provider import Half, Place
 from replication.check import Check
 from replication.errors import HookError
-from replication.hooks import failover_args, password_environment, run_hook
+from replication.hooks import OnlineChangeCommand, failover_args, online_change_args, password_environment, run_hook
 
 log = logging.getLogger("mha")
 
@@ -32,9 +32,11 @@ class ScriptCalls(Protocol):
     #: The parameter that names the script, and its value.
     setting: str
     script: str | None
+    #: What it is called in the log when it takes the address away, and when it gives it.
+    titles: tuple[str, str]
 
-    def status(self) -> Call:
-        """Ask whether it is ready."""
+    def status(self) -> Call | None:
+        """Ask whether it is ready; None when it knows no such command."""
         ...
 
     def stop(self, old: ServerConfig, *, reachable: bool) -> Call:
@@ -50,6 +52,7 @@ class FailoverCalls:
     """`master_ip_failover_script`, for a failover from ``old``."""
 
     setting = "master_ip_failover_script"
+    titles = ("Master IP deactivation script", "Master IP activation script")
 
     def __init__(self, config: ClusterConfig, old: ServerConfig) -> None:
         self.script = config.master_ip_failover_script
@@ -72,6 +75,43 @@ class FailoverCalls:
         )
 
 
+class OnlineChangeCalls:
+    """`master_ip_online_change_script`, for a planned switch from ``old`` to ``new``; it has no command status.
+
+    Taken back, the switch gives the address to ``old`` as if it had come from ``new``.
+    """
+
+    setting = "master_ip_online_change_script"
+    titles = ("Master IP online change script (stop)", "Master IP online change script (start)")
+
+    def __init__(
+        self, config: ClusterConfig, old: ServerConfig, new: ServerConfig, *, old_is_new_replica: bool
+    ) -> None:
+        self.script = config.master_ip_online_change_script
+        self._old, self._new, self._show = old, new, config.hook_passwords
+        self._old_is_new_replica = old_is_new_replica
+
+    def status(self) -> None:
+        return None
+
+    def stop(self, old: ServerConfig, *, reachable: bool) -> Call:
+        return self._call("stop", self._old, self._new)
+
+    def start(self, new: ServerConfig) -> Call:
+        old = self._old if new.address == self._new.address else self._new
+        return self._call("start", old, new)
+
+    def _call(self, command: OnlineChangeCommand, old: ServerConfig, new: ServerConfig) -> Call:
+        return Call(
+            command,
+            online_change_args(
+                command, old, new, old_is_new_replica=self._old_is_new_replica, pass_password=self._show
+            ),
+            (old.password.get_secret_value(), new.password.get_secret_value()),
+            {} if self._show else password_environment(new, old),
+        )
+
+
 class ScriptProvider:
     """A script that a site wrote. Exit 0 is done, 10 not done but go on, anything else raises HookError."""
 
@@ -82,10 +122,11 @@ class ScriptProvider:
 
     def check(self) -> tuple[Check, ...]:
         """`--command=status`, as the predecessor asks at its start."""
-        if not self._calls.script:
+        call = self._calls.status()
+        if not self._calls.script or call is None:
             return ()
         try:
-            done = self._run(self._calls.status())
+            done = self._run(call)
         except HookError as error:
             return (Check("vip-script", "", False, str(error)),)
         return (Check("vip-script", "", done.done, done.text),)
@@ -94,18 +135,18 @@ class ScriptProvider:
         """`stopssh`, or `stop` without SSH."""
         if not self._calls.script:
             return self._skipped("release", "invalidating dead master IP address")
-        log.info("Executing master IP deactivation script:")
+        log.info("Executing %s:", _inside(self._calls.titles[0]))
         done = self._run(self._calls.stop(old, reachable=reachable), "release")
-        log.info("Master IP deactivation script: %s.", done.text)
+        log.info("%s: %s.", self._calls.titles[0], done.text)
         return done
 
     def acquire(self, new: ServerConfig) -> Half:
         """`start`."""
         if not self._calls.script:
             return self._skipped("acquire", "taking over new master IP address")
-        log.info("Executing master IP activation script:")
+        log.info("Executing %s:", _inside(self._calls.titles[1]))
         done = self._run(self._calls.start(new), "acquire")
-        log.info("Master IP activation script: %s.", done.text)
+        log.info("%s: %s.", self._calls.titles[1], done.text)
         return done
 
     def verify(self) -> tuple[Place, ...]:
@@ -132,3 +173,8 @@ class ScriptProvider:
     def _skipped(self, verb: str, what: str) -> Half:
         log.warning("%s is not set. Skipping %s.", self._calls.setting, what)
         return Half(self.name, verb, False, f"{self._calls.setting} is not set")
+
+
+def _inside(title: str) -> str:
+    """As it stands within a sentence."""
+    return title[0].lower() + title[1:]

@@ -40,6 +40,7 @@ WITH_CONF = {
     ("masterha_conf_host",): ["--command=add", "--hostname=db9.invalid"],
     ("masterha_check_repl",): [],
     ("masterha_check_ssh",): [],
+    ("mha", "release"): ["--host=db1"],
 }
 WITHOUT_CONF = {"masterha_secondary_check", "purge_relay_logs", "save_binary_logs", "apply_diff_relay_logs"}
 WITHOUT_CONF |= {"filter_mysqlbinlog"}
