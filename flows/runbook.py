@@ -204,7 +204,7 @@ class Runbook(Recorder):
         """The old primary loses the address; what could not be done is told, and does not stop the failover."""
         moved = self.run(vip.release_address, self.job, bool(self.ssh), about=self.job.dead.name)
         self.known["released"] = moved
-        self.fencing.address(bool(moved.halves) and not moved.failed)
+        self.fencing.address(bool(moved.halves) and all(half.done for half in moved.halves))
 
     def acquire_address(self, plan: FailoverPlan) -> None:
         """The new primary gets the address."""
