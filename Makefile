@@ -23,7 +23,7 @@ STAMP := $(VENV)/.complete
 RUN := PYTHONPATH=$(CURDIR) PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python
 PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
-SEVERAL := -n 4 --dist worksteal
+SEVERAL := -n 3 --dist worksteal
 
 .PHONY: help demo test test-fast test-all bench bench-rescue bench-switch bench-commands images lint unit clean venv preflight
 

@@ -104,7 +104,7 @@ class RelayFiles:
     def _paths(self) -> list[str]:
         # The server writes its index anew under another name, so for a moment there is none.
         index = shlex.quote(self._index)
-        command = f"for i in 1 2 3 4 5 6 7 8 9; do [ -e {index} ] && break; sleep 0.1; done; cat -- {index}"
+        command = f"for i in $(seq 30); do cat -- {index} 2>/dev/null && exit; sleep 0.1; done; cat -- {index}"
         printed = self._shell(command, action=f"read {self._index}")
         return [str(PurePosixPath(self._datadir) / line) for line in printed.splitlines() if line]
 
