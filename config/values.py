@@ -18,9 +18,11 @@ Values = dict[str, Value]
 M = TypeVar("M", bound=BaseModel)
 
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]*)?")
 _NUMBERS: dict[object, tuple[re.Pattern[str], str]] = {
     int: (re.compile(r"[+-]?[0-9]{1,18}"), "a whole number"),
-    float: (re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]*)?"), "a number"),
+    float: (_NUMBER, "a number"),
+    float | None: (_NUMBER, "a number"),
 }
 
 

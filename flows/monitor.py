@@ -21,11 +21,11 @@ from config.edit import remove_block
 from flows.deployed import load_named
 from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, log_to_prefect, warm_up
 from flows.failover import armed_failover, cut_short_failover, new_job, record_of, run_job
-from replication.detection import Verdict
 from replication.errors import MhaError, RefusalError
 from replication.job import FailoverJob
 from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
 from replication.outcome import Outcome
+from replication.patience import Verdict
 from replication.plan import FailoverOptions, Refusal
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
@@ -102,8 +102,8 @@ class Manager:
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
         warm_up()
         armed = armed_failover(self._config.name)
-        listener = _Manned(self._health, primary, armed, sessions)
-        verdict = watch(self._config, primary, sessions, self._stop, listener)
+        listener = _Manned(self._health, primary, armed)
+        verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
         if verdict is None:
             armed.stand_down("the manager was stopped")
             return 0
@@ -205,10 +205,8 @@ class _SteadyHealth(HealthFile):
 class _Manned(Listener):
     """Keeps the status file true, and arms the failover on a suspicion."""
 
-    def __init__(
-        self, health: HealthFile, primary: ServerConfig, armed: ArmedFlow[Outcome], sessions: Sessions
-    ) -> None:
-        self._health, self._primary, self._armed, self._sessions = health, primary, armed, sessions
+    def __init__(self, health: HealthFile, primary: ServerConfig, armed: ArmedFlow[Outcome]) -> None:
+        self._health, self._primary, self._armed = health, primary, armed
 
     def answered(self) -> None:
         self._health.touch()
@@ -218,7 +216,6 @@ class _Manned(Listener):
 
     def make_ready(self) -> None:
         self._armed.arm()
-        threading.Thread(target=self._sessions.warm, name="warm", daemon=True).start()
 
     def recovered(self, why: str) -> None:
         log.info("Monitoring goes on: %s.", why)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from config import ClusterConfig, ServerConfig
-from replication.detection import Ping
-from replication.errors import AccessDenied, AlreadyActing, ServerBusy, ServerError
+from replication.errors import AccessDenied, AlreadyActing, ServerBusy, ServerError, ServerUnreachable
+from replication.evidence import Finding
+from replication.patience import Ping
 from replication.server import Server
 from replication.sessions import MONITOR_LOCK
 
@@ -16,6 +17,9 @@ _INSERT = (
     "INSERT INTO infra.chk_masterha (`key`, `val`) VALUES (1, UNIX_TIMESTAMP()) "
     "ON DUPLICATE KEY UPDATE `val` = UNIX_TIMESTAMP()"
 )
+
+#: What a server says when its disk takes nothing: ER_DISK_FULL, ER_ERROR_ON_WRITE, ER_RECORD_FILE_FULL, ER_GET_ERRNO, …
+_DISK_ERRORS = frozenset({3, 14, 1004, 1005, 1006, 1021, 1026, 1030, 1114, 1598, 3100})
 
 
 class Pinger:
@@ -31,15 +35,16 @@ class Pinger:
         self._server = Server(primary)
         self._had_lock = False
 
-    def ping(self) -> tuple[Ping, str]:
-        """One ping: what it showed, and the error in words."""
+    def ping(self, limit: float | None = None) -> tuple[Ping, str]:
+        """One ping: what it showed, and the error in words. ``limit`` (seconds) may be below the interval."""
+        timeout = min(limit or self._interval, self._interval)
         try:
             if self._type == "CONNECT" or not self._server.connected:
-                self._reconnect()
+                self._reconnect(timeout)
             if self._type == "INSERT":
-                self._server.query(_INSERT, action="insert ping", timeout=self._interval)
+                self._server.query(_INSERT, action="insert ping", timeout=timeout)
             else:
-                self._server.query("SELECT 1", action="select ping", timeout=self._interval)
+                self._server.query("SELECT 1", action="select ping", timeout=timeout)
         except (ServerBusy, AccessDenied) as error:
             self._forget()
             return Ping.ALIVE_BUT_REFUSED, str(error)
@@ -48,6 +53,18 @@ class Pinger:
             return Ping.MISSED, str(error)
         return Ping.ANSWERED, ""
 
+    @property
+    def connected(self) -> bool:
+        """Whether a session is kept."""
+        return self._server.connected
+
+    def broken_within(self, seconds: float) -> bool:
+        """Whether the server ends the session within ``seconds``; the next ping then makes a new one."""
+        if not self._server.stirs(seconds):
+            return False
+        self._forget()
+        return True
+
     def close(self) -> None:
         """End the session and give the monitor lock back."""
         self._forget()
@@ -55,9 +72,9 @@ class Pinger:
     def _forget(self) -> None:
         self._server.close()
 
-    def _reconnect(self) -> None:
+    def _reconnect(self, timeout: float) -> None:
         self._forget()
-        self._server.connect(self._interval)
+        self._server.connect(timeout)
         # The server ends an abandoned session, and its lock, by itself: a manager that was cut off is not in the way.
         self._server.query(
             "SET SESSION wait_timeout=%s",
@@ -84,3 +101,25 @@ class Pinger:
                 f"{self.primary.name}: another manager holds the monitor lock; is the same primary watched twice?"
             )
         self._had_lock = self._had_lock or got == 1
+
+
+def write_a_row(primary: ServerConfig, *, timeout: float) -> tuple[Finding, str]:
+    """Whether the primary acknowledges a row within ``timeout`` seconds: what decides whether a bad disk stops it.
+
+    REFUSED is an error of the disk; NO_VIEW one that says nothing of it, such as a missing privilege.
+    """
+    server = Server(primary)
+    try:
+        server.connect(timeout)
+        server.query("SET SESSION wait_timeout=10", action="prepare", timeout=timeout)
+        for sql in (*_INSERT_PING, _INSERT):
+            server.query(sql, action="write a row", timeout=timeout)
+    except (ServerBusy, AccessDenied) as error:
+        return Finding.NO_VIEW, str(error)
+    except ServerUnreachable as error:
+        return Finding.UNANSWERED, str(error)
+    except ServerError as error:
+        return (Finding.REFUSED if error.errno in _DISK_ERRORS else Finding.NO_VIEW), str(error)
+    finally:
+        server.close()
+    return Finding.ANSWERED, ""

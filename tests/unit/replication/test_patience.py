@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replication.detection import Act, Observation, Patience, Ping, SecondaryCheck, View, decide
+from replication.evidence import Finding, Observation, Source
+from replication.patience import Act, Patience, Ping, SecondaryCheck, decide
 
-ANSWERS = Observation("db2", View.ANSWERS)
-SILENT = Observation("db3", View.SILENT)
-GONE = Observation("db4", View.NO_OBSERVER)
+ANSWERS = Observation(Source.OBSERVER, "db2", Finding.ANSWERED)
+SILENT = Observation(Source.OBSERVER, "db3", Finding.SILENT)
+GONE = Observation(Source.OBSERVER, "db4", Finding.NO_VIEW)
 
 
 def acts(*pings: Ping) -> list[Act]:
@@ -28,8 +29,8 @@ M, A, R = Ping.MISSED, Ping.ANSWERED, Ping.ALIVE_BUT_REFUSED
     ("pings", "expected"),
     [
         ([A, A], [Act.GO_ON, Act.GO_ON]),
-        ([M, M, M, M], [Act.ASK_OTHERS, Act.MAKE_READY, Act.GO_ON, Act.DECIDE]),
-        ([M, M, M, A, M], [Act.ASK_OTHERS, Act.MAKE_READY, Act.GO_ON, Act.RECOVERED, Act.ASK_OTHERS]),
+        ([M, M, M, M], [Act.ASK_OTHERS, Act.GO_ON, Act.GO_ON, Act.DECIDE]),
+        ([M, M, M, A, M], [Act.ASK_OTHERS, Act.GO_ON, Act.GO_ON, Act.RECOVERED, Act.ASK_OTHERS]),
         ([M, R, M], [Act.ASK_OTHERS, Act.RECOVERED, Act.ASK_OTHERS]),
         ([R] * 3, [Act.GO_ON] * 3),
     ],
