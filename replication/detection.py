@@ -19,6 +19,8 @@ from replication.patience import MISSES, Patience, SecondaryCheck, Verdict, deci
 #: Seconds that a host must be silent, or a process stand still, before it counts: a link that flaps, a debugger and a
 #: snapshot of the disk take up to two.
 STILL = 2.3
+#: Seconds that a written row is waited for.
+WRITE_WAITS = 1.0
 #: Seconds within which a supervisor that fencing cannot hold off may bring the primary back.
 RESTART_GRACE = 3.0
 
@@ -157,7 +159,8 @@ TABLE: tuple[Row, ...] = (
         lambda c: c.now.is_(Source.DISK, Finding.STALLED) and _writes_fail(c),
         Sure.CONCLUSIVE,
         "threads of mysqld wait for a disk that does not answer, and a written row is not acknowledged",
-        delay=lambda c: c.terms.still,
+        # The row that is written waits by itself.
+        delay=lambda c: max(0.0, c.terms.still - WRITE_WAITS),
     ),
     Row(
         "full or read-only disk",

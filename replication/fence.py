@@ -22,14 +22,16 @@ class Fenced:
     """What was done on the dead primary's host. ``sure`` means that no mysqld of the instance runs there now.
 
     ``killed`` and ``supervisors`` are process ids, ``masked`` systemd units that a person must unmask later
-    (``systemctl unmask --runtime UNIT``). ``cannot`` says in words why nothing could be proven; ``still_there``
-    that a mysqld was seen which does not go away.
+    (``systemctl unmask --runtime UNIT``), ``dying`` killed processes that hang in the kernel, on a disk that does not
+    answer: they run no more, and are gone when it does. ``cannot`` says in words why nothing could be proven;
+    ``still_there`` that a mysqld was seen which does not go away.
     """
 
     sure: bool
     killed: tuple[int, ...] = ()
     supervisors: tuple[int, ...] = ()
     masked: tuple[str, ...] = ()
+    dying: tuple[int, ...] = ()
     cannot: str = ""
     still_there: bool = False
     seconds: float = 0.0
@@ -38,6 +40,8 @@ class Fenced:
         if not self.sure:
             return f"not fenced: {self.cannot}"
         told = [f"killed mysqld {', '.join(map(str, self.killed))}"] if self.killed else ["no mysqld runs there"]
+        if self.dying:
+            told.append(f"{', '.join(map(str, self.dying))} ends when its disk answers")
         if self.supervisors:
             told.append(f"stopped its supervisor {', '.join(map(str, self.supervisors))}")
         if self.masked:
@@ -73,6 +77,7 @@ def _read(output: str, seconds: float) -> Fenced:
         killed=tuple(int(p) for p in by_key.get("killed", [])),
         supervisors=tuple(int(p) for p in by_key.get("supervisor", [])),
         masked=tuple(by_key.get("masked", [])),
+        dying=tuple(int(p) for p in by_key.get("dying", [])),
         cannot=_why_not(left, finished),
         still_there=bool(left),
         seconds=seconds,

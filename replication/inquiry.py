@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from config import ClusterConfig, ServerConfig
+from replication.detection import WRITE_WAITS
 from replication.errors import HookError, MhaError
 from replication.evidence import Finding, Observation, Round, Source
 from replication.hooks import run_hook
@@ -22,7 +23,7 @@ from replication.pinger import write_a_row
 from replication.sessions import Sessions
 
 #: Seconds for one look, for a knock, and for one round; a written row gets longer, for a slow disk is no dead one.
-LOOK, KNOCK, ROUND, WRITE = 0.9, 0.7, 1.1, 1.0
+LOOK, KNOCK, ROUND, WRITE = 0.9, 0.7, 1.1, WRITE_WAITS
 #: After so many seconds a round ends as soon as what is known is enough.
 EARLY = 0.3
 #: A thread that was to run so many seconds ago and only now does: the manager does not keep time.
@@ -48,7 +49,7 @@ class Inquiry:
         self._pool = ThreadPoolExecutor(8 + 2 * len(self._others), thread_name_prefix="inquiry")
         self._pending: dict[str, Future[Seen]] = {}
         self._script: Future[Seen] | None = None
-        self.last_look = Look(())
+        self.last_look = self.look_before = Look(())
         self.known = False
         self.supervisor = ""
 
@@ -74,13 +75,16 @@ class Inquiry:
         if write:
             asked["write"] = self._ask("write", self._write)
         ends = began + ROUND + (WRITE - LOOK + 0.1 if write else 0.0)
+        early = began + EARLY
         pending = set(asked.values())
         while pending and time.monotonic() < ends:
-            early = began + EARLY
             until = early if time.monotonic() < early else ends
             _, pending = wait(pending, max(0.0, until - time.monotonic()), FIRST_COMPLETED)
-            if pending and time.monotonic() >= early and enough(self._sum_up(began, asked)):
-                break
+            if pending and time.monotonic() >= early:
+                # Who has not answered yet has not said anything, not even by being silent.
+                so_far = self._sum_up(began, {name: f for name, f in asked.items() if f.done()})
+                if enough(so_far):
+                    return so_far
         return self._sum_up(began, asked, overdue=time.monotonic() - ends)
 
     def ask_secondary(self) -> None:
@@ -145,10 +149,9 @@ class Inquiry:
         return (Observation(Source.SSH, who, finding, detail, took=time.monotonic() - began),)
 
     def _look(self) -> Seen:
-        before = self.last_look.waits
         host = self._sessions.host(self._primary.address)
-        looked = look_at(host, self._primary, self._places, timeout=LOOK, before=lambda: before)
-        self.last_look = looked
+        looked = look_at(host, self._primary, self._places, timeout=LOOK, before=self.last_look)
+        self.look_before, self.last_look = self.last_look, looked
         if looked.healthy:
             self.known, self.supervisor = True, looked.supervisor
         return looked.seen

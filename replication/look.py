@@ -6,7 +6,7 @@ import posixpath
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from config import ServerConfig
 from replication.errors import DeadlineExceeded, HostError
@@ -48,6 +48,7 @@ class Look:
     seen: tuple[Observation, ...]
     supervisor: str = ""
     waits: frozenset[tuple[int, int]] = frozenset()
+    began: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def healthy(self) -> bool:
@@ -67,11 +68,11 @@ def look_at(
     places: Places,
     *,
     timeout: float,
-    before: Callable[[], frozenset[tuple[int, int]]] = frozenset,
+    before: Look | None = None,
 ) -> Look:
     """Look once, within ``timeout`` seconds. A host that cannot be asked is an observation, not an exception.
 
-    ``before`` brings the waits of a look that was made a while ago: those still there are a stalled disk.
+    ``before`` is an earlier look: a thread that waited then, and has not run since, shows a stalled disk.
     """
     began = time.monotonic()
     words = [str(server.port), places.pid_file or "/nonexistent", *places.directories]
@@ -86,14 +87,14 @@ def look_at(
         return Look((saw(Source.SSH, Finding.UNANSWERED, str(error)),))
     except HostError as error:
         return Look((saw(Source.SSH, Finding.NO_VIEW, str(error)),))
-    return _read(answer.stdout, saw, bool(places.pid_file), before())
+    return replace(_read(answer.stdout, saw, bool(places.pid_file), before), began=began)
 
 
 def _read(
     output: str,
     saw: Callable[..., Observation],
     knows_pid_file: bool,
-    before: frozenset[tuple[int, int]],
+    before: Look | None,
 ) -> Look:
     told: dict[str, list[list[str]]] = {}
     for key, *rest in (line.split() for line in output.splitlines() if line.strip()):
@@ -116,7 +117,7 @@ def _read(
         there = told.get("pidfile") == [["there"]]
         seen.append(saw(Source.PID_FILE, Finding.THERE if there else Finding.ABSENT))
     waits = frozenset((int(thread), int(runs)) for thread, runs in told.get("waits", []))
-    seen += _disks(told.get("disk", []), waits & before, saw)
+    seen += _disks(told.get("disk", []), waits & before.waits if before is not None else frozenset(), saw)
     supervisors = [rest[0] for rest in told.get("supervisor", []) if rest]
     return Look(tuple(seen), supervisors[0] if supervisors else "", waits)
 

@@ -12,7 +12,7 @@ from config import ClusterConfig, ServerConfig
 from replication.detection import Case, Judgement, Row, Sure, Terms, judge
 from replication.errors import AlreadyActing
 from replication.evidence import Finding, Observation, Recorder, Round, Source
-from replication.inquiry import Inquiry
+from replication.inquiry import ROUND, Inquiry
 from replication.look import HELD, Places
 from replication.patience import Ping, Verdict
 from replication.pinger import Pinger
@@ -162,7 +162,11 @@ class Watch:
         if now < self._quiet_disk:
             return None
         bad = next((o for o in found if o.source is Source.DISK and o.finding in _BAD), None)
-        return Trouble(bad.began, str(bad), of_disk=True) if bad is not None else None
+        if bad is None:
+            return None
+        # A thread that stands still has done so since the look before.
+        since = self._inquiry.look_before.began if bad.finding is Finding.STALLED else bad.began
+        return Trouble(since, str(bad), of_disk=True)
 
     def _tell_of_ssh(self, found: tuple[Observation, ...]) -> None:
         blind = next((o for o in found if o.source is Source.SSH and o.finding is not Finding.ANSWERED), None)
@@ -197,7 +201,8 @@ class Watch:
             if judged.dead:
                 return self._dead(case, judged)
             if judged.calm or self._lives(judged):
-                return self._over(judged)
+                self._over(judged)
+                return None
             self._announce(suspicion, case.misses, _error(round_) or trouble.what)
             self._tell(judged.row)
             if judged.refused:
@@ -292,23 +297,25 @@ class _Suspicion:
 
     def with_(self, newest: Round, *, known: bool, held: bool) -> Case:
         """The case with this round, which is remembered."""
-        case = self.case(newest, known, held)
+        self._case = self.case(newest, known, held)
         self.rounds = [*self.rounds, newest][-ROUNDS:]
         self.count += 1
-        return case
+        return self._case
 
     def begin_again(self) -> None:
         """Patience ran out and the answer was no: count from here, and no longer as often."""
         self.rounds, self.since, self.told, self.often = [], time.monotonic(), 0, False
 
     def pause(self, judged: Judgement, interval: float) -> float:
-        """Seconds until the next round is due."""
-        newest = self.rounds[-1].began if self.rounds else time.monotonic() - interval / 2
-        if judged.row.sure is Sure.CONCLUSIVE:
-            wanted = max(self._terms.confirm_interval, 0.05)
+        """Seconds until the next round is due: the one that may decide begins as soon as it may."""
+        now = time.monotonic()
+        newest = self.rounds[-1].began if self.rounds else now
+        if judged.row.sure is Sure.CONCLUSIVE and self.rounds:
+            decisive = self.since + judged.row.delay(self._case)
+            due = max(newest + self._terms.confirm_interval, decisive if decisive - now < ROUND else 0.0)
         else:
-            wanted = min(0.5, interval / 2) if self.often else interval
-        return max(0.02, newest + wanted - time.monotonic())
+            due = newest + (min(0.5, interval / 2) if self.often else interval)
+        return max(0.02, due - now)
 
 
 def terms_of(config: ClusterConfig) -> Terms:

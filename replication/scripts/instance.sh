@@ -22,6 +22,25 @@ mine() {
   done
 }
 
+# Whether every thread that is left has a kill pending: it hangs in the kernel, on a disk mostly, and runs no more.
+dying() {
+  some=
+  for t in "/proc/$1"/task/[0-9]*/status; do
+    case $(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "$t" 2>/dev/null) in Z | X | "") continue ;; esac
+    grep -Eq '^(SigPnd|ShdPnd):.*[13579bdf]..$' "$t" || return 1
+    some=1
+  done
+  [ -n "$some" ]
+}
+
+# Servers that were killed and hang. One whose first thread has ended is a zombie, and nobody's by its sockets.
+hanging() {
+  for f in $(grep -lxE 'mysqld|mariadbd' /proc/[0-9]*/comm 2>/dev/null); do
+    p=${f#/proc/}
+    dying "${p%/comm}" && echo "${p%/comm}"
+  done
+}
+
 listening() { printf '%s\n' "$listeners" | grep -E "[:.]$port[[:space:]]"; }
 
 look() {
