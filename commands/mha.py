@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from commands import mha_replay
 from commands.options import DEFAULT_GLOBAL_CONF, expected_errors, one_line, package_version
 
 log = logging.getLogger("mha")
@@ -24,6 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
+app.add_typer(mha_replay.app)
 
 Conf = Annotated[
     Path, typer.Option("--conf", "-c", help="The application's configuration file (app1.cnf or mha.toml).")

@@ -53,6 +53,9 @@ __all__ = [
 
 R = TypeVar("R")
 
+#: Seconds in which an API has to say anything, or no entry into a flow is waited for.
+ANSWERS_WITHIN = 0.25
+
 Body = Callable[[], State[Any]]
 """What an armed flow's function does: wait for the verdict and the core, and say how the run ended."""
 
@@ -99,6 +102,7 @@ class _Attempt:
         self.flow_run_id: UUID | None = None
         self.afterwards: list[Callable[[], object]] = []
         self.recorded = False
+        self._away = False
         self.thread = threading.Thread(target=self._run, name="mha-armed-flow", daemon=True)
 
     @property
@@ -109,11 +113,15 @@ class _Attempt:
     def start(self) -> None:
         _flow_threads.add(self.thread)
         self.thread.start()
+        threading.Thread(target=self._see_whether_away, name="mha-api-answers", daemon=True).start()
 
     def claim_flow(self, budget: float) -> contextvars.Context | None:
-        """The context of the entered flow, now the caller's, waiting ``budget`` s for it; None: run plainly."""
+        """The context of the entered flow, now the caller's, waiting ``budget`` s for it; None: run plainly.
+
+        An API that says nothing is not waited for.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self.context is not None or self._claim != "", budget)
+            self._changed.wait_for(lambda: self.context is not None or self._claim != "" or self._away, budget)
             if self._claim or self.context is None:
                 self._claim = self._claim or "plain"
                 self._ending = self._ending or Cancelled(message="it went on without Prefect")
@@ -132,6 +140,12 @@ class _Attempt:
         with self._changed:
             self._ending = state
             self._changed.notify_all()
+
+    def _see_whether_away(self) -> None:
+        if not prefect_env.api_answers(ANSWERS_WITHIN):
+            with self._changed:
+                self._away = True
+                self._changed.notify_all()
 
     def _run(self) -> None:
         try:

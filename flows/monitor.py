@@ -36,6 +36,8 @@ log = logging.getLogger("mha")
 
 #: How long a manager that goes on watching waits before it looks again at a cluster it could not watch (seconds).
 LOOK_AGAIN = 10.0
+#: How long a failover waits for a flow that was armed a moment ago (seconds); not at all while the API says nothing.
+ENTERED_WITHIN = 0.3
 #: How long Prefect may take to accept the end of a failover before the record is delivered again (seconds).
 RECORDED_WITHIN = 30.0
 
@@ -148,7 +150,8 @@ class Manager:
                 ssh_reachable=verdict.ssh_reachable,
                 log_directories=(directory,) if directory else (),
                 afterwards=armed.afterwards,
-            )
+            ),
+            budget=ENTERED_WITHIN,
         )
         self._tell_prefect(armed, job, outcome, began)
         return self._after(job, outcome)

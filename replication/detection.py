@@ -8,11 +8,12 @@ Design rule 3: no row lets the manager's word alone be enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
+from config import ClusterConfig
 from replication.evidence import Finding, Round, Source
 from replication.patience import MISSES, Patience, SecondaryCheck, Verdict, decide
 
@@ -338,6 +339,12 @@ def _in_words(case: Case, row: Row) -> str:
     return f"{row.name}: {row.means}{disks}{others}{agree}"
 
 
-def told(rows: Sequence[Row] = TABLE) -> list[tuple[str, str, str]]:
-    """The table for people: name, how sure, what it means."""
-    return [(row.name, row.sure.value, row.means) for row in rows]
+def terms_of(config: ClusterConfig) -> Terms:
+    """The thresholds of a configuration."""
+    return Terms(
+        ping_interval=float(config.ping_interval),
+        confirm_interval=config.confirm_interval,
+        restart_grace=config.restart_grace,
+        on_shutdown=config.on_shutdown,
+        secondary=bool(config.secondary_check_script),
+    )

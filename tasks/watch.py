@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from config import ClusterConfig, ServerConfig
-from replication.detection import Case, Judgement, Row, Sure, Terms, judge
+from replication.detection import Case, Judgement, Row, Sure, Terms, judge, terms_of
 from replication.errors import AlreadyActing
 from replication.evidence import Finding, Observation, Recorder, Round, Source
 from replication.inquiry import ROUND, Inquiry
@@ -316,17 +316,6 @@ class _Suspicion:
         else:
             due = newest + (min(0.5, interval / 2) if self.often else interval)
         return max(0.02, due - now)
-
-
-def terms_of(config: ClusterConfig) -> Terms:
-    """The thresholds of a configuration."""
-    return Terms(
-        ping_interval=float(config.ping_interval),
-        confirm_interval=config.confirm_interval,
-        restart_grace=config.restart_grace,
-        on_shutdown=config.on_shutdown,
-        secondary=bool(config.secondary_check_script),
-    )
 
 
 def _error(round_: Round) -> str:
