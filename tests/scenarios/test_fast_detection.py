@@ -16,7 +16,7 @@ from replication.evidence import read_incident
 from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.writer import Writer
-from tests.scenarios.failing_over import assert_survivors_agree, finish
+from tests.scenarios.failing_over import assert_survivors_agree, finish, keep_incident
 
 KINDS = [
     pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
@@ -68,6 +68,7 @@ def fails_over(kind: str, gtid: bool, name: str) -> None:
             if name == "disk stalled":
                 cluster[1].run("fsfreeze -u /var/lib/mysql", check=False)
         assert code == 0, manager.log()
+        keep_incident(manager, f"{name}-{kind}".replace(" ", "-"))
         row, seconds = verdict_of(manager)
         assert row == fault.row, manager.log()
         assert seconds < fault.seconds + SHARED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -223,3 +224,9 @@ def test_what_the_primary_answers_to_a_ping_is_never_a_death_without_its_disk() 
     for process, observer, replica in product(CHOICES[S.PROCESS], CHOICES[S.OBSERVER], CHOICES[S.REPLICA]):
         facts = HEALTHY | {S.PROCESS: (process,), S.OBSERVER: (observer,), S.REPLICA: (replica,)}
         assert not judge(case(facts, 0.0, 10.0, 60.0)).dead
+
+
+def test_the_runbook_has_the_table_as_it_is() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "runbook.md").read_text(encoding="utf-8")
+    rows = "\n".join(f"| {row.name} | {row.sure.value} | {row.means} |" for row in TABLE)
+    assert rows in page
