@@ -96,7 +96,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the table. ``delay`` (seconds since the suspicion) is how long a conclusive row is doubted."""
+    """One row of the table. ``delay`` (seconds since the suspicion) is how long a conclusive row is doubted.
+
+    ``settles``: there is nothing to suspect any more; the usual watch goes on.
+    """
 
     name: str
     holds: Callable[[Case], bool]
@@ -104,6 +107,7 @@ class Row:
     means: str
     tell: str = ""
     delay: Callable[[Case], float] = lambda _case: 0.0
+    settles: bool = False
 
 
 def _missed(c: Case) -> bool:
@@ -175,6 +179,7 @@ TABLE: tuple[Row, ...] = (
         Sure.NEVER,
         "the disk is full, read-only or slow, and the primary still takes writes",
         "Make room on that disk, or look at it.",
+        settles=True,
     ),
     Row(
         "lives, takes no session",
@@ -182,6 +187,7 @@ TABLE: tuple[Row, ...] = (
         Sure.NEVER,
         "the primary answers and refuses our session: too many connections, or account and password",
         "Raise max_connections, or correct user and password.",
+        settles=True,
     ),
     Row(
         "frozen process",
@@ -250,7 +256,7 @@ TABLE: tuple[Row, ...] = (
         "the port refuses, and nobody can look at the process",
     ),
     Row("does not answer", _missed, Sure.PATIENT, "pings are not answered, and nothing else is certain"),
-    Row("answers", lambda _case: True, Sure.NEVER, "the primary answers"),
+    Row("answers", lambda _case: True, Sure.NEVER, "the primary answers", settles=True),
 )
 
 
@@ -268,11 +274,6 @@ class Judgement:
     why: str
     refused: bool = False
 
-    @property
-    def calm(self) -> bool:
-        """Nothing is wrong (any more)."""
-        return self.row.name == "answers"
-
 
 def row_of(case: Case) -> Row:
     """The first row that holds."""
@@ -288,7 +289,7 @@ def judge(case: Case) -> Judgement:
             return Judgement(row, True, _in_words(case, row))
         return Judgement(row, False, objection or row.means, bool(objection) and case.misses >= case.terms.misses)
     if row.sure is Sure.PATIENT and case.misses >= case.terms.misses:
-        verdict = _by_patience(case, row)
+        verdict = _by_patience(case)
         return Judgement(row, verdict.dead, f"{row.means}; {verdict.why}", not verdict.dead)
     over = row.sure is Sure.NEVER and case.misses >= case.terms.misses
     return Judgement(row, False, _in_words(case, row), over)
@@ -308,13 +309,13 @@ def confirmed(case: Case, row: Row) -> bool:
     return newest.began - first.began >= case.terms.confirm_interval and newest.began - case.since >= row.delay(case)
 
 
-def _by_patience(case: Case, row: Row) -> Verdict:
+def _by_patience(case: Case) -> Verdict:
     now = case.now
     links = sum(link.finding in _REACHED for link in now.of(Source.LINK))
     error = next((o.detail for o in now.of(Source.PING)), "")
     patience = Patience(case.misses, case.since, error)
     verdict = decide(patience, now.of(Source.OBSERVER), _secondary(case), None, links)
-    if verdict.dead and row.name == "manager starved" and not now.is_(Source.OBSERVER, Finding.SILENT):
+    if verdict.dead and now.is_(Source.MANAGER, Finding.LATE) and not now.is_(Source.OBSERVER, Finding.SILENT):
         return replace(verdict, dead=False, why="nobody else confirms it")
     return verdict
 
@@ -335,7 +336,7 @@ def _in_words(case: Case, row: Row) -> str:
     answers = case.now.found(Source.OBSERVER, Finding.ANSWERED)
     others = f" (it answers {', '.join(answers)})" if answers and _missed(case) else ""
     trouble = [o.detail for o in case.now.of(Source.DISK) if o.finding is not Finding.GOOD and o.detail]
-    disks = f" ({'; '.join(trouble)})" if trouble and "disk" in row.name + row.means else ""
+    disks = f" ({'; '.join(trouble)})" if trouble else ""
     return f"{row.name}: {row.means}{disks}{others}{agree}"
 
 

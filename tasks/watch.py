@@ -25,6 +25,8 @@ log = logging.getLogger("mha")
 SLOW = 0.4
 #: Ping intervals between two looks at the primary's host while all is well; seconds when something waits for a disk.
 LOOKS_EVERY, LOOK_AGAIN = 2, 0.4
+#: Ping intervals in which the disk is not judged again after a suspicion that was none.
+QUIET_DISK = 5
 #: Seconds between two looks at whether to stop.
 STOP_SEEN = 0.25
 #: Seconds after which the same words are logged again.
@@ -54,10 +56,14 @@ class Listener:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why a suspicion begins. ``since`` is when the look that found it was begun (monotonic clock)."""
+    """Why a suspicion begins. ``since`` is when the look that found it was begun (monotonic clock).
+
+    ``missed`` tells that a ping failed; one that is only slow has not.
+    """
 
     since: float
     what: str
+    missed: bool = False
     of_disk: bool = False
 
 
@@ -139,7 +145,7 @@ class Watch:
             return Trouble(began, f"no answer within {SLOW:g} s")
         self._recorder.see(Observation(Source.PING, "manager", _FINDING[ping], error, took=time.monotonic() - began))
         if ping is Ping.MISSED:
-            return Trouble(began, error)
+            return Trouble(began, error, missed=True)
         if ping is Ping.ANSWERED:
             self._greet()
             self._listener.answered()
@@ -180,9 +186,8 @@ class Watch:
         self._recorder.begin(trouble=trouble.what, of_disk=trouble.of_disk, since=trouble.since)
         suspicion = _Suspicion(trouble, self._terms)
         self._inquiry.ask_secondary()
-        # A ping that is only slow has not been missed yet.
-        if not trouble.what.startswith("no answer within"):
-            self._announce(suspicion, 0 if trouble.of_disk else 1, trouble.what)
+        if trouble.missed or trouble.of_disk:
+            self._announce(suspicion, int(trouble.missed), trouble.what)
         while not self._stop.is_set():
             write = trouble.of_disk or self._config.ping_type == "INSERT" or self._disk_in_doubt(suspicion)
             round_ = self._inquiry.round(write=write, enough=lambda r: self._conclusive(suspicion, r))
@@ -200,8 +205,8 @@ class Watch:
             )
             if judged.dead:
                 return self._dead(case, judged)
-            if judged.calm or self._lives(judged):
-                self._over(judged)
+            if judged.row.settles:
+                self._over(judged, of_disk=trouble.of_disk)
                 return None
             self._announce(suspicion, case.misses, _error(round_) or trouble.what)
             self._tell(judged.row)
@@ -209,7 +214,7 @@ class Watch:
                 self._say(f"No failover: {judged.why}")
                 suspicion.begin_again()
                 self._inquiry.ask_secondary()
-            self._stop.wait(suspicion.pause(judged, self._interval))
+            self._stop.wait(suspicion.pause(judged, case, self._interval))
         return None
 
     def _conclusive(self, suspicion: _Suspicion, so_far: Round) -> bool:
@@ -218,13 +223,6 @@ class Watch:
 
     def _disk_in_doubt(self, suspicion: _Suspicion) -> bool:
         return any(r.is_(Source.DISK, *_BAD) for r in suspicion.rounds[-1:])
-
-    def _lives(self, judged: Judgement) -> bool:
-        """Rows that are no death and go on for hours: told, and watched with the usual pace."""
-        if judged.row.name == "disk trouble, writes go on":
-            self._quiet_disk = time.monotonic() + 5 * self._interval
-            return True
-        return judged.row.name == "lives, takes no session"
 
     def _announce(self, suspicion: _Suspicion, misses: int, error: str) -> None:
         """Once for each miss, in the predecessor's words; the first time whatever takes long is begun."""
@@ -244,9 +242,13 @@ class Watch:
     def _tell(self, row: Row) -> None:
         self._say(f"It looks like: {row.name}. {row.means[0].upper()}{row.means[1:]}.{' ' * bool(row.tell)}{row.tell}")
 
-    def _over(self, judged: Judgement) -> None:
-        if not judged.calm:
+    def _over(self, judged: Judgement, *, of_disk: bool) -> None:
+        """It answers, or lives: told, and watched at the usual pace."""
+        if judged.row.tell:
             self._tell(judged.row)
+        # A disk in trouble may be so for hours.
+        if of_disk:
+            self._quiet_disk = time.monotonic() + QUIET_DISK * self._interval
         self._recorder.end("recovered", row=judged.row.name)
         self._listener.recovered(judged.row.means)
 
@@ -297,21 +299,21 @@ class _Suspicion:
 
     def with_(self, newest: Round, *, known: bool, held: bool) -> Case:
         """The case with this round, which is remembered."""
-        self._case = self.case(newest, known, held)
+        case = self.case(newest, known, held)
         self.rounds = [*self.rounds, newest][-ROUNDS:]
         self.count += 1
-        return self._case
+        return case
 
     def begin_again(self) -> None:
         """Patience ran out and the answer was no: count from here, and no longer as often."""
         self.rounds, self.since, self.told, self.often = [], time.monotonic(), 0, False
 
-    def pause(self, judged: Judgement, interval: float) -> float:
+    def pause(self, judged: Judgement, case: Case, interval: float) -> float:
         """Seconds until the next round is due: the one that may decide begins as soon as it may."""
         now = time.monotonic()
-        newest = self.rounds[-1].began if self.rounds else now
+        newest = case.now.began
         if judged.row.sure is Sure.CONCLUSIVE and self.rounds:
-            decisive = self.since + judged.row.delay(self._case)
+            decisive = self.since + judged.row.delay(case)
             due = max(newest + self._terms.confirm_interval, decisive if decisive - now < ROUND else 0.0)
         else:
             due = newest + (min(0.5, interval / 2) if self.often else interval)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -28,8 +29,12 @@ KEEP = os.environ.get("KEEP_INCIDENTS", "")
 ROUNDS, BEFORE = 15, 8
 
 
-def keep_incident(manager: Manager, name: str) -> None:
-    """Keep the recording that ends with a verdict, or else the longest, shortened, for the unit tests of replay."""
+def keep_incident(manager: Manager) -> None:
+    """Keep the recording that ends with a verdict, or else the longest, shortened, for the unit tests of replay.
+
+    It is named for the test that runs.
+    """
+    name = re.sub(r"[^a-z0-9.]+", "-", os.environ["PYTEST_CURRENT_TEST"].split("::test_")[1].split(" (")[0]).strip("-")
     found = [path.read_text().splitlines() for path in sorted(manager.workdir.glob("*.incident-*.jsonl"))]
     if not KEEP or not found:
         return

@@ -68,7 +68,7 @@ def fails_over(kind: str, gtid: bool, name: str) -> None:
             if name == "disk stalled":
                 cluster[1].run("fsfreeze -u /var/lib/mysql", check=False)
         assert code == 0, manager.log()
-        keep_incident(manager, f"{name}-{kind}".replace(" ", "-"))
+        keep_incident(manager)
         row, seconds = verdict_of(manager)
         assert row == fault.row, manager.log()
         assert seconds < fault.seconds + SHARED

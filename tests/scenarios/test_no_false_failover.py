@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import signal
 import time
@@ -48,7 +47,7 @@ def trouble(cluster: Cluster, words: str = "", **cnf: Any) -> Iterator[Manager]:
     time.sleep(3.0)
     before = settings(cluster)
     yield manager
-    keep_incident(manager, f"{inspect.stack()[2].function.removeprefix('test_')}-{cluster.kind.name}".replace("_", "-"))
+    keep_incident(manager)
     assert manager.process.poll() is None, manager.log()
     assert settings(cluster) == before
     assert not list(manager.workdir.glob("*.journal")), manager.log()
