@@ -87,10 +87,14 @@ class Case:
 
         A refusal is there at once, a silence only after an interval.
         """
+        return self.misses_since(self.since)
+
+    def misses_since(self, since: float) -> int:
+        """The same, counted from a later moment."""
         if not self.now.is_(Source.PING, *_MISSED):
             return 0
         # Two looks are never exactly an interval apart.
-        intervals = int((self.now.ended - self.since) / self.terms.ping_interval + 0.05)
+        intervals = int((self.now.ended - since) / self.terms.ping_interval + 0.05)
         return intervals + (1 if self.now.is_(Source.PING, Finding.REFUSED) else 0)
 
 
@@ -119,6 +123,12 @@ def _gone(c: Case) -> bool:
     nobody = not c.now.is_(Source.REPLICA, Finding.RECEIVES) and not c.now.is_(Source.PORT, Finding.LISTENING)
     refused = c.now.is_(Source.PING, Finding.REFUSED, Finding.BROKEN)
     return c.known and refused and nobody and c.now.is_(Source.PROCESS, Finding.GONE)
+
+
+def _stopping(c: Case) -> bool:
+    """It does not listen, and was not gone before: it ends in order, and is not started after a crash."""
+    ends = _missed(c) and c.now.is_(Source.PROCESS, Finding.STARTING)
+    return ends and not any(r.is_(Source.PROCESS, Finding.GONE) for r in c.rounds)
 
 
 def _writes_fail(c: Case) -> bool:
@@ -210,6 +220,13 @@ TABLE: tuple[Row, ...] = (
         "no mysqld is seen on the host, but a replica is still connected to it: the views contradict each other",
     ),
     Row(
+        "shutting down, to be waited for",
+        lambda c: _stopping(c) and c.terms.on_shutdown == "wait",
+        Sure.NEVER,
+        "mysqld is there and does not listen any more, and on_shutdown=wait",
+        "Wait for its end, or look at what it waits for.",
+    ),
+    Row(
         "starting or shutting down",
         lambda c: _missed(c) and c.now.is_(Source.PROCESS, Finding.STARTING),
         Sure.PATIENT,
@@ -266,8 +283,10 @@ def _answers(c: Case) -> bool:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the table makes of a case. ``dead``: act now; ``why`` names row and evidence; ``refused``: patience ran out
-    and the answer is no."""
+    """What the table makes of a case. ``dead``: act now; ``why`` names row and evidence.
+
+    ``refused``: patience ran out, and the answer is no.
+    """
 
     row: Row
     dead: bool
@@ -288,7 +307,7 @@ def judge(case: Case) -> Judgement:
         if confirmed(case, row) and not objection:
             return Judgement(row, True, _in_words(case, row))
         return Judgement(row, False, objection or row.means, bool(objection) and case.misses >= case.terms.misses)
-    if row.sure is Sure.PATIENT and case.misses >= case.terms.misses:
+    if row.sure is Sure.PATIENT and case.misses_since(_last_sign_of_life(case)) >= case.terms.misses:
         verdict = _by_patience(case)
         return Judgement(row, verdict.dead, f"{row.means}; {verdict.why}", not verdict.dead)
     over = row.sure is Sure.NEVER and case.misses >= case.terms.misses
@@ -307,6 +326,15 @@ def confirmed(case: Case, row: Row) -> bool:
         return False
     newest, first = unbroken[0], unbroken[-1]
     return newest.began - first.began >= case.terms.confirm_interval and newest.began - case.since >= row.delay(case)
+
+
+def _last_sign_of_life(case: Case) -> float:
+    """Patience begins anew whenever a round says that it is no death: one look that fails later proves nothing."""
+    ended = [case.since]
+    for count, round_ in enumerate(case.rounds[:-1], 1):
+        if row_of(replace(case, rounds=case.rounds[:count])).sure is Sure.NEVER:
+            ended.append(round_.ended)
+    return max(ended)
 
 
 def _by_patience(case: Case) -> Verdict:

@@ -115,7 +115,7 @@ class Inquiry:
             "ping": (Source.PING, Finding.UNANSWERED),
             "sshd": (Source.SSH, Finding.UNANSWERED),
             "host": (Source.SSH, Finding.UNANSWERED),
-            "write": (Source.WRITE, Finding.UNANSWERED),
+            "write": (Source.WRITE, Finding.NO_VIEW),
             "observer": (Source.OBSERVER, Finding.NO_VIEW),
             "link": (Source.LINK, Finding.UNANSWERED),
         }[kind]

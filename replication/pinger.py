@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from config import ClusterConfig, ServerConfig
+from replication.deadline import Deadline
 from replication.errors import AccessDenied, AlreadyActing, ServerBusy, ServerError, ServerUnreachable
 from replication.evidence import Finding
 from replication.patience import Ping
@@ -106,16 +107,18 @@ class Pinger:
 def write_a_row(primary: ServerConfig, *, timeout: float) -> tuple[Finding, str]:
     """Whether the primary acknowledges a row within ``timeout`` seconds: what decides whether a bad disk stops it.
 
-    REFUSED is an error of the disk; NO_VIEW one that says nothing of it, such as a missing privilege.
+    REFUSED is an error of the disk; NO_VIEW one that says nothing of it: no session, a missing privilege.
     """
-    server = Server(primary)
+    server, deadline = Server(primary), Deadline(timeout)
     try:
-        server.connect(timeout)
-        server.query("SET SESSION wait_timeout=10", action="prepare", timeout=timeout)
-        for sql in (*_INSERT_PING, _INSERT):
-            server.query(sql, action="write a row", timeout=timeout)
-    except (ServerBusy, AccessDenied) as error:
+        server.connect(timeout / 3)
+        server.query("SET SESSION wait_timeout=10", action="prepare", timeout=timeout / 3)
+    except ServerError as error:
+        server.close()
         return Finding.NO_VIEW, str(error)
+    try:
+        for sql in (*_INSERT_PING, _INSERT):
+            server.query(sql, action="write a row", timeout=max(0.1, deadline.left))
     except ServerUnreachable as error:
         return Finding.UNANSWERED, str(error)
     except ServerError as error:

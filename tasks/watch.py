@@ -32,7 +32,7 @@ STOP_SEEN = 0.25
 #: Seconds after which the same words are logged again.
 SAY_AGAIN = 60.0
 #: Rounds that a suspicion remembers.
-ROUNDS = 40
+ROUNDS = 200
 
 _FINDING = {Ping.ANSWERED: Finding.ANSWERED, Ping.ALIVE_BUT_REFUSED: Finding.LIVES, Ping.MISSED: Finding.SILENT}
 _BAD = (Finding.FULL, Finding.READ_ONLY, Finding.STALLED)
@@ -218,6 +218,8 @@ class Watch:
         return None
 
     def _conclusive(self, suspicion: _Suspicion, so_far: Round) -> bool:
+        if not so_far.is_(Source.LINK, Finding.ANSWERED, Finding.LIVES):
+            return False
         case = suspicion.case(so_far, self._inquiry.known, self._inquiry.supervisor in HELD)
         return judge(case).row.sure is Sure.CONCLUSIVE
 
@@ -316,7 +318,7 @@ class _Suspicion:
             decisive = self.since + judged.row.delay(case)
             due = max(newest + self._terms.confirm_interval, decisive if decisive - now < ROUND else 0.0)
         else:
-            due = newest + (min(0.5, interval / 2) if self.often else interval)
+            due = newest + (min(1.0, interval / 2) if self.often else interval)
         return max(0.02, due - now)
 
 

@@ -134,6 +134,24 @@ def test_a_supervisor_that_nobody_holds_gets_its_grace() -> None:
     assert not judge(case(CRASHED, 0.0, 4.9, held=True, restart_grace=5.0)).dead
 
 
+def test_patience_begins_anew_with_every_sign_of_life() -> None:
+    """Only the manager is cut off, and in one round nobody else could look: that is no death."""
+    cut_off = DARK | {S.OBSERVER: (F.ANSWERED, F.SILENT)}
+    blind = DARK | {S.OBSERVER: (F.NO_VIEW, F.NO_VIEW)}
+    rounds = [seen(cut_off, at) for at in (0.4, 1.0, 2.0, 3.0)] + [seen(blind, 4.2)]
+    assert not judge(Case(tuple(rounds), 0.0, True, True)).dead
+    rounds += [seen(blind, at) for at in (5.0, 6.0, 7.1)]
+    assert judge(Case(tuple(rounds), 0.0, True, True)).dead
+
+
+def test_a_long_shutdown_is_waited_for_but_not_a_restart_after_a_crash() -> None:
+    ending = CRASHED | {S.PROCESS: (F.STARTING,)}
+    assert not judge(case(ending, 0.0, 60.0, on_shutdown="wait")).dead
+    assert judge(case(ending, 0.0, 3.0)).dead
+    after = Case((seen(CRASHED, 0.0), seen(ending, 3.0)), 0.0, True, True, Terms(on_shutdown="wait"))
+    assert judge(after).dead
+
+
 def test_a_clean_shutdown_follows_the_configuration() -> None:
     down = CRASHED | {S.PID_FILE: (F.ABSENT,)}
     assert judge(case(down, 0.0, 0.3)).dead
