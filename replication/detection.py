@@ -131,6 +131,10 @@ def _stopping(c: Case) -> bool:
     return ends and not any(r.is_(Source.PROCESS, Finding.GONE) for r in c.rounds)
 
 
+def _bad_disk(c: Case) -> bool:
+    return c.now.is_(Source.DISK, *_BAD_DISK, Finding.STALLED)
+
+
 def _writes_fail(c: Case) -> bool:
     return c.now.is_(Source.WRITE, Finding.UNANSWERED, Finding.REFUSED)
 
@@ -184,8 +188,16 @@ TABLE: tuple[Row, ...] = (
         "the disk takes nothing any more, and a written row is not acknowledged",
     ),
     Row(
+        "disk trouble, writes not seen",
+        lambda c: _bad_disk(c) and not _missed(c) and not c.now.is_(Source.WRITE, Finding.ANSWERED),
+        Sure.NEVER,
+        "the disk is full, read-only or slow, and whether the primary still takes writes cannot be seen",
+        "Look at that disk; let the manager's account create and write infra.chk_masterha.",
+        settles=True,
+    ),
+    Row(
         "disk trouble, writes go on",
-        lambda c: c.now.is_(Source.DISK, *_BAD_DISK, Finding.STALLED) and not _missed(c),
+        lambda c: _bad_disk(c) and not _missed(c),
         Sure.NEVER,
         "the disk is full, read-only or slow, and the primary still takes writes",
         "Make room on that disk, or look at it.",

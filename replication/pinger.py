@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from config import ClusterConfig, ServerConfig
 from replication.deadline import Deadline
 from replication.errors import AccessDenied, AlreadyActing, ServerBusy, ServerError, ServerUnreachable
@@ -19,8 +21,10 @@ _INSERT = (
     "ON DUPLICATE KEY UPDATE `val` = UNIX_TIMESTAMP()"
 )
 
-#: What a server says when its disk takes nothing: ER_DISK_FULL, ER_ERROR_ON_WRITE, ER_RECORD_FILE_FULL, ER_GET_ERRNO, …
-_DISK_ERRORS = frozenset({3, 14, 1004, 1005, 1006, 1021, 1026, 1030, 1114, 1598, 3100})
+#: What a server says when its disk takes nothing: EE_WRITE, ER_DISK_FULL, ER_ERROR_ON_WRITE, ER_RECORD_FILE_FULL; or
+#: another error with the operating system's number for it: EIO, ENOSPC, EROFS.
+_DISK_ERRORS = frozenset({3, 1021, 1026, 1114})
+DISK_WORDS = re.compile(r"(errno|errcode|error)\W+(5|28|30)\b|No space left|Read-only file system", re.IGNORECASE)
 
 
 class Pinger:
@@ -122,7 +126,8 @@ def write_a_row(primary: ServerConfig, *, timeout: float) -> tuple[Finding, str]
     except ServerUnreachable as error:
         return Finding.UNANSWERED, str(error)
     except ServerError as error:
-        return (Finding.REFUSED if error.errno in _DISK_ERRORS else Finding.NO_VIEW), str(error)
+        of_disk = error.errno in _DISK_ERRORS or DISK_WORDS.search(error.cause)
+        return (Finding.REFUSED if of_disk else Finding.NO_VIEW), str(error)
     finally:
         server.close()
     return Finding.ANSWERED, ""

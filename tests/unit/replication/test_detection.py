@@ -14,6 +14,7 @@ from replication.detection import TABLE, Case, Sure, Terms, judge, row_of
 from replication.evidence import Finding as F
 from replication.evidence import Observation, Round
 from replication.evidence import Source as S
+from replication.pinger import DISK_WORDS
 
 Facts = dict[S, tuple[F, ...]]
 
@@ -82,7 +83,7 @@ def case(facts: Facts, *at: float, known: bool = True, held: bool = True, **term
         (FULL, "full or read-only disk"),
         (FULL | {S.DISK: (F.GOOD, F.READ_ONLY), S.WRITE: (F.REFUSED,)}, "full or read-only disk"),
         (FULL | {S.WRITE: (F.ANSWERED,)}, "disk trouble, writes go on"),
-        (FULL | {S.WRITE: (F.NO_VIEW,)}, "disk trouble, writes go on"),
+        (FULL | {S.WRITE: (F.NO_VIEW,)}, "disk trouble, writes not seen"),
         (FULL | {S.PING: (F.LIVES,)}, "full or read-only disk"),
         (FULL | {S.DISK: (F.STALLED,)}, "hung storage"),
         (HEALTHY | {S.WRITE: (F.UNANSWERED,)}, "answers"),
@@ -248,3 +249,17 @@ def test_the_runbook_has_the_table_as_it_is() -> None:
     page = (Path(__file__).parents[3] / "docs" / "runbook.md").read_text(encoding="utf-8")
     rows = "\n".join(f"| {row.name} | {row.sure.value} | {row.means} |" for row in TABLE)
     assert rows in page
+
+
+@pytest.mark.parametrize(
+    ("words", "of_disk"),
+    [
+        ("Failed to create schema directory 'infra' (errno: 28 - No space left on device)", True),
+        ("Error writing file './mysql-bin.000001' (Errcode: 28 - No space left on device)", True),
+        ("Can't create database 'infra' (errno: 30 \"Read-only file system\")", True),
+        ("The MySQL server is running with the --super-read-only option", False),
+        ("INSERT command denied to user 'mha'@'10.0.0.1' for table 'chk_masterha' (errno: 13)", False),
+    ],
+)
+def test_which_errors_of_a_written_row_are_the_disks(words: str, of_disk: bool) -> None:
+    assert bool(DISK_WORDS.search(words)) is of_disk
