@@ -54,7 +54,7 @@ __all__ = [
 R = TypeVar("R")
 
 #: Seconds in which an API has to say anything, or no entry into a flow is waited for.
-ANSWERS_WITHIN = 0.25
+ANSWERS_WITHIN = 0.4
 
 Body = Callable[[], State[Any]]
 """What an armed flow's function does: wait for the verdict and the core, and say how the run ended."""

@@ -21,6 +21,7 @@ from config.edit import remove_block
 from flows.deployed import load_named
 from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, log_to_prefect, warm_up
 from flows.failover import armed_failover, cut_short_failover, new_job, record_of, run_job
+from flows.prefect_env import api_answers
 from replication.errors import MhaError, RefusalError
 from replication.job import FailoverJob
 from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
@@ -38,6 +39,8 @@ log = logging.getLogger("mha")
 LOOK_AGAIN = 10.0
 #: How long a failover waits for a flow that was armed a moment ago (seconds); not at all while the API says nothing.
 ENTERED_WITHIN = 0.3
+#: How long a manager that ends waits for the delivery of a record that Prefect has not (seconds).
+DELIVERED_WITHIN = 5.0
 #: How long Prefect may take to accept the end of a failover before the record is delivered again (seconds).
 RECORDED_WITHIN = 30.0
 
@@ -157,11 +160,17 @@ class Manager:
         return self._after(job, outcome)
 
     def _tell_prefect(self, armed: ArmedFlow[Outcome], job: FailoverJob, outcome: Outcome, began: float) -> None:
-        """What ran without Prefect is delivered when its API is back; a manager that ends does not wait for it."""
+        """What ran without Prefect is delivered when its API is back; a manager that ends waits for one that is there.
+
+        The verdict may fall before a flow can be entered: in the first seconds of a manager, or with a slow API.
+        """
         if not api_configured():
             return
         record = record_of(job, outcome, armed.steps, began, armed.flow_run_id)
-        threading.Thread(target=_deliver, args=(armed, record, self._stop), name="deliver", daemon=True).start()
+        delivery = threading.Thread(target=_deliver, args=(armed, record, self._stop), name="deliver", daemon=True)
+        delivery.start()
+        if armed.mode == "plain" and not self._options.go_on and api_answers(1.0):
+            delivery.join(DELIVERED_WITHIN)
 
     def _after(self, job: FailoverJob, outcome: Outcome) -> int:
         """What follows a failover: the dead block leaves the file if asked, the status file tells of a failure."""
