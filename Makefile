@@ -4,6 +4,8 @@
 # make test-all   test, and the long scenarios
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
+# make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
+# make bench-switch  how long a planned switch holds writes (SWITCHES=20 a mode)
 # make images     only build what the tests boot
 # make lint       ruff, ruff format, mypy
 # make clean      remove caches of this checkout
@@ -13,6 +15,7 @@ MHA_CACHE ?= $(HOME)/.cache/prefect-mha
 RUNS ?= 3
 KINDS ?= mysql97 mariadb
 TAILS ?= rows bytes
+SWITCHES ?= 20
 
 LOCK := $(shell { cat requirements.lock; $(PYTHON) -V; } | sha256sum | cut -c1-12)
 VENV := $(MHA_CACHE)/venv-$(LOCK)
@@ -22,10 +25,10 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 3 --dist worksteal
 
-.PHONY: help demo test test-fast test-all bench bench-rescue images lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all bench bench-rescue bench-switch bench-commands images lint unit clean venv preflight
 
 help:
-	@sed -n 's/^# //p' Makefile | head -9
+	@sed -n 's/^# //p' Makefile | head -11
 
 demo: preflight $(STAMP)
 	$(RUN) -m tests.lab.demo $(if $(KEEP),--keep)
@@ -41,9 +44,17 @@ test-all: preflight images lint unit
 bench: preflight images
 	$(RUN) -m tests.lab.bench --runs $(RUNS) $(if $(JSON),--json $(JSON))
 	$(RUN) -m tests.lab.bench_rescue --kinds "$(KINDS)" --tails "$(TAILS)"
+	$(RUN) -m tests.lab.bench_switch --switches $(SWITCHES)
+
+bench-switch: preflight images
+	$(RUN) -m tests.lab.bench_switch --switches $(SWITCHES) $(if $(JSON),--json $(JSON))
 
 bench-rescue: preflight images
 	$(RUN) -m tests.lab.bench_rescue --kinds "$(KINDS)" --tails "$(TAILS)" $(if $(JSON),--json $(JSON))
+
+bench-commands: RUNS = 5
+bench-commands: preflight images
+	$(RUN) -m tests.lab.bench_commands --runs $(RUNS)
 
 images: preflight $(STAMP)
 	$(RUN) -m tests.lab.images
@@ -54,14 +65,15 @@ lint: $(STAMP)
 	$(VENV)/bin/mypy
 
 unit: $(STAMP)
-	$(PYTEST) tests/unit
+	$(PYTEST) -n 2 tests/unit
 
 preflight:
 	@$(PYTHON) tests/lab/preflight.py
 
 venv: $(STAMP)
 
-$(STAMP): requirements.lock
+# The lock's sum is in its name, so a checkout that is merely newer makes nothing anew under those who use it.
+$(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12" >&2; exit 2; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from argparse import Namespace
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from commands.arguments import address, password
 from commands.options import OptionParser, die, run, say_without_effect
 from replication.errors import LogError
 from replication.node import (
@@ -271,26 +271,14 @@ def open_server(given: Namespace) -> Server:
 
 def slave_config(given: Namespace) -> ServerConfig:
     """The target as the configuration would describe it. Raises ConfigError for a password that is not there."""
-    from pydantic import SecretStr
-
     from config import ServerConfig
-    from config.raw import Value
-    from config.values import convert
 
-    password = SecretStr(os.environ.get(PASSWORD_VARIABLE, ""))
-    if given.slave_pass is not None:
-        if not given.slave_pass.startswith(("env:", "file:")):
-            print(
-                "--slave_pass shows the password to everybody on this host who can list processes; set "
-                f"{PASSWORD_VARIABLE} or give --slave_pass=file:/path instead",
-                file=sys.stderr,
-            )
-        password = convert(ServerConfig, "password", Value(given.slave_pass, Path("--slave_pass"), None))
+    secret = password("--slave_pass", given.slave_pass, PASSWORD_VARIABLE)
     host = given.slave_host
     ip = given.slave_ip or address(host, "--slave_ip")
     known = {"block": "slave", "hostname": host, "ip": ip, "ssh_host": host, "ssh_ip": ip}
     return ServerConfig.model_validate(
-        {**known, "port": given.slave_port, "user": given.slave_user, "password": password}
+        {**known, "port": given.slave_port, "user": given.slave_user, "password": secret}
     )
 
 
@@ -307,14 +295,6 @@ def ssh_config(given: Namespace) -> ServerConfig:
     known = {"block": "scp", "hostname": host, "ip": ip, "ssh_host": host, "ssh_ip": ip}
     user = {"ssh_user": given.scp_user} if given.scp_user else {}
     return ServerConfig.model_validate({**known, **user, "ssh_port": given.scp_port, "ssh_options": options})
-
-
-def address(name: str, option: str) -> str:
-    """The address of a name. Raises LogError."""
-    try:
-        return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
-    except OSError as error:
-        raise LogError(f"{name} cannot be resolved ({error.strerror}); give an address with {option}") from None
 
 
 def client(given: Namespace) -> Client:

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from commands.failover_options import secrets_of, watch_parent_signals
 from commands.log import setup_logging
-from commands.options import expected_errors, one_line
+from commands.options import exit_code, expected_errors, one_line
 from config import ConfigError, load_cluster
 from replication.binlog_health import status_line
 from replication.binlog_server import BinlogServer, CopyOptions
@@ -33,7 +33,7 @@ def serve(conf: Path, global_conf: Path, log_file: Path | None, name: str, optio
         code = BinlogServer(load, name, options, stop).run()
     except expected_errors() as error:
         print(one_line(error), file=sys.stderr, flush=True)
-        code = 1
+        code = exit_code(error)
     logging.shutdown()
     sys.stdout.flush()
     # A look at a server that hangs may be under way in a thread, and the interpreter would wait for it.

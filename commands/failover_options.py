@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from config import ClusterConfig
-from replication.plan import FailoverOptions
+if TYPE_CHECKING:
+    from config import ClusterConfig
+    from replication.plan import FailoverOptions
 
 
 def add_failover_options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +46,8 @@ def add_failover_options(parser: argparse.ArgumentParser) -> None:
 
 def failover_options(given: argparse.Namespace) -> FailoverOptions:
     """The parsed options as the failover wants them."""
+    from replication.plan import FailoverOptions
+
     return FailoverOptions(
         new_master_host=given.new_master_host,
         new_master_port=given.new_master_port,
@@ -65,6 +69,19 @@ def add_places(parser: argparse.ArgumentParser) -> None:
         "--manager_workdir", "--workdir", type=Path, metavar="DIR", help="where state files and journals go"
     )
     parser.add_argument("--manager_log", "--log_output", type=Path, metavar="FILE", help="the manager's log")
+
+
+def add_start_options(parser: argparse.ArgumentParser) -> None:
+    """What the predecessor's manager and its monitor take for their start."""
+    add = parser.add_argument
+    add("--wait_on_monitor_error", type=float, default=0.0, metavar="SECONDS", help="wait before exiting")
+    add("--ignore_fail_on_start", action="store_true", help="accepted; a dead replica never stops a start")
+    add(
+        "--skip_check_ssh",
+        "--skip_ssh_check",
+        action="store_true",
+        help="accepted; SSH troubles never stop a start",
+    )
 
 
 def places(given: argparse.Namespace) -> dict[str, str]:

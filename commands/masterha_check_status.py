@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from commands.options import OptionParser, Target, add_selectors, for_each_app, run
 from replication.manager_files import HealthFile, ManagerStatus, ManagerView, observe_manager
@@ -63,17 +65,53 @@ def check(target: Target) -> int:
     return int(view.status)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code is the code of the state (with --all: 0 when every one is 0, else 1)."""
-    parser = OptionParser(
+def row(target: Target) -> dict[str, Any]:
+    """One application's state as plain data; ``age`` is the seconds since its status file was written."""
+    view = observe_manager(target.workdir, target.app, target.ping_limit)
+    return {
+        "app": target.app,
+        "code": int(view.status),
+        "status": view.status.name,
+        "primary": view.primary,
+        "pid": view.pid,
+        "age": round(view.age, 1),
+        "log": str(target.log or ""),
+        "text": " ".join(status_lines(view, target.log)),
+    }
+
+
+def show(target: Target, output: str) -> int:
+    """Print one application's state in that form and return its code; JSON is one line each."""
+    if output == "text":
+        return check(target)
+    seen = row(target)
+    if output == "json":
+        print(json.dumps(seen))
+    else:
+        from commands.mha_options import console, table_of
+
+        console.print(table_of([seen]))
+    code: int = seen["code"]
+    return code
+
+
+def parser() -> OptionParser:
+    """The predecessor's selectors, and --output."""
+    made = OptionParser(
         "masterha_check_status",
         "Tell what the manager of an application does on this host.\n\n"
         "exit codes:\n" + "\n".join(f"  {status.value:>2}  {status.name}" for status in ManagerStatus),
         "masterha_check_status --conf=/etc/mha/app1.cnf",
     )
-    add_selectors(parser)
-    options = parser.parse(argv)
-    return run(lambda: for_each_app(options, check))
+    add_selectors(made)
+    made.add_argument("--output", choices=("text", "table", "json"), default="text", help="how it is printed (text)")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; its exit code is the code of the state (with --all: 0 when every one is 0, else 1)."""
+    options = parser().parse(argv)
+    return run(lambda: for_each_app(options, lambda target: show(target, options.output)))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from functools import partial
 from commands.failover_options import (
     add_failover_options,
     add_places,
+    add_start_options,
     failover_options,
     places,
     secrets_of,
@@ -18,8 +19,6 @@ from commands.failover_options import (
 )
 from commands.log import setup_logging
 from commands.options import OptionParser, add_conf, require_conf, run
-from config import load_cluster
-from replication.manager_files import ManagerLock
 
 log = logging.getLogger("mha")
 
@@ -30,18 +29,12 @@ def parser() -> OptionParser:
         "masterha_manager",
         "Watch the primary of one application and fail over when it dies.\n\n"
         "exit codes:\n   0  failover completed\n  10  a new primary is up, but something is left to do\n"
-        "   1  anything else",
+        "   2  the options or the configuration are wrong\n   1  anything else",
         "nohup masterha_manager --conf=/etc/mha/app1.cnf --ignore_last_failover </dev/null >/dev/null 2>&1 &",
     )
     add_conf(made)
     add_places(made)
-    made.add_argument("--wait_on_monitor_error", type=float, default=0.0, metavar="SECONDS", help="wait before exiting")
-    made.add_argument(
-        "--ignore_fail_on_start", action="store_true", help="accepted; a dead replica never stops a start"
-    )
-    made.add_argument(
-        "--skip_check_ssh", "--skip_ssh_check", action="store_true", help="accepted; SSH troubles never stop a start"
-    )
+    add_start_options(made)
     add_failover_options(made)
     return made
 
@@ -54,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def manage(given: Namespace, *, go_on: bool) -> int:
     """Watch until a failover was done, or on and on with ``go_on``; returns the exit code."""
+    from config import load_cluster
+    from replication.manager_files import ManagerLock
+
     load = partial(load_cluster, require_conf(given), given.global_conf, places(given))
     config = load()
     config.manager_workdir.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""masterha_master_switch: a failover that a person starts (--master_state=dead)."""
+"""masterha_master_switch: a failover that a person starts (--master_state=dead), a planned switch (alive)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from commands.failover_options import add_failover_options, add_places, failover_options, places, secrets_of
 from commands.log import setup_logging
 from commands.options import OptionParser, add_conf, die, require_conf, run
-from config import load_cluster
+from commands.switch_options import add_switch_options
+from commands.switch_options import switch as planned_switch
 
 if TYPE_CHECKING:
     from replication.plan import FailoverPlan
@@ -20,17 +21,21 @@ log = logging.getLogger("mha")
 
 
 def parser() -> OptionParser:
-    """The options of the predecessor's command with --master_state=dead, and --dry-run."""
+    """The options of the predecessor's command, and --dry-run."""
     made = OptionParser(
         "masterha_master_switch",
-        "Fail over a primary that is dead, now, by hand.\n\n"
-        "exit codes:\n   0  failover completed\n  10  a new primary is up, but something is left to do\n"
-        "   1  anything else",
-        "masterha_master_switch --master_state=dead --conf=/etc/mha/app1.cnf --dead_master_host=db1 --interactive=0",
+        "Fail over a primary that is dead, now, by hand; or move the role of one that is alive.\n\n"
+        "exit codes:\n   0  completed\n  10  a new primary is up, but something is left to do\n"
+        "   1  anything else; a planned switch was taken back",
+        "masterha_master_switch --master_state=dead --conf=/etc/mha/app1.cnf --dead_master_host=db1 --interactive=0\n"
+        "  masterha_master_switch --master_state=alive --conf=/etc/mha/app1.cnf --new_master_host=db2 "
+        "--orig_master_is_new_slave",
     )
     add_conf(made)
     add_places(made)
-    made.add_argument("--master_state", choices=("dead", "alive"), help="dead: the primary is down")
+    made.add_argument(
+        "--master_state", choices=("dead", "alive"), help="dead: the primary is down; alive: move its role"
+    )
     made.add_argument("--dead_master_host", metavar="HOST", help="the primary that is down")
     made.add_argument("--dead_master_ip", metavar="ADDRESS", help="its address (default: resolved from its name)")
     made.add_argument("--dead_master_port", type=int, default=3306, metavar="PORT", help="its port (3306)")
@@ -40,6 +45,7 @@ def parser() -> OptionParser:
     )
     made.add_argument("--dry_run", action="store_true", help="show the plan and change nothing")
     add_failover_options(made)
+    add_switch_options(made)
     return made
 
 
@@ -47,16 +53,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command; see the module."""
     given = parser().parse(argv)
     if given.master_state is None:
-        die("--master_state=dead must be set.", 1)
+        die("--master_state=<dead|alive> must be set.", 1)
     if given.master_state == "alive":
-        die("--master_state=alive, the planned switch, is not part of this version.", 1)
+        return run(lambda: _end(planned_switch(given)))
     if not given.dead_master_host:
         die("--dead_master_host=<dead master's hostname> must be set.", 1)
     return run(lambda: switch(given))
 
 
+def _end(code: int) -> int:
+    from flows.engine import leave
+
+    leave(code)
+
+
 def switch(given: Namespace) -> int:
     """Run one failover and return its exit code."""
+    from config import load_cluster
+
     config = load_cluster(require_conf(given), given.global_conf, places(given))
     config.manager_workdir.mkdir(parents=True, exist_ok=True)
     setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))

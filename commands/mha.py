@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from commands import mha_replay
-from commands.options import DEFAULT_GLOBAL_CONF, expected_errors, one_line, package_version
+from commands import mha_check, mha_config, mha_look, mha_relay_logs, mha_replay
+from commands.mha_options import Conf, GlobalConf, LogFile, Output, Workdir
+from commands.options import DEFAULT_GLOBAL_CONF, exit_code, expected_errors, one_line, package_version
 
 log = logging.getLogger("mha")
-console = Console()
 app = typer.Typer(
     name="mha",
     help="Master High Availability for MySQL and MariaDB, as Prefect workflows.",
@@ -25,30 +23,20 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-app.add_typer(mha_replay.app)
-
-Conf = Annotated[
-    Path, typer.Option("--conf", "-c", help="The application's configuration file (app1.cnf or mha.toml).")
-]
-GlobalConf = Annotated[Path, typer.Option(help="Defaults for all applications.")]
-Workdir = Annotated[Path | None, typer.Option("--workdir", help="Where state files and journals go.")]
-LogFile = Annotated[Path | None, typer.Option("--log", help="The manager's log; the terminal when not set.")]
-
-
-class Output(StrEnum):
-    """How a result is printed."""
-
-    TEXT = "text"
-    JSON = "json"
+for part in (mha_check, mha_look, mha_relay_logs, mha_config, mha_replay):
+    app.add_typer(part.app)
 
 
 def main() -> int:
-    """Run the command line; errors an operator can cause are one line, exit 1."""
+    """Run the command line; what an operator can cause is one line, exit 2 for the configuration, else 1."""
     try:
         app()
+    except SystemExit:
+        # Also the end of --help; whether it is one of the errors below could only be told by importing them.
+        raise
     except expected_errors() as error:
         print(one_line(error), file=sys.stderr, flush=True)
-        return 1
+        return exit_code(error)
     return 0
 
 
@@ -128,46 +116,56 @@ def failover(
     leave(outcome.exit_code)
 
 
-@app.command(epilog="Example: `mha topology --conf /etc/mha/app1.cnf`")
-def topology(
+@app.command(epilog="Example: `mha switchover --conf /etc/mha/app1.cnf --to db2 --keep-old-as-replica`")
+def switchover(
     conf: Conf,
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    workdir: Workdir = None,
+    to: Annotated[str | None, typer.Option(help="Promote this host; the best replica when not given.")] = None,
+    keep_old_as_replica: Annotated[
+        bool, typer.Option("--keep-old-as-replica", help="Make the old primary a replica of the new one.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, show the plan, change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
-    """Show who replicates from whom, and how far each replica is."""
-    from commands.show import topology_json, topology_table
+    """Move the role of a living primary to another server, without losing a write."""
+    from commands.failover_options import secrets_of
+    from commands.log import setup_logging
+    from commands.switch_options import act
     from config import load_cluster
-    from replication.sessions import Sessions
+    from replication.switch_options import SwitchOptions
 
-    config = load_cluster(conf, global_conf)
-    sessions = Sessions(config)
-    try:
-        cluster = sessions.observe(timeout=6.0)
-    finally:
-        sessions.close()
+    config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
+    setup_logging(None, config.log_level, secrets_of(config))
+    host, _, port = (to or "").partition(":")
+    options = SwitchOptions(
+        new_master_host=host or None,
+        new_master_port=int(port) if port else 3306,
+        orig_master_is_new_slave=keep_old_as_replica,
+    )
+    outcome = act(config, options, dry_run=dry_run, ask_first=not (yes or dry_run))
     if output is Output.JSON:
-        print(json.dumps(topology_json(config, cluster), indent=2))
+        shown = outcome.plan.as_dict() if outcome.checked_only and outcome.plan else outcome.as_dict()
+        print(json.dumps(shown, default=str, indent=2))
     else:
-        console.print(topology_table(config, cluster))
-        for down in cluster.down:
-            console.print(down.reason, style="yellow", highlight=False, markup=False)
-    if cluster.down:
-        raise typer.Exit(1)
+        print(outcome.summary)
+    from flows.engine import leave
+
+    leave(outcome.exit_code)
 
 
-@app.command(epilog="Example: `mha status --conf /etc/mha/app1.cnf`")
-def status(conf: Conf, global_conf: GlobalConf = DEFAULT_GLOBAL_CONF) -> None:
-    """Tell what the manager of an application does on this host, and how its binlog servers are.
+@app.command(epilog="Example: `mha release --conf /etc/mha/app1.cnf --host db1`")
+def release(
+    conf: Conf,
+    host: Annotated[str, typer.Option(help="The server that is held: its hostname, address, or either with :port.")],
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    workdir: Workdir = None,
+) -> None:
+    """Hold a server no longer that a failover replaced; it stays read-only until somebody opens it."""
+    from commands.holds import lift
 
-    Exits as masterha_check_status; binlog servers do not count for that.
-    """
-    from commands import masterha_check_status
-    from commands.binlog_server import status_lines
-
-    code = masterha_check_status.main([f"--conf={conf}", f"--global_conf={global_conf}"])
-    for line in status_lines(conf, global_conf):
-        print(line)
-    raise SystemExit(code)
+    raise SystemExit(lift(conf, global_conf, workdir, host))
 
 
 @app.command(epilog="Example: `mha stop --conf /etc/mha/app1.cnf`")
@@ -208,15 +206,36 @@ def binlog_server(
     serve(conf, global_conf, log_file, name, CopyOptions(from_current, once, keep_days, keep_bytes, server_id))
 
 
-@app.command(name="config", epilog="Example: `mha config --conf /etc/mha/app1.cnf`")
-def show_config(conf: Conf, global_conf: GlobalConf = DEFAULT_GLOBAL_CONF) -> None:
-    """Read a configuration and show what it means, without secrets; errors name file, line and key."""
-    from config import load_cluster
+@app.command(
+    name="keepalived-config", epilog="Example: `mha keepalived-config --conf /etc/mha/app1.cnf --to /tmp/vrrp`"
+)
+def keepalived_config(
+    conf: Conf,
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    to: Annotated[Path | None, typer.Option(help="A directory for the files, one folder a host.")] = None,
+    check_script: Annotated[
+        bool, typer.Option(help="A host whose mysqld does not answer gives the address up by itself.")
+    ] = True,
+    unicast: Annotated[bool, typer.Option(help="The hosts name each other, for networks without multicast.")] = False,
+) -> None:
+    """Write keepalived's configuration for every host: BACKUP and nopreempt, with a check of mysqld."""
+    from commands.address_config import write_keepalived
 
-    cluster = load_cluster(conf, global_conf)
-    for warning in cluster.warnings:
-        console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False)
-    print(cluster.model_dump_json(indent=2, exclude={"warnings"}))
+    write_keepalived(conf, global_conf, to, check_script=check_script, unicast=unicast)
+
+
+@app.command(name="haproxy-config", epilog="Example: `mha haproxy-config --conf /etc/mha/app1.cnf >haproxy.cfg`")
+def write_haproxy_config(
+    conf: Conf,
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    primary: Annotated[
+        str | None, typer.Option(help="Who takes writes at the first start; the servers are asked when not given.")
+    ] = None,
+) -> None:
+    """Write HAProxy's configuration: one port for writes, one for reads from replicas that keep up."""
+    from commands.address_config import print_haproxy
+
+    print_haproxy(conf, global_conf, primary)
 
 
 if __name__ == "__main__":

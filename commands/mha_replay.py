@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from commands.mha_options import GlobalConf, console
 from commands.options import DEFAULT_GLOBAL_CONF
 
-console = Console()
 app = typer.Typer()
 
 
@@ -23,7 +22,7 @@ def replay(
     conf: Annotated[
         Path | None, typer.Option("--conf", "-c", help="Judge by this configuration; else by the recorded one.")
     ] = None,
-    global_conf: Annotated[Path, typer.Option(help="Defaults for all applications.")] = DEFAULT_GLOBAL_CONF,
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
 ) -> None:
     """Say what today's table of verdicts would have done with a recorded incident, and when. Nothing is changed."""
     from config import load_cluster

@@ -210,7 +210,7 @@ def for_each_app(options: argparse.Namespace, action: Callable[[Target], int]) -
             raise
         except expected_errors() as error:
             print(one_line(error), file=sys.stderr)
-            codes.append(1)
+            codes.append(exit_code(error))
     return int(any(codes)) if options.all else codes[0]
 
 
@@ -229,11 +229,14 @@ def die(message: str, code: int) -> NoReturn:
 def run(command: Callable[[], int]) -> int:
     """The exit code of a command; what an operator can cause becomes one line on standard error.
 
-    Errors of configuration, cluster and files: 1. Interrupted: 130. The reader of its output gone: 141.
+    Errors of the configuration: 2. Errors of cluster and files: 1. Interrupted: 130. Its output's reader gone: 141.
     """
     try:
         code = command()
         sys.stdout.flush()
+    except SystemExit:
+        # Said and done; the errors below need not be imported for it.
+        raise
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -242,8 +245,15 @@ def run(command: Callable[[], int]) -> int:
         return 141
     except expected_errors() as error:
         print(one_line(error), file=sys.stderr, flush=True)
-        return 1
+        return exit_code(error)
     return code
+
+
+def exit_code(error: Exception) -> int:
+    """2 for what is wrong with a configuration, as for a wrong option; 1 for every other expected error."""
+    from config import ConfigError
+
+    return 2 if isinstance(error, ConfigError) else 1
 
 
 def expected_errors() -> tuple[type[Exception], ...]:

@@ -1,4 +1,4 @@
-"""Take a server's block out of a configuration file, leaving everything else as its author wrote it."""
+"""Put a server's block into a configuration file or take one out; everything else stays as its author wrote it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,60 @@ import codecs
 import os
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from config.errors import ConfigError
-from config.ini import block_name, parse_ini
-from config.raw import RawConfig, decode, read_bytes
-from config.toml import parse_toml, table_name
+from config.errors import ConfigError, ConfigWarning
+from config.ini import block_name
+from config.loader import check_parameters, load_cluster, parse
+from config.models import ClusterConfig
+from config.raw import RawConfig, Value, decode, read_bytes
+from config.toml import table_name
+from config.write import header, is_toml, setting
 
 
-def remove_block(path: Path | str, block: str, *, expected: str | None = None) -> None:
+def add_block(path: Path | str, block: str, values: Mapping[str, str]) -> tuple[ConfigWarning, ...]:
+    """Put ``[block]`` with these parameters at the end of the file; returns what is worth saying about them.
+
+    All that is there stays as it is. What the file becomes is read before it is written, without resolving names or
+    following secrets; it replaces the old one as in `remove_block`. Raises ConfigError, with the file as it was, when
+    the block is there already, when a parameter or value is not valid, or when the file cannot be rewritten.
+    """
+    path = Path(path)
+    before = read_bytes(path)
+    text = decode(before)
+    check_parameters({key: Value(value, path, None) for key, value in values.items()})
+    edited = with_block(text, block, values, path)
+    lines = text.count("\n") + 1
+    warnings = _loaded(edited, path, f"[{block}] was not added", lines).warnings
+    _replace(path, before, _encoded(edited, before))
+    return tuple(ConfigWarning(None, None, w.text) for w in warnings if w.file == path and (w.line or 0) > lines)
+
+
+def with_block(text: str, block: str, values: Mapping[str, str], path: Path) -> str:
+    """The text with the block at its end; ``path`` tells the form. Raises ConfigError."""
+    if block in parse(text, path).blocks:
+        raise ConfigError(f"it has a block [{block}] already", file=path)
+    end = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
+    lines = [header(block, path), *(setting(key, value, path) for key, value in values.items())]
+    ends_blank = not text or text.endswith(("\n\n", "\n\r\n"))
+    gap = "" if ends_blank else end if text.endswith("\n") else end * 2
+    return f"{text}{gap}{end.join(lines)}{end}"
+
+
+def blocks_of(path: Path | str) -> dict[str, dict[str, str]]:
+    """The blocks of a file and their parameters as text. Raises ConfigError."""
+    path = Path(path)
+    return _values(parse(decode(read_bytes(path)), path))
+
+
+def remove_block(path: Path | str, block: str, *, expected: str | None = None, check: bool = False) -> None:
     """Remove ``[block]``; comments, order and blank lines of the rest stay.
 
     The new file replaces the old in one step, with its mode and owner; the old one stays beside it as ``.bak``.
-    ``expected`` is the file's text as it was when it was loaded. Raises ConfigError, with the file as it was, when
-    there is no such block, when the file is no longer ``expected``, or when it cannot be rewritten.
+    ``expected`` is the file's text as it was when it was loaded; with ``check`` what remains must be a configuration.
+    Raises ConfigError, with the file as it was, when there is no such block, when the file is no longer ``expected``,
+    or when it cannot be rewritten.
     """
     path = Path(path)
     before = read_bytes(path)
@@ -27,8 +67,9 @@ def remove_block(path: Path | str, block: str, *, expected: str | None = None) -
     if expected is not None and text != expected.removeprefix("\ufeff"):
         raise ConfigError(f"it was changed meanwhile, so [{block}] was not removed", file=path)
     edited = without_block(text, block, path)
-    mark = codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b""
-    _replace(path, before, mark + edited.encode("utf-8", "surrogateescape"))
+    if check:
+        _loaded(edited, path, f"[{block}] was not removed", text.count("\n") + 1)
+    _replace(path, before, _encoded(edited, before))
 
 
 def without_block(text: str, block: str, path: Path) -> str:
@@ -41,15 +82,20 @@ def without_block(text: str, block: str, path: Path) -> str:
         doubled = start and not lines[start - 1].strip() and end < len(lines) and not lines[end].strip()
         del lines[start : end + 1 if doubled else end]
     edited = "".join(lines)
-    wanted = _values(_parse(text, path))
+    wanted = _values(parse(text, path))
     del wanted[block]
     if _values_or_none(edited, path) != wanted:
         raise ConfigError(f"[{block}] cannot be told apart from the rest; remove it by hand", file=path)
     return edited
 
 
-def _parse(text: str, path: Path) -> RawConfig:
-    return parse_toml(text, path) if path.suffix == ".toml" else parse_ini(text, path)
+def _loaded(edited: str, path: Path, failure: str, lines: int) -> ClusterConfig:
+    """What the edited text means; an error names no line that the file does not have."""
+    try:
+        return load_cluster(path, None, resolve=str, secrets=False, text=edited)
+    except ConfigError as error:
+        line = error.line if error.line and error.line <= lines else None
+        raise ConfigError(f"{failure}: {error.sentence}", file=error.file, line=line, key=error.key) from None
 
 
 def _values(raw: RawConfig) -> dict[str, dict[str, str]]:
@@ -58,7 +104,7 @@ def _values(raw: RawConfig) -> dict[str, dict[str, str]]:
 
 def _values_or_none(text: str, path: Path) -> dict[str, dict[str, str]] | None:
     try:
-        return _values(_parse(text, path))
+        return _values(parse(text, path))
     except ConfigError:
         return None
 
@@ -73,7 +119,7 @@ def _spans(lines: list[str], block: str, path: Path) -> list[tuple[int, int]]:
 
 
 def _name(line: str, path: Path, number: int) -> str | None:
-    if path.suffix == ".toml":
+    if is_toml(path):
         return table_name(line)
     return block_name(line, path, number) if line.lstrip().startswith("[") else None
 
@@ -95,18 +141,23 @@ def _blank_or_comment(line: str) -> bool:
     return not line.strip() or line.lstrip().startswith(("#", ";"))
 
 
+def _encoded(text: str, before: bytes) -> bytes:
+    """As bytes, with the byte order mark that the file had."""
+    return (codecs.BOM_UTF8 if before.startswith(codecs.BOM_UTF8) else b"") + text.encode("utf-8", "surrogateescape")
+
+
 def _replace(path: Path, before: bytes, after: bytes) -> None:
     target = path.resolve()
     try:
-        _write(target.with_name(f"{target.name}.bak"), before, target)
+        write_like(target.with_name(f"{target.name}.bak"), before, target)
         if target.read_bytes() != before:
             raise ConfigError("it was changed meanwhile, so it was left as it is", file=path)
-        _write(target, after, target)
+        write_like(target, after, target)
     except OSError as error:
         raise ConfigError(f"it cannot be rewritten: {error.strerror}", file=path) from None
 
 
-def _write(file: Path, data: bytes, model: Path) -> None:
+def write_like(file: Path, data: bytes, model: Path) -> None:
     """Put ``data`` in the place of ``file`` in one step, with the mode and owner of ``model``."""
     like = model.stat()
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")

@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 
 from config.errors import ConfigError
-from config.raw import SECRET_KEYS, Block, RawConfig, Value, is_utf8, read_text
+from config.raw import SECRET_KEYS, Block, RawConfig, Value, is_utf8
 
 _HEADER = re.compile(r"\[\s*(?P<name>[^\[\]]*[^\[\]\s])\s*\]\s*(?:(?:[#;]|//).*)?")
 _OLD_COMMENT = re.compile(r"\s;\s")
@@ -22,11 +22,6 @@ _OLD_COMMENT = re.compile(r"\s;\s")
 _QUOTED_OR_COMMENT = re.compile(r"\"[^\"]*\"|'[^']*'|\s;(?=\s)|(?:^|(?<=\s))#|(?<=\s)//|^//(?=\s)")
 _WORDS = frozenset({"hostname", "ip", "ssh_host", "user", "repl_user", "ssh_user"})
 _MARKER_IN_SECRET = re.compile(r"(?P<space>\s+)(?P<mark>#|//)")
-
-
-def read_ini(path: Path) -> RawConfig:
-    """Read one file. Raises ConfigError with the line of what cannot be understood."""
-    return parse_ini(read_text(path), path)
 
 
 def parse_ini(text: str, path: Path) -> RawConfig:

@@ -14,18 +14,19 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from config.address import combination_problem
 from config.errors import ConfigError, ConfigWarning
-from config.ini import read_ini
+from config.ini import parse_ini
 from config.init_script import run_init_script
 from config.models import ClusterConfig, ServerConfig
-from config.raw import DEFAULT, SECRET_KEYS, Block, RawConfig, Value, is_utf8
-from config.toml import read_toml
+from config.raw import DEFAULT, SECRET_KEYS, Block, RawConfig, Value, is_utf8, read_text
+from config.toml import parse_toml
 from config.values import Values, build, convert, wrong
 
 DEFAULT_GLOBAL_CONF = Path("/etc/masterha_default.cnf")
 RESOLVE_SECONDS = 10.0
 
-_COMPUTED = frozenset({"block", "name", "path", "global_path", "servers", "binlog_servers", "warnings"})
+_COMPUTED = frozenset({"block", "name", "unix_socket", "path", "global_path", "servers", "binlog_servers", "warnings"})
 SERVER_PARAMETERS = frozenset(ServerConfig.model_fields) - _COMPUTED
 CLUSTER_PARAMETERS = frozenset(ClusterConfig.model_fields) - _COMPUTED
 PARAMETERS = SERVER_PARAMETERS | CLUSTER_PARAMETERS
@@ -65,16 +66,18 @@ def load_cluster(
     *,
     resolve: Resolver | None = None,
     secrets: bool = True,
+    text: str | None = None,
 ) -> ClusterConfig:
     """Read one application's configuration. Raises ConfigError; nothing is started or written.
 
     Later wins: code, global ``[server default]``, the application's, what `init_conf_load_script` prints,
     ``overrides`` (a command line's), the server's own block. ``resolve`` turns a host name into an address.
     Without ``secrets`` the script is not run, no ``env:`` or ``file:`` is followed, and every password is empty: for
-    those who only want to know where the manager's files are, and may not be allowed more.
+    those who only want to know where the manager's files are, and may not be allowed more. ``text`` is read in the
+    place of the file's: what it is about to become.
     """
     path = Path(conf)
-    app = _read(path)
+    app = parse(read_text(path) if text is None else text, path)
     _check_blocks(app)
     warnings: list[ConfigWarning] = []
     general = _read_global(Path(global_conf), warnings) if global_conf else None
@@ -92,7 +95,7 @@ def load_cluster(
     made = [make(block) for block in _in_order(servers)]
     made_binlogs = [make(block) for block in _in_order(binlogs) if _is_used(block, warnings)]
     _refuse_duplicates(made, servers, path)
-    return build(
+    cluster = build(
         ClusterConfig,
         {key: value for key, value in defaults.items() if key in CLUSTER_PARAMETERS and value.text},
         name=app_name(path),
@@ -102,10 +105,21 @@ def load_cluster(
         binlog_servers=tuple(made_binlogs),
         warnings=tuple(warnings),
     )
+    for means in cluster.fence_required:
+        if means not in (*cluster.fence, "any"):
+            raise wrong(defaults["fence_required"], "fence_required", f"names {means}, which is not in fence")
+    _refuse_addresses(cluster, defaults)
+    if cluster.vip_addresses and set(cluster.vip_provider) <= {"haproxy", "script"}:
+        given = defaults["vip_addresses"]
+        sentence = "vip_addresses has no effect, because vip_provider names neither ip nor keepalived"
+        warning = ConfigWarning(given.file, given.line, sentence)
+        return cluster.model_copy(update={"warnings": (*cluster.warnings, warning)})
+    return cluster
 
 
-def _read(path: Path) -> RawConfig:
-    return read_toml(path) if path.suffix == ".toml" else read_ini(path)
+def parse(text: str, path: Path) -> RawConfig:
+    """The blocks of a file's text; the path's ending tells the form."""
+    return parse_toml(text, path) if path.suffix == ".toml" else parse_ini(text, path)
 
 
 def _read_global(path: Path, warnings: list[ConfigWarning]) -> RawConfig | None:
@@ -116,7 +130,7 @@ def _read_global(path: Path, warnings: list[ConfigWarning]) -> RawConfig | None:
         return None
     except OSError as error:
         raise ConfigError(f"it cannot be read: {error.strerror}", file=path) from None
-    general = _read(path)
+    general = parse(read_text(path), path)
     for block in general.blocks.values():
         if block.name != DEFAULT:
             general.warn(block.line, f"[{block.name}] has no effect in the global file, only [{DEFAULT}] has")
@@ -129,16 +143,16 @@ def _defaults(
 ) -> Values:
     """What every server inherits. All names in the files are checked before the user's script is run."""
     defaults = (general.defaults() if general else {}) | app.defaults()
-    _check(defaults)
+    check_parameters(defaults)
     for block in app.blocks.values():
-        _check(block.values)
+        check_parameters(block.values)
     script = defaults.get("init_conf_load_script")
     if secrets and script is not None and script.text:
         printed = run_init_script(script)
-        _check(printed, printed_by=script)
+        check_parameters(printed, printed_by=script)
         defaults |= printed
     given = {key: Value(text, path, None) for key, text in overrides.items()}
-    _check(given)
+    check_parameters(given)
     return defaults | given
 
 
@@ -161,7 +175,7 @@ def _check_blocks(app: RawConfig) -> None:
         raise ConfigError("it has no server: at least one [serverN] block is needed", file=app.file)
 
 
-def _check(values: Mapping[str, Value], printed_by: Value | None = None) -> None:
+def check_parameters(values: Mapping[str, Value], printed_by: Value | None = None) -> None:
     """Names that exist, values that are text. What a script printed is not shown: it may be the secret itself."""
     for key, value in values.items():
         if key not in PARAMETERS:
@@ -236,6 +250,19 @@ def _address(key: str, host: Value, lookup: Resolver) -> str:
             line=host.line,
             key=key,
         ) from None
+
+
+def _refuse_addresses(cluster: ClusterConfig, defaults: Values) -> None:
+    """Values about the address that do not go together are an error at the place of one of them."""
+    found = combination_problem(
+        cluster.vip_provider,
+        (key for key, value in defaults.items() if value.text),
+        cluster.vip_addresses,
+        (ip for server in cluster.servers for ip in (server.ip, server.ssh_ip)),
+    )
+    if found is not None:
+        key, sentence = found
+        raise wrong(defaults[key], key, sentence)
 
 
 def _refuse_duplicates(servers: Sequence[ServerConfig], blocks: Sequence[Block], path: Path) -> None:

@@ -20,6 +20,8 @@ SalvagePolicy = Literal["strict", "safe", "availability"]
 Detection = Literal["fast", "classic"]
 OnShutdown = Literal["failover", "wait"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+Policy = Literal["refuse", "go_on"]
+OnFailure = Literal["abort", "go_on"]
 
 
 def _os_user() -> str:
@@ -39,6 +41,7 @@ class ServerConfig(BaseModel):
     hostname: str = Field(description="Name or address of the server.")
     ip: str = Field(description="Address for MySQL sessions; when not set, the first one that hostname resolves to.")
     port: int = Field(3306, gt=0, lt=65536, description="MySQL port.")
+    unix_socket: str | None = Field(None, description="Socket instead of address and port; of local commands only.")
     ssh_host: str = Field(description="Host for SSH when it differs from hostname.")
     ssh_ip: str = Field(description="Address for SSH; computed, a value given is ignored.")
     ssh_port: int = Field(22, gt=0, lt=65536, description="SSH port.")
@@ -81,6 +84,14 @@ class ServerConfig(BaseModel):
     binlog_server_id: int = Field(
         0, gt=-1, lt=1 << 32, description="Modern: the server id that it reads with; 0: derived from its name."
     )
+    vip_interface: str | None = Field(
+        None, description="Modern: interface for vip_addresses; when not set, the one that has the server's address."
+    )
+    vip_sudo: str = Field("sudo -n", description="Modern: what stands before ip and perl when ssh_user is not root.")
+    keepalived_config: str = Field(
+        "/etc/keepalived/keepalived.conf", description="Modern: keepalived's configuration on the host."
+    )
+    keepalived_pid_file: str = Field("/run/keepalived.pid", description="Modern: its pid file.")
     ssl_ca: str | None = Field(None, description="Modern: CA file; sessions then verify the server.")
     ssl_cert: str | None = Field(None, description="Modern: client certificate.")
     ssl_key: str | None = Field(None, description="Modern: client key.")
@@ -143,16 +154,90 @@ class ClusterConfig(BaseModel):
     master_ip_failover_script: str | None = Field(None, description="Moves the address at a failover.")
     master_ip_online_change_script: str | None = Field(None, description="Moves the address at a planned switch.")
     shutdown_script: str | None = Field(None, description="Powers the old primary off.")
+    fence: tuple[str, ...] = Field(
+        ("ssh",), description="Modern: means against the old primary, in order: ssh, sql, ip, script:/path."
+    )
+    fence_required: tuple[str, ...] = Field(
+        (), description="Modern: means that have to succeed, or `any` for one proof; the others are best effort."
+    )
+    fence_timeout: float = Field(
+        15.0, gt=0, allow_inf_nan=False, description="Modern: seconds for each of ssh and sql."
+    )
+    fence_persist: bool = Field(
+        False, description="Modern: 1: write read_only into an option file of the old primary's host, too."
+    )
+    power_first: bool = Field(
+        False, description="Modern: 1: scripts that power off run before the binary log is saved."
+    )
     report_script: str | None = Field(None, description="Is handed the report.")
     init_conf_load_script: str | None = Field(None, description="Prints name=value lines that override defaults.")
     use_gtid_auto_pos: bool = Field(True, description="0: do not begin with MySQL auto-positioning.")
     hook_timeout: float = Field(60.0, gt=0, allow_inf_nan=False, description="Modern: seconds that a script may run.")
     hook_passwords: bool = Field(True, description="Modern: 0 keeps the password off the command line of hooks.")
+    on_suspect: str | None = Field(None, description="Modern: run when the primary misses pings.")
+    on_recovered: str | None = Field(None, description="Modern: run when a suspicion came to nothing.")
+    on_dead: str | None = Field(None, description="Modern: run when the primary is found dead.")
+    on_started: str | None = Field(None, description="Modern: run when a failover begins.")
+    on_fenced: str | None = Field(None, description="Modern: run when the old primary has been dealt with.")
+    on_promoted: str | None = Field(None, description="Modern: run when the new primary takes writes.")
+    on_completed: str | None = Field(None, description="Modern: run after a failover with a new primary.")
+    on_refused: str | None = Field(None, description="Modern: run when a failover refused to go on.")
+    on_failed: str | None = Field(None, description="Modern: run when a failover failed.")
+    on_switched: str | None = Field(None, description="Modern: run when a planned switch moved the primary's role.")
+    on_returned: str | None = Field(None, description="Modern: run when a fenced server came back.")
+    on_released: str | None = Field(None, description="Modern: run when a fenced server is no longer held.")
+    abort_on: tuple[str, ...] = Field(
+        (), description="Modern: of started and fenced: those whose command may stop the failover."
+    )
     drain_timeout: float = Field(
         60.0,
         gt=0,
         allow_inf_nan=False,
         description="Modern: seconds a replica may stand still while draining or catching up.",
+    )
+
+    vip_provider: tuple[str, ...] = Field(
+        ("script",), description="Modern: what moves the address, in this order: ip, keepalived, haproxy, script, …"
+    )
+    vip_addresses: tuple[str, ...] = Field(
+        (), description="Modern: virtual addresses with their prefix lengths, as 10.0.0.55/24 or 2001:db8::55/64."
+    )
+    vip_label: str | None = Field(None, description="Modern: label of an IPv4 address: 1 makes eth0:1 of it.")
+    vip_announcements: int = Field(
+        5, gt=0, lt=101, description="Modern: how often the neighbours are told (ARP, NA), 0.4 s apart."
+    )
+    vip_duplicate: Policy = Field(
+        "refuse", description="Modern: refuse or go_on when somebody else answers for an address."
+    )
+    vip_duplicate_wait: float = Field(
+        0.2, gt=0, allow_inf_nan=False, description="Modern: seconds that others have to answer."
+    )
+    vip_on_failure: OnFailure = Field(
+        "go_on", description="Modern: abort or go_on when the new primary cannot have the address."
+    )
+    vip_timeout: float = Field(
+        10.0, gt=0, allow_inf_nan=False, description="Modern: seconds for each half of a move, on each host or proxy."
+    )
+    keepalived_router_id: int = Field(
+        51, gt=0, lt=256, description="Modern: virtual_router_id that `mha keepalived-config` writes."
+    )
+    haproxy_sockets: tuple[str, ...] = Field(
+        (), description="Modern: HAProxy's admin sockets: tcp://host:port or ssh://user@host:port/run/haproxy.sock."
+    )
+    haproxy_writer: str = Field("mha_writer", description="Modern: the backend that takes writes.")
+    haproxy_reader: str = Field("mha_reader", description="Modern: the backend that takes reads.")
+    haproxy_writer_port: int = Field(3307, gt=0, lt=65536, description="Modern: HAProxy's port for writes.")
+    haproxy_reader_port: int = Field(3308, gt=0, lt=65536, description="Modern: HAProxy's port for reads.")
+    haproxy_state_file: str = Field(
+        "/var/lib/haproxy/mha.state", description="Modern: where HAProxy finds its servers' states when it starts."
+    )
+    haproxy_max_lag: int = Field(5, gt=-1, description="Modern: seconds a replica may be behind and still take reads.")
+    health_port: int = Field(
+        0, gt=-1, lt=65536, description="Modern: HTTP port of the manager's checks for load balancers; 0: none."
+    )
+    health_address: str = Field("0.0.0.0", description="Modern: address that it listens on.")
+    health_url: str | None = Field(
+        None, description="Modern: where load balancers find it, as 10.0.0.9:8900; needed by `mha haproxy-config`."
     )
 
     salvage_policy: SalvagePolicy = Field(

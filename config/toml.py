@@ -19,14 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError
-from config.raw import DEFAULT, Block, RawConfig, Value, is_utf8, read_text
+from config.raw import DEFAULT, Block, RawConfig, Value, is_utf8
 
 KINDS = ("server", "binlog")
-
-
-def read_toml(path: Path) -> RawConfig:
-    """Read one file. Raises ConfigError with the line of what cannot be understood."""
-    return parse_toml(read_text(path), path)
+#: Parameters that may be written as a list.
+LISTS = frozenset({"master_binlog_dir", "fence", "fence_required", "abort_on"})
 
 
 def parse_toml(text: str, path: Path) -> RawConfig:
@@ -75,7 +72,7 @@ def _tables(raw: RawConfig, kind: str, tables: Any, lines: list[str]) -> None:
 def _set(block: Block, key: str, value: Any, line: int | None) -> None:
     if isinstance(value, bool):
         text = "1" if value else "0"
-    elif key == "master_binlog_dir" and isinstance(value, list) and all(isinstance(v, str) for v in value):
+    elif key in LISTS and isinstance(value, list) and all(isinstance(v, str) for v in value):
         text = ",".join(value)
     elif isinstance(value, str | int | float):
         text = str(value)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from config.address import provider_problem, socket_problem, vip_problem
 from config.errors import ConfigError
 from config.raw import SECRET_KEYS, Value, is_utf8
 from config.ssh_options import SshOptions
@@ -17,7 +18,15 @@ from config.ssh_options import SshOptions
 Values = dict[str, Value]
 M = TypeVar("M", bound=BaseModel)
 
-_TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
+#: Lists, and what is wrong with one part of each.
+_PARTS = {"vip_provider": provider_problem, "vip_addresses": vip_problem, "haproxy_sockets": socket_problem}
+#: Lists of words: what each may hold, as a pattern and as a person would say it.
+_CHOICES: dict[str, tuple[re.Pattern[str], str]] = {
+    "fence": (re.compile(r"ssh|sql|ip|script:\S.*"), "ssh, sql, ip, script:/path"),
+    "fence_required": (re.compile(r"any|ssh|sql|ip|script:\S.*"), "any, ssh, sql, ip, script:/path"),
+    "abort_on": (re.compile(r"started|fenced"), "started, fenced"),
+}
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]*)?")
 _NUMBERS: dict[object, tuple[re.Pattern[str], str]] = {
     int: (re.compile(r"[+-]?[0-9]{1,18}"), "a whole number"),
@@ -57,16 +66,22 @@ def convert(model: type[BaseModel], key: str, value: Value) -> Any:
     if key in SECRET_KEYS:
         return SecretStr(_secret(key, value))
     if kind is bool:
-        if text.lower() in _TRUE | _FALSE:
-            return text.lower() in _TRUE
+        if text.lower() in TRUE | FALSE:
+            return text.lower() in TRUE
         raise wrong(value, key, f"must be 0 or 1, not {text!r}")
     if kind in _NUMBERS:
         pattern, name = _NUMBERS[kind]
         if not pattern.fullmatch(text):
             raise wrong(value, key, f"must be {name}, not {text!r}")
         return int(text) if kind is int else float(text)
-    if key == "master_binlog_dir":
-        return tuple(part for part in re.sub(r"\s", "", text).split(",") if part)
+    if key in _PARTS or key == "master_binlog_dir":
+        parts = tuple(part for part in re.sub(r"\s", "", text).split(",") if part)
+        for part in parts:
+            if problem := _PARTS[key](part) if key in _PARTS else "":
+                raise wrong(value, key, problem)
+        return parts
+    if key in _CHOICES:
+        return _choices(key, value)
     if key == "ssh_options":
         try:
             return SshOptions.parse(text)
@@ -75,6 +90,20 @@ def convert(model: type[BaseModel], key: str, value: Value) -> Any:
     if key == "ping_type":
         return text.upper()
     return text.lower() if key == "log_level" else text
+
+
+def _choices(key: str, value: Value) -> tuple[str, ...]:
+    """The words of a list, separated by commas; ``none`` is the empty list."""
+    pattern, known = _CHOICES[key]
+    words = tuple(part for part in map(str.strip, value.text.split(",")) if part)
+    if words == ("none",):
+        return ()
+    for word in words:
+        if not pattern.fullmatch(word):
+            raise wrong(value, key, f"knows {known} or none, not {word!r}")
+    if len(set(words)) != len(words):
+        raise wrong(value, key, f"names one of {value.text!r} twice")
+    return words
 
 
 def _secret(key: str, value: Value) -> str:

@@ -27,6 +27,7 @@ from flows.deployed import load_named
 from flows.engine import ArmedFlow, FlowRecord, StepRecord, entering, handed_over, step
 from flows.runbook import recover
 from replication.errors import MhaError, RefusalError
+from replication.event_hooks import finish as finish_hooks
 from replication.job import FailoverJob
 from replication.journal import Journal, opened_before, unfinished
 from replication.ledger import table
@@ -49,9 +50,16 @@ def run_job(
     """Recover, then report: what runs under a flow or plainly. ``afterwards`` takes what may wait for the API."""
     outcome = recover(job, ssh_reachable=ssh_reachable, log_directories=log_directories)
     text = step(report, job, outcome)
+    _tell_end(job, outcome)
     if afterwards is not None:
         afterwards(partial(_show_in_prefect, job.config.name, outcome, text))
     return outcome
+
+
+def _tell_end(job: FailoverJob, outcome: Outcome) -> None:
+    new = job.config_of(outcome.promoted.key) if outcome.promoted else None
+    event = "completed" if outcome.exit_code != 1 else "refused" if outcome.refusal else "failed"
+    job.events.tell(event, old=job.dead, new=new, text=outcome.summary, **outcome.as_dict())
 
 
 def armed_failover(cluster: str) -> ArmedFlow[Outcome]:
@@ -195,6 +203,7 @@ def fail_over_by_hand(
         return armed.fire(partial(core, afterwards=armed.afterwards), budget=0.5)
     finally:
         sessions.close()
+        finish_hooks(config.hook_timeout)
 
 
 def cut_short_failover(config: ClusterConfig, sessions: Sessions) -> ServerConfig | None:

@@ -22,16 +22,23 @@ from flows.deployed import load_named
 from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, log_to_prefect, warm_up
 from flows.failover import armed_failover, cut_short_failover, new_job, record_of, run_job
 from flows.prefect_env import api_answers
+from flows.unfinished_switch import finish_switch
+from replication.address import FailoverCalls, chain_of
 from replication.errors import MhaError, RefusalError
+from replication.event_hooks import EventHooks
+from replication.event_hooks import finish as finish_hooks
+from replication.health_http import HealthServer
 from replication.job import FailoverJob
 from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
 from replication.outcome import Outcome
 from replication.patience import Verdict
-from replication.plan import FailoverOptions, Refusal
+from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
 from replication.topology import find_primary, tree
-from tasks.detect import Listener, watch
+from replication.unfinished_switch import cut_short_switch
+from tasks.detect import BeginAnew, Listener, watch
+from tasks.guard import guard_of
 
 log = logging.getLogger("mha")
 
@@ -43,6 +50,8 @@ ENTERED_WITHIN = 0.3
 DELIVERED_WITHIN = 5.0
 #: How long Prefect may take to accept the end of a failover before the record is delivered again (seconds).
 RECORDED_WITHIN = 30.0
+#: Seconds before the cluster is looked at again after somebody else was found acting on it.
+AFTER_ANOTHER = 2.0
 
 
 @dataclass(frozen=True)
@@ -64,25 +73,57 @@ class Manager:
         self._load, self._options, self._stop = load, options, stop
         self._config = load()
         self._health = _SteadyHealth(self._config.manager_workdir, self._config.name)
+        self._balanced: HealthServer | None = None
+        self._guard = guard_of(self._config)
 
     def run(self) -> int:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
+        self._answer_load_balancers()
         try:
-            while True:
-                code = self._one_watch()
-                if not self._options.go_on or self._stop.is_set():
-                    return code
-                if code == 1:
-                    self._health.write(ManagerStatus.RETRYING_MONITOR)
-                    self._stop.wait(LOOK_AGAIN)
-                self._config = self._reload()
+            with self._guard:
+                self._guard.first_look()
+                return self._watches()
         except Exception:
             log.exception("The manager meets an error that it does not know, and ends.")
             raise
         finally:
             self._health.remove()
+            if self._balanced is not None:
+                self._balanced.stop()
+            finish_hooks(self._config.hook_timeout)
 
-    def _one_watch(self) -> int:
+    def _watches(self) -> int:
+        while True:
+            code = self._one_watch()
+            if code is None and not self._stop.is_set():
+                self._config = self._reload()
+                continue
+            code = code or 0
+            if not self._options.go_on or self._stop.is_set():
+                return code
+            if code == 1:
+                self._health.write(ManagerStatus.RETRYING_MONITOR)
+                self._stop.wait(LOOK_AGAIN)
+            before, self._config = self._config, self._reload()
+            if before != self._config:
+                self._answer_load_balancers()
+
+    def _answer_load_balancers(self) -> None:
+        """The HTTP server of `health_port`; a port that is taken is told, and no reason not to watch."""
+        if self._balanced is not None:
+            self._balanced.stop()
+            self._balanced = None
+        if not self._config.health_port:
+            return
+        try:
+            self._balanced = HealthServer(self._config)
+        except OSError as error:
+            log.error("Load balancers get no answer on health_port %d: %s", self._config.health_port, error)
+            return
+        self._balanced.start()
+
+    def _one_watch(self) -> int | None:
+        """The exit code that this watch would end the process with; None to watch again, whoever is the primary now."""
         self._health.write(ManagerStatus.INITIALIZING_MONITOR)
         sessions = Sessions(self._config)
         try:
@@ -98,7 +139,8 @@ class Manager:
         finally:
             sessions.close()
 
-    def _watch_and_recover(self, sessions: Sessions) -> int:
+    def _watch_and_recover(self, sessions: Sessions) -> int | None:
+        self._finish_switch(sessions)
         cut_short = cut_short_failover(self._config, sessions)
         if cut_short is not None:
             finish = Verdict(True, "its failover was cut short")
@@ -106,12 +148,17 @@ class Manager:
         cluster, primary = self._take_stock(sessions)
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
         warm_up()
+        self._guard.watching(primary.address)
         armed = armed_failover(self._config.name)
-        listener = _Manned(self._health, primary, armed)
+        listener = _Manned(self._config, self._health, primary, sessions, armed)
         verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
         if verdict is None:
             armed.stand_down("the manager was stopped")
             return 0
+        if isinstance(verdict, BeginAnew):
+            armed.stand_down(verdict.why)
+            log.info("%s; watching the cluster anew.", verdict.why)
+            return None
         return self._recover(sessions, primary, cluster.get(primary.address), verdict, armed)
 
     def _take_stock(self, sessions: Sessions) -> tuple[ClusterState, ServerConfig]:
@@ -129,7 +176,13 @@ class Manager:
             log.info("Current Alive Master: %s", primary.name)
         for line in tree(self._config, cluster, primary):
             log.info("%s", line)
-        for name in ("master_ip_failover_script", "shutdown_script", "secondary_check_script"):
+        threading.Thread(target=_check_address, args=(self._config, sessions, primary), daemon=True).start()
+        scripts = ["shutdown_script", "secondary_check_script"]
+        if "script" in self._config.vip_provider:
+            scripts.insert(0, "master_ip_failover_script")
+        elif self._config.master_ip_failover_script:
+            log.warning("master_ip_failover_script is not run, because vip_provider does not name script.")
+        for name in scripts:
             if not getattr(self._config, name):
                 log.warning("%s is not defined.", name)
         return cluster, primary
@@ -141,10 +194,11 @@ class Manager:
         seen: ServerState | None,
         verdict: Verdict,
         armed: ArmedFlow[Outcome],
-    ) -> int:
+    ) -> int | None:
         self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
         job = new_job(self._config, dead, self._options.failover, sessions)
         job.journal.record("verdict", "dead", dead.address, why=verdict.why)
+        job.events.tell("dead", old=dead, text=verdict.why)
         began = time.time()
         directory = str(Path(seen.log_bin_basename).parent) if seen and seen.log_bin_basename else ""
         outcome = armed.fire(
@@ -156,10 +210,32 @@ class Manager:
             ),
             budget=ENTERED_WITHIN,
         )
-        self._tell_prefect(armed, job, outcome, began)
+        look_again = self._not_ours(outcome, sessions, dead)
+        self._tell_prefect(armed, job, outcome, began, ends=not (look_again or self._options.go_on))
+        if look_again:
+            job.journal.close()
+            self._stop.wait(AFTER_ANOTHER)
+            return None
         return self._after(job, outcome)
 
-    def _tell_prefect(self, armed: ArmedFlow[Outcome], job: FailoverJob, outcome: Outcome, began: float) -> None:
+    def _not_ours(self, outcome: Outcome, sessions: Sessions, dead: ServerConfig) -> bool:
+        """The failover was refused because somebody moves, or has moved, the primary's role: look again, do not end."""
+        if outcome.refusal is None or outcome.began_phase_2:
+            return False
+        if outcome.refusal.code == ALREADY_ACTING:
+            return True
+        return bool(moved_to(self._config, dead, sessions))
+
+    def _finish_switch(self, sessions: Sessions) -> None:
+        """A planned switch that died on this host is ended first; trouble with it does not keep us from watching."""
+        try:
+            finish_switch(self._config, sessions)
+        except MhaError as error:
+            log.error("%s", error)
+
+    def _tell_prefect(
+        self, armed: ArmedFlow[Outcome], job: FailoverJob, outcome: Outcome, began: float, *, ends: bool
+    ) -> None:
         """What ran without Prefect is delivered when its API is back; a manager that ends waits for one that is there.
 
         The verdict may fall before a flow can be entered: in the first seconds of a manager, or with a slow API.
@@ -169,11 +245,13 @@ class Manager:
         record = record_of(job, outcome, armed.steps, began, armed.flow_run_id)
         delivery = threading.Thread(target=_deliver, args=(armed, record, self._stop), name="deliver", daemon=True)
         delivery.start()
-        if armed.mode == "plain" and not self._options.go_on and api_answers(1.0):
+        if ends and armed.mode == "plain" and api_answers(1.0):
             delivery.join(DELIVERED_WITHIN)
 
     def _after(self, job: FailoverJob, outcome: Outcome) -> int:
         """What follows a failover: the dead block leaves the file if asked, the status file tells of a failure."""
+        if outcome.promoted is not None:
+            self._guard.watching(outcome.promoted.key)
         if outcome.exit_code == 1:
             self._health.write(ManagerStatus.FAILOVER_ERROR, job.dead.hostname)
             self._stop.wait(self._options.wait_on_failover_error)
@@ -214,11 +292,16 @@ class _SteadyHealth(HealthFile):
             log.error("The status file cannot be written: %s", error)
 
 
-class _Manned(Listener):
-    """Keeps the status file true, and arms the failover on a suspicion."""
+class Reporter(Listener):
+    """Keeps the status file true, and notices that the primary's role was moved."""
 
-    def __init__(self, health: HealthFile, primary: ServerConfig, armed: ArmedFlow[Outcome]) -> None:
-        self._health, self._primary, self._armed = health, primary, armed
+    def __init__(self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions) -> None:
+        self._config, self._health, self._primary, self._sessions = config, health, primary, sessions
+
+    def closed(self) -> str:
+        if new := moved_to(self._config, self._primary, self._sessions):
+            return f"{new} is the primary now, {self._primary.name} is read-only"
+        return ""
 
     def answered(self) -> None:
         self._health.touch()
@@ -226,13 +309,50 @@ class _Manned(Listener):
     def suspect(self, misses: int, error: str) -> None:
         self._health.write(ManagerStatus.PING_FAILING, self._primary.hostname)
 
+    def recovered(self, why: str) -> None:
+        log.info("Monitoring goes on: %s.", why)
+        self._health.write(ManagerStatus.PING_OK, self._primary.hostname)
+
+
+class _Manned(Reporter):
+    """Arms the failover on a suspicion, too, and ends the watch for a planned switch that was cut short."""
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        health: HealthFile,
+        primary: ServerConfig,
+        sessions: Sessions,
+        armed: ArmedFlow[Outcome],
+    ) -> None:
+        super().__init__(config, health, primary, sessions)
+        self._armed, self._events = armed, EventHooks(config)
+        self._alarmed = False
+        # One that could not be ended when this watch began is tried again, but not at every ping.
+        self._again_at = time.monotonic() + LOOK_AGAIN
+
+    def closed(self) -> str:
+        if moved := super().closed():
+            return moved
+        if time.monotonic() < self._again_at:
+            return ""
+        if cut_short_switch(self._config.manager_workdir, self._config.name) is not None:
+            return f"A planned switch from {self._primary.name} was cut short"
+        return ""
+
     def make_ready(self) -> None:
         self._armed.arm()
 
+    def alarm(self, why: str) -> None:
+        self._alarmed = True
+        self._events.tell("suspect", old=self._primary, text=f"{self._primary.name}: {why}")
+
     def recovered(self, why: str) -> None:
-        log.info("Monitoring goes on: %s.", why)
+        if self._alarmed:
+            self._alarmed = False
+            self._events.tell("recovered", old=self._primary, text=why)
         self._armed.stand_down(why)
-        self._health.write(ManagerStatus.PING_OK, self._primary.hostname)
+        super().recovered(why)
 
 
 @flow(name="monitor", flow_run_name="monitor {cluster}", persist_result=False)
@@ -249,6 +369,29 @@ def monitor(cluster: str) -> None:
     log_to_prefect(log)
     with ManagerLock(config.manager_workdir, config.name):
         Manager(load, options, threading.Event()).run()
+
+
+def moved_to(config: ClusterConfig, primary: ServerConfig, sessions: Sessions) -> str:
+    """The name of another server that is the primary and takes writes; empty when there is none."""
+    cluster = sessions.observe(timeout=2.0)
+    found = find_primary(config, cluster)
+    if isinstance(found, Refusal) or found.address == primary.address:
+        return ""
+    state = cluster.get(found.address)
+    return found.name if state is not None and state.writable else ""
+
+
+def _check_address(config: ClusterConfig, sessions: Sessions, primary: ServerConfig) -> None:
+    """What moving the address would lack is told while there is time; no watch waits for it, and no script is run."""
+    own = tuple(name for name in config.vip_provider if name != "script")
+    chain = chain_of(config.model_copy(update={"vip_provider": own}), sessions, FailoverCalls(config, primary))
+    try:
+        for check in chain.check():
+            (log.debug if check.ok else log.warning)("Address: %s", check)
+    except (MhaError, RuntimeError) as error:
+        log.warning("The address could not be checked: %s", error)
+    finally:
+        chain.close()
 
 
 def _deliver(armed: ArmedFlow[Outcome], record: FlowRecord, stop: threading.Event) -> None:

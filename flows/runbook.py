@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from prefect import Task
-
 from flows.differences import Differences
-from flows.engine import parallel, step
-from replication.errors import CannotLevel, MhaError, RefusalError
+from flows.engine import parallel
+from flows.fencing import Fencing
+from flows.recorder import Recorder
+from replication.errors import AlreadyActing, CannotLevel, MhaError, RefusalError
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, Opened, opened_before, still_lent
 from replication.ledger import LedgerLine, account, judge, losses
 from replication.manager_files import FailoverFlags
-from replication.outcome import Outcome, ReplicaOutcome, StepTime
-from replication.plan import FailoverPlan, Leveling, Refusal
+from replication.outcome import Outcome, ReplicaOutcome
+from replication.plan import ALREADY_ACTING, FailoverPlan, Leveling, Refusal
 from replication.positions import BinlogPosition
 from replication.report import result_line
 from replication.safety import Drained
@@ -51,11 +51,14 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         outcome = run.outcome()
     except MhaError as error:
         refusal = error.refusal if isinstance(error, RefusalError) else None
+        if isinstance(error, AlreadyActing):
+            refusal = Refusal(ALREADY_ACTING, str(error), "Wait until it has ended.")
         log.error("Got ERROR: %s", refusal or error)
         run.let_receive_again()
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
     finally:
         run.lock.release()
+        job.address.close()
     ledger = run.account()
     for line in losses(ledger):
         log.error("Transactions %s", line)
@@ -70,17 +73,18 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     return outcome
 
 
-class Runbook:
+class Runbook(Recorder):
     """One failover, phase by phase; what each phase found is kept for the next one and for the report."""
 
     def __init__(self, job: FailoverJob, ssh_reachable: bool | None, log_directories: tuple[str, ...]) -> None:
+        super().__init__(job.journal)
         self.job, self.log_directories = job, log_directories
         self.ssh = ssh_reachable if job.options.ssh_reachable is None else job.options.ssh_reachable
         self.lock = FailoverLock([])
-        self.timeline: list[StepTime] = []
         self.notes: list[str] = []
         self.known: dict[str, Any] = {}
         self.stopped: ClusterState | None = None
+        self.fencing = Fencing(self, bool(self.ssh))
         self.opened = opened_before(job.past)
         self.applied: list[Recovered] = []
 
@@ -99,7 +103,8 @@ class Runbook:
             plan, level = self.phase_3_new_primary(plan)
         replicas = self.phase_4_other_replicas(plan, level)
         replicas = self.phase_5_clean_up(plan, level, replicas)
-        something_left = plan.left_out or any(not replica.ok for replica in replicas)
+        astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
+        something_left = plan.left_out or astray or any(not replica.ok for replica in replicas)
         summary = f"{plan.new_primary_name} is the new primary"
         return Outcome(10 if something_left else 0, summary, replicas=replicas, **self.known)
 
@@ -114,10 +119,9 @@ class Runbook:
         if self.ssh is None:
             host = self.job.sessions.host(self.job.dead.address)
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
-        fenced = self.run(fence.fence_old_primary, self.job, bool(self.ssh), about=self.job.dead.name)
-        self.known["fenced"] = fenced
-        if not fenced.sure:
-            self.notes.append(f"{self.job.dead.name} could not be fenced: {fenced.cannot}. Keep it off the network.")
+        self.fencing = Fencing(self, bool(self.ssh), too_late=True)
+        self.fencing.at_once()
+        self.release_address()
         new = cluster.get(opened.key)
         proof = Drained(opened.key, plan.new_primary_name, plan.target.channel, None, None)
         if new is not None and new.channel_from(self.job.dead.hostname, self.job.dead.ip, self.job.dead.port):
@@ -126,10 +130,12 @@ class Runbook:
         rescue = Rescue(None, "not needed")
         if plan.kind is GtidKind.POSITION and places:
             rescue = self.run(
-                save_binlog.save_binlog, self.job, min(places), self.directories(), bool(self.ssh), opened.key
+                save_binlog.save_binlog, self.job, min(places), self.directories(), self.fencing.ssh, opened.key
             )
+        self.fencing.after_saving()
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
-        self.run(vip.activate_address, self.job, plan)
+        self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
+        self.acquire_address(plan)
         recovered = Recovered(opened.key, plan.new_primary_name, None, end)
         self.known.update(promoted=recovered, rescue=rescue)
         return plan, Level(proof, rescue, recovered)
@@ -144,6 +150,8 @@ class Runbook:
         log.info("GTID failover mode = %d", plan.kind is GtidKind.MYSQL)
         self.lock = FailoverLock([self.job.config_of(x.key) for x in plan.levelings])
         self.lock.take()
+        new = self.job.config_of(plan.new_primary)
+        self.job.events.tell("started", old=self.job.dead, new=new, text=f"fail over to {new.name}", plan=plan.steps)
         log.info("** Phase 1: Configuration Check Phase completed.")
         return plan
 
@@ -153,17 +161,10 @@ class Runbook:
         if self.ssh is None:
             host = self.job.sessions.host(self.job.dead.address)
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
-        self.stopped, fenced = self.at_once(
-            lambda: self.run(fence.stop_receivers, self.job, plan),
-            lambda: self.run(fence.fence_old_primary, self.job, bool(self.ssh), about=self.job.dead.name),
-        )
-        self.known["fenced"] = fenced
-        if fenced.still_there:
-            raise fence.unfenced_refusal(self.job, fenced)
-        if not fenced.sure:
-            self.notes.append(f"{self.job.dead.name} could not be fenced: {fenced.cannot}. Keep it off the network.")
-        self.run(fence.invalidate_address, self.job, bool(self.ssh))
-        self.ssh = self.run(fence.shut_down, self.job, bool(self.ssh))
+        self.fencing = Fencing(self, bool(self.ssh))
+        self.stopped, _ = self.at_once(lambda: self.run(fence.stop_receivers, self.job, plan), self.fencing.at_once)
+        self.release_address()
+        self.fencing.before_saving()
         newer = self.run(select.choose, self.job, self.stopped, {})
         for change in plan.difference(newer):
             log.warning("The plan changed: %s.", change)
@@ -179,6 +180,8 @@ class Runbook:
             try:
                 level = self.bring_level(plan)
                 break
+            except RefusalError:
+                raise
             except MhaError as error:
                 log.error("%s could not be brought level: %s", plan.new_primary_name, error)
                 failed[plan.new_primary] = f"it could not be brought level: {error}"
@@ -187,12 +190,25 @@ class Runbook:
         self.known["rescue"] = level.rescue
         if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
             raise RefusalError(refusal)
-        self.run(vip.activate_address, self.job, plan)
+        self.acquire_address(plan)
+        self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
         self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
         self.known["writes_back_at"] = time.time()
         self.known["promoted"] = level.recovered
+        new = self.job.config_of(plan.new_primary)
+        self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")
         log.info("** Phase 3: Master Recovery Phase completed.")
         return plan, level
+
+    def release_address(self) -> None:
+        """The old primary loses the address; what could not be done is told, and does not stop the failover."""
+        moved = self.run(vip.release_address, self.job, bool(self.ssh), about=self.job.dead.name)
+        self.known["released"] = moved
+        self.fencing.address(bool(moved.halves) and all(half.done for half in moved.halves))
+
+    def acquire_address(self, plan: FailoverPlan) -> None:
+        """The new primary gets the address."""
+        self.known["acquired"] = self.run(vip.acquire_address, self.job, plan, about=plan.new_primary_name)
 
     def bring_level(self, plan: FailoverPlan) -> Level:
         """Drain the chosen replica, save what only the dead host has, and apply it."""
@@ -204,6 +220,7 @@ class Runbook:
         proof = self.drained(plan, target)
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
         rescue = self.saved(plan, self.rescue_from(plan, proof), target.key)
+        self.fencing.after_saving()
         log.info("* Phase 3.3: Determining New Master Phase..")
         log.info("New master is %s", target.name)
         log.info("* Phase 3.4: New Master Diff Log Generation Phase..")
@@ -224,7 +241,10 @@ class Runbook:
     def saved(self, plan: FailoverPlan, start: BinlogPosition | None, key: str) -> Rescue:
         """What only the dead host has; when it cannot be had there, from a binlog server."""
         job, received = self.job, max((x.received for x in plan.levelings if x.received), default=None)
-        rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), bool(self.ssh), key)
+        if kept := self.fencing.kept_from(start):
+            return kept
+        rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), self.fencing.ssh, key)
+        self.fencing.keep(rescue)
         if rescue.copy is not None or start is None or not job.config.binlog_servers:
             return rescue
         served = self.run(save_binlog.save_from_binlog_servers, job, start, received)
@@ -250,12 +270,13 @@ class Runbook:
         """Where in the dead primary's log the saving begins.
 
         With GTIDs the others are served by the new primary. In file/position mode each needs its own part, so it
-        begins where the last of them stands, unless that one is far behind: it is leveled by itself, later.
+        begins where the last of them stands, unless that one is far behind: it is leveled by itself, later. When the
+        host is powered off afterwards there is no later: then it begins where the last of them stands in any case.
         """
-        places = [proof.executed]
-        if plan.kind is GtidKind.POSITION:
+        places, last_chance = [proof.executed], self.fencing.will_power_off
+        if plan.kind is GtidKind.POSITION or last_chance:
             near = [x.executed for x in plan.others if not x.broken]
-            places += [p for p in near if (bytes_behind(p, proof.executed) or 0) < LEVEL_TOGETHER]
+            places += [p for p in near if last_chance or (bytes_behind(p, proof.executed) or 0) < LEVEL_TOGETHER]
         return min((p for p in places if p is not None), default=None)
 
     def phase_4_other_replicas(self, plan: FailoverPlan, level: Level) -> tuple[ReplicaOutcome, ...]:
@@ -319,6 +340,7 @@ class Runbook:
             self.notes.append(f"{plan.new_primary_name} keeps its old replication settings: {error}")
         if plan.repoint:
             replicas = self.run(verify.verify, self.job, plan, level.recovered, replicas)
+        self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
         if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
             log.warning("%s", came_back)
             self.notes.append(came_back)
@@ -347,22 +369,6 @@ class Runbook:
             self.run(fence.start_receivers, self.job, self.known["plan"])
 
     # how a step is run -----------------------------------------------------------------------------------------
-
-    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
-        """One step: announced in the journal, done as a Prefect task or plainly, timed, and its end recorded."""
-        name = task.name
-        self.job.journal.record(name, "began", about)
-        began, clock, ok = time.time(), time.monotonic(), False
-        try:
-            result = step(task, *args)
-            ok = True
-            self.job.journal.record(name, "done", about, result=str(result)[:2000])
-            return result
-        except MhaError as error:
-            self.job.journal.record(name, "failed", about, error=str(error))
-            raise
-        finally:
-            self.timeline.append(StepTime(name, about, began, time.monotonic() - clock, ok))
 
     def at_once(self, first: Callable[[], R], second: Callable[[], S]) -> tuple[R, S]:
         """Two steps side by side; the first failure is raised when both have ended."""

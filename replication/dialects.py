@@ -8,7 +8,7 @@ from what a server answered when it was probed, and turns intentions into statem
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -28,6 +28,76 @@ class ChannelThread(StrEnum):
 
     RECEIVER = "IO_THREAD"
     APPLIER = "SQL_THREAD"
+
+
+class Power(StrEnum):
+    """What an account may be allowed to do, whatever the privilege for it is called."""
+
+    SEE_SESSIONS = "see-sessions"
+    SEE_REPLICATION = "see-replication"
+    SEE_LOG = "see-log"
+    RUN_REPLICATION = "run-replication"
+    RESET_REPLICATION = "reset-replication"
+    SET_READ_ONLY = "set-read-only"
+    PASS_READ_ONLY = "pass-read-only"
+    SET_VARIABLES = "set-variables"
+    END_SESSIONS = "end-sessions"
+    END_ANY_SESSION = "end-any-session"
+    MOVE_EVENTS = "move-events"
+    FLUSH = "flush"
+    APPLY_LOG = "apply-log"
+    REPLICATE = "replicate"
+
+
+#: The privileges that serve everywhere; the others are SUPER's, as far as a newer server has not divided it.
+_POWERS = {
+    Power.SEE_SESSIONS: ("PROCESS",),
+    Power.SEE_REPLICATION: ("REPLICATION CLIENT", "SUPER"),
+    Power.SEE_LOG: ("REPLICATION CLIENT", "SUPER"),
+    Power.RESET_REPLICATION: ("RELOAD",),
+    Power.FLUSH: ("RELOAD",),
+    Power.MOVE_EVENTS: ("EVENT",),
+    Power.REPLICATE: ("REPLICATION SLAVE",),
+}
+#: MySQL 8.0 (Reference Manual, "Privileges Provided by MySQL").
+_POWERS_MYSQL_80 = {
+    Power.RUN_REPLICATION: ("REPLICATION_SLAVE_ADMIN", "SUPER"),
+    Power.SET_READ_ONLY: ("SYSTEM_VARIABLES_ADMIN", "SUPER"),
+    Power.PASS_READ_ONLY: ("CONNECTION_ADMIN", "SUPER"),
+    Power.SET_VARIABLES: ("SYSTEM_VARIABLES_ADMIN", "SUPER"),
+    Power.END_SESSIONS: ("CONNECTION_ADMIN", "SUPER"),
+    Power.APPLY_LOG: ("REPLICATION_APPLIER", "SUPER"),
+    Power.END_ANY_SESSION: ("SYSTEM_USER",),
+}
+#: MariaDB 10.5 (Knowledge Base, GRANT). It shows REPLICATION CLIENT as BINLOG MONITOR.
+_POWERS_MARIADB_105 = {
+    Power.SEE_REPLICATION: ("SLAVE MONITOR", "SUPER"),
+    Power.SEE_LOG: ("BINLOG MONITOR", "SUPER"),
+    Power.RUN_REPLICATION: ("REPLICATION SLAVE ADMIN", "SUPER"),
+    Power.SET_READ_ONLY: ("READ_ONLY ADMIN", "SUPER"),
+    Power.PASS_READ_ONLY: ("READ_ONLY ADMIN", "SUPER"),
+    Power.END_SESSIONS: ("CONNECTION ADMIN", "SUPER"),
+    Power.APPLY_LOG: ("BINLOG REPLAY", "SUPER"),
+    Power.END_ANY_SESSION: ("CONNECTION ADMIN", "SUPER"),
+}
+
+
+def privileges_for(vendor: Vendor, version: tuple[int, ...], power: Power) -> tuple[str, ...]:
+    """The privileges any one of which gives this power, as SHOW GRANTS of such a server writes them.
+
+    What counts on 5.6, 9.7 and MariaDB 10.11 was tried there, one by one. SUPER lost READ_ONLY ADMIN in MariaDB 10.11.0
+    and the rest of what has a privilege of its own in 11.0.1.
+    """
+    common = _POWERS.get(power, ("SUPER",))
+    if vendor is Vendor.MYSQL:
+        return _POWERS_MYSQL_80.get(power, common) if version >= (8,) else common
+    if version < (10, 5, 2):
+        return common
+    divided = _POWERS_MARIADB_105.get(power)
+    if divided is None:
+        return common
+    lost = version >= (11, 0, 1) or (divided[0] == "READ_ONLY ADMIN" and version >= (10, 11))
+    return tuple(name for name in divided if not (lost and name == "SUPER"))
 
 
 @dataclass(frozen=True)
@@ -83,6 +153,44 @@ def binary_log(row: Row) -> tuple[str, int]:
     return str(row["Log_name"]), max(0, int(row["File_size"]) - header)
 
 
+def channel_index(basename: str, channel: str) -> str:
+    """The file in which a server lists the relay logs of a channel (both vendors put its name in lower case)."""
+    return f"{basename}{'-' + channel.lower() if channel else ''}.index"
+
+
+#: Variables that older servers, and MariaDB, know by another name; the newest first.
+_SPELLINGS = {
+    "log_replica_updates": ("log_replica_updates", "log_slave_updates"),
+    "rpl_semi_sync_source_enabled": ("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled"),
+    "rpl_semi_sync_replica_enabled": ("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled"),
+    "binlog_encryption": ("binlog_encryption", "encrypt_binlog"),
+    "binlog_expire_logs_seconds": ("binlog_expire_logs_seconds", "expire_logs_days"),
+}
+
+
+def spelled(variable: str, known: Container[str]) -> str:
+    """How a server that knows these variables spells one of them; the newest name when it knows none."""
+    names = _SPELLINGS.get(variable, (variable,))
+    return next((name for name in names if name in known), names[0])
+
+
+def spellings(variables: Iterable[str]) -> tuple[str, ...]:
+    """Every name that any server has for these variables."""
+    return tuple(name for variable in variables for name in _SPELLINGS.get(variable, (variable,)))
+
+
+def program_version(text: str) -> tuple[Vendor, tuple[int, ...]] | None:
+    """Whose program it is and of which server version, from a line of ``--version``; None when it does not say.
+
+    mysqlbinlog of MySQL up to 5.7 and of MariaDB up to 10.11 tells only a number of its own (Ver 3.4, Ver 3.5).
+    """
+    mariadb = re.search(r"(\d+\.\d+\.\d+)-MariaDB", text, re.IGNORECASE)
+    if mariadb:
+        return Vendor.MARIADB, parse_version(mariadb[1])
+    mysql = re.search(r"(?:Distrib|Ver)\s+(\d+\.\d+\.\d+)", text)
+    return (Vendor.MYSQL, parse_version(mysql[1])) if mysql else None
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How to speak to one server. ``replica_words`` and ``binary_log_status`` were probed, not guessed."""
@@ -134,6 +242,13 @@ class Dialect:
         """Forget the source and DELETE the relay logs. Only `replication.safety` may issue it."""
         return self._in_channel("RESET", channel, "ALL")
 
+    def flush_relay_logs(self, channel: str) -> str:
+        """Begin a new relay log. LOCAL: without it the statement goes into the binary log, as an errant transaction."""
+        if self.vendor is Vendor.MARIADB:
+            return f"FLUSH LOCAL RELAY LOGS{' ' + quote_name(channel) if channel else ''}"
+        suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
+        return f"FLUSH LOCAL RELAY LOGS{suffix}"
+
     def change_source(self, channel: str, to: Repoint) -> tuple[str, tuple[Any, ...]]:
         """A CHANGE with bound parameters that names only what is to differ. It deletes relay logs."""
         p = "SOURCE" if self._source_words else "MASTER"
@@ -183,6 +298,22 @@ class Dialect:
             where = f"{p}_LOG_FILE='{position.file}', {p}_LOG_POS={position.pos}"
         return f"{verb} {p}_HOST='{host}', {p}_PORT={port}, {where}, {p}_USER='repl', {p}_PASSWORD='xxx';"
 
+    def table_locks(self) -> str:
+        """Whose locks outlive their statements, from the performance schema: process and object.
+
+        LOCK TABLES takes these on tables until UNLOCK TABLES, FLUSH TABLES WITH READ LOCK takes explicit ones on the
+        whole server; a statement's own are of other types. Seen on 9.7 and 10.11.
+        """
+        whole = "'BACKUP'" if self.vendor is Vendor.MARIADB else "'GLOBAL', 'COMMIT'"
+        return (
+            "SELECT t.PROCESSLIST_ID AS process, l.OBJECT_TYPE AS object_type, l.OBJECT_SCHEMA AS object_schema, "
+            "l.OBJECT_NAME AS object_name FROM performance_schema.metadata_locks l "
+            "JOIN performance_schema.threads t ON t.THREAD_ID = l.OWNER_THREAD_ID "
+            "WHERE l.LOCK_STATUS = 'GRANTED' AND ("
+            f"(l.OBJECT_TYPE IN ({whole}) AND l.LOCK_DURATION = 'EXPLICIT') "
+            "OR (l.OBJECT_TYPE = 'TABLE' AND l.LOCK_TYPE IN ('SHARED_READ_ONLY', 'SHARED_NO_READ_WRITE')))"
+        )
+
     def is_idle_worker(self, state: str) -> bool:
         """Whether a thread's state is that of a parallel applier that waits for the next part of a transaction."""
         return self.vendor is Vendor.MYSQL and state == "Waiting for an event from Coordinator"
@@ -192,6 +323,13 @@ class Dialect:
         waits = ("Waiting for an event from Coordinator", "Waiting for work from SQL thread")
         return state in waits or any(text in state for text in _ALL_READ)
 
+    def keeps_place_in_file(self, repository: str) -> bool:
+        """Whether a replica's place in its relay logs is in a file; ``repository`` is relay_log_info_repository.
+
+        MariaDB knows nothing else, MySQL 8.3 and newer only a table (release notes); between, the variable says which.
+        """
+        return self.vendor is Vendor.MARIADB or repository.upper() == "FILE"
+
     def wait_for_gtids(self) -> str:
         """A question with two parameters, a set and seconds, whose answer is 0 once the set is executed."""
         if self.vendor is Vendor.MARIADB:
@@ -199,6 +337,39 @@ class Dialect:
         if self.version >= (5, 7, 5):
             return "SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s)"
         return "SELECT IF(WAIT_UNTIL_SQL_THREAD_AFTER_GTIDS(%s, %s) >= 0, 0, 1)"
+
+    def wait_for_place(self, channel: str) -> str:
+        """A question with a log's name, an offset and seconds, whose answer is 0 once a channel executed up to there.
+
+        SOURCE_POS_WAIT came with 8.0.26, when the old name was deprecated; 5.6 knows no channels.
+        """
+        word = "SOURCE" if self.version >= (8, 0, 26) and self.vendor is Vendor.MYSQL else "MASTER"
+        named = f", {quote_name(channel)}" if channel and (self.multi_channel or self.vendor is Vendor.MARIADB) else ""
+        return f"SELECT IF({word}_POS_WAIT(%s, %s, %s{named}) >= 0, 0, 1)"
+
+    def become_replica(
+        self, channel: str, to: Repoint, user: str, password: str, like: Row
+    ) -> tuple[str, tuple[Any, ...]]:
+        """A CHANGE with bound parameters for a server that was no replica.
+
+        ``like`` is the status row of a replica whose ways to connect it takes over: TLS, retries, the public key.
+        """
+        p, get = "SOURCE" if self._source_words else "MASTER", _Columns(like)
+        sql, args = self.change_source(channel, to)
+        more: list[tuple[str, Any]] = [(f"{p}_USER", user), (f"{p}_PASSWORD", password)]
+        if (retry := get.number("Connect_Retry")) is not None:
+            more.append((f"{p}_CONNECT_RETRY", retry))
+        if get.text("Source_SSL_Allowed", "Master_SSL_Allowed") == "Yes":
+            more.append((f"{p}_SSL", 1))
+            if authority := get.text("Source_SSL_CA_File", "Master_SSL_CA_File"):
+                more.append((f"{p}_SSL_CA", authority))
+            if get.text("Source_SSL_Verify_Server_Cert", "Master_SSL_Verify_Server_Cert") == "Yes":
+                more.append((f"{p}_SSL_VERIFY_SERVER_CERT", 1))
+        elif get.number("Get_Source_public_key", "Get_master_public_key"):
+            more.append((f"GET_{p}_PUBLIC_KEY", 1))
+        head, place = sql.split(f"{p}_PORT=%s, ", 1)
+        named = ", ".join(f"{name}=%s" for name, _ in more)
+        return f"{head}{p}_PORT=%s, {named}, {place}", (*args[:2], *(value for _, value in more), *args[2:])
 
     @property
     def _source_words(self) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from replication.dialects import ChannelThread
 from replication.errors import DeadlineExceeded, StatementFailed, UnsafeStatement
+from replication.journal import Entry, Journal, lifted_delays
 from replication.safety import Drained, prove
 from replication.server import Server
 from replication.snapshots import ReplicaChannel, ServerState
+
+log = logging.getLogger("mha")
 
 #: Seconds between two looks; the second of two equal looks is what proves that the applier stands still.
 LOOK_EVERY = 0.02
@@ -74,6 +78,22 @@ def drain(server: Server, channel: str, *, stall: float, freed: bool = False) ->
         if not waits or (current.executed, current.relay_log) != (seen.executed, seen.relay_log):
             earlier = now
         seen = current
+
+
+def execute_all(server: Server, channel: str, journal: Journal, past: tuple[Entry, ...], *, stall: float) -> Drained:
+    """`drain`, also of a replica that executes late on purpose, or would delete relay logs when it is started.
+
+    A delay that is lifted is journaled, so that it is set again when the replica follows another primary.
+    """
+    seen = next((c for c in server.observe().channels if c.name == channel), None)
+    freed = server.key in lifted_delays((*past, *journal.entries()))
+    if seen is not None and seen.executed != seen.received and (seen.delay or seen.start_deletes_relay_logs):
+        journal.record("delay", "intent", server.key, seconds=seen.delay)
+        if seen.delay:
+            log.info("%s is late by %d s on purpose: lifted until it follows the new primary.", server, seen.delay)
+        free_applier(server, channel)
+        freed = True
+    return drain(server, channel, stall=stall, freed=freed)
 
 
 def stop_applier(server: Server, proof: Drained, *, timeout: float = 65.0) -> None:

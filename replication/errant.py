@@ -29,6 +29,17 @@ def errant(followers: Sequence[Following]) -> dict[str, str]:
     return found
 
 
+def strays(primary: ServerState, replica: ServerState) -> str:
+    """What a replica executed and its primary, which answers, did not: GTIDs in text, empty for nothing.
+
+    The replica may have been looked at later, so what the primary itself writes, or receives, is no stray.
+    """
+    if replica.gtid_executed is not None and primary.gtid_executed is not None:
+        coming = {primary.server_uuid.lower(), *(c.source_uuid.lower() for c in primary.channels)}
+        return str((replica.gtid_executed - primary.gtid_executed).without(coming))
+    return _mariadb(replica, [primary])
+
+
 def _mysql(executed: GtidSet, channel: ReplicaChannel, others: Sequence[Following]) -> GtidSet:
     """Executed here, not received here, and neither executed nor received anywhere else."""
     known = channel.retrieved or GtidSet()

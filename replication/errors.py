@@ -15,6 +15,8 @@ MhaError
 │   └── RemoteFileError          a remote file is missing, unreadable, or cannot be written
 ├── LogError                     a binary or relay log cannot be read as such
 ├── HookError                    a user's script failed, or did not end within its deadline
+├── AddressError                 the address that applications use could not be moved, or its means are missing
+│   └── AddressTaken             somebody else answers for it
 ├── DeadlineExceeded             a wait ended before what it waited for
 ├── UnsafeStatement              a statement that would destroy what has not been executed (design rule 4)
 ├── CannotLevel                  a replica lacks what no reachable copy holds in a form it can take
@@ -105,6 +107,18 @@ class HookError(MhaError):
     def __init__(self, script: str, action: str, cause: str, exit_code: int | None) -> None:
         self.script, self.action, self.exit_code = script, action, exit_code
         super().__init__(f"{script}: {action}: {cause}")
+
+
+class AddressError(MhaError):
+    """A provider could not move what applications use. ``where`` is a host or proxy; the rest as in ServerError."""
+
+    def __init__(self, provider: str, where: str, cause: str, hint: str = "") -> None:
+        self.provider, self.where, self.cause, self.hint = provider, where, cause, hint
+        super().__init__(f"{provider}: {where}: {cause}" + (f" ({hint})" if hint else ""))
+
+
+class AddressTaken(AddressError):
+    """Somebody else answers for the address; the cause names the MAC, and the server when it is one of ours."""
 
 
 class DeadlineExceeded(MhaError):

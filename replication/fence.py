@@ -1,14 +1,15 @@
 """Make sure that the mysqld that was declared dead does not serve again, through SSH on its own host.
 
 One small shell script does it, because every round trip counts and because it must work on any Linux with nothing
-installed: it stops what would start mysqld again (systemd, mysqld_safe), kills a mysqld that hangs, and tells what it
-found, line by line, as ``key value``.
+installed: it stops what would start mysqld again (systemd, mysqld_safe, a container's restart policy, a shell's loop),
+kills a mysqld that hangs, and tells what it found, line by line, as ``key value``.
 """
 
 from __future__ import annotations
 
 import shlex
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config import ServerConfig
@@ -19,12 +20,13 @@ from replication.ssh import SshHost
 
 @dataclass(frozen=True)
 class Fenced:
-    """What was done on the dead primary's host. ``sure`` means that no mysqld of the instance runs there now.
+    """What was done on the dead primary's host. ``sure``: no mysqld of the instance runs there, and nothing starts one.
 
-    ``killed`` and ``supervisors`` are process ids, ``masked`` systemd units that a person must unmask later
-    (``systemctl unmask --runtime UNIT``), ``dying`` killed processes that hang in the kernel, on a disk that does not
-    answer: they run no more, and are gone when it does. ``cannot`` says in words why nothing could be proven;
-    ``still_there`` that a mysqld was seen which does not go away.
+    ``killed`` and ``supervisors`` are process ids, ``masked`` systemd units that are unmasked later (`unfence`, or
+    ``systemctl unmask --runtime UNIT``), ``containers`` those whose restart policy was set to no, ``persisted`` option
+    files that keep the server read-only when it is started, ``dying`` killed processes that hang in the kernel, on a
+    disk that does not answer: they run no more, and are gone when it does. ``cannot`` says in words why nothing could
+    be proven; ``still_there`` that a mysqld was seen which does not go away.
     """
 
     sure: bool
@@ -32,6 +34,9 @@ class Fenced:
     supervisors: tuple[int, ...] = ()
     masked: tuple[str, ...] = ()
     dying: tuple[int, ...] = ()
+    containers: tuple[str, ...] = ()
+    persisted: tuple[str, ...] = ()
+    not_persisted: str = ""
     cannot: str = ""
     still_there: bool = False
     seconds: float = 0.0
@@ -46,13 +51,26 @@ class Fenced:
             told.append(f"stopped its supervisor {', '.join(map(str, self.supervisors))}")
         if self.masked:
             told.append(f"masked {', '.join(self.masked)} until the next boot")
+        if self.containers:
+            told.append(f"set restart=no for {', '.join(self.containers)}")
+        if self.persisted:
+            told.append(f"wrote {', '.join(self.persisted)}, so that it starts read-only")
+        if self.not_persisted:
+            told.append(f"could not make it start read-only: {self.not_persisted}")
         return ", ".join(told)
 
 
-def fence(host: SshHost, server: ServerConfig, *, timeout: float = 15.0) -> Fenced:
-    """Fence one instance; safe to repeat. An unreachable host is an answer (``sure`` is False), not an exception."""
+def fence(host: SshHost, server: ServerConfig, *, timeout: float = 15.0, persist: bool = False) -> Fenced:
+    """Fence one instance; safe to repeat. An unreachable host is an answer (``sure`` is False), not an exception.
+
+    With ``persist`` an option file makes the server read-only whenever it is started, until `unfence`.
+    """
+    return _run(host, server, str(int(persist)), timeout)
+
+
+def _run(host: SshHost, server: ServerConfig, persist: str, timeout: float) -> Fenced:
     began = time.monotonic()
-    command = f"sh -s -- {server.port} {shlex.quote(server.master_pid_file or '/nonexistent')}"
+    command = f"sh -s -- {server.port} {shlex.quote(server.master_pid_file or '/nonexistent')} {persist}"
     try:
         result = host.run(
             command,
@@ -65,26 +83,50 @@ def fence(host: SshHost, server: ServerConfig, *, timeout: float = 15.0) -> Fenc
     return _read(result.stdout, time.monotonic() - began)
 
 
+def keep_read_only(host: SshHost, server: ServerConfig, *, timeout: float = 15.0) -> Fenced:
+    """Only write the option file that keeps a server read-only at its next starts; nothing is stopped."""
+    return _run(host, server, "only", timeout)
+
+
+def unfence(host: SshHost, traces: Sequence[str], *, timeout: float = 15.0) -> tuple[str, ...]:
+    """Take back what `fence` left: option files and masked units. Returns what was done, in words.
+
+    No server is started or opened by it. Raises HostError's children; DeadlineExceeded.
+    """
+    if not traces:
+        return ()
+    words = " ".join(shlex.quote(each) for each in traces)
+    action = "take back what fencing left"
+    output = host.run(f"sh -s -- {words}", action=action, timeout=timeout, stdin=script("unfence.sh").encode()).stdout
+    return tuple(line for line in output.splitlines() if line and line != "done")
+
+
 def _read(output: str, seconds: float) -> Fenced:
     told = [line.split(maxsplit=1) for line in output.splitlines() if line.strip()]
     by_key: dict[str, list[str]] = {}
     for key, *rest in told:
         by_key.setdefault(key, []).extend(rest)
     left = by_key.get("left", []) + (["a listener"] if "listening" in by_key else [])
+    again = by_key.get("restarts", [])
     finished = "done" in by_key
     return Fenced(
-        sure=finished and not left,
+        sure=finished and not left and not again,
         killed=tuple(int(p) for p in by_key.get("killed", [])),
         supervisors=tuple(int(p) for p in by_key.get("supervisor", [])),
         masked=tuple(by_key.get("masked", [])),
         dying=tuple(int(p) for p in by_key.get("dying", [])),
-        cannot=_why_not(left, finished),
+        containers=tuple(by_key.get("container", [])),
+        persisted=tuple(by_key.get("persisted", [])),
+        not_persisted=", ".join(by_key.get("unpersisted", [])),
+        cannot=_why_not(left, again, finished),
         still_there=bool(left),
         seconds=seconds,
     )
 
 
-def _why_not(left: list[str], finished: bool) -> str:
+def _why_not(left: list[str], again: list[str], finished: bool) -> str:
     if left:
         return f"still there after kill -9: {', '.join(left)}"
+    if again:
+        return f"mysqld was killed, but this may start it again: {', '.join(again)}"
     return "" if finished else "the script on that host did not come to its end"

@@ -12,8 +12,10 @@ import logging
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections import deque
@@ -38,8 +40,13 @@ LINES = 1000
 LINE_LENGTH = 4000
 SSH_PORT = 22
 PASSWORD_VARIABLE = "MHA_NEW_MASTER_PASSWORD"
+OLD_PASSWORD_VARIABLE = "MHA_ORIG_MASTER_PASSWORD"
+
+#: First words that are the shell's own.
+_SHELL_WORDS = frozenset("cd exec if for while case until test [ . source true false export set umask eval".split())
 
 FailoverCommand = Literal["status", "stop", "stopssh", "start"]
+OnlineChangeCommand = Literal["stop", "start"]
 ShutdownCommand = Literal["status", "stop", "stopssh"]
 
 
@@ -93,9 +100,42 @@ def failover_args(
     return [*orig, f"--command={command}", *user, *_ssh_args("orig_master_", old)]
 
 
-def password_environment(new: ServerConfig) -> dict[str, str]:
-    """The environment that hands the new primary's password to a script without showing it in the process list."""
-    return {PASSWORD_VARIABLE: new.password.get_secret_value()}
+def password_environment(new: ServerConfig, old: ServerConfig | None = None) -> dict[str, str]:
+    """The environment that hands passwords to a script without showing them in the process list.
+
+    That of the new primary, and with ``old`` that of the old one too, as `master_ip_online_change_script` gets both.
+    """
+    both = {OLD_PASSWORD_VARIABLE: old.password.get_secret_value()} if old is not None else {}
+    return {PASSWORD_VARIABLE: new.password.get_secret_value(), **both}
+
+
+def online_change_args(
+    command: OnlineChangeCommand,
+    old: ServerConfig,
+    new: ServerConfig,
+    *,
+    old_is_new_replica: bool = False,
+    pass_password: bool = True,
+) -> list[str]:
+    """Arguments of `master_ip_online_change_script`; both servers are named for both commands.
+
+    Without ``pass_password`` the password arguments stay empty, and `password_environment` carries them.
+    """
+    passwords = [server.password.get_secret_value() if pass_password else "" for server in (old, new)]
+    return [
+        f"--command={command}",
+        *_master_args("orig", old),
+        f"--orig_master_user={old.user}",
+        *_master_args("new", new),
+        f"--new_master_user={new.user}",
+        f"--orig_master_ssh_user={old.ssh_user}",
+        f"--new_master_ssh_user={new.ssh_user}",
+        *_ssh_args("orig_master_", old, options=False),
+        *_ssh_args("new_master_", new),
+        *(["--orig_master_is_new_slave"] if old_is_new_replica else []),
+        f"--orig_master_password={passwords[0]}",
+        f"--new_master_password={passwords[1]}",
+    ]
 
 
 def shutdown_args(command: ShutdownCommand, server: ServerConfig) -> list[str]:
@@ -147,24 +187,27 @@ def run_hook(
     timeout: float,
     secrets: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
+    alone: bool = False,
+    stdin: bytes | None = None,
 ) -> HookResult:
     """Run ``script`` with ``args`` and wait for its end, ``timeout`` seconds at most.
 
     Its output goes line by line to the log ``mha.hooks`` and into the result, with ``secrets`` as ``xxx``. A child that
     it leaves in the background is neither waited for nor stopped. ``command`` says in messages what it was called for.
+    It gets ``env`` over this process's environment, or ``alone``, and ``stdin``, which it need not read.
     Errors: HookError when it cannot be started (also the shell's 126 and 127) or had to be stopped at the deadline.
     """
     veil = _Veil(secrets)
-    shown, action = veil(script), f"--command={command}"
+    shown, action = veil(script), command if alone else f"--command={command}"
     began = time.monotonic()
     try:
         # "$@" hands each argument over as it is, so that nothing in a password or a subject needs quoting.
         process = subprocess.Popen(
             ["/bin/sh", "-c", f'{script} "$@"', "sh", *args],
-            stdin=subprocess.DEVNULL,
+            stdin=_to_read(stdin),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
+            env={**({} if alone else os.environ), **(env or {})},
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
@@ -183,6 +226,16 @@ def run_hook(
     if code in (126, 127):
         raise HookError(shown, action, f"exit code {code}: {_why_not_started(script, code)}", code)
     return HookResult(shown, command, code if code >= 0 else 128 - code, output.lines(), time.monotonic() - began)
+
+
+def _to_read(data: bytes | None) -> IO[bytes] | int:
+    """A file without a name, not a pipe: a script that reads nothing must neither block nor fail whoever wrote it."""
+    if data is None:
+        return subprocess.DEVNULL
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when nobody refers to it any more
+    file.write(data)
+    file.seek(0)
+    return file
 
 
 class _Veil:
@@ -257,6 +310,23 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         # The leader ends at SIGTERM; a child of it in the same group may ignore that.
 
 
+def why_not_runnable(script: str) -> str:
+    """Why a configured line cannot be started, as far as that shows without starting it; empty when nothing does.
+
+    Of a line that is more than a program with its arguments only the shell knows.
+    """
+    try:
+        first = shlex.split(script)[0]
+    except (ValueError, IndexError):
+        return "the shell does not understand the configured line"
+    if re.search(r"[=$`(){};&|<>!]", first) or first in _SHELL_WORDS:
+        return ""
+    path = Path(first)
+    if shutil.which(path) is None:
+        return _why_not_started(script, 126 if path.exists() else 127)
+    return _of_the_interpreter(path)
+
+
 def _why_not_started(script: str, code: int) -> str:
     """What is wrong with a script that the shell could not run."""
     try:
@@ -269,8 +339,16 @@ def _why_not_started(script: str, code: int) -> str:
         return f"{path} does not exist"
     if not os.access(path, os.X_OK):
         return f"{path} is not executable (chmod +x {path})"
+    wrong = _of_the_interpreter(path)
+    return wrong or (
+        "a program that it calls was not found" if code == 127 else "a program that it calls may not be executed"
+    )
+
+
+def _of_the_interpreter(path: Path) -> str:
+    """What is wrong with a script's first line; empty for nothing, and for a program that is no script."""
     try:
-        with path.open("rb") as file:
+        with Path(shutil.which(path) or path).open("rb") as file:
             first = file.readline(200)
     except OSError:
         return f"{path} cannot be read"
@@ -280,4 +358,4 @@ def _why_not_started(script: str, code: int) -> str:
         interpreter = first[2:].split()[:1]
         if interpreter and not Path(os.fsdecode(interpreter[0])).exists():
             return f"{path} wants the interpreter {os.fsdecode(interpreter[0])}, which does not exist"
-    return "a program that it calls was not found" if code == 127 else "a program that it calls may not be executed"
+    return ""

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config import ClusterConfig, ServerConfig
+from replication.address import FailoverCalls, chain_of
 from replication.binlog.cutter import Cut
+from replication.event_hooks import EventHooks
 from replication.journal import Entry, Journal
 from replication.plan import FailoverOptions
 from replication.positions import BinlogPosition
@@ -17,7 +19,8 @@ from replication.sessions import Sessions
 class FailoverJob:
     """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
 
-    ``past`` are the entries of a failover of this cluster that was cut short, if there is one.
+    ``past`` are the entries of a failover of this cluster that was cut short, if there is one; ``address`` is what
+    moves the address that applications use; ``events`` tells the site's own commands what happens.
     """
 
     def __init__(
@@ -32,6 +35,8 @@ class FailoverJob:
     ) -> None:
         self.config, self.dead, self.options = config, dead, options
         self.sessions, self.journal, self.past = sessions, journal, past
+        self.address = chain_of(config, sessions, FailoverCalls(config, dead))
+        self.events = EventHooks(config)
 
     @property
     def workdir(self) -> Path:

@@ -19,6 +19,8 @@ from typing import Any
 from replication.settings import DURABILITY
 
 BEGIN, END = "failover", "ended"
+#: What a journal is of, as its name says: neither looks like an unfinished one of the other.
+FAILOVER, SWITCH = "failover", "switch"
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,10 @@ class Journal:
         _sync_directory(path.parent)
 
     @classmethod
-    def new(cls, workdir: Path, app: str) -> Journal:
-        """A fresh journal for one failover of one application."""
+    def new(cls, workdir: Path, app: str, kind: str = FAILOVER) -> Journal:
+        """A fresh journal for one failover or planned switch of one application."""
         stamp = datetime.now().strftime("%Y%m%d%H%M%S")
-        return cls(workdir / f"{app}.failover-{stamp}-{os.getpid()}.journal")
+        return cls(workdir / f"{app}.{kind}-{stamp}-{os.getpid()}.journal")
 
     def record(self, step: str, event: str, server: str = "", **facts: Any) -> Entry:
         """Write one entry and wait until the disk has it."""
@@ -95,13 +97,13 @@ def read_journal(path: Path) -> Iterator[Entry]:
         yield Entry(data["t"], data["step"], data["event"], data.get("server", ""), data.get("facts", {}))
 
 
-def unfinished(workdir: Path, app: str, dead: str | None = None) -> tuple[Entry, ...]:
-    """What the newest failovers of an application recorded that began and never ended, one after another.
+def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = FAILOVER) -> tuple[Entry, ...]:
+    """What the newest failovers (or switches) of an application recorded that began and never ended, in order.
 
     ``dead`` (``ip:port``) leaves out what was about another dead primary. Empty when the last one ended.
     """
     past: tuple[Entry, ...] = ()
-    for path in sorted(workdir.glob(f"{app}.failover-*.journal"), key=lambda p: p.stat().st_mtime, reverse=True):
+    for path in sorted(workdir.glob(f"{app}.{kind}-*.journal"), key=lambda p: p.stat().st_mtime, reverse=True):
         entries = tuple(read_journal(path))
         if any(e.step == END for e in entries):
             break

@@ -82,7 +82,7 @@ def look_at(
         return Observation(source, host.name, finding, detail, took=time.monotonic() - began)
 
     try:
-        answer = host.run(command, action="look at mysqld", timeout=timeout, stdin=script("look.sh").encode())
+        answer = host.run(command, action="look at mysqld", timeout=timeout, stdin=script("vitals.sh").encode())
     except DeadlineExceeded as error:
         return Look((saw(Source.SSH, Finding.UNANSWERED, str(error)),))
     except HostError as error:

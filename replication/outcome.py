@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from replication.fence import Fenced
+from replication.address import Moved
+from replication.check import Check
+from replication.fence_policy import FenceVerdict
 from replication.job import Recovered, Rescue
 from replication.ledger import LedgerLine, as_json
 from replication.plan import FailoverPlan, Refusal
@@ -34,13 +36,16 @@ class StepTime:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a failover. ``exit_code`` is the predecessor's: 0 done, 10 something is left to do, 1 not done."""
+    """What came of a failover. ``exit_code`` is the predecessor's: 0 done, 10 something is left to do, 1 not done.
+
+    ``released`` and ``acquired`` are the two halves of moving the address, ``address`` where it was found at the end.
+    """
 
     exit_code: int
     summary: str
     plan: FailoverPlan | None = None
     refusal: Refusal | None = None
-    fenced: Fenced | None = None
+    fenced: FenceVerdict | None = None
     rescue: Rescue | None = None
     promoted: Recovered | None = None
     replicas: tuple[ReplicaOutcome, ...] = ()
@@ -48,6 +53,9 @@ class Outcome:
     timeline: tuple[StepTime, ...] = field(default=())
     writes_back_at: float | None = None
     ledger: tuple[LedgerLine, ...] = ()
+    released: Moved | None = None
+    acquired: Moved | None = None
+    address: tuple[Check, ...] = ()
 
     @property
     def began_phase_2(self) -> bool:
@@ -63,5 +71,6 @@ class Outcome:
             "refusal": self.refusal.code if self.refusal else None,
             "replicas": {r.name: r.detail for r in self.replicas},
             "ledger": as_json(self.ledger),
+            "address": [check.text for check in self.address],
             "steps": [{"step": t.step, "server": t.server, "seconds": round(t.seconds, 4)} for t in self.timeline],
         }

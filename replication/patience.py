@@ -15,6 +15,8 @@ from replication.evidence import Finding, Observation
 
 #: Misses in a row that make a suspicion (MHA counts to four, though its manual says three).
 MISSES = 4
+#: Misses in a row of which people are told; one alone may be anything.
+ALARM_AT = 2
 
 
 class Ping(Enum):
@@ -113,3 +115,19 @@ def decide(
     silent = [o.who for o in seen if o.finding is Finding.SILENT]
     agree = f"; {', '.join(silent)} cannot reach it either" if silent else ""
     return verdict(True, f"{patience.misses} pings missed, last: {patience.last_error}{agree}")
+
+
+#: What `masterha_secondary_check` ends with (MHA's numbers).
+NOBODY_REACHES_IT, TOO_FEW_ASKED, SOMEBODY_REACHES_IT = 0, 2, 3
+
+
+def by_routes(views: Sequence[Observation]) -> int:
+    """What the hosts of a secondary check say together.
+
+    One that reaches the primary is enough to leave it alone. Otherwise most of them must have looked: MHA lets a
+    single host that is down forbid every failover (its issues 22 and 88).
+    """
+    if any(view.finding is Finding.ANSWERED for view in views):
+        return SOMEBODY_REACHES_IT
+    silent = sum(view.finding is Finding.SILENT for view in views)
+    return NOBODY_REACHES_IT if silent * 2 > len(views) else TOO_FEW_ASKED

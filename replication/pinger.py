@@ -31,14 +31,17 @@ class Pinger:
     """Pings one primary; each ping ends within `ping_interval` seconds, whatever the server does.
 
     SELECT keeps its session, CONNECT makes a new one each time, INSERT writes a row (and so sees a full or hung
-    disk). The session holds MHA's monitor lock, taken again after every reconnect: raises AlreadyActing when another
-    manager has it.
+    disk). ``closed`` tells of the last answer: the primary is read-only, which is no fault of it; then no row is
+    written. The session holds MHA's monitor lock, taken again after every reconnect: raises AlreadyActing when
+    another manager has it.
     """
 
     def __init__(self, config: ClusterConfig, primary: ServerConfig) -> None:
         self.primary, self._interval, self._type = primary, float(config.ping_interval), config.ping_type
         self._server = Server(primary)
         self._had_lock = False
+        self._prepared = False
+        self.closed = False
 
     def ping(self, limit: float | None = None) -> tuple[Ping, str]:
         """One ping: what it showed, and the error in words. ``limit`` (seconds) may be below the interval."""
@@ -46,10 +49,10 @@ class Pinger:
         try:
             if self._type == "CONNECT" or not self._server.connected:
                 self._reconnect(timeout)
-            if self._type == "INSERT":
+            self.closed = _closed(self._server, timeout)
+            if self._type == "INSERT" and not self.closed:
+                self._prepare_insert()
                 self._server.query(_INSERT, action="insert ping", timeout=timeout)
-            else:
-                self._server.query("SELECT 1", action="select ping", timeout=timeout)
         except (ServerBusy, AccessDenied) as error:
             self._forget()
             return Ping.ALIVE_BUT_REFUSED, str(error)
@@ -88,9 +91,13 @@ class Pinger:
             timeout=self._interval,
         )
         self._take_lock()
-        if self._type == "INSERT":
+        self._prepared = False
+
+    def _prepare_insert(self) -> None:
+        if not self._prepared:
             for sql in _INSERT_PING:
                 self._server.query(sql, action="prepare the insert ping", timeout=self._interval)
+            self._prepared = True
 
     def _take_lock(self) -> None:
         """Hold MHA's monitor lock. Only the first time is not getting it an error.
@@ -108,18 +115,28 @@ class Pinger:
         self._had_lock = self._had_lock or got == 1
 
 
+def _closed(server: Server, timeout: float) -> bool:
+    read_only = server.scalar("SELECT @@GLOBAL.read_only", action="select ping", timeout=timeout)
+    return str(read_only).upper() not in ("0", "OFF")
+
+
 def write_a_row(primary: ServerConfig, *, timeout: float) -> tuple[Finding, str]:
     """Whether the primary acknowledges a row within ``timeout`` seconds: what decides whether a bad disk stops it.
 
-    REFUSED is an error of the disk; NO_VIEW one that says nothing of it: no session, a missing privilege.
+    REFUSED is an error of the disk; NO_VIEW what says nothing of it: no session, a missing privilege, a primary that is
+    read-only, where an account with SUPER would leave a row that nobody else has.
     """
     server, deadline = Server(primary), Deadline(timeout)
     try:
         server.connect(timeout / 3)
         server.query("SET SESSION wait_timeout=10", action="prepare", timeout=timeout / 3)
+        closed = _closed(server, timeout / 3)
     except ServerError as error:
         server.close()
         return Finding.NO_VIEW, str(error)
+    if closed:
+        server.close()
+        return Finding.NO_VIEW, f"{primary.name} is read-only"
     try:
         for sql in (*_INSERT_PING, _INSERT):
             server.query(sql, action="write a row", timeout=max(0.1, deadline.left))

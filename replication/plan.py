@@ -5,7 +5,7 @@ Pure: snapshots, configuration and options in; a `FailoverPlan` or a `Refusal` o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,6 +13,9 @@ from config import ClusterConfig, ServerConfig
 from replication.positions import BinlogPosition
 from replication.selection import Candidate, Follower, Selection, followers_of, gtid_kind, most_advanced, rank
 from replication.snapshots import ClusterState, GtidKind
+
+#: The code of the refusal of a failover that finds another command acting: it may be tried again when that has ended.
+ALREADY_ACTING = "already-acting"
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def make_plan(
         return chosen
     kind = gtid_kind(followers, config.use_gtid_auto_pos)
     usable = [f for f in followers if not (excluded and f.key in excluded)]
-    levelings = tuple(_leveling(f, kind) for f in usable)
+    levelings = tuple(leveling(f, kind) for f in usable)
     managed = {f.key for f in usable} | (_second_tier(config, cluster) if config.multi_tier_slave else set())
     left_out = tuple((c.name, c.barred[0]) for c in selection.candidates if c.key not in managed)
     plan = FailoverPlan(
@@ -163,7 +166,8 @@ def _latest(usable: Sequence[Follower]) -> tuple[str, ...]:
     return tuple(f.key for f in sorted(advanced, key=lambda f: bool(f.channel.delay)))
 
 
-def _leveling(follower: Follower, kind: GtidKind) -> Leveling:
+def leveling(follower: Follower, kind: GtidKind) -> Leveling:
+    """A replica as it is now."""
     channel = follower.channel
     return Leveling(
         follower.key,
@@ -205,7 +209,7 @@ def resume_plan(
     followers = [f for f in followers_of(dead, config, cluster) if f.key != opened]
     channel = new.channel_from(dead.hostname, dead.ip, dead.port)
     target = Leveling(opened, new.name, channel.name if channel else "", kind, None, None)
-    levelings = [_leveling(f, kind) for f in followers]
+    levelings = [leveling(f, kind) for f in followers]
     chosen = Candidate(opened, new.name, (), ("it was opened for writes before the failover was cut short",), 1)
     plan = FailoverPlan(
         cluster=config.name,
@@ -293,24 +297,50 @@ def _steps(config: ClusterConfig, plan: FailoverPlan) -> tuple[str, ...]:
     """The plan in words, in the order of the runbook."""
     others = ", ".join(x.name for x in plan.others) or "no other replica"
     behind = plan.new_primary not in plan.latest
+    hook = config.master_ip_failover_script
     steps = [f"take the failover lock on {', '.join(x.name for x in plan.levelings)}"]
     steps += ["stop every receiver, so that nothing moves any more"]
-    steps += [f"make sure that mysqld on {plan.dead_name} does not serve again"]
-    if config.master_ip_failover_script:
-        steps += [f"{config.master_ip_failover_script} --command=stopssh (stop without SSH)"]
-    if config.shutdown_script:
-        steps += [f"{config.shutdown_script} --command=stopssh (stop without SSH)"]
+    means = [m for m in config.fence if not m.startswith("script:") and m != "ip"]
+    required = f"; required: {', '.join(config.fence_required)}" if config.fence_required else ""
+    steps += [
+        f"make sure that mysqld on {plan.dead_name} does not serve again ({', '.join(means) or 'none'}{required})"
+    ]
+    steps += address_steps(
+        config,
+        hook,
+        "take",
+        f"from {plan.dead_name}",
+        "--command=stopssh (stop without SSH)",
+    )
+    scripts = [m.removeprefix("script:") for m in config.fence if m.startswith("script:")]
+    scripts += [config.shutdown_script] if config.shutdown_script else []
+    power = [f"{script} --command=stopssh (stop without SSH)" for script in scripts]
+    if config.power_first:
+        steps += power
     if plan.save_binlog:
         steps += [f"save what only {plan.dead_name} has, over SSH"]
+    if not config.power_first:
+        steps += [f"{step}; at once when SSH does not answer" for step in power]
     steps += [f"let {plan.new_primary_name} execute all that it received"]
     if behind:
         steps += [f"bring {plan.new_primary_name} level with the most advanced replica"]
     steps += [f"apply the saved part on {plan.new_primary_name}"]
-    if config.master_ip_failover_script:
-        steps += [f"{config.master_ip_failover_script} --command=start"]
+    steps += address_steps(config, hook, "give", f"to {plan.new_primary_name}", "--command=start")
     if plan.open_for_writes:
         steps += [f"open {plan.new_primary_name} for writes"]
     if plan.repoint:
         steps += [f"level {others} and point them at {plan.new_primary_name} ({plan.kind})"]
     steps += [f"forget the old source on {plan.new_primary_name}", "verify every server", "report"]
     return tuple(steps)
+
+
+def address_steps(config: ClusterConfig, script: str | None, verb: str, whom: str, call: str) -> Iterator[str]:
+    """One half of moving the address, provider by provider; ``script`` is what this kind of move calls."""
+    for provider in config.vip_provider:
+        if provider == "script":
+            if script:
+                yield f"{script} {call}"
+        elif provider == "haproxy":
+            yield f"{verb} writes {whom} on {', '.join(config.haproxy_sockets)}"
+        else:
+            yield f"{verb} {', '.join(config.vip_addresses) or 'the address'} {whom} ({provider})"

@@ -43,7 +43,7 @@ def change_source(
     channel = next(c for c in state.channels if c.name == proof.channel)
     if follows(state, proof.channel, primary):
         return
-    host = primary.ip if _is_address(channel.source_host) else primary.hostname
+    host = primary.ip if is_address(channel.source_host) else primary.hostname
     how = {GtidKind.MYSQL: "gtid", GtidKind.MARIADB: "mariadb_gtid", GtidKind.POSITION: "position"}[kind]
     to = Repoint(
         host=host,
@@ -82,7 +82,8 @@ def start_following(server: Server, channel: str, primary: ServerConfig, *, time
         time.sleep(LOOK_EVERY)
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Whether a source is written as an address, not as a name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

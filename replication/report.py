@@ -50,6 +50,10 @@ def _story(outcome: Outcome, dead: str, log_file: str) -> Iterator[str]:
         return
     if outcome.fenced is not None:
         yield f"Old primary: {outcome.fenced}."
+    halves = [half for moved in (outcome.released, outcome.acquired) if moved is not None for half in moved.halves]
+    yield from dict.fromkeys(f"Address: {'ERROR: ' if half.failed else ''}{half}." for half in halves)
+    for check in outcome.address:
+        yield f"Address: {'' if check.ok else 'ERROR: '}{check}"
     plan, promoted = outcome.plan, outcome.promoted
     if outcome.rescue is not None:
         yield f"Binary log of {dead}: {outcome.rescue}."

@@ -103,6 +103,12 @@ class Server:
         """There is a session; whether the server still answers on it only a statement can tell."""
         return self._connection is not None
 
+    @property
+    def thread_id(self) -> int | None:
+        """The number of this session on the server, None without one."""
+        connection = self._connection
+        return None if connection is None else int(connection.thread_id())  # type: ignore[no-untyped-call]
+
     def query(self, sql: str, args: Sequence[Any] = (), *, action: str, timeout: float | None = None) -> list[Row]:
         """Run one statement and return its rows, waiting at most ``timeout`` seconds for each answer packet.
 
@@ -180,6 +186,8 @@ class Server:
         for sql in statements:
             try:
                 self.query(sql, action="find out what the server understands")
+            except PrivilegeMissing:
+                return True
             except StatementFailed as error:
                 if error.errno in SYNTAX_ERRORS:
                     continue
@@ -242,6 +250,7 @@ def open_session(config: ServerConfig, timeout: float) -> pymysql.Connection[Any
     return pymysql.connect(
         host=config.ip,
         port=config.port,
+        unix_socket=config.unix_socket,
         user=config.user,
         # Bytes, because PyMySQL encodes text as latin-1 and a password may hold anything.
         password=config.password.get_secret_value().encode(),

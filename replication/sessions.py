@@ -80,16 +80,7 @@ class Sessions:
         """Look at every server at once. One that does not answer within ``timeout`` seconds is down, and why."""
         wanted = self.config.servers if servers is None else servers
         looked = self.each(lambda s: self.server(s.address).observe(), wanted, timeout=timeout)
-        up: list[ServerState] = []
-        down: list[ServerDown] = []
-        for server, result in looked:
-            if isinstance(result, ServerState):
-                up.append(result)
-                continue
-            reason = str(result) if result is not None else f"{server.name}: no answer within {timeout:g} s"
-            alive = isinstance(result, ServerBusy | AccessDenied)
-            down.append(ServerDown(server.address, server.name, server.hostname, reason, alive))
-        return ClusterState(tuple(up), tuple(down))
+        return as_cluster(looked, timeout)
 
     def close(self) -> None:
         """End every session; locks held by them are released by the servers."""
@@ -98,6 +89,20 @@ class Sessions:
             server.close()
         for host in (*self._hosts.values(), *self._binlog_hosts.values()):
             host.close()
+
+
+def as_cluster(looked: Iterable[tuple[ServerConfig, ServerState | MhaError | None]], timeout: float) -> ClusterState:
+    """What `Sessions.each` gave for the servers' states; None is no answer within ``timeout`` seconds."""
+    up: list[ServerState] = []
+    down: list[ServerDown] = []
+    for server, result in looked:
+        if isinstance(result, ServerState):
+            up.append(result)
+            continue
+        reason = str(result) if result is not None else f"{server.name}: no answer within {timeout:g} s"
+        alive = isinstance(result, ServerBusy | AccessDenied)
+        down.append(ServerDown(server.address, server.name, server.hostname, reason, alive))
+    return ClusterState(tuple(up), tuple(down))
 
 
 def took_writes(sessions: Sessions, key: str) -> bool:

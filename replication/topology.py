@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from config import ClusterConfig, ServerConfig
 from replication.plan import Refusal
-from replication.snapshots import ClusterState, ServerState
+from replication.snapshots import ClusterState, GtidKind, ServerState, Vendor
 
 
 def source_of(config: ClusterConfig, state: ServerState) -> ServerConfig | None:
@@ -22,7 +22,8 @@ def source_of(config: ClusterConfig, state: ServerState) -> ServerConfig | None:
 def find_primary(config: ClusterConfig, cluster: ClusterState) -> ServerConfig | Refusal:
     """The one server that the others replicate from, alive or dead (MHA, ServerManager: one non-replica server).
 
-    Two servers that replicate from each other are primary and standby when exactly one of them is writable.
+    Two servers that replicate from each other are primary and standby when exactly one of them is writable; so it is
+    with several that are replicated from, as long as all of them can be seen.
     """
     follows = {state.key: source_of(config, state) for state in cluster.up}
     votes = Counter(source.address for source in follows.values() if source is not None)
@@ -42,6 +43,11 @@ def find_primary(config: ClusterConfig, cluster: ClusterState) -> ServerConfig |
         return primary
     if not followed_alone:
         return _of_a_pair(config, cluster, sorted(votes))
+    # After a switch that left a replica behind: the old primary is seen to be closed, and so it is none.
+    seen = [state for key in followed_alone if (state := cluster.get(key)) is not None]
+    writable = [state for state in seen if state.writable]
+    if len(seen) == len(followed_alone) and len(writable) == 1:
+        return by_address[writable[0].key]
     return Refusal(
         "two-primaries",
         f"The replicas of {config.name} follow different servers: {', '.join(sorted(followed_alone))}.",
@@ -81,14 +87,51 @@ def _no_replica(config: ClusterConfig, cluster: ClusterState) -> Refusal:
 
 
 def tree(config: ClusterConfig, cluster: ClusterState, primary: ServerConfig) -> Iterator[str]:
-    """The predecessor's picture of the cluster, a line a server."""
+    """The predecessor's picture of the cluster, a line a server; whoever does not belong to it stands at its end."""
     alive = {s.key for s in cluster.up}
     mark = "current master" if primary.address in alive else "dead master"
     yield f"{primary.name} ({mark})"
+    shown = {primary.address}
+    yield from _branches(config, cluster, primary.address, 0, shown)
     for state in cluster.up:
-        source = source_of(config, state)
-        if state.key != primary.address and source is not None and source.address == primary.address:
-            yield f" +--{state.name}"
+        if state.key not in shown:
+            yield f" ?--{state.name} (replicates from {state.sources or 'nobody'})"
     for down in cluster.down:
         if down.key != primary.address:
             yield f" ?--{down.name} (not reachable)"
+
+
+def _branches(config: ClusterConfig, cluster: ClusterState, address: str, depth: int, shown: set[str]) -> Iterator[str]:
+    for state in cluster.up:
+        source = source_of(config, state)
+        if state.key not in shown and source is not None and source.address == address:
+            shown.add(state.key)
+            yield f" {'   ' * depth}+--{state.name}"
+            yield from _branches(config, cluster, state.key, depth + 1, shown)
+
+
+def listing(config: ClusterConfig, cluster: ClusterState, primary: ServerConfig) -> Iterator[str]:
+    """The predecessor's list of who is dead, who is alive, and who replicates from the primary, dead or alive."""
+    by_address = {server.address: server for server in config.servers}
+    yield "Dead Servers:"
+    if cluster.get(primary.address) is None and all(down.key != primary.address for down in cluster.down):
+        yield f"  {primary.name}"
+    for down in cluster.down:
+        yield f"  {down.name}: {down.reason.removeprefix(f'{down.name}: ')}"
+    yield "Alive Servers:"
+    for state in cluster.up:
+        yield f"  {state.name}"
+    yield "Alive Slaves:"
+    for state in cluster.up:
+        channel = state.channel_from(primary.hostname, primary.ip, primary.port)
+        if channel is None or state.key == primary.address:
+            continue
+        log_bin = "enabled" if state.log_bin else "disabled"
+        yield f"  {state.name}  Version={state.version_text} log-bin:{log_bin}"
+        if state.vendor is Vendor.MARIADB or channel.gtid_kind is not GtidKind.POSITION:
+            yield f"    GTID: {channel.gtid_kind}"
+        yield f"    Replicating from {primary.hostname}({channel.source_host}:{channel.source_port})"
+        if by_address[state.key].candidate_master:
+            yield "    Primary candidate for the new Master (candidate_master is set)"
+        if by_address[state.key].no_master:
+            yield "    Not candidate for the new Master (no_master is set)"

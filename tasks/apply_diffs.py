@@ -14,11 +14,11 @@ from replication.apply import apply_cut, wait_for_former
 from replication.binlog.cutter import Cut
 from replication.binlog.reader import LogReader, Transaction
 from replication.catch_up import LEVEL_LIMIT, tell_what_was_applied, wait_executed
-from replication.drain import drain, free_applier, stop_applier
+from replication.drain import drain, execute_all, stop_applier
 from replication.errors import CannotLevel, LogError, MhaError, StatementFailed
 from replication.gtid import Gtid, MariadbGtid
 from replication.job import FailoverJob, Recovered, Rescue
-from replication.journal import Lent, lifted_delays, still_lent
+from replication.journal import Lent, still_lent
 from replication.plan import FailoverPlan
 from replication.positions import BinlogPosition
 from replication.promote import keep_closed, open_to_us
@@ -46,15 +46,7 @@ def execute_received(job: FailoverJob, plan: FailoverPlan, key: str) -> Drained:
 
 def _execute_all(job: FailoverJob, plan: FailoverPlan, key: str) -> Drained:
     server, channel = job.sessions.server(key), plan.channel_of(key)
-    seen = next((c for c in server.observe().channels if c.name == channel), None)
-    lifted = key in lifted_delays((*job.past, *job.journal.entries()))
-    if seen is not None and seen.executed != seen.received and (seen.delay or seen.start_deletes_relay_logs):
-        job.journal.record("delay", "intent", key, seconds=seen.delay)
-        if seen.delay:
-            log.info("%s is late by %d s on purpose: lifted until it follows the new primary.", server, seen.delay)
-        free_applier(server, channel)
-        lifted = True
-    return drain(server, channel, stall=job.config.drain_timeout, freed=lifted)
+    return execute_all(server, channel, job.journal, job.past, stall=job.config.drain_timeout)
 
 
 @task(name="Catch up from the most advanced replica", **ACTING)

@@ -14,14 +14,14 @@ from config import ClusterConfig, ServerConfig
 from replication.evidence import Observation
 from replication.inquiry import run_secondary
 from replication.observers import ask_others
-from replication.patience import Act, Patience, Ping, SecondaryCheck, Verdict, decide
+from replication.patience import ALARM_AT, Act, Patience, Ping, SecondaryCheck, Verdict, decide
 from replication.pinger import Pinger
 from replication.sessions import Sessions, reachable
 from replication.snapshots import ServerState
 from tasks.policy import STEP
-from tasks.watch import Listener, Watch
+from tasks.watch import BeginAnew, Listener, Watch
 
-__all__ = ["Listener", "confirm_dead", "watch"]
+__all__ = ["BeginAnew", "Listener", "confirm_dead", "watch"]
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
@@ -73,25 +73,26 @@ def watch(
     stop: threading.Event,
     listener: Listener,
     state: ServerState | None = None,
-) -> Verdict | None:
-    """Watch until the primary is dead (the verdict) or ``stop`` is set (None), as `detection` says.
+) -> Verdict | BeginAnew | None:
+    """Watch until the primary is dead (the verdict), its role moved (begin anew) or ``stop`` is set (None).
 
-    ``state`` is what the primary said of itself while it lived. Raises AlreadyActing when another manager watches it.
+    How, `detection` says. ``state`` is what the primary said of itself while it lived. Raises AlreadyActing when
+    another manager watches it.
     """
     log.info("Set master ping interval %d seconds.", config.ping_interval)
     log.info("Starting ping health check on %s..", primary.name)
     if config.detection == "classic":
-        verdict = _watch_classic(config, primary, sessions, stop, listener)
+        end = _watch_classic(config, primary, sessions, stop, listener)
     else:
-        verdict = Watch(config, primary, sessions, stop, listener, state).run()
-    if verdict is not None:
-        _log_verdict(primary, verdict)
-    return verdict
+        end = Watch(config, primary, sessions, stop, listener, state).run()
+    if isinstance(end, Verdict):
+        _log_verdict(primary, end)
+    return end
 
 
 def _watch_classic(
     config: ClusterConfig, primary: ServerConfig, sessions: Sessions, stop: threading.Event, listener: Listener
-) -> Verdict | None:
+) -> Verdict | BeginAnew | None:
     """One ping each interval; four misses in a row are a suspicion, which the others confirm or not."""
     pinger, patience = Pinger(config, primary), Patience()
     checks: SideChecks | None = None
@@ -105,6 +106,8 @@ def _watch_classic(
                 log.info("Ping(%s) succeeded, waiting until MySQL doesn't respond..", config.ping_type)
                 greeted = True
             _tell(listener, ping, act, patience, config)
+            if ping is Ping.ANSWERED and pinger.closed and (why := listener.closed()):
+                return BeginAnew(why)
             if act is Act.RECOVERED and checks:
                 checks.close()
                 checks = None
@@ -161,6 +164,8 @@ def _tell(listener: Listener, ping: Ping, act: Act, patience: Patience, config: 
         else:
             log.warning("Connection failed %d time(s)..", patience.misses)
         listener.suspect(patience.misses, patience.last_error)
+        if patience.misses == ALARM_AT:
+            listener.alarm(f"it does not answer pings: {patience.last_error}")
     if act is Act.RECOVERED:
         listener.recovered("the primary answered again")
 

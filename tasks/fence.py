@@ -7,12 +7,16 @@ from typing import Literal
 
 from prefect import task
 
+from replication.closing import try_to_close
 from replication.drain import stop_receiver
-from replication.errors import HookError, MhaError, RefusalError, UnsafeStatement
-from replication.fence import Fenced, fence
-from replication.hooks import failover_args, run_hook, shutdown_args
+from replication.errors import HookError, MhaError, ServerError, UnsafeStatement
+from replication.fence import fence
+from replication.fence_policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
+from replication.holds import Hold, Holds
+from replication.hooks import HookResult, run_hook, shutdown_args
 from replication.job import FailoverJob
-from replication.plan import FailoverPlan, Refusal
+from replication.plan import FailoverPlan
+from replication.server import Server
 from replication.snapshots import ClusterState, ServerDown, ServerState
 from tasks.policy import ACTING, STEP
 
@@ -60,58 +64,99 @@ def start_receivers(job: FailoverJob, plan: FailoverPlan) -> None:
 
 
 @task(name="Fence the old primary", **STEP)
-def fence_old_primary(job: FailoverJob, ssh_reachable: bool) -> Fenced:
-    """Over SSH: kill what is left of mysqld and keep its supervisor from starting it again."""
+def fence_old_primary(job: FailoverJob, ssh_reachable: bool) -> tuple[Tried, ...]:
+    """The means `ssh` and `sql` of the policy, in its order: what each did. Nothing that fails raises.
+
+    Once no mysqld runs there, there is nothing left to close over SQL.
+    """
+    tried: list[Tried] = []
+    for means in job.config.fence:
+        if means == SSH:
+            tried.append(_over_ssh(job, ssh_reachable))
+        elif means == SQL and any(t.proof for t in tried):
+            tried.append(Tried(SQL, True, False, "not needed, its mysqld does not run"))
+        elif means == SQL:
+            tried.append(_over_sql(job))
+    for each in tried:
+        (log.info if each.done else log.warning)("Fencing %s: %s.", job.dead.name, each)
+    return tuple(tried)
+
+
+def _over_ssh(job: FailoverJob, ssh_reachable: bool) -> Tried:
+    """Kill what is left of mysqld and keep its supervisor from starting it again."""
     if not ssh_reachable:
-        why = f"SSH to {job.dead.hostname} is not reachable"
-        log.warning("Could not fence %s: %s.", job.dead.name, why)
-        return Fenced(False, cannot=why)
-    fenced = fence(job.sessions.host(job.dead.address), job.dead)
-    (log.info if fenced.sure else log.warning)("Fencing %s: %s.", job.dead.name, fenced)
-    return fenced
+        return Tried(SSH, False, False, f"SSH to {job.dead.hostname} is not reachable")
+    host, persist = job.sessions.host(job.dead.address), job.config.fence_persist
+    fenced = fence(host, job.dead, timeout=job.config.fence_timeout, persist=persist)
+    # What is left on that host is known even to a run that goes on where this one ends.
+    job.journal.record("fence", "done", job.dead.address, traces=(*fenced.masked, *fenced.persisted))
+    detail = fenced.cannot if not fenced.sure else str(fenced)
+    return Tried(SSH, fenced.sure, fenced.sure, detail, alive=fenced.still_there)
 
 
-@task(name="Invalidate the old address", **STEP)
-def invalidate_address(job: FailoverJob, ssh_reachable: bool) -> bool:
-    """`master_ip_failover_script --command=stopssh`, or `stop` without SSH. Exit 10 goes on, others abort."""
-    script = job.config.master_ip_failover_script
-    if not script:
-        log.warning("master_ip_failover_script is not set. Skipping invalidating dead master IP address.")
-        return False
-    command: Literal["stop", "stopssh"] = "stopssh" if ssh_reachable else "stop"
-    log.info("Executing master IP deactivation script:")
-    done = run_hook(script, failover_args(command, job.dead), command=command, timeout=job.config.hook_timeout)
-    if not (done.ok or done.go_on):
-        raise HookError(script, f"--command={command}", f"exit code {done.exit_code}", done.exit_code)
-    log.info("Master IP deactivation script: exit code %d.", done.exit_code)
-    return done.ok
+def _over_sql(job: FailoverJob) -> Tried:
+    """While it still answers: read-only, and its clients' sessions ended. No proof where SUPER may still write."""
+    server = Server(job.dead)
+    try:
+        closed = try_to_close(server, connect=min(1.0, job.config.fence_timeout), timeout=job.config.fence_timeout)
+    finally:
+        server.close()
+    if isinstance(closed, ServerError):
+        return Tried(SQL, False, False, str(closed))
+    return Tried(SQL, True, closed.everyone, str(closed))
 
 
 @task(name="Shut the old primary down", **STEP)
-def shut_down(job: FailoverJob, ssh_reachable: bool) -> bool:
-    """`shutdown_script`: returns whether SSH may still be used (0: powered off; 10: only mysqld was killed)."""
-    script = job.config.shutdown_script
-    if not script:
+def shut_down(job: FailoverJob, ssh_reachable: bool) -> tuple[Tried, ...]:
+    """Every `script:` of the policy in its order, then `shutdown_script`; nothing that fails raises.
+
+    Exit 0: the host is powered off, nothing can be read there any more; 10: mysqld was killed, SSH stays usable.
+    """
+    tried: list[Tried] = []
+    scripts = [(means, means.removeprefix(SCRIPT)) for means in scripts_of(job)]
+    if job.config.shutdown_script:
+        scripts.append((SHUTDOWN, job.config.shutdown_script))
+    elif not scripts:
         log.warning("shutdown_script is not set. Skipping explicit shutting down of the dead master.")
-        return ssh_reachable
+    for means, script in scripts:
+        ssh = ssh_reachable and not any(t.powered_off for t in tried)
+        tried.append(_by_script(job, means, script, ssh))
+    return tuple(tried)
+
+
+def scripts_of(job: FailoverJob) -> tuple[str, ...]:
+    """The means of the policy that are scripts."""
+    return tuple(means for means in job.config.fence if means.startswith(SCRIPT))
+
+
+def _by_script(job: FailoverJob, means: str, script: str, ssh_reachable: bool) -> Tried:
     command: Literal["stop", "stopssh"] = "stopssh" if ssh_reachable else "stop"
-    done = run_hook(script, shutdown_args(command, job.dead), command=command, timeout=job.config.hook_timeout)
+    try:
+        done = run_hook(script, shutdown_args(command, job.dead), command=command, timeout=job.config.hook_timeout)
+    except HookError as error:
+        tried = Tried(means, False, False, str(error))
+    else:
+        tried = _as_tried(job, means, done)
+    if not tried.done:
+        log.error("Fencing %s: %s.", job.dead.name, tried)
+    return tried
+
+
+def _as_tried(job: FailoverJob, means: str, done: HookResult) -> Tried:
     if done.ok:
         log.info("Power of %s was successfully turned off.", job.dead.hostname)
-        return False
+        return Tried(means, True, True, f"{job.dead.hostname} is powered off", powered_off=True)
     if done.go_on:
         log.info("mysqld on %s was killed; SSH stays usable.", job.dead.hostname)
-        return ssh_reachable
-    raise HookError(script, f"--command={command}", f"exit code {done.exit_code}", done.exit_code)
+        return Tried(means, True, True, "mysqld was killed")
+    return Tried(means, False, False, f"--command={done.command} ended with exit code {done.exit_code}")
 
 
-def unfenced_refusal(job: FailoverJob, fenced: Fenced) -> RefusalError:
-    """When a mysqld survives kill -9 on a reachable host, two primaries could take writes."""
-    return RefusalError(
-        Refusal(
-            "not-fenced",
-            f"mysqld on {job.dead.name} could not be stopped ({fenced.cannot}).",
-            "Power the host off, then start the failover again.",
-            (str(fenced),),
-        )
-    )
+@task(name="Hold the old primary", **STEP)
+def hold_old_primary(job: FailoverJob, plan: FailoverPlan) -> Hold | None:
+    """Write down, before the new one opens, that the old one is to be held read-only should it come back."""
+    holds = Holds(job.config.manager_workdir, job.config.name)
+    left = [e for e in (*job.past, *job.journal.entries()) if (e.step, e.server) == ("fence", job.dead.address)]
+    traces = dict.fromkeys(trace for entry in left for trace in entry.facts.get("traces", ()))
+    holds.replaced(job.dead.address, job.dead.name, plan.new_primary, tuple(traces))
+    return holds.get(job.dead.address)

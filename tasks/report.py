@@ -13,6 +13,7 @@ from replication.hooks import report_args, run_hook
 from replication.job import FailoverJob
 from replication.ledger import as_json
 from replication.outcome import Outcome
+from replication.plan import ALREADY_ACTING
 from tasks.policy import STEP
 
 log = logging.getLogger("mha")
@@ -25,7 +26,8 @@ def report(job: FailoverJob, outcome: Outcome) -> str:
     body = wording.text(outcome, job.config.name, job.dead.name, where)
     log.info("\n%s", body)
     _write_ledger(job, outcome)
-    if job.config.report_script and (outcome.began_phase_2 or outcome.refusal):
+    waits = outcome.refusal is not None and outcome.refusal.code == ALREADY_ACTING
+    if job.config.report_script and (outcome.began_phase_2 or outcome.refusal) and not waits:
         _hand_over(job, outcome, body)
     return wording.markdown(outcome, job.config.name, job.dead.name)
 

@@ -12,7 +12,8 @@ from replication.job import FailoverJob
 from replication.journal import Opened
 from replication.manager_files import FailoverFlags
 from replication.plan import FailoverPlan, Refusal, make_plan, resume_plan
-from replication.snapshots import ClusterState, GtidKind, Vendor
+from replication.snapshots import ClusterState, GtidKind
+from replication.topology import listing
 from tasks.policy import STEP
 
 log = logging.getLogger("mha")
@@ -83,26 +84,5 @@ def resume(job: FailoverJob, cluster: ClusterState, opened: Opened) -> FailoverP
 
 
 def _log_cluster(job: FailoverJob, cluster: ClusterState) -> None:
-    log.info("Dead Servers:")
-    log.info("  %s", job.dead.name)
-    for down in cluster.down:
-        log.info("  %s: %s", down.name, down.reason)
-    log.info("Alive Servers:")
-    for server in cluster.up:
-        log.info("  %s", server.name)
-    log.info("Alive Slaves:")
-    for server in cluster.up:
-        channel = server.channel_from(job.dead.hostname, job.dead.ip, job.dead.port)
-        if channel is None:
-            continue
-        config = job.config_of(server.key)
-        log.info(
-            "  %s  Version=%s log-bin:%s", server.name, server.version_text, "enabled" if server.log_bin else "disabled"
-        )
-        if server.vendor is Vendor.MARIADB or channel.gtid_kind is not GtidKind.POSITION:
-            log.info("    GTID: %s", channel.gtid_kind)
-        log.info("    Replicating from %s(%s:%d)", job.dead.hostname, channel.source_host, channel.source_port)
-        if config.candidate_master:
-            log.info("    Primary candidate for the new Master (candidate_master is set)")
-        if config.no_master:
-            log.info("    Not candidate for the new Master (no_master is set)")
+    for line in listing(job.config, cluster, job.dead):
+        log.info("%s", line)

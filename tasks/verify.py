@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from prefect import task
 
 from replication.catch_up import LEVEL_LIMIT, wait_executed
+from replication.closing import close_for_writes
 from replication.errors import MhaError, ServerError
+from replication.holds import Holds
 from replication.job import FailoverJob, Recovered
 from replication.outcome import ReplicaOutcome
 from replication.plan import FailoverPlan
 from replication.repoint import follows
 from replication.server import Server
-from replication.snapshots import ServerState
 from tasks.policy import STEP
 
 log = logging.getLogger("mha")
@@ -53,20 +54,15 @@ def old_primary_stays_away(job: FailoverJob) -> str:
     server = Server(job.dead)
     try:
         server.connect(1.0)
-        state = server.observe()
-        if state.writable:
-            _close_for_writes(server, state)
-            return f"{job.dead.name} answered again and was set read-only."
-        return f"{job.dead.name} answers again; it is read-only."
+        closed = close_for_writes(server)
+        if not closed.was_open:
+            return f"{job.dead.name} answers again; it is read-only."
+        Holds(job.config.manager_workdir, job.config.name).closed(server.key, how=str(closed), seconds=closed.seconds)
+        return f"{job.dead.name} answered again and took writes; it was {closed}."
     except ServerError:
         return ""
     finally:
         server.close()
-
-
-def _close_for_writes(server: Server, state: ServerState) -> None:
-    variable = "super_read_only" if state.super_read_only is not None else "read_only"
-    server.query(f"SET GLOBAL {variable}=1", action="hold the old primary read-only")
 
 
 def _outcome(before: ReplicaOutcome, result: ReplicaOutcome | MhaError | None) -> ReplicaOutcome:

@@ -1,4 +1,4 @@
-"""VIP: the address that applications use goes to the new primary, by the site's own script."""
+"""VIP: what applications use leaves the old primary and goes to the new one, by the providers of `vip_provider`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import logging
 
 from prefect import task
 
-from replication.errors import HookError
-from replication.hooks import failover_args, password_environment, run_hook
+from replication.address import Moved
+from replication.check import Check
 from replication.job import FailoverJob
 from replication.plan import FailoverPlan
 from tasks.policy import STEP
@@ -15,24 +15,29 @@ from tasks.policy import STEP
 log = logging.getLogger("mha")
 
 
+@task(name="Invalidate the old address", **STEP)
+def release_address(job: FailoverJob, ssh_reachable: bool) -> Moved:
+    """Take the address from the old primary, as far as that can be done; what could not be done is in the result.
+
+    Raises HookError when the user's script says that a failover must not go on.
+    """
+    return job.address.release(job.dead, reachable=ssh_reachable)
+
+
 @task(name="Move the address", **STEP)
-def activate_address(job: FailoverJob, plan: FailoverPlan) -> bool:
-    """`master_ip_failover_script --command=start`. Exit 0 and 10 go on; anything else raises HookError."""
-    script = job.config.master_ip_failover_script
-    if not script:
-        log.warning("master_ip_failover_script is not set. Skipping taking over new master IP address.")
-        return False
-    new, show = job.config_of(plan.new_primary), job.config.hook_passwords
-    log.info("Executing master IP activation script:")
-    done = run_hook(
-        script,
-        failover_args("start", job.dead, new, pass_password=show),
-        command="start",
-        timeout=job.config.hook_timeout,
-        secrets=(new.password.get_secret_value(),),
-        env=None if show else password_environment(new),
-    )
-    if not (done.ok or done.go_on):
-        raise HookError(script, "--command=start", f"exit code {done.exit_code}", done.exit_code)
-    log.info("Master IP activation script: exit code %d.", done.exit_code)
-    return done.ok
+def acquire_address(job: FailoverJob, plan: FailoverPlan) -> Moved:
+    """Give the address to the new primary, before it is opened: who is first there finds a server that is read-only.
+
+    Raises HookError when the user's script ends with another exit code than 0 and 10, AddressError when an address
+    cannot be had and `vip_on_failure` is abort.
+    """
+    return job.address.acquire(job.config_of(plan.new_primary))
+
+
+@task(name="Verify the address", **STEP)
+def verify_address(job: FailoverJob, plan: FailoverPlan) -> tuple[Check, ...]:
+    """Whether the address is at the new primary and nowhere else, as far as the others can be asked."""
+    checks = job.address.verify(job.config_of(plan.new_primary))
+    for check in checks:
+        (log.info if check.ok else log.error)("Address: %s", check)
+    return checks

@@ -14,7 +14,7 @@ from replication.errors import AlreadyActing
 from replication.evidence import Finding, Observation, Recorder, Round, Source
 from replication.inquiry import ROUND, Inquiry
 from replication.look import HELD, Places
-from replication.patience import Ping, Verdict
+from replication.patience import ALARM_AT, Ping, Verdict
 from replication.pinger import Pinger
 from replication.sessions import Sessions
 from replication.snapshots import ServerState
@@ -47,11 +47,25 @@ class Listener:
     def suspect(self, misses: int, error: str) -> None:
         """A ping was missed for the ``misses``-th time in a row, or something else is wrong (0)."""
 
+    def closed(self) -> str:
+        """The primary answers and is read-only: why the watch is to begin anew, empty to go on."""
+        return ""
+
     def make_ready(self) -> None:
         """A failover may be near: prepare whatever takes time."""
 
+    def alarm(self, why: str) -> None:
+        """It looks dead, or is silent for longer than a moment: people may be told. Once for each suspicion."""
+
     def recovered(self, why: str) -> None:
         """It was nothing, or it is over."""
+
+
+@dataclass(frozen=True)
+class BeginAnew:
+    """The watch is over without anybody having died; ``why`` in words."""
+
+    why: str
 
 
 @dataclass(frozen=True)
@@ -94,14 +108,14 @@ class Watch:
         self._said: dict[str, float] = {}
         self._greeted = False
 
-    def run(self) -> Verdict | None:
-        """Until the primary is dead (the verdict) or the watch is stopped (None). Raises AlreadyActing."""
+    def run(self) -> Verdict | BeginAnew | None:
+        """Until the primary is dead, its role moved (begin anew) or it is to stop (None). Raises AlreadyActing."""
         try:
             while not self._stop.is_set():
-                trouble = self._while_all_is_well()
-                if trouble is None:
-                    return None
-                verdict = self._suspect(trouble)
+                found = self._while_all_is_well()
+                if not isinstance(found, Trouble):
+                    return found
+                verdict = self._suspect(found)
                 if verdict is not None:
                     return verdict
             return None
@@ -113,14 +127,14 @@ class Watch:
 
     # while all is well -----------------------------------------------------------------------------------------
 
-    def _while_all_is_well(self) -> Trouble | None:
-        """Ping and look until something is wrong, or None when the watch is to stop."""
+    def _while_all_is_well(self) -> Trouble | BeginAnew | None:
+        """Ping and look until something is wrong, the role moved, or None when the watch is to stop."""
         broken = 0.0
         while not self._stop.is_set():
             began = time.monotonic()
-            trouble = self._one_ping(began) or self._one_look()
-            if trouble is not None:
-                return trouble
+            found = self._one_ping(began) or self._one_look()
+            if found is not None:
+                return found
             due = began + self._interval
             while (left := due - time.monotonic()) > 0 and not self._stop.is_set():
                 if not self._pinger.connected:
@@ -136,7 +150,7 @@ class Watch:
                     return trouble
         return None
 
-    def _one_ping(self, began: float) -> Trouble | None:
+    def _one_ping(self, began: float) -> Trouble | BeginAnew | None:
         self._ping = self._pool.submit(self._pinger.ping)
         try:
             # The first one may have to wait for the monitor lock, and tells whether another manager has it.
@@ -149,6 +163,8 @@ class Watch:
         if ping is Ping.ANSWERED:
             self._greet()
             self._listener.answered()
+            if self._pinger.closed and (why := self._listener.closed()):
+                return BeginAnew(why)
         else:
             self._say(f"The primary lives but refuses our ping, which never counts as death: {error}")
         return None
@@ -210,6 +226,7 @@ class Watch:
                 return None
             self._announce(suspicion, case.misses, _error(round_) or trouble.what)
             self._tell(judged.row)
+            self._alarm(suspicion, case, judged.row)
             if judged.refused:
                 self._say(f"No failover: {judged.why}")
                 suspicion.begin_again()
@@ -240,6 +257,11 @@ class Watch:
             log.warning("Connection failed %d time(s)..", misses)
         suspicion.told = misses
         self._listener.suspect(misses, error)
+
+    def _alarm(self, suspicion: _Suspicion, case: Case, row: Row) -> None:
+        if not suspicion.alarmed and (row.sure is Sure.CONCLUSIVE or case.misses >= ALARM_AT):
+            suspicion.alarmed = True
+            self._listener.alarm(row.means)
 
     def _tell(self, row: Row) -> None:
         self._say(f"It looks like: {row.name}. {row.means[0].upper()}{row.means[1:]}.{' ' * bool(row.tell)}{row.tell}")
@@ -292,7 +314,7 @@ class _Suspicion:
     def __init__(self, trouble: Trouble, terms: Terms) -> None:
         self.rounds: list[Round] = []
         self.since, self.count = trouble.since, 0
-        self.told, self.ready, self.often = 0, False, True
+        self.told, self.ready, self.alarmed, self.often = 0, False, False, True
         self._terms = terms
 
     def case(self, newest: Round, known: bool, held: bool) -> Case:

@@ -9,6 +9,6 @@ from importlib.resources import files
 
 @cache
 def script(name: str) -> str:
-    """The text of one of them; a line ``#include NAME`` stands for the whole of another."""
+    """The text of one of them, with what it includes in place of its lines ``#include NAME``."""
     text = files(__name__).joinpath(name).read_text(encoding="utf-8")
-    return re.sub(r"^#include (\S+)$", lambda included: script(included[1]), text, flags=re.MULTILINE)
+    return re.sub(r"(?m)^#include (\S+)$", lambda line: script(line[1]).rstrip("\n"), text)

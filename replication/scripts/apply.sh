@@ -16,23 +16,10 @@ trap 'rm -rf "$directory"' EXIT
 trap 'exit 129' HUP INT TERM
 cat >"$directory/client.cnf" || exit 91
 
-find_program() {
-  for name in "$@"; do
-    [ -n "$bindir" ] && [ -x "$bindir/$name" ] && echo "$bindir/$name" && return
-    command -v "$name" && return
-  done
-  echo "none of $* is on this host; set client_bindir" >&2
-  return 1
-}
+#include programs.sh
 
-[ -n "$libdir" ] && export LD_LIBRARY_PATH="$libdir"
-if [ "$vendor" = mariadb ]; then
-  reader=$(find_program mariadb-binlog mysqlbinlog) || exit 92
-  client=$(find_program mariadb mysql) || exit 93
-else
-  reader=$(find_program mysqlbinlog) || exit 92
-  client=$(find_program mysql) || exit 93
-fi
+reader=$(find_program $readers) || exit 92
+client=$(find_program $clients) || exit 93
 
 # Between two GTIDs a server before 8.0 takes nothing but SET GTID_NEXT (error 1837): neither the version comments that
 # a newer mysqlbinlog writes there, nor its plain ones, which a newer client sends by themselves. Within statements all

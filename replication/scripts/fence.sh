@@ -1,7 +1,9 @@
-# fence.sh PORT PIDFILE: make sure that the mysqld of one instance does not serve again on this host.
+# fence.sh PORT PIDFILE PERSIST: make sure that the mysqld of one instance does not serve again on this host.
 # Tells what it found and did, one "key value" a line; the last line is "done".
+# PERSIST is 1 to write read_only to an option file, "only" to do nothing else, 0 for none.
 port=$1
 pidfile=$2
+persist=$3
 
 #include instance.sh
 
@@ -9,6 +11,27 @@ look
 if [ -s "$pidfile" ]; then
   p=$(cat "$pidfile" 2>/dev/null)
   case $(cat "/proc/$p/comm" 2>/dev/null) in mysqld | mariadbd) pids="$pids $p" ;; esac
+fi
+
+if [ "$persist" != 0 ]; then
+  # What the server would read at its next start: directories that its option files include.
+  files=
+  for p in $pids; do
+    files="$files $(tr '\0' '\n' 2>/dev/null <"/proc/$p/cmdline" | sed -n 's/^--defaults-file=//p')"
+  done
+  [ -n "$(echo $files)" ] || files="/etc/my.cnf /etc/mysql/my.cnf /etc/mysql/mariadb.cnf"
+  written=
+  for d in $(sed -n 's/^!includedir[[:space:]]*//p' $files 2>/dev/null | sort -u); do
+    d=${d%/}
+    [ -d "$d" ] || continue
+    # Names of other versions are skipped with a warning because of loose_.
+    printf '%s\n' "# Written when this server was fenced. 'mha release' takes it away." "[mysqld]" read_only=1 \
+      loose_super_read_only=1 loose_skip_slave_start loose_skip_replica_start >"$d/.zz-mha-fenced.part" 2>/dev/null &&
+      chmod 644 "$d/.zz-mha-fenced.part" && mv -f "$d/.zz-mha-fenced.part" "$d/zz-mha-fenced.cnf" &&
+      written=$d/zz-mha-fenced.cnf && echo "persisted $written"
+  done
+  [ -n "$written" ] || echo "unpersisted no option file of this host has an !includedir that can be written"
+  [ "$persist" = only ] && echo done && exit 0
 fi
 
 # Supervisors go first, or they would start it again: systemd's unit is masked until the next boot.
@@ -28,16 +51,63 @@ if [ -d /run/systemd/system ]; then
     systemctl mask --runtime "$u" >/dev/null 2>&1 && echo "masked $u"
   done
 fi
+
+# A container's restart policy is its runtime's to change.
+for p in $pids; do
+  found=$(sed -nE 's#.*(docker|libpod)(-payload)?[-/]([0-9a-f]{64}).*#\1 \3#p' "/proc/$p/cgroup" 2>/dev/null | head -1)
+  [ -n "$found" ] || continue
+  case $found in docker*) runtime=docker ;; *) runtime=podman ;; esac
+  id=$(printf '%.12s' "${found#* }")
+  if timeout 5 "$runtime" update --restart=no "${found#* }" >/dev/null 2>&1; then
+    echo "container $runtime $id"
+  else
+    echo "restarts $runtime container $id"
+  fi
+done
+
 for f in $(grep -alE '(mysqld|mariadbd)[_-]safe' /proc/[0-9]*/cmdline 2>/dev/null); do
   p=${f#/proc/}
   p=${p%/cmdline}
+  [ "$p" = $$ ] && continue
   other=$(port_argument "$p")
   [ -n "$other" ] && [ "$other" != "$port" ] && continue
   kill -9 "$p" 2>/dev/null && echo "supervisor $p"
 done
 
+# A shell that starts mysqld in a loop: by its own text, or the script that it runs. Not this one, nor who started it.
+ancestors=" 1 "
+p=$$
+while [ -n "$p" ] && [ "$p" -gt 1 ]; do
+  ancestors="$ancestors$p "
+  p=$(parent "$p")
+done
+starts='(^|[;&|({]|do|then|exec|nohup|setsid|while|until)[[:space:]]*([^[:space:];]*/)?(mysqld|mariadbd)([[:space:];&|>]|$)'
+# By its program: a script that is run by its first line has a name of its own.
+shells='s#.*/proc/([0-9]+)/exe -> .*/(sh|bash|dash|ash|ksh|zsh|busybox)$#\1#p'
+for p in $(ls -l /proc/[0-9]*/exe 2>/dev/null | sed -nE "$shells"); do
+  case $ancestors in *" $p "*) continue ;; esac
+  words=$(tr '\0' '\n' 2>/dev/null <"/proc/$p/cmdline")
+  file=$(printf '%s\n' "$words" | sed -n 2p)
+  case $file in -*) file= ;; /*) file=/proc/$p/root$file ;; ?*) file=/proc/$p/cwd/$file ;; esac
+  text=$words
+  [ -n "$file" ] && [ -f "$file" ] && text=$(head -c 65536 "$file" 2>/dev/null)
+  printf '%s\n' "$text" | grep -Eq "$starts" || continue
+  other=$(printf '%s\n' "$text" | sed -n 's/.*--port=\([0-9]*\).*/\1/p' | tail -1)
+  [ -n "$other" ] && [ "$other" != "$port" ] && continue
+  busy=
+  for m in $(grep -lxE 'mysqld|mariadbd' /proc/[0-9]*/comm 2>/dev/null); do
+    m=${m#/proc/}
+    m=${m%/comm}
+    case " $(echo $pids) " in *" $m "*) ;; *) [ "$(parent "$m")" = "$p" ] && busy=1 ;; esac
+  done
+  [ -n "$busy" ] || { kill -9 "$p" 2>/dev/null && echo "supervisor $p"; }
+done
+
 look
 for p in $pids; do
+  # Others that start what they supervise again are told; how they are stopped differs too much to guess.
+  by=$(cat "/proc/$(parent "$p")/comm" 2>/dev/null)
+  case $by in supervisord | runsv | supervise | s6-supervise | daemon | god | circusd) echo "restarts $by" ;; esac
   kill -9 "$p" 2>/dev/null && echo "killed $p"
 done
 # The socket of a killed process closes a moment after it.

@@ -4,6 +4,7 @@
 # yet (starting, recovering) and was not started for another port.
 
 port_argument() { tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | sed -n 's/^--port=//p' | tail -1; }
+parent() { sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null; }
 
 mine() {
   for f in $(grep -lxE 'mysqld|mariadbd' /proc/[0-9]*/comm 2>/dev/null); do

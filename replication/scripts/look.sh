@@ -1,57 +1,72 @@
-# look.sh PORT PIDFILE DIRECTORY…: how the mysqld of one instance is, and the file systems it writes to. Changes nothing.
-# Tells what it saw, one "key value" a line; the last line is "done".
-#   process PID STATE    the letter of proc(5); supervisor WORD  who would start it again: systemd, mysqld_safe, none, or
-#   a program's name;    waits TID COUNT  a thread in uninterruptible sleep, and how often it was ever put to run
-#   listening            somebody listens on the port;   pidfile there|absent
-#   disk PATH full|read-only|good|silent
-port=$1
-pidfile=$2
-shift 2
+# look.sh VENDOR BINDIR LIBDIR WORKDIR DATADIR CURRENT INFO CONNECT [DIRECTORY…] <client.cnf: what a rescue needs of this
+# host, without leaving anything on it. Tells what it found, a line each: key, tab, value[, tab, value].
+# CURRENT is the name of the server's current binary log, INFO a file to be read, each empty for none; with CONNECT=1
+# the mysql client opens a session with the option file that comes through stdin.
+set -u
+export LC_ALL=C
+vendor=$1 bindir=$2 libdir=$3 workdir=$4 datadir=$5 current=$6 info=$7 connect=$8
+shift 8
 
-#include instance.sh
-
-parent() { sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null; }
-
-supervisor() {
-  above=$(parent "$1")
-  name=$(tr '\0' ' ' 2>/dev/null <"/proc/$above/cmdline")
-  case $name in
-    *mysqld_safe* | *mariadbd-safe*) echo mysqld_safe ;;
-    *) if [ "$above" = 1 ] || [ "$(cat "/proc/$above/comm" 2>/dev/null)" = systemd ]; then
-        if [ -d /run/systemd/system ]; then echo systemd; else echo none; fi
-      else
-        cat "/proc/$above/comm" 2>/dev/null || echo container
-      fi ;;
-  esac
+tell() {
+  key=$1
+  shift
+  printf '%s' "$key"
+  printf '\t%s' "$@"
+  printf '\n'
 }
 
-look
-for p in $pids; do
-  state=$(sed 's/.*) \(.\).*/\1/' "/proc/$p/stat" 2>/dev/null) || continue
-  echo "process $p $state"
-  echo "supervisor $(supervisor "$p")"
-  for f in $(grep -lE '\) D ' "/proc/$p"/task/[0-9]*/stat 2>/dev/null); do
-    t=${f%/stat}
-    read -r _ _ runs 2>/dev/null <"$t/schedstat" && echo "waits ${t##*/} $runs"
-  done
+clock=$(date +%s.%N)
+tell clock "${clock%.N}"
+[ "$(id -u)" = 0 ] && tell superuser yes
+[ -n "$datadir" ] && [ -O "$datadir" ] && tell owns yes
+
+for tool in bash ss flock timeout sha256sum tail head mktemp; do
+  command -v "$tool" >/dev/null && tell tool "$tool"
 done
-[ -n "$(listening)" ] && echo "listening $port"
-if [ -e "$pidfile" ]; then echo "pidfile there"; else echo "pidfile absent"; fi
-for d in "$@"; do
-  line=$(timeout 0.5 df -Pk "$d" 2>/dev/null | tail -1)
-  if [ -z "$line" ]; then
-    [ -d "$d" ] && echo "disk $d silent"
-    continue
+
+#include programs.sh
+
+first_line() { "$@" 2>&1 | head -n 1; }
+reader=$(find_program $readers 2>/dev/null) && tell reader "$reader" "$(first_line "$reader" --version)"
+if client=$(find_program $clients 2>/dev/null); then
+  tell client "$client" "$(first_line "$client" --version)"
+  if [ "$connect" = 1 ]; then
+    # sshd may give a socket as stdin, which nobody can open by its name; a pipe anybody can.
+    said=$(cat | "$client" --defaults-extra-file=/proc/self/fd/0 --connect-timeout=4 --batch --skip-column-names \
+      --execute='SELECT 1' 2>&1)
+    # Before its answer it may warn of options that it does not know.
+    said=$(printf '%s\n' "$said" | tail -n 1 | tr '\t' ' ')
+    [ "$said" = 1 ] && tell connects || tell connects "${said:-it said nothing}"
   fi
-  set -- $line
-  left=$4
-  while [ $# -gt 6 ]; do shift; done
-  if awk -v m="$6" '$2 == m {o = $4} END {exit o !~ /(^|,)ro(,|$)/}' /proc/mounts; then
-    echo "disk $d read-only"
-  elif [ "${left:-0}" -lt 2048 ]; then
-    echo "disk $d full"
-  else
-    echo "disk $d good"
+fi
+
+# A work directory that is not there yet is made when it is needed.
+parent=$workdir
+while [ ! -e "$parent" ] && [ "$parent" != / ]; do parent=$(dirname "$parent"); done
+if [ ! -d "$parent" ]; then
+  tell workdir "$parent is no directory"
+elif [ ! -w "$parent" ] || [ ! -x "$parent" ]; then
+  tell workdir "$parent cannot be written"
+fi
+
+free() { df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print $4 }'; }
+tell free "$workdir" "$(free "$parent")"
+[ -d "$datadir" ] && tell free "$datadir" "$(free "$datadir")"
+
+for directory in "$@"; do
+  if [ ! -e "$directory" ]; then
+    tell unreadable "$directory" "there is no such directory, or one above it is closed"
+  elif [ ! -d "$directory" ]; then
+    tell unreadable "$directory" "it is no directory"
+  elif [ ! -r "$directory" ] || [ ! -x "$directory" ]; then
+    tell unreadable "$directory" "permission denied"
+  elif [ -n "$current" ] && [ -e "$directory/$current" ]; then
+    if [ -r "$directory/$current" ]; then
+      tell log "$directory/$current"
+    else
+      tell unreadable "$directory/$current" "permission denied"
+    fi
   fi
 done
-echo done
+if [ -n "$info" ] && [ ! -r "$info" ]; then tell unreadable "$info" "it is not there, or permission denied"; fi
+tell done

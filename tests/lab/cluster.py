@@ -167,13 +167,20 @@ class Cluster:
         return path
 
     def run_there(
-        self, *words: str, env: Mapping[str, str] | None = None, out: IO[Any] | int | None = None
+        self,
+        *words: str,
+        env: Mapping[str, str] | None = None,
+        out: IO[Any] | int | None = None,
+        namespace: str = "",
     ) -> subprocess.Popen[str]:
-        """Start a command on the manager's host, with the project on its path; no Prefect unless ``env`` says so."""
+        """Start a command on the manager's host, with the project on its path; no Prefect unless ``env`` says so.
+
+        ``namespace`` is another host's network, as `Subnet.host` names it.
+        """
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
         home = {"HOME": str(self.seat), "PYTHONPATH": str(HOUSE), "PREFECT_HOME": str(self.seat / ".prefect")}
         return subprocess.Popen(
-            ["ip", "netns", "exec", self.subnet.manager, *words],
+            ["ip", "netns", "exec", namespace or self.subnet.manager, *words],
             env={**clean, **home, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=out if out is not None else subprocess.PIPE,

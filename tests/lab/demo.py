@@ -96,7 +96,9 @@ def _report(log: str) -> str:
 
 
 def _topology(cluster: Cluster, conf: Path) -> str:
-    return cluster.command("mha", "topology", f"--conf={conf}", env={"COLUMNS": "118"}).output.rstrip()
+    return cluster.command(
+        "mha", "topology", f"--conf={conf}", "--output=table", env={"COLUMNS": "118"}
+    ).output.rstrip()
 
 
 @contextlib.contextmanager

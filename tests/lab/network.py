@@ -103,6 +103,11 @@ class Subnet:
                 f"{there} addr add {self.address(n)}/24 dev eth0 && {there} link set eth0 up"
             )
 
+    def forget(self, number: int) -> None:
+        """A host without power has no addresses but those it boots with; its namespace would keep them."""
+        there = f"ip -n {self.host(number)} addr"
+        sh(f"{there} flush dev eth0 && {there} add {self.address(number)}/24 dev eth0")
+
     def link(self, number: int, *, up: bool) -> None:
         """Plug a host's cable in or out: packets vanish, nobody is told."""
         sh(f"ip netns exec {self.manager} ip link set v{number} {'up' if up else 'down'}")
@@ -123,6 +128,14 @@ class Subnet:
             sh(f"ip netns del {name}")
         if self.directory.exists():
             shutil.rmtree(self.directory)
+
+    def virtual(self, number: int, prefix_length: int = 24) -> str:
+        """An address that no host boots with, as a configuration names it."""
+        return f"{self.prefix}.{100 + number}/{prefix_length}"
+
+    def virtual6(self, number: int) -> str:
+        """The same of IPv6."""
+        return f"fd77:{self.number:x}::{100 + number:x}/64"
 
     def release(self) -> None:
         """Give the number back; what was in use is cleared."""

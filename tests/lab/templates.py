@@ -15,7 +15,7 @@ from tests.lab.network import Subnet, sh
 def layer(kind: Kind) -> Path:
     """A directory that holds /var/lib/mysql as it is after installation; made when it is not there."""
     base = images.ensure(kind.image)
-    recipe = f"{kind.install}\0{kind.accounts()}\0{kind.settings}\0{kind.gtid_off}"
+    recipe = f"{base.name}\0{kind.install}\0{kind.accounts()}\0{kind.settings}\0{kind.gtid_off}"
     key = hashlib.sha256(recipe.encode()).hexdigest()[:12]
     target = images.CACHE / "templates" / f"{kind.name}-{key}"
     with images.building():

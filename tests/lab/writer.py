@@ -2,7 +2,9 @@
 
 As a program it runs in the manager's seat until it gets SIGTERM or its time is over, at most MOST rows a session.
 Every acknowledged row is a line in its file, a JSON list of an Ack's values, before the next one is sent:
-``python -m tests.lab.writer FILE HOST,HOST,… [SESSIONS [INTERVAL [SECONDS]]]``.
+``python -m tests.lab.writer FILE HOST,HOST,… [SESSIONS [INTERVAL [SECONDS [SUPERS [TRANSACTIONS]]]]]``.
+SUPERS further sessions are the administrator's, whom no read_only stops; TRANSACTIONS further ones write two rows in a
+transaction of 50 ms each. When there are any of these, every session keeps a connection to each host, as a pool does.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pymysql
 
-from tests.lab.kinds import APP, APP_PASSWORD
+from tests.lab.kinds import ADMIN, ADMIN_PASSWORD, APP, APP_PASSWORD
 
 if TYPE_CHECKING:
     from tests.lab.cluster import Cluster
@@ -33,6 +35,8 @@ MOST = 200_000
 AGAIN = (
     0.02  # seconds between two rounds of looking for a host; without a pause the looking itself slows a failover down
 )
+THINKING = 0.05  # seconds that a transaction stays open
+REFILL_AFTER = 0.3  # seconds after which a pool opens its lost connections again
 INSERT = "INSERT INTO app.rows_written (writer, id, server, payload) VALUES (%s, %s, @@server_id, %s)"
 
 
@@ -83,8 +87,15 @@ class Session(threading.Thread):
             if self._ending.is_set():
                 return
             try:
+                name, port = host.rsplit(":", 1) if host.count(":") == 1 else (host, "3306")
                 connection = pymysql.connect(
-                    host=host, user=APP, password=APP_PASSWORD, autocommit=True, connect_timeout=1, read_timeout=2
+                    host=name,
+                    port=int(port),
+                    user=APP,
+                    password=APP_PASSWORD,
+                    autocommit=True,
+                    connect_timeout=1,
+                    read_timeout=2,
                 )
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT @@global.read_only")
@@ -97,15 +108,108 @@ class Session(threading.Thread):
             connection.close()
 
 
-class Writer:
-    """The program, started in a cluster's manager seat; `stop` brings its acknowledged rows."""
+class PooledSession(Session):
+    """One session that keeps a connection to every host, so that finding the writable one is one question to each.
+
+    ``account`` is user and password; with ``thinking`` (seconds) it writes two rows in a transaction of that length.
+    """
 
     def __init__(
-        self, cluster: Cluster, *, sessions: int = 1, interval: float = 0.002, seconds: float = 120.0, prefer: int = 1
+        self,
+        number: int,
+        hosts: list[str],
+        interval: float,
+        stop: threading.Event,
+        file: IO[str],
+        account: tuple[str, str],
+        thinking: float = 0.0,
+    ) -> None:
+        super().__init__(number, hosts, interval, stop, file)
+        self._account, self._thinking = account, thinking
+        self._pool: dict[str, pymysql.Connection[Any]] = {}
+        self._lost_at = 0.0
+
+    def _connect(self) -> None:
+        """Those that are open first; a lost one is opened again when none of these is the writable one."""
+        for host in sorted(self._hosts, key=lambda h: h not in self._pool):
+            if self._ending.is_set():
+                return
+            try:
+                if host not in self._pool:
+                    self._open(host)
+                with self._pool[host].cursor() as cursor:
+                    cursor.execute("SELECT @@global.read_only")
+                    closed = cursor.fetchone()
+            except pymysql.MySQLError:
+                self._lose(host)
+                continue
+            if closed and closed[0] not in (1, "ON"):
+                self._connection, self._host = self._pool[host], host
+                return
+
+    def _lose(self, host: str) -> None:
+        self._pool.pop(host, None)
+        self._lost_at = time.monotonic()
+
+    def fill(self) -> None:
+        """Connect to every host that it has no connection to."""
+        for host in self._hosts:
+            if host not in self._pool:
+                self._open(host)
+
+    def _open(self, host: str) -> None:
+        user, password = self._account
+        self._pool[host] = pymysql.connect(
+            host=host, user=user, password=password, autocommit=True, connect_timeout=5, read_timeout=20
+        )
+
+    def _insert(self, number: int) -> None:
+        try:
+            self._write(number)
+        except pymysql.MySQLError:
+            self._lose(self._host)
+            raise
+        if time.monotonic() - self._lost_at > REFILL_AFTER:
+            self.fill()
+
+    def _write(self, number: int) -> None:
+        if not self._thinking:
+            return super()._insert(number)
+        assert self._connection is not None
+        values = [(self._number, n, f"row {n} of {self._number} " + "x" * 80) for n in (2 * number, 2 * number + 1)]
+        self._connection.begin()
+        with self._connection.cursor() as cursor:
+            for value in values:
+                cursor.execute(INSERT, value)
+                time.sleep(self._thinking / 2)
+        self._connection.commit()
+        at = time.time()
+        for _, n, _ in values:
+            self._file.write(json.dumps([self._number, n, at, self._host]) + "\n")
+        return None
+
+
+class Writer:
+    """The program, started in a cluster's manager seat; `stop` brings its acknowledged rows.
+
+    It looks for the primary among the hosts, or knows ``only`` one address, as ``host`` or ``host:port``.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        sessions: int = 1,
+        interval: float = 0.002,
+        seconds: float = 120.0,
+        prefer: int = 1,
+        supers: int = 0,
+        transactions: int = 0,
+        only: str = "",
     ) -> None:
         self._cluster = cluster
         cluster[prefer].sql(TABLE)
-        hosts = [h.ip for h in sorted(cluster.hosts, key=lambda h: h.number != prefer)]
+        hosts = [only] if only else [h.ip for h in sorted(cluster.hosts, key=lambda h: h.number != prefer)]
         self._file = cluster.directory / f"acks-{time.monotonic_ns()}.jsonl"
         self._process = cluster.run_there(
             sys.executable,
@@ -116,6 +220,8 @@ class Writer:
             str(sessions),
             str(interval),
             str(seconds),
+            str(supers),
+            str(transactions),
         )
         ends = time.monotonic() + 20
         while not self._file.exists():
@@ -170,13 +276,32 @@ def gap(acks: list[Ack], after: float) -> float:
     return next((ack.at - after for ack in acks if ack.at > after and ack.host not in before), float("inf"))
 
 
-def _main(file: str, hosts: str, sessions: str = "1", interval: str = "0.002", seconds: str = "120") -> None:
+def _main(
+    file: str,
+    hosts: str,
+    sessions: str = "1",
+    interval: str = "0.002",
+    seconds: str = "120",
+    supers: str = "0",
+    transactions: str = "0",
+) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     # Line buffered: a row is on disk when it counts as acknowledged.
     with Path(file).open("w", buffering=1) as out:
-        threads = [Session(n, hosts.split(","), float(interval), stop, out) for n in range(1, int(sessions) + 1)]
+        numbers = iter(range(1, 1000))
+        common = (hosts.split(","), float(interval), stop, out)
+        app, admin = (APP, APP_PASSWORD), (ADMIN, ADMIN_PASSWORD)
+        pooled = int(supers) + int(transactions) > 0
+        threads: list[Session] = [
+            PooledSession(next(numbers), *common, app) if pooled else Session(next(numbers), *common)
+            for _ in range(int(sessions))
+        ]
+        threads += [PooledSession(next(numbers), *common, admin) for _ in range(int(supers))]
+        threads += [PooledSession(next(numbers), *common, app, THINKING) for _ in range(int(transactions))]
         for thread in threads:
+            if isinstance(thread, PooledSession):
+                thread.fill()
             thread.start()
         stop.wait(float(seconds))
         stop.set()

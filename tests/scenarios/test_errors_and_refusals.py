@@ -70,7 +70,7 @@ def test_no_replica(cluster: Cluster) -> None:
 
 def test_unknown_key(cluster: Cluster) -> None:
     conf = cluster.write_cnf("misspelt", default="ping_intervall=1")
-    told = refused(cluster, conf=conf, says="did you mean 'ping_interval'?")
+    told = refused(cluster, conf=conf, says="did you mean 'ping_interval'?", code=2)
     assert f"{conf}:" in told
 
 

@@ -18,6 +18,10 @@ COMMANDS = (
     "masterha_check_status",
     "masterha_stop",
     "masterha_master_switch",
+    "masterha_master_monitor",
+    "masterha_secondary_check",
+    "masterha_conf_host",
+    "purge_relay_logs",
     "save_binary_logs",
     "apply_diff_relay_logs",
     "filter_mysqlbinlog",
@@ -64,7 +68,7 @@ def test_the_first_mistake_of_a_new_user_is_one_clear_line(installed: Path, tmp_
     conf = tmp_path / "app1.cnf"
     conf.write_text("[server default]\npasword=x\n[server1]\nhostname=127.0.0.1\n")
     done = run(installed / "masterha_manager", f"--conf={conf}", cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.splitlines() == [f"{conf}:2: parameter name 'pasword' is invalid; did you mean 'password'?"]
 
 

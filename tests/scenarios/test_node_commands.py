@@ -314,7 +314,7 @@ def place_of(cluster: Cluster, host: Host) -> list[str]:
 
 def client_programs(cluster: Cluster) -> Path:
     """The image's own client programs, started from the manager's seat with the libraries they were made for."""
-    root, bindir = images.CACHE / cluster.kind.image, cluster.seat / "bin"
+    root, bindir = images.ensure(cluster.kind.image), cluster.seat / "bin"
     bindir.mkdir(exist_ok=True)
     libraries = root / "usr/lib/x86_64-linux-gnu"
     plugins = root / ("usr/lib/x86_64-linux-gnu/libmariadb3/plugin" if cluster.kind.mariadb else "usr/lib/mysql/plugin")

@@ -152,3 +152,30 @@ def test_the_deployments_of_prefect_yaml_start_from_it() -> None:
                 time.sleep(0.5)
         finally:
             worker.kill()
+
+
+def test_the_nightly_purge_of_relay_logs_is_a_run_with_a_table() -> None:
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
+        conf = cluster.write_cnf()
+        for number in (2, 3):
+            for _ in range(3):
+                cluster[number].sql("FLUSH LOCAL RELAY LOGS")
+        cluster[3].sql("STOP SLAVE SQL_THREAD")
+        program = "from flows.purge_relay_logs import purge_relay_logs; purge_relay_logs('app1')"
+        env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(conf.parent)}
+        run = cluster.run_there(sys.executable, "-c", program, env=env)
+        output, _ = run.communicate(timeout=90)
+        assert run.returncode == 0, output
+        seen = wait_for_run(cluster, server.api_url)
+        assert (seen["name"], seen["state_name"]) == ("purge relay logs of app1", "Partly done"), output
+        assert seen["parameters"] == {"cluster": "app1"}
+        names = steps_of(cluster, server.api_url, seen, at_least=1)
+        assert names == [f"Purge relay logs on {cluster[2].ip}({cluster[2].ip}:3306)"]
+        found = {"artifacts": {"key": {"any_": ["app1-relay-logs"]}}}
+        (artifact,) = ask(cluster, server.api_url, "/artifacts/filter", found)
+        rows = json.loads(artifact["data"])
+        assert [row["server"].partition("(")[0] for row in rows] == [cluster[2].ip, cluster[3].ip]
+        assert rows[0]["removed"] >= 2
+        assert "has a stopped applier" in rows[1]["note"]
+        logs = cluster[3].run("ls /var/lib/mysql | grep -c '^relay-bin[.]0'")
+        assert int(logs) >= 4

@@ -134,7 +134,7 @@ def test_a_fault_of_the_program_is_not_hidden() -> None:
 def test_a_config_error_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "app1.cnf").write_text("[server default]\nping_intervall=3\n[server1]\nhostname=db1\n")
     result = run_command("masterha_check_status", f"--conf={tmp_path}/app1.cnf")
-    assert result.code == 1
+    assert result.code == 2
     assert result.out == ""
     assert result.err.count("\n") == 1
     assert "app1.cnf:2" in result.err

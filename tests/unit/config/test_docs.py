@@ -24,8 +24,10 @@ def default(model: type[BaseModel], name: str) -> str:
         return COMPUTED[name]
     if model.model_fields[name].default_factory is _os_user:
         return "the user who runs the command"
-    if value is None or value in (SecretStr(""), SshOptions()):
+    if value is None or value in (SecretStr(""), SshOptions(), ()):
         return "not set"
+    if value == ():
+        return "none"
     if isinstance(value, bool):
         return f"`{int(value)}`"
     return f"`{','.join(value)}`" if isinstance(value, tuple) else f"`{value:g}`" if value == 60.0 else f"`{value}`"

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config import ConfigError
-from config.edit import remove_block, without_block
+from config import ConfigError, edit
+from config.edit import add_block, remove_block, with_block, without_block
 from config.ini import parse_ini
 
 FILE = """\
@@ -153,3 +153,73 @@ def test_a_disk_that_refuses_leaves_the_file_and_no_litter(tmp_path, monkeypatch
         remove_block(path, "server2")
     assert path.read_text() == FILE
     assert [f.name for f in tmp_path.iterdir()] == ["app1.cnf"]
+
+
+def test_a_block_is_added_at_the_end_and_nothing_else_changes(tmp_path):
+    path = tmp_path / "app1.cnf"
+    path.write_text(FILE)
+    path.chmod(0o600)
+    add_block(path, "server_9", {"hostname": "db9", "password": "a=b # c", "port": "3307"})
+    assert path.read_text() == FILE + '\n[server_9]\nhostname=db9\npassword="a=b # c"\nport=3307\n'
+    assert (tmp_path / "app1.cnf.bak").read_text() == FILE
+    assert path.stat().st_mode & 0o777 == 0o600
+    remove_block(path, "server_9", check=True)
+    assert path.read_text() == FILE + "\n"
+
+
+def test_line_ends_and_the_modern_form_are_kept():
+    added = with_block("[server1]\r\nhostname=a\r\n", "server2", {"hostname": "b"}, INI)
+    assert added == "[server1]\r\nhostname=a\r\n\r\n[server2]\r\nhostname=b\r\n"
+    assert with_block("[server1]\nhostname=a", "server2", {"hostname": "b"}, INI).endswith(
+        "a\n\n[server2]\nhostname=b\n"
+    )
+    added = with_block('[server.a]\nhostname = "a"\n', "server.b", {"hostname": "b", "no_master": "1"}, TOML)
+    assert added == '[server.a]\nhostname = "a"\n\n[server.b]\nhostname = "b"\nno_master = true\n'
+
+
+@pytest.mark.parametrize(
+    ("block", "values", "says"),
+    [
+        ("server1", {"hostname": "x"}, "a block [server1] already"),
+        ("server7", {"hostname": "x", "no_mster": "1"}, "did you mean 'no_master'?"),
+        ("server7", {"hostname": "x", "port": "33o6"}, "[server7] was not added: port must be a whole number"),
+        ("server7", {"hostname": "10.0.0.2"}, "have duplicate ip:port 10.0.0.2:3306"),
+        ("server7", {"hostname": "x", "password": "s3\ncret"}, "cannot hold"),
+        ("servers", {"hostname": "x"}, None),
+        ("web7", {"hostname": "x"}, "is none of"),
+    ],
+)
+def test_what_would_not_load_is_not_written(tmp_path, block, values, says):
+    path = tmp_path / "app1.cnf"
+    path.write_text(FILE)
+    if says is None:
+        add_block(path, block, values)
+        return
+    with pytest.raises(ConfigError) as refused:
+        add_block(path, block, values)
+    assert says in str(refused.value)
+    assert "s3" not in str(refused.value)
+    assert path.read_text() == FILE
+
+
+def test_the_last_server_is_not_removed(tmp_path):
+    path = tmp_path / "app1.cnf"
+    path.write_text("[server1]\nhostname=a\n")
+    with pytest.raises(ConfigError, match="was not removed: it has no server"):
+        remove_block(path, "server1", check=True)
+    assert path.read_text() == "[server1]\nhostname=a\n"
+
+
+def test_a_file_that_changes_while_it_is_edited_is_left_alone(tmp_path, monkeypatch):
+    path = tmp_path / "app1.cnf"
+    path.write_text(FILE)
+    real = edit.load_cluster
+
+    def somebody_writes(*words, **named):
+        path.write_text(FILE + "# new\n")
+        return real(*words, **named)
+
+    monkeypatch.setattr(edit, "load_cluster", somebody_writes)
+    with pytest.raises(ConfigError, match="changed meanwhile"):
+        add_block(path, "server9", {"hostname": "db9"})
+    assert path.read_text() == FILE + "# new\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from config import ClusterConfig, ServerConfig
+from config import ClusterConfig, ConfigError, ServerConfig
 from config.ini import parse_ini
 from config.loader import CLUSTER_PARAMETERS, PARAMETERS, SERVER_PARAMETERS
+from replication.event_hooks import EVENTS
 
 #: The parameters of MHA 0.58: its wiki's, and two it reads without documenting them.
 PREDECESSOR = """
@@ -50,6 +52,10 @@ SERVER_VALUES = [
     ("binlog_keep_days", "30", 30),
     ("binlog_keep_bytes", "200000000000", 200_000_000_000),
     ("binlog_server_id", "4294967295", 4294967295),
+    ("vip_interface", "bond0", "bond0"),
+    ("vip_sudo", "doas", "doas"),
+    ("keepalived_config", "/k.conf", "/k.conf"),
+    ("keepalived_pid_file", "/k.pid", "/k.pid"),
     ("ssl_ca", "/etc/ca.pem", "/etc/ca.pem"),
     ("ssl_cert", "/etc/cert.pem", "/etc/cert.pem"),
     ("ssl_key", "/etc/key.pem", "/etc/key.pem"),
@@ -80,6 +86,32 @@ CLUSTER_VALUES = [
     ("drain_timeout", "9", 9.0),
     ("salvage_policy", "strict", "strict"),
     ("salvage_timeout", "2.5", 2.5),
+    ("vip_provider", " script ", ("script",)),
+    ("vip_addresses", "10.0.0.55/24, 2001:db8::55/64", ("10.0.0.55/24", "2001:db8::55/64")),
+    ("vip_label", "1", "1"),
+    ("vip_announcements", "3", 3),
+    ("vip_duplicate", "go_on", "go_on"),
+    ("vip_duplicate_wait", "0.5", 0.5),
+    ("vip_on_failure", "abort", "abort"),
+    ("vip_timeout", "4", 4.0),
+    ("keepalived_router_id", "77", 77),
+    ("haproxy_sockets", "tcp://lb1:9999, ssh://root@lb2/run/h.sock", ("tcp://lb1:9999", "ssh://root@lb2/run/h.sock")),
+    ("haproxy_writer", "w", "w"),
+    ("haproxy_reader", "r", "r"),
+    ("haproxy_writer_port", "6033", 6033),
+    ("haproxy_reader_port", "6034", 6034),
+    ("haproxy_state_file", "/s", "/s"),
+    ("haproxy_max_lag", "0", 0),
+    ("health_port", "8900", 8900),
+    ("health_address", "127.0.0.1", "127.0.0.1"),
+    ("health_url", "lb:8900", "lb:8900"),
+    ("fence", "sql, ssh,script:/p --bmc x", ("sql", "ssh", "script:/p --bmc x")),
+    ("fence_required", "any", ("any",)),
+    ("fence_timeout", "4", 4.0),
+    ("fence_persist", "1", True),
+    ("power_first", "1", True),
+    *((f"on_{event}", "/h --x=1", "/h --x=1") for event in EVENTS),
+    ("abort_on", "started,fenced", ("started", "fenced")),
 ]
 
 
@@ -224,3 +256,21 @@ def test_what_any_other_value_means(text, meant, warned):
     raw = parse_ini(f"[server1]\nreport_script={text}\n", Path("app1.cnf"))
     assert raw.blocks["server1"].values["report_script"].text == meant
     assert bool(raw.warnings) is warned
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("fence=ssh,power", "fence knows ssh, sql, ip, script:/path or none, not 'power'"),
+        ("fence=ssh,ssh", "fence names one of 'ssh,ssh' twice"),
+        ("fence=ssh\nfence_required=sql", "fence_required names sql, which is not in fence"),
+        ("abort_on=promoted", "abort_on knows started, fenced or none, not 'promoted'"),
+    ],
+)
+def test_a_policy_that_cannot_be_meant(load, line, says):
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        load(f"[server default]\n{line}\n[server1]\nhostname=10.0.0.1\n")
+
+
+def test_no_means_at_all(load):
+    assert load("[server default]\nfence=none\n[server1]\nhostname=10.0.0.1\n").fence == ()

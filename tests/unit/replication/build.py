@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from replication.activity import Activity, Process
+from replication.grants import Grants
 from replication.gtid import GtidSet
 from replication.positions import BinlogPosition
 from replication.snapshots import ClusterState, Filters, ReplicaChannel, SemiSync, ServerDown, ServerState, Vendor
+from replication.statements import kind_of, shorten
 
 UUID = "11111111-1111-1111-1111-111111111111"
 
@@ -96,3 +99,31 @@ def cluster(*up: ServerState, down: tuple[int, ...] = ()) -> ClusterState:
         ServerDown(f"10.0.0.{n}:3306", f"db{n}(10.0.0.{n}:3306)", f"db{n}", "connection refused", False) for n in down
     )
     return ClusterState(up, gone)
+
+
+def process(statement: str = "", seconds: int = 0, **changes: Any) -> Process:
+    """Session 7 of an application: it executes the statement, or sleeps when there is none."""
+    well = Process(
+        id=7,
+        user="app",
+        host="10.0.0.9:50000",
+        db="app",
+        command="Query" if statement else "Sleep",
+        seconds=seconds,
+        state="",
+        statement=shorten(statement),
+        kind=kind_of(statement),
+    )
+    return replace(well, **changes)
+
+
+def activity(number: int, *processes: Process, **changes: Any) -> Activity:
+    """What runs on 10.0.0.NUMBER, where the manager may do everything and repl may replicate from anywhere."""
+    well = Activity(
+        key=f"10.0.0.{number}:3306",
+        name=f"db{number}(10.0.0.{number}:3306)",
+        processes=processes,
+        grants=Grants(everywhere=frozenset({"ALL PRIVILEGES"})),
+        replication_accounts=frozenset({("repl", "%")}),
+    )
+    return replace(well, **changes)

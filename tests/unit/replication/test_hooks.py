@@ -23,6 +23,7 @@ from replication.hooks import (
     report_args,
     run_hook,
     shutdown_args,
+    why_not_runnable,
 )
 
 NASTY = "\"'\\!=#&;` |*?$<>()[]{} "
@@ -292,3 +293,40 @@ def test_signals_from_our_terminal_do_not_reach_the_script(script: Script) -> No
     done = run(script(f"exec {sys.executable} -c 'import os; print(os.getsid(0), os.getpgid(0))'"))
     session, group = done.output[0].split()
     assert session == group != str(os.getsid(0))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("/bin/true --x", ""),
+        ("true", ""),
+        ("ls -l", ""),
+        ("VIP=10.0.0.9 /nowhere/script", ""),
+        ("cd /etc && ./script", ""),
+        ("$HOME/script", ""),
+        ("/nowhere/script --x", "/nowhere/script does not exist"),
+        ("no-such-program", "no-such-program was not found in PATH; configure it with its full path"),
+        ("'/bin/true", "the shell does not understand the configured line"),
+        ("", "the shell does not understand the configured line"),
+    ],
+)
+def test_what_shows_of_a_line_without_starting_it(line: str, says: str) -> None:
+    assert why_not_runnable(line) == says
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "says"),
+    [
+        ("#!/bin/sh\n", 0o755, ""),
+        ("#!/bin/sh\n", 0o644, "is not executable (chmod +x"),
+        ("#!/bin/sh\r\n", 0o755, "Windows line ends"),
+        ("#!/usr/bin/perl5.8\n", 0o755, "wants the interpreter /usr/bin/perl5.8, which does not exist"),
+    ],
+)
+def test_what_shows_of_a_script_without_starting_it(text: str, mode: int, says: str, tmp_path: Path) -> None:
+    script = tmp_path / "hook"
+    script.write_bytes(text.encode())
+    script.chmod(mode)
+    found = why_not_runnable(f"{script} --option")
+    assert says in found
+    assert bool(found) == bool(says)

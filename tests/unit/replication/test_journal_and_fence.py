@@ -118,7 +118,8 @@ def test_fenced_is_only_what_was_seen_to_the_end(
     assert words in str(result)
 
 
-@pytest.mark.parametrize("name", ["fence.sh", "look.sh"])
+@pytest.mark.parametrize("name", ["fence.sh", "vitals.sh"])
 def test_a_script_travels_whole(name: str) -> None:
     assert "#include" not in script(name)
     assert "mine() {" in script(name)
+    assert script(name).count("parent() {") == 1

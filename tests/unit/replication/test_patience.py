@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replication.evidence import Finding, Observation, Source
-from replication.patience import Act, Patience, Ping, SecondaryCheck, decide
+from replication.patience import Act, Patience, Ping, SecondaryCheck, by_routes, decide
 
 ANSWERS = Observation(Source.OBSERVER, "db2", Finding.ANSWERED)
 SILENT = Observation(Source.OBSERVER, "db3", Finding.SILENT)
@@ -65,3 +65,20 @@ def test_the_managers_word_alone_is_not_enough(
     verdict = decide(Patience(4, 0.0, "refused"), views, secondary, True, reachable)
     assert verdict.dead is dead
     assert why in verdict.why
+
+
+@pytest.mark.parametrize(
+    ("views", "code"),
+    [
+        ([SILENT], 0),
+        ([SILENT, SILENT], 0),
+        ([SILENT, SILENT, GONE], 0),
+        ([SILENT, GONE], 2),
+        ([GONE], 2),
+        ([SILENT, GONE, GONE], 2),
+        ([SILENT, SILENT, ANSWERS], 3),
+        ([GONE, ANSWERS], 3),
+    ],
+)
+def test_what_several_routes_say_together(views: list[Observation], code: int) -> None:
+    assert by_routes(views) == code

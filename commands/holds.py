@@ -1,0 +1,78 @@
+"""Who is held read-only after a failover: the lines of `mha status`, and `mha release`."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from commands.failover_options import secrets_of
+from commands.log import setup_logging
+from commands.options import one_line
+from config import ConfigError, ServerConfig, load_cluster
+from replication.errors import DeadlineExceeded, HostError
+from replication.event_hooks import EventHooks, finish
+from replication.fence import unfence
+from replication.holds import Hold, Holds
+from replication.ssh import SshHost
+
+
+def held_lines(conf: Path, global_conf: Path) -> list[str]:
+    """One line for each server that is held; nothing that goes wrong is an error."""
+    try:
+        config = load_cluster(conf, global_conf, resolve=str, secrets=False)
+        held = Holds(config.manager_workdir, config.name).current()
+    except (ConfigError, OSError) as error:
+        return [f"Who is held read-only cannot be told: {one_line(error)}"]
+    return [f"{hold}; 'mha release --conf={conf} --host={hold.name.partition('(')[0]}' lifts it" for hold in held]
+
+
+def lift(conf: Path, global_conf: Path, workdir: Path | None, host: str) -> int:
+    """Record the release, and take away what fencing left on the host; 0 when both are done, 1 when not.
+
+    The record comes first: a manager that watches must not close the server again while it is being made ready.
+    """
+    config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
+    setup_logging(None, config.log_level, secrets_of(config))
+    holds = Holds(config.manager_workdir, config.name)
+    server = config.server(host)
+    hold = _named(holds.current(), host, server)
+    if hold is None:
+        held = ", ".join(h.name for h in holds.current()) or "nobody"
+        print(f"{host} is not held read-only; held is {held}.")
+        return 1
+    who = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
+    holds.release(hold.key, who, "mha release")
+    print(f"{hold.name} is held read-only no longer. It stays as it is: set read_only=0, or make it a replica.")
+    EventHooks(config).tell("released", old=server, text=f"{hold.name} was released by {who}", by=who)
+    code = _take_back(hold, server)
+    finish(config.hook_timeout)
+    return code
+
+
+def _named(held: Sequence[Hold], host: str, server: ServerConfig | None) -> Hold | None:
+    if server is not None:
+        return next((h for h in held if h.key == server.address), None)
+    # One that was taken out of the configuration since.
+    return next((h for h in held if host in (h.key, h.key.rpartition(":")[0], h.name.partition("(")[0])), None)
+
+
+def _take_back(hold: Hold, server: ServerConfig | None) -> int:
+    if not hold.traces:
+        return 0
+    by_hand = f"Take back by hand on that host: {', '.join(hold.traces)}."
+    if server is None:
+        print(f"{hold.name} is not in the configuration. {by_hand}")
+        return 1
+    ssh = SshHost(server)
+    try:
+        for line in unfence(ssh, hold.traces):
+            print(f"{hold.name}: {line}")
+    except (HostError, DeadlineExceeded) as error:
+        print(f"{error}. {by_hand}")
+        return 1
+    finally:
+        ssh.close()
+    return 0

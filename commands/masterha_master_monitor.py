@@ -1,0 +1,67 @@
+"""masterha_master_monitor: watch the primary of one application, and end when it is dead; no failover."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from argparse import Namespace
+from collections.abc import Sequence
+from functools import partial
+
+from commands.failover_options import add_places, add_start_options, places, secrets_of, watch_parent_signals
+from commands.log import setup_logging
+from commands.options import OptionParser, add_conf, require_conf, run
+
+log = logging.getLogger("mha")
+
+
+def parser() -> OptionParser:
+    """The options of the predecessor's command."""
+    made = OptionParser(
+        "masterha_master_monitor",
+        "Watch the primary of one application and end when it is dead. Nothing is changed; what follows is up to\n"
+        "the caller.\n\n"
+        "exit codes:\n  20  the primary is dead\n   0  stopped by a signal\n"
+        "   2  the options or the configuration are wrong\n   1  anything else",
+        "masterha_master_monitor --conf=/etc/mha/app1.cnf; [ $? -eq 20 ] && page-the-dba",
+    )
+    add_conf(made)
+    add_places(made)
+    add_start_options(made)
+    made.add_argument("--interactive", type=int, choices=(0, 1), default=0, help="1: log to the terminal (0)")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; see the module."""
+    given = parser().parse(argv)
+    require_conf(given)
+    return run(lambda: monitor(given))
+
+
+def monitor(given: Namespace) -> int:
+    """Watch until the primary is dead."""
+    from config import load_cluster
+    from replication.manager_files import ManagerLock
+
+    load = partial(load_cluster, given.conf, given.global_conf, places(given))
+    config = load()
+    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
+    for warning in config.warnings:
+        log.warning("%s", warning)
+    stop = threading.Event()
+    watch_parent_signals(stop)
+    with ManagerLock(config.manager_workdir, config.name):
+        # Prefect takes seconds to import; everything that can refuse has refused before it.
+        from flows.engine import leave
+        from flows.master_monitor import MasterMonitor
+        from flows.monitor import ManagerOptions
+
+        options = ManagerOptions(wait_on_monitor_error=given.wait_on_monitor_error)
+        code = MasterMonitor(load, options, stop).run()
+    leave(code)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

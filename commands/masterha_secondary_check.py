@@ -1,0 +1,124 @@
+"""masterha_secondary_check: ask other hosts over SSH whether they reach the primary."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from commands.arguments import address, hide
+from commands.options import OptionParser, die, run
+
+if TYPE_CHECKING:
+    from config import ServerConfig
+    from replication.evidence import Observation
+
+
+def parser() -> OptionParser:
+    """The options of the predecessor's command."""
+    made = OptionParser(
+        "masterha_secondary_check",
+        "Ask other hosts, over SSH and all at once, whether the primary's port answers them. For\n"
+        "secondary_check_script, which the manager calls with the primary's address; what the manager adds wins.\n\n"
+        "exit codes:\n   0  none of them reaches the primary: it may be failed over\n"
+        "   2  half of them or more cannot be asked, or the options are wrong\n   3  at least one reaches the primary\n"
+        "   1  anything else",
+        "secondary_check_script = masterha_secondary_check -s remote_host1 -s remote_host2",
+    )
+    add = made.add_argument
+    add("-s", "--secondary_host", action="append", metavar="HOST", help="a host to ask; give it several times")
+    add("--user", default="root", metavar="USER", help="SSH user there (root)")
+    add("--port", type=int, default=22, metavar="PORT", help="SSH port there (22)")
+    add("--options", default="", metavar="OPTIONS", help="as for ssh: -i, -o, -p, -l, -F")
+    add("--master_host", metavar="HOST", help="the primary")
+    add("--master_ip", metavar="ADDRESS", help="its address (default: resolved from its name)")
+    add("--master_port", type=int, default=3306, metavar="PORT", help="its port (3306)")
+    add("--timeout", type=float, default=5.0, metavar="SECONDS", help="how long each host may take (5)")
+    add("--master_user", metavar="USER", help="no effect: a greeting tells that the server lives")
+    add("--master_password", metavar="PASSWORD", help="no effect")
+    add("--ping_type", metavar="TYPE", help="no effect")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; see the module."""
+    given = parser().parse(argv)
+    if given.master_password:
+        hide(
+            given.master_password, "--master_password has no effect, and shows the password to everybody; leave it out"
+        )
+    if not given.secondary_host:
+        die("-s=<host to ask> must be set.", 1)
+    if not given.master_host and not given.master_ip:
+        die("--master_host=<master's hostname> must be set.", 1)
+    if given.timeout <= 0:
+        die("--timeout must be more than 0 seconds.", 2)
+    return run(lambda: check(given))
+
+
+def check(given: Namespace) -> int:
+    """Ask all hosts at once, say what each one answered, and decide."""
+    from replication.patience import by_routes
+
+    name = given.master_host or given.master_ip
+    primary = described(name, given.master_ip or address(name, "--master_ip"), given.master_port)
+    hosts = list(dict.fromkeys(given.secondary_host))
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        views = list(pool.map(lambda host: ask(host, primary, given), hosts))
+    for host, view in zip(hosts, views, strict=True):
+        print(line(host, view, primary.hostname), flush=True)
+    return by_routes(views)
+
+
+def ask(host: str, primary: ServerConfig, given: Namespace) -> Observation:
+    """What one host says of the primary; whatever is wrong with the host itself is no view."""
+    from replication.deadline import Deadline, within
+    from replication.errors import MhaError
+    from replication.evidence import Finding, Observation, Source
+    from replication.observers import look_from
+    from replication.ssh import SshHost
+
+    def look() -> Observation:
+        asked = SshHost(described(host, address(host, "-s"), 3306, given))
+        try:
+            asked.connect(given.timeout)
+            return look_from(asked, primary, timeout=given.timeout)
+        finally:
+            asked.close()
+
+    try:
+        return within(look, Deadline(2 * given.timeout + 2.0), f"ask {host}")
+    except MhaError as error:
+        return Observation(Source.OBSERVER, host, Finding.NO_VIEW, str(error))
+
+
+def described(host: str, ip: str, port: int, given: Namespace | None = None) -> ServerConfig:
+    """A host as the configuration would describe it. Raises ConfigError for wrong --options."""
+    from config import ConfigError, ServerConfig, SshOptions
+
+    known: dict[str, object] = {"block": "route", "hostname": host, "ip": ip, "port": port}
+    known |= {"ssh_host": host, "ssh_ip": ip}
+    if given is not None:
+        try:
+            known["ssh_options"] = SshOptions.parse(given.options)
+        except ValueError as error:
+            raise ConfigError(f"--options {error}") from None
+        known |= {"ssh_user": given.user, "ssh_port": given.port}
+        known["ssh_connection_timeout"] = max(1, round(given.timeout))
+    return ServerConfig.model_validate(known)
+
+
+def line(host: str, view: Observation, primary: str) -> str:
+    """The predecessor's words for one answer."""
+    from replication.evidence import Finding
+
+    if view.finding is Finding.ANSWERED:
+        return f"Master is reachable from {host}!"
+    if view.finding is Finding.SILENT:
+        return f"Monitoring server {host} is reachable, Master is not reachable from {host}. OK."
+    return f"Monitoring server {host} is NOT reachable! {primary} was not looked at from there: {view.detail}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

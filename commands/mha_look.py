@@ -1,0 +1,73 @@
+"""`mha topology` and `mha status`: how a cluster and its manager are."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from commands.mha_options import Conf, GlobalConf, Output, console, table_of
+from commands.options import DEFAULT_GLOBAL_CONF
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: `mha topology --conf /etc/mha/app1.cnf`")
+def topology(
+    conf: Conf,
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
+) -> None:
+    """Show who replicates from whom, and how far each replica is."""
+    from commands.show import topology_json, topology_table, topology_text
+    from config import load_cluster
+    from replication.sessions import Sessions
+
+    config = load_cluster(conf, global_conf)
+    sessions = Sessions(config)
+    try:
+        cluster = sessions.observe(timeout=6.0)
+    finally:
+        sessions.close()
+    if output is Output.JSON:
+        print(json.dumps(topology_json(config, cluster), indent=2))
+    elif output is Output.TABLE:
+        console.print(topology_table(config, cluster))
+    else:
+        print("\n".join(topology_text(config, cluster)))
+    if cluster.down:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: `mha status --conf /etc/mha/app1.cnf`")
+def status(
+    conf: Conf,
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
+) -> None:
+    """Tell what the manager of an application does on this host, who is held read-only, and how its binlog servers are.
+
+    Exits as masterha_check_status; the rest does not count for that.
+    """
+    from commands.binlog_server import status_lines
+    from commands.holds import held_lines
+    from commands.masterha_check_status import check, row
+    from commands.masterha_check_status import parser as selectors
+    from commands.options import target
+
+    selected = target(selectors().parse([f"--conf={conf}", f"--global_conf={global_conf}"]), None)
+    if output is Output.TEXT:
+        code = check(selected)
+        for line in (*held_lines(conf, global_conf), *status_lines(conf, global_conf)):
+            print(line)
+        raise SystemExit(code)
+    seen = row(selected)
+    held, binlogs = held_lines(conf, global_conf), status_lines(conf, global_conf)
+    if output is Output.JSON:
+        print(json.dumps({**seen, "held": held, "binlog_servers": binlogs}, indent=2))
+    else:
+        console.print(table_of([seen]))
+        for line in (*held, *binlogs):
+            print(line)
+    raise SystemExit(seen["code"])

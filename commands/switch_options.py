@@ -1,0 +1,102 @@
+"""The planned switch on the command line: masterha_master_switch --master_state=alive, and what it asks."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from commands.failover_options import places, secrets_of
+from commands.log import setup_logging
+from commands.options import require_conf
+from replication.switch_options import SwitchOptions
+
+if TYPE_CHECKING:
+    from config import ClusterConfig
+    from replication.switch_outcome import SwitchOutcome
+    from replication.switch_plan import SwitchPlan
+
+log = logging.getLogger("mha")
+
+
+def add_switch_options(parser: argparse.ArgumentParser) -> None:
+    """The predecessor's options of a planned switch, by their names."""
+    add = parser.add_argument
+    add("--orig_master_is_new_slave", action="store_true", help="alive: make the old primary a replica of the new one")
+    add(
+        "--running_updates_limit",
+        type=int,
+        default=1,
+        metavar="SECONDS",
+        help="alive: longest update allowed (1)",
+    )
+    add("--running_seconds_limit", type=int, default=10, metavar="SECONDS", help="alive: longest query (10)")
+    add("--seconds_behind_master", type=int, default=30, metavar="SECONDS", help="alive: latest replica allowed (30)")
+    add("--flush_tables", type=int, choices=(0, 1, 2), default=2, help="alive: close tables first; 2: ask (2)")
+    add("--skip_lock_all_tables", action="store_true", help="alive: only set read_only, do not lock (not safe)")
+    add("--check_only", action="store_true", help="alive: check every precondition and change nothing")
+
+
+def switch_options(given: argparse.Namespace) -> SwitchOptions:
+    """The parsed options as the switch wants them."""
+    return SwitchOptions(
+        new_master_host=given.new_master_host,
+        new_master_port=given.new_master_port,
+        orig_master_is_new_slave=given.orig_master_is_new_slave,
+        running_updates_limit=given.running_updates_limit,
+        running_seconds_limit=given.running_seconds_limit,
+        seconds_behind_master=given.seconds_behind_master,
+        flush_tables=_flush(given),
+        skip_lock_all_tables=given.skip_lock_all_tables,
+        check_only=given.check_only,
+        remove_orig_master_conf=given.remove_dead_master_conf,
+    )
+
+
+def _flush(given: argparse.Namespace) -> bool:
+    if given.flush_tables < 2 or not given.interactive or given.check_only or given.dry_run:
+        return bool(given.flush_tables)
+    print("It is better to execute FLUSH NO_WRITE_TO_BINLOG TABLES on the primary before the switch. Ok? (YES/no): ")
+    return sys.stdin.readline().strip().lower() != "no"
+
+
+def switch(given: argparse.Namespace) -> int:
+    """masterha_master_switch --master_state=alive."""
+    from config import load_cluster
+
+    config = load_cluster(require_conf(given), given.global_conf, places(given))
+    setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
+    options = switch_options(given)
+    outcome = act(config, options, dry_run=given.dry_run, ask_first=bool(given.interactive))
+    if outcome.checked_only:
+        print(outcome.summary)
+    return outcome.exit_code
+
+
+def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_first: bool) -> SwitchOutcome:
+    """Run one planned switch, in Prefect when its API answers. An interrupt before the opening takes it back."""
+    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    for warning in config.warnings:
+        log.warning("%s", warning)
+    from flows.engine import log_to_prefect
+    from flows.switchover import armed_switchover, switch_by_hand
+    from replication.interrupts import raise_on_interrupt
+
+    log_to_prefect(log)
+    raise_on_interrupt()
+    armed = armed_switchover(config.name, options.new_master_host, options.orig_master_is_new_slave)
+    return switch_by_hand(config, options, dry_run=dry_run, show=ask if ask_first else None, armed=armed)
+
+
+def ask(plan: SwitchPlan) -> bool:
+    """Show the tree before and after and wait for a yes; an end of input is a no."""
+    from replication.switch_outcome import plan_text
+
+    print(plan_text(plan))
+    print(f"\nStarting master switch from {plan.old_name} to {plan.new_primary_name}? (yes/NO): ", end="")
+    sys.stdout.flush()
+    answer = sys.stdin.readline().strip().lower()
+    if answer != "yes":
+        print("Stopped; nothing was changed.")
+    return answer == "yes"

@@ -1,0 +1,45 @@
+"""Health check: every check of masterha_check_repl, from a schedule, as a flow run that fails when a check does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from flows.deployed import load_named
+from flows.engine import log_to_prefect, step
+from replication.check import Check, Severity, failed
+from tasks.check import judge, look_at_cluster, show_checks
+
+log = logging.getLogger("mha")
+
+
+@flow(name="health-check", flow_run_name="health check {cluster}", persist_result=False)
+def health_check(cluster: str, seconds_behind: int = 30) -> State[Any]:
+    """Check that a cluster replicates well and is fit for a failover; nothing is created or changed anywhere.
+
+    Args:
+        cluster: Name of a configured cluster, such as "app1" (see the monitor).
+        seconds_behind: How many seconds a replica may be late.
+    """
+    config, _ = load_named(cluster)
+    log_to_prefect(log)
+    checks = step(judge, step(look_at_cluster, config), seconds_behind)
+    for check in checks:
+        if not check.ok and check.severity is not Severity.INFO:
+            log.log(logging.ERROR if check.failed else logging.WARNING, "%s: %s", check.name, check)
+    step(show_checks, cluster, checks)
+    return conclude(cluster, checks)
+
+
+def conclude(cluster: str, checks: Sequence[Check]) -> State[Any]:
+    """How the flow run ends in the UI: with the number of what failed, and the first of it."""
+    bad = failed(checks)
+    if bad:
+        return Failed(message=f"{cluster}: {len(bad)} of {len(checks)} checks failed; {bad[0].name}: {bad[0]}")
+    warnings = sum(not check.ok and check.severity is Severity.WARNING for check in checks)
+    return Completed(message=f"{cluster}: {len(checks)} checks, none failed, {warnings} warnings")

@@ -1,0 +1,34 @@
+"""The monitoring half of the manager alone: watch, and say that the primary is dead; somebody else acts."""
+
+from __future__ import annotations
+
+import logging
+
+from flows.monitor import Manager, Reporter
+from replication.manager_files import ManagerStatus
+from replication.sessions import Sessions
+from tasks.detect import BeginAnew, watch
+
+log = logging.getLogger("mha")
+
+MASTER_DEAD = 20
+
+
+class MasterMonitor(Manager):
+    """Watches one cluster and changes nothing. `run` returns 20 for a dead primary, 0 when stopped, 1 on an error."""
+
+    def _watch_and_recover(self, sessions: Sessions) -> int | None:
+        cluster, primary = self._take_stock(sessions)
+        self._health.write(ManagerStatus.PING_OK, primary.hostname)
+        reporter = Reporter(self._config, self._health, primary, sessions)
+        verdict = watch(self._config, primary, sessions, self._stop, reporter, cluster.get(primary.address))
+        if verdict is None:
+            return 0
+        if isinstance(verdict, BeginAnew):
+            log.info("%s; watching the cluster anew.", verdict.why)
+            return None
+        self._health.write(ManagerStatus.PING_FAILED, primary.hostname)
+        log.info("Got exit code %d (Master dead).", MASTER_DEAD)
+        print(f"Master {primary.hostname} is dead!\nIP Address: {primary.ip}\nPort: {primary.port}")
+        print(f"SSH to {primary.ssh_host} is {'reachable' if verdict.ssh_reachable else 'NOT reachable'}.")
+        return MASTER_DEAD

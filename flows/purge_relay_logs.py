@@ -1,0 +1,45 @@
+"""Purge relay logs: remove what the replicas of a cluster have executed, one replica after the other."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from flows.deployed import load_named
+from flows.engine import log_to_prefect, step
+from replication.errors import MhaError
+from replication.relay_purge_cluster import purge_cluster
+from tasks.purge_relay_logs import purge_relay_logs as purge_one
+
+log = logging.getLogger("mha")
+
+
+def artifact_key(cluster: str) -> str:
+    """Prefect allows lower case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-") + "-relay-logs"
+
+
+@flow(name="purge-relay-logs", flow_run_name="purge relay logs of {cluster}", persist_result=False)
+def purge_relay_logs(cluster: str) -> State[Any]:
+    """Remove the executed relay logs of every replica that keeps them; what is not executed stays.
+
+    Args:
+        cluster: Name of a configured cluster, such as "app1" (see the monitor).
+    """
+    config, _ = load_named(cluster)
+    log_to_prefect(log)
+    try:
+        done = purge_cluster(config, threading.Event(), lambda run, replica: step(purge_one, run, replica))
+    except MhaError as error:
+        return Failed(message=str(error))
+    create_table_artifact(table=done.rows(), key=artifact_key(cluster), description=f"Relay logs of {cluster}")
+    if done.left_out:
+        return Completed(name="Partly done", message=str(done))
+    return Completed(message=str(done))

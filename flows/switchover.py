@@ -1,0 +1,203 @@
+"""Switchover: the Prefect flow around the planned switch, and the ways to start it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.states import Completed, Failed
+
+from config import ClusterConfig, ConfigError
+from config.edit import remove_block
+from flows.deployed import load_named
+from flows.engine import ArmedFlow, entering, handed_over
+from flows.switch_runbook import switch_over
+from flows.unfinished_switch import finish_switch
+from replication.activity import observe_activities
+from replication.errors import MhaError, RefusalError
+from replication.journal import SWITCH, Journal
+from replication.plan import Refusal
+from replication.sessions import FailoverLock, Sessions
+from replication.switch_job import SwitchJob
+from replication.switch_options import SwitchOptions
+from replication.switch_outcome import SwitchOutcome, markdown, plan_text, text
+from replication.switch_plan import SwitchPlan, make_switch_plan
+
+log = logging.getLogger("mha")
+
+#: Seconds that a switch waits for Prefect to take it in; without that it runs plainly.
+ENTER_WITHIN = 0.5
+
+
+def switch_by_hand(
+    config: ClusterConfig,
+    options: SwitchOptions,
+    *,
+    dry_run: bool = False,
+    show: Callable[[SwitchPlan], bool] | None = None,
+    armed: ArmedFlow[SwitchOutcome] | None = None,
+) -> SwitchOutcome:
+    """Look, plan, ask, then switch. ``show`` gets the plan and says whether to go on.
+
+    With ``armed`` the switch runs in that flow, if its API answers in time. A dry run and --check_only change nothing.
+    A refusal is an outcome with exit code 1. Raises MhaError's children when the servers cannot be looked at.
+    """
+    sessions = Sessions(config)
+    try:
+        if not dry_run and not options.check_only and (finished := finish_switch(config, sessions)) is not None:
+            return finished
+        log.info("Starting online master switch..")
+        log.info("* Phase 1: Configuration Check Phase..")
+        plan = _plan(config, options, sessions, acting=False)
+        if dry_run or options.check_only:
+            log.info("** Phase 1: Configuration Check Phase completed.")
+            return SwitchOutcome(0, plan_text(plan), plan=plan, checked_only=True)
+        if show is not None and not show(plan):
+            return SwitchOutcome(1, "stopped at the question, nothing was changed", plan=plan)
+        if armed is None:
+            return _act(config, options, sessions, plan, lambda _: None)
+        core = partial(_act, config, options, sessions, plan, armed.afterwards)
+        return armed.fire(core, budget=ENTER_WITHIN)
+    except RefusalError as error:
+        outcome = SwitchOutcome(1, error.refusal.sentence, refusal=error.refusal)
+        log.error("%s %s", error.refusal.sentence, error.refusal.remedy)
+        for line in error.refusal.evidence:
+            log.error("  %s", line)
+        return outcome
+    finally:
+        sessions.close()
+
+
+def _act(
+    config: ClusterConfig,
+    options: SwitchOptions,
+    sessions: Sessions,
+    shown: SwitchPlan,
+    afterwards: Callable[[Callable[[], object]], object],
+) -> SwitchOutcome:
+    """With the failover lock everywhere, look again: what is done is what was shown, or nothing."""
+    lock = FailoverLock(config.servers)
+    try:
+        lock.take()
+        plan = _plan(config, options, sessions, acting=True)
+        if (plan.old, plan.new_primary, plan.kind) != (shown.old, shown.new_primary, shown.kind):
+            raise RefusalError(_moved(config, shown, plan))
+        log.info("** Phase 1: Configuration Check Phase completed.")
+        job = SwitchJob(config, plan, options, sessions, Journal.new(config.manager_workdir, config.name, SWITCH))
+        with contextlib.closing(job.address):
+            outcome = switch_over(job)
+    finally:
+        lock.release()
+    if outcome.exit_code == 0 and options.remove_orig_master_conf and not plan.orig_is_new_replica:
+        _remove_old(config, job)
+    log.info("\n%s", text(outcome, config.name))
+    afterwards(partial(_show_in_prefect, config.name, outcome))
+    return outcome
+
+
+def _plan(config: ClusterConfig, options: SwitchOptions, sessions: Sessions, *, acting: bool) -> SwitchPlan:
+    cluster = sessions.observe()
+    decided = make_switch_plan(config, cluster, observe_activities(sessions, cluster), options, acting=acting)
+    if isinstance(decided, Refusal):
+        raise RefusalError(decided)
+    for check in decided.warnings:
+        log.warning("%s", check)
+    return decided
+
+
+def _moved(config: ClusterConfig, shown: SwitchPlan, plan: SwitchPlan) -> Refusal:
+    return Refusal(
+        "cluster-changed",
+        f"{config.name} changed while it was asked: the switch would now be from {plan.old_name} to "
+        f"{plan.new_primary_name} and not from {shown.old_name} to {shown.new_primary_name}.",
+        "Look at the cluster, then start again.",
+    )
+
+
+def _remove_old(config: ClusterConfig, job: SwitchJob) -> None:
+    try:
+        remove_block(config.path, job.old.block)
+        log.info("Deleted %s entry from %s .", job.old.block, config.path)
+    except ConfigError as error:
+        log.error("%s", error)
+
+
+# in Prefect --------------------------------------------------------------------------------------------------------
+
+
+def armed_switchover(cluster: str, new_primary: str | None, keep_old_as_replica: bool) -> ArmedFlow[SwitchOutcome]:
+    """The switchover flow of one cluster, ready to be fired by a command."""
+    enter = entering(
+        switchover,
+        [f"cluster:{cluster}"],
+        cluster=cluster,
+        new_primary=new_primary,
+        keep_old_as_replica=keep_old_as_replica,
+    )
+    return ArmedFlow(enter, conclude)
+
+
+def conclude(outcome: SwitchOutcome) -> State[Any]:
+    """How the flow run ends in the UI."""
+    if outcome.checked_only:
+        return Completed(name="Checked", message="a switch is possible; nothing was changed")
+    if outcome.exit_code == 0:
+        return Completed(message=outcome.summary)
+    if outcome.exit_code == 10:
+        return Completed(name="Partly done", message=f"{outcome.summary}; something is left to do, see the report")
+    return Failed(name="Refused" if outcome.refusal else "Taken back", message=outcome.summary)
+
+
+def artifact_key(cluster: str) -> str:
+    """Prefect allows lower case letters, digits and dashes."""
+    return "switchover-" + re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")
+
+
+def _show_in_prefect(cluster: str, outcome: SwitchOutcome) -> None:
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    create_markdown_artifact(
+        markdown(outcome, cluster), key=artifact_key(cluster), description=f"Planned switch of {cluster}"
+    )
+    if outcome.plan is not None:
+        old, new = (name.split("(")[0] for name in (outcome.plan.old_name, outcome.plan.new_primary_name))
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(context.flow_run.id, name=f"switchover {cluster}: {old} → {new}")
+
+
+@flow(name="switchover", flow_run_name="switchover {cluster}", persist_result=False)
+def switchover(
+    cluster: str, new_primary: str | None = None, keep_old_as_replica: bool = True, dry_run: bool = False
+) -> State[Any]:
+    """Move the primary's role of a living cluster to another server.
+
+    Args:
+        cluster: Name of a configured cluster, such as "app1".
+        new_primary: Host of the new primary; left empty, the best replica is chosen by the configured rules.
+        keep_old_as_replica: Make the old primary a replica of the new one; otherwise it is left read-only.
+        dry_run: Only check every precondition and show the plan; nothing is changed.
+    """
+    if (body := handed_over()) is not None:
+        return body()
+    config, _ = load_named(cluster)
+    options = SwitchOptions(new_master_host=new_primary, orig_master_is_new_slave=keep_old_as_replica)
+    try:
+        outcome = switch_by_hand(config, options, dry_run=dry_run)
+    except MhaError as error:
+        return Failed(message=str(error))
+    create_markdown_artifact(
+        f"```\n{outcome.summary}\n```" if outcome.checked_only else markdown(outcome, cluster),
+        key=f"{artifact_key(cluster)}-plan" if outcome.checked_only else artifact_key(cluster),
+        description=f"Planned switch of {cluster}",
+    )
+    return conclude(outcome)

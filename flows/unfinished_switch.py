@@ -1,0 +1,85 @@
+"""A planned switch whose process died: finish it, or give the old primary its writes back. Two writable never."""
+
+from __future__ import annotations
+
+import logging
+
+from config import ClusterConfig
+from flows.switch_runbook import SwitchRunbook
+from replication.errors import MhaError, RefusalError
+from replication.journal import END, SWITCH, Journal
+from replication.plan import Refusal
+from replication.sessions import FailoverLock, Sessions
+from replication.switch_job import HandedOver, Ready, SwitchJob
+from replication.switch_options import SwitchOptions
+from replication.switch_outcome import SwitchOutcome
+from replication.unfinished_switch import CutShort, cut_short_switch, may_give_back
+from replication.write_stop import close_for_writes, give_back
+from tasks import get_ready, online_change
+
+log = logging.getLogger("mha")
+
+
+def finish_switch(config: ClusterConfig, sessions: Sessions) -> SwitchOutcome | None:
+    """What a switch that was cut short on this host needs is done now; None when there is none, or nothing is left.
+
+    The new primary was opened: everything after that is done, and the outcome told. It was not: the old one gets its
+    writes back, and whoever calls goes on with what it was about to do. Raises RefusalError when neither is safe.
+    """
+    cut = cut_short_switch(config.manager_workdir, config.name)
+    if cut is None:
+        return None
+    lock = FailoverLock(config.servers)
+    lock.take()
+    try:
+        journal = Journal.new(config.manager_workdir, config.name, SWITCH)
+        options = SwitchOptions(orig_master_is_new_slave=cut.plan.orig_is_new_replica)
+        job = SwitchJob(config, cut.plan, options, sessions, journal)
+        job.past = cut.entries
+        if cut.handed is not None and cut.ready is not None and _opened(sessions, cut):
+            return _go_forward(job, cut.ready, cut.handed)
+        _take_back(job, cut)
+        return None
+    finally:
+        lock.release()
+
+
+def _opened(sessions: Sessions, cut: CutShort) -> bool:
+    """The new primary takes writes now."""
+    state = sessions.observe().get(cut.plan.new_primary)
+    return state is not None and state.writable
+
+
+def _go_forward(job: SwitchJob, ready: Ready, handed: HandedOver) -> SwitchOutcome:
+    log.warning(
+        "Going on with a planned switch that was cut short: %s had been opened for writes.", job.plan.new_primary_name
+    )
+    try:
+        close_for_writes(job.sessions.server(job.plan.old))
+    except MhaError as error:
+        log.error("%s", error)
+    return SwitchRunbook(job).go_forward(ready, handed)
+
+
+def _take_back(job: SwitchJob, cut: CutShort) -> None:
+    book = SwitchRunbook(job)
+    if cut.ready is not None:
+        why_not = may_give_back(cut, job.sessions.observe())
+        if why_not:
+            raise RefusalError(_undecidable(job, why_not))
+        log.warning("A planned switch was cut short before its new primary was opened: taking it back.")
+        give_back(job.sessions.server(job.plan.old), cut.ready.former)
+        log.info("%s takes writes again.", job.plan.old_name)
+        book.tolerate(lambda: book.run(online_change.come_back, job), "Applications were not called back")
+    book.tolerate(lambda: book.run(get_ready.give_back_lent, job), "A lent setting was not given back")
+    job.journal.record(END, "ended", job.plan.old, summary="taken back after it was cut short")
+
+
+def _undecidable(job: SwitchJob, why_not: str) -> Refusal:
+    return Refusal(
+        "unfinished-switch",
+        f"A planned switch of {job.config.name} from {job.plan.old_name} to {job.plan.new_primary_name} was cut short, "
+        f"and {job.plan.old_name} may not be let take writes again: {why_not}.",
+        "Look at both servers. When the cluster is as it should be, remove the journals named below.",
+        tuple(str(path) for path in sorted(job.config.manager_workdir.glob(f"{job.config.name}.switch-*.journal"))),
+    )

@@ -1,0 +1,131 @@
+"""The providers of `vip_provider` one after the other, and what a failing one means.
+
+Taking the address away is best effort: what could not be done is told, and a duplicate is noticed when it is put on.
+Putting it on follows `vip_on_failure`. A user's script decides by its exit code alone (HookError passes).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from config import ClusterConfig, ServerConfig
+from replication.address.haproxy import HaproxyProvider
+from replication.address.ip import IpProvider
+from replication.address.keepalived import KeepalivedProvider
+from replication.address.offered import OfferedProvider
+from replication.address.provider import AddressProvider, Half, Place
+from replication.address.script import ScriptCalls, ScriptProvider
+from replication.check import Check
+from replication.errors import HookError, MhaError
+from replication.sessions import Sessions
+
+log = logging.getLogger("mha")
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What every provider did in one half of a move, and what it found."""
+
+    halves: tuple[Half, ...]
+
+    @property
+    def failed(self) -> tuple[Half, ...]:
+        """The halves whose effect is missing."""
+        return tuple(half for half in self.halves if half.failed)
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.halves))
+
+
+class AddressChain:
+    """Several providers that are asked as one. ``on_failure`` is abort or go_on, for `acquire`."""
+
+    def __init__(self, providers: Iterable[AddressProvider], on_failure: str) -> None:
+        self._providers, self._on_failure = tuple(providers), on_failure
+
+    def check(self) -> tuple[Check, ...]:
+        """What a move would need."""
+        return tuple(check for provider in self._providers for check in provider.check())
+
+    def release(self, old: ServerConfig, *, reachable: bool) -> Moved:
+        """Take it from ``old``, as far as that can be done. Errors: HookError."""
+        halves = []
+        for provider in self._providers:
+            try:
+                half = provider.release(old, reachable=reachable)
+            except HookError:
+                raise
+            except MhaError as error:
+                half = Half(provider.name, "release", False, str(error), failed=True)
+            _tell(half)
+            halves.append(half)
+        return Moved(tuple(halves))
+
+    def acquire(self, new: ServerConfig) -> Moved:
+        """Give it to ``new``. Errors: HookError; with abort also the AddressError of the provider that failed."""
+        halves = []
+        for provider in self._providers:
+            try:
+                half = provider.acquire(new)
+            except HookError:
+                raise
+            except MhaError as error:
+                if self._on_failure == "abort":
+                    raise
+                half = Half(provider.name, "acquire", False, str(error), failed=True)
+            _tell(half)
+            halves.append(half)
+        return Moved(tuple(halves))
+
+    def verify(self, new: ServerConfig) -> tuple[Check, ...]:
+        """Whether everything that moves is at ``new`` and nowhere else, one check for each thing."""
+        checks = []
+        for provider in self._providers:
+            try:
+                checks += [_at(place, new) for place in provider.verify()]
+            except MhaError as error:
+                checks.append(Check("vip-moved", new.name, False, f"where the address is, is not known: {error}"))
+        return tuple(checks)
+
+    def close(self) -> None:
+        """End the providers' own sessions."""
+        for provider in self._providers:
+            try:
+                provider.close()
+            except MhaError as error:
+                log.warning("%s", error)
+
+
+def chain_of(config: ClusterConfig, sessions: Sessions, calls: ScriptCalls) -> AddressChain:
+    """The chain that a configuration names; ``calls`` are what its scripts are called with in this kind of move."""
+    made: list[AddressProvider] = []
+    for name in config.vip_provider:
+        if name == "ip":
+            made.append(IpProvider(config, sessions))
+        elif name == "keepalived":
+            made.append(KeepalivedProvider(config, sessions))
+        elif name == "haproxy":
+            made.append(HaproxyProvider(config))
+        elif name == "script":
+            made.append(ScriptProvider(config, calls))
+        else:
+            made.append(OfferedProvider(name, config, sessions))
+    return AddressChain(made, config.vip_on_failure)
+
+
+def _at(place: Place, new: ServerConfig) -> Check:
+    unheard = f"; not asked: {', '.join(place.unknown)}" if place.unknown else ""
+    if place.only_at(new):
+        return Check("vip-moved", new.name, True, f"{place.what} is there, and nowhere else{unheard}")
+    others = [address for servers in place.at for address in servers if new.address not in servers]
+    here = any(new.address in servers for servers in place.at)
+    found = f"{place.what} is {'there' if here else 'not there'}"
+    if others:
+        found += f"{', but also' if here else ', but'} at {', '.join(others)}"
+    return Check("vip-moved", new.name, False, found + unheard, hint=f"let {new.name} alone have it")
+
+
+def _tell(half: Half) -> None:
+    (log.info if half.done else log.warning)("Address: %s: %s.", half.verb, half)

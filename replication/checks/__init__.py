@@ -1,0 +1,44 @@
+"""The checks: named questions about a cluster and their answers, one file a subject.
+
+`observe.look` sees, the subjects judge what was seen (pure), and whoever asked shows it. docs/checks.md lists `RULES`.
+"""
+
+from __future__ import annotations
+
+from replication.check import Check
+from replication.checks import gtids, hosts, privileges, replicas, scripts, servers, topology
+from replication.checks.facts import Facts
+from replication.checks.rule import Rule
+
+#: Seconds a replica may be late (MHA's default for --seconds_behind_master).
+SECONDS_BEHIND = 30
+
+RULES: tuple[Rule, ...] = (
+    *topology.RULES,
+    *replicas.RULES,
+    *gtids.RULES,
+    *servers.RULES,
+    *privileges.RULES,
+    *hosts.RULES,
+    *scripts.RULES,
+)
+
+
+def of_ssh(facts: Facts) -> tuple[Check, ...]:
+    """What masterha_check_ssh asks."""
+    return (*hosts.logins(facts), *scripts.binlog_servers(facts))
+
+
+def of_replication(facts: Facts, seconds_behind: int = SECONDS_BEHIND) -> tuple[Check, ...]:
+    """What masterha_check_repl asks; checks of hosts are among them as far as hosts were looked at."""
+    return (
+        *topology.checks(facts),
+        *replicas.checks(facts, seconds_behind),
+        *gtids.checks(facts),
+        *servers.checks(facts),
+        *privileges.checks(facts),
+        *hosts.logins(facts),
+        *hosts.checks(facts),
+        *scripts.binlog_servers(facts),
+        *scripts.checks(facts),
+    )

@@ -1,0 +1,146 @@
+"""What the checks look at: all that was seen of a cluster, its hosts and its scripts at one moment. No secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from config import ClusterConfig, ServerConfig
+from replication.dialects import Dialect, spelled
+from replication.grants import Grants
+from replication.plan import Refusal
+from replication.snapshots import ClusterState, ServerState
+from replication.topology import find_primary
+
+
+@dataclass(frozen=True)
+class ServerFacts:
+    """What a server says beyond its state. ``clock_ahead`` is seconds, None when it did not tell.
+
+    ``account`` is who we are there, quoted; ``replication_accounts`` are user and host pattern of those with
+    REPLICATION SLAVE, None when mysql.user cannot be read. ``semi_sync_clients`` is how many replicas acknowledge.
+    """
+
+    dialect: Dialect
+    account: str = ""
+    grants: Grants = field(default_factory=Grants)
+    replication_accounts: frozenset[tuple[str, str]] | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    clock_ahead: float | None = None
+    semi_sync_clients: int | None = None
+
+    def name_of(self, variable: str) -> str:
+        """How this server spells a variable that was renamed."""
+        return spelled(variable, self.variables)
+
+    def value(self, variable: str) -> str | None:
+        """A variable by its newest name; None where the server has none such."""
+        return self.variables.get(self.name_of(variable))
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program on a host: its path and the first line of its ``--version``."""
+
+    path: str
+    says: str
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """One host as its SSH user sees it; ``error`` is why there is no session, and then nothing else is known.
+
+    ``info`` is the file of a replica's place in its relay logs, empty where that is in a table; ``unreadable`` maps a
+    path that was to be read to the reason; ``logs`` are paths under which the server's current binary log lies;
+    ``sftp`` is why files cannot be read over SFTP, empty when they can. ``connects`` is what the mysql
+    client said when it could not open a session there, None when that was not tried. ``free`` is bytes by path,
+    ``clock_ahead`` seconds. ``skipped``: the configuration leaves the host out.
+    """
+
+    name: str
+    error: str = ""
+    skipped: bool = False
+    sftp: str = ""
+    encrypted: bool = False
+    clock_ahead: float | None = None
+    superuser: bool = False
+    owns_data: bool = False
+    tools: frozenset[str] = frozenset()
+    reader: Program | None = None
+    client: Program | None = None
+    connects: str | None = None
+    logs: tuple[str, ...] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    info: str = ""
+    workdir: str = ""
+    free: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def reached(self) -> bool:
+        """There was a session, so the rest of this was seen."""
+        return not self.error and not self.skipped
+
+
+@dataclass(frozen=True)
+class ScriptFacts:
+    """A user's script: ``trouble`` is why it cannot be started or what its ``--command=status`` ended with."""
+
+    parameter: str
+    trouble: str = ""
+    asked: bool = False
+
+
+@dataclass(frozen=True)
+class ManagerFacts:
+    """This machine: what is wrong with manager_workdir, and its free bytes."""
+
+    workdir: str
+    trouble: str = ""
+    free: int | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An attempt to get from one host to another with the hosts' own ssh; ``error`` is empty when it worked."""
+
+    start: str
+    end: str
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything seen, by the servers' ``ip:port`` and the binlog servers' block names.
+
+    A server that did not answer is in ``cluster.down``; one that told only a part of it is there and in ``servers``.
+    ``hosts`` is empty when they were not to be looked at.
+    ``resolved`` has the address of each source's name that the configuration does not know, None when it has none.
+    """
+
+    config: ClusterConfig
+    cluster: ClusterState
+    servers: Mapping[str, ServerFacts] = field(default_factory=dict)
+    hosts: Mapping[str, HostFacts] = field(default_factory=dict)
+    binlog_hosts: Mapping[str, HostFacts] = field(default_factory=dict)
+    scripts: tuple[ScriptFacts, ...] = ()
+    manager: ManagerFacts | None = None
+    pairs: tuple[Pair, ...] = ()
+    resolved: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def primary(self) -> ServerConfig | None:
+        """The primary's configuration, alive or dead; None when it cannot be told."""
+        found = find_primary(self.config, self.cluster)
+        return None if isinstance(found, Refusal) else found
+
+    @property
+    def primary_state(self) -> ServerState | None:
+        """The primary's state; None when it does not answer or is not known."""
+        primary = self.primary
+        return self.cluster.get(primary.address) if primary else None
+
+    @property
+    def replicas(self) -> tuple[ServerState, ...]:
+        """The answering servers that replicate from somebody and are not the primary."""
+        primary = self.primary
+        return tuple(s for s in self.cluster.up if s.channels and (primary is None or s.key != primary.address))

@@ -1,0 +1,384 @@
+"""Look at everything that the checks judge: all servers, hosts and scripts at once, each wait bounded.
+
+Nothing is created or changed anywhere: no table on a server, no file on a host.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from posixpath import dirname, join
+
+from config import ClusterConfig, ServerConfig
+from config.loader import resolve_host
+from replication.apply import client_options
+from replication.binlog_archive import archive_directories
+from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, ScriptFacts, ServerFacts
+from replication.dialects import quote_name, spellings
+from replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeMissing, ServerError
+from replication.grants import parse_grants
+from replication.hooks import failover_args, run_hook, shutdown_args, why_not_runnable
+from replication.scripts import script
+from replication.server import Server
+from replication.sessions import Sessions, as_cluster
+from replication.snapshots import ServerState, Vendor
+from replication.ssh import SshHost
+from replication.topology import source_of
+
+log = logging.getLogger("mha")
+
+#: Seconds for a server's answer, for everything on a host, for one host to get to another, for a name.
+SERVER_SECONDS, HOST_SECONDS, PAIR_SECONDS, NAME_SECONDS = 5.0, 12.0, 12.0, 2.0
+
+_VARIABLES = spellings(
+    (
+        "sync_binlog",
+        "innodb_flush_log_at_trx_commit",
+        "binlog_row_image",
+        "binlog_encryption",
+        "binlog_expire_logs_seconds",
+        "log_replica_updates",
+        "relay_log_info_file",
+        "rpl_semi_sync_source_enabled",
+        "rpl_semi_sync_replica_enabled",
+    )
+)
+#: What the first bytes of a binary log are when only a server with its keys can read it (MySQL 8.0.14 and newer).
+_ENCRYPTED = b"\xfdbin"
+
+#: Scripts that answer ``--command=status``, and those of which only their being startable can be known.
+ASKED = ("master_ip_failover_script", "shutdown_script")
+STARTED = ("master_ip_online_change_script", "secondary_check_script", "report_script", "init_conf_load_script")
+
+
+def look(
+    config: ClusterConfig, sessions: Sessions, *, hosts: bool = True, scripts: bool = True, all_pairs: bool = False
+) -> Facts:
+    """See everything once; troubles are facts. With ``all_pairs`` the hosts also try to reach each other."""
+    facts = look_at_servers(config, sessions, warm_hosts=hosts)
+    rest: list[Callable[[], object]] = []
+    seen_hosts: dict[str, HostFacts] = {}
+    seen_binlog: dict[str, HostFacts] = {}
+    answers: list[ScriptFacts] = []
+    if hosts:
+        rest.append(lambda: seen_hosts.update(look_at_hosts(facts, sessions)))
+        rest.append(lambda: seen_binlog.update(look_at_binlog_hosts(facts, sessions)))
+    if scripts:
+        rest.append(lambda: answers.extend(ask_scripts(facts)))
+    # Each of them is bounded by itself; what is not done by then must not look as if all were well.
+    limit = HOST_SECONDS + 15.0 + (2 * config.hook_timeout if scripts else 0.0)
+    for _, result in sessions.each(lambda call: (call(), True), rest, timeout=limit):
+        if not isinstance(result, tuple):
+            raise result or DeadlineExceeded("look at hosts and scripts", limit)
+    return Facts(
+        config=config,
+        cluster=facts.cluster,
+        servers=facts.servers,
+        hosts=seen_hosts,
+        binlog_hosts=seen_binlog,
+        scripts=tuple(answers),
+        manager=look_at_manager(config),
+        pairs=tuple(look_from_host_to_host(config, sessions)) if all_pairs else (),
+        resolved=facts.resolved,
+    )
+
+
+def look_at_servers(config: ClusterConfig, sessions: Sessions, *, warm_hosts: bool = False) -> Facts:
+    """Every server's state and variables; meanwhile, with ``warm_hosts``, the SSH sessions are opened."""
+
+    def ask(work: tuple[str, ServerConfig]) -> tuple[ServerState | ServerError, ServerFacts] | None:
+        kind, server = work
+        if kind == "host":
+            sessions.host(server.address).connect()
+            return None
+        session = sessions.server(server.address)
+        session.connect(SERVER_SECONDS)
+        seen = _facts_of(session)
+        try:
+            return session.observe(), seen
+        except ServerError as error:
+            # A missing privilege is no reason not to say which others are.
+            return error, seen
+
+    # Servers first: what they say is needed before a host can be asked for its files.
+    work = [("server", s) for s in config.servers]
+    work += [("host", s) for s in config.servers if warm_hosts and not s.skip_init_ssh_check]
+    limit = SERVER_SECONDS + max((s.ssh_connection_timeout for s in config.servers), default=0)
+    done = sessions.each(ask, work, timeout=limit)
+    answered = [(server, result) for (kind, server), result in done if kind == "server"]
+    cluster = as_cluster(((s, r[0] if isinstance(r, tuple) else r) for s, r in answered), limit)
+    facts = {s.address: r[1] for s, r in answered if isinstance(r, tuple)}
+    return Facts(config, cluster, facts, resolved=_resolved(config, cluster.up, sessions))
+
+
+def _facts_of(server: Server) -> ServerFacts:
+    rows = server.query(
+        f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({', '.join(['%s'] * len(_VARIABLES))})",
+        _VARIABLES,
+        action="read its variables",
+    )
+    user = str(server.scalar("SELECT CURRENT_USER()", action="see who it is"))
+    name, _, host = user.rpartition("@")
+    grants = server.query("SHOW GRANTS", action="see its own privileges")
+    began = time.time()
+    there = float(server.scalar("SELECT UNIX_TIMESTAMP(NOW(6))", action="read its clock"))
+    here = (began + time.time()) / 2
+    clients = server.query(
+        "SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_source_clients', 'Rpl_semi_sync_master_clients')",
+        action="read its semi-synchronous replicas",
+    )
+    return ServerFacts(
+        dialect=server.dialect,
+        account=f"{quote_name(name)}@{quote_name(host)}",
+        grants=parse_grants(str(next(iter(row.values()))) for row in grants),
+        replication_accounts=_replication_accounts(server),
+        variables={str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows},
+        clock_ahead=there - here,
+        semi_sync_clients=int(clients[0]["Value"]) if clients else None,
+    )
+
+
+def _replication_accounts(server: Server) -> frozenset[tuple[str, str]] | None:
+    try:
+        rows = server.query(
+            "SELECT User AS user, Host AS host FROM mysql.user WHERE Repl_slave_priv = 'Y'",
+            action="see who may replicate from it",
+        )
+    except PrivilegeMissing:
+        return None
+    return frozenset((_text(row["user"]), _text(row["host"])) for row in rows)
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _resolved(config: ClusterConfig, states: Iterable[ServerState], sessions: Sessions) -> dict[str, str | None]:
+    """The addresses of sources that the configuration calls otherwise, or does not know."""
+    names = {c.source_host for s in states if source_of(config, s) is None for c in s.channels if c.source_host}
+
+    def address(name: str) -> str | None:
+        try:
+            return resolve_host(name, NAME_SECONDS)
+        except (OSError, UnicodeError):
+            return None
+
+    done = sessions.each(address, names, timeout=NAME_SECONDS + 1)
+    return {name: found if isinstance(found, str) else None for name, found in done}
+
+
+# hosts ---------------------------------------------------------------------------------------------------------------
+
+
+def look_at_hosts(facts: Facts, sessions: Sessions) -> dict[str, HostFacts]:
+    """Every server's host, over SSH, by ``ip:port``."""
+
+    def ask(server: ServerConfig) -> HostFacts:
+        host = sessions.host(server.address)
+        if server.skip_init_ssh_check:
+            return HostFacts(host.name, skipped=True)
+        return _look_at(host, server, facts.cluster.get(server.address), facts.servers.get(server.address))
+
+    return _by(sessions, ask, facts.config.servers, lambda s: s.address, lambda s: sessions.host(s.address).name)
+
+
+def look_at_binlog_hosts(facts: Facts, sessions: Sessions) -> dict[str, HostFacts]:
+    """The hosts of the [binlogN] blocks, by block."""
+    primary = facts.primary
+
+    def ask(server: ServerConfig) -> HostFacts:
+        directories = archive_directories(server, primary) if primary else server.master_binlog_dir
+        vendor = facts.primary_state.vendor if facts.primary_state else Vendor.MYSQL
+        host = sessions.binlog_host(server.block)
+        words = [vendor.value, server.client_bindir or "", server.client_libdir or "", server.remote_workdir]
+        return _ask_host(host, [*words, "", "", "", "0", *directories], b"")
+
+    blocks = facts.config.binlog_servers
+    return _by(sessions, ask, blocks, lambda s: s.block, lambda s: sessions.binlog_host(s.block).name)
+
+
+def _by(
+    sessions: Sessions,
+    ask: Callable[[ServerConfig], HostFacts],
+    servers: Iterable[ServerConfig],
+    key: Callable[[ServerConfig], str],
+    name: Callable[[ServerConfig], str],
+) -> dict[str, HostFacts]:
+    found = {}
+    for server, result in sessions.each(ask, servers, timeout=HOST_SECONDS + 2.0):
+        if not isinstance(result, HostFacts):
+            result = HostFacts(name(server), error=str(result or f"no answer within {HOST_SECONDS:g} s"))
+        found[key(server)] = result
+    return found
+
+
+def _look_at(host: SshHost, server: ServerConfig, state: ServerState | None, facts: ServerFacts | None) -> HostFacts:
+    vendor = state.vendor.value if state else Vendor.MYSQL.value
+    datadir = state.datadir if state else ""
+    current = state.end_of_log.file if state and state.end_of_log else ""
+    words = [vendor, server.client_bindir or "", server.client_libdir or "", server.remote_workdir, datadir, current]
+    words += [relay_log_info(state, facts), "1" if state else "0", *directories_of(server, state)]
+    seen = _ask_host(host, words, client_options(server).encode() if state else b"")
+    return replace(seen, info=words[6])
+
+
+def relay_log_info(state: ServerState | None, facts: ServerFacts | None) -> str:
+    """The file that tells a replica's place in its relay logs; empty where a table does."""
+    if state is None or facts is None or not state.channels:
+        return ""
+    if not facts.dialect.keeps_place_in_file(state.relay_log_info_repository):
+        return ""
+    name = facts.value("relay_log_info_file") or ""
+    return join(state.datadir, name) if name else ""
+
+
+def directories_of(server: ServerConfig, state: ServerState | None) -> tuple[str, ...]:
+    """Where a rescue looks for this server's logs: configured ones, and those the server names itself."""
+    named = [dirname(each) for each in (state.log_bin_basename, state.relay_log_basename) if each] if state else []
+    return tuple(dict.fromkeys(directory.rstrip("/") or "/" for directory in (*server.master_binlog_dir, *named)))
+
+
+def _ask_host(host: SshHost, words: list[str], options: bytes) -> HostFacts:
+    arguments = " ".join(shlex.quote(word) for word in words)
+    began = time.time()
+    try:
+        done = host.run(
+            f"sh -c {shlex.quote(script('look.sh'))} look {arguments}",
+            action="see what a rescue needs there",
+            timeout=HOST_SECONDS,
+            stdin=options,
+        )
+    except MhaError as error:
+        return HostFacts(host.name, error=str(error))
+    return _read(host, done.stdout, began)
+
+
+def _read(host: SshHost, output: str, began: float) -> HostFacts:
+    told: dict[str, list[list[str]]] = {}
+    for line in output.splitlines():
+        key, *values = line.split("\t")
+        told.setdefault(key, []).append(values)
+
+    def program(key: str) -> Program | None:
+        return Program(*told[key][0][:2]) if key in told else None
+
+    logs = tuple(values[0] for values in told.get("log", ()))
+    trouble, encrypted = _try_sftp(host, logs)
+    return HostFacts(
+        name=host.name,
+        sftp=trouble,
+        encrypted=encrypted,
+        clock_ahead=_ahead(told.get("clock"), began),
+        superuser="superuser" in told,
+        owns_data="owns" in told,
+        tools=frozenset(values[0] for values in told.get("tool", ())),
+        reader=program("reader"),
+        client=program("client"),
+        connects=_connects(told),
+        logs=logs,
+        unreadable={values[0]: values[1] for values in told.get("unreadable", ())},
+        workdir=told["workdir"][0][0] if "workdir" in told else "",
+        free={path: int(k) * 1024 for path, k in told.get("free", ()) if k.isdigit()},
+    )
+
+
+def _connects(told: Mapping[str, list[list[str]]]) -> str | None:
+    if "connects" not in told:
+        return None
+    return told["connects"][0][0] if told["connects"][0] else ""
+
+
+def _ahead(clock: list[list[str]] | None, began: float) -> float | None:
+    """The script reads its clock first, so that is right after the command was sent."""
+    try:
+        return float(clock[0][0]) - began if clock else None
+    except ValueError:
+        return None
+
+
+def _try_sftp(host: SshHost, logs: tuple[str, ...]) -> tuple[str, bool]:
+    """Read as the rescue does: why that fails, and whether the log is one that only its server can read."""
+    try:
+        if not logs:
+            host.stat("/")
+            return "", False
+        with host.open(logs[0]) as file:
+            return "", file.read(4) == _ENCRYPTED
+    except MhaError as error:
+        return str(error), False
+
+
+def look_from_host_to_host(config: ClusterConfig, sessions: Sessions) -> list[Pair]:
+    """Every host to every other, with the hosts' own ssh and their own keys, as the predecessor needed it."""
+    taking_part = [s for s in config.servers if not s.skip_init_ssh_check]
+    wanted = [(a, b) for a in taking_part for b in taking_part if a.address != b.address]
+
+    def attempt(pair: tuple[ServerConfig, ServerConfig]) -> Pair:
+        start, end = (sessions.host(server.address) for server in pair)
+        try:
+            done = start.run(_ssh_to(pair[1]), action=f"reach {end.name}", timeout=PAIR_SECONDS, ok=range(256))
+        except MhaError as error:
+            return Pair(start.name, end.name, str(error))
+        lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        said = lines[-1] if lines else f"exit {done.exit_code}"
+        return Pair(start.name, end.name, "" if done.exit_code == 0 else said)
+
+    done = sessions.each(attempt, wanted, timeout=PAIR_SECONDS * max(1, len(wanted) // 4 + 1))
+    return [
+        result if isinstance(result, Pair) else Pair(a.ssh_host, b.ssh_host, f"no answer within {PAIR_SECONDS:g} s")
+        for (a, b), result in done
+    ]
+
+
+def _ssh_to(server: ServerConfig) -> str:
+    options = server.ssh_options.raw
+    user, port = server.ssh_options.user or server.ssh_user, server.ssh_options.port or server.ssh_port
+    login = f"-o BatchMode=yes -o ConnectTimeout={server.ssh_connection_timeout} -p {port} -l {shlex.quote(user)}"
+    # The user's own text, split and quoted again: what it holds is for ssh, not for the host's shell.
+    own = " ".join(shlex.quote(word) for word in shlex.split(options))
+    return f"ssh {own} {login} {shlex.quote(server.ssh_ip)} exit 0 </dev/null"
+
+
+# here ----------------------------------------------------------------------------------------------------------------
+
+
+def look_at_manager(config: ClusterConfig) -> ManagerFacts:
+    """The directory of state files, journals and saved logs; one that is missing is made when it is needed."""
+    path = config.manager_workdir
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        return ManagerFacts(str(path), f"{there} is no directory")
+    if not os.access(there, os.W_OK | os.X_OK):
+        return ManagerFacts(str(path), f"{there} cannot be written by this user")
+    return ManagerFacts(str(path), free=shutil.disk_usage(there).free)
+
+
+def ask_scripts(facts: Facts) -> list[ScriptFacts]:
+    """Ask the scripts that can be asked, and see whether the others can be started. Bounded by ``hook_timeout``."""
+    config, primary = facts.config, facts.primary
+    found = []
+    for parameter in ASKED:
+        line = getattr(config, parameter)
+        if line and primary is not None:
+            args = failover_args("status", primary) if parameter == ASKED[0] else shutdown_args("status", primary)
+            found.append(ScriptFacts(parameter, _status(config, parameter, line, args), asked=True))
+    for parameter in STARTED:
+        if line := getattr(config, parameter):
+            found.append(ScriptFacts(parameter, why_not_runnable(line)))
+    return found
+
+
+def _status(config: ClusterConfig, parameter: str, line: str, args: list[str]) -> str:
+    log.info("Checking %s status:", parameter)
+    secrets = [server.password.get_secret_value() for server in config.servers]
+    try:
+        done = run_hook(line, args, command="status", timeout=config.hook_timeout, secrets=secrets)
+    except HookError as error:
+        return str(error)
+    said = next((text for text in reversed(done.output) if text.strip()), "")
+    return "" if done.ok else f"exit code {done.exit_code}" + (f": {said.strip()}" if said else "")

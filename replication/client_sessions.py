@@ -1,0 +1,51 @@
+"""The sessions of applications on a server, and their end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+from replication.errors import StatementFailed
+from replication.server import Server
+from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK
+
+log = logging.getLogger("mha")
+
+_OWN_USERS = frozenset({"system user", "event_scheduler"})
+_OWN_COMMANDS = frozenset({"Binlog Dump", "Binlog Dump GTID", "Register Slave", "Register Replica", "Daemon"})
+NO_SUCH_THREAD = 1094
+
+
+def holders_of_locks(server: Server) -> frozenset[int]:
+    """The sessions that hold MHA's advisory locks: this command, and the manager that watches the server."""
+    row = server.query(
+        "SELECT IS_USED_LOCK(%s) AS failover, IS_USED_LOCK(%s) AS monitor",
+        (FAILOVER_LOCK, MONITOR_LOCK),
+        action="see who holds MHA's locks",
+    )[0]
+    return frozenset(int(number) for number in row.values() if number is not None)
+
+
+def end_client_sessions(server: Server, spare: Collection[int], *, all_of_them: bool = False) -> int:
+    """End every session that is not replication's, the server's own, or among ``spare``; returns how many.
+
+    What they had open is rolled back by the server. Raises ServerError when the list of sessions cannot be had, and
+    with ``all_of_them`` when one of them may not be ended; otherwise that is logged.
+    """
+    ended = 0
+    for row in server.query("SHOW PROCESSLIST", action="see who is connected"):
+        number = int(row["Id"])
+        if number in spare or number == server.thread_id:
+            continue
+        if row["User"] in _OWN_USERS or row["Command"] in _OWN_COMMANDS:
+            continue
+        try:
+            server.query(f"KILL {number}", action=f"end session {number} of {row['User']}")
+            ended += 1
+        except StatementFailed as error:
+            if error.errno == NO_SUCH_THREAD:
+                continue
+            if all_of_them:
+                raise
+            log.warning("%s", error)
+    return ended

@@ -1,0 +1,71 @@
+"""Make the old primary of a planned switch a replica of the new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from config import ServerConfig
+from replication.dialects import Repoint
+from replication.drain import drain
+from replication.errors import StatementFailed
+from replication.hand_over import end_of_log
+from replication.positions import BinlogPosition
+from replication.repoint import is_address
+from replication.safety import discard_relay_logs
+from replication.server import Server
+from replication.snapshots import GtidKind, Vendor
+from replication.write_stop import LogEnd
+
+#: Seconds that a channel which the old primary kept may stand still while it is drained.
+STALL = 10.0
+
+
+def stray_writes(server: Server, end: LogEnd) -> str:
+    """What was written after the lock was given back, in words; empty when nothing was."""
+    now = end_of_log(server)
+    if now is None or now == end.position:
+        return ""
+    return (
+        f"{server}: somebody with SUPER wrote to it after the switch: its log goes on from {end.position} to {now}. "
+        "These transactions are on no other server, so it was not made a replica: look at them with mysqlbinlog, "
+        "then rebuild it"
+    )
+
+
+def become_replica(
+    server: Server,
+    channel: str,
+    primary: ServerConfig,
+    kind: GtidKind,
+    like: Mapping[str, Any],
+    position: BinlogPosition | None,
+    account: tuple[str, str],
+) -> None:
+    """CHANGE … TO the new primary on a server that was no replica; ``account`` is user and password of replication.
+
+    ``like`` is the status row of the new primary's former channel: how to connect is taken from there, and whether
+    servers go by address or by name. ``position`` is a place in the new primary's log. Raises ServerError,
+    UnsafeStatement when an old channel of the server holds what it never executed.
+    """
+    state = server.observe()
+    if server.dialect.vendor is Vendor.MARIADB and kind is GtidKind.MARIADB:
+        # What it wrote as a primary is in its log only; gtid_slave_pos, where it is to go on from, does not know it.
+        server.query("SET GLOBAL gtid_slave_pos = %s", (str(state.mariadb_gtid or ""),), action="set gtid_slave_pos")
+    host = str(like.get("Source_Host") or like.get("Master_Host") or "")
+    to = Repoint(
+        host=primary.ip if is_address(host) else primary.hostname,
+        port=primary.port,
+        how={GtidKind.MYSQL: "gtid", GtidKind.MARIADB: "mariadb_gtid", GtidKind.POSITION: "position"}[kind],
+        position=position,
+    )
+    sql, args = server.dialect.become_replica(channel, to, *account, like)
+    if any(c.name == channel for c in state.channels):
+        server.query(server.dialect.stop(channel), action="stop replication", timeout=65.0)
+        proof = drain(server, channel, stall=STALL)
+        server.query(server.dialect.stop(channel), action="stop replication", timeout=65.0)
+        discard_relay_logs(server, proof, sql, args, action=f"make it a replica of {primary.name}")
+    else:
+        server.query(sql, args, action=f"make it a replica of {primary.name}")
+    if not any(c.name == channel and c.source_host == to.host for c in server.observe().channels):
+        raise StatementFailed(str(server), f"follow {primary.name}", "the channel is not there after CHANGE")

@@ -1,0 +1,165 @@
+"""Commands that run when something happens to a cluster: each event by its parameter ``on_EVENT``.
+
+A command gets MHA_* environment variables and a JSON document on its standard input, and nothing secret. It runs beside
+the failover and is never waited for, unless the event is in `abort_on`: then the failover waits for it, and goes on
+only when it ends with 0. docs/hooks.md is the reference.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from config import ClusterConfig, ServerConfig
+from replication.errors import HookError, RefusalError
+from replication.hooks import HookResult, run_hook
+from replication.plan import Refusal
+
+log = logging.getLogger("mha")
+
+#: Every event there is, in the order of a failover, and when it happens.
+EVENTS = {
+    "suspect": "the primary missed two pings in a row, or looks dead at once; others are being asked",
+    "recovered": "the suspicion came to nothing",
+    "dead": "the primary is dead, by what the manager and the others see of it",
+    "started": "a failover has its plan and its lock; nothing is changed yet",
+    "fenced": "every means against the old primary was tried, and the policy lets the failover go on",
+    "promoted": "the new primary takes writes; other replicas may still follow the old one",
+    "completed": "the failover ended with a new primary; exit code 10 when something is left to do",
+    "refused": "the failover refused to go on, and why",
+    "failed": "the failover ended without a new primary",
+    "switched": "a planned switch moved the primary's role; exit code 10 when something is left to do",
+    "returned": "a server that was replaced came back, took writes, and was set read-only",
+    "released": "a server that was replaced is held read-only no longer",
+}
+#: Those that come before a failover can no longer be taken back, and so may stop it.
+ABORTABLE = ("started", "fenced")
+VERSION = 1
+
+#: What a command keeps of the manager's own environment; anything else there may be a secret.
+_KEPT = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"})
+_running: set[threading.Thread] = set()
+
+
+class EventHooks:
+    """The commands of one cluster."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self._config = config
+
+    def tell(
+        self, event: str, *, old: ServerConfig | None = None, new: ServerConfig | None = None, text: str, **facts: Any
+    ) -> None:
+        """Something happened: run its command, if there is one. ``facts`` are plain data for the JSON document.
+
+        Raises RefusalError when the event is in `abort_on` and the command did not end with 0.
+        """
+        script = getattr(self._config, f"on_{event}")
+        if not script:
+            return
+        variables, document = self._told(event, old, new, text, facts)
+        if event in self._config.abort_on:
+            self._ask(event, script, variables, document)
+            return
+        # In a copy of the context, so that its output is in the log of the run that it belongs to.
+        run = contextvars.copy_context().run
+        thread = threading.Thread(
+            target=run, args=(self._beside, event, script, variables, document), name=f"on_{event}", daemon=True
+        )
+        _running.add(thread)
+        thread.start()
+
+    def _told(
+        self, event: str, old: ServerConfig | None, new: ServerConfig | None, text: str, facts: dict[str, Any]
+    ) -> tuple[dict[str, str], dict[str, Any]]:
+        config, at = self._config, datetime.now(UTC).isoformat(timespec="milliseconds")
+        document: dict[str, Any] = {
+            "version": VERSION,
+            "event": event,
+            "at": at,
+            "cluster": config.name,
+            "conf": str(config.path),
+            "text": text,
+            "old_primary": _server(old),
+            "new_primary": _server(new),
+            "facts": facts,
+        }
+        variables = {
+            "MHA_EVENT": event,
+            "MHA_AT": at,
+            "MHA_CLUSTER": config.name,
+            "MHA_CONF": str(config.path),
+            "MHA_TEXT": text,
+        }
+        for name, server in (("OLD", old), ("NEW", new)):
+            for key, value in (_server(server) or {}).items():
+                variables[f"MHA_{name}_PRIMARY_{key.upper()}"] = str(value)
+        return variables, document
+
+    def _ask(self, event: str, script: str, variables: dict[str, str], document: dict[str, Any]) -> None:
+        try:
+            done = self._run(event, script, variables, document)
+            why = "" if done.ok else f"{script} ended with exit code {done.exit_code}"
+        except HookError as error:
+            why = str(error)
+        if why:
+            raise RefusalError(
+                Refusal(
+                    "hook-refused",
+                    f"The command for the event {event} did not agree: {why}.",
+                    f"See what it printed in the log, or take {event} out of abort_on.",
+                )
+            )
+
+    def _beside(self, event: str, script: str, variables: dict[str, str], document: dict[str, Any]) -> None:
+        try:
+            done = self._run(event, script, variables, document)
+            if not done.ok:
+                log.warning("on_%s: %s ended with exit code %d.", event, script, done.exit_code)
+        except HookError as error:
+            log.warning("on_%s: %s", event, error)
+        finally:
+            _running.discard(threading.current_thread())
+
+    def _run(self, event: str, script: str, variables: dict[str, str], document: dict[str, Any]) -> HookResult:
+        secrets = tuple(_secrets(self._config))
+        return run_hook(
+            script,
+            [],
+            command=f"on_{event}",
+            timeout=self._config.hook_timeout,
+            secrets=secrets,
+            env={**_harmless_environment(), **variables},
+            alone=True,
+            stdin=json.dumps(document, default=str, ensure_ascii=False).encode(),
+        )
+
+
+def finish(seconds: float) -> bool:
+    """Wait at most so long for commands that still run; whether all have ended. For a process about to end."""
+    ends = time.monotonic() + seconds
+    for thread in list(_running):
+        thread.join(max(0.0, ends - time.monotonic()))
+    return not _running
+
+
+def _server(server: ServerConfig | None) -> dict[str, str | int] | None:
+    return None if server is None else {"host": server.hostname, "ip": server.ip, "port": server.port}
+
+
+def _secrets(config: ClusterConfig) -> Iterator[str]:
+    for server in (*config.servers, *config.binlog_servers):
+        for secret in (server.password, server.repl_password):
+            if secret is not None and secret.get_secret_value():
+                yield secret.get_secret_value()
+
+
+def _harmless_environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k in _KEPT or k.startswith("LC_")}

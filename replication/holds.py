@@ -1,0 +1,134 @@
+"""Who may not take writes although it was a primary once: servers that a failover replaced, until somebody lifts it.
+
+One append-only file beside the journals, ``<app>.held.jsonl``, says who is held and since when, when it came back,
+and who released it. Managers and commands of one working directory share it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from replication.journal import Journal
+
+HELD, CLOSED, RELEASED, PRIMARY = "held", "closed", "released", "primary"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """One server that is held read-only. ``since`` and ``last_closed`` are seconds since the epoch.
+
+    ``instead`` is the ``ip:port`` that took its place, ``traces`` what fencing left on its host (option files, masked
+    units), ``returns`` how often it came back and took writes.
+    """
+
+    key: str
+    name: str
+    since: float
+    instead: str
+    traces: tuple[str, ...] = ()
+    returns: int = 0
+    last_closed: float | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.name} is held read-only since {_clock(self.since)}, when {self.instead} took its place"
+        if self.last_closed is not None:
+            text += f"; it came back {self.returns} times and took writes, last at {_clock(self.last_closed)}"
+        return text
+
+
+class Holds:
+    """The file of one application. Nothing is made before something is recorded. Raises OSError."""
+
+    def __init__(self, workdir: Path, app: str) -> None:
+        self.path = workdir / f"{app}.held.jsonl"
+        self._seen: tuple[int, int] | None = None
+        self._current: tuple[Hold, ...] = ()
+
+    def current(self) -> tuple[Hold, ...]:
+        """Everybody who is held now; cheap while the file does not change."""
+        try:
+            stat = self.path.stat()
+        except FileNotFoundError:
+            return ()
+        version = stat.st_mtime_ns, stat.st_size
+        if version != self._seen:
+            self._current, self._seen = _fold(self._lines()), version
+        return self._current
+
+    def get(self, key: str) -> Hold | None:
+        """The hold of the server at ``ip:port``, if there is one."""
+        return next((hold for hold in self.current() if hold.key == key), None)
+
+    def replaced(self, key: str, name: str, instead: str, traces: tuple[str, ...] = ()) -> None:
+        """A failover puts ``instead`` into the place of ``key``, which is held from now on."""
+        self._record(PRIMARY, instead)
+        self._record(HELD, key, name=name, instead=instead, traces=traces)
+
+    def closed(self, key: str, **facts: Any) -> None:
+        """It came back, took writes, and was closed."""
+        self._record(CLOSED, key, **facts)
+
+    def left_trace(self, key: str, traces: tuple[str, ...]) -> None:
+        """Something more was left on its host, which a release takes away."""
+        self._record("trace", key, traces=traces)
+
+    def release(self, key: str, by: str, why: str) -> None:
+        """It is held no longer: who decided that, and why."""
+        self._record(RELEASED, key, by=by, why=why)
+
+    def _record(self, event: str, key: str, **facts: Any) -> None:
+        journal = Journal(self.path)
+        try:
+            if _torn(self.path):
+                # What a crash left of a line must not swallow this one.
+                with self.path.open("ab") as file:
+                    file.write(b"\n")
+            journal.record("hold", event, key, **facts)
+        finally:
+            journal.close()
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        for line in self.path.read_bytes().splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue
+
+
+def _fold(lines: Iterator[dict[str, Any]]) -> tuple[Hold, ...]:
+    holds: dict[str, Hold] = {}
+    for line in lines:
+        key, facts = line["server"], line.get("facts", {})
+        hold = holds.get(key)
+        match line["event"]:
+            case "primary":
+                holds.pop(key, None)
+                holds = {k: replace(h, instead=key) for k, h in holds.items()}
+            case "held":
+                traces = tuple(facts["traces"])
+                holds[key] = Hold(key, facts["name"], line["t"], facts["instead"], traces)
+            case "released":
+                holds.pop(key, None)
+            case "closed" if hold is not None:
+                holds[key] = replace(hold, returns=hold.returns + 1, last_closed=line["t"])
+            case "trace" if hold is not None:
+                holds[key] = replace(hold, traces=(*hold.traces, *facts["traces"]))
+    return tuple(holds.values())
+
+
+def _torn(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")

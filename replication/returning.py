@@ -1,0 +1,333 @@
+"""A server that a failover replaced comes back: it is found within milliseconds and closed, until somebody releases it.
+
+`decide` is pure. `Guard` runs beside a manager's watch: for each server that is held it tries the port, bounded and
+cheap, and the moment somebody answers there it looks at the present primary first: the old one is closed only while
+another takes the writes.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from types import TracebackType
+
+from config import ServerConfig
+from replication.closing import close_for_writes, is_closed
+from replication.errors import AccessDenied, ServerError, ServerUnreachable
+from replication.holds import Hold, Holds
+from replication.server import Server
+from replication.snapshots import ServerState
+
+log = logging.getLogger("mha")
+
+#: Seconds between two tries of a port that refuses at once, for the first quarter of an hour and whenever the answer
+#: has changed; later the same host is tried less often. A host that does not answer at all costs one such try.
+FAST, SLOW, FAST_FOR = 0.02, 0.5, 900.0
+#: Seconds that one try of the port waits, and that a session in a starting server's queue waits to be taken.
+KNOCK, LOGIN = 0.25, 2.0
+#: Seconds between two looks at a server that is closed, and between two looks at the file of holds.
+LOOK, READ_FILE = 0.1, 0.2
+#: Seconds between two looks whether a server that is closed replicates from the present primary.
+COMPARE = 1.0
+#: Who is opened again and again by somebody is told so often, and then once in so many seconds; it is always closed.
+OFTEN, SELDOM = 5, 60.0
+#: Seconds until a watch that broke off begins again.
+BROKEN = 5.0
+#: Seconds that an answer of the present primary counts.
+FRESH = 0.5
+
+
+class Return(StrEnum):
+    """What is to be done about a held server that answers."""
+
+    CLOSE = "close"
+    LEAVE = "leave"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True)
+class PrimaryView:
+    """What the present primary says: who it is, whether it takes writes, whether it replicates from the held one."""
+
+    key: str
+    name: str
+    writable: bool
+    follows_held: bool
+
+
+def decide(hold: Hold, primary: PrimaryView | None) -> tuple[Return, str]:
+    """Close a server that answers only while another is seen to take the writes; the reason in words.
+
+    The one that is the primary again is released, whoever made it so. When nobody else takes writes, closing it could
+    take the last writable server away.
+    """
+    if primary is None:
+        return Return.LEAVE, f"the present primary {hold.instead} does not answer, so nothing is closed"
+    if primary.key == hold.key:
+        return Return.RELEASE, "it is the primary again"
+    if primary.follows_held:
+        return Return.LEAVE, f"{primary.name} replicates from it"
+    if not primary.writable:
+        return Return.LEAVE, f"{primary.name} is read-only itself"
+    return Return.CLOSE, f"{primary.name} is the primary"
+
+
+def rejoined(state: ServerState, primary: ServerConfig) -> bool:
+    """Whether a held server has become a replica of the present primary, so that nothing needs to be held any more."""
+    return not state.writable and state.channel_from(primary.hostname, primary.ip, primary.port) is not None
+
+
+@dataclass(frozen=True)
+class News:
+    """What a guard tells: ``event`` is returned or released; ``text`` a sentence for people."""
+
+    event: str
+    hold: Hold
+    text: str
+
+
+class Guard:
+    """Watches everybody who is held; ``tell`` is called in a thread of the guard and must not block.
+
+    ``with Guard(…) as guard:``. The threads are daemons, each wait is bounded.
+    """
+
+    def __init__(
+        self,
+        servers: Iterable[ServerConfig],
+        holds: Holds,
+        tell: Callable[[News], None],
+        persist: Callable[[ServerConfig], tuple[str, ...]] | None = None,
+    ) -> None:
+        self._servers = {s.address: s for s in servers}
+        self._holds, self._tell, self._persist = holds, tell, persist
+        self._stop = threading.Event()
+        self._keepers: dict[str, _Keeper] = {}
+        self._instead: dict[str, str] = {}
+        self._unknown: set[str] = set()
+        self._primary: str | None = None
+
+    def __enter__(self) -> Guard:
+        self._look_at_the_file()
+        threading.Thread(target=self._run, name="guard", daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for keeper in list(self._keepers.values()):
+            keeper.end()
+
+    def watching(self, primary: str) -> None:
+        """The ``ip:port`` of the present primary; until it is told, the one that a hold names counts."""
+        self._primary = primary
+
+    def first_look(self, seconds: float = LOGIN) -> None:
+        """Wait until each held server that answers has been closed once, ``seconds`` at most."""
+        ends = time.monotonic() + seconds
+        for keeper in list(self._keepers.values()):
+            keeper.looked.wait(max(0.0, ends - time.monotonic()))
+
+    def _run(self) -> None:
+        while not self._stop.wait(READ_FILE):
+            self._look_at_the_file()
+
+    def _look_at_the_file(self) -> None:
+        try:
+            holds = {hold.key: hold for hold in self._holds.current()}
+        except OSError as error:
+            log.error("It cannot be read who is held read-only: %s", error)
+            return
+        for key in [k for k in self._keepers if k not in holds]:
+            self._keepers.pop(key).end()
+        for key, hold in holds.items():
+            if self._instead.setdefault(key, hold.instead) != hold.instead:
+                # A failover has put another into its place since: that is newer than what is watched.
+                self._primary = self._instead[key] = hold.instead
+            if key in self._keepers and self._keepers[key].living:
+                continue
+            if key in self._servers:
+                log.info("%s; it is watched.", hold)
+                self._keepers[key] = _Keeper(self, hold, self._servers[key])
+            elif key not in self._unknown:
+                self._unknown.add(key)
+                log.warning("%s, but it is not in the configuration, so nobody watches it.", hold)
+
+    # what keepers ask and say ----------------------------------------------------------------------------------
+
+    def primary_of(self, hold: Hold) -> ServerConfig | None:
+        """Whom to ask who takes the writes."""
+        return self._servers.get(self._primary or hold.instead)
+
+    def closed(self, hold: Hold, server: ServerConfig, how: str, seconds: float) -> None:
+        """It was writable and is closed: recorded, told."""
+        text = f"{hold.name} came back and took writes: {how}. 'mha release' lifts it."
+        log.error("%s", text)
+        try:
+            self._holds.closed(hold.key, how=how, seconds=round(seconds, 4))
+        except OSError as error:
+            log.error("That %s came back cannot be recorded: %s", hold.name, error)
+        self._tell(News("returned", hold, text))
+        if self._persist is not None and not any(t.startswith("/") for t in hold.traces):
+            threading.Thread(target=self._leave_trace, args=(hold, server), name="persist", daemon=True).start()
+
+    def _leave_trace(self, hold: Hold, server: ServerConfig) -> None:
+        assert self._persist is not None
+        if traces := self._persist(server):
+            self._holds.left_trace(hold.key, traces)
+
+    def released(self, hold: Hold, why: str) -> None:
+        """It is held no longer, because of what it is now."""
+        self._holds.release(hold.key, "manager", why)
+        text = f"{hold.name} is held read-only no longer: {why}."
+        log.info("%s", text)
+        self._tell(News("released", hold, text))
+
+
+class _Keeper(threading.Thread):
+    """The watch over one held server."""
+
+    def __init__(self, guard: Guard, hold: Hold, config: ServerConfig) -> None:
+        super().__init__(name=f"hold {hold.name}", daemon=True)
+        self._guard, self._hold, self._config = guard, hold, config
+        self._ended = threading.Event()
+        self._server = Server(config)
+        self._primary: Server | None = None
+        self._view: tuple[float, PrimaryView | None] = (0.0, None)
+        self._compared = 0.0
+        self._said = ""
+        self._shut_out = False
+        self._told: tuple[int, float] = (0, 0.0)
+        self.looked = threading.Event()
+        self.start()
+
+    @property
+    def living(self) -> bool:
+        return self.is_alive()
+
+    def end(self) -> None:
+        self._ended.set()
+
+    def run(self) -> None:
+        """Knock until somebody answers, then keep it closed for as long as the session lasts."""
+        answer, changed = "", time.monotonic()
+        try:
+            while not self._ended.is_set():
+                # A server that counts broken handshakes (max_connect_errors) must not lock the manager out.
+                now = "open" if self._shut_out else knock(self._config.ip, self._config.port, KNOCK)
+                if now != answer:
+                    answer, changed = now, time.monotonic()
+                if answer == "open":
+                    self._keep_closed()
+                self.looked.set()
+                # Whoever starts there is closed on an answer of the primary that is fresh already.
+                self._look_at_primary(FRESH / 2)
+                self._ended.wait(FAST if time.monotonic() - changed < FAST_FOR else SLOW)
+        except OSError:
+            log.exception("The watch over %s is broken off: its record cannot be written", self._hold.name)
+            self._ended.wait(BROKEN)
+        finally:
+            self._server.close()
+            if self._primary is not None:
+                self._primary.close()
+
+    def _keep_closed(self) -> None:
+        try:
+            # A session that waits in the queue of a server that is starting is served before those that come later.
+            self._server.connect(LOGIN)
+            self._shut_out = closed = False
+            while not self._ended.is_set():
+                act, why = decide(self._hold, self._look_at_primary())
+                if act is Return.RELEASE:
+                    self._guard.released(self._hold, why)
+                    self._ended.set()
+                    return
+                if act is Return.CLOSE:
+                    if not closed or not is_closed(self._server):
+                        self._close()
+                    closed = True
+                    self._compare()
+                else:
+                    self._say(f"{self._hold.name} answers and is left alone: {why}.")
+                self.looked.set()
+                self._ended.wait(LOOK)
+        except AccessDenied as error:
+            self._shut_out = True
+            self._say(f"{self._hold.name} answers, but it cannot be closed: {error}")
+            self._ended.wait(SLOW)
+        except ServerUnreachable as error:
+            self._shut_out = False
+            log.debug("%s", error)
+        except ServerError as error:
+            self._say(f"{self._hold.name} answers, but it cannot be closed: {error}")
+            self._ended.wait(SLOW)
+        finally:
+            self._server.close()
+
+    def _close(self) -> None:
+        how = close_for_writes(self._server)
+        times, at = self._told
+        if how.was_open and (times < OFTEN or time.monotonic() - at > SELDOM):
+            self._told = times + 1, time.monotonic()
+            self._guard.closed(self._hold, self._config, str(how), how.seconds)
+        elif not how.was_open:
+            self._say(f"{self._hold.name} answers; it is read-only, and held so.")
+
+    def _compare(self) -> None:
+        """Release it when it has become a replica of the present primary."""
+        if time.monotonic() - self._compared < COMPARE:
+            return
+        self._compared = time.monotonic()
+        primary = self._guard.primary_of(self._hold)
+        if primary is not None and rejoined(self._server.observe(), primary):
+            self._guard.released(self._hold, f"it replicates from {primary.name}")
+            self._ended.set()
+
+    def _look_at_primary(self, age: float = FRESH) -> PrimaryView | None:
+        """What it said at most ``age`` seconds ago, when that allows to close, or says now."""
+        at, view = self._view
+        if time.monotonic() - at < age and view is not None and decide(self._hold, view)[0] is Return.CLOSE:
+            return view
+        config = self._guard.primary_of(self._hold)
+        if config is None:
+            return None
+        if self._primary is None or self._primary.config.address != config.address:
+            self._primary = Server(config)
+        self._view = time.monotonic(), _view_of(self._primary, self._config)
+        return self._view[1]
+
+    def _say(self, text: str) -> None:
+        if text != self._said:
+            self._said = text
+            log.warning("%s", text)
+
+
+def _view_of(primary: Server, held: ServerConfig) -> PrimaryView | None:
+    try:
+        primary.connect(1.0)
+        state = primary.observe()
+    except ServerError:
+        return None
+    # A primary that was promoted keeps the channel for a while (skip_reset_slave: for good), stopped.
+    channel = state.channel_from(held.hostname, held.ip, held.port)
+    follows = channel is not None and not channel.receiver_stopped
+    return PrimaryView(primary.key, primary.config.name, state.writable, follows)
+
+
+def knock(ip: str, port: int, seconds: float) -> str:
+    """Whether somebody listens there: open, refused (the host lives, nobody listens), or silent for ``seconds``."""
+    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.settimeout(seconds)
+        try:
+            sock.connect((ip, port))
+        except ConnectionRefusedError:
+            return "refused"
+        except OSError:
+            return "silent"
+        return "open"

@@ -1,0 +1,63 @@
+"""What the accounts may do that a planned switch uses: the manager's, one privilege by one, and the replicas'. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from config import ServerConfig
+from replication.check import Check, Severity
+from replication.grants import Job, may_come, needs
+from replication.selection import Follower
+from replication.switch_case import SwitchCase, judged
+
+
+def account_checks(case: SwitchCase) -> Iterator[Check]:
+    """Of every server, what the manager's account may do there, and who may replicate from the target."""
+    for server in case.config.servers:
+        state, activity = case.cluster.get(server.address), case.activity.get(server.address)
+        if state is None or activity is None:
+            continue
+        acts = server.address == case.old.address or (case.target is not None and server.address == case.target.address)
+        for need in needs(activity.grants, Job.SWITCH if acts else Job.REPOINT, state.vendor, state.version):
+            yield judged(
+                f"privilege-{need.power}",
+                server.name,
+                "" if need.granted else f"the account {server.user} may not {need.meaning}",
+                f"the account {server.user} may {need.meaning}",
+                f"GRANT {need.any_of[0]} ON *.* to it",
+                Severity.WARNING if need.optional else Severity.ERROR,
+            )
+    yield from _replication_account(case)
+
+
+def replication_user(old: ServerConfig, followers: Sequence[Follower]) -> str:
+    """The account with which the old primary will replicate: the configured one, or the one its replicas use."""
+    return old.repl_user or next((f.channel.source_user for f in followers if f.channel.source_user), "")
+
+
+def _replication_account(case: SwitchCase) -> Iterator[Check]:
+    target = case.target_state
+    used = {(f.channel.source_user, f.config) for f in case.followers if target is None or f.key != target.key}
+    if case.options.orig_master_is_new_slave:
+        user, password = replication_user(case.old, case.followers), case.old.repl_password
+        missing = "repl_user" if not user else "repl_password" if password is None else ""
+        yield judged(
+            "replication-credentials",
+            case.old.name,
+            f"{missing} is not set, so it cannot be made a replica" if missing else "",
+            f"it can be made a replica with the account {user}",
+            f"set {missing or 'repl_password'} in the configuration, or leave out --orig_master_is_new_slave",
+        )
+        used.add((user, case.old))
+    activity = case.activity.get(target.key) if target else None
+    if target is None or activity is None or activity.replication_accounts is None:
+        return
+    for user, server in sorted(used, key=lambda item: (item[0], item[1].address)):
+        known = not user or may_come(activity.replication_accounts, user, server)
+        yield judged(
+            "replication-account",
+            target.name,
+            "" if known else f"it has no account {user} with REPLICATION SLAVE for {server.name}",
+            f"{server.name} may replicate from it as {user}",
+            "create the account on the primary, so that all servers have it",
+        )

@@ -1,0 +1,66 @@
+"""Guard: servers that a failover replaced are found when they come back, closed, and told about."""
+
+from __future__ import annotations
+
+import logging
+
+from config import ClusterConfig, ServerConfig
+from replication.address import FailoverCalls, chain_of
+from replication.errors import MhaError
+from replication.event_hooks import EventHooks
+from replication.fence import keep_read_only
+from replication.holds import Holds
+from replication.returning import Guard, News
+from replication.sessions import Sessions
+from replication.ssh import SshHost
+
+log = logging.getLogger("mha")
+
+
+def guard_of(config: ClusterConfig) -> Guard:
+    """The guard of a manager: it takes the address from what comes back, runs the site's commands, and makes it start
+    read-only if asked."""
+    events = EventHooks(config)
+    servers = {s.address: s for s in config.servers}
+
+    def tell(news: News) -> None:
+        old, new = servers.get(news.hold.key), servers.get(news.hold.instead)
+        if news.event == "returned" and old is not None:
+            _take_address(config, old)
+        events.tell(news.event, old=old, new=new, text=news.text, since=news.hold.since)
+
+    def persist(server: ServerConfig) -> tuple[str, ...]:
+        host = SshHost(server)
+        try:
+            done = keep_read_only(host, server, timeout=config.fence_timeout)
+        finally:
+            host.close()
+        if done.persisted:
+            log.info("%s starts read-only from now on: wrote %s.", server.name, ", ".join(done.persisted))
+        else:
+            log.warning("%s may start writable again: %s.", server.name, done.not_persisted or done.cannot)
+        return done.persisted
+
+    return Guard(
+        config.servers, Holds(config.manager_workdir, config.name), tell, persist if config.fence_persist else None
+    )
+
+
+def _take_address(config: ClusterConfig, old: ServerConfig) -> None:
+    """A server that comes back may have the address again, from its own configuration of interfaces.
+
+    The user's script is not asked: it might take the address from the new primary.
+    """
+    own = tuple(name for name in config.vip_provider if name != "script")
+    if not own:
+        return
+    sessions = Sessions(config)
+    chain = chain_of(config.model_copy(update={"vip_provider": own}), sessions, FailoverCalls(config, old))
+    try:
+        for half in chain.release(old, reachable=True).failed:
+            log.error("%s may still have the address: %s.", old.name, half)
+    except MhaError as error:
+        log.error("%s may still have the address: %s.", old.name, error)
+    finally:
+        chain.close()
+        sessions.close()

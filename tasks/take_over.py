@@ -1,0 +1,85 @@
+"""Take over: what the new primary still has to become after it was opened."""
+
+from __future__ import annotations
+
+import logging
+
+from prefect import task
+
+from replication.drain import execute_all, stop_receiver
+from replication.events_move import enable_events, read_events
+from replication.promote import forget_source
+from replication.semi_sync import take_roles
+from replication.snapshots import ServerState
+from replication.switch_job import Ready, SwitchJob
+from replication.write_stop import set_event_scheduler
+from tasks.policy import ACTING
+
+log = logging.getLogger("mha")
+
+
+@task(name="Forget the old source on the new primary", **ACTING)
+def forget_old_source(job: SwitchJob) -> bool:
+    """RESET REPLICA ALL with the proof that nothing is unexecuted, unless `skip_reset_slave` is set."""
+    server, channel = job.sessions.server(job.plan.new_primary), job.plan.target.channel
+    if not any(c.name == channel for c in server.observe().channels):
+        return True
+    stop_receiver(server, channel)
+    proof = execute_all(server, channel, job.journal, job.past, stall=job.config.drain_timeout)
+    if job.new.skip_reset_slave:
+        server.query(server.dialect.stop(channel), action="stop replication", timeout=65.0)
+        log.info("%s: skip_reset_slave is set, so it keeps its old replication settings.", server)
+        return False
+    forget_source(server, proof)
+    log.info("%s: Resetting slave info succeeded.", server)
+    return True
+
+
+@task(name="Move events and the event scheduler", **ACTING)
+def move_events(job: SwitchJob, ready: Ready) -> tuple[str, ...]:
+    """What ran on the old primary runs on the new one, and nothing runs on both; returns what is left, in words."""
+    new, old = job.sessions.server(job.plan.new_primary), job.sessions.server(job.plan.old)
+    left = list(enable_events(new, ready.events))
+    set_event_scheduler(new, ready.former.event_scheduler)
+    set_event_scheduler(old, "OFF")
+    if ready.target_former.event_scheduler == "ON" and not any(event.enabled for event in read_events(old)):
+        set_event_scheduler(old, "ON")
+    elif ready.former.event_scheduler == "ON":
+        left.append(f"{old}: its event scheduler stays off")
+    return tuple(left)
+
+
+@task(name="Move semi-synchronous roles", **ACTING)
+def move_semi_sync(job: SwitchJob, ready: Ready) -> bool:
+    """The new primary waits for replicas as the old one did: only now, when there are replicas to answer."""
+    server = job.sessions.server(job.plan.new_primary)
+    changed = take_roles(server, ready.old_roles)
+    if changed:
+        log.info("%s has the semi-synchronous roles of %s now.", server, job.plan.old_name)
+    return changed
+
+
+@task(name="Verify every server", **ACTING)
+def verify_switch(job: SwitchJob) -> tuple[str, ...]:
+    """Look at everybody once more; returns what is not as it should be, in words."""
+    cluster = job.sessions.observe()
+    wrong = [f"{down.name} cannot be seen: {down.reason}" for down in cluster.down]
+    followers = {x.key: x.channel for x in job.plan.others}
+    if job.plan.orig_is_new_replica:
+        followers[job.plan.old] = job.plan.target.channel
+    for state in cluster.up:
+        wrong += _wrong_with(job, state, followers)
+    for line in wrong:
+        log.error("%s", line)
+    return tuple(wrong)
+
+
+def _wrong_with(job: SwitchJob, state: ServerState, followers: dict[str, str]) -> list[str]:
+    if state.key == job.plan.new_primary:
+        return [] if state.writable else [f"{state.name} is read-only"]
+    wrong = [f"{state.name} is not read-only"] if state.key == job.plan.old and not state.read_only else []
+    if state.key in followers:
+        channel = state.channel_from(job.new.hostname, job.new.ip, job.new.port)
+        if channel is None or channel.receiver != "Yes" or not channel.applier_running:
+            wrong.append(f"{state.name} does not replicate from {job.plan.new_primary_name}")
+    return wrong

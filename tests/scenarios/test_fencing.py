@@ -1,0 +1,301 @@
+"""Means against the old primary, one by one on a real host, and the policy that judges them in a failover."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pymysql
+import pytest
+
+from config import ServerConfig, load_cluster
+from replication.closing import close_for_writes, is_closed
+from replication.fence import Fenced, fence, unfence
+from replication.server import Server
+from replication.ssh import SshHost
+from tests.lab.checker import account
+from tests.lab.cluster import Cluster
+from tests.lab.kinds import APP, APP_PASSWORD
+from tests.lab.writer import TABLE, Writer
+
+# one host, one means -------------------------------------------------------------------------------------------------
+
+CONTAINER = "c0ffee" + "0" * 58
+
+
+@pytest.fixture(scope="module", params=["mariadb", "mysql97"])
+def alone(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """One server whose option file includes a directory."""
+    with Cluster(request.param, n=1, extra={1: "!includedir /etc/mysql/conf.d/"}, up=False) as cluster:
+        cluster[1].run("mkdir -p /etc/mysql/conf.d && rm -f /etc/mysql/conf.d/*")
+        cluster[1].start_mysqld()
+        cluster[1].sql(TABLE)
+        yield cluster
+
+
+@pytest.fixture
+def server(alone: Cluster) -> Iterator[ServerConfig]:
+    with alone.in_manager_net():
+        yield load_cluster(alone.write_cnf(), None).servers[0]
+    if not alone[1].mysqld_pids():
+        alone[1].run("rm -f /etc/mysql/conf.d/*")
+        alone[1].start_mysqld()
+    alone[1].sql("SET GLOBAL read_only=0")
+    alone[1].sql("TRUNCATE TABLE app.rows_written")
+
+
+def application(cluster: Cluster) -> pymysql.Connection:
+    return cluster[1].connect(user=APP, password=APP_PASSWORD)
+
+
+def run(connection: pymysql.Connection, sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def run_to_its_end(connection: pymysql.Connection, sql: str) -> None:
+    with contextlib.suppress(pymysql.MySQLError):
+        run(connection, sql)
+
+
+@pytest.mark.parametrize("busy_with", ["nothing", "a transaction", "locked tables", "a slow statement"])
+def test_closing_a_server_ends_whoever_is_connected(alone: Cluster, server: ServerConfig, busy_with: str) -> None:
+    app, idle = application(alone), application(alone)
+    if busy_with == "a transaction":
+        run(app, "BEGIN")
+        run(app, "REPLACE INTO app.rows_written VALUES (1, 1, 1, 'x')")
+    elif busy_with == "locked tables":
+        alone[1].sql("GRANT LOCK TABLES ON app.* TO app@'%'")
+        app = application(alone)
+        run(app, "LOCK TABLES app.rows_written WRITE")
+    elif busy_with == "a slow statement":
+        slow = "INSERT INTO app.rows_written SELECT 9, SLEEP(30), 1, 'x'"
+        threading.Thread(target=run_to_its_end, args=(app, slow), daemon=True).start()
+        time.sleep(0.3)
+    target = Server(server)
+    try:
+        closed = close_for_writes(target)
+        again = close_for_writes(target)
+    finally:
+        target.close()
+    assert closed.was_open
+    assert not again.was_open
+    assert closed.everyone == alone.kind.modern
+    assert closed.seconds < 4.0
+    assert closed.ended >= 2
+    for session in (idle, *([app] if busy_with != "a slow statement" else [])):
+        with pytest.raises(pymysql.MySQLError):
+            run(session, "REPLACE INTO app.rows_written VALUES (1, 2, 1, 'x')")
+    with pytest.raises(pymysql.MySQLError, match=r"read.only"):
+        run(application(alone), "REPLACE INTO app.rows_written VALUES (1, 3, 1, 'x')")
+    if busy_with != "a slow statement":  # That one may have ended before, because it was killed.
+        assert alone[1].sql("SELECT COUNT(*) AS n FROM app.rows_written")[0]["n"] == 0
+
+
+def fenced(server: ServerConfig, *, persist: bool = False) -> Fenced:
+    host = SshHost(server)
+    try:
+        return fence(host, server, persist=persist)
+    finally:
+        host.close()
+
+
+def test_a_container_is_told_not_to_start_it_again(alone: Cluster, server: ServerConfig) -> None:
+    """The control group tells the container; whoever is called `docker` on that host is asked to change its policy."""
+    host = alone[1]
+    group = Path("/sys/fs/cgroup/pids/docker") / CONTAINER
+    try:
+        group.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        pytest.skip(f"no control group can be made here: {error}")
+    host.run("echo 'echo \"$*\" >>/docker.said' >/usr/local/bin/docker && chmod 755 /usr/local/bin/docker")
+    outside = host.run("pgrep -x 'mysqld|mariadbd'").split()[0]
+    (group / "cgroup.procs").write_text(_pid_outside(host._pid, outside))
+    try:
+        result = fenced(server)
+        assert result.sure, result
+        assert result.containers == (f"docker {CONTAINER[:12]}",)
+        assert host.run("cat /docker.said").split() == ["update", "--restart=no", CONTAINER]
+        assert host.mysqld_pids() == []
+
+        host.start_mysqld()
+        inside = host.run("pgrep -x 'mysqld|mariadbd'").split()[0]
+        (group / "cgroup.procs").write_text(_pid_outside(host._pid, inside))
+        host.run("rm /usr/local/bin/docker")
+        result = fenced(server)
+        assert not result.sure
+        assert f"may start it again: docker container {CONTAINER[:12]}" in str(result)
+    finally:
+        ends = time.monotonic() + 5
+        while (group / "cgroup.procs").read_text() and time.monotonic() < ends:
+            time.sleep(0.05)
+        group.rmdir()
+        with contextlib.suppress(OSError):
+            group.parent.rmdir()
+
+
+def _pid_outside(init: int, inside: str) -> str:
+    """The number that the machine has for a process of a host."""
+    for path in Path("/proc").glob("[0-9]*/status"):
+        try:
+            text = path.read_text()
+            same = path.parent.joinpath("ns/pid").readlink() == Path(f"/proc/{init}/ns/pid").readlink()
+        except OSError:
+            continue
+        numbers = next((line.split()[1:] for line in text.splitlines() if line.startswith("NSpid:")), [])
+        if same and numbers[-1] == inside:
+            return path.parent.name
+    raise AssertionError(f"no process {inside} of that host")
+
+
+def test_it_starts_read_only_until_that_is_taken_back(alone: Cluster, server: ServerConfig) -> None:
+    result = fenced(server, persist=True)
+    assert result.persisted == ("/etc/mysql/conf.d/zz-mha-fenced.cnf",)
+    alone[1].start_mysqld()
+    target = Server(server)
+    try:
+        assert is_closed(target)
+    finally:
+        target.close()
+    host = SshHost(server)
+    try:
+        assert unfence(host, result.persisted) == ("removed /etc/mysql/conf.d/zz-mha-fenced.cnf",)
+        assert unfence(host, ("/etc/passwd",)) == ()
+    finally:
+        host.close()
+    assert "zz-mha" not in alone[1].run("ls /etc/mysql/conf.d; ls /etc/passwd")
+
+
+def test_other_shells_live_on(alone: Cluster, server: ServerConfig) -> None:
+    """Only a shell that starts mysqld is a supervisor; one that only speaks of it is not, and none of another port."""
+    host = alone[1]
+    host.run("echo 'while :; do pgrep mysqld >/dev/null; sleep 0.2; done' >/usr/local/bin/watch-it")
+    host.run("echo 'while :; do sleep 60 && mysqld --port=3399; done' >/usr/local/bin/other")
+    host.start("sh /usr/local/bin/watch-it")
+    host.start("sh /usr/local/bin/other")
+    result = fenced(server)
+    assert result.sure
+    assert result.supervisors == ()
+    assert len(host.run("pgrep -f 'local/bin/(watch-it|other)'").split()) == 2
+    host.run("pkill -f 'local/bin/(watch-it|other)'")
+
+
+# the policy, in a failover -------------------------------------------------------------------------------------------
+
+
+def power_script(cluster: Cluster, code: int, *, off: bool = False, body: str = "") -> Path:
+    """A `shutdown_script` that notes what it is called with; with ``off`` the host of db1 is really gone then."""
+    path = cluster.seat / "power"
+    kill = f"kill -9 {cluster[1]._pid}" if off else ""
+    path.write_text(f'#!/bin/sh\necho "$*" >>{path}.args\n{kill}\n{body}\nexit {code}\n')
+    path.chmod(0o755)
+    return path
+
+
+def steps(workdir: Path) -> list[tuple[str, str]]:
+    (journal,) = workdir.glob("*.failover-*.journal")
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    return [(line["step"], line["event"]) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("power_first", "kind", "gtid"),
+    [
+        pytest.param(False, "mariadb", True, id="save-first"),
+        pytest.param(True, "mariadb", True, id="power-first"),
+        pytest.param(False, "mysql97", False, id="save-first-9.7-position", marks=pytest.mark.slow),
+    ],
+)
+def test_the_tail_is_saved_before_the_power_goes(power_first: bool, kind: str, gtid: bool) -> None:
+    """The replicas lack what the dead host's disk has, and the script takes that host away."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        script = power_script(cluster, 0, off=True)
+        policy = f"shutdown_script={script}\npower_first={int(power_first)}"
+        manager = cluster.start_manager(cluster.write_cnf(default=policy))
+        writer = Writer(cluster)
+        time.sleep(0.8)
+        for number in (2, 3):
+            cluster.stop_receiver(cluster[number])
+            time.sleep(0.5)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        assert manager.wait(60) == 0, manager.log()
+        result = account(writer.stop(), [cluster[2], cluster[3]])
+        log = manager.log()
+        assert result.equal, log
+        assert "is powered off" in log
+        order = [step for step, event in steps(manager.workdir) if event == "began"]
+        saved, off = order.index("Save the dead primary's binary log"), order.index("Shut the old primary down")
+        assert off < order.index("Open the new primary for writes")
+        if power_first:
+            assert off < saved
+            assert result.rows_lost > 0
+            assert "may be missing" in log
+        else:
+            assert saved < off
+            assert result.rows_lost == 0, log
+        assert Path(f"{script}.args").read_text().startswith("--command=stopssh --ssh_user=root")
+
+
+def test_policies_when_the_host_does_not_answer() -> None:
+    """Refused without proof where proof is required; gone on and told where it is not; each script within its time."""
+    with Cluster("mariadb", gtid=True) as cluster:
+        script = power_script(cluster, 1)
+        cluster[1].power_off()
+        by_hand = ["--master_state=dead", f"--dead_master_host={cluster[1].ip}", "--interactive=0"]
+        by_hand += ["--ignore_last_failover"]
+
+        def fail_over(policy: str) -> tuple[int, str]:
+            conf = cluster.write_cnf(default=f"hook_timeout=2\n{policy}\nmanager_log=")
+            done = cluster.command("masterha_master_switch", f"--conf={conf}", *by_hand)
+            return done.code, done.output
+
+        code, told = fail_over("fence=ssh\nfence_required=ssh")
+        assert code == 1
+        assert "ssh is required, and it failed: SSH to" in told
+        code, told = fail_over(f"fence=ssh, script:{script}\nfence_required=any")
+        assert code == 1
+        assert "proof is required, and there is none" in told
+        assert "--command=stop ended with exit code 1" in told
+        assert cluster[2].replica_status()["Replica_IO_Running"] != "No"
+        code, told = fail_over(f"shutdown_script={script}")
+        assert code == 1
+        assert "shutdown_script is required, and it failed" in told
+        assert not list(cluster.seat.glob("app1/*.held.jsonl"))
+
+        power_script(cluster, 0, body="sleep 60")
+        code, told = fail_over(f"fence=sql, script:{script}\nfence_required=any")
+        assert code == 1
+        assert "still running after 2 s" in told
+        power_script(cluster, 1)
+        code, told = fail_over(f"fence=ssh, ip, script:{script}")
+        assert code == 0, told
+        assert "could not be fenced: ssh: SSH to" in told
+        assert "ip: the address was not released; script:" in told
+        assert "Keep it off the network." in told
+
+
+def test_a_script_that_only_kills_mysqld_leaves_ssh_for_the_rescue() -> None:
+    """Exit 10, before the saving: what is on the dead host's disk is saved all the same."""
+    with Cluster("mysql97", gtid=True) as cluster:
+        script = power_script(cluster, 10)
+        policy = f"fence=ssh, script:{script}\npower_first=1\nabort_on=fenced\non_fenced={cluster.seat}/agree"
+        (cluster.seat / "agree").write_text(f"#!/bin/sh\ncat >{cluster.seat}/fenced.json\n")
+        (cluster.seat / "agree").chmod(0o755)
+        manager = cluster.start_manager(cluster.write_cnf(default=policy))
+        writer = Writer(cluster)
+        time.sleep(0.8)
+        for number in (2, 3):
+            cluster.stop_receiver(cluster[number])
+        time.sleep(0.5)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        assert manager.wait(60) == 0, manager.log()
+        assert account(writer.stop(), [cluster[2], cluster[3]]).rows_lost == 0, manager.log()
+        said = json.loads((cluster.seat / "fenced.json").read_text())
+        assert said["facts"]["sure"] is True
+        assert [m["means"] for m in said["facts"]["means"]] == ["ssh", f"script:{script}"]
+        assert "lab-admin-pw" not in json.dumps(said)

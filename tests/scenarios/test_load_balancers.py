@@ -1,0 +1,219 @@
+"""The real keepalived and the real HAProxy through a failover under load."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pytest
+
+from tests.lab.checker import account
+from tests.lab.cluster import Cluster
+from tests.lab.host import Host
+from tests.lab.kinds import APP, APP_PASSWORD
+from tests.lab.network import inside
+from tests.lab.observer import AddressObserver
+from tests.lab.writer import Writer, outage
+from tests.scenarios.failing_over import assert_survivors_agree, finish
+from tests.scenarios.moving import bare, mac_of, meets, seen_mac, wait_until
+
+HEALTH = 8900
+WRITES, READS = 3307, 3308
+MAX_LAG = 2
+
+
+class Reader(threading.Thread):
+    """Reads through a port, a session each time, and remembers which server answered and how old its data was."""
+
+    def __init__(self, cluster: Cluster, host: str, port: int) -> None:
+        super().__init__(daemon=True)
+        self._namespace, self._host, self._port = cluster.subnet.manager, host, port
+        self._over = threading.Event()
+        self.seen: list[tuple[float, int, int]] = []
+        self.failed: list[float] = []
+
+    def run(self) -> None:
+        with inside(self._namespace):
+            while not self._over.wait(0.02):
+                try:
+                    self._read()
+                except pymysql.MySQLError:
+                    self.failed.append(time.time())
+
+    def _read(self) -> None:
+        connection = pymysql.connect(
+            host=self._host, port=self._port, user=APP, password=APP_PASSWORD, connect_timeout=1, read_timeout=2
+        )
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT @@server_id, (SELECT COALESCE(MAX(id), 0) FROM app.rows_written)")
+                server, row = cursor.fetchone()  # type: ignore[misc]
+            self.seen.append((time.time(), int(server) - 100, int(row)))
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join(5)
+
+    def servers(self, since: float = 0.0, until: float = float("inf")) -> set[int]:
+        """The numbers of the hosts that answered in that time."""
+        return {number for at, number, _ in self.seen if since <= at <= until}
+
+
+@contextmanager
+def reading(cluster: Cluster, host: str, port: int) -> Iterator[Reader]:
+    reader = Reader(cluster, host, port)
+    reader.start()
+    try:
+        yield reader
+    finally:
+        reader.stop()
+
+
+def start_haproxy(cluster: Cluster, on: Host, conf: Path) -> str:
+    """HAProxy with the configuration that the command writes; returns that."""
+    done = cluster.command("mha", "haproxy-config", "--conf", str(conf))
+    assert done.code == 0, done
+    on.run("mkdir -p /run/haproxy /var/lib/haproxy; cat >/etc/haproxy/haproxy.cfg", data=done.output)
+    on.run("haproxy -c -f /etc/haproxy/haproxy.cfg")
+    on.start("haproxy -W -D -f /etc/haproxy/haproxy.cfg -p /run/haproxy.pid")
+    wait_until(lambda: "mha_writer" in socket_of(on, "show servers state"), "HAProxy answers")
+    return done.output
+
+
+def socket_of(on: Host, command: str) -> str:
+    """What the admin socket answers."""
+    ask = "use IO::Socket::UNIX; my $s = IO::Socket::UNIX->new(Peer => '/run/haproxy/admin.sock') or exit 1;"
+    return on.run(f'perl -e "{ask.replace("$", chr(92) + "$")} print \\$s qq({command}\\n); print <\\$s>"', check=False)
+
+
+def balanced(cluster: Cluster, proxy: Host, way: str = "ssh") -> str:
+    """Lines of a configuration with a proxy on that host."""
+    url = f"ssh://root@{proxy.ip}/run/haproxy/admin.sock" if way == "ssh" else f"tcp://{proxy.ip}:9999"
+    return (
+        f"vip_provider=haproxy\nhaproxy_sockets={url}\nhealth_port={HEALTH}\nhaproxy_max_lag={MAX_LAG}\n"
+        f"health_url={cluster.subnet.prefix}.1:{HEALTH}\n"
+    )
+
+
+def health(cluster: Cluster, path: str) -> tuple[int, dict[str, Any]]:
+    """Status and document of one request to the manager, sent from the last host."""
+    url = f"http://{cluster.subnet.prefix}.1:{HEALTH}{path}"
+    with inside(cluster.subnet.host(cluster.n)):
+        try:
+            with urllib.request.urlopen(url, timeout=3) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+
+def test_writes_and_reads_through_haproxy_while_the_primary_dies() -> None:
+    """Writes never reach a replica, reads never a broken or a lagging one, and a reload forgets nothing."""
+    with Cluster("mariadb", gtid=True, n=4) as cluster:
+        proxy = cluster[4]
+        proxy.signal_mysqld(signal.SIGKILL)
+        conf = cluster.write_cnf(default=balanced(cluster, proxy), apart=(4,))
+        start_haproxy(cluster, proxy, conf)
+        words = ["-m", "commands.mha", "monitor", "--conf", str(conf)]
+        monitor = cluster.run_there(sys.executable, *words)
+        log = conf.with_suffix("") / "manager.log"
+        try:
+            wait_until(lambda: log.exists() and "waiting until MySQL doesn't respond" in log.read_text(), "it watches")
+            writer = Writer(cluster, only=f"{proxy.ip}:{WRITES}")
+            with reading(cluster, proxy.ip, READS) as reader:
+                wait_until(lambda: reader.servers(time.time() - 0.5) == {2, 3}, "both replicas are read from")
+                # A replica that stands still, and then one whose applier is broken: both must leave.
+                cluster[3].sql("STOP SLAVE SQL_THREAD")
+                wait_until(lambda: reader.servers(time.time() - 0.5) == {2}, "the stopped replica is not read from")
+                cluster[3].sql("START SLAVE SQL_THREAD")
+                wait_until(lambda: reader.servers(time.time() - 0.5) == {2, 3}, "it is read from again")
+                cluster[3].sql("STOP SLAVE IO_THREAD")
+                stopped = time.time()
+                wait_until(lambda: reader.servers(time.time() - 0.5) == {2}, "the lagging replica is not read from")
+                late = [at for at, number, _ in reader.seen if number == 3 and at > stopped + MAX_LAG + 3.0]
+                assert not late
+                cluster[3].sql("START SLAVE IO_THREAD")
+                killed = time.time()
+                cluster[1].signal_mysqld(signal.SIGKILL)
+                wait_until(lambda: "completed successfully" in log.read_text(), "the failover is over", 40)
+                wait_until(lambda: reader.servers(time.time() - 0.5) == {3}, "the replica left is read from", 15)
+                done = time.time()
+                cluster[4].run("kill -USR2 $(cat /run/haproxy.pid)")
+                time.sleep(1.5)
+                acks = writer.stop()
+            pause = outage(acks)
+            print(f"\nno write for {pause.seconds:.2f} s; {len(reader.failed)} reads failed of {len(reader.seen)}")
+            assert pause.last.at - 1.0 < killed < pause.first.at < killed + 15.0
+            assert acks[-1].at > done, "writes go on after the reload"
+            assert account(acks, [cluster[2], cluster[3]]).rows_lost == 0
+            assert not account(acks, [cluster[2]]).split
+            assert "sends writes to" in log.read_text()
+            assert health(cluster, f"/primary/{cluster[2].ip}")[0] == 200
+            assert health(cluster, f"/replica/{cluster[3].ip}?max_lag=5")[0] == 200
+            assert health(cluster, f"/replica/{cluster[2].ip}")[0] == 503
+            assert health(cluster, f"/primary/{cluster[1].ip}")[0] == 503
+        finally:
+            monitor.kill()
+            monitor.wait(10)
+        # The manager is gone, and with it every check: reads go where writes go.
+        with reading(cluster, proxy.ip, READS) as reader:
+            wait_until(lambda: reader.servers(time.time() - 0.5) == {2}, "the primary takes the reads", 15)
+
+
+@pytest.mark.parametrize(
+    "check_script",
+    [pytest.param(True, id="check-script", marks=pytest.mark.slow), pytest.param(False, id="plain")],
+)
+def test_the_address_follows_with_keepalived(check_script: bool) -> None:
+    """As its users run it: BACKUP and nopreempt everywhere, and db3 would win the election that db2 must."""
+    with Cluster("mariadb", gtid=True) as cluster:
+        vip = cluster.subnet.virtual(2)
+        default = f"vip_provider=keepalived\nvip_addresses={vip}\nvip_interface=eth0"
+        conf = cluster.write_cnf(default=default)
+        option = "--check-script" if check_script else "--no-check-script"
+        written = cluster.command("mha", "keepalived-config", "--conf", str(conf), "--to", str(cluster.seat), option)
+        assert written.code == 0, written
+        for host in cluster.hosts:
+            folder = cluster.seat / host.ip / "etc/keepalived"
+            text = (folder / "keepalived.conf").read_text()
+            if host.number == 3:
+                text = text.replace("priority 130", "priority 145")
+            host.run("mkdir -p /etc/keepalived; cat >/etc/keepalived/keepalived.conf", data=text)
+            if check_script:
+                script = (folder / "check_mysql.sh").read_text()
+                host.run("cat >/etc/keepalived/check_mysql.sh; chmod 755 /etc/keepalived/check_mysql.sh", data=script)
+            host.run("keepalived --config-test -f /etc/keepalived/keepalived.conf")
+        with AddressObserver(cluster, vip) as observer:
+            for host in cluster.hosts:
+                host.start("keepalived -f /etc/keepalived/keepalived.conf -p /run/keepalived.pid")
+                if host.number == 1:
+                    wait_until(lambda: observer.now() == (1,), "db1 has the address", 15)
+            manager = cluster.start_manager(cluster.write_cnf(default=default, servers={2: "candidate_master=1"}))
+            writer = Writer(cluster, only=bare(vip))
+            time.sleep(1.5)
+            meets(cluster, 3, vip)
+            killed = time.time()
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            code, acks = finish(manager, writer)
+            assert code == 0, manager.log()
+            moves = observer.moves()
+        assert_survivors_agree(cluster, acks, 2, (3,))
+        pause = outage(acks)
+        print(f"\nno write for {pause.seconds:.2f} s, on no host for {observer.nowhere(killed):.2f} s: {moves}")
+        assert pause.last.at - 1.0 < killed < pause.first.at < killed + 15.0
+        assert moves[-1] == (2,)
+        assert all(len(holders) <= 1 for holders in moves), moves
+        wait_until(lambda: seen_mac(cluster, 3, vip) == mac_of(cluster, 2), "db3's neighbour table", 5)
+        assert cluster[3].run("pgrep -x keepalived"), "db3's was started again"
+        assert not cluster[1].run("pgrep -x keepalived", check=False)

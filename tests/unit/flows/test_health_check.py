@@ -1,0 +1,28 @@
+"""How a health check ends in Prefect's UI."""
+
+from __future__ import annotations
+
+from flows.health_check import conclude
+from replication.check import Check, Severity
+from tasks.check import artifact_key
+
+WELL = Check("ssh", "db1", True, "in")
+WARNED = Check("host-clock", "db2", False, "90 s ahead", Severity.WARNING, "chrony")
+LATE = Check("lag", "db2", False, "40 s behind", hint="wait")
+DOWN = Check("server-answers", "db3", False, "error 2003", hint="start it")
+
+
+def test_warnings_alone_do_not_fail_a_run() -> None:
+    state = conclude("app1", [WELL, WARNED])
+    assert state.is_completed()
+    assert state.message == "app1: 2 checks, none failed, 1 warnings"
+
+
+def test_a_failed_run_tells_how_many_failed_and_the_first_with_its_hint() -> None:
+    state = conclude("app1", [WELL, WARNED, LATE, DOWN])
+    assert state.is_failed()
+    assert state.message == "app1: 2 of 4 checks failed; lag: db2: 40 s behind (wait)"
+
+
+def test_an_artifacts_key_is_one_that_prefect_takes() -> None:
+    assert artifact_key("App_1.prod") == "health-check-app-1-prod"
