@@ -54,16 +54,22 @@ def status(
     from commands.holds import held_lines
     from commands.masterha_check_status import check, row
     from commands.masterha_check_status import parser as selectors
-    from commands.options import target
+    from commands.options import SelectionError, target
 
-    selected = target(selectors().parse([f"--conf={conf}", f"--global_conf={global_conf}"]), None)
+    held, binlogs = held_lines(conf, global_conf), status_lines(conf, global_conf)
+    try:
+        selected = target(selectors().parse([f"--conf={conf}", f"--global_conf={global_conf}"]), None)
+    except SelectionError:
+        # No manager ever ran here; binlog servers may all the same.
+        for line in (*held, *binlogs):
+            print(line)
+        raise
     if output is Output.TEXT:
         code = check(selected)
-        for line in (*held_lines(conf, global_conf), *status_lines(conf, global_conf)):
+        for line in (*held, *binlogs):
             print(line)
         raise SystemExit(code)
     seen = row(selected)
-    held, binlogs = held_lines(conf, global_conf), status_lines(conf, global_conf)
     if output is Output.JSON:
         print(json.dumps({**seen, "held": held, "binlog_servers": binlogs}, indent=2))
     else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from replication.gtid import GtidSet, MariadbGtid
+from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.snapshots import ReplicaChannel, ServerState
 
 #: A replica's state and the channel through which it follows the primary in question.
@@ -37,7 +37,11 @@ def strays(primary: ServerState, replica: ServerState) -> str:
     if replica.gtid_executed is not None and primary.gtid_executed is not None:
         coming = {primary.server_uuid.lower(), *(c.source_uuid.lower() for c in primary.channels)}
         return str((replica.gtid_executed - primary.gtid_executed).without(coming))
-    return _mariadb(replica, [primary])
+    if primary.gtid_binlog_state:
+        return _mariadb(replica, [primary])
+    # A log that holds nothing yet cannot tell one server's transactions from another's; the place in each domain can.
+    has = primary.mariadb_gtid or MariadbGtidPosition()
+    return ",".join(str(gtid) for gtid in _own(replica) if not has.covers(gtid))
 
 
 def _mysql(executed: GtidSet, channel: ReplicaChannel, others: Sequence[Following]) -> GtidSet:
@@ -57,8 +61,11 @@ def _mariadb(state: ServerState, others: Sequence[ServerState]) -> str:
     witnesses = [x.gtid_binlog_state for x in others if x.log_replica_updates and x.gtid_binlog_state]
     if not witnesses:
         return ""
-    own = [gtid for gtid in state.gtid_binlog_state if gtid.server_id == state.server_id]
-    return ",".join(str(gtid) for gtid in own if not any(_holds(known, gtid) for known in witnesses))
+    return ",".join(str(gtid) for gtid in _own(state) if not any(_holds(known, gtid) for known in witnesses))
+
+
+def _own(state: ServerState) -> list[MariadbGtid]:
+    return [gtid for gtid in state.gtid_binlog_state if gtid.server_id == state.server_id]
 
 
 def _holds(known: Iterable[MariadbGtid], gtid: MariadbGtid) -> bool:

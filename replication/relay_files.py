@@ -102,7 +102,10 @@ class RelayFiles:
         self._run(_DROP, self._workdir, self._base, SUFFIX, action="remove links of its purged relay logs")
 
     def _paths(self) -> list[str]:
-        printed = self._shell(f"cat -- {shlex.quote(self._index)}", action=f"read {self._index}")
+        # The server writes its index anew under another name, so for a moment there is none.
+        index = shlex.quote(self._index)
+        command = f"for i in $(seq 30); do cat -- {index} 2>/dev/null && exit; sleep 0.1; done; cat -- {index}"
+        printed = self._shell(command, action=f"read {self._index}")
         return [str(PurePosixPath(self._datadir) / line) for line in printed.splitlines() if line]
 
     def _run(self, script: str, *words: str, action: str, stdin: str = "") -> str:

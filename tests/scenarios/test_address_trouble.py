@@ -289,7 +289,8 @@ def test_keepalived_is_made_to_take_it_where_another_would_win(hosts: Cluster) -
 def test_keepalived_that_does_not_start_or_leaves_its_address_behind(hosts: Cluster) -> None:
     vip = hosts.subnet.virtual(1)
     start_keepalived(hosts, 1)
-    hosts[1].run("pkill -9 -x keepalived")
+    # Its child would take the address off when it sees its parent die.
+    hosts[1].run("pkill -STOP keepalived; pkill -9 keepalived")
     assert holders(hosts, vip) == {1}
     hosts[2].run("cat >/etc/keepalived/keepalived.conf", data="vrrp_instance x {\n  interface nothing\n}\n")
     with moving(hosts, keepalived(hosts, "vip_timeout=3")) as (chain, (old, new, _)):

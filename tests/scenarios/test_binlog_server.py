@@ -303,11 +303,11 @@ def test_what_goes_wrong_is_one_sentence(cluster: Cluster, copiers: list[Copier]
     db1 = cluster[1]
     key = f"{db1.ip}({db1.ip}:3306)"
 
-    def fails(name: str, *, says: str, block: str = "", old: str = "", new: str = "") -> None:
+    def fails(name: str, *, says: str, block: str = "", old: str = "", new: str = "", code: int = 1) -> None:
         copier = Copier(cluster, block=block, name=name)
         copier.conf.write_text(copier.conf.read_text().replace(old, new))
         done = copier.run("--once")
-        assert done.code == 1, done
+        assert done.code == code, done
         assert says in done.output.splitlines()[-1], done
         assert "Traceback" not in done.output
 
@@ -317,8 +317,13 @@ def test_what_goes_wrong_is_one_sentence(cluster: Cluster, copiers: list[Copier]
         db1.sql(statement)
     account = f"repl_user={REPL}\n{wrong}"
     fails("may", old=account, new="repl_user=reader\nrepl_password=reader-pw", says="GRANT REPLICATION SLAVE")
-    fails("datadir", block=f"master_binlog_dir={db1.upper}/var/lib/mysql", says="is the data directory of a server")
-    fails("block", old="[binlog1]", new="[server9]", says="it has no [binlogN] block")
+    fails(
+        "datadir",
+        block=f"master_binlog_dir={db1.upper}/var/lib/mysql",
+        says="is the data directory of a server",
+        code=2,
+    )
+    fails("block", old="[binlog1]", new="[server9]", says="it has no [binlogN] block", code=2)
     # A running one says it in its health, keeps trying, and is well once the cause is gone.
     copier = Copier(cluster, name="heals")
     copiers.append(copier)

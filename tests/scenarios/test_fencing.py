@@ -241,6 +241,7 @@ def test_the_tail_is_saved_before_the_power_goes(power_first: bool, kind: str, g
         assert Path(f"{script}.args").read_text().startswith("--command=stopssh --ssh_user=root")
 
 
+@pytest.mark.slow
 def test_policies_when_the_host_does_not_answer() -> None:
     """Refused without proof where proof is required; gone on and told where it is not; each script within its time."""
     with Cluster("mariadb", gtid=True) as cluster:

@@ -137,6 +137,7 @@ def test_killed_and_started_again_by_a_person(scene: Scene, record_property: pyt
     assert f"released {scene.old.ip}" in scene.events()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", KINDS, indirect=True)
 def test_link_down_and_up_again_while_its_mysqld_runs(scene: Scene, record_property: pytest.RecordProperty) -> None:
     """Cut off, it takes what is written on its own host, which nobody can prevent, and the report says so."""

@@ -420,6 +420,7 @@ def test_a_failover_waits_for_another_command_to_end() -> None:
             manager.stop()
 
 
+@pytest.mark.slow
 def test_without_the_lock_a_log_that_moves_is_noticed_and_semi_sync_roles_move() -> None:
     with Cluster("mariadb", gtid=True) as cluster:
         roles = "SELECT @@global.rpl_semi_sync_master_enabled AS s, @@global.rpl_semi_sync_slave_enabled AS r"

@@ -114,6 +114,7 @@ def test_host_powered_off(kind: str, gtid: bool) -> None:
         assert "could not be fenced" in log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("candidate", [2, 3], ids=["furthest-promoted", "one-behind-promoted"])
 @pytest.mark.parametrize("kind", ["mysql56", "mysql97", "mariadb"])
 def test_host_gone_without_gtids_and_the_replicas_at_different_points(kind: str, candidate: int) -> None:

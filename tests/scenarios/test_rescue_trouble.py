@@ -145,6 +145,7 @@ def test_a_delayed_replica_executes_all_at_once_and_is_delayed_again(kind: str, 
             assert status.get("Auto_Position") == 1 or status.get("Using_Gtid") == "Slave_Pos", status
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gtid"), [MODES[0], MODES[3], MODES[5]])
 def test_only_the_delayed_replica_received_it_and_the_host_is_gone(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
@@ -184,6 +185,7 @@ def test_a_replica_with_errant_transactions_is_promoted_only_when_told_so(kind: 
             assert "errant transactions" in manager.log()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gtid"), [MODES[0], MODES[1], MODES[2], MODES[3], MODES[5]])
 def test_what_only_a_broken_replica_received_is_taken_from_its_relay_logs(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:

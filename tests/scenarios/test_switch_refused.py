@@ -398,6 +398,7 @@ def test_refused_in_words_and_nothing_changed(kind: str, gtid: bool) -> None:
         assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "gtid"),
     [

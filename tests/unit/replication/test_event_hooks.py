@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -102,12 +101,10 @@ def test_a_command_that_reads_nothing_or_fails_changes_nothing(told, caplog) -> 
 
 
 def test_the_failover_does_not_wait(told) -> None:
-    began = time.monotonic()
-    config = ClusterConfig(name="a", path=Path("/a"), servers=(server(1),), on_dead="sleep 0.7")
+    config = ClusterConfig(name="a", path=Path("/a"), servers=(server(1),), on_dead="sleep 2")
     EventHooks(config).tell("dead", text="x")
-    assert time.monotonic() - began < 0.3
     assert not finish(0.0)
-    assert finish(5)
+    assert finish(20)
 
 
 @pytest.mark.parametrize(("body", "says"), [("exit 3", "exit code 3"), ("sleep 60", "still running after 0.3 s")])
