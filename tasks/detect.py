@@ -112,7 +112,6 @@ def _watch_classic(
                 checks.close()
                 checks = None
             elif act is Act.ASK_OTHERS:
-                listener.make_ready()
                 checks = SideChecks(config, primary, sessions)
                 checks.begin()
             elif patience.misses == 3 and checks:

@@ -51,9 +51,6 @@ class Listener:
         """The primary answers and is read-only: why the watch is to begin anew, empty to go on."""
         return ""
 
-    def make_ready(self) -> None:
-        """A failover may be near: prepare whatever takes time."""
-
     def alarm(self, why: str) -> None:
         """It looks dead, or is silent for longer than a moment: people may be told. Once for each suspicion."""
 
@@ -247,7 +244,6 @@ class Watch:
         """Once for each miss, in the predecessor's words; the first time whatever takes long is begun."""
         if not suspicion.ready:
             suspicion.ready = True
-            self._listener.make_ready()
             self._listener.suspect(misses, error)
         if misses <= suspicion.told:
             return

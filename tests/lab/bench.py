@@ -139,7 +139,8 @@ def _prefect(cluster: Cluster, state: str) -> Iterator[dict[str, str]]:
             with PrefectServer() as server:
                 yield {"PREFECT_API_URL": server.api_url}
         elif state == "refused":
-            yield {"PREFECT_API_URL": f"http://127.0.0.1:{refused_port()}/api"}
+            with refused_port() as port:
+                yield {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
         elif state == "hanging":
             with hanging_port() as port:
                 yield {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
