@@ -145,7 +145,7 @@ def _deliver(record: FlowRecord, request_seconds: float) -> uuid.UUID:
     from prefect.states import Running
 
     with (
-        temporary_settings({"api.request_timeout": request_seconds}),
+        temporary_settings({"api.request_timeout": request_seconds, "client.max_retries": 0}),
         get_client(sync_client=True) as client,
     ):
         run = _flow_run(client, record)

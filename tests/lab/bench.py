@@ -172,6 +172,7 @@ def main() -> int:
         for name, run in cases:
             console.print(f"run {turn + 1} of {given.runs}: {name}", style="dim", highlight=False)
             runs.append(run())
+            console.print(f"  writes back after {runs[-1].writes_back:.2f} s", style="dim", highlight=False)
     _print(console, runs)
     if given.json:
         given.json.write_text(json.dumps([asdict(run) for run in runs], indent=2))
