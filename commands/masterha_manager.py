@@ -60,10 +60,9 @@ def manage(given: Namespace, *, go_on: bool) -> int:
     watch_parent_signals(stop)
     with ManagerLock(config.manager_workdir, config.name):
         # Prefect takes seconds to import; everything that can refuse has refused before it.
-        from flows.engine import leave, log_to_prefect
+        from flows.engine import leave
         from flows.monitor import Manager, ManagerOptions
 
-        log_to_prefect(log)
         options = ManagerOptions(
             failover=failover_options(given),
             go_on=go_on,

@@ -76,10 +76,9 @@ def switch(given: Namespace) -> int:
     setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
     for warning in config.warnings:
         log.warning("%s", warning)
-    from flows.engine import leave, log_to_prefect
-    from flows.failover import armed_failover, fail_over_by_hand
+    from flows.engine import leave
+    from flows.failover import fail_over_by_hand
 
-    log_to_prefect(log)
     outcome = fail_over_by_hand(
         config,
         failover_options(given),
@@ -87,7 +86,6 @@ def switch(given: Namespace) -> int:
         dead_port=given.dead_master_port,
         dry_run=given.dry_run,
         show=ask if given.interactive else None,
-        armed=armed_failover(config.name),
     )
     if given.dry_run:
         print(outcome.summary)

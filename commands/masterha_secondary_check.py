@@ -12,7 +12,7 @@ from commands.options import OptionParser, die, run
 
 if TYPE_CHECKING:
     from config import ServerConfig
-    from replication.detection import Observation
+    from replication.evidence import Observation
 
 
 def parser() -> OptionParser:
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check(given: Namespace) -> int:
     """Ask all hosts at once, say what each one answered, and decide."""
-    from replication.detection import by_routes
+    from replication.patience import by_routes
 
     name = given.master_host or given.master_ip
     primary = described(name, given.master_ip or address(name, "--master_ip"), given.master_port)
@@ -74,8 +74,8 @@ def check(given: Namespace) -> int:
 def ask(host: str, primary: ServerConfig, given: Namespace) -> Observation:
     """What one host says of the primary; whatever is wrong with the host itself is no view."""
     from replication.deadline import Deadline, within
-    from replication.detection import Observation, View
     from replication.errors import MhaError
+    from replication.evidence import Finding, Observation, Source
     from replication.observers import look_from
     from replication.ssh import SshHost
 
@@ -90,7 +90,7 @@ def ask(host: str, primary: ServerConfig, given: Namespace) -> Observation:
     try:
         return within(look, Deadline(2 * given.timeout + 2.0), f"ask {host}")
     except MhaError as error:
-        return Observation(host, View.NO_OBSERVER, str(error))
+        return Observation(Source.OBSERVER, host, Finding.NO_VIEW, str(error))
 
 
 def described(host: str, ip: str, port: int, given: Namespace | None = None) -> ServerConfig:
@@ -111,11 +111,11 @@ def described(host: str, ip: str, port: int, given: Namespace | None = None) -> 
 
 def line(host: str, view: Observation, primary: str) -> str:
     """The predecessor's words for one answer."""
-    from replication.detection import View
+    from replication.evidence import Finding
 
-    if view.view is View.ANSWERS:
+    if view.finding is Finding.ANSWERED:
         return f"Master is reachable from {host}!"
-    if view.view is View.SILENT:
+    if view.finding is Finding.SILENT:
         return f"Monitoring server {host} is reachable, Master is not reachable from {host}. OK."
     return f"Monitoring server {host} is NOT reachable! {primary} was not looked at from there: {view.detail}"
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands import mha_check, mha_config, mha_look, mha_relay_logs
+from commands import mha_check, mha_config, mha_look, mha_relay_logs, mha_replay
 from commands.mha_options import Conf, GlobalConf, LogFile, Output, Workdir
 from commands.options import DEFAULT_GLOBAL_CONF, exit_code, expected_errors, one_line, package_version
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for part in (mha_check, mha_look, mha_relay_logs, mha_config):
+for part in (mha_check, mha_look, mha_relay_logs, mha_config, mha_replay):
     app.add_typer(part.app)
 
 
@@ -95,17 +95,15 @@ def failover(
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
     config.manager_workdir.mkdir(parents=True, exist_ok=True)
     setup_logging(None, config.log_level, secrets_of(config))
-    from flows.engine import leave, log_to_prefect
-    from flows.failover import armed_failover, fail_over_by_hand
+    from flows.engine import leave
+    from flows.failover import fail_over_by_hand
 
-    log_to_prefect(log)
     outcome = fail_over_by_hand(
         config,
         FailoverOptions(new_master_host=to, ignore_last_failover=True),
         dead_host=dead,
         dry_run=dry_run,
         show=None if yes or dry_run else ask,
-        armed=armed_failover(config.name),
     )
     if output is Output.JSON:
         print(

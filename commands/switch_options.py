@@ -75,18 +75,15 @@ def switch(given: argparse.Namespace) -> int:
 
 
 def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_first: bool) -> SwitchOutcome:
-    """Run one planned switch, in Prefect when its API answers. An interrupt before the opening takes it back."""
+    """Run one planned switch, beside Prefect. An interrupt before the opening takes it back."""
     config.manager_workdir.mkdir(parents=True, exist_ok=True)
     for warning in config.warnings:
         log.warning("%s", warning)
-    from flows.engine import log_to_prefect
-    from flows.switchover import armed_switchover, switch_by_hand
+    from flows.switchover import switch_by_hand
     from replication.interrupts import raise_on_interrupt
 
-    log_to_prefect(log)
     raise_on_interrupt()
-    armed = armed_switchover(config.name, options.new_master_host, options.orig_master_is_new_slave)
-    return switch_by_hand(config, options, dry_run=dry_run, show=ask if ask_first else None, armed=armed)
+    return switch_by_hand(config, options, dry_run=dry_run, show=ask if ask_first else None)
 
 
 def ask(plan: SwitchPlan) -> bool:

@@ -17,6 +17,8 @@ from config.ssh_options import SshOptions
 
 PingType = Literal["SELECT", "CONNECT", "INSERT"]
 SalvagePolicy = Literal["strict", "safe", "availability"]
+Detection = Literal["fast", "classic"]
+OnShutdown = Literal["failover", "wait"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Policy = Literal["refuse", "go_on"]
 OnFailure = Literal["abort", "go_on"]
@@ -129,6 +131,25 @@ class ClusterConfig(BaseModel):
     multi_tier_slave: bool = Field(False, description="Accept replicas of replicas; they are left alone.")
     ping_interval: int = Field(3, gt=0, description="Seconds between two pings.")
     ping_type: PingType = Field("SELECT", description="SELECT, CONNECT or INSERT.")
+    detection: Detection = Field(
+        "fast", description="Modern: fast, or classic: four missed pings and nothing less, as MHA."
+    )
+    confirm_interval: float = Field(
+        0.2,
+        gt=0,
+        allow_inf_nan=False,
+        description="Modern: seconds after which conclusive evidence is gathered afresh.",
+    )
+    on_shutdown: OnShutdown = Field(
+        "failover", description="Modern: failover or wait: what follows when the primary is shut down in order."
+    )
+    restart_grace: float | None = Field(
+        None,
+        gt=-1,
+        allow_inf_nan=False,
+        description="Modern: seconds that a crashed primary is given to be started again; when not set, 0 where "
+        "fencing holds off what would start it, else 3.",
+    )
     secondary_check_script: str | None = Field(None, description="Confirms a dead primary over other routes.")
     master_ip_failover_script: str | None = Field(None, description="Moves the address at a failover.")
     master_ip_online_change_script: str | None = Field(None, description="Moves the address at a planned switch.")

@@ -27,9 +27,11 @@ _CHOICES: dict[str, tuple[re.Pattern[str], str]] = {
     "fence_required": (re.compile(r"any|ssh|sql|ip|script:\S.*"), "any, ssh, sql, ip, script:/path"),
     "abort_on": (re.compile(r"started|fenced"), "started, fenced"),
 }
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]*)?")
 _NUMBERS: dict[object, tuple[re.Pattern[str], str]] = {
     int: (re.compile(r"[+-]?[0-9]{1,18}"), "a whole number"),
-    float: (re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]*)?"), "a number"),
+    float: (_NUMBER, "a number"),
+    float | None: (_NUMBER, "a number"),
 }
 
 

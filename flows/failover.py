@@ -1,18 +1,18 @@
 """Failover: the Prefect flow around the runbook, and the ways to start it.
 
-A manager arms the flow in advance and fires it at the verdict; a command fires it at once; a deployment runs it on
-demand. All of them end in `run_job`.
+A manager and a command run it beside Prefect, which gets the record once the writes are back; a deployment runs it
+on demand, as a flow. All of them end in `run_job`.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -22,9 +22,10 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from config import ClusterConfig, ServerConfig
-from flows.delivery import ArtifactRecord
+from flows.beside import Beside
+from flows.delivery import ArtifactRecord, FlowRecord
 from flows.deployed import load_named
-from flows.engine import ArmedFlow, FlowRecord, StepRecord, entering, handed_over, step
+from flows.engine import log_to_prefect, step
 from flows.runbook import recover
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
@@ -39,32 +40,49 @@ from replication.topology import find_primary
 from tasks import detect
 from tasks.report import report
 
+log = logging.getLogger("mha")
+
 
 def run_job(
     job: FailoverJob,
     *,
     ssh_reachable: bool | None = None,
     log_directories: tuple[str, ...] = (),
-    afterwards: Callable[[Callable[[], object]], None] | None = None,
 ) -> Outcome:
-    """Recover, then report: what runs under a flow or plainly. ``afterwards`` takes what may wait for the API."""
+    """Recover, then report: what runs under a flow or plainly."""
     outcome = recover(job, ssh_reachable=ssh_reachable, log_directories=log_directories)
-    text = step(report, job, outcome)
+    step(report, job, outcome)
     _tell_end(job, outcome)
-    if afterwards is not None:
-        afterwards(partial(_show_in_prefect, job.config.name, outcome, text))
     return outcome
+
+
+def run_beside_prefect(
+    job: FailoverJob, *, ssh_reachable: bool | None = None, log_directories: tuple[str, ...] = ()
+) -> tuple[Outcome, Beside]:
+    """`run_job` without Prefect, and the record of it that Prefect gets once the writes are back."""
+    cluster = job.config.name
+    beside = Beside(
+        FlowRecord(
+            key=f"{cluster}/{job.journal.path.name}",
+            flow_name=failover.name,
+            run_name=f"failover {cluster}",
+            tags=(f"cluster:{cluster}",),
+            parameters={"cluster": cluster},
+            started=datetime.now(UTC),
+        )
+    )
+    job.writes_back = beside.show
+    outcome = beside.run(
+        partial(run_job, job, ssh_reachable=ssh_reachable, log_directories=log_directories),
+        lambda done: (conclude(done), run_name(cluster, done), tuple(_artifacts(cluster, job.dead.name, done))),
+    )
+    return outcome, beside
 
 
 def _tell_end(job: FailoverJob, outcome: Outcome) -> None:
     new = job.config_of(outcome.promoted.key) if outcome.promoted else None
     event = "completed" if outcome.exit_code != 1 else "refused" if outcome.refusal else "failed"
     job.events.tell(event, old=job.dead, new=new, text=outcome.summary, **outcome.as_dict())
-
-
-def armed_failover(cluster: str) -> ArmedFlow[Outcome]:
-    """The failover flow of one cluster, ready to be armed by a monitor or fired by a command."""
-    return ArmedFlow(entering(failover, [f"cluster:{cluster}"], cluster=cluster), conclude)
 
 
 def conclude(outcome: Outcome) -> State[Any]:
@@ -74,25 +92,6 @@ def conclude(outcome: Outcome) -> State[Any]:
     if outcome.exit_code == 10:
         return Completed(name="Partly done", message=f"{outcome.summary}; something is left to do, see the report")
     return Failed(name="Refused" if outcome.refusal else "Failed", message=outcome.summary)
-
-
-def record_of(
-    job: FailoverJob, outcome: Outcome, steps: Sequence[StepRecord], began: float, flow_run_id: UUID | None = None
-) -> FlowRecord:
-    """A failover that ran while Prefect was away, as it is to be seen there later."""
-    return FlowRecord(
-        key=f"{job.config.name}/{job.journal.path.name}",
-        flow_name=failover.name,
-        run_name=run_name(job.config.name, outcome),
-        tags=(f"cluster:{job.config.name}",),
-        started=datetime.fromtimestamp(began, UTC),
-        ended=datetime.now(UTC),
-        state="FAILED" if outcome.exit_code == 1 else "COMPLETED",
-        message=outcome.summary,
-        steps=tuple(steps),
-        artifacts=tuple(_artifacts(job.config.name, outcome, markdown(outcome, job.config.name, job.dead.name))),
-        flow_run_id=flow_run_id,
-    )
 
 
 def run_name(cluster: str, outcome: Outcome) -> str:
@@ -108,23 +107,25 @@ def artifact_key(cluster: str) -> str:
     return "failover-" + re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")
 
 
-def _artifacts(cluster: str, outcome: Outcome, text: str) -> Iterator[ArtifactRecord]:
-    yield ArtifactRecord(key=artifact_key(cluster), type="markdown", data=text)
+def _artifacts(cluster: str, dead: str, outcome: Outcome) -> Iterator[ArtifactRecord]:
+    yield ArtifactRecord(key=artifact_key(cluster), type="markdown", data=markdown(outcome, cluster, dead))
     if outcome.ledger:
         rows = json.dumps(table(outcome.ledger), ensure_ascii=False)
         yield ArtifactRecord(key=f"{artifact_key(cluster)}-ledger", type="table", data=rows)
 
 
-def _show_in_prefect(cluster: str, outcome: Outcome, text: str) -> None:
+def _show_in_prefect(cluster: str, dead: str, outcome: Outcome) -> None:
+    """Within a flow run: its artifacts, and its name."""
     context = FlowRunContext.get()
-    for each in _artifacts(cluster, outcome, text):
+    if context is None or context.flow_run is None:
+        return
+    for each in _artifacts(cluster, dead, outcome):
         if each.type == "markdown":
             create_markdown_artifact(each.data, key=each.key, description=f"Failover report of {cluster}")
         else:
             create_table_artifact(json.loads(each.data), key=each.key, description=f"Transactions of {cluster}")
-    if context is not None and context.flow_run is not None:
-        with get_client(sync_client=True) as client:
-            client.update_flow_run(context.flow_run.id, name=run_name(cluster, outcome))
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(context.flow_run.id, name=run_name(cluster, outcome))
 
 
 @flow(name="failover", flow_run_name="failover {cluster}", persist_result=False)
@@ -142,17 +143,13 @@ def failover(
         new_primary: Host to promote; left empty, the best replica is chosen by the configured rules.
         dry_run: Only make the plan and show it; nothing is changed.
     """
-    if (body := handed_over()) is not None:
-        return body()
-    return on_demand(cluster, dead_primary, new_primary, dry_run)
-
-
-def on_demand(cluster: str, dead_primary: str | None, new_primary: str | None, dry_run: bool) -> State[Any]:
-    """A failover that a person or an automation starts from a deployment."""
+    log_to_prefect(log)
     config, _ = load_named(cluster)
     options = FailoverOptions(new_master_host=new_primary, ignore_last_failover=True)
     try:
-        outcome = fail_over_by_hand(config, options, dead_host=dead_primary, dry_run=dry_run, show=_show_plan)
+        outcome = fail_over_by_hand(
+            config, options, dead_host=dead_primary, dry_run=dry_run, show=_show_plan, in_flow=True
+        )
     except MhaError as error:
         return Failed(message=str(error))
     return conclude(outcome)
@@ -173,18 +170,19 @@ def fail_over_by_hand(
     dead_port: int | None = None,
     dry_run: bool = False,
     show: Callable[[FailoverPlan], bool] | None = None,
-    armed: ArmedFlow[Outcome] | None = None,
+    in_flow: bool = False,
 ) -> Outcome:
     """A failover that was not begun by a monitor: find the dead primary, prove it dead, plan, then recover.
 
-    ``show`` gets the plan and says whether to go on. With ``armed`` the recovery runs in that flow, if its API
-    answers within half a second. Raises MhaError's children when there is nothing to do or nothing may be done.
+    ``show`` gets the plan and says whether to go on. With ``in_flow`` the steps are tasks of the flow run that this is
+    called in; otherwise the recovery runs beside Prefect.
+    Raises MhaError's children when there is nothing to do or nothing may be done.
     """
     sessions = Sessions(config)
     try:
         cut_short = cut_short_failover(config, sessions)
         if cut_short is not None and not dry_run:
-            return run_job(new_job(config, cut_short, options, sessions), afterwards=_now if armed is None else None)
+            return _recover(new_job(config, cut_short, options, sessions), None, in_flow=in_flow)
         dead = _dead_primary(config, sessions, dead_host, dead_port)
         verdict = step(detect.confirm_dead, config, dead, sessions)
         if not verdict.dead:
@@ -196,14 +194,20 @@ def fail_over_by_hand(
             return Outcome(0, plan_text(decided), plan=decided)
         if show is not None and not show(decided):
             return Outcome(1, "stopped at the question", plan=decided)
-        job = new_job(config, dead, options, sessions)
-        core = partial(run_job, job, ssh_reachable=verdict.ssh_reachable)
-        if armed is None:
-            return core(afterwards=_now)
-        return armed.fire(partial(core, afterwards=armed.afterwards), budget=0.5)
+        return _recover(new_job(config, dead, options, sessions), verdict.ssh_reachable, in_flow=in_flow)
     finally:
         sessions.close()
         finish_hooks(config.hook_timeout)
+
+
+def _recover(job: FailoverJob, ssh_reachable: bool | None, *, in_flow: bool) -> Outcome:
+    if in_flow:
+        outcome = run_job(job, ssh_reachable=ssh_reachable)
+        _show_in_prefect(job.config.name, job.dead.name, outcome)
+        return outcome
+    outcome, beside = run_beside_prefect(job, ssh_reachable=ssh_reachable)
+    beside.wait()
+    return outcome
 
 
 def cut_short_failover(config: ClusterConfig, sessions: Sessions) -> ServerConfig | None:
@@ -243,7 +247,3 @@ def _alive(dead: ServerConfig, why: str) -> Refusal:
         f"The primary {dead.name} may be alive, so nothing was touched: {why}. Stop failover.",
         "To move a living primary, make a planned switch.",
     )
-
-
-def _now(call: Callable[[], object]) -> None:
-    call()

@@ -18,10 +18,10 @@ class MasterMonitor(Manager):
     """Watches one cluster and changes nothing. `run` returns 20 for a dead primary, 0 when stopped, 1 on an error."""
 
     def _watch_and_recover(self, sessions: Sessions) -> int | None:
-        _, primary = self._take_stock(sessions)
+        cluster, primary = self._take_stock(sessions)
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
         reporter = Reporter(self._config, self._health, primary, sessions)
-        verdict = watch(self._config, primary, sessions, self._stop, reporter)
+        verdict = watch(self._config, primary, sessions, self._stop, reporter, cluster.get(primary.address))
         if verdict is None:
             return 0
         if isinstance(verdict, BeginAnew):

@@ -19,11 +19,10 @@ from prefect import flow
 from config import ClusterConfig, ConfigError, ServerConfig
 from config.edit import remove_block
 from flows.deployed import load_named
-from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, log_to_prefect, warm_up
-from flows.failover import armed_failover, cut_short_failover, new_job, record_of, run_job
+from flows.engine import log_to_prefect
+from flows.failover import cut_short_failover, new_job, run_beside_prefect
 from flows.unfinished_switch import finish_switch
 from replication.address import FailoverCalls, chain_of
-from replication.detection import Verdict
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
@@ -31,6 +30,7 @@ from replication.health_http import HealthServer
 from replication.job import FailoverJob
 from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
 from replication.outcome import Outcome
+from replication.patience import Verdict
 from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
@@ -43,8 +43,6 @@ log = logging.getLogger("mha")
 
 #: How long a manager that goes on watching waits before it looks again at a cluster it could not watch (seconds).
 LOOK_AGAIN = 10.0
-#: How long Prefect may take to accept the end of a failover before the record is delivered again (seconds).
-RECORDED_WITHIN = 30.0
 #: Seconds before the cluster is looked at again after somebody else was found acting on it.
 AFTER_ANOTHER = 2.0
 
@@ -139,22 +137,18 @@ class Manager:
         cut_short = cut_short_failover(self._config, sessions)
         if cut_short is not None:
             finish = Verdict(True, "its failover was cut short")
-            return self._recover(sessions, cut_short, None, finish, armed_failover(self._config.name))
+            return self._recover(sessions, cut_short, None, finish)
         cluster, primary = self._take_stock(sessions)
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
-        warm_up()
         self._guard.watching(primary.address)
-        armed = armed_failover(self._config.name)
-        listener = _Manned(self._config, self._health, primary, sessions, armed)
-        verdict = watch(self._config, primary, sessions, self._stop, listener)
+        listener = _Manned(self._config, self._health, primary, sessions)
+        verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
         if verdict is None:
-            armed.stand_down("the manager was stopped")
             return 0
         if isinstance(verdict, BeginAnew):
-            armed.stand_down(verdict.why)
             log.info("%s; watching the cluster anew.", verdict.why)
             return None
-        return self._recover(sessions, primary, cluster.get(primary.address), verdict, armed)
+        return self._recover(sessions, primary, cluster.get(primary.address), verdict)
 
     def _take_stock(self, sessions: Sessions) -> tuple[ClusterState, ServerConfig]:
         """Look at everybody once, as the predecessor does before its first ping."""
@@ -183,29 +177,20 @@ class Manager:
         return cluster, primary
 
     def _recover(
-        self,
-        sessions: Sessions,
-        dead: ServerConfig,
-        seen: ServerState | None,
-        verdict: Verdict,
-        armed: ArmedFlow[Outcome],
+        self, sessions: Sessions, dead: ServerConfig, seen: ServerState | None, verdict: Verdict
     ) -> int | None:
         self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
         job = new_job(self._config, dead, self._options.failover, sessions)
         job.journal.record("verdict", "dead", dead.address, why=verdict.why)
         job.events.tell("dead", old=dead, text=verdict.why)
-        began = time.time()
         directory = str(Path(seen.log_bin_basename).parent) if seen and seen.log_bin_basename else ""
-        outcome = armed.fire(
-            lambda: run_job(
-                job,
-                ssh_reachable=verdict.ssh_reachable,
-                log_directories=(directory,) if directory else (),
-                afterwards=armed.afterwards,
-            )
+        outcome, beside = run_beside_prefect(
+            job, ssh_reachable=verdict.ssh_reachable, log_directories=(directory,) if directory else ()
         )
-        self._tell_prefect(armed, job, outcome, began)
-        if self._not_ours(outcome, sessions, dead):
+        look_again = self._not_ours(outcome, sessions, dead)
+        if not (look_again or self._options.go_on):
+            beside.wait()
+        if look_again:
             job.journal.close()
             self._stop.wait(AFTER_ANOTHER)
             return None
@@ -225,13 +210,6 @@ class Manager:
             finish_switch(self._config, sessions)
         except MhaError as error:
             log.error("%s", error)
-
-    def _tell_prefect(self, armed: ArmedFlow[Outcome], job: FailoverJob, outcome: Outcome, began: float) -> None:
-        """What ran without Prefect is delivered when its API is back; a manager that ends does not wait for it."""
-        if not api_configured():
-            return
-        record = record_of(job, outcome, armed.steps, began, armed.flow_run_id)
-        threading.Thread(target=_deliver, args=(armed, record, self._stop), name="deliver", daemon=True).start()
 
     def _after(self, job: FailoverJob, outcome: Outcome) -> int:
         """What follows a failover: the dead block leaves the file if asked, the status file tells of a failure."""
@@ -300,18 +278,12 @@ class Reporter(Listener):
 
 
 class _Manned(Reporter):
-    """Arms the failover on a suspicion, too, and ends the watch for a planned switch that was cut short."""
+    """Tells people of a suspicion, too, and ends the watch for a planned switch that was cut short."""
 
-    def __init__(
-        self,
-        config: ClusterConfig,
-        health: HealthFile,
-        primary: ServerConfig,
-        sessions: Sessions,
-        armed: ArmedFlow[Outcome],
-    ) -> None:
+    def __init__(self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions) -> None:
         super().__init__(config, health, primary, sessions)
-        self._armed, self._events = armed, EventHooks(config)
+        self._events = EventHooks(config)
+        self._alarmed = False
         # One that could not be ended when this watch began is tried again, but not at every ping.
         self._again_at = time.monotonic() + LOOK_AGAIN
 
@@ -324,14 +296,14 @@ class _Manned(Reporter):
             return f"A planned switch from {self._primary.name} was cut short"
         return ""
 
-    def make_ready(self) -> None:
-        self._events.tell("suspect", old=self._primary, text=f"{self._primary.name} does not answer pings")
-        self._armed.arm()
-        threading.Thread(target=self._sessions.warm, name="warm", daemon=True).start()
+    def alarm(self, why: str) -> None:
+        self._alarmed = True
+        self._events.tell("suspect", old=self._primary, text=f"{self._primary.name}: {why}")
 
     def recovered(self, why: str) -> None:
-        self._events.tell("recovered", old=self._primary, text=why)
-        self._armed.stand_down(why)
+        if self._alarmed:
+            self._alarmed = False
+            self._events.tell("recovered", old=self._primary, text=why)
         super().recovered(why)
 
 
@@ -372,16 +344,6 @@ def _check_address(config: ClusterConfig, sessions: Sessions, primary: ServerCon
         log.warning("The address could not be checked: %s", error)
     finally:
         chain.close()
-
-
-def _deliver(armed: ArmedFlow[Outcome], record: FlowRecord, stop: threading.Event) -> None:
-    """A run that Prefect has whole is left alone; one it lost in the middle, or never saw, is completed."""
-    if armed.mode == "flow" and armed.recorded(RECORDED_WITHIN):
-        return
-    try:
-        deliver_later(record, deadline=3600.0, stop=stop)
-    except MhaError as error:
-        log.warning("Prefect has no record of this failover: %s", error)
 
 
 def _version() -> str:

@@ -1,4 +1,4 @@
-"""Prefect held at arm's length: its settings for a process that must never wait for it, and a bounded way out.
+"""Prefect held at arm's length: its settings for a process that must never wait for it, and a way out at once.
 
 Prefect's defaults suit a process whose purpose is a flow: requests of 60 s, five retries, a temporary server when
 none is configured, queues that are flushed at exit for as long as it takes. A manager of a failover can afford none
@@ -8,13 +8,12 @@ of that, so :func:`protect_from_prefect` is called before Prefect is first impor
 from __future__ import annotations
 
 import contextlib
+import http.client
 import logging
 import os
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import NoReturn
+from urllib.parse import urlsplit
 
 PROTECTION = {
     "PREFECT_API_REQUEST_TIMEOUT": "1",
@@ -28,11 +27,6 @@ PROTECTION = {
     "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # a service that loses its server says so on stderr otherwise
 }
 """Environment variables and the values they get where nobody has set them."""
-
-HEARTBEAT = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
-"""No value of this variable means "none" in Prefect 3.8, so the armed flow switches heartbeats off by itself."""
-
-_leaving: list[Callable[[float], bool]] = []
 
 
 def protect_from_prefect() -> None:
@@ -56,42 +50,32 @@ def api_configured() -> bool:
     return bool(get_current_settings().api.url)
 
 
-@contextlib.contextmanager
-def protected_settings(**updates: Any) -> Iterator[None]:
-    """Settings for one armed flow or one delivery: no heartbeat thread, and ``updates``, in this context only.
+def api_answers(timeout: float) -> bool:
+    """Whether the configured API says anything within ``timeout`` seconds; far cheaper than to ask with its client."""
+    from prefect.settings import get_current_settings
 
-    A heartbeat thread is joined for a full second at the end of a flow; what it feeds, the detection of zombies,
-    is for deployments, whose own ``PREFECT_FLOWS_HEARTBEAT_FREQUENCY`` is respected here.
+    url = urlsplit(str(get_current_settings().api.url or ""))
+    kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+    try:
+        connection = kind(url.hostname or "localhost", url.port, timeout=timeout)
+    except ValueError:  # no number for a port
+        return False
+    try:
+        connection.request("GET", f"{url.path.rstrip('/')}/health")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with ``code`` now, its log and streams flushed.
+
+    The interpreter's own way out would run Prefect's exit functions, which flush for minutes when its server has died,
+    and aborts with SIGABRT instead of the exit code when a daemon thread is writing at that moment.
     """
-    from prefect.settings import temporary_settings
-
-    changes: dict[Any, Any] = {} if HEARTBEAT in os.environ else {"flows.heartbeat_frequency": None}
-    changes.update({name.replace("__", "."): value for name, value in updates.items()})
-    with temporary_settings(updates=changes):
-        yield
-
-
-def before_leaving(settle: Callable[[float], bool]) -> None:
-    """Register something for :func:`leave` to wait for: called with the seconds left, answers whether it is done."""
-    _leaving.append(settle)
-
-
-def leave(code: int, deadline: float = 2.0) -> NoReturn:
-    """End the process with ``code``: Prefect's queues get at most ``deadline`` seconds, then nothing holds it.
-
-    It ends by ``os._exit`` once logs and streams are flushed: the interpreter's own way out would run Prefect's exit
-    functions, which flush for minutes when its server has died, and aborts with SIGABRT instead of the exit code when
-    a daemon thread is writing at that moment.
-    """
-    ends = time.monotonic() + deadline
-
-    def settle() -> None:
-        for wait in (*_leaving, _drain_prefect):
-            wait(ends - time.monotonic())
-
-    waiter = threading.Thread(target=settle, name="mha-leave", daemon=True)
-    waiter.start()
-    waiter.join(deadline)
     for handler in logging.getLogger("mha").handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.flush()
@@ -99,12 +83,3 @@ def leave(code: int, deadline: float = 2.0) -> NoReturn:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
     os._exit(code)
-
-
-def _drain_prefect(seconds: float) -> bool:
-    """Stop Prefect's background queues (events and logs share one registry); True when all were empty in time."""
-    worker = sys.modules.get("prefect.events.worker")
-    if worker is None:
-        return True
-    outcome = worker.EventsWorker.drain_all(timeout=max(0.0, seconds))
-    return isinstance(outcome, tuple) and not outcome[1]

@@ -194,6 +194,7 @@ class Runbook(Recorder):
         self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
         self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
         self.known["writes_back_at"] = time.time()
+        self.job.writes_back()
         self.known["promoted"] = level.recovered
         new = self.job.config_of(plan.new_primary)
         self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")

@@ -21,7 +21,7 @@ from prefect.context import FlowRunContext  # noqa: E402
 from prefect.states import Failed  # noqa: E402
 from prefect.utilities.math import clamped_poisson_interval  # noqa: E402
 
-from flows.delivery import StateName, StepRecord  # noqa: E402
+from flows.delivery import LogLine, StateName, StepRecord  # noqa: E402
 from replication.errors import MhaError  # noqa: E402
 
 P = ParamSpec("P")
@@ -29,39 +29,94 @@ R = TypeVar("R")
 
 log = logging.getLogger("mha.engine")
 
-_plainly: contextvars.ContextVar[bool] = contextvars.ContextVar("mha_plainly", default=False)
-_record: contextvars.ContextVar[list[StepRecord] | None] = contextvars.ContextVar("mha_steps", default=None)
+_run: contextvars.ContextVar[RunSoFar | None] = contextvars.ContextVar("mha_run", default=None)
+_step: contextvars.ContextVar[int | None] = contextvars.ContextVar("mha_step", default=None)
 
 
-def run_recorded(core: Callable[[], R], steps: list[StepRecord], plainly: bool) -> R:
-    """Run ``core`` in the current context, its steps appended to ``steps``; ``plainly``: even under a flow."""
-    _plainly.set(plainly)
-    _record.set(steps)
-    return core()
+class RunSoFar(logging.Handler):
+    """The steps and the log of one run that goes on without Prefect; written by all of its threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._guard = threading.Lock()
+        self._steps: list[StepRecord] = []
+        self._lines: list[LogLine] = []
+
+    def run(self, core: Callable[[], R]) -> R:
+        """Run ``core`` with every step called plainly, even under a flow, and written down here with what it logs."""
+
+        def recorded() -> R:
+            _run.set(self)
+            return core()
+
+        logger = logging.getLogger("mha")
+        logger.addHandler(self)
+        try:
+            return contextvars.copy_context().run(recorded)
+        finally:
+            logger.removeHandler(self)
+
+    def began(self, name: str) -> int:
+        """A step begins; returns its number."""
+        with self._guard:
+            self._steps.append(StepRecord(name=name, started=datetime.now(UTC)))
+            return len(self._steps) - 1
+
+    def ended(self, number: int, state: StateName, message: str) -> None:
+        """A step is over."""
+        with self._guard:
+            over = {"ended": datetime.now(UTC), "state": state, "message": message}
+            self._steps[number] = self._steps[number].model_copy(update=over)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a line that is of this run; another's threads log to the same logger."""
+        if _run.get() is self:
+            at = datetime.fromtimestamp(record.created, UTC)
+            line = LogLine(at=at, level=record.levelno, text=self.format(record), step=_step.get())
+            with self._guard:
+                self._lines.append(line)
+
+    @property
+    def steps(self) -> tuple[StepRecord, ...]:
+        """Every step, in the order in which they began."""
+        with self._guard:
+            return tuple(self._steps)
+
+    @property
+    def lines(self) -> tuple[LogLine, ...]:
+        """What was logged, in that order."""
+        with self._guard:
+            return tuple(self._lines)
 
 
 def step(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Run one step: as a task run under a flow, otherwise as a plain call with the task's own retries.
 
-    The exception that surfaces is the step's own in both. Each step is recorded for ``ArmedFlow.steps``.
+    The exception that surfaces is the step's own in both. Within a :class:`RunSoFar` it is plain, and written down.
     Tasks must be synchronous; a ``timeout_seconds`` of the task is Prefect's alone, so steps bring their deadlines.
     """
-    started = datetime.now(UTC)
+    run = _run.get()
+    if run is not None:
+        return _recorded(run, task, args, kwargs)
+    if FlowRunContext.get() is not None:
+        return task(*args, **kwargs)
+    return _call_plainly(task, args, kwargs)
+
+
+def _recorded(run: RunSoFar, task: Task[Any, R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+    number = run.began(_run_name(task, args, kwargs))
+    within = _step.set(number)
     state: StateName = "COMPLETED"
     message = ""
     try:
-        if FlowRunContext.get() is not None and not _plainly.get():
-            return task(*args, **kwargs)
         return _call_plainly(task, args, kwargs)
     except BaseException as error:
         state = "FAILED" if isinstance(error, Exception) else "CRASHED"
         message = described(error)
         raise
     finally:
-        record = _record.get()
-        if record is not None:
-            name = _run_name(task, args, kwargs)
-            record.append(StepRecord(name=name, started=started, ended=datetime.now(UTC), state=state, message=message))
+        _step.reset(within)
+        run.ended(number, state, message)
 
 
 def _call_plainly(task: Task[Any, R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:

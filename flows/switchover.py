@@ -6,20 +6,21 @@ import contextlib
 import logging
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from config import ClusterConfig, ConfigError
 from config.edit import remove_block
+from flows.beside import Beside
+from flows.delivery import ArtifactRecord, FlowRecord
 from flows.deployed import load_named
-from flows.engine import ArmedFlow, entering, handed_over
+from flows.engine import log_to_prefect
 from flows.switch_runbook import switch_over
 from flows.unfinished_switch import finish_switch
 from replication.activity import observe_activities
@@ -34,9 +35,6 @@ from replication.switch_plan import SwitchPlan, make_switch_plan
 
 log = logging.getLogger("mha")
 
-#: Seconds that a switch waits for Prefect to take it in; without that it runs plainly.
-ENTER_WITHIN = 0.5
-
 
 def switch_by_hand(
     config: ClusterConfig,
@@ -44,11 +42,12 @@ def switch_by_hand(
     *,
     dry_run: bool = False,
     show: Callable[[SwitchPlan], bool] | None = None,
-    armed: ArmedFlow[SwitchOutcome] | None = None,
+    in_flow: bool = False,
 ) -> SwitchOutcome:
     """Look, plan, ask, then switch. ``show`` gets the plan and says whether to go on.
 
-    With ``armed`` the switch runs in that flow, if its API answers in time. A dry run and --check_only change nothing.
+    With ``in_flow`` the steps are tasks of the flow run that this is called in; otherwise the switch runs beside
+    Prefect. A dry run and --check_only change nothing.
     A refusal is an outcome with exit code 1. Raises MhaError's children when the servers cannot be looked at.
     """
     sessions = Sessions(config)
@@ -63,10 +62,8 @@ def switch_by_hand(
             return SwitchOutcome(0, plan_text(plan), plan=plan, checked_only=True)
         if show is not None and not show(plan):
             return SwitchOutcome(1, "stopped at the question, nothing was changed", plan=plan)
-        if armed is None:
-            return _act(config, options, sessions, plan, lambda _: None)
-        core = partial(_act, config, options, sessions, plan, armed.afterwards)
-        return armed.fire(core, budget=ENTER_WITHIN)
+        core = partial(_act, config, options, sessions, plan)
+        return core() if in_flow else _beside_prefect(config.name, options, core)
     except RefusalError as error:
         outcome = SwitchOutcome(1, error.refusal.sentence, refusal=error.refusal)
         log.error("%s %s", error.refusal.sentence, error.refusal.remedy)
@@ -77,13 +74,7 @@ def switch_by_hand(
         sessions.close()
 
 
-def _act(
-    config: ClusterConfig,
-    options: SwitchOptions,
-    sessions: Sessions,
-    shown: SwitchPlan,
-    afterwards: Callable[[Callable[[], object]], object],
-) -> SwitchOutcome:
+def _act(config: ClusterConfig, options: SwitchOptions, sessions: Sessions, shown: SwitchPlan) -> SwitchOutcome:
     """With the failover lock everywhere, look again: what is done is what was shown, or nothing."""
     lock = FailoverLock(config.servers)
     try:
@@ -100,7 +91,6 @@ def _act(
     if outcome.exit_code == 0 and options.remove_orig_master_conf and not plan.orig_is_new_replica:
         _remove_old(config, job)
     log.info("\n%s", text(outcome, config.name))
-    afterwards(partial(_show_in_prefect, config.name, outcome))
     return outcome
 
 
@@ -134,16 +124,27 @@ def _remove_old(config: ClusterConfig, job: SwitchJob) -> None:
 # in Prefect --------------------------------------------------------------------------------------------------------
 
 
-def armed_switchover(cluster: str, new_primary: str | None, keep_old_as_replica: bool) -> ArmedFlow[SwitchOutcome]:
-    """The switchover flow of one cluster, ready to be fired by a command."""
-    enter = entering(
-        switchover,
-        [f"cluster:{cluster}"],
-        cluster=cluster,
-        new_primary=new_primary,
-        keep_old_as_replica=keep_old_as_replica,
+def _beside_prefect(cluster: str, options: SwitchOptions, core: Callable[[], SwitchOutcome]) -> SwitchOutcome:
+    """The switch without Prefect, which gets its record afterwards: nothing else may hold up the writes."""
+    began = datetime.now(UTC)
+    beside = Beside(
+        FlowRecord(
+            key=f"{cluster}/switchover/{began.isoformat()}",
+            flow_name=switchover.name,
+            run_name=f"switchover {cluster}",
+            tags=(f"cluster:{cluster}",),
+            parameters={
+                "cluster": cluster,
+                "new_primary": options.new_master_host,
+                "keep_old_as_replica": options.orig_master_is_new_slave,
+            },
+            started=began,
+        )
     )
-    return ArmedFlow(enter, conclude)
+    try:
+        return beside.run(core, lambda done: (conclude(done), run_name(cluster, done), (_artifact(cluster, done),)))
+    finally:
+        beside.wait()
 
 
 def conclude(outcome: SwitchOutcome) -> State[Any]:
@@ -162,17 +163,16 @@ def artifact_key(cluster: str) -> str:
     return "switchover-" + re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")
 
 
-def _show_in_prefect(cluster: str, outcome: SwitchOutcome) -> None:
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
-        return
-    create_markdown_artifact(
-        markdown(outcome, cluster), key=artifact_key(cluster), description=f"Planned switch of {cluster}"
-    )
-    if outcome.plan is not None:
-        old, new = (name.split("(")[0] for name in (outcome.plan.old_name, outcome.plan.new_primary_name))
-        with get_client(sync_client=True) as client:
-            client.update_flow_run(context.flow_run.id, name=f"switchover {cluster}: {old} → {new}")
+def run_name(cluster: str, outcome: SwitchOutcome) -> str:
+    """``switchover app1: db1 → db2``"""
+    if outcome.plan is None:
+        return f"switchover {cluster}: {'refused' if outcome.refusal else 'failed'}"
+    old, new = (name.split("(")[0] for name in (outcome.plan.old_name, outcome.plan.new_primary_name))
+    return f"switchover {cluster}: {old} → {new}"
+
+
+def _artifact(cluster: str, outcome: SwitchOutcome) -> ArtifactRecord:
+    return ArtifactRecord(key=artifact_key(cluster), type="markdown", data=markdown(outcome, cluster))
 
 
 @flow(name="switchover", flow_run_name="switchover {cluster}", persist_result=False)
@@ -187,12 +187,11 @@ def switchover(
         keep_old_as_replica: Make the old primary a replica of the new one; otherwise it is left read-only.
         dry_run: Only check every precondition and show the plan; nothing is changed.
     """
-    if (body := handed_over()) is not None:
-        return body()
+    log_to_prefect(log)
     config, _ = load_named(cluster)
     options = SwitchOptions(new_master_host=new_primary, orig_master_is_new_slave=keep_old_as_replica)
     try:
-        outcome = switch_by_hand(config, options, dry_run=dry_run)
+        outcome = switch_by_hand(config, options, dry_run=dry_run, in_flow=True)
     except MhaError as error:
         return Failed(message=str(error))
     create_markdown_artifact(

@@ -1,140 +1,391 @@
-"""When is a primary dead? A pure state machine over pings, with the predecessor's patience.
+"""When is a primary dead? A table, read from the top: the first row whose condition holds says what it means.
 
-Four misses in a row, one each `ping_interval`, are a suspicion. It becomes a verdict only when nobody else can reach
-the primary either: the second routes and the replicas' hosts are asked from the first miss on, beside the pings.
-An answer such as "too many connections" or "access denied" is an answer: the server lives.
+Pure: rounds of observations in, a judgement out. A *conclusive* row is acted on when it holds in every round of at
+least `confirm_interval` seconds, everything observed afresh; a *patient* one only after the predecessor's four misses
+and by its rule (`patience.decide`); a row that *never* means death keeps everybody's hands off, and people are told.
+Design rule 3: no row lets the manager's word alone be enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from enum import Enum, auto
+from enum import StrEnum
+from typing import Literal
 
-#: Misses in a row that make a suspicion (MHA counts to four, though its manual says three).
-MISSES = 4
-#: The miss at which a failover is made ready, seconds before it may be needed.
-ARM_AT = 2
+from config import ClusterConfig
+from replication.evidence import Finding, Round, Source
+from replication.patience import MISSES, Patience, SecondaryCheck, Verdict, decide
+
+#: Seconds that a host must be silent, or a process stand still, before it counts: a link that flaps, a debugger and a
+#: snapshot of the disk take up to two.
+STILL = 2.3
+#: Seconds that a written row is waited for.
+WRITE_WAITS = 1.0
+#: Seconds within which a supervisor that fencing cannot hold off may bring the primary back.
+RESTART_GRACE = 3.0
+
+_MISSED = (Finding.REFUSED, Finding.SILENT, Finding.UNANSWERED, Finding.BROKEN)
+_HOST_LIVES = (Finding.ANSWERED, Finding.REFUSED, Finding.SILENT)
+_BAD_DISK = (Finding.FULL, Finding.READ_ONLY)
+_REACHED = (Finding.ANSWERED, Finding.LIVES)
 
 
-class Ping(Enum):
-    """What one ping showed."""
+class Sure(StrEnum):
+    """How sure a row is of death."""
 
-    ANSWERED = auto()
-    ALIVE_BUT_REFUSED = auto()
-    MISSED = auto()
-
-
-class Act(Enum):
-    """What the monitor is to do after a ping."""
-
-    GO_ON = auto()
-    RECOVERED = auto()
-    ASK_OTHERS = auto()
-    MAKE_READY = auto()
-    DECIDE = auto()
+    CONCLUSIVE = "conclusive"
+    PATIENT = "patient"
+    NEVER = "never"
 
 
 @dataclass(frozen=True)
-class Patience:
-    """How many pings were missed in a row, and since when (seconds on the monotonic clock)."""
+class Terms:
+    """What is configured, in seconds. ``restart_grace`` None: 0 when fencing holds the supervisor, else 3 s.
 
-    misses: int = 0
-    since: float = 0.0
-    last_error: str = ""
+    ``secondary`` tells that a secondary check is configured, whose word is then needed.
+    """
 
-    def after(self, ping: Ping, now: float, error: str = "") -> tuple[Patience, Act]:
-        """The next state and what to do.
+    ping_interval: float = 1.0
+    misses: int = MISSES
+    confirm_interval: float = 0.2
+    restart_grace: float | None = None
+    on_shutdown: Literal["failover", "wait"] = "failover"
+    still: float = STILL
+    secondary: bool = False
 
-        An answer clears the count. A refusal by a living server neither counts nor clears: it proves that
-        somebody answers at the address, not that the server works.
+
+@dataclass(frozen=True)
+class Case:
+    """A suspicion so far: its rounds, oldest first, at least one.
+
+    ``since`` is when the first look that found trouble was begun (monotonic clock). ``known`` tells that the process
+    was seen on that host while it lived, so that its absence means something; ``held`` that fencing holds off whoever
+    would start it again.
+    """
+
+    rounds: tuple[Round, ...]
+    since: float
+    known: bool = False
+    held: bool = False
+    terms: Terms = field(default_factory=Terms)
+
+    @property
+    def now(self) -> Round:
+        """The newest round."""
+        return self.rounds[-1]
+
+    @property
+    def grace(self) -> float:
+        """Seconds that a crashed primary is given to be started again."""
+        configured = self.terms.restart_grace
+        return configured if configured is not None else 0.0 if self.held else RESTART_GRACE
+
+    @property
+    def misses(self) -> int:
+        """How many pings the predecessor would have missed by now, one each `ping_interval`.
+
+        A refusal is there at once, a silence only after an interval.
         """
-        if ping is Ping.ANSWERED:
-            return Patience(), Act.RECOVERED if self.misses else Act.GO_ON
-        if ping is Ping.ALIVE_BUT_REFUSED:
-            return Patience(last_error=error), Act.RECOVERED if self.misses else Act.GO_ON
-        missed = replace(self, misses=self.misses + 1, since=self.since or now, last_error=error)
-        acts = {1: Act.ASK_OTHERS, ARM_AT: Act.MAKE_READY}
-        return missed, Act.DECIDE if missed.misses >= MISSES else acts.get(missed.misses, Act.GO_ON)
+        return self.misses_since(self.since)
 
-
-class View(Enum):
-    """What one observer says of the primary's port."""
-
-    ANSWERS = auto()
-    SILENT = auto()
-    NO_OBSERVER = auto()
+    def misses_since(self, since: float) -> int:
+        """The same, counted from a later moment."""
+        if not self.now.is_(Source.PING, *_MISSED):
+            return 0
+        # Two looks are never exactly an interval apart.
+        intervals = int((self.now.ended - since) / self.terms.ping_interval + 0.05)
+        return intervals + (1 if self.now.is_(Source.PING, Finding.REFUSED) else 0)
 
 
 @dataclass(frozen=True)
-class Observation:
-    """One observer's view, with the words to show an operator."""
+class Row:
+    """One row of the table. ``delay`` (seconds since the suspicion) is how long a conclusive row is doubted.
 
-    observer: str
-    view: View
-    detail: str = ""
+    ``settles``: there is nothing to suspect any more; the usual watch goes on.
+    """
+
+    name: str
+    holds: Callable[[Case], bool]
+    sure: Sure
+    means: str
+    tell: str = ""
+    delay: Callable[[Case], float] = lambda _case: 0.0
+    settles: bool = False
+
+
+def _missed(c: Case) -> bool:
+    return c.now.is_(Source.PING, *_MISSED)
+
+
+def _gone(c: Case) -> bool:
+    """No process, no listener, nobody connected: seen on the host, from here, and from every replica that can tell."""
+    nobody = not c.now.is_(Source.REPLICA, Finding.RECEIVES) and not c.now.is_(Source.PORT, Finding.LISTENING)
+    refused = c.now.is_(Source.PING, Finding.REFUSED, Finding.BROKEN)
+    return c.known and refused and nobody and c.now.is_(Source.PROCESS, Finding.GONE)
+
+
+def _stopping(c: Case) -> bool:
+    """It does not listen, and was not gone before: it ends in order, and is not started after a crash."""
+    ends = _missed(c) and c.now.is_(Source.PROCESS, Finding.STARTING)
+    return ends and not any(r.is_(Source.PROCESS, Finding.GONE) for r in c.rounds)
+
+
+def _bad_disk(c: Case) -> bool:
+    return c.now.is_(Source.DISK, *_BAD_DISK, Finding.STALLED)
+
+
+def _writes_fail(c: Case) -> bool:
+    return c.now.is_(Source.WRITE, Finding.UNANSWERED, Finding.REFUSED)
+
+
+def _manager_alone(c: Case) -> bool:
+    links = c.now.of(Source.LINK)
+    return bool(links) and not any(link.finding in _REACHED for link in links)
+
+
+def _dark(c: Case) -> bool:
+    """Nothing at all comes back from the host, and another host says so by its own clock."""
+    return (
+        c.now.is_(Source.PING, Finding.UNANSWERED)
+        and not c.now.is_(Source.SSH, *_HOST_LIVES)
+        and c.now.is_(Source.OBSERVER, Finding.SILENT)
+    )
+
+
+def _zone(c: Case) -> bool:
+    links = c.now.of(Source.LINK)
+    return sum(link.finding in _REACHED for link in links) * 2 < len(links)
+
+
+TABLE: tuple[Row, ...] = (
+    Row(
+        "manager starved",
+        lambda c: c.now.is_(Source.MANAGER, Finding.LATE),
+        Sure.PATIENT,
+        "the manager itself did not get to run in time, so its misses prove little",
+        "Give the manager's host more processor time.",
+    ),
+    Row(
+        "manager cut off",
+        _manager_alone,
+        Sure.NEVER,
+        "the manager reaches no replica either: it is the manager that may be cut off",
+        "Look at the manager's own network.",
+    ),
+    Row(
+        "hung storage",
+        lambda c: c.now.is_(Source.DISK, Finding.STALLED) and _writes_fail(c),
+        Sure.CONCLUSIVE,
+        "threads of mysqld wait for a disk that does not answer, and a written row is not acknowledged",
+        # The row that is written waits by itself.
+        delay=lambda c: max(0.0, c.terms.still - WRITE_WAITS),
+    ),
+    Row(
+        "full or read-only disk",
+        lambda c: c.now.is_(Source.DISK, *_BAD_DISK) and _writes_fail(c),
+        Sure.CONCLUSIVE,
+        "the disk takes nothing any more, and a written row is not acknowledged",
+    ),
+    Row(
+        "disk trouble, writes not seen",
+        lambda c: _bad_disk(c) and not _missed(c) and not c.now.is_(Source.WRITE, Finding.ANSWERED),
+        Sure.NEVER,
+        "the disk is full, read-only or slow, and whether the primary still takes writes cannot be seen",
+        "Look at that disk; let the manager's account create and write infra.chk_masterha.",
+        settles=True,
+    ),
+    Row(
+        "disk trouble, writes go on",
+        lambda c: _bad_disk(c) and not _missed(c),
+        Sure.NEVER,
+        "the disk is full, read-only or slow, and the primary still takes writes",
+        "Make room on that disk, or look at it.",
+        settles=True,
+    ),
+    Row(
+        "lives, takes no session",
+        lambda c: c.now.is_(Source.PING, Finding.LIVES),
+        Sure.NEVER,
+        "the primary answers and refuses our session: too many connections, or account and password",
+        "Raise max_connections, or correct user and password.",
+        settles=True,
+    ),
+    Row(
+        "frozen process",
+        lambda c: _missed(c) and c.now.is_(Source.PROCESS, Finding.STOPPED) and not _answers(c),
+        Sure.CONCLUSIVE,
+        "mysqld is stopped on its host (SIGSTOP, a debugger) and answers nobody",
+        delay=lambda c: c.terms.still,
+    ),
+    Row(
+        "only the manager cannot reach it",
+        lambda c: _missed(c) and _answers(c),
+        Sure.NEVER,
+        "the primary answers others; only the manager cannot reach it",
+        "Look at the network between the manager and the primary.",
+    ),
+    Row(
+        "a replica still receives",
+        lambda c: c.now.is_(Source.PROCESS, Finding.GONE) and c.now.is_(Source.REPLICA, Finding.RECEIVES),
+        Sure.PATIENT,
+        "no mysqld is seen on the host, but a replica is still connected to it: the views contradict each other",
+    ),
+    Row(
+        "shutting down, to be waited for",
+        lambda c: _stopping(c) and c.terms.on_shutdown == "wait",
+        Sure.NEVER,
+        "mysqld is there and does not listen any more, and on_shutdown=wait",
+        "Wait for its end, or look at what it waits for.",
+    ),
+    Row(
+        "starting or shutting down",
+        lambda c: _missed(c) and c.now.is_(Source.PROCESS, Finding.STARTING),
+        Sure.PATIENT,
+        "mysqld is there and does not listen: it starts, recovers or shuts down",
+    ),
+    Row(
+        "clean shutdown, to be waited for",
+        lambda c: _gone(c) and c.now.is_(Source.PID_FILE, Finding.ABSENT) and c.terms.on_shutdown == "wait",
+        Sure.NEVER,
+        "mysqld was shut down in order, and on_shutdown=wait",
+        "Start it again, or move the primary with a planned switch.",
+    ),
+    Row(
+        "clean shutdown",
+        lambda c: _gone(c) and c.now.is_(Source.PID_FILE, Finding.ABSENT) and not _answers(c),
+        Sure.CONCLUSIVE,
+        "mysqld was shut down: no process, no pid file, its port refuses",
+        delay=lambda c: c.grace,
+    ),
+    Row(
+        "crashed process",
+        lambda c: _gone(c) and not _answers(c),
+        Sure.CONCLUSIVE,
+        "mysqld is gone: no process on its host, its port refuses, no replica is connected",
+        delay=lambda c: c.grace,
+    ),
+    Row(
+        "whole zone gone",
+        lambda c: _dark(c) and _zone(c),
+        Sure.PATIENT,
+        "most replicas are as silent as the primary: a zone, or the way to it",
+    ),
+    Row(
+        "host gone",
+        _dark,
+        Sure.CONCLUSIVE,
+        "nothing comes back from the primary's host, neither to the manager nor to a replica's host",
+        delay=lambda c: c.terms.still,
+    ),
+    Row(
+        "refused port",
+        lambda c: c.now.is_(Source.PING, Finding.REFUSED),
+        Sure.PATIENT,
+        "the port refuses, and nobody can look at the process",
+    ),
+    Row("does not answer", _missed, Sure.PATIENT, "pings are not answered, and nothing else is certain"),
+    Row("answers", lambda _case: True, Sure.NEVER, "the primary answers", settles=True),
+)
+
+
+def _answers(c: Case) -> bool:
+    return c.now.is_(Source.OBSERVER, Finding.ANSWERED)
 
 
 @dataclass(frozen=True)
-class SecondaryCheck:
-    """The end of `secondary_check_script`: its exit code, None when none is configured or it did not end."""
+class Judgement:
+    """What the table makes of a case. ``dead``: act now; ``why`` names row and evidence.
 
-    configured: bool = False
-    exit_code: int | None = None
+    ``refused``: patience ran out, and the answer is no.
+    """
 
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether the primary is dead, why, and who agrees."""
-
+    row: Row
     dead: bool
     why: str
-    ssh_reachable: bool | None = None
-    observations: tuple[Observation, ...] = field(default=())
+    refused: bool = False
 
 
-def decide(
-    patience: Patience,
-    observations: Sequence[Observation],
-    secondary: SecondaryCheck,
-    ssh_reachable: bool | None,
-    replicas_reachable: int,
-) -> Verdict:
-    """Turn a suspicion into a verdict.
-
-    Dead needs: no observer gets an answer from the primary's port; a configured secondary check that agrees (exit 0);
-    and at least one replica that the manager itself reaches, or it is the manager that is cut off (design rule 3).
-    Observers that cannot be reached do not veto; an exit code of the script other than 0 does (MHA, HealthCheck).
-    """
-    seen = tuple(observations)
-
-    def verdict(dead: bool, why: str) -> Verdict:
-        return Verdict(dead, why, ssh_reachable, seen)
-
-    answered = [o.observer for o in seen if o.view is View.ANSWERS]
-    if answered:
-        return verdict(False, f"the primary answers {', '.join(answered)}; only the manager cannot reach it")
-    if not replicas_reachable:
-        return verdict(False, "the manager reaches no replica either: it is the manager that may be cut off")
-    if secondary.configured and secondary.exit_code != 0:
-        ended = "did not end in time" if secondary.exit_code is None else f"ended with {secondary.exit_code}"
-        return verdict(False, f"the secondary check {ended}; only 0 confirms a dead primary")
-    silent = [o.observer for o in seen if o.view is View.SILENT]
-    agree = f"; {', '.join(silent)} cannot reach it either" if silent else ""
-    return verdict(True, f"{patience.misses} pings missed, last: {patience.last_error}{agree}")
+def row_of(case: Case) -> Row:
+    """The first row that holds."""
+    return next(row for row in TABLE if row.holds(case))
 
 
-#: What `masterha_secondary_check` ends with (MHA's numbers).
-NOBODY_REACHES_IT, TOO_FEW_ASKED, SOMEBODY_REACHES_IT = 0, 2, 3
+def judge(case: Case) -> Judgement:
+    """What the newest round means, together with those before it."""
+    row = row_of(case)
+    if row.sure is Sure.CONCLUSIVE:
+        objection = _secondary(case).objection
+        if confirmed(case, row) and not objection:
+            return Judgement(row, True, _in_words(case, row))
+        return Judgement(row, False, objection or row.means, bool(objection) and case.misses >= case.terms.misses)
+    if row.sure is Sure.PATIENT and case.misses_since(_last_sign_of_life(case)) >= case.terms.misses:
+        verdict = _by_patience(case)
+        return Judgement(row, verdict.dead, f"{row.means}; {verdict.why}", not verdict.dead)
+    over = row.sure is Sure.NEVER and case.misses >= case.terms.misses
+    return Judgement(row, False, _in_words(case, row), over)
 
 
-def by_routes(views: Sequence[Observation]) -> int:
-    """What the hosts of a secondary check say together.
+def confirmed(case: Case, row: Row) -> bool:
+    """The row holds without a break for `confirm_interval`, in two rounds or more, the last begun after its delay."""
+    unbroken: list[Round] = []
+    for count in range(len(case.rounds), 0, -1):
+        earlier = replace(case, rounds=case.rounds[:count])
+        if row_of(earlier) is not row:
+            break
+        unbroken.append(earlier.now)
+    if len(unbroken) < 2:
+        return False
+    newest, first = unbroken[0], unbroken[-1]
+    return newest.began - first.began >= case.terms.confirm_interval and newest.began - case.since >= row.delay(case)
 
-    One that reaches the primary is enough to leave it alone. Otherwise most of them must have looked: MHA lets a
-    single host that is down forbid every failover (its issues 22 and 88).
-    """
-    if any(view.view is View.ANSWERS for view in views):
-        return SOMEBODY_REACHES_IT
-    silent = sum(view.view is View.SILENT for view in views)
-    return NOBODY_REACHES_IT if silent * 2 > len(views) else TOO_FEW_ASKED
+
+def _last_sign_of_life(case: Case) -> float:
+    """Patience begins anew whenever a round says that it is no death: one look that fails later proves nothing."""
+    ended = [case.since]
+    for count, round_ in enumerate(case.rounds[:-1], 1):
+        if row_of(replace(case, rounds=case.rounds[:count])).sure is Sure.NEVER:
+            ended.append(round_.ended)
+    return max(ended)
+
+
+def _by_patience(case: Case) -> Verdict:
+    now = case.now
+    links = sum(link.finding in _REACHED for link in now.of(Source.LINK))
+    error = next((o.detail for o in now.of(Source.PING)), "")
+    patience = Patience(case.misses, case.since, error)
+    verdict = decide(patience, now.of(Source.OBSERVER), _secondary(case), None, links)
+    if verdict.dead and now.is_(Source.MANAGER, Finding.LATE) and not now.is_(Source.OBSERVER, Finding.SILENT):
+        return replace(verdict, dead=False, why="nobody else confirms it")
+    return verdict
+
+
+def _secondary(case: Case) -> SecondaryCheck:
+    if not case.terms.secondary:
+        return SecondaryCheck()
+    seen = case.now.of(Source.SECONDARY)
+    confirmed_by_script = any(o.finding is Finding.CONFIRMED for o in seen)
+    code = 0 if confirmed_by_script else next((int(o.detail or "-1") for o in seen), None)
+    return SecondaryCheck(True, code)
+
+
+def _in_words(case: Case, row: Row) -> str:
+    """The row's meaning and who agrees."""
+    silent = case.now.found(Source.OBSERVER, Finding.SILENT)
+    agree = f"; {', '.join(silent)} cannot reach it either" if silent and _missed(case) else ""
+    answers = case.now.found(Source.OBSERVER, Finding.ANSWERED)
+    others = f" (it answers {', '.join(answers)})" if answers and _missed(case) else ""
+    trouble = [o.detail for o in case.now.of(Source.DISK) if o.finding is not Finding.GOOD and o.detail]
+    disks = f" ({'; '.join(trouble)})" if trouble else ""
+    return f"{row.name}: {row.means}{disks}{others}{agree}"
+
+
+def terms_of(config: ClusterConfig) -> Terms:
+    """The thresholds of a configuration."""
+    return Terms(
+        ping_interval=float(config.ping_interval),
+        confirm_interval=config.confirm_interval,
+        restart_grace=config.restart_grace,
+        on_shutdown=config.on_shutdown,
+        secondary=bool(config.secondary_check_script),
+    )

@@ -26,9 +26,9 @@ log = logging.getLogger("mha")
 
 #: Every event there is, in the order of a failover, and when it happens.
 EVENTS = {
-    "suspect": "the primary missed two pings in a row; others are being asked",
+    "suspect": "the primary missed two pings in a row, or looks dead at once; others are being asked",
     "recovered": "the suspicion came to nothing",
-    "dead": "the primary is dead, by the manager's pings and the views of the others",
+    "dead": "the primary is dead, by what the manager and the others see of it",
     "started": "a failover has its plan and its lock; nothing is changed yet",
     "fenced": "every means against the old primary was tried, and the policy lets the failover go on",
     "promoted": "the new primary takes writes; other replicas may still follow the old one",

@@ -24,14 +24,16 @@ class Fenced:
 
     ``killed`` and ``supervisors`` are process ids, ``masked`` systemd units that are unmasked later (`unfence`, or
     ``systemctl unmask --runtime UNIT``), ``containers`` those whose restart policy was set to no, ``persisted`` option
-    files that keep the server read-only when it is started. ``cannot`` says in words why nothing could be proven;
-    ``still_there`` that a mysqld was seen which does not go away.
+    files that keep the server read-only when it is started, ``dying`` killed processes that hang in the kernel, on a
+    disk that does not answer: they run no more, and are gone when it does. ``cannot`` says in words why nothing could
+    be proven; ``still_there`` that a mysqld was seen which does not go away.
     """
 
     sure: bool
     killed: tuple[int, ...] = ()
     supervisors: tuple[int, ...] = ()
     masked: tuple[str, ...] = ()
+    dying: tuple[int, ...] = ()
     containers: tuple[str, ...] = ()
     persisted: tuple[str, ...] = ()
     not_persisted: str = ""
@@ -43,6 +45,8 @@ class Fenced:
         if not self.sure:
             return f"not fenced: {self.cannot}"
         told = [f"killed mysqld {', '.join(map(str, self.killed))}"] if self.killed else ["no mysqld runs there"]
+        if self.dying:
+            told.append(f"{', '.join(map(str, self.dying))} ends when its disk answers")
         if self.supervisors:
             told.append(f"stopped its supervisor {', '.join(map(str, self.supervisors))}")
         if self.masked:
@@ -110,6 +114,7 @@ def _read(output: str, seconds: float) -> Fenced:
         killed=tuple(int(p) for p in by_key.get("killed", [])),
         supervisors=tuple(int(p) for p in by_key.get("supervisor", [])),
         masked=tuple(by_key.get("masked", [])),
+        dying=tuple(int(p) for p in by_key.get("dying", [])),
         containers=tuple(by_key.get("container", [])),
         persisted=tuple(by_key.get("persisted", [])),
         not_persisted=", ".join(by_key.get("unpersisted", [])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,8 @@ class FailoverJob:
     """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
 
     ``past`` are the entries of a failover of this cluster that was cut short, if there is one; ``address`` is what
-    moves the address that applications use; ``events`` tells the site's own commands what happens.
+    moves the address that applications use; ``events`` tells the site's own commands what happens;
+    ``writes_back`` is called as soon as the new primary takes writes, and must not block.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class FailoverJob:
         self.sessions, self.journal, self.past = sessions, journal, past
         self.address = chain_of(config, sessions, FailoverCalls(config, dead))
         self.events = EventHooks(config)
+        self.writes_back: Callable[[], object] = lambda: None
 
     @property
     def workdir(self) -> Path:

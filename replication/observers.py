@@ -1,13 +1,15 @@
-"""Other eyes on the primary: what its port answers to the hosts of the replicas."""
+"""Other eyes on the primary: what its port answers to the hosts of the replicas, and what their receivers say."""
 
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
 
 from config import ServerConfig
-from replication.detection import Observation, View
-from replication.errors import DeadlineExceeded, HostError
+from replication.errors import AccessDenied, DeadlineExceeded, HostError, ServerBusy, ServerError
+from replication.evidence import Finding, Observation, Source
+from replication.server import Server
 from replication.sessions import Sessions
 from replication.ssh import SshHost
 
@@ -18,17 +20,25 @@ _LOOK = (
 )
 
 
-def look_from(host: SshHost, primary: ServerConfig, *, timeout: float = 1.0) -> Observation:
-    """Whether the primary's port greets this host within ``timeout`` seconds. Troubles with the host are no view."""
+def look_from(host: SshHost, primary: ServerConfig, *, timeout: float = 1.0, slack: float = 1.5) -> Observation:
+    """Whether the primary's port greets this host within ``timeout`` seconds. Troubles with the host are no view.
+
+    ``slack`` is how many seconds more the host may take to tell.
+    """
+    began = time.monotonic()
+
+    def saw(finding: Finding, detail: str = "") -> Observation:
+        return Observation(Source.OBSERVER, host.name, finding, detail, took=time.monotonic() - began)
+
     command = _LOOK.format(t=f"{timeout:g}", ip=shlex.quote(primary.ip), port=primary.port)
     try:
-        result = host.run(command, action=f"look at {primary.name}", timeout=timeout + 1.5, ok=(0, 9))
+        result = host.run(command, action=f"look at {primary.name}", timeout=timeout + slack, ok=(0, 9))
     except (HostError, DeadlineExceeded) as error:
-        return Observation(host.name, View.NO_OBSERVER, str(error))
+        return saw(Finding.NO_VIEW, str(error))
     if result.exit_code == 9:
-        return Observation(host.name, View.NO_OBSERVER, "it has no bash to look with")
+        return saw(Finding.NO_VIEW, "it has no bash to look with")
     greeted = result.stdout.strip() not in ("", "0")
-    return Observation(host.name, View.ANSWERS if greeted else View.SILENT)
+    return saw(Finding.ANSWERED if greeted else Finding.SILENT)
 
 
 def ask_others(
@@ -39,6 +49,32 @@ def ask_others(
         lambda s: look_from(sessions.host(s.address), primary, timeout=timeout), others, timeout=timeout + 2.0
     )
     return tuple(
-        view if isinstance(view, Observation) else Observation(server.hostname, View.NO_OBSERVER, "no answer in time")
+        view
+        if isinstance(view, Observation)
+        else Observation(Source.OBSERVER, server.hostname, Finding.NO_VIEW, "no answer in time")
         for server, view in asked
     )
+
+
+def look_at_replica(server: Server, primary: ServerConfig, *, timeout: float) -> tuple[Observation, ...]:
+    """Whether a replica answers the manager, and whether its receiver still has the primary."""
+    began = time.monotonic()
+
+    def saw(source: Source, finding: Finding, detail: str = "") -> Observation:
+        return Observation(source, server.config.name, finding, detail, took=time.monotonic() - began)
+
+    try:
+        server.connect(timeout)
+        rows = server.query(server.dialect.show_channels(), action="read its replication status", timeout=timeout)
+    except (ServerBusy, AccessDenied) as error:
+        return (saw(Source.LINK, Finding.LIVES, str(error)),)
+    except ServerError as error:
+        return (saw(Source.LINK, Finding.UNANSWERED, str(error)),)
+    seen = [saw(Source.LINK, Finding.ANSWERED)]
+    for channel in (server.dialect.channel(row) for row in rows):
+        if channel.source_host not in (primary.hostname, primary.ip) or channel.source_port != primary.port:
+            continue
+        trouble = f"{channel.receiver_errno}: {channel.receiver_error}" if channel.receiver_errno else ""
+        finding = {"Yes": Finding.RECEIVES, "No": Finding.NOT_RECEIVING}.get(channel.receiver, Finding.DISCONNECTED)
+        seen.append(saw(Source.REPLICA, finding, trouble))
+    return tuple(seen)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from config import ClusterConfig, ServerConfig
-from replication.detection import Ping
-from replication.errors import AccessDenied, AlreadyActing, ServerBusy, ServerError
+from replication.deadline import Deadline
+from replication.errors import AccessDenied, AlreadyActing, ServerBusy, ServerError, ServerUnreachable
+from replication.evidence import Finding
+from replication.patience import Ping
 from replication.server import Server
 from replication.sessions import MONITOR_LOCK
 
@@ -16,6 +20,11 @@ _INSERT = (
     "INSERT INTO infra.chk_masterha (`key`, `val`) VALUES (1, UNIX_TIMESTAMP()) "
     "ON DUPLICATE KEY UPDATE `val` = UNIX_TIMESTAMP()"
 )
+
+#: What a server says when its disk takes nothing: EE_WRITE, ER_DISK_FULL, ER_ERROR_ON_WRITE, ER_RECORD_FILE_FULL; or
+#: another error with the operating system's number for it: EIO, ENOSPC, EROFS.
+_DISK_ERRORS = frozenset({3, 1021, 1026, 1114})
+DISK_WORDS = re.compile(r"(errno|errcode|error)\W+(5|28|30)\b|No space left|Read-only file system", re.IGNORECASE)
 
 
 class Pinger:
@@ -34,16 +43,16 @@ class Pinger:
         self._prepared = False
         self.closed = False
 
-    def ping(self) -> tuple[Ping, str]:
-        """One ping: what it showed, and the error in words."""
+    def ping(self, limit: float | None = None) -> tuple[Ping, str]:
+        """One ping: what it showed, and the error in words. ``limit`` (seconds) may be below the interval."""
+        timeout = min(limit or self._interval, self._interval)
         try:
             if self._type == "CONNECT" or not self._server.connected:
-                self._reconnect()
-            closed = self._server.scalar("SELECT @@GLOBAL.read_only", action="select ping", timeout=self._interval)
-            self.closed = str(closed).upper() not in ("0", "OFF")
+                self._reconnect(timeout)
+            self.closed = _closed(self._server, timeout)
             if self._type == "INSERT" and not self.closed:
                 self._prepare_insert()
-                self._server.query(_INSERT, action="insert ping", timeout=self._interval)
+                self._server.query(_INSERT, action="insert ping", timeout=timeout)
         except (ServerBusy, AccessDenied) as error:
             self._forget()
             return Ping.ALIVE_BUT_REFUSED, str(error)
@@ -52,6 +61,18 @@ class Pinger:
             return Ping.MISSED, str(error)
         return Ping.ANSWERED, ""
 
+    @property
+    def connected(self) -> bool:
+        """Whether a session is kept."""
+        return self._server.connected
+
+    def broken_within(self, seconds: float) -> bool:
+        """Whether the server ends the session within ``seconds``; the next ping then makes a new one."""
+        if not self._server.stirs(seconds):
+            return False
+        self._forget()
+        return True
+
     def close(self) -> None:
         """End the session and give the monitor lock back."""
         self._forget()
@@ -59,9 +80,9 @@ class Pinger:
     def _forget(self) -> None:
         self._server.close()
 
-    def _reconnect(self) -> None:
+    def _reconnect(self, timeout: float) -> None:
         self._forget()
-        self._server.connect(self._interval)
+        self._server.connect(timeout)
         # The server ends an abandoned session, and its lock, by itself: a manager that was cut off is not in the way.
         self._server.query(
             "SET SESSION wait_timeout=%s",
@@ -92,3 +113,38 @@ class Pinger:
                 f"{self.primary.name}: another manager holds the monitor lock; is the same primary watched twice?"
             )
         self._had_lock = self._had_lock or got == 1
+
+
+def _closed(server: Server, timeout: float) -> bool:
+    read_only = server.scalar("SELECT @@GLOBAL.read_only", action="select ping", timeout=timeout)
+    return str(read_only).upper() not in ("0", "OFF")
+
+
+def write_a_row(primary: ServerConfig, *, timeout: float) -> tuple[Finding, str]:
+    """Whether the primary acknowledges a row within ``timeout`` seconds: what decides whether a bad disk stops it.
+
+    REFUSED is an error of the disk; NO_VIEW what says nothing of it: no session, a missing privilege, a primary that is
+    read-only, where an account with SUPER would leave a row that nobody else has.
+    """
+    server, deadline = Server(primary), Deadline(timeout)
+    try:
+        server.connect(timeout / 3)
+        server.query("SET SESSION wait_timeout=10", action="prepare", timeout=timeout / 3)
+        closed = _closed(server, timeout / 3)
+    except ServerError as error:
+        server.close()
+        return Finding.NO_VIEW, str(error)
+    if closed:
+        server.close()
+        return Finding.NO_VIEW, f"{primary.name} is read-only"
+    try:
+        for sql in (*_INSERT_PING, _INSERT):
+            server.query(sql, action="write a row", timeout=max(0.1, deadline.left))
+    except ServerUnreachable as error:
+        return Finding.UNANSWERED, str(error)
+    except ServerError as error:
+        of_disk = error.errno in _DISK_ERRORS or DISK_WORDS.search(error.cause)
+        return (Finding.REFUSED if of_disk else Finding.NO_VIEW), str(error)
+    finally:
+        server.close()
+    return Finding.ANSWERED, ""

@@ -126,15 +126,19 @@ class Server:
                 cursor.execute(sql, tuple(args) or None)
                 return list(cursor.fetchall())
 
-    def _at_rest(self) -> bool:
-        """Nothing to read means that the peer has neither closed the session nor said goodbye (4031)."""
-        assert self._connection is not None
-        sock = self._connection._sock  # type: ignore[attr-defined]
+    def stirs(self, seconds: float) -> bool:
+        """Whether the server closes the session, or says anything unasked, within ``seconds``; True without one."""
+        connection = self._connection
+        sock = connection._sock if connection is not None else None  # type: ignore[attr-defined]
         if sock is None:
-            return False
+            return True
         poll = select.poll()
         poll.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
-        return not poll.poll(0)
+        return bool(poll.poll(seconds * 1000))
+
+    def _at_rest(self) -> bool:
+        """Nothing to read means that the peer has neither closed the session nor said goodbye (4031)."""
+        return not self.stirs(0.0)
 
     def scalar(self, sql: str, args: Sequence[Any] = (), *, action: str, timeout: float | None = None) -> Any:
         """The first column of the first row, or None."""
@@ -252,7 +256,7 @@ def open_session(config: ServerConfig, timeout: float) -> pymysql.Connection[Any
         password=config.password.get_secret_value().encode(),
         charset="utf8mb4",
         autocommit=True,
-        connect_timeout=max(1, round(timeout)),
+        connect_timeout=timeout,
         read_timeout=timeout,
         write_timeout=timeout,
         program_name="prefect-mha",

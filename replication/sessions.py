@@ -126,6 +126,9 @@ class FailoverLock:
     def take(self, *, wait_seconds: int = 1) -> tuple[str, ...]:
         """Take all locks; returns the names of the servers that hold one for us."""
         held = []
+        # The sessions are opened at once; the locks are taken in order, so that of two who want them one gets all.
+        with ThreadPoolExecutor(max(1, len(self._sessions)), thread_name_prefix="failover-lock") as pool:
+            wait([pool.submit(session.connect) for session in self._sessions])
         for session in self._sessions:
             try:
                 got = session.scalar(

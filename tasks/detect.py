@@ -6,49 +6,25 @@ import logging
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
 from prefect import task
 
 from config import ClusterConfig, ServerConfig
-from replication.detection import Act, Observation, Patience, Ping, SecondaryCheck, Verdict, decide
-from replication.errors import HookError
-from replication.hooks import run_hook
+from replication.evidence import Observation
+from replication.inquiry import run_secondary
 from replication.observers import ask_others
+from replication.patience import ALARM_AT, Act, Patience, Ping, SecondaryCheck, Verdict, decide
 from replication.pinger import Pinger
 from replication.sessions import Sessions, reachable
+from replication.snapshots import ServerState
 from tasks.policy import STEP
+from tasks.watch import BeginAnew, Listener, Watch
+
+__all__ = ["BeginAnew", "Listener", "confirm_dead", "watch"]
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
-
-
-class Listener:
-    """What a watcher is told while it watches; every method may be overridden, none may block."""
-
-    def answered(self) -> None:
-        """A ping was answered."""
-
-    def suspect(self, misses: int, error: str) -> None:
-        """A ping was missed for the ``misses``-th time in a row."""
-
-    def closed(self) -> str:
-        """The primary answers and is read-only: why the watch is to begin anew, empty to go on."""
-        return ""
-
-    def make_ready(self) -> None:
-        """A failover may be near: prepare whatever takes time."""
-
-    def recovered(self, why: str) -> None:
-        """It was nothing, or it is over."""
-
-
-@dataclass(frozen=True)
-class BeginAnew:
-    """The watch is over without anybody having died; ``why`` in words."""
-
-    why: str
 
 
 class SideChecks:
@@ -68,7 +44,7 @@ class SideChecks:
         self._ssh = self._pool.submit(reachable, host, float(self._primary.ssh_connection_timeout))
         self.look_again()
         if self._config.secondary_check_script:
-            self._secondary = self._pool.submit(self._run_secondary)
+            self._secondary = self._pool.submit(run_secondary, self._config, self._primary)
 
     def look_again(self) -> None:
         """Ask the replicas' hosts once more, so that their view is fresh at the verdict."""
@@ -89,37 +65,37 @@ class SideChecks:
         """Forget what is still being asked."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _run_secondary(self) -> int:
-        p = self._primary
-        arguments = [
-            f"--user={p.ssh_user}",
-            f"--master_host={p.hostname}",
-            f"--master_ip={p.ip}",
-            f"--master_port={p.port}",
-            f"--ping_type={self._config.ping_type}",
-        ]
-        if p.ssh_options.raw:
-            arguments.append(f"--options={p.ssh_options.raw}")
-        script = self._config.secondary_check_script or ""
-        try:
-            done = run_hook(script, arguments, command="secondary check", timeout=self._config.hook_timeout)
-        except HookError as error:
-            log.warning("%s", error)
-            return error.exit_code if error.exit_code is not None else -1
-        return done.exit_code
-
 
 def watch(
-    config: ClusterConfig, primary: ServerConfig, sessions: Sessions, stop: threading.Event, listener: Listener
+    config: ClusterConfig,
+    primary: ServerConfig,
+    sessions: Sessions,
+    stop: threading.Event,
+    listener: Listener,
+    state: ServerState | None = None,
 ) -> Verdict | BeginAnew | None:
-    """Ping until the primary is dead (the verdict), its role moved (begin anew), or ``stop`` is set (None).
+    """Watch until the primary is dead (the verdict), its role moved (begin anew) or ``stop`` is set (None).
 
-    Raises AlreadyActing when another manager watches this primary.
+    How, `detection` says. ``state`` is what the primary said of itself while it lived. Raises AlreadyActing when
+    another manager watches it.
     """
-    pinger, patience = Pinger(config, primary), Patience()
-    checks: SideChecks | None = None
     log.info("Set master ping interval %d seconds.", config.ping_interval)
     log.info("Starting ping health check on %s..", primary.name)
+    if config.detection == "classic":
+        end = _watch_classic(config, primary, sessions, stop, listener)
+    else:
+        end = Watch(config, primary, sessions, stop, listener, state).run()
+    if isinstance(end, Verdict):
+        _log_verdict(primary, end)
+    return end
+
+
+def _watch_classic(
+    config: ClusterConfig, primary: ServerConfig, sessions: Sessions, stop: threading.Event, listener: Listener
+) -> Verdict | BeginAnew | None:
+    """One ping each interval; four misses in a row are a suspicion, which the others confirm or not."""
+    pinger, patience = Pinger(config, primary), Patience()
+    checks: SideChecks | None = None
     greeted = False
     try:
         while not stop.is_set():
@@ -142,11 +118,11 @@ def watch(
                 checks.look_again()
             elif act is Act.DECIDE and checks:
                 verdict = checks.verdict(patience, wait=config.hook_timeout if config.secondary_check_script else 3.0)
-                _log_verdict(primary, verdict)
                 checks.close()
                 checks = None
                 if verdict.dead:
                     return verdict
+                log.warning("No failover: %s", verdict.why)
                 listener.recovered(verdict.why)
                 patience = Patience()
             stop.wait(max(0.0, config.ping_interval - (time.monotonic() - began)))
@@ -187,23 +163,21 @@ def _tell(listener: Listener, ping: Ping, act: Act, patience: Patience, config: 
         else:
             log.warning("Connection failed %d time(s)..", patience.misses)
         listener.suspect(patience.misses, patience.last_error)
+        if patience.misses == ALARM_AT:
+            listener.alarm(f"it does not answer pings: {patience.last_error}")
     if act is Act.RECOVERED:
         listener.recovered("the primary answered again")
-    elif act is Act.MAKE_READY:
-        listener.make_ready()
 
 
 def _log_verdict(primary: ServerConfig, verdict: Verdict) -> None:
-    reach = "reachable" if verdict.ssh_reachable else "NOT reachable"
+    reach = {True: "reachable", False: "NOT reachable", None: "not certain to be reachable"}[verdict.ssh_reachable]
     log.info("HealthCheck: SSH to %s is %s.", primary.hostname, reach)
-    for view in verdict.observations:
-        log.info("View from %s: %s%s", view.observer, view.view.name, f" ({view.detail})" if view.detail else "")
-    if verdict.dead:
-        log.warning("Master is not reachable from health checker!")
-        log.warning("Master %s is not reachable!", primary.name)
-        log.warning("Master is down!")
-    else:
-        log.warning("No failover: %s", verdict.why)
+    for seen in verdict.observations:
+        log.info("Seen: %s", seen)
+    log.warning("Master is not reachable from health checker!")
+    log.warning("Master %s is not reachable!", primary.name)
+    log.warning("Master is down!")
+    log.warning("The evidence: %s.", verdict.why)
 
 
 def _within(future: Future[R] | None, ends: float) -> R | None:

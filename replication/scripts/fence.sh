@@ -1,39 +1,11 @@
 # fence.sh PORT PIDFILE PERSIST: make sure that the mysqld of one instance does not serve again on this host.
 # Tells what it found and did, one "key value" a line; the last line is "done".
-#
-# A process belongs to the instance when it is a mysqld that listens on the port, or one that listens on no TCP port
-# yet (starting, recovering) and was not started for another port. PERSIST is 1 to write read_only to an option file,
-# "only" to do nothing else, 0 for none.
+# PERSIST is 1 to write read_only to an option file, "only" to do nothing else, 0 for none.
 port=$1
 pidfile=$2
 persist=$3
 
-port_argument() { tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | sed -n 's/^--port=//p' | tail -1; }
-parent() { sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null; }
-
-mine() {
-  for f in $(grep -lxE 'mysqld|mariadbd' /proc/[0-9]*/comm 2>/dev/null); do
-    p=${f#/proc/}
-    p=${p%/comm}
-    read -r _ _ state _ 2>/dev/null <"/proc/$p/stat" || continue
-    [ "$state" = Z ] && continue
-    theirs=$(printf '%s\n' "$listeners" | grep -F "pid=$p,")
-    if [ -n "$theirs" ]; then
-      printf '%s\n' "$theirs" | grep -Eq "[:.]$port[[:space:]]" && echo "$p"
-      continue
-    fi
-    other=$(port_argument "$p")
-    [ -n "$other" ] && [ "$other" != "$port" ] && continue
-    echo "$p"
-  done
-}
-
-listening() { printf '%s\n' "$listeners" | grep -E "[:.]$port[[:space:]]"; }
-
-look() {
-  listeners=$(ss -Hltnp 2>/dev/null)
-  pids=$(mine)
-}
+#include instance.sh
 
 look
 if [ -s "$pidfile" ]; then
@@ -141,6 +113,14 @@ done
 # The socket of a killed process closes a moment after it.
 i=0
 while look; [ -n "$pids$(listening)" ] && [ $i -lt 100 ]; do
+  # What only hangs will not serve again; waiting for its disk would keep everybody waiting.
+  hang=$([ $i -ge 4 ] && hanging)
+  if [ -n "$hang" ] && [ -z "$(printf '%s\n' $pids | grep -vxF "$hang")" ] &&
+    [ -z "$(listening | grep -F pid= | grep -vF "$(printf 'pid=%s,\n' $hang)")" ]; then
+    for p in $hang; do echo "dying $p"; done
+    echo done
+    exit
+  fi
   sleep 0.05
   i=$((i + 1))
 done

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +21,27 @@ MODES = [
     pytest.param("mariadb", False, id="mariadb-position"),
     pytest.param("mariadb", True, id="mariadb-gtid"),
 ]
+
+
+#: Where recordings of the scenarios go, as `KEEP_INCIDENTS=tests/unit/replication/incidents` in the environment says.
+KEEP = os.environ.get("KEEP_INCIDENTS", "")
+#: Rounds and earlier observations that are worth keeping of one.
+ROUNDS, BEFORE = 15, 8
+
+
+def keep_incident(manager: Manager) -> None:
+    """Keep the recording that ends with a verdict, or else the longest, shortened, for the unit tests of replay.
+
+    It is named for the test that runs.
+    """
+    name = re.sub(r"[^a-z0-9.]+", "-", os.environ["PYTEST_CURRENT_TEST"].split("::test_")[1].split(" (")[0]).strip("-")
+    found = [path.read_text().splitlines() for path in sorted(manager.workdir.glob("*.incident-*.jsonl"))]
+    if not KEEP or not found:
+        return
+    lines = max(found, key=lambda lines: ('"line": "verdict"' in lines[-1], len(lines)))
+    seen = [line for line in lines if line.startswith('{"line": "seen"')][-BEFORE:]
+    rounds = [line for line in lines if line.startswith('{"line": "round"')][:ROUNDS]
+    (Path(KEEP) / f"{name}.jsonl").write_text("\n".join([lines[0], *seen, *rounds, lines[-1]]) + "\n")
 
 
 def finish(manager: Manager, writer: Writer, *, seconds: float = 40.0) -> tuple[int, list[Ack]]:

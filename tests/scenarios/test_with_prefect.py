@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,25 +89,27 @@ def test_a_failover_is_a_flow_run_with_a_task_run_a_step(cluster: Cluster) -> No
         assert "lab-admin-pw" not in said + artifact["data"] + json.dumps(run)
 
 
-@pytest.mark.parametrize("state", ["refused", "hanging", "killed"])
+@contextlib.contextmanager
+def api_that_is(state: str) -> Iterator[tuple[str, Callable[[], object]]]:
+    """The URL of an API in trouble, and what brings the trouble about once the manager watches."""
+    if state == "killed":
+        with PrefectServer() as server:
+            yield server.api_url, server.kill
+        return
+    with refused_port() if state == "refused" else hanging_port() as port:
+        yield f"http://127.0.0.1:{'no-number' if state == 'misspelt' else port}/api", lambda: None
+
+
+@pytest.mark.parametrize("state", ["refused", "hanging", "killed", "misspelt"])
 def test_an_api_that_is_away_changes_nothing(state: str) -> None:
-    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net():
-        server = PrefectServer() if state == "killed" else None
-        with hanging_port() as hangs:
-            url = f"http://127.0.0.1:{refused_port() if state == 'refused' else hangs}/api"
-            if server is not None:
-                server.__enter__()
-                url = server.api_url
-            manager = cluster.start_manager(cluster.write_cnf(), env={"PREFECT_API_URL": url})
-            writer = Writer(cluster)
-            time.sleep(1.0)
-            if server is not None:
-                server.kill()
-            cluster[1].signal_mysqld(signal.SIGKILL)
-            assert manager.wait(40) == 0, manager.log()
-            assert account(writer.stop(), [cluster[2], cluster[3]]).rows_lost == 0
-            if server is not None:
-                server.__exit__(None, None, None)
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), api_that_is(state) as (url, goes_away):
+        manager = cluster.start_manager(cluster.write_cnf(), env={"PREFECT_API_URL": url})
+        writer = Writer(cluster)
+        time.sleep(1.0)
+        goes_away()
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        assert manager.wait(40) == 0, manager.log()
+        assert account(writer.stop(), [cluster[2], cluster[3]]).rows_lost == 0
 
 
 def test_the_deployments_of_prefect_yaml_start_from_it() -> None:
@@ -114,6 +117,7 @@ def test_the_deployments_of_prefect_yaml_start_from_it() -> None:
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
         conf = cluster.write_cnf()
         env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat), "MHA_HOME": str(HOUSE)}
+        env["PREFECT_API_REQUEST_TIMEOUT"] = "30"  # nothing is urgent here, and a busy machine's API is slow
         env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
         def prefect(*words: str) -> str:

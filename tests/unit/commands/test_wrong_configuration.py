@@ -30,6 +30,7 @@ def _of_mha() -> list[tuple[str, ...]]:
 
 
 COMMANDS = [(name,) for name in MODULES if name != "mha"] + [("mha", *words) for words in _of_mha()]
+INCIDENT = next((ROOT / "tests" / "unit" / "replication" / "incidents").glob("*.jsonl"))
 #: What each needs beside --conf before it reads the file; those without a --conf are not here.
 WITH_CONF = {
     ("masterha_manager",): [],
@@ -41,9 +42,10 @@ WITH_CONF = {
     ("masterha_check_repl",): [],
     ("masterha_check_ssh",): [],
     ("mha", "release"): ["--host=db1"],
+    ("mha", "replay"): [str(INCIDENT)],
 }
 WITHOUT_CONF = {"masterha_secondary_check", "purge_relay_logs", "save_binary_logs", "apply_diff_relay_logs"}
-WITHOUT_CONF |= {"filter_mysqlbinlog"}
+WITHOUT_CONF |= {"filter_mysqlbinlog", "mha simulate"}
 
 WRONG = {
     "an unknown parameter": ("[server default]\npassw0rd_of_mha=x\n[server1]\nhostname=10.0.0.1\n", 2, "'password'?"),
@@ -85,7 +87,7 @@ def test_a_command_of_mha_that_is_misspelt(run: Callable[..., Result]) -> None:
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] not in WITHOUT_CONF], ids=" ".join)
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not {c[0], " ".join(c)} & WITHOUT_CONF], ids=" ".join)
 def test_a_file_that_is_wrong(command: tuple[str, ...], wrong: str, tmp_path: Path, run: Callable[..., Result]) -> None:
     text, line, says = WRONG[wrong]
     conf = tmp_path / "app1.cnf"

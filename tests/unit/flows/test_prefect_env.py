@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from flows import engine, prefect_env
-from flows.engine import FlowRecord, StepRecord
+from flows import prefect_env
+from flows.delivery import FlowRecord, StepRecord, deliver_later
 from replication.errors import DeadlineExceeded, MhaError
 from tests.lab.prefect_server import refused_port
 
-from prefect.settings import Settings, temporary_settings  # isort: skip - after the engine, as in the product
+from prefect.settings import Settings, temporary_settings  # isort: skip - after ours, as in the product
 
 ROOT = Path(__file__).parents[3]
 
@@ -38,31 +38,19 @@ class TestProtection:
         prefect_env.protect_from_prefect()
         assert Settings().api.request_timeout == 7
 
-    @pytest.mark.parametrize(("mine", "beats"), [(None, None), ("45", 45)])
-    def test_heartbeats_are_off_in_an_armed_flow_unless_somebody_wants_them(
-        self, mine: str | None, beats: int | None, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.delenv(prefect_env.HEARTBEAT, raising=False)
-        if mine:
-            monkeypatch.setenv(prefect_env.HEARTBEAT, mine)
-        from prefect.settings import get_current_settings
-
-        with temporary_settings({"flows.heartbeat_frequency": int(mine or 180)}), prefect_env.protected_settings():
-            assert get_current_settings().flows.heartbeat_frequency == beats
-
 
 class TestLeave:
     @staticmethod
     def run(code: str) -> tuple[int, str, float]:
         started = time.monotonic()
-        script = "import threading, time, atexit\nfrom flows.prefect_env import before_leaving, leave\n" + code
+        script = "import threading, time, atexit\nfrom flows.prefect_env import leave\n" + code
         done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30)
         return done.returncode, done.stdout, time.monotonic() - started
 
     def test_a_thread_that_prints_does_not_turn_the_exit_code_into_an_abort(self) -> None:
         code, out, _ = self.run(
             "def talk():\n while True: print('x' * 1000)\n"
-            "for _ in range(4): threading.Thread(target=talk, daemon=True).start()\nleave(10, 0.2)"
+            "for _ in range(4): threading.Thread(target=talk, daemon=True).start()\nleave(10)"
         )
         assert code == 10
         assert out
@@ -70,19 +58,17 @@ class TestLeave:
     @pytest.mark.parametrize(
         "holder",
         [
-            "before_leaving(lambda seconds: time.sleep(60) or True)",
-            "before_leaving(lambda seconds: False)",
             "threading.Thread(target=time.sleep, args=(60,)).start()",
             "atexit.register(time.sleep, 60)",
         ],
     )
-    def test_nothing_holds_the_process_beyond_the_deadline(self, holder: str) -> None:
-        code, out, seconds = self.run(f"{holder}\nprint('hello')\nleave(10, 0.2)")
+    def test_nothing_holds_the_process(self, holder: str) -> None:
+        code, out, seconds = self.run(f"{holder}\nprint('hello')\nleave(10)")
         assert (code, out) == (10, "hello\n")
         assert seconds < 10
 
     def test_another_thread_can_end_the_process_with_its_code(self) -> None:
-        code, _, seconds = self.run("threading.Thread(target=leave, args=(3, 0.2)).start()\ntime.sleep(60)")
+        code, _, seconds = self.run("threading.Thread(target=leave, args=(3,)).start()\ntime.sleep(60)")
         assert code == 3
         assert seconds < 10
 
@@ -110,7 +96,7 @@ class TestDelivery:
         with refused_port() as port, temporary_settings({"api.url": f"http://127.0.0.1:{port}/api"}):
             started = time.monotonic()
             with pytest.raises(DeadlineExceeded, match=r"failover app1 for Prefect.*ConnectError"):
-                engine.deliver_later(self.record(), deadline=0.1)
+                deliver_later(self.record(), deadline=0.1)
         assert time.monotonic() - started < 5
 
     def test_without_an_api_it_is_refused_at_once(self) -> None:
@@ -118,4 +104,4 @@ class TestDelivery:
             temporary_settings(restore_defaults={"api.url"}),  # type: ignore[arg-type]
             pytest.raises(MhaError, match="no Prefect API"),
         ):
-            engine.deliver_later(self.record(), deadline=60)
+            deliver_later(self.record(), deadline=60)

@@ -1,83 +1,265 @@
-"""A primary is dead only after four misses in a row and when nobody else can reach it."""
+"""The table of verdicts: what each evidence means, when it is acted on, and that nothing else is."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replication.detection import Act, Observation, Patience, Ping, SecondaryCheck, View, by_routes, decide
+from replication.detection import TABLE, Case, Sure, Terms, judge, row_of
+from replication.evidence import Finding as F
+from replication.evidence import Observation, Round
+from replication.evidence import Source as S
+from replication.pinger import DISK_WORDS
 
-ANSWERS = Observation("db2", View.ANSWERS)
-SILENT = Observation("db3", View.SILENT)
-GONE = Observation("db4", View.NO_OBSERVER)
+Facts = dict[S, tuple[F, ...]]
+
+HEALTHY: Facts = {
+    S.PING: (F.ANSWERED,),
+    S.SSH: (F.ANSWERED, F.ANSWERED),
+    S.PROCESS: (F.RUNNING,),
+    S.PORT: (F.LISTENING,),
+    S.PID_FILE: (F.THERE,),
+    S.DISK: (F.GOOD,),
+    S.OBSERVER: (F.ANSWERED, F.ANSWERED),
+    S.LINK: (F.ANSWERED, F.ANSWERED),
+    S.REPLICA: (F.RECEIVES, F.RECEIVES),
+}
+CRASHED: Facts = {
+    **HEALTHY,
+    S.PING: (F.REFUSED,),
+    S.PROCESS: (F.GONE,),
+    S.PORT: (F.CLOSED,),
+    S.OBSERVER: (F.SILENT, F.SILENT),
+    S.REPLICA: (F.DISCONNECTED, F.DISCONNECTED),
+}
+DARK: Facts = {
+    S.PING: (F.UNANSWERED,),
+    S.SSH: (F.UNANSWERED, F.UNANSWERED),
+    S.OBSERVER: (F.SILENT, F.SILENT),
+    S.LINK: (F.ANSWERED, F.ANSWERED),
+    S.REPLICA: (F.RECEIVES, F.RECEIVES),
+}
+FROZEN: Facts = {**HEALTHY, S.PING: (F.SILENT,), S.PROCESS: (F.STOPPED,), S.OBSERVER: (F.SILENT, F.SILENT)}
+FULL: Facts = {**HEALTHY, S.DISK: (F.FULL,), S.WRITE: (F.UNANSWERED,)}
 
 
-def acts(*pings: Ping) -> list[Act]:
-    patience, seen = Patience(), []
-    for number, ping in enumerate(pings):
-        patience, act = patience.after(ping, float(number), "refused")
-        seen.append(act)
-    return seen
+def seen(facts: Facts, began: float = 0.0, took: float = 0.1) -> Round:
+    made = [Observation(source, f"{source}{n}", f) for source, found in facts.items() for n, f in enumerate(found)]
+    return Round(began, began + took, tuple(made))
 
 
-M, A, R = Ping.MISSED, Ping.ANSWERED, Ping.ALIVE_BUT_REFUSED
+def case(facts: Facts, *at: float, known: bool = True, held: bool = True, **terms: object) -> Case:
+    """The same facts in rounds that begin so many seconds after the suspicion."""
+    return Case(tuple(seen(facts, began) for began in at), 0.0, known, held, Terms(**terms))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("pings", "expected"),
+    ("facts", "row"),
     [
-        ([A, A], [Act.GO_ON, Act.GO_ON]),
-        ([M, M, M, M], [Act.ASK_OTHERS, Act.MAKE_READY, Act.GO_ON, Act.DECIDE]),
-        ([M, M, M, A, M], [Act.ASK_OTHERS, Act.MAKE_READY, Act.GO_ON, Act.RECOVERED, Act.ASK_OTHERS]),
-        ([M, R, M], [Act.ASK_OTHERS, Act.RECOVERED, Act.ASK_OTHERS]),
-        ([R] * 3, [Act.GO_ON] * 3),
+        (HEALTHY, "answers"),
+        (CRASHED, "crashed process"),
+        (CRASHED | {S.PID_FILE: (F.ABSENT,)}, "clean shutdown"),
+        (CRASHED | {S.REPLICA: (F.RECEIVES, F.DISCONNECTED)}, "a replica still receives"),
+        (CRASHED | {S.OBSERVER: (F.ANSWERED, F.SILENT)}, "only the manager cannot reach it"),
+        (CRASHED | {S.LINK: (F.UNANSWERED, F.UNANSWERED)}, "manager cut off"),
+        (CRASHED | {S.PROCESS: (F.STARTING,)}, "starting or shutting down"),
+        (CRASHED | {S.PORT: (F.LISTENING,)}, "refused port"),
+        (CRASHED | {S.MANAGER: (F.LATE,)}, "manager starved"),
+        ({S.PING: (F.REFUSED,), S.SSH: (F.UNANSWERED,), S.LINK: (F.ANSWERED,)}, "refused port"),
+        (DARK, "host gone"),
+        (DARK | {S.LINK: (F.ANSWERED, F.UNANSWERED, F.UNANSWERED)}, "whole zone gone"),
+        (DARK | {S.SSH: (F.UNANSWERED, F.REFUSED)}, "does not answer"),
+        (DARK | {S.OBSERVER: (F.NO_VIEW, F.NO_VIEW)}, "does not answer"),
+        (DARK | {S.OBSERVER: (F.ANSWERED, F.SILENT)}, "only the manager cannot reach it"),
+        (DARK | {S.LINK: (F.UNANSWERED, F.UNANSWERED)}, "manager cut off"),
+        (FROZEN, "frozen process"),
+        (HEALTHY | {S.PING: (F.SILENT,)}, "only the manager cannot reach it"),
+        (HEALTHY | {S.PING: (F.LIVES,)}, "lives, takes no session"),
+        (FULL, "full or read-only disk"),
+        (FULL | {S.DISK: (F.GOOD, F.READ_ONLY), S.WRITE: (F.REFUSED,)}, "full or read-only disk"),
+        (FULL | {S.WRITE: (F.ANSWERED,)}, "disk trouble, writes go on"),
+        (FULL | {S.WRITE: (F.NO_VIEW,)}, "disk trouble, writes not seen"),
+        (FULL | {S.PING: (F.LIVES,)}, "full or read-only disk"),
+        (FULL | {S.DISK: (F.STALLED,)}, "hung storage"),
+        (HEALTHY | {S.WRITE: (F.UNANSWERED,)}, "answers"),
+        (HEALTHY | {S.REPLICA: (F.DISCONNECTED, F.NOT_RECEIVING)}, "answers"),
     ],
 )
-def test_four_misses_in_a_row_and_nothing_less(pings: list[Ping], expected: list[Act]) -> None:
-    assert acts(*pings) == expected
-
-
-@given(st.lists(st.sampled_from([A, R, M]), max_size=40))
-def test_a_decision_always_follows_four_misses_in_a_row(pings: list[Ping]) -> None:
-    for number, act in enumerate(acts(*pings)):
-        if act is Act.DECIDE:
-            assert pings[number - 3 : number + 1] == [M] * 4
+def test_what_each_evidence_means(facts: Facts, row: str) -> None:
+    assert row_of(case(facts, 0.0)).name == row
 
 
 @pytest.mark.parametrize(
-    ("views", "secondary", "reachable", "dead", "why"),
+    ("facts", "at", "dead"),
     [
-        ([SILENT], SecondaryCheck(), 2, True, "db3 cannot reach it either"),
-        ([SILENT, GONE], SecondaryCheck(), 1, True, "pings missed"),
-        ([], SecondaryCheck(), 1, True, "pings missed"),
-        ([ANSWERS, SILENT], SecondaryCheck(), 2, False, "answers db2"),
-        ([SILENT], SecondaryCheck(), 0, False, "cut off"),
-        ([SILENT], SecondaryCheck(True, 0), 2, True, "pings missed"),
-        ([SILENT], SecondaryCheck(True, 3), 2, False, "ended with 3"),
-        ([SILENT], SecondaryCheck(True, None), 2, False, "did not end in time"),
+        (CRASHED, (0.0,), False),
+        (CRASHED, (0.0, 0.15), False),
+        (CRASHED, (0.0, 0.21), True),
+        (DARK, (0.4, 1.5), False),
+        (DARK, (0.4, 2.29), False),
+        (DARK, (0.4, 2.31), True),
+        (FROZEN, (0.4, 2.0), False),
+        (FROZEN, (0.4, 2.31), True),
+        (FULL, (0.0, 0.21), True),
+        (FULL | {S.DISK: (F.STALLED,)}, (0.1, 1.2), False),
+        (FULL | {S.DISK: (F.STALLED,)}, (0.1, 1.31), True),
+        (HEALTHY, (0.0, 10.0), False),
     ],
 )
-def test_the_managers_word_alone_is_not_enough(
-    views: list[Observation], secondary: SecondaryCheck, reachable: int, dead: bool, why: str
+def test_conclusive_evidence_is_confirmed_afresh_after_its_time(
+    facts: Facts, at: tuple[float, ...], dead: bool
 ) -> None:
-    verdict = decide(Patience(4, 0.0, "refused"), views, secondary, True, reachable)
-    assert verdict.dead is dead
-    assert why in verdict.why
+    assert judge(case(facts, *at)).dead is dead
+
+
+def test_a_confirmation_must_be_unbroken() -> None:
+    rounds = (seen(CRASHED, 0.0), seen(CRASHED | {S.PROCESS: (F.STARTING,)}, 0.3), seen(CRASHED, 0.5))
+    assert not judge(Case(rounds, 0.0, True, True)).dead
+    assert judge(Case((*rounds, seen(CRASHED, 0.8)), 0.0, True, True)).dead
+
+
+def test_a_process_that_was_never_seen_alive_there_is_not_missed_at_once() -> None:
+    assert row_of(case(CRASHED, 0.0, 1.0, known=False)).name == "refused port"
+    assert not judge(case(CRASHED, 0.0, 1.0, known=False)).dead
+
+
+def test_a_supervisor_that_nobody_holds_gets_its_grace() -> None:
+    assert not judge(case(CRASHED, 0.0, 2.9, held=False)).dead
+    assert judge(case(CRASHED, 0.0, 2.9, 3.1, held=False)).dead
+    assert judge(case(CRASHED, 0.0, 0.3, held=False, restart_grace=0.0)).dead
+    assert not judge(case(CRASHED, 0.0, 4.9, held=True, restart_grace=5.0)).dead
+
+
+def test_patience_begins_anew_with_every_sign_of_life() -> None:
+    """Only the manager is cut off, and in one round nobody else could look: that is no death."""
+    cut_off = DARK | {S.OBSERVER: (F.ANSWERED, F.SILENT)}
+    blind = DARK | {S.OBSERVER: (F.NO_VIEW, F.NO_VIEW)}
+    rounds = [seen(cut_off, at) for at in (0.4, 1.0, 2.0, 3.0)] + [seen(blind, 4.2)]
+    assert not judge(Case(tuple(rounds), 0.0, True, True)).dead
+    rounds += [seen(blind, at) for at in (5.0, 6.0, 7.1)]
+    assert judge(Case(tuple(rounds), 0.0, True, True)).dead
+
+
+def test_a_long_shutdown_is_waited_for_but_not_a_restart_after_a_crash() -> None:
+    ending = CRASHED | {S.PROCESS: (F.STARTING,)}
+    assert not judge(case(ending, 0.0, 60.0, on_shutdown="wait")).dead
+    assert judge(case(ending, 0.0, 3.0)).dead
+    after = Case((seen(CRASHED, 0.0), seen(ending, 3.0)), 0.0, True, True, Terms(on_shutdown="wait"))
+    assert judge(after).dead
+
+
+def test_a_clean_shutdown_follows_the_configuration() -> None:
+    down = CRASHED | {S.PID_FILE: (F.ABSENT,)}
+    assert judge(case(down, 0.0, 0.3)).dead
+    waits = judge(case(down, 0.0, 0.3, 60.0, on_shutdown="wait"))
+    assert not waits.dead
+    assert waits.refused
+    assert judge(case(CRASHED, 0.0, 0.3, on_shutdown="wait")).dead
 
 
 @pytest.mark.parametrize(
-    ("views", "code"),
+    ("finding", "detail", "dead"), [(F.CONFIRMED, "0", True), (F.DENIED, "3", False), (None, "", False)]
+)
+def test_a_configured_secondary_check_has_to_agree(finding: F | None, detail: str, dead: bool) -> None:
+    both = case(CRASHED, 0.0, 0.3, secondary=True)
+    if finding is not None:
+        said = Observation(S.SECONDARY, "script", finding, detail)
+        both = replace(both, rounds=tuple(replace(r, seen=(*r.seen, said)) for r in both.rounds))
+    judged = judge(both)
+    assert judged.dead is dead
+    assert dead or "secondary check" in judged.why
+
+
+@pytest.mark.parametrize(
+    ("facts", "refused_at_once", "dead"),
     [
-        ([SILENT], 0),
-        ([SILENT, SILENT], 0),
-        ([SILENT, SILENT, GONE], 0),
-        ([SILENT, GONE], 2),
-        ([GONE], 2),
-        ([SILENT, GONE, GONE], 2),
-        ([SILENT, SILENT, ANSWERS], 3),
-        ([GONE, ANSWERS], 3),
+        ({S.PING: (F.REFUSED,), S.OBSERVER: (F.SILENT,), S.LINK: (F.ANSWERED,)}, True, True),
+        ({S.PING: (F.UNANSWERED,), S.OBSERVER: (F.NO_VIEW,), S.LINK: (F.ANSWERED,)}, False, True),
+        (CRASHED | {S.PROCESS: (F.STARTING,)}, True, True),
+        (CRASHED | {S.MANAGER: (F.LATE,)}, True, True),
+        (CRASHED | {S.MANAGER: (F.LATE,), S.OBSERVER: (F.NO_VIEW,)}, True, False),
     ],
 )
-def test_what_several_routes_say_together(views: list[Observation], code: int) -> None:
-    assert by_routes(views) == code
+def test_the_rest_has_the_patience_of_four_misses(facts: Facts, refused_at_once: bool, dead: bool) -> None:
+    fourth = 3.0 if refused_at_once else 4.0
+    assert not judge(case(facts, 0.0, fourth - 0.2)).dead
+    assert judge(case(facts, 0.0, fourth)).dead is dead
+
+
+CHOICES: dict[S, tuple[F, ...]] = {
+    S.PING: (F.ANSWERED, F.LIVES, F.REFUSED, F.SILENT, F.UNANSWERED),
+    S.SSH: (F.ANSWERED, F.UNANSWERED, F.NO_VIEW, F.REFUSED),
+    S.PROCESS: (F.RUNNING, F.STARTING, F.STOPPED, F.GONE),
+    S.PORT: (F.LISTENING, F.CLOSED),
+    S.DISK: (F.GOOD, F.FULL, F.STALLED),
+    S.WRITE: (F.ANSWERED, F.UNANSWERED, F.REFUSED, F.NO_VIEW),
+    S.OBSERVER: (F.ANSWERED, F.SILENT, F.NO_VIEW),
+    S.LINK: (F.ANSWERED, F.UNANSWERED),
+    S.REPLICA: (F.RECEIVES, F.DISCONNECTED, F.NOT_RECEIVING),
+    S.MANAGER: (F.LATE,),
+}
+SEVERAL = (S.SSH, S.DISK, S.OBSERVER, S.LINK, S.REPLICA)
+STORAGE = ("hung storage", "full or read-only disk")
+
+
+@settings(max_examples=200)
+@given(
+    st.fixed_dictionaries(
+        {S.PING: st.tuples(st.sampled_from(CHOICES[S.PING]))},
+        optional={
+            s: st.tuples(*[st.sampled_from(c)] * (2 if s in SEVERAL else 1))
+            for s, c in CHOICES.items()
+            if s is not S.PING
+        },
+    ),
+    st.booleans(),
+)
+def test_no_evidence_whatever_makes_the_managers_word_alone_enough(facts: Facts, known: bool) -> None:
+    """Whatever is seen for ten seconds: a death needs a link of the manager, and nobody whom the primary answers."""
+    judged = judge(case(facts, *(0.5 * n for n in range(20)), known=known))
+    if judged.dead:
+        assert F.ANSWERED in facts.get(S.LINK, (F.ANSWERED,))
+        if judged.row.name not in STORAGE:
+            assert F.ANSWERED not in facts.get(S.OBSERVER, ())
+            assert facts[S.PING][0] not in (F.ANSWERED, F.LIVES)
+        else:
+            assert {F.UNANSWERED, F.REFUSED} & set(facts[S.WRITE])
+        if judged.row.sure is Sure.CONCLUSIVE and judged.row.name in ("crashed process", "clean shutdown"):
+            assert known
+
+
+def test_every_row_can_be_reached_and_has_a_name_of_its_own() -> None:
+    names = [row.name for row in TABLE]
+    assert len(set(names)) == len(names)
+    assert all(row.means and (row.tell or row.sure is not Sure.NEVER or row.name == "answers") for row in TABLE)
+
+
+def test_what_the_primary_answers_to_a_ping_is_never_a_death_without_its_disk() -> None:
+    for process, observer, replica in product(CHOICES[S.PROCESS], CHOICES[S.OBSERVER], CHOICES[S.REPLICA]):
+        facts = HEALTHY | {S.PROCESS: (process,), S.OBSERVER: (observer,), S.REPLICA: (replica,)}
+        assert not judge(case(facts, 0.0, 10.0, 60.0)).dead
+
+
+def test_the_runbook_has_the_table_as_it_is() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "runbook.md").read_text(encoding="utf-8")
+    rows = "\n".join(f"| {row.name} | {row.sure.value} | {row.means} |" for row in TABLE)
+    assert rows in page
+
+
+@pytest.mark.parametrize(
+    ("words", "of_disk"),
+    [
+        ("Failed to create schema directory 'infra' (errno: 28 - No space left on device)", True),
+        ("Error writing file './mysql-bin.000001' (Errcode: 28 - No space left on device)", True),
+        ("Can't create database 'infra' (errno: 30 \"Read-only file system\")", True),
+        ("The MySQL server is running with the --super-read-only option", False),
+        ("INSERT command denied to user 'mha'@'10.0.0.1' for table 'chk_masterha' (errno: 13)", False),
+    ],
+)
+def test_which_errors_of_a_written_row_are_the_disks(words: str, of_disk: bool) -> None:
+    assert bool(DISK_WORDS.search(words)) is of_disk

@@ -12,6 +12,7 @@ from config import ServerConfig
 from replication.errors import DeadlineExceeded, HostUnreachable
 from replication.fence import Fenced, fence
 from replication.journal import BEGIN, END, Journal, Lent, opened_before, read_journal, still_lent, unfinished
+from replication.scripts import script
 from replication.ssh import CommandResult
 
 SERVER = ServerConfig(
@@ -100,6 +101,7 @@ class Says:
         ("done\n", True, False, "no mysqld runs there"),
         ("killed 77\ndone\n", True, False, "killed mysqld 77"),
         ("masked mysql.service\nsupervisor 5\nkilled 77\ndone\n", True, False, "masked mysql.service"),
+        ("killed 77\ndying 77\ndone\n", True, False, "77 ends when its disk answers"),
         ("killed 77\nleft 77\ndone\n", False, True, "still there after kill -9: 77"),
         ("listening 3306\ndone\n", False, True, "a listener"),
         ("killed 77\n", False, False, "did not come to its end"),
@@ -114,3 +116,10 @@ def test_fenced_is_only_what_was_seen_to_the_end(
     result: Fenced = fence(Says(answer), SERVER)  # type: ignore[arg-type]
     assert (result.sure, result.still_there) == (sure, still_there)
     assert words in str(result)
+
+
+@pytest.mark.parametrize("name", ["fence.sh", "vitals.sh"])
+def test_a_script_travels_whole(name: str) -> None:
+    assert "#include" not in script(name)
+    assert "mine() {" in script(name)
+    assert script(name).count("parent() {") == 1

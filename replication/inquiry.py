@@ -1,0 +1,202 @@
+"""An inquiry: everybody who can say something of a primary is asked at once, round by round.
+
+The manager knocks at its port and pings, looks at its process and disks over SSH, lets the replicas' hosts knock, asks
+the replicas for their receivers (which shows its own link too), and, when a disk is in doubt, writes a row. Every look
+has its own deadline, and so has the round: who is late is an observation as well.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from config import ClusterConfig, ServerConfig
+from replication.detection import WRITE_WAITS
+from replication.errors import HookError, MhaError
+from replication.evidence import Finding, Observation, Round, Source
+from replication.hooks import run_hook
+from replication.knock import knock
+from replication.look import Look, Places, look_at
+from replication.observers import look_at_replica, look_from
+from replication.pinger import write_a_row
+from replication.sessions import Sessions
+
+#: Seconds for one look, for a knock, and for one round; a written row gets longer, for a slow disk is no dead one.
+LOOK, KNOCK, ROUND, WRITE = 0.9, 0.7, 1.1, WRITE_WAITS
+#: After so many seconds a round ends as soon as what is known is enough.
+EARLY = 0.3
+#: A thread that was to run so many seconds ago and only now does: the manager does not keep time.
+LATE = 0.5
+
+Seen = tuple[Observation, ...]
+
+
+class Inquiry:
+    """The looks of one watch. ``session_ping`` is a ping on a session of the manager, asked by one thread at a time."""
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        primary: ServerConfig,
+        sessions: Sessions,
+        places: Places,
+        session_ping: Callable[[], tuple[Finding, str]],
+    ) -> None:
+        self._config, self._primary, self._sessions = config, primary, sessions
+        self._places, self._session_ping = places, session_ping
+        self._others = [s for s in config.servers if s.address != primary.address]
+        self._pool = ThreadPoolExecutor(8 + 2 * len(self._others), thread_name_prefix="inquiry")
+        self._pending: dict[str, Future[Seen]] = {}
+        self._script: Future[Seen] | None = None
+        self.last_look = self.look_before = Look(())
+        self.known = False
+        self.supervisor = ""
+
+    def close(self) -> None:
+        """Forget what is still being asked."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def look(self) -> Future[Seen]:
+        """One look at the primary's host in the background, while all is well."""
+        return self._ask("host", self._look)
+
+    def round(self, *, write: bool, enough: Callable[[Round], bool]) -> Round:
+        """Ask everybody; ends when all have answered, at the deadline, or early when what is known is ``enough``."""
+        began = time.monotonic()
+        asked = {
+            "ping": self._ask("ping", self._ping),
+            "sshd": self._ask("sshd", self._sshd),
+            "host": self._ask("host", self._look),
+        }
+        for other in self._others:
+            asked[f"observer {other.name}"] = self._ask(f"observer {other.name}", self._observer, other)
+            asked[f"link {other.name}"] = self._ask(f"link {other.name}", self._replica, other)
+        if write:
+            asked["write"] = self._ask("write", self._write)
+        ends = began + ROUND + (WRITE - LOOK + 0.1 if write else 0.0)
+        early = began + EARLY
+        pending = set(asked.values())
+        while pending and time.monotonic() < ends:
+            until = early if time.monotonic() < early else ends
+            _, pending = wait(pending, max(0.0, until - time.monotonic()), FIRST_COMPLETED)
+            if pending and time.monotonic() >= early:
+                # Who has not answered yet has not said anything, not even by being silent.
+                so_far = self._sum_up(began, {name: f for name, f in asked.items() if f.done()})
+                if enough(so_far):
+                    return so_far
+        return self._sum_up(began, asked, overdue=time.monotonic() - ends)
+
+    def ask_secondary(self) -> None:
+        """Run `secondary_check_script` in the background, if one is configured and does not run yet."""
+        if self._config.secondary_check_script and (self._script is None or self._script.done()):
+            self._script = self._pool.submit(self._secondary)
+
+    # what a round is made of -----------------------------------------------------------------------------------
+
+    def _sum_up(self, began: float, asked: dict[str, Future[Seen]], overdue: float = 0.0) -> Round:
+        now = time.monotonic()
+        seen: list[Observation] = []
+        for name, future in asked.items():
+            answer = _result(future) if future.done() else ()
+            # One that was begun for an earlier round is no fresh view.
+            fresh = answer and all(o.began >= began - 0.01 for o in answer)
+            seen += answer if fresh else self._nothing(name, now - began)
+        if self._script is not None and self._script.done():
+            seen += _result(self._script)
+        if overdue > LATE and not any(o.source is Source.MANAGER for o in seen):
+            seen.append(_late(overdue))
+        return Round(began, now, tuple(dict.fromkeys(seen)))
+
+    def _nothing(self, name: str, took: float) -> Seen:
+        """What it means that somebody did not come back in time."""
+        kind, _, who = name.partition(" ")
+        source, finding = {
+            "ping": (Source.PING, Finding.UNANSWERED),
+            "sshd": (Source.SSH, Finding.UNANSWERED),
+            "host": (Source.SSH, Finding.UNANSWERED),
+            "write": (Source.WRITE, Finding.NO_VIEW),
+            "observer": (Source.OBSERVER, Finding.NO_VIEW),
+            "link": (Source.LINK, Finding.UNANSWERED),
+        }[kind]
+        return (Observation(source, who or self._primary.name, finding, "no answer in time", took=took),)
+
+    def _ask(self, name: str, work: Callable[..., Seen], *args: ServerConfig) -> Future[Seen]:
+        """Begin a look, unless the same one still runs."""
+        running = self._pending.get(name)
+        if running is not None and not running.done():
+            return running
+        submitted = time.monotonic()
+
+        def run() -> Seen:
+            late = time.monotonic() - submitted
+            return (*work(*args), *((_late(late),) if late > LATE else ()))
+
+        self._pending[name] = self._pool.submit(run)
+        return self._pending[name]
+
+    def _ping(self) -> Seen:
+        began = time.monotonic()
+        finding, detail = knock(self._primary.ip, self._primary.port, KNOCK)
+        if finding is Finding.ANSWERED:
+            finding, detail = self._session_ping()
+        return (Observation(Source.PING, "manager", finding, detail, took=time.monotonic() - began),)
+
+    def _sshd(self) -> Seen:
+        began = time.monotonic()
+        finding, detail = knock(self._primary.ssh_ip, self._primary.ssh_port, KNOCK)
+        who = f"port {self._primary.ssh_port}"
+        return (Observation(Source.SSH, who, finding, detail, took=time.monotonic() - began),)
+
+    def _look(self) -> Seen:
+        host = self._sessions.host(self._primary.address)
+        looked = look_at(host, self._primary, self._places, timeout=LOOK, before=self.last_look)
+        self.look_before, self.last_look = self.last_look, looked
+        if looked.healthy:
+            self.known, self.supervisor = True, looked.supervisor
+        return looked.seen
+
+    def _observer(self, other: ServerConfig) -> Seen:
+        return (look_from(self._sessions.host(other.address), self._primary, timeout=KNOCK, slack=LOOK - KNOCK),)
+
+    def _replica(self, other: ServerConfig) -> Seen:
+        return look_at_replica(self._sessions.server(other.address), self._primary, timeout=LOOK)
+
+    def _write(self) -> Seen:
+        began = time.monotonic()
+        finding, detail = write_a_row(self._primary, timeout=WRITE)
+        return (Observation(Source.WRITE, "manager", finding, detail, took=time.monotonic() - began),)
+
+    def _secondary(self) -> Seen:
+        began = time.monotonic()
+        code = run_secondary(self._config, self._primary)
+        finding = Finding.CONFIRMED if code == 0 else Finding.DENIED
+        return (Observation(Source.SECONDARY, "script", finding, str(code), took=time.monotonic() - began),)
+
+
+def run_secondary(config: ClusterConfig, primary: ServerConfig) -> int:
+    """The exit code of `secondary_check_script`, -1 when it could not be run to its end."""
+    arguments = [
+        f"--user={primary.ssh_user}",
+        f"--master_host={primary.hostname}",
+        f"--master_ip={primary.ip}",
+        f"--master_port={primary.port}",
+        f"--ping_type={config.ping_type}",
+    ]
+    script = config.secondary_check_script or ""
+    try:
+        return run_hook(script, arguments, command="secondary check", timeout=config.hook_timeout).exit_code
+    except HookError as error:
+        return error.exit_code if error.exit_code is not None else -1
+
+
+def _late(seconds: float) -> Observation:
+    return Observation(Source.MANAGER, "manager", Finding.LATE, f"{seconds:.1f} s late")
+
+
+def _result(future: Future[Seen]) -> Seen:
+    """What a look saw. An error of ours is no view of the primary; any other is a bug and surfaces."""
+    try:
+        return future.result()
+    except MhaError:
+        return ()

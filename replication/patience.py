@@ -1,0 +1,133 @@
+"""The predecessor's patience: a pure state machine over pings, and its rule for what follows from four misses.
+
+Four misses in a row, one each `ping_interval`, are a suspicion. It becomes a verdict only when nobody else can reach
+the primary either: the second routes and the replicas' hosts are asked from the first miss on, beside the pings.
+An answer such as "too many connections" or "access denied" is an answer: the server lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+
+from replication.evidence import Finding, Observation
+
+#: Misses in a row that make a suspicion (MHA counts to four, though its manual says three).
+MISSES = 4
+#: Misses in a row of which people are told; one alone may be anything.
+ALARM_AT = 2
+
+
+class Ping(Enum):
+    """What one ping showed."""
+
+    ANSWERED = auto()
+    ALIVE_BUT_REFUSED = auto()
+    MISSED = auto()
+
+
+class Act(Enum):
+    """What the monitor is to do after a ping."""
+
+    GO_ON = auto()
+    RECOVERED = auto()
+    ASK_OTHERS = auto()
+    DECIDE = auto()
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How many pings were missed in a row, and since when (seconds on the monotonic clock)."""
+
+    misses: int = 0
+    since: float = 0.0
+    last_error: str = ""
+
+    def after(self, ping: Ping, now: float, error: str = "") -> tuple[Patience, Act]:
+        """The next state and what to do.
+
+        An answer clears the count. A refusal by a living server neither counts nor clears: it proves that
+        somebody answers at the address, not that the server works.
+        """
+        if ping is Ping.ANSWERED:
+            return Patience(), Act.RECOVERED if self.misses else Act.GO_ON
+        if ping is Ping.ALIVE_BUT_REFUSED:
+            return Patience(last_error=error), Act.RECOVERED if self.misses else Act.GO_ON
+        missed = replace(self, misses=self.misses + 1, since=self.since or now, last_error=error)
+        if missed.misses >= MISSES:
+            return missed, Act.DECIDE
+        return missed, Act.ASK_OTHERS if missed.misses == 1 else Act.GO_ON
+
+
+@dataclass(frozen=True)
+class SecondaryCheck:
+    """The end of `secondary_check_script`: its exit code, None when none is configured or it did not end."""
+
+    configured: bool = False
+    exit_code: int | None = None
+
+    @property
+    def objection(self) -> str:
+        """Why a death is not confirmed, empty when it is: only exit code 0 confirms (MHA, HealthCheck)."""
+        if not self.configured or self.exit_code == 0:
+            return ""
+        ended = "did not end in time" if self.exit_code is None else f"ended with {self.exit_code}"
+        return f"the secondary check {ended}; only 0 confirms a dead primary"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the primary is dead, why, and who agrees. ``row`` names the row of the table that says so."""
+
+    dead: bool
+    why: str
+    ssh_reachable: bool | None = None
+    observations: tuple[Observation, ...] = field(default=())
+    row: str = ""
+
+
+def decide(
+    patience: Patience,
+    observations: Sequence[Observation],
+    secondary: SecondaryCheck,
+    ssh_reachable: bool | None,
+    replicas_reachable: int,
+) -> Verdict:
+    """Turn a suspicion into a verdict.
+
+    Dead needs: no observer gets an answer from the primary's port; a configured secondary check that agrees (exit 0);
+    and at least one replica that the manager itself reaches, or it is the manager that is cut off (design rule 3).
+    Observers that cannot be reached do not veto; an exit code of the script other than 0 does (MHA, HealthCheck).
+    """
+    seen = tuple(observations)
+
+    def verdict(dead: bool, why: str) -> Verdict:
+        return Verdict(dead, why, ssh_reachable, seen, "patience")
+
+    answered = [o.who for o in seen if o.finding is Finding.ANSWERED]
+    if answered:
+        return verdict(False, f"the primary answers {', '.join(answered)}; only the manager cannot reach it")
+    if not replicas_reachable:
+        return verdict(False, "the manager reaches no replica either: it is the manager that may be cut off")
+    if secondary.objection:
+        return verdict(False, secondary.objection)
+    silent = [o.who for o in seen if o.finding is Finding.SILENT]
+    agree = f"; {', '.join(silent)} cannot reach it either" if silent else ""
+    return verdict(True, f"{patience.misses} pings missed, last: {patience.last_error}{agree}")
+
+
+#: What `masterha_secondary_check` ends with (MHA's numbers).
+NOBODY_REACHES_IT, TOO_FEW_ASKED, SOMEBODY_REACHES_IT = 0, 2, 3
+
+
+def by_routes(views: Sequence[Observation]) -> int:
+    """What the hosts of a secondary check say together.
+
+    One that reaches the primary is enough to leave it alone. Otherwise most of them must have looked: MHA lets a
+    single host that is down forbid every failover (its issues 22 and 88).
+    """
+    if any(view.finding is Finding.ANSWERED for view in views):
+        return SOMEBODY_REACHES_IT
+    silent = sum(view.finding is Finding.SILENT for view in views)
+    return NOBODY_REACHES_IT if silent * 2 > len(views) else TOO_FEW_ASKED

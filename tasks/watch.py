@@ -1,0 +1,344 @@
+"""Watch a primary closely: pings at their pace, the session's end seen at once, and on any trouble an inquiry."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from config import ClusterConfig, ServerConfig
+from replication.detection import Case, Judgement, Row, Sure, Terms, judge, terms_of
+from replication.errors import AlreadyActing
+from replication.evidence import Finding, Observation, Recorder, Round, Source
+from replication.inquiry import ROUND, Inquiry
+from replication.look import HELD, Places
+from replication.patience import ALARM_AT, Ping, Verdict
+from replication.pinger import Pinger
+from replication.sessions import Sessions
+from replication.snapshots import ServerState
+
+log = logging.getLogger("mha")
+
+#: Seconds a ping may take before others are asked, beside it.
+SLOW = 0.4
+#: Ping intervals between two looks at the primary's host while all is well; seconds when something waits for a disk.
+LOOKS_EVERY, LOOK_AGAIN = 2, 0.4
+#: Ping intervals in which the disk is not judged again after a suspicion that was none.
+QUIET_DISK = 5
+#: Seconds between two looks at whether to stop.
+STOP_SEEN = 0.25
+#: Seconds after which the same words are logged again.
+SAY_AGAIN = 60.0
+#: Rounds that a suspicion remembers.
+ROUNDS = 200
+
+_FINDING = {Ping.ANSWERED: Finding.ANSWERED, Ping.ALIVE_BUT_REFUSED: Finding.LIVES, Ping.MISSED: Finding.SILENT}
+_BAD = (Finding.FULL, Finding.READ_ONLY, Finding.STALLED)
+
+
+class Listener:
+    """What a watcher is told while it watches; every method may be overridden, none may block."""
+
+    def answered(self) -> None:
+        """A ping was answered."""
+
+    def suspect(self, misses: int, error: str) -> None:
+        """A ping was missed for the ``misses``-th time in a row, or something else is wrong (0)."""
+
+    def closed(self) -> str:
+        """The primary answers and is read-only: why the watch is to begin anew, empty to go on."""
+        return ""
+
+    def alarm(self, why: str) -> None:
+        """It looks dead, or is silent for longer than a moment: people may be told. Once for each suspicion."""
+
+    def recovered(self, why: str) -> None:
+        """It was nothing, or it is over."""
+
+
+@dataclass(frozen=True)
+class BeginAnew:
+    """The watch is over without anybody having died; ``why`` in words."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a suspicion begins. ``since`` is when the look that found it was begun (monotonic clock).
+
+    ``missed`` tells that a ping failed; one that is only slow has not.
+    """
+
+    since: float
+    what: str
+    missed: bool = False
+    of_disk: bool = False
+
+
+class Watch:
+    """One watch of one primary, from the first ping to a verdict or to the end."""
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        primary: ServerConfig,
+        sessions: Sessions,
+        stop: threading.Event,
+        listener: Listener,
+        state: ServerState | None,
+    ) -> None:
+        self._config, self._primary, self._stop, self._listener = config, primary, stop, listener
+        self._terms = terms_of(config)
+        self._pinger = Pinger(config, primary)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ping")
+        self._ping: Future[tuple[Ping, str]] | None = None
+        self._inquiry = Inquiry(config, primary, sessions, Places.of(primary, state), self._session_ping)
+        facts = {"primary": primary.name, "terms": vars(self._terms)}
+        self._recorder = Recorder(config.manager_workdir, config.name, facts)
+        self._interval = float(config.ping_interval)
+        self._looking: Future[tuple[Observation, ...]] | None = None
+        self._look_due = 0.0
+        self._quiet_disk = 0.0
+        self._said: dict[str, float] = {}
+        self._greeted = False
+
+    def run(self) -> Verdict | BeginAnew | None:
+        """Until the primary is dead, its role moved (begin anew) or it is to stop (None). Raises AlreadyActing."""
+        try:
+            while not self._stop.is_set():
+                found = self._while_all_is_well()
+                if not isinstance(found, Trouble):
+                    return found
+                verdict = self._suspect(found)
+                if verdict is not None:
+                    return verdict
+            return None
+        finally:
+            self._recorder.end("stopped")
+            self._inquiry.close()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pinger.close()
+
+    # while all is well -----------------------------------------------------------------------------------------
+
+    def _while_all_is_well(self) -> Trouble | BeginAnew | None:
+        """Ping and look until something is wrong, the role moved, or None when the watch is to stop."""
+        broken = 0.0
+        while not self._stop.is_set():
+            began = time.monotonic()
+            found = self._one_ping(began) or self._one_look()
+            if found is not None:
+                return found
+            due = began + self._interval
+            while (left := due - time.monotonic()) > 0 and not self._stop.is_set():
+                if not self._pinger.connected:
+                    self._stop.wait(min(left, STOP_SEEN))
+                elif self._pinger.broken_within(min(left, STOP_SEEN)):
+                    self._recorder.see(Observation(Source.SESSION, "manager", Finding.BROKEN))
+                    # A server that ends every session at once must not be pinged without pause.
+                    at_once, broken = time.monotonic() - broken > self._interval, time.monotonic()
+                    if at_once:
+                        break
+                trouble = self._one_look()
+                if trouble is not None:
+                    return trouble
+        return None
+
+    def _one_ping(self, began: float) -> Trouble | BeginAnew | None:
+        self._ping = self._pool.submit(self._pinger.ping)
+        try:
+            # The first one may have to wait for the monitor lock, and tells whether another manager has it.
+            ping, error = self._ping.result(timeout=SLOW if self._greeted else None)
+        except TimeoutError:
+            return Trouble(began, f"no answer within {SLOW:g} s")
+        self._recorder.see(Observation(Source.PING, "manager", _FINDING[ping], error, took=time.monotonic() - began))
+        if ping is Ping.MISSED:
+            return Trouble(began, error, missed=True)
+        if ping is Ping.ANSWERED:
+            self._greet()
+            self._listener.answered()
+            if self._pinger.closed and (why := self._listener.closed()):
+                return BeginAnew(why)
+        else:
+            self._say(f"The primary lives but refuses our ping, which never counts as death: {error}")
+        return None
+
+    def _one_look(self) -> Trouble | None:
+        """Look at the host from time to time, in the background; what an earlier look found."""
+        now = time.monotonic()
+        found: tuple[Observation, ...] = ()
+        if self._looking is not None and self._looking.done():
+            found, self._looking = self._looking.result(), None
+            self._recorder.see(*found)
+            self._tell_of_ssh(found)
+            waits = bool(self._inquiry.last_look.waits)
+            self._look_due = now + (LOOK_AGAIN if waits else LOOKS_EVERY * self._interval)
+        elif self._looking is None and now >= self._look_due:
+            self._looking = self._inquiry.look()
+        if now < self._quiet_disk:
+            return None
+        bad = next((o for o in found if o.source is Source.DISK and o.finding in _BAD), None)
+        if bad is None:
+            return None
+        # A thread that stands still has done so since the look before.
+        since = self._inquiry.look_before.began if bad.finding is Finding.STALLED else bad.began
+        return Trouble(since, str(bad), of_disk=True)
+
+    def _tell_of_ssh(self, found: tuple[Observation, ...]) -> None:
+        blind = next((o for o in found if o.source is Source.SSH and o.finding is not Finding.ANSWERED), None)
+        if blind is not None:
+            self._say(f"The primary's host cannot be looked at, so a crash will be noticed later: {blind.detail}")
+
+    # when something is wrong -----------------------------------------------------------------------------------
+
+    def _suspect(self, trouble: Trouble) -> Verdict | None:
+        """Ask everybody, round by round, until it is a death (the verdict), or nothing (None)."""
+        self._recorder.begin(trouble=trouble.what, of_disk=trouble.of_disk, since=trouble.since)
+        suspicion = _Suspicion(trouble, self._terms)
+        self._inquiry.ask_secondary()
+        if trouble.missed or trouble.of_disk:
+            self._announce(suspicion, int(trouble.missed), trouble.what)
+        while not self._stop.is_set():
+            write = trouble.of_disk or self._config.ping_type == "INSERT" or self._disk_in_doubt(suspicion)
+            round_ = self._inquiry.round(write=write, enough=lambda r: self._conclusive(suspicion, r))
+            case = suspicion.with_(round_, known=self._inquiry.known, held=self._inquiry.supervisor in HELD)
+            judged = judge(case)
+            self._recorder.round(
+                suspicion.count,
+                round_,
+                since=case.since,
+                known=case.known,
+                held=case.held,
+                row=judged.row.name,
+                dead=judged.dead,
+                misses=case.misses,
+            )
+            if judged.dead:
+                return self._dead(case, judged)
+            if judged.row.settles:
+                self._over(judged, of_disk=trouble.of_disk)
+                return None
+            self._announce(suspicion, case.misses, _error(round_) or trouble.what)
+            self._tell(judged.row)
+            self._alarm(suspicion, case, judged.row)
+            if judged.refused:
+                self._say(f"No failover: {judged.why}")
+                suspicion.begin_again()
+                self._inquiry.ask_secondary()
+            self._stop.wait(suspicion.pause(judged, case, self._interval))
+        return None
+
+    def _conclusive(self, suspicion: _Suspicion, so_far: Round) -> bool:
+        if not so_far.is_(Source.LINK, Finding.ANSWERED, Finding.LIVES):
+            return False
+        case = suspicion.case(so_far, self._inquiry.known, self._inquiry.supervisor in HELD)
+        return judge(case).row.sure is Sure.CONCLUSIVE
+
+    def _disk_in_doubt(self, suspicion: _Suspicion) -> bool:
+        return any(r.is_(Source.DISK, *_BAD) for r in suspicion.rounds[-1:])
+
+    def _announce(self, suspicion: _Suspicion, misses: int, error: str) -> None:
+        """Once for each miss, in the predecessor's words; the first time whatever takes long is begun."""
+        if not suspicion.ready:
+            suspicion.ready = True
+            self._listener.suspect(misses, error)
+        if misses <= suspicion.told:
+            return
+        if suspicion.told == 0:
+            log.warning("Got error on MySQL %s ping: %s", self._config.ping_type.lower(), error)
+        else:
+            log.warning("Connection failed %d time(s)..", misses)
+        suspicion.told = misses
+        self._listener.suspect(misses, error)
+
+    def _alarm(self, suspicion: _Suspicion, case: Case, row: Row) -> None:
+        if not suspicion.alarmed and (row.sure is Sure.CONCLUSIVE or case.misses >= ALARM_AT):
+            suspicion.alarmed = True
+            self._listener.alarm(row.means)
+
+    def _tell(self, row: Row) -> None:
+        self._say(f"It looks like: {row.name}. {row.means[0].upper()}{row.means[1:]}.{' ' * bool(row.tell)}{row.tell}")
+
+    def _over(self, judged: Judgement, *, of_disk: bool) -> None:
+        """It answers, or lives: told, and watched at the usual pace."""
+        if judged.row.tell:
+            self._tell(judged.row)
+        # A disk in trouble may be so for hours.
+        if of_disk:
+            self._quiet_disk = time.monotonic() + QUIET_DISK * self._interval
+        self._recorder.end("recovered", row=judged.row.name)
+        self._listener.recovered(judged.row.means)
+
+    def _dead(self, case: Case, judged: Judgement) -> Verdict:
+        self._recorder.end("verdict", row=judged.row.name, why=judged.why, seconds=time.monotonic() - case.since)
+        ssh: bool | None = False
+        if case.now.is_(Source.SSH, Finding.ANSWERED, Finding.REFUSED, Finding.SILENT):
+            ssh = True if case.now.of(Source.PROCESS) else None
+        seen = tuple(o for o in case.now.seen if o.source is not Source.LINK)
+        return Verdict(True, judged.why, ssh, seen, judged.row.name)
+
+    def _session_ping(self) -> tuple[Finding, str]:
+        """A ping for a round; while the one that began it is still on its way, that one counts."""
+        if self._ping is not None and not self._ping.done():
+            return Finding.SILENT, "it greets, but a ping is not answered"
+        self._ping = self._pool.submit(self._pinger.ping, SLOW)
+        try:
+            ping, error = self._ping.result()
+        except AlreadyActing as error:
+            return Finding.LIVES, str(error)
+        return _FINDING[ping], error
+
+    # words -----------------------------------------------------------------------------------------------------
+
+    def _say(self, words: str) -> None:
+        if time.monotonic() - self._said.get(words, -SAY_AGAIN) >= SAY_AGAIN:
+            self._said[words] = time.monotonic()
+            log.warning("%s", words)
+
+    def _greet(self) -> None:
+        if not self._greeted:
+            self._greeted = True
+            log.info("Ping(%s) succeeded, waiting until MySQL doesn't respond..", self._config.ping_type)
+
+
+class _Suspicion:
+    """What a suspicion remembers between two rounds."""
+
+    def __init__(self, trouble: Trouble, terms: Terms) -> None:
+        self.rounds: list[Round] = []
+        self.since, self.count = trouble.since, 0
+        self.told, self.ready, self.alarmed, self.often = 0, False, False, True
+        self._terms = terms
+
+    def case(self, newest: Round, known: bool, held: bool) -> Case:
+        """The case as it would be with this round."""
+        return Case((*self.rounds, newest), self.since, known, held, self._terms)
+
+    def with_(self, newest: Round, *, known: bool, held: bool) -> Case:
+        """The case with this round, which is remembered."""
+        case = self.case(newest, known, held)
+        self.rounds = [*self.rounds, newest][-ROUNDS:]
+        self.count += 1
+        return case
+
+    def begin_again(self) -> None:
+        """Patience ran out and the answer was no: count from here, and no longer as often."""
+        self.rounds, self.since, self.told, self.often = [], time.monotonic(), 0, False
+
+    def pause(self, judged: Judgement, case: Case, interval: float) -> float:
+        """Seconds until the next round is due: the one that may decide begins as soon as it may."""
+        now = time.monotonic()
+        newest = case.now.began
+        if judged.row.sure is Sure.CONCLUSIVE and self.rounds:
+            decisive = self.since + judged.row.delay(case)
+            due = max(newest + self._terms.confirm_interval, decisive if decisive - now < ROUND else 0.0)
+        else:
+            due = newest + (min(1.0, interval / 2) if self.often else interval)
+        return max(0.02, due - now)
+
+
+def _error(round_: Round) -> str:
+    return next((o.detail or o.finding.value for o in round_.of(Source.PING)), "")

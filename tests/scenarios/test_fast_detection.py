@@ -1,0 +1,174 @@
+"""Faults that must be seen at once: each has its bound in seconds, and none may lose a row or leave two primaries.
+
+The bounds are looser than what `make bench` shows, for here several clusters share the machine.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from replication.evidence import read_incident
+from tests.lab.checker import account, writers_overlap
+from tests.lab.cluster import Cluster, Manager
+from tests.lab.writer import Writer
+from tests.scenarios.failing_over import assert_survivors_agree, finish, keep_incident
+
+KINDS = [
+    pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
+    pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
+    pytest.param("mariadb", True, id="mariadb"),
+]
+ALL_SLOW = [pytest.param(*param.values, id=param.id, marks=pytest.mark.slow) for param in KINDS]
+#: Seconds that a machine shared by several clusters may add.
+SHARED = 3.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done to db1, the row that must tell it, and the seconds from the first sign to the verdict."""
+
+    row: str
+    seconds: float
+    strike: Callable[[Cluster], object]
+    disk: int = 0
+
+
+FAULTS = {
+    "killed": Fault("crashed process", 0.7, lambda c: c[1].signal_mysqld(signal.SIGKILL)),
+    "shutdown": Fault("clean shutdown", 3.0, lambda c: c[1].signal_mysqld(signal.SIGTERM)),
+    "frozen": Fault("frozen process", 3.6, lambda c: c[1].signal_mysqld(signal.SIGSTOP)),
+    "disk full": Fault("full or read-only disk", 2.6, lambda c: c[1].fill_disk(), 400),
+    "disk stalled": Fault("hung storage", 4.5, lambda c: c[1].run("fsfreeze -f /var/lib/mysql"), 400),
+    "power off": Fault("host gone", 3.6, lambda c: c[1].power_off()),
+}
+
+
+def verdict_of(manager: Manager) -> tuple[str, float]:
+    """The row of the verdict, and the seconds since the first sign of trouble."""
+    ends = [read_incident(path).end for path in sorted(manager.workdir.glob("*.incident-*.jsonl"))]
+    (verdict,) = [end for end in ends if end["line"] == "verdict"]
+    return verdict["row"], verdict["seconds"]
+
+
+def fails_over(kind: str, gtid: bool, name: str) -> None:
+    fault = FAULTS[name]
+    with Cluster(kind, gtid=gtid, disk={1: fault.disk} if fault.disk else None) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf())
+        writer = Writer(cluster)
+        time.sleep(3.0)
+        try:
+            fault.strike(cluster)
+            code, acks = finish(manager, writer)
+        finally:
+            if name == "disk stalled":
+                cluster[1].run("fsfreeze -u /var/lib/mysql", check=False)
+        assert code == 0, manager.log()
+        keep_incident(manager)
+        row, seconds = verdict_of(manager)
+        # A shutdown that takes longer than four intervals is not waited for.
+        assert row == fault.row or (name == "shutdown" and row == "starting or shutting down"), manager.log()
+        assert seconds < fault.seconds + SHARED
+        log = manager.log()
+        for line in ("Master is not reachable from health checker!", "Master is down!"):
+            assert line in log
+        if name == "power off":
+            assert account([], [cluster[2], cluster[3]]).equal
+            assert not writers_overlap(acks)
+            return
+        assert_survivors_agree(cluster, acks, 2, (3,))
+        # What was frozen, or hung in the kernel, wakes up: it must not take a write.
+        cluster[1].run("pkill -CONT -x 'mysqld|mariadbd'", check=False)
+        ends = time.monotonic() + 10.0
+        while cluster[1].mysqld_pids() and time.monotonic() < ends:
+            time.sleep(0.1)
+        assert cluster[1].mysqld_pids() == []
+
+
+@pytest.mark.parametrize("name", ["killed", "frozen", "disk stalled"])
+@pytest.mark.parametrize(("kind", "gtid"), [pytest.param("mariadb", True, id="mariadb")])
+def test_seen_at_once(kind: str, gtid: bool, name: str) -> None:
+    fails_over(kind, gtid, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(FAULTS))
+@pytest.mark.parametrize(("kind", "gtid"), ALL_SLOW)
+def test_seen_at_once_on_every_kind(kind: str, gtid: bool, name: str) -> None:
+    fails_over(kind, gtid, name)
+
+
+@pytest.mark.parametrize(("kind", "gtid"), KINDS[2:])
+def test_a_clean_shutdown_is_waited_for_when_so_configured(kind: str, gtid: bool) -> None:
+    """Nothing is touched while it is down, and a crash afterwards is failed over."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf(default="on_shutdown=wait"))
+        time.sleep(3.0)
+        cluster[1].signal_mysqld(signal.SIGTERM)
+        ends = time.monotonic() + 20.0
+        while "No failover: clean shutdown" not in manager.log():
+            assert manager.process.poll() is None, manager.log()
+            assert time.monotonic() < ends, manager.log()
+            time.sleep(0.1)
+        assert not list(manager.workdir.glob("*.journal"))
+        cluster[1].start_mysqld()
+        wait_for(manager, "Monitoring goes on")
+        writer = Writer(cluster)
+        time.sleep(3.0)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        code, acks = finish(manager, writer)
+        assert code == 0, manager.log()
+        assert_survivors_agree(cluster, acks, 2, (3,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), ALL_SLOW)
+def test_a_crash_that_a_supervisor_mends_in_a_second_leaves_one_primary(kind: str, gtid: bool) -> None:
+    """Failed over and fenced, or staying: at each moment one server takes writes."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        cluster[1].signal_mysqld(signal.SIGTERM)
+        while cluster[1].mysqld_pids():
+            time.sleep(0.1)
+        command = f"{cluster.kind.mysqld} --defaults-file=/etc/my.cnf --user=mysql"
+        cluster[1].start(f"sh -c 'while :; do {command} >>/var/log/mysqld.err 2>&1; sleep 1; done'")
+        cluster[1].wait_for_mysqld()
+        manager = cluster.start_manager(cluster.write_cnf())
+        writer = Writer(cluster)
+        time.sleep(3.0)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        time.sleep(12.0)
+        acks = writer.stop()
+        assert not writers_overlap(acks)
+        stays = manager.process.poll() is None
+        primary, replicas = (1, (2, 3)) if stays else (2, (3,))
+        assert_survivors_agree(cluster, acks, primary, replicas)
+        assert ("Monitoring goes on" in manager.log()) is stays
+        manager.stop()
+
+
+@pytest.mark.slow
+def test_classic_counts_to_four_as_ever() -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf(default="detection=classic"))
+        writer = Writer(cluster)
+        time.sleep(1.0)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        killed = time.time()
+        code, acks = finish(manager, writer)
+        assert code == 0, manager.log()
+        assert_survivors_agree(cluster, acks, 2, (3,))
+        assert "Connection failed 4 time(s).." in manager.log()
+        assert min(a.at for a in acks if a.host == cluster[2].ip) - killed > 3.0
+        assert not list(manager.workdir.glob("*.incident-*"))
+
+
+def wait_for(manager: Manager, words: str, seconds: float = 20.0) -> None:
+    ends = time.monotonic() + seconds
+    while words not in manager.log():
+        assert manager.process.poll() is None, manager.log()
+        assert time.monotonic() < ends, manager.log()
+        time.sleep(0.1)

@@ -1,0 +1,201 @@
+"""Steps without any Prefect server: how often they are called, what surfaces, and what is written down of them."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from flows.engine import parallel, step
+from flows.steps import RunSoFar
+from replication.errors import MhaError
+from tests.lab.prefect_server import refused_port
+
+# ruff keeps this block apart: Prefect is imported after the engine has set the environment
+from prefect import task  # isort: skip
+from prefect.settings import temporary_settings  # isort: skip
+
+log = logging.getLogger("mha")
+
+
+@task(task_run_name="save {what}")
+def save(what: str) -> str:
+    log.warning("saving %s", what)
+    if what == "nothing":
+        raise MhaError("db1: there is nothing to save")
+    return what
+
+
+class TestStepPlainly:
+    @pytest.mark.parametrize(
+        ("retries", "failures", "calls", "succeeds"),
+        [(0, 0, 1, True), (0, 1, 1, False), (2, 1, 2, True), (2, 2, 3, True), (2, 3, 3, False)],
+    )
+    def test_is_called_as_often_as_its_retries_allow(
+        self, retries: int, failures: int, calls: int, succeeds: bool
+    ) -> None:
+        made: list[int] = []
+
+        @task(retries=retries)
+        def flaky() -> str:
+            made.append(1)
+            if len(made) <= failures:
+                raise ConnectionError("again")
+            return "done"
+
+        if succeeds:
+            assert step(flaky) == "done"
+        else:
+            with pytest.raises(ConnectionError, match="again"):
+                step(flaky)
+        assert len(made) == calls
+
+    @pytest.mark.parametrize(
+        ("delays", "waited"), [(None, [0, 0, 0]), (2, [2, 2, 2]), ([1, 5], [1, 5, 5]), ([], [0, 0, 0])]
+    )
+    def test_waits_the_tasks_own_delays_the_last_one_repeating(
+        self, delays: Any, waited: list[float], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slept: list[float] = []
+        monkeypatch.setattr("flows.steps.time.sleep", slept.append)
+
+        @task(retries=3, retry_delay_seconds=delays)
+        def never() -> None:
+            raise ConnectionError("down")
+
+        with pytest.raises(ConnectionError):
+            step(never)
+        assert slept == waited
+
+    def test_a_retry_condition_sees_the_exception_and_can_refuse(self) -> None:
+        seen: list[object] = []
+
+        def only_connections(_task: object, _run: object, state: Any) -> bool:
+            seen.append(state.data)
+            return isinstance(state.data, ConnectionError)
+
+        errors: list[Exception] = [ConnectionError("down"), ValueError("wrong"), ValueError("not reached")]
+
+        @task(retries=5, retry_condition_fn=only_connections)
+        def fails() -> None:
+            raise errors[len(seen)]
+
+        with pytest.raises(ValueError, match="wrong"):
+            step(fails)
+        assert seen == errors[:2]
+
+    def test_a_broken_retry_condition_means_no_retry_and_the_steps_own_error(self) -> None:
+        made: list[int] = []
+
+        @task(retries=5, retry_condition_fn=lambda *_: 1 / 0)
+        def fails() -> None:
+            made.append(1)
+            raise ValueError("the step's own")
+
+        with pytest.raises(ValueError, match="the step's own"):
+            step(fails)
+        assert made == [1]
+
+    def test_an_interrupt_is_not_retried(self) -> None:
+        made: list[int] = []
+
+        @task(retries=5)
+        def interrupted() -> None:
+            made.append(1)
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            step(interrupted)
+        assert made == [1]
+
+    def test_needs_no_api(self) -> None:
+        with refused_port() as port, temporary_settings({"api.url": f"http://127.0.0.1:{port}/api"}):
+            assert step(save, "binlog") == "binlog"
+
+
+class TestRunSoFar:
+    def test_writes_down_every_step_with_its_end_and_its_error(self) -> None:
+        run = RunSoFar()
+
+        def core() -> None:
+            step(save, "binlog")
+            step(save, "nothing")
+
+        with pytest.raises(MhaError, match="nothing to save"):
+            run.run(core)
+        seen = [(each.name, each.state, each.message) for each in run.steps]
+        assert seen == [
+            ("save binlog", "COMPLETED", ""),
+            ("save nothing", "FAILED", "db1: there is nothing to save"),
+        ]
+        assert all(each.ended is not None and each.ended >= each.started for each in run.steps)
+
+    def test_a_step_that_runs_is_there_without_an_end(self) -> None:
+        run = RunSoFar()
+
+        @task
+        def look() -> tuple[Any, ...]:
+            return run.steps
+
+        ((during,),) = [run.run(lambda: step(look))]
+        assert (during.name, during.state, during.ended) == ("look", "RUNNING", None)
+
+    def test_keeps_its_own_lines_with_the_number_of_their_step_and_no_others(self) -> None:
+        run, other = RunSoFar(), RunSoFar()
+
+        def core() -> None:
+            log.warning("two at once")
+            parallel([lambda: step(save, "one"), lambda: step(save, "two")])
+            other.run(lambda: log.warning("another cluster's"))
+
+        run.run(core)
+        log.warning("afterwards")
+        numbers = {each.name: number for number, each in enumerate(run.steps)}
+        assert {(line.text, line.step) for line in run.lines} == {
+            ("two at once", None),
+            ("saving one", numbers["save one"]),
+            ("saving two", numbers["save two"]),
+        }
+        assert [line.text for line in other.lines] == ["another cluster's"]
+
+
+class TestParallel:
+    def test_results_and_exceptions_come_in_the_order_of_the_calls(self) -> None:
+        first_may_end = threading.Event()
+
+        def first() -> int:
+            assert first_may_end.wait(5)
+            return 1
+
+        def second() -> int:
+            raise ValueError("two")
+
+        def third() -> int:
+            first_may_end.set()
+            return 3
+
+        outcome = parallel([first, second, third], ["db1", "db2", "db3"])
+        assert outcome[0] == 1
+        assert isinstance(outcome[1], ValueError)
+        assert outcome[2] == 3
+
+    def test_one_calls_exit_does_not_end_the_others_or_the_caller(self) -> None:
+        outcome = parallel([lambda: sys.exit(3), lambda: 2])
+        assert isinstance(outcome[0], SystemExit)
+        assert outcome[1] == 2
+
+    def test_every_thread_sees_the_callers_context_and_cannot_change_it(self) -> None:
+        variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
+        variable.set("caller")
+
+        def change() -> str:
+            before = variable.get()
+            variable.set("thread")
+            return before
+
+        assert parallel([change, change]) == ["caller", "caller"]
+        assert variable.get() == "caller"

@@ -1,0 +1,84 @@
+"""A primary is dead only after four misses in a row and when nobody else can reach it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replication.evidence import Finding, Observation, Source
+from replication.patience import Act, Patience, Ping, SecondaryCheck, by_routes, decide
+
+ANSWERS = Observation(Source.OBSERVER, "db2", Finding.ANSWERED)
+SILENT = Observation(Source.OBSERVER, "db3", Finding.SILENT)
+GONE = Observation(Source.OBSERVER, "db4", Finding.NO_VIEW)
+
+
+def acts(*pings: Ping) -> list[Act]:
+    patience, seen = Patience(), []
+    for number, ping in enumerate(pings):
+        patience, act = patience.after(ping, float(number), "refused")
+        seen.append(act)
+    return seen
+
+
+M, A, R = Ping.MISSED, Ping.ANSWERED, Ping.ALIVE_BUT_REFUSED
+
+
+@pytest.mark.parametrize(
+    ("pings", "expected"),
+    [
+        ([A, A], [Act.GO_ON, Act.GO_ON]),
+        ([M, M, M, M], [Act.ASK_OTHERS, Act.GO_ON, Act.GO_ON, Act.DECIDE]),
+        ([M, M, M, A, M], [Act.ASK_OTHERS, Act.GO_ON, Act.GO_ON, Act.RECOVERED, Act.ASK_OTHERS]),
+        ([M, R, M], [Act.ASK_OTHERS, Act.RECOVERED, Act.ASK_OTHERS]),
+        ([R] * 3, [Act.GO_ON] * 3),
+    ],
+)
+def test_four_misses_in_a_row_and_nothing_less(pings: list[Ping], expected: list[Act]) -> None:
+    assert acts(*pings) == expected
+
+
+@given(st.lists(st.sampled_from([A, R, M]), max_size=40))
+def test_a_decision_always_follows_four_misses_in_a_row(pings: list[Ping]) -> None:
+    for number, act in enumerate(acts(*pings)):
+        if act is Act.DECIDE:
+            assert pings[number - 3 : number + 1] == [M] * 4
+
+
+@pytest.mark.parametrize(
+    ("views", "secondary", "reachable", "dead", "why"),
+    [
+        ([SILENT], SecondaryCheck(), 2, True, "db3 cannot reach it either"),
+        ([SILENT, GONE], SecondaryCheck(), 1, True, "pings missed"),
+        ([], SecondaryCheck(), 1, True, "pings missed"),
+        ([ANSWERS, SILENT], SecondaryCheck(), 2, False, "answers db2"),
+        ([SILENT], SecondaryCheck(), 0, False, "cut off"),
+        ([SILENT], SecondaryCheck(True, 0), 2, True, "pings missed"),
+        ([SILENT], SecondaryCheck(True, 3), 2, False, "ended with 3"),
+        ([SILENT], SecondaryCheck(True, None), 2, False, "did not end in time"),
+    ],
+)
+def test_the_managers_word_alone_is_not_enough(
+    views: list[Observation], secondary: SecondaryCheck, reachable: int, dead: bool, why: str
+) -> None:
+    verdict = decide(Patience(4, 0.0, "refused"), views, secondary, True, reachable)
+    assert verdict.dead is dead
+    assert why in verdict.why
+
+
+@pytest.mark.parametrize(
+    ("views", "code"),
+    [
+        ([SILENT], 0),
+        ([SILENT, SILENT], 0),
+        ([SILENT, SILENT, GONE], 0),
+        ([SILENT, GONE], 2),
+        ([GONE], 2),
+        ([SILENT, GONE, GONE], 2),
+        ([SILENT, SILENT, ANSWERS], 3),
+        ([GONE, ANSWERS], 3),
+    ],
+)
+def test_what_several_routes_say_together(views: list[Observation], code: int) -> None:
+    assert by_routes(views) == code
