@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import posixpath
 import shlex
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from config import ServerConfig
 from replication.binlog.cutter import Cut
-from replication.errors import CommandFailed, StatementFailed
+from replication.errors import CommandFailed, HostError, StatementFailed
 from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.scripts import script
+from replication.sending import Announcing, patience, remove_pieces
 from replication.server import Server
 from replication.snapshots import GtidKind, ServerState, Vendor
 from replication.ssh import SshHost
+from replication.ssh_streams import Source
 
 log = logging.getLogger("mha")
 
 #: From so many transactions on it is worth finding out whether the client may use the server's socket.
 NEAR_FROM = 500
+#: The log file's name for apply.sh when the log comes in pieces.
+PIECES = "-"
 #: Tells one account of one server from every other, whichever way they are reached.
 _WHO = "SELECT CONCAT_WS(' ', CURRENT_USER(), @@hostname, @@port, @@server_id, @@datadir)"
 
@@ -102,8 +108,8 @@ def script_words(
     *,
     disable_log_bin: bool,
 ) -> tuple[str, ...]:
-    """The arguments of apply.sh: ``log_file`` holds the cut, ``programs`` are the directories of the client's programs
-    and of their libraries; all paths are of the host where it runs.
+    """The arguments of apply.sh: ``log_file`` holds the cut (PIECES: it is told of them), ``programs`` are the
+    directories of the client's programs and of their libraries; all paths are of the host where it runs.
     """
     (asked,) = server.query(f"{_WHO} AS who, @@socket AS socket", action="ask for its socket")
     socket = str(asked["socket"] or "") if cut.transactions >= NEAR_FROM else ""
@@ -111,7 +117,8 @@ def script_words(
     flags = "--disable-log-bin" if disable_log_bin else ""
     bindir, libdir = (each or "" for each in programs)
     how = (workdir, log_file, bindir, libdir, seen.vendor.value, era, flags)
-    return (*how, socket, _WHO, str(asked["who"]), *_sittings(server, cut))
+    more = (f"{patience(cut):.0f}",) if log_file == PIECES else _sittings(server, cut)
+    return (*how, socket, _WHO, str(asked["who"]), *more)
 
 
 def apply_cut(
@@ -126,26 +133,17 @@ def apply_cut(
     config = server.config
     if is_applied(seen, cut):
         return Applied(0, 0, 0.0, already=True)
-    remote = posixpath.join(config.remote_workdir, path.name)
     host.mkdir(config.remote_workdir)
-    began = time.monotonic()
-    with path.open("rb") as data:
-        digest = host.put(data, remote)
-    if digest != cut.sha256:
-        raise CommandFailed(host.name, "send the saved binary log", "the copy there differs from the one here")
-    log.info("Sent %d bytes to %s in %.2f s.", path.stat().st_size, host.name, time.monotonic() - began)
-    programs = (config.client_bindir, config.client_libdir)
-    unlogged = config.disable_log_bin
-    words = script_words(server, seen, cut, remote, config.remote_workdir, programs, disable_log_bin=unlogged)
-    try:
+    with on_its_way(host, config, path, cut) as (log_file, stdin):
+        programs = (config.client_bindir, config.client_libdir)
+        unlogged = config.disable_log_bin
+        words = script_words(server, seen, cut, log_file, config.remote_workdir, programs, disable_log_bin=unlogged)
         result = host.run(
             f"sh -c {shlex.quote(script('apply.sh'))} apply {' '.join(shlex.quote(w) for w in words)}",
             action="apply the saved binary log",
             timeout=timeout,
-            stdin=client_options(config).encode(),
+            stdin=stdin,
         )
-    finally:
-        host.remove(remote)
     log.info("Applied %d transactions on %s in %.2f s.", cut.transactions, server, result.seconds)
     after = server.observe()
     if (kind is not GtidKind.POSITION) and not is_applied(after, cut):
@@ -153,3 +151,48 @@ def apply_cut(
     if kind is GtidKind.POSITION and not config.disable_log_bin and after.end_of_log == seen.end_of_log:
         raise StatementFailed(config.name, "apply the saved binary log", "its own binary log did not grow")
     return Applied(cut.transactions, cut.bytes, result.seconds)
+
+
+@contextlib.contextmanager
+def on_its_way(host: SshHost, config: ServerConfig, path: Path, cut: Cut) -> Iterator[tuple[str, bytes | Source]]:
+    """While it lasts the cut is on the host, or comes there in pieces: apply.sh's name for it, and what it is told.
+
+    Pieces take a session of their own: sshd may allow one channel in each. Where that cannot be had, and where what one
+    session may apply ends at other places, the cut goes there whole before anything is applied.
+    """
+    options = client_options(config).encode()
+    remote = posixpath.join(config.remote_workdir, path.name)
+    other = SshHost(config) if len(cut.pieces) > 1 and len(cut.sittings) < 2 else None
+    try:
+        if other is not None and _connected(other):
+            try:
+                yield PIECES, Announcing(options, other, path, cut, remote)
+            finally:
+                remove_pieces(host, remote)
+        else:
+            _send_whole(host, path, cut, remote)
+            try:
+                yield remote, options
+            finally:
+                host.remove(remote)
+    finally:
+        if other is not None:
+            other.close()
+
+
+def _connected(host: SshHost) -> bool:
+    try:
+        host.connect()
+    except HostError as error:
+        log.warning("The saved log is sent before it is applied, not meanwhile: %s", error)
+        return False
+    return True
+
+
+def _send_whole(host: SshHost, path: Path, cut: Cut, remote: str) -> None:
+    began = time.monotonic()
+    with path.open("rb") as data:
+        digest = host.put(data, remote)
+    if digest != cut.sha256:
+        raise CommandFailed(host.name, "send the saved binary log", "the copy there differs from the one here")
+    log.info("Sent %d bytes to %s in %.2f s.", path.stat().st_size, host.name, time.monotonic() - began)

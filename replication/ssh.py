@@ -23,7 +23,7 @@ from replication.remote_file import RemoteReader
 from replication.ssh_connect import CONNECT, open_transport
 from replication.ssh_login import load_login
 from replication.ssh_session import Session, SessionBroken, SftpLease
-from replication.ssh_streams import CHUNK, Collector, HashingSource, drain, feed
+from replication.ssh_streams import CHUNK, Collector, HashingSource, Source, drain, feed
 
 if TYPE_CHECKING:
     from config import ServerConfig
@@ -124,16 +124,17 @@ class SshHost:
         *,
         action: str,
         timeout: float,
-        stdin: bytes | None = None,
+        stdin: bytes | Source = b"",
         ok: Container[int] = (0,),
     ) -> CommandResult:
         """Run a command through the user's shell and wait for its end, ``timeout`` seconds at most for everything.
 
         ``action`` says for an operator what it is for; the command's text goes into no message. At the deadline
         the command loses its channel but is not killed there: give it to timeout(1) where that matters.
-        Errors: CommandFailed when the exit code is not in ``ok``; DeadlineExceeded.
+        Errors: CommandFailed when the exit code is not in ``ok``; DeadlineExceeded; what reading ``stdin`` raises.
         """
-        result = self._execute(command, action, Deadline(timeout), io.BytesIO(stdin or b""))
+        source = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin
+        result = self._execute(command, action, Deadline(timeout), source)
         if result.exit_code not in ok:
             raise self._failed(CommandFailed, action, result)
         return result
@@ -189,7 +190,7 @@ class SshHost:
         command = f"test -d {where} || mkdir -p -m {mode:o} -- {where}"
         self._shell(command, f"make the directory {path}", Deadline(timeout))
 
-    def put(self, data: bytes | BinaryIO, path: str, mode: int = 0o600, timeout: float = 600.0) -> str:
+    def put(self, data: bytes | Source, path: str, mode: int = 0o600, timeout: float = 600.0) -> str:
         """Write a remote file, whole or not at all; the SHA-256 of what was written, in hex.
 
         It goes through the shell and not over SFTP, which cannot say that a disk is full.
@@ -275,9 +276,7 @@ class SshHost:
 
     # Commands
 
-    def _execute(
-        self, command: str, action: str, deadline: Deadline, source: BinaryIO | HashingSource
-    ) -> CommandResult:
+    def _execute(self, command: str, action: str, deadline: Deadline, source: Source) -> CommandResult:
         began = time.monotonic()
         try:
             lease = self._opened(deadline, lambda session, patience: session.open_channel(deadline, patience))
@@ -305,9 +304,7 @@ class SshHost:
             raise HostUnreachable(self._name, action, cause, "it is not known whether it took effect")
         return CommandResult(code, out, err, time.monotonic() - began)
 
-    def _shell(
-        self, command: str, action: str, deadline: Deadline, source: BinaryIO | HashingSource | None = None
-    ) -> CommandResult:
+    def _shell(self, command: str, action: str, deadline: Deadline, source: Source | None = None) -> CommandResult:
         """A command that deals with a file: its failure is the file's."""
         # The user's own shell may be none that understands these commands.
         result = self._execute(f"env LC_ALL=C sh -c {shlex.quote(command)}", action, deadline, source or io.BytesIO())

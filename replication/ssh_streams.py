@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from typing import Protocol
 
 import paramiko
 
@@ -18,10 +18,16 @@ OUTPUT_LIMIT = 1 << 20
 CHUNK = 1 << 15
 
 
+class Source(Protocol):
+    """What is sent to a command's standard input: its next bytes, at most so many, none at the end."""
+
+    def read(self, length: int, /) -> bytes: ...
+
+
 class HashingSource:
     """A stream that remembers the SHA-256 and the length of what was read from it."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Source) -> None:
         self._stream, self._digest, self.size = stream, hashlib.sha256(), 0
 
     def read(self, length: int) -> bytes:
@@ -61,7 +67,7 @@ class Collector(threading.Thread):
         return (head + middle + tail).decode("utf-8", errors="replace")
 
 
-def feed(channel: paramiko.Channel, source: BinaryIO | HashingSource) -> None:
+def feed(channel: paramiko.Channel, source: Source) -> None:
     """Send everything to a command's standard input, and end it; a command that does not want all of it is let be."""
     while data := source.read(CHUNK):
         try:

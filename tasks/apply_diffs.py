@@ -80,6 +80,7 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
     binary log, read from where it ended before the first try, tells how many transactions of the cut are done.
     """
     server = job.sessions.server(key)
+    _wait_for_former(job, key)
     state = keep_closed(server) if key == plan.new_primary else server.observe()
     start = rescue.begin or proof.executed
     if rescue.copy is None or start is None:
@@ -185,12 +186,17 @@ class Lacking:
         return True
 
 
+def _wait_for_former(job: FailoverJob, key: str) -> None:
+    """What a former try left running goes on for a while; what the server has is looked at only when that is over."""
+    if any((e.step, e.event, e.server) == ("apply", "intent", key) for e in (*job.past, *job.journal.entries())):
+        wait_for_former(job.sessions.host(key), job.config_of(key))
+
+
 def _already_applied(job: FailoverJob, state: ServerState, proof: Drained, start: BinlogPosition) -> int:
     """How many transactions of the cut a former, interrupted try applied (file/position mode only)."""
     before = _end_before_first_try(job, proof, start)
     if before is None or not state.log_bin_basename:
         return 0
-    wait_for_former(job.sessions.host(state.key), job.config_of(state.key))
     directory = posixpath.dirname(state.log_bin_basename)
     host, count = job.sessions.host(state.key), 0
     first = BinlogPosition.parse(before)

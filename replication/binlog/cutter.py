@@ -28,6 +28,8 @@ from replication.positions import BinlogPosition
 __all__ = ["Cut", "LogFile", "cut"]
 
 COPY = 1 << 20
+#: Bytes from which on a piece ends with the next transaction.
+PIECE = 16 << 20
 
 
 class Sitting(NamedTuple):
@@ -36,6 +38,13 @@ class Sitting(NamedTuple):
     described: tuple[int, int]
     start: int
     end: int
+
+
+class Piece(NamedTuple):
+    """A part of a cut that ends with a whole transaction: its end, and the SHA-256 of everything up to there."""
+
+    end: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class Cut:
     unclean, but the server is known to have started again behind that and rolled back what was not complete.
     ``sittings`` are the parts between which a session must end on servers where an XA transaction, once it is prepared,
     stays with its session and lets nothing else into it. ``loads_file``: one of the statements loads a file.
+    ``pieces`` are where the cut may be parted on its way, the last one is its end.
     """
 
     transactions: int
@@ -63,6 +73,7 @@ class Cut:
     passed: tuple[LogEnd, ...] = ()
     sittings: tuple[Sitting, ...] = ()
     loads_file: bool = False
+    pieces: tuple[Piece, ...] = ()
 
 
 def cut(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Transaction], bool], out: BinaryIO) -> Cut:
@@ -106,6 +117,7 @@ def cut(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Trans
         passed=tuple(sequence.passed),
         sittings=tuple(writer.sittings),
         loads_file=taken.loads_file,
+        pieces=tuple(writer.pieces),
     )
 
 
@@ -125,6 +137,7 @@ class _Writer:
         self._described = (0, 0)
         self._sitting = Sitting((0, 0), 0, 0)
         self.sittings: list[Sitting] = []
+        self.pieces: list[Piece] = []
         self.digest = hashlib.sha256()
 
     def __enter__(self) -> _Writer:
@@ -134,7 +147,7 @@ class _Writer:
         self._streams.close()
 
     def add(self, described: FormatDescription, parts: Sequence[Part]) -> None:
-        """Write these parts of logs that are described so."""
+        """Write these parts of logs that are described so: a whole transaction."""
         self._describe(described)
         for part in parts:
             waiting = self._waiting
@@ -143,6 +156,9 @@ class _Writer:
             else:
                 self._copy()
                 self._waiting = part
+        waiting, begin = self._waiting, self.pieces[-1].end if self.pieces else 0
+        if waiting is not None and self._written + waiting.end - waiting.start - begin >= PIECE:
+            self._end_piece()
 
     def end_sitting(self) -> None:
         """What comes next is for another session."""
@@ -157,6 +173,12 @@ class _Writer:
         if not self._essence:
             self._describe(described)
         self.end_sitting()
+        self._end_piece()
+
+    def _end_piece(self) -> None:
+        self._copy()
+        if not self.pieces or self.pieces[-1].end < self._written:
+            self.pieces.append(Piece(self._written, self.digest.hexdigest()))
 
     def _describe(self, described: FormatDescription) -> None:
         if described is self._in_force:

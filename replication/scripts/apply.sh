@@ -1,5 +1,8 @@
-# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR ERA FLAGS SOCKET QUESTION ANSWER [SITTING…] <client.cnf: run a binary
-# log on this host's server.
+# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR ERA FLAGS SOCKET QUESTION ANSWER [SITTING…|SECONDS] <client.cnf: run a
+# binary log on this host's server.
+# A LOGFILE called - comes in pieces, each of whole transactions: behind client.cnf and an empty line, stdin names each
+# one when all of it is here, and at last a dot. SECONDS may pass from one to the next. Without the dot what came is
+# applied, and that there is more is an error.
 # A SITTING is a part of the log for a session of its own: where its description begins and ends, and it itself.
 # The client's option file, with the password, comes through stdin into a file that only this user can read and that
 # lives as long as the command. Both exit statuses count: "a | b" alone would hide the first.
@@ -13,8 +16,11 @@ command -v flock >/dev/null && { exec 9>>"$workdir/mha-apply.lock" && flock -w 3
 
 directory=$(mktemp -d "$workdir/mha-apply.XXXXXX") || exit 90
 trap 'rm -rf "$directory"' EXIT
-trap 'exit 129' HUP INT TERM
-cat >"$directory/client.cnf" || exit 91
+# PIPE: whoever would read the last words may be gone, and the password must go all the same.
+trap 'exit 129' HUP INT TERM PIPE
+while IFS= read -r line && [ -n "$line" ]; do
+  printf '%s\n' "$line" || exit 91
+done >"$directory/client.cnf" || exit 91
 
 #include programs.sh
 
@@ -51,26 +57,48 @@ run_client() {
 
 [ -z "$socket" ] || [ "$(run_client --raw --execute="$question" 2>/dev/null </dev/null)" = "$answer" ] || socket=""
 
+# A shell reads a line from a pipe and nothing behind it. Who sends them may be gone without a word.
+next_piece() { $limit sh -c 'IFS= read -r name && printf "%s\n" "$name"'; }
+
+give_pieces() {
+  limit=""
+  timeout 1 true 2>/dev/null && limit="timeout $1"
+  while piece=$(next_piece); do
+    [ "$piece" != . ] || return 0
+    cat "$piece" && rm -f "$piece" || return
+  done
+  : >"$directory/short"
+}
+
 read_log() {
-  "$reader" --no-defaults --local-load="$directory" $flags "$1"
+  if [ "$1" = - ]; then
+    give_pieces "$2" | "$reader" --no-defaults --local-load="$directory" $flags -
+  else
+    "$reader" --no-defaults --local-load="$directory" $flags "$1"
+  fi
   echo $? >"$directory/status"
   echo 'SELECT CONNECTION_ID();'
 }
 
-# apply LOG: in one session, whose number is left in a file. A client that gives up ends the reader too, so its own word
-# comes first. All of the log passes through these pipes: nothing stands between that is not needed.
+# apply LOG [SECONDS]: in one session, whose number is left in a file. A client that gives up ends the reader too, so
+# its own word comes first. All of the log passes through these pipes: nothing stands between that is not needed.
 apply() {
   if [ "$era" = old ]; then
-    read_log "$1" | suit_old_server | run_client >"$directory/session" || exit
+    read_log "$@" | suit_old_server | run_client >"$directory/session" || exit
   else
-    read_log "$1" | run_client >"$directory/session" || exit
+    read_log "$@" | run_client >"$directory/session" || exit
   fi
   [ "$(cat "$directory/status")" = 0 ] || { echo "$reader could not read the saved log" >&2; exit 94; }
+  [ ! -e "$directory/short" ] || { echo "the rest of the saved log did not come" >&2; exit 94; }
 }
 
 piece() { tail -c "+$(($1 + 1))" "$logfile" | head -c "$(($2 - $1))"; }
 
 shift 10
+if [ "$logfile" = - ]; then
+  apply - "$1"
+  exit
+fi
 [ $# -gt 0 ] || apply "$logfile"
 for sitting in "$@"; do
   IFS=: read -r described until start end <<WORDS

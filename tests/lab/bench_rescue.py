@@ -61,9 +61,9 @@ TAILS = {"rows": Tail(100_000, 128), "bytes": Tail(5_000, 100_000)}
 class Run:
     """One rescue: seconds of its parts, bytes of the tail, MB (10^6 bytes) that the manager took at its most.
 
-    ``apply`` holds the way to the replica's host (``send``), `mysqlbinlog | mysql` there (``pipe``), and making it
-    durable; ``whole`` is from the verdict to the opened server. ``bound`` is what the plain pipe takes with the
-    server's own settings, ``relaxed`` with those of an application, made durable at its end as there.
+    ``apply`` holds `mysqlbinlog | mysql` on the replica's host (``pipe``), beside it the way there (``send``), and
+    making it durable; ``whole`` is from the verdict to the opened server. ``bound`` is what the plain pipe takes with
+    the server's own settings, ``relaxed`` with those of an application, made durable at its end as there.
     """
 
     case: str
@@ -343,8 +343,8 @@ def print_runs(console: Console, runs: list[Run]) -> None:
     console.print(table)
     console.print(bound)
     console.print(
-        "apply = send + pipe + making it durable. rows/s, MB/s and the ratios are of save + cut + apply. The bound has "
-        "no way to go; with the same settings it is made durable at its end, too.",
+        "apply = pipe, with send beside it, + making it durable. rows/s, MB/s and the ratios are of save + cut + apply."
+        " The bound has no way to go; with the same settings it is made durable at its end, too.",
         highlight=False,
     )
 

@@ -148,14 +148,19 @@ class Host:
         """Take `cut_cable` back."""
         self._subnet.link(self.number, up=True)
 
-    def slow_cable(self, mbit: int) -> None:
-        """What this host sends takes its time: so many million bits a second."""
-        shape = f"tbf rate {mbit}mbit burst 32kb limit 1mb"
-        sh(f"tc -n {self._subnet.host(self.number)} qdisc replace dev eth0 root {shape}")
+    def slow_cable(self, mbit: int, *, incoming: bool = False) -> None:
+        """What this host sends, or what is sent to it, takes its time: so many million bits a second."""
+        end, device = self._cable(incoming)
+        sh(f"tc -n {end} qdisc replace dev {device} root tbf rate {mbit}mbit burst 32kb limit 1mb")
 
-    def fast_cable(self) -> None:
+    def fast_cable(self, *, incoming: bool = False) -> None:
         """Take `slow_cable` back."""
-        sh(f"tc -n {self._subnet.host(self.number)} qdisc del dev eth0 root")
+        end, device = self._cable(incoming)
+        sh(f"tc -n {end} qdisc del dev {device} root")
+
+    def _cable(self, incoming: bool) -> tuple[str, str]:
+        """The namespace and the device at that end of its cable from which these packets come."""
+        return (self._subnet.manager, f"v{self.number}") if incoming else (self._subnet.host(self.number), "eth0")
 
     def blackhole(self, address: str) -> None:
         """Packets from this host to that address vanish."""

@@ -74,3 +74,56 @@ def test_the_next_start_finishes(kind: str, gtid: bool, words: str) -> None:
         rows = cluster[2].sql("SELECT COUNT(*) AS n, COUNT(DISTINCT writer, id) AS d FROM app.rows_written")[0]
         assert rows["n"] == rows["d"]
         assert [lent_settings(cluster[n]) for n in (2, 3)] == settings
+
+
+@pytest.mark.parametrize(
+    ("kind", "gtid"),
+    [
+        pytest.param("mariadb", True, id="mariadb-gtid"),
+        pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
+        pytest.param("mysql56", True, id="5.6-gtid", marks=pytest.mark.slow),
+        pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
+        pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
+    ],
+)
+def test_a_log_that_was_applied_while_it_was_sent_is_there_once(kind: str, gtid: bool) -> None:
+    """The table has no key: a row that is applied twice is there twice."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        cluster[1].sql("CREATE TABLE app.big (id INT, data LONGBLOB)")
+        conf = cluster.write_cnf()
+        settings = [lent_settings(cluster[n]) for n in (2, 3)]
+        manager = cluster.start_manager(conf)
+        time.sleep(0.5)
+        for number in (2, 3):
+            cluster.stop_receiver(cluster[number])
+        for number in range(24):
+            cluster[1].sql(f"INSERT INTO app.big VALUES ({number}, REPEAT('x', 3000000))")
+        cluster[2].slow_cable(100, incoming=True)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        ends = time.monotonic() + 40
+        while not (applied := _rows(cluster, 2)[0]):
+            assert time.monotonic() < ends, manager.log()
+            assert manager.process.poll() is None, manager.log()
+        manager.process.kill()
+        manager.process.wait(10)
+        cluster[2].fast_cable(incoming=True)
+        assert 0 < applied < 24
+        assert "Sent" not in manager.log()
+        done = cluster.command("masterha_manager", f"--conf={conf}")
+        told = done.output + manager.log()
+        assert done.code == 0, told
+        ends = time.monotonic() + 20
+        while _rows(cluster, 3) != (24, 24, 24 * 3_000_000) and time.monotonic() < ends:
+            time.sleep(0.1)
+        assert [_rows(cluster, number) for number in (2, 3)] == [(24, 24, 24 * 3_000_000)] * 2, told
+        assert cluster[2].replica_status() == {}
+        assert [lent_settings(cluster[n]) for n in (2, 3)] == settings
+        assert cluster[2].run("ls /var/tmp | grep -e saved_master -e mha-apply. || true") == "mha-apply.lock\n"
+
+
+def _rows(cluster: Cluster, number: int) -> tuple[int, int, int]:
+    """How many rows of the tail a server has, how many different ones, and their bytes."""
+    (found,) = cluster[number].sql(
+        "SELECT COUNT(*) AS n, COUNT(DISTINCT id) AS d, COALESCE(SUM(LENGTH(data)), 0) AS s FROM app.big"
+    )
+    return found["n"], found["d"], int(found["s"])

@@ -206,11 +206,11 @@ def test_what_only_a_broken_replica_received_is_taken_from_its_relay_logs(kind: 
         assert rows(cluster[2]) == len(acks)
         rescued = [line for line in ledger(manager) if line["fate"] == "rescued"]
         assert [line["source"] for line in rescued] == [f"the relay logs of {cluster[3].ip}({cluster[3].ip}:3306)"]
-        assert sum(line["transactions"] for line in rescued) > 50
+        assert sum(line["transactions"] for line in rescued) > 10
         assert all("app.rows_written" in line["tables"] for line in rescued)
 
 
-@pytest.mark.parametrize(("kind", "gtid"), [MODES[0], MODES[2], MODES[3], MODES[4], MODES[5]])
+@pytest.mark.parametrize(("kind", "gtid"), MODES)
 def test_the_host_is_gone_and_a_binlog_server_has_it_all(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid, n=4) as cluster:
         archive = cluster[4]

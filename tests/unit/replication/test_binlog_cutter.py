@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from replication.binlog import cutter
 from replication.binlog.cutter import Cut, LogFile, cut
 from replication.binlog.events import CONTROL, EventType
 from replication.binlog.reader import LogReader, StartInside, Transaction
@@ -179,6 +180,25 @@ def test_every_sitting_of_a_cut_is_a_log_by_itself_and_ends_with_what_keeps_a_se
         kinds += found
     assert kinds == [t.kind for t in LogReader(io.BytesIO(data), name="cut.000001").transactions()]
     assert len(result.sittings) == 1 + kinds.count("xa_prepare") > 1
+
+
+@pytest.mark.parametrize("size", [1, 300, 1000, 1 << 20])
+@pytest.mark.parametrize("names", [["mysql97-pos.000001"], ["mariadb-domains.000001", "mariadb-domains.000002"]])
+def test_a_piece_ends_with_a_whole_transaction_and_is_proven(
+    names: list[str], size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cutter, "PIECE", size)
+    result, data = cut_all([log(name, content(name)) for name in names])
+    borders = [t.end for t in LogReader(io.BytesIO(data), name="cut.000001").transactions()]
+    ends = [piece.end for piece in result.pieces]
+    assert ends == sorted(set(ends))
+    assert set(ends) <= set(borders)
+    assert ends[-1] == len(data)
+    assert all(piece.sha256 == hashlib.sha256(data[: piece.end]).hexdigest() for piece in result.pieces)
+    begins = [0, *ends[:-1]]
+    assert all(end - begin >= size for begin, end in zip(begins[:-1], ends[:-1], strict=True))
+    for begin, end in zip(begins, ends, strict=True):
+        assert all(border - begin < size for border in borders if begin < border < end), "longer than it must be"
 
 
 def test_a_cut_without_anything_has_no_sittings() -> None:
