@@ -25,6 +25,7 @@ from config import ClusterConfig, ServerConfig
 from flows.delivery import ArtifactRecord
 from flows.deployed import load_named
 from flows.engine import ArmedFlow, FlowRecord, StepRecord, entering, handed_over, step
+from flows.events import with_events
 from flows.runbook import recover
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
@@ -50,16 +51,18 @@ def run_job(
     """Recover, then report: what runs under a flow or plainly. ``afterwards`` takes what may wait for the API."""
     outcome = recover(job, ssh_reachable=ssh_reachable, log_directories=log_directories)
     text = step(report, job, outcome)
-    _tell_end(job, outcome)
+    _tell_end(job, outcome, text)
     if afterwards is not None:
         afterwards(partial(_show_in_prefect, job.config.name, outcome, text))
     return outcome
 
 
-def _tell_end(job: FailoverJob, outcome: Outcome) -> None:
+def _tell_end(job: FailoverJob, outcome: Outcome, text: str) -> None:
     new = job.config_of(outcome.promoted.key) if outcome.promoted else None
     event = "completed" if outcome.exit_code != 1 else "refused" if outcome.refusal else "failed"
-    job.events.tell(event, old=job.dead, new=new, text=outcome.summary, **outcome.as_dict())
+    remedy = outcome.refusal.remedy if outcome.refusal else ""
+    facts = {**outcome.as_dict(), "remedy": remedy, "report": text}
+    job.events.tell(event, old=job.dead, new=new, text=outcome.summary, **facts)
 
 
 def armed_failover(cluster: str) -> ArmedFlow[Outcome]:
@@ -165,6 +168,7 @@ def _show_plan(plan: FailoverPlan) -> bool:
     return True
 
 
+@with_events
 def fail_over_by_hand(
     config: ClusterConfig,
     options: FailoverOptions,

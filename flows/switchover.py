@@ -20,10 +20,12 @@ from config import ClusterConfig, ConfigError
 from config.edit import remove_block
 from flows.deployed import load_named
 from flows.engine import ArmedFlow, entering, handed_over
+from flows.events import with_events
 from flows.switch_runbook import switch_over
 from flows.unfinished_switch import finish_switch
 from replication.activity import observe_activities
 from replication.errors import MhaError, RefusalError
+from replication.event_hooks import finish as finish_hooks
 from replication.journal import SWITCH, Journal
 from replication.plan import Refusal
 from replication.sessions import FailoverLock, Sessions
@@ -38,6 +40,7 @@ log = logging.getLogger("mha")
 ENTER_WITHIN = 0.5
 
 
+@with_events
 def switch_by_hand(
     config: ClusterConfig,
     options: SwitchOptions,
@@ -75,6 +78,7 @@ def switch_by_hand(
         return outcome
     finally:
         sessions.close()
+        finish_hooks(config.hook_timeout)
 
 
 def _act(
@@ -97,6 +101,9 @@ def _act(
             outcome = switch_over(job)
     finally:
         lock.release()
+    if outcome.opened:
+        facts = {**outcome.as_dict(), "report": markdown(outcome, config.name)}
+        job.events.tell("switched", old=job.old, new=job.new, text=outcome.summary, **facts)
     if outcome.exit_code == 0 and options.remove_orig_master_conf and not plan.orig_is_new_replica:
         _remove_old(config, job)
     log.info("\n%s", text(outcome, config.name))
