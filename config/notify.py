@@ -26,6 +26,7 @@ USUAL = tuple(event for event in EVENTS if event not in ("fenced", "released"))
 #: The parameters that hold URLs.
 URL_KEYS = frozenset({"notify", *(f"notify_{event}" for event in EVENTS)})
 
+_HOST = re.compile(r"localhost(:\d+)?/?|[\w-]+(\.[\w-]+)+(:\d+)?/?")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 
 
@@ -54,5 +55,5 @@ def parts_of(url: str) -> tuple[str, ...]:
     login, at, place = before.rpartition("@")
     found = [url, rest, before, login.partition(":")[2] if at else "", place.partition("/")[2], place, query]
     found += [word.partition("=")[2] for word in query.split("&")]
-    # Short ones are words that a text may hold by chance, such as a port or a name.
-    return tuple(dict.fromkeys(part for part in found if len(part) >= 8))
+    # Short ones are words that a text may hold by chance, and a host alone is no secret: a log names hosts.
+    return tuple(dict.fromkeys(part for part in found if len(part) >= 8 and not _HOST.fullmatch(part)))

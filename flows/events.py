@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import httpx
 
 from config import ClusterConfig
-from flows.prefect_env import api_configured, before_leaving, protected_settings
+from flows.prefect_env import api_configured, protected_settings
 from replication.manager_files import ManagerStatus, observe_manager
 from replication.outbox import Outbox
 
@@ -133,6 +133,9 @@ def telling_prefect(config: ClusterConfig, *, heartbeat: bool = False) -> Iterat
     delivery.start()
     try:
         yield
+    except Exception:
+        delivery.failed = True
+        raise
     finally:
         delivery.finish(LAST)
 
@@ -154,7 +157,9 @@ class _Delivery(threading.Thread):
     def __init__(self, config: ClusterConfig, outbox: Outbox, related: list[Resource], heartbeat: bool) -> None:
         super().__init__(name=f"events {config.name}", daemon=True)
         self._config, self._outbox, self._related, self._heartbeat = config, outbox, related, heartbeat
-        self._ending, self._empty, self._away = threading.Event(), threading.Event(), False
+        self._ending, self._away = threading.Event(), False
+        #: What was told of ended with an error that nobody knows: a monitor that did so has not stopped, it is gone.
+        self.failed = False
         self._next_beat = time.monotonic()
         self._client: SyncPrefectClient | None = None
         self._open = contextlib.ExitStack()
@@ -167,7 +172,6 @@ class _Delivery(threading.Thread):
         return not self.is_alive() and not self._outbox.waiting()
 
     def run(self) -> None:
-        before_leaving(self.finish)
         with protected_settings(api__request_timeout=REQUEST), self._open:
             while not self._ending.is_set():
                 self._outbox.filled.wait(self._pause())
@@ -175,7 +179,7 @@ class _Delivery(threading.Thread):
                 if not self._ending.wait(GATHER if self._outbox.waiting() else 0.0):
                     self._round()
             self._round()
-            if self._heartbeat and not self._away:
+            if self._heartbeat and not (self._away or self.failed):
                 self._send([self._own(STOPPED, {})])
 
     def _pause(self) -> float:

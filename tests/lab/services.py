@@ -1,6 +1,6 @@
-"""Services that people are told by: a mail server, a webhook, and one that takes the call and never says a word.
+"""Services that people are told by: a mail server, a webhook, and one that takes the call and never answers.
 
-Each listens on 127.0.0.1 of the network of the thread that makes it, so for a manager: ``with cluster.in_manager_net()``.
+Each listens on 127.0.0.1 of the network of the thread that makes it; for a manager: ``with cluster.in_manager_net()``.
 """
 
 from __future__ import annotations
@@ -115,12 +115,16 @@ class MailServer(_Service):
 
 
 class Webhook(_Service):
-    """Takes JSON over HTTP; ``got`` has each document with ``path``, ``at`` and the headers. ``refusing`` answers 503."""
+    """Takes JSON over HTTP; ``got`` has each document with its ``path`` and ``at``. ``refusing`` answers 503."""
 
     def __init__(self) -> None:
         self.refusing = False
-        self.refused = 0
+        self._refused = threading.Event()
         super().__init__()
+
+    def wait_for_refusal(self, seconds: float = 20.0) -> None:
+        """Wait until somebody was turned away; AssertionError when nobody was in time."""
+        assert self._refused.wait(seconds)
 
     def _listen(self) -> socketserver.BaseServer:
         service = self
@@ -129,7 +133,7 @@ class Webhook(_Service):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if service.refusing:
-                    service.refused += 1
+                    service._refused.set()
                 else:
                     service.take({**json.loads(body), "path": self.path, "at": time.time()})
                 self.send_response(503 if service.refusing else 200)

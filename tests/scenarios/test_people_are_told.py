@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import signal
 import statistics
-import sys
 import time
 from pathlib import Path
 
@@ -82,7 +78,8 @@ def test_mail_and_a_webhook_tell_of_a_failover(kind: str, gtid: bool) -> None:
             ], titles
             assert calls[2]["message"].strip() == f"It was {old}."
             # The mails are the same but for the dead, who has a service of its own.
-            assert [each["subject"] for each in mails] == [title for path, title in titles if not path.endswith("-dead")]
+            others = [title for path, title in titles if not path.endswith("-dead")]
+            assert [each["subject"] for each in mails] == others
             assert str(mails[-1]["to"]) == "dba@example.org"
             page = mails[-1].get_body(("html",)).get_content()
             assert f"<strong>{cluster[2].ip}({new}) is the new primary.</strong>" in page
@@ -98,3 +95,54 @@ def test_mail_and_a_webhook_tell_of_a_failover(kind: str, gtid: bool) -> None:
             assert PASSWORD not in text
             assert TOKEN not in text
         assert any("replication.notify_sender" in text for text in watcher.seen), "the sender was watched, too"
+
+
+def test_a_dead_service_delays_nothing_and_is_given_up() -> None:
+    """One service takes the call and never answers, one refuses: the others are told, and the log says so."""
+    with (
+        Cluster("mariadb", gtid=True) as cluster,
+        cluster.in_manager_net(),
+        SilentService() as silent,
+        Webhook() as hook,
+    ):
+        urls = [f"json://127.0.0.1:{silent.port}/a", f"mailto://u:p@127.0.0.1:{silent.port}?from=a@b.c&to=d@e.f"]
+        urls += [f"json://127.0.0.1:{hook.port}/b", "json://127.0.0.1:9/c"]
+        default = f"notify={' '.join(urls)}\nnotify_timeout=1\nnotify_deadline=4"
+        manager = cluster.start_manager(cluster.write_cnf(default=default))
+        writer = Writer(cluster)
+        time.sleep(1.0)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        code, acks = finish(manager, writer)
+        assert code == 0, manager.log()
+        assert_survivors_agree(cluster, acks, 2, (3,))
+        assert silent.calls >= 2
+        hook.wait_for(lambda got: any("completed" in each["title"] for each in got))
+        log = manager.log()
+        assert "json, URL 4 of notify could not be told of suspect yet" in log
+        assert "json, URL 4 of notify was NOT told of suspect: " in log
+
+
+def measured(cluster: Cluster, default: str) -> float:
+    """Seconds from the verdict to the opening of the new primary, by the journal."""
+    manager = cluster.start_manager(cluster.write_cnf(default=default))
+    time.sleep(2.0)
+    cluster[1].signal_mysqld(signal.SIGKILL)
+    assert manager.wait(60) in (0, 10), manager.log()
+    (journal,) = manager.workdir.glob("*.failover-*.journal")
+    entries = list(read_journal(journal))
+    dead = next(e.at for e in entries if e.step == "verdict")
+    return next(e.at for e in entries if e.step.startswith("Open the new") and e.event == "done") - dead
+
+
+@pytest.mark.slow
+def test_a_dead_service_costs_at_most_50_ms() -> None:
+    """Medians of five failovers each, in turns, so that a busy machine is unfair to neither."""
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for _ in range(5):
+        for dead in (False, True):
+            with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), SilentService() as silent:
+                url = f"notify=json://127.0.0.1:{silent.port}/ mailto://u:p@127.0.0.1:{silent.port}?from=a@b.c&to=d@e.f"
+                seconds[dead].append(measured(cluster, f"{url}\nnotify_timeout=5\nnotify_deadline=20" if dead else ""))
+    without, with_dead = (statistics.median(seconds[dead]) for dead in (False, True))
+    print(f"\nverdict to writes: {without:.3f} s without, {with_dead:.3f} s with dead services: {seconds}")
+    assert with_dead - without <= 0.050
