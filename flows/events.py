@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import httpx
 
@@ -157,7 +157,7 @@ class _Delivery(threading.Thread):
     def __init__(self, config: ClusterConfig, outbox: Outbox, related: list[Resource], heartbeat: bool) -> None:
         super().__init__(name=f"events {config.name}", daemon=True)
         self._config, self._outbox, self._related, self._heartbeat = config, outbox, related, heartbeat
-        self._ending, self._away = threading.Event(), False
+        self._ending, self._away, self._troubled = threading.Event(), False, False
         #: What was told of ended with an error that nobody knows: a monitor that did so has not stopped, it is gone.
         self.failed = False
         self._next_beat = time.monotonic()
@@ -177,10 +177,21 @@ class _Delivery(threading.Thread):
                 self._outbox.filled.wait(self._pause())
                 self._outbox.filled.clear()
                 if not self._ending.wait(GATHER if self._outbox.waiting() else 0.0):
-                    self._round()
-            self._round()
+                    self._try(self._round)
+            self._try(self._round)
             if self._heartbeat and not (self._away or self.failed):
-                self._send([self._own(STOPPED, {})])
+                self._try(lambda: self._send([self._own(STOPPED, {})]))
+
+    def _try(self, work: Callable[[], object]) -> None:
+        """Whatever goes wrong is told, once until it goes well again, and does not end this thread."""
+        try:
+            work()
+            self._troubled = False
+        except Exception:
+            self._away = True
+            if not self._troubled:
+                log.exception("Events cannot be delivered to Prefect; it is tried again.")
+            self._troubled = True
 
     def _pause(self) -> float:
         if self._away:
@@ -191,8 +202,12 @@ class _Delivery(threading.Thread):
         """Everything that waits, in order, and a heartbeat when it is time."""
         with self._outbox.emptying() as ours:
             while ours and (waiting := self._outbox.take(BATCH)):
-                known = [(path, document) for path, document in waiting if document.get("event") in NAMES]
-                if not self._send([prefect_event(document, self._related) for _, document in known]):
+                events = [self._as_event(document) for _, document in waiting]
+                # One that is refused must not take the others with it.
+                if self._send(known := [event for event in events if event is not None]) == "refused":
+                    for event in known:
+                        self._send([event])
+                if self._away:
                     return
                 self._outbox.done([path for path, _ in waiting])
         if self._heartbeat and time.monotonic() >= self._next_beat and not self._ending.is_set():
@@ -217,24 +232,32 @@ class _Delivery(threading.Thread):
             "payload": payload,
         }
 
-    def _send(self, events: list[dict[str, Any]]) -> bool:
-        """Whether Prefect has them, or will never take them."""
-        if not events:
-            return True
+    def _as_event(self, document: dict[str, Any]) -> dict[str, Any] | None:
         try:
-            self._connected().request("POST", "/events", json=events)
-            self._away = False
+            return prefect_event(document, self._related)
+        except (KeyError, TypeError) as error:
+            log.error("What another version left is no event that Prefect can be told of: %r", error)
+            return None
+
+    def _send(self, events: list[dict[str, Any]]) -> Literal["taken", "refused", "away"]:
+        """Whether Prefect has them, will never take them, or could not be asked."""
+        refused = False
+        try:
+            if events:
+                self._connected().request("POST", "/events", json=events)
+                self._away = False
         except httpx.HTTPStatusError as error:
             status = error.response.status_code
             self._away = status >= 500 or status in (401, 403, 404, 408, 429)
-            if not self._away:
-                log.error("Prefect refuses %d events: %s", len(events), str(error).splitlines()[0])
+            refused = not self._away
+            if refused and len(events) == 1:
+                log.error("Prefect refuses the event %s: %s", events[0]["event"], str(error).splitlines()[0])
         except (httpx.HTTPError, RuntimeError, OSError) as error:
             if not self._away:
                 log.info("Prefect will be told of events later: %s: %s", type(error).__name__, error)
             self._away, self._client = True, None
             self._open.close()
-        return not self._away
+        return "away" if self._away else "refused" if refused else "taken"
 
     def _connected(self) -> SyncPrefectClient:
         if self._client is None:

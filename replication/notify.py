@@ -213,6 +213,8 @@ class Courier:
                 letter, _ = self._owed.get(answer.id, (None, 0))
             if letter is not None:
                 self._settle(letter, answer)
+        # The end of its output is seen before its own: only one that has ended is replaced.
+        sender.wait()
         self._queue.put(Wish.REVIVE)
 
     def _settle(self, letter: Letter, answer: Answer) -> None:

@@ -190,6 +190,8 @@ class _Answers:
 def main() -> int:
     """Deliver what comes in on standard input; see the module."""
     os.nice(NICE)
+    # What a service's library prints must not come between the answers.
+    sys.stdout = sys.stderr
     warm_up()
     answers = _Answers()
     services: dict[str, Service] = {}

@@ -5,12 +5,15 @@ from __future__ import annotations
 import signal
 import statistics
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from replication.journal import read_journal
 from tests.lab.cluster import Cluster
+from tests.lab.prefect_server import free_port
 from tests.lab.services import MailServer, SilentService, Webhook
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree, finish
@@ -24,6 +27,13 @@ def everything_written(cluster: Cluster, but: Path) -> str:
     """Every file of the manager's seat, the one that holds the secrets left out."""
     files = [path for path in cluster.seat.rglob("*") if path.is_file() and path != but]
     return "\n".join(path.read_text(errors="replace") for path in files)
+
+
+def metrics(port: int) -> dict[tuple[str, str], float]:
+    """The manager's numbers, by name and server."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+        return {(s.name, s.labels.get("server", "")): s.value for family in families for s in family.samples}
 
 
 @pytest.mark.parametrize(
@@ -59,13 +69,21 @@ def test_mail_and_a_webhook_tell_of_a_failover(kind: str, gtid: bool) -> None:
             ]
             mail.got.clear()
             hook.got.clear()
-            manager = cluster.start_manager(cluster.write_cnf(default=default))
+            port = free_port()
+            manager = cluster.start_manager(cluster.write_cnf(default=f"{default}\nhealth_port={port}"))
             writer = Writer(cluster)
-            time.sleep(1.0)
+            time.sleep(1.5)
+            numbers = metrics(port)
             cluster[1].signal_mysqld(signal.SIGKILL)
             code, acks = finish(manager, writer)
             assert code == 0, manager.log()
             assert_survivors_agree(cluster, acks, 2, (3,))
+            names = [f"{host.ip}({host.ip}:3306)" for host in cluster.hosts]
+            assert numbers["mha_failover_ready", ""] == numbers["mha_failover_candidate", names[1]] == 1.0
+            assert [numbers["mha_server_primary", name] for name in names] == [1.0, 0.0, 0.0]
+            assert all(0.0 < numbers["mha_ping_seconds", name] < 1.5 for name in names)
+            assert all(numbers["mha_replication_lag_seconds", name] < 5.0 for name in names[1:])
+            assert numbers["mha_manager_status", ""] == 0.0
             calls = hook.wait_for(lambda got: any("completed" in each["title"] for each in got))
             mails = mail.wait_for(lambda got: any("completed" in each["subject"] for each in got))
             old, new = f"{cluster[1].ip}:3306", f"{cluster[2].ip}:3306"
@@ -97,6 +115,7 @@ def test_mail_and_a_webhook_tell_of_a_failover(kind: str, gtid: bool) -> None:
         assert any("replication.notify_sender" in text for text in watcher.seen), "the sender was watched, too"
 
 
+@pytest.mark.slow
 def test_a_dead_service_delays_nothing_and_is_given_up() -> None:
     """One service takes the call and never answers, one refuses: the others are told, and the log says so."""
     with (

@@ -57,10 +57,10 @@ TOLD = [
 
 def test_what_happened_while_prefect_was_away_comes_later_in_order_and_once() -> None:
     """The manager has ended long before the API is there: what it left is delivered by the next one."""
-    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net():
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), Webhook() as hook:
         port = free_port()
         url = f"http://127.0.0.1:{port}/api"
-        conf = cluster.write_cnf()
+        conf = cluster.write_cnf(default=f"notify_check_failed=json://127.0.0.1:{hook.port}/checks")
         manager = cluster.start_manager(conf, env={"PREFECT_API_URL": url})
         cluster[1].signal_mysqld(signal.SIGKILL)
         assert manager.wait(40) == 0, manager.log()
@@ -99,6 +99,13 @@ def test_what_happened_while_prefect_was_away_comes_later_in_order_and_once() ->
             (page,) = ask(cluster, url, "/artifacts/filter", {"artifacts": {"key": {"any_": ["readiness-app1"]}}})
             assert "NOT READY" in page["data"]
             assert cluster[3].ip in page["data"]
+            (call,) = hook.wait_for(lambda got: len(got) == 1)
+            assert call["title"] == "app1: health check failed"
+            assert f"{cluster[1].ip}(" in call["message"]
+            status = cluster.command("mha", "status", "--conf", str(conf))
+            assert re.search(
+                r"Health check 0 minutes ago, \d+ checks failed\. If .* a failover would be", status.output
+            )
 
 
 @pytest.mark.slow
