@@ -65,10 +65,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def prefect_event(document: dict[str, Any], related: list[Resource]) -> dict[str, Any]:
+def prefect_event(document: dict[str, Any]) -> dict[str, Any]:
     """An event as Prefect takes it, from the document that hooks get. Pure.
 
-    The report is left out: it is an artifact.
+    The report is left out: it is an artifact. No run is related: who delivers it may be another one, days later.
     """
     servers = [
         (role, document.get(key)) for role, key in (("old-primary", "old_primary"), ("new-primary", "new_primary"))
@@ -79,7 +79,7 @@ def prefect_event(document: dict[str, Any], related: list[Resource]) -> dict[str
         "occurred": document["at"],
         "event": NAMES[document["event"]],
         "resource": cluster_resource(document["cluster"]),
-        "related": [*(_server(role, server) for role, server in servers if server), *related],
+        "related": [_server(role, server) for role, server in servers if server],
         "payload": {**facts, "text": document["text"], "conf": document["conf"]},
     }
 
@@ -234,7 +234,7 @@ class _Delivery(threading.Thread):
 
     def _as_event(self, document: dict[str, Any]) -> dict[str, Any] | None:
         try:
-            return prefect_event(document, self._related)
+            return prefect_event(document)
         except (KeyError, TypeError) as error:
             log.error("What another version left is no event that Prefect can be told of: %r", error)
             return None

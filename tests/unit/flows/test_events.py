@@ -16,10 +16,10 @@ from tests.unit.replication.test_address import config
 def test_every_event_has_a_name_in_prefect_and_its_cluster_as_resource():
     assert set(EVENTS) <= set(NAMES)
     assert len(set(NAMES.values())) == len(NAMES)
-    event = prefect_event(sample(config(), "promoted"), [{"prefect.resource.id": "prefect.deployment.1"}])
+    event = prefect_event(sample(config(), "promoted"))
     assert event["event"] == "mha.failover.promoted"
     assert event["resource"]["prefect.resource.id"] == "mha.cluster.app1"
-    assert [each.get("prefect.resource.role") for each in event["related"]] == ["old-primary", "new-primary", None]
+    assert [each.get("prefect.resource.role") for each in event["related"]] == ["old-primary", "new-primary"]
     assert "report" not in event["payload"]
 
 
