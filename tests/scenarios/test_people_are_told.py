@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import statistics
 import time
 import urllib.request
 from pathlib import Path
@@ -126,7 +125,10 @@ def test_a_dead_service_delays_nothing_and_is_given_up() -> None:
         SilentService() as silent,
         Webhook() as hook,
     ):
-        urls = [f"json://127.0.0.1:{silent.port}/a", f"mailto://u:p@127.0.0.1:{silent.port}?from=a@b.c&to=d@e.f"]
+        urls = [
+            f"json://127.0.0.1:{silent.port}/a",
+            f"mailto://u:p@127.0.0.1:{silent.port}?from=mha@example.org&to=dba@example.org",
+        ]
         urls += [f"json://127.0.0.1:{hook.port}/b", "json://127.0.0.1:9/c"]
         default = f"notify={' '.join(urls)}\nnotify_timeout=1\nnotify_deadline=4"
         manager = cluster.start_manager(cluster.write_cnf(default=default))
@@ -157,13 +159,13 @@ def measured(cluster: Cluster, default: str) -> float:
 
 @pytest.mark.slow
 def test_a_dead_service_costs_at_most_50_ms() -> None:
-    """Medians of five failovers each, in turns, so that a busy machine is unfair to neither."""
+    """The best of five failovers each, in turns: what else runs on the machine only ever adds to them."""
     seconds: dict[bool, list[float]] = {False: [], True: []}
     for _ in range(5):
         for dead in (False, True):
             with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), SilentService() as silent:
-                url = f"notify=json://127.0.0.1:{silent.port}/ mailto://u:p@127.0.0.1:{silent.port}?from=a@b.c&to=d@e.f"
+                url = f"notify=json://127.0.0.1:{silent.port}/ mailto://u:p@127.0.0.1:{silent.port}?from=mha@example.org&to=dba@example.org"
                 seconds[dead].append(measured(cluster, f"{url}\nnotify_timeout=5\nnotify_deadline=20" if dead else ""))
-    without, with_dead = (statistics.median(seconds[dead]) for dead in (False, True))
+    without, with_dead = (min(seconds[dead]) for dead in (False, True))
     print(f"\nverdict to writes: {without:.3f} s without, {with_dead:.3f} s with dead services: {seconds}")
     assert with_dead - without <= 0.050
