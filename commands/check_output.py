@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from replication.check import Check, Severity, failed, rows
 
@@ -70,7 +70,9 @@ def print_table(title: str, checks: Sequence[Check]) -> None:
     console.print(table)
 
 
-def print_json(cluster: str, checks: Sequence[Check], result: str, code: int) -> None:
+def print_json(
+    cluster: str, checks: Sequence[Check], result: str, code: int, readiness: dict[str, Any] | None = None
+) -> None:
     """One object on standard output; ``result`` is the line that the text ends with."""
     told = {
         "cluster": cluster,
@@ -78,6 +80,7 @@ def print_json(cluster: str, checks: Sequence[Check], result: str, code: int) ->
         "exit_code": code,
         "failed": len(failed(checks)),
         "result": result,
+        "readiness": readiness,
         "checks": rows(checks),
     }
     json.dump(told, sys.stdout, ensure_ascii=False, indent=2)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from config import ClusterConfig
     from replication.check import Check
     from replication.checks.facts import Facts
+    from replication.readiness import Readiness
 
 log = logging.getLogger("mha")
 
@@ -110,18 +111,31 @@ def _judge(facts: Facts, asked: Asked) -> list[Check]:
     return [replace(each, text=redact(each.text), hint=redact(each.hint)) for each in checks]
 
 
+def _readiness(facts: Facts) -> Readiness:
+    from replication.manager_files import FailoverFlags
+    from replication.readiness import Past, assess
+
+    past = Past.of(FailoverFlags(facts.config.manager_workdir, facts.config.name))
+    return assess(facts.config, facts.cluster, past, facts.primary_log_readable)
+
+
 def _show(config: ClusterConfig, asked: Asked, facts: Facts, checks: Sequence[Check], code: int) -> None:
     result = asked.results[code]
+    ready = _readiness(facts) if asked.replication else None
     if asked.output == "json":
-        print_json(config.name, checks, result, code)
+        print_json(config.name, checks, result, code, ready.as_dict() if ready else None)
         return
     if asked.output == "table":
         print_table(f"{config.name}: {len(checks)} checks", checks)
+        if ready is not None:
+            print(ready)
     else:
         if asked.replication:
             for text in picture(facts):
                 log.info("%s", text)
         say(checks)
+        if ready is not None:
+            log.log(logging.INFO if ready.ready else logging.WARNING, "%s", ready)
         if asked.replication:
             log.info("Got exit code %d (Not master dead).", code)
     if asked.replication and asked.ssh and not asked.skip_hosts:
@@ -130,3 +144,15 @@ def _show(config: ClusterConfig, asked: Asked, facts: Facts, checks: Sequence[Ch
         print(NOT_PASSED if any(each.failed for each in of_ssh(facts)) else PASSED)
     print(result)
     sys.stdout.flush()
+
+
+def checked_lines(conf: Path, global_conf: Path) -> list[str]:
+    """What the last health check on this host said; nothing when there was none."""
+    from config import ConfigError, load_cluster
+    from replication.last_check import LastCheck
+
+    try:
+        found = LastCheck(load_cluster(conf, global_conf, resolve=str, secrets=False)).read()
+    except ConfigError:
+        return []
+    return [found.line] if found else []

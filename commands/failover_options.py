@@ -94,7 +94,8 @@ def secrets_of(config: ClusterConfig) -> list[str]:
     """Every secret of a cluster, for the log's filter."""
     held = [s.password for s in (*config.servers, *config.binlog_servers)]
     held += [s.repl_password for s in (*config.servers, *config.binlog_servers) if s.repl_password is not None]
-    return [secret.get_secret_value() for secret in held if secret.get_secret_value()]
+    passwords = [secret.get_secret_value() for secret in held if secret.get_secret_value()]
+    return [*passwords, *config.notify_secrets()]
 
 
 def watch_parent_signals(stop: threading.Event) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands import mha_check, mha_config, mha_look, mha_relay_logs, mha_replay
+from commands import mha_check, mha_config, mha_look, mha_notify, mha_relay_logs, mha_replay
 from commands.mha_options import Conf, GlobalConf, LogFile, Output, Workdir
 from commands.options import DEFAULT_GLOBAL_CONF, exit_code, expected_errors, one_line, package_version
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for part in (mha_check, mha_look, mha_relay_logs, mha_config, mha_replay):
+for part in (mha_check, mha_look, mha_relay_logs, mha_config, mha_notify, mha_replay):
     app.add_typer(part.app)
 
 

@@ -46,34 +46,37 @@ def status(
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
-    """Tell what the manager of an application does on this host, who is held read-only, and how its binlog servers are.
+    """Tell what the manager of an application does on this host, who is held read-only, how its binlog servers are, and
+    what the last health check said of a failover.
 
     Exits as masterha_check_status; the rest does not count for that.
     """
     from commands.binlog_server import status_lines
+    from commands.checking import checked_lines
     from commands.holds import held_lines
     from commands.masterha_check_status import check, row
     from commands.masterha_check_status import parser as selectors
     from commands.options import SelectionError, target
 
     held, binlogs = held_lines(conf, global_conf), status_lines(conf, global_conf)
+    checked = checked_lines(conf, global_conf)
     try:
         selected = target(selectors().parse([f"--conf={conf}", f"--global_conf={global_conf}"]), None)
     except SelectionError:
         # No manager ever ran here; binlog servers may all the same.
-        for line in (*held, *binlogs):
+        for line in (*held, *binlogs, *checked):
             print(line)
         raise
     if output is Output.TEXT:
         code = check(selected)
-        for line in (*held, *binlogs):
+        for line in (*held, *binlogs, *checked):
             print(line)
         raise SystemExit(code)
     seen = row(selected)
     if output is Output.JSON:
-        print(json.dumps({**seen, "held": held, "binlog_servers": binlogs}, indent=2))
+        print(json.dumps({**seen, "held": held, "binlog_servers": binlogs, "health_check": checked}, indent=2))
     else:
         console.print(table_of([seen]))
-        for line in (*held, *binlogs):
+        for line in (*held, *binlogs, *checked):
             print(line)
     raise SystemExit(seen["code"])

@@ -97,7 +97,7 @@ def load_cluster(
     _refuse_duplicates(made, servers, path)
     cluster = build(
         ClusterConfig,
-        {key: value for key, value in defaults.items() if key in CLUSTER_PARAMETERS and value.text},
+        {key: v for key, v in defaults.items() if key in CLUSTER_PARAMETERS and v.text and _may_follow(key, secrets)},
         name=app_name(path),
         path=path,
         global_path=general.file if general else None,
@@ -115,6 +115,11 @@ def load_cluster(
         warning = ConfigWarning(given.file, given.line, sentence)
         return cluster.model_copy(update={"warnings": (*cluster.warnings, warning)})
     return cluster
+
+
+def _may_follow(key: str, secrets: bool) -> bool:
+    """Whether a value is wanted: without ``secrets`` nothing is read from the files and variables that hold them."""
+    return secrets or key not in SECRET_KEYS
 
 
 def parse(text: str, path: Path) -> RawConfig:
@@ -200,7 +205,8 @@ def _without_effect(block: str, values: Mapping[str, Value]) -> Iterator[ConfigW
         if key == "ssh_ip":
             yield ConfigWarning(value.file, value.line, "ssh_ip is computed from ssh_host; this value has no effect")
         elif block != DEFAULT and key not in SERVER_PARAMETERS:
-            convert(ClusterConfig, key, value)
+            if key not in SECRET_KEYS:
+                convert(ClusterConfig, key, value)
             yield ConfigWarning(
                 value.file, value.line, f"{key} holds for the whole cluster; in [{block}] it has no effect"
             )

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from config.errors import ConfigError, ConfigWarning
+from config.notify import URL_KEYS, USUAL, parts_of, urls_in
 from config.ssh_options import SshOptions
 
 PingType = Literal["SELECT", "CONNECT", "INSERT"]
@@ -186,6 +187,8 @@ class ClusterConfig(BaseModel):
     on_switched: str | None = Field(None, description="Modern: run when a planned switch moved the primary's role.")
     on_returned: str | None = Field(None, description="Modern: run when a fenced server came back.")
     on_released: str | None = Field(None, description="Modern: run when a fenced server is no longer held.")
+    on_check_failed: str | None = Field(None, description="Modern: run when a health check finds something new wrong.")
+    on_check_passed: str | None = Field(None, description="Modern: run when a health check finds all well again.")
     abort_on: tuple[str, ...] = Field(
         (), description="Modern: of started and fenced: those whose command may stop the failover."
     )
@@ -194,6 +197,64 @@ class ClusterConfig(BaseModel):
         gt=0,
         allow_inf_nan=False,
         description="Modern: seconds a replica may stand still while draining or catching up.",
+    )
+
+    notify: SecretStr | None = Field(
+        None,
+        description="Modern: URLs of services to tell, as apprise spells them; `env:` and `file:` are followed.",
+    )
+    notify_events: tuple[str, ...] = Field(USUAL, description="Modern: the events that `notify` is told of.")
+    notify_suspect: SecretStr | None = Field(
+        None, description="Modern: URLs for suspect instead of those in notify; or none."
+    )
+    notify_recovered: SecretStr | None = Field(
+        None, description="Modern: URLs for recovered instead of those in notify; or none."
+    )
+    notify_dead: SecretStr | None = Field(
+        None, description="Modern: URLs for dead instead of those in notify; or none."
+    )
+    notify_started: SecretStr | None = Field(
+        None, description="Modern: URLs for started instead of those in notify; or none."
+    )
+    notify_fenced: SecretStr | None = Field(
+        None, description="Modern: URLs for fenced instead of those in notify; or none."
+    )
+    notify_promoted: SecretStr | None = Field(
+        None, description="Modern: URLs for promoted instead of those in notify; or none."
+    )
+    notify_completed: SecretStr | None = Field(
+        None, description="Modern: URLs for completed instead of those in notify; or none."
+    )
+    notify_refused: SecretStr | None = Field(
+        None, description="Modern: URLs for refused instead of those in notify; or none."
+    )
+    notify_failed: SecretStr | None = Field(
+        None, description="Modern: URLs for failed instead of those in notify; or none."
+    )
+    notify_switched: SecretStr | None = Field(
+        None, description="Modern: URLs for switched instead of those in notify; or none."
+    )
+    notify_returned: SecretStr | None = Field(
+        None, description="Modern: URLs for returned instead of those in notify; or none."
+    )
+    notify_released: SecretStr | None = Field(
+        None, description="Modern: URLs for released instead of those in notify; or none."
+    )
+    notify_check_failed: SecretStr | None = Field(
+        None, description="Modern: URLs for check_failed instead of those in notify; or none."
+    )
+    notify_check_passed: SecretStr | None = Field(
+        None, description="Modern: URLs for check_passed instead of those in notify; or none."
+    )
+    notify_templates: Path | None = Field(None, description="Modern: directory of your own texts, EVENT.md.")
+    notify_timeout: float = Field(
+        10.0, gt=0, allow_inf_nan=False, description="Modern: seconds for one attempt to tell one service."
+    )
+    notify_deadline: float = Field(
+        600.0, gt=0, allow_inf_nan=False, description="Modern: seconds after an event until its telling is given up."
+    )
+    notify_quiet: float = Field(
+        300.0, gt=0, allow_inf_nan=False, description="Modern: seconds in which events that repeat are told as one."
     )
 
     vip_provider: tuple[str, ...] = Field(
@@ -258,6 +319,20 @@ class ClusterConfig(BaseModel):
             ports = ", ".join(str(s.port) for s in found)
             raise ConfigError(f"{host_or_address} has several servers (ports {ports}); name the port", file=self.path)
         return found[0] if found else None
+
+    def notify_urls(self, event: str) -> tuple[str, ...]:
+        """The secret URLs of the services that are told of an event."""
+        own: SecretStr | None = getattr(self, f"notify_{event}")
+        if own is not None:
+            return urls_in(own.get_secret_value())
+        return urls_in(self.notify.get_secret_value()) if self.notify and event in self.notify_events else ()
+
+    def notify_secrets(self) -> tuple[str, ...]:
+        """Every URL that is configured, and what in it is a secret by itself."""
+        held = [getattr(self, key) for key in sorted(URL_KEYS)]
+        return tuple(
+            part for each in held if each for url in urls_in(each.get_secret_value()) for part in parts_of(url)
+        )
 
     def without(self, server: ServerConfig) -> ClusterConfig:
         """The same cluster without one of its servers."""

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.errors import ConfigError, ConfigWarning
+from config.notify import URL_KEYS
 
 #: The block whose values every other block inherits.
 DEFAULT = "server default"
 #: Parameters whose text is never shown, in messages or anywhere else.
-SECRET_KEYS = frozenset({"password", "repl_password"})
+SECRET_KEYS = frozenset({"password", "repl_password"}) | URL_KEYS
 
 
 @dataclass(frozen=True)

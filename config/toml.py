@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import ConfigError
+from config.notify import URL_KEYS
 from config.raw import DEFAULT, Block, RawConfig, Value, is_utf8
 
 KINDS = ("server", "binlog")
 #: Parameters that may be written as a list.
-LISTS = frozenset({"master_binlog_dir", "fence", "fence_required", "abort_on"})
+LISTS = frozenset({"master_binlog_dir", "fence", "fence_required", "abort_on", "notify_events"}) | URL_KEYS
 
 
 def parse_toml(text: str, path: Path) -> RawConfig:
@@ -73,7 +74,7 @@ def _set(block: Block, key: str, value: Any, line: int | None) -> None:
     if isinstance(value, bool):
         text = "1" if value else "0"
     elif key in LISTS and isinstance(value, list) and all(isinstance(v, str) for v in value):
-        text = ",".join(value)
+        text = (" " if key in URL_KEYS else ",").join(value)
     elif isinstance(value, str | int | float):
         text = str(value)
     else:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from config.address import provider_problem, socket_problem, vip_problem
 from config.errors import ConfigError
+from config.notify import EVENTS, URL_KEYS, url_problem
 from config.raw import SECRET_KEYS, Value, is_utf8
 from config.ssh_options import SshOptions
 
@@ -26,6 +27,7 @@ _CHOICES: dict[str, tuple[re.Pattern[str], str]] = {
     "fence": (re.compile(r"ssh|sql|ip|script:\S.*"), "ssh, sql, ip, script:/path"),
     "fence_required": (re.compile(r"any|ssh|sql|ip|script:\S.*"), "any, ssh, sql, ip, script:/path"),
     "abort_on": (re.compile(r"started|fenced"), "started, fenced"),
+    "notify_events": (re.compile("|".join(EVENTS)), ", ".join(EVENTS)),
 }
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]*)?")
 _NUMBERS: dict[object, tuple[re.Pattern[str], str]] = {
@@ -64,7 +66,10 @@ def convert(model: type[BaseModel], key: str, value: Value) -> Any:
     text = value.text
     kind = model.model_fields[key].annotation
     if key in SECRET_KEYS:
-        return SecretStr(_secret(key, value))
+        secret = _secret(key, value)
+        if key in URL_KEYS and (problem := url_problem(secret)):
+            raise wrong(value, key, problem)
+        return SecretStr(secret)
     if kind is bool:
         if text.lower() in TRUE | FALSE:
             return text.lower() in TRUE

@@ -26,6 +26,7 @@ from flows.beside import Beside
 from flows.delivery import ArtifactRecord, FlowRecord
 from flows.deployed import load_named
 from flows.engine import log_to_prefect, step
+from flows.events import with_events
 from flows.runbook import recover
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
@@ -51,8 +52,8 @@ def run_job(
 ) -> Outcome:
     """Recover, then report: what runs under a flow or plainly."""
     outcome = recover(job, ssh_reachable=ssh_reachable, log_directories=log_directories)
-    step(report, job, outcome)
-    _tell_end(job, outcome)
+    text = step(report, job, outcome)
+    _tell_end(job, outcome, text)
     return outcome
 
 
@@ -79,10 +80,12 @@ def run_beside_prefect(
     return outcome, beside
 
 
-def _tell_end(job: FailoverJob, outcome: Outcome) -> None:
+def _tell_end(job: FailoverJob, outcome: Outcome, text: str) -> None:
     new = job.config_of(outcome.promoted.key) if outcome.promoted else None
     event = "completed" if outcome.exit_code != 1 else "refused" if outcome.refusal else "failed"
-    job.events.tell(event, old=job.dead, new=new, text=outcome.summary, **outcome.as_dict())
+    remedy = outcome.refusal.remedy if outcome.refusal else ""
+    facts = {**outcome.as_dict(), "remedy": remedy, "report": text}
+    job.events.tell(event, old=job.dead, new=new, text=outcome.summary, **facts)
 
 
 def conclude(outcome: Outcome) -> State[Any]:
@@ -162,6 +165,7 @@ def _show_plan(plan: FailoverPlan) -> bool:
     return True
 
 
+@with_events
 def fail_over_by_hand(
     config: ClusterConfig,
     options: FailoverOptions,

@@ -1,4 +1,7 @@
-"""Health check: every check of masterha_check_repl, from a schedule, as a flow run that fails when a check does."""
+"""Health check: every check of masterha_check_repl, from a schedule, as a flow run that fails when a check does.
+
+It also answers what would happen if the primary died now, and tells what is new.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,11 @@ from prefect.states import Completed, Failed
 
 from flows.deployed import load_named
 from flows.engine import log_to_prefect, step
+from flows.events import telling_prefect
 from replication.check import Check, Severity, failed
-from tasks.check import judge, look_at_cluster, show_checks
+from replication.event_hooks import finish as finish_hooks
+from replication.readiness import Readiness
+from tasks.check import assess, judge, look_at_cluster, show_checks, show_readiness, tell
 
 log = logging.getLogger("mha")
 
@@ -28,18 +34,24 @@ def health_check(cluster: str, seconds_behind: int = 30) -> State[Any]:
     """
     config, _ = load_named(cluster)
     log_to_prefect(log)
-    checks = step(judge, step(look_at_cluster, config), seconds_behind)
+    facts = step(look_at_cluster, config)
+    checks, ready = step(judge, facts, seconds_behind), step(assess, facts)
     for check in checks:
         if not check.ok and check.severity is not Severity.INFO:
             log.log(logging.ERROR if check.failed else logging.WARNING, "%s: %s", check.name, check)
-    step(show_checks, cluster, checks)
-    return conclude(cluster, checks)
+    log.log(logging.INFO if ready.ready else logging.WARNING, "%s", ready)
+    with telling_prefect(config):
+        step(tell, config, checks, ready)
+        step(show_checks, cluster, checks)
+        step(show_readiness, ready)
+        finish_hooks(config.hook_timeout)
+    return conclude(cluster, checks, ready)
 
 
-def conclude(cluster: str, checks: Sequence[Check]) -> State[Any]:
+def conclude(cluster: str, checks: Sequence[Check], ready: Readiness) -> State[Any]:
     """How the flow run ends in the UI: with the number of what failed, and the first of it."""
     bad = failed(checks)
     if bad:
         return Failed(message=f"{cluster}: {len(bad)} of {len(checks)} checks failed; {bad[0].name}: {bad[0]}")
     warnings = sum(not check.ok and check.severity is Severity.WARNING for check in checks)
-    return Completed(message=f"{cluster}: {len(checks)} checks, none failed, {warnings} warnings")
+    return Completed(message=f"{cluster}: {len(checks)} checks, none failed, {warnings} warnings. {ready}")

@@ -20,8 +20,10 @@ from config import ClusterConfig, ConfigError, ServerConfig
 from config.edit import remove_block
 from flows.deployed import load_named
 from flows.engine import log_to_prefect
+from flows.events import telling_prefect
 from flows.failover import cut_short_failover, new_job, run_beside_prefect
 from flows.unfinished_switch import finish_switch
+from replication import notify
 from replication.address import FailoverCalls, chain_of
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import EventHooks
@@ -72,8 +74,9 @@ class Manager:
     def run(self) -> int:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
         self._answer_load_balancers()
+        notify.get_ready(self._config)
         try:
-            with self._guard:
+            with telling_prefect(self._config, heartbeat=True), self._guard:
                 self._guard.first_look()
                 return self._watches()
         except Exception:

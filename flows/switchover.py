@@ -21,10 +21,12 @@ from flows.beside import Beside
 from flows.delivery import ArtifactRecord, FlowRecord
 from flows.deployed import load_named
 from flows.engine import log_to_prefect
+from flows.events import with_events
 from flows.switch_runbook import switch_over
 from flows.unfinished_switch import finish_switch
 from replication.activity import observe_activities
 from replication.errors import MhaError, RefusalError
+from replication.event_hooks import finish as finish_hooks
 from replication.journal import SWITCH, Journal
 from replication.plan import Refusal
 from replication.sessions import FailoverLock, Sessions
@@ -36,6 +38,7 @@ from replication.switch_plan import SwitchPlan, make_switch_plan
 log = logging.getLogger("mha")
 
 
+@with_events
 def switch_by_hand(
     config: ClusterConfig,
     options: SwitchOptions,
@@ -72,6 +75,7 @@ def switch_by_hand(
         return outcome
     finally:
         sessions.close()
+        finish_hooks(config.hook_timeout)
 
 
 def _act(config: ClusterConfig, options: SwitchOptions, sessions: Sessions, shown: SwitchPlan) -> SwitchOutcome:
@@ -88,6 +92,9 @@ def _act(config: ClusterConfig, options: SwitchOptions, sessions: Sessions, show
             outcome = switch_over(job)
     finally:
         lock.release()
+    if outcome.opened:
+        facts = {**outcome.as_dict(), "report": markdown(outcome, config.name)}
+        job.events.tell("switched", old=job.old, new=job.new, text=outcome.summary, **facts)
     if outcome.exit_code == 0 and options.remove_orig_master_conf and not plan.orig_is_new_replica:
         _remove_old(config, job)
     log.info("\n%s", text(outcome, config.name))

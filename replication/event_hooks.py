@@ -1,8 +1,8 @@
-"""Commands that run when something happens to a cluster: each event by its parameter ``on_EVENT``.
+"""What happens to a cluster is told: to Prefect (by way of the outbox), to people, and to the site's own commands.
 
-A command gets MHA_* environment variables and a JSON document on its standard input, and nothing secret. It runs beside
-the failover and is never waited for, unless the event is in `abort_on`: then the failover waits for it, and goes on
-only when it ends with 0. docs/hooks.md is the reference.
+A command of the parameter ``on_EVENT`` gets MHA_* environment variables and a JSON document on its standard input, and
+nothing secret. It runs beside the failover and is never waited for, unless the event is in `abort_on`: then the
+failover waits for it, and goes on only when it ends with 0. docs/hooks.md is the reference.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ import logging
 import os
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from config import ClusterConfig, ServerConfig
+from replication import notify
 from replication.errors import HookError, RefusalError
 from replication.hooks import HookResult, run_hook
+from replication.outbox import Outbox
 from replication.plan import Refusal
 
 log = logging.getLogger("mha")
@@ -38,6 +41,8 @@ EVENTS = {
     "switched": "a planned switch moved the primary's role; exit code 10 when something is left to do",
     "returned": "a server that was replaced came back, took writes, and was set read-only",
     "released": "a server that was replaced is held read-only no longer",
+    "check_failed": "a health check found something wrong that the one before did not",
+    "check_passed": "a health check found nothing wrong any more",
 }
 #: Those that come before a failover can no longer be taken back, and so may stop it.
 ABORTABLE = ("started", "fenced")
@@ -45,6 +50,8 @@ VERSION = 1
 
 #: What a command keeps of the manager's own environment; anything else there may be a secret.
 _KEPT = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"})
+#: Seconds that a process about to end waits for notifications; the process that sends them tries on without it.
+LINGER = 5.0
 _running: set[threading.Thread] = set()
 
 
@@ -57,14 +64,16 @@ class EventHooks:
     def tell(
         self, event: str, *, old: ServerConfig | None = None, new: ServerConfig | None = None, text: str, **facts: Any
     ) -> None:
-        """Something happened: run its command, if there is one. ``facts`` are plain data for the JSON document.
+        """Something happened: tell everybody, and run its command, if there is one. ``facts`` are plain data.
 
-        Raises RefusalError when the event is in `abort_on` and the command did not end with 0.
+        Nothing is waited for, but for the command of an event in `abort_on`: RefusalError when it did not end with 0.
         """
+        variables, document = self._told(event, old, new, text, facts)
+        Outbox(self._config).put(document)
+        notify.tell(self._config, document)
         script = getattr(self._config, f"on_{event}")
         if not script:
             return
-        variables, document = self._told(event, old, new, text, facts)
         if event in self._config.abort_on:
             self._ask(event, script, variables, document)
             return
@@ -76,12 +85,18 @@ class EventHooks:
         _running.add(thread)
         thread.start()
 
+    def note(self, event: str, *, text: str, **facts: Any) -> None:
+        """Something that only Prefect is told of."""
+        _, document = self._told(event, None, None, text, facts)
+        Outbox(self._config).put(document)
+
     def _told(
         self, event: str, old: ServerConfig | None, new: ServerConfig | None, text: str, facts: dict[str, Any]
     ) -> tuple[dict[str, str], dict[str, Any]]:
         config, at = self._config, datetime.now(UTC).isoformat(timespec="milliseconds")
         document: dict[str, Any] = {
             "version": VERSION,
+            "id": str(uuid.uuid4()),
             "event": event,
             "at": at,
             "cluster": config.name,
@@ -142,12 +157,24 @@ class EventHooks:
         )
 
 
+def sample(config: ClusterConfig, event: str) -> dict[str, Any]:
+    """The document of an event that did not happen, for a test of who is told."""
+    old, new = config.servers[0], next(iter(config.servers[1:]), None)
+    text = f"this is a test, nothing happened ({event}: {EVENTS[event]})"
+    _, document = EventHooks(config)._told(event, old, new, text, {"report": "# Test\n\nThis is no report."})
+    return document
+
+
 def finish(seconds: float) -> bool:
-    """Wait at most so long for commands that still run; whether all have ended. For a process about to end."""
+    """Wait at most so long for commands that still run, and a moment for notifications; whether all have ended.
+
+    For a process about to end.
+    """
     ends = time.monotonic() + seconds
     for thread in list(_running):
         thread.join(max(0.0, ends - time.monotonic()))
-    return not _running
+    told = notify.finish(min(seconds, LINGER))
+    return told and not _running
 
 
 def _server(server: ServerConfig | None) -> dict[str, str | int] | None:
@@ -155,6 +182,7 @@ def _server(server: ServerConfig | None) -> dict[str, str | int] | None:
 
 
 def _secrets(config: ClusterConfig) -> Iterator[str]:
+    yield from config.notify_secrets()
     for server in (*config.servers, *config.binlog_servers):
         for secret in (server.password, server.repl_password):
             if secret is not None and secret.get_secret_value():

@@ -4,9 +4,10 @@
     GET /replica/SERVER?max_lag=5   200 when it is a working replica at most so many seconds behind, else 503
     GET /primary, GET /replica      the same of any server; the answer names it
     GET /servers                    all of it
+    GET /metrics                    numbers for Prometheus (`metrics`)
 
-SERVER is a block's name (server1), a hostname, an address, or ip:port. Every answer is JSON. Nothing can be changed
-through it and no secret is in it.
+SERVER is a block's name (server1), a hostname, an address, or ip:port. Every answer but the last is JSON. Nothing can
+be changed through it and no secret is in it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from prometheus_client import CONTENT_TYPE_LATEST as METRICS
+
 from config import ClusterConfig, ConfigError, ServerConfig
 from replication.errors import MhaError
 from replication.health import Answer, Standings, judge
+from replication.metrics import Seen, exposition
 from replication.server import Server
 from replication.snapshots import ClusterState, ServerDown, ServerState
 
@@ -42,6 +46,7 @@ class Watch:
         self._servers = [Server(server) for server in config.servers]
         self._seen: dict[str, ServerState] = {}
         self._why: dict[str, str] = {}
+        self._pings: dict[str, float] = {}
         self._standings: Standings | None = None
         self._over = threading.Event()
         self._judging = threading.Lock()
@@ -57,6 +62,10 @@ class Watch:
 
     def standings(self) -> Standings:
         """What is known now."""
+        return self.seen().standings
+
+    def seen(self) -> Seen:
+        """What is known now, and what it is known from."""
         with self._judging:
             oldest = time.time() - EVERY - LOOK
             up = [state for state in map(self._seen.get, self._keys()) if state and state.observed_at > oldest]
@@ -68,8 +77,9 @@ class Watch:
             ]
             # What a look told is as old as the oldest of them, at most.
             now = time.monotonic() - max((time.time() - state.observed_at for state in up), default=0.0)
-            self._standings = judge(self.config, ClusterState(tuple(up), tuple(down)), self._standings, now)
-            return self._standings
+            cluster = ClusterState(tuple(up), tuple(down))
+            self._standings = judge(self.config, cluster, self._standings, now)
+            return Seen(cluster, self._standings, dict(self._pings), time.monotonic())
 
     def _keys(self) -> list[str]:
         return [server.address for server in self.config.servers]
@@ -77,6 +87,10 @@ class Watch:
     def _look_at(self, server: Server) -> None:
         while not self._over.is_set():
             try:
+                server.connect(LOOK)
+                began = time.monotonic()
+                server.scalar("SELECT 1", action="ping", timeout=LOOK)
+                self._pings[server.key] = time.monotonic() - began
                 self._seen[server.key] = server.observe()
             except MhaError as error:
                 self._seen.pop(server.key, None)
@@ -131,10 +145,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Several lines a second would hide everything else in the manager's log."""
 
     def _reply(self) -> None:
+        if urlsplit(self.path).path == "/metrics":
+            self._send(200, METRICS, exposition(self.watch.config, self.watch.seen()))
+            return
         code, document = answer(self.watch.config, self.watch.standings(), self.path, time.monotonic())
-        body = (json.dumps(document) + "\n").encode()
+        self._send(code, "application/json", (json.dumps(document) + "\n").encode())
+
+    def _send(self, code: int, kind: str, body: bytes) -> None:
         self.send_response(code)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
@@ -146,7 +165,7 @@ def answer(config: ClusterConfig, standings: Standings, path: str, now: float) -
     url = urlsplit(path)
     _, role, *rest = url.path.split("/", 2)
     if role not in ("primary", "replica", "servers"):
-        return 404, {"ok": False, "text": "ask for /primary, /replica or /servers"}
+        return 404, {"ok": False, "text": "ask for /primary, /replica, /servers or /metrics"}
     if role == "servers":
         return 200, {key: {"name": s.name, "role": s.role, "why": s.why} for key, s in standings.servers.items()}
     try:

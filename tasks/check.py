@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from config import ClusterConfig
-from replication.check import Check, rows
+from replication import readiness
+from replication.check import Check, failed, rows
 from replication.checks import of_replication
 from replication.checks.facts import Facts
 from replication.checks.observe import look
+from replication.checks.replicas import LAG
+from replication.event_hooks import EventHooks
+from replication.last_check import Found, LastCheck, names_of, news
+from replication.manager_files import FailoverFlags
+from replication.readiness import Past, Readiness
 from replication.sessions import Sessions
 from tasks.policy import STEP
 
@@ -40,6 +47,39 @@ def show_checks(cluster: str, checks: Sequence[Check]) -> None:
     create_table_artifact(told, key=artifact_key(cluster), description=f"Health of {cluster}")
 
 
-def artifact_key(cluster: str) -> str:
+@task(name="If the primary died now", **STEP)
+def assess(facts: Facts) -> Readiness:
+    """Who would be promoted, what would be lost, what is in the way."""
+    past = Past.of(FailoverFlags(facts.config.manager_workdir, facts.config.name))
+    return readiness.assess(facts.config, facts.cluster, past, facts.primary_log_readable)
+
+
+@task(name="Show the readiness", **STEP)
+def show_readiness(ready: Readiness) -> None:
+    """A page."""
+    key = artifact_key(ready.cluster, "readiness")
+    create_markdown_artifact(
+        readiness.markdown(ready), key=key, description=f"If the primary of {ready.cluster} died now"
+    )
+
+
+@task(name="Tell what is new", **STEP)
+def tell(config: ClusterConfig, checks: Sequence[Check], ready: Readiness) -> None:
+    """What the last check did not find, to people; the readiness and who is late, to Prefect, each time."""
+    events, kept, now = EventHooks(config), LastCheck(config), names_of(checks)
+    event = news(kept.read(), now)
+    kept.write(Found(time.time(), now, ready.as_dict()))
+    bad = [f"{check.name}: {check}" for check in failed(checks)]
+    if event == "check_failed":
+        events.tell(event, text=f"{len(bad)} of {len(checks)} checks failed; {bad[0]}", failed=bad)
+    elif event:
+        events.tell(event, text=f"all {len(checks)} checks are well again")
+    for check in checks:
+        if check.name == LAG.name and not check.ok:
+            events.note("lagging", text=str(check), server=check.subject)
+    events.note("ready" if ready.ready else "not_ready", **ready.as_dict())
+
+
+def artifact_key(cluster: str, kind: str = "health-check") -> str:
     """Prefect allows lower case letters, digits and dashes."""
-    return "health-check-" + re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")
+    return f"{kind}-" + re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")

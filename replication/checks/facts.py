@@ -144,3 +144,11 @@ class Facts:
         """The answering servers that replicate from somebody and are not the primary."""
         primary = self.primary
         return tuple(s for s in self.cluster.up if s.channels and (primary is None or s.key != primary.address))
+
+    @property
+    def primary_log_readable(self) -> bool | None:
+        """Whether a rescue could read the primary's log over SSH now; None when nobody looked."""
+        host = self.hosts.get(self.primary.address) if self.primary else None
+        if host is None or host.skipped:
+            return None
+        return bool(host.reached and host.logs and not host.sftp and not host.encrypted)

@@ -112,6 +112,13 @@ CLUSTER_VALUES = [
     ("power_first", "1", True),
     *((f"on_{event}", "/h --x=1", "/h --x=1") for event in EVENTS),
     ("abort_on", "started,fenced", ("started", "fenced")),
+    ("notify", "json://h/secret mailto://u:pw@h", SecretStr("json://h/secret mailto://u:pw@h")),
+    ("notify_events", "dead, refused", ("dead", "refused")),
+    *((f"notify_{event}", "json://h/x", SecretStr("json://h/x")) for event in EVENTS),
+    ("notify_templates", "/t", Path("/t")),
+    ("notify_timeout", "2.5", 2.5),
+    ("notify_deadline", "60", 60.0),
+    ("notify_quiet", "60", 60.0),
 ]
 
 

@@ -1,0 +1,71 @@
+"""What the last health check of a cluster found, kept beside the manager's files: for the next one, and to be shown."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config import ClusterConfig
+from replication.check import Check, failed
+
+log = logging.getLogger("mha")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One health check: when (seconds since the epoch), what failed (``check: subject``), and the readiness."""
+
+    at: float
+    failed: tuple[str, ...]
+    readiness: dict[str, Any]
+
+    @property
+    def line(self) -> str:
+        """For people: how long ago, and what it said of a failover."""
+        minutes = max(0.0, time.time() - self.at) / 60
+        checks = f", {len(self.failed)} checks failed" if self.failed else ""
+        return f"Health check {minutes:.0f} minutes ago{checks}. {self.readiness.get('text', '')}"
+
+
+def names_of(checks: Iterable[Check]) -> tuple[str, ...]:
+    """What failed, by names that are the same the next time."""
+    return tuple(sorted(f"{check.name}: {check.subject}" for check in failed(checks)))
+
+
+def news(before: Found | None, now: tuple[str, ...]) -> str:
+    """The event that a health check is worth: check_failed for something new, check_passed, or none. Pure."""
+    known = before.failed if before is not None else ()
+    if set(now) - set(known):
+        return "check_failed"
+    return "check_passed" if known and not now else ""
+
+
+class LastCheck:
+    """``<app>.check.json`` in manager_workdir."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self.path: Path = config.manager_workdir / f"{config.name}.check.json"
+
+    def read(self) -> Found | None:
+        """What the last one found; None when there was none, or its file cannot be read."""
+        try:
+            told = json.loads(self.path.read_text(encoding="utf-8"))
+            return Found(float(told["at"]), tuple(told["failed"]), dict(told["readiness"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, found: Found) -> None:
+        """Keep it, replacing the file in one step; a disk that takes no more is told."""
+        unfinished = self.path.with_suffix(".json.new")
+        told = {"at": found.at, "failed": found.failed, "readiness": found.readiness}
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_text(json.dumps(told, default=str, ensure_ascii=False) + "\n", encoding="utf-8")
+            unfinished.replace(self.path)
+        except OSError as error:
+            log.error("What the health check found cannot be kept: %s", error)
