@@ -10,6 +10,7 @@ from prefect import flow
 from config import ConfigError
 from flows.deployed import load_named
 from flows.engine import log_to_prefect
+from flows.parameters import ClusterName
 from replication.binlog_health import is_here
 from replication.binlog_server import BinlogServer, CopyOptions, pick_block
 
@@ -17,7 +18,7 @@ log = logging.getLogger("mha")
 
 
 @flow(name="binlog-server", flow_run_name="binlog server {name} of {cluster}", persist_result=False)
-def binlog_server(cluster: str, name: str = "") -> None:
+def binlog_server(cluster: ClusterName, name: str = "") -> None:
     """Copy a cluster's binary logs to this worker's host until the run is cancelled.
 
     Once it runs it asks nothing of Prefect: with the API away it copies all the same.

@@ -7,8 +7,10 @@ demand. All of them end in `run_job`.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -19,25 +21,29 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from config import ClusterConfig, ServerConfig
+from flows.approval import ask_in_prefect, is_retry, show_plan
+from flows.by_hand import decide
 from flows.delivery import ArtifactRecord
 from flows.deployed import load_named
-from flows.engine import ArmedFlow, FlowRecord, StepRecord, entering, handed_over, step
+from flows.engine import ArmedFlow, FlowRecord, StepRecord, entering, handed_over, log_to_prefect, step
+from flows.parameters import ClusterName, FailoverRequest
 from flows.runbook import recover
+from replication.approval import APPROVAL, Ask, approved_before
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
 from replication.job import FailoverJob
-from replication.journal import Journal, opened_before, unfinished
+from replication.journal import Journal, begun_before, opened_before, unfinished
 from replication.ledger import table
 from replication.outcome import Outcome
-from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
-from replication.report import markdown, plan_text
+from replication.plan import FailoverOptions
+from replication.report import markdown, plan_markdown, plan_text
 from replication.sessions import Sessions, took_writes
-from replication.topology import find_primary
-from tasks import detect
 from tasks.report import report
+
+log = logging.getLogger("mha")
 
 
 def run_job(
@@ -63,8 +69,9 @@ def _tell_end(job: FailoverJob, outcome: Outcome) -> None:
 
 
 def armed_failover(cluster: str) -> ArmedFlow[Outcome]:
-    """The failover flow of one cluster, ready to be armed by a monitor or fired by a command."""
-    return ArmedFlow(entering(failover, [f"cluster:{cluster}"], cluster=cluster), conclude)
+    """The failover flow of one cluster, ready to be armed by a monitor or fired by a command: neither asks in it."""
+    how = FailoverRequest(ask_first=False)
+    return ArmedFlow(entering(failover, [f"cluster:{cluster}"], cluster=cluster, how=how), conclude)
 
 
 def conclude(outcome: Outcome) -> State[Any]:
@@ -73,6 +80,8 @@ def conclude(outcome: Outcome) -> State[Any]:
         return Completed(message=outcome.summary)
     if outcome.exit_code == 10:
         return Completed(name="Partly done", message=f"{outcome.summary}; something is left to do, see the report")
+    if outcome.stopped:
+        return Cancelled(name="Stopped", message=outcome.summary)
     return Failed(name="Refused" if outcome.refusal else "Failed", message=outcome.summary)
 
 
@@ -128,41 +137,42 @@ def _show_in_prefect(cluster: str, outcome: Outcome, text: str) -> None:
 
 
 @flow(name="failover", flow_run_name="failover {cluster}", persist_result=False)
-def failover(
-    cluster: str,
-    dead_primary: str | None = None,
-    new_primary: str | None = None,
-    dry_run: bool = False,
-) -> State[Any]:
+def failover(cluster: ClusterName, how: FailoverRequest = FailoverRequest()) -> State[Any]:  # noqa: B008 - not changed
     """Fail a cluster over whose primary is dead.
 
     Args:
         cluster: Name of a configured cluster, such as "app1".
-        dead_primary: Host of the dead primary; left empty, it is found out from the replicas.
-        new_primary: Host to promote; left empty, the best replica is chosen by the configured rules.
-        dry_run: Only make the plan and show it; nothing is changed.
+        how: What is to be done, and whether somebody is asked first.
     """
     if (body := handed_over()) is not None:
         return body()
-    return on_demand(cluster, dead_primary, new_primary, dry_run)
+    return on_demand(cluster, how)
 
 
-def on_demand(cluster: str, dead_primary: str | None, new_primary: str | None, dry_run: bool) -> State[Any]:
-    """A failover that a person or an automation starts from a deployment."""
+def on_demand(cluster: str, how: FailoverRequest) -> State[Any]:
+    """A failover that a person or an automation starts from a deployment; its retry goes on with what it began."""
     config, _ = load_named(cluster)
-    options = FailoverOptions(new_master_host=new_primary, ignore_last_failover=True)
+    log_to_prefect(log)
     try:
-        outcome = fail_over_by_hand(config, options, dead_host=dead_primary, dry_run=dry_run, show=_show_plan)
+        outcome = fail_over_by_hand(
+            config,
+            how.options(),
+            dead_host=how.dead_primary or None,
+            dry_run=how.dry_run,
+            ask=ask_in_prefect(how.waiting(), plan_key(cluster)) if how.ask_first else None,
+            resume=is_retry(),
+        )
     except MhaError as error:
-        return Failed(message=str(error))
+        return Failed(name="Refused" if isinstance(error, RefusalError) else "Failed", message=str(error))
+    if how.dry_run and outcome.plan is not None:
+        show_plan(plan_markdown(outcome.plan), plan_key(cluster), f"Failover plan of {cluster}")
+        return Completed(name="Planned", message="a failover is possible; nothing was changed")
     return conclude(outcome)
 
 
-def _show_plan(plan: FailoverPlan) -> bool:
-    create_markdown_artifact(
-        markdown=f"```\n{plan_text(plan)}\n```", key=f"{artifact_key(plan.cluster)}-plan", description="Failover plan"
-    )
-    return True
+def plan_key(cluster: str) -> str:
+    """The artifact of a plan."""
+    return f"{artifact_key(cluster)}-plan"
 
 
 def fail_over_by_hand(
@@ -172,32 +182,40 @@ def fail_over_by_hand(
     dead_host: str | None = None,
     dead_port: int | None = None,
     dry_run: bool = False,
-    show: Callable[[FailoverPlan], bool] | None = None,
+    ask: Ask | None = None,
+    resume: bool = False,
     armed: ArmedFlow[Outcome] | None = None,
 ) -> Outcome:
     """A failover that was not begun by a monitor: find the dead primary, prove it dead, plan, then recover.
 
-    ``show`` gets the plan and says whether to go on. With ``armed`` the recovery runs in that flow, if its API
-    answers within half a second. Raises MhaError's children when there is nothing to do or nothing may be done.
+    ``ask`` puts the plan to a person. ``resume``: when a failover was cut short, go on with it, as it was asked for and
+    approved then. With ``armed`` the recovery runs in that flow, if its API answers within half a second. Raises
+    MhaError's children when there is nothing to do or nothing may be done.
     """
     sessions = Sessions(config)
     try:
         cut_short = cut_short_failover(config, sessions)
         if cut_short is not None and not dry_run:
             return run_job(new_job(config, cut_short, options, sessions), afterwards=_now if armed is None else None)
-        dead = _dead_primary(config, sessions, dead_host, dead_port)
-        verdict = step(detect.confirm_dead, config, dead, sessions)
-        if not verdict.dead:
-            raise RefusalError(_alive(dead, verdict.why))
-        decided = make_plan(config, dead, sessions.observe([s for s in config.servers if s != dead]), options)
-        if isinstance(decided, Refusal):
-            raise RefusalError(decided)
+        past = unfinished(config.manager_workdir, config.name) if resume else ()
+        begun = begun_before(past)
+        if begun is not None:
+            log.warning("Going on with a failover of %s that was cut short.", begun.dead)
+            dead_host, dead_port = begun.dead, None
+            options = replace(FailoverOptions(**begun.options), ignore_last_failover=True)
+        decision = decide(
+            config, sessions, dead_host, dead_port, options, None if dry_run else ask, approved_before(past)
+        )
         if dry_run:
-            return Outcome(0, plan_text(decided), plan=decided)
-        if show is not None and not show(decided):
-            return Outcome(1, "stopped at the question", plan=decided)
-        job = new_job(config, dead, options, sessions)
-        core = partial(run_job, job, ssh_reachable=verdict.ssh_reachable)
+            return Outcome(0, plan_text(decision.plan), plan=decision.plan)
+        if decision.approval is not None and not decision.approval.go_on:
+            log.warning("%s; nothing was changed.", decision.approval)
+            return Outcome(1, f"{decision.approval}; nothing was changed", plan=decision.plan, stopped=True)
+        job = new_job(config, decision.dead, decision.options, sessions)
+        if decision.approval is not None:
+            job.approval = decision.approval
+            job.journal.record(APPROVAL, "answered", job.dead.address, **decision.approval.as_dict())
+        core = partial(run_job, job, ssh_reachable=decision.ssh_reachable)
         if armed is None:
             return core(afterwards=_now)
         return armed.fire(partial(core, afterwards=armed.afterwards), budget=0.5)
@@ -219,30 +237,6 @@ def new_job(config: ClusterConfig, dead: ServerConfig, options: FailoverOptions,
     past = unfinished(config.manager_workdir, config.name, dead.address)
     journal = Journal.new(config.manager_workdir, config.name)
     return FailoverJob(config, dead, options, sessions, journal, past=past)
-
-
-def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None) -> ServerConfig:
-    """The server that is said to be dead, or the one that the replicas follow. Raises RefusalError."""
-    if host is None:
-        found = find_primary(config, sessions.observe())
-        if isinstance(found, Refusal):
-            raise RefusalError(found)
-        return found
-    named = config.server(f"{host}:{port}" if port else host)
-    if named is None:
-        servers = ", ".join(s.name for s in config.servers)
-        raise RefusalError(
-            Refusal("unknown-server", f"{host} is not a server of {config.name}.", f"Its servers are: {servers}.")
-        )
-    return named
-
-
-def _alive(dead: ServerConfig, why: str) -> Refusal:
-    return Refusal(
-        "primary-alive",
-        f"The primary {dead.name} may be alive, so nothing was touched: {why}. Stop failover.",
-        "To move a living primary, make a planned switch.",
-    )
 
 
 def _now(call: Callable[[], object]) -> None:

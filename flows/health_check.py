@@ -12,6 +12,7 @@ from prefect.states import Completed, Failed
 
 from flows.deployed import load_named
 from flows.engine import log_to_prefect, step
+from flows.parameters import ClusterName
 from replication.check import Check, Severity, failed
 from tasks.check import judge, look_at_cluster, show_checks
 
@@ -19,7 +20,7 @@ log = logging.getLogger("mha")
 
 
 @flow(name="health-check", flow_run_name="health check {cluster}", persist_result=False)
-def health_check(cluster: str, seconds_behind: int = 30) -> State[Any]:
+def health_check(cluster: ClusterName, seconds_behind: int = 30) -> State[Any]:
     """Check that a cluster replicates well and is fit for a failover; nothing is created or changed anywhere.
 
     Args:

@@ -21,6 +21,7 @@ from config.edit import remove_block
 from flows.deployed import load_named
 from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, log_to_prefect, warm_up
 from flows.failover import armed_failover, cut_short_failover, new_job, record_of, run_job
+from flows.parameters import ClusterName
 from flows.unfinished_switch import finish_switch
 from replication.address import FailoverCalls, chain_of
 from replication.detection import Verdict
@@ -336,7 +337,7 @@ class _Manned(Reporter):
 
 
 @flow(name="monitor", flow_run_name="monitor {cluster}", persist_result=False)
-def monitor(cluster: str) -> None:
+def monitor(cluster: ClusterName) -> None:
     """Watch a cluster until the run is cancelled; fail over when its primary dies, and go on with the new one.
 
     Args:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,22 +15,25 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from config import ClusterConfig, ConfigError
 from config.edit import remove_block
+from flows.approval import ask_in_prefect, show_plan
 from flows.deployed import load_named
-from flows.engine import ArmedFlow, entering, handed_over
+from flows.engine import ArmedFlow, entering, handed_over, log_to_prefect
+from flows.parameters import ClusterName, SwitchRequest
 from flows.switch_runbook import switch_over
 from flows.unfinished_switch import finish_switch
 from replication.activity import observe_activities
+from replication.approval import APPROVAL, ASK_AT_MOST, Answer, Ask, approved_switch, switch_question
 from replication.errors import MhaError, RefusalError
 from replication.journal import SWITCH, Journal
 from replication.plan import Refusal
 from replication.sessions import FailoverLock, Sessions
 from replication.switch_job import SwitchJob
 from replication.switch_options import SwitchOptions
-from replication.switch_outcome import SwitchOutcome, markdown, plan_text, text
+from replication.switch_outcome import SwitchOutcome, markdown, plan_markdown, plan_text, text
 from replication.switch_plan import SwitchPlan, make_switch_plan
 
 log = logging.getLogger("mha")
@@ -43,10 +47,10 @@ def switch_by_hand(
     options: SwitchOptions,
     *,
     dry_run: bool = False,
-    show: Callable[[SwitchPlan], bool] | None = None,
+    ask: Ask | None = None,
     armed: ArmedFlow[SwitchOutcome] | None = None,
 ) -> SwitchOutcome:
-    """Look, plan, ask, then switch. ``show`` gets the plan and says whether to go on.
+    """Look, plan, ask, then switch. ``ask`` puts the plan to a person.
 
     With ``armed`` the switch runs in that flow, if its API answers in time. A dry run and --check_only change nothing.
     A refusal is an outcome with exit code 1. Raises MhaError's children when the servers cannot be looked at.
@@ -61,11 +65,14 @@ def switch_by_hand(
         if dry_run or options.check_only:
             log.info("** Phase 1: Configuration Check Phase completed.")
             return SwitchOutcome(0, plan_text(plan), plan=plan, checked_only=True)
-        if show is not None and not show(plan):
-            return SwitchOutcome(1, "stopped at the question, nothing was changed", plan=plan)
+        answer = None
+        if ask is not None:
+            plan, options, answer = _agree(config, options, sessions, plan, ask)
+            if not answer.go_on:
+                return SwitchOutcome(1, f"{answer}; nothing was changed", plan=plan, stopped=True)
         if armed is None:
-            return _act(config, options, sessions, plan, lambda _: None)
-        core = partial(_act, config, options, sessions, plan, armed.afterwards)
+            return _act(config, options, sessions, plan, answer, _now)
+        core = partial(_act, config, options, sessions, plan, answer, armed.afterwards)
         return armed.fire(core, budget=ENTER_WITHIN)
     except RefusalError as error:
         outcome = SwitchOutcome(1, error.refusal.sentence, refusal=error.refusal)
@@ -77,11 +84,31 @@ def switch_by_hand(
         sessions.close()
 
 
+def _agree(
+    config: ClusterConfig, options: SwitchOptions, sessions: Sessions, plan: SwitchPlan, ask: Ask
+) -> tuple[SwitchPlan, SwitchOptions, Answer]:
+    """Ask, and plan again with what was answered; asked anew when the cluster has changed meanwhile."""
+    changed: tuple[str, ...] = ()
+    for _ in range(ASK_AT_MOST):
+        question = switch_question(plan, changed)
+        answer = ask(question)
+        log.info("%s.", answer)
+        if not answer.go_on:
+            return plan, options, answer
+        options = approved_switch(config, options, question, answer)
+        newer = _plan(config, options, sessions, acting=False)
+        if (newer.old, newer.new_primary) == (plan.old, answer.new_primary):
+            return newer, options, answer
+        changed, plan = (_moved(config, plan, newer).sentence,), newer
+    raise RefusalError(Refusal("cluster-changed", changed[0], "Look at the cluster, then start again."))
+
+
 def _act(
     config: ClusterConfig,
     options: SwitchOptions,
     sessions: Sessions,
     shown: SwitchPlan,
+    answer: Answer | None,
     afterwards: Callable[[Callable[[], object]], object],
 ) -> SwitchOutcome:
     """With the failover lock everywhere, look again: what is done is what was shown, or nothing."""
@@ -93,8 +120,12 @@ def _act(
             raise RefusalError(_moved(config, shown, plan))
         log.info("** Phase 1: Configuration Check Phase completed.")
         job = SwitchJob(config, plan, options, sessions, Journal.new(config.manager_workdir, config.name, SWITCH))
+        if answer is not None:
+            job.journal.record(APPROVAL, "answered", plan.old, **answer.as_dict())
         with contextlib.closing(job.address):
             outcome = switch_over(job)
+        if answer is not None:
+            outcome = replace(outcome, notes=(f"{answer}.", *outcome.notes))
     finally:
         lock.release()
     if outcome.exit_code == 0 and options.remove_orig_master_conf and not plan.orig_is_new_replica:
@@ -135,19 +166,16 @@ def _remove_old(config: ClusterConfig, job: SwitchJob) -> None:
 
 
 def armed_switchover(cluster: str, new_primary: str | None, keep_old_as_replica: bool) -> ArmedFlow[SwitchOutcome]:
-    """The switchover flow of one cluster, ready to be fired by a command."""
-    enter = entering(
-        switchover,
-        [f"cluster:{cluster}"],
-        cluster=cluster,
-        new_primary=new_primary,
-        keep_old_as_replica=keep_old_as_replica,
-    )
+    """The switchover flow of one cluster, ready to be fired by a command, which has asked already."""
+    how = SwitchRequest(new_primary=new_primary or "", keep_old_as_replica=keep_old_as_replica, ask_first=False)
+    enter = entering(switchover, [f"cluster:{cluster}"], cluster=cluster, how=how)
     return ArmedFlow(enter, conclude)
 
 
 def conclude(outcome: SwitchOutcome) -> State[Any]:
     """How the flow run ends in the UI."""
+    if outcome.stopped:
+        return Cancelled(name="Stopped", message=outcome.summary)
     if outcome.checked_only:
         return Completed(name="Checked", message="a switch is possible; nothing was changed")
     if outcome.exit_code == 0:
@@ -175,29 +203,31 @@ def _show_in_prefect(cluster: str, outcome: SwitchOutcome) -> None:
             client.update_flow_run(context.flow_run.id, name=f"switchover {cluster}: {old} → {new}")
 
 
+def _now(call: Callable[[], object]) -> None:
+    call()
+
+
 @flow(name="switchover", flow_run_name="switchover {cluster}", persist_result=False)
-def switchover(
-    cluster: str, new_primary: str | None = None, keep_old_as_replica: bool = True, dry_run: bool = False
-) -> State[Any]:
+def switchover(cluster: ClusterName, how: SwitchRequest = SwitchRequest()) -> State[Any]:  # noqa: B008 - not changed
     """Move the primary's role of a living cluster to another server.
 
     Args:
         cluster: Name of a configured cluster, such as "app1".
-        new_primary: Host of the new primary; left empty, the best replica is chosen by the configured rules.
-        keep_old_as_replica: Make the old primary a replica of the new one; otherwise it is left read-only.
-        dry_run: Only check every precondition and show the plan; nothing is changed.
+        how: What is to be done, and whether somebody is asked first.
     """
     if (body := handed_over()) is not None:
         return body()
     config, _ = load_named(cluster)
-    options = SwitchOptions(new_master_host=new_primary, orig_master_is_new_slave=keep_old_as_replica)
+    log_to_prefect(log)
+    ask = ask_in_prefect(how.waiting(), f"{artifact_key(cluster)}-plan") if how.ask_first else None
     try:
-        outcome = switch_by_hand(config, options, dry_run=dry_run)
+        outcome = switch_by_hand(config, how.options(), dry_run=how.dry_run, ask=ask)
     except MhaError as error:
         return Failed(message=str(error))
-    create_markdown_artifact(
-        f"```\n{outcome.summary}\n```" if outcome.checked_only else markdown(outcome, cluster),
-        key=f"{artifact_key(cluster)}-plan" if outcome.checked_only else artifact_key(cluster),
-        description=f"Planned switch of {cluster}",
-    )
+    if outcome.refusal is not None:
+        create_markdown_artifact(
+            markdown(outcome, cluster), key=artifact_key(cluster), description=f"Planned switch of {cluster}"
+        )
+    if outcome.checked_only and outcome.plan is not None:
+        show_plan(plan_markdown(outcome.plan), f"{artifact_key(cluster)}-plan", f"Switchover plan of {cluster}")
     return conclude(outcome)

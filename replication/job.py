@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config import ClusterConfig, ServerConfig
 from replication.address import FailoverCalls, chain_of
@@ -15,12 +16,16 @@ from replication.positions import BinlogPosition
 from replication.salvage import Mirror
 from replication.sessions import Sessions
 
+if TYPE_CHECKING:
+    from replication.approval import Answer
+
 
 class FailoverJob:
     """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
 
     ``past`` are the entries of a failover of this cluster that was cut short, if there is one; ``address`` is what
-    moves the address that applications use; ``events`` tells the site's own commands what happens.
+    moves the address that applications use; ``events`` tells the site's own commands what happens; ``approval`` is the
+    answer of the person who was asked, None on the automatic path.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class FailoverJob:
         self.sessions, self.journal, self.past = sessions, journal, past
         self.address = chain_of(config, sessions, FailoverCalls(config, dead))
         self.events = EventHooks(config)
+        self.approval: Answer | None = None
 
     @property
     def workdir(self) -> Path:

@@ -44,6 +44,8 @@ WITH_CONF = {
 }
 WITHOUT_CONF = {"masterha_secondary_check", "purge_relay_logs", "save_binary_logs", "apply_diff_relay_logs"}
 WITHOUT_CONF |= {"filter_mysqlbinlog"}
+#: It finds every file of a directory by itself.
+ALL_CONF = ("mha", "serve")
 
 WRONG = {
     "an unknown parameter": ("[server default]\npassw0rd_of_mha=x\n[server1]\nhostname=10.0.0.1\n", 2, "'password'?"),
@@ -85,7 +87,7 @@ def test_a_command_of_mha_that_is_misspelt(run: Callable[..., Result]) -> None:
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] not in WITHOUT_CONF], ids=" ".join)
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] not in WITHOUT_CONF and c != ALL_CONF], ids=" ".join)
 def test_a_file_that_is_wrong(command: tuple[str, ...], wrong: str, tmp_path: Path, run: Callable[..., Result]) -> None:
     text, line, says = WRONG[wrong]
     conf = tmp_path / "app1.cnf"

@@ -1,0 +1,134 @@
+"""The question before a failover or a planned switch, on the page of its run in Prefect's UI."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from prefect import pause_flow_run
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+from prefect.exceptions import FlowPauseTimeout
+from prefect.input import RunInput
+from prefect.states import Running
+from prefect.utilities.urls import url_for
+from pydantic import Field, WithJsonSchema, create_model
+
+from flows.prefect_env import protected_settings
+from replication.approval import Answer, Ask, Question
+
+log = logging.getLogger("mha")
+
+#: Seconds between two looks for the answer.
+LOOK_EVERY = 2
+#: A person is waited for, so Prefect is too: seconds a request may take, and how often it is tried again.
+PATIENCE = {"api__request_timeout": 30.0, "client__max_retries": 5}
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """For how long (seconds) an answer is waited for, and whether it goes on without one."""
+
+    seconds: float
+    go_on_without: bool = False
+
+    def __str__(self) -> str:
+        default = "it starts as planned" if self.go_on_without else "nothing is changed"
+        return f"Without an answer within {self.seconds / 60:g} minutes {default}"
+
+
+def ask_in_prefect(waiting: Waiting, plan_key: str) -> Ask:
+    """Ask by pausing the flow run that this is called in: the plan is an artifact, the answer a form."""
+
+    def ask(question: Question) -> Answer:
+        with protected_settings(**PATIENCE):
+            _name_run(question)
+            shown = show_plan(question.document, plan_key, f"{question.deed.capitalize()} plan of {question.cluster}")
+            log.warning("%s Answer on the page of this run (Resume). %s.", question.sentence, waiting)
+            try:
+                given: Any = pause_flow_run(
+                    wait_for_input=form(question, waiting, shown),
+                    timeout=int(waiting.seconds),
+                    poll_interval=LOOK_EVERY,
+                )
+            except FlowPauseTimeout:
+                _run_again()
+                return Answer(
+                    waiting.go_on_without, question.chosen.key, "the timer", "nobody answered in time", time.time()
+                )
+        key = next(choice.key for choice in question.choices if choice.name == given.new_primary)
+        by = given.your_name.strip() or "somebody who gave no name"
+        accept = getattr(given, "accept_possible_loss", None)
+        return Answer(given.decision == "start", key, by, "in Prefect's UI", time.time(), accept)
+
+    return ask
+
+
+def form(question: Question, waiting: Waiting, plan: UUID | None = None) -> type[RunInput]:
+    """The question as Prefect's UI shows it: typed choices, each with a title and a description."""
+    names = [choice.name for choice in question.choices]
+    fields: dict[str, Any] = {
+        "decision": (
+            Literal["start", "abort"],
+            Field(title="Decision", description=f"start: begin the {question.deed}. abort: change nothing."),
+        ),
+        "new_primary": (
+            # A single choice would be a constant in the schema, which the form does not show as a choice.
+            Annotated[Literal[tuple(names)], WithJsonSchema({"type": "string", "enum": names})],
+            Field(names[0], title="New primary", description="The plan's own choice comes first."),
+        ),
+    }
+    if question.accept_loss is not None:
+        told = "On: rescue what can be rescued, open the new primary, tell what is missing. Off: do not open it then."
+        fields["accept_possible_loss"] = (
+            bool,
+            Field(question.accept_loss, title="Accept that transactions are or may be lost", description=told),
+        )
+    told = "For the journal and the report: Prefect does not tell who answers."
+    fields["your_name"] = (str, Field("", title="Your name", description=told))
+    made: type[RunInput] = create_model("Approval", __base__=RunInput, **fields)
+    return made.with_initial_data(description=_description(question, waiting, plan))
+
+
+def _description(question: Question, waiting: Waiting, plan: UUID | None) -> str:
+    link = url_for("artifact", obj_id=plan) if plan is not None else None
+    parts = [f"**{question.sentence}**", *(f"The plan changed: {change}." for change in question.changed)]
+    parts += [f"```\n{question.plan}\n```", f"{waiting}."]
+    parts += [f"[The plan with every candidate]({link})"] if link else []
+    return "\n\n".join(parts)
+
+
+def show_plan(document: str, key: str, description: str) -> UUID:
+    """The plan as an artifact of this run."""
+    with protected_settings(**PATIENCE):
+        made = create_markdown_artifact(document, key=key, description=description)
+    assert isinstance(made, UUID)
+    return made
+
+
+def is_retry() -> bool:
+    """Whether this flow run was run before: somebody pressed Retry, or Prefect did."""
+    context = FlowRunContext.get()
+    return context is not None and context.flow_run is not None and context.flow_run.run_count > 1
+
+
+def _name_run(question: Question) -> None:
+    """``failover app1: db1 → db2``, as far as the plan goes."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(context.flow_run.id, name=question.run_name)
+
+
+def _run_again() -> None:
+    """A pause whose time is up lets a run end only as failed, whatever came of it; so it is set running first."""
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(context.flow_run.id, Running(message="nobody answered in time"), force=True)
