@@ -14,8 +14,8 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import FlowPauseTimeout
 from prefect.input import RunInput
+from prefect.settings import PREFECT_UI_URL
 from prefect.states import Running
-from prefect.utilities.urls import url_for
 from pydantic import Field, WithJsonSchema, create_model
 
 from flows.prefect_env import protected_settings
@@ -95,10 +95,10 @@ def form(question: Question, waiting: Waiting, plan: UUID | None = None) -> type
 
 
 def _description(question: Question, waiting: Waiting, plan: UUID | None) -> str:
-    link = url_for("artifact", obj_id=plan) if plan is not None else None
     parts = [f"**{question.sentence}**", *(f"The plan changed: {change}." for change in question.changed)]
-    parts += [f"```\n{question.plan}\n```", f"{waiting}."]
-    parts += [f"[The plan with every candidate]({link})"] if link else []
+    parts += ["\n".join(f"{number}. {step}" for number, step in enumerate(question.steps, 1)), f"{waiting}."]
+    if plan is not None:
+        parts += [f"[The plan with every candidate]({PREFECT_UI_URL.value()}/artifacts/artifact/{plan})"]
     return "\n\n".join(parts)
 
 

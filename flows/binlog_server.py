@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 from prefect import flow
 
 from config import ConfigError
-from flows.deployed import load_named
+from flows.deployed import load_named, stopped_by_cancelling
 from flows.engine import log_to_prefect
 from flows.parameters import ClusterName
 from replication.binlog_health import is_here
@@ -36,4 +35,5 @@ def binlog_server(cluster: ClusterName, name: str = "") -> None:
             "that is the deployment's alone"
         )
     log_to_prefect(log)
-    BinlogServer(load, name, CopyOptions(), threading.Event()).run()
+    with stopped_by_cancelling() as stop:
+        BinlogServer(load, name, CopyOptions(), stop).run()

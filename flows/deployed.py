@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -38,3 +41,20 @@ def load_named(cluster: str) -> tuple[ClusterConfig, Callable[[], ClusterConfig]
         f"no cluster {cluster!r} is configured in {directory}"
         + (f"; there are: {', '.join(known)}" if known else "; set MHA_CONF_DIR to where the files are")
     )
+
+
+@contextlib.contextmanager
+def stopped_by_cancelling() -> Iterator[threading.Event]:
+    """An event that a cancelled run gets by SIGTERM: a watch ends, a failover is finished first.
+
+    Prefect's own handler would raise in the middle of whatever is done. Outside a main thread there is no signal.
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    former = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, former)

@@ -18,7 +18,7 @@ from prefect import flow
 
 from config import ClusterConfig, ConfigError, ServerConfig
 from config.edit import remove_block
-from flows.deployed import load_named
+from flows.deployed import load_named, stopped_by_cancelling
 from flows.engine import ArmedFlow, FlowRecord, api_configured, deliver_later, log_to_prefect, warm_up
 from flows.failover import armed_failover, cut_short_failover, new_job, record_of, run_job
 from flows.parameters import ClusterName
@@ -348,8 +348,8 @@ def monitor(cluster: ClusterName) -> None:
     options = ManagerOptions(failover=FailoverOptions(last_failover_minute=60), go_on=True)
     config.manager_workdir.mkdir(parents=True, exist_ok=True)
     log_to_prefect(log)
-    with ManagerLock(config.manager_workdir, config.name):
-        Manager(load, options, threading.Event()).run()
+    with stopped_by_cancelling() as stop, ManagerLock(config.manager_workdir, config.name):
+        Manager(load, options, stop).run()
 
 
 def moved_to(config: ClusterConfig, primary: ServerConfig, sessions: Sessions) -> str:

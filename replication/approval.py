@@ -37,7 +37,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Question:
-    """What a person is asked: the plan as text and as Markdown, who may be chosen (the plan's own choice first).
+    """What a person is asked: the plan as text, as Markdown and its steps; who may be chosen, the plan's own first.
 
     ``accept_loss`` is what happens without a word about it when transactions are or may be lost: True, it goes on;
     False, it stops; None when nothing can be lost. ``changed`` tells what is not as it was at the question before.
@@ -49,6 +49,7 @@ class Question:
     sentence: str
     plan: str
     document: str
+    steps: tuple[str, ...]
     choices: tuple[Choice, ...]
     accept_loss: bool | None = None
     changed: tuple[str, ...] = ()
@@ -97,6 +98,7 @@ def failover_question(plan: FailoverPlan, salvage_policy: str, changed: Iterable
         f"Master {plan.dead_name} is dead. Start the failover to {plan.new_primary_name}?",
         plan_text(plan),
         plan_markdown(plan),
+        plan.steps,
         _choices(plan.candidates),
         accept_loss=salvage_policy != "strict",
         changed=tuple(changed),
@@ -112,6 +114,7 @@ def switch_question(plan: SwitchPlan, changed: Iterable[str] = ()) -> Question:
         f"Starting master switch from {plan.old_name} to {plan.new_primary_name}?",
         switch_plan_text(plan),
         switch_plan_markdown(plan),
+        plan.steps,
         _choices(plan.candidates),
         changed=tuple(changed),
     )

@@ -104,7 +104,8 @@ def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = 
     to finish an earlier one, and was refused or failed, ends nothing: the earlier one is still to be finished.
     """
     past: tuple[Entry, ...] = ()
-    for path in sorted(workdir.glob(f"{app}.{kind}-*.journal"), key=lambda p: p.stat().st_mtime, reverse=True):
+    journals = workdir.glob(f"{app}.{kind}-*.journal")
+    for path in sorted(journals, key=lambda p: (p.stat().st_mtime_ns, p.name), reverse=True):
         entries = tuple(read_journal(path))
         if any(e.step == END for e in entries) and not _in_vain(entries):
             break

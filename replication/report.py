@@ -96,6 +96,8 @@ def markdown(outcome: Outcome, cluster: str, dead: str) -> str:
         return "\n".join(parts) + "\n"
     parts += [f"- {line}" for line in _story(outcome, dead, "") if line]
     parts += [""]
+    if outcome.plan is not None and outcome.promoted is not None:
+        parts += [*_trees(outcome.plan, [r.name for r in outcome.replicas if r.ok]), ""]
     if outcome.plan is not None:
         parts += [*_matrix(outcome.plan), ""]
     parts += ["## Timeline", "", "| at | step | server | seconds | |", "|---|---|---|---:|---|"]
@@ -131,19 +133,20 @@ def candidate_matrix(candidates: Sequence[Candidate]) -> Iterator[str]:
 
 def plan_markdown(plan: FailoverPlan) -> str:
     """The plan as a Markdown document for Prefect's UI: the tree as it is and as it will be, steps, candidates."""
-    others = [x.name for x in plan.others]
     parts = [f"# Failover plan for {plan.cluster}", "", f"**{plan.dead_name} → {plan.new_primary_name}** ({plan.kind})"]
-    parts += [
-        "",
-        *before_and_after(
-            (f"{plan.dead_name} (dead)", [plan.new_primary_name, *others], []),
-            (plan.new_primary_name, others, [f"{plan.dead_name} (kept away)"]),
-        ),
-    ]
+    parts += ["", *_trees(plan, [x.name for x in plan.others])]
     parts += ["", "## Steps", "", *(f"{number}. {step}" for number, step in enumerate(plan.steps, 1))]
     parts += ["", *_matrix(plan)]
     parts += [f"- left out: {name}: {reason}" for name, reason in plan.left_out]
     return "\n".join(parts) + "\n"
+
+
+def _trees(plan: FailoverPlan, followers: Sequence[str]) -> Iterator[str]:
+    """Before a failover and after it, with those that follow the new primary then."""
+    replicas = [plan.new_primary_name, *(x.name for x in plan.others)]
+    apart = [f"{name} (does not follow)" for name in replicas if name not in (plan.new_primary_name, *followers)]
+    after = (plan.new_primary_name, followers, [*apart, f"{plan.dead_name} (kept away)"])
+    return before_and_after((f"{plan.dead_name} (dead)", replicas, []), after)
 
 
 Tree = tuple[str, Sequence[str], Sequence[str]]
