@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -11,7 +13,7 @@ from uuid import UUID
 from prefect import pause_flow_run
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, SyncClientContext
 from prefect.exceptions import FlowPauseTimeout
 from prefect.input import RunInput
 from prefect.settings import PREFECT_UI_URL
@@ -19,6 +21,7 @@ from prefect.states import Running
 from pydantic import Field, WithJsonSchema, create_model
 
 from flows.prefect_env import protected_settings
+from flows.steps import described
 from replication.approval import Answer, Ask, Question
 
 log = logging.getLogger("mha")
@@ -27,6 +30,16 @@ log = logging.getLogger("mha")
 LOOK_EVERY = 2
 #: A person is waited for, so Prefect is too: seconds a request may take, and how often it is tried again.
 PATIENCE = {"api__request_timeout": 30.0, "client__max_retries": 5}
+
+
+@contextlib.contextmanager
+def patience() -> Iterator[None]:
+    """Requests within wait for a busy API, as those of a failover on its way must not.
+
+    A run's own client keeps the time limit that it was made with, so it is put aside.
+    """
+    with protected_settings(**PATIENCE), SyncClientContext(httpx_settings={}):
+        yield
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ def ask_in_prefect(waiting: Waiting, plan_key: str) -> Ask:
     """Ask by pausing the flow run that this is called in: the plan is an artifact, the answer a form."""
 
     def ask(question: Question) -> Answer:
-        with protected_settings(**PATIENCE):
+        with patience():
             _name_run(question)
             shown = show_plan(question.document, plan_key, f"{question.deed.capitalize()} plan of {question.cluster}")
             log.warning("%s Answer on the page of this run (Resume). %s.", question.sentence, waiting)
@@ -104,10 +117,19 @@ def _description(question: Question, waiting: Waiting, plan: UUID | None) -> str
 
 def show_plan(document: str, key: str, description: str) -> UUID:
     """The plan as an artifact of this run."""
-    with protected_settings(**PATIENCE):
+    with patience():
         made = create_markdown_artifact(document, key=key, description=description)
     assert isinstance(made, UUID)
     return made
+
+
+def patiently(call: Callable[[], object]) -> None:
+    """Show in Prefect what came of a run that a person started, waiting for it; what it does not take is told."""
+    try:
+        with patience():
+            call()
+    except Exception as error:  # noqa: BLE001 - the deed is done, and its report is on the manager's disk
+        log.warning("The record in Prefect lacks something: %s", described(error))
 
 
 def is_retry() -> bool:

@@ -24,7 +24,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Cancelled, Completed, Failed
 
 from config import ClusterConfig, ServerConfig
-from flows.approval import ask_in_prefect, is_retry, show_plan
+from flows.approval import ask_in_prefect, is_retry, patiently, show_plan
 from flows.by_hand import decide
 from flows.delivery import ArtifactRecord
 from flows.deployed import load_named
@@ -196,7 +196,9 @@ def fail_over_by_hand(
     try:
         cut_short = cut_short_failover(config, sessions)
         if cut_short is not None and not dry_run:
-            return run_job(new_job(config, cut_short, options, sessions), afterwards=_now if armed is None else None)
+            return run_job(
+                new_job(config, cut_short, options, sessions), afterwards=patiently if armed is None else None
+            )
         past = unfinished(config.manager_workdir, config.name) if resume else ()
         begun = begun_before(past)
         if begun is not None:
@@ -217,7 +219,7 @@ def fail_over_by_hand(
             job.journal.record(APPROVAL, "answered", job.dead.address, **decision.approval.as_dict())
         core = partial(run_job, job, ssh_reachable=decision.ssh_reachable)
         if armed is None:
-            return core(afterwards=_now)
+            return core(afterwards=patiently)
         return armed.fire(partial(core, afterwards=armed.afterwards), budget=0.5)
     finally:
         sessions.close()
@@ -237,7 +239,3 @@ def new_job(config: ClusterConfig, dead: ServerConfig, options: FailoverOptions,
     past = unfinished(config.manager_workdir, config.name, dead.address)
     journal = Journal.new(config.manager_workdir, config.name)
     return FailoverJob(config, dead, options, sessions, journal, past=past)
-
-
-def _now(call: Callable[[], object]) -> None:
-    call()

@@ -19,7 +19,7 @@ from prefect.states import Cancelled, Completed, Failed
 
 from config import ClusterConfig, ConfigError
 from config.edit import remove_block
-from flows.approval import ask_in_prefect, show_plan
+from flows.approval import ask_in_prefect, patiently, show_plan
 from flows.deployed import load_named
 from flows.engine import ArmedFlow, entering, handed_over, log_to_prefect
 from flows.parameters import ClusterName, SwitchRequest
@@ -71,7 +71,7 @@ def switch_by_hand(
             if not answer.go_on:
                 return SwitchOutcome(1, f"{answer}; nothing was changed", plan=plan, stopped=True)
         if armed is None:
-            return _act(config, options, sessions, plan, answer, _now)
+            return _act(config, options, sessions, plan, answer, patiently)
         core = partial(_act, config, options, sessions, plan, answer, armed.afterwards)
         return armed.fire(core, budget=ENTER_WITHIN)
     except RefusalError as error:
@@ -201,10 +201,6 @@ def _show_in_prefect(cluster: str, outcome: SwitchOutcome) -> None:
         old, new = (name.split("(")[0] for name in (outcome.plan.old_name, outcome.plan.new_primary_name))
         with get_client(sync_client=True) as client:
             client.update_flow_run(context.flow_run.id, name=f"switchover {cluster}: {old} → {new}")
-
-
-def _now(call: Callable[[], object]) -> None:
-    call()
 
 
 @flow(name="switchover", flow_run_name="switchover {cluster}", persist_result=False)
