@@ -34,11 +34,11 @@ def arrange(step: str, point: str) -> None:
     record, query, run = Journal.record, Server.query, SshHost.run
     within = False
 
-    def recording(self: Journal, name: str, event: str, server: str = "", **facts: Any) -> Entry:
+    def recording(self: Journal, name: str, event: str, /, *server: str, **facts: Any) -> Entry:
         nonlocal within
         if name == step and event == "done" and point in ("inside", "undone"):
             die()
-        entry = record(self, name, event, server, **facts)
+        entry = record(self, name, event, *server, **facts)
         if name == step:
             within = event == "began"
             if event == point:
@@ -58,7 +58,7 @@ def arrange(step: str, point: str) -> None:
         return result
 
     # Every caller looks the methods up in their classes.
-    Journal.record = recording  # type: ignore[method-assign]
+    Journal.record = recording  # type: ignore[method-assign,assignment]
     Server.query = querying  # type: ignore[method-assign,assignment]
     SshHost.run = running  # type: ignore[method-assign,assignment]
 
