@@ -3,6 +3,7 @@
 # make test-fast  lint, types and unit tests (no servers, under a minute)
 # make test-all   test, and the long scenarios
 # make test-ui    a failover by hand in a real browser (Debian's chromium); screenshots in tests/ui/output
+# make try-script SCRIPT=file  a failover in the lab with your own master_ip_failover script
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
 # make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
@@ -27,25 +28,28 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 3 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-ui bench bench-rescue bench-switch bench-commands images lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-ui try-script bench bench-rescue bench-switch bench-commands images lint unit clean venv preflight
 
 help:
-	@sed -n 's/^# //p' Makefile | head -12
+	@sed -n 's/^# //p' Makefile | head -13
 
 demo: preflight $(STAMP)
 	$(RUN) -m tests.lab.demo $(if $(KEEP),--keep)
 
 test: preflight images lint unit
-	$(PYTEST) $(SEVERAL) tests/scenarios -m "not slow"
+	$(PYTEST) $(SEVERAL) tests/scenarios -m "not slow and not site"
 
 test-fast: lint unit
 
 test-all: preflight images lint unit
-	$(PYTEST) $(SEVERAL) tests/scenarios
+	$(PYTEST) $(SEVERAL) tests/scenarios -m "not site"
 	$(MAKE) test-ui
 
 test-ui: preflight images $(BROWSER)
 	PYTHONPATH=$(CURDIR):$(BROWSER) PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/ui
+
+try-script: preflight images
+	MHA_TRY_SCRIPT=$(abspath $(SCRIPT)) $(PYTEST) -s tests/scenarios/test_address_scripts.py -m site
 
 bench: preflight images
 	$(RUN) -m tests.lab.bench --runs $(RUNS) $(if $(JSON),--json $(JSON))

@@ -40,6 +40,9 @@ OFTEN, SELDOM = 5, 60.0
 BROKEN = 5.0
 #: Seconds that an answer of the present primary counts.
 FRESH = 0.5
+#: How often, and how many seconds apart, it is tried to take the address from a host that answers again: its port may
+#: answer before its sshd does.
+CLEAR_TRIES, CLEAR_AGAIN = 30, 2.0
 
 
 class Return(StrEnum):
@@ -94,6 +97,8 @@ class News:
 class Guard:
     """Watches everybody who is held; ``tell`` is called in a thread of the guard and must not block.
 
+    ``clear`` takes what applications find a primary by from the first server, which answers again, and leaves it with
+    the second, the present primary; False when it has to be tried again. It and ``persist`` have threads of their own.
     ``with Guard(…) as guard:``. The threads are daemons, each wait is bounded.
     """
 
@@ -103,9 +108,10 @@ class Guard:
         holds: Holds,
         tell: Callable[[News], None],
         persist: Callable[[ServerConfig], tuple[str, ...]] | None = None,
+        clear: Callable[[ServerConfig, ServerConfig], bool] | None = None,
     ) -> None:
         self._servers = {s.address: s for s in servers}
-        self._holds, self._tell, self._persist = holds, tell, persist
+        self._holds, self._tell, self._persist, self._clear = holds, tell, persist, clear
         self._stop = threading.Event()
         self._keepers: dict[str, _Keeper] = {}
         self._instead: dict[str, str] = {}
@@ -182,6 +188,15 @@ class Guard:
         if traces := self._persist(server):
             self._holds.left_trace(hold.key, traces)
 
+    def clear(self, hold: Hold, server: ServerConfig, over: Callable[[bool], None]) -> None:
+        """Take the address from a held server beside its watch, and call ``over`` with whether that was done."""
+        primary = self.primary_of(hold)
+        if self._clear is None or primary is None:
+            over(True)
+            return
+        work = self._clear
+        threading.Thread(target=lambda: over(work(server, primary)), name="address", daemon=True).start()
+
     def released(self, hold: Hold, why: str) -> None:
         """It is held no longer, because of what it is now."""
         self._holds.release(hold.key, "manager", why)
@@ -204,6 +219,7 @@ class _Keeper(threading.Thread):
         self._said = ""
         self._shut_out = False
         self._told: tuple[int, float] = (0, 0.0)
+        self._to_clear, self._clear_at = 0, 0.0
         self.looked = threading.Event()
         self.start()
 
@@ -222,12 +238,16 @@ class _Keeper(threading.Thread):
                 # A server that counts broken handshakes (max_connect_errors) must not lock the manager out.
                 now = "open" if self._shut_out else knock(self._config.ip, self._config.port, KNOCK)
                 if now != answer:
+                    if now != "silent" and answer in ("", "silent"):
+                        self._has_to_be_cleared()
                     answer, changed = now, time.monotonic()
                 if answer == "open":
                     self._keep_closed()
                 self.looked.set()
                 # Whoever starts there is closed on an answer of the primary that is fresh already.
-                self._look_at_primary(FRESH / 2)
+                view = self._look_at_primary(FRESH / 2)
+                if self._to_clear and decide(self._hold, view)[0] is Return.CLOSE:
+                    self._clear_if_due()
                 self._ended.wait(FAST if time.monotonic() - changed < FAST_FOR else SLOW)
         except OSError:
             log.exception("The watch over %s is broken off: its record cannot be written", self._hold.name)
@@ -252,6 +272,7 @@ class _Keeper(threading.Thread):
                     if not closed or not is_closed(self._server):
                         self._close()
                     closed = True
+                    self._clear_if_due()
                     self._compare()
                 else:
                     self._say(f"{self._hold.name} answers and is left alone: {why}.")
@@ -270,8 +291,26 @@ class _Keeper(threading.Thread):
         finally:
             self._server.close()
 
+    def _has_to_be_cleared(self) -> None:
+        self._to_clear, self._clear_at = CLEAR_TRIES, time.monotonic()
+
+    def _clear_if_due(self) -> None:
+        """Take the address from it, which its own configuration of interfaces may have given it again."""
+        if not self._to_clear or time.monotonic() < self._clear_at:
+            return
+        left = self._to_clear - 1
+        self._to_clear = 0
+
+        def over(done: bool) -> None:
+            if not done and not self._to_clear:
+                self._to_clear, self._clear_at = left, time.monotonic() + CLEAR_AGAIN
+
+        self._guard.clear(self._hold, self._config, over)
+
     def _close(self) -> None:
         how = close_for_writes(self._server)
+        if how.was_open:
+            self._has_to_be_cleared()
         times, at = self._told
         if how.was_open and (times < OFTEN or time.monotonic() - at > SELDOM):
             self._told = times + 1, time.monotonic()

@@ -6,6 +6,7 @@ import logging
 
 from config import ClusterConfig, ServerConfig
 from replication.address import FailoverCalls, chain_of
+from replication.address.ip import IpProvider
 from replication.errors import MhaError
 from replication.event_hooks import EventHooks
 from replication.fence import keep_read_only
@@ -25,8 +26,6 @@ def guard_of(config: ClusterConfig) -> Guard:
 
     def tell(news: News) -> None:
         old, new = servers.get(news.hold.key), servers.get(news.hold.instead)
-        if news.event == "returned" and old is not None:
-            _take_address(config, old)
         events.tell(news.event, old=old, new=new, text=news.text, since=news.hold.since)
 
     def persist(server: ServerConfig) -> tuple[str, ...]:
@@ -42,25 +41,35 @@ def guard_of(config: ClusterConfig) -> Guard:
         return done.persisted
 
     return Guard(
-        config.servers, Holds(config.manager_workdir, config.name), tell, persist if config.fence_persist else None
+        config.servers,
+        Holds(config.manager_workdir, config.name),
+        tell,
+        persist if config.fence_persist else None,
+        lambda old, new: _take_address(config, old, new),
     )
 
 
-def _take_address(config: ClusterConfig, old: ServerConfig) -> None:
-    """A server that comes back may have the address again, from its own configuration of interfaces.
+def _take_address(config: ClusterConfig, old: ServerConfig, new: ServerConfig) -> bool:
+    """A host that comes back may have the address again, from its own configuration of interfaces; True when it is off.
 
     The user's script is not asked: it might take the address from the new primary.
     """
     own = tuple(name for name in config.vip_provider if name != "script")
     if not own:
-        return
+        return True
     sessions = Sessions(config)
     chain = chain_of(config.model_copy(update={"vip_provider": own}), sessions, FailoverCalls(config, old))
     try:
-        for half in chain.release(old, reachable=True).failed:
+        failed = chain.release(old, reachable=True).failed
+        for half in failed:
             log.error("%s may still have the address: %s.", old.name, half)
+        if "ip" in own:
+            # Whoever heard the host that came back believes it until told otherwise.
+            IpProvider(config, sessions).announce(new)
+        return not failed
     except MhaError as error:
-        log.error("%s may still have the address: %s.", old.name, error)
+        log.error("After %s came back: %s.", old.name, error)
+        return False
     finally:
         chain.close()
         sessions.close()

@@ -72,6 +72,10 @@ class IpProvider:
             raise AddressError(self.name, new.name, f"{', '.join(missing)} is missing: {why}", _rights(new))
         return Half(self.name, "acquire", True, "; ".join(_acquired(seen, new, taken)))
 
+    def announce(self, server: ServerConfig) -> None:
+        """Let a server's host tell the neighbours again of those addresses that it has. Errors: AddressError."""
+        self._on(server, "announce", f"announce {', '.join(self._wanted)}")
+
     def verify(self) -> tuple[Place, ...]:
         """Every host that can be reached is asked."""
         found = census(self._sessions, self._config, timeout=self._config.vip_timeout)

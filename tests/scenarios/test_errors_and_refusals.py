@@ -188,7 +188,8 @@ def test_by_hand_dry_run_changes_nothing_then_the_real_one_works() -> None:
         asked = cluster.command("masterha_master_switch", *by_hand)
         assert asked.code == 1, asked
         assert "nothing was changed" in asked.output
-        assert cluster[2].replica_status()["Replica_IO_Running"] != "No"
+        untouched = cluster[2].replica_status()
+        assert (untouched["Source_Host"], untouched["Replica_SQL_Running"]) == (cluster[1].ip, "Yes")
         forced = cluster.command(
             "masterha_master_switch", *by_hand, "--interactive=0", f"--new_master_host={cluster[3].ip}"
         )

@@ -65,7 +65,7 @@ def test_servers_replicate_the_writers_rows_and_a_killed_one_refuses(kind: str, 
         variable = "server_id" if cluster.kind.mariadb else "server_uuid"
         assert len({h.sql(f"SELECT @@{variable} AS v")[0]["v"] for h in cluster.hosts}) == 3
         writer = Writer(cluster, seconds=20.0)
-        time.sleep(0.5)
+        until(lambda: len(writer.acks()) > 20)
         acks = writer.stop()
         result = account(acks, cluster.hosts)
         assert result.acknowledged > 20

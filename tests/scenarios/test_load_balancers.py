@@ -17,6 +17,7 @@ from typing import Any
 import pymysql
 import pytest
 
+from tests.lab.bench_switch import switch
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
@@ -26,10 +27,12 @@ from tests.lab.observer import AddressObserver
 from tests.lab.writer import Writer, outage
 from tests.scenarios.failing_over import assert_survivors_agree, finish
 from tests.scenarios.moving import bare, mac_of, meets, seen_mac, wait_until
+from tests.scenarios.watching import Monitor
 
 HEALTH = 8900
 WRITES, READS = 3307, 3308
 MAX_LAG = 2
+KINDS = ["mariadb", pytest.param("mysql97", marks=pytest.mark.slow)]
 
 
 class Reader(threading.Thread):
@@ -118,9 +121,11 @@ def health(cluster: Cluster, path: str) -> tuple[int, dict[str, Any]]:
             return error.code, json.load(error)
 
 
-def test_writes_and_reads_through_haproxy_while_the_primary_dies() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_writes_and_reads_through_haproxy_while_the_primary_dies(kind: str) -> None:
     """Writes never reach a replica, reads never a broken or a lagging one, and a reload forgets nothing."""
-    with Cluster("mariadb", gtid=True, n=4) as cluster:
+    with Cluster(kind, gtid=True, n=4) as cluster:
+        replica = cluster.kind.word("REPLICA", "SLAVE")
         proxy = cluster[4]
         proxy.signal_mysqld(signal.SIGKILL)
         conf = cluster.write_cnf(default=balanced(cluster, proxy), apart=(4,))
@@ -134,16 +139,16 @@ def test_writes_and_reads_through_haproxy_while_the_primary_dies() -> None:
             with reading(cluster, proxy.ip, READS) as reader:
                 wait_until(lambda: reader.servers(time.time() - 0.5) == {2, 3}, "both replicas are read from")
                 # A replica that stands still, and then one whose applier is broken: both must leave.
-                cluster[3].sql("STOP SLAVE SQL_THREAD")
+                cluster[3].sql(f"STOP {replica} SQL_THREAD")
                 wait_until(lambda: reader.servers(time.time() - 0.5) == {2}, "the stopped replica is not read from")
-                cluster[3].sql("START SLAVE SQL_THREAD")
+                cluster[3].sql(f"START {replica} SQL_THREAD")
                 wait_until(lambda: reader.servers(time.time() - 0.5) == {2, 3}, "it is read from again")
-                cluster[3].sql("STOP SLAVE IO_THREAD")
+                cluster[3].sql(f"STOP {replica} IO_THREAD")
                 stopped = time.time()
                 wait_until(lambda: reader.servers(time.time() - 0.5) == {2}, "the lagging replica is not read from")
                 late = [at for at, number, _ in reader.seen if number == 3 and at > stopped + MAX_LAG + 3.0]
                 assert not late
-                cluster[3].sql("START SLAVE IO_THREAD")
+                cluster[3].sql(f"START {replica} IO_THREAD")
                 killed = time.time()
                 cluster[1].signal_mysqld(signal.SIGKILL)
                 wait_until(lambda: "completed successfully" in log.read_text(), "the failover is over", 40)
@@ -171,34 +176,76 @@ def test_writes_and_reads_through_haproxy_while_the_primary_dies() -> None:
             wait_until(lambda: reader.servers(time.time() - 0.5) == {2}, "the primary takes the reads", 15)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mariadb", "mysql97"])
+def test_writes_and_reads_through_haproxy_while_the_primary_is_switched(kind: str) -> None:
+    """There and back, with a manager that watches: each time reads leave the new primary, and come to the old one."""
+    with Cluster(kind, gtid=True, n=4) as cluster:
+        proxy = cluster[4]
+        proxy.signal_mysqld(signal.SIGKILL)
+        conf = cluster.write_cnf(default=balanced(cluster, proxy), apart=(4,))
+        start_haproxy(cluster, proxy, conf)
+        monitor = Monitor(cluster, conf)
+        try:
+            writer = Writer(cluster, only=f"{proxy.ip}:{WRITES}", sessions=4, interval=0.02)
+            with reading(cluster, proxy.ip, READS) as reader:
+                for to, replicas in ((2, {1, 3}), (1, {2, 3})):
+                    began = time.time()
+                    assert switch(cluster, conf, to) == 0
+                    done = time.time()
+                    wait_until(lambda at=done: writer.acks()[-1].at > at, "the clients write again")  # type: ignore[misc]
+                    wait_until(
+                        lambda wanted=replicas: reader.servers(time.time() - 0.5) == wanted,  # type: ignore[misc]
+                        f"reads go to {replicas}",
+                    )
+                    pause = outage([ack for ack in writer.acks() if ack.at > began]).seconds
+                    print(f"\n{cluster.name}: to db{to}: no write for {pause:.2f} s")
+                    assert pause < 5.0
+                print(f"{len(reader.failed)} reads failed of {len(reader.seen)}")
+            result = account(writer.stop(), cluster.hosts[:3])
+            assert result.rows_lost == 0, result
+            assert result.equal, result
+        finally:
+            monitor.stop()
+
+
+def with_keepalived(cluster: Cluster, vip: str, option: str, observer: AddressObserver) -> str:
+    """Start it on every host with what the command writes, the address on db1; what the configuration needs for it."""
+    default = f"vip_provider=keepalived\nvip_addresses={vip}\nvip_interface=eth0"
+    conf = cluster.write_cnf(default=default)
+    written = cluster.command("mha", "keepalived-config", "--conf", str(conf), "--to", str(cluster.seat), option)
+    assert written.code == 0, written
+    for host in cluster.hosts:
+        folder = cluster.seat / host.ip / "etc/keepalived"
+        text = (folder / "keepalived.conf").read_text()
+        if host.number == 3:
+            text = text.replace("priority 130", "priority 145")
+        host.run("mkdir -p /etc/keepalived; cat >/etc/keepalived/keepalived.conf", data=text)
+        if option == "--check-script":
+            script = (folder / "check_mysql.sh").read_text()
+            host.run("cat >/etc/keepalived/check_mysql.sh; chmod 755 /etc/keepalived/check_mysql.sh", data=script)
+        host.run("keepalived --config-test -f /etc/keepalived/keepalived.conf")
+    for host in cluster.hosts:
+        host.start("keepalived -f /etc/keepalived/keepalived.conf -p /run/keepalived.pid")
+        if host.number == 1:
+            wait_until(lambda: observer.now() == (1,), "db1 has the address", 15)
+    return default
+
+
 @pytest.mark.parametrize(
-    "check_script",
-    [pytest.param(True, id="check-script", marks=pytest.mark.slow), pytest.param(False, id="plain")],
+    ("kind", "option"),
+    [
+        ("mariadb", "--no-check-script"),
+        pytest.param("mariadb", "--check-script", marks=pytest.mark.slow),
+        pytest.param("mysql97", "--check-script", marks=pytest.mark.slow),
+    ],
 )
-def test_the_address_follows_with_keepalived(check_script: bool) -> None:
+def test_the_address_follows_with_keepalived(kind: str, option: str) -> None:
     """As its users run it: BACKUP and nopreempt everywhere, and db3 would win the election that db2 must."""
-    with Cluster("mariadb", gtid=True) as cluster:
+    with Cluster(kind, gtid=True) as cluster:
         vip = cluster.subnet.virtual(2)
-        default = f"vip_provider=keepalived\nvip_addresses={vip}\nvip_interface=eth0"
-        conf = cluster.write_cnf(default=default)
-        option = "--check-script" if check_script else "--no-check-script"
-        written = cluster.command("mha", "keepalived-config", "--conf", str(conf), "--to", str(cluster.seat), option)
-        assert written.code == 0, written
-        for host in cluster.hosts:
-            folder = cluster.seat / host.ip / "etc/keepalived"
-            text = (folder / "keepalived.conf").read_text()
-            if host.number == 3:
-                text = text.replace("priority 130", "priority 145")
-            host.run("mkdir -p /etc/keepalived; cat >/etc/keepalived/keepalived.conf", data=text)
-            if check_script:
-                script = (folder / "check_mysql.sh").read_text()
-                host.run("cat >/etc/keepalived/check_mysql.sh; chmod 755 /etc/keepalived/check_mysql.sh", data=script)
-            host.run("keepalived --config-test -f /etc/keepalived/keepalived.conf")
         with AddressObserver(cluster, vip) as observer:
-            for host in cluster.hosts:
-                host.start("keepalived -f /etc/keepalived/keepalived.conf -p /run/keepalived.pid")
-                if host.number == 1:
-                    wait_until(lambda: observer.now() == (1,), "db1 has the address", 15)
+            default = with_keepalived(cluster, vip, option, observer)
             manager = cluster.start_manager(cluster.write_cnf(default=default, servers={2: "candidate_master=1"}))
             writer = Writer(cluster, only=bare(vip))
             time.sleep(1.5)
@@ -217,3 +264,32 @@ def test_the_address_follows_with_keepalived(check_script: bool) -> None:
         wait_until(lambda: seen_mac(cluster, 3, vip) == mac_of(cluster, 2), "db3's neighbour table", 5)
         assert cluster[3].run("pgrep -x keepalived"), "db3's was started again"
         assert not cluster[1].run("pgrep -x keepalived", check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mariadb", "mysql97"])
+def test_the_address_is_switched_with_keepalived(kind: str) -> None:
+    """Under load, to db2, although db3 would win the election; nobody has it twice."""
+    with Cluster(kind, gtid=True) as cluster:
+        vip = cluster.subnet.virtual(2)
+        with AddressObserver(cluster, vip) as observer:
+            default = with_keepalived(cluster, vip, "--check-script", observer)
+            conf = cluster.write_cnf(default=default)
+            writer = Writer(cluster, only=bare(vip), sessions=4, interval=0.02)
+            time.sleep(1.0)
+            meets(cluster, 3, vip)
+            began = time.time()
+            assert switch(cluster, conf, 2) == 0
+            done = time.time()
+            wait_until(lambda: writer.acks()[-1].at > done, "the clients write again")
+            wait_until(lambda: seen_mac(cluster, 3, vip) == mac_of(cluster, 2), "db3's neighbour table", 5)
+            acks = writer.stop()
+            moves = observer.moves()
+        pause = outage([ack for ack in acks if ack.at > began]).seconds
+        print(f"\n{cluster.name}: no write for {pause:.2f} s, on no host for {observer.nowhere(began):.2f} s: {moves}")
+        assert pause < 10.0
+        assert moves[-1] == (2,)
+        assert all(len(holders) <= 1 for holders in moves), moves
+        result = account(acks, cluster.hosts)
+        assert result.rows_lost == 0, result
+        assert result.equal, result

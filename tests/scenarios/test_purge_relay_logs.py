@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -204,7 +205,7 @@ def test_a_password_of_every_awkward_character_is_seen_nowhere() -> None:
         many_relay_logs(cluster, cluster[2])
         with held_applier(cluster[1], cluster[2]):
             run = start_on_its_host(cluster, cluster[2], f"--user={ADMIN}", f"--password={password}", env={})
-            wait_until(lambda: purging(cluster[2]))
+            wait_until(lambda: run.poll() is not None or password not in words_of(run))
             with watched(password) as seen:
                 time.sleep(0.3)
             assert not seen, seen
@@ -304,6 +305,11 @@ def start_on_its_host(
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def words_of(process: subprocess.Popen[str]) -> str:
+    """What `ps` shows of a process."""
+    return Path(f"/proc/{process.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
 def on_its_host(cluster: Cluster, host: Host, *words: str, env: dict[str, str] | None = None) -> Done:
