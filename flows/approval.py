@@ -109,9 +109,11 @@ def form(question: Question, waiting: Waiting, plan: UUID | None = None) -> type
 
 def _description(question: Question, waiting: Waiting, plan: UUID | None) -> str:
     parts = [f"**{question.sentence}**", *(f"The plan changed: {change}." for change in question.changed)]
-    parts += ["\n".join(f"{number}. {step}" for number, step in enumerate(question.steps, 1)), f"{waiting}."]
+    parts += [f"{waiting}."]
     if plan is not None:
         parts += [f"[The plan with every candidate]({PREFECT_UI_URL.value()}/artifacts/artifact/{plan})"]
+    # What comes after a list is cut off in this window of the UI, and so is a number of two digits.
+    parts += ["\n".join(f"- {step}" for step in question.steps)]
     return "\n\n".join(parts)
 
 
