@@ -2,6 +2,7 @@
 # make test       all checks and tests, real servers included (root, Debian; at most 25 minutes)
 # make test-fast  lint, types and unit tests (no servers, under a minute)
 # make test-all   test, and the long scenarios
+# make test-ui    a failover by hand in a real browser (Debian's chromium); screenshots in tests/ui/output
 # make try-script SCRIPT=file  a failover in the lab with your own master_ip_failover script
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
@@ -21,15 +22,16 @@ SWITCHES ?= 20
 LOCK := $(shell { cat requirements.lock; $(PYTHON) -V; } | sha256sum | cut -c1-12)
 VENV := $(MHA_CACHE)/venv-$(LOCK)
 STAMP := $(VENV)/.complete
+BROWSER := $(MHA_CACHE)/browser-$(shell cat requirements.lock tests/ui/requirements.txt | sha256sum | cut -c1-12)
 RUN := PYTHONPATH=$(CURDIR) PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python
 PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 3 --dist worksteal
 
-.PHONY: help demo test test-fast test-all try-script bench bench-rescue bench-switch bench-commands images lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-ui try-script bench bench-rescue bench-switch bench-commands images lint unit clean venv preflight
 
 help:
-	@sed -n 's/^# //p' Makefile | head -12
+	@sed -n 's/^# //p' Makefile | head -13
 
 demo: preflight $(STAMP)
 	$(RUN) -m tests.lab.demo $(if $(KEEP),--keep)
@@ -41,6 +43,10 @@ test-fast: lint unit
 
 test-all: preflight images lint unit
 	$(PYTEST) $(SEVERAL) tests/scenarios -m "not site"
+	$(MAKE) test-ui
+
+test-ui: preflight images $(BROWSER)
+	PYTHONPATH=$(CURDIR):$(BROWSER) PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/ui
 
 try-script: preflight images
 	MHA_TRY_SCRIPT=$(abspath $(SCRIPT)) $(PYTEST) -s tests/scenarios/test_address_scripts.py -m site
@@ -85,6 +91,14 @@ $(STAMP):
 	  { echo "The Python packages of requirements.lock cannot be fetched; is there a network to a package index?" >&2; exit 2; }
 	touch $(STAMP)
 
+# What drives the browser is beside the other packages, for only these tests need it; the browser is Debian's.
+$(BROWSER): $(STAMP) tests/ui/requirements.txt
+	@test -x /usr/bin/chromium || { apt-get -q update && apt-get -qy install --no-install-recommends chromium fonts-dejavu-core; } >/dev/null || \
+	  { echo "Debian's chromium cannot be installed; is there a network to a package archive?" >&2; exit 2; }
+	rm -rf $(BROWSER)
+	$(VENV)/bin/pip install -q --disable-pip-version-check --target $(BROWSER) -r tests/ui/requirements.txt
+	touch $(BROWSER)
+
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/output
+	rm -rf tests/ui/output build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/output
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import logging
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from commands.asking import ask
 from commands.failover_options import add_failover_options, add_places, failover_options, places, secrets_of
 from commands.log import setup_logging
 from commands.options import OptionParser, add_conf, die, require_conf, run
 from commands.switch_options import add_switch_options
 from commands.switch_options import switch as planned_switch
-
-if TYPE_CHECKING:
-    from replication.plan import FailoverPlan
 
 log = logging.getLogger("mha")
 
@@ -85,24 +81,11 @@ def switch(given: Namespace) -> int:
         dead_host=given.dead_master_host,
         dead_port=given.dead_master_port,
         dry_run=given.dry_run,
-        show=ask if given.interactive else None,
+        ask=ask if given.interactive else None,
     )
     if given.dry_run:
         print(outcome.summary)
     leave(outcome.exit_code)
-
-
-def ask(plan: FailoverPlan) -> bool:
-    """Show the plan and wait for a yes; an end of input is a no."""
-    from replication.report import plan_text
-
-    print(plan_text(plan))
-    print(f"\nMaster {plan.dead_name} is dead. Start the failover to {plan.new_primary_name}? (yes/NO): ", end="")
-    sys.stdout.flush()
-    answer = sys.stdin.readline().strip().lower()
-    if answer != "yes":
-        print("Stopped; nothing was changed.")
-    return answer == "yes"
 
 
 if __name__ == "__main__":

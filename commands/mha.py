@@ -83,13 +83,17 @@ def failover(
     to: Annotated[str | None, typer.Option(help="Promote this host and no other.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with one that was cut short, as it was begun; asks nothing.")
+    ] = False,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
-    """Fail over a cluster whose primary is dead, now."""
+    """Fail over a cluster whose primary is dead, now; or finish a failover whose manager died."""
+    from commands.asking import ask
     from commands.failover_options import secrets_of
     from commands.log import setup_logging
-    from commands.masterha_master_switch import ask
     from config import load_cluster
+    from replication.journal import unfinished
     from replication.plan import FailoverOptions
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
@@ -98,12 +102,16 @@ def failover(
     from flows.engine import leave
     from flows.failover import fail_over_by_hand
 
+    if resume and not unfinished(config.manager_workdir, config.name):
+        print(f"No failover of {config.name} was cut short on this host: there is nothing to resume.")
+        raise typer.Exit
     outcome = fail_over_by_hand(
         config,
         FailoverOptions(new_master_host=to, ignore_last_failover=True),
         dead_host=dead,
         dry_run=dry_run,
-        show=None if yes or dry_run else ask,
+        ask=None if yes or dry_run or resume else ask,
+        resume=resume,
     )
     if output is Output.JSON:
         print(
@@ -164,6 +172,23 @@ def release(
     from commands.holds import lift
 
     raise SystemExit(lift(conf, global_conf, workdir, host))
+
+
+@app.command(epilog="Example: `PREFECT_API_URL=http://prefect:4200/api mha serve --conf-dir /etc/mha`")
+def serve(
+    conf_dir: Annotated[
+        Path | None, typer.Option(help="Where the clusters are configured (MHA_CONF_DIR, else /etc/mha).")
+    ] = None,
+    monitor: Annotated[bool, typer.Option(help="Watch every cluster; --no-monitor where managers do already.")] = True,
+) -> None:
+    """Offer every flow of every configured cluster in Prefect from this one process, without a work pool."""
+    import os
+
+    if conf_dir is not None:
+        os.environ["MHA_CONF_DIR"] = str(conf_dir)
+    from flows.serving import serve_all
+
+    serve_all(watch=monitor)
 
 
 @app.command(epilog="Example: `mha stop --conf /etc/mha/app1.cnf`")

@@ -7,6 +7,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+from commands.asking import ask
 from commands.failover_options import places, secrets_of
 from commands.log import setup_logging
 from commands.options import require_conf
@@ -15,7 +16,6 @@ from replication.switch_options import SwitchOptions
 if TYPE_CHECKING:
     from config import ClusterConfig
     from replication.switch_outcome import SwitchOutcome
-    from replication.switch_plan import SwitchPlan
 
 log = logging.getLogger("mha")
 
@@ -83,17 +83,4 @@ def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_fir
     from replication.interrupts import raise_on_interrupt
 
     raise_on_interrupt()
-    return switch_by_hand(config, options, dry_run=dry_run, show=ask if ask_first else None)
-
-
-def ask(plan: SwitchPlan) -> bool:
-    """Show the tree before and after and wait for a yes; an end of input is a no."""
-    from replication.switch_outcome import plan_text
-
-    print(plan_text(plan))
-    print(f"\nStarting master switch from {plan.old_name} to {plan.new_primary_name}? (yes/NO): ", end="")
-    sys.stdout.flush()
-    answer = sys.stdin.readline().strip().lower()
-    if answer != "yes":
-        print("Stopped; nothing was changed.")
-    return answer == "yes"
+    return switch_by_hand(config, options, dry_run=dry_run, ask=ask if ask_first else None)

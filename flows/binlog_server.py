@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 from prefect import flow
 
 from config import ConfigError
-from flows.deployed import load_named
+from flows.deployed import load_named, stopped_by_cancelling
 from flows.engine import log_to_prefect
+from flows.parameters import ClusterName
 from replication.binlog_health import is_here
 from replication.binlog_server import BinlogServer, CopyOptions, pick_block
 
@@ -17,7 +17,7 @@ log = logging.getLogger("mha")
 
 
 @flow(name="binlog-server", flow_run_name="binlog server {name} of {cluster}", persist_result=False)
-def binlog_server(cluster: str, name: str = "") -> None:
+def binlog_server(cluster: ClusterName, name: str = "") -> None:
     """Copy a cluster's binary logs to this worker's host until the run is cancelled.
 
     Once it runs it asks nothing of Prefect: with the API away it copies all the same.
@@ -35,4 +35,5 @@ def binlog_server(cluster: str, name: str = "") -> None:
             "that is the deployment's alone"
         )
     log_to_prefect(log)
-    BinlogServer(load, name, CopyOptions(), threading.Event()).run()
+    with stopped_by_cancelling() as stop:
+        BinlogServer(load, name, CopyOptions(), stop).run()

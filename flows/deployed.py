@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from config import ClusterConfig, ConfigError, load_cluster
 
 CONF_DIR = "MHA_CONF_DIR"
 DEFAULT_CONF_DIR = "/etc/mha"
+SUFFIXES = (".cnf", ".toml", ".conf")
 
 
 def conf_directory() -> Path:
@@ -18,16 +22,39 @@ def conf_directory() -> Path:
     return Path(os.environ.get(CONF_DIR, DEFAULT_CONF_DIR))
 
 
+def configured_clusters() -> tuple[str, ...]:
+    """The names of the clusters that are configured here."""
+    found = {path.stem for path in conf_directory().glob("*") if path.suffix in SUFFIXES}
+    return tuple(sorted(found - {"masterha_default"}))
+
+
 def load_named(cluster: str) -> tuple[ClusterConfig, Callable[[], ClusterConfig]]:
     """The configuration of a cluster by its name, and a way to read it afresh. Raises ConfigError."""
     directory = conf_directory()
-    for suffix in (".cnf", ".toml", ".conf"):
+    for suffix in SUFFIXES:
         path = directory / f"{cluster}{suffix}"
         if path.is_file():
             load = partial(load_cluster, path)
             return load(), load
-    known = sorted(p.stem for p in directory.glob("*") if p.suffix in (".cnf", ".toml", ".conf"))
+    known = configured_clusters()
     raise ConfigError(
         f"no cluster {cluster!r} is configured in {directory}"
         + (f"; there are: {', '.join(known)}" if known else "; set MHA_CONF_DIR to where the files are")
     )
+
+
+@contextlib.contextmanager
+def stopped_by_cancelling() -> Iterator[threading.Event]:
+    """An event that a cancelled run gets by SIGTERM: a watch ends, a failover is finished first.
+
+    Prefect's own handler would raise in the middle of whatever is done. Outside a main thread there is no signal.
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    former = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, former)

@@ -9,36 +9,37 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
-from prefect.context import FlowRunContext
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from config import ClusterConfig, ServerConfig
+from flows.approval import ask_in_prefect, is_retry, name_run, patiently, show_plan
 from flows.beside import Beside
+from flows.by_hand import decide
 from flows.delivery import ArtifactRecord, FlowRecord
 from flows.deployed import load_named
 from flows.engine import log_to_prefect, step
 from flows.events import with_events
+from flows.parameters import ClusterName, FailoverRequest
 from flows.runbook import recover
+from replication.approval import APPROVAL, Ask, approved_before
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
 from replication.job import FailoverJob
-from replication.journal import Journal, opened_before, unfinished
+from replication.journal import Journal, begun_before, opened_before, unfinished
 from replication.ledger import table
 from replication.outcome import Outcome
-from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
-from replication.report import markdown, plan_text
+from replication.plan import FailoverOptions
+from replication.report import markdown, plan_markdown, plan_text
 from replication.sessions import Sessions, took_writes
-from replication.topology import find_primary
-from tasks import detect
 from tasks.report import report
 
 log = logging.getLogger("mha")
@@ -94,6 +95,8 @@ def conclude(outcome: Outcome) -> State[Any]:
         return Completed(message=outcome.summary)
     if outcome.exit_code == 10:
         return Completed(name="Partly done", message=f"{outcome.summary}; something is left to do, see the report")
+    if outcome.stopped:
+        return Cancelled(name="Stopped", message=outcome.summary)
     return Failed(name="Refused" if outcome.refusal else "Failed", message=outcome.summary)
 
 
@@ -118,51 +121,45 @@ def _artifacts(cluster: str, dead: str, outcome: Outcome) -> Iterator[ArtifactRe
 
 
 def _show_in_prefect(cluster: str, dead: str, outcome: Outcome) -> None:
-    """Within a flow run: its artifacts, and its name."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
-        return
     for each in _artifacts(cluster, dead, outcome):
         if each.type == "markdown":
             create_markdown_artifact(each.data, key=each.key, description=f"Failover report of {cluster}")
         else:
             create_table_artifact(json.loads(each.data), key=each.key, description=f"Transactions of {cluster}")
-    with get_client(sync_client=True) as client:
-        client.update_flow_run(context.flow_run.id, name=run_name(cluster, outcome))
+    name_run(run_name(cluster, outcome))
 
 
 @flow(name="failover", flow_run_name="failover {cluster}", persist_result=False)
-def failover(
-    cluster: str,
-    dead_primary: str | None = None,
-    new_primary: str | None = None,
-    dry_run: bool = False,
-) -> State[Any]:
-    """Fail a cluster over whose primary is dead.
+def failover(cluster: ClusterName, how: FailoverRequest = FailoverRequest()) -> State[Any]:  # noqa: B008 - not changed
+    """Fail a cluster over whose primary is dead; a retry of the run goes on with what it began.
 
     Args:
         cluster: Name of a configured cluster, such as "app1".
-        dead_primary: Host of the dead primary; left empty, it is found out from the replicas.
-        new_primary: Host to promote; left empty, the best replica is chosen by the configured rules.
-        dry_run: Only make the plan and show it; nothing is changed.
+        how: What is to be done, and whether somebody is asked first.
     """
     log_to_prefect(log)
     config, _ = load_named(cluster)
-    options = FailoverOptions(new_master_host=new_primary, ignore_last_failover=True)
     try:
         outcome = fail_over_by_hand(
-            config, options, dead_host=dead_primary, dry_run=dry_run, show=_show_plan, in_flow=True
+            config,
+            how.options(),
+            dead_host=how.dead_primary or None,
+            dry_run=how.dry_run,
+            ask=ask_in_prefect(how.waiting(), plan_key(cluster)) if how.ask_first else None,
+            resume=is_retry(),
+            in_flow=True,
         )
     except MhaError as error:
-        return Failed(message=str(error))
+        return Failed(name="Refused" if isinstance(error, RefusalError) else "Failed", message=str(error))
+    if how.dry_run and outcome.plan is not None:
+        show_plan(plan_markdown(outcome.plan), plan_key(cluster), f"Failover plan of {cluster}")
+        return Completed(name="Planned", message="a failover is possible; nothing was changed")
     return conclude(outcome)
 
 
-def _show_plan(plan: FailoverPlan) -> bool:
-    create_markdown_artifact(
-        markdown=f"```\n{plan_text(plan)}\n```", key=f"{artifact_key(plan.cluster)}-plan", description="Failover plan"
-    )
-    return True
+def plan_key(cluster: str) -> str:
+    """The artifact of a plan."""
+    return f"{artifact_key(cluster)}-plan"
 
 
 @with_events
@@ -173,32 +170,40 @@ def fail_over_by_hand(
     dead_host: str | None = None,
     dead_port: int | None = None,
     dry_run: bool = False,
-    show: Callable[[FailoverPlan], bool] | None = None,
+    ask: Ask | None = None,
+    resume: bool = False,
     in_flow: bool = False,
 ) -> Outcome:
     """A failover that was not begun by a monitor: find the dead primary, prove it dead, plan, then recover.
 
-    ``show`` gets the plan and says whether to go on. With ``in_flow`` the steps are tasks of the flow run that this is
-    called in; otherwise the recovery runs beside Prefect.
-    Raises MhaError's children when there is nothing to do or nothing may be done.
+    ``ask`` puts the plan to a person. ``resume``: when a failover was cut short, go on with it, as it was asked for and
+    approved then. With ``in_flow`` the steps are tasks of the flow run that this is called in; otherwise the recovery
+    runs beside Prefect. Raises MhaError's children when there is nothing to do or nothing may be done.
     """
     sessions = Sessions(config)
     try:
         cut_short = cut_short_failover(config, sessions)
         if cut_short is not None and not dry_run:
             return _recover(new_job(config, cut_short, options, sessions), None, in_flow=in_flow)
-        dead = _dead_primary(config, sessions, dead_host, dead_port)
-        verdict = step(detect.confirm_dead, config, dead, sessions)
-        if not verdict.dead:
-            raise RefusalError(_alive(dead, verdict.why))
-        decided = make_plan(config, dead, sessions.observe([s for s in config.servers if s != dead]), options)
-        if isinstance(decided, Refusal):
-            raise RefusalError(decided)
+        past = unfinished(config.manager_workdir, config.name) if resume else ()
+        begun = begun_before(past)
+        if begun is not None:
+            log.warning("Going on with a failover of %s that was cut short.", begun.dead)
+            dead_host, dead_port = begun.dead, None
+            options = replace(FailoverOptions(**begun.options), ignore_last_failover=True)
+        decision = decide(
+            config, sessions, dead_host, dead_port, options, None if dry_run else ask, approved_before(past)
+        )
         if dry_run:
-            return Outcome(0, plan_text(decided), plan=decided)
-        if show is not None and not show(decided):
-            return Outcome(1, "stopped at the question", plan=decided)
-        return _recover(new_job(config, dead, options, sessions), verdict.ssh_reachable, in_flow=in_flow)
+            return Outcome(0, plan_text(decision.plan), plan=decision.plan)
+        if decision.approval is not None and not decision.approval.go_on:
+            log.warning("%s; nothing was changed.", decision.approval)
+            return Outcome(1, f"{decision.approval}; nothing was changed", plan=decision.plan, stopped=True)
+        job = new_job(config, decision.dead, decision.options, sessions)
+        if decision.approval is not None:
+            job.approval = decision.approval
+            job.journal.record(APPROVAL, "answered", job.dead.address, **decision.approval.as_dict())
+        return _recover(job, decision.ssh_reachable, in_flow=in_flow)
     finally:
         sessions.close()
         finish_hooks(config.hook_timeout)
@@ -207,7 +212,7 @@ def fail_over_by_hand(
 def _recover(job: FailoverJob, ssh_reachable: bool | None, *, in_flow: bool) -> Outcome:
     if in_flow:
         outcome = run_job(job, ssh_reachable=ssh_reachable)
-        _show_in_prefect(job.config.name, job.dead.name, outcome)
+        patiently(partial(_show_in_prefect, job.config.name, job.dead.name, outcome))
         return outcome
     outcome, beside = run_beside_prefect(job, ssh_reachable=ssh_reachable)
     beside.wait()
@@ -227,27 +232,3 @@ def new_job(config: ClusterConfig, dead: ServerConfig, options: FailoverOptions,
     past = unfinished(config.manager_workdir, config.name, dead.address)
     journal = Journal.new(config.manager_workdir, config.name)
     return FailoverJob(config, dead, options, sessions, journal, past=past)
-
-
-def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None) -> ServerConfig:
-    """The server that is said to be dead, or the one that the replicas follow. Raises RefusalError."""
-    if host is None:
-        found = find_primary(config, sessions.observe())
-        if isinstance(found, Refusal):
-            raise RefusalError(found)
-        return found
-    named = config.server(f"{host}:{port}" if port else host)
-    if named is None:
-        servers = ", ".join(s.name for s in config.servers)
-        raise RefusalError(
-            Refusal("unknown-server", f"{host} is not a server of {config.name}.", f"Its servers are: {servers}.")
-        )
-    return named
-
-
-def _alive(dead: ServerConfig, why: str) -> Refusal:
-    return Refusal(
-        "primary-alive",
-        f"The primary {dead.name} may be alive, so nothing was touched: {why}. Stop failover.",
-        "To move a living primary, make a planned switch.",
-    )

@@ -16,6 +16,7 @@ from prefect.states import Completed, Failed
 from flows.deployed import load_named
 from flows.engine import log_to_prefect, step
 from flows.events import telling_prefect
+from flows.parameters import ClusterName
 from replication.check import Check, Severity, failed
 from replication.event_hooks import finish as finish_hooks
 from replication.readiness import Readiness
@@ -25,7 +26,7 @@ log = logging.getLogger("mha")
 
 
 @flow(name="health-check", flow_run_name="health check {cluster}", persist_result=False)
-def health_check(cluster: str, seconds_behind: int = 30) -> State[Any]:
+def health_check(cluster: ClusterName, seconds_behind: int = 30) -> State[Any]:
     """Check that a cluster replicates well and is fit for a failover; nothing is created or changed anywhere.
 
     Args:

@@ -18,10 +18,11 @@ from prefect import flow
 
 from config import ClusterConfig, ConfigError, ServerConfig
 from config.edit import remove_block
-from flows.deployed import load_named
+from flows.deployed import load_named, stopped_by_cancelling
 from flows.engine import log_to_prefect
 from flows.events import telling_prefect
 from flows.failover import cut_short_failover, new_job, run_beside_prefect
+from flows.parameters import ClusterName
 from flows.unfinished_switch import finish_switch
 from replication import notify
 from replication.address import FailoverCalls, chain_of
@@ -311,7 +312,7 @@ class _Manned(Reporter):
 
 
 @flow(name="monitor", flow_run_name="monitor {cluster}", persist_result=False)
-def monitor(cluster: str) -> None:
+def monitor(cluster: ClusterName) -> None:
     """Watch a cluster until the run is cancelled; fail over when its primary dies, and go on with the new one.
 
     Args:
@@ -322,8 +323,8 @@ def monitor(cluster: str) -> None:
     options = ManagerOptions(failover=FailoverOptions(last_failover_minute=60), go_on=True)
     config.manager_workdir.mkdir(parents=True, exist_ok=True)
     log_to_prefect(log)
-    with ManagerLock(config.manager_workdir, config.name):
-        Manager(load, options, threading.Event()).run()
+    with stopped_by_cancelling() as stop, ManagerLock(config.manager_workdir, config.name):
+        Manager(load, options, stop).run()
 
 
 def moved_to(config: ClusterConfig, primary: ServerConfig, sessions: Sessions) -> str:

@@ -28,6 +28,9 @@ PROTECTION = {
 }
 """Environment variables and the values they get where nobody has set them."""
 
+OF_REQUESTS = {"PREFECT_API_REQUEST_TIMEOUT", "PREFECT_CLIENT_MAX_RETRIES"}
+"""Those of them that a process which only registers deployments can do without: it waits for a busy API."""
+
 
 def protect_from_prefect() -> None:
     """Set :data:`PROTECTION` in the environment, where nothing else is set, before Prefect reads it.
@@ -35,7 +38,8 @@ def protect_from_prefect() -> None:
     When Prefect is loaded already (a worker or ``prefect deploy`` imports it first), its settings are read again,
     so that clients made from now on obey; its logging stays as it was set up, for there somebody else reads it.
     """
-    missing = {name: value for name, value in PROTECTION.items() if name not in os.environ}
+    kept = OF_REQUESTS if "prefect.cli.deploy" in sys.modules else set()
+    missing = {name: value for name, value in PROTECTION.items() if name not in os.environ and name not in kept}
     os.environ.update(missing)
     context = sys.modules.get("prefect.context")
     refresh = getattr(context, "refresh_global_settings_context", None)

@@ -14,6 +14,7 @@ from prefect.states import Completed, Failed
 
 from flows.deployed import load_named
 from flows.engine import log_to_prefect, step
+from flows.parameters import ClusterName
 from replication.errors import MhaError
 from replication.relay_purge_cluster import purge_cluster
 from tasks.purge_relay_logs import purge_relay_logs as purge_one
@@ -27,7 +28,7 @@ def artifact_key(cluster: str) -> str:
 
 
 @flow(name="purge-relay-logs", flow_run_name="purge relay logs of {cluster}", persist_result=False)
-def purge_relay_logs(cluster: str) -> State[Any]:
+def purge_relay_logs(cluster: ClusterName) -> State[Any]:
     """Remove the executed relay logs of every replica that keeps them; what is not executed stays.
 
     Args:

@@ -81,7 +81,7 @@ class Runbook(Recorder):
         self.job, self.log_directories = job, log_directories
         self.ssh = ssh_reachable if job.options.ssh_reachable is None else job.options.ssh_reachable
         self.lock = FailoverLock([])
-        self.notes: list[str] = []
+        self.notes: list[str] = [f"{job.approval}."] if job.approval is not None else []
         self.known: dict[str, Any] = {}
         self.stopped: ClusterState | None = None
         self.fencing = Fencing(self, bool(self.ssh))

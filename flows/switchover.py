@@ -6,6 +6,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -13,18 +14,21 @@ from typing import Any
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from config import ClusterConfig, ConfigError
 from config.edit import remove_block
+from flows.approval import ask_in_prefect, name_run, patiently, show_plan
 from flows.beside import Beside
 from flows.delivery import ArtifactRecord, FlowRecord
 from flows.deployed import load_named
 from flows.engine import log_to_prefect
 from flows.events import with_events
+from flows.parameters import ClusterName, SwitchRequest
 from flows.switch_runbook import switch_over
 from flows.unfinished_switch import finish_switch
 from replication.activity import observe_activities
+from replication.approval import APPROVAL, ASK_AT_MOST, Answer, Ask, approved_switch, switch_question
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
 from replication.journal import SWITCH, Journal
@@ -32,7 +36,7 @@ from replication.plan import Refusal
 from replication.sessions import FailoverLock, Sessions
 from replication.switch_job import SwitchJob
 from replication.switch_options import SwitchOptions
-from replication.switch_outcome import SwitchOutcome, markdown, plan_text, text
+from replication.switch_outcome import SwitchOutcome, markdown, plan_markdown, plan_text, text
 from replication.switch_plan import SwitchPlan, make_switch_plan
 
 log = logging.getLogger("mha")
@@ -44,10 +48,10 @@ def switch_by_hand(
     options: SwitchOptions,
     *,
     dry_run: bool = False,
-    show: Callable[[SwitchPlan], bool] | None = None,
+    ask: Ask | None = None,
     in_flow: bool = False,
 ) -> SwitchOutcome:
-    """Look, plan, ask, then switch. ``show`` gets the plan and says whether to go on.
+    """Look, plan, ask, then switch. ``ask`` puts the plan to a person.
 
     With ``in_flow`` the steps are tasks of the flow run that this is called in; otherwise the switch runs beside
     Prefect. A dry run and --check_only change nothing.
@@ -63,9 +67,12 @@ def switch_by_hand(
         if dry_run or options.check_only:
             log.info("** Phase 1: Configuration Check Phase completed.")
             return SwitchOutcome(0, plan_text(plan), plan=plan, checked_only=True)
-        if show is not None and not show(plan):
-            return SwitchOutcome(1, "stopped at the question, nothing was changed", plan=plan)
-        core = partial(_act, config, options, sessions, plan)
+        answer = None
+        if ask is not None:
+            plan, options, answer = _agree(config, options, sessions, plan, ask)
+            if not answer.go_on:
+                return SwitchOutcome(1, f"{answer}; nothing was changed", plan=plan, stopped=True)
+        core = partial(_act, config, options, sessions, plan, answer)
         return core() if in_flow else _beside_prefect(config.name, options, core)
     except RefusalError as error:
         outcome = SwitchOutcome(1, error.refusal.sentence, refusal=error.refusal)
@@ -78,7 +85,32 @@ def switch_by_hand(
         finish_hooks(config.hook_timeout)
 
 
-def _act(config: ClusterConfig, options: SwitchOptions, sessions: Sessions, shown: SwitchPlan) -> SwitchOutcome:
+def _agree(
+    config: ClusterConfig, options: SwitchOptions, sessions: Sessions, plan: SwitchPlan, ask: Ask
+) -> tuple[SwitchPlan, SwitchOptions, Answer]:
+    """Ask, and plan again with what was answered; asked anew when the cluster has changed meanwhile."""
+    changed: tuple[str, ...] = ()
+    for _ in range(ASK_AT_MOST):
+        question = switch_question(plan, changed)
+        answer = ask(question)
+        log.info("%s.", answer)
+        if not answer.go_on:
+            return plan, options, answer
+        options = approved_switch(config, options, question, answer)
+        newer = _plan(config, options, sessions, acting=False)
+        if (newer.old, newer.new_primary) == (plan.old, answer.new_primary):
+            return newer, options, answer
+        changed, plan = (_moved(config, plan, newer).sentence,), newer
+    raise RefusalError(Refusal("cluster-changed", changed[0], "Look at the cluster, then start again."))
+
+
+def _act(
+    config: ClusterConfig,
+    options: SwitchOptions,
+    sessions: Sessions,
+    shown: SwitchPlan,
+    answer: Answer | None,
+) -> SwitchOutcome:
     """With the failover lock everywhere, look again: what is done is what was shown, or nothing."""
     lock = FailoverLock(config.servers)
     try:
@@ -88,8 +120,12 @@ def _act(config: ClusterConfig, options: SwitchOptions, sessions: Sessions, show
             raise RefusalError(_moved(config, shown, plan))
         log.info("** Phase 1: Configuration Check Phase completed.")
         job = SwitchJob(config, plan, options, sessions, Journal.new(config.manager_workdir, config.name, SWITCH))
+        if answer is not None:
+            job.journal.record(APPROVAL, "answered", plan.old, **answer.as_dict())
         with contextlib.closing(job.address):
             outcome = switch_over(job)
+        if answer is not None:
+            outcome = replace(outcome, notes=(f"{answer}.", *outcome.notes))
     finally:
         lock.release()
     if outcome.opened:
@@ -134,17 +170,18 @@ def _remove_old(config: ClusterConfig, job: SwitchJob) -> None:
 def _beside_prefect(cluster: str, options: SwitchOptions, core: Callable[[], SwitchOutcome]) -> SwitchOutcome:
     """The switch without Prefect, which gets its record afterwards: nothing else may hold up the writes."""
     began = datetime.now(UTC)
+    how = SwitchRequest(
+        new_primary=options.new_master_host or "",
+        keep_old_as_replica=options.orig_master_is_new_slave,
+        ask_first=False,
+    )
     beside = Beside(
         FlowRecord(
             key=f"{cluster}/switchover/{began.isoformat()}",
             flow_name=switchover.name,
             run_name=f"switchover {cluster}",
             tags=(f"cluster:{cluster}",),
-            parameters={
-                "cluster": cluster,
-                "new_primary": options.new_master_host,
-                "keep_old_as_replica": options.orig_master_is_new_slave,
-            },
+            parameters={"cluster": cluster, "how": how.model_dump()},
             started=began,
         )
     )
@@ -156,6 +193,8 @@ def _beside_prefect(cluster: str, options: SwitchOptions, core: Callable[[], Swi
 
 def conclude(outcome: SwitchOutcome) -> State[Any]:
     """How the flow run ends in the UI."""
+    if outcome.stopped:
+        return Cancelled(name="Stopped", message=outcome.summary)
     if outcome.checked_only:
         return Completed(name="Checked", message="a switch is possible; nothing was changed")
     if outcome.exit_code == 0:
@@ -183,27 +222,29 @@ def _artifact(cluster: str, outcome: SwitchOutcome) -> ArtifactRecord:
 
 
 @flow(name="switchover", flow_run_name="switchover {cluster}", persist_result=False)
-def switchover(
-    cluster: str, new_primary: str | None = None, keep_old_as_replica: bool = True, dry_run: bool = False
-) -> State[Any]:
+def switchover(cluster: ClusterName, how: SwitchRequest = SwitchRequest()) -> State[Any]:  # noqa: B008 - not changed
     """Move the primary's role of a living cluster to another server.
 
     Args:
         cluster: Name of a configured cluster, such as "app1".
-        new_primary: Host of the new primary; left empty, the best replica is chosen by the configured rules.
-        keep_old_as_replica: Make the old primary a replica of the new one; otherwise it is left read-only.
-        dry_run: Only check every precondition and show the plan; nothing is changed.
+        how: What is to be done, and whether somebody is asked first.
     """
     log_to_prefect(log)
     config, _ = load_named(cluster)
-    options = SwitchOptions(new_master_host=new_primary, orig_master_is_new_slave=keep_old_as_replica)
+    ask = ask_in_prefect(how.waiting(), f"{artifact_key(cluster)}-plan") if how.ask_first else None
     try:
-        outcome = switch_by_hand(config, options, dry_run=dry_run, in_flow=True)
+        outcome = switch_by_hand(config, how.options(), dry_run=how.dry_run, ask=ask, in_flow=True)
     except MhaError as error:
         return Failed(message=str(error))
-    create_markdown_artifact(
-        f"```\n{outcome.summary}\n```" if outcome.checked_only else markdown(outcome, cluster),
-        key=f"{artifact_key(cluster)}-plan" if outcome.checked_only else artifact_key(cluster),
-        description=f"Planned switch of {cluster}",
-    )
+    if outcome.checked_only and outcome.plan is not None:
+        show_plan(plan_markdown(outcome.plan), f"{artifact_key(cluster)}-plan", f"Switchover plan of {cluster}")
+    elif not outcome.stopped:
+        patiently(partial(_show_in_prefect, cluster, outcome))
     return conclude(outcome)
+
+
+def _show_in_prefect(cluster: str, outcome: SwitchOutcome) -> None:
+    create_markdown_artifact(
+        markdown(outcome, cluster), key=artifact_key(cluster), description=f"Planned switch of {cluster}"
+    )
+    name_run(run_name(cluster, outcome))

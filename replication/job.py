@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from config import ClusterConfig, ServerConfig
 from replication.address import FailoverCalls, chain_of
@@ -16,13 +17,17 @@ from replication.positions import BinlogPosition
 from replication.salvage import Mirror
 from replication.sessions import Sessions
 
+if TYPE_CHECKING:
+    from replication.approval import Answer
+
 
 class FailoverJob:
     """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
 
     ``past`` are the entries of a failover of this cluster that was cut short, if there is one; ``address`` is what
-    moves the address that applications use; ``events`` tells the site's own commands what happens;
-    ``writes_back`` is called as soon as the new primary takes writes, and must not block.
+    moves the address that applications use; ``events`` tells the site's own commands what happens; ``approval`` is the
+    answer of the person who was asked, None on the automatic path. ``writes_back`` is called as soon as the new primary
+    takes writes, and must not block.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class FailoverJob:
         self.sessions, self.journal, self.past = sessions, journal, past
         self.address = chain_of(config, sessions, FailoverCalls(config, dead))
         self.events = EventHooks(config)
+        self.approval: Answer | None = None
         self.writes_back: Callable[[], object] = lambda: None
 
     @property

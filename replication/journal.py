@@ -100,16 +100,38 @@ def read_journal(path: Path) -> Iterator[Entry]:
 def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = FAILOVER) -> tuple[Entry, ...]:
     """What the newest failovers (or switches) of an application recorded that began and never ended, in order.
 
-    ``dead`` (``ip:port``) leaves out what was about another dead primary. Empty when the last one ended.
+    ``dead`` (``ip:port``) leaves out what was about another dead primary. Empty when the last one ended. One that was
+    to finish an earlier one, and was refused or failed, ends nothing: the earlier one is still to be finished.
     """
     past: tuple[Entry, ...] = ()
-    for path in sorted(workdir.glob(f"{app}.{kind}-*.journal"), key=lambda p: p.stat().st_mtime, reverse=True):
+    journals = workdir.glob(f"{app}.{kind}-*.journal")
+    for path in sorted(journals, key=lambda p: (p.stat().st_mtime_ns, p.name), reverse=True):
         entries = tuple(read_journal(path))
-        if any(e.step == END for e in entries):
+        if any(e.step == END for e in entries) and not _in_vain(entries):
             break
         if dead is None or any(e.step == BEGIN and e.server == dead for e in entries):
             past = (*entries, *past)
     return past
+
+
+def _in_vain(entries: tuple[Entry, ...]) -> bool:
+    """A run that was to go on with an earlier one, and could not."""
+    resumed = any(e.step == BEGIN and e.facts.get("resumed") for e in entries)
+    return resumed and any(e.step == END and e.facts.get("exit_code") == 1 for e in entries)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A failover that began and did not end: the dead primary's ``ip:port``, and the options that it was given."""
+
+    dead: str
+    options: dict[str, Any]
+
+
+def begun_before(past: tuple[Entry, ...]) -> Begun | None:
+    """The last beginning of a former, unfinished failover."""
+    last = next((e for e in reversed(past) if (e.step, e.event) == (BEGIN, "began")), None)
+    return Begun(last.server, dict(last.facts.get("options", {}))) if last is not None else None
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Outcome:
     """What came of a failover. ``exit_code`` is the predecessor's: 0 done, 10 something is left to do, 1 not done.
 
     ``released`` and ``acquired`` are the two halves of moving the address, ``address`` where it was found at the end.
+    ``stopped``: the person who was asked said no.
     """
 
     exit_code: int
@@ -56,6 +57,7 @@ class Outcome:
     released: Moved | None = None
     acquired: Moved | None = None
     address: tuple[Check, ...] = ()
+    stopped: bool = False
 
     @property
     def began_phase_2(self) -> bool:

@@ -5,12 +5,13 @@ Pure: an `Outcome` in, text out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from replication.ledger import losses
 from replication.outcome import Outcome
 from replication.plan import FailoverPlan, Refusal
+from replication.selection import RULES, Candidate
 
 TITLE = "----- Failover Report -----"
 
@@ -95,6 +96,8 @@ def markdown(outcome: Outcome, cluster: str, dead: str) -> str:
         return "\n".join(parts) + "\n"
     parts += [f"- {line}" for line in _story(outcome, dead, "") if line]
     parts += [""]
+    if outcome.plan is not None and outcome.promoted is not None:
+        parts += [*_trees(outcome.plan, [r.name for r in outcome.replicas if r.ok]), ""]
     if outcome.plan is not None:
         parts += [*_matrix(outcome.plan), ""]
     parts += ["## Timeline", "", "| at | step | server | seconds | |", "|---|---|---|---:|---|"]
@@ -107,10 +110,57 @@ def markdown(outcome: Outcome, cluster: str, dead: str) -> str:
 def _matrix(plan: FailoverPlan) -> Iterator[str]:
     yield "## Why this server"
     yield ""
-    yield "| server | place | for it | against it |"
-    yield "|---|---:|---|---|"
-    for c in plan.candidates:
-        yield f"| {c.name} | {c.rank or '–'} | {', '.join(c.merits)} | {'; '.join(c.barred)} |"
+    yield from candidate_matrix(plan.candidates)
+
+
+def candidate_matrix(candidates: Sequence[Candidate]) -> Iterator[str]:
+    """Server × rule as a Markdown table: the first rule that a server loses is marked, and told in the last column.
+
+    Only rules that some server loses have a column; the others are named below.
+    """
+    lost = {rule for c in candidates for rule in c.lost}
+    rules = [rule for rule in RULES if rule in lost]
+    yield f"| server | place | {''.join(f'{rule} | ' for rule in rules)}for it | against it |"
+    yield f"|---|---:|{'---|' * len(rules)}---|---|"
+    for c in candidates:
+        first = c.lost[0] if c.lost else ""
+        cells = "".join(f"{'**✗ lost**' if rule == first else '✗' if rule in c.lost else '✓'} | " for rule in rules)
+        yield f"| {c.name} | {c.rank or '–'} | {cells}{', '.join(c.merits)} | {'; '.join(c.barred)} |"
+    met = [rule for rule in RULES if rule not in lost]
+    yield ""
+    yield f"Every server meets: {', '.join(met)}."
+
+
+def plan_markdown(plan: FailoverPlan) -> str:
+    """The plan as a Markdown document for Prefect's UI: the tree as it is and as it will be, steps, candidates."""
+    parts = [f"# Failover plan for {plan.cluster}", "", f"**{plan.dead_name} → {plan.new_primary_name}** ({plan.kind})"]
+    parts += ["", *_trees(plan, [x.name for x in plan.others])]
+    parts += ["", "## Steps", "", *(f"{number}. {step}" for number, step in enumerate(plan.steps, 1))]
+    parts += ["", *_matrix(plan)]
+    parts += [f"- left out: {name}: {reason}" for name, reason in plan.left_out]
+    return "\n".join(parts) + "\n"
+
+
+def _trees(plan: FailoverPlan, followers: Sequence[str]) -> Iterator[str]:
+    """Before a failover and after it, with those that follow the new primary then."""
+    replicas = [plan.new_primary_name, *(x.name for x in plan.others)]
+    apart = [f"{name} (does not follow)" for name in replicas if name not in (plan.new_primary_name, *followers)]
+    after = (plan.new_primary_name, followers, [*apart, f"{plan.dead_name} (kept away)"])
+    return before_and_after((f"{plan.dead_name} (dead)", replicas, []), after)
+
+
+Tree = tuple[str, Sequence[str], Sequence[str]]
+"""A primary, its replicas, and who stands apart."""
+
+
+def before_and_after(before: Tree, after: Tree) -> Iterator[str]:
+    """Two topologies as a picture of text: Prefect's UI shows a fixed-width block as it stands, and no diagrams."""
+    yield "```"
+    for title, (primary, replicas, apart) in (("before", before), ("after", after)):
+        yield f"{title + ':':8}{primary}"
+        yield from (f"{'':8} +--{name}" for name in replicas)
+        yield from (f"{'':8}{name}" for name in apart)
+    yield "```"
 
 
 def plan_text(plan: FailoverPlan) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from config import ClusterConfig, ServerConfig
 from replication.errant import errant
@@ -46,15 +46,35 @@ class Follower:
         return ""
 
 
+#: What is asked of every server, in this order, as the columns of the matrix name it.
+RULES = (
+    "not tried yet",
+    "replicates",
+    "not no_master",
+    "log_bin",
+    "log_replica_updates",
+    "not delayed",
+    "filters",
+    "version",
+    "applier",
+    "not far behind",
+    "not errant",
+)
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """One server's chances. ``rank`` counts from 1 among those that may be promoted; 0 for the others."""
+    """One server's chances. ``rank`` counts from 1 among those that may be promoted; 0 for the others.
+
+    ``lost`` are the rules behind the sentences of ``barred``, one each.
+    """
 
     key: str
     name: str
     barred: tuple[str, ...]
     merits: tuple[str, ...]
     rank: int = 0
+    lost: tuple[str, ...] = ()
 
     @property
     def eligible(self) -> bool:
@@ -172,14 +192,15 @@ def rank(
             continue
         follower = by_key.get(server.address)
         if follower is None:
-            barred = (absent.get(server.address, "it does not replicate from the dead primary"),)
-            judged.append(((9, order), Candidate(server.address, server.name, barred, ())))
+            why = absent.get(server.address, "it does not replicate from the dead primary")
+            judged.append(((9, order), Candidate(server.address, server.name, (why,), (), lost=("replicates",))))
             continue
         reasons = _bars(follower, kind, oldest, furthest, usual)
         if follower.key in strays and server.check_errant:
-            reasons.append(f"it has errant transactions, which the primary never sent: {strays[follower.key]}")
+            sentence = f"it has errant transactions, which the primary never sent: {strays[follower.key]}"
+            reasons.append(("not errant", sentence))
         if excluded and server.address in excluded:
-            reasons.insert(0, excluded[server.address])
+            reasons.insert(0, ("not tried yet", excluded[server.address]))
         is_latest, is_candidate = server.address in latest, server.candidate_master
         merits = tuple(
             text
@@ -194,22 +215,15 @@ def rank(
             group = {(True, True): 0, (True, False): 1, (False, True): 2, (False, False): 3}[is_candidate, is_latest]
         else:
             group = 0 if is_candidate else 1
+        barred, lost = tuple(text for _, text in reasons), tuple(rule for rule, _ in reasons)
         judged.append(
-            ((9 if reasons else group, order), Candidate(server.address, server.name, tuple(reasons), merits))
+            ((9 if reasons else group, order), Candidate(server.address, server.name, barred, merits, lost=lost))
         )
     judged.sort(key=lambda item: item[0])
     ranked, place = [], 0
     for _, candidate in judged:
         place += candidate.eligible
-        ranked.append(
-            Candidate(
-                candidate.key,
-                candidate.name,
-                candidate.barred,
-                candidate.merits,
-                place if candidate.eligible else 0,
-            )
-        )
+        ranked.append(replace(candidate, rank=place if candidate.eligible else 0))
     return Selection(tuple(ranked))
 
 
@@ -219,33 +233,33 @@ def _bars(
     oldest: tuple[int, ...],
     furthest: BinlogPosition | None,
     usual: Filtering | None,
-) -> list[str]:
-    """Every rule that keeps a replica from being promoted, in the order they are asked."""
+) -> list[tuple[str, str]]:
+    """Every rule that keeps a replica from being promoted, and why, in the order they are asked."""
     state, channel, server = follower.state, follower.channel, follower.config
-    reasons = []
+    reasons: list[tuple[str, str]] = []
     if server.no_master:
-        reasons.append("no_master is set")
+        reasons.append(("not no_master", "no_master is set"))
     if not state.log_bin:
-        reasons.append("log_bin is off: nobody could replicate from it")
+        reasons.append(("log_bin", "log_bin is off: nobody could replicate from it"))
     elif kind is not GtidKind.POSITION and not state.log_replica_updates:
-        reasons.append("log_replica_updates is off: it could not pass on what it received")
+        reasons.append(("log_replica_updates", "log_replica_updates is off: it could not pass on what it received"))
     if channel.delay:
-        reasons.append(f"it is delayed by {channel.delay} s on purpose")
+        reasons.append(("not delayed", f"it is delayed by {channel.delay} s on purpose"))
     if usual is not None and _filtering(follower) != usual:
-        reasons.append("its replication filters differ from those of the others, so it holds other data")
+        reasons.append(("filters", "its replication filters differ from those of the others, so it holds other data"))
     if state.major > oldest:
-        reasons.append(
-            f"its version {_dotted(state.major)} is newer than {_dotted(oldest)} of another replica, "
-            "which could not replicate from it"
-        )
+        newer = f"its version {_dotted(state.major)} is newer than {_dotted(oldest)} of another replica"
+        reasons.append(("version", f"{newer}, which could not replicate from it"))
     if follower.broken:
-        reasons.append(follower.broken)
+        reasons.append(("applier", follower.broken))
     if server.check_repl_delay:
         behind = bytes_behind(channel.executed, furthest)
         if behind is None and channel.executed is not None and furthest is not None:
-            reasons.append(f"its applier is {furthest.index - channel.executed.index} log files behind")
+            files = furthest.index - channel.executed.index
+            reasons.append(("not far behind", f"its applier is {files} log files behind"))
         elif behind is not None and behind > MAX_BYTES_BEHIND:
-            reasons.append(f"its applier is {behind} bytes behind, more than {MAX_BYTES_BEHIND}")
+            sentence = f"its applier is {behind} bytes behind, more than {MAX_BYTES_BEHIND}"
+            reasons.append(("not far behind", sentence))
     return reasons
 
 

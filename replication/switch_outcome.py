@@ -9,6 +9,7 @@ from typing import Any
 
 from replication.outcome import ReplicaOutcome, StepTime
 from replication.plan import Refusal
+from replication.report import candidate_matrix
 from replication.switch_plan import SwitchPlan
 
 TITLE = "----- Planned Switch Report -----"
@@ -19,7 +20,7 @@ class SwitchOutcome:
     """How one planned switch ended. ``exit_code``: 0 done, 10 something is left to do, 1 not done, all as before.
 
     ``opened`` says that the new primary takes writes; ``held`` is how long (seconds) writes were held on the servers,
-    None when they never were. ``checked_only`` is a switch that was only asked about.
+    None when they never were. ``checked_only`` is a switch that was only asked about, ``stopped`` one not wanted.
     """
 
     exit_code: int
@@ -32,6 +33,7 @@ class SwitchOutcome:
     notes: tuple[str, ...] = ()
     timeline: tuple[StepTime, ...] = field(default=())
     checked_only: bool = False
+    stopped: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """A short form for JSON."""
@@ -99,3 +101,9 @@ def plan_text(plan: SwitchPlan) -> str:
     lines += ["", *(f"{number:3}. {step}" for number, step in enumerate(plan.steps, 1))]
     lines += ["", *(f"warning: {check}" for check in plan.warnings)] if plan.warnings else []
     return "\n".join(lines)
+
+
+def plan_markdown(plan: SwitchPlan) -> str:
+    """The same as a Markdown document for Prefect's UI, with the candidates."""
+    parts = [f"# Planned switch of {plan.cluster}", "", "```", plan_text(plan), "```", "", "## Why this server", ""]
+    return "\n".join([*parts, *candidate_matrix(plan.candidates)]) + "\n"

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-HEALTHY_WITHIN = 150.0  # seconds; a new database takes 15 to 17 s on two cores, an old one about 6 s
+HEALTHY_WITHIN = 150.0  # seconds; a new database takes 15 to 17 s on two cores, a busy machine much longer
 
 
 def free_port() -> int:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 
 import pytest
 
 from tests.lab.checker import account, lent_settings, writers_overlap
 from tests.lab.cluster import Cluster, Manager
+from tests.lab.dying import POINTS
 from tests.lab.writer import Writer
 
 
@@ -39,6 +41,56 @@ INSTANTS = [
 ]
 
 
+#: A failover's steps, in order; every one is recorded in the journal. The report comes after its end.
+STEPS = [
+    "Check that a failover is allowed",
+    "Look at every server",
+    "Choose the new primary",
+    "Stop every receiver",
+    "Fence the old primary",
+    "Invalidate the old address",
+    "Execute what was received",
+    "Save the dead primary's binary log",
+    "Apply what was saved",
+    "Move the address",
+    "Hold the old primary",
+    "Open the new primary for writes",
+    "Point a replica at the new primary",
+    "Forget the old source on the new primary",
+    "Verify every server",
+    "Verify the address",
+    "See whether the old primary stays away",
+]
+#: How it goes on: the next manager, as a supervisor starts it, or a person.
+NEXT = {"manager": ("masterha_manager",), "resume": ("mha", "failover", "--resume")}
+
+
+def part_ways(cluster: Cluster) -> Writer:
+    """Begin to write; the replicas stop receiving, one after the other."""
+    writer = Writer(cluster)
+    time.sleep(0.5)
+    cluster.stop_receiver(cluster[3])
+    time.sleep(0.3)
+    cluster.stop_receiver(cluster[2])
+    time.sleep(0.5)
+    return writer
+
+
+def assert_as_undisturbed(cluster: Cluster, writer: Writer, settings: list[dict[str, int]], told: str) -> None:
+    """db2 takes writes, db3 follows it, no acknowledged row is missing or there twice, no two took writes at once."""
+    time.sleep(0.5)
+    acks = writer.stop()
+    result = account(acks, [cluster[2], cluster[3]])
+    assert result.rows_lost == 0, told
+    assert result.equal, told
+    assert not writers_overlap(acks)
+    assert cluster[2].replica_status() == {}
+    assert cluster[3].replica_status()["Source_Host"] == cluster[2].ip
+    rows = cluster[2].sql("SELECT COUNT(*) AS n, COUNT(DISTINCT writer, id) AS d FROM app.rows_written")[0]
+    assert rows["n"] == rows["d"]
+    assert [lent_settings(cluster[n]) for n in (2, 3)] == settings
+
+
 @pytest.mark.parametrize("words", INSTANTS, ids=lambda w: w.replace('"', "").replace("step: ", "").replace(",", ""))
 @pytest.mark.parametrize(
     ("kind", "gtid"),
@@ -52,28 +104,13 @@ def test_the_next_start_finishes(kind: str, gtid: bool, words: str) -> None:
         conf = cluster.write_cnf()
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
         manager = cluster.start_manager(conf)
-        writer = Writer(cluster)
-        time.sleep(0.5)
-        cluster.stop_receiver(cluster[3])
-        time.sleep(0.3)
-        cluster.stop_receiver(cluster[2])
-        time.sleep(0.5)
+        writer = part_ways(cluster)
         cluster[1].signal_mysqld(signal.SIGKILL)
         kill_at(manager, words)
         done = cluster.command("masterha_manager", f"--conf={conf}")
         told = done.output + manager.log()
         assert done.code == 0, told
-        time.sleep(0.5)
-        acks = writer.stop()
-        result = account(acks, [cluster[2], cluster[3]])
-        assert result.rows_lost == 0, told
-        assert result.equal, told
-        assert not writers_overlap(acks)
-        assert cluster[2].replica_status() == {}
-        assert cluster[3].replica_status()["Source_Host"] == cluster[2].ip
-        rows = cluster[2].sql("SELECT COUNT(*) AS n, COUNT(DISTINCT writer, id) AS d FROM app.rows_written")[0]
-        assert rows["n"] == rows["d"]
-        assert [lent_settings(cluster[n]) for n in (2, 3)] == settings
+        assert_as_undisturbed(cluster, writer, settings, told)
 
 
 @pytest.mark.parametrize(
@@ -127,3 +164,49 @@ def _rows(cluster: Cluster, number: int) -> tuple[int, int, int]:
         "SELECT COUNT(*) AS n, COUNT(DISTINCT id) AS d, COALESCE(SUM(LENGTH(data)), 0) AS s FROM app.big"
     )
     return found["n"], found["d"], int(found["s"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("kind", "goes_on"),
+    [pytest.param("mariadb", "manager", id="mariadb-gtid"), pytest.param("mysql97", "resume", id="9.7-gtid")],
+)
+def test_killed_anywhere(kind: str, goes_on: str, step: str, point: str) -> None:
+    """At every boundary of a step, and inside each, the acting process dies; whoever comes next ends it."""
+    killed_and_finished(kind, goes_on, step, point)
+
+
+@pytest.mark.parametrize(
+    ("goes_on", "step", "point"),
+    [
+        ("resume", "Open the new primary for writes", "inside"),
+        ("resume", "Stop every receiver", "inside"),
+    ],
+)
+def test_a_person_resumes(goes_on: str, step: str, point: str) -> None:
+    killed_and_finished("mariadb", goes_on, step, point)
+
+
+def killed_and_finished(kind: str, goes_on: str, step: str, point: str) -> None:
+    """One failover that dies there, and one that goes on with it."""
+    with Cluster(kind, gtid=True) as cluster:
+        conf = cluster.write_cnf()
+        settings = [lent_settings(cluster[n]) for n in (2, 3)]
+        writer = part_ways(cluster)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        words = ("-m", "tests.lab.dying", step, point, "masterha_master_switch", "--master_state=dead")
+        words += (f"--conf={conf}", f"--dead_master_host={cluster[1].ip}", "--interactive=0")
+        first = cluster.run_there(sys.executable, *words)
+        output, _ = first.communicate(timeout=60)
+        log = conf.with_suffix("") / "manager.log"
+        assert first.returncode == -signal.SIGKILL, f"{output}\n{log.read_text()}"
+        command, *more = NEXT[goes_on]
+        done = cluster.command(command, *more, f"--conf={conf}")
+        told = f"{output}\n{done.output}\n{log.read_text()}"
+        assert done.code == 0, told
+        assert_as_undisturbed(cluster, writer, settings, told)
+        if goes_on == "resume":
+            again = cluster.command("mha", "failover", "--resume", f"--conf={conf}")
+            assert (again.code, "nothing to resume" in again.output) == (0, True), again

@@ -146,7 +146,7 @@ def test_the_deployments_of_prefect_yaml_start_from_it() -> None:
             while cluster[3].replica_status().get("Source_Host") != cluster[2].ip:
                 assert time.monotonic() < ends, (workdir / "manager.log").read_text()
                 time.sleep(0.5)
-            prefect("deployment", "run", "failover/failover", "-p", "dry_run=true")
+            prefect("deployment", "run", "failover/failover", "-p", 'how={"dry_run": true}')
             runs: list[dict[str, Any]] = []
             while not any(r["name"].startswith("failover app1") for r in runs):
                 assert time.monotonic() < ends + 120, runs

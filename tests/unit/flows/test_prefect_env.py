@@ -7,6 +7,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -37,6 +38,14 @@ class TestProtection:
         monkeypatch.setenv("PREFECT_API_REQUEST_TIMEOUT", "7")
         prefect_env.protect_from_prefect()
         assert Settings().api.request_timeout == 7
+
+    def test_a_process_that_only_deploys_waits_for_a_busy_api(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in prefect_env.PROTECTION:
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setitem(sys.modules, "prefect.cli.deploy", ModuleType("prefect.cli.deploy"))
+        prefect_env.protect_from_prefect()
+        assert Settings().api.request_timeout == 60
+        assert Settings().server.ephemeral.enabled is False
 
 
 class TestLeave:

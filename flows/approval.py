@@ -1,0 +1,157 @@
+"""The question before a failover or a planned switch, on the page of its run in Prefect's UI."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from prefect import pause_flow_run
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext, SyncClientContext
+from prefect.exceptions import FlowPauseTimeout
+from prefect.input import RunInput
+from prefect.settings import PREFECT_UI_URL, temporary_settings
+from prefect.states import Running
+from pydantic import Field, WithJsonSchema, create_model
+
+from flows.steps import described
+from replication.approval import Answer, Ask, Question
+
+log = logging.getLogger("mha")
+
+#: Seconds between two looks for the answer.
+LOOK_EVERY = 2
+#: A person is waited for, so Prefect is too: seconds a request may take, and how often it is tried again.
+PATIENCE = {"api.request_timeout": 30.0, "client.max_retries": 5}
+
+
+@contextlib.contextmanager
+def patience() -> Iterator[None]:
+    """Requests within wait for a busy API, as those of a failover on its way must not.
+
+    A run's own client keeps the time limit that it was made with, so it is put aside.
+    """
+    with temporary_settings(PATIENCE), SyncClientContext(httpx_settings={}):
+        yield
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """For how long (seconds) an answer is waited for, and whether it goes on without one."""
+
+    seconds: float
+    go_on_without: bool = False
+
+    def __str__(self) -> str:
+        default = "it starts as planned" if self.go_on_without else "nothing is changed"
+        return f"Without an answer within {self.seconds / 60:g} minutes {default}"
+
+
+def ask_in_prefect(waiting: Waiting, plan_key: str) -> Ask:
+    """Ask by pausing the flow run that this is called in: the plan is an artifact, the answer a form."""
+
+    def ask(question: Question) -> Answer:
+        with patience():
+            name_run(question.run_name)
+            shown = show_plan(question.document, plan_key, f"{question.deed.capitalize()} plan of {question.cluster}")
+            log.warning("%s Answer on the page of this run (Resume). %s.", question.sentence, waiting)
+            try:
+                given: Any = pause_flow_run(
+                    wait_for_input=form(question, waiting, shown),
+                    timeout=int(waiting.seconds),
+                    poll_interval=LOOK_EVERY,
+                )
+            except FlowPauseTimeout:
+                _run_again()
+                return Answer(
+                    waiting.go_on_without, question.chosen.key, "the timer", "nobody answered in time", time.time()
+                )
+        key = next(choice.key for choice in question.choices if choice.name == given.new_primary)
+        by = given.your_name.strip() or "somebody who gave no name"
+        accept = getattr(given, "accept_possible_loss", None)
+        return Answer(given.decision == "start", key, by, "in Prefect's UI", time.time(), accept)
+
+    return ask
+
+
+def form(question: Question, waiting: Waiting, plan: UUID | None = None) -> type[RunInput]:
+    """The question as Prefect's UI shows it: typed choices, each with a title and a description."""
+    names = [choice.name for choice in question.choices]
+    fields: dict[str, Any] = {
+        "decision": (
+            Literal["start", "abort"],
+            Field(title="Decision", description=f"start: begin the {question.deed}. abort: change nothing."),
+        ),
+        "new_primary": (
+            # A single choice would be a constant in the schema, which the form does not show as a choice.
+            Annotated[Literal[tuple(names)], WithJsonSchema({"type": "string", "enum": names})],
+            Field(names[0], title="New primary", description="The plan's own choice comes first."),
+        ),
+    }
+    if question.accept_loss is not None:
+        told = "On: rescue what can be rescued, open the new primary, tell what is missing. Off: do not open it then."
+        fields["accept_possible_loss"] = (
+            bool,
+            Field(question.accept_loss, title="Accept that transactions are or may be lost", description=told),
+        )
+    told = "For the journal and the report: Prefect does not tell who answers."
+    fields["your_name"] = (str, Field("", title="Your name", description=told))
+    made: type[RunInput] = create_model("Approval", __base__=RunInput, **fields)
+    return made.with_initial_data(description=_description(question, waiting, plan))
+
+
+def _description(question: Question, waiting: Waiting, plan: UUID | None) -> str:
+    parts = [f"**{question.sentence}**", *(f"The plan changed: {change}." for change in question.changed)]
+    parts += [f"{waiting}."]
+    if plan is not None:
+        parts += [f"[The plan with every candidate]({PREFECT_UI_URL.value()}/artifacts/artifact/{plan})"]
+    # What comes after a list is cut off in this window of the UI, and so is a number of two digits.
+    parts += ["\n".join(f"- {step}" for step in question.steps)]
+    return "\n\n".join(parts)
+
+
+def show_plan(document: str, key: str, description: str) -> UUID:
+    """The plan as an artifact of this run."""
+    with patience():
+        made = create_markdown_artifact(document, key=key, description=description)
+    assert isinstance(made, UUID)
+    return made
+
+
+def patiently(call: Callable[[], object]) -> None:
+    """Show in Prefect what came of a run that a person started, waiting for it; what it does not take is told."""
+    try:
+        with patience():
+            call()
+    except Exception as error:  # noqa: BLE001 - the deed is done, and its report is on the manager's disk
+        log.warning("The record in Prefect lacks something: %s", described(error))
+
+
+def is_retry() -> bool:
+    """Whether this flow run was run before: somebody pressed Retry, or Prefect did."""
+    context = FlowRunContext.get()
+    return context is not None and context.flow_run is not None and context.flow_run.run_count > 1
+
+
+def name_run(name: str) -> None:
+    """Give the flow run that this is called in its name, if there is one: ``failover app1: db1 → db2``."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(context.flow_run.id, name=name)
+
+
+def _run_again() -> None:
+    """A pause whose time is up lets a run end only as failed, whatever came of it; so it is set running first."""
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(context.flow_run.id, Running(message="nobody answered in time"), force=True)

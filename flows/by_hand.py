@@ -1,0 +1,106 @@
+"""What a failover that a person starts does before it acts: find the dead primary, prove it dead, plan, ask."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from config import ClusterConfig, ServerConfig
+from flows.engine import step
+from replication.approval import ASK_AT_MOST, Answer, Ask, approved_failover, failover_question
+from replication.errors import RefusalError
+from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
+from replication.sessions import Sessions
+from replication.topology import find_primary
+from tasks import detect
+
+log = logging.getLogger("mha")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done about which dead primary. ``approval`` is None when nobody was asked."""
+
+    dead: ServerConfig
+    plan: FailoverPlan
+    options: FailoverOptions
+    ssh_reachable: bool | None
+    approval: Answer | None = None
+
+
+def decide(
+    config: ClusterConfig,
+    sessions: Sessions,
+    dead_host: str | None,
+    dead_port: int | None,
+    options: FailoverOptions,
+    ask: Ask | None,
+    before: Answer | None = None,
+) -> Decision:
+    """Look, plan, ask; then look and plan again, for a person takes time: what is done is what was approved last.
+
+    ``before`` is an answer that was given to a failover which was cut short: it holds while it is about the same
+    server. Raises RefusalError.
+    """
+    decision = _look(config, sessions, dead_host, dead_port, options)
+    if ask is None:
+        return decision
+    if before is not None and before.go_on and before.new_primary == decision.plan.new_primary:
+        log.info("Not asked again: %s.", before)
+        return Decision(decision.dead, decision.plan, options, decision.ssh_reachable, before)
+    changed: tuple[str, ...] = ()
+    for _ in range(ASK_AT_MOST):
+        question = failover_question(decision.plan, options.salvage_policy or config.salvage_policy, changed)
+        answer = ask(question)
+        log.info("%s.", answer)
+        if not answer.go_on:
+            return Decision(decision.dead, decision.plan, options, None, answer)
+        options = approved_failover(config, options, question, answer)
+        newer = _look(config, sessions, dead_host, dead_port, options)
+        if newer.plan.new_primary == answer.new_primary:
+            return Decision(newer.dead, newer.plan, options, newer.ssh_reachable, answer)
+        changed, decision = decision.plan.difference(newer.plan), newer
+    raise RefusalError(
+        Refusal(
+            "cluster-changed",
+            f"{config.name} changed while it was asked, {ASK_AT_MOST} times: {'; '.join(changed)}.",
+            "Look at the cluster, then start again.",
+        )
+    )
+
+
+def _look(
+    config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None, options: FailoverOptions
+) -> Decision:
+    dead = _dead_primary(config, sessions, host, port)
+    verdict = step(detect.confirm_dead, config, dead, sessions)
+    if not verdict.dead:
+        raise RefusalError(_alive(dead, verdict.why))
+    decided = make_plan(config, dead, sessions.observe([s for s in config.servers if s != dead]), options)
+    if isinstance(decided, Refusal):
+        raise RefusalError(decided)
+    return Decision(dead, decided, options, verdict.ssh_reachable)
+
+
+def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None) -> ServerConfig:
+    """The server that is said to be dead, or the one that the replicas follow. Raises RefusalError."""
+    if host is None:
+        found = find_primary(config, sessions.observe())
+        if isinstance(found, Refusal):
+            raise RefusalError(found)
+        return found
+    named = config.server(f"{host}:{port}" if port else host)
+    if named is None:
+        servers = ", ".join(s.name for s in config.servers)
+        raise RefusalError(
+            Refusal("unknown-server", f"{host} is not a server of {config.name}.", f"Its servers are: {servers}.")
+        )
+    return named
+
+
+def _alive(dead: ServerConfig, why: str) -> Refusal:
+    return Refusal(
+        "primary-alive",
+        f"The primary {dead.name} may be alive, so nothing was touched: {why}. Stop failover.",
+        "To move a living primary, make a planned switch.",
+    )

@@ -1,0 +1,76 @@
+"""All flows of all configured clusters, served from one process: for those who have no work pool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.deployments.runner import RunnerDeployment
+from prefect.runner import Runner
+from prefect.schedules import Cron, Interval
+from prefect.settings import temporary_settings
+
+from config import ConfigError
+from flows.approval import PATIENCE
+from flows.binlog_server import binlog_server
+from flows.deployed import conf_directory, configured_clusters, load_named
+from flows.failover import failover
+from flows.health_check import health_check
+from flows.monitor import monitor
+from flows.purge_relay_logs import purge_relay_logs
+from flows.switchover import switchover
+from replication.binlog_health import is_here
+
+#: One run of a deployment at a time; one more is turned away. So a frequent schedule starts again what has ended.
+ONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
+AGAIN = Interval(timedelta(seconds=15))
+
+
+def serve_all(*, watch: bool = True) -> None:
+    """Serve until interrupted. ``watch``: with a monitor for every cluster. Raises ConfigError without a cluster."""
+    clusters = configured_clusters()
+    if not clusters:
+        raise ConfigError(f"no cluster is configured in {conf_directory()}; set MHA_CONF_DIR to where the files are")
+    deployments = [each for cluster in clusters for each in deployments_of(cluster, watch=watch)]
+    asyncio.run(_serve(deployments))
+
+
+async def _serve(deployments: Sequence[RunnerDeployment]) -> None:
+    # As many at once as there are: a monitor never ends, and a failover must not wait for a place.
+    runner = Runner(name="mha", limit=len(deployments), pause_on_shutdown=False)
+    with temporary_settings(PATIENCE):
+        for deployment in deployments:
+            await runner.aadd_deployment(deployment)
+    print(f"Serving {len(deployments)} deployments; end with Ctrl-C.", flush=True)
+    await runner.start()
+
+
+def deployments_of(cluster: str, *, watch: bool = True) -> Iterator[RunnerDeployment]:
+    """The deployments of one cluster, each named for it."""
+
+    def made(flow: Any, what: str, **more: Any) -> RunnerDeployment:
+        parameters = {"cluster": cluster, **more.pop("parameters", {})}
+        deployment: RunnerDeployment = flow.to_deployment(
+            name=f"{what}-{cluster}",
+            parameters=parameters,
+            tags=[f"cluster:{cluster}"],
+            concurrency_limit=ONE,
+            **more,
+        )
+        return deployment
+
+    if watch:
+        yield made(monitor, "monitor", schedules=[AGAIN])
+    yield made(failover, "failover")
+    yield made(switchover, "switchover")
+    yield made(health_check, "health-check", schedules=[Interval(timedelta(minutes=10))])
+    yield made(purge_relay_logs, "purge-relay-logs", schedules=[Cron("17 3 * * *")])
+    config, _ = load_named(cluster)
+    for block in config.binlog_servers:
+        if is_here(block):
+            yield made(
+                binlog_server, f"binlog-server-{block.block}", parameters={"name": block.block}, schedules=[AGAIN]
+            )

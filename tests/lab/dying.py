@@ -1,0 +1,76 @@
+"""A command that kills itself with -9 at an exact place of a failover: STEP POINT COMMAND …
+
+POINT is one of: ``began`` the journal has the beginning, nothing was done; ``inside`` the step's first effect is there,
+a statement that changes a server or a command on a host (a step without any dies as it would record its end);
+``undone`` everything is done, the journal has no word of it; ``done`` the journal has the end. What runs is the
+project's own code, up to the instant of its death.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import signal
+import sys
+from typing import Any
+
+from replication.journal import Entry, Journal
+from replication.server import Row, Server
+from replication.ssh import CommandResult, SshHost
+
+POINTS = ("began", "inside", "undone", "done")
+#: What looks and does not touch.
+LOOKS = re.compile(r"\s*(SELECT|SHOW|SET SESSION|EXPLAIN)\b", re.IGNORECASE)
+
+
+def die() -> None:
+    """As a manager dies whose host runs out of memory: at once, without a word."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def arrange(step: str, point: str) -> None:
+    """Have this process die there."""
+    record, query, run = Journal.record, Server.query, SshHost.run
+    within = False
+
+    def recording(self: Journal, name: str, event: str, /, *server: str, **facts: Any) -> Entry:
+        nonlocal within
+        if name == step and event == "done" and point in ("inside", "undone"):
+            die()
+        entry = record(self, name, event, *server, **facts)
+        if name == step:
+            within = event == "began"
+            if event == point:
+                die()
+        return entry
+
+    def querying(self: Server, sql: str, *args: Any, **more: Any) -> list[Row]:
+        rows = query(self, sql, *args, **more)
+        if within and point == "inside" and not LOOKS.match(sql):
+            die()
+        return rows
+
+    def running(self: SshHost, *args: Any, **more: Any) -> CommandResult:
+        result = run(self, *args, **more)
+        if within and point == "inside":
+            die()
+        return result
+
+    # Every caller looks the methods up in their classes.
+    Journal.record = recording  # type: ignore[method-assign,assignment]
+    Server.query = querying  # type: ignore[method-assign,assignment]
+    SshHost.run = running  # type: ignore[method-assign,assignment]
+
+
+def main() -> int:
+    """See the module."""
+    step, point, command, *words = sys.argv[1:]
+    assert point in POINTS, point
+    arrange(step, point)
+    sys.argv = [command, *words]
+    return int(importlib.import_module(f"commands.{command}").main() or 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,76 @@
+"""The forms of the deployments, as Prefect's UI gets them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from flows.approval import Waiting, form
+from flows.failover import failover
+from flows.parameters import FailoverRequest, SwitchRequest
+from flows.switchover import switchover
+from replication.approval import Choice, Question
+
+ROOT = Path(__file__).resolve().parents[3]
+DB2, DB3 = Choice("10.0.0.2:3306", "db2(10.0.0.2:3306)"), Choice("10.0.0.3:3306", "db3(10.0.0.3:3306)")
+
+
+@pytest.mark.parametrize("flow", [failover, switchover], ids=lambda f: f.name)
+def test_every_field_has_a_title_and_a_description(flow: Any) -> None:
+    schema = flow.parameters.model_dump_for_openapi()
+    (fields,) = [d["properties"] for d in schema["definitions"].values()]
+    assert {"new_primary", "dry_run", "ask_first", "without_answer"} <= fields.keys()
+    for name, field in fields.items():
+        assert field["title"] != name
+        assert field["description"].endswith(".")
+        assert "default" in field
+    assert schema["required"] == ["cluster"]
+
+
+def test_the_form_offers_the_clusters_that_are_configured(tmp_path: Path) -> None:
+    for name in ("shop.cnf", "app1.toml", "masterha_default.cnf", "notes.txt"):
+        (tmp_path / name).write_text("")
+    code = (
+        "from flows.failover import failover; import json; print(json.dumps(failover.parameters.properties['cluster']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"MHA_CONF_DIR": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["enum"] == ["app1", "shop"]
+
+
+def test_what_the_form_says_becomes_options() -> None:
+    options = FailoverRequest(new_primary="db3:3307", salvage_policy="strict").options()
+    assert (options.new_master_host, options.new_master_port, options.salvage_policy) == ("db3", 3307, "strict")
+    assert FailoverRequest().options().salvage_policy is None
+    assert FailoverRequest().options().new_master_host is None
+    assert SwitchRequest(keep_old_as_replica=False).options().orig_master_is_new_slave is False
+    assert FailoverRequest().waiting() == Waiting(3600.0, go_on_without=False)
+    with pytest.raises(ValidationError):
+        FailoverRequest(new_primry="db3")  # type: ignore[call-arg]
+
+
+def test_the_question_must_be_decided_and_offers_who_may_be_chosen() -> None:
+    question = Question("failover", "app1", "name", "Start?", "the plan", "# the plan", ("a step",), (DB2, DB3), False)
+    asked = form(question, Waiting(60.0))
+    schema = asked.model_json_schema()
+    assert schema["required"] == ["decision"]
+    assert schema["properties"]["decision"]["enum"] == ["start", "abort"]
+    assert schema["properties"]["new_primary"]["enum"] == [DB2.name, DB3.name]
+    assert schema["properties"]["accept_possible_loss"]["default"] is False
+    with pytest.raises(ValidationError):
+        asked(decision="start", new_primary="db9")
+    assert "nothing is changed" in str(asked._description)
+    switch = Question("switchover", "app1", "name", "Start?", "the plan", "# the plan", ("a step",), (DB2,))
+    assert "accept_possible_loss" not in form(switch, Waiting(60.0)).model_json_schema()["properties"]
