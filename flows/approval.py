@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -13,10 +12,10 @@ from uuid import UUID
 from prefect import pause_flow_run
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
-from prefect.context import FlowRunContext, SyncClientContext
+from prefect.context import FlowRunContext
 from prefect.exceptions import FlowPauseTimeout
 from prefect.input import RunInput
-from prefect.settings import PREFECT_UI_URL, temporary_settings
+from prefect.settings import PREFECT_UI_URL
 from prefect.states import Running
 from pydantic import Field, WithJsonSchema, create_model
 
@@ -27,18 +26,6 @@ log = logging.getLogger("mha")
 
 #: Seconds between two looks for the answer.
 LOOK_EVERY = 2
-#: A person is waited for, so Prefect is too: seconds a request may take, and how often it is tried again.
-PATIENCE = {"api.request_timeout": 30.0, "client.max_retries": 5}
-
-
-@contextlib.contextmanager
-def patience() -> Iterator[None]:
-    """Requests within wait for a busy API, as those of a failover on its way must not.
-
-    A run's own client keeps the time limit that it was made with, so it is put aside.
-    """
-    with temporary_settings(PATIENCE), SyncClientContext(httpx_settings={}):
-        yield
 
 
 @dataclass(frozen=True)
@@ -57,21 +44,18 @@ def ask_in_prefect(waiting: Waiting, plan_key: str) -> Ask:
     """Ask by pausing the flow run that this is called in: the plan is an artifact, the answer a form."""
 
     def ask(question: Question) -> Answer:
-        with patience():
-            name_run(question.run_name)
-            shown = show_plan(question.document, plan_key, f"{question.deed.capitalize()} plan of {question.cluster}")
-            log.warning("%s Answer on the page of this run (Resume). %s.", question.sentence, waiting)
-            try:
-                given: Any = pause_flow_run(
-                    wait_for_input=form(question, waiting, shown),
-                    timeout=int(waiting.seconds),
-                    poll_interval=LOOK_EVERY,
-                )
-            except FlowPauseTimeout:
-                _run_again()
-                return Answer(
-                    waiting.go_on_without, question.chosen.key, "the timer", "nobody answered in time", time.time()
-                )
+        name_run(question.run_name)
+        shown = show_plan(question.document, plan_key, f"{question.deed.capitalize()} plan of {question.cluster}")
+        log.warning("%s Answer on the page of this run (Resume). %s.", question.sentence, waiting)
+        try:
+            given: Any = pause_flow_run(
+                wait_for_input=form(question, waiting, shown), timeout=int(waiting.seconds), poll_interval=LOOK_EVERY
+            )
+        except FlowPauseTimeout:
+            _run_again()
+            return Answer(
+                waiting.go_on_without, question.chosen.key, "the timer", "nobody answered in time", time.time()
+            )
         key = next(choice.key for choice in question.choices if choice.name == given.new_primary)
         by = given.your_name.strip() or "somebody who gave no name"
         accept = getattr(given, "accept_possible_loss", None)
@@ -118,8 +102,7 @@ def _description(question: Question, waiting: Waiting, plan: UUID | None) -> str
 
 def show_plan(document: str, key: str, description: str) -> UUID:
     """The plan as an artifact of this run."""
-    with patience():
-        made = create_markdown_artifact(document, key=key, description=description)
+    made = create_markdown_artifact(document, key=key, description=description)
     assert isinstance(made, UUID)
     return made
 
@@ -127,8 +110,7 @@ def show_plan(document: str, key: str, description: str) -> UUID:
 def patiently(call: Callable[[], object]) -> None:
     """Show in Prefect what came of a run that a person started, waiting for it; what it does not take is told."""
     try:
-        with patience():
-            call()
+        call()
     except Exception as error:  # noqa: BLE001 - the deed is done, and its report is on the manager's disk
         log.warning("The record in Prefect lacks something: %s", described(error))
 

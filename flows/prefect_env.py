@@ -1,8 +1,8 @@
 """Prefect held at arm's length: its settings for a process that must never wait for it, and a way out at once.
 
-Prefect's defaults suit a process whose purpose is a flow: requests of 60 s, five retries, a temporary server when
-none is configured, queues that are flushed at exit for as long as it takes. A manager of a failover can afford none
-of that, so :func:`protect_from_prefect` is called before Prefect is first imported.
+Prefect's defaults suit a process whose purpose is a flow: a temporary server when none is configured, queues that are
+flushed at exit for as long as it takes. A manager of a failover can afford neither, so :func:`protect_from_prefect` is
+called before Prefect is first imported. Its patience with a busy API stays: nothing urgent waits for that.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 PROTECTION = {
-    "PREFECT_API_REQUEST_TIMEOUT": "1",
-    "PREFECT_CLIENT_MAX_RETRIES": "0",
     "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
     "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",  # else a flow without an API URL starts a server of its own
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -28,9 +26,6 @@ PROTECTION = {
 }
 """Environment variables and the values they get where nobody has set them."""
 
-OF_REQUESTS = {"PREFECT_API_REQUEST_TIMEOUT", "PREFECT_CLIENT_MAX_RETRIES"}
-"""Those of them that a process which only registers deployments can do without: it waits for a busy API."""
-
 
 def protect_from_prefect() -> None:
     """Set :data:`PROTECTION` in the environment, where nothing else is set, before Prefect reads it.
@@ -38,8 +33,7 @@ def protect_from_prefect() -> None:
     When Prefect is loaded already (a worker or ``prefect deploy`` imports it first), its settings are read again,
     so that clients made from now on obey; its logging stays as it was set up, for there somebody else reads it.
     """
-    kept = OF_REQUESTS if "prefect.cli.deploy" in sys.modules else set()
-    missing = {name: value for name, value in PROTECTION.items() if name not in os.environ and name not in kept}
+    missing = {name: value for name, value in PROTECTION.items() if name not in os.environ}
     os.environ.update(missing)
     context = sys.modules.get("prefect.context")
     refresh = getattr(context, "refresh_global_settings_context", None)

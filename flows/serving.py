@@ -11,10 +11,8 @@ from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLi
 from prefect.deployments.runner import RunnerDeployment
 from prefect.runner import Runner
 from prefect.schedules import Cron, Interval
-from prefect.settings import temporary_settings
 
 from config import ConfigError
-from flows.approval import PATIENCE
 from flows.binlog_server import binlog_server
 from flows.deployed import conf_directory, configured_clusters, load_named
 from flows.failover import failover
@@ -41,9 +39,8 @@ def serve_all(*, watch: bool = True) -> None:
 async def _serve(deployments: Sequence[RunnerDeployment]) -> None:
     # As many at once as there are: a monitor never ends, and a failover must not wait for a place.
     runner = Runner(name="mha", limit=len(deployments), pause_on_shutdown=False)
-    with temporary_settings(PATIENCE):
-        for deployment in deployments:
-            await runner.aadd_deployment(deployment)
+    for deployment in deployments:
+        await runner.aadd_deployment(deployment)
     print(f"Serving {len(deployments)} deployments; end with Ctrl-C.", flush=True)
     await runner.start()
 

@@ -74,7 +74,7 @@ def test_a_transaction_received_in_half_is_there_once_and_whole(kind: str, gtid:
         settings = {n: lent_settings(cluster[n]) for n in (2, 3)}
         manager = cluster.start_manager(cluster.write_cnf())
         before = {n: cluster[n].replica_status()["Read_Source_Log_Pos"] for n in (2, 3)}
-        cluster[1].slow_cable(100)
+        cluster[1].slow_cable(40)
         rows = " UNION ALL ".join(f"SELECT {n}, REPEAT(CHAR({65 + n}), 1000000)" for n in range(48))
         writing = threading.Thread(target=cluster[1].sql, args=(f"INSERT INTO app.big {rows}",))
         writing.start()

@@ -117,7 +117,6 @@ def test_the_deployments_of_prefect_yaml_start_from_it() -> None:
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
         conf = cluster.write_cnf()
         env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat), "MHA_HOME": str(HOUSE)}
-        env["PREFECT_API_REQUEST_TIMEOUT"] = "30"  # nothing is urgent here, and a busy machine's API is slow
         env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
         def prefect(*words: str) -> str:

@@ -7,7 +7,6 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -26,8 +25,6 @@ class TestProtection:
         for name, value in prefect_env.PROTECTION.items():
             monkeypatch.setenv(name, value)
         read = Settings()
-        assert read.api.request_timeout == 1
-        assert read.client.max_retries == 0
         assert read.client.server_version_check_enabled is False
         assert read.server.ephemeral.enabled is False
         assert read.server.analytics_enabled is False
@@ -35,17 +32,9 @@ class TestProtection:
         assert read.internal.logging_level == "CRITICAL"
 
     def test_what_the_user_has_set_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("PREFECT_API_REQUEST_TIMEOUT", "7")
+        monkeypatch.setenv("PREFECT_LOGGING_INTERNAL_LEVEL", "ERROR")
         prefect_env.protect_from_prefect()
-        assert Settings().api.request_timeout == 7
-
-    def test_a_process_that_only_deploys_waits_for_a_busy_api(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in prefect_env.PROTECTION:
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setitem(sys.modules, "prefect.cli.deploy", ModuleType("prefect.cli.deploy"))
-        prefect_env.protect_from_prefect()
-        assert Settings().api.request_timeout == 60
-        assert Settings().server.ephemeral.enabled is False
+        assert Settings().internal.logging_level == "ERROR"
 
 
 class TestLeave:
