@@ -14,8 +14,8 @@ from commands.options import one_line
 from config import ConfigError, ServerConfig, load_cluster
 from replication.errors import DeadlineExceeded, HostError
 from replication.event_hooks import EventHooks, finish
-from replication.fence import unfence
-from replication.holds import Hold, Holds
+from replication.fencing.fence import unfence
+from replication.fencing.holds import Hold, Holds
 from replication.ssh import SshHost
 
 

@@ -140,7 +140,7 @@ def switchover(
     from commands.log import setup_logging
     from commands.switch_options import act
     from config import load_cluster
-    from replication.switch_options import SwitchOptions
+    from replication.switch.options import SwitchOptions
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
     setup_logging(None, config.log_level, secrets_of(config))

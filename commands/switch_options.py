@@ -11,11 +11,11 @@ from commands.asking import ask
 from commands.failover_options import places, secrets_of
 from commands.log import setup_logging
 from commands.options import require_conf
-from replication.switch_options import SwitchOptions
+from replication.switch.options import SwitchOptions
 
 if TYPE_CHECKING:
     from config import ClusterConfig
-    from replication.switch_outcome import SwitchOutcome
+    from replication.switch.outcome import SwitchOutcome
 
 log = logging.getLogger("mha")
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from prefect import Task
 
 from replication.errors import RefusalError
-from replication.fence_policy import ADDRESS, ANY, SHUTDOWN, SQL, SSH, Answer, FenceVerdict, Tried, judge, power_now
+from replication.fencing.policy import ADDRESS, ANY, SHUTDOWN, SQL, SSH, Answer, FenceVerdict, Tried, judge, power_now
 from replication.job import FailoverJob, Rescue
 from replication.positions import BinlogPosition
 from tasks import fence

@@ -37,8 +37,8 @@ from replication.patience import Verdict
 from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
+from replication.switch.unfinished import cut_short_switch
 from replication.topology import find_primary, tree
-from replication.unfinished_switch import cut_short_switch
 from tasks.detect import BeginAnew, Listener, watch
 from tasks.guard import guard_of
 

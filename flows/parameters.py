@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from flows.approval import Waiting
 from flows.deployed import configured_clusters
 from replication.plan import FailoverOptions
-from replication.switch_options import SwitchOptions
+from replication.switch.options import SwitchOptions
 
 AS_CONFIGURED: Literal["as configured"] = "as configured"
 

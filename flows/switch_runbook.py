@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from flows.engine import parallel
 from flows.recorder import Recorder
 from replication.errors import MhaError
-from replication.hand_over import close_again
 from replication.interrupts import ignore_interrupts
 from replication.journal import END, SWITCH
 from replication.outcome import ReplicaOutcome
-from replication.switch_job import HandedOver, Ready, SwitchJob
-from replication.switch_outcome import SwitchOutcome, result_line
-from replication.unfinished_switch import facts_of, facts_of_ready
+from replication.switch.hand_over import close_again
+from replication.switch.job import HandedOver, Ready, SwitchJob
+from replication.switch.outcome import SwitchOutcome, result_line
+from replication.switch.unfinished import facts_of, facts_of_ready
 from tasks import follow_new, get_ready, hold_writes, old_primary, online_change, take_over
 
 log = logging.getLogger("mha")

@@ -27,17 +27,17 @@ from flows.events import with_events
 from flows.parameters import ClusterName, SwitchRequest
 from flows.switch_runbook import switch_over
 from flows.unfinished_switch import finish_switch
-from replication.activity import observe_activities
 from replication.approval import APPROVAL, ASK_AT_MOST, Answer, Ask, approved_switch, switch_question
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
 from replication.journal import SWITCH, Journal
 from replication.plan import Refusal
 from replication.sessions import FailoverLock, Sessions
-from replication.switch_job import SwitchJob
-from replication.switch_options import SwitchOptions
-from replication.switch_outcome import SwitchOutcome, markdown, plan_markdown, plan_text, text
-from replication.switch_plan import SwitchPlan, make_switch_plan
+from replication.switch.activity import observe_activities
+from replication.switch.job import SwitchJob
+from replication.switch.options import SwitchOptions
+from replication.switch.outcome import SwitchOutcome, markdown, plan_markdown, plan_text, text
+from replication.switch.plan import SwitchPlan, make_switch_plan
 
 log = logging.getLogger("mha")
 

@@ -10,11 +10,11 @@ from replication.errors import MhaError, RefusalError
 from replication.journal import END, SWITCH, Journal
 from replication.plan import Refusal
 from replication.sessions import FailoverLock, Sessions
-from replication.switch_job import HandedOver, Ready, SwitchJob
-from replication.switch_options import SwitchOptions
-from replication.switch_outcome import SwitchOutcome
-from replication.unfinished_switch import CutShort, cut_short_switch, may_give_back
-from replication.write_stop import close_for_writes, give_back
+from replication.switch.job import HandedOver, Ready, SwitchJob
+from replication.switch.options import SwitchOptions
+from replication.switch.outcome import SwitchOutcome
+from replication.switch.unfinished import CutShort, cut_short_switch, may_give_back
+from replication.switch.write_stop import close_for_writes, give_back
 from tasks import get_ready, online_change
 
 log = logging.getLogger("mha")

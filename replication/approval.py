@@ -16,10 +16,10 @@ from replication.journal import Entry
 from replication.plan import FailoverOptions, FailoverPlan
 from replication.report import plan_markdown, plan_text
 from replication.selection import Candidate
-from replication.switch_options import SwitchOptions
-from replication.switch_outcome import plan_markdown as switch_plan_markdown
-from replication.switch_outcome import plan_text as switch_plan_text
-from replication.switch_plan import SwitchPlan
+from replication.switch.options import SwitchOptions
+from replication.switch.outcome import plan_markdown as switch_plan_markdown
+from replication.switch.outcome import plan_text as switch_plan_text
+from replication.switch.plan import SwitchPlan
 
 #: What a journal calls an answer.
 APPROVAL = "approval"

@@ -7,7 +7,7 @@ from typing import Any
 
 from replication.address import Moved
 from replication.check import Check
-from replication.fence_policy import FenceVerdict
+from replication.fencing.policy import FenceVerdict
 from replication.job import Recovered, Rescue
 from replication.ledger import LedgerLine, as_json
 from replication.plan import FailoverPlan, Refusal

@@ -7,12 +7,12 @@ from typing import Literal
 
 from prefect import task
 
-from replication.closing import try_to_close
 from replication.drain import stop_receiver
 from replication.errors import HookError, MhaError, ServerError, UnsafeStatement
-from replication.fence import fence
-from replication.fence_policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
-from replication.holds import Hold, Holds
+from replication.fencing.closing import try_to_close
+from replication.fencing.fence import fence
+from replication.fencing.holds import Hold, Holds
+from replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
 from replication.hooks import HookResult, run_hook, shutdown_args
 from replication.job import FailoverJob
 from replication.plan import FailoverPlan

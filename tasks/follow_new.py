@@ -15,8 +15,8 @@ from replication.plan import Leveling
 from replication.repoint import LOOK_EVERY, change_source, follows, start_following
 from replication.server import Server
 from replication.snapshots import GtidKind
-from replication.switch_job import HandedOver, SwitchJob
-from replication.write_stop import LogEnd
+from replication.switch.job import HandedOver, SwitchJob
+from replication.switch.write_stop import LogEnd
 from tasks.policy import ACTING
 
 log = logging.getLogger("mha")

@@ -10,12 +10,12 @@ from prefect import task
 from replication import checkpoint
 from replication.deadline import Deadline
 from replication.errors import DeadlineExceeded
-from replication.events_move import read_events
-from replication.hand_over import wait_until_executed
-from replication.semi_sync import read_roles
 from replication.snapshots import GtidKind
-from replication.switch_job import Ready, SwitchJob
-from replication.write_stop import read_former
+from replication.switch.events_move import read_events
+from replication.switch.hand_over import wait_until_executed
+from replication.switch.job import Ready, SwitchJob
+from replication.switch.semi_sync import read_roles
+from replication.switch.write_stop import read_former
 from tasks.policy import STEP
 
 log = logging.getLogger("mha")

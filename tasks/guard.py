@@ -9,9 +9,9 @@ from replication.address import FailoverCalls, chain_of
 from replication.address.ip import IpProvider
 from replication.errors import MhaError
 from replication.event_hooks import EventHooks
-from replication.fence import keep_read_only
-from replication.holds import Holds
-from replication.returning import Guard, News
+from replication.fencing.fence import keep_read_only
+from replication.fencing.holds import Holds
+from replication.fencing.returning import Guard, News
 from replication.sessions import Sessions
 from replication.ssh import SshHost
 

@@ -6,8 +6,8 @@ import logging
 
 from prefect import task
 
-from replication.hand_over import hand_over
-from replication.switch_job import HandedOver, Ready, SwitchJob
+from replication.switch.hand_over import hand_over
+from replication.switch.job import HandedOver, Ready, SwitchJob
 from tasks.policy import ACTING, STEP
 
 log = logging.getLogger("mha")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from prefect import task
 
-from replication.client_sessions import end_client_sessions, holders_of_locks
-from replication.demote import become_replica, stray_writes
 from replication.errors import UnsafeStatement
 from replication.outcome import ReplicaOutcome
 from replication.repoint import follows, start_following
-from replication.semi_sync import take_roles
-from replication.switch_job import HandedOver, Ready, SwitchJob
+from replication.switch.client_sessions import end_client_sessions, holders_of_locks
+from replication.switch.demote import become_replica, stray_writes
+from replication.switch.job import HandedOver, Ready, SwitchJob
+from replication.switch.semi_sync import take_roles
 from tasks.policy import ACTING, STEP
 
 log = logging.getLogger("mha")

@@ -10,7 +10,7 @@ from config import ServerConfig
 from replication.address import Moved
 from replication.check import Check
 from replication.errors import AddressError
-from replication.switch_job import SwitchJob
+from replication.switch.job import SwitchJob
 from tasks.policy import STEP
 
 log = logging.getLogger("mha")

@@ -7,12 +7,12 @@ import logging
 from prefect import task
 
 from replication.drain import execute_all, stop_receiver
-from replication.events_move import enable_events, read_events
 from replication.promote import forget_source
-from replication.semi_sync import take_roles
 from replication.snapshots import ServerState
-from replication.switch_job import Ready, SwitchJob
-from replication.write_stop import set_event_scheduler
+from replication.switch.events_move import enable_events, read_events
+from replication.switch.job import Ready, SwitchJob
+from replication.switch.semi_sync import take_roles
+from replication.switch.write_stop import set_event_scheduler
 from tasks.policy import ACTING
 
 log = logging.getLogger("mha")

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from prefect import task
 
 from replication.catch_up import LEVEL_LIMIT, wait_executed
-from replication.closing import close_for_writes
 from replication.errors import MhaError, ServerError
-from replication.holds import Holds
+from replication.fencing.closing import close_for_writes
+from replication.fencing.holds import Holds
 from replication.job import FailoverJob, Recovered
 from replication.outcome import ReplicaOutcome
 from replication.plan import FailoverPlan

@@ -14,8 +14,8 @@ import pymysql
 import pytest
 
 from config import ServerConfig, load_cluster
-from replication.closing import close_for_writes, is_closed
-from replication.fence import Fenced, fence, unfence
+from replication.fencing.closing import close_for_writes, is_closed
+from replication.fencing.fence import Fenced, fence, unfence
 from replication.server import Server
 from replication.ssh import SshHost
 from tests.lab.checker import account

@@ -216,6 +216,6 @@ def test_the_one_that_is_primary_again_is_not_closed() -> None:
 
 
 def _held(conf: Path) -> list[str]:
-    from replication.holds import Holds
+    from replication.fencing.holds import Holds
 
     return [hold.key for hold in Holds(conf.with_suffix(""), conf.stem).current()]

@@ -19,7 +19,6 @@ import pytest
 from tests.lab.cluster import HOUSE, Cluster
 from tests.lab.prefect_server import PrefectServer, free_port
 from tests.lab.services import Webhook
-from tests.scenarios.test_checks_keep_secrets import PATIENT
 from tests.scenarios.test_with_prefect import ask
 
 AUTOMATIONS = HOUSE / "docs" / "automations"
@@ -69,7 +68,7 @@ def test_what_happened_while_prefect_was_away_comes_later_in_order_and_once() ->
         assert [f".{name}" for name in names] == [f".{told.rpartition('.')[2]}" for told in TOLD]
         with PrefectServer(port) as server:
             assert server.api_url == url
-            env = {"PREFECT_API_URL": url, "MHA_CONF_DIR": str(conf.parent), **PATIENT}
+            env = {"PREFECT_API_URL": url, "MHA_CONF_DIR": str(conf.parent)}
             program = "from flows.health_check import health_check; health_check('app1', return_state=True)"
             check = cluster.run_there(sys.executable, "-c", program, env=env)
             output, _ = check.communicate(timeout=90)

@@ -18,10 +18,10 @@ import pymysql
 import pytest
 
 from config import load_cluster
-from replication.activity import observe_activities
 from replication.plan import Refusal
 from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK, Sessions
-from replication.switch_plan import SwitchOptions, SwitchPlan, make_switch_plan
+from replication.switch.activity import observe_activities
+from replication.switch.plan import SwitchOptions, SwitchPlan, make_switch_plan
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.kinds import APP, APP_PASSWORD

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from replication.activity import Activity, Process
 from replication.grants import Grants
 from replication.gtid import GtidSet
 from replication.positions import BinlogPosition
 from replication.snapshots import ClusterState, Filters, ReplicaChannel, SemiSync, ServerDown, ServerState, Vendor
-from replication.statements import kind_of, shorten
+from replication.switch.activity import Activity, Process
+from replication.switch.statements import kind_of, shorten
 
 UUID = "11111111-1111-1111-1111-111111111111"
 

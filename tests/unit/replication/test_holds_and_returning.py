@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from replication.holds import Holds
-from replication.returning import PrimaryView, Return, decide, knock
+from replication.fencing.holds import Holds
+from replication.fencing.returning import PrimaryView, Return, decide, knock
 
 DB1, DB2, DB3 = (f"10.0.0.{n}:3306" for n in (1, 2, 3))
 

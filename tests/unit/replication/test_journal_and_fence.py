@@ -10,7 +10,7 @@ import pytest
 
 from config import ServerConfig
 from replication.errors import DeadlineExceeded, HostUnreachable
-from replication.fence import Fenced, fence
+from replication.fencing.fence import Fenced, fence
 from replication.journal import BEGIN, END, Journal, Lent, opened_before, read_journal, still_lent, unfinished
 from replication.scripts import script
 from replication.ssh import CommandResult

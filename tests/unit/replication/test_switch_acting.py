@@ -19,12 +19,12 @@ from replication.outcome import ReplicaOutcome
 from replication.plan import Leveling, Refusal
 from replication.positions import BinlogPosition
 from replication.snapshots import GtidKind, Vendor
-from replication.switch_job import HandedOver, Ready
-from replication.switch_outcome import SwitchOutcome, plan_text, result_line
-from replication.switch_plan import SwitchPlan
+from replication.switch.job import HandedOver, Ready
+from replication.switch.outcome import SwitchOutcome, plan_text, result_line
+from replication.switch.plan import SwitchPlan
+from replication.switch.unfinished import CutShort, cut_short_switch, facts_of, facts_of_ready, may_give_back
+from replication.switch.write_stop import Former, LogEnd, lacking
 from replication.topology import find_primary
-from replication.unfinished_switch import CutShort, cut_short_switch, facts_of, facts_of_ready, may_give_back
-from replication.write_stop import Former, LogEnd, lacking
 from tests.unit.replication.build import channel, cluster, server
 
 #: A number that no process has: beyond the largest that Linux gives.

@@ -10,14 +10,14 @@ import pytest
 from pydantic import SecretStr
 
 from config import ClusterConfig
-from replication.activity import Activity, AdvisoryLock, Process, TableLock, Transaction
 from replication.check import Check, failed
 from replication.grants import Grants
 from replication.gtid import GtidSet, MariadbGtid
 from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK
 from replication.snapshots import Filters, SemiSync, ServerState, Vendor
-from replication.switch_checks import switch_checks
-from replication.switch_options import SwitchOptions
+from replication.switch.activity import Activity, AdvisoryLock, Process, TableLock, Transaction
+from replication.switch.checks import switch_checks
+from replication.switch.options import SwitchOptions
 from tests.unit.replication.build import UUID, activity, channel, cluster, process, server
 from tests.unit.replication.test_selection_and_plan import configured
 

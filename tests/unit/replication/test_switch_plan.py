@@ -12,7 +12,7 @@ from config import ClusterConfig
 from replication.gtid import GtidSet
 from replication.plan import Refusal
 from replication.snapshots import GtidKind, ServerState
-from replication.switch_plan import SwitchOptions, SwitchPlan, make_switch_plan
+from replication.switch.plan import SwitchOptions, SwitchPlan, make_switch_plan
 from tests.unit.replication.build import UUID, activity, at, channel, cluster, process, server
 from tests.unit.replication.test_selection_and_plan import configured
 

@@ -17,9 +17,9 @@ from enum import StrEnum
 from types import TracebackType
 
 from config import ServerConfig
-from replication.closing import close_for_writes, is_closed
 from replication.errors import AccessDenied, ServerError, ServerUnreachable
-from replication.holds import Hold, Holds
+from replication.fencing.closing import close_for_writes, is_closed
+from replication.fencing.holds import Hold, Holds
 from replication.server import Server
 from replication.snapshots import ServerState
 

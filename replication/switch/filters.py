@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from replication.check import Check, Severity
 from replication.snapshots import Filters
-from replication.switch_case import SwitchCase, judged
+from replication.switch.case import SwitchCase, judged
 
 
 def filter_checks(case: SwitchCase) -> Iterator[Check]:

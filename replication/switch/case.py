@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from config import ClusterConfig, ServerConfig
-from replication.activity import Activity
 from replication.check import Check, Severity
 from replication.selection import Follower
 from replication.snapshots import ClusterState, ServerState
-from replication.switch_options import SwitchOptions
+from replication.switch.activity import Activity
+from replication.switch.options import SwitchOptions
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from config import ClusterConfig, ServerConfig
-from replication.activity import Activity
 from replication.check import Check, Severity
 from replication.errant import strays
 from replication.gtid import GtidSet
@@ -17,11 +16,12 @@ from replication.plan import Refusal
 from replication.selection import followers_of, gtid_kind
 from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK
 from replication.snapshots import ClusterState, GtidKind, ServerState
-from replication.switch_accounts import account_checks
-from replication.switch_case import SwitchCase, judged
-from replication.switch_filters import filter_checks
-from replication.switch_options import SwitchOptions
-from replication.switch_sessions import session_checks
+from replication.switch.accounts import account_checks
+from replication.switch.activity import Activity
+from replication.switch.case import SwitchCase, judged
+from replication.switch.filters import filter_checks
+from replication.switch.options import SwitchOptions
+from replication.switch.sessions import session_checks
 from replication.topology import find_primary
 
 

@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from config import ClusterConfig, ServerConfig
-from replication.activity import Activity
 from replication.check import Check, failed
 from replication.plan import Leveling, Refusal, address_steps, leveling
 from replication.selection import Candidate, Follower, Selection, followers_of, gtid_kind, rank
 from replication.snapshots import ClusterState, GtidKind
-from replication.switch_accounts import replication_user
-from replication.switch_checks import switch_checks
-from replication.switch_options import SwitchOptions
+from replication.switch.accounts import replication_user
+from replication.switch.activity import Activity
+from replication.switch.checks import switch_checks
+from replication.switch.options import SwitchOptions
 from replication.topology import find_primary
 
 __all__ = ["SwitchOptions", "SwitchPlan", "make_switch_plan"]

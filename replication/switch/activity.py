@@ -17,7 +17,7 @@ from replication.grants import Grants, parse_grants
 from replication.server import Row, Server
 from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK, Sessions
 from replication.snapshots import ClusterState
-from replication.statements import StatementKind, kind_of, names_table, shorten
+from replication.switch.statements import StatementKind, kind_of, names_table, shorten
 
 log = logging.getLogger("mha")
 

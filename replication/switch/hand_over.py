@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from replication.client_sessions import end_client_sessions, holders_of_locks
 from replication.deadline import Deadline
 from replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
 from replication.interrupts import ignore_interrupts
@@ -17,8 +16,9 @@ from replication.journal import Journal
 from replication.positions import BinlogPosition
 from replication.server import Server
 from replication.snapshots import GtidKind, Vendor
-from replication.switch_job import HandedOver, Ready, SwitchJob
-from replication.write_stop import LogEnd, lacking
+from replication.switch.client_sessions import end_client_sessions, holders_of_locks
+from replication.switch.job import HandedOver, Ready, SwitchJob
+from replication.switch.write_stop import LogEnd, lacking
 
 #: Seconds that the server waits by itself before it is asked whether its applier still runs.
 SLICE = 1

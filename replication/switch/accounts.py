@@ -8,7 +8,7 @@ from config import ServerConfig
 from replication.check import Check, Severity
 from replication.grants import Job, may_come, needs
 from replication.selection import Follower
-from replication.switch_case import SwitchCase, judged
+from replication.switch.case import SwitchCase, judged
 
 
 def account_checks(case: SwitchCase) -> Iterator[Check]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from replication.activity import Activity, Process
 from replication.check import Check, Severity
-from replication.statements import StatementKind
-from replication.switch_options import SwitchOptions
+from replication.switch.activity import Activity, Process
+from replication.switch.options import SwitchOptions
+from replication.switch.statements import StatementKind
 
 #: How many sessions a sentence names.
 NAMED = 3

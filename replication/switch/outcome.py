@@ -10,7 +10,7 @@ from typing import Any
 from replication.outcome import ReplicaOutcome, StepTime
 from replication.plan import Refusal
 from replication.report import candidate_matrix
-from replication.switch_plan import SwitchPlan
+from replication.switch.plan import SwitchPlan
 
 TITLE = "----- Planned Switch Report -----"
 

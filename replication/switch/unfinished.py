@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from replication.events_move import Event
 from replication.journal import SWITCH, Entry, unfinished
 from replication.manager_files import FailoverFlags, process_alive
 from replication.plan import Leveling
 from replication.positions import BinlogPosition
 from replication.snapshots import ClusterState, GtidKind
-from replication.switch_job import HandedOver, Ready
-from replication.switch_plan import SwitchPlan
-from replication.write_stop import Former, LogEnd
+from replication.switch.events_move import Event
+from replication.switch.job import HandedOver, Ready
+from replication.switch.plan import SwitchPlan
+from replication.switch.write_stop import Former, LogEnd
 
 #: The columns of a replica's status that tell how it connects; the others are of no use later.
 _LIKE = (

@@ -9,13 +9,13 @@ from config import ServerConfig
 from replication.dialects import Repoint
 from replication.drain import drain
 from replication.errors import StatementFailed
-from replication.hand_over import end_of_log
 from replication.positions import BinlogPosition
 from replication.repoint import is_address
 from replication.safety import discard_relay_logs
 from replication.server import Server
 from replication.snapshots import GtidKind, Vendor
-from replication.write_stop import LogEnd
+from replication.switch.hand_over import end_of_log
+from replication.switch.write_stop import LogEnd
 
 #: Seconds that a channel which the old primary kept may stand still while it is drained.
 STALL = 10.0

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from config import ClusterConfig, ServerConfig
 from replication.address import OnlineChangeCalls, chain_of
 from replication.event_hooks import EventHooks
-from replication.events_move import Event
 from replication.gtid import MariadbGtidPosition
 from replication.journal import Entry, Journal
 from replication.positions import BinlogPosition
-from replication.semi_sync import Roles
 from replication.server import Row
 from replication.sessions import Sessions
-from replication.switch_options import SwitchOptions
-from replication.switch_plan import SwitchPlan
-from replication.write_stop import Former, LogEnd, WriteStop
+from replication.switch.events_move import Event
+from replication.switch.options import SwitchOptions
+from replication.switch.plan import SwitchPlan
+from replication.switch.semi_sync import Roles
+from replication.switch.write_stop import Former, LogEnd, WriteStop
 
 
 @dataclass(frozen=True)
