@@ -2,6 +2,7 @@
 # make test       all checks and tests, real servers included (root, Debian; at most 25 minutes)
 # make test-fast  lint, types and unit tests (no servers, under a minute)
 # make test-all   test, and the long scenarios
+# make test-matrix  a failover killed with -9 at every step, before, inside and after it (an hour)
 # make test-ui    a failover by hand in a real browser (Debian's chromium); screenshots in tests/ui/output
 # make try-script SCRIPT=file  a failover in the lab with your own master_ip_failover script
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
@@ -28,22 +29,25 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 3 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-ui try-script bench bench-rescue bench-switch bench-commands images lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-matrix test-ui try-script bench bench-rescue bench-switch bench-commands images lint unit clean venv preflight
 
 help:
-	@sed -n 's/^# //p' Makefile | head -13
+	@sed -n '/^$$/q; s/^# //p' Makefile
 
 demo: preflight $(STAMP)
 	$(RUN) -m tests.lab.demo $(if $(KEEP),--keep)
 
 test: preflight images lint unit
-	$(PYTEST) $(SEVERAL) tests/scenarios -m "not slow and not site"
+	$(PYTEST) $(SEVERAL) tests/scenarios -m "not slow and not site and not matrix"
 
 test-fast: lint unit
 
 test-all: preflight images lint unit
-	$(PYTEST) $(SEVERAL) tests/scenarios -m "not site"
+	$(PYTEST) $(SEVERAL) tests/scenarios -m "not site and not matrix"
 	$(MAKE) test-ui
+
+test-matrix: preflight images
+	$(PYTEST) $(SEVERAL) tests/scenarios -m matrix
 
 test-ui: preflight images $(BROWSER)
 	PYTHONPATH=$(CURDIR):$(BROWSER) PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/ui

@@ -166,7 +166,7 @@ def _rows(cluster: Cluster, number: int) -> tuple[int, int, int]:
     return found["n"], found["d"], int(found["s"])
 
 
-@pytest.mark.slow
+@pytest.mark.matrix
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize(
