@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from config import ServerConfig
-from replication.dialects import Power, privileges_for
+from replication.dialects.privileges import Power, privileges_for
 from replication.snapshots import Vendor
 
 #: MariaDB writes what it was told with older or newer words; one spelling of each is kept.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replication.dialects import Power
+from replication.dialects.privileges import Power
 from replication.grants import Grants, Job, needs, parse_grants
 from replication.snapshots import Vendor
 
