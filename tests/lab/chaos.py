@@ -243,18 +243,18 @@ def _extra(kind: str) -> str | None:
 
 
 def run(kind: str, seed: int, minutes: float, *, first: int = 1, slack: float = 0.0, console: Console) -> list[Round]:
-    """Step after step, none begun after ``minutes``. A cluster that was spoiled is replaced by a new one."""
+    """Step after step, at least one, none begun after ``minutes``. A spoiled cluster is replaced by a new one."""
     server, gtid = MODES[kind]
     steps = islice(faults(seed, names_for(server), DARK), first - 1, None)
     ends = time.monotonic() + 60 * minutes
     disk = int(DISK + A_MINUTE * minutes)
     rounds: list[Round] = []
-    while time.monotonic() < ends:
+    while time.monotonic() < ends or not rounds:
         extra = {0: _extra(server) or ""}
         with Cluster(server, gtid=gtid, extra=extra, disk=dict.fromkeys((1, 2, 3), disk)) as cluster:
             chaos = Chaos(cluster, slack)
             try:
-                while time.monotonic() < ends:
+                while time.monotonic() < ends or not rounds:
                     rounds.append(Round(next(steps)))
                     spoiled = _one(chaos, rounds[-1], f"chaos-{kind}-{seed}", console)
                     if spoiled:

@@ -115,7 +115,7 @@ class Soak:
 
 
 def run(kind: str, seed: int, minutes: float, *, first: int = 1, console: Console) -> tuple[list[Turn], str]:
-    """Turn after turn, none begun after ``minutes``; it ends with the first that went wrong. The end in words."""
+    """Turn after turn, at least one, none after ``minutes``, to the first that went wrong; and the end in words."""
     server, gtid = MODES[kind]
     steps = islice(troubles(seed, list(TROUBLES)), first - 1, None)
     ends = time.monotonic() + 60 * minutes
@@ -123,7 +123,7 @@ def run(kind: str, seed: int, minutes: float, *, first: int = 1, console: Consol
     with Cluster(server, gtid=gtid, extra={1: "max_connections=20"}) as cluster:
         soak = Soak(cluster)
         try:
-            while time.monotonic() < ends:
+            while time.monotonic() < ends or not turns:
                 turns.append(Turn(next(steps)))
                 soak.turn(turns[-1])
                 step = turns[-1].step
