@@ -35,6 +35,8 @@ from tests.lab.writer import Ack, Writer, gap
 from tests.scenarios.watching import SIGHT, Monitor
 
 DARK = ("power off",)
+#: After these an old log may end in the middle of an event for good; who is installed anew could not read past it.
+TORN = ("disk full",)
 #: MiB of logs that a minute of writing leaves on every server.
 A_MINUTE = 15
 
@@ -93,12 +95,16 @@ class Chaos:
         self._judge(done, acks, taken, replicas)
         self._follows(others, new)
         began = time.monotonic()
-        self._restore(old, new, rejoin=step.rejoin)
+        self._restore(old, new, rejoin=self.rejoins(step))
         after = account(acks, self.cluster.hosts)
         if after.rows_lost or not after.equal:
             raise Spoiled(f"with the old primary back: {after}")
         self._follows([*others, old], new)
         done.restored = time.monotonic() - began
+
+    def rejoins(self, step: FaultStep) -> bool:
+        """Whether the old primary is made a replica as it is: where the seed says so, and it can be."""
+        return step.rejoin and self.cluster.gtid and step.name not in TORN
 
     # judging -----------------------------------------------------------------------------------------------------
 
@@ -175,7 +181,7 @@ class Chaos:
 
     def _restore(self, old: Host, new: Host, *, rejoin: bool) -> None:
         """The old primary is a replica of the new one; nobody holds it."""
-        if rejoin and self.cluster.gtid:
+        if rejoin:
             self._rejoin(old, new)
         else:
             self._release(old)
@@ -272,7 +278,7 @@ def _one(chaos: Chaos, done: Round, name: str, console: Console) -> bool:
         done.wrong.append(str(error))
         spoiled = True
     step = done.step
-    restored = "rejoined" if step.rejoin and chaos.cluster.gtid else "rebuilt"
+    restored = "rejoined" if chaos.rejoins(step) else "rebuilt"
     told = f"open after {done.opened:.2f} s, writes back after {done.back:.2f} s"
     rows = f"{done.acknowledged} rows, {done.lost} lost"
     in_order = f"in order again after {done.restored:.1f} s"
