@@ -22,8 +22,8 @@ _INSERT = (
 )
 
 #: What a server says when its disk takes nothing: EE_WRITE, ER_DISK_FULL, ER_ERROR_ON_WRITE, ER_RECORD_FILE_FULL,
-#: ER_DISK_FULL_NOWAIT; or another error that says so (MariaDB: HA_ERR_RECORD_FILE_FULL within 1005), or has the operating
-#: system's number for it: EIO, ENOSPC, EROFS.
+#: ER_DISK_FULL_NOWAIT; or another error that says so (MariaDB: HA_ERR_RECORD_FILE_FULL within 1005), or has the
+#: operating system's number for it: EIO, ENOSPC, EROFS.
 _DISK_ERRORS = frozenset({3, 1021, 1026, 1114, 3675})
 DISK_WORDS = re.compile(
     r"(errno|errcode|error)\W+(5|28|30)\b|No space left|No more room|disk is full|Read-only file system",
