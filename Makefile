@@ -9,6 +9,8 @@
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
 # make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
 # make bench-switch  how long a planned switch holds writes (SWITCHES=20 a mode)
+# make test-soak  ten minutes of troubles that are no death: no failover (SEED=, MINUTES=10, KIND=mariadb; not in CI)
+# make chaos      ten minutes of dying primaries: nothing lost, one primary (SEED=, MINUTES=10, KIND=mariadb, SLACK=0)
 # make images     only build what the tests boot
 # make lint       ruff, ruff format, mypy
 # make clean      remove caches of this checkout
@@ -19,6 +21,10 @@ RUNS ?= 3
 KINDS ?= mysql97 mariadb
 TAILS ?= rows bytes
 SWITCHES ?= 20
+MINUTES ?= 10
+KIND ?= mariadb
+SLACK ?= 0
+SEEDED = $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES) --kind $(KIND) $(if $(FIRST),--first $(FIRST))
 
 LOCK := $(shell { cat requirements.lock; $(PYTHON) -V; } | sha256sum | cut -c1-12)
 VENV := $(MHA_CACHE)/venv-$(LOCK)
@@ -29,7 +35,7 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 3 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-matrix test-ui try-script bench bench-rescue bench-switch bench-commands images lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-matrix test-ui try-script bench bench-rescue bench-switch bench-commands test-soak chaos images lint unit clean venv preflight
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -69,6 +75,12 @@ bench-rescue: preflight images
 bench-commands: RUNS = 5
 bench-commands: preflight images
 	$(RUN) -m tests.lab.bench_commands --runs $(RUNS)
+
+test-soak: preflight images
+	$(RUN) -m tests.lab.soak $(SEEDED)
+
+chaos: preflight images
+	$(RUN) -m tests.lab.chaos $(SEEDED) --slack $(SLACK)
 
 images: preflight $(STAMP)
 	$(RUN) -m tests.lab.images

@@ -21,10 +21,14 @@ _INSERT = (
     "ON DUPLICATE KEY UPDATE `val` = UNIX_TIMESTAMP()"
 )
 
-#: What a server says when its disk takes nothing: EE_WRITE, ER_DISK_FULL, ER_ERROR_ON_WRITE, ER_RECORD_FILE_FULL; or
-#: another error with the operating system's number for it: EIO, ENOSPC, EROFS.
-_DISK_ERRORS = frozenset({3, 1021, 1026, 1114})
-DISK_WORDS = re.compile(r"(errno|errcode|error)\W+(5|28|30)\b|No space left|Read-only file system", re.IGNORECASE)
+#: What a server says when its disk takes nothing: EE_WRITE, ER_DISK_FULL, ER_ERROR_ON_WRITE, ER_RECORD_FILE_FULL,
+#: ER_DISK_FULL_NOWAIT; or another error that says so (MariaDB: HA_ERR_RECORD_FILE_FULL within 1005), or has the
+#: operating system's number for it: EIO, ENOSPC, EROFS.
+_DISK_ERRORS = frozenset({3, 1021, 1026, 1114, 3675})
+DISK_WORDS = re.compile(
+    r"(errno|errcode|error)\W+(5|28|30)\b|No space left|No more room|disk is full|Read-only file system",
+    re.IGNORECASE,
+)
 
 
 class Pinger:

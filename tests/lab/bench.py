@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import signal
 import statistics
 import sys
 import time
@@ -23,7 +22,7 @@ from rich.table import Table
 from replication.journal import Entry, read_journal
 from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster
-from tests.lab.host import Host
+from tests.lab.faults import FAULTS, broken
 from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port
 from tests.lab.writer import Writer, gap
 
@@ -35,15 +34,6 @@ MODES = (
     ("mariadb", False),
     ("mariadb", True),
 )
-#: What may be done to a primary, and within how many seconds writes are to be back.
-FAULTS = {
-    "kill -9": 1.0,
-    "shutdown": None,
-    "frozen": 6.0,
-    "disk full": 6.0,
-    "disk stalled": 6.0,
-    "power off": 5.0,
-}
 #: The modes that every fault is measured in; kill -9 is in all of them.
 MEASURED = (("mysql97", True), ("mysql56", False), ("mariadb", True))
 PREFECT = ("unset", "healthy", "refused", "hanging")
@@ -68,12 +58,13 @@ class Run:
 
 def measure(kind: str, gtid: bool, fault: str, prefect: str = "unset") -> Run:
     """Boot a cluster, write, break the primary, and read off what happened."""
-    disk = {1: 400} if fault.startswith("disk") else None
+    own_disk = FAULTS[fault].disk if fault in FAULTS else 0
+    disk = {1: own_disk} if own_disk else None
     with Cluster(kind, gtid=gtid, disk=disk) as cluster, _prefect(cluster, prefect) as env:
         manager = cluster.start_manager(cluster.write_cnf(), env=env)
         writer = Writer(cluster)
         time.sleep(2.5)
-        with _broken(cluster[1], fault) as broken:
+        with broken(cluster[1], fault) as struck:
             code = manager.wait(60)
             # The application's session, and each new one, hangs two seconds on a server whose disk hangs.
             time.sleep(5.0 if fault == "disk stalled" else 1.0)
@@ -87,8 +78,8 @@ def measure(kind: str, gtid: bool, fault: str, prefect: str = "unset") -> Run:
         return Run(
             f"{fault}, {cluster.name}",
             prefect,
-            gap(acks, broken),
-            verdict - broken,
+            gap(acks, struck),
+            verdict - struck,
             opened - verdict,
             _steps(entries),
             len(acks),
@@ -97,26 +88,6 @@ def measure(kind: str, gtid: bool, fault: str, prefect: str = "unset") -> Run:
             result.split or writers_overlap(acks),
             code,
         )
-
-
-@contextlib.contextmanager
-def _broken(primary: Host, fault: str) -> Iterator[float]:
-    """Break the primary; when that was, in seconds since the epoch. What would outlive the cluster is mended."""
-    if fault == "disk full":
-        primary.fill_disk()
-    broken = time.time()
-    if fault == "disk stalled":
-        primary.run("fsfreeze -f /var/lib/mysql")
-    elif fault == "power off":
-        primary.power_off()
-    elif fault != "disk full":
-        number = {"shutdown": signal.SIGTERM, "frozen": signal.SIGSTOP}.get(fault, signal.SIGKILL)
-        primary.signal_mysqld(number)
-    try:
-        yield broken
-    finally:
-        if fault == "disk stalled":
-            primary.run("fsfreeze -u /var/lib/mysql", check=False)
 
 
 def _steps(entries: list[Entry]) -> dict[str, float]:
@@ -229,8 +200,10 @@ def _print(console: Console, runs: list[Run]) -> None:
 
 def _bound(case: str, median: float) -> str:
     """What a fault's median is to stay within, and whether it does."""
-    bound = FAULTS.get(case.split(",")[0])
-    return "" if bound is None else f"{bound:g}{'' if median <= bound else ' MISSED'}"
+    fault = FAULTS.get(case.split(",")[0])
+    if fault is None or fault.back is None:
+        return ""
+    return f"{fault.back:g}{'' if median <= fault.back else ' MISSED'}"
 
 
 def _print_steps(console: Console, groups: dict[tuple[str, str], list[Run]]) -> None:

@@ -43,6 +43,7 @@ class Cluster:
         self._extra = dict(extra or {})
         self._disk = dict(disk or {})
         self._up = up
+        self._installed = 1
         self.hosts: list[Host] = []
 
     def __enter__(self) -> Cluster:
@@ -111,6 +112,17 @@ class Cluster:
         )
         host.sql("SET GLOBAL read_only=1")
         host.sql(f"START {self.kind.word('REPLICA', 'SLAVE')}")
+
+    def rebuild(self, host: Host, primary: Host) -> None:
+        """Install a host anew, and have it replicate the primary's whole log, from its beginning.
+
+        It gets another server-id: of what it wrote itself in its former life it would execute nothing.
+        """
+        self._installed += 1
+        host.reinstall(self._my_cnf(host.number, 100 * self._installed + host.number))
+        host.start_mysqld("--read-only=1")
+        host.sql(self.kind.word("RESET BINARY LOGS AND GTIDS", "RESET MASTER"))
+        self.follow(host, primary)
 
     def stop_receiver(self, host: Host) -> None:
         """The replica receives no more; what it has stays."""
@@ -206,8 +218,8 @@ class Cluster:
 
     # inside ----------------------------------------------------------------------------------------------------
 
-    def _my_cnf(self, number: int) -> str:
-        own = f"server-id={100 + number}\nreport-host={self.subnet.address(number)}\n"
+    def _my_cnf(self, number: int, server_id: int = 0) -> str:
+        own = f"server-id={server_id or 100 + number}\nreport-host={self.subnet.address(number)}\n"
         return (
             self.kind.config(gtid=self.gtid) + own + self._extra.get(0, "") + "\n" + self._extra.get(number, "") + "\n"
         )

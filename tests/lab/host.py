@@ -140,6 +140,18 @@ class Host:
         self._subnet.link(self.number, up=True)
         self.boot()
 
+    def reinstall(self, my_cnf: str) -> None:
+        """Boot with the data directory that an installation makes; what it held is gone. mysqld is not started."""
+        if self._pid:
+            self.power_off()
+        if self.disk:
+            self._make_disk()
+        else:
+            shutil.rmtree(self.upper / "var" / "lib" / "mysql", ignore_errors=True)
+        self._my_cnf = my_cnf
+        (self.upper / "etc" / "my.cnf").write_text(my_cnf)
+        self.power_on()
+
     def cut_cable(self) -> None:
         """Nobody reaches it, and it reaches nobody; it runs on."""
         self._subnet.link(self.number, up=False)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +36,8 @@ class Taken:
 class Observers:
     """One on each host, until `stop`."""
 
-    def __init__(self, cluster: Cluster, *, interval: float = 0.01) -> None:
-        cluster[1].sql(TABLE)
+    def __init__(self, cluster: Cluster, *, interval: float = 0.01, primary: int = 1) -> None:
+        cluster[primary].sql(TABLE)
         self._files, self._processes = [], []
         for host in cluster.hosts:
             file = cluster.directory / f"observed-{host.name}-{time.monotonic_ns()}.jsonl"
@@ -60,6 +62,18 @@ class Observers:
             process.kill()
             process.wait(10)
         return self.taken()
+
+
+def two_writable(taken: Sequence[Taken]) -> list[Taken]:
+    """Writes that were sent to a server, and taken by it, after another had begun to take writes in its place."""
+    order: list[str] = []
+    since: dict[str, float] = {}
+    for each in sorted(taken, key=lambda t: t.at):
+        if each.host not in since:
+            order.append(each.host)
+            since[each.host] = each.at
+    ends = {host: since[after] for host, after in pairwise(order)}
+    return [t for t in taken if t.sent > ends.get(t.host, float("inf"))]
 
 
 def _main(file: str, host: str, interval: str) -> None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
 from replication.evidence import read_incident
 from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster, Manager
+from tests.lab.faults import FAULTS, broken
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree, finish, keep_incident
 
@@ -26,26 +25,8 @@ KINDS = [
 ALL_SLOW = [pytest.param(*param.values, id=param.id, marks=pytest.mark.slow) for param in KINDS]
 #: Seconds that a machine shared by several clusters may add.
 SHARED = 3.0
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What is done to db1, the row that must tell it, and the seconds from the first sign to the verdict."""
-
-    row: str
-    seconds: float
-    strike: Callable[[Cluster], object]
-    disk: int = 0
-
-
-FAULTS = {
-    "killed": Fault("crashed process", 0.7, lambda c: c[1].signal_mysqld(signal.SIGKILL)),
-    "shutdown": Fault("clean shutdown", 3.0, lambda c: c[1].signal_mysqld(signal.SIGTERM)),
-    "frozen": Fault("frozen process", 3.6, lambda c: c[1].signal_mysqld(signal.SIGSTOP)),
-    "disk full": Fault("full or read-only disk", 2.6, lambda c: c[1].fill_disk(), 400),
-    "disk stalled": Fault("hung storage", 4.5, lambda c: c[1].run("fsfreeze -f /var/lib/mysql"), 400),
-    "power off": Fault("host gone", 3.6, lambda c: c[1].power_off()),
-}
+#: The recordings of these scenarios are named for what was done.
+NAMES = [pytest.param(name, id="killed" if name == "kill -9" else name) for name in FAULTS]
 
 
 def verdict_of(manager: Manager) -> tuple[str, float]:
@@ -61,18 +42,14 @@ def fails_over(kind: str, gtid: bool, name: str) -> None:
         manager = cluster.start_manager(cluster.write_cnf())
         writer = Writer(cluster)
         time.sleep(3.0)
-        try:
-            fault.strike(cluster)
+        with broken(cluster[1], name):
             code, acks = finish(manager, writer)
-        finally:
-            if name == "disk stalled":
-                cluster[1].run("fsfreeze -u /var/lib/mysql", check=False)
         assert code == 0, manager.log()
         keep_incident(manager)
         row, seconds = verdict_of(manager)
         # A shutdown that takes longer than four intervals is not waited for.
         assert row == fault.row or (name == "shutdown" and row == "starting or shutting down"), manager.log()
-        assert seconds < fault.seconds + SHARED
+        assert seconds < fault.verdict + SHARED
         log = manager.log()
         for line in ("Master is not reachable from health checker!", "Master is down!"):
             assert line in log
@@ -89,14 +66,14 @@ def fails_over(kind: str, gtid: bool, name: str) -> None:
         assert cluster[1].mysqld_pids() == []
 
 
-@pytest.mark.parametrize("name", ["killed", "frozen", "disk stalled"])
+@pytest.mark.parametrize("name", [p for p in NAMES if p.id in ("killed", "frozen", "disk stalled")])
 @pytest.mark.parametrize(("kind", "gtid"), [pytest.param("mariadb", True, id="mariadb")])
 def test_seen_at_once(kind: str, gtid: bool, name: str) -> None:
     fails_over(kind, gtid, name)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(FAULTS))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("kind", "gtid"), ALL_SLOW)
 def test_seen_at_once_on_every_kind(kind: str, gtid: bool, name: str) -> None:
     fails_over(kind, gtid, name)

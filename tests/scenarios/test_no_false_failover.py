@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import pymysql
 import pytest
 
+from tests.lab import faults
 from tests.lab.cluster import Cluster, Manager
-from tests.lab.kinds import ADMIN, ADMIN_PASSWORD
-from tests.lab.network import sh
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree, finish, keep_incident
 
@@ -75,9 +72,8 @@ def dies_then(cluster: Cluster, manager: Manager, *, settle: float = 6.0) -> Non
 def test_manager_cut_off_from_the_primary(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         with trouble(cluster, "only the manager cannot reach it") as manager:
-            cluster[1].blackhole(f"{cluster.subnet.prefix}.1")
-            time.sleep(LASTS)
-            cluster[1].run(f"ip route del blackhole {cluster.subnet.prefix}.1/32")
+            with faults.cut_off(cluster, cluster[1]):
+                time.sleep(LASTS)
             time.sleep(3.0)
         dies_then(cluster, manager)
 
@@ -86,11 +82,8 @@ def test_manager_cut_off_from_the_primary(kind: str, gtid: bool) -> None:
 def test_manager_cut_off_from_all(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         with trouble(cluster, "it is the manager that may be cut off") as manager:
-            for host in cluster.hosts:
-                host.blackhole(f"{cluster.subnet.prefix}.1")
-            time.sleep(LASTS)
-            for host in cluster.hosts:
-                host.run(f"ip route del blackhole {cluster.subnet.prefix}.1/32")
+            with faults.cut_off(cluster, *cluster.hosts):
+                time.sleep(LASTS)
             time.sleep(3.0)
         dies_then(cluster, manager)
 
@@ -98,22 +91,17 @@ def test_manager_cut_off_from_all(kind: str, gtid: bool) -> None:
 @pytest.mark.parametrize(("kind", "gtid"), SLOW)
 def test_ssh_down_only(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
-        with trouble(cluster, "cannot be looked at") as manager:
-            cluster[1].run("pkill '^sshd'", check=False)
+        with trouble(cluster, "cannot be looked at") as manager, faults.without_ssh(cluster[1]):
             time.sleep(LASTS)
-            cluster[1].start("/usr/sbin/sshd -o PermitRootLogin=yes -o UseDNS=no -o UsePAM=no -E /var/log/sshd.log")
         dies_then(cluster, manager)
 
 
 @pytest.mark.parametrize(("kind", "gtid"), SLOW)
 def test_mysql_port_down_for_the_manager_only(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
-        there = f"ip netns exec {cluster.subnet.manager} ip rule"
-        rule = f"to {cluster[1].ip} ipproto tcp dport 3306 pref 10 blackhole"
         with trouble(cluster, "only the manager cannot reach it") as manager:
-            sh(f"{there} add {rule}")
-            time.sleep(LASTS)
-            sh(f"{there} del {rule}")
+            with faults.port_down_for_the_manager(cluster, cluster[1]):
+                time.sleep(LASTS)
             time.sleep(3.0)
         dies_then(cluster, manager)
 
@@ -121,15 +109,9 @@ def test_mysql_port_down_for_the_manager_only(kind: str, gtid: bool) -> None:
 @pytest.mark.parametrize(("kind", "gtid"), SLOW)
 def test_receiver_of_one_replica_stopped_and_applier_on_all(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
-        stop, start = (f"{verb} {cluster.kind.word('REPLICA', 'SLAVE')} " for verb in ("STOP", "START"))
-        with trouble(cluster) as manager:
-            cluster.stop_receiver(cluster[2])
-            for number in (2, 3):
-                cluster[number].sql(f"{stop} SQL_THREAD")
+        stopped = faults.receiver_stopped(cluster, cluster[2]), faults.appliers_stopped(cluster, *cluster.hosts[1:])
+        with trouble(cluster) as manager, stopped[0], stopped[1]:
             time.sleep(LASTS)
-            for number in (2, 3):
-                cluster[number].sql(f"{start} SQL_THREAD")
-            cluster.start_receiver(cluster[2])
         assert "Got error on MySQL" not in manager.log()
         dies_then(cluster, manager)
 
@@ -138,16 +120,12 @@ def test_receiver_of_one_replica_stopped_and_applier_on_all(kind: str, gtid: boo
 def test_primary_at_max_connections_and_our_session_ended(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid, extra={1: "max_connections=20"}) as cluster:
         with trouble(cluster, "lives but refuses our ping") as manager:
-            with cluster[1].connect() as admin:
-                taken: list[pymysql.Connection[Any]] = []
+            with faults.at_max_connections(cluster[1]) as again:
                 ends = time.monotonic() + 20.0
                 while "lives but refuses our ping" not in manager.log():
                     assert time.monotonic() < ends, manager.log()
-                    _fill(cluster, taken)
-                    _end_sessions(admin, [admin, *taken])
+                    again()
                 time.sleep(LASTS)
-                for connection in taken:
-                    connection.close()
             time.sleep(3.0)
         dies_then(cluster, manager)
 
@@ -157,11 +135,8 @@ def test_password_rotated(kind: str, gtid: bool) -> None:
     """The manager's account loses its password and its session: it is told, and goes on when it fits again."""
     with Cluster(kind, gtid=gtid) as cluster:
         with trouble(cluster, "lives but refuses our ping") as manager:
-            with cluster[1].connect() as admin:
-                _set_password(cluster, admin, "another-pw")
-                _end_sessions(admin, [admin])
+            with faults.password_rotated(cluster, cluster[1]):
                 time.sleep(LASTS)
-                _set_password(cluster, admin, ADMIN_PASSWORD)
             time.sleep(3.0)
         dies_then(cluster, manager)
 
@@ -172,18 +147,10 @@ def test_a_link_that_flaps_for_a_minute(of: str) -> None:
     """Two seconds up, two seconds down."""
     with Cluster("mariadb", gtid=True) as cluster:
         with trouble(cluster) as manager:
-            for _ in range(15):
-                if of == "primary":
-                    cluster[1].cut_cable()
-                    time.sleep(2.0)
-                    cluster[1].mend_cable()
-                else:
-                    inside = f"ip netns exec {cluster.subnet.manager} ip link set br0"
-                    sh(f"{inside} down")
-                    time.sleep(2.0)
-                    sh(f"{inside} up")
-                time.sleep(2.0)
-                assert manager.process.poll() is None, manager.log()
+            if of == "primary":
+                faults.link_flaps(cluster[1], 60.0)
+            else:
+                faults.managers_link_flaps(cluster, 60.0)
             time.sleep(3.0)
         dies_then(cluster, manager)
 
@@ -193,12 +160,7 @@ def test_a_manager_that_does_not_get_to_run() -> None:
     """For 20 seconds it runs a twentieth of the time."""
     with Cluster("mariadb", gtid=True) as cluster:
         with trouble(cluster) as manager:
-            ends = time.monotonic() + 20.0
-            while time.monotonic() < ends:
-                os.kill(manager.process.pid, signal.SIGSTOP)
-                time.sleep(0.95)
-                os.kill(manager.process.pid, signal.SIGCONT)
-                time.sleep(0.05)
+            faults.starved(manager.process.pid, 20.0)
             time.sleep(3.0)
         dies_then(cluster, manager)
 
@@ -226,31 +188,3 @@ def test_a_disk_that_is_nearly_full_and_still_takes_rows() -> None:
             cluster[1].free_disk()
             time.sleep(3.0)
         dies_then(cluster, manager)
-
-
-# what is done to the primary -----------------------------------------------------------------------------------
-
-
-def _end_sessions(admin: pymysql.Connection[Any], ours: list[pymysql.Connection[Any]]) -> None:
-    """End every session of the manager."""
-    kept = {connection.thread_id() for connection in ours}
-    with admin.cursor() as cursor:
-        cursor.execute("SHOW PROCESSLIST")
-        for row in cursor.fetchall():
-            if row["User"] == ADMIN and row["Id"] not in kept:
-                with contextlib.suppress(pymysql.MySQLError):
-                    cursor.execute(f"KILL {row['Id']}")
-
-
-def _fill(cluster: Cluster, taken: list[pymysql.Connection[Any]]) -> None:
-    """Take every connection that is free, as an application would."""
-    with contextlib.suppress(pymysql.MySQLError):
-        while len(taken) < 60:
-            taken.append(cluster[1].connect())
-
-
-def _set_password(cluster: Cluster, session: pymysql.Connection[Any], password: str) -> None:
-    words = "ALTER USER %s@'%%' IDENTIFIED BY %s" if cluster.kind.modern else "SET PASSWORD FOR %s@'%%' = PASSWORD(%s)"
-    with session.cursor() as cursor:
-        cursor.execute("SET sql_log_bin=0")
-        cursor.execute(words, (ADMIN, password))

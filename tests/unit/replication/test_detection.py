@@ -257,6 +257,8 @@ def test_the_runbook_has_the_table_as_it_is() -> None:
         ("Failed to create schema directory 'infra' (errno: 28 - No space left on device)", True),
         ("Error writing file './mysql-bin.000001' (Errcode: 28 - No space left on device)", True),
         ("Can't create database 'infra' (errno: 30 \"Read-only file system\")", True),
+        ("Create table/tablespace 'chk_masterha' failed, as disk is full", True),
+        ('Can\'t create table `infra`.`chk_masterha` (errno: 135 "No more room in record file")', True),
         ("The MySQL server is running with the --super-read-only option", False),
         ("INSERT command denied to user 'mha'@'10.0.0.1' for table 'chk_masterha' (errno: 13)", False),
     ],
