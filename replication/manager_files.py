@@ -133,7 +133,7 @@ class FailoverFlags:
         """Seconds since the last complete failover, at least 0; None when there was none."""
         try:
             return max(0.0, time.time() - self.complete.stat().st_mtime)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def mark_complete(self) -> None:
