@@ -31,6 +31,8 @@ from tests.lab.writer import Writer
 PASSING = (
     *("Seconds_Behind_Master", "Seconds_Behind_Source", "SQL_Remaining_Delay", "Last_IO_Error_Timestamp"),
     *("Slave_SQL_Running_State", "Replica_SQL_Running_State", "Slave_IO_State", "Replica_IO_State"),
+    # A receiver that connects anew begins a new relay log.
+    *("Relay_Log_File", "Relay_Log_Pos", "Relay_Log_Space"),
 )
 #: A manager's account that may do everything but set read_only, or more than that where SUPER is not divided.
 POOR_PASSWORD = "Poor-1.pw"
