@@ -56,10 +56,9 @@ class Run:
     exit_code: int
 
 
-def measure(kind: str, gtid: bool, fault: str, prefect: str = "unset") -> Run:
-    """Boot a cluster, write, break the primary, and read off what happened."""
-    own_disk = FAULTS[fault].disk if fault in FAULTS else 0
-    disk = {1: own_disk} if own_disk else None
+def measure(kind: str, gtid: bool, fault: str, prefect: str = "") -> Run:
+    """Boot a cluster, write, break the primary, and read off what happened; with ``prefect`` its API in that state."""
+    disk = {1: FAULTS[fault].disk} if FAULTS[fault].disk else None
     with Cluster(kind, gtid=gtid, disk=disk) as cluster, _prefect(cluster, prefect) as env:
         manager = cluster.start_manager(cluster.write_cnf(), env=env)
         writer = Writer(cluster)
@@ -76,8 +75,8 @@ def measure(kind: str, gtid: bool, fault: str, prefect: str = "unset") -> Run:
         verdict = next(e.at for e in entries if e.step == "verdict")
         opened = next(e.at for e in entries if e.step.startswith("Open") and e.event == "done")
         return Run(
-            f"{fault}, {cluster.name}",
-            prefect,
+            f"{fault}{', Prefect' if prefect else ''}, {cluster.name}",
+            prefect or "unset",
             gap(acks, struck),
             verdict - struck,
             opened - verdict,
@@ -126,7 +125,7 @@ def _cases(only: str) -> Iterator[tuple[str, Callable[[], Run]]]:
         for kind, gtid in MEASURED if fault != "kill -9" else ():
             yield f"{fault} {kind}", lambda k=kind, g=gtid, f=fault: measure(k, g, f)  # type: ignore[misc]
     for state in PREFECT:
-        yield f"prefect {state}", lambda s=state: measure("mariadb", True, "kill -9, Prefect", s)  # type: ignore[misc]
+        yield f"prefect {state}", lambda s=state: measure("mariadb", True, "kill -9", s)  # type: ignore[misc]
 
 
 def main() -> int:
