@@ -84,7 +84,7 @@ class Runbook(Recorder):
         self.notes: list[str] = [f"{job.approval}."] if job.approval is not None else []
         self.known: dict[str, Any] = {}
         self.stopped: ClusterState | None = None
-        self.left: list[str] = []
+        self.undone: list[str] = []
         self.fencing = Fencing(self, bool(self.ssh))
         self.opened = opened_before(job.past)
         self.applied: list[Recovered] = []
@@ -105,8 +105,8 @@ class Runbook(Recorder):
         replicas = self.phase_4_other_replicas(plan, level)
         replicas = self.phase_5_clean_up(plan, level, replicas)
         astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
-        something_left = plan.left_out or self.left or astray or any(not replica.ok for replica in replicas)
-        self.notes += self.left
+        something_left = plan.left_out or self.undone or astray or any(not replica.ok for replica in replicas)
+        self.notes += self.undone
         summary = f"{plan.new_primary_name} is the new primary"
         return Outcome(10 if something_left else 0, summary, replicas=replicas, **self.known)
 
@@ -163,7 +163,7 @@ class Runbook(Recorder):
         if self.ssh is None:
             host = self.job.sessions.host(self.job.dead.address)
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
-        self.left: list[str] = []
+        self.undone: list[str] = []
         self.fencing = Fencing(self, bool(self.ssh))
         self.stopped, _ = self.at_once(lambda: self.run(fence.stop_receivers, self.job, plan), self.fencing.at_once)
         self.release_address()
@@ -341,7 +341,7 @@ class Runbook(Recorder):
             self.run(promote.clean_up, self.job, plan, level.proof, about=plan.new_primary_name)
         except MhaError as error:
             log.error("%s", error)
-            self.left.append(f"{plan.new_primary_name} keeps its old replication settings: {error}")
+            self.undone.append(f"{plan.new_primary_name} keeps its old replication settings: {error}")
         if plan.repoint:
             replicas = self.run(verify.verify, self.job, plan, level.recovered, replicas)
         self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
