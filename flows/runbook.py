@@ -163,7 +163,6 @@ class Runbook(Recorder):
         if self.ssh is None:
             host = self.job.sessions.host(self.job.dead.address)
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
-        self.undone: list[str] = []
         self.fencing = Fencing(self, bool(self.ssh))
         self.stopped, _ = self.at_once(lambda: self.run(fence.stop_receivers, self.job, plan), self.fencing.at_once)
         self.release_address()
