@@ -33,7 +33,7 @@ BROWSER := $(MHA_CACHE)/browser-$(shell cat requirements.lock tests/ui/requireme
 RUN := PYTHONPATH=$(CURDIR) PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python
 PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
-SEVERAL := -n 3 --dist worksteal
+SEVERAL := -n 4 --dist worksteal
 
 .PHONY: help demo test test-fast test-all test-matrix test-ui try-script bench bench-rescue bench-switch bench-commands test-soak chaos images lint unit clean venv preflight
 

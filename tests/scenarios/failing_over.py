@@ -21,6 +21,13 @@ MODES = [
     pytest.param("mariadb", False, id="mariadb-position"),
     pytest.param("mariadb", True, id="mariadb-gtid"),
 ]
+#: All six, of which three are enough for every change; `make test-all` has the others too.
+LONG_MODES = [
+    mode
+    if mode.id in ("5.6-position", "9.7-gtid", "mariadb-gtid")
+    else pytest.param(*mode.values, id=mode.id, marks=pytest.mark.slow)
+    for mode in MODES
+]
 
 
 #: Where recordings of the scenarios go, as `KEEP_INCIDENTS=tests/unit/replication/incidents` in the environment says.

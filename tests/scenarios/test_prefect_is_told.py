@@ -54,6 +54,7 @@ TOLD = [
 ]
 
 
+@pytest.mark.slow
 def test_what_happened_while_prefect_was_away_comes_later_in_order_and_once() -> None:
     """The manager has ended long before the API is there: what it left is delivered by the next one."""
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), Webhook() as hook:

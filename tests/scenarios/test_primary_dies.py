@@ -14,7 +14,7 @@ import pytest
 from tests.lab.checker import account, lent_settings, writers_overlap
 from tests.lab.cluster import Cluster
 from tests.lab.writer import Writer, gap
-from tests.scenarios.failing_over import MODES, assert_survivors_agree, finish
+from tests.scenarios.failing_over import LONG_MODES, MODES, assert_survivors_agree, finish
 
 GTID_MODES = [MODES[3], MODES[5]]
 
@@ -63,7 +63,7 @@ def test_replicas_cut_off_at_different_points_then_the_primary_killed(kind: str,
         assert "that no replica had" in manager.log()
 
 
-@pytest.mark.parametrize(("kind", "gtid"), MODES)
+@pytest.mark.parametrize(("kind", "gtid"), LONG_MODES)
 def test_a_transaction_received_in_half_is_there_once_and_whole(kind: str, gtid: bool) -> None:
     """The applier holds its torn beginning, with locks and GTID; the rest is on the dead disk only.
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab.cluster import Cluster
 from tests.scenarios.contents import Contents, picture, prepared
-from tests.scenarios.test_primary_dies import MODES
+from tests.scenarios.failing_over import LONG_MODES
 
 
 def level(cluster: Cluster, *numbers: int) -> None:
@@ -25,7 +25,7 @@ def level(cluster: Cluster, *numbers: int) -> None:
             time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("kind", "gtid"), MODES)
+@pytest.mark.parametrize(("kind", "gtid"), LONG_MODES)
 def test_every_kind_of_content_reaches_both_survivors(kind: str, gtid: bool) -> None:
     """db3 lacks two writings, db2 one; the primary's disk alone has it, and a prepared XA transaction at its end."""
     with Cluster(kind, gtid=gtid) as cluster:

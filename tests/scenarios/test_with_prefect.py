@@ -155,6 +155,7 @@ def test_the_deployments_of_prefect_yaml_start_from_it() -> None:
             worker.kill()
 
 
+@pytest.mark.slow
 def test_the_nightly_purge_of_relay_logs_is_a_run_with_a_table() -> None:
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
         conf = cluster.write_cnf()
