@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from config import ClusterConfig, ServerConfig
 from replication.address import FailoverCalls, chain_of
@@ -16,6 +17,9 @@ from replication.sessions import Sessions
 from replication.ssh import SshHost
 
 log = logging.getLogger("mha")
+
+#: Providers that take the address from the one host they are told, whoever has it elsewhere.
+OWN = ("ip", "keepalived", "haproxy")
 
 
 def guard_of(config: ClusterConfig) -> Guard:
@@ -45,16 +49,16 @@ def guard_of(config: ClusterConfig) -> Guard:
         Holds(config.manager_workdir, config.name),
         tell,
         persist if config.fence_persist else None,
-        lambda old, new: _take_address(config, old, new),
+        partial(_take_address, config),
     )
 
 
 def _take_address(config: ClusterConfig, old: ServerConfig, new: ServerConfig) -> bool:
     """A host that comes back may have the address again, from its own configuration of interfaces; True when it is off.
 
-    The user's script is not asked: it might take the address from the new primary.
+    The site's own script or plug-in is not asked: it might take the address from the new primary.
     """
-    own = tuple(name for name in config.vip_provider if name != "script")
+    own = tuple(name for name in config.vip_provider if name in OWN)
     if not own:
         return True
     sessions = Sessions(config)

@@ -40,8 +40,8 @@ OFTEN, SELDOM = 5, 60.0
 BROKEN = 5.0
 #: Seconds that an answer of the present primary counts.
 FRESH = 0.5
-#: How often, and how many seconds apart, it is tried to take the address from a host that answers again: its port may
-#: answer before its sshd does.
+#: How often, and how many seconds apart, the address is taken from a host that answers again: its port may answer
+#: before its sshd does, and while it boots its interfaces come up one after the other.
 CLEAR_TRIES, CLEAR_AGAIN = 30, 2.0
 
 
@@ -219,7 +219,7 @@ class _Keeper(threading.Thread):
         self._said = ""
         self._shut_out = False
         self._told: tuple[int, float] = (0, 0.0)
-        self._to_clear, self._clear_at = 0, 0.0
+        self._to_clear, self._clear_at, self._boots = 0, 0.0, False
         self.looked = threading.Event()
         self.start()
 
@@ -239,7 +239,7 @@ class _Keeper(threading.Thread):
                 now = "open" if self._shut_out else knock(self._config.ip, self._config.port, KNOCK)
                 if now != answer:
                     if now != "silent" and answer in ("", "silent"):
-                        self._has_to_be_cleared()
+                        self._has_to_be_cleared(boots=answer == "silent")
                     answer, changed = now, time.monotonic()
                 if answer == "open":
                     self._keep_closed()
@@ -291,8 +291,8 @@ class _Keeper(threading.Thread):
         finally:
             self._server.close()
 
-    def _has_to_be_cleared(self) -> None:
-        self._to_clear, self._clear_at = CLEAR_TRIES, time.monotonic()
+    def _has_to_be_cleared(self, *, boots: bool = False) -> None:
+        self._to_clear, self._clear_at, self._boots = CLEAR_TRIES, time.monotonic(), boots
 
     def _clear_if_due(self) -> None:
         """Take the address from it, which its own configuration of interfaces may have given it again."""
@@ -302,7 +302,7 @@ class _Keeper(threading.Thread):
         self._to_clear = 0
 
         def over(done: bool) -> None:
-            if not done and not self._to_clear:
+            if (self._boots or not done) and not self._to_clear:
                 self._to_clear, self._clear_at = left, time.monotonic() + CLEAR_AGAIN
 
         self._guard.clear(self._hold, self._config, over)

@@ -130,7 +130,7 @@ def test_a_host_comes_back_with_the_address_in_its_own_configuration(kind: str) 
             both = [sample.at for sample in observer.samples if len(sample.holders) > 1]
             print(f"\n{cluster.name}: on two hosts for {both[-1] - both[0]:.2f} s")
             assert both[-1] - both[0] < 10.0
-            assert observer.moves() == [(1,), (), (2,), (1, 2), (2,)]
+            assert observer.moves() == [(1,), (), (2,), (1, 2), (2,)], observer.moves()
             assert {ack.host for ack in acks} == {bare(vip)}
             assert not account(acks, [cluster[2]]).split
         finally:
