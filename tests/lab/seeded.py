@@ -12,7 +12,7 @@ from pathlib import Path
 import pymysql
 
 from replication.errors import MhaError
-from replication.holds import Holds
+from replication.fencing.holds import Holds
 from tests.lab.cluster import HOUSE, Cluster
 
 MODES = {
