@@ -41,6 +41,10 @@ class Sshd:
         self.hosts.append(found)
         return found
 
+    def freeze_children(self) -> None:
+        for pid in self.children():
+            os.kill(pid, signal.SIGSTOP)
+
     def children(self) -> list[int]:
         """Every process under sshd: its connections' own, and the commands in them."""
         found, todo = [], [self.process.pid]
