@@ -113,7 +113,7 @@ def _end_watch(pid: int, target: Target, seconds: float) -> int:
             print(f"Process {pid} watches other clusters, too, and is not killed for this one.")
             return _failed(target)
         time.sleep(SEEN_AGAIN)
-    print(f"Stopped {target.app} successfully. Process {pid} watches its other clusters on.")
+    print(f"Stopped {target.app} successfully. Process {pid} is left to its other clusters.")
     return 0
 
 
