@@ -80,6 +80,7 @@ bench-commands: preflight images
 
 bench-scale: preflight images
 	$(RUN) -m tests.lab.bench_scale --sizes $(SIZES)
+	$(RUN) -m tests.lab.bench_scale --sizes $(lastword $(SIZES)) --no-ssh
 	$(RUN) -m tests.lab.bench_scale --dying
 
 test-soak: preflight images

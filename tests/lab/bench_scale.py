@@ -38,7 +38,7 @@ from tests.lab.kinds import ADMIN, ADMIN_PASSWORD
 SSH_PORT = 2222
 REFUSED = 9
 #: Seconds for all watches to begin, and for the failover of the real cluster.
-BEGIN, RECOVER = 120.0, 20.0
+BEGIN, RECOVER = 40.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Size:
     """One size: processor per cluster in % of a core; seconds from the kill, and by which a ping was late."""
 
     clusters: int
+    watched: int
     begin: float
     cpu: float
     mib: float
@@ -165,7 +166,10 @@ def measure(clusters: int, seconds: float, *, ssh: bool) -> Size:
         began = time.monotonic()
         fleet = FleetMonitor(cluster, confs, "--conf-dir", str(directory))
         try:
-            fleet.wait_until_watching(seconds=BEGIN)
+            watched = 0
+            while watched < clusters and time.monotonic() - began < BEGIN:
+                time.sleep(0.2)
+                watched = len(fleet.watching())
             begin = time.monotonic() - began
             time.sleep(3.0)
             others.late()
@@ -185,6 +189,7 @@ def measure(clusters: int, seconds: float, *, ssh: bool) -> Size:
             fleet.stop()
         return Size(
             clusters,
+            watched,
             begin,
             100 * (after.cpu - before.cpu) / passed / clusters,
             after.mib,
@@ -300,7 +305,7 @@ def _print(console: Console, sizes: list[Size], *, ssh: bool) -> None:
     table = Table(title="One process, pings each second", title_justify="left")
     for heading in (
         "clusters",
-        "all watched after s",
+        "watched after s",
         "CPU % a cluster",
         "CPU % of a core",
         "MiB",
@@ -316,7 +321,7 @@ def _print(console: Console, sizes: list[Size], *, ssh: bool) -> None:
     for size in sizes:
         table.add_row(
             str(size.clusters),
-            f"{size.begin:.1f}",
+            f"{size.begin:.1f}" if size.watched == size.clusters else f"only {size.watched}, {size.begin:.0f}",
             f"{size.cpu:.2f}",
             f"{size.cpu * size.clusters:.0f}",
             f"{size.mib:.0f}",
