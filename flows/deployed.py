@@ -31,7 +31,7 @@ def configuration_files(directory: Path) -> tuple[Path, ...]:
 
 def configured_clusters() -> tuple[str, ...]:
     """The names of the clusters that are configured here."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return tuple(sorted({path.stem for path in configuration_files(conf_directory())}))
     return ()
 
