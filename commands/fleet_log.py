@@ -27,6 +27,10 @@ class FleetLog(logging.Handler):
         self._files: dict[Path, ManagerLogFile] = {}
         self._routes: dict[str, tuple[logging.Handler, int]] = {}
 
+    def createLock(self) -> None:
+        """None of its own: a log on a disk that hangs must keep nobody else from writing to another."""
+        self.lock = None
+
     def set_up(self) -> None:
         """Become the only log of this process."""
         take_over(self, logging.INFO)
