@@ -9,6 +9,7 @@
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
 # make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
 # make bench-switch  how long a planned switch holds writes (SWITCHES=20 a mode)
+# make bench-scale  one process that watches 1, 10, 100, 300 clusters, and twenty primaries dying at once (SIZES="1 10")
 # make test-soak  ten minutes of troubles that are no death: no failover (SEED=, MINUTES=10, KIND=mariadb; not in CI)
 # make chaos      ten minutes of dying primaries: nothing lost, one primary (SEED=, MINUTES=10, KIND=mariadb, SLACK=0)
 # make images     only build what the tests boot
@@ -21,6 +22,7 @@ RUNS ?= 3
 KINDS ?= mysql97 mariadb
 TAILS ?= rows bytes
 SWITCHES ?= 20
+SIZES ?= 1 10 100 300
 MINUTES ?= 10
 KIND ?= mariadb
 SLACK ?= 0
@@ -37,7 +39,7 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 4 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-matrix test-ui try-script bench bench-rescue bench-switch bench-commands test-soak chaos images lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-matrix test-ui try-script bench bench-rescue bench-switch bench-commands bench-scale test-soak chaos images lint unit clean venv preflight
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -77,6 +79,11 @@ bench-rescue: preflight images
 bench-commands: RUNS = 5
 bench-commands: preflight images
 	$(RUN) -m tests.lab.bench_commands --runs $(RUNS)
+
+bench-scale: preflight images
+	$(RUN) -m tests.lab.bench_scale --sizes $(SIZES)
+	$(RUN) -m tests.lab.bench_scale --sizes $(lastword $(SIZES)) --no-ssh
+	$(RUN) -m tests.lab.bench_scale --dying
 
 test-soak: preflight images
 	$(RUN) -m tests.lab.soak $(SEEDED)

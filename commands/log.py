@@ -28,7 +28,7 @@ _MASK = "xxx"
 _FOREIGN = ("paramiko",)
 
 _secrets: set[str] = set()
-_pattern: re.Pattern[str] | None = None
+_longest_first: tuple[str, ...] = ()
 
 
 def register_secrets(secrets: Iterable[str]) -> None:
@@ -36,19 +36,20 @@ def register_secrets(secrets: Iterable[str]) -> None:
 
     Values of less than 4 characters are left alone: replacing them would make every log unreadable.
     """
-    global _pattern
+    global _longest_first
     for secret in secrets:
         if len(secret) >= SHORTEST_SECRET:
             _secrets.update(_spellings(secret))
     if _secrets:
-        longest_first = sorted(_secrets, key=lambda s: (-len(s), s))
-        _pattern = re.compile("|".join(re.escape(s) for s in longest_first))
+        _longest_first = tuple(sorted(_secrets, key=lambda s: (-len(s), s)))
         logging.setLogRecordFactory(RedactedRecord)
 
 
 def redact(text: str) -> str:
     """The text without any registered secret."""
-    return _pattern.sub(_MASK, text) if _pattern else text
+    # A hundred clusters have thousands of spellings, and hardly a line has any: a pattern of all of them takes longer.
+    held = [secret for secret in _longest_first if secret in text]
+    return re.sub("|".join(map(re.escape, held)), _MASK, text) if held else text
 
 
 def setup_logging(log_file: Path | None, level: str = "info", secrets: Iterable[str] = ()) -> None:
@@ -63,8 +64,13 @@ def setup_logging(log_file: Path | None, level: str = "info", secrets: Iterable[
     register_secrets(secrets)
     handler: logging.Handler = ManagerLogFile(log_file) if log_file else TerminalLog(sys.stderr)
     handler.setFormatter(ManagerFormatter())
+    take_over(handler, LEVELS[level])
+
+
+def take_over(handler: logging.Handler, level: int) -> None:
+    """Make this the handler of the logger ``mha`` from that level on, and of paramiko's warnings."""
     handler.set_name("mha-log")
-    for name, threshold in (("mha", LEVELS[level]), *((name, logging.WARNING) for name in _FOREIGN)):
+    for name, threshold in (("mha", level), *((name, logging.WARNING) for name in _FOREIGN)):
         logger = logging.getLogger(name)
         for old in [h for h in logger.handlers if h.get_name() == "mha-log"]:
             logger.removeHandler(old)

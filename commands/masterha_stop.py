@@ -6,11 +6,16 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Sequence
 
 from commands.masterha_check_status import status_lines
 from commands.options import OptionParser, Target, add_selectors, for_each_app, one_line, run
-from replication.manager_files import ManagerStatus, ManagerView, observe_manager
+from replication.manager_files import ManagerLock, ManagerStatus, ManagerView, observe_manager
+from replication.stop_request import StopRequest
+
+#: Seconds between two looks whether the watch of a process that has several is over.
+SEEN_AGAIN = 0.1
 
 
 class _Process:
@@ -61,6 +66,8 @@ def stop(target: Target, abort: bool, abort_timeout: float) -> int:
         if now.status is ManagerStatus.FAILOVER_RUNNING and not abort:
             print(f"Currently Failover is running on {target.app}. Should not stop.")
             return 1
+        if ManagerLock(target.workdir, target.app).held_by_several():
+            return _end_watch(view.pid, target, abort_timeout)
         return _end(process, target, abort, abort_timeout)
     except PermissionError:
         print(f"Manager process {view.pid} belongs to another user.", file=sys.stderr)
@@ -93,6 +100,20 @@ def _end(process: _Process, target: Target, abort: bool, abort_timeout: float) -
     if not process.gone_within(max(abort_timeout, 5)):
         return _failed(target)
     print(f"Forced stopped {target.app}.")
+    return 0
+
+
+def _end_watch(pid: int, target: Target, seconds: float) -> int:
+    """Have one watch ended of a process that has others; it is never killed for one of them."""
+    StopRequest(target.workdir, target.app).ask()
+    lock, ends = ManagerLock(target.workdir, target.app), time.monotonic() + seconds
+    while lock.probe()[0]:
+        if time.monotonic() > ends:
+            print(f"The watch of {target.app} didn't stop in {seconds:g} seconds; it ends as soon as it can.")
+            print(f"Process {pid} watches other clusters, too, and is not killed for this one.")
+            return _failed(target)
+        time.sleep(SEEN_AGAIN)
+    print(f"Stopped {target.app} successfully. Process {pid} is left to its other clusters.")
     return 0
 
 

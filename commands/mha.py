@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from commands import mha_check, mha_config, mha_look, mha_notify, mha_relay_logs, mha_replay
-from commands.mha_options import Conf, GlobalConf, LogFile, Output, Workdir
+from commands.mha_options import Conf, Confs, GlobalConf, LogFile, Output, Workdir
 from commands.options import DEFAULT_GLOBAL_CONF, exit_code, expected_errors, one_line, package_version
 
 log = logging.getLogger("mha")
@@ -54,24 +54,39 @@ def front(
         raise typer.Exit
 
 
-@app.command(epilog="Example: `mha monitor --conf /etc/mha/app1.cnf`")
+@app.command(epilog="Example: `mha monitor --conf /etc/mha/app1.cnf`, or `mha monitor --conf-dir /etc/mha`")
 def monitor(
-    conf: Conf,
+    conf: Confs = None,
+    conf_dir: Annotated[
+        Path | None, typer.Option(help="Watch every cluster configured there, in one process; files may come and go.")
+    ] = None,
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
     workdir: Workdir = None,
     log_file: LogFile = None,
     last_failover_minute: Annotated[
         int, typer.Option(help="Refuse a second failover within so many minutes.", min=0)
     ] = 60,
+    max_parallel_failovers: Annotated[
+        int, typer.Option(help="Of several clusters, fail over so many at a time, by their priority.", min=1)
+    ] = 8,
     once: Annotated[bool, typer.Option(help="End after one failover, as masterha_manager does.")] = False,
 ) -> None:
-    """Watch a primary, fail over when it dies, and go on watching the new one."""
+    """Watch a primary, fail over when it dies, and go on watching the new one; or many of them in one process."""
     from commands import masterha_manager
 
-    words = [f"--conf={conf}", f"--global_conf={global_conf}", f"--last_failover_minute={last_failover_minute}"]
+    words = [f"--global_conf={global_conf}", f"--last_failover_minute={last_failover_minute}"]
     words += [f"--workdir={workdir}"] if workdir else []
     words += [f"--manager_log={log_file}"] if log_file else []
-    raise SystemExit(masterha_manager.manage(masterha_manager.parser().parse(words), go_on=not once))
+    if conf_dir is None and len(conf or ()) == 1:
+        words += [f"--conf={each}" for each in conf or ()]
+        raise SystemExit(masterha_manager.manage(masterha_manager.parser().parse(words), go_on=not once))
+    if not conf and conf_dir is None:
+        raise typer.BadParameter("name a configuration, or a directory with --conf-dir", param_hint="'--conf'")
+    if once:
+        raise typer.BadParameter("is for a single cluster", param_hint="'--once'")
+    from commands.fleet import watch_all
+
+    raise SystemExit(watch_all(masterha_manager.parser().parse(words), conf or [], conf_dir, max_parallel_failovers))
 
 
 @app.command(epilog="Example: `mha failover --conf /etc/mha/app1.cnf --dry-run`")

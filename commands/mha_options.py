@@ -17,6 +17,10 @@ console = Console()
 Conf = Annotated[
     Path, typer.Option("--conf", "-c", help="The application's configuration file (app1.cnf or mha.toml).")
 ]
+Confs = Annotated[
+    list[Path] | None,
+    typer.Option("--conf", "-c", help="The application's configuration file; again for each further cluster."),
+]
 GlobalConf = Annotated[Path, typer.Option(help="Defaults for all applications.")]
 Workdir = Annotated[Path | None, typer.Option("--workdir", help="Where state files and journals go.")]
 LogFile = Annotated[Path | None, typer.Option("--log", help="The manager's log; the terminal when not set.")]

@@ -127,6 +127,11 @@ class ClusterConfig(BaseModel):
     manager_workdir: Path = Field(Path("/var/tmp"), description="State files and journals on the manager.")
     manager_log: Path | None = Field(None, description="The manager's log; the terminal when not set.")
     log_level: LogLevel = Field("info", description="debug, info, warning or error.")
+    priority: int = Field(
+        100,
+        description="Modern: where one process watches several clusters, who is failed over first when many die at "
+        "once: the higher, the earlier.",
+    )
     check_repl_filter: bool = Field(True, description="Compare replication filters.")
     latest_priority: bool = Field(True, description="1: prefer the most advanced replica; 0: prefer order.")
     multi_tier_slave: bool = Field(False, description="Accept replicas of replicas; they are left alone.")

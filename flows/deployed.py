@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from config import ClusterConfig, ConfigError, load_cluster
+from config.loader import DEFAULT_GLOBAL_CONF
 
 CONF_DIR = "MHA_CONF_DIR"
 DEFAULT_CONF_DIR = "/etc/mha"
@@ -22,10 +23,17 @@ def conf_directory() -> Path:
     return Path(os.environ.get(CONF_DIR, DEFAULT_CONF_DIR))
 
 
+def configuration_files(directory: Path) -> tuple[Path, ...]:
+    """The configurations of clusters in a directory, by name. Raises OSError."""
+    found = (path for path in directory.iterdir() if path.suffix in SUFFIXES and path.stem != DEFAULT_GLOBAL_CONF.stem)
+    return tuple(sorted(path for path in found if path.is_file() and not path.name.startswith(".")))
+
+
 def configured_clusters() -> tuple[str, ...]:
     """The names of the clusters that are configured here."""
-    found = {path.stem for path in conf_directory().glob("*") if path.suffix in SUFFIXES}
-    return tuple(sorted(found - {"masterha_default"}))
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        return tuple(sorted({path.stem for path in configuration_files(conf_directory())}))
+    return ()
 
 
 def load_named(cluster: str) -> tuple[ClusterConfig, Callable[[], ClusterConfig]]:

@@ -39,8 +39,10 @@ from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
 from replication.switch.unfinished import cut_short_switch
 from replication.topology import find_primary, tree
+from replication.turns import Turns
 from tasks.detect import BeginAnew, Listener, watch
 from tasks.guard import guard_of
+from tasks.look_again import still_dead
 
 log = logging.getLogger("mha")
 
@@ -48,6 +50,8 @@ log = logging.getLogger("mha")
 LOOK_AGAIN = 10.0
 #: Seconds before the cluster is looked at again after somebody else was found acting on it.
 AFTER_ANOTHER = 2.0
+#: Seconds that a verdict may have waited for its turn and still counts.
+FRESH = 2.0
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,20 @@ class ManagerOptions:
 
 
 class Manager:
-    """Watches one cluster. ``load`` reads the configuration afresh; ``stop`` ends the watch, not a failover."""
+    """Watches one cluster. ``load`` reads the configuration afresh; ``stop`` ends the watch, not a failover.
 
-    def __init__(self, load: Callable[[], ClusterConfig], options: ManagerOptions, stop: threading.Event) -> None:
-        self._load, self._options, self._stop = load, options, stop
+    ``turns`` are shared with the other managers of this process. ``started`` is set once the cluster was looked at.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], ClusterConfig],
+        options: ManagerOptions,
+        stop: threading.Event,
+        turns: Turns | None = None,
+    ) -> None:
+        self._load, self._options, self._stop, self._turns = load, options, stop, turns or Turns()
+        self.started = threading.Event()
         self._config = load()
         self._health = _SteadyHealth(self._config.manager_workdir, self._config.name)
         self._balanced: HealthServer | None = None
@@ -134,6 +148,7 @@ class Manager:
             self._stop.wait(self._options.wait_on_monitor_error)
             return 1
         finally:
+            self.started.set()
             sessions.close()
 
     def _watch_and_recover(self, sessions: Sessions) -> int | None:
@@ -141,8 +156,9 @@ class Manager:
         cut_short = cut_short_failover(self._config, sessions)
         if cut_short is not None:
             finish = Verdict(True, "its failover was cut short")
-            return self._recover(sessions, cut_short, None, finish)
+            return self._in_turn(sessions, cut_short, None, finish)
         cluster, primary = self._take_stock(sessions)
+        self.started.set()
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
         self._guard.watching(primary.address)
         listener = _Manned(self._config, self._health, primary, sessions)
@@ -152,7 +168,7 @@ class Manager:
         if isinstance(verdict, BeginAnew):
             log.info("%s; watching the cluster anew.", verdict.why)
             return None
-        return self._recover(sessions, primary, cluster.get(primary.address), verdict)
+        return self._in_turn(sessions, primary, cluster.get(primary.address), verdict)
 
     def _take_stock(self, sessions: Sessions) -> tuple[ClusterState, ServerConfig]:
         """Look at everybody once, as the predecessor does before its first ping."""
@@ -179,6 +195,23 @@ class Manager:
             if not getattr(self._config, name):
                 log.warning("%s is not defined.", name)
         return cluster, primary
+
+    def _in_turn(
+        self, sessions: Sessions, dead: ServerConfig, seen: ServerState | None, verdict: Verdict
+    ) -> int | None:
+        """Recover when it is this cluster's turn; a verdict that waited long for it is not acted upon unproven."""
+        self._health.write(ManagerStatus.PING_FAILED, dead.hostname)
+        with self._turns.turn(self._config.name, self._config.priority, self._stop) as waited:
+            if waited is None:
+                return None
+            if waited > FRESH and seen is not None:
+                log.info("That %s is dead was found %.1f s ago: looking again.", dead.name, waited)
+                fresh = still_dead(self._config, dead, sessions, self._stop, seen)
+                if fresh is None:
+                    log.warning("No failover: %s is not found dead any more; watching the cluster anew.", dead.name)
+                    return None
+                verdict = fresh
+            return self._recover(sessions, dead, seen, verdict)
 
     def _recover(
         self, sessions: Sessions, dead: ServerConfig, seen: ServerState | None, verdict: Verdict

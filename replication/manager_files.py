@@ -23,6 +23,7 @@ from types import TracebackType
 from replication.errors import AlreadyActing
 
 _LOCK_RECORD = "hhqqi0q"  # struct flock with 64-bit offsets: type, whence, start, length, pid
+_SHARED = b"watches several\n"
 _MANAGER_PROGRAMS = frozenset({"masterha_manager", "masterha_master_monitor", "mha"})
 
 
@@ -167,14 +168,16 @@ class FailoverFlags:
 class ManagerLock:
     """One manager of one application on one host; ``<app>.manager.lock`` holds the process number of the holder.
 
+    ``shared``: the process has others as well and must not be ended for this one; a second line says so.
+
     An open-file-description lock (fcntl(2)): released by the kernel when the holder ends, not inherited by
     programs it starts, and visible to others without taking it. The file itself stays, because removing a lock
     file lets two processes lock two different files of one name.
     """
 
-    def __init__(self, workdir: Path, app: str) -> None:
+    def __init__(self, workdir: Path, app: str, *, shared: bool = False) -> None:
         self.path = workdir / f"{app}.manager.lock"
-        self.app = app
+        self.app, self._shared = app, shared
         self._file = -1
 
     def acquire(self) -> None:
@@ -194,7 +197,7 @@ class ManagerLock:
             os.close(file)
             raise
         os.ftruncate(file, 0)
-        os.write(file, b"%d\n" % os.getpid())
+        os.write(file, b"%d\n%s" % (os.getpid(), _SHARED if self._shared else b""))
         self._file = file
 
     def release(self) -> None:
@@ -202,6 +205,10 @@ class ManagerLock:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+    def held_by_several(self) -> bool:
+        """Whether the lock is held by a process that watches other applications, too. Raises OSError."""
+        return self.probe()[0] and self.path.read_bytes().endswith(b"\n" + _SHARED)
 
     def probe(self) -> tuple[bool, int]:
         """Whether any process holds the lock, and the last holder's pid (0: unknown). Never takes the lock."""
@@ -364,7 +371,7 @@ def _open_or_create(path: Path) -> int:
 
 
 def _recorded_pid(file: int) -> int:
-    text = os.pread(file, 32, 0).strip()
+    text = os.pread(file, 32, 0).partition(b"\n")[0].strip()
     return int(text) if text.isdigit() else 0
 
 

@@ -28,6 +28,7 @@ from config import ClusterConfig
 from replication.notify_sender import Answer, Letter
 from replication.notify_text import text_of
 from replication.quiet import Quiet
+from replication.thread_owner import own
 
 log = logging.getLogger("mha")
 
@@ -98,6 +99,7 @@ class Courier:
         with self._starting:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
+                own(self._thread, "")  # it tells people of every cluster of this process
                 self._thread.start()
 
     def tell(self, config: ClusterConfig, document: dict[str, Any]) -> None:

@@ -103,6 +103,16 @@ class Subnet:
                 f"{there} addr add {self.address(n)}/24 dev eth0 && {there} link set eth0 up"
             )
 
+    def reach(self, other: Subnet) -> None:
+        """A cable from this manager's namespace into another subnet, where it is .2: its manager watches both."""
+        mine, theirs = f"to{other.number}", f"from{self.number}"
+        there, here = f"ip netns exec {other.manager} ip", f"ip netns exec {self.manager} ip"
+        sh(
+            f"ip link add {mine} netns {self.manager} type veth peer name {theirs} netns {other.manager} && "
+            f"{there} link set {theirs} master br0 up && {here} addr add {other.prefix}.2/24 dev {mine} && "
+            f"{here} link set {mine} up"
+        )
+
     def forget(self, number: int) -> None:
         """A host without power has no addresses but those it boots with; its namespace would keep them."""
         there = f"ip -n {self.host(number)} addr"

@@ -24,7 +24,7 @@ SECRET = "\"'\\!=#&;` |*?$<>()[]{}"
 @pytest.fixture(autouse=True)
 def _logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(manager_log, "_secrets", set())
-    monkeypatch.setattr(manager_log, "_pattern", None)
+    monkeypatch.setattr(manager_log, "_longest_first", ())
     factory = logging.getLogRecordFactory()
     loggers = [logging.getLogger(name) for name in ("mha", "paramiko")]
     before = [(logger, logger.level, logger.propagate, list(logger.handlers)) for logger in loggers]

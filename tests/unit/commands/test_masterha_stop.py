@@ -7,11 +7,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from replication.manager_files import process_alive
+from replication.manager_files import HealthFile, ManagerLock, ManagerStatus, process_alive
+from replication.stop_request import StopRequest
 from tests.unit.commands.conftest import ManagerMaker, ended_by, run_command
 
 
@@ -103,3 +105,40 @@ def test_a_manager_that_only_starts_can_be_stopped(manager: ManagerMaker, tmp_pa
     result = run_command("masterha_stop", "--app=app1", f"--status_dir={tmp_path}")
     assert (result.code, result.out) == (0, "Stopped app1 successfully.\n")
     assert ended_by(process) is None
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_one_watch_of_a_process_that_has_several_is_ended_and_nothing_is_killed(listens: bool, tmp_path: Path) -> None:
+    """This process is the one that watches: it survives what it is asked, also with --abort."""
+    HealthFile(tmp_path, "app1").write(ManagerStatus.PING_OK, "db1")
+    request = StopRequest(tmp_path, "app1")
+    with ThreadPoolExecutor(1) as beside, ManagerLock(tmp_path, "app1", shared=True) as lock:
+        assert lock.probe() == (True, os.getpid())
+
+        def watch() -> None:
+            ends = time.monotonic() + 30
+            while not request.asked() and time.monotonic() < ends:
+                time.sleep(0.02)
+            lock.release()
+
+        watching = beside.submit(watch) if listens else None
+        options = [f"--status_dir={tmp_path}", "--abort", "--abort_timeout=1"]
+        result = run_command("masterha_stop", "--app=app1", *options)
+        if watching is not None:
+            watching.result()
+    assert request.asked()
+    if listens:
+        expected = f"Stopped app1 successfully. Process {os.getpid()} is left to its other clusters.\n"
+        assert (result.code, result.out) == (0, expected)
+    else:
+        assert result.code == 1
+        assert "is not killed for this one" in result.out
+
+
+def test_a_lock_file_of_a_process_that_had_several_says_nothing_of_the_next_manager(tmp_path: Path) -> None:
+    with ManagerLock(tmp_path, "app1", shared=True) as shared:
+        assert shared.held_by_several()
+    assert not ManagerLock(tmp_path, "app1").held_by_several()
+    with ManagerLock(tmp_path, "app1") as alone:
+        assert not alone.held_by_several()
+        assert alone.probe() == (True, os.getpid())

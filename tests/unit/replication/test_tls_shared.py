@@ -1,0 +1,18 @@
+"""What a session needs for TLS is made once, but for sessions that are configured to have their own."""
+
+from __future__ import annotations
+
+import ssl
+
+from replication.server import _Session
+
+
+def test_only_sessions_without_tls_settings_share_it() -> None:
+    plain = [_Session(host="127.0.0.1", defer_connect=True) for _ in range(2)]
+    own = [_Session(host="127.0.0.1", defer_connect=True, ssl_verify_cert=True) for _ in range(2)]
+    assert plain[0].ctx is plain[1].ctx
+    assert own[0].ctx is not own[1].ctx
+    assert plain[0].ctx not in (own[0].ctx, own[1].ctx)
+    assert plain[0].ctx.verify_mode is ssl.CERT_NONE
+    assert own[0].ctx.verify_mode is ssl.CERT_REQUIRED
+    assert [each._ssl_required for each in (*plain, *own)] == [False, False, True, True]
