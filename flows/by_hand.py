@@ -11,7 +11,8 @@ from replication.approval import ASK_AT_MOST, Answer, Ask, approved_failover, fa
 from replication.errors import RefusalError
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
 from replication.sessions import Sessions
-from replication.topology import find_primary
+from replication.snapshots import ServerState
+from replication.topology import find_primary, opened_by_another
 from tasks import detect
 
 log = logging.getLogger("mha")
@@ -76,7 +77,10 @@ def _look(
     verdict = step(detect.confirm_dead, config, dead, sessions)
     if not verdict.dead:
         raise RefusalError(_alive(dead, verdict.why))
-    decided = make_plan(config, dead, sessions.observe([s for s in config.servers if s != dead]), options)
+    cluster = sessions.observe([s for s in config.servers if s != dead])
+    if (opened := opened_by_another(dead, cluster)) is not None:
+        raise RefusalError(_unfinished(config, dead, opened))
+    decided = make_plan(config, dead, cluster, options)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
     return Decision(dead, decided, options, verdict.ssh_reachable)
@@ -96,6 +100,17 @@ def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, p
             Refusal("unknown-server", f"{host} is not a server of {config.name}.", f"Its servers are: {servers}.")
         )
     return named
+
+
+def _unfinished(config: ClusterConfig, dead: ServerConfig, opened: ServerState) -> Refusal:
+    """Nothing here remembers who was opened: another plan might well open a second one."""
+    return Refusal(
+        "unfinished-failover",
+        f"{opened.name} takes writes and has stopped receiving from the dead primary {dead.name}: a failover of "
+        f"{config.name} was cut short after opening it, and its journal is not in {config.manager_workdir}.",
+        "Go on with it where its journal is (mha failover --resume), or point the other replicas at "
+        f"{opened.hostname} by hand; set read_only on it if nobody ever promoted it.",
+    )
 
 
 def _alive(dead: ServerConfig, why: str) -> Refusal:

@@ -34,7 +34,7 @@ class Deployments:
         self._prefect("work-pool", "create", "mha", "--type", "process")
         for name in names:
             self._prefect("deploy", "--name", name, "--prefect-file", str(HOUSE / "prefect.yaml"))
-            self._prefect("deployment", "schedule", "clear", f"{name.replace('-', '_')}/{name}", "--accept-yes")
+            self._prefect("deployment", "schedule", "clear", f"{name}/{name}", "--accept-yes")
 
     def worker(self, name: str, *, seat: Path | None = None, namespace: str = "", **env: str) -> Worker:
         """Start a worker on the manager's host, or another's; ``seat`` is where its clusters are configured."""

@@ -126,3 +126,24 @@ def test_the_run_of_a_manager_that_died_is_ended_by_the_one_that_finishes_its_fa
         assert ended["state_type"] == "CRASHED"
         assert f"(flow run {second['id']}) has finished it" in ended["state"]["message"]
         assert second["id"] != first["id"]
+
+
+@pytest.mark.slow
+def test_the_run_of_a_dead_worker_is_ended_by_who_resumes_it_in_a_terminal() -> None:
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
+        conf = cluster.write_cnf()
+        settings = [lent_settings(cluster[n]) for n in (2, 3)]
+        deployments = Deployments(cluster, server, "failover")
+        with deployments.worker("one") as worker:
+            writer = part_ways(cluster)
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            run = deployments.start("failover", how=AT_ONCE)
+            wait_for_journal([conf.with_suffix("")], EARLY)
+            worker.die()
+            env = {"PREFECT_API_URL": server.api_url}
+            done = cluster.command("mha", "failover", "--resume", f"--conf={conf}", env=env)
+            assert done.code == 0, done
+            assert_as_undisturbed(cluster, writer, settings, str(done))
+            second = deployments.wait_for_one("COMPLETED")
+            ended = deployments.wait_for(run, "CRASHED", seconds=30)
+            assert f"(flow run {second['id']}) has finished it" in ended["state"]["message"]
