@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -115,13 +116,20 @@ class Deployments:
         return str(found["data"])
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """One question to the API: a GET, or a POST when there is a body."""
+        """One question to the API: a GET, or a POST when there is a body. SQLite that is busy (503) is asked again."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
             f"{self.server.api_url}{path}", data, {"Content-Type": "application/json"}, method="POST" if data else "GET"
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.load(answer)
+        ends = time.monotonic() + 30.0
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code != 503 or time.monotonic() > ends:
+                    raise
+            time.sleep(1.0)
 
     def _prefect(self, *words: str) -> None:
         process = self.cluster.run_there(sys.executable, "-m", "prefect", "--no-prompt", *words, env=self._env)
