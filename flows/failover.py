@@ -30,6 +30,7 @@ from flows.delivery import ArtifactRecord, CutShort, FlowRecord, mark_crashed
 from flows.deployed import load_named
 from flows.engine import log_to_prefect, step
 from flows.events import with_events
+from flows.kept import KeptRuns
 from flows.parameters import ClusterName, FailoverRequest
 from flows.runbook import recover
 from replication.approval import APPROVAL, Ask, approved_before
@@ -77,7 +78,8 @@ def run_beside_prefect(
             parameters={"cluster": cluster},
             started=datetime.now(UTC),
             finishes=cut_short_runs(cluster, job.past),
-        )
+        ),
+        KeptRuns(job.config.manager_workdir, cluster),
     )
     job.writes_back = beside.show
     outcome = beside.run(

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.lab.cluster import HOUSE, Cluster
-from tests.lab.prefect_server import PrefectServer
+from tests.lab.prefect_server import PrefectServer, ask_api
 
 #: Seconds; a worker looks for runs every ten, and a flow's process takes its time to start on a busy machine.
 PATIENCE = 120.0
@@ -116,20 +113,8 @@ class Deployments:
         return str(found["data"])
 
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """One question to the API: a GET, or a POST when there is a body. SQLite that is busy (503) is asked again."""
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"{self.server.api_url}{path}", data, {"Content-Type": "application/json"}, method="POST" if data else "GET"
-        )
-        ends = time.monotonic() + 30.0
-        while True:
-            try:
-                with urllib.request.urlopen(request, timeout=30) as answer:
-                    return json.load(answer)
-            except urllib.error.HTTPError as error:
-                if error.code != 503 or time.monotonic() > ends:
-                    raise
-            time.sleep(1.0)
+        """One question to the API: a GET, or a POST when there is a body."""
+        return ask_api(self.server.api_url, path, body, method="GET" if body is None else "POST")
 
     def _prefect(self, *words: str) -> None:
         process = self.cluster.run_there(sys.executable, "-m", "prefect", "--no-prompt", *words, env=self._env)

@@ -12,15 +12,15 @@ import shlex
 import signal
 import sqlite3
 import time
-import urllib.request
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 
 from tests.lab.cluster import Cluster
 from tests.lab.postgres import PostgreSQL
-from tests.lab.prefect_server import PrefectServer
+from tests.lab.prefect_server import PrefectServer, ask_api
 from tests.scenarios.deployments import Deployments
 from tests.scenarios.test_checks_keep_secrets import PASSWORD, Watcher
 
@@ -78,18 +78,16 @@ def prefect_on(database: str) -> Iterator[tuple[PrefectServer, PostgreSQL | None
 def pages(server: PrefectServer) -> Iterator[tuple[str, bytes]]:
     """What the API gives a browser, by its address: the lists, and every artifact and run by itself."""
 
-    def ask(path: str, body: bytes | None = None) -> bytes:
-        request = urllib.request.Request(f"{server.api_url}{path}", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return bytes(answer.read())
+    def ask(path: str, body: dict[str, Any] | None = None) -> Any:
+        return ask_api(server.api_url, path, body, method="GET" if body is None else "POST")
 
     for name in PAGES:
-        told = ask(f"/{name}/filter", b'{"limit": 200}' if name != "events" else b"{}")
-        yield name, told
+        told = ask(f"/{name}/filter", {"limit": 200} if name != "events" else {})
+        yield name, json.dumps(told).encode()
         if name in ("flow_runs", "artifacts", "deployments"):
-            for each in json.loads(told):
-                yield f"{name}/{each['id']}", ask(f"/{name}/{each['id']}")
-    yield "admin/settings", ask("/admin/settings")
+            for each in told:
+                yield f"{name}/{each['id']}", json.dumps(ask(f"/{name}/{each['id']}")).encode()
+    yield "admin/settings", json.dumps(ask("/admin/settings")).encode()
 
 
 def database_bytes(server: PrefectServer, postgres: PostgreSQL | None) -> Iterator[tuple[str, bytes]]:
