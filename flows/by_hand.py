@@ -37,13 +37,15 @@ def decide(
     options: FailoverOptions,
     ask: Ask | None,
     before: Answer | None = None,
+    *,
+    ours: bool = False,
 ) -> Decision:
     """Look, plan, ask; then look and plan again, for a person takes time: what is done is what was approved last.
 
     ``before`` is an answer that was given to a failover which was cut short: it holds while it is about the same
-    server. Raises RefusalError.
+    server. ``ours``: the journal of such a one is here. Raises RefusalError.
     """
-    decision = _look(config, sessions, dead_host, dead_port, options)
+    decision = _look(config, sessions, dead_host, dead_port, options, ours)
     if ask is None:
         return decision
     if before is not None and before.go_on and before.new_primary == decision.plan.new_primary:
@@ -57,7 +59,7 @@ def decide(
         if not answer.go_on:
             return Decision(decision.dead, decision.plan, options, None, answer)
         options = approved_failover(config, options, question, answer)
-        newer = _look(config, sessions, dead_host, dead_port, options)
+        newer = _look(config, sessions, dead_host, dead_port, options, ours)
         if newer.plan.new_primary == answer.new_primary:
             return Decision(newer.dead, newer.plan, options, newer.ssh_reachable, answer)
         changed, decision = decision.plan.difference(newer.plan), newer
@@ -71,14 +73,15 @@ def decide(
 
 
 def _look(
-    config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None, options: FailoverOptions
+    config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None, options: FailoverOptions, ours: bool
 ) -> Decision:
     dead = _dead_primary(config, sessions, host, port)
     verdict = step(detect.confirm_dead, config, dead, sessions)
     if not verdict.dead:
         raise RefusalError(_alive(dead, verdict.why))
     cluster = sessions.observe([s for s in config.servers if s != dead])
-    if (opened := opened_by_another(dead, cluster)) is not None:
+    # Receivers that our own had stopped say nothing: some sites leave their replicas writable.
+    if not ours and (opened := opened_by_another(dead, cluster)) is not None:
         raise RefusalError(_unfinished(config, dead, opened))
     decided = make_plan(config, dead, cluster, options)
     if isinstance(decided, Refusal):

@@ -206,14 +206,22 @@ def fail_over_by_hand(
         cut_short = cut_short_failover(config, sessions)
         if cut_short is not None and not dry_run:
             return _recover(new_job(config, cut_short, options, sessions), None, in_flow=in_flow)
-        past = unfinished(config.manager_workdir, config.name) if resume else ()
+        cut = unfinished(config.manager_workdir, config.name)
+        past = cut if resume else ()
         begun = begun_before(past)
         if begun is not None:
             log.warning("Going on with a failover of %s that was cut short.", begun.dead)
             dead_host, dead_port = begun.dead, None
             options = replace(FailoverOptions(**begun.options), ignore_last_failover=True)
         decision = decide(
-            config, sessions, dead_host, dead_port, options, None if dry_run else ask, approved_before(past)
+            config,
+            sessions,
+            dead_host,
+            dead_port,
+            options,
+            None if dry_run else ask,
+            approved_before(past),
+            ours=begun_before(cut) is not None,
         )
         if dry_run:
             return Outcome(0, plan_text(decision.plan), plan=decision.plan)

@@ -28,11 +28,11 @@ EVERY = 45.0
 def keep_places_gently() -> None:
     """Have Prefect's engine keep a run's place this way from now on; versions without leases have nothing to keep."""
     if hasattr(flow_engine, "maintain_concurrency_lease"):
-        flow_engine.maintain_concurrency_lease = kept
+        flow_engine.maintain_concurrency_lease = keep_place
 
 
 @contextlib.contextmanager
-def kept(lease_id: UUID, lease_duration: float, **_: object) -> Iterator[None]:
+def keep_place(lease_id: UUID, lease_duration: float, **_: object) -> Iterator[None]:
     """Renew the lease for ``lease_duration`` seconds again and again while in it; what fails is told, once in a row."""
     over = threading.Event()
     # The API's address is in the context.
