@@ -8,6 +8,7 @@
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
 # make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
+# make bench-overhead  what Prefect's engine costs a failover: plain steps, beside Prefect, as tasks (RUNS=3)
 # make bench-switch  how long a planned switch holds writes (SWITCHES=20 a mode)
 # make bench-scale  one process that watches 1, 10, 100, 300 clusters, and twenty primaries dying at once (SIZES="1 10")
 # make test-soak  ten minutes of troubles that are no death: no failover (SEED=, MINUTES=10, KIND=mariadb; not in CI)
@@ -39,7 +40,7 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 4 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-matrix test-ui try-script bench bench-rescue bench-switch bench-commands bench-scale test-soak chaos images lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-matrix test-ui try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale test-soak chaos images lint unit clean venv preflight
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -67,11 +68,15 @@ try-script: preflight images
 
 bench: preflight images
 	$(RUN) -m tests.lab.bench --runs $(RUNS) $(if $(JSON),--json $(JSON))
+	$(RUN) -m tests.lab.bench_overhead --runs $(RUNS)
 	$(RUN) -m tests.lab.bench_rescue --kinds "$(KINDS)" --tails "$(TAILS)"
 	$(RUN) -m tests.lab.bench_switch --switches $(SWITCHES)
 
 bench-switch: preflight images
 	$(RUN) -m tests.lab.bench_switch --switches $(SWITCHES) $(if $(JSON),--json $(JSON))
+
+bench-overhead: preflight images
+	$(RUN) -m tests.lab.bench_overhead --runs $(RUNS) $(if $(JSON),--json $(JSON))
 
 bench-rescue: preflight images
 	$(RUN) -m tests.lab.bench_rescue --kinds "$(KINDS)" --tails "$(TAILS)" $(if $(JSON),--json $(JSON))

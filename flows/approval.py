@@ -121,6 +121,14 @@ def is_retry() -> bool:
     return context is not None and context.flow_run is not None and context.flow_run.run_count > 1
 
 
+def this_run_id() -> UUID:
+    """The id of the flow run that this is called in."""
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    return context.flow_run.id
+
+
 def name_run(name: str) -> None:
     """Give the flow run that this is called in its name, if there is one: ``failover app1: db1 → db2``."""
     context = FlowRunContext.get()
@@ -132,8 +140,5 @@ def name_run(name: str) -> None:
 
 def _run_again() -> None:
     """A pause whose time is up lets a run end only as failed, whatever came of it; so it is set running first."""
-    context = FlowRunContext.get()
-    assert context is not None
-    assert context.flow_run is not None
     with get_client(sync_client=True) as client:
-        client.set_flow_run_state(context.flow_run.id, Running(message="nobody answered in time"), force=True)
+        client.set_flow_run_state(this_run_id(), Running(message="nobody answered in time"), force=True)

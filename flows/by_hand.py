@@ -11,7 +11,8 @@ from replication.approval import ASK_AT_MOST, Answer, Ask, approved_failover, fa
 from replication.errors import RefusalError
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
 from replication.sessions import Sessions
-from replication.topology import find_primary
+from replication.snapshots import ServerState
+from replication.topology import find_primary, opened_by_another
 from tasks import detect
 
 log = logging.getLogger("mha")
@@ -36,13 +37,15 @@ def decide(
     options: FailoverOptions,
     ask: Ask | None,
     before: Answer | None = None,
+    *,
+    ours: bool = False,
 ) -> Decision:
     """Look, plan, ask; then look and plan again, for a person takes time: what is done is what was approved last.
 
     ``before`` is an answer that was given to a failover which was cut short: it holds while it is about the same
-    server. Raises RefusalError.
+    server. ``ours``: the journal of such a one is here. Raises RefusalError.
     """
-    decision = _look(config, sessions, dead_host, dead_port, options)
+    decision = _look(config, sessions, dead_host, dead_port, options, ours)
     if ask is None:
         return decision
     if before is not None and before.go_on and before.new_primary == decision.plan.new_primary:
@@ -56,7 +59,7 @@ def decide(
         if not answer.go_on:
             return Decision(decision.dead, decision.plan, options, None, answer)
         options = approved_failover(config, options, question, answer)
-        newer = _look(config, sessions, dead_host, dead_port, options)
+        newer = _look(config, sessions, dead_host, dead_port, options, ours)
         if newer.plan.new_primary == answer.new_primary:
             return Decision(newer.dead, newer.plan, options, newer.ssh_reachable, answer)
         changed, decision = decision.plan.difference(newer.plan), newer
@@ -70,13 +73,17 @@ def decide(
 
 
 def _look(
-    config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None, options: FailoverOptions
+    config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None, options: FailoverOptions, ours: bool
 ) -> Decision:
     dead = _dead_primary(config, sessions, host, port)
     verdict = step(detect.confirm_dead, config, dead, sessions)
     if not verdict.dead:
         raise RefusalError(_alive(dead, verdict.why))
-    decided = make_plan(config, dead, sessions.observe([s for s in config.servers if s != dead]), options)
+    cluster = sessions.observe([s for s in config.servers if s != dead])
+    # Receivers that our own had stopped say nothing: some sites leave their replicas writable.
+    if not ours and (opened := opened_by_another(dead, cluster)) is not None:
+        raise RefusalError(_unfinished(config, dead, opened))
+    decided = make_plan(config, dead, cluster, options)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
     return Decision(dead, decided, options, verdict.ssh_reachable)
@@ -96,6 +103,17 @@ def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, p
             Refusal("unknown-server", f"{host} is not a server of {config.name}.", f"Its servers are: {servers}.")
         )
     return named
+
+
+def _unfinished(config: ClusterConfig, dead: ServerConfig, opened: ServerState) -> Refusal:
+    """Nothing here remembers who was opened: another plan might well open a second one."""
+    return Refusal(
+        "unfinished-failover",
+        f"{opened.name} takes writes and has stopped receiving from the dead primary {dead.name}: a failover of "
+        f"{config.name} was cut short after opening it, and its journal is not in {config.manager_workdir}.",
+        "Go on with it where its journal is (mha failover --resume), or point the other replicas at "
+        f"{opened.hostname} by hand; set read_only on it if nobody ever promoted it.",
+    )
 
 
 def _alive(dead: ServerConfig, why: str) -> Refusal:

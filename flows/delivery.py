@@ -62,11 +62,21 @@ class ArtifactRecord(BaseModel):
     data: str
 
 
+class CutShort(BaseModel):
+    """Flow runs whose processes died in a failover: by their ids, or by the keys of their records."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ids: tuple[uuid.UUID, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
 class FlowRecord(BaseModel):
     """One run as it is to be seen in Prefect, or as much of it as there is (``ended`` None, state RUNNING).
 
     ``key`` identifies the run for good (cluster and journal, say): the same key never makes a second run.
-    ``state_name`` is what the UI calls its state, Prefect's own word when empty.
+    ``state_name`` is what the UI calls its state, Prefect's own word when empty. ``finishes`` are runs that this one
+    goes on with: when it completes, they are shown as crashed.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -84,6 +94,7 @@ class FlowRecord(BaseModel):
     steps: tuple[StepRecord, ...] = ()
     lines: tuple[LogLine, ...] = ()
     artifacts: tuple[ArtifactRecord, ...] = ()
+    finishes: CutShort = CutShort()
 
 
 def deliver_later(record: FlowRecord, deadline: float) -> uuid.UUID:
@@ -163,7 +174,29 @@ def _deliver(record: FlowRecord, request_seconds: float) -> uuid.UUID:
         )
         if run.state is None or (run.state.type, run.state.message) != (ending.type, ending.message):
             client.set_flow_run_state(run.id, ending, force=True)
+        if record.state == "COMPLETED":
+            mark_crashed(client, record.finishes, run.id, record.run_name)
         return run.id
+
+
+def mark_crashed(client: SyncPrefectClient, runs: CutShort, finisher: uuid.UUID, name: str) -> None:
+    """End the runs whose processes died, and which another one (its id and name) has finished: nobody else does.
+
+    One that has ended, and the finisher itself, which may be the second life of a run, stay as they are.
+    """
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, FlowRunFilterIdempotencyKey
+    from prefect.states import Crashed
+
+    found: list[FlowRun] = []
+    if runs.ids:
+        found += client.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=list(runs.ids))))
+    if runs.keys:
+        of_keys = FlowRunFilterIdempotencyKey(any_=list(runs.keys))
+        found += client.read_flow_runs(flow_run_filter=FlowRunFilter(idempotency_key=of_keys))
+    for run in found:
+        if run.id != finisher and not (run.state is not None and run.state.is_final()):
+            message = f"its process died in the midst of it; {name} (flow run {finisher}) has finished it"
+            client.set_flow_run_state(run.id, Crashed(message=message))
 
 
 def _message(record: FlowRecord, ended: datetime) -> str:

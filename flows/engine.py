@@ -12,7 +12,10 @@ prefect_env.protect_from_prefect()
 from prefect.context import FlowRunContext, TaskRunContext  # noqa: E402 - the environment comes first
 from prefect.logging.handlers import APILogHandler  # noqa: E402
 
+from flows.place import keep_places_gently  # noqa: E402
 from flows.steps import parallel, step  # noqa: E402
+
+keep_places_gently()
 
 __all__ = ["leave", "log_to_prefect", "parallel", "step"]
 

@@ -9,22 +9,24 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from config import ClusterConfig, ServerConfig
-from flows.approval import ask_in_prefect, is_retry, name_run, patiently, show_plan
+from flows.approval import ask_in_prefect, is_retry, name_run, patiently, show_plan, this_run_id
 from flows.beside import Beside
 from flows.by_hand import decide
-from flows.delivery import ArtifactRecord, FlowRecord
+from flows.delivery import ArtifactRecord, CutShort, FlowRecord, mark_crashed
 from flows.deployed import load_named
 from flows.engine import log_to_prefect, step
 from flows.events import with_events
@@ -35,7 +37,7 @@ from replication.approval import APPROVAL, Ask, approved_before
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
 from replication.job import FailoverJob
-from replication.journal import Journal, begun_before, opened_before, unfinished
+from replication.journal import Entry, Journal, begun_before, opened_before, unfinished
 from replication.ledger import table
 from replication.outcome import Outcome
 from replication.plan import FailoverOptions
@@ -44,6 +46,9 @@ from replication.sessions import Sessions, took_writes
 from tasks.report import report
 
 log = logging.getLogger("mha")
+
+#: What a journal calls the flow run whose tasks the steps are: whoever finishes it says so on that run's page.
+FLOW_RUN = ("prefect", "flow run")
 
 
 def run_job(
@@ -66,12 +71,13 @@ def run_beside_prefect(
     cluster = job.config.name
     beside = Beside(
         FlowRecord(
-            key=f"{cluster}/{job.journal.path.name}",
+            key=record_key(cluster, job.journal.path.name),
             flow_name=failover.name,
             run_name=f"failover {cluster}",
             tags=(f"cluster:{cluster}",),
             parameters={"cluster": cluster},
             started=datetime.now(UTC),
+            finishes=cut_short_runs(cluster, job.past),
         ),
         KeptRuns(job.config.manager_workdir, cluster),
     )
@@ -81,6 +87,19 @@ def run_beside_prefect(
         lambda done: (conclude(done), run_name(cluster, done), tuple(_artifacts(cluster, job.dead.name, done))),
     )
     return outcome, beside
+
+
+def record_key(cluster: str, journal: str) -> str:
+    """What a run beside Prefect is known by there: its cluster and the name of its journal."""
+    return f"{cluster}/{journal}"
+
+
+def cut_short_runs(cluster: str, past: Iterable[Entry]) -> CutShort:
+    """The flow runs of failovers that were cut short, by what they left in their journals. Pure."""
+    entries = [entry for entry in past if entry.journal]
+    ids = {entry.journal: UUID(entry.facts["id"]) for entry in entries if (entry.step, entry.event) == FLOW_RUN}
+    keys = dict.fromkeys(record_key(cluster, entry.journal) for entry in entries if entry.journal not in ids)
+    return CutShort(ids=tuple(ids.values()), keys=tuple(keys))
 
 
 def _tell_end(job: FailoverJob, outcome: Outcome, text: str) -> None:
@@ -187,14 +206,22 @@ def fail_over_by_hand(
         cut_short = cut_short_failover(config, sessions)
         if cut_short is not None and not dry_run:
             return _recover(new_job(config, cut_short, options, sessions), None, in_flow=in_flow)
-        past = unfinished(config.manager_workdir, config.name) if resume else ()
+        cut = unfinished(config.manager_workdir, config.name)
+        past = cut if resume else ()
         begun = begun_before(past)
         if begun is not None:
             log.warning("Going on with a failover of %s that was cut short.", begun.dead)
             dead_host, dead_port = begun.dead, None
             options = replace(FailoverOptions(**begun.options), ignore_last_failover=True)
         decision = decide(
-            config, sessions, dead_host, dead_port, options, None if dry_run else ask, approved_before(past)
+            config,
+            sessions,
+            dead_host,
+            dead_port,
+            options,
+            None if dry_run else ask,
+            approved_before(past),
+            ours=begun_before(cut) is not None,
         )
         if dry_run:
             return Outcome(0, plan_text(decision.plan), plan=decision.plan)
@@ -213,12 +240,20 @@ def fail_over_by_hand(
 
 def _recover(job: FailoverJob, ssh_reachable: bool | None, *, in_flow: bool) -> Outcome:
     if in_flow:
+        job.journal.record(*FLOW_RUN, job.dead.address, id=str(this_run_id()))
         outcome = run_job(job, ssh_reachable=ssh_reachable)
         patiently(partial(_show_in_prefect, job.config.name, job.dead.name, outcome))
+        if outcome.exit_code != 1:
+            patiently(partial(_end_what_was_cut_short, job, run_name(job.config.name, outcome)))
         return outcome
     outcome, beside = run_beside_prefect(job, ssh_reachable=ssh_reachable)
     beside.wait()
     return outcome
+
+
+def _end_what_was_cut_short(job: FailoverJob, name: str) -> None:
+    with get_client(sync_client=True) as client:
+        mark_crashed(client, cut_short_runs(job.config.name, job.past), this_run_id(), name)
 
 
 def cut_short_failover(config: ClusterConfig, sessions: Sessions) -> ServerConfig | None:

@@ -25,13 +25,17 @@ FAILOVER, SWITCH = "failover", "switch"
 
 @dataclass(frozen=True)
 class Entry:
-    """One line: when (seconds since the epoch), which step, what happened in it, to whom, with which evidence."""
+    """One line: when (seconds since the epoch), which step, what happened in it, to whom, with which evidence.
+
+    ``journal`` is the name of the file that it is from.
+    """
 
     at: float
     step: str
     event: str
     server: str
     facts: dict[str, Any]
+    journal: str = ""
 
     @property
     def clock(self) -> str:
@@ -60,7 +64,7 @@ class Journal:
 
     def record(self, step: str, event: str, server: str = "", **facts: Any) -> Entry:
         """Write one entry and wait until the disk has it."""
-        entry = Entry(time.time(), step, event, server, facts)
+        entry = Entry(time.time(), step, event, server, facts, self.path.name)
         line = {
             "at": datetime.fromtimestamp(entry.at, UTC).isoformat(timespec="microseconds"),
             "t": entry.at,
@@ -94,7 +98,7 @@ def read_journal(path: Path) -> Iterator[Entry]:
             data = json.loads(line)
         except ValueError:
             return
-        yield Entry(data["t"], data["step"], data["event"], data.get("server", ""), data.get("facts", {}))
+        yield Entry(data["t"], data["step"], data["event"], data.get("server", ""), data.get("facts", {}), path.name)
 
 
 def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = FAILOVER) -> tuple[Entry, ...]:

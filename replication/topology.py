@@ -86,6 +86,18 @@ def _no_replica(config: ClusterConfig, cluster: ClusterState) -> Refusal:
     )
 
 
+def opened_by_another(dead: ServerConfig, cluster: ClusterState) -> ServerState | None:
+    """The replica that a failover of this dead primary had opened before it was cut short.
+
+    It takes writes, and its receiver was stopped; a replica that was merely left writable tries to reach its source.
+    """
+    for state in cluster.up:
+        channel = state.channel_from(dead.hostname, dead.ip, dead.port)
+        if channel is not None and channel.receiver_stopped and state.writable:
+            return state
+    return None
+
+
 def tree(config: ClusterConfig, cluster: ClusterState, primary: ServerConfig) -> Iterator[str]:
     """The predecessor's picture of the cluster, a line a server; whoever does not belong to it stands at its end."""
     alive = {s.key for s in cluster.up}

@@ -21,7 +21,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -37,10 +37,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def ask_api(api_url: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    """The answer to one POST to a server's API. One that has its database busy (503) is asked again, as clients do."""
-    words = json.dumps(body or {}).encode()
-    request = urllib.request.Request(f"{api_url}{path}", words, {"Content-Type": "application/json"}, method="POST")
+def ask_api(api_url: str, path: str, body: dict[str, Any] | None = None, *, method: str = "POST") -> Any:
+    """The answer to one question to a server's API. One whose database is busy (503) is asked again, as clients do."""
+    words = json.dumps(body or {}).encode() if method == "POST" else None
+    request = urllib.request.Request(f"{api_url}{path}", words, {"Content-Type": "application/json"}, method=method)
     ends = time.monotonic() + BUSY_FOR
     while True:
         try:
@@ -54,19 +54,23 @@ def ask_api(api_url: str, path: str, body: dict[str, Any] | None = None) -> Any:
 
 
 class PrefectServer:
-    """``prefect server start`` on 127.0.0.1, as a context manager: healthy on entry, gone on exit.
+    """``prefect server start`` on loopback, as a context manager: healthy on entry, gone on exit.
 
-    ``home`` is kept over :meth:`kill` and :meth:`start`, so that the same database comes back.
+    ``home`` is kept over :meth:`kill` and :meth:`start`, so that the same database comes back; it is SQLite's, unless
+    ``environment`` names another. ``host`` is the address to listen on, for workers of other hosts.
     """
 
-    def __init__(self, port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(
+        self, port: int | None = None, *, host: str = "127.0.0.1", environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.port, self.host = port or free_port(), host
+        self._environment = dict(environment or {})
         self.home = Path(tempfile.mkdtemp(prefix="prefect-home-"))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def api_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/api"
+        return f"http://{self.host}:{self.port}/api"
 
     @property
     def log(self) -> str:
@@ -86,11 +90,12 @@ class PrefectServer:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_API_URL": self.api_url,
             "DO_NOT_TRACK": "1",
+            **self._environment,
         }
         command = [sys.executable, "-m", "prefect", "server", "start"]
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "--host", "127.0.0.1", "--port", str(self.port)],
+                [*command, "--host", self.host, "--port", str(self.port)],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

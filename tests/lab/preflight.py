@@ -46,7 +46,7 @@ def main() -> None:
     if not _has_venv():
         missing.append("python3-venv")
     if missing:
-        _install(missing)
+        install(missing)
 
 
 def _there(program: str) -> bool:
@@ -62,7 +62,8 @@ def _has_venv() -> bool:
     )
 
 
-def _install(packages: list[str]) -> None:
+def install(packages: list[str]) -> None:
+    """Debian packages; leaves with one sentence when they cannot be had."""
     print(f"installing from Debian: {' '.join(packages)}", file=sys.stderr, flush=True)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     options = ["-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20"]

@@ -189,6 +189,56 @@ def test_a_person_resumes(goes_on: str, step: str, point: str) -> None:
     killed_and_finished("mariadb", goes_on, step, point)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "gtid"),
+    [
+        pytest.param("mariadb", True, id="mariadb-gtid"),
+        pytest.param("mysql97", True, id="9.7-gtid"),
+        pytest.param("mysql56", False, id="5.6-position"),
+    ],
+)
+def test_a_failover_from_another_host_opens_no_second_primary(kind: str, gtid: bool) -> None:
+    """Without the journal of the one that died; db3, the configured candidate there, is not opened beside db2."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        conf = cluster.write_cnf()
+        (cluster.seat / "elsewhere").mkdir()
+        other = cluster.write_cnf("elsewhere/app1", servers={3: "candidate_master=1"})
+        settings = [lent_settings(cluster[n]) for n in (2, 3)]
+        writer = part_ways(cluster)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        by_hand = ("--master_state=dead", f"--dead_master_host={cluster[1].ip}", "--interactive=0")
+        words = ("-m", "tests.lab.dying", "Open the new primary for writes", "done", "masterha_master_switch")
+        first = cluster.run_there(sys.executable, *words, f"--conf={conf}", *by_hand)
+        output, _ = first.communicate(timeout=60)
+        assert first.returncode == -signal.SIGKILL, output
+        refused = cluster.command("masterha_master_switch", f"--conf={other}", *by_hand)
+        told = refused.output + (other.with_suffix("") / "manager.log").read_text()
+        assert refused.code == 1, told
+        assert "was cut short after opening it" in told
+        assert int(cluster[3].sql("SELECT @@global.read_only AS r")[0]["r"]) == 1
+        done = cluster.command("mha", "failover", "--resume", f"--conf={conf}")
+        assert done.code == 0, done
+        assert_as_undisturbed(cluster, writer, settings, f"{told}\n{done.output}")
+
+
+@pytest.mark.slow
+def test_a_person_resumes_where_a_replica_was_never_closed() -> None:
+    """It is writable, and its receiver is stopped: by the failover that is gone on with, which opened nothing."""
+    with Cluster("mariadb", gtid=True) as cluster:
+        conf = cluster.write_cnf()
+        cluster[3].sql("SET GLOBAL read_only=0")
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        by_hand = ("--master_state=dead", f"--dead_master_host={cluster[1].ip}", "--interactive=0")
+        words = ("-m", "tests.lab.dying", "Stop every receiver", "done", "masterha_master_switch")
+        first = cluster.run_there(sys.executable, *words, f"--conf={conf}", *by_hand)
+        output, _ = first.communicate(timeout=60)
+        assert first.returncode == -signal.SIGKILL, output
+        done = cluster.command("mha", "failover", "--resume", f"--conf={conf}")
+        assert done.code == 0, done
+        assert cluster[3].replica_status()["Source_Host"] == cluster[2].ip
+
+
 def killed_and_finished(kind: str, goes_on: str, step: str, point: str) -> None:
     """One failover that dies there, and one that goes on with it."""
     with Cluster(kind, gtid=True) as cluster:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import statistics
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -145,27 +148,47 @@ def test_a_dead_service_delays_nothing_and_is_given_up() -> None:
         assert "json, URL 4 of notify was NOT told of suspect: " in log
 
 
-def measured(cluster: Cluster, default: str) -> float:
-    """Seconds from the verdict to the opening of the new primary, by the journal."""
-    manager = cluster.start_manager(cluster.write_cnf(default=default))
+#: What is told until the new primary takes writes; what comes later delays nobody.
+ON_THE_WAY = ["suspect", "dead", "started", "fenced", "promoted"]
+
+
+def held_up(cluster: Cluster, default: str) -> tuple[float, float]:
+    """Seconds that telling people held a failover up, and those from the verdict to the opening, by its journal."""
+    conf, file = cluster.write_cnf(default=default), cluster.directory / "told.jsonl"
+    workdir = conf.with_suffix("")
+    workdir.mkdir()
+    with (workdir / "manager.out").open("ab") as out:
+        words = ("-m", "tests.lab.telling", str(file), "masterha_manager", f"--conf={conf}")
+        manager = cluster.run_there(sys.executable, *words, out=out)
+    log = workdir / "manager.log"
+    ends = time.monotonic() + 30.0
+    while not (log.exists() and "waiting until MySQL doesn't respond" in log.read_text()):
+        assert time.monotonic() < ends, (workdir / "manager.out").read_text()
+        time.sleep(0.1)
     time.sleep(2.0)
     cluster[1].signal_mysqld(signal.SIGKILL)
-    assert manager.wait(60) in (0, 10), manager.log()
-    (journal,) = manager.workdir.glob("*.failover-*.journal")
+    assert manager.wait(60) in (0, 10), log.read_text()
+    told = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [event for event, _ in told if event in ON_THE_WAY] == ON_THE_WAY
+    (journal,) = workdir.glob("*.failover-*.journal")
     entries = list(read_journal(journal))
     dead = next(e.at for e in entries if e.step == "verdict")
-    return next(e.at for e in entries if e.step.startswith("Open the new") and e.event == "done") - dead
+    opened = next(e.at for e in entries if e.step.startswith("Open the new") and e.event == "done")
+    return sum(seconds for event, seconds in told if event in ON_THE_WAY), opened - dead
 
 
 @pytest.mark.slow
 def test_a_dead_service_costs_at_most_50_ms() -> None:
-    """The best of five failovers each, in turns: what else runs on the machine only ever adds to them."""
-    seconds: dict[bool, list[float]] = {False: [], True: []}
-    for _ in range(5):
+    """What the failover itself spends on telling: whole failovers differ by more than that on a busy machine."""
+    seconds: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    for _ in range(3):
         for dead in (False, True):
             with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), SilentService() as silent:
                 url = f"notify=json://127.0.0.1:{silent.port}/ mailto://u:p@127.0.0.1:{silent.port}?from=mha@example.org&to=dba@example.org"
-                seconds[dead].append(measured(cluster, f"{url}\nnotify_timeout=5\nnotify_deadline=20" if dead else ""))
-    without, with_dead = (min(seconds[dead]) for dead in (False, True))
-    print(f"\nverdict to writes: {without:.3f} s without, {with_dead:.3f} s with dead services: {seconds}")
-    assert with_dead - without <= 0.050
+                default = f"{url}\nnotify_timeout=5\nnotify_deadline=20" if dead else ""
+                seconds[dead].append(held_up(cluster, default))
+                assert silent.calls >= (2 if dead else 0)
+    for dead, runs in seconds.items():
+        held, whole = ([round(1000 * each[n], 1) for each in runs] for n in (0, 1))
+        print(f"\n{'dead services' if dead else 'none':14} held up for {held} ms of {whole} ms from verdict to writes")
+    assert statistics.median(held for held, _ in seconds[True]) <= 0.050

@@ -141,7 +141,7 @@ def test_the_automations_start_a_monitor_that_is_gone_and_tell() -> None:
             made.write_text(text)
             run("-m", "prefect", "--no-prompt", "automation", "create", "--from-file", str(made))
         automations = ask(cluster, url, "/automations/filter", {})
-        assert len(automations) == 5
+        assert len(automations) == 6
         run("-m", "prefect", "--no-prompt", "work-pool", "create", "mha", "--type", "process")
         deploy = ("deploy", "--name", "monitor", "--prefect-file", str(HOUSE / "prefect.yaml"))
         run("-m", "prefect", "--no-prompt", *deploy)

@@ -1,0 +1,32 @@
+"""Which flow runs a failover finishes beside its own, by the journals of those that were cut short."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import UUID
+
+from flows.delivery import CutShort
+from flows.failover import FLOW_RUN, cut_short_runs
+from replication.journal import BEGIN, Journal, unfinished
+
+RUN = UUID("3f0c5a4e-8a52-4f3e-9d9b-52c6f1f1f0a1")
+DEAD = "10.0.0.1:3306"
+
+
+def journal(directory: Path, stamp: str, *, run: UUID | None = None) -> Journal:
+    made = Journal(directory / f"app1.failover-{stamp}-7.journal")
+    if run is not None:
+        made.record(*FLOW_RUN, DEAD, id=str(run))
+    made.record(BEGIN, "began", DEAD)
+    return made
+
+
+def test_one_beside_prefect_is_known_by_its_journal_and_one_in_a_flow_by_its_id(tmp_path: Path) -> None:
+    beside = journal(tmp_path, "20260102030405")
+    journal(tmp_path, "20260102030505", run=RUN)
+    past = unfinished(tmp_path, "app1", DEAD)
+    assert cut_short_runs("app1", past) == CutShort(ids=(RUN,), keys=(f"app1/{beside.path.name}",))
+
+
+def test_nothing_was_cut_short(tmp_path: Path) -> None:
+    assert cut_short_runs("app1", unfinished(tmp_path, "app1")) == CutShort()
