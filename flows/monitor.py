@@ -38,9 +38,11 @@ from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
 from replication.switch.unfinished import cut_short_switch
-from replication.topology import find_primary, tree
+from replication.topology import find_primary, opened_by_another, tree
+from replication.votes import Right
 from tasks.detect import BeginAnew, Listener, watch
 from tasks.guard import guard_of
+from tasks.stand_by import wait_for_turn
 
 log = logging.getLogger("mha")
 
@@ -71,6 +73,8 @@ class Manager:
         self._health = _SteadyHealth(self._config.manager_workdir, self._config.name)
         self._balanced: HealthServer | None = None
         self._guard = guard_of(self._config)
+        self._right = Right(self._config)
+        self._refused: Refusal | None = None
 
     def run(self) -> int:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
@@ -79,11 +83,13 @@ class Manager:
         try:
             with telling_prefect(self._config, heartbeat=True), self._guard:
                 self._guard.first_look()
+                self._right.start()
                 return self._watches()
         except Exception:
             log.exception("The manager meets an error that it does not know, and ends.")
             raise
         finally:
+            self._right.close()
             self._health.remove()
             if self._balanced is not None:
                 self._balanced.stop()
@@ -94,6 +100,7 @@ class Manager:
             code = self._one_watch()
             if code is None and not self._stop.is_set():
                 self._config = self._reload()
+                self._right.adopt(self._config)
                 continue
             code = code or 0
             if not self._options.go_on or self._stop.is_set():
@@ -102,6 +109,7 @@ class Manager:
                 self._health.write(ManagerStatus.RETRYING_MONITOR)
                 self._stop.wait(LOOK_AGAIN)
             before, self._config = self._config, self._reload()
+            self._right.adopt(self._config)
             if before != self._config:
                 self._answer_load_balancers()
 
@@ -123,7 +131,11 @@ class Manager:
         """The exit code that this watch would end the process with; None to watch again, whoever is the primary now."""
         self._health.write(ManagerStatus.INITIALIZING_MONITOR)
         sessions = Sessions(self._config)
+        # The predecessor's command ends when another one watches, unless it was told that there are two.
+        patient = self._options.go_on or self._config.managers > 1
         try:
+            if not wait_for_turn(self._config, self._right, sessions, self._health, self._stop, patient=patient):
+                return 0
             return self._watch_and_recover(sessions)
         except MhaError as error:
             refusal = error.refusal if isinstance(error, RefusalError) else None
@@ -145,14 +157,29 @@ class Manager:
         cluster, primary = self._take_stock(sessions)
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
         self._guard.watching(primary.address)
-        listener = _Manned(self._config, self._health, primary, sessions)
+        listener = _Manned(self._config, self._health, primary, sessions, self._right)
         verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
         if verdict is None:
             return 0
         if isinstance(verdict, BeginAnew):
             log.info("%s; watching the cluster anew.", verdict.why)
             return None
+        if why := listener.displaced():
+            log.warning("No failover by this manager: %s.", why)
+            return None
+        if not self._right.alone:
+            self._left_undone(sessions, primary)
         return self._recover(sessions, primary, cluster.get(primary.address), verdict)
+
+    def _left_undone(self, sessions: Sessions, dead: ServerConfig) -> None:
+        """The manager that was here before may have died in a failover, whose journal is on its host: RefusalError."""
+        refusal = opened_by_another(self._config, dead, sessions.observe(timeout=2.0))
+        if refusal is None:
+            return
+        if refusal != self._refused:
+            self._refused = refusal
+            EventHooks(self._config).tell("refused", old=dead, text=refusal.sentence, remedy=refusal.remedy)
+        raise RefusalError(refusal)
 
     def _take_stock(self, sessions: Sessions) -> tuple[ClusterState, ServerConfig]:
         """Look at everybody once, as the predecessor does before its first ping."""
@@ -243,9 +270,9 @@ class Manager:
 class _SteadyHealth(HealthFile):
     """A status file that may fail to be written: a full disk is told once and stops neither watch nor failover."""
 
-    def write(self, status: ManagerStatus, primary: str | None = None) -> None:
+    def write(self, status: ManagerStatus, primary: str | None = None, active: str = "") -> None:
         with self._told():
-            super().write(status, primary)
+            super().write(status, primary, active)
 
     def touch(self) -> None:
         with self._told():
@@ -262,8 +289,14 @@ class _SteadyHealth(HealthFile):
 class Reporter(Listener):
     """Keeps the status file true, and notices that the primary's role was moved."""
 
-    def __init__(self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions) -> None:
+    def __init__(
+        self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions, right: Right
+    ) -> None:
         self._config, self._health, self._primary, self._sessions = config, health, primary, sessions
+        self._right = right
+
+    def displaced(self) -> str:
+        return "" if self._right.held() else "this manager no longer has the right to act"
 
     def closed(self) -> str:
         if new := moved_to(self._config, self._primary, self._sessions):
@@ -284,8 +317,10 @@ class Reporter(Listener):
 class _Manned(Reporter):
     """Tells people of a suspicion, too, and ends the watch for a planned switch that was cut short."""
 
-    def __init__(self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions) -> None:
-        super().__init__(config, health, primary, sessions)
+    def __init__(
+        self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions, right: Right
+    ) -> None:
+        super().__init__(config, health, primary, sessions, right)
         self._events = EventHooks(config)
         self._alarmed = False
         # One that could not be ended when this watch began is tried again, but not at every ping.

@@ -1,0 +1,101 @@
+"""Stand by: wait until this manager has the right to act on its cluster."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from config import ClusterConfig
+from replication.errors import AlreadyActing
+from replication.event_hooks import EventHooks
+from replication.manager_files import HealthFile, ManagerStatus
+from replication.plan import Refusal
+from replication.sessions import Sessions
+from replication.topology import find_primary
+from replication.votes import Right
+
+log = logging.getLogger("mha")
+
+#: Seconds that the first answers of all servers are waited for.
+FIRST = 2.0
+#: Seconds between two looks at the locks, and between two looks at who is the primary.
+LOOK, FOLLOW = 0.25, 5.0
+
+
+def wait_for_turn(
+    config: ClusterConfig,
+    right: Right,
+    sessions: Sessions,
+    health: HealthFile,
+    stop: threading.Event,
+    *,
+    patient: bool,
+) -> bool:
+    """Return when this manager has the right (True) or is to stop (False). The health file tells who has it meanwhile.
+
+    One that is not ``patient`` waits only as long as the lock of a manager that is gone may outlive it, and raises
+    AlreadyActing then.
+    """
+    right.look(FIRST)
+    waited: _Standby | None = None
+    ends = time.monotonic() + right.lease + 1.0
+    while not stop.is_set():
+        if right.take():
+            if waited is not None:
+                waited.is_over()
+            return True
+        if waited is None:
+            right.stand_by()
+            waited = _Standby(config, right, sessions, health)
+        if not patient and time.monotonic() > ends:
+            raise AlreadyActing(
+                f"{config.name}: another manager holds the monitor lock ({right.holder() or right.words()}); is the "
+                "same primary watched twice? A second manager stands by with managers=2, or as `mha monitor`."
+            )
+        if patient:
+            waited.tell()
+        stop.wait(right.pause() if right.may_try() else LOOK)
+    return False
+
+
+class _Standby:
+    """What a manager that stands by tells of itself."""
+
+    def __init__(self, config: ClusterConfig, right: Right, sessions: Sessions, health: HealthFile) -> None:
+        self._config, self._right, self._sessions, self._health = config, right, sessions, health
+        self._primary, self._look_at = "", 0.0
+        self._told: tuple[str, str] | None = None
+        self._last_holder, self._why = "", ""
+
+    def tell(self) -> None:
+        """Keep the health file and the log true."""
+        holder = self._right.holder()
+        if holder:
+            self._last_holder = holder
+        if time.monotonic() >= self._look_at:
+            found = find_primary(self._config, self._sessions.observe(timeout=2.0))
+            self._primary = self._primary if isinstance(found, Refusal) else found.hostname
+            self._look_at = time.monotonic() + FOLLOW
+        if (holder, self._primary) != self._told:
+            self._told = (holder, self._primary)
+            log.info("%s", self._words(holder))
+            self._health.write(ManagerStatus.STANDING_BY, self._primary, active=holder)
+        elif self._right.answered():
+            self._health.touch()
+
+    def is_over(self) -> None:
+        """The right is had: told to people, when another had it before."""
+        if not self._last_holder:
+            return
+        text = f"{self._last_holder} watches {self._config.name} no longer; this manager does"
+        log.warning("Took over: %s.", text)
+        EventHooks(self._config).tell("took_over", text=text, before=self._last_holder)
+
+    def _words(self, holder: str) -> str:
+        name, primary = self._config.name, f"; the primary is {self._primary}" if self._primary else ""
+        if holder:
+            return f"Standing by: {holder} watches {name}{primary}."
+        return f"Standing by: nobody is seen to watch {name}, and a majority of locks is not to be had " + (
+            f"({self._right.words()}){primary}."
+        )
