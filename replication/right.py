@@ -113,7 +113,7 @@ def who(ballots: Sequence[Ballot], now: float) -> str:
     standby = next((b.standby for b in ballots if b.standby and b.at(now) is not Vote.UNKNOWN), "")
     seen = [f"{holder_of(ballots, now)} watches"] if holder_of(ballots, now) else []
     seen += [f"{standby} stands by"] if standby else []
-    return ", ".join(seen) or "one that is gone again"
+    return ", ".join(seen) or "nobody watches"
 
 
 def in_words(ballots: Sequence[Ballot], now: float) -> str:

@@ -170,6 +170,10 @@ class Right:
         now = time.monotonic()
         return any(b.at(now) in (Vote.OURS, Vote.ANOTHERS, Vote.FREE) for b in self._ballots())
 
+    def who(self) -> str:
+        """The other managers that show, in words."""
+        return who(self._ballots(), time.monotonic())
+
     def words(self) -> str:
         """Every server's vote, for the log."""
         return in_words(self._ballots(), time.monotonic())

@@ -6,9 +6,11 @@ import logging
 import threading
 import time
 
-from config import ClusterConfig
+from config import ClusterConfig, ServerConfig
 from replication.errors import AlreadyActing
 from replication.event_hooks import EventHooks
+from replication.fencing.holds import Holds
+from replication.fencing.returning import rejoined
 from replication.manager_files import HealthFile, ManagerStatus
 from replication.plan import Refusal
 from replication.sessions import Sessions
@@ -64,7 +66,9 @@ class _Standby:
 
     def __init__(self, config: ClusterConfig, right: Right, sessions: Sessions, health: HealthFile) -> None:
         self._config, self._right, self._sessions, self._health = config, right, sessions, health
-        self._primary, self._look_at = "", 0.0
+        self._primary: ServerConfig | None = None
+        self._replaced: dict[str, ServerConfig] = {}
+        self._look_at = 0.0
         self._told: tuple[str, str] | None = None
         self._last_holder, self._why = "", ""
 
@@ -74,13 +78,13 @@ class _Standby:
         if holder:
             self._last_holder = holder
         if time.monotonic() >= self._look_at:
-            found = find_primary(self._config, self._sessions.observe(timeout=2.0))
-            self._primary = self._primary if isinstance(found, Refusal) else found.hostname
+            self._follow()
             self._look_at = time.monotonic() + FOLLOW
-        if (holder, self._primary) != self._told:
-            self._told = (holder, self._primary)
-            log.info("%s", self._words(holder))
-            self._health.write(ManagerStatus.STANDING_BY, self._primary, active=holder)
+        primary = self._primary.hostname if self._primary else ""
+        if (holder, primary) != self._told:
+            self._told = (holder, primary)
+            log.info("%s", self._words(holder, primary))
+            self._health.write(ManagerStatus.STANDING_BY, primary, active=holder)
         elif self._right.answered():
             self._health.touch()
 
@@ -91,11 +95,33 @@ class _Standby:
         text = f"{self._last_holder} watches {self._config.name} no longer; this manager does"
         log.warning("Took over: %s.", text)
         EventHooks(self._config).tell("took_over", text=text, before=self._last_holder)
+        holds = Holds(self._config.manager_workdir, self._config.name)
+        try:
+            for old in self._replaced.values():
+                if self._primary is not None:
+                    holds.replaced(old.address, old.name, self._primary.address)
+        except OSError as error:
+            log.error("Who was replaced while this manager stood by is not held read-only: %s", error)
 
-    def _words(self, holder: str) -> str:
-        name, primary = self._config.name, f"; the primary is {self._primary}" if self._primary else ""
+    def _follow(self) -> None:
+        """Who is the primary now. One that was replaced while it was dead is remembered, for the active manager, which
+        holds it read-only, may be gone when it comes back."""
+        cluster = self._sessions.observe(timeout=2.0)
+        found = find_primary(self._config, cluster)
+        if isinstance(found, Refusal):
+            return
+        before, self._primary = self._primary, found
+        if before is not None and before.address != found.address and cluster.get(before.address) is None:
+            self._replaced[before.address] = before
+        self._replaced = {
+            key: old
+            for key, old in self._replaced.items()
+            if key != found.address and not ((state := cluster.get(key)) and rejoined(state, found))
+        }
+
+    def _words(self, holder: str, primary: str) -> str:
+        name, then = self._config.name, f"; the primary is {primary}" if primary else ""
         if holder:
-            return f"Standing by: {holder} watches {name}{primary}."
-        return f"Standing by: nobody is seen to watch {name}, and a majority of locks is not to be had " + (
-            f"({self._right.words()}){primary}."
-        )
+            return f"Standing by: {holder} watches {name}{then}."
+        votes = self._right.words()
+        return f"Standing by: nobody is seen to watch {name}, and no majority of locks is to be had ({votes}){then}."

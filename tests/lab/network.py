@@ -99,7 +99,7 @@ class Subnet:
             self.attach(n)
 
     def attach(self, number: int) -> str:
-        """A namespace on a cable to the bridge, which is returned; a host boots into it, or a second manager runs there."""
+        """A namespace on a cable to the bridge, whose name is returned: for a host to boot in, or a second manager."""
         inside, there = f"ip netns exec {self.manager}", f"ip netns exec {self.host(number)} ip"
         sh(
             f"ip netns add {self.host(number)} && ip link add v{number} netns {self.manager} type veth peer name eth0 "

@@ -29,14 +29,26 @@ ONE, TWO = 8, 9
 
 
 class Pair:
-    """Two monitors of one cluster, each on a host of its own; the first is active before the second comes."""
+    """Two monitors of one cluster, each on a host of its own, started together: ``one`` is who was first.
+
+    ``here`` and ``there`` are the numbers of their hosts.
+    """
 
     def __init__(self, cluster: Cluster, default: str = "") -> None:
         self.cluster = cluster
-        there = {number: cluster.subnet.attach(number) for number in (ONE, TWO)}
-        self.one = Monitor(cluster, cluster.write_cnf("one", default=default), namespace=there[ONE])
-        self.two = Monitor(cluster, cluster.write_cnf("two", default=default), namespace=there[TWO], sight=False)
-        self.two.wait_for(f"Standing by: {cluster.subnet.address(ONE)}")
+        both = {}
+        for number in (ONE, TWO):
+            conf = cluster.write_cnf(f"by{number}", default=default)
+            both[number] = Monitor(cluster, conf, namespace=cluster.subnet.attach(number), sight=False)
+        ends = time.monotonic() + 90.0
+        while not any(SIGHT in monitor.log() for monitor in both.values()):
+            assert time.monotonic() < ends, [monitor.log() for monitor in both.values()]
+            time.sleep(0.05)
+        self.here, self.there = (ONE, TWO) if SIGHT in both[ONE].log() else (TWO, ONE)
+        self.one, self.two = both[self.here], both[self.there]
+        self.first, self.second = cluster.subnet.address(self.here), cluster.subnet.address(self.there)
+        self.two.wait_for(f"Standing by: {self.first}")
+        assert SIGHT not in self.two.log()
 
     def status(self, monitor: Monitor) -> tuple[int, str]:
         done = self.cluster.command("masterha_check_status", f"--conf={monitor.conf}")
@@ -81,10 +93,10 @@ def holders(cluster: Cluster, lock: str = MONITOR_LOCK) -> dict[str, str]:
     return found
 
 
-def wait_for_holder(cluster: Cluster, number: int, seconds: float = 15.0) -> None:
+def wait_for_holder(cluster: Cluster, address: str, seconds: float = 15.0) -> None:
     """Every server's lock belongs to the manager on that host."""
     ends = time.monotonic() + seconds
-    while set(holders(cluster).values()) != {cluster.subnet.address(number)}:
+    while set(holders(cluster).values()) != {address}:
         assert time.monotonic() < ends, holders(cluster)
         time.sleep(0.1)
 
@@ -115,18 +127,17 @@ def test_the_second_takes_over_from_one_that_was_killed(kind: str, gtid: bool) -
     with two_managers(kind, gtid) as pair:
         cluster = pair.cluster
         words = pair.is_(pair.two, 40)
-        assert f"standing by(40:STANDING_BY), {cluster.subnet.address(ONE)}" in words
+        assert f"standing by(40:STANDING_BY), {pair.first}" in words
         assert words.endswith(f"watches. master:{cluster[1].ip}")
-        assert set(holders(cluster).values()) == {cluster.subnet.address(ONE)}
-        assert set(holders(cluster, STANDBY_LOCK).values()) == {cluster.subnet.address(TWO)}
+        wait_for_holder(cluster, pair.first)
+        assert set(holders(cluster, STANDBY_LOCK).values()) == {pair.second}
         writer = Writer(cluster)
         pair.one.process.kill()
         killed = time.monotonic()
         pair.two.wait_for(SIGHT)
         print(f"{kind}: the second watched {time.monotonic() - killed:.1f} s after the first was killed")
         assert time.monotonic() - killed < 8.0
-        assert pair.status(pair.two)[0] == 0
-        wait_for_holder(cluster, TWO)
+        wait_for_holder(cluster, pair.second)
         assert "Took over" in pair.two.log()
         cluster[1].signal_mysqld(signal.SIGKILL)
         failed_over(pair, pair.two, writer, 2)
@@ -138,7 +149,7 @@ def test_one_that_was_cut_off_does_nothing_when_it_is_back(kind: str, gtid: bool
     with two_managers(kind, gtid) as pair:
         cluster = pair.cluster
         writer = Writer(cluster)
-        cluster.subnet.link(ONE, up=False)
+        cluster.subnet.link(pair.here, up=False)
         cut = time.monotonic()
         pair.two.wait_for(SIGHT)
         print(f"{kind}: the second watched {time.monotonic() - cut:.1f} s after the first was cut off")
@@ -146,16 +157,48 @@ def test_one_that_was_cut_off_does_nothing_when_it_is_back(kind: str, gtid: bool
         cluster[1].signal_mysqld(signal.SIGKILL)
         failed_over(pair, pair.two, writer, 2)
         new = cluster[the_new_one(cluster)]
-        writer = Writer(cluster)
-        cluster.subnet.link(ONE, up=True)
+        writer = Writer(cluster, prefer=new.number)
+        cluster.subnet.link(pair.here, up=True)
         words = pair.is_(pair.one, 40)
-        assert f"{cluster.subnet.address(TWO)}" in words, words
+        assert pair.second in words, words
         pair.one.wait_for(f"the primary is {new.ip}")
         time.sleep(3.0)
         acks = writer.stop()
         assert {ack.host for ack in acks} == {new.ip}
         assert len(pair.journals()) == 1, pair.logs()
         assert pair.status(pair.two)[0] == 0
+
+
+@pytest.mark.slow
+def test_one_that_reaches_only_the_primary_gives_way() -> None:
+    """It lost the majority, so it must not act; it gives back the lock that it has."""
+    with two_managers("mariadb", True) as pair:
+        cluster = pair.cluster
+        for host in cluster.hosts[1:]:
+            host.blackhole(pair.first)
+        pair.two.wait_for(SIGHT)
+        assert pair.is_(pair.one, 40)
+        wait_for_holder(cluster, pair.second)
+        writer = Writer(cluster)
+        time.sleep(1.0)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        failed_over(pair, pair.two, writer, 2)
+
+
+@pytest.mark.slow
+def test_one_that_is_stopped_for_a_while_does_not_act_when_it_goes_on() -> None:
+    """As a virtual machine that is moved: the other one has failed over meanwhile."""
+    with two_managers("mariadb", True) as pair:
+        cluster = pair.cluster
+        writer = Writer(cluster)
+        pair.one.process.send_signal(signal.SIGSTOP)
+        pair.two.wait_for(SIGHT)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        failed_over(pair, pair.two, writer, 2)
+        pair.one.process.send_signal(signal.SIGCONT)
+        pair.is_(pair.one, 40)
+        time.sleep(3.0)
+        assert len(pair.journals()) == 1, pair.logs()
 
 
 @pytest.mark.slow
@@ -178,6 +221,25 @@ def test_both_live_and_the_primary_dies(kind: str, gtid: bool, fault: str) -> No
 
 
 @pytest.mark.slow
+def test_an_old_primary_that_comes_back_when_the_manager_that_replaced_it_is_gone() -> None:
+    with two_managers("mariadb", True) as pair:
+        cluster = pair.cluster
+        writer = Writer(cluster)
+        cluster[1].power_off()
+        failed_over(pair, pair.one, writer, 2)
+        new = cluster[the_new_one(cluster)]
+        pair.two.wait_for(f"the primary is {new.ip}")
+        pair.one.process.kill()
+        pair.two.wait_for(SIGHT)
+        cluster[1].power_on()
+        cluster[1].start_mysqld()
+        ends = time.monotonic() + 10.0
+        while int(cluster[1].sql("SELECT @@global.read_only AS r")[0]["r"]) == 0:
+            assert time.monotonic() < ends, pair.two.log()
+        assert int(new.sql("SELECT @@global.read_only AS r")[0]["r"]) == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gtid"), SLOW)
 def test_locks_are_taken_again_when_every_session_was_ended(kind: str, gtid: bool) -> None:
     with two_managers(kind, gtid) as pair:
@@ -185,7 +247,7 @@ def test_locks_are_taken_again_when_every_session_was_ended(kind: str, gtid: boo
         for host in cluster.hosts:
             (number,) = (r["n"] for r in host.sql("SELECT IS_USED_LOCK(%s) AS n", (MONITOR_LOCK,)))
             host.sql(f"KILL {number}")
-        wait_for_holder(cluster, ONE)
+        wait_for_holder(cluster, pair.first)
         assert pair.status(pair.one)[0] == 0
         assert pair.status(pair.two)[0] == 40
         # One after the other, as an upgrade does: the right stays where it is.
@@ -195,7 +257,7 @@ def test_locks_are_taken_again_when_every_session_was_ended(kind: str, gtid: boo
                 time.sleep(0.1)
             host.start_mysqld("--read-only=1")
             host.sql(f"START {cluster.kind.word('REPLICA', 'SLAVE')}")
-            wait_for_holder(cluster, ONE)
+            wait_for_holder(cluster, pair.first)
         assert not pair.journals()
         assert "is lost" not in pair.logs()
 
