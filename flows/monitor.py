@@ -23,6 +23,7 @@ from flows.engine import log_to_prefect
 from flows.events import telling_prefect
 from flows.failover import cut_short_failover, new_job, run_beside_prefect
 from flows.parameters import ClusterName
+from flows.taken_over import OpenedElsewhere, opened_elsewhere
 from flows.unfinished_switch import finish_switch
 from replication import notify
 from replication.address import FailoverCalls, chain_of
@@ -38,7 +39,7 @@ from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
 from replication.switch.unfinished import cut_short_switch
-from replication.topology import find_primary, opened_by_another, tree
+from replication.topology import find_primary, tree
 from replication.votes import Right
 from tasks.detect import BeginAnew, Listener, watch
 from tasks.guard import guard_of
@@ -167,19 +168,17 @@ class Manager:
         if why := listener.displaced():
             log.warning("No failover by this manager: %s.", why)
             return None
-        if not self._right.alone:
-            self._left_undone(sessions, primary)
-        return self._recover(sessions, primary, cluster.get(primary.address), verdict)
+        opened = None if self._right.alone else self._opened_elsewhere(sessions, primary)
+        return self._recover(sessions, primary, cluster.get(primary.address), verdict, opened)
 
-    def _left_undone(self, sessions: Sessions, dead: ServerConfig) -> None:
-        """The manager that was here before may have died in a failover, whose journal is on its host: RefusalError."""
-        refusal = opened_by_another(self._config, dead, sessions.observe(timeout=2.0))
-        if refusal is None:
-            return
-        if refusal != self._refused:
-            self._refused = refusal
-            EventHooks(self._config).tell("refused", old=dead, text=refusal.sentence, remedy=refusal.remedy)
-        raise RefusalError(refusal)
+    def _opened_elsewhere(self, sessions: Sessions, dead: ServerConfig) -> OpenedElsewhere | None:
+        try:
+            return opened_elsewhere(self._config, dead, sessions)
+        except RefusalError as error:
+            if error.refusal != self._refused:
+                self._refused = error.refusal
+                EventHooks(self._config).tell("refused", old=dead, text=str(error), remedy=error.refusal.remedy)
+            raise
 
     def _take_stock(self, sessions: Sessions) -> tuple[ClusterState, ServerConfig]:
         """Look at everybody once, as the predecessor does before its first ping."""
@@ -208,11 +207,18 @@ class Manager:
         return cluster, primary
 
     def _recover(
-        self, sessions: Sessions, dead: ServerConfig, seen: ServerState | None, verdict: Verdict
+        self,
+        sessions: Sessions,
+        dead: ServerConfig,
+        seen: ServerState | None,
+        verdict: Verdict,
+        opened: OpenedElsewhere | None = None,
     ) -> int | None:
         self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
         job = new_job(self._config, dead, self._options.failover, sessions)
         job.journal.record("verdict", "dead", dead.address, why=verdict.why)
+        if opened is not None:
+            opened.is_begun_by(job)
         job.events.tell("dead", old=dead, text=verdict.why)
         directory = str(Path(seen.log_bin_basename).parent) if seen and seen.log_bin_basename else ""
         outcome, beside = run_beside_prefect(

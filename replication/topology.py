@@ -86,21 +86,15 @@ def _no_replica(config: ClusterConfig, cluster: ClusterState) -> Refusal:
     )
 
 
-def opened_by_another(config: ClusterConfig, dead: ServerConfig, cluster: ClusterState) -> Refusal | None:
-    """Why a dead primary must not be failed over anew: a failover that was cut short elsewhere has opened a replica.
+def opened_by_another(dead: ServerConfig, cluster: ClusterState) -> ServerState | None:
+    """The replica that a failover of this dead primary had opened before it was cut short.
 
     It takes writes, and its receiver was stopped; a replica that was merely left writable tries to reach its source.
     """
     for state in cluster.up:
         channel = state.channel_from(dead.hostname, dead.ip, dead.port)
         if channel is not None and channel.receiver_stopped and state.writable:
-            return Refusal(
-                "unfinished-failover",
-                f"{state.name} takes writes and has stopped receiving from the dead primary {dead.name}: another "
-                f"manager's failover of {config.name} was cut short after opening it.",
-                "Go on with it on that manager's host (mha failover --resume), or point the other replicas at "
-                f"{state.hostname} by hand; set read_only on it if nobody ever promoted it.",
-            )
+            return state
     return None
 
 

@@ -316,7 +316,7 @@ def test_a_planned_switch_beside_both(kind: str, gtid: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gtid"), SLOW)
 def test_the_first_dies_in_the_middle_of_its_failover(kind: str, gtid: bool) -> None:
-    """Before it opened a server the second does it all; afterwards it opens no other, and says what to do."""
+    """The second does it all, or the rest: it opens no other server. Without GTIDs it says who can do the rest."""
     for words, opened in (('"Stop every receiver", "event": "done"', False), ('"Point a replica', True)):
         with two_managers(kind, gtid) as pair:
             cluster = pair.cluster
@@ -327,7 +327,7 @@ def test_the_first_dies_in_the_middle_of_its_failover(kind: str, gtid: bool) -> 
             while not any(words in p.read_text() for p in pair.one.workdir.glob("*.failover-*.journal")):
                 assert time.monotonic() < ends, pair.logs()
             pair.one.process.kill()
-            if opened:
+            if opened and not gtid:
                 pair.two.wait_for("was cut short after opening it", seconds=60.0)
                 done = cluster.command("mha", "failover", "--conf", str(pair.one.conf), "--resume", "--yes")
                 assert done.code == 0, done
