@@ -1,4 +1,4 @@
-"""What a manager that died in a failover on another host left behind: its journal is there, the servers tell the rest."""
+"""What a manager that died in a failover on another host left: its journal is there, the servers tell the rest."""
 
 from __future__ import annotations
 
