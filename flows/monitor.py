@@ -135,7 +135,15 @@ class Manager:
         # The predecessor's command ends when another one watches, unless it was told that there are two.
         patient = self._options.go_on or self._config.managers > 1
         try:
-            if not wait_for_turn(self._config, self._right, sessions, self._health, self._stop, patient=patient):
+            if not wait_for_turn(
+                self._config,
+                self._right,
+                sessions,
+                self._health,
+                self._stop,
+                patient=patient,
+                meanwhile=lambda: self._finish_switch(sessions),
+            ):
                 return 0
             return self._watch_and_recover(sessions)
         except MhaError as error:

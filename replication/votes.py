@@ -132,12 +132,13 @@ class Right:
             return True
         if not self.may_try():
             return False
+        self._want = Want.WATCH
         for voter in list(self._voters):
             if voter.ballot.at(time.monotonic()) in (Vote.FREE, Vote.OURS):
-                voter.ask(Want.WATCH)
+                voter.ask()
         with self._mutex:
             if gains(self._ballots(), time.monotonic(), alone=self._alone):
-                self._active, self._want = True, Want.WATCH
+                self._active = True
                 return True
         self.stand_by()
         return False
@@ -153,7 +154,7 @@ class Right:
             self._active, self._want = False, Want.STAND_BY
         for voter in list(self._voters):
             if voter.ballot.at(time.monotonic()) is not Vote.UNKNOWN:
-                voter.ask(Want.STAND_BY)
+                voter.ask()
 
     def look(self, timeout: float) -> None:
         """Wait until every server has been asked since the start, at most ``timeout`` seconds."""
@@ -228,22 +229,26 @@ class _Voter:
             self._thread.start()
 
     def end(self) -> None:
-        """End the session, and with it its lock; a question that is under way ends by its own deadline."""
+        """End the session, and with it its lock; one that waits for an answer just now ends after its deadline."""
         self._over.set()
-        self._server.close()
+        if self._asking.acquire(blocking=False):
+            try:
+                self._server.close()
+            finally:
+                self._asking.release()
 
-    def ask(self, want: Want) -> None:
-        """Ask once, take or give back what is ``want``ed, and keep the answer."""
+    def ask(self) -> None:
+        """Ask once, take or give back the lock as is wanted now, and keep the answer."""
         with self._asking:
             if self._over.is_set():
                 return
-            self.ballot = self._answer(want)
+            self.ballot = self._answer(self._right.wanted())
             self.asked = True
         self._right.noted()
 
     def _run(self) -> None:
         while not self._over.is_set():
-            self.ask(self._right.wanted())
+            self.ask()
             self._over.wait(self._right.pace)
         self._server.close()
 
@@ -296,13 +301,14 @@ class _Voter:
                 return Vote.OURS
             self._scalar("SELECT RELEASE_LOCK(%s)", MONITOR_LOCK)
             return Vote.FREE
-        if holder in self._lost:
-            return Vote.UNKNOWN
-        if holder is not None:
+        if holder is not None and holder not in self._lost:
             return Vote.ANOTHERS
         if want is not Want.WATCH:
             return Vote.FREE
-        return Vote.OURS if self._scalar("SELECT GET_LOCK(%s, 0)", MONITOR_LOCK) == 1 else Vote.ANOTHERS
+        # A session that was just ended takes a moment to give its lock back.
+        seconds = 0 if holder is None else 1
+        got = self._scalar(f"SELECT GET_LOCK(%s, {seconds})", MONITOR_LOCK) == 1
+        return Vote.OURS if got else Vote.ANOTHERS if holder is None else Vote.UNKNOWN
 
     def _standby(self, holder: int | None, want: Want) -> str:
         """Who else stands by; we show it when nobody does."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from config import ClusterConfig, ServerConfig
 from replication.errors import AlreadyActing
 from replication.event_hooks import EventHooks
 from replication.fencing.holds import Holds
 from replication.fencing.returning import rejoined
+from replication.journal import END, Journal, begun_before, unfinished
 from replication.manager_files import HealthFile, ManagerStatus
 from replication.plan import Refusal
 from replication.sessions import Sessions
@@ -33,9 +35,11 @@ def wait_for_turn(
     stop: threading.Event,
     *,
     patient: bool,
+    meanwhile: Callable[[], None],
 ) -> bool:
     """Return when this manager has the right (True) or is to stop (False). The health file tells who has it meanwhile.
 
+    ``meanwhile`` is called every few seconds: what this host has to do whoever watches.
     One that is not ``patient`` waits only as long as the lock of a manager that is gone may outlive it, and raises
     AlreadyActing then.
     """
@@ -49,7 +53,7 @@ def wait_for_turn(
             return True
         if waited is None:
             right.stand_by()
-            waited = _Standby(config, right, sessions, health)
+            waited = _Standby(config, right, sessions, health, meanwhile)
         if not patient and time.monotonic() > ends:
             raise AlreadyActing(
                 f"{config.name}: another manager holds the monitor lock ({right.holder() or right.words()}); is the "
@@ -64,8 +68,16 @@ def wait_for_turn(
 class _Standby:
     """What a manager that stands by tells of itself."""
 
-    def __init__(self, config: ClusterConfig, right: Right, sessions: Sessions, health: HealthFile) -> None:
+    def __init__(
+        self,
+        config: ClusterConfig,
+        right: Right,
+        sessions: Sessions,
+        health: HealthFile,
+        meanwhile: Callable[[], None],
+    ) -> None:
         self._config, self._right, self._sessions, self._health = config, right, sessions, health
+        self._meanwhile = meanwhile
         self._primary: ServerConfig | None = None
         self._replaced: dict[str, ServerConfig] = {}
         self._look_at = 0.0
@@ -79,6 +91,7 @@ class _Standby:
             self._last_holder = holder
         if time.monotonic() >= self._look_at:
             self._follow()
+            self._meanwhile()
             self._look_at = time.monotonic() + FOLLOW
         primary = self._primary.hostname if self._primary else ""
         if (holder, primary) != self._told:
@@ -111,6 +124,9 @@ class _Standby:
         if isinstance(found, Refusal):
             return
         before, self._primary = self._primary, found
+        state = cluster.get(found.address)
+        if state is not None and state.writable:
+            self._finished_by_another(found)
         if before is not None and before.address != found.address and cluster.get(before.address) is None:
             self._replaced[before.address] = before
         self._replaced = {
@@ -118,6 +134,21 @@ class _Standby:
             for key, old in self._replaced.items()
             if key != found.address and not ((state := cluster.get(key)) and rejoined(state, found))
         }
+
+    def _finished_by_another(self, primary: ServerConfig) -> None:
+        """A failover that was cut short here is over when its dead primary has been replaced: it must not be gone on
+        with when this manager's turn comes, for that server may be a replica by then."""
+        begun = begun_before(unfinished(self._config.manager_workdir, self._config.name))
+        if begun is None or begun.dead == primary.address:
+            return
+        summary = f"another manager has finished it: {primary.name} is the primary"
+        log.warning("The failover of %s that was cut short here is over: %s.", begun.dead, summary)
+        try:
+            journal = Journal.new(self._config.manager_workdir, self._config.name)
+            journal.record(END, "ended", begun.dead, exit_code=0, summary=summary)
+            journal.close()
+        except OSError as error:
+            log.error("That cannot be recorded: %s", error)
 
     def _words(self, holder: str, primary: str) -> str:
         name, then = self._config.name, f"; the primary is {primary}" if primary else ""

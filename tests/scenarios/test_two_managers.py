@@ -9,6 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from config import load_cluster
+from replication import sessions
+from replication.errors import AlreadyActing
 from replication.right import STANDBY_LOCK
 from replication.sessions import MONITOR_LOCK
 from tests.lab.checker import account
@@ -260,6 +263,31 @@ def test_locks_are_taken_again_when_every_session_was_ended(kind: str, gtid: boo
             wait_for_holder(cluster, pair.first)
         assert not pair.journals()
         assert "is lost" not in pair.logs()
+
+
+@pytest.mark.slow
+def test_the_failover_lock_is_kept_while_its_holder_lives_and_not_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "VANISHED", 2)
+    with Cluster("mariadb", gtid=True) as cluster:
+        config = load_cluster(cluster.write_cnf(), None)
+        with cluster.in_manager_net():
+            lock = sessions.FailoverLock(config.servers)
+            assert len(lock.take()) == 3
+        time.sleep(5.0)
+        first = holders(cluster, sessions.FAILOVER_LOCK)
+        assert set(first.values()) == {f"{cluster.subnet.prefix}.1"}
+        lock.verify()
+        # It stands still, and each server ends the session that says nothing.
+        monkeypatch.setattr(sessions.FailoverLock, "_keep", lambda _lock: None)
+        with cluster.in_manager_net():
+            still = sessions.FailoverLock(config.servers)
+            lock.release()
+            assert len(still.take()) == 3
+        time.sleep(4.0)
+        assert set(holders(cluster, sessions.FAILOVER_LOCK).values()) == {""}
+        with pytest.raises(AlreadyActing):
+            still.verify()
+        still.release()
 
 
 @pytest.mark.slow
