@@ -43,7 +43,7 @@ from replication.topology import find_primary, tree
 from replication.votes import Right
 from tasks.detect import BeginAnew, Listener, watch
 from tasks.guard import guard_of
-from tasks.stand_by import wait_for_turn
+from tasks.stand_by import Turn, wait_for_turn
 
 log = logging.getLogger("mha")
 
@@ -135,7 +135,7 @@ class Manager:
         # The predecessor's command ends when another one watches, unless it was told that there are two.
         patient = self._options.go_on or self._config.managers > 1
         try:
-            if not wait_for_turn(
+            turn = wait_for_turn(
                 self._config,
                 self._right,
                 sessions,
@@ -143,8 +143,9 @@ class Manager:
                 self._stop,
                 patient=patient,
                 meanwhile=lambda: self._finish_switch(sessions),
-            ):
-                return 0
+            )
+            if turn is not Turn.AT_ONCE:
+                return None if turn is Turn.WAITED else 0
             return self._watch_and_recover(sessions)
         except MhaError as error:
             refusal = error.refusal if isinstance(error, RefusalError) else None

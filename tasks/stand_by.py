@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from enum import Enum
 
 from config import ClusterConfig, ServerConfig
 from replication.errors import AlreadyActing
@@ -25,6 +26,16 @@ log = logging.getLogger("mha")
 FIRST = 2.0
 #: Seconds between two looks at the locks, and between two looks at who is the primary.
 LOOK, FOLLOW = 0.25, 5.0
+#: Leases after which it is an alarm that nobody watches.
+NOBODY = 3
+
+
+class Turn(Enum):
+    """How the waiting ended; after a long one the configuration may have changed."""
+
+    AT_ONCE = "at once"
+    WAITED = "waited"
+    STOPPED = "stopped"
 
 
 def wait_for_turn(
@@ -36,21 +47,21 @@ def wait_for_turn(
     *,
     patient: bool,
     meanwhile: Callable[[], None],
-) -> bool:
-    """Return when this manager has the right (True) or is to stop (False). The health file tells who has it meanwhile.
+) -> Turn:
+    """Return when this manager has the right, or is to stop. The health file tells who has it meanwhile.
 
-    ``meanwhile`` is called every few seconds: what this host has to do whoever watches.
-    One that is not ``patient`` waits only as long as the lock of a manager that is gone may outlive it, and raises
-    AlreadyActing then.
+    ``meanwhile`` is called every few seconds: what this host has to do whoever watches. One that is not ``patient``
+    waits only as long as the lock of a manager that is gone may outlive it, and raises AlreadyActing then.
     """
     right.look(FIRST)
     waited: _Standby | None = None
     ends = time.monotonic() + right.lease + 1.0
     while not stop.is_set():
         if right.take():
-            if waited is not None:
-                waited.is_over()
-            return True
+            if waited is None:
+                return Turn.AT_ONCE
+            waited.is_over()
+            return Turn.WAITED
         if waited is None:
             right.stand_by()
             waited = _Standby(config, right, sessions, health, meanwhile)
@@ -62,7 +73,7 @@ def wait_for_turn(
         if patient:
             waited.tell()
         stop.wait(right.pause() if right.may_try() else LOOK)
-    return False
+    return Turn.STOPPED
 
 
 class _Standby:
@@ -82,13 +93,16 @@ class _Standby:
         self._replaced: dict[str, ServerConfig] = {}
         self._look_at = 0.0
         self._told: tuple[str, str] | None = None
-        self._last_holder, self._why = "", ""
+        self._last_holder = ""
+        self._alarm_at: float | None = time.monotonic() + NOBODY * right.lease
 
     def tell(self) -> None:
         """Keep the health file and the log true."""
         holder = self._right.holder()
         if holder:
             self._last_holder = holder
+            self._alarm_at = time.monotonic() + NOBODY * self._right.lease
+        self._alarm_when_due()
         if time.monotonic() >= self._look_at:
             self._follow()
             self._meanwhile()
@@ -100,6 +114,16 @@ class _Standby:
             self._health.write(ManagerStatus.STANDING_BY, primary, active=holder)
         elif self._right.answered():
             self._health.touch()
+
+    def _alarm_when_due(self) -> None:
+        """Nobody watches, and this manager may not: people must know, once."""
+        if self._alarm_at is None or time.monotonic() < self._alarm_at:
+            return
+        self._alarm_at = None
+        text = f"no manager watches {self._config.name}, for none gets a majority of locks ({self._right.words()})"
+        log.error("%s%s.", text[0].upper(), text[1:])
+        remedy = "Bring the silent servers back, or act by hand: mha failover."
+        EventHooks(self._config).tell("refused", old=self._primary, text=text, remedy=remedy)
 
     def is_over(self) -> None:
         """The right is had: told to people, when another had it before."""
