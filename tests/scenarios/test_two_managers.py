@@ -22,11 +22,10 @@ from tests.scenarios.failing_over import assert_survivors_agree
 from tests.scenarios.watching import SIGHT, Monitor
 
 KINDS = [
-    pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-    pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
+    pytest.param("mysql97", True, id="9.7-gtid"),
+    pytest.param("mysql56", False, id="5.6-position"),
     pytest.param("mariadb", True, id="mariadb"),
 ]
-SLOW = [pytest.param(*param.values, id=param.id, marks=pytest.mark.slow) for param in KINDS]
 #: The managers' hosts, beside those of the database.
 ONE, TWO = 8, 9
 
@@ -125,6 +124,15 @@ def failed_over(pair: Pair, by: Monitor, writer: Writer, sights: int) -> list[Ac
     return acks
 
 
+def test_the_second_says_that_it_stands_by_and_takes_over() -> None:
+    with two_managers("mariadb", True, n=2) as pair:
+        assert f"standing by(40:STANDING_BY), {pair.first}" in pair.is_(pair.two, 40)
+        pair.one.process.kill()
+        pair.two.wait_for(SIGHT)
+        wait_for_holder(pair.cluster, pair.second)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gtid"), KINDS)
 def test_the_second_takes_over_from_one_that_was_killed(kind: str, gtid: bool) -> None:
     with two_managers(kind, gtid) as pair:
@@ -147,7 +155,7 @@ def test_the_second_takes_over_from_one_that_was_killed(kind: str, gtid: bool) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "gtid"), SLOW)
+@pytest.mark.parametrize(("kind", "gtid"), KINDS)
 def test_one_that_was_cut_off_does_nothing_when_it_is_back(kind: str, gtid: bool) -> None:
     with two_managers(kind, gtid) as pair:
         cluster = pair.cluster
@@ -206,7 +214,7 @@ def test_one_that_is_stopped_for_a_while_does_not_act_when_it_goes_on() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["killed", "powered off", "frozen"])
-@pytest.mark.parametrize(("kind", "gtid"), SLOW)
+@pytest.mark.parametrize(("kind", "gtid"), KINDS)
 def test_both_live_and_the_primary_dies(kind: str, gtid: bool, fault: str) -> None:
     with two_managers(kind, gtid) as pair:
         cluster = pair.cluster
@@ -243,7 +251,7 @@ def test_an_old_primary_that_comes_back_when_the_manager_that_replaced_it_is_gon
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "gtid"), SLOW)
+@pytest.mark.parametrize(("kind", "gtid"), KINDS)
 def test_locks_are_taken_again_when_every_session_was_ended(kind: str, gtid: bool) -> None:
     with two_managers(kind, gtid) as pair:
         cluster = pair.cluster
@@ -320,7 +328,7 @@ def test_one_manager_with_one_replica_of_three_left() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "gtid"), SLOW)
+@pytest.mark.parametrize(("kind", "gtid"), KINDS)
 def test_a_planned_switch_beside_both(kind: str, gtid: bool) -> None:
     """Asked for on a third host; both follow the new primary."""
     with two_managers(kind, gtid) as pair:
@@ -342,7 +350,7 @@ def test_a_planned_switch_beside_both(kind: str, gtid: bool) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "gtid"), SLOW)
+@pytest.mark.parametrize(("kind", "gtid"), KINDS)
 def test_the_first_dies_in_the_middle_of_its_failover(kind: str, gtid: bool) -> None:
     """The second does it all, or the rest: it opens no other server. Without GTIDs it says who can do the rest."""
     for words, opened in (('"Stop every receiver", "event": "done"', False), ('"Point a replica', True)):
