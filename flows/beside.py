@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from flows import prefect_env
@@ -20,6 +21,7 @@ prefect_env.protect_from_prefect()
 from prefect.client.schemas.objects import State  # noqa: E402 - the environment comes first
 
 from flows.delivery import ArtifactRecord, FlowRecord, Unanswered, deliver, deliver_later  # noqa: E402
+from flows.kept import KeptRuns  # noqa: E402
 from flows.steps import RunSoFar, described  # noqa: E402
 
 R = TypeVar("R")
@@ -30,19 +32,23 @@ Conclude = Callable[[R], tuple[State[Any], str, tuple[ArtifactRecord, ...]]]
 SHOWN_AFTER = 5.0
 #: Seconds between two deliveries while a run goes on, and those that one request may take.
 EVERY, REQUEST_SECONDS = 1.0, 2.0
-#: How long an API that was away when a run ended is tried (seconds).
-TRIED_FOR = 3600.0
+#: How long an API that was away when a run ended is tried, while the process lives (seconds).
+TRIED_FOR = 30 * 86400.0
 #: How long a process that ends waits for an API that answers (seconds), and what answering is.
-DELIVERED_WITHIN, ANSWERS_WITHIN = 5.0, 1.0
+DELIVERED_WITHIN, ANSWERS_WITHIN = 15.0, 1.0
 
 log = logging.getLogger("mha")
 
 
 class Beside:
-    """One run and its record in Prefect; ``opening`` is the record as it begins. Without an API nothing is sent."""
+    """One run and its record in Prefect; ``opening`` is the record as it begins. Without an API nothing is sent.
 
-    def __init__(self, opening: FlowRecord) -> None:
-        self._record, self._so_far = opening, RunSoFar()
+    ``kept`` is where the record lies from the end of the run until Prefect has it.
+    """
+
+    def __init__(self, opening: FlowRecord, kept: KeptRuns) -> None:
+        self._record, self._so_far, self._kept = opening, RunSoFar(), kept
+        self._file: Path | None = None
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._sender: threading.Thread | None = None
@@ -88,6 +94,8 @@ class Beside:
 
     def _end(self, **ending: Any) -> None:
         self._record = self._record.model_copy(update={**ending, "ended": datetime.now(UTC)})
+        if prefect_env.api_configured():
+            self._file = self._kept.keep(self._now())
         self._over.set()
         self.show()
 
@@ -107,5 +115,7 @@ class Beside:
                         log.debug("Prefect does not see this run now: %s", error)
                 self._over.wait(EVERY)
             deliver_later(self._now(), TRIED_FOR)
+            if self._file is not None:
+                self._file.unlink(missing_ok=True)
         except Exception as error:  # noqa: BLE001 - whatever Prefect cannot do, the run itself was done
             log.warning("Prefect has no record of this run: %s", described(error))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 import httpx
 
 from config import ClusterConfig
+from flows.kept import KeptRuns
 from flows.prefect_env import api_configured
 from replication.manager_files import ManagerStatus, observe_manager
 from replication.outbox import Outbox
@@ -153,7 +154,7 @@ def with_events(act: Callable[Concatenate[ClusterConfig, P], R]) -> Callable[Con
 
 
 class _Delivery(threading.Thread):
-    """Delivers one cluster's events, and beats its heart."""
+    """Delivers one cluster's events and what records of its runs were left behind, and beats its heart."""
 
     def __init__(self, config: ClusterConfig, outbox: Outbox, related: list[Resource], heartbeat: bool) -> None:
         super().__init__(name=f"events {config.name}", daemon=True)
@@ -164,6 +165,7 @@ class _Delivery(threading.Thread):
         self._next_beat = time.monotonic()
         self._client: SyncPrefectClient | None = None
         self._open = contextlib.ExitStack()
+        self._kept = KeptRuns(config.manager_workdir, config.name)
 
     def finish(self, seconds: float) -> bool:
         """Deliver the last ones and end, within so many seconds; whether all were delivered."""
@@ -216,6 +218,8 @@ class _Delivery(threading.Thread):
         if self._heartbeat and time.monotonic() >= self._next_beat and not self._ending.is_set():
             self._next_beat = time.monotonic() + BEAT
             self._beat()
+        if not self._away:
+            self._kept.deliver_left_behind()
 
     def _beat(self) -> None:
         """A manager whose watch stands still has no heartbeat, although its process lives."""

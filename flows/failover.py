@@ -28,6 +28,7 @@ from flows.delivery import ArtifactRecord, FlowRecord
 from flows.deployed import load_named
 from flows.engine import log_to_prefect, step
 from flows.events import with_events
+from flows.kept import KeptRuns
 from flows.parameters import ClusterName, FailoverRequest
 from flows.runbook import recover
 from replication.approval import APPROVAL, Ask, approved_before
@@ -71,7 +72,8 @@ def run_beside_prefect(
             tags=(f"cluster:{cluster}",),
             parameters={"cluster": cluster},
             started=datetime.now(UTC),
-        )
+        ),
+        KeptRuns(job.config.manager_workdir, cluster),
     )
     job.writes_back = beside.show
     outcome = beside.run(

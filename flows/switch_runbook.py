@@ -68,7 +68,7 @@ class SwitchRunbook(Recorder):
         why = str(error) if isinstance(error, MhaError) else f"{type(error).__name__}: {error}"
         log.error("Got ERROR: %s", why)
         try:
-            if any((e.step, e.event) == ("open", "intent") for e in job.journal.entries()):
+            if job.may_be_open:
                 close_again(job.sessions.server(job.plan.new_primary))
             if job.stop.former is not None:
                 self.run(hold_writes.give_writes_back, job, about=job.plan.old_name)

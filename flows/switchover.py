@@ -24,6 +24,7 @@ from flows.delivery import ArtifactRecord, FlowRecord
 from flows.deployed import load_named
 from flows.engine import log_to_prefect
 from flows.events import with_events
+from flows.kept import KeptRuns
 from flows.parameters import ClusterName, SwitchRequest
 from flows.switch_runbook import switch_over
 from flows.unfinished_switch import finish_switch
@@ -73,7 +74,7 @@ def switch_by_hand(
             if not answer.go_on:
                 return SwitchOutcome(1, f"{answer}; nothing was changed", plan=plan, stopped=True)
         core = partial(_act, config, options, sessions, plan, answer)
-        return core() if in_flow else _beside_prefect(config.name, options, core)
+        return core() if in_flow else _beside_prefect(config, options, core)
     except RefusalError as error:
         outcome = SwitchOutcome(1, error.refusal.sentence, refusal=error.refusal)
         log.error("%s %s", error.refusal.sentence, error.refusal.remedy)
@@ -167,9 +168,9 @@ def _remove_old(config: ClusterConfig, job: SwitchJob) -> None:
 # in Prefect --------------------------------------------------------------------------------------------------------
 
 
-def _beside_prefect(cluster: str, options: SwitchOptions, core: Callable[[], SwitchOutcome]) -> SwitchOutcome:
+def _beside_prefect(config: ClusterConfig, options: SwitchOptions, core: Callable[[], SwitchOutcome]) -> SwitchOutcome:
     """The switch without Prefect, which gets its record afterwards: nothing else may hold up the writes."""
-    began = datetime.now(UTC)
+    cluster, began = config.name, datetime.now(UTC)
     how = SwitchRequest(
         new_primary=options.new_master_host or "",
         keep_old_as_replica=options.orig_master_is_new_slave,
@@ -183,7 +184,8 @@ def _beside_prefect(cluster: str, options: SwitchOptions, core: Callable[[], Swi
             tags=(f"cluster:{cluster}",),
             parameters={"cluster": cluster, "how": how.model_dump()},
             started=began,
-        )
+        ),
+        KeptRuns(config.manager_workdir, cluster),
     )
     try:
         return beside.run(core, lambda done: (conclude(done), run_name(cluster, done), (_artifact(cluster, done),)))

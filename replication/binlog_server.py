@@ -232,6 +232,7 @@ class BinlogServer:
         """Until the stream ends, stalls, or another server is to be copied. True: the goal of ``once`` is reached."""
         moved = _Moved()
         beat = sweep = 0.0
+        swept = intake.newest
         flows = False
         while not self._stop.wait(TICK):
             # Asked before anything is tidied up, for a full disk is not full any more then.
@@ -258,8 +259,9 @@ class BinlogServer:
                 if look.state is not None and self._health.behind > 0 and moved.since(intake, now) > STALL:
                     log.warning("Nothing came from %s for %g s, although it has more; reading again.", watch, STALL)
                     return False
-            if now - sweep >= SWEEP and look.cluster is not None and not local_logs(intake.incoming):
-                sweep = now
+            due = now - sweep >= SWEEP or intake.newest != swept
+            if due and look.cluster is not None and not local_logs(intake.incoming):
+                sweep, swept = now, intake.newest
                 self._sweep(look)
         return False
 

@@ -45,19 +45,26 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
     job.stop.stop_events()
     end = job.stop.stop(deadline)
     took("stop writes")
-    wait_until_executed(target, job.plan.target.channel, job.plan.kind, end, ready, deadline)
-    took("wait for the new primary")
-    # Two things that both wait for others, a disk and a server: side by side.
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="end-sessions") as beside:
+    # Things that wait for others, a disk and two servers: side by side. What finishes a switch looks at the servers,
+    # so the line may be there before the new primary has executed everything; its own end is known only then.
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="hand-over") as beside:
+        by_place = job.plan.kind is GtidKind.POSITION
+        noting = None if by_place else beside.submit(record_opening, job.journal, job, end, None)
+        wait_until_executed(target, job.plan.target.channel, job.plan.kind, end, ready, deadline)
+        took("wait for the new primary")
         ending = beside.submit(_end_sessions, job, ready)
-        target_end = end_of_log(target) if job.plan.kind is GtidKind.POSITION else None
+        target_end = end_of_log(target) if by_place else None
         ignore_interrupts()
-        record_opening(job.journal, job, end, target_end)
+        if noting is None:
+            record_opening(job.journal, job, end, target_end)
+        else:
+            noting.result()
+        job.stop.check_held()
         ended = ending.result()
-    job.stop.check_held()
     if deadline.over:
         raise DeadlineExceeded("hand the writes over", job.options.deadline, f"{target} has executed everything")
     took("journal, end sessions")
+    job.may_be_open = True
     _open(target)
     took("open the new primary")
     return HandedOver(end, target_end, time.monotonic() - began, tuple(parts), ended)

@@ -53,7 +53,8 @@ class HandedOver:
 class SwitchJob:
     """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
 
-    ``address`` is what moves the address that applications use, ``events`` tells the site's own commands what happens.
+    ``address`` is what moves the address that applications use, ``events`` tells the site's own commands what happens,
+    ``may_be_open`` that the statement which opens the new primary was about to be sent.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class SwitchJob:
         self.address = chain_of(config, sessions, calls)
         self.events = EventHooks(config)
         self.past: tuple[Entry, ...] = ()
+        self.may_be_open = False
 
     @property
     def old(self) -> ServerConfig:

@@ -115,11 +115,14 @@ def main() -> int:
     parser.add_argument("--only", default="", help="only modes whose name holds this word")
     given = parser.parse_args()
     console = Console(width=120)
+    modes = {f"{kind} {'gtid' if gtid else 'position'}": (kind, gtid) for kind, gtid in MODES}
+    chosen = [mode for name, mode in modes.items() if given.only in name]
+    if not chosen:
+        parser.error(f"--only {given.only}: none of {', '.join(modes)}")
     runs = []
-    for kind, gtid in MODES:
-        if given.only in f"{kind} {'gtid' if gtid else 'position'}":
-            runs.append(measure(kind, gtid, given.switches))
-            _print(console, runs[-1:])
+    for kind, gtid in chosen:
+        runs.append(measure(kind, gtid, given.switches))
+        _print(console, runs[-1:])
     if given.json:
         given.json.write_text(json.dumps([asdict(run) for run in runs], indent=2))
     return 0

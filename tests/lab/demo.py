@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import re
 import select
 import signal
@@ -15,7 +14,6 @@ import socket
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +26,7 @@ from replication.journal import Entry, read_journal
 from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster
 from tests.lab.network import inside
-from tests.lab.prefect_server import PrefectServer
+from tests.lab.prefect_server import PrefectServer, ask_api
 from tests.lab.writer import Writer, gap, outage
 
 UI_PORT = 4200
@@ -133,11 +131,8 @@ def _show_run(cluster: Cluster, server: PrefectServer) -> str:
     """Print the flow run as Prefect's API knows it; returns its path in the UI."""
 
     def ask(path: str, body: dict[str, Any]) -> Any:
-        request = urllib.request.Request(
-            f"{server.api_url}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
-        )
-        with cluster.in_manager_net(), urllib.request.urlopen(request, timeout=20) as answer:
-            return json.load(answer)
+        with cluster.in_manager_net():
+            return ask_api(server.api_url, path, body)
 
     ends = time.monotonic() + 20
     while True:

@@ -29,7 +29,7 @@ class _Service:
         self._server = self._listen()
         self.port = int(self._server.server_address[1])
 
-    def _listen(self) -> socketserver.BaseServer:
+    def _listen(self) -> socketserver.TCPServer:
         raise NotImplementedError
 
     def take(self, told: Any) -> None:
@@ -62,7 +62,7 @@ class MailServer(_Service):
         self.password = password
         super().__init__()
 
-    def _listen(self) -> socketserver.BaseServer:
+    def _listen(self) -> socketserver.TCPServer:
         service = self
 
         class Session(socketserver.StreamRequestHandler):
@@ -126,7 +126,7 @@ class Webhook(_Service):
         """Wait until somebody was turned away; AssertionError when nobody was in time."""
         assert self._refused.wait(seconds)
 
-    def _listen(self) -> socketserver.BaseServer:
+    def _listen(self) -> socketserver.TCPServer:
         service = self
 
         class Call(BaseHTTPRequestHandler):

@@ -84,7 +84,7 @@ def test_clients_of_the_address_alone_survive_planned_switches(kind: str) -> Non
         give(cluster, 1, vip)
         conf = cluster.write_cnf(default=f"vip_provider=ip\nvip_addresses={vip}")
         with AddressObserver(cluster, vip) as observer:
-            writer = Writer(cluster, only=bare(vip), sessions=8, interval=0.02)
+            writer = Writer(cluster, only=bare(vip), sessions=8, interval=0.15)
             time.sleep(1.0)
             meets(cluster, 3, vip)
             for to in (2, 1):

@@ -6,11 +6,10 @@ import json
 import subprocess
 import sys
 import time
-import urllib.request
 from typing import Any
 
 from tests.lab.cluster import HOUSE
-from tests.lab.prefect_server import PrefectServer
+from tests.lab.prefect_server import PrefectServer, ask_api
 
 PROGRAM = """
 import json, sys
@@ -42,19 +41,11 @@ def asked(server: PrefectServer, name: str, seconds: float, without: str) -> sub
     )
 
 
-def post(server: PrefectServer, path: str, body: dict[str, Any]) -> Any:
-    request = urllib.request.Request(
-        f"{server.api_url}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
-
-
 def run_in_state(server: PrefectServer, name: str, *states: str) -> dict[str, Any]:
     """The run of that name, as soon as it is in one of these states."""
     ends = time.monotonic() + 60
     while True:
-        runs = post(server, "/flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}})
+        runs = ask_api(server.api_url, "/flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}})
         if runs and runs[0]["state_type"] in states:
             return dict(runs[0])
         assert time.monotonic() < ends, runs
@@ -69,10 +60,10 @@ def test_an_answer_and_silence() -> None:
         paused = run_in_state(server, "answered", "PAUSED")
         resume = f"/flow_runs/{paused['id']}/resume"
         for wrong in ({}, {"decision": "perhaps"}, {"decision": "start", "new_primary": "db9"}):
-            told = post(server, resume, {"run_input": wrong})
+            told = ask_api(server.api_url, resume, {"run_input": wrong})
             assert told["status"] == "REJECT", told
         given = {"decision": "start", "new_primary": "db3", "accept_possible_loss": False, "your_name": " Ada "}
-        assert post(server, resume, {"run_input": given})["status"] == "ACCEPT"
+        assert ask_api(server.api_url, resume, {"run_input": given})["status"] == "ACCEPT"
         said, _ = answered.communicate(timeout=60)
         answer = json.loads(said.splitlines()[-1])
         assert answer["go_on"] is True
@@ -89,5 +80,5 @@ def test_an_answer_and_silence() -> None:
         assert run_in_state(server, "silent-start", "COMPLETED", "FAILED")["state_type"] == "COMPLETED"
         stopped = run_in_state(server, "silent-abort", "CANCELLED", "FAILED")
         assert (stopped["state_type"], stopped["state_name"]) == ("CANCELLED", "Stopped")
-        artifacts = post(server, "/artifacts/filter", {"artifacts": {"key": {"any_": ["app1-plan"]}}})
+        artifacts = ask_api(server.api_url, "/artifacts/filter", {"artifacts": {"key": {"any_": ["app1-plan"]}}})
         assert [a["data"] for a in artifacts] == ["# the plan"] * 3

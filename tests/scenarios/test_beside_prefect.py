@@ -11,6 +11,7 @@ import json
 import logging
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ import pytest
 from flows.beside import Beside
 from flows.delivery import ArtifactRecord, FlowRecord, StepRecord, deliver
 from flows.engine import leave, parallel, step
+from flows.kept import KeptRuns
 from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port, slow_port
 
 from prefect import task  # isort: skip - after the engine, which sets the environment
@@ -41,7 +43,7 @@ from prefect.states import Completed  # isort: skip
 
 ROOT = Path(__file__).parents[2]
 HANG = 30.0  # seconds after which something that should have a deadline is taken to have none
-WAITED = 6.0  # seconds that a process waits at most for its record to be delivered, and a little
+WAITED = 16.0  # seconds that a process waits at most for its record to be delivered, and a little
 
 log = logging.getLogger("mha")
 
@@ -71,7 +73,8 @@ def manager(order: dict[str, Any]) -> None:
             tags=("cluster:app1",),
             parameters={"cluster": "app1"},
             started=datetime.now(UTC),
-        )
+        ),
+        KeptRuns(Path(order["workdir"]), "app1"),
     )
     took = 0.0
 
@@ -123,6 +126,9 @@ class Manager:
     """The process under test, seen from outside; killed at the end of the context if it should hang."""
 
     def __init__(self, environment: dict[str, str], **order: Any) -> None:
+        self._directory = tempfile.TemporaryDirectory()
+        self.kept = KeptRuns(Path(self._directory.name), "app1")
+        order["workdir"] = self._directory.name
         command = [sys.executable, "-m", "tests.scenarios.test_beside_prefect", json.dumps(order)]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
@@ -162,6 +168,7 @@ class Manager:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self._directory.cleanup()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             if stream is not None:
                 with contextlib.suppress(OSError):
@@ -298,6 +305,17 @@ def test_an_api_that_does_not_answer_costs_the_run_nothing(healthy: PrefectServe
     door = {"refused": refused_port, "hanging": hanging_port, "slow": lambda: slow_port(healthy.port, 5.0)}[trouble]
     with door() as port, Manager(environment(healthy, port), key=key) as run:
         check_end(f"API {trouble}", run)
+
+
+def test_what_a_process_had_to_leave_behind_is_delivered_by_the_next(healthy: PrefectServer, key: str) -> None:
+    with refused_port() as port, Manager(environment(healthy, port), key=key) as run:
+        check_end("API refused", run)
+        with temporary_settings({"api.url": f"http://127.0.0.1:{port}/api"}):
+            assert not run.kept.deliver_left_behind()
+        with temporary_settings({"api.url": healthy.api_url}):
+            assert run.kept.deliver_left_behind()
+        assert not list(run.kept.left_behind())
+    check_seen(healthy, key)
 
 
 @pytest.mark.parametrize("fate", ["frozen", "killed"])

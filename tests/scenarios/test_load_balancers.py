@@ -187,7 +187,7 @@ def test_writes_and_reads_through_haproxy_while_the_primary_is_switched(kind: st
         start_haproxy(cluster, proxy, conf)
         monitor = Monitor(cluster, conf)
         try:
-            writer = Writer(cluster, only=f"{proxy.ip}:{WRITES}", sessions=4, interval=0.02)
+            writer = Writer(cluster, only=f"{proxy.ip}:{WRITES}", sessions=4, interval=0.1)
             with reading(cluster, proxy.ip, READS) as reader:
                 for to, replicas in ((2, {1, 3}), (1, {2, 3})):
                     began = time.time()
@@ -275,7 +275,7 @@ def test_the_address_is_switched_with_keepalived(kind: str) -> None:
         with AddressObserver(cluster, vip) as observer:
             default = with_keepalived(cluster, vip, "--check-script", observer)
             conf = cluster.write_cnf(default=default)
-            writer = Writer(cluster, only=bare(vip), sessions=4, interval=0.02)
+            writer = Writer(cluster, only=bare(vip), sessions=4, interval=0.1)
             time.sleep(1.0)
             meets(cluster, 3, vip)
             began = time.time()

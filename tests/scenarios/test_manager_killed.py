@@ -196,8 +196,8 @@ def killed_and_finished(kind: str, goes_on: str, step: str, point: str) -> None:
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
         writer = part_ways(cluster)
         cluster[1].signal_mysqld(signal.SIGKILL)
-        words = ("-m", "tests.lab.dying", step, point, "masterha_master_switch", "--master_state=dead")
-        words += (f"--conf={conf}", f"--dead_master_host={cluster[1].ip}", "--interactive=0")
+        words = ["-m", "tests.lab.dying", step, point, "masterha_master_switch", "--master_state=dead"]
+        words += [f"--conf={conf}", f"--dead_master_host={cluster[1].ip}", "--interactive=0"]
         first = cluster.run_there(sys.executable, *words)
         output, _ = first.communicate(timeout=60)
         log = conf.with_suffix("") / "manager.log"

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import time
-import urllib.request
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from replication.manager_files import ManagerLock
 from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK
 from tests.lab.cluster import HOUSE, Cluster
-from tests.lab.prefect_server import PrefectServer
+from tests.lab.prefect_server import PrefectServer, ask_api
 
 SERVED = ("-m", "commands.mha", "serve")
 WORKER = ("-m", "prefect", "worker", "start", "--pool", "mha")
-
-
-def api(url: str, path: str, body: dict[str, Any]) -> Any:
-    """One question to the Prefect API; the thread is on the manager's host."""
-    request = urllib.request.Request(
-        f"{url}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
 
 
 def watcher(lock: ManagerLock, health: Path, *, other_than: int = 0, seconds: float = 120.0, log: Path) -> int:
@@ -72,18 +60,15 @@ def test_killed_and_cancelled(by: str) -> None:
             print(f"{by}: another monitor watched {took:.1f} s after the kill")
             assert took < 30.0
 
-            runs = api(server.api_url, "/flow_runs/filter", {"flows": {"name": {"any_": ["monitor"]}}})
+            runs = ask_api(server.api_url, "/flow_runs/filter", {"flows": {"name": {"any_": ["monitor"]}}})
             by_state = [r["state_type"] for r in runs]
             assert by_state.count("RUNNING") == 1, by_state
             assert by_state.count("CRASHED") == 1, by_state
             name = "monitor" if by == "worker" else "monitor-app1"
-            (deployment,) = api(server.api_url, "/deployments/filter", {"deployments": {"name": {"any_": [name]}}})
-            pause = urllib.request.Request(
-                f"{server.api_url}/deployments/{deployment['id']}/pause_deployment", b"", method="POST"
-            )
-            urllib.request.urlopen(pause, timeout=30).close()
+            (deployment,) = ask_api(server.api_url, "/deployments/filter", {"deployments": {"name": {"any_": [name]}}})
+            ask_api(server.api_url, f"/deployments/{deployment['id']}/pause_deployment")
             (running,) = [r for r in runs if r["state_type"] == "RUNNING"]
-            api(server.api_url, f"/flow_runs/{running['id']}/set_state", {"state": {"type": "CANCELLING"}})
+            ask_api(server.api_url, f"/flow_runs/{running['id']}/set_state", {"state": {"type": "CANCELLING"}})
             cancelled = time.monotonic()
             while lock.probe()[0]:
                 assert time.monotonic() < cancelled + 15.0, log.read_text()[-4000:]

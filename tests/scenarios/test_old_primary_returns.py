@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from tests.lab.host import Host
 from tests.lab.local_writer import Observers, Taken
 from tests.scenarios.watching import SIGHT, Monitor, clock
 
+Recorder = Callable[[str, object], None]
 KINDS = [pytest.param("mariadb", id="mariadb"), pytest.param("mysql97", id="9.7", marks=pytest.mark.slow)]
 #: The longest that a server which came back may take writes, on a machine that runs several clusters (seconds).
 WINDOW = 2.0
@@ -108,7 +109,7 @@ def test_frozen_under_a_loop_that_would_start_it_again(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("scene", KINDS, indirect=True)
-def test_killed_and_started_again_by_a_person(scene: Scene, record_property: pytest.RecordProperty) -> None:
+def test_killed_and_started_again_by_a_person(scene: Scene, record_property: Recorder) -> None:
     """No means prevents that on its own host: it is closed as soon as it answers, again and again, until released."""
     scene.watch()
     scene.old.signal_mysqld(signal.SIGKILL)
@@ -139,7 +140,7 @@ def test_killed_and_started_again_by_a_person(scene: Scene, record_property: pyt
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scene", KINDS, indirect=True)
-def test_link_down_and_up_again_while_its_mysqld_runs(scene: Scene, record_property: pytest.RecordProperty) -> None:
+def test_link_down_and_up_again_while_its_mysqld_runs(scene: Scene, record_property: Recorder) -> None:
     """Cut off, it takes what is written on its own host, which nobody can prevent, and the report says so."""
     scene.watch()
     scene.old.cut_cable()
@@ -160,7 +161,7 @@ def test_link_down_and_up_again_while_its_mysqld_runs(scene: Scene, record_prope
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scene", [*KINDS[:1], pytest.param("mysql97", id="9.7")], indirect=True)
-def test_power_off_and_the_host_back_with_its_mysqld(scene: Scene, record_property: pytest.RecordProperty) -> None:
+def test_power_off_and_the_host_back_with_its_mysqld(scene: Scene, record_property: Recorder) -> None:
     scene.watch()
     scene.old.power_off()
     scene.failed_over()

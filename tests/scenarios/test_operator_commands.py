@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -191,7 +192,7 @@ def test_a_password_of_every_awkward_character_is_seen_nowhere() -> None:
         assert not [done for done in (*asked, shown) if any(each in done.output for each in spellings)]
 
 
-def topology(cluster: Cluster, conf: Path) -> dict[str, object]:
+def topology(cluster: Cluster, conf: Path) -> dict[str, Any]:
     done = cluster.command("mha", "topology", f"--conf={conf}", "--output=json")
     return dict(json.loads(done.output))
 

@@ -9,7 +9,6 @@ import re
 import signal
 import sys
 import time
-import urllib.request
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -148,9 +147,7 @@ def test_the_automations_start_a_monitor_that_is_gone_and_tell() -> None:
         run("-m", "prefect", "--no-prompt", *deploy)
         (deployment,) = ask(cluster, url, "/deployments/filter", {})
         # The schedule of the deployment would start it again by itself; here the automation has to.
-        pause = urllib.request.Request(f"{url}/deployments/{deployment['id']}/pause_deployment", method="POST")
-        with urllib.request.urlopen(pause, timeout=20):
-            pass
+        ask(cluster, url, f"/deployments/{deployment['id']}/pause_deployment", {})
         with (cluster.directory / "worker.log").open("w") as out:
             words = ("-m", "prefect", "worker", "start", "--pool", "mha")
             worker = cluster.run_there(sys.executable, *words, env=env, out=out)

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 
 from tests.lab.checker import account
 from tests.lab.cluster import HOUSE, Cluster
-from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port
+from tests.lab.prefect_server import PrefectServer, ask_api, hanging_port, refused_port
 from tests.lab.writer import Writer
 
 
@@ -30,11 +29,8 @@ def cluster() -> Iterator[Cluster]:
 
 def ask(cluster: Cluster, url: str, path: str, body: dict[str, Any]) -> Any:
     """One question to the Prefect API, from the manager's seat."""
-    request = urllib.request.Request(
-        f"{url}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
-    )
-    with cluster.in_manager_net(), urllib.request.urlopen(request, timeout=20) as answer:
-        return json.load(answer)
+    with cluster.in_manager_net():
+        return ask_api(url, path, body)
 
 
 def wait_for_run(cluster: Cluster, url: str, *, seconds: float = 40.0) -> dict[str, Any]:

@@ -55,19 +55,24 @@ class Sshd:
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
         pids = [self.process.pid, *self.children()]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        send(signal.SIGSTOP, pids)
         try:
             yield
         finally:
-            for pid in pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+            send(signal.SIGCONT, pids)
+
+    def freeze_children(self) -> None:
+        send(signal.SIGSTOP, self.children())
 
     def cut_connections(self) -> None:
-        for pid in self.children():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        send(signal.SIGKILL, self.children())
+
+
+def send(number: signal.Signals, pids: list[int]) -> None:
+    """To all of them that are still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def server(port: int, options: dict[str, object] | None = None, **changes: object) -> ServerConfig:

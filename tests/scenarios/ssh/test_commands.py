@@ -107,7 +107,7 @@ def test_sshd_frozen_while_a_command_runs_ends_at_the_deadline(start: Start) -> 
     sshd = start()
     host = sshd.host()
     host.connect()
-    threading.Timer(0.3, lambda: [os.kill(pid, signal.SIGSTOP) for pid in sshd.children()]).start()
+    threading.Timer(0.3, sshd.freeze_children).start()
     with takes_at_most(2.5), pytest.raises(DeadlineExceeded):
         host.run("sleep 60", action="wait", timeout=1)
     for pid in sshd.children():
@@ -146,7 +146,7 @@ def test_upload_whose_host_freezes_midway_ends_at_its_deadline(start: Start, tmp
     sshd = start()
     host = sshd.host()
     host.connect()
-    threading.Timer(0.4, lambda: [os.kill(pid, signal.SIGSTOP) for pid in sshd.children()]).start()
+    threading.Timer(0.4, sshd.freeze_children).start()
     # Far more than socket buffers and SSH windows hold: paramiko by itself would block in a write for ever.
     with takes_at_most(4), pytest.raises(DeadlineExceeded):
         host.run("sleep 0.8; cat >/dev/null", action="send", timeout=2, stdin=bytes(60_000_000))

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from flows import beside
 from flows.beside import Beside
 from flows.delivery import ArtifactRecord, FlowRecord, Unanswered
 from flows.engine import step
+from flows.kept import KeptRuns
 from replication.errors import MhaError
 
 from prefect import task  # isort: skip - after the engine, which sets the environment
@@ -56,8 +58,10 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
             thread.join(10)
 
 
-def run() -> Beside:
-    return Beside(FlowRecord(key="app1/1", flow_name="failover", run_name="failover app1", started=datetime.now(UTC)))
+@pytest.fixture
+def it(tmp_path: Path) -> Beside:
+    opening = FlowRecord(key="app1/1", flow_name="failover", run_name="failover app1", started=datetime.now(UTC))
+    return Beside(opening, KeptRuns(tmp_path, "app1"))
 
 
 def conclude(result: str) -> tuple[Any, str, tuple[ArtifactRecord, ...]]:
@@ -65,8 +69,7 @@ def conclude(result: str) -> tuple[Any, str, tuple[ArtifactRecord, ...]]:
     return Completed(name="Partly done", message=f"{result} is the new primary"), f"failover app1: {result}", (page,)
 
 
-def test_nothing_is_sent_before_the_writes_are_back(api: Api) -> None:
-    it = run()
+def test_nothing_is_sent_before_the_writes_are_back(api: Api, it: Beside) -> None:
 
     def core() -> str:
         step(look)
@@ -88,19 +91,20 @@ def test_nothing_is_sent_before_the_writes_are_back(api: Api) -> None:
     )
 
 
-def test_a_run_that_takes_long_is_shown_before_it_says_so(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_takes_long_is_shown_before_it_says_so(
+    api: Api, it: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(beside, "SHOWN_AFTER", 0.01)
 
     def core() -> str:
         assert api.seen.wait(5)
         return "db2"
 
-    run().run(core, conclude)
+    it.run(core, conclude)
 
 
-def test_an_api_that_is_away_meanwhile_gets_it_whole_afterwards(api: Api) -> None:
+def test_an_api_that_is_away_meanwhile_gets_it_whole_afterwards(api: Api, it: Beside) -> None:
     api.away = True
-    it = run()
 
     def core() -> str:
         it.show()
@@ -114,35 +118,33 @@ def test_an_api_that_is_away_meanwhile_gets_it_whole_afterwards(api: Api) -> Non
 
 
 @pytest.mark.parametrize("error", [ValueError("boom"), MhaError("db2: no"), KeyboardInterrupt()])
-def test_the_cores_exception_surfaces_and_the_run_fails_with_it(api: Api, error: BaseException) -> None:
+def test_the_cores_exception_surfaces_and_the_run_fails_with_it(api: Api, it: Beside, error: BaseException) -> None:
     def core() -> str:
         raise error
 
     with pytest.raises(type(error)) as caught:
-        run().run(core, conclude)
+        it.run(core, conclude)
     assert caught.value is error
     assert api.ended.wait(5)
     assert api.got[-1].state == "FAILED"
     assert str(error) in api.got[-1].message
 
 
-def test_the_core_runs_in_the_callers_thread(api: Api) -> None:
-    assert run().run(lambda: str(threading.get_ident()), conclude) == str(threading.get_ident())
+def test_the_core_runs_in_the_callers_thread(api: Api, it: Beside) -> None:
+    assert it.run(lambda: str(threading.get_ident()), conclude) == str(threading.get_ident())
 
 
-def test_without_an_api_nothing_is_asked_of_prefect(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_api_nothing_is_asked_of_prefect(api: Api, it: Beside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beside.prefect_env, "api_configured", lambda: False)
-    it = run()
     it.run(lambda: "db2", conclude)
     it.wait()
     assert not api.ended.wait(0.05)
     assert api.got == []
 
 
-def test_an_end_is_not_waited_for_when_the_api_is_away(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_is_not_waited_for_when_the_api_is_away(api: Api, it: Beside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beside, "deliver_later", lambda *_: api.ended.wait(5))
     monkeypatch.setattr(beside.prefect_env, "api_answers", lambda _seconds: False)
-    it = run()
     it.run(lambda: "db2", conclude)
     began = time.monotonic()
     it.wait()
