@@ -25,6 +25,7 @@ _LINES = {
     ManagerStatus.CONFIG_ERROR: "{app} servers are not correctly configured({status}).",
     ManagerStatus.TIMESTAMP_OLD: "{app} is running, but master_ping.health is too old({status}). "
     "Maybe process hangs? {primary}",
+    ManagerStatus.STANDING_BY: "{app} (pid:{pid}) is standing by({status}), {active} watches. {primary}",
     ManagerStatus.FAILOVER_RUNNING: "{app} master is down and failover is running({status}). {primary}",
     ManagerStatus.FAILOVER_ERROR: "{app} master is down and failover was not successful({status}). {primary}",
 }
@@ -45,6 +46,7 @@ def status_lines(view: ManagerView, log: Path | None) -> list[str]:
         pid=view.pid,
         status=view.status.label,
         primary=primary,
+        active=view.active or "nobody that is known",
         children=" ".join(map(str, view.children)),
     )
     lines = [line.rstrip(" ,")]
@@ -73,6 +75,7 @@ def row(target: Target) -> dict[str, Any]:
         "code": int(view.status),
         "status": view.status.name,
         "primary": view.primary,
+        "active": view.active,
         "pid": view.pid,
         "age": round(view.age, 1),
         "log": str(target.log or ""),

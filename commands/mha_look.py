@@ -19,23 +19,29 @@ def topology(
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
-    """Show who replicates from whom, and how far each replica is."""
+    """Show who replicates from whom, how far each replica is, and which managers watch or stand by."""
     from commands.show import topology_json, topology_table, topology_text
     from config import load_cluster
     from replication.sessions import Sessions
+    from replication.votes import Right
 
     config = load_cluster(conf, global_conf)
-    sessions = Sessions(config)
+    sessions, right = Sessions(config), Right(config)
     try:
+        right.start()
         cluster = sessions.observe(timeout=6.0)
+        right.look(timeout=2.0)
+        managers = right.who()
     finally:
+        right.close()
         sessions.close()
     if output is Output.JSON:
-        print(json.dumps(topology_json(config, cluster), indent=2))
+        print(json.dumps({**topology_json(config, cluster), "managers": managers}, indent=2))
     elif output is Output.TABLE:
         console.print(topology_table(config, cluster))
+        print(f"managers: {managers}")
     else:
-        print("\n".join(topology_text(config, cluster)))
+        print("\n".join([*topology_text(config, cluster), f"managers: {managers}"]))
     if cluster.down:
         raise typer.Exit(1)
 

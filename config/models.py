@@ -146,6 +146,9 @@ class ClusterConfig(BaseModel):
         allow_inf_nan=False,
         description="Modern: seconds after which conclusive evidence is gathered afresh.",
     )
+    managers: int = Field(
+        1, gt=0, description="Modern: how many managers watch this cluster; from 2 on none acts without its majority."
+    )
     on_shutdown: OnShutdown = Field(
         "failover", description="Modern: failover or wait: what follows when the primary is shut down in order."
     )
@@ -194,6 +197,7 @@ class ClusterConfig(BaseModel):
     on_released: str | None = Field(None, description="Modern: run when a fenced server is no longer held.")
     on_check_failed: str | None = Field(None, description="Modern: run when a health check finds something new wrong.")
     on_check_passed: str | None = Field(None, description="Modern: run when a health check finds all well again.")
+    on_took_over: str | None = Field(None, description="Modern: run when a manager that stood by watches.")
     abort_on: tuple[str, ...] = Field(
         (), description="Modern: of started and fenced: those whose command may stop the failover."
     )
@@ -250,6 +254,9 @@ class ClusterConfig(BaseModel):
     )
     notify_check_passed: SecretStr | None = Field(
         None, description="Modern: URLs for check_passed instead of those in notify; or none."
+    )
+    notify_took_over: SecretStr | None = Field(
+        None, description="Modern: URLs for took_over instead of those in notify; or none."
     )
     notify_templates: Path | None = Field(None, description="Modern: directory of your own texts, EVENT.md.")
     notify_timeout: float = Field(

@@ -20,6 +20,7 @@ EVENTS = (
     "released",
     "check_failed",
     "check_passed",
+    "took_over",
 )
 #: Those that `notify` is for when `notify_events` says nothing: not each step of a failover that is under way.
 USUAL = tuple(event for event in EVENTS if event not in ("fenced", "released"))

@@ -46,6 +46,7 @@ NAMES = {
     "released": "mha.server.released",
     "check_failed": "mha.check.failed",
     "check_passed": "mha.check.passed",
+    "took_over": "mha.monitor.took-over",
     "lagging": "mha.replica.lagging",
     "ready": "mha.failover.ready",
     "not_ready": "mha.failover.not-ready",

@@ -20,7 +20,7 @@ class MasterMonitor(Manager):
     def _watch_and_recover(self, sessions: Sessions) -> int | None:
         cluster, primary = self._take_stock(sessions)
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
-        reporter = Reporter(self._config, self._health, primary, sessions)
+        reporter = Reporter(self._config, self._health, primary, sessions, self._right)
         verdict = watch(self._config, primary, sessions, self._stop, reporter, cluster.get(primary.address))
         if verdict is None:
             return 0

@@ -23,6 +23,7 @@ from flows.engine import log_to_prefect
 from flows.events import telling_prefect
 from flows.failover import cut_short_failover, new_job, run_beside_prefect
 from flows.parameters import ClusterName
+from flows.taken_over import OpenedElsewhere, opened_elsewhere
 from flows.unfinished_switch import finish_switch
 from replication import notify
 from replication.address import FailoverCalls, chain_of
@@ -40,9 +41,11 @@ from replication.snapshots import ClusterState, ServerState
 from replication.switch.unfinished import cut_short_switch
 from replication.topology import find_primary, tree
 from replication.turns import Turns
+from replication.votes import Right
 from tasks.detect import BeginAnew, Listener, watch
 from tasks.guard import guard_of
 from tasks.look_again import still_dead
+from tasks.stand_by import Turn, wait_for_turn
 
 log = logging.getLogger("mha")
 
@@ -85,6 +88,8 @@ class Manager:
         self._health = _SteadyHealth(self._config.manager_workdir, self._config.name)
         self._balanced: HealthServer | None = None
         self._guard = guard_of(self._config)
+        self._right = Right(self._config)
+        self._refused: Refusal | None = None
 
     def run(self) -> int:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
@@ -93,11 +98,13 @@ class Manager:
         try:
             with telling_prefect(self._config, heartbeat=True), self._guard:
                 self._guard.first_look()
+                self._right.start()
                 return self._watches()
         except Exception:
             log.exception("The manager meets an error that it does not know, and ends.")
             raise
         finally:
+            self._right.close()
             self._health.remove()
             if self._balanced is not None:
                 self._balanced.stop()
@@ -108,6 +115,7 @@ class Manager:
             code = self._one_watch()
             if code is None and not self._stop.is_set():
                 self._config = self._reload()
+                self._right.adopt(self._config)
                 continue
             code = code or 0
             if not self._options.go_on or self._stop.is_set():
@@ -116,6 +124,7 @@ class Manager:
                 self._health.write(ManagerStatus.RETRYING_MONITOR)
                 self._stop.wait(LOOK_AGAIN)
             before, self._config = self._config, self._reload()
+            self._right.adopt(self._config)
             if before != self._config:
                 self._answer_load_balancers()
 
@@ -137,7 +146,20 @@ class Manager:
         """The exit code that this watch would end the process with; None to watch again, whoever is the primary now."""
         self._health.write(ManagerStatus.INITIALIZING_MONITOR)
         sessions = Sessions(self._config)
+        # The predecessor's command ends when another one watches, unless it was told that there are two.
+        patient = self._options.go_on or self._config.managers > 1
         try:
+            turn = wait_for_turn(
+                self._config,
+                self._right,
+                sessions,
+                self._health,
+                self._stop,
+                patient=patient,
+                meanwhile=lambda: self._finish_switch(sessions),
+            )
+            if turn is not Turn.AT_ONCE:
+                return None if turn is Turn.WAITED else 0
             return self._watch_and_recover(sessions)
         except MhaError as error:
             refusal = error.refusal if isinstance(error, RefusalError) else None
@@ -156,12 +178,12 @@ class Manager:
         cut_short = cut_short_failover(self._config, sessions)
         if cut_short is not None:
             finish = Verdict(True, "its failover was cut short")
-            return self._in_turn(sessions, cut_short, None, finish)
+            return self._in_turn(sessions, cut_short, None, finish, begun_here=True)
         cluster, primary = self._take_stock(sessions)
         self.started.set()
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
         self._guard.watching(primary.address)
-        listener = _Manned(self._config, self._health, primary, sessions)
+        listener = _Manned(self._config, self._health, primary, sessions, self._right)
         verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
         if verdict is None:
             return 0
@@ -169,6 +191,15 @@ class Manager:
             log.info("%s; watching the cluster anew.", verdict.why)
             return None
         return self._in_turn(sessions, primary, cluster.get(primary.address), verdict)
+
+    def _opened_elsewhere(self, sessions: Sessions, dead: ServerConfig) -> OpenedElsewhere | None:
+        try:
+            return opened_elsewhere(self._config, dead, sessions)
+        except RefusalError as error:
+            if error.refusal != self._refused:
+                self._refused = error.refusal
+                EventHooks(self._config).tell("refused", old=dead, text=str(error), remedy=error.refusal.remedy)
+            raise
 
     def _take_stock(self, sessions: Sessions) -> tuple[ClusterState, ServerConfig]:
         """Look at everybody once, as the predecessor does before its first ping."""
@@ -197,9 +228,18 @@ class Manager:
         return cluster, primary
 
     def _in_turn(
-        self, sessions: Sessions, dead: ServerConfig, seen: ServerState | None, verdict: Verdict
+        self,
+        sessions: Sessions,
+        dead: ServerConfig,
+        seen: ServerState | None,
+        verdict: Verdict,
+        *,
+        begun_here: bool = False,
     ) -> int | None:
-        """Recover when it is this cluster's turn; a verdict that waited long for it is not acted upon unproven."""
+        """Recover when it is this cluster's turn; what was true before the waiting is not acted upon unproven.
+
+        ``begun_here`` tells of a failover that this host's journal remembers.
+        """
         self._health.write(ManagerStatus.PING_FAILED, dead.hostname)
         with self._turns.turn(self._config.name, self._config.priority, self._stop) as waited:
             if waited is None:
@@ -211,14 +251,25 @@ class Manager:
                     log.warning("No failover: %s is not found dead any more; watching the cluster anew.", dead.name)
                     return None
                 verdict = fresh
-            return self._recover(sessions, dead, seen, verdict)
+            if not self._right.held():
+                log.warning("No failover by this manager: it no longer has the right to act.")
+                return None
+            opened = None if begun_here or self._right.alone else self._opened_elsewhere(sessions, dead)
+            return self._recover(sessions, dead, seen, verdict, opened)
 
     def _recover(
-        self, sessions: Sessions, dead: ServerConfig, seen: ServerState | None, verdict: Verdict
+        self,
+        sessions: Sessions,
+        dead: ServerConfig,
+        seen: ServerState | None,
+        verdict: Verdict,
+        opened: OpenedElsewhere | None = None,
     ) -> int | None:
         self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
         job = new_job(self._config, dead, self._options.failover, sessions)
         job.journal.record("verdict", "dead", dead.address, why=verdict.why)
+        if opened is not None:
+            opened.is_begun_by(job)
         job.events.tell("dead", old=dead, text=verdict.why)
         directory = str(Path(seen.log_bin_basename).parent) if seen and seen.log_bin_basename else ""
         outcome, beside = run_beside_prefect(
@@ -276,9 +327,9 @@ class Manager:
 class _SteadyHealth(HealthFile):
     """A status file that may fail to be written: a full disk is told once and stops neither watch nor failover."""
 
-    def write(self, status: ManagerStatus, primary: str | None = None) -> None:
+    def write(self, status: ManagerStatus, primary: str | None = None, active: str = "") -> None:
         with self._told():
-            super().write(status, primary)
+            super().write(status, primary, active)
 
     def touch(self) -> None:
         with self._told():
@@ -295,8 +346,14 @@ class _SteadyHealth(HealthFile):
 class Reporter(Listener):
     """Keeps the status file true, and notices that the primary's role was moved."""
 
-    def __init__(self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions) -> None:
+    def __init__(
+        self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions, right: Right
+    ) -> None:
         self._config, self._health, self._primary, self._sessions = config, health, primary, sessions
+        self._right = right
+
+    def displaced(self) -> str:
+        return "" if self._right.held() else "this manager no longer has the right to act"
 
     def closed(self) -> str:
         if new := moved_to(self._config, self._primary, self._sessions):
@@ -317,8 +374,10 @@ class Reporter(Listener):
 class _Manned(Reporter):
     """Tells people of a suspicion, too, and ends the watch for a planned switch that was cut short."""
 
-    def __init__(self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions) -> None:
-        super().__init__(config, health, primary, sessions)
+    def __init__(
+        self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions, right: Right
+    ) -> None:
+        super().__init__(config, health, primary, sessions, right)
         self._events = EventHooks(config)
         self._alarmed = False
         # One that could not be ended when this watch began is tried again, but not at every ping.

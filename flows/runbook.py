@@ -194,6 +194,7 @@ class Runbook(Recorder):
             raise RefusalError(refusal)
         self.acquire_address(plan)
         self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
+        self.lock.verify()
         self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
         self.known["writes_back_at"] = time.time()
         self.job.writes_back()

@@ -43,6 +43,7 @@ EVENTS = {
     "released": "a server that was replaced is held read-only no longer",
     "check_failed": "a health check found something wrong that the one before did not",
     "check_passed": "a health check found nothing wrong any more",
+    "took_over": "a manager that stood by watches the cluster now, because the one that did is gone",
 }
 #: Those that come before a failover can no longer be taken back, and so may stop it.
 ABORTABLE = ("started", "fenced")

@@ -40,6 +40,7 @@ class ManagerStatus(IntEnum):
     RETRYING_MONITOR = 30
     CONFIG_ERROR = 31
     TIMESTAMP_OLD = 32
+    STANDING_BY = 40
     FAILOVER_RUNNING = 50
     FAILOVER_ERROR = 51
 
@@ -51,24 +52,34 @@ class ManagerStatus(IntEnum):
 
 @dataclass(frozen=True)
 class Health:
-    """One reading of a health file. ``primary`` is a host name, empty until it is known; ``mtime`` in epoch seconds."""
+    """One reading of a health file. ``primary`` is a host name, empty until it is known; ``mtime`` in epoch seconds.
+
+    ``active`` is, for a manager that stands by, the one that watches, as far as it is known.
+    """
 
     pid: int
     status: ManagerStatus
     primary: str
     mtime: float
+    active: str = ""
 
 
 def parse_health(text: str, mtime: float) -> Health | None:
-    """``PID<TAB>code:NAME[<TAB>master:HOST]``, or None when the text is anything else."""
+    """``PID<TAB>code:NAME[<TAB>master:HOST]``, or None when the text is anything else.
+
+    Behind 40:STANDING_BY, which the predecessor does not have, ``<TAB>active:MANAGER`` may follow.
+    """
     fields = text.rstrip("\n").split("\t")
+    active = fields.pop().removeprefix("active:") if fields[-1].startswith("active:") else ""
     if len(fields) not in (2, 3) or not (fields[0].isascii() and fields[0].isdigit()) or len(fields[0]) > 10:
         return None
     status = next((s for s in ManagerStatus if s.label == fields[1]), None)
     marker, _, primary = fields[2].partition(":") if len(fields) == 3 else ("master", "", "")
     if status is None or marker != "master" or int(fields[0]) < 1:
         return None
-    return Health(int(fields[0]), status, primary, mtime)
+    if active and status is not ManagerStatus.STANDING_BY:
+        return None
+    return Health(int(fields[0]), status, primary, mtime, active)
 
 
 class HealthFile:
@@ -79,12 +90,13 @@ class HealthFile:
 
     def __init__(self, workdir: Path, app: str) -> None:
         self.path = workdir / f"{app}.master_status.health"
-        self._last: tuple[ManagerStatus, str] | None = None
+        self._last: tuple[ManagerStatus, str, str] | None = None
 
-    def write(self, status: ManagerStatus, primary: str | None = None) -> None:
+    def write(self, status: ManagerStatus, primary: str | None = None, active: str = "") -> None:
         """Replace the file in one step, so that no reader ever sees half of it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = f"{os.getpid()}\t{status.label}" + (f"\tmaster:{primary}" if primary else "")
+        text += f"\tactive:{active}" if active else ""
         descriptor, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -94,7 +106,7 @@ class HealthFile:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        self._last = (status, primary or "")
+        self._last = (status, primary or "", active)
 
     def touch(self) -> None:
         """Tell that the primary has just answered; writes the last status again if somebody removed the file."""
@@ -238,7 +250,7 @@ class ManagerView:
     """What this host can tell about the manager of one application.
 
     ``pid`` is 0 when no process is known, ``children`` what a dead manager left running, ``age`` the seconds
-    since the health file was written or touched.
+    since the health file was written or touched, ``active`` the manager that watches while this one stands by.
     """
 
     app: str
@@ -247,12 +259,13 @@ class ManagerView:
     primary: str = ""
     children: tuple[int, ...] = ()
     age: float = 0.0
+    active: str = ""
 
 
 def observe_manager(workdir: Path, app: str, ping_limit: float = 10) -> ManagerView:
     """Look at the lock, the health file and the processes of one application's manager on this host.
 
-    ``ping_limit`` in seconds: a manager that says PING_OK and has not touched its file for longer is
+    ``ping_limit`` in seconds: a manager that says PING_OK or STANDING_BY and has not touched its file for longer is
     TIMESTAMP_OLD. Raises OSError when the files cannot be read.
     """
     file = HealthFile(workdir, app)
@@ -269,16 +282,16 @@ def observe_manager(workdir: Path, app: str, ping_limit: float = 10) -> ManagerV
     alive = held or (holder != health.pid and current and _is_manager(health.pid, app))
     orphans = () if alive or not current else orphans_of(health.pid)
     age = max(0.0, time.time() - health.mtime)
-    return ManagerView(
-        app, judge(health.status, alive, bool(orphans), age, ping_limit), health.pid, health.primary, orphans, age
-    )
+    status = judge(health.status, alive, bool(orphans), age, ping_limit)
+    active = health.active if status is ManagerStatus.STANDING_BY else ""
+    return ManagerView(app, status, health.pid, health.primary, orphans, age, active)
 
 
 def judge(written: ManagerStatus, alive: bool, orphans: bool, age: float, ping_limit: float) -> ManagerStatus:
     """The state to report for what a health file says, given whether its writer or its children live."""
     if not alive:
         return ManagerStatus.PARTIALLY_RUNNING if orphans else ManagerStatus.NOT_RUNNING
-    if written is ManagerStatus.PING_OK and age > ping_limit:
+    if written in (ManagerStatus.PING_OK, ManagerStatus.STANDING_BY) and age > ping_limit:
         return ManagerStatus.TIMESTAMP_OLD
     return written
 

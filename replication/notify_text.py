@@ -29,6 +29,7 @@ TITLES = {
     "released": "${old_primary} is held read-only no longer",
     "check_failed": "health check failed",
     "check_passed": "health check passed again",
+    "took_over": "the manager that stood by took over",
 }
 #: What kind of news it is, as services colour it.
 KINDS = {
@@ -38,6 +39,7 @@ KINDS = {
     "check_failed": "failure",
     "suspect": "warning",
     "returned": "warning",
+    "took_over": "warning",
     "recovered": "success",
     "promoted": "success",
     "completed": "success",

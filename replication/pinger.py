@@ -6,11 +6,10 @@ import re
 
 from config import ClusterConfig, ServerConfig
 from replication.deadline import Deadline
-from replication.errors import AccessDenied, AlreadyActing, ServerBusy, ServerError, ServerUnreachable
+from replication.errors import AccessDenied, ServerBusy, ServerError, ServerUnreachable
 from replication.evidence import Finding
 from replication.patience import Ping
 from replication.server import Server
-from replication.sessions import MONITOR_LOCK
 
 _INSERT_PING = (
     "CREATE DATABASE IF NOT EXISTS infra",
@@ -36,14 +35,12 @@ class Pinger:
 
     SELECT keeps its session, CONNECT makes a new one each time, INSERT writes a row (and so sees a full or hung
     disk). ``closed`` tells of the last answer: the primary is read-only, which is no fault of it; then no row is
-    written. The session holds MHA's monitor lock, taken again after every reconnect: raises AlreadyActing when
-    another manager has it.
+    written.
     """
 
     def __init__(self, config: ClusterConfig, primary: ServerConfig) -> None:
         self.primary, self._interval, self._type = primary, float(config.ping_interval), config.ping_type
         self._server = Server(primary)
-        self._had_lock = False
         self._prepared = False
         self.closed = False
 
@@ -78,7 +75,7 @@ class Pinger:
         return True
 
     def close(self) -> None:
-        """End the session and give the monitor lock back."""
+        """End the session."""
         self._forget()
 
     def _forget(self) -> None:
@@ -87,14 +84,13 @@ class Pinger:
     def _reconnect(self, timeout: float) -> None:
         self._forget()
         self._server.connect(timeout)
-        # The server ends an abandoned session, and its lock, by itself: a manager that was cut off is not in the way.
+        # The server ends an abandoned session by itself.
         self._server.query(
             "SET SESSION wait_timeout=%s",
             (max(10, round(4 * self._interval)),),
             action="prepare",
             timeout=self._interval,
         )
-        self._take_lock()
         self._prepared = False
 
     def _prepare_insert(self) -> None:
@@ -102,21 +98,6 @@ class Pinger:
             for sql in _INSERT_PING:
                 self._server.query(sql, action="prepare the insert ping", timeout=self._interval)
             self._prepared = True
-
-    def _take_lock(self) -> None:
-        """Hold MHA's monitor lock. Only the first time is not getting it an error.
-
-        Later it may still belong to our own lost session, which the server ends after its wait_timeout.
-        """
-        got = self._server.scalar(
-            "SELECT GET_LOCK(%s, 1)", (MONITOR_LOCK,), action="take the monitor lock", timeout=self._interval + 1.0
-        )
-        if got != 1 and not self._had_lock:
-            self._forget()
-            raise AlreadyActing(
-                f"{self.primary.name}: another manager holds the monitor lock; is the same primary watched twice?"
-            )
-        self._had_lock = self._had_lock or got == 1
 
 
 def _closed(server: Server, timeout: float) -> bool:

@@ -30,6 +30,8 @@ R = TypeVar("R")
 #: MHA's own lock names: an old manager or purge_relay_logs elsewhere is kept out by them, and keeps us out.
 FAILOVER_LOCK = "MHA_Master_High_Availability_Failover"
 MONITOR_LOCK = "MHA_Master_High_Availability_Monitor"
+#: Seconds after which a server takes the failover lock from a session that says nothing.
+VANISHED = 30
 
 
 class Sessions:
@@ -117,18 +119,22 @@ class FailoverLock:
     """The right to act on a cluster: MHA's advisory lock on every reachable replica, held by sessions of their own.
 
     Raises AlreadyActing when somebody else holds one of them. A replica that breaks meanwhile takes nothing away.
+    A holder of which nothing is heard for `VANISHED` seconds loses them all: its host may have lost its power.
     """
 
     def __init__(self, servers: Iterable[ServerConfig]) -> None:
         self._sessions = [Server(s) for s in servers]
         self._mutex = threading.Lock()
+        self._held: list[Server] = []
+        self._released = threading.Event()
 
     def take(self, *, wait_seconds: int = 1) -> tuple[str, ...]:
         """Take all locks; returns the names of the servers that hold one for us."""
-        held = []
+        held: list[Server] = []
+        self._released.clear()
         # The sessions are opened at once; the locks are taken in order, so that of two who want them one gets all.
         with ThreadPoolExecutor(max(1, len(self._sessions)), thread_name_prefix="failover-lock") as pool:
-            wait([pool.submit(session.connect) for session in self._sessions])
+            wait([pool.submit(_open_to_vanish, session) for session in self._sessions])
         for session in self._sessions:
             try:
                 got = session.scalar(
@@ -145,14 +151,44 @@ class FailoverLock:
                 raise AlreadyActing(
                     f"{session}: another manager or command holds the failover lock; see SHOW PROCESSLIST there"
                 )
-            held.append(str(session))
-        return tuple(held)
+            held.append(session)
+        self._held = held
+        threading.Thread(target=self._keep, name="failover-lock", daemon=True).start()
+        return tuple(str(session) for session in held)
+
+    def verify(self) -> None:
+        """Raises AlreadyActing when none of the locks is left: this process stood still, and somebody else may act.
+
+        Nothing is asked: whoever ended a session has said so.
+        """
+        if self._held and not any(_at_rest(session) for session in self._held):
+            raise AlreadyActing("the failover lock was lost on every server: another manager may be acting by now")
+
+    def _keep(self) -> None:
+        while not self._released.wait(VANISHED / 4):
+            for session in self._held:
+                # A session that was lost must not be opened again: it would hold nothing.
+                if _at_rest(session):
+                    try:
+                        session.query("DO 1", action="keep the failover lock", timeout=2.0)
+                    except ServerError as error:
+                        log.warning("%s", error)
 
     def release(self) -> None:
         """Give the locks back by ending the sessions."""
+        self._released.set()
         with self._mutex:
             for session in self._sessions:
                 session.close()
+
+
+def _open_to_vanish(session: Server) -> None:
+    session.connect()
+    session.query("SET SESSION wait_timeout=%s", (VANISHED,), action="prepare")
+
+
+def _at_rest(session: Server) -> bool:
+    return session.connected and not session.stirs(0.0)
 
 
 def reachable(host: SshHost, timeout: float) -> bool:

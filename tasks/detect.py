@@ -76,8 +76,7 @@ def watch(
 ) -> Verdict | BeginAnew | None:
     """Watch until the primary is dead (the verdict), its role moved (begin anew) or ``stop`` is set (None).
 
-    How, `detection` says. ``state`` is what the primary said of itself while it lived. Raises AlreadyActing when
-    another manager watches it.
+    How, `detection` says. ``state`` is what the primary said of itself while it lived.
     """
     log.info("Set master ping interval %d seconds.", config.ping_interval)
     log.info("Starting ping health check on %s..", primary.name)
@@ -99,6 +98,8 @@ def _watch_classic(
     greeted = False
     try:
         while not stop.is_set():
+            if why := listener.displaced():
+                return BeginAnew(why)
             began = time.monotonic()
             ping, error = pinger.ping()
             patience, act = patience.after(ping, began, error)

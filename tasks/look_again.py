@@ -30,7 +30,7 @@ def still_dead(
     """A fresh verdict by the rules of detection, or None when there is none: it is back, or nobody can tell.
 
     Takes as long as detection does, and for one that answers again `ANSWERS` pings: a disk in trouble, which is no
-    reason not to answer, is found within them. Raises AlreadyActing when another manager watches it.
+    reason not to answer, is found within them.
     """
     end = _End(stop, time.monotonic() + 4.0 * config.ping_interval + SLACK)
     found = watch(config, primary, sessions, end, _Counting(end), state)

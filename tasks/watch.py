@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from config import ClusterConfig, ServerConfig
 from replication.detection import Case, Judgement, Row, Sure, Terms, judge, terms_of
-from replication.errors import AlreadyActing
 from replication.evidence import Finding, Observation, Recorder, Round, Source
 from replication.inquiry import ROUND, Inquiry
 from replication.look import HELD, Places
@@ -49,6 +48,10 @@ class Listener:
 
     def closed(self) -> str:
         """The primary answers and is read-only: why the watch is to begin anew, empty to go on."""
+        return ""
+
+    def displaced(self) -> str:
+        """This manager no longer has the right to act: in words; empty to go on."""
         return ""
 
     def alarm(self, why: str) -> None:
@@ -106,7 +109,7 @@ class Watch:
         self._greeted = False
 
     def run(self) -> Verdict | BeginAnew | None:
-        """Until the primary is dead, its role moved (begin anew) or it is to stop (None). Raises AlreadyActing."""
+        """Until the primary is dead, its role moved (begin anew) or it is to stop (None)."""
         try:
             while not self._stop.is_set():
                 found = self._while_all_is_well()
@@ -129,6 +132,8 @@ class Watch:
         broken = 0.0
         while not self._stop.is_set():
             began = time.monotonic()
+            if why := self._listener.displaced():
+                return BeginAnew(why)
             found = self._one_ping(began) or self._one_look()
             if found is not None:
                 return found
@@ -150,7 +155,7 @@ class Watch:
     def _one_ping(self, began: float) -> Trouble | BeginAnew | None:
         self._ping = self._pool.submit(self._pinger.ping)
         try:
-            # The first one may have to wait for the monitor lock, and tells whether another manager has it.
+            # The first one has to connect and may be slow.
             ping, error = self._ping.result(timeout=SLOW if self._greeted else None)
         except TimeoutError:
             return Trouble(began, f"no answer within {SLOW:g} s")
@@ -194,14 +199,16 @@ class Watch:
 
     # when something is wrong -----------------------------------------------------------------------------------
 
-    def _suspect(self, trouble: Trouble) -> Verdict | None:
-        """Ask everybody, round by round, until it is a death (the verdict), or nothing (None)."""
+    def _suspect(self, trouble: Trouble) -> Verdict | BeginAnew | None:
+        """Ask everybody, round by round, until it is a death (the verdict), nothing (None), or for others to judge."""
         self._recorder.begin(trouble=trouble.what, of_disk=trouble.of_disk, since=trouble.since)
         suspicion = _Suspicion(trouble, self._terms)
         self._inquiry.ask_secondary()
         if trouble.missed or trouble.of_disk:
             self._announce(suspicion, int(trouble.missed), trouble.what)
         while not self._stop.is_set():
+            if why := self._listener.displaced():
+                return BeginAnew(why)
             write = trouble.of_disk or self._config.ping_type == "INSERT" or self._disk_in_doubt(suspicion)
             round_ = self._inquiry.round(write=write, enough=lambda r: self._conclusive(suspicion, r))
             case = suspicion.with_(round_, known=self._inquiry.known, held=self._inquiry.supervisor in HELD)
@@ -285,10 +292,7 @@ class Watch:
         if self._ping is not None and not self._ping.done():
             return Finding.SILENT, "it greets, but a ping is not answered"
         self._ping = self._pool.submit(self._pinger.ping, SLOW)
-        try:
-            ping, error = self._ping.result()
-        except AlreadyActing as error:
-            return Finding.LIVES, str(error)
+        ping, error = self._ping.result()
         return _FINDING[ping], error
 
     # words -----------------------------------------------------------------------------------------------------

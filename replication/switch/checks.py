@@ -274,6 +274,9 @@ def _seen(case: SwitchCase) -> Iterator[Check]:
 
 
 def _others_acting(case: SwitchCase, acting: bool) -> Iterator[Check]:
+    # The predecessor's manager takes the monitor lock on the primary alone, ours on every server.
+    locks = [lock for activity in case.activity.values() for lock in activity.advisory if lock.name == MONITOR_LOCK]
+    holders = [(lock.user, lock.host) for lock in locks]
     for state in case.cluster.up:
         activity = case.activity.get(state.key)
         if activity is None:
@@ -296,7 +299,7 @@ def _others_acting(case: SwitchCase, acting: bool) -> Iterator[Check]:
             state.name,
             f"session {monitor.process} ({monitor.user}@{monitor.host}) holds the monitor lock, "
             "and it is no manager of this system"
-            if monitor and not monitor.ours
+            if monitor and not monitor.ours and holders.count((monitor.user, monitor.host)) < 2
             else "",
             f"our manager watches it (session {monitor.process})" if monitor else "no other manager watches it",
             "stop that manager first (masterha_stop on its host), or it may fail over in the middle of the switch",

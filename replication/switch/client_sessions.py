@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection
 
 from replication.errors import StatementFailed
+from replication.right import STANDBY_LOCK
 from replication.server import Server
 from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK
 
@@ -17,10 +18,10 @@ NO_SUCH_THREAD = 1094
 
 
 def holders_of_locks(server: Server) -> frozenset[int]:
-    """The sessions that hold MHA's advisory locks: this command, and the manager that watches the server."""
+    """The sessions that hold advisory locks: this command, the manager that watches the server, one that stands by."""
     row = server.query(
-        "SELECT IS_USED_LOCK(%s) AS failover, IS_USED_LOCK(%s) AS monitor",
-        (FAILOVER_LOCK, MONITOR_LOCK),
+        "SELECT IS_USED_LOCK(%s) AS failover, IS_USED_LOCK(%s) AS monitor, IS_USED_LOCK(%s) AS standby",
+        (FAILOVER_LOCK, MONITOR_LOCK, STANDBY_LOCK),
         action="see who holds MHA's locks",
     )[0]
     return frozenset(int(number) for number in row.values() if number is not None)

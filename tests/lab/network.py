@@ -96,12 +96,17 @@ class Subnet:
             f"{inside} ip addr add {self.prefix}.1/24 dev br0 && {inside} ip link set br0 up"
         )
         for n in range(1, hosts + 1):
-            there = f"ip netns exec {self.host(n)} ip"
-            sh(
-                f"ip netns add {self.host(n)} && ip link add v{n} netns {self.manager} type veth peer name eth0 netns "
-                f"{self.host(n)} && {inside} ip link set v{n} master br0 up && {there} link set lo up && "
-                f"{there} addr add {self.address(n)}/24 dev eth0 && {there} link set eth0 up"
-            )
+            self.attach(n)
+
+    def attach(self, number: int) -> str:
+        """A namespace on a cable to the bridge, whose name is returned: for a host to boot in, or a second manager."""
+        inside, there = f"ip netns exec {self.manager}", f"ip netns exec {self.host(number)} ip"
+        sh(
+            f"ip netns add {self.host(number)} && ip link add v{number} netns {self.manager} type veth peer name eth0 "
+            f"netns {self.host(number)} && {inside} ip link set v{number} master br0 up && {there} link set lo up && "
+            f"{there} addr add {self.address(number)}/24 dev eth0 && {there} link set eth0 up"
+        )
+        return self.host(number)
 
     def reach(self, other: Subnet) -> None:
         """A cable from this manager's namespace into another subnet, where it is .2: its manager watches both."""

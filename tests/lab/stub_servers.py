@@ -1,8 +1,8 @@
 """Servers that only answer what a manager asks while all is well: hundreds of clusters of three in one process.
 
 ``python -m tests.lab.stub_servers BOOK CLUSTERS``, in the network namespace of the manager. `record` makes the book:
-what the three servers of a real cluster answered. Everything else gets a syntax error, and is counted. On standard
-input ``kill N`` takes the primary of cluster N away, as a dead process is: its sessions are reset, its port refuses;
+what the three servers of a real cluster answered; advisory locks are really held. Everything else gets a syntax error,
+and is counted. On standard input ``kill N`` takes the primary of cluster N away, as a dead process is: its sessions are reset, its port refuses;
 ``pings`` prints, as JSON, the longest time between two pings of each primary since the last such line, and what it did
 not know.
 """
@@ -10,7 +10,9 @@ not know.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import re
 import socket
 import struct
 import sys
@@ -23,7 +25,6 @@ from typing import Any
 from pymysql.cursors import DictCursor
 
 from replication.server import Row, Server
-from replication.sessions import MONITOR_LOCK
 
 PORT = 3306
 PRIMARY = "{primary}"
@@ -32,6 +33,8 @@ _CAPABILITIES = 0x0200 | 0x8000 | 0x80000 | 0x2000 | 0x8 | 0x1  # 4.1, secure co
 _AUTOCOMMIT = 2
 _OK = b"\x00\x00\x00" + struct.pack("<H", _AUTOCOMMIT) + b"\x00\x00"
 _EOF = b"\xfe\x00\x00" + struct.pack("<H", _AUTOCOMMIT)
+_LOCK = re.compile(r"SELECT (GET|RELEASE)_LOCK\('([^']+)'")
+_USED = re.compile(r"IS_USED_LOCK\('([^']+)'\) AS (\w+)")
 _SYNTAX = b"\xff" + struct.pack("<H", 1064) + b"#42000the stub does not know this statement"
 
 Book = dict[str, list[Row]]
@@ -64,7 +67,6 @@ def record(servers: Sequence[Any], path: Path) -> None:
         session.book = {}
         session.observe()
         session.query(PING, action="record")
-        session.query("SELECT GET_LOCK(%s, 1)", (MONITOR_LOCK,), action="record")
         session.close()
         books.append(session.book)
     text = json.dumps(books, default=str)
@@ -106,7 +108,9 @@ class StubServer:
     def __init__(self, cluster: int, number: int, answers: dict[str, bytes], unknown: Counter[str]) -> None:
         self.cluster, self._answers, self._unknown = cluster, answers, unknown
         self.ip = address(cluster, number)
-        self._sessions: set[asyncio.StreamWriter] = set()
+        self._sessions: dict[int, asyncio.StreamWriter] = {}
+        self._numbers = itertools.count(1)
+        self._locks: dict[str, int] = {}
         self._port: asyncio.Server | None = None
         self.pinged, self.longest = 0.0, 0.0
 
@@ -117,33 +121,35 @@ class StubServer:
         """Its sessions are reset and its port refuses."""
         assert self._port is not None
         self._port.close()
-        for writer in self._sessions:
+        for writer in self._sessions.values():
             connection = writer.get_extra_info("socket")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._sessions.add(writer)
+        me = next(self._numbers)
+        self._sessions[me] = writer
         try:
-            greeting = b"\x0a11.0.0-stub-MariaDB\x00" + struct.pack("<I", 1) + b"12345678\x00"
+            greeting = b"\x0a11.0.0-stub-MariaDB\x00" + struct.pack("<I", me) + b"12345678\x00"
             greeting += struct.pack("<HBHH", _CAPABILITIES & 0xFFFF, 33, _AUTOCOMMIT, _CAPABILITIES >> 16)
             greeting += bytes([21]) + bytes(10) + b"123456789012\x00mysql_native_password\x00"
             writer.write(_packets([greeting], 0))
             await self._packet(reader)
             writer.write(_packets([_OK], 2))
             while (packet := await self._packet(reader))[:1] != b"\x01":
-                writer.write(self._answer(packet))
+                writer.write(self._answer(packet, me))
         except (asyncio.IncompleteReadError, OSError):
             pass  # whoever asked has gone, or this server has died
         finally:
-            self._sessions.discard(writer)
+            del self._sessions[me]
+            self._locks = {name: holder for name, holder in self._locks.items() if holder != me}
             writer.close()
 
     async def _packet(self, reader: asyncio.StreamReader) -> bytes:
         head = await reader.readexactly(4)
         return await reader.readexactly(int.from_bytes(head[:3], "little"))
 
-    def _answer(self, packet: bytes) -> bytes:
+    def _answer(self, packet: bytes, me: int) -> bytes:
         if packet[:1] != b"\x03":
             return _packets([_OK])
         sql = packet[1:].decode()
@@ -155,8 +161,20 @@ class StubServer:
             return self._answers[sql]
         if sql.startswith("SET "):
             return _packets([_OK])
+        if used := _USED.findall(sql):
+            return answer([{**{word: self._locks.get(name) for name, word in used}, "me": me}])
+        if lock := _LOCK.match(sql):
+            return answer([{"done": self._lock(lock[1], lock[2], me)}])
+        if sql == "SHOW PROCESSLIST":
+            peers = {number: writer.get_extra_info("peername") for number, writer in self._sessions.items()}
+            return answer([{"Id": number, "Host": f"{peer[0]}:{peer[1]}"} for number, peer in peers.items()])
         self._unknown[sql] += 1
         return _packets([_SYNTAX])
+
+    def _lock(self, word: str, name: str, me: int) -> int:
+        if word == "GET":
+            return int(self._locks.setdefault(name, me) == me)
+        return int(self._locks.pop(name, me) == me)
 
 
 async def _serve(book: Path, clusters: int) -> None:

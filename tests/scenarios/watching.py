@@ -17,13 +17,13 @@ SIGHT = "waiting until MySQL doesn't respond"
 class Monitor:
     """A running ``mha monitor``."""
 
-    def __init__(self, cluster: Cluster, conf: Path, *, sight: bool = True) -> None:
-        self.workdir = conf.with_suffix("")
-        self._out = cluster.seat / "monitor.out"
+    def __init__(self, cluster: Cluster, conf: Path, *, sight: bool = True, namespace: str = "") -> None:
+        self.conf, self.workdir = conf, conf.with_suffix("")
+        self._out = cluster.seat / ("monitor.out" if conf.stem == "app1" else f"{conf.stem}.out")
         before = self._read().count(SIGHT)
         words = ["-m", "commands.mha", "monitor", "--conf", str(conf), "--last-failover-minute", "0"]
         with self._out.open("a") as out:
-            self.process = cluster.run_there(sys.executable, *words, out=out)
+            self.process = cluster.run_there(sys.executable, *words, out=out, namespace=namespace)
         if sight:
             self.wait_for(SIGHT, before + 1, seconds=90.0)
 

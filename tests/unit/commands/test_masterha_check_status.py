@@ -46,6 +46,7 @@ LINES = [
         "TIMESTAMP_OLD",
         "app1 is running, but master_ping.health is too old(32:TIMESTAMP_OLD). Maybe process hangs? master:db1",
     ),
+    (40, "STANDING_BY", "app1 (pid:7) is standing by(40:STANDING_BY), 10.0.0.9 watches. master:db1"),
     (50, "FAILOVER_RUNNING", "app1 master is down and failover is running(50:FAILOVER_RUNNING). master:db1"),
     (51, "FAILOVER_ERROR", "app1 master is down and failover was not successful(51:FAILOVER_ERROR). master:db1"),
 ]
@@ -57,7 +58,7 @@ def test_the_table_has_every_state() -> None:
 
 @pytest.mark.parametrize(("code", "name", "line"), LINES)
 def test_line_of_each_state(code: int, name: str, line: str) -> None:
-    view = ManagerView("app1", ManagerStatus[name], 7, "db1", (8, 9))
+    view = ManagerView("app1", ManagerStatus[name], 7, "db1", (8, 9), active="10.0.0.9")
     assert status_lines(view, None) == [line]
     details = ["Check /l for details."] if code in (20, 21, 31, 50, 51) else []
     assert status_lines(view, Path("/l")) == [line, *details]

@@ -72,6 +72,7 @@ CLUSTER_VALUES = [
     ("ping_interval", "1", 1),
     ("detection", "classic", "classic"),
     ("confirm_interval", "0.5", 0.5),
+    ("managers", "2", 2),
     ("on_shutdown", "wait", "wait"),
     ("restart_grace", "1.5", 1.5),
     ("ping_type", "insert", "INSERT"),

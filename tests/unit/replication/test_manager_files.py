@@ -61,11 +61,30 @@ def test_every_written_health_is_read_back(pid: int, status: ManagerStatus, host
     assert (health.pid, health.status, health.primary, health.mtime) == (pid, status, host, 5.0)
 
 
+def test_one_that_stands_by_names_who_watches(tmp_path: Path) -> None:
+    file = HealthFile(tmp_path, "app1")
+    file.write(S.STANDING_BY, "db1", active="10.0.0.9, pid 12")
+    file.path.unlink()
+    file.touch()
+    assert file.path.read_bytes() == b"%d\t40:STANDING_BY\tmaster:db1\tactive:10.0.0.9, pid 12" % os.getpid()
+    health = file.read()
+    assert health is not None
+    assert (health.status, health.primary, health.active) == (S.STANDING_BY, "db1", "10.0.0.9, pid 12")
+    with ManagerLock(tmp_path, "app1"):
+        assert observe_manager(tmp_path, "app1").active == "10.0.0.9, pid 12"
+    file.write(S.STANDING_BY, active="10.0.0.9")
+    assert file.path.read_bytes() == b"%d\t40:STANDING_BY\tactive:10.0.0.9" % os.getpid()
+    health = file.read()
+    assert health is not None
+    assert (health.primary, health.active) == ("", "10.0.0.9")
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
         "12",
+        "12\t0:PING_OK\tmaster:db1\tactive:db9",
         "x\t0:PING_OK",
         "0\t0:PING_OK",
         "-4\t0:PING_OK",
@@ -243,6 +262,9 @@ def test_a_killed_holder_frees_the_lock_while_a_hook_it_started_goes_on(tmp_path
     [
         (S.PING_OK, True, False, 0.1, S.PING_OK),
         (S.PING_OK, True, False, 10, S.PING_OK),
+        (S.STANDING_BY, True, False, 10, S.STANDING_BY),
+        (S.STANDING_BY, True, False, 10.5, S.TIMESTAMP_OLD),
+        (S.STANDING_BY, False, False, 0.1, S.NOT_RUNNING),
         (S.PING_OK, True, False, 10.5, S.TIMESTAMP_OLD),
         (S.PING_OK, False, False, 0.1, S.NOT_RUNNING),
         (S.PING_OK, False, True, 0.1, S.PARTIALLY_RUNNING),

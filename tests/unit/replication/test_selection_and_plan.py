@@ -14,7 +14,7 @@ from replication.gtid import GtidSet
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
 from replication.selection import MAX_BYTES_BEHIND, bytes_behind, followers_of, gtid_kind, rank
 from replication.snapshots import ClusterState, Filters, GtidKind
-from replication.topology import find_primary
+from replication.topology import find_primary, opened_by_another
 from tests.unit.replication.build import UUID, at, channel, cluster, server
 
 
@@ -248,6 +248,15 @@ def test_a_new_plan_tells_what_it_would_do_otherwise() -> None:
 def test_who_the_primary_is(state: ClusterState, expected: str) -> None:
     found = find_primary(configured({}, {}), state)
     assert (found.code if isinstance(found, Refusal) else found.address) == expected
+
+
+def test_what_another_managers_failover_had_opened() -> None:
+    """A replica that was left writable, or that somebody stopped, was not."""
+    dead = configured({}, {}).servers[0]
+    stopped, trying = channel(receiver="No"), channel(receiver="Connecting")
+    opened = server(2, stopped, read_only=False)
+    assert opened_by_another(dead, cluster(opened, server(3, trying), down=(1,))) == opened
+    assert opened_by_another(dead, cluster(server(2, trying, read_only=False), server(3, stopped), down=(1,))) is None
 
 
 numbers = st.integers(4, 10_000)

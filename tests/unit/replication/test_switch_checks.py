@@ -342,6 +342,12 @@ def filters_in_another_order(scene: Scene) -> None:
     scene.channel(3, filters=Filters(do_table="a.c, a.b"))
 
 
+def our_manager_of_another_host(scene: Scene) -> None:
+    """It holds the lock of every server, the predecessor's that of the primary alone."""
+    for number in (1, 2, 3):
+        scene.runs(number, advisory=(AdvisoryLock(MONITOR_LOCK, 9, "mha", "10.0.0.8", False),))
+
+
 def filters_nobody_compares(scene: Scene) -> None:
     a_filter(scene)
     scene.config = scene.config.model_copy(update={"check_repl_filter": False})
@@ -356,6 +362,7 @@ FINE: list[tuple[str, Callable[[Scene], None]]] = [
     ("a dump thread", lambda s: s.runs(1, process("", 9999, command="Binlog Dump GTID", user="repl"))),
     ("filters in another order", filters_in_another_order),
     ("our own manager watches", lambda s: s.runs(1, advisory=(AdvisoryLock(MONITOR_LOCK, 9, "mha", "m", True),))),
+    ("our manager of another host", our_manager_of_another_host),
     ("an older primary that does not follow", lambda s: s.state(1, version=(8, 0, 1))),
     ("a lag of thirty seconds", lambda s: s.channel(3, seconds_behind=30)),
     ("a delayed replica beside the target", lambda s: s.channel(3, delay=5)),

@@ -1,0 +1,125 @@
+"""The right to act on a cluster that several managers may watch: a majority of locks on the cluster's own servers.
+
+Every manager asks each configured server for MHA's monitor lock (GET_LOCK, in a session of its own). MHA's name stays:
+the predecessor's manager, which takes it on the primary alone, is kept out and keeps us out. Pure; `votes` asks.
+
+- More than half of the servers *gain* the right, and only while no lock at all is in another's hands: of two that got a
+  part each, both give theirs back and try again a random moment later, and a predecessor's manager is never outvoted.
+- Half of them *keep* it: the holder of two servers of which one just died goes on. Half and more than half cannot be
+  had at the same time, so there is one holder at most.
+- A server on whose port nothing listens, as its host says, holds no lock for anybody: it is no voter until it is back.
+  A server that is silent is one, for others may reach it: who is cut off has silence, no refusals, and loses the right.
+- A lock counts for `lease` seconds since the server last answered in that session. It ends the session itself not
+  before that (wait_timeout), so whoever was cut off or stood still has stopped counting before another can count.
+- A manager that is *alone* acts with fewer: nothing that it knows of could act beside it. It is alone until it sees a
+  lock of another, or one that stands by (which holds a lock of its own for that), or `managers` says that there are
+  several; and again when a majority has shown nobody else for a minute. What only a minority says makes nobody alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+#: The lock of a manager that stands by; one of several has it.
+STANDBY_LOCK = "MHA_Master_High_Availability_Standby"
+#: Seconds without a sign of another manager, seen by a majority, after which there is none.
+FORGOTTEN = 60.0
+
+
+class Vote(StrEnum):
+    """Who has a server's monitor lock."""
+
+    OURS = "ours"
+    ANOTHERS = "another's"
+    FREE = "free"
+    NOBODYS = "nobody's"  # no server listens there
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """What one server last said: who has its monitor lock, and who stands by (``HOST`` or ``HOST, pid N``).
+
+    ``until`` is when that is no longer true enough (monotonic clock).
+    """
+
+    server: str
+    vote: Vote = Vote.UNKNOWN
+    holder: str = ""
+    standby: str = ""
+    until: float = 0.0
+
+    def at(self, now: float) -> Vote:
+        """The vote as it counts at that moment."""
+        return self.vote if now < self.until else Vote.UNKNOWN
+
+
+def lease_of(ping_interval: float) -> float:
+    """Seconds that a lock counts without an answer: four pings, as long as the predecessor is patient."""
+    return float(max(4, math.ceil(4 * ping_interval)))
+
+
+def may_try(ballots: Sequence[Ballot], now: float, *, alone: bool) -> bool:
+    """Whether asking for the locks can give the right; who stands by takes none otherwise.
+
+    A lock that its holder lost for a moment is not snatched from it.
+    """
+    votes = [ballot.at(now) for ballot in ballots]
+    obtainable = votes.count(Vote.FREE) + votes.count(Vote.OURS)
+    return Vote.ANOTHERS not in votes and (alone or 2 * obtainable > _voters(votes))
+
+
+def gains(ballots: Sequence[Ballot], now: float, *, alone: bool) -> bool:
+    """Whether these locks give the right to one that does not have it."""
+    votes = [ballot.at(now) for ballot in ballots]
+    return Vote.ANOTHERS not in votes and (alone or 2 * votes.count(Vote.OURS) > _voters(votes))
+
+
+def keeps(ballots: Sequence[Ballot], now: float, *, alone: bool) -> bool:
+    """Whether these locks are enough for the one that has the right."""
+    votes = [ballot.at(now) for ballot in ballots]
+    ours = votes.count(Vote.OURS)
+    return alone or (ours > 0 and 2 * ours >= _voters(votes))
+
+
+def others(ballots: Sequence[Ballot], now: float) -> bool:
+    """Whether another manager shows, active or standing by."""
+    return any(b.at(now) is Vote.ANOTHERS or (b.standby and b.at(now) is not Vote.UNKNOWN) for b in ballots)
+
+
+def still_alone(
+    ballots: Sequence[Ballot], now: float, *, alone: bool, last_seen: float | None, managers: int = 1
+) -> bool:
+    """Whether no other manager is known of. ``last_seen`` is when one showed last, None for never."""
+    if managers > 1 or others(ballots, now):
+        return False
+    if alone or last_seen is None:
+        return True
+    majority = 2 * sum(b.at(now) in (Vote.OURS, Vote.FREE) for b in ballots) > len(ballots)
+    return majority and now - last_seen > FORGOTTEN
+
+
+def holder_of(ballots: Sequence[Ballot], now: float) -> str:
+    """Who has the right, as far as is seen: the holder of the most locks that are not ours; empty for nobody."""
+    seen = [b.holder for b in ballots if b.at(now) is Vote.ANOTHERS and b.holder]
+    return max(sorted(set(seen)), key=seen.count, default="")
+
+
+def who(ballots: Sequence[Ballot], now: float) -> str:
+    """The other managers that show, in words."""
+    standby = next((b.standby for b in ballots if b.standby and b.at(now) is not Vote.UNKNOWN), "")
+    seen = [f"{holder_of(ballots, now)} watches"] if holder_of(ballots, now) else []
+    seen += [f"{standby} stands by"] if standby else []
+    return ", ".join(seen) or "nobody watches"
+
+
+def in_words(ballots: Sequence[Ballot], now: float) -> str:
+    """Every server's vote, for the log."""
+    return ", ".join(f"{b.server}: {b.at(now)}" for b in ballots)
+
+
+def _voters(votes: Sequence[Vote]) -> int:
+    return len(votes) - votes.count(Vote.NOBODYS)
