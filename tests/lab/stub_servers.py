@@ -2,9 +2,9 @@
 
 ``python -m tests.lab.stub_servers BOOK CLUSTERS``, in the network namespace of the manager. `record` makes the book:
 what the three servers of a real cluster answered; advisory locks are really held. Everything else gets a syntax error,
-and is counted. On standard input ``kill N`` takes the primary of cluster N away, as a dead process is: its sessions are reset, its port refuses;
-``pings`` prints, as JSON, the longest time between two pings of each primary since the last such line, and what it did
-not know.
+and is counted. On standard input ``kill N`` takes the primary of cluster N away, as a dead process is: its sessions are
+reset, its port refuses; ``pings`` prints, as JSON, the longest time between two pings of each primary since the last
+such line, and what it did not know.
 """
 
 from __future__ import annotations

@@ -413,7 +413,7 @@ def test_a_busy_cluster_is_not_refused_and_a_hidden_lock_is_found(kind: str, gti
         cluster[1].sql("CREATE TABLE app.t (id INT PRIMARY KEY) ENGINE=InnoDB")
         conf = cluster.write_cnf()
         level(cluster)
-        writer = Writer(cluster, sessions=8)
+        writer = Writer(cluster, sessions=8, interval=0.1)
         try:
             time.sleep(1.0)
             for _ in range(30):
