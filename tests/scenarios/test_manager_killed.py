@@ -65,9 +65,9 @@ STEPS = [
 NEXT = {"manager": ("masterha_manager",), "resume": ("mha", "failover", "--resume")}
 
 
-def part_ways(cluster: Cluster) -> Writer:
-    """Begin to write; the replicas stop receiving, one after the other."""
-    writer = Writer(cluster)
+def part_ways(cluster: Cluster, **how: float) -> Writer:
+    """Begin to write (``how``, as the writer takes it); the replicas stop receiving, one after the other."""
+    writer = Writer(cluster, **how)
     time.sleep(0.5)
     cluster.stop_receiver(cluster[3])
     time.sleep(0.3)
@@ -205,7 +205,8 @@ def test_a_failover_from_another_host_opens_no_second_primary(kind: str, gtid: b
         (cluster.seat / "elsewhere").mkdir()
         other = cluster.write_cnf("elsewhere/app1", servers={3: "candidate_master=1"})
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
-        writer = part_ways(cluster)
+        # Two commands long: no more than a lone applier on a busy disk keeps up with.
+        writer = part_ways(cluster, interval=0.03)
         cluster[1].signal_mysqld(signal.SIGKILL)
         by_hand = ("--master_state=dead", f"--dead_master_host={cluster[1].ip}", "--interactive=0")
         words = ("-m", "tests.lab.dying", "Open the new primary for writes", "done", "masterha_master_switch")
