@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from config import ClusterConfig, ServerConfig
 from flows.engine import step
+from flows.taken_over import cut_short_elsewhere
 from replication.approval import ASK_AT_MOST, Answer, Ask, approved_failover, failover_question
 from replication.errors import RefusalError
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
 from replication.sessions import Sessions
-from replication.snapshots import ServerState
 from replication.topology import find_primary, opened_by_another
 from tasks import detect
 
@@ -82,7 +82,7 @@ def _look(
     cluster = sessions.observe([s for s in config.servers if s != dead])
     # Receivers that our own had stopped say nothing: some sites leave their replicas writable.
     if not ours and (opened := opened_by_another(dead, cluster)) is not None:
-        raise RefusalError(_unfinished(config, dead, opened))
+        raise RefusalError(cut_short_elsewhere(config, dead, opened))
     decided = make_plan(config, dead, cluster, options)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
@@ -103,17 +103,6 @@ def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, p
             Refusal("unknown-server", f"{host} is not a server of {config.name}.", f"Its servers are: {servers}.")
         )
     return named
-
-
-def _unfinished(config: ClusterConfig, dead: ServerConfig, opened: ServerState) -> Refusal:
-    """Nothing here remembers who was opened: another plan might well open a second one."""
-    return Refusal(
-        "unfinished-failover",
-        f"{opened.name} takes writes and has stopped receiving from the dead primary {dead.name}: a failover of "
-        f"{config.name} was cut short after opening it, and its journal is not in {config.manager_workdir}.",
-        "Go on with it where its journal is (mha failover --resume), or point the other replicas at "
-        f"{opened.hostname} by hand; set read_only on it if nobody ever promoted it.",
-    )
 
 
 def _alive(dead: ServerConfig, why: str) -> Refusal:

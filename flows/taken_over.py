@@ -11,7 +11,7 @@ from replication.job import FailoverJob
 from replication.plan import Refusal
 from replication.selection import followers_of, gtid_kind
 from replication.sessions import Sessions
-from replication.snapshots import GtidKind
+from replication.snapshots import GtidKind, ServerState
 from replication.topology import opened_by_another
 
 log = logging.getLogger("mha")
@@ -45,13 +45,17 @@ def opened_elsewhere(config: ClusterConfig, dead: ServerConfig, sessions: Sessio
     followers = followers_of(dead, config, cluster)
     kind = gtid_kind(followers, config.use_gtid_auto_pos)
     if kind is GtidKind.POSITION and len(followers) > 1:
-        raise RefusalError(
-            Refusal(
-                "unfinished-failover",
-                f"{opened.name} takes writes and has stopped receiving from the dead primary {dead.name}: another "
-                f"manager's failover of {config.name} was cut short after opening it.",
-                "Go on with it on that manager's host (mha failover --resume), or point the other replicas at "
-                f"{opened.hostname} by hand; set read_only on it if nobody ever promoted it.",
-            )
-        )
+        raise RefusalError(cut_short_elsewhere(config, dead, opened))
     return OpenedElsewhere(opened.key, opened.name, kind)
+
+
+def cut_short_elsewhere(config: ClusterConfig, dead: ServerConfig, opened: ServerState) -> Refusal:
+    """Nothing here remembers who was opened, and how: another plan might well open a second one."""
+    return Refusal(
+        "unfinished-failover",
+        f"{opened.name} takes writes and has stopped receiving from the dead primary {dead.name}: another manager's "
+        f"failover of {config.name} was cut short after opening it, and its journal is not in "
+        f"{config.manager_workdir}.",
+        "Go on with it where its journal is (mha failover --resume), or point the other replicas at "
+        f"{opened.hostname} by hand; set read_only on it if nobody ever promoted it.",
+    )
