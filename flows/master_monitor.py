@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from flows.monitor import Manager, Reporter
+from flows.listening import Reporter
+from flows.monitor import Manager
 from replication.manager_files import ManagerStatus
 from replication.sessions import Sessions
 from tasks.detect import BeginAnew, watch

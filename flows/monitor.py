@@ -6,11 +6,9 @@ supervisors expect), `mha monitor` and the `monitor` deployment (which go on wit
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from flows.deployed import load_named, stopped_by_cancelling
 from flows.engine import log_to_prefect
 from flows.events import telling_prefect
 from flows.failover import cut_short_failover, new_job, run_beside_prefect
+from flows.listening import Manned, SteadyHealth, moved_to
 from flows.parameters import ClusterName
 from flows.taken_over import OpenedElsewhere, opened_elsewhere
 from flows.unfinished_switch import finish_switch
@@ -32,17 +31,16 @@ from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
-from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
+from replication.manager_files import ManagerLock, ManagerStatus
 from replication.outcome import Outcome
 from replication.patience import Verdict
 from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
-from replication.switch.unfinished import cut_short_switch
 from replication.topology import find_primary, tree
 from replication.turns import Turns
 from replication.votes import Right
-from tasks.detect import BeginAnew, Listener, watch
+from tasks.detect import BeginAnew, watch
 from tasks.guard import guard_of
 from tasks.look_again import still_dead
 from tasks.stand_by import Turn, wait_for_turn
@@ -85,7 +83,7 @@ class Manager:
         self._load, self._options, self._stop, self._turns = load, options, stop, turns or Turns()
         self.started = threading.Event()
         self._config = load()
-        self._health = _SteadyHealth(self._config.manager_workdir, self._config.name)
+        self._health = SteadyHealth(self._config.manager_workdir, self._config.name)
         self._balanced: HealthServer | None = None
         self._guard = guard_of(self._config)
         self._right = Right(self._config)
@@ -183,7 +181,7 @@ class Manager:
         self.started.set()
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
         self._guard.watching(primary.address)
-        listener = _Manned(self._config, self._health, primary, sessions, self._right)
+        listener = Manned(self._config, self._health, primary, sessions, self._right)
         verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
         if verdict is None:
             return 0
@@ -324,85 +322,6 @@ class Manager:
             return self._config
 
 
-class _SteadyHealth(HealthFile):
-    """A status file that may fail to be written: a full disk is told once and stops neither watch nor failover."""
-
-    def write(self, status: ManagerStatus, primary: str | None = None, active: str = "") -> None:
-        with self._told():
-            super().write(status, primary, active)
-
-    def touch(self) -> None:
-        with self._told():
-            super().touch()
-
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            log.error("The status file cannot be written: %s", error)
-
-
-class Reporter(Listener):
-    """Keeps the status file true, and notices that the primary's role was moved."""
-
-    def __init__(
-        self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions, right: Right
-    ) -> None:
-        self._config, self._health, self._primary, self._sessions = config, health, primary, sessions
-        self._right = right
-
-    def displaced(self) -> str:
-        return "" if self._right.held() else "this manager no longer has the right to act"
-
-    def closed(self) -> str:
-        if new := moved_to(self._config, self._primary, self._sessions):
-            return f"{new} is the primary now, {self._primary.name} is read-only"
-        return ""
-
-    def answered(self) -> None:
-        self._health.touch()
-
-    def suspect(self, misses: int, error: str) -> None:
-        self._health.write(ManagerStatus.PING_FAILING, self._primary.hostname)
-
-    def recovered(self, why: str) -> None:
-        log.info("Monitoring goes on: %s.", why)
-        self._health.write(ManagerStatus.PING_OK, self._primary.hostname)
-
-
-class _Manned(Reporter):
-    """Tells people of a suspicion, too, and ends the watch for a planned switch that was cut short."""
-
-    def __init__(
-        self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions, right: Right
-    ) -> None:
-        super().__init__(config, health, primary, sessions, right)
-        self._events = EventHooks(config)
-        self._alarmed = False
-        # One that could not be ended when this watch began is tried again, but not at every ping.
-        self._again_at = time.monotonic() + LOOK_AGAIN
-
-    def closed(self) -> str:
-        if moved := super().closed():
-            return moved
-        if time.monotonic() < self._again_at:
-            return ""
-        if cut_short_switch(self._config.manager_workdir, self._config.name) is not None:
-            return f"A planned switch from {self._primary.name} was cut short"
-        return ""
-
-    def alarm(self, why: str) -> None:
-        self._alarmed = True
-        self._events.tell("suspect", old=self._primary, text=f"{self._primary.name}: {why}")
-
-    def recovered(self, why: str) -> None:
-        if self._alarmed:
-            self._alarmed = False
-            self._events.tell("recovered", old=self._primary, text=why)
-        super().recovered(why)
-
-
 @flow(name="monitor", flow_run_name="monitor {cluster}", persist_result=False)
 def monitor(cluster: ClusterName) -> None:
     """Watch a cluster until the run is cancelled; fail over when its primary dies, and go on with the new one.
@@ -417,16 +336,6 @@ def monitor(cluster: ClusterName) -> None:
     log_to_prefect(log)
     with stopped_by_cancelling() as stop, ManagerLock(config.manager_workdir, config.name):
         Manager(load, options, stop).run()
-
-
-def moved_to(config: ClusterConfig, primary: ServerConfig, sessions: Sessions) -> str:
-    """The name of another server that is the primary and takes writes; empty when there is none."""
-    cluster = sessions.observe(timeout=2.0)
-    found = find_primary(config, cluster)
-    if isinstance(found, Refusal) or found.address == primary.address:
-        return ""
-    state = cluster.get(found.address)
-    return found.name if state is not None and state.writable else ""
 
 
 def _check_address(config: ClusterConfig, sessions: Sessions, primary: ServerConfig) -> None:
