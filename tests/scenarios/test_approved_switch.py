@@ -76,15 +76,16 @@ def test_a_switch_waits_for_its_answer() -> None:
             assert "lab-admin-pw" not in report
             assert len(deployments.steps(run, lambda found: len(found) > 3)) > 3
 
-            # Nobody answers: the timer does, as it was told to.
+            # Nobody answers: the timer does, as it was told to. Prefect's server, whose clock it is as well, may show
+            # the pause as failed for a moment.
             run = deployments.start("switchover", how={"answer_within": 1})
-            stopped = deployments.wait_for(run, "CANCELLED", "COMPLETED", "FAILED", seconds=240)
+            stopped = deployments.wait_for(run, "CANCELLED", "COMPLETED", seconds=240)
             assert stopped["state_name"] == "Stopped", stopped["state"]
             assert "by the timer" in stopped["state"]["message"]
             assert writable() == [3]
             how = {"answer_within": 1, "without_answer": "start", "new_primary": cluster[2].ip}
             run = deployments.start("switchover", how=how)
-            done = deployments.wait_for(run, "CANCELLED", "COMPLETED", "FAILED", seconds=240)
+            done = deployments.wait_for(run, "CANCELLED", "COMPLETED", seconds=240)
             assert done["state_type"] == "COMPLETED", deployments.told()
             assert writable() == [2]
             assert [answer["by"] for answer in answers(workdir)] == ["Grace", "the timer"]
