@@ -213,6 +213,7 @@ class Writer:
         cluster[prefer].sql(TABLE)
         hosts = [only] if only else [h.ip for h in sorted(cluster.hosts, key=lambda h: h.number != prefer)]
         self._file = cluster.directory / f"acks-{time.monotonic_ns()}.jsonl"
+        self._read, self._acks = 0, list[Ack]()
         self._process = cluster.run_there(
             sys.executable,
             "-m",
@@ -250,9 +251,13 @@ class Writer:
         self._process.wait(10)
 
     def acks(self) -> list[Ack]:
-        """Every row acknowledged so far, in the order of time."""
-        lines = self._file.read_text().splitlines()
-        return sorted((Ack(*json.loads(line)) for line in lines), key=lambda ack: ack.at)
+        """Every row acknowledged so far, in the order of time. Cheap enough to be asked for again and again."""
+        with self._file.open("rb") as file:
+            file.seek(self._read)
+            whole, end, _ = file.read().rpartition(b"\n")
+        self._read += len(whole) + len(end)
+        self._acks += [Ack(*json.loads(line)) for line in whole.splitlines()]
+        return sorted(self._acks, key=lambda ack: ack.at)
 
 
 @dataclass(frozen=True)

@@ -266,7 +266,7 @@ def test_it_follows_the_new_primary(kind: str, gtid: bool, n: int, copiers: list
         assert original.startswith(copy)
         assert len(original) - len(copy) < 4096
         assert not [d for d in copier.differences(cluster[1]) if not d.startswith(current.name)], closed
-        assert f"copies {cluster[2].ip}" in copier.status()
+        copier.wait(lambda: f"copies {cluster[2].ip}" in copier.status(), "it says so")
 
 
 def test_retention(cluster: Cluster, copiers: list[Copier]) -> None:
