@@ -29,6 +29,7 @@ with flow_engine.maintain_concurrency_lease(uuid.uuid4(), 300, raise_on_lease_re
 RENEWED_AFTER = 225.0
 
 
+@pytest.mark.slow
 def test_an_api_that_is_away_does_not_end_a_run() -> None:
     """Prefect's own keeper does; if it does no longer, there is nothing left for ours to do."""
 

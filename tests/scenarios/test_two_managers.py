@@ -171,8 +171,10 @@ def test_one_that_was_cut_off_does_nothing_when_it_is_back(kind: str, gtid: bool
         failed_over(pair, pair.two, writer, 2)
         new = cluster[the_new_one(cluster)]
         cluster.subnet.link(pair.here, up=True)
-        words = pair.is_(pair.one, 40)
-        assert pair.second in words, words
+        pair.is_(pair.one, 40)
+        ends = time.monotonic() + 15.0
+        while pair.second not in (words := pair.status(pair.one)[1]):
+            assert time.monotonic() < ends, words
         pair.one.wait_for(f"the primary is {new.ip}")
         ends = time.monotonic() + 3.0
         while time.monotonic() < ends:

@@ -96,7 +96,7 @@ def api_that_is(state: str) -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"http://127.0.0.1:{'no-number' if state == 'misspelt' else port}/api", lambda: None
 
 
-@pytest.mark.parametrize("state", ["refused", "hanging", "killed", "misspelt"])
+@pytest.mark.parametrize("state", ["refused", "hanging", "misspelt", pytest.param("killed", marks=pytest.mark.slow)])
 def test_an_api_that_is_away_changes_nothing(state: str) -> None:
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), api_that_is(state) as (url, goes_away):
         manager = cluster.start_manager(cluster.write_cnf(), env={"PREFECT_API_URL": url})
