@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from flows.delivery import FlowRecord, Unanswered, deliver
 from replication.errors import MhaError
-from replication.manager_files import process_alive
+from replication.processes import process_alive
 
 log = logging.getLogger("mha")
 

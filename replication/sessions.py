@@ -32,6 +32,8 @@ FAILOVER_LOCK = "MHA_Master_High_Availability_Failover"
 MONITOR_LOCK = "MHA_Master_High_Availability_Monitor"
 #: Seconds after which a server takes the failover lock from a session that says nothing.
 VANISHED = 30
+#: Seconds that a server may take to answer who keeps it; the lock cannot be looked at or given back meanwhile.
+KEPT_WITHIN = 1.0
 
 
 class Sessions:
@@ -161,16 +163,20 @@ class FailoverLock:
 
         Nothing is asked: whoever ended a session has said so.
         """
-        if self._held and not any(_at_rest(session) for session in self._held):
+        with self._mutex:  # an answer to `_keep` that is on its way is no farewell
+            lost = not any(_at_rest(session) for session in self._held)
+        if self._held and lost:
             raise AlreadyActing("the failover lock was lost on every server: another manager may be acting by now")
 
     def _keep(self) -> None:
         while not self._released.wait(VANISHED / 4):
             for session in self._held:
-                # A session that was lost must not be opened again: it would hold nothing.
-                if _at_rest(session):
+                with self._mutex:
+                    # A session that was lost, or given back, must not be opened again: it would hold nothing.
+                    if self._released.is_set() or not _at_rest(session):
+                        continue
                     try:
-                        session.query("DO 1", action="keep the failover lock", timeout=2.0)
+                        session.query("DO 1", action="keep the failover lock", timeout=KEPT_WITHIN)
                     except ServerError as error:
                         log.warning("%s", error)
 

@@ -59,8 +59,8 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
             record_opening(job.journal, job, end, target_end)
         else:
             noting.result()
-        job.stop.check_held()
         ended = ending.result()
+    job.stop.check_held()
     if deadline.over:
         raise DeadlineExceeded("hand the writes over", job.options.deadline, f"{target} has executed everything")
     took("journal, end sessions")

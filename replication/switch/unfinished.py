@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from replication.journal import SWITCH, Entry, unfinished
-from replication.manager_files import FailoverFlags, process_alive
+from replication.manager_files import FailoverFlags
 from replication.plan import Leveling
 from replication.positions import BinlogPosition
+from replication.processes import process_alive
 from replication.snapshots import ClusterState, GtidKind
 from replication.switch.events_move import Event
 from replication.switch.job import HandedOver, Ready

@@ -185,6 +185,12 @@ def applier_held(host: Host) -> Iterator[None]:
         session.close()
 
 
+def one_more_row(writer: Writer) -> None:
+    """Wait for one that was acknowledged from now on: a replica whose applier is held lacks it."""
+    now = time.time()
+    until(lambda: writer.acks()[-1].at > now, 10)
+
+
 def without_the_privilege(host: Host) -> None:
     """The manager's account may not set read_only there any more, and its sessions have to log in again."""
     names = "SUPER, SYSTEM_VARIABLES_ADMIN" if host.kind.modern else "SUPER, READ_ONLY ADMIN"
@@ -226,6 +232,11 @@ def test_a_failure_before_the_opening_is_taken_back(kind: str, gtid: bool) -> No
         time.sleep(1.0)
         stop_applier = f"STOP {word(cluster)} SQL_THREAD"
         start_applier = f"START {word(cluster)} SQL_THREAD"
+
+        def hold_the_applier() -> None:
+            cluster[2].sql(stop_applier)
+            one_more_row(writer)
+
         cases: dict[str, tuple[Hook, Callable[[], object], Callable[[], object], str]] = {
             "hook": (Hook(cluster, "stop", 1), lambda: None, lambda: None, "exit code 1"),
             "lock": (
@@ -236,7 +247,7 @@ def test_a_failure_before_the_opening_is_taken_back(kind: str, gtid: bool) -> No
             ),
             "wait": (
                 Hook(cluster, "stop"),
-                lambda: cluster[2].sql(stop_applier),
+                hold_the_applier,
                 lambda: cluster[2].sql(start_applier),
                 "its applier does not run",
             ),
@@ -306,6 +317,7 @@ def test_killed_while_writes_are_held_and_after_the_opening(kind: str, gtid: boo
         process = cluster.run_there(sys.executable, "-m", "commands.masterha_master_switch", *to_second)
         hook.wait()
         with applier_held(cluster[2]):
+            one_more_row(writer)
             hook.go.touch()
             until(lambda: closed(cluster[1]), 20)
             process.kill()
@@ -392,6 +404,7 @@ def test_a_manager_gives_back_what_a_killed_switch_held() -> None:
             )
             hook.wait()
             with applier_held(cluster[2]):
+                one_more_row(writer)
                 hook.go.touch()
                 until(lambda: closed(cluster[1]), 20)
                 process.kill()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from replication.manager_files import HealthFile, ManagerLock, ManagerStatus, process_alive
+from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
+from replication.processes import process_alive
 from replication.stop_request import StopRequest
 from tests.unit.commands.conftest import ManagerMaker, ended_by, run_command
 

@@ -20,13 +20,11 @@ from replication.manager_files import (
     HealthFile,
     ManagerLock,
     ManagerStatus,
-    is_manager_command,
     judge,
     observe_manager,
-    orphans_of,
     parse_health,
-    process_alive,
 )
+from replication.processes import is_manager_command, orphans_of, process_alive
 
 S = ManagerStatus
 
