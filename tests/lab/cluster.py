@@ -21,6 +21,8 @@ from tests.lab.network import Subnet, inside
 
 HOUSE = Path(__file__).resolve().parents[2]
 
+LOG_LINES = 120
+
 
 class Cluster:
     """``with Cluster("mariadb", gtid=True) as cluster:`` — db1 is the primary, the others replicate from it.
@@ -75,6 +77,8 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            self._tell()
         self._down()
         atexit.unregister(self._down)
 
@@ -149,6 +153,7 @@ class Cluster:
         *,
         default: str = "",
         servers: Mapping[int, str] | None = None,
+        candidate: int = 0,
         password: str = ADMIN_PASSWORD,
         ping_interval: int = 1,
         ssh_options: str | None = None,
@@ -157,6 +162,8 @@ class Cluster:
     ) -> Path:
         """An MHA configuration of this cluster; ``default`` and ``servers`` add lines to its blocks.
 
+        ``candidate`` is the server with candidate_master=1, for scenarios that say beforehand who is promoted: without
+        one it is who received the most, and a primary that dies in mid-send has served one of them further.
         The hosts ``apart`` are no servers of it; ``blocks`` are further ones, as they are to stand in the file.
 
         The same key and known_hosts lie in the seat's .ssh, where the default names are found: ``ssh_options=""``
@@ -172,7 +179,8 @@ class Cluster:
         options = f"-i {key} -o UserKnownHostsFile={known}" if ssh_options is None else ssh_options
         text += f"ssh_options={options}\n{default}\n" if options else f"{default}\n"
         for host in (h for h in self.hosts if h.number not in apart):
-            text += f"\n[server{host.number}]\nhostname={host.ip}\n{(servers or {}).get(host.number, '')}\n"
+            more = "candidate_master=1" if host.number == candidate else (servers or {}).get(host.number, "")
+            text += f"\n[server{host.number}]\nhostname={host.ip}\n{more}\n"
         text += f"\n{blocks}\n"
         path = self.seat / f"{name}.cnf"
         path.write_text(text)
@@ -234,6 +242,11 @@ class Cluster:
         (ssh / "id_ed25519").chmod(0o600)
         key = " ".join((images.ssh_keys() / "known_host").read_text().split()[:2])
         (ssh / "known_hosts").write_text("".join(f"{h.ip},{h.name} {key}\n" for h in self.hosts))
+
+    def _tell(self) -> None:
+        """What somebody needs who asks why a scenario failed: the ends of the managers' logs."""
+        for path in sorted(self.seat.rglob("manager.log")):
+            print(f"--- {path.relative_to(self.seat)} ends:", *path.read_text().splitlines()[-LOG_LINES:], sep="\n")
 
     def _down(self) -> None:
         self.subnet.release()

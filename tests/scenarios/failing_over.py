@@ -58,6 +58,11 @@ def finish(manager: Manager, writer: Writer, *, seconds: float = 40.0) -> tuple[
     return code, writer.stop()
 
 
+def promoted(cluster: Cluster) -> int:
+    """Who took db1's place: db2, or db3 when the primary had sent that one more before it died."""
+    return 2 if cluster[2].replica_status() == {} else 3
+
+
 def assert_survivors_agree(cluster: Cluster, acks: list[Ack], primary: int, replicas: tuple[int, ...]) -> None:
     """0 acknowledged rows lost, equal data, one writable primary, and every replica follows it."""
     result = account(acks, [cluster[n] for n in (primary, *replicas)])

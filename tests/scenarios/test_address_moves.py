@@ -28,7 +28,7 @@ def test_a_client_of_the_address_alone_survives_a_killed_primary(kind: str, gtid
         vip = cluster.subnet.virtual(1)
         give(cluster, 1, vip)
         default = f"vip_provider=ip\nvip_addresses={vip}\nvip_label=1"
-        manager = cluster.start_manager(cluster.write_cnf(default=default))
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2, default=default))
         with AddressObserver(cluster, vip) as observer:
             writer = Writer(cluster, only=bare(vip))
             time.sleep(1.5)
@@ -59,7 +59,7 @@ def test_the_host_of_the_address_loses_its_power(kind: str) -> None:
         give(cluster, 1, four)
         give(cluster, 1, six)
         default = f"vip_provider=ip\nvip_addresses={four}, {six}"
-        manager = cluster.start_manager(cluster.write_cnf(default=default))
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2, default=default))
         with AddressObserver(cluster, four) as observer, AddressObserver(cluster, six) as observer6:
             writer = Writer(cluster, only=bare(four))
             time.sleep(1.0)
@@ -111,7 +111,7 @@ def test_a_host_comes_back_with_the_address_in_its_own_configuration(kind: str) 
     with Cluster(kind, gtid=True) as cluster:
         vip = cluster.subnet.virtual(1)
         give(cluster, 1, vip)
-        monitor = Monitor(cluster, cluster.write_cnf(default=f"vip_provider=ip\nvip_addresses={vip}"))
+        monitor = Monitor(cluster, cluster.write_cnf(candidate=2, default=f"vip_provider=ip\nvip_addresses={vip}"))
         try:
             with AddressObserver(cluster, vip) as observer:
                 writer = Writer(cluster, only=bare(vip))

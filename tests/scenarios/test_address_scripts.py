@@ -68,7 +68,8 @@ def fail_over_with(cluster: Cluster, text: str, vip: str, *, within: float = 20.
     Where a script does not tell the neighbours, the client's own host finds out ``within`` so many seconds.
     """
     script, env = install(cluster, text)
-    manager = cluster.start_manager(cluster.write_cnf(default=f"master_ip_failover_script={script}"), env=env)
+    conf = cluster.write_cnf(candidate=2, default=f"master_ip_failover_script={script}")
+    manager = cluster.start_manager(conf, env=env)
     with AddressObserver(cluster, vip) as observer:
         writer = Writer(cluster, only=bare(vip))
         time.sleep(1.0)

@@ -348,7 +348,7 @@ def test_a_failover_whose_new_primary_cannot_have_the_address(policy: str) -> No
         vip = cluster.subnet.virtual(1)
         give(cluster, 4, vip)
         default = f"vip_provider=ip\nvip_addresses={vip}\nvip_on_failure={policy}"
-        manager = cluster.start_manager(cluster.write_cnf(default=default, apart=(4,)))
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2, default=default, apart=(4,)))
         writer = Writer(cluster)
         cluster[1].signal_mysqld(signal.SIGKILL)
         code, _ = finish(manager, writer)
@@ -366,7 +366,7 @@ def test_a_manager_killed_while_it_moves_the_address() -> None:
     with Cluster("mysql97", gtid=True) as cluster:
         vip = cluster.subnet.virtual(1)
         give(cluster, 1, vip)
-        conf = cluster.write_cnf(default=f"vip_provider=ip\nvip_addresses={vip}")
+        conf = cluster.write_cnf(candidate=2, default=f"vip_provider=ip\nvip_addresses={vip}")
         instead_of_ip(cluster[2], _HANGS, "addr add", seconds=4)
         manager = cluster.start_manager(conf)
         with AddressObserver(cluster, vip) as observer:

@@ -39,7 +39,7 @@ def verdict_of(manager: Manager) -> tuple[str, float]:
 def fails_over(kind: str, gtid: bool, name: str) -> None:
     fault = FAULTS[name]
     with Cluster(kind, gtid=gtid, disk={1: fault.disk} if fault.disk else None) as cluster:
-        manager = cluster.start_manager(cluster.write_cnf())
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2))
         writer = Writer(cluster)
         time.sleep(3.0)
         with broken(cluster[1], name):
@@ -83,7 +83,7 @@ def test_seen_at_once_on_every_kind(kind: str, gtid: bool, name: str) -> None:
 def test_a_clean_shutdown_is_waited_for_when_so_configured(kind: str, gtid: bool) -> None:
     """Nothing is touched while it is down, and a crash afterwards is failed over."""
     with Cluster(kind, gtid=gtid) as cluster:
-        manager = cluster.start_manager(cluster.write_cnf(default="on_shutdown=wait"))
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2, default="on_shutdown=wait"))
         time.sleep(3.0)
         cluster[1].signal_mysqld(signal.SIGTERM)
         ends = time.monotonic() + 20.0
@@ -130,7 +130,7 @@ def test_a_crash_that_a_supervisor_mends_in_a_second_leaves_one_primary(kind: st
 @pytest.mark.slow
 def test_classic_counts_to_four_as_ever() -> None:
     with Cluster("mariadb", gtid=True) as cluster:
-        manager = cluster.start_manager(cluster.write_cnf(default="detection=classic"))
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2, default="detection=classic"))
         writer = Writer(cluster)
         time.sleep(1.0)
         cluster[1].signal_mysqld(signal.SIGKILL)

@@ -128,7 +128,7 @@ def test_writes_and_reads_through_haproxy_while_the_primary_dies(kind: str) -> N
         replica = cluster.kind.word("REPLICA", "SLAVE")
         proxy = cluster[4]
         proxy.signal_mysqld(signal.SIGKILL)
-        conf = cluster.write_cnf(default=balanced(cluster, proxy), apart=(4,))
+        conf = cluster.write_cnf(candidate=2, default=balanced(cluster, proxy), apart=(4,))
         start_haproxy(cluster, proxy, conf)
         words = ["-m", "commands.mha", "monitor", "--conf", str(conf)]
         monitor = cluster.run_there(sys.executable, *words)
@@ -246,7 +246,7 @@ def test_the_address_follows_with_keepalived(kind: str, option: str) -> None:
         vip = cluster.subnet.virtual(2)
         with AddressObserver(cluster, vip) as observer:
             default = with_keepalived(cluster, vip, option, observer)
-            manager = cluster.start_manager(cluster.write_cnf(default=default, servers={2: "candidate_master=1"}))
+            manager = cluster.start_manager(cluster.write_cnf(default=default, candidate=2))
             writer = Writer(cluster, only=bare(vip))
             time.sleep(1.5)
             meets(cluster, 3, vip)

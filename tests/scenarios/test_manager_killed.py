@@ -203,7 +203,7 @@ def test_a_failover_from_another_host_opens_no_second_primary(kind: str, gtid: b
     with Cluster(kind, gtid=gtid) as cluster:
         conf = cluster.write_cnf()
         (cluster.seat / "elsewhere").mkdir()
-        other = cluster.write_cnf("elsewhere/app1", servers={3: "candidate_master=1"})
+        other = cluster.write_cnf("elsewhere/app1", candidate=3)
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
         # Two commands long: no more than a lone applier on a busy disk keeps up with.
         writer = part_ways(cluster, interval=0.03)

@@ -13,7 +13,7 @@ import pytest
 from tests.lab import faults
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.writer import Writer
-from tests.scenarios.failing_over import assert_survivors_agree, finish, keep_incident
+from tests.scenarios.failing_over import assert_survivors_agree, finish, keep_incident, promoted
 
 KINDS = [
     pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
@@ -63,8 +63,7 @@ def dies_then(cluster: Cluster, manager: Manager, *, settle: float = 6.0) -> Non
     cluster[1].signal_mysqld(signal.SIGKILL)
     code, acks = finish(manager, writer)
     assert code == 0, manager.log()
-    # Whoever received the most is promoted, and that may be either.
-    new = 2 if cluster[2].replica_status() == {} else 3
+    new = promoted(cluster)
     assert_survivors_agree(cluster, acks, new, (5 - new,))
 
 

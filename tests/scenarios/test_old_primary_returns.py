@@ -37,7 +37,7 @@ class Scene:
         note = cluster.seat / "note"
         note.write_text(f'#!/bin/sh\necho "$MHA_EVENT $MHA_OLD_PRIMARY_IP" >>{self.notes}\n')
         note.chmod(0o755)
-        self.conf = cluster.write_cnf(default=f"on_returned={note}\non_released={note}")
+        self.conf = cluster.write_cnf(default=f"on_returned={note}\non_released={note}", candidate=2)
 
     def watch(self) -> None:
         self.monitor = Monitor(self.cluster, self.conf)

@@ -72,7 +72,7 @@ def test_mail_and_a_webhook_tell_of_a_failover(kind: str, gtid: bool) -> None:
             mail.got.clear()
             hook.got.clear()
             port = free_port()
-            manager = cluster.start_manager(cluster.write_cnf(default=f"{default}\nhealth_port={port}"))
+            manager = cluster.start_manager(cluster.write_cnf(candidate=2, default=f"{default}\nhealth_port={port}"))
             writer = Writer(cluster)
             time.sleep(1.5)
             numbers = metrics(port)
@@ -134,7 +134,7 @@ def test_a_dead_service_delays_nothing_and_is_given_up() -> None:
         ]
         urls += [f"json://127.0.0.1:{hook.port}/b", "json://127.0.0.1:9/c"]
         default = f"notify={' '.join(urls)}\nnotify_timeout=1\nnotify_deadline=4"
-        manager = cluster.start_manager(cluster.write_cnf(default=default))
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2, default=default))
         writer = Writer(cluster)
         time.sleep(1.0)
         cluster[1].signal_mysqld(signal.SIGKILL)

@@ -59,7 +59,7 @@ def test_what_happened_while_prefect_was_away_comes_later_in_order_and_once() ->
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), Webhook() as hook:
         port = free_port()
         url = f"http://127.0.0.1:{port}/api"
-        conf = cluster.write_cnf(default=f"notify_check_failed=json://127.0.0.1:{hook.port}/checks")
+        conf = cluster.write_cnf(candidate=2, default=f"notify_check_failed=json://127.0.0.1:{hook.port}/checks")
         manager = cluster.start_manager(conf, env={"PREFECT_API_URL": url})
         cluster[1].signal_mysqld(signal.SIGKILL)
         assert manager.wait(40) == 0, manager.log()

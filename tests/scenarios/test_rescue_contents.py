@@ -110,7 +110,7 @@ def test_host_gone_and_what_one_replica_lacks_lies_in_forty_relay_logs_of_the_ot
 def test_host_gone_and_the_relay_logs_purged_on_the_only_replica_that_was_level() -> None:
     """The one behind is wanted as primary, but nobody can give it what it lacks: the other is promoted, as is told."""
     with Cluster("mariadb") as cluster:
-        manager = cluster.start_manager(cluster.write_cnf(servers={3: "candidate_master=1"}))
+        manager = cluster.start_manager(cluster.write_cnf(candidate=3))
         cluster[1].sql("CREATE TABLE app.purged (id INT PRIMARY KEY) ENGINE=InnoDB")
         level(cluster)
         cluster.stop_receiver(cluster[3])

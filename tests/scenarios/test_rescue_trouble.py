@@ -67,7 +67,7 @@ def put_a_row_in_the_way(host: Host) -> None:
 def primary_dies_with_a_conflict_on(cluster: Cluster, number: int) -> tuple[Manager, Writer]:
     """Both replicas lack the primary's last transactions, and one of these cannot be applied on that replica."""
     cluster[1].sql("CREATE TABLE app.conflict (id INT PRIMARY KEY)")
-    manager = cluster.start_manager(cluster.write_cnf(servers={2: "candidate_master=1"}))
+    manager = cluster.start_manager(cluster.write_cnf(candidate=2))
     writer = Writer(cluster)
     time.sleep(0.7)
     for each in (2, 3):
@@ -128,7 +128,7 @@ def test_an_applier_stopped_by_hand_is_started_and_nothing_received_is_lost(kind
 def test_a_delayed_replica_executes_all_at_once_and_is_delayed_again(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         delay(cluster[3], 3600)
-        manager = cluster.start_manager(cluster.write_cnf())
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2))
         writer = Writer(cluster)
         time.sleep(1.5)
         cluster[1].signal_mysqld(signal.SIGKILL)
@@ -240,7 +240,7 @@ def test_the_host_is_gone_and_a_binlog_server_has_it_all(kind: str, gtid: bool) 
 @pytest.mark.parametrize(("kind", "gtid"), [MODES[1], MODES[3], MODES[5]])
 def test_no_replica_knows_its_place_in_the_log_only_its_gtids(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
-        manager = cluster.start_manager(cluster.write_cnf())
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2))
         writer = Writer(cluster)
         time.sleep(0.5)
         for number in (2, 3):
@@ -261,7 +261,7 @@ def test_the_candidate_is_furthest_behind_and_misses_the_middle_of_a_transaction
     """It received a part of 5,000 rows, the other replica more of them, and the end is on the dead disk only."""
     with Cluster(kind, gtid=gtid) as cluster:
         cluster[1].sql("CREATE TABLE app.many (id INT PRIMARY KEY, data VARCHAR(2000))")
-        manager = cluster.start_manager(cluster.write_cnf(servers={3: "candidate_master=1"}))
+        manager = cluster.start_manager(cluster.write_cnf(candidate=3))
         before = int(cluster[3].replica_status()["Read_Source_Log_Pos"])
         cluster[1].slow_cable(40)
         ones = " UNION ALL ".join(["SELECT 0 AS n", *(f"SELECT {n}" for n in range(1, 10))])

@@ -18,7 +18,7 @@ from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.writer import Ack, Writer
-from tests.scenarios.failing_over import assert_survivors_agree
+from tests.scenarios.failing_over import assert_survivors_agree, promoted
 from tests.scenarios.watching import SIGHT, Monitor
 
 KINDS = [
@@ -110,17 +110,12 @@ def follows(host: Host, primary: Host) -> bool:
     return bool(status) and status["Source_Host"] == primary.ip and status["Replica_IO_Running"] == "Yes"
 
 
-def the_new_one(cluster: Cluster) -> int:
-    """Who was promoted in the place of db1, when a failover ended just now."""
-    return 2 if cluster[2].replica_status() == {} else 3
-
-
 def failed_over(pair: Pair, by: Monitor, writer: Writer, sights: int) -> list[Ack]:
     """That manager watches the new primary; the writer is stopped, and what it wrote is there."""
     by.wait_for(SIGHT, sights)
     time.sleep(1.0)
     acks = writer.stop()
-    new = the_new_one(pair.cluster)
+    new = promoted(pair.cluster)
     assert_survivors_agree(pair.cluster, acks, new, (5 - new,))
     assert len(pair.journals()) == 1, pair.logs()
     return acks
@@ -169,7 +164,7 @@ def test_one_that_was_cut_off_does_nothing_when_it_is_back(kind: str, gtid: bool
         pair.one.wait_for("is lost")
         cluster[1].signal_mysqld(signal.SIGKILL)
         failed_over(pair, pair.two, writer, 2)
-        new = cluster[the_new_one(cluster)]
+        new = cluster[promoted(cluster)]
         cluster.subnet.link(pair.here, up=True)
         pair.is_(pair.one, 40)
         ends = time.monotonic() + 15.0
@@ -229,7 +224,7 @@ def test_both_live_and_the_primary_dies(kind: str, gtid: bool, fault: str) -> No
         else:
             cluster[1].signal_mysqld(signal.SIGKILL if fault == "killed" else signal.SIGSTOP)
         failed_over(pair, pair.one, writer, 2)
-        new = cluster[the_new_one(cluster)]
+        new = cluster[promoted(cluster)]
         pair.two.wait_for(f"the primary is {new.ip}")
         assert pair.is_(pair.two, 40).endswith(f"master:{new.ip}")
         assert "is lost" not in pair.logs()
@@ -242,7 +237,7 @@ def test_an_old_primary_that_comes_back_when_the_manager_that_replaced_it_is_gon
         writer = Writer(cluster)
         cluster[1].power_off()
         failed_over(pair, pair.one, writer, 2)
-        new = cluster[the_new_one(cluster)]
+        new = cluster[promoted(cluster)]
         pair.two.wait_for(f"the primary is {new.ip}")
         pair.one.process.kill()
         pair.two.wait_for(SIGHT)
@@ -383,5 +378,5 @@ def test_the_first_dies_in_the_middle_of_its_failover(kind: str, gtid: bool) -> 
             else:
                 pair.two.wait_for("Current Alive Master", seconds=60.0)
             acks = writer.stop()
-            new = the_new_one(cluster)
+            new = promoted(cluster)
             assert_survivors_agree(cluster, acks, new, (5 - new,))

@@ -59,7 +59,7 @@ def steps_of(cluster: Cluster, url: str, run: dict[str, Any], *, at_least: int, 
 def test_a_failover_is_a_flow_run_with_a_task_run_a_step(cluster: Cluster) -> None:
     with cluster.in_manager_net(), PrefectServer() as server:
         url = server.api_url
-        manager = cluster.start_manager(cluster.write_cnf(), env={"PREFECT_API_URL": url})
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2), env={"PREFECT_API_URL": url})
         for number in (2, 3):
             cluster.stop_receiver(cluster[number])
         cluster[1].sql("CREATE TABLE app.rescued (id INT PRIMARY KEY)")

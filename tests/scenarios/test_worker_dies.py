@@ -25,7 +25,7 @@ EARLY, LATE = '"step": "Execute what was received"', '"step": "Open the new prim
 def test_retry_goes_on_from_the_journal(words: str) -> None:
     """The run's process is killed; its worker lives, and reports it as crashed."""
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
-        conf = cluster.write_cnf()
+        conf = cluster.write_cnf(candidate=2)
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
         deployments = Deployments(cluster, server, "failover")
         with deployments.worker("one") as worker:
