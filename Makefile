@@ -8,7 +8,7 @@
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
 # make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
-# make bench-overhead  what Prefect's engine costs a failover: plain steps, beside Prefect, as tasks (RUNS=3)
+# make bench-overhead  what Prefect costs a failover: without it, beside it, in a flow run (RUNS=3)
 # make bench-switch  how long a planned switch holds writes (SWITCHES=20 a mode)
 # make bench-scale  one process that watches 1, 10, 100, 300 clusters, and twenty primaries dying at once (SIZES="1 10")
 # make test-soak  ten minutes of troubles that are no death: no failover (SEED=, MINUTES=10, KIND=mariadb; not in CI)

@@ -45,7 +45,7 @@ def ask_in_prefect(waiting: Waiting, plan_key: str) -> Ask:
 
     def ask(question: Question) -> Answer:
         name_run(question.run_name)
-        shown = show_plan(question.document, plan_key, f"{question.deed.capitalize()} plan of {question.cluster}")
+        shown = show_page(question.document, plan_key, f"{question.deed.capitalize()} plan of {question.cluster}")
         log.warning("%s Answer on the page of this run (Resume). %s.", question.sentence, waiting)
         try:
             given: Any = pause_flow_run(
@@ -100,15 +100,15 @@ def _description(question: Question, waiting: Waiting, plan: UUID | None) -> str
     return "\n\n".join(parts)
 
 
-def show_plan(document: str, key: str, description: str) -> UUID:
-    """The plan as an artifact of this run."""
+def show_page(document: str, key: str, description: str) -> UUID:
+    """A plan or a report as an artifact of this run."""
     made = create_markdown_artifact(document, key=key, description=description)
     assert isinstance(made, UUID)
     return made
 
 
 def patiently(call: Callable[[], object]) -> None:
-    """Show in Prefect what came of a run that a person started, waiting for it; what it does not take is told."""
+    """Show something in Prefect, waiting for it; what it does not take is told, and changes nothing."""
     try:
         call()
     except Exception as error:  # noqa: BLE001 - the deed is done, and its report is on the manager's disk

@@ -2,7 +2,8 @@
 
 What recovers or switches a cluster never waits for Prefect, nor shares a core with it: a flow's engine costs the
 processor for as long as the rest of a failover takes. So its steps are called plainly, and written down; once the
-writes are back, and every second from then on, a thread sends what Prefect lacks (design rule 8).
+writes are back, and every second from then on, a thread sends what Prefect lacks (design rule 8): as a run of its own,
+or into the flow run that a person started it with.
 """
 
 from __future__ import annotations

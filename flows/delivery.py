@@ -60,6 +60,7 @@ class ArtifactRecord(BaseModel):
     key: str
     type: Literal["markdown", "table"]
     data: str
+    description: str = ""
 
 
 class CutShort(BaseModel):
@@ -76,7 +77,8 @@ class FlowRecord(BaseModel):
 
     ``key`` identifies the run for good (cluster and journal, say): the same key never makes a second run.
     ``state_name`` is what the UI calls its state, Prefect's own word when empty. ``finishes`` are runs that this one
-    goes on with: when it completes, they are shown as crashed.
+    goes on with: when it completes, they are shown as crashed. ``within`` is the flow run that it happened in, which
+    tells its state and its log itself.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -95,6 +97,7 @@ class FlowRecord(BaseModel):
     lines: tuple[LogLine, ...] = ()
     artifacts: tuple[ArtifactRecord, ...] = ()
     finishes: CutShort = CutShort()
+    within: uuid.UUID | None = None
 
 
 def deliver_later(record: FlowRecord, deadline: float) -> uuid.UUID:
@@ -159,20 +162,22 @@ def _deliver(record: FlowRecord, request_seconds: float) -> uuid.UUID:
         temporary_settings({"api.request_timeout": request_seconds, "client.max_retries": 0}),
         get_client(sync_client=True) as client,
     ):
-        run = _flow_run(client, record)
-        if run.state is None or not (run.state.is_running() or run.state.is_final()):
+        own = record.within is None
+        run = _flow_run(client, record) if record.within is None else client.read_flow_run(record.within)
+        if own and (run.state is None or not (run.state.is_running() or run.state.is_final())):
             client.set_flow_run_state(run.id, Running(), force=True)
         _send_steps(client, record, run)
-        _send_lines(client, record, run)
+        if own:
+            _send_lines(client, record, run)
         _send_artifacts(client, record, run)
-        if run.name != record.run_name:
+        if run.name != record.run_name and (own or record.ended is not None):
             client.set_flow_run_name(run.id, record.run_name)
         if record.ended is None:
             return run.id
         ending: State[Any] = State(
             type=StateType(record.state), name=record.state_name or None, message=_message(record, record.ended)
         )
-        if run.state is None or (run.state.type, run.state.message) != (ending.type, ending.message):
+        if own and (run.state is None or (run.state.type, run.state.message) != (ending.type, ending.message)):
             client.set_flow_run_state(run.id, ending, force=True)
         if record.state == "COMPLETED":
             mark_crashed(client, record.finishes, run.id, record.run_name)
@@ -320,10 +325,13 @@ def _send_artifacts(client: SyncPrefectClient, record: FlowRecord, run: FlowRun)
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
     same_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
-    there = {artifact.key for artifact in client.read_artifacts(artifact_filter=same_run)} if record.artifacts else {}
+    known = client.read_artifacts(artifact_filter=same_run) if record.artifacts else []
+    there = {(artifact.key, artifact.data) for artifact in known}
     for each in record.artifacts:
-        if each.key in there:
+        # A run that was tried again has a report of each time.
+        if (each.key, each.data) in there:
             continue
-        artifact = ArtifactCreate(key=each.key, type=each.type, data=each.data, flow_run_id=run.id)
+        told = each.description or None
+        artifact = ArtifactCreate(key=each.key, type=each.type, data=each.data, description=told, flow_run_id=run.id)
         # Posted plainly: the client's own method also sends an event, through a queue this process may not live to see.
         client.request("POST", "/artifacts/", json=artifact.model_dump(mode="json", exclude_unset=True))

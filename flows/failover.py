@@ -1,7 +1,7 @@
 """Failover: the Prefect flow around the runbook, and the ways to start it.
 
-A manager and a command run it beside Prefect, which gets the record once the writes are back; a deployment runs it
-on demand, as a flow. All of them end in `run_job`.
+A manager and a command run it beside Prefect, and so does the flow of a deployment that a person starts: Prefect gets
+the record once the writes are back, as a run of its own or in that flow's. All of them end in `run_job`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,14 @@ from typing import Any
 from uuid import UUID
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from config import ClusterConfig, ServerConfig
-from flows.approval import ask_in_prefect, is_retry, name_run, patiently, show_plan, this_run_id
+from flows.approval import ask_in_prefect, is_retry, show_page, this_run_id
 from flows.beside import Beside
 from flows.by_hand import decide
-from flows.delivery import ArtifactRecord, CutShort, FlowRecord, mark_crashed
+from flows.delivery import ArtifactRecord, CutShort, FlowRecord
 from flows.deployed import load_named
 from flows.engine import log_to_prefect, step
 from flows.events import with_events
@@ -47,7 +45,7 @@ from tasks.report import report
 
 log = logging.getLogger("mha")
 
-#: What a journal calls the flow run whose tasks the steps are: whoever finishes it says so on that run's page.
+#: What a journal calls the flow run that a failover is done in: whoever finishes it says so on that run's page.
 FLOW_RUN = ("prefect", "flow run")
 
 
@@ -57,7 +55,7 @@ def run_job(
     ssh_reachable: bool | None = None,
     log_directories: tuple[str, ...] = (),
 ) -> Outcome:
-    """Recover, then report: what runs under a flow or plainly."""
+    """Recover, then report."""
     outcome = recover(job, ssh_reachable=ssh_reachable, log_directories=log_directories)
     text = step(report, job, outcome)
     _tell_end(job, outcome, text)
@@ -65,10 +63,19 @@ def run_job(
 
 
 def run_beside_prefect(
-    job: FailoverJob, *, ssh_reachable: bool | None = None, log_directories: tuple[str, ...] = ()
+    job: FailoverJob,
+    *,
+    ssh_reachable: bool | None = None,
+    log_directories: tuple[str, ...] = (),
+    within: UUID | None = None,
 ) -> tuple[Outcome, Beside]:
-    """`run_job` without Prefect, and the record of it that Prefect gets once the writes are back."""
+    """`run_job` without Prefect, and the record of it that Prefect gets once the writes are back.
+
+    ``within`` is the flow run that this is called in, if it is in one.
+    """
     cluster = job.config.name
+    if within is not None:
+        job.journal.record(*FLOW_RUN, job.dead.address, id=str(within))
     beside = Beside(
         FlowRecord(
             key=record_key(cluster, job.journal.path.name),
@@ -78,6 +85,7 @@ def run_beside_prefect(
             parameters={"cluster": cluster},
             started=datetime.now(UTC),
             finishes=cut_short_runs(cluster, job.past),
+            within=within,
         ),
         KeptRuns(job.config.manager_workdir, cluster),
     )
@@ -135,19 +143,12 @@ def artifact_key(cluster: str) -> str:
 
 
 def _artifacts(cluster: str, dead: str, outcome: Outcome) -> Iterator[ArtifactRecord]:
-    yield ArtifactRecord(key=artifact_key(cluster), type="markdown", data=markdown(outcome, cluster, dead))
+    page, told = markdown(outcome, cluster, dead), f"Failover report of {cluster}"
+    yield ArtifactRecord(key=artifact_key(cluster), type="markdown", data=page, description=told)
     if outcome.ledger:
         rows = json.dumps(table(outcome.ledger), ensure_ascii=False)
-        yield ArtifactRecord(key=f"{artifact_key(cluster)}-ledger", type="table", data=rows)
-
-
-def _show_in_prefect(cluster: str, dead: str, outcome: Outcome) -> None:
-    for each in _artifacts(cluster, dead, outcome):
-        if each.type == "markdown":
-            create_markdown_artifact(each.data, key=each.key, description=f"Failover report of {cluster}")
-        else:
-            create_table_artifact(json.loads(each.data), key=each.key, description=f"Transactions of {cluster}")
-    name_run(run_name(cluster, outcome))
+        key, told = f"{artifact_key(cluster)}-ledger", f"Transactions of {cluster}"
+        yield ArtifactRecord(key=key, type="table", data=rows, description=told)
 
 
 @flow(name="failover", flow_run_name="failover {cluster}", persist_result=False)
@@ -168,12 +169,12 @@ def failover(cluster: ClusterName, how: FailoverRequest = FailoverRequest()) -> 
             dry_run=how.dry_run,
             ask=ask_in_prefect(how.waiting(), plan_key(cluster)) if how.ask_first else None,
             resume=is_retry(),
-            in_flow=True,
+            within=this_run_id(),
         )
     except MhaError as error:
         return Failed(name="Refused" if isinstance(error, RefusalError) else "Failed", message=str(error))
     if how.dry_run and outcome.plan is not None:
-        show_plan(plan_markdown(outcome.plan), plan_key(cluster), f"Failover plan of {cluster}")
+        show_page(plan_markdown(outcome.plan), plan_key(cluster), f"Failover plan of {cluster}")
         return Completed(name="Planned", message="a failover is possible; nothing was changed")
     return conclude(outcome)
 
@@ -193,19 +194,19 @@ def fail_over_by_hand(
     dry_run: bool = False,
     ask: Ask | None = None,
     resume: bool = False,
-    in_flow: bool = False,
+    within: UUID | None = None,
 ) -> Outcome:
     """A failover that was not begun by a monitor: find the dead primary, prove it dead, plan, then recover.
 
     ``ask`` puts the plan to a person. ``resume``: when a failover was cut short, go on with it, as it was asked for and
-    approved then. With ``in_flow`` the steps are tasks of the flow run that this is called in; otherwise the recovery
-    runs beside Prefect. Raises MhaError's children when there is nothing to do or nothing may be done.
+    approved then. ``within`` is the flow run that this is called in, if it is in one. Raises MhaError's children when
+    there is nothing to do or nothing may be done.
     """
     sessions = Sessions(config)
     try:
         cut_short = cut_short_failover(config, sessions)
         if cut_short is not None and not dry_run:
-            return _recover(new_job(config, cut_short, options, sessions), None, in_flow=in_flow)
+            return _recover(new_job(config, cut_short, options, sessions), None, within)
         cut = unfinished(config.manager_workdir, config.name)
         past = cut if resume else ()
         begun = begun_before(past)
@@ -232,28 +233,16 @@ def fail_over_by_hand(
         if decision.approval is not None:
             job.approval = decision.approval
             job.journal.record(APPROVAL, "answered", job.dead.address, **decision.approval.as_dict())
-        return _recover(job, decision.ssh_reachable, in_flow=in_flow)
+        return _recover(job, decision.ssh_reachable, within)
     finally:
         sessions.close()
         finish_hooks(config.hook_timeout)
 
 
-def _recover(job: FailoverJob, ssh_reachable: bool | None, *, in_flow: bool) -> Outcome:
-    if in_flow:
-        job.journal.record(*FLOW_RUN, job.dead.address, id=str(this_run_id()))
-        outcome = run_job(job, ssh_reachable=ssh_reachable)
-        patiently(partial(_show_in_prefect, job.config.name, job.dead.name, outcome))
-        if outcome.exit_code != 1:
-            patiently(partial(_end_what_was_cut_short, job, run_name(job.config.name, outcome)))
-        return outcome
-    outcome, beside = run_beside_prefect(job, ssh_reachable=ssh_reachable)
+def _recover(job: FailoverJob, ssh_reachable: bool | None, within: UUID | None) -> Outcome:
+    outcome, beside = run_beside_prefect(job, ssh_reachable=ssh_reachable, within=within)
     beside.wait()
     return outcome
-
-
-def _end_what_was_cut_short(job: FailoverJob, name: str) -> None:
-    with get_client(sync_client=True) as client:
-        mark_crashed(client, cut_short_runs(job.config.name, job.past), this_run_id(), name)
 
 
 def cut_short_failover(config: ClusterConfig, sessions: Sessions) -> ServerConfig | None:

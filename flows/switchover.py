@@ -10,15 +10,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from config import ClusterConfig, ConfigError
 from config.edit import remove_block
-from flows.approval import ask_in_prefect, name_run, patiently, show_plan
+from flows.approval import ask_in_prefect, name_run, patiently, show_page, this_run_id
 from flows.beside import Beside
 from flows.delivery import ArtifactRecord, FlowRecord
 from flows.deployed import load_named
@@ -50,18 +50,17 @@ def switch_by_hand(
     *,
     dry_run: bool = False,
     ask: Ask | None = None,
-    in_flow: bool = False,
+    within: UUID | None = None,
 ) -> SwitchOutcome:
     """Look, plan, ask, then switch. ``ask`` puts the plan to a person.
 
-    With ``in_flow`` the steps are tasks of the flow run that this is called in; otherwise the switch runs beside
-    Prefect. A dry run and --check_only change nothing.
+    ``within`` is the flow run that this is called in, if it is in one. A dry run and --check_only change nothing.
     A refusal is an outcome with exit code 1. Raises MhaError's children when the servers cannot be looked at.
     """
     sessions = Sessions(config)
     try:
         if not dry_run and not options.check_only and (finished := finish_switch(config, sessions)) is not None:
-            return finished
+            return _shown(config.name, finished, within)
         log.info("Starting online master switch..")
         log.info("* Phase 1: Configuration Check Phase..")
         plan = _plan(config, options, sessions, acting=False)
@@ -73,14 +72,13 @@ def switch_by_hand(
             plan, options, answer = _agree(config, options, sessions, plan, ask)
             if not answer.go_on:
                 return SwitchOutcome(1, f"{answer}; nothing was changed", plan=plan, stopped=True)
-        core = partial(_act, config, options, sessions, plan, answer)
-        return core() if in_flow else _beside_prefect(config, options, core)
+        return _beside_prefect(config, options, within, partial(_act, config, options, sessions, plan, answer))
     except RefusalError as error:
         outcome = SwitchOutcome(1, error.refusal.sentence, refusal=error.refusal)
         log.error("%s %s", error.refusal.sentence, error.refusal.remedy)
         for line in error.refusal.evidence:
             log.error("  %s", line)
-        return outcome
+        return _shown(config.name, outcome, within)
     finally:
         sessions.close()
         finish_hooks(config.hook_timeout)
@@ -168,7 +166,9 @@ def _remove_old(config: ClusterConfig, job: SwitchJob) -> None:
 # in Prefect --------------------------------------------------------------------------------------------------------
 
 
-def _beside_prefect(config: ClusterConfig, options: SwitchOptions, core: Callable[[], SwitchOutcome]) -> SwitchOutcome:
+def _beside_prefect(
+    config: ClusterConfig, options: SwitchOptions, within: UUID | None, core: Callable[[], SwitchOutcome]
+) -> SwitchOutcome:
     """The switch without Prefect, which gets its record afterwards: nothing else may hold up the writes."""
     cluster, began = config.name, datetime.now(UTC)
     how = SwitchRequest(
@@ -184,6 +184,7 @@ def _beside_prefect(config: ClusterConfig, options: SwitchOptions, core: Callabl
             tags=(f"cluster:{cluster}",),
             parameters={"cluster": cluster, "how": how.model_dump()},
             started=began,
+            within=within,
         ),
         KeptRuns(config.manager_workdir, cluster),
     )
@@ -220,7 +221,17 @@ def run_name(cluster: str, outcome: SwitchOutcome) -> str:
 
 
 def _artifact(cluster: str, outcome: SwitchOutcome) -> ArtifactRecord:
-    return ArtifactRecord(key=artifact_key(cluster), type="markdown", data=markdown(outcome, cluster))
+    page, told = markdown(outcome, cluster), f"Planned switch of {cluster}"
+    return ArtifactRecord(key=artifact_key(cluster), type="markdown", data=page, description=told)
+
+
+def _shown(cluster: str, outcome: SwitchOutcome, within: UUID | None) -> SwitchOutcome:
+    """Put what was not done beside Prefect on the page of the flow run that it happened in, if it was in one."""
+    if within is not None:
+        page = _artifact(cluster, outcome)
+        patiently(lambda: show_page(page.data, page.key, page.description))
+        patiently(lambda: name_run(run_name(cluster, outcome)))
+    return outcome
 
 
 @flow(name="switchover", flow_run_name="switchover {cluster}", persist_result=False)
@@ -235,18 +246,9 @@ def switchover(cluster: ClusterName, how: SwitchRequest = SwitchRequest()) -> St
     config, _ = load_named(cluster)
     ask = ask_in_prefect(how.waiting(), f"{artifact_key(cluster)}-plan") if how.ask_first else None
     try:
-        outcome = switch_by_hand(config, how.options(), dry_run=how.dry_run, ask=ask, in_flow=True)
+        outcome = switch_by_hand(config, how.options(), dry_run=how.dry_run, ask=ask, within=this_run_id())
     except MhaError as error:
         return Failed(message=str(error))
     if outcome.checked_only and outcome.plan is not None:
-        show_plan(plan_markdown(outcome.plan), f"{artifact_key(cluster)}-plan", f"Switchover plan of {cluster}")
-    elif not outcome.stopped:
-        patiently(partial(_show_in_prefect, cluster, outcome))
+        show_page(plan_markdown(outcome.plan), f"{artifact_key(cluster)}-plan", f"Switchover plan of {cluster}")
     return conclude(outcome)
-
-
-def _show_in_prefect(cluster: str, outcome: SwitchOutcome) -> None:
-    create_markdown_artifact(
-        markdown(outcome, cluster), key=artifact_key(cluster), description=f"Planned switch of {cluster}"
-    )
-    name_run(run_name(cluster, outcome))

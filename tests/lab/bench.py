@@ -21,9 +21,9 @@ from rich.table import Table
 
 from replication.journal import Entry, read_journal
 from tests.lab.checker import account, writers_overlap
-from tests.lab.cluster import Cluster
+from tests.lab.cluster import Cluster, Manager
 from tests.lab.faults import FAULTS, broken
-from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port
+from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port, slow_port
 from tests.lab.writer import Writer, gap
 
 MODES = (
@@ -36,7 +36,9 @@ MODES = (
 )
 #: The modes that every fault is measured in; kill -9 is in all of them.
 MEASURED = (("mysql97", True), ("mysql56", False), ("mariadb", True))
-PREFECT = ("unset", "healthy", "refused", "hanging")
+PREFECT = ("unset", "healthy", "refused", "hanging", "slow", "killed")
+#: Seconds that a slow API takes for an answer.
+SLOW = 5.0
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,13 @@ class Run:
 def measure(kind: str, gtid: bool, fault: str, prefect: str = "") -> Run:
     """Boot a cluster, write, break the primary, and read off what happened; with ``prefect`` its API in that state."""
     disk = {1: FAULTS[fault].disk} if FAULTS[fault].disk else None
-    with Cluster(kind, gtid=gtid, disk=disk) as cluster, _prefect(cluster, prefect) as env:
+    with Cluster(kind, gtid=gtid, disk=disk) as cluster, _prefect(cluster, prefect) as (env, server):
         manager = cluster.start_manager(cluster.write_cnf(), env=env)
         writer = Writer(cluster)
         time.sleep(2.5)
         with broken(cluster[1], fault) as struck:
+            if prefect == "killed" and server is not None:
+                _once_begun(manager, server.kill)
             code = manager.wait(60)
             # The application's session, and each new one, hangs two seconds on a server whose disk hangs.
             time.sleep(5.0 if fault == "disk stalled" else 1.0)
@@ -101,21 +105,30 @@ def _steps(entries: list[Entry]) -> dict[str, float]:
     return took
 
 
+def _once_begun(manager: Manager, call: Callable[[], object]) -> None:
+    """Do it in the middle of the failover: when its journal is there."""
+    ends = time.monotonic() + 30.0
+    while not list(manager.workdir.glob("*.failover-*.journal")) and time.monotonic() < ends:
+        time.sleep(0.005)
+    call()
+
+
 @contextlib.contextmanager
-def _prefect(cluster: Cluster, state: str) -> Iterator[dict[str, str]]:
-    """The environment of a manager whose Prefect API, in its own network, is unset, healthy, refused or hanging."""
-    with cluster.in_manager_net():
-        if state == "healthy":
-            with PrefectServer() as server:
-                yield {"PREFECT_API_URL": server.api_url}
-        elif state == "refused":
-            with refused_port() as port:
-                yield {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+def _prefect(cluster: Cluster, state: str) -> Iterator[tuple[dict[str, str], PrefectServer | None]]:
+    """The environment of a manager whose Prefect API, in its own network, is in that state; and its server."""
+    with cluster.in_manager_net(), contextlib.ExitStack() as stack:
+        server = stack.enter_context(PrefectServer()) if state in ("healthy", "slow", "killed") else None
+        if state in ("", "unset"):
+            yield {}, None
+            return
+        if state == "refused":
+            port = stack.enter_context(refused_port())
         elif state == "hanging":
-            with hanging_port() as port:
-                yield {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+            port = stack.enter_context(hanging_port())
         else:
-            yield {}
+            assert server is not None
+            port = stack.enter_context(slow_port(server.port, SLOW)) if state == "slow" else server.port
+        yield {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}, server
 
 
 def _cases(only: str) -> Iterator[tuple[str, Callable[[], Run]]]:

@@ -23,7 +23,7 @@ import pytest
 
 from flows.beside import Beside
 from flows.delivery import ArtifactRecord, FlowRecord, StepRecord, deliver
-from flows.engine import leave, parallel, step
+from flows.engine import leave, log_to_prefect, parallel, step
 from flows.kept import KeptRuns
 from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port, slow_port
 
@@ -37,7 +37,7 @@ from prefect.client.schemas.filters import (  # isort: skip
     LogFilter,
     LogFilterFlowRunId,
 )
-from prefect.client.schemas.objects import FlowRun, TaskRun  # isort: skip
+from prefect.client.schemas.objects import FlowRun, State, TaskRun  # isort: skip
 from prefect.settings import temporary_settings  # isort: skip
 from prefect.states import Completed  # isort: skip
 
@@ -62,8 +62,8 @@ def break_down() -> None:
 # --- the process under test -------------------------------------------------------------------------------------
 
 
-def manager(order: dict[str, Any]) -> None:
-    """Run and leave as told by ``order``; each line printed is a JSON object. Waits at a pause for a line."""
+def manager(order: dict[str, Any], within: UUID | None = None) -> None:
+    """Run as told by ``order``; each line printed is a JSON object. Waits at a pause for a line."""
     log.setLevel(logging.INFO)
     beside = Beside(
         FlowRecord(
@@ -73,6 +73,7 @@ def manager(order: dict[str, Any]) -> None:
             tags=("cluster:app1",),
             parameters={"cluster": "app1"},
             started=datetime.now(UTC),
+            within=within,
         ),
         KeptRuns(Path(order["workdir"]), "app1"),
     )
@@ -108,7 +109,23 @@ def manager(order: dict[str, Any]) -> None:
     if order.get("stay"):
         sys.stdin.readline()
     beside.wait()
-    leave(7)
+
+
+def deployed(order: dict[str, Any]) -> None:
+    """The same within a flow run, as a deployment does it."""
+
+    # Here, because they bring Prefect's own logging into the process.
+    from prefect import flow
+
+    from flows.approval import this_run_id
+
+    @flow(name="within-test", persist_result=False)
+    def within_test(order: dict[str, Any]) -> State[Any]:
+        log_to_prefect(log)
+        manager(order, this_run_id())
+        return Completed(message="the flow's own words")
+
+    within_test(order)
 
 
 def children() -> list[str]:
@@ -281,6 +298,25 @@ def test_a_healthy_api_shows_the_run_while_it_lasts_and_whole_afterwards(healthy
     assert check_seen(healthy, key).id == during.id
 
 
+def test_within_a_flow_run_the_steps_and_the_report_are_of_that_run(healthy: PrefectServer, key: str) -> None:
+    """It has its state and its log of its own process; no other run appears."""
+    with Manager(environment(healthy), key=key, flow=True) as run:
+        assert run.ended()[0] == 7
+        assert run.reach("end")["outcome"] == 42
+    assert runs_of(healthy, key) == []
+    with asking(healthy) as client:
+        (seen,) = (each for each in client.read_flow_runs() if each.parameters.get("order", {}).get("key") == key)
+        assert seen.name == "beside test, over"
+        assert seen.state is not None
+        assert (seen.state.type.value, seen.state.message) == ("COMPLETED", "the flow's own words")
+        steps = tasks_of(healthy, str(seen.id), seven_done)
+        assert sorted(each.name for each in steps) == [f"look at {number}" for number in range(7)]
+        this_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[seen.id]))
+        assert [each.data for each in client.read_artifacts(artifact_filter=this_run)] == ["# Report"]
+        lines = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[seen.id])))
+    assert sorted(each.message for each in lines if each.name == "mha") == [f"looking at {n}" for n in range(7)]
+
+
 def test_the_steps_own_error_surfaces_and_the_flow_run_fails_with_it(healthy: PrefectServer, key: str) -> None:
     with Manager(environment(healthy), key=key, fail=True) as run:
         end = run.reach("end")
@@ -376,4 +412,9 @@ def test_what_is_delivered_again_and_again_as_it_grows_is_there_once_with_its_ow
 
 
 if __name__ == "__main__":
-    manager(json.loads(sys.argv[1]))
+    ordered = json.loads(sys.argv[1])
+    if ordered.get("flow"):
+        deployed(ordered)
+        sys.exit(7)
+    manager(ordered)
+    leave(7)
