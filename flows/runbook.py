@@ -343,7 +343,9 @@ class Runbook(Recorder):
             log.error("%s", error)
             self.undone.append(f"{plan.new_primary_name} keeps its old replication settings: {error}")
         if plan.repoint:
-            replicas = self.run(verify.verify, self.job, plan, level.recovered, replicas)
+            verified = self.run(verify.verify, self.job, plan, level.recovered, replicas)
+            replicas = verified.replicas
+            self.undone += verified.undone
         self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
         if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
             log.warning("%s", came_back)

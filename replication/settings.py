@@ -67,6 +67,12 @@ def give_back(server: Server, former: Mapping[str, int]) -> None:
             server.query(f"FLUSH LOCAL {log} LOGS", action="make what was applied durable", timeout=60.0)
 
 
+def left_lent(server: Server) -> bool:
+    """Whether it has every setting of one that logs are applied on: nobody else sets these together."""
+    lent = {**PACKET, **DURABILITY}
+    return read(server, lent) == lent
+
+
 @contextmanager
 def lent(server: Server, cut: Cut) -> Iterator[None]:
     """While it lasts, the server takes the cut; for whoever keeps no journal and is there to the end."""

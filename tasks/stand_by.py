@@ -9,11 +9,12 @@ from collections.abc import Callable
 from enum import Enum
 
 from config import ClusterConfig, ServerConfig
-from replication.errors import AlreadyActing
+from replication import settings
+from replication.errors import AlreadyActing, MhaError
 from replication.event_hooks import EventHooks
 from replication.fencing.holds import Holds
 from replication.fencing.returning import rejoined
-from replication.journal import END, Journal, begun_before, unfinished
+from replication.journal import END, Journal, begun_before, still_lent, unfinished
 from replication.manager_files import HealthFile, ManagerStatus
 from replication.plan import Refusal
 from replication.sessions import Sessions
@@ -162,9 +163,16 @@ class _Standby:
     def _finished_by_another(self, primary: ServerConfig) -> None:
         """A failover that was cut short here is over when its dead primary has been replaced: it must not be gone on
         with when this manager's turn comes, for that server may be a replica by then."""
-        begun = begun_before(unfinished(self._config.manager_workdir, self._config.name))
+        past = unfinished(self._config.manager_workdir, self._config.name)
+        begun = begun_before(past)
         if begun is None or begun.dead == primary.address:
             return
+        for lent in still_lent(past):
+            try:
+                settings.give_back(self._sessions.server(lent.key), lent.former)
+                log.info("%s has its own settings again: %s.", lent.key, lent)
+            except MhaError as error:
+                log.error("%s keeps settings of the failover that was cut short, set %s: %s", lent.key, lent, error)
         summary = f"another manager has finished it: {primary.name} is the primary"
         log.warning("The failover of %s that was cut short here is over: %s.", begun.dead, summary)
         try:

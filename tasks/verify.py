@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from prefect import task
 
@@ -16,20 +17,38 @@ from replication.outcome import ReplicaOutcome
 from replication.plan import FailoverPlan
 from replication.repoint import follows
 from replication.server import Server
+from replication.settings import left_lent
 from tasks.policy import STEP
 
 log = logging.getLogger("mha")
 
+LENT = (
+    "still has sync_binlog=0, innodb_flush_log_at_trx_commit=2 and max_allowed_packet=1G, which another manager set to "
+    "apply logs before it died: its commits do not wait for the disk; set what its my.cnf says"
+)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How every replica came out, and what is left to do on the new primary."""
+
+    replicas: tuple[ReplicaOutcome, ...]
+    undone: tuple[str, ...]
+
 
 @task(name="Verify every server", **STEP)
-def verify(
-    job: FailoverJob, plan: FailoverPlan, promoted: Recovered, replicas: Sequence[ReplicaOutcome]
-) -> tuple[ReplicaOutcome, ...]:
-    """Each replica runs, follows the new primary and, when asked, has executed what the new primary began with."""
-    primary = job.config_of(plan.new_primary)
-    goal = job.sessions.server(plan.new_primary).observe()
+def verify(job: FailoverJob, plan: FailoverPlan, promoted: Recovered, replicas: Sequence[ReplicaOutcome]) -> Verified:
+    """Each replica runs, follows the new primary and, when asked, has executed what the new primary began with.
+
+    Nobody keeps the settings that a manager lent which died on another host: its journal is not here.
+    """
+    primary, new = job.config_of(plan.new_primary), job.sessions.server(plan.new_primary)
+    goal = new.observe()
     if plan.open_for_writes and not goal.writable:
         log.error("%s is read-only after it was opened.", goal.name)
+    undone = (f"{goal.name} {LENT}",) if left_lent(new) else ()
+    for each in undone:
+        log.error("%s", each)
 
     late_on_purpose = {x.key for x in plan.levelings if x.delay}
 
@@ -41,11 +60,13 @@ def verify(
         channel = follows(state, plan.channel_of(before.key), primary)
         if channel is None or channel.receiver != "Yes" or not channel.applier_running:
             return ReplicaOutcome(before.key, before.name, False, f"does not replicate from {primary.name}")
+        if left_lent(server):
+            return ReplicaOutcome(before.key, before.name, False, f"{before.detail}; it {LENT}")
         return before
 
     checked = job.sessions.each(look, [r for r in replicas if r.ok], timeout=LEVEL_LIMIT + 20.0)
     seen = {before.key: _outcome(before, result) for before, result in checked}
-    return tuple(seen.get(r.key, r) for r in replicas)
+    return Verified(tuple(seen.get(r.key, r) for r in replicas), undone)
 
 
 @task(name="See whether the old primary stays away", **STEP)

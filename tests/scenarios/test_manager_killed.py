@@ -12,6 +12,8 @@ from tests.lab.checker import account, lent_settings, writers_overlap
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.dying import POINTS
 from tests.lab.writer import Writer
+from tests.scenarios.moving import wait_until
+from tests.scenarios.watching import Monitor
 
 
 def kill_at(manager: Manager, words: str, *, seconds: float = 40.0) -> None:
@@ -221,6 +223,36 @@ def test_a_failover_from_another_host_opens_no_second_primary(kind: str, gtid: b
         done = cluster.command("mha", "failover", "--resume", f"--conf={conf}")
         assert done.code == 0, done
         assert_as_undisturbed(cluster, writer, settings, f"{told}\n{done.output}")
+
+
+@pytest.mark.slow
+def test_settings_that_a_manager_lent_and_another_cannot_know_are_told_and_given_back() -> None:
+    """They make the commits of the new primary less durable, and only the journal of the dead one has the old ones."""
+    with Cluster("mariadb", gtid=True) as cluster:
+        conf = cluster.write_cnf(candidate=2)
+        (cluster.seat / "elsewhere").mkdir()
+        other = cluster.write_cnf("elsewhere/app1", candidate=2)
+        settings = [lent_settings(cluster[n]) for n in (2, 3)]
+        manager = cluster.start_manager(conf)
+        writer = part_ways(cluster)
+        # Enough to apply for somebody to see it.
+        time.sleep(2.0)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        wait_until(lambda: lent_settings(cluster[2])["sync_binlog"] == 0, "settings are lent")
+        manager.stop()
+        assert lent_settings(cluster[2])["sync_binlog"] == 0, "it died before it was done"
+        by_hand = ("--master_state=dead", f"--dead_master_host={cluster[1].ip}", "--interactive=0")
+        done = cluster.command("masterha_master_switch", f"--conf={other}", *by_hand)
+        told = done.output + (other.with_suffix("") / "manager.log").read_text()
+        assert done.code == 10, told
+        assert "still has sync_binlog=0" in told
+        active, standby = Monitor(cluster, other), Monitor(cluster, conf, sight=False)
+        try:
+            standby.wait_for("has its own settings again")
+        finally:
+            standby.stop()
+            active.stop()
+        assert_as_undisturbed(cluster, writer, settings, f"{told}\n{standby.log()}")
 
 
 @pytest.mark.slow
