@@ -192,7 +192,7 @@ TABLE: tuple[Row, ...] = (
         lambda c: _bad_disk(c) and not _missed(c) and not c.now.is_(Source.WRITE, Finding.ANSWERED),
         Sure.NEVER,
         "the disk is full, read-only or slow, and whether the primary still takes writes cannot be seen",
-        "Look at that disk; let the manager's account create and write infra.chk_masterha.",
+        "Look at that disk; let the manager's account create and write infra.chk_masterha_disk.",
         settles=True,
     ),
     Row(

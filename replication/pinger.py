@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import re
 
 from config import ClusterConfig, ServerConfig
@@ -19,6 +21,16 @@ _INSERT = (
     "INSERT INTO infra.chk_masterha (`key`, `val`) VALUES (1, UNIX_TIMESTAMP()) "
     "ON DUPLICATE KEY UPDATE `val` = UNIX_TIMESTAMP()"
 )
+
+_LARGE = (
+    "CREATE DATABASE IF NOT EXISTS infra",
+    "CREATE TABLE IF NOT EXISTS infra.chk_masterha_disk "
+    "(`key` TINYINT NOT NULL PRIMARY KEY, `val` MEDIUMTEXT NOT NULL)",
+)
+_INSERT_LARGE = "INSERT INTO infra.chk_masterha_disk (`key`, `val`) VALUES (1, %s) ON DUPLICATE KEY UPDATE `val` = %s"
+#: Bytes of a row that needs room on the disk, in the binary log whatever its format: what a full disk still takes are
+#: small rows, into blocks that are begun, for half a minute after the application's have been refused.
+_ROOM = 48 * 1024
 
 #: What a server says when its disk takes nothing: EE_WRITE, ER_DISK_FULL, ER_ERROR_ON_WRITE, ER_RECORD_FILE_FULL,
 #: ER_DISK_FULL_NOWAIT; or another error that says so (MariaDB: HA_ERR_RECORD_FILE_FULL within 1005), or has the
@@ -108,6 +120,7 @@ def _closed(server: Server, timeout: float) -> bool:
 def write_a_row(primary: ServerConfig, *, timeout: float) -> tuple[Finding, str]:
     """Whether the primary acknowledges a row within ``timeout`` seconds: what decides whether a bad disk stops it.
 
+    The row is 64 KiB large, and different each time: it cannot be compressed either.
     REFUSED is an error of the disk; NO_VIEW what says nothing of it: no session, a missing privilege, a primary that is
     read-only, where an account with SUPER would leave a row that nobody else has.
     """
@@ -123,8 +136,9 @@ def write_a_row(primary: ServerConfig, *, timeout: float) -> tuple[Finding, str]
         server.close()
         return Finding.NO_VIEW, f"{primary.name} is read-only"
     try:
-        for sql in (*_INSERT_PING, _INSERT):
-            server.query(sql, action="write a row", timeout=max(0.1, deadline.left))
+        row = base64.b64encode(os.urandom(_ROOM)).decode()
+        for sql, args in (*((sql, ()) for sql in _LARGE), (_INSERT_LARGE, (row, row))):
+            server.query(sql, args, action="write a row", timeout=max(0.1, deadline.left))
     except ServerUnreachable as error:
         return Finding.UNANSWERED, str(error)
     except ServerError as error:

@@ -10,7 +10,9 @@ import time
 
 import pytest
 
-from replication.evidence import read_incident
+from config import load_cluster
+from replication.evidence import Finding, read_incident
+from replication.pinger import write_a_row
 from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.faults import FAULTS, broken
@@ -36,9 +38,14 @@ def verdict_of(manager: Manager) -> tuple[str, float]:
     return verdict["row"], verdict["seconds"]
 
 
-def fails_over(kind: str, gtid: bool, name: str) -> None:
+def fails_over(kind: str, gtid: bool, name: str, *, again: bool = False) -> None:
+    """``again``: it is not the first trouble of the disk that this cluster sees."""
     fault = FAULTS[name]
     with Cluster(kind, gtid=gtid, disk={1: fault.disk} if fault.disk else None) as cluster:
+        if again:
+            primary = load_cluster(cluster.write_cnf(), None).servers[0]
+            with cluster.in_manager_net():
+                assert [write_a_row(primary, timeout=5.0)[0] for _ in range(2)] == 2 * [Finding.ANSWERED]
         manager = cluster.start_manager(cluster.write_cnf(candidate=2))
         writer = Writer(cluster)
         time.sleep(3.0)
@@ -77,6 +84,13 @@ def test_seen_at_once(kind: str, gtid: bool, name: str) -> None:
 @pytest.mark.parametrize(("kind", "gtid"), ALL_SLOW)
 def test_seen_at_once_on_every_kind(kind: str, gtid: bool, name: str) -> None:
     fails_over(kind, gtid, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), ALL_SLOW)
+def test_a_full_disk_is_seen_though_small_rows_are_still_taken(kind: str, gtid: bool) -> None:
+    """The blocks that the logs have begun take them for a while, when the application's have no room any more."""
+    fails_over(kind, gtid, "disk full", again=True)
 
 
 @pytest.mark.parametrize(("kind", "gtid"), KINDS[2:])
