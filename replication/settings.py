@@ -8,12 +8,16 @@ still loses nothing (the operating system has everything), and only one of the w
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from replication.binlog.cutter import Cut
+from replication.errors import ServerError
 from replication.gtid import MariadbGtidPosition
 from replication.server import Server
+
+log = logging.getLogger("mha")
 
 PACKET = {"max_allowed_packet": 1 << 30}
 DURABILITY = {"sync_binlog": 0, "innodb_flush_log_at_trx_commit": 2}
@@ -68,9 +72,22 @@ def give_back(server: Server, former: Mapping[str, int]) -> None:
 
 
 def left_lent(server: Server) -> bool:
-    """Whether it has every setting of one that logs are applied on: nobody else sets these together."""
+    """Whether its durability is still that of a server which logs are applied on, and is not configured to be so.
+
+    False as well where the server cannot tell where its settings come from: many are configured so.
+    """
     lent = {**PACKET, **DURABILITY}
-    return read(server, lent) == lent
+    if read(server, lent) != lent:
+        return False
+    question = server.dialect.set_at_run_time()
+    if not question:
+        return False
+    try:
+        origins = [server.scalar(question, (name,), action="see where its settings come from") for name in DURABILITY]
+    except ServerError as error:
+        log.warning("%s", error)
+        return False
+    return any(int(each or 0) for each in origins)
 
 
 @contextmanager

@@ -260,6 +260,23 @@ class Dialect:
         """
         return self.vendor is Vendor.MARIADB or repository.upper() == "FILE"
 
+    def set_at_run_time(self) -> str:
+        """A question with the name of a variable, whose answer is 1 when it was set globally since the server started.
+
+        Empty where nothing tells (before MySQL 8.0).
+        """
+        if self.vendor is Vendor.MARIADB:
+            return (
+                "SELECT COUNT(*) FROM information_schema.SYSTEM_VARIABLES "
+                "WHERE VARIABLE_NAME = %s AND GLOBAL_VALUE_ORIGIN = 'SQL'"
+            )
+        if self.version >= (8,):
+            return (
+                "SELECT COUNT(*) FROM performance_schema.variables_info "
+                "WHERE VARIABLE_NAME = %s AND VARIABLE_SOURCE = 'DYNAMIC'"
+            )
+        return ""
+
     def wait_for_gtids(self) -> str:
         """A question with two parameters, a set and seconds, whose answer is 0 once the set is executed."""
         if self.vendor is Vendor.MARIADB:

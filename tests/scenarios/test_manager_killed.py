@@ -226,9 +226,10 @@ def test_a_failover_from_another_host_opens_no_second_primary(kind: str, gtid: b
 
 
 @pytest.mark.slow
-def test_settings_that_a_manager_lent_and_another_cannot_know_are_told_and_given_back() -> None:
+@pytest.mark.parametrize("kind", ["mariadb", "mysql97"])
+def test_settings_that_a_manager_lent_and_another_cannot_know_are_told_and_given_back(kind: str) -> None:
     """They make the commits of the new primary less durable, and only the journal of the dead one has the old ones."""
-    with Cluster("mariadb", gtid=True) as cluster:
+    with Cluster(kind, gtid=True) as cluster:
         conf = cluster.write_cnf(candidate=2)
         (cluster.seat / "elsewhere").mkdir()
         other = cluster.write_cnf("elsewhere/app1", candidate=2)
@@ -253,6 +254,19 @@ def test_settings_that_a_manager_lent_and_another_cannot_know_are_told_and_given
             standby.stop()
             active.stop()
         assert_as_undisturbed(cluster, writer, settings, f"{told}\n{standby.log()}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mariadb", "mysql97", "mysql56"])
+def test_settings_that_look_lent_and_are_configured_are_not_told(kind: str) -> None:
+    """Fast and loose is how many a server is meant to be."""
+    loose = "sync_binlog=0\ninnodb_flush_log_at_trx_commit=2\nmax_allowed_packet=1G"
+    with Cluster(kind, gtid=True, extra={0: loose}) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2))
+        writer = part_ways(cluster)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        assert manager.wait(60) == 0, manager.log()
+        assert account(writer.stop(), [cluster[2], cluster[3]]).rows_lost == 0
 
 
 @pytest.mark.slow
