@@ -118,6 +118,8 @@ while look; [ -n "$pids$(listening)" ] && [ $i -lt 100 ]; do
   if [ -n "$hang" ] && [ -z "$(printf '%s\n' $pids | grep -vxF "$hang")" ] &&
     [ -z "$(listening | grep -F pid= | grep -vF "$(printf 'pid=%s,\n' $hang)")" ]; then
     for p in $hang; do echo "dying $p"; done
+    # Nobody else closes the sockets of a process that cannot end, and its clients would wait for their own timeouts.
+    ss -KHtna "sport = :$port" >/dev/null 2>&1
     echo done
     exit
   fi
