@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+from collections.abc import Iterator
 
 from replication.dialects import ChannelThread
-from replication.errors import DeadlineExceeded, StatementFailed, UnsafeStatement
+from replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
 from replication.journal import Entry, Journal, lifted_delays
 from replication.safety import Drained, prove
 from replication.server import Server
@@ -24,11 +26,31 @@ def stop_receiver(server: Server, channel: str, *, timeout: float = 10.0) -> Ser
     state = server.observe()
     if not _channel(state, channel).receiver_stopped:
         sql = server.dialect.stop(channel, ChannelThread.RECEIVER)
-        server.query(sql, action="stop its receiver", timeout=timeout)
+        with _short_farewell(server):
+            server.query(sql, action="stop its receiver", timeout=timeout)
         state = server.observe()
     if not _channel(state, channel).receiver_stopped:
         raise StatementFailed(server.config.name, "stop its receiver", "it still runs after STOP")
     return state
+
+
+@contextlib.contextmanager
+def _short_farewell(server: Server) -> Iterator[None]:
+    """While it lasts, a receiver that is stopped does not wait for a dark primary. What cannot be set is left."""
+    name, former = server.dialect.farewell_timeout, 0
+    if name:
+        question = f"SELECT @@GLOBAL.{name} * @@GLOBAL.rpl_semi_sync_slave_enabled"
+        former = int(server.scalar(question, action="stop its receiver") or 0)
+    if former <= 1:
+        yield
+        return
+    with contextlib.suppress(StatementFailed):
+        server.query(f"SET GLOBAL {name} = 1", action="wait less for the primary")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ServerError):
+            server.query(f"SET GLOBAL {name} = {former}", action="wait for a primary as before")
 
 
 def free_applier(server: Server, channel: str) -> ServerState:

@@ -260,6 +260,16 @@ class Dialect:
         """
         return self.vendor is Vendor.MARIADB or repository.upper() == "FILE"
 
+    @property
+    def farewell_timeout(self) -> str:
+        """The variable (seconds) for how long a stopped receiver waits to say farewell to its primary; empty for none.
+
+        A semi-synchronous replica of MariaDB ends its session there over another connection, which it waits 5 s for
+        when the primary's host is dark (rpl_semi_sync_slave_kill_conn_timeout, since 10.3.3).
+        """
+        since = self.vendor is Vendor.MARIADB and self.version >= (10, 3, 3)
+        return "rpl_semi_sync_slave_kill_conn_timeout" if since else ""
+
     def set_at_run_time(self) -> str:
         """A question with the name of a variable, whose answer is 1 when it was set globally since the server started.
 

@@ -74,7 +74,7 @@ class Chaos:
         old, replicas = self._roles(self.cluster.hosts)
         self._fresh_tables(old)
         if step.name in DARK:
-            self._semi_synchronous(old, replicas)
+            self.cluster.make_semi_synchronous(old, replicas)
         writer = Writer(self.cluster, prefer=old.number, interval=0.005)
         observers = Observers(self.cluster, primary=old.number, interval=0.02)
         try:
@@ -161,23 +161,6 @@ class Chaos:
         """An account is of one round; writers number their rows from 1."""
         for table in ("rows_written", "observed"):
             primary.sql(f"DROP TABLE IF EXISTS app.{table}")
-
-    def _semi_synchronous(self, primary: Host, replicas: Sequence[Host]) -> None:
-        word = self.cluster.kind.word
-        source, replica = word("source", "master"), word("replica", "slave")
-        # Nothing is acknowledged without a replica, however long it takes.
-        primary.sql(f"SET GLOBAL rpl_semi_sync_{source}_timeout=600000")
-        primary.sql(f"SET GLOBAL rpl_semi_sync_{source}_enabled=1")
-        for host in replicas:
-            host.sql(f"SET GLOBAL rpl_semi_sync_{replica}_enabled=1")
-            self.cluster.stop_receiver(host)
-            self.cluster.start_receiver(host)
-        clients = f"SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_{source}_clients'"
-        until(
-            lambda: int(primary.sql(clients)[0]["Value"]) == len(replicas),
-            "the replicas do not acknowledge",
-            seconds=15.0,
-        )
 
     def _restore(self, old: Host, new: Host, *, rejoin: bool) -> None:
         """The old primary is a replica of the new one; nobody holds it."""

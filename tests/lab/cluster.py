@@ -220,6 +220,21 @@ class Cluster:
             raise AssertionError(f"{name} did not end within {timeout:g} s:\n{output}") from None
         return Done(process.returncode, output)
 
+    def make_semi_synchronous(self, primary: Host, replicas: Sequence[Host]) -> None:
+        """Nothing is acknowledged without one of these replicas, however long it takes."""
+        source, replica = self.kind.word("source", "master"), self.kind.word("replica", "slave")
+        primary.sql(f"SET GLOBAL rpl_semi_sync_{source}_timeout=600000")
+        primary.sql(f"SET GLOBAL rpl_semi_sync_{source}_enabled=1")
+        for host in replicas:
+            host.sql(f"SET GLOBAL rpl_semi_sync_{replica}_enabled=1")
+            self.stop_receiver(host)
+            self.start_receiver(host)
+        clients, ends = f"SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_{source}_clients'", time.monotonic() + 15.0
+        while int(primary.sql(clients)[0]["Value"]) != len(replicas):
+            if time.monotonic() > ends:
+                raise RuntimeError("the replicas do not acknowledge")
+            time.sleep(0.05)
+
     def start_manager(self, conf: Path, *options: str, env: Mapping[str, str] | None = None) -> Manager:
         """Start masterha_manager and wait until it pings."""
         return Manager(self, conf, options, env)

@@ -116,6 +116,23 @@ def test_host_powered_off(kind: str, gtid: bool) -> None:
 
 
 @pytest.mark.slow
+def test_host_powered_off_under_semi_synchronous_replication() -> None:
+    """What was acknowledged is on a replica; none of them waits long for a farewell to the dark host."""
+    with Cluster("mariadb", gtid=True) as cluster:
+        cluster.make_semi_synchronous(cluster[1], [cluster[2], cluster[3]])
+        manager = cluster.start_manager(cluster.write_cnf())
+        writer = Writer(cluster)
+        time.sleep(2.0)
+        cluster[1].power_off()
+        code, acks = finish(manager, writer)
+        assert code == 0, manager.log()
+        new = promoted(cluster)
+        assert_survivors_agree(cluster, acks, new, (5 - new,))
+        for number in (2, 3):
+            assert cluster[number].sql("SELECT @@global.rpl_semi_sync_slave_kill_conn_timeout AS t")[0]["t"] == 5
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("candidate", [2, 3], ids=["furthest-promoted", "one-behind-promoted"])
 @pytest.mark.parametrize("kind", ["mysql56", "mysql97", "mariadb"])
 def test_host_gone_without_gtids_and_the_replicas_at_different_points(kind: str, candidate: int) -> None:
