@@ -163,7 +163,7 @@ def _deliver(record: FlowRecord, request_seconds: float) -> uuid.UUID:
         get_client(sync_client=True) as client,
     ):
         own = record.within is None
-        run = _flow_run(client, record) if record.within is None else client.read_flow_run(record.within)
+        run = _flow_run(client, record) if record.within is None else _outer_run(client, record.within)
         if own and (run.state is None or not (run.state.is_running() or run.state.is_final())):
             client.set_flow_run_state(run.id, Running(), force=True)
         _send_steps(client, record, run)
@@ -227,6 +227,15 @@ def _flow_run(client: SyncPrefectClient, record: FlowRecord) -> FlowRun:
     )
     answer = client.request("POST", "/flow_runs/", json=wanted.model_dump(mode="json", exclude_unset=True))
     return FlowRun.model_validate(answer.json())
+
+
+def _outer_run(client: SyncPrefectClient, run_id: uuid.UUID) -> FlowRun:
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        return client.read_flow_run(run_id)
+    except ObjectNotFound as error:
+        raise MhaError(f"Prefect no longer has the flow run {run_id}, in which it happened") from error
 
 
 def _step_id(record: FlowRecord, number: int) -> uuid.UUID:

@@ -26,7 +26,7 @@ def stop_receiver(server: Server, channel: str, *, timeout: float = 10.0) -> Ser
     state = server.observe()
     if not _channel(state, channel).receiver_stopped:
         sql = server.dialect.stop(channel, ChannelThread.RECEIVER)
-        with _short_farewell(server):
+        with _short_kill_conn_timeout(server):
             server.query(sql, action="stop its receiver", timeout=timeout)
         state = server.observe()
     if not _channel(state, channel).receiver_stopped:
@@ -35,16 +35,19 @@ def stop_receiver(server: Server, channel: str, *, timeout: float = 10.0) -> Ser
 
 
 @contextlib.contextmanager
-def _short_farewell(server: Server) -> Iterator[None]:
-    """While it lasts, a receiver that is stopped does not wait for a dark primary. What cannot be set is left."""
-    name, former = server.dialect.farewell_timeout, 0
+def _short_kill_conn_timeout(server: Server) -> Iterator[None]:
+    """While it lasts, a receiver that is stopped does not wait long to kill its session on a dark primary.
+
+    What cannot be set is left; should the manager die within, the replica's next stops wait as briefly, no more.
+    """
+    name, former = server.dialect.kill_conn_timeout, 0
     if name:
         question = f"SELECT @@GLOBAL.{name} * @@GLOBAL.rpl_semi_sync_slave_enabled"
         former = int(server.scalar(question, action="stop its receiver") or 0)
     if former <= 1:
         yield
         return
-    with contextlib.suppress(StatementFailed):
+    with contextlib.suppress(ServerError):
         server.query(f"SET GLOBAL {name} = 1", action="wait less for the primary")
     try:
         yield

@@ -13,8 +13,9 @@ from replication.evidence import Finding
 from replication.patience import Ping
 from replication.server import Server
 
+_DATABASE = "CREATE DATABASE IF NOT EXISTS infra"
 _INSERT_PING = (
-    "CREATE DATABASE IF NOT EXISTS infra",
+    _DATABASE,
     "CREATE TABLE IF NOT EXISTS infra.chk_masterha (`key` TINYINT NOT NULL PRIMARY KEY, `val` INT UNSIGNED NOT NULL)",
 )
 _INSERT = (
@@ -23,7 +24,7 @@ _INSERT = (
 )
 
 _LARGE = (
-    "CREATE DATABASE IF NOT EXISTS infra",
+    _DATABASE,
     "CREATE TABLE IF NOT EXISTS infra.chk_masterha_disk "
     "(`key` TINYINT NOT NULL PRIMARY KEY, `val` MEDIUMTEXT NOT NULL)",
 )

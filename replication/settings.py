@@ -67,8 +67,8 @@ def give_back(server: Server, former: Mapping[str, int]) -> None:
     put(server, {name: value for name, value in former.items() if name in ours})
     if former.keys() & DURABILITY.keys():
         # Closing a binary log syncs it; nobody commits here now who would do it instead.
-        for log in ("ENGINE", "BINARY"):
-            server.query(f"FLUSH LOCAL {log} LOGS", action="make what was applied durable", timeout=60.0)
+        for kind in ("ENGINE", "BINARY"):
+            server.query(f"FLUSH LOCAL {kind} LOGS", action="make what was applied durable", timeout=60.0)
 
 
 def left_lent(server: Server) -> bool:

@@ -261,11 +261,11 @@ class Dialect:
         return self.vendor is Vendor.MARIADB or repository.upper() == "FILE"
 
     @property
-    def farewell_timeout(self) -> str:
-        """The variable (seconds) for how long a stopped receiver waits to say farewell to its primary; empty for none.
+    def kill_conn_timeout(self) -> str:
+        """The variable (seconds) for how long a stopped receiver tries to kill its session on the primary; or empty.
 
-        A semi-synchronous replica of MariaDB ends its session there over another connection, which it waits 5 s for
-        when the primary's host is dark (rpl_semi_sync_slave_kill_conn_timeout, since 10.3.3).
+        A semi-synchronous replica of MariaDB does that over another connection, which it waits 5 s for when the
+        primary's host is dark (since 10.3.3).
         """
         since = self.vendor is Vendor.MARIADB and self.version >= (10, 3, 3)
         return "rpl_semi_sync_slave_kill_conn_timeout" if since else ""

@@ -25,6 +25,7 @@ from flows.beside import Beside
 from flows.delivery import ArtifactRecord, FlowRecord, StepRecord, deliver
 from flows.engine import leave, log_to_prefect, parallel, step
 from flows.kept import KeptRuns
+from replication.errors import MhaError
 from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port, slow_port
 
 from prefect import task  # isort: skip - after the engine, which sets the environment
@@ -315,6 +316,14 @@ def test_within_a_flow_run_the_steps_and_the_report_are_of_that_run(healthy: Pre
         assert [each.data for each in client.read_artifacts(artifact_filter=this_run)] == ["# Report"]
         lines = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[seen.id])))
     assert sorted(each.message for each in lines if each.name == "mha") == [f"looking at {n}" for n in range(7)]
+
+
+def test_a_record_whose_flow_run_was_deleted_is_refused(healthy: PrefectServer) -> None:
+    """Otherwise it would stand in the way of every later one."""
+    began = datetime.now(UTC)
+    record = FlowRecord(key="gone", flow_name="beside-test", run_name="beside", started=began, within=uuid4())
+    with temporary_settings({"api.url": healthy.api_url}), pytest.raises(MhaError, match="no longer has the flow run"):
+        deliver(record, HANG)
 
 
 def test_the_steps_own_error_surfaces_and_the_flow_run_fails_with_it(healthy: PrefectServer, key: str) -> None:

@@ -117,7 +117,7 @@ def test_host_powered_off(kind: str, gtid: bool) -> None:
 
 @pytest.mark.slow
 def test_host_powered_off_under_semi_synchronous_replication() -> None:
-    """What was acknowledged is on a replica; none of them waits long for a farewell to the dark host."""
+    """What was acknowledged is on a replica; none of them waits long to kill its session on the dark host."""
     with Cluster("mariadb", gtid=True) as cluster:
         cluster.make_semi_synchronous(cluster[1], [cluster[2], cluster[3]])
         manager = cluster.start_manager(cluster.write_cnf())
