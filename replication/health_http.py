@@ -28,6 +28,7 @@ from replication.errors import MhaError
 from replication.health import Answer, Standings, judge
 from replication.metrics import Seen, exposition
 from replication.server import Server
+from replication.sessions import replaced
 from replication.snapshots import ClusterState, ServerDown, ServerState
 
 #: Seconds between two looks at a server, and after which a look without an answer counts as none.
@@ -77,7 +78,7 @@ class Watch:
             ]
             # What a look told is as old as the oldest of them, at most.
             now = time.monotonic() - max((time.time() - state.observed_at for state in up), default=0.0)
-            cluster = ClusterState(tuple(up), tuple(down))
+            cluster = ClusterState(tuple(up), tuple(down), replaced(self.config))
             self._standings = judge(self.config, cluster, self._standings, now)
             return Seen(cluster, self._standings, dict(self._pings), time.monotonic())
 

@@ -119,6 +119,7 @@ def _without(cluster: ClusterState, primary: ServerConfig) -> ClusterState:
     return ClusterState(
         tuple(s for s in cluster.up if s.key != primary.address),
         tuple(s for s in cluster.down if s.key != primary.address),
+        cluster.held,
     )
 
 

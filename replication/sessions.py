@@ -19,8 +19,9 @@ from replication.errors import (
     ServerBusy,
     ServerError,
 )
+from replication.fencing.holds import Holds
 from replication.server import Server
-from replication.snapshots import ClusterState, ServerDown, ServerState
+from replication.snapshots import ClusterState, Replaced, ServerDown, ServerState
 from replication.ssh import SshHost
 
 log = logging.getLogger("mha")
@@ -84,7 +85,7 @@ class Sessions:
         """Look at every server at once. One that does not answer within ``timeout`` seconds is down, and why."""
         wanted = self.config.servers if servers is None else servers
         looked = self.each(lambda s: self.server(s.address).observe(), wanted, timeout=timeout)
-        return as_cluster(looked, timeout)
+        return as_cluster(looked, timeout, replaced(self.config))
 
     def close(self) -> None:
         """End every session; locks held by them are released by the servers."""
@@ -95,7 +96,21 @@ class Sessions:
             host.close()
 
 
-def as_cluster(looked: Iterable[tuple[ServerConfig, ServerState | MhaError | None]], timeout: float) -> ClusterState:
+def replaced(config: ClusterConfig) -> tuple[Replaced, ...]:
+    """The former primaries that this host remembers as held; a record that cannot be read is no memory, and is told."""
+    try:
+        holds = Holds(config.manager_workdir, config.name).current()
+    except OSError as error:
+        log.warning("It cannot be read who is held read-only: %s", error)
+        return ()
+    return tuple(Replaced(hold.key, hold.instead) for hold in holds)
+
+
+def as_cluster(
+    looked: Iterable[tuple[ServerConfig, ServerState | MhaError | None]],
+    timeout: float,
+    held: tuple[Replaced, ...] = (),
+) -> ClusterState:
     """What `Sessions.each` gave for the servers' states; None is no answer within ``timeout`` seconds."""
     up: list[ServerState] = []
     down: list[ServerDown] = []
@@ -106,7 +121,7 @@ def as_cluster(looked: Iterable[tuple[ServerConfig, ServerState | MhaError | Non
         reason = str(result) if result is not None else f"{server.name}: no answer within {timeout:g} s"
         alive = isinstance(result, ServerBusy | AccessDenied)
         down.append(ServerDown(server.address, server.name, server.hostname, reason, alive))
-    return ClusterState(tuple(up), tuple(down))
+    return ClusterState(tuple(up), tuple(down), held)
 
 
 def took_writes(sessions: Sessions, key: str) -> bool:

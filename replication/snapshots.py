@@ -195,11 +195,23 @@ class ServerDown:
 
 
 @dataclass(frozen=True)
+class Replaced:
+    """A former primary that is held read-only: its ``ip:port``, and that of the server put into its place."""
+
+    key: str
+    instead: str
+
+
+@dataclass(frozen=True)
 class ClusterState:
-    """Every configured server at about the same moment, in the configuration's order."""
+    """Every configured server at about the same moment, in the configuration's order.
+
+    ``held`` is what the manager's own disk remembers of former primaries, empty where it remembers nothing.
+    """
 
     up: tuple[ServerState, ...]
     down: tuple[ServerDown, ...]
+    held: tuple[Replaced, ...] = ()
 
     def get(self, key: str) -> ServerState | None:
         """The server with that ``ip:port``, if it answered."""

@@ -11,49 +11,77 @@ from replication.snapshots import ClusterState, GtidKind, ServerState, Vendor
 
 
 def source_of(config: ClusterConfig, state: ServerState) -> ServerConfig | None:
-    """The configured server that this one replicates from, if it replicates from a configured one."""
+    """The configured server that this one replicates from, if it replicates from a configured one other than itself."""
     for channel in state.channels:
         for server in config.servers:
+            if server.address == state.key:
+                continue
             if channel.source_host in (server.hostname, server.ip) and channel.source_port == server.port:
                 return server
     return None
 
 
 def find_primary(config: ClusterConfig, cluster: ClusterState) -> ServerConfig | Refusal:
-    """The one server that the others replicate from, alive or dead (MHA, ServerManager: one non-replica server).
+    """The one server that takes, or took, the writes, alive or dead. In this order it is:
 
-    Two servers that replicate from each other are primary and standby when exactly one of them is writable; so it is
-    with several that are replicated from, as long as all of them can be seen.
+    1. whoever the last failover put into a dead one's place, while that server takes writes and follows nobody alive;
+    2. the one that living servers follow and that itself follows nobody (MHA, ServerManager: one non-replica server).
+       A server that is held read-only has no vote, and none counts for it while somebody else is voted for;
+    3. of several such, the only one that answers and takes writes: a replica may have been left behind on a server that
+       was switched off or closed, or belong to a tier whose middle is dead;
+    4. of two that replicate from each other, the only one that is writable.
     """
+    held = {replaced.key for replaced in cluster.held}
     follows = {state.key: source_of(config, state) for state in cluster.up}
-    votes = Counter(source.address for source in follows.values() if source is not None)
+    by_address = {s.address: s for s in config.servers}
+    votes = Counter(source.address for key, source in follows.items() if source is not None and key not in held)
+    if any(key not in held for key in votes):
+        votes = Counter({key: count for key, count in votes.items() if key not in held})
+    promoted = _in_place_of_the_dead(cluster, follows)
+    if promoted is not None:
+        return _beside_nobody(by_address[promoted], cluster)
     if not votes:
         return _no_replica(config, cluster)
-    by_address = {s.address: s for s in config.servers}
     followed_alone = [key for key in votes if follows.get(key) is None]
     if len(followed_alone) == 1:
-        primary = by_address[followed_alone[0]]
-        strays = [s for s in cluster.up if s.key != primary.address and not s.channels and s.writable]
-        if strays:
-            return Refusal(
-                "two-primaries",
-                f"{strays[0].name} replicates from nobody and takes writes, beside the primary {primary.name}.",
-                "Set read_only on it, or make it a replica, or take it out of the configuration.",
-            )
-        return primary
+        return _beside_nobody(by_address[followed_alone[0]], cluster)
     if not followed_alone:
         return _of_a_pair(config, cluster, sorted(votes))
-    # After a switch that left a replica behind: the old primary is seen to be closed, and so it is none.
-    seen = [state for key in followed_alone if (state := cluster.get(key)) is not None]
-    writable = [state for state in seen if state.writable]
-    if len(seen) == len(followed_alone) and len(writable) == 1:
-        return by_address[writable[0].key]
+    writable = [key for key in followed_alone if (state := cluster.get(key)) is not None and state.writable]
+    unknown = [down.key for down in cluster.down if down.alive and down.key in followed_alone]
+    if len(writable) == 1 and not unknown:
+        return by_address[writable[0]]
     return Refusal(
         "two-primaries",
         f"The replicas of {config.name} follow different servers: {', '.join(sorted(followed_alone))}.",
         "Point all of them at one primary.",
         tuple(f"{key} follows {source.name if source else 'nobody'}" for key, source in follows.items()),
     )
+
+
+def _in_place_of_the_dead(cluster: ClusterState, follows: dict[str, ServerConfig | None]) -> str | None:
+    """Whom the manager's memory names, when nothing that is seen now contradicts it."""
+    held = {replaced.key for replaced in cluster.held}
+    for key in dict.fromkeys(replaced.instead for replaced in cluster.held):
+        state, source = cluster.get(key), follows.get(key)
+        if state is None or not state.writable or key in held:
+            continue
+        if source is None or source.address in held or cluster.get(source.address) is None:
+            return key
+    return None
+
+
+def _beside_nobody(primary: ServerConfig, cluster: ClusterState) -> ServerConfig | Refusal:
+    """The primary, unless somebody else takes writes too and replicates from nobody; a held one is closed elsewhere."""
+    held = {replaced.key for replaced in cluster.held}
+    for state in cluster.up:
+        if state.key != primary.address and state.key not in held and not state.channels and state.writable:
+            return Refusal(
+                "two-primaries",
+                f"{state.name} replicates from nobody and takes writes, beside the primary {primary.name}.",
+                "Set read_only on it, or make it a replica, or take it out of the configuration.",
+            )
+    return primary
 
 
 def _of_a_pair(config: ClusterConfig, cluster: ClusterState, keys: list[str]) -> ServerConfig | Refusal:

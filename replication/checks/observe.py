@@ -25,7 +25,7 @@ from replication.grants import parse_grants
 from replication.hooks import failover_args, run_hook, shutdown_args, why_not_runnable
 from replication.scripts import script
 from replication.server import Server
-from replication.sessions import Sessions, as_cluster
+from replication.sessions import Sessions, as_cluster, replaced
 from replication.snapshots import ServerState, Vendor
 from replication.ssh import SshHost
 from replication.topology import source_of
@@ -111,7 +111,8 @@ def look_at_servers(config: ClusterConfig, sessions: Sessions, *, warm_hosts: bo
     limit = SERVER_SECONDS + max((s.ssh_connection_timeout for s in config.servers), default=0)
     done = sessions.each(ask, work, timeout=limit)
     answered = [(server, result) for (kind, server), result in done if kind == "server"]
-    cluster = as_cluster(((s, r[0] if isinstance(r, tuple) else r) for s, r in answered), limit)
+    states = ((s, r[0] if isinstance(r, tuple) else r) for s, r in answered)
+    cluster = as_cluster(states, limit, replaced(config))
     facts = {s.address: r[1] for s, r in answered if isinstance(r, tuple)}
     return Facts(config, cluster, facts, resolved=_resolved(config, cluster.up, sessions))
 
