@@ -11,7 +11,7 @@ from flows.taken_over import cut_short_elsewhere
 from replication.approval import ASK_AT_MOST, Answer, Ask, approved_failover, failover_question
 from replication.errors import RefusalError
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
-from replication.sessions import Sessions
+from replication.sessions import Sessions, with_writers
 from replication.topology import find_primary, opened_by_another
 from tasks import detect
 
@@ -79,7 +79,7 @@ def _look(
     verdict = step(detect.confirm_dead, config, dead, sessions)
     if not verdict.dead:
         raise RefusalError(_alive(dead, verdict.why))
-    cluster = sessions.observe([s for s in config.servers if s != dead])
+    cluster = with_writers(sessions, sessions.observe([s for s in config.servers if s != dead]))
     # Receivers that our own had stopped say nothing: some sites leave their replicas writable.
     if not ours and (opened := opened_by_another(dead, cluster)) is not None:
         raise RefusalError(cut_short_elsewhere(config, dead, opened))

@@ -248,7 +248,7 @@ def _recover(job: FailoverJob, ssh_reachable: bool | None, within: UUID | None) 
 def cut_short_failover(config: ClusterConfig, sessions: Sessions) -> ServerConfig | None:
     """The dead primary of a failover that died after it had opened a new one: that is finished before all else."""
     opened = opened_before(unfinished(config.manager_workdir, config.name))
-    if opened is None or not took_writes(sessions, opened.key):
+    if opened is None or not took_writes(sessions, opened):
         return None
     return next((s for s in config.servers if s.address == opened.dead), None)
 

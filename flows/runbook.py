@@ -94,7 +94,7 @@ class Runbook(Recorder):
         if still_lent(self.job.past):
             kept: list[str] = self.run(apply_diffs.give_back_settings, self.job)
             self.notes += kept
-        if self.opened is not None and not took_writes(self.job.sessions, self.opened.key):
+        if self.opened is not None and not took_writes(self.job.sessions, self.opened):
             self.opened = None
         if self.opened is not None:
             plan, level = self.where_it_was_cut_short(self.opened)
@@ -125,8 +125,11 @@ class Runbook(Recorder):
         self.fencing.at_once()
         self.release_address()
         new = cluster.get(opened.key)
+        assert new is not None, "the plan is a refusal where it does not answer"
         proof = Drained(opened.key, plan.new_primary_name, plan.target.channel, None, None)
-        if new is not None and new.channel_from(self.job.dead.hostname, self.job.dead.ip, self.job.dead.port):
+        if new.channel_from(self.job.dead.hostname, self.job.dead.ip, self.job.dead.port):
+            # It may have been started again since, and its receiver with it.
+            self.run(fence.stop_receivers, self.job, replace(plan, levelings=(plan.target,)))
             proof = self.run(apply_diffs.execute_received, self.job, plan, opened.key, about=new.name)
         places = [x.executed for x in plan.others if x.executed and not x.broken]
         rescue = Rescue(None, "not needed")
@@ -137,8 +140,13 @@ class Runbook(Recorder):
         self.fencing.after_saving()
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
         self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
-        self.acquire_address(plan)
         recovered = Recovered(opened.key, plan.new_primary_name, None, end)
+        if not new.writable:
+            log.warning(
+                "%s took writes and is read-only again: it is opened again, for nobody else has them.", new.name
+            )
+            self.run(promote.open_again, self.job, plan, proof, recovered, about=new.name)
+        self.acquire_address(plan)
         self.known.update(promoted=recovered, rescue=rescue)
         return plan, Level(proof, rescue, recovered)
 
@@ -346,6 +354,7 @@ class Runbook(Recorder):
             verified = self.run(verify.verify, self.job, plan, level.recovered, replicas)
             replicas = verified.replicas
             self.undone += verified.undone
+            self.notes += verified.notes
         self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
         if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
             log.warning("%s", came_back)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from replication.dialects import ChannelThread
 from replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
 from replication.journal import Entry, Journal, lifted_delays
+from replication.relay_place import unexecuted_from
 from replication.safety import Drained, prove
 from replication.server import Server
 from replication.snapshots import ReplicaChannel, ServerState
@@ -56,22 +57,26 @@ def _short_kill_conn_timeout(server: Server) -> Iterator[None]:
             server.query(f"SET GLOBAL {name} = {former}", action="wait for a primary as before")
 
 
-def free_applier(server: Server, channel: str) -> ServerState:
+def free_applier(server: Server, channel: str) -> bool:
     """Let what was received be executed now and by itself: without a deliberate delay, from the relay logs as they are.
 
-    The receiver must be stopped. Raises StatementFailed when the replica has not the same relay logs afterwards.
+    The receiver must be stopped. False, and nothing is changed, when GTIDs tell that all of it is executed already.
+    Raises StatementFailed when the replica has not the same relay logs afterwards.
     """
     server.query(server.dialect.stop(channel, ChannelThread.APPLIER), action="stop its applier", timeout=65.0)
     before = _channel(server.observe(), channel)
-    assert before.relay_log is not None, "a replica that received something has a place in its relay logs"
-    sql, args = server.dialect.go_on_in_relay_logs(channel, before.relay_log, auto_position=before.auto_position)
+    place = unexecuted_from(server, before) if before.using_gtid != "No" else before.relay_log
+    if place is None:
+        return False
+    sql, args = server.dialect.go_on_in_relay_logs(channel, place, auto_position=before.auto_position)
     server.query(sql, args, action="free its applier")
     state = server.observe()
     after = _channel(state, channel)
-    stood, stands = (f"{c.received}, in its relay logs at {c.relay_log}" for c in (before, after))
+    stood = f"{before.received}, in its relay logs at {place}"
+    stands = f"{after.received}, in its relay logs at {after.relay_log}"
     if after.delay or stood != stands:
         raise StatementFailed(server.config.name, "free its applier", f"it had {stood} and has {stands}")
-    return state
+    return True
 
 
 def drain(server: Server, channel: str, *, stall: float, freed: bool = False) -> Drained:
@@ -116,8 +121,10 @@ def execute_all(server: Server, channel: str, journal: Journal, past: tuple[Entr
         journal.record("delay", "intent", server.key, seconds=seen.delay)
         if seen.delay:
             log.info("%s is late by %d s on purpose: lifted until it follows the new primary.", server, seen.delay)
-        free_applier(server, channel)
-        freed = True
+        freed = free_applier(server, channel)
+        if not freed:
+            seen = _channel(server.observe(), channel)
+            return Drained(server.key, server.config.name, channel, seen.received, seen.executed)
     return drain(server, channel, stall=stall, freed=freed)
 
 

@@ -197,14 +197,18 @@ def resume_plan(
     """Finish a failover that was cut short after the server at ``opened`` took writes: it stays the new primary.
 
     Those that follow it already are done; those that still follow the dead primary are leveled and pointed at it.
+    It may be read-only again after a crash: it is opened again, unless somebody else takes writes by now.
     """
     new = cluster.get(opened)
-    if new is None or not new.writable:
+    others = [s.name for s in cluster.up if s.writable and s.key != opened] if new and not new.writable else []
+    if new is None or others:
+        now = f"is read-only now, while {', '.join(others)} can be written" if others else "cannot be reached now"
         return Refusal(
             "unfinished-failover",
-            f"A failover of {config.name} was cut short after {opened} had been opened for writes, and {opened} "
-            f"{'cannot be reached' if new is None else 'is read-only'} now.",
-            "It may hold transactions that no other server has. Bring it back, or remove the journal named below.",
+            f"A failover of {config.name} was cut short after {opened} had been opened for writes, and {opened} {now}.",
+            "It may hold transactions that no other server has. "
+            + ("Set read_only on one of them" if others else "Bring it back")
+            + ", or remove the journal named below.",
         )
     followers = [f for f in followers_of(dead, config, cluster) if f.key != opened]
     channel = new.channel_from(dead.hostname, dead.ip, dead.port)
@@ -247,6 +251,16 @@ def _first_refusal(
             "Check replication on the servers below, or promote one by hand.",
             tuple(f"{s.name} replicates from {s.sources or 'nobody'}" for s in others)
             + tuple(f"{d.name}: {d.reason}" for d in cluster.down),
+        )
+    opened = [f.state for f in followers if f.key in cluster.writing]
+    if opened:
+        names = ", ".join(state.name for state in opened)
+        return Refusal(
+            "a-replica-takes-writes",
+            f"{names} still has a channel to {dead.name}, but takes writes of its own: somebody made it a primary.",
+            "Keep it: forget its source there (RESET REPLICA ALL) and point the other replicas at it. Or give it up: "
+            "SET GLOBAL read_only=1 there, and start again; what it wrote alone is told as errant then.",
+            tuple(f"{state.name} is writable, and its own log grows" for state in opened),
         )
     followed = {f.key for f in followers}
     rivals = [s for s in others if s.writable and s.key not in followed and not s.channels]

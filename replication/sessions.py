@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from config import ClusterConfig, ServerConfig
@@ -20,6 +21,9 @@ from replication.errors import (
     ServerError,
 )
 from replication.fencing.holds import Holds
+from replication.journal import Opened
+from replication.own_writes import may_have_written, takes_writes
+from replication.positions import BinlogPosition
 from replication.server import Server
 from replication.snapshots import ClusterState, Replaced, ServerDown, ServerState
 from replication.ssh import SshHost
@@ -31,6 +35,8 @@ R = TypeVar("R")
 #: MHA's own lock names: an old manager or purge_relay_logs elsewhere is kept out by them, and keeps us out.
 FAILOVER_LOCK = "MHA_Master_High_Availability_Failover"
 MONITOR_LOCK = "MHA_Master_High_Availability_Monitor"
+#: Seconds that a replica which is open is given to show that somebody writes to it, and between two looks.
+LOOK_TWICE, LOOK_AGAIN = 0.5, 0.05
 #: Seconds after which a server takes the failover lock from a session that says nothing.
 VANISHED = 30
 #: Seconds that a server may take to answer who keeps it; the lock cannot be looked at or given back meanwhile.
@@ -124,12 +130,36 @@ def as_cluster(
     return ClusterState(tuple(up), tuple(down), held)
 
 
-def took_writes(sessions: Sessions, key: str) -> bool:
-    """Whether a server that was about to be opened was; one that does not answer may have been."""
+def took_writes(sessions: Sessions, opened: Opened) -> bool:
+    """Whether a server that was about to be opened was: it is open, or its log has grown since.
+
+    One that does not answer may have been, and so may one of which no end of its log is known. It may be read-only
+    again by now: after a crash a server is what its my.cnf says.
+    """
+    server = sessions.server(opened.key)
+    end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
     try:
-        return sessions.server(key).observe().writable
+        return server.observe().writable or may_have_written(server, end)
     except ServerError:
         return True
+
+
+def with_writers(sessions: Sessions, cluster: ClusterState) -> ClusterState:
+    """The cluster, and who of its replicas took writes of its own: those that are open are looked at again.
+
+    Ends as soon as each of them was seen to write, after `LOOK_TWICE` seconds at most; at once where none is open.
+    """
+    open_ones = {state.key: state for state in cluster.up if state.writable and state.channels}
+    writing: set[str] = set()
+    ends = time.monotonic() + LOOK_TWICE
+    while len(writing) < len(open_ones):
+        quiet = [s for s in sessions.config.servers if s.address in open_ones and s.address not in writing]
+        again = sessions.observe(quiet)
+        writing |= {now.key for now in again.up if takes_writes(open_ones[now.key], now)}
+        if time.monotonic() > ends:
+            break
+        time.sleep(LOOK_AGAIN)
+    return replace(cluster, writing=tuple(sorted(writing)))
 
 
 class FailoverLock:

@@ -206,12 +206,14 @@ class Replaced:
 class ClusterState:
     """Every configured server at about the same moment, in the configuration's order.
 
-    ``held`` is what the manager's own disk remembers of former primaries, empty where it remembers nothing.
+    ``held`` is what the manager's own disk remembers of former primaries, empty where it remembers nothing;
+    ``writing`` are those (``ip:port``) that were looked at twice and took writes of their own meanwhile.
     """
 
     up: tuple[ServerState, ...]
     down: tuple[ServerDown, ...]
     held: tuple[Replaced, ...] = ()
+    writing: tuple[str, ...] = ()
 
     def get(self, key: str) -> ServerState | None:
         """The server with that ``ip:port``, if it answered."""

@@ -36,6 +36,17 @@ def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Rec
     return state
 
 
+@task(name="Open the new primary again", **ACTING)
+def open_again(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Recovered) -> ServerState:
+    """It took writes, and is read-only since it was started again: it still is the primary, and the only one."""
+    server = job.sessions.server(plan.new_primary)
+    if any(channel.name == proof.channel for channel in server.observe().channels):
+        stop_applier(server, proof)
+    end = str(recovered.end_of_log or "")
+    job.journal.record("promote", "intent", plan.new_primary, dead=plan.dead, kind=plan.kind.value, end_of_log=end)
+    return open_for_writes(server)
+
+
 @task(name="Forget the old source on the new primary", **ACTING)
 def clean_up(job: FailoverJob, plan: FailoverPlan, proof: Drained) -> bool:
     """RESET REPLICA ALL, unless `skip_reset_slave` is set. Returns whether it was done."""

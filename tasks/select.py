@@ -12,6 +12,7 @@ from replication.job import FailoverJob
 from replication.journal import Opened
 from replication.manager_files import FailoverFlags
 from replication.plan import FailoverPlan, Refusal, make_plan, resume_plan
+from replication.sessions import with_writers
 from replication.snapshots import ClusterState, GtidKind
 from replication.topology import listing
 from tasks.policy import STEP
@@ -21,9 +22,12 @@ log = logging.getLogger("mha")
 
 @task(name="Look at every server", **STEP)
 def observe(job: FailoverJob) -> ClusterState:
-    """The survivors as they are now; one that does not answer in time is down, with the reason."""
+    """The survivors as they are now; one that does not answer in time is down, with the reason.
+
+    A replica that is open is looked at twice: somebody may have made it a primary by hand.
+    """
     others = [s for s in job.config.servers if s.address != job.dead.address]
-    cluster = job.sessions.observe(others)
+    cluster = with_writers(job.sessions, job.sessions.observe(others))
     _log_cluster(job, cluster)
     return cluster
 

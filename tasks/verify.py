@@ -17,6 +17,7 @@ from replication.outcome import ReplicaOutcome
 from replication.plan import FailoverPlan
 from replication.repoint import follows
 from replication.server import Server
+from replication.sessions import with_writers
 from replication.settings import left_lent
 from tasks.policy import STEP
 
@@ -30,10 +31,11 @@ LENT = (
 
 @dataclass(frozen=True)
 class Verified:
-    """How every replica came out, and what is left to do on the new primary."""
+    """How every replica came out, what is left to do, and what people should know of the others."""
 
     replicas: tuple[ReplicaOutcome, ...]
     undone: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @task(name="Verify every server", **STEP)
@@ -66,7 +68,33 @@ def verify(job: FailoverJob, plan: FailoverPlan, promoted: Recovered, replicas: 
 
     checked = job.sessions.each(look, [r for r in replicas if r.ok], timeout=LEVEL_LIMIT + 20.0)
     seen = {before.key: _outcome(before, result) for before, result in checked}
-    return Verified(tuple(seen.get(r.key, r) for r in replicas), undone)
+    closed, notes = _open_beside(job, plan)
+    return Verified(tuple(seen.get(r.key, r) for r in replicas), (*undone, *closed), notes)
+
+
+def _open_beside(job: FailoverJob, plan: FailoverPlan) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Who else can be written: one that took writes of its own is closed and is something left to do; others are told.
+
+    Some sites leave their replicas writable.
+    """
+    others = [s for s in job.config.servers if s.address not in (plan.new_primary, plan.dead)]
+    cluster = with_writers(job.sessions, job.sessions.observe(others))
+    undone, notes = [], []
+    for state in cluster.up:
+        if state.key in cluster.writing:
+            undone.append(f"{state.name} took writes beside the new primary: {_closed(job, state.key)}")
+        elif state.writable:
+            notes.append(f"{state.name} can be written (read_only=0), as it could before")
+    for line in undone:
+        log.error("%s", line)
+    return tuple(undone), tuple(notes)
+
+
+def _closed(job: FailoverJob, key: str) -> str:
+    try:
+        return str(close_for_writes(job.sessions.server(key)))
+    except ServerError as error:
+        return f"it could not be closed: {error}"
 
 
 @task(name="See whether the old primary stays away", **STEP)

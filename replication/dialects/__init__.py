@@ -212,6 +212,12 @@ class Dialect:
         parts += ["RELAY_LOG_FILE=%s", "RELAY_LOG_POS=%s", f"{p}_DELAY=0"]
         return self._change(channel, parts), (relay_log.file, relay_log.pos)
 
+    def show_relay_events(self, channel: str, position: int, limit: int) -> str:
+        """A page of a relay log, whose name is the statement's parameter, from an event's place on."""
+        name = f" {quote_name(channel)}" if channel and self.vendor is Vendor.MARIADB else ""
+        suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
+        return f"SHOW RELAYLOG{name} EVENTS IN %s FROM {position:d} LIMIT {limit:d}{suffix}"
+
     def _change(self, channel: str, parts: Sequence[str]) -> str:
         if self.vendor is Vendor.MARIADB:
             return f"CHANGE MASTER{' ' + quote_name(channel) if channel else ''} TO {', '.join(parts)}"
