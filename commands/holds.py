@@ -15,7 +15,7 @@ from config import ConfigError, ServerConfig, load_cluster
 from replication.errors import DeadlineExceeded, HostError
 from replication.event_hooks import EventHooks, finish
 from replication.fencing.fence import unfence
-from replication.fencing.holds import Hold, Holds
+from replication.fencing.holds import Hold, Holds, config_of
 from replication.ssh import SshHost
 
 
@@ -39,6 +39,7 @@ def lift(conf: Path, global_conf: Path, workdir: Path | None, host: str) -> int:
     holds = Holds(config.manager_workdir, config.name)
     server = config.server(host)
     hold = _named(holds.current(), host, server)
+    server = config_of(hold, config.servers) if hold is not None else server
     if hold is None:
         held = ", ".join(h.name for h in holds.current()) or "nobody"
         print(f"{host} is not held read-only; held is {held}.")

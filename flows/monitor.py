@@ -29,6 +29,7 @@ from replication.address import FailoverCalls, chain_of
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
+from replication.fencing.comeback import ANSWERS_AND_IS_DEAD
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
 from replication.manager_files import ManagerLock, ManagerStatus
@@ -114,6 +115,7 @@ class Manager:
             if code is None and not self._stop.is_set():
                 self._config = self._reload()
                 self._right.adopt(self._config)
+                self._guard.adopt(self._config.servers)
                 continue
             code = code or 0
             if not self._options.go_on or self._stop.is_set():
@@ -123,6 +125,7 @@ class Manager:
                 self._stop.wait(LOOK_AGAIN)
             before, self._config = self._config, self._reload()
             self._right.adopt(self._config)
+            self._guard.adopt(self._config.servers)
             if before != self._config:
                 self._answer_load_balancers()
 
@@ -265,6 +268,7 @@ class Manager:
     ) -> int | None:
         self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
         job = new_job(self._config, dead, self._options.failover, sessions)
+        job.by_silence = verdict.row not in ANSWERS_AND_IS_DEAD
         job.journal.record("verdict", "dead", dead.address, why=verdict.why)
         if opened is not None:
             opened.is_begun_by(job)
@@ -283,7 +287,10 @@ class Manager:
         return self._after(job, outcome)
 
     def _not_ours(self, outcome: Outcome, sessions: Sessions, dead: ServerConfig) -> bool:
-        """The failover was refused because somebody moves, or has moved, the primary's role: look again, do not end."""
+        """The failover was refused because somebody moves, or has moved, the primary's role, or because the primary was
+        never dead: look again, do not end."""
+        if outcome.called_off:
+            return True
         if outcome.refusal is None or outcome.began_phase_2:
             return False
         if outcome.refusal.code == ALREADY_ACTING:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from flows.comeback import OldPrimary
 from flows.differences import Differences
 from flows.engine import parallel
 from flows.fencing import Fencing
 from flows.recorder import Recorder
-from replication.errors import AlreadyActing, CannotLevel, MhaError, RefusalError
+from replication.errors import AlreadyActing, CameBack, CannotLevel, MhaError, RefusalError
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, Opened, opened_before, still_lent
 from replication.ledger import LedgerLine, account, judge, losses
@@ -28,7 +29,7 @@ from replication.safety import Drained
 from replication.selection import bytes_behind
 from replication.sessions import FailoverLock, reachable, took_writes
 from replication.snapshots import ClusterState, GtidKind
-from tasks import apply_diffs, fence, promote, repoint, save_binlog, select, verify, vip
+from tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
@@ -47,6 +48,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     run = Runbook(job, ssh_reachable, log_directories)
     job.journal.record(BEGIN, "began", job.dead.address, options=vars(job.options), resumed=bool(job.past))
     refusal: Refusal | None = None
+    run.old.begin()
     try:
         outcome = run.outcome()
     except MhaError as error:
@@ -57,6 +59,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         run.let_receive_again()
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
     finally:
+        run.old.end()
         run.lock.release()
         job.address.close()
     ledger = run.account()
@@ -66,7 +69,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     flags = FailoverFlags(job.config.manager_workdir, job.config.name)
     if outcome.promoted is not None and outcome.exit_code != 1:
         flags.mark_complete()
-    elif outcome.began_phase_2:
+    elif outcome.began_phase_2 and not outcome.called_off:
         flags.mark_error()
     job.journal.record(END, "ended", job.dead.address, **outcome.as_dict())
     log.info("%s", result_line(outcome))
@@ -88,6 +91,7 @@ class Runbook(Recorder):
         self.fencing = Fencing(self, bool(self.ssh))
         self.opened = opened_before(job.past)
         self.applied: list[Recovered] = []
+        self.old = OldPrimary(self)
 
     def outcome(self) -> Outcome:
         """All phases, in order."""
@@ -106,6 +110,7 @@ class Runbook(Recorder):
         replicas = self.phase_5_clean_up(plan, level, replicas)
         astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
         something_left = plan.left_out or self.undone or astray or any(not replica.ok for replica in replicas)
+        something_left = something_left or bool(self.old.lines)
         self.notes += self.undone
         summary = f"{plan.new_primary_name} is the new primary"
         return Outcome(10 if something_left else 0, summary, replicas=replicas, **self.known)
@@ -123,6 +128,7 @@ class Runbook(Recorder):
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
         self.fencing = Fencing(self, bool(self.ssh), too_late=True)
         self.fencing.at_once()
+        self.old.opened()
         self.release_address()
         new = cluster.get(opened.key)
         assert new is not None, "the plan is a refusal where it does not answer"
@@ -173,6 +179,7 @@ class Runbook(Recorder):
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
         self.fencing = Fencing(self, bool(self.ssh))
         self.stopped, _ = self.at_once(lambda: self.run(fence.stop_receivers, self.job, plan), self.fencing.at_once)
+        self.old.fenced()
         self.release_address()
         self.fencing.before_saving()
         newer = self.run(select.choose, self.job, self.stopped, {})
@@ -188,8 +195,8 @@ class Runbook(Recorder):
         while True:
             self.known["plan"] = plan
             try:
+                plan = self.known["plan"] = self.old.settled(plan)
                 level = self.bring_level(plan)
-                break
             except RefusalError:
                 raise
             except MhaError as error:
@@ -197,16 +204,24 @@ class Runbook(Recorder):
                 failed[plan.new_primary] = f"it could not be brought level: {error}"
                 assert self.stopped is not None
                 plan = self.run(select.choose, self.job, self.stopped, failed)
-        self.known["rescue"] = level.rescue
-        if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
-            raise RefusalError(refusal)
-        self.acquire_address(plan)
-        self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
-        self.lock.verify()
-        self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
+                continue
+            if self.old.came_back():
+                continue
+            self.known["rescue"] = level.rescue
+            if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
+                raise RefusalError(refusal)
+            self.acquire_address(plan)
+            self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
+            self.lock.verify()
+            try:
+                self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
+                break
+            except CameBack as error:
+                log.warning("%s", error)
         self.known["writes_back_at"] = time.time()
         self.job.writes_back()
         self.known["promoted"] = level.recovered
+        self.old.opened()
         new = self.job.config_of(plan.new_primary)
         self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")
         log.info("** Phase 3: Master Recovery Phase completed.")
@@ -356,6 +371,7 @@ class Runbook(Recorder):
             self.undone += verified.undone
             self.notes += verified.notes
         self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
+        self.old.count(plan, reached(level.recovered, level.proof))
         if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
             log.warning("%s", came_back)
             self.notes.append(came_back)
@@ -374,11 +390,15 @@ class Runbook(Recorder):
             new = self.job.sessions.server(plan.new_primary).observe()
         # What a run that was cut short could not save is not known to the one that finishes it.
         rescue = None if self.opened is not None else self.known.get("rescue")
-        return account(plan, rescue, self.applied, new, uuid)
+        return (*account(plan, rescue, self.applied, new, uuid), *self.old.lines)
 
     def let_receive_again(self) -> None:
         """After a failure before anything was opened: the replicas listen again, should the old primary return."""
-        if self.stopped is None or "promoted" in self.known:
+        if "promoted" in self.known:
+            return
+        with contextlib.suppress(MhaError):
+            self.run(comeback.take_back_fencing, self.job, about=self.job.dead.name)
+        if self.stopped is None:
             return
         with contextlib.suppress(MhaError):
             self.run(fence.start_receivers, self.job, self.known["plan"])

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from flows.engine import parallel
 from flows.recorder import Recorder
 from replication.errors import MhaError
+from replication.fencing.holds import Holds
 from replication.interrupts import ignore_interrupts
 from replication.journal import END, SWITCH
 from replication.outcome import ReplicaOutcome
@@ -91,6 +92,10 @@ class SwitchRunbook(Recorder):
         """The new primary takes writes: whatever fails from here on is told, and the rest is done."""
         job, plan = self.job, self.job.plan
         self.do(online_change.come_to_new, job)
+        holds = Holds(job.config.manager_workdir, job.config.name)
+        self.tolerate(
+            partial(holds.is_primary, plan.new_primary), f"{plan.new_primary_name} may still be held read-only"
+        )
         self.note("handed over", "done", plan.new_primary, **dict(handed.parts))
         log.info("* Switching slaves in parallel..")
         works: list[tuple[str, str, Callable[[], ReplicaOutcome]]] = [

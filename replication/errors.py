@@ -20,6 +20,7 @@ MhaError
 ├── DeadlineExceeded             a wait ended before what it waited for
 ├── UnsafeStatement              a statement that would destroy what has not been executed (design rule 4)
 ├── CannotLevel                  a replica lacks what no reachable copy holds in a form it can take
+├── CameBack                     the old primary may have taken writes since it was proven dead: look and level again
 ├── AlreadyActing                somebody else holds the failover lock of this cluster
 └── RefusalError                 a decision not to act, carrying its Refusal
 """
@@ -135,6 +136,10 @@ class UnsafeStatement(MhaError):
 
 class CannotLevel(MhaError):
     """A replica lacks something that no reachable copy holds in a form it can take."""
+
+
+class CameBack(MhaError):
+    """The old primary may have taken writes since it was proven dead, so nobody is opened on that proof."""
 
 
 class AlreadyActing(MhaError):

@@ -27,7 +27,8 @@ class FailoverJob:
     ``past`` are the entries of a failover of this cluster that was cut short, if there is one; ``address`` is what
     moves the address that applications use; ``events`` tells the site's own commands what happens; ``approval`` is the
     answer of the person who was asked, None on the automatic path. ``writes_back`` is called as soon as the new primary
-    takes writes, and must not block.
+    takes writes, and must not block; ``before_opening`` right before it, and raises CameBack when the dead one is not
+    known to be dead any more. ``by_silence``: it was found dead because it did not answer.
     """
 
     def __init__(
@@ -45,6 +46,8 @@ class FailoverJob:
         self.address = chain_of(config, sessions, FailoverCalls(config, dead))
         self.events = EventHooks(config)
         self.approval: Answer | None = None
+        self.by_silence = True
+        self.before_opening: Callable[[], object] = lambda: None
         self.writes_back: Callable[[], object] = lambda: None
 
     @property

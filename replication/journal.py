@@ -154,6 +154,8 @@ class Opened:
 def opened_before(past: tuple[Entry, ...]) -> Opened | None:
     """The server that a former, unfinished failover was about to open; whether it did, only the server can tell."""
     for entry in reversed(past):
+        if entry.step == "promote" and entry.event == "not opened":
+            return None
         if entry.step == "promote" and entry.event == "intent":
             facts = entry.facts
             return Opened(facts["dead"], entry.server, facts["kind"], facts["end_of_log"])

@@ -21,12 +21,14 @@ class Fate(StrEnum):
     """What became of transactions.
 
     ``incomplete``: the dead primary's log ends within one; a server that crashes there has not acknowledged it.
+    ``apart``: the old primary took them beside the new one, or out of everybody's reach: a second history.
     """
 
     RESCUED = "rescued"
     LOST = "lost"
     UNKNOWN = "unknown"
     INCOMPLETE = "incomplete"
+    APART = "apart"
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _ends_as_a_crash_does(end: LogEnd, rescue: Rescue) -> bool:
 
 def losses(lines: Iterable[LedgerLine]) -> tuple[LedgerLine, ...]:
     """The lines that stand for transactions lost, or possibly lost."""
-    return tuple(line for line in lines if line.fate in (Fate.LOST, Fate.UNKNOWN))
+    return tuple(line for line in lines if line.fate in (Fate.LOST, Fate.UNKNOWN, Fate.APART))
 
 
 def judge(plan: FailoverPlan, lines: Iterable[LedgerLine]) -> Refusal | None:

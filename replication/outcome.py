@@ -7,6 +7,7 @@ from typing import Any
 
 from replication.address import Moved
 from replication.check import Check
+from replication.fencing.comeback import PRIMARY_ALIVE
 from replication.fencing.policy import FenceVerdict
 from replication.job import Recovered, Rescue
 from replication.ledger import LedgerLine, as_json
@@ -63,6 +64,11 @@ class Outcome:
     def began_phase_2(self) -> bool:
         """Something was changed; the predecessor sends its report only then."""
         return self.fenced is not None or self.promoted is not None
+
+    @property
+    def called_off(self) -> bool:
+        """The primary was never dead, and the cluster is as it was."""
+        return self.refusal is not None and self.refusal.code == PRIMARY_ALIVE
 
     def as_dict(self) -> dict[str, Any]:
         """A short form for JSON."""

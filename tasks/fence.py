@@ -10,8 +10,8 @@ from prefect import task
 from replication.drain import stop_receiver
 from replication.errors import HookError, MhaError, ServerError, UnsafeStatement
 from replication.fencing.closing import try_to_close
-from replication.fencing.fence import fence
-from replication.fencing.holds import Hold, Holds
+from replication.fencing.fence import Fenced, fence
+from replication.fencing.holds import Hold, Holds, reached_by
 from replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
 from replication.hooks import HookResult, run_hook, shutdown_args
 from replication.job import FailoverJob
@@ -50,17 +50,20 @@ def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
 def start_receivers(job: FailoverJob, plan: FailoverPlan) -> None:
     """Take the stop back on every replica that still follows the dead primary."""
 
-    def start(key: str) -> None:
-        server = job.sessions.server(key)
-        for channel in server.observe().channels:
-            unexecuted = channel.name == plan.channel_of(key) and channel.executed != channel.received
-            if unexecuted and channel.start_deletes_relay_logs:
-                raise UnsafeStatement(f"{server}: a start would delete relay logs that are not executed")
-        server.query(server.dialect.start(plan.channel_of(key)), action="start replication again")
-
-    for key, result in job.sessions.each(start, [x.key for x in plan.levelings], timeout=12.0):
+    keys = [x.key for x in plan.levelings]
+    for key, result in job.sessions.each(lambda key: start_receiver(job, plan, key), keys, timeout=12.0):
         if isinstance(result, MhaError):
             log.warning("%s: replication stays stopped: %s", key, result)
+
+
+def start_receiver(job: FailoverJob, plan: FailoverPlan, key: str) -> None:
+    """Take the stop back on one replica. Raises UnsafeStatement when that would delete what is not executed."""
+    server = job.sessions.server(key)
+    for channel in server.observe().channels:
+        unexecuted = channel.name == plan.channel_of(key) and channel.executed != channel.received
+        if unexecuted and channel.start_deletes_relay_logs:
+            raise UnsafeStatement(f"{server}: a start would delete relay logs that are not executed")
+    server.query(server.dialect.start(plan.channel_of(key)), action="start replication again")
 
 
 @task(name="Fence the old primary", **STEP)
@@ -86,12 +89,23 @@ def _over_ssh(job: FailoverJob, ssh_reachable: bool) -> Tried:
     """Kill what is left of mysqld and keep its supervisor from starting it again."""
     if not ssh_reachable:
         return Tried(SSH, False, False, f"SSH to {job.dead.hostname} is not reachable")
-    host, persist = job.sessions.host(job.dead.address), job.config.fence_persist
-    fenced = fence(host, job.dead, timeout=job.config.fence_timeout, persist=persist)
-    # What is left on that host is known even to a run that goes on where this one ends.
-    job.journal.record("fence", "done", job.dead.address, traces=(*fenced.masked, *fenced.persisted))
+    fenced = fence_over_ssh(job)
     detail = fenced.cannot if not fenced.sure else str(fenced)
     return Tried(SSH, fenced.sure, fenced.sure, detail, alive=fenced.still_there)
+
+
+def fence_over_ssh(job: FailoverJob) -> Fenced:
+    """Stop what runs on its host and what would start it; what that leaves there is remembered, for its release."""
+    host, persist = job.sessions.host(job.dead.address), job.config.fence_persist
+    fenced = fence(host, job.dead, timeout=job.config.fence_timeout, persist=persist)
+    traces = (*fenced.masked, *fenced.persisted)
+    # What is left on that host is known even to a run that goes on where this one ends.
+    job.journal.record("fence", "done", job.dead.address, traces=traces)
+    holds = Holds(job.config.manager_workdir, job.config.name)
+    hold = holds.get(job.dead.address)
+    if hold is not None and (more := tuple(t for t in traces if t not in hold.traces)):
+        holds.left_trace(hold.key, more)
+    return fenced
 
 
 def _over_sql(job: FailoverJob) -> Tried:
@@ -152,11 +166,15 @@ def _as_tried(job: FailoverJob, means: str, done: HookResult) -> Tried:
     return Tried(means, False, False, f"--command={done.command} ended with exit code {done.exit_code}")
 
 
+def traces_of(job: FailoverJob) -> tuple[str, ...]:
+    """What fencing left on the old primary's host, in this run and in those that it goes on with."""
+    left = [e for e in (*job.past, *job.journal.entries()) if (e.step, e.server) == ("fence", job.dead.address)]
+    return tuple(dict.fromkeys(trace for entry in left for trace in entry.facts.get("traces", ())))
+
+
 @task(name="Hold the old primary", **STEP)
 def hold_old_primary(job: FailoverJob, plan: FailoverPlan) -> Hold | None:
     """Write down, before the new one opens, that the old one is to be held read-only should it come back."""
     holds = Holds(job.config.manager_workdir, job.config.name)
-    left = [e for e in (*job.past, *job.journal.entries()) if (e.step, e.server) == ("fence", job.dead.address)]
-    traces = dict.fromkeys(trace for entry in left for trace in entry.facts.get("traces", ()))
-    holds.replaced(job.dead.address, job.dead.name, plan.new_primary, tuple(traces))
+    holds.replaced(job.dead.address, job.dead.name, plan.new_primary, traces_of(job), reached_by(job.dead))
     return holds.get(job.dead.address)

@@ -8,10 +8,10 @@ from functools import partial
 from config import ClusterConfig, ServerConfig
 from replication.address import FailoverCalls, chain_of
 from replication.address.ip import IpProvider
-from replication.errors import MhaError
+from replication.errors import DeadlineExceeded, HostError, MhaError
 from replication.event_hooks import EventHooks
-from replication.fencing.fence import keep_read_only
-from replication.fencing.holds import Holds
+from replication.fencing.fence import keep_read_only, unfence
+from replication.fencing.holds import Holds, config_of
 from replication.fencing.returning import Guard, News
 from replication.sessions import Sessions
 from replication.ssh import SshHost
@@ -29,7 +29,7 @@ def guard_of(config: ClusterConfig) -> Guard:
     servers = {s.address: s for s in config.servers}
 
     def tell(news: News) -> None:
-        old, new = servers.get(news.hold.key), servers.get(news.hold.instead)
+        old, new = config_of(news.hold, config.servers), servers.get(news.hold.instead)
         events.tell(news.event, old=old, new=new, text=news.text, since=news.hold.since)
 
     def persist(server: ServerConfig) -> tuple[str, ...]:
@@ -50,7 +50,20 @@ def guard_of(config: ClusterConfig) -> Guard:
         tell,
         persist if config.fence_persist else None,
         partial(_take_address, config),
+        take_back,
     )
+
+
+def take_back(server: ServerConfig, traces: tuple[str, ...]) -> None:
+    """A server that is held no longer may be started again by what starts it; what stays on its host is told."""
+    host = SshHost(server)
+    try:
+        for line in unfence(host, traces):
+            log.info("%s: %s", server.name, line)
+    except (HostError, DeadlineExceeded) as error:
+        log.error("%s. Take back by hand on that host: %s.", error, ", ".join(traces))
+    finally:
+        host.close()
 
 
 def _take_address(config: ClusterConfig, old: ServerConfig, new: ServerConfig) -> bool:

@@ -7,6 +7,7 @@ import logging
 from prefect import task
 
 from replication.drain import stop_applier
+from replication.errors import CameBack
 from replication.job import FailoverJob, Recovered
 from replication.plan import FailoverPlan
 from replication.promote import forget_source, open_for_writes
@@ -19,7 +20,10 @@ log = logging.getLogger("mha")
 
 @task(name="Open the new primary for writes", **ACTING)
 def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Recovered) -> ServerState:
-    """Stop the applier, then read_only=0, verified; from here on the failover only goes forward."""
+    """Stop the applier, then read_only=0, verified; from here on the failover only goes forward.
+
+    Raises CameBack, with nothing opened, when the old primary may have taken writes since it was proven dead.
+    """
     server = job.sessions.server(plan.new_primary)
     stop_applier(server, proof)
     if not plan.open_for_writes:
@@ -27,6 +31,11 @@ def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Rec
         return server.observe()
     end = str(recovered.end_of_log or "")
     job.journal.record("promote", "intent", plan.new_primary, dead=plan.dead, kind=plan.kind.value, end_of_log=end)
+    try:
+        job.before_opening()
+    except CameBack:
+        job.journal.record("promote", "not opened", plan.new_primary)
+        raise
     log.info("Setting read_only=0 on %s..", server)
     state = open_for_writes(server)
     log.info(" ok.")

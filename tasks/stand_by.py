@@ -12,7 +12,7 @@ from config import ClusterConfig, ServerConfig
 from replication import settings
 from replication.errors import AlreadyActing, MhaError
 from replication.event_hooks import EventHooks
-from replication.fencing.holds import Holds
+from replication.fencing.holds import Holds, reached_by
 from replication.fencing.returning import rejoined
 from replication.journal import END, Journal, begun_before, still_lent, unfinished
 from replication.manager_files import HealthFile, ManagerStatus
@@ -137,7 +137,7 @@ class _Standby:
         try:
             for old in self._replaced.values():
                 if self._primary is not None:
-                    holds.replaced(old.address, old.name, self._primary.address)
+                    holds.replaced(old.address, old.name, self._primary.address, server=reached_by(old))
         except OSError as error:
             log.error("Who was replaced while this manager stood by is not held read-only: %s", error)
 

@@ -23,16 +23,18 @@ class Fenced:
     """What was done on the dead primary's host. ``sure``: no mysqld of the instance runs there, and nothing starts one.
 
     ``killed`` and ``supervisors`` are process ids, ``masked`` systemd units that are unmasked later (`unfence`, or
-    ``systemctl unmask --runtime UNIT``), ``containers`` those whose restart policy was set to no, ``persisted`` option
-    files that keep the server read-only when it is started, ``dying`` killed processes that hang in the kernel, on a
-    disk that does not answer: they run no more, and are gone when it does. ``cannot`` says in words why nothing could
-    be proven; ``still_there`` that a mysqld was seen which does not go away.
+    ``systemctl unmask UNIT``), or the file with a condition that keeps one from starting; a boot of the host lifts
+    neither, save of those in ``brief``. ``containers`` are those whose restart policy was set to no, ``persisted``
+    option files that keep the server read-only when it is started, ``dying`` killed processes that hang in the kernel,
+    on a disk that does not answer: they run no more, and are gone when it does. ``cannot`` says in words why nothing
+    could be proven; ``still_there`` that a mysqld was seen which does not go away.
     """
 
     sure: bool
     killed: tuple[int, ...] = ()
     supervisors: tuple[int, ...] = ()
     masked: tuple[str, ...] = ()
+    brief: tuple[str, ...] = ()
     dying: tuple[int, ...] = ()
     containers: tuple[str, ...] = ()
     persisted: tuple[str, ...] = ()
@@ -50,7 +52,9 @@ class Fenced:
         if self.supervisors:
             told.append(f"stopped its supervisor {', '.join(map(str, self.supervisors))}")
         if self.masked:
-            told.append(f"masked {', '.join(self.masked)} until the next boot")
+            told.append(f"masked {', '.join(self.masked)}, also for the next boots, until 'mha release'")
+        if self.brief:
+            told.append(f"but {', '.join(self.brief)} only until the next boot")
         if self.containers:
             told.append(f"set restart=no for {', '.join(self.containers)}")
         if self.persisted:
@@ -88,6 +92,19 @@ def keep_read_only(host: SshHost, server: ServerConfig, *, timeout: float = 15.0
     return _run(host, server, "only", timeout)
 
 
+def runs_there(host: SshHost, server: ServerConfig, *, timeout: float) -> bool:
+    """Whether a mysqld of the instance runs on the host now, or somebody listens on its port.
+
+    Raises HostError's children; DeadlineExceeded; HostError when the host could not tell.
+    """
+    command = f"sh -s -- {server.port} {shlex.quote(server.master_pid_file or '/nonexistent')}"
+    action = "see whether mysqld runs"
+    told = host.run(command, action=action, timeout=timeout, stdin=script("present.sh").encode()).stdout.split()
+    if "done" not in told:
+        raise HostError(host.name, action, "the script on that host did not come to its end")
+    return "process" in told or "listening" in told
+
+
 def unfence(host: SshHost, traces: Sequence[str], *, timeout: float = 15.0) -> tuple[str, ...]:
     """Take back what `fence` left: option files and masked units. Returns what was done, in words.
 
@@ -114,6 +131,7 @@ def _read(output: str, seconds: float) -> Fenced:
         killed=tuple(int(p) for p in by_key.get("killed", [])),
         supervisors=tuple(int(p) for p in by_key.get("supervisor", [])),
         masked=tuple(by_key.get("masked", [])),
+        brief=tuple(by_key.get("brief", [])),
         dying=tuple(int(p) for p in by_key.get("dying", [])),
         containers=tuple(by_key.get("container", [])),
         persisted=tuple(by_key.get("persisted", [])),

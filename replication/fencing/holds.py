@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from config import ServerConfig
 from replication.journal import Journal
+
+#: What is remembered of a held server's block: how it is reached. Secrets are not; they are the other servers'.
+REACHED_BY = (
+    "block hostname ip port ssh_host ssh_ip ssh_port ssh_user user master_pid_file master_binlog_dir remote_workdir"
+).split()
 
 HELD, CLOSED, RELEASED, PRIMARY = "held", "closed", "released", "primary"
 
@@ -24,7 +30,8 @@ class Hold:
     """One server that is held read-only. ``since`` and ``last_closed`` are seconds since the epoch.
 
     ``instead`` is the ``ip:port`` that took its place, ``traces`` what fencing left on its host (option files, masked
-    units), ``returns`` how often it came back and took writes.
+    units), ``returns`` how often it came back and took writes. ``server`` is how it is reached, without secrets, should
+    its block leave the configuration.
     """
 
     key: str
@@ -34,6 +41,7 @@ class Hold:
     traces: tuple[str, ...] = ()
     returns: int = 0
     last_closed: float | None = None
+    server: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         text = f"{self.name} is held read-only since {_clock(self.since)}, when {self.instead} took its place"
@@ -65,10 +73,17 @@ class Holds:
         """The hold of the server at ``ip:port``, if there is one."""
         return next((hold for hold in self.current() if hold.key == key), None)
 
-    def replaced(self, key: str, name: str, instead: str, traces: tuple[str, ...] = ()) -> None:
-        """A failover puts ``instead`` into the place of ``key``, which is held from now on."""
+    def replaced(
+        self, key: str, name: str, instead: str, traces: tuple[str, ...] = (), server: Mapping[str, Any] | None = None
+    ) -> None:
+        """A failover puts ``instead`` into the place of ``key``, which is held from now on; ``server`` as in `Hold`."""
         self._record(PRIMARY, instead)
-        self._record(HELD, key, name=name, instead=instead, traces=traces)
+        self._record(HELD, key, name=name, instead=instead, traces=traces, reached=dict(server or {}))
+
+    def is_primary(self, key: str) -> None:
+        """A planned switch made that server the primary: it is held no longer, and who is held is so because of it."""
+        if self.current():
+            self._record(PRIMARY, key)
 
     def closed(self, key: str, **facts: Any) -> None:
         """It came back, took writes, and was closed."""
@@ -101,6 +116,26 @@ class Holds:
                 continue
 
 
+def reached_by(server: ServerConfig) -> dict[str, Any]:
+    """What a hold remembers of a server."""
+    return {name: getattr(server, name) for name in REACHED_BY}
+
+
+def config_of(hold: Hold, servers: Iterable[ServerConfig]) -> ServerConfig | None:
+    """The held server as it is configured; as the hold remembers it, once its block left the configuration. Pure.
+
+    What the hold does not remember (passwords, keys) is another server's. None for a hold that remembers nothing.
+    """
+    servers = tuple(servers)
+    named = next((s for s in servers if s.address == hold.key), None)
+    if named is not None or not hold.server or not servers:
+        return named
+    like = next((s for s in servers if s.user == hold.server.get("user")), servers[0])
+    known = {name: hold.server[name] for name in REACHED_BY if name in hold.server}
+    known["master_binlog_dir"] = tuple(known.get("master_binlog_dir", like.master_binlog_dir))
+    return like.model_copy(update=known)
+
+
 def _fold(lines: Iterator[dict[str, Any]]) -> tuple[Hold, ...]:
     holds: dict[str, Hold] = {}
     for line in lines:
@@ -112,7 +147,8 @@ def _fold(lines: Iterator[dict[str, Any]]) -> tuple[Hold, ...]:
                 holds = {k: replace(h, instead=key) for k, h in holds.items()}
             case "held":
                 traces = tuple(facts["traces"])
-                holds[key] = Hold(key, facts["name"], line["t"], facts["instead"], traces)
+                server = facts.get("reached", {})
+                holds[key] = Hold(key, facts["name"], line["t"], facts["instead"], traces, server=server)
             case "released":
                 holds.pop(key, None)
             case "closed" if hold is not None:

@@ -8,7 +8,6 @@ another takes the writes.
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -19,7 +18,8 @@ from types import TracebackType
 from config import ServerConfig
 from replication.errors import AccessDenied, ServerError, ServerUnreachable
 from replication.fencing.closing import close_for_writes, is_closed
-from replication.fencing.holds import Hold, Holds
+from replication.fencing.holds import Hold, Holds, config_of
+from replication.fencing.knocks import knock
 from replication.server import Server
 from replication.snapshots import ServerState
 
@@ -55,24 +55,29 @@ class Return(StrEnum):
 
 @dataclass(frozen=True)
 class PrimaryView:
-    """What the present primary says: who it is, whether it takes writes, whether it replicates from the held one."""
+    """What the present primary says: who it is, whether it takes writes, whether it replicates from the held one.
+
+    ``receives``: it does so now, with a session there.
+    """
 
     key: str
     name: str
     writable: bool
     follows_held: bool
+    receives: bool = False
 
 
 def decide(hold: Hold, primary: PrimaryView | None) -> tuple[Return, str]:
     """Close a server that answers only while another is seen to take the writes; the reason in words.
 
-    The one that is the primary again is released, whoever made it so. When nobody else takes writes, closing it could
-    take the last writable server away.
+    A held server has no say in whether it is held. It is the primary again when the one that took its place says so: it
+    is read-only and receives from it. When nobody else takes writes, closing it could take the last writable server
+    away.
     """
-    if primary is None:
+    if primary is None or primary.key == hold.key:
         return Return.LEAVE, f"the present primary {hold.instead} does not answer, so nothing is closed"
-    if primary.key == hold.key:
-        return Return.RELEASE, "it is the primary again"
+    if primary.receives and not primary.writable:
+        return Return.RELEASE, f"it is the primary again: {primary.name}, which took its place, replicates from it"
     if primary.follows_held:
         return Return.LEAVE, f"{primary.name} replicates from it"
     if not primary.writable:
@@ -81,8 +86,12 @@ def decide(hold: Hold, primary: PrimaryView | None) -> tuple[Return, str]:
 
 
 def rejoined(state: ServerState, primary: ServerConfig) -> bool:
-    """Whether a held server has become a replica of the present primary, so that nothing needs to be held any more."""
-    return not state.writable and state.channel_from(primary.hostname, primary.ip, primary.port) is not None
+    """Whether a held server has become a replica of the present primary, so that nothing needs to be held any more.
+
+    A channel that a former life left there, and that does not run, is none.
+    """
+    channel = state.channel_from(primary.hostname, primary.ip, primary.port)
+    return not state.writable and channel is not None and channel.receiver == "Yes" and channel.applier_running
 
 
 @dataclass(frozen=True)
@@ -98,7 +107,8 @@ class Guard:
     """Watches everybody who is held; ``tell`` is called in a thread of the guard and must not block.
 
     ``clear`` takes what applications find a primary by from the first server, which answers again, and leaves it with
-    the second, the present primary; False when it has to be tried again. It and ``persist`` have threads of their own.
+    the second, the present primary; False when it has to be tried again. ``take_back`` is called with what fencing left
+    on the host of one that is held no longer. These and ``persist`` have threads of their own.
     ``with Guard(…) as guard:``. The threads are daemons, each wait is bounded.
     """
 
@@ -109,12 +119,14 @@ class Guard:
         tell: Callable[[News], None],
         persist: Callable[[ServerConfig], tuple[str, ...]] | None = None,
         clear: Callable[[ServerConfig, ServerConfig], bool] | None = None,
+        take_back: Callable[[ServerConfig, tuple[str, ...]], None] | None = None,
     ) -> None:
         self._servers = {s.address: s for s in servers}
         self._holds, self._tell, self._persist, self._clear = holds, tell, persist, clear
+        self._take_back = take_back
         self._stop = threading.Event()
         self._keepers: dict[str, _Keeper] = {}
-        self._instead: dict[str, str] = {}
+        self._since: dict[str, tuple[float, str]] = {}
         self._unknown: set[str] = set()
         self._primary: str | None = None
 
@@ -131,8 +143,16 @@ class Guard:
             keeper.end()
 
     def watching(self, primary: str) -> None:
-        """The ``ip:port`` of the present primary; until it is told, the one that a hold names counts."""
-        self._primary = primary
+        """The ``ip:port`` of the present primary; until it is told, the one that a hold names counts.
+
+        That a held server is the primary is for the one to say that took its place (`decide`).
+        """
+        if not any(hold.key == primary for hold in self._holds.current()):
+            self._primary = primary
+
+    def adopt(self, servers: Iterable[ServerConfig]) -> None:
+        """The configuration was read again. Who left it is known on: a hold does not end by an edit of a file."""
+        self._servers.update({s.address: s for s in servers})
 
     def first_look(self, seconds: float = LOGIN) -> None:
         """Wait until each held server that answers has been closed once, ``seconds`` at most."""
@@ -152,15 +172,20 @@ class Guard:
             return
         for key in [k for k in self._keepers if k not in holds]:
             self._keepers.pop(key).end()
+        for key in [k for k in self._since if k not in holds]:
+            del self._since[key]
         for key, hold in holds.items():
-            if self._instead.setdefault(key, hold.instead) != hold.instead:
-                # A failover has put another into its place since: that is newer than what is watched.
-                self._primary = self._instead[key] = hold.instead
-            if key in self._keepers and self._keepers[key].living:
+            if self._since.get(key) != (hold.since, hold.instead):
+                # A failover has put another into its place: that is newer than what is watched.
+                self._primary, self._since[key] = hold.instead, (hold.since, hold.instead)
+            if key in self._keepers and self._keepers[key].living and self._keepers[key].hold.since == hold.since:
                 continue
-            if key in self._servers:
+            if key in self._keepers:
+                self._keepers[key].end()
+            server = config_of(hold, self._servers.values())
+            if server is not None:
                 log.info("%s; it is watched.", hold)
-                self._keepers[key] = _Keeper(self, hold, self._servers[key])
+                self._keepers[key] = _Keeper(self, hold, server)
             elif key not in self._unknown:
                 self._unknown.add(key)
                 log.warning("%s, but it is not in the configuration, so nobody watches it.", hold)
@@ -169,7 +194,8 @@ class Guard:
 
     def primary_of(self, hold: Hold) -> ServerConfig | None:
         """Whom to ask who takes the writes."""
-        return self._servers.get(self._primary or hold.instead)
+        primary = self._primary or hold.instead
+        return self._servers.get(hold.instead if primary == hold.key else primary)
 
     def closed(self, hold: Hold, server: ServerConfig, how: str, seconds: float) -> None:
         """It was writable and is closed: recorded, told."""
@@ -180,7 +206,7 @@ class Guard:
         except OSError as error:
             log.error("That %s came back cannot be recorded: %s", hold.name, error)
         self._tell(News("returned", hold, text))
-        if self._persist is not None and not any(t.startswith("/") for t in hold.traces):
+        if self._persist is not None and not any(t.endswith(".cnf") for t in hold.traces):
             threading.Thread(target=self._leave_trace, args=(hold, server), name="persist", daemon=True).start()
 
     def _leave_trace(self, hold: Hold, server: ServerConfig) -> None:
@@ -199,10 +225,14 @@ class Guard:
 
     def released(self, hold: Hold, why: str) -> None:
         """It is held no longer, because of what it is now."""
+        left = (self._holds.get(hold.key) or hold).traces
         self._holds.release(hold.key, "manager", why)
         text = f"{hold.name} is held read-only no longer: {why}."
         log.info("%s", text)
         self._tell(News("released", hold, text))
+        server = config_of(hold, self._servers.values())
+        if self._take_back is not None and server is not None and left:
+            threading.Thread(target=self._take_back, args=(server, left), name="take back", daemon=True).start()
 
 
 class _Keeper(threading.Thread):
@@ -210,7 +240,7 @@ class _Keeper(threading.Thread):
 
     def __init__(self, guard: Guard, hold: Hold, config: ServerConfig) -> None:
         super().__init__(name=f"hold {hold.name}", daemon=True)
-        self._guard, self._hold, self._config = guard, hold, config
+        self._guard, self.hold, self._config = guard, hold, config
         self._ended = threading.Event()
         self._server = Server(config)
         self._primary: Server | None = None
@@ -246,11 +276,11 @@ class _Keeper(threading.Thread):
                 self.looked.set()
                 # Whoever starts there is closed on an answer of the primary that is fresh already.
                 view = self._look_at_primary(FRESH / 2)
-                if self._to_clear and decide(self._hold, view)[0] is Return.CLOSE:
+                if self._to_clear and decide(self.hold, view)[0] is Return.CLOSE:
                     self._clear_if_due()
                 self._ended.wait(FAST if time.monotonic() - changed < FAST_FOR else SLOW)
         except OSError:
-            log.exception("The watch over %s is broken off: its record cannot be written", self._hold.name)
+            log.exception("The watch over %s is broken off: its record cannot be written", self.hold.name)
             self._ended.wait(BROKEN)
         finally:
             self._server.close()
@@ -263,9 +293,9 @@ class _Keeper(threading.Thread):
             self._server.connect(LOGIN)
             self._shut_out = closed = False
             while not self._ended.is_set():
-                act, why = decide(self._hold, self._look_at_primary())
+                act, why = decide(self.hold, self._look_at_primary())
                 if act is Return.RELEASE:
-                    self._guard.released(self._hold, why)
+                    self._guard.released(self.hold, why)
                     self._ended.set()
                     return
                 if act is Return.CLOSE:
@@ -275,18 +305,18 @@ class _Keeper(threading.Thread):
                     self._clear_if_due()
                     self._compare()
                 else:
-                    self._say(f"{self._hold.name} answers and is left alone: {why}.")
+                    self._say(f"{self.hold.name} answers and is left alone: {why}.")
                 self.looked.set()
                 self._ended.wait(LOOK)
         except AccessDenied as error:
             self._shut_out = True
-            self._say(f"{self._hold.name} answers, but it cannot be closed: {error}")
+            self._say(f"{self.hold.name} answers, but it cannot be closed: {error}")
             self._ended.wait(SLOW)
         except ServerUnreachable as error:
             self._shut_out = False
             log.debug("%s", error)
         except ServerError as error:
-            self._say(f"{self._hold.name} answers, but it cannot be closed: {error}")
+            self._say(f"{self.hold.name} answers, but it cannot be closed: {error}")
             self._ended.wait(SLOW)
         finally:
             self._server.close()
@@ -305,7 +335,7 @@ class _Keeper(threading.Thread):
             if (self._boots or not done) and not self._to_clear:
                 self._to_clear, self._clear_at = left, time.monotonic() + CLEAR_AGAIN
 
-        self._guard.clear(self._hold, self._config, over)
+        self._guard.clear(self.hold, self._config, over)
 
     def _close(self) -> None:
         how = close_for_writes(self._server)
@@ -314,26 +344,26 @@ class _Keeper(threading.Thread):
         times, at = self._told
         if how.was_open and (times < OFTEN or time.monotonic() - at > SELDOM):
             self._told = times + 1, time.monotonic()
-            self._guard.closed(self._hold, self._config, str(how), how.seconds)
+            self._guard.closed(self.hold, self._config, str(how), how.seconds)
         elif not how.was_open:
-            self._say(f"{self._hold.name} answers; it is read-only, and held so.")
+            self._say(f"{self.hold.name} answers; it is read-only, and held so.")
 
     def _compare(self) -> None:
         """Release it when it has become a replica of the present primary."""
         if time.monotonic() - self._compared < COMPARE:
             return
         self._compared = time.monotonic()
-        primary = self._guard.primary_of(self._hold)
+        primary = self._guard.primary_of(self.hold)
         if primary is not None and rejoined(self._server.observe(), primary):
-            self._guard.released(self._hold, f"it replicates from {primary.name}")
+            self._guard.released(self.hold, f"it replicates from {primary.name}")
             self._ended.set()
 
     def _look_at_primary(self, age: float = FRESH) -> PrimaryView | None:
         """What it said at most ``age`` seconds ago, when that allows to close, or says now."""
         at, view = self._view
-        if time.monotonic() - at < age and view is not None and decide(self._hold, view)[0] is Return.CLOSE:
+        if time.monotonic() - at < age and view is not None and decide(self.hold, view)[0] is Return.CLOSE:
             return view
-        config = self._guard.primary_of(self._hold)
+        config = self._guard.primary_of(self.hold)
         if config is None:
             return None
         if self._primary is None or self._primary.config.address != config.address:
@@ -356,17 +386,5 @@ def _view_of(primary: Server, held: ServerConfig) -> PrimaryView | None:
     # A primary that was promoted keeps the channel for a while (skip_reset_slave: for good), stopped.
     channel = state.channel_from(held.hostname, held.ip, held.port)
     follows = channel is not None and not channel.receiver_stopped
-    return PrimaryView(primary.key, primary.config.name, state.writable, follows)
-
-
-def knock(ip: str, port: int, seconds: float) -> str:
-    """Whether somebody listens there: open, refused (the host lives, nobody listens), or silent for ``seconds``."""
-    with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM) as sock:
-        sock.settimeout(seconds)
-        try:
-            sock.connect((ip, port))
-        except ConnectionRefusedError:
-            return "refused"
-        except OSError:
-            return "silent"
-        return "open"
+    receives = channel is not None and channel.receiver == "Yes"
+    return PrimaryView(primary.key, primary.config.name, state.writable, follows, receives)

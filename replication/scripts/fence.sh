@@ -34,7 +34,17 @@ if [ "$persist" != 0 ]; then
   [ "$persist" = only ] && echo done && exit 0
 fi
 
-# Supervisors go first, or they would start it again: systemd's unit is masked until the next boot.
+# Supervisors go first, or they would start it again: systemd's unit is masked, which a boot of the host does not lift.
+# A unit file of the site's own in /etc cannot be masked: a condition that never holds keeps it from starting.
+hold_off() {
+  systemctl mask "$1" >/dev/null 2>&1 && echo "masked $1" && return
+  d=/etc/systemd/system/$1.d
+  mkdir -p "$d" 2>/dev/null && printf '%s\n' "# Written when this server was fenced. 'mha release' takes it away." "[Unit]" \
+    "ConditionPathExists=!/" 2>/dev/null >"$d/zz-mha-fenced.conf" && systemctl daemon-reload >/dev/null 2>&1 &&
+    echo "masked $d/zz-mha-fenced.conf" && return
+  systemctl mask --runtime "$1" >/dev/null 2>&1 && echo "masked $1" && echo "brief $1" && return
+  echo "restarts systemd's $1"
+}
 if [ -d /run/systemd/system ]; then
   units=""
   for p in $pids; do
@@ -48,7 +58,7 @@ if [ -d /run/systemd/system ]; then
     done
   fi
   for u in $(printf '%s\n' $units | sort -u); do
-    systemctl mask --runtime "$u" >/dev/null 2>&1 && echo "masked $u"
+    hold_off "$u"
   done
 fi
 

@@ -3,7 +3,11 @@
 for what in "$@"; do
   case $what in
     */zz-mha-fenced.cnf) if rm -f "$what" 2>/dev/null; then echo "removed $what"; else echo "kept $what"; fi ;;
-    *.service) if systemctl unmask --runtime "$what" >/dev/null 2>&1; then echo "unmasked $what"; else echo "kept $what"; fi ;;
+    */zz-mha-fenced.conf)
+      if rm -f "$what" 2>/dev/null && systemctl daemon-reload >/dev/null 2>&1; then echo "removed $what"; else echo "kept $what"; fi ;;
+    *.service)
+      systemctl unmask --runtime "$what" >/dev/null 2>&1
+      if systemctl unmask "$what" >/dev/null 2>&1; then echo "unmasked $what"; else echo "kept $what"; fi ;;
   esac
 done
 echo done

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from replication.fencing.holds import Holds
-from replication.fencing.returning import PrimaryView, Return, decide, knock
+from replication.fencing.knocks import knock
+from replication.fencing.returning import PrimaryView, Return, decide
 
 DB1, DB2, DB3 = (f"10.0.0.{n}:3306" for n in (1, 2, 3))
 
@@ -74,8 +75,10 @@ VIEW = PrimaryView(DB2, "db2", writable=True, follows_held=False)
         (replace(VIEW, writable=False), Return.LEAVE),
         (replace(VIEW, follows_held=True), Return.LEAVE),
         (replace(VIEW, writable=False, follows_held=True), Return.LEAVE),
-        (replace(VIEW, key=DB1), Return.RELEASE),
-        (replace(VIEW, key=DB1, writable=False), Return.RELEASE),
+        (replace(VIEW, follows_held=True, receives=True), Return.LEAVE),
+        (replace(VIEW, writable=False, follows_held=True, receives=True), Return.RELEASE),
+        (replace(VIEW, key=DB1), Return.LEAVE),
+        (replace(VIEW, key=DB1, writable=False), Return.LEAVE),
     ],
 )
 def test_it_is_closed_only_while_another_is_seen_to_take_the_writes(

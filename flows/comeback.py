@@ -1,0 +1,225 @@
+"""The old primary within a failover, from the verdict to the report: watched, proven dead again, levelled, counted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
+
+from prefect import Task
+
+from flows.fencing import Fencing
+from replication.address import Moved
+from replication.errors import CameBack, MhaError, RefusalError
+from replication.fencing.comeback import Apart, Comeback, Step, Window, decide, refusal
+from replication.fencing.holds import Holds
+from replication.fencing.lookout import Closing, Lookout, Sight
+from replication.fencing.policy import SSH, FenceVerdict
+from replication.job import FailoverJob, Recovered
+from replication.ledger import Fate, LedgerLine
+from replication.plan import FailoverPlan
+from replication.positions import BinlogPosition
+from replication.sessions import FailoverLock, reachable
+from replication.snapshots import ClusterState, GtidKind
+from tasks import comeback, fence, select
+
+log = logging.getLogger("mha")
+R = TypeVar("R")
+
+#: How often what it took is levelled before the opening; one that comes back without end is closed each time, counted
+#: afterwards, and no reason to stay without a primary.
+ROUNDS = 3
+#: Seconds that its host is given to let us in, when it answers again.
+LOGIN = 1.0
+
+
+class Failover(Protocol):
+    """What is needed of the failover that this is a part of."""
+
+    job: FailoverJob
+    fencing: Fencing
+    lock: FailoverLock
+    notes: list[str]
+    known: dict[str, Any]
+    stopped: ClusterState | None
+    applied: list[Recovered]
+
+    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
+        """Do one step and record it."""
+
+    def directories(self) -> tuple[str, ...]:
+        """Where its binary log may be."""
+
+
+class OldPrimary:
+    """Watches it through a `Lookout`, and decides by what that sees; see `replication.fencing.comeback`."""
+
+    def __init__(self, failover: Failover) -> None:
+        self._failover, job = failover, failover.job
+        again = (lambda: fence.fence_over_ssh(job)) if SSH in job.config.fence else None
+        self._lookout = Lookout(job.dead, job.sessions.host(job.dead.address), self._note, again)
+        self._levelled = self._rounds = 0
+        self._proof: Sight | None = None
+        self.lines: tuple[LedgerLine, ...] = ()
+
+    def begin(self) -> None:
+        """From here on it is closed the moment it answers."""
+        self._failover.job.before_opening = self._prove
+        self._lookout.start()
+
+    def end(self) -> None:
+        """The failover is over; who holds it read-only from now on is the manager's guard."""
+        self._lookout.end()
+
+    def fenced(self) -> None:
+        """Its fencing was tried: from here on its host is looked at, too."""
+        verdict: FenceVerdict | None = self._failover.known.get("fenced")
+        sure = verdict is not None and any(t.means == SSH and t.proof for t in verdict.tried)
+        if sure:
+            # What it took until then is in its log, which is read from now on.
+            self._levelled = self._lookout.sight.appeared
+        self._lookout.look_at_host(kill=sure)
+
+    # before the new primary is open --------------------------------------------------------------------------------
+
+    def settled(self, plan: FailoverPlan) -> FailoverPlan:
+        """Do what its coming back asks for, if it did, before the chosen replica is brought level: the plan from here.
+
+        Raises RefusalError when it was never dead, or when it lives and cannot be closed.
+        """
+        sight = self._lookout.sight
+        if sight.appeared == self._levelled and not (sight.closed or sight.cannot):
+            return plan
+        step, why = decide(self._case(sight))
+        self._failover.job.journal.record("old primary", step.value, plan.dead, why=why)
+        strict = step is Step.LEAVE and self._failover.job.salvage_policy == "strict"
+        if strict or step in (Step.CALL_OFF, Step.REFUSE):
+            self._refuse(step, why)
+        if step is Step.GO_ON:
+            return plan
+        log.warning("%s came back before anybody was opened: %s.", plan.dead_name, why)
+        self._rounds += 1
+        self._levelled = sight.appeared
+        if step is Step.SAVE:
+            self._stop_over_ssh()
+        elif step is Step.RECEIVE and sight.last is not None:
+            plan = self._receive(plan, sight.last)
+        return plan
+
+    def came_back(self) -> bool:
+        """It may have taken writes since the chosen replica was levelled, as far as is known without a look."""
+        return self._stale(self._lookout.sight)
+
+    def _prove(self) -> None:
+        """The last look before the opening. Raises CameBack."""
+        self._proof = sight = self._lookout.look()
+        if self._stale(sight):
+            raise CameBack(f"{self._failover.job.dead.name} is not known to be dead any more: {sight}.")
+
+    def _stale(self, sight: Sight) -> bool:
+        open_there = bool(sight.cannot) and sight.port == "open"
+        return open_there or (sight.appeared > self._levelled and self._rounds < ROUNDS)
+
+    def _case(self, sight: Sight) -> Comeback:
+        failover, job = self._failover, self._failover.job
+        answers = sight.closed or sight.process or sight.port != "silent"
+        host = job.sessions.host(job.dead.address)
+        failover.fencing.ssh = failover.fencing.ssh or (answers and reachable(host, LOGIN))
+        given = any(each.cut is not None and each.cut.transactions for each in failover.applied)
+        moved: list[Moved | None] = [failover.known.get("released"), failover.known.get("acquired")]
+        return Comeback(
+            sight=sight,
+            new=sight.appeared > self._levelled,
+            began=self._lookout.began,
+            by_silence=job.by_silence,
+            reversible=not given and not any(half.done for each in moved if each is not None for half in each.halves),
+            ssh=failover.fencing.ssh and not job.options.skip_save_master_binlog,
+            receivable=not (given and failover.known["plan"].kind is GtidKind.POSITION),
+        )
+
+    def _refuse(self, step: Step, why: str) -> None:
+        failover = self._failover
+        if step is Step.CALL_OFF:
+            failover.lock.verify()
+            self._lookout.end()
+            if any(closing.how.was_open for closing in self._lookout.closings):
+                failover.run(comeback.reopen, failover.job, about=failover.job.dead.name)
+        raise RefusalError(refusal(step, failover.job.dead.name, why))
+
+    def _stop_over_ssh(self) -> None:
+        """What runs there is stopped by the policy's means, as at the verdict; its log is read afterwards."""
+        if SSH in self._failover.job.config.fence:
+            self._failover.fencing.at_once()
+            self.fenced()
+
+    def _receive(self, plan: FailoverPlan, closing: Closing) -> FailoverPlan:
+        failover, job = self._failover, self._failover.job
+        try:
+            failover.run(comeback.receive_again, job, plan, closing, about=job.dead.name)
+        except MhaError as error:
+            log.error("What %s took could not be received: %s", job.dead.name, error)
+        failover.stopped = failover.run(fence.stop_receivers, job, plan)
+        newer: FailoverPlan = failover.run(select.choose, job, failover.stopped, {})
+        # The address may be there already, and who received all of it is as good as another.
+        same = next((x for x in newer.levelings if x.key == plan.new_primary and not x.broken), None)
+        if same is None:
+            return newer
+        return replace(plan, levelings=newer.levelings, latest=newer.latest, left_out=newer.left_out)
+
+    # once it is open -----------------------------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """The new one takes writes: look at the old one right after it, and tell how old the proof was."""
+        at, sight = time.time(), self._lookout.look()
+        self._lookout.look_at_host(kill=True)
+        if self._proof is None:
+            return
+        window = Window(self._proof.at, str(self._proof), at, sight.at, str(sight))
+        log.info("%s: %s.", self._failover.job.dead.name, window)
+        self._failover.notes.append(f"{self._failover.job.dead.name}: {window}.")
+
+    def count(self, plan: FailoverPlan, place: BinlogPosition | None) -> None:
+        """The end: what it took that the new primary lacks is a second history, counted and told.
+
+        ``place`` is where in its log the new primary stands, with GTIDs a place before that.
+        """
+        failover, job = self._failover, self._failover.job
+        sight = self._lookout.look()
+        hold = Holds(job.config.manager_workdir, job.config.name).get(job.dead.address)
+        if not sight.appeared and not (hold is not None and hold.returns):
+            return
+        # Killed since, it may have more than it said.
+        closing = sight.last if sight.closed else None
+        found: Apart | None = failover.run(
+            comeback.count_apart, job, plan, closing or self._said_last(sight), place, failover.directories()
+        )
+        if found is None:
+            return
+        why = found.why or f"it came back and took them, and {plan.new_primary_name} had been opened without them"
+        line = LedgerLine(
+            Fate.APART, found.where, plan.dead_name, plan.dead_name, transactions=found.transactions, why=why
+        )
+        self.lines = (line,)
+        count = "an unknown number of" if found.transactions is None else found.transactions
+        failover.notes.append(
+            f"Two histories: {plan.dead_name} holds {count} "
+            f"transactions that {plan.new_primary_name} lacks ({found.where}). It is held read-only; keep its binary "
+            "logs, take what you need of them over by hand, then rebuild it."
+        )
+        log.error("%s", failover.notes[-1])
+
+    def _said_last(self, sight: Sight) -> Closing | None:
+        """What it said when it was closed, where nobody can look any more; a host that is read tells by its log."""
+        return None if sight.process is not None else sight.last
+
+    def _note(self, event: str, facts: dict[str, Any]) -> None:
+        """Called by the lookout's threads; what cannot be recorded is told, and closed all the same."""
+        job = self._failover.job
+        try:
+            job.journal.record("old primary", event, job.dead.address, **facts)
+            holds = Holds(job.config.manager_workdir, job.config.name)
+            if facts.get("was_open") and holds.get(job.dead.address) is not None:
+                holds.closed(job.dead.address, how=facts["how"])
+        except OSError as error:
+            log.error("That %s came back cannot be recorded: %s", job.dead.name, error)

@@ -1,0 +1,15 @@
+# present.sh PORT PIDFILE: whether a mysqld of one instance is on this host. Tells it, one "key value" a line; the last
+# line is "done".
+port=$1
+pidfile=$2
+
+#include instance.sh
+
+look
+if [ -s "$pidfile" ]; then
+  p=$(cat "$pidfile" 2>/dev/null)
+  case $(cat "/proc/$p/comm" 2>/dev/null) in mysqld | mariadbd) pids="$pids $p" ;; esac
+fi
+for p in $pids; do dying "$p" || echo "process $p"; done
+[ -n "$(listening)" ] && echo "listening $port"
+echo done
