@@ -12,6 +12,7 @@ from prefect import Task
 from flows.fencing import Fencing
 from replication.address import Moved
 from replication.errors import CameBack, MhaError, RefusalError
+from replication.failover_lock import FailoverLock
 from replication.fencing.comeback import Apart, Comeback, Step, Window, decide, refusal
 from replication.fencing.holds import Holds
 from replication.fencing.lookout import Closing, Lookout, Sight
@@ -20,7 +21,7 @@ from replication.job import FailoverJob, Recovered
 from replication.ledger import Fate, LedgerLine
 from replication.plan import FailoverPlan
 from replication.positions import BinlogPosition
-from replication.sessions import FailoverLock, reachable
+from replication.sessions import reachable
 from replication.snapshots import ClusterState, GtidKind
 from tasks import comeback, fence, select
 
@@ -58,7 +59,8 @@ class OldPrimary:
     def __init__(self, failover: Failover) -> None:
         self._failover, job = failover, failover.job
         again = (lambda: fence.fence_over_ssh(job)) if SSH in job.config.fence else None
-        self._lookout = Lookout(job.dead, job.sessions.host(job.dead.address), self._note, again)
+        host = job.sessions.host(job.dead.address)
+        self._lookout = Lookout(job.dead, host, self._note, again, lambda: failover.lock.held)
         self._levelled = self._rounds = 0
         self._proof: Sight | None = None
         self.lines: tuple[LedgerLine, ...] = ()

@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from prefect import Task
+
 from flows.comeback import OldPrimary
 from flows.differences import Differences
 from flows.engine import parallel
 from flows.fencing import Fencing
 from flows.recorder import Recorder
-from replication.errors import AlreadyActing, CameBack, CannotLevel, MhaError, RefusalError
+from replication.errors import AlreadyActing, CameBack, CannotLevel, LockLost, MhaError, RefusalError
+from replication.failover_lock import FailoverLock
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, Opened, opened_before, still_lent
 from replication.ledger import LedgerLine, account, judge, losses
@@ -27,7 +30,7 @@ from replication.positions import BinlogPosition
 from replication.report import result_line
 from replication.safety import Drained
 from replication.selection import bytes_behind
-from replication.sessions import FailoverLock, reachable, took_writes
+from replication.sessions import reachable, took_writes
 from replication.snapshots import ClusterState, GtidKind
 from tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
 
@@ -56,7 +59,10 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         if isinstance(error, AlreadyActing):
             refusal = Refusal(ALREADY_ACTING, str(error), "Wait until it has ended.")
         log.error("Got ERROR: %s", refusal or error)
-        run.let_receive_again()
+        if isinstance(error, LockLost):
+            run.notes += run.begun()
+        else:
+            run.let_receive_again()
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
     finally:
         run.old.end()
@@ -121,8 +127,7 @@ class Runbook(Recorder):
         cluster = self.run(select.observe, self.job)
         plan = self.run(select.resume, self.job, cluster, opened)
         self.known["plan"] = plan
-        self.lock = FailoverLock([self.job.config_of(x.key) for x in plan.levelings])
-        self.lock.take()
+        self.take_lock(plan)
         if self.ssh is None:
             host = self.job.sessions.host(self.job.dead.address)
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
@@ -164,8 +169,7 @@ class Runbook(Recorder):
         plan = self.run(select.choose, self.job, cluster, {})
         self.known["plan"] = plan
         log.info("GTID failover mode = %d", plan.kind is GtidKind.MYSQL)
-        self.lock = FailoverLock([self.job.config_of(x.key) for x in plan.levelings])
-        self.lock.take()
+        self.take_lock(plan)
         new = self.job.config_of(plan.new_primary)
         self.job.events.tell("started", old=self.job.dead, new=new, text=f"fail over to {new.name}", plan=plan.steps)
         log.info("** Phase 1: Configuration Check Phase completed.")
@@ -197,7 +201,7 @@ class Runbook(Recorder):
             try:
                 plan = self.known["plan"] = self.old.settled(plan)
                 level = self.bring_level(plan)
-            except RefusalError:
+            except (RefusalError, AlreadyActing):
                 raise
             except MhaError as error:
                 log.error("%s could not be brought level: %s", plan.new_primary_name, error)
@@ -318,7 +322,7 @@ class Runbook(Recorder):
         for other, result in zip(plan.others, done, strict=True):
             if isinstance(result, ReplicaOutcome):
                 outcomes.append(result)
-            elif isinstance(result, MhaError):
+            elif isinstance(result, MhaError) and not isinstance(result, LockLost):
                 log.error("%s was not recovered: %s", other.name, result)
                 delay = f"; its delay of {other.delay} s may be lifted, set it again" if other.delay else ""
                 outcomes.append(ReplicaOutcome(other.key, other.name, False, f"{result}{delay}"))
@@ -362,6 +366,8 @@ class Runbook(Recorder):
         log.info("* Phase 5: New master cleanup phase..")
         try:
             self.run(promote.clean_up, self.job, plan, level.proof, about=plan.new_primary_name)
+        except LockLost:
+            raise
         except MhaError as error:
             log.error("%s", error)
             self.undone.append(f"{plan.new_primary_name} keeps its old replication settings: {error}")
@@ -404,6 +410,22 @@ class Runbook(Recorder):
             self.run(fence.start_receivers, self.job, self.known["plan"])
 
     # how a step is run -----------------------------------------------------------------------------------------
+
+    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
+        """One step, while the lock is ours: what a manager that stood still was about to do is not done."""
+        self.lock.verify()
+        return super().run(task, *args, about=about)
+
+    def take_lock(self, plan: FailoverPlan) -> None:
+        """Nobody else acts on these servers from here on. Raises AlreadyActing."""
+        self.lock = self.job.lock = FailoverLock([self.job.config_of(x.key) for x in plan.levelings])
+        self.lock.take()
+
+    def begun(self) -> list[str]:
+        """What was done before the lock was lost, for people: nothing of it is taken back, for others may act now."""
+        done = [f"{step.step}{f' ({step.server})' if step.server else ''}" for step in self.timeline if step.ok]
+        log.error("Done before the lock was lost, and left as it is: %s.", "; ".join(done) or "nothing")
+        return [f"Done before the lock was lost, and left as it is: {'; '.join(done)}."] if done else []
 
     def at_once(self, first: Callable[[], R], second: Callable[[], S]) -> tuple[R, S]:
         """Two steps side by side; the first failure is raised when both have ended."""

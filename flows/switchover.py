@@ -31,9 +31,10 @@ from flows.unfinished_switch import finish_switch
 from replication.approval import APPROVAL, ASK_AT_MOST, Answer, Ask, approved_switch, switch_question
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
+from replication.failover_lock import FailoverLock
 from replication.journal import SWITCH, Journal
 from replication.plan import Refusal
-from replication.sessions import FailoverLock, Sessions
+from replication.sessions import Sessions
 from replication.switch.activity import observe_activities
 from replication.switch.job import SwitchJob
 from replication.switch.options import SwitchOptions

@@ -7,11 +7,12 @@ import logging
 from config import ClusterConfig
 from flows.switch_runbook import SwitchRunbook
 from replication.errors import MhaError, RefusalError, ServerError
+from replication.failover_lock import FailoverLock
 from replication.journal import END, SWITCH, Journal
 from replication.own_writes import may_have_written, wrote_beyond, wrote_since
 from replication.plan import Refusal
 from replication.promote import open_for_writes
-from replication.sessions import FailoverLock, Sessions
+from replication.sessions import Sessions
 from replication.switch.job import HandedOver, Ready, SwitchJob
 from replication.switch.options import SwitchOptions
 from replication.switch.outcome import SwitchOutcome

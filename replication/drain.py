@@ -99,6 +99,8 @@ def drain(server: Server, channel: str, *, stall: float, freed: bool = False) ->
         if isinstance(proof, Drained):
             return proof
         current = _channel(now, channel)
+        if not current.receiver_stopped:
+            raise UnsafeStatement(f"{server}: somebody started its receiver while it executed what it had received")
         if current.broken:
             raise UnsafeStatement(f"{server}: {proof}; what it received stays in its relay logs")
         if (current.executed, current.relay_log) != (seen.executed, seen.relay_log):

@@ -22,6 +22,7 @@ MhaError
 ├── CannotLevel                  a replica lacks what no reachable copy holds in a form it can take
 ├── CameBack                     the old primary may have taken writes since it was proven dead: look and level again
 ├── AlreadyActing                somebody else holds the failover lock of this cluster
+│   └── LockLost                 it was ours, and was lost in the middle: nothing is taken back
 └── RefusalError                 a decision not to act, carrying its Refusal
 """
 
@@ -144,6 +145,10 @@ class CameBack(MhaError):
 
 class AlreadyActing(MhaError):
     """Another manager, or another command, holds the failover lock of this cluster."""
+
+
+class LockLost(AlreadyActing):
+    """The failover lock was lost in the middle of a failover: what it began stays as it is, for others may act."""
 
 
 class RefusalError(MhaError):

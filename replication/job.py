@@ -11,6 +11,7 @@ from config import ClusterConfig, ServerConfig
 from replication.address import FailoverCalls, chain_of
 from replication.binlog.cutter import Cut
 from replication.event_hooks import EventHooks
+from replication.failover_lock import FailoverLock
 from replication.journal import Entry, Journal
 from replication.plan import FailoverOptions
 from replication.positions import BinlogPosition
@@ -28,7 +29,8 @@ class FailoverJob:
     moves the address that applications use; ``events`` tells the site's own commands what happens; ``approval`` is the
     answer of the person who was asked, None on the automatic path. ``writes_back`` is called as soon as the new primary
     takes writes, and must not block; ``before_opening`` right before it, and raises CameBack when the dead one is not
-    known to be dead any more. ``by_silence``: it was found dead because it did not answer.
+    known to be dead any more. ``by_silence``: it was found dead because it did not answer. ``lock`` is the right to
+    act, on whose session a server is opened.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class FailoverJob:
         self.events = EventHooks(config)
         self.approval: Answer | None = None
         self.by_silence = True
+        self.lock = FailoverLock([])
         self.before_opening: Callable[[], object] = lambda: None
         self.writes_back: Callable[[], object] = lambda: None
 

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from replication.errors import StatementFailed
+from replication.failover_lock import FailoverLock
 from replication.safety import Drained, discard_relay_logs
 from replication.server import Server
 from replication.snapshots import ServerState
@@ -33,11 +34,13 @@ def keep_closed(server: Server) -> ServerState:
     return state
 
 
-def open_for_writes(server: Server) -> ServerState:
-    """Clear read_only (which clears super_read_only with it) and verify."""
+def open_for_writes(server: Server, lock: FailoverLock | None = None) -> ServerState:
+    """Clear read_only (which clears super_read_only with it), on the session that has the ``lock``, and verify."""
     state = server.observe()
     if not state.writable:
-        server.query("SET GLOBAL read_only=0", action="clear read_only")
+        sql, action = "SET GLOBAL read_only=0", "clear read_only"
+        if lock is None or not lock.say(server.key, sql, action=action):
+            server.query(sql, action=action)
         state = server.observe()
     if not state.writable:
         raise StatementFailed(server.config.name, "clear read_only", "it is still read-only")

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from replication.deadline import Deadline
 from replication.dialects import channel_index
 from replication.errors import AlreadyActing, RefusalError, ServerError, StatementFailed
+from replication.failover_lock import FAILOVER_LOCK, FailoverLock
 from replication.plan import Refusal
 from replication.positions import log_index
 from replication.relay_files import RelayFiles, Shell
 from replication.server import Server
-from replication.sessions import FAILOVER_LOCK, FailoverLock
 from replication.snapshots import ReplicaChannel, ServerState
 
 #: Seconds between two looks at a replica, and at most to wait for its applier.

@@ -109,15 +109,25 @@ class Server:
         connection = self._connection
         return None if connection is None else int(connection.thread_id())  # type: ignore[no-untyped-call]
 
-    def query(self, sql: str, args: Sequence[Any] = (), *, action: str, timeout: float | None = None) -> list[Row]:
+    def query(
+        self,
+        sql: str,
+        args: Sequence[Any] = (),
+        *,
+        action: str,
+        timeout: float | None = None,
+        same_session: bool = False,
+    ) -> list[Row]:
         """Run one statement and return its rows, waiting at most ``timeout`` seconds for each answer packet.
 
-        A session that was lost while nothing ran is opened again once; a statement that was sent is never sent
-        twice, because it may have been executed.
+        A session that was lost while nothing ran is opened again once, unless it has to be the ``same_session``; a
+        statement that was sent is never sent twice, because it may have been executed.
         """
         with self._lock:
             if self._connection is not None and not self._at_rest():
                 self.close()
+            if same_session and self._connection is None:
+                raise ServerUnreachable(self.config.name, action, "the session that this rests on has ended")
             self.connect()
             connection = self._connection
             assert connection is not None

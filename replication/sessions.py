@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -13,7 +12,6 @@ from typing import Any, TypeVar
 from config import ClusterConfig, ServerConfig
 from replication.errors import (
     AccessDenied,
-    AlreadyActing,
     DeadlineExceeded,
     HostError,
     MhaError,
@@ -32,15 +30,8 @@ log = logging.getLogger("mha")
 T = TypeVar("T")
 R = TypeVar("R")
 
-#: MHA's own lock names: an old manager or purge_relay_logs elsewhere is kept out by them, and keeps us out.
-FAILOVER_LOCK = "MHA_Master_High_Availability_Failover"
-MONITOR_LOCK = "MHA_Master_High_Availability_Monitor"
 #: Seconds that a replica which is open is given to show that somebody writes to it, and between two looks.
 LOOK_TWICE, LOOK_AGAIN = 0.5, 0.05
-#: Seconds after which a server takes the failover lock from a session that says nothing.
-VANISHED = 30
-#: Seconds that a server may take to answer who keeps it; the lock cannot be looked at or given back meanwhile.
-KEPT_WITHIN = 1.0
 
 
 class Sessions:
@@ -160,86 +151,6 @@ def with_writers(sessions: Sessions, cluster: ClusterState) -> ClusterState:
             break
         time.sleep(LOOK_AGAIN)
     return replace(cluster, writing=tuple(sorted(writing)))
-
-
-class FailoverLock:
-    """The right to act on a cluster: MHA's advisory lock on every reachable replica, held by sessions of their own.
-
-    Raises AlreadyActing when somebody else holds one of them. A replica that breaks meanwhile takes nothing away.
-    A holder of which nothing is heard for `VANISHED` seconds loses them all: its host may have lost its power.
-    """
-
-    def __init__(self, servers: Iterable[ServerConfig]) -> None:
-        self._sessions = [Server(s) for s in servers]
-        self._mutex = threading.Lock()
-        self._held: list[Server] = []
-        self._released = threading.Event()
-
-    def take(self, *, wait_seconds: int = 1) -> tuple[str, ...]:
-        """Take all locks; returns the names of the servers that hold one for us."""
-        held: list[Server] = []
-        self._released.clear()
-        # The sessions are opened at once; the locks are taken in order, so that of two who want them one gets all.
-        with ThreadPoolExecutor(max(1, len(self._sessions)), thread_name_prefix="failover-lock") as pool:
-            wait([pool.submit(_open_to_vanish, session) for session in self._sessions])
-        for session in self._sessions:
-            try:
-                got = session.scalar(
-                    "SELECT GET_LOCK(%s, %s)",
-                    (FAILOVER_LOCK, wait_seconds),
-                    action="take the failover lock",
-                    timeout=wait_seconds + 3.0,
-                )
-            except ServerError as error:
-                log.warning("%s", error)
-                continue
-            if got != 1:
-                self.release()
-                raise AlreadyActing(
-                    f"{session}: another manager or command holds the failover lock; see SHOW PROCESSLIST there"
-                )
-            held.append(session)
-        self._held = held
-        threading.Thread(target=self._keep, name="failover-lock", daemon=True).start()
-        return tuple(str(session) for session in held)
-
-    def verify(self) -> None:
-        """Raises AlreadyActing when none of the locks is left: this process stood still, and somebody else may act.
-
-        Nothing is asked: whoever ended a session has said so.
-        """
-        with self._mutex:  # an answer to `_keep` that is on its way is no farewell
-            lost = not any(_at_rest(session) for session in self._held)
-        if self._held and lost:
-            raise AlreadyActing("the failover lock was lost on every server: another manager may be acting by now")
-
-    def _keep(self) -> None:
-        while not self._released.wait(VANISHED / 4):
-            for session in self._held:
-                with self._mutex:
-                    # A session that was lost, or given back, must not be opened again: it would hold nothing.
-                    if self._released.is_set() or not _at_rest(session):
-                        continue
-                    try:
-                        session.query("DO 1", action="keep the failover lock", timeout=KEPT_WITHIN)
-                    except ServerError as error:
-                        log.warning("%s", error)
-
-    def release(self) -> None:
-        """Give the locks back by ending the sessions."""
-        self._released.set()
-        with self._mutex:
-            for session in self._sessions:
-                session.close()
-
-
-def _open_to_vanish(session: Server) -> None:
-    session.connect()
-    session.query("SET SESSION wait_timeout=%s", (VANISHED,), action="prepare")
-
-
-def _at_rest(session: Server) -> bool:
-    return session.connected and not session.stirs(0.0)
 
 
 def reachable(host: SshHost, timeout: float) -> bool:

@@ -16,6 +16,7 @@ from enum import Enum
 from config import ClusterConfig, ServerConfig
 from replication.errors import PrivilegeMissing, ServerError, ServerUnreachable, StatementFailed
 from replication.evidence import Finding
+from replication.failover_lock import MONITOR_LOCK
 from replication.knock import knock
 from replication.right import (
     FORGOTTEN,
@@ -33,7 +34,6 @@ from replication.right import (
     who,
 )
 from replication.server import Server
-from replication.sessions import MONITOR_LOCK
 
 log = logging.getLogger("mha")
 

@@ -37,7 +37,7 @@ def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Rec
         job.journal.record("promote", "not opened", plan.new_primary)
         raise
     log.info("Setting read_only=0 on %s..", server)
-    state = open_for_writes(server)
+    state = open_for_writes(server, job.lock)
     log.info(" ok.")
     new, position = job.config_of(plan.new_primary), recovered.end_of_log
     statement = server.dialect.change_source_for_people(new.hostname, new.port, plan.kind, position)
@@ -53,7 +53,7 @@ def open_again(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: 
         stop_applier(server, proof)
     end = str(recovered.end_of_log or "")
     job.journal.record("promote", "intent", plan.new_primary, dead=plan.dead, kind=plan.kind.value, end_of_log=end)
-    return open_for_writes(server)
+    return open_for_writes(server, job.lock)
 
 
 @task(name="Forget the old source on the new primary", **ACTING)

@@ -83,8 +83,9 @@ class Sight:
 class Lookout:
     """One old primary; ``note`` writes an event and its facts down and must not raise.
 
-    ``fence`` stops what runs on its host and is None where the policy does not allow that. ``with Lookout(…):``; the
-    threads are daemons, each wait is bounded.
+    ``fence`` stops what runs on its host and is None where the policy does not allow that; ``may_act`` is asked before
+    anything is done to it, for it may be somebody else's primary by now. ``with Lookout(…):``; the threads are daemons,
+    each wait is bounded.
     """
 
     def __init__(
@@ -93,9 +94,11 @@ class Lookout:
         host: SshHost,
         note: Callable[[str, dict[str, Any]], None],
         fence: Callable[[], Fenced] | None,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
         self.began = time.time()
         self._config, self._host, self._note, self._fence = server, host, note, fence
+        self._may_act = may_act
         self._server = Server(server)
         self._ended, self._changed = threading.Event(), threading.Condition()
         self._sight = Sight(self.began)
@@ -189,7 +192,7 @@ class Lookout:
             self._server.connect(LOGIN)
             self._hangs = False
             while not self._ended.is_set():
-                if not self.sight.closed or not is_closed(self._server):
+                if (not self.sight.closed or not is_closed(self._server)) and self._may_act():
                     self._close()
                 if self._server.stirs(LOOK):
                     break
@@ -244,7 +247,7 @@ class Lookout:
                 continue
             pause = PROCESSES
             self._see(process=there)
-            if there and self._may_kill.is_set() and not self._ended.is_set():
+            if there and self._may_kill.is_set() and not self._ended.is_set() and self._may_act():
                 # It may have taken writes before it is killed, and what those were its log tells.
                 self._appeared()
                 fenced = self._fence()

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from replication.errors import PrivilegeMissing, StatementFailed
+from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from replication.grants import Grants, parse_grants
 from replication.server import Row, Server
-from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK, Sessions
+from replication.sessions import Sessions
 from replication.snapshots import ClusterState
 from replication.switch.statements import StatementKind, kind_of, names_table, shorten
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from config import ClusterConfig, ServerConfig
 from replication.check import Check, Severity
 from replication.errant import strays
+from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from replication.gtid import GtidSet
 from replication.plan import Refusal
 from replication.selection import followers_of, gtid_kind
-from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK
 from replication.snapshots import ClusterState, GtidKind, ServerState
 from replication.switch.accounts import account_checks
 from replication.switch.activity import Activity

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Collection
 
 from replication.errors import StatementFailed
+from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from replication.right import STANDBY_LOCK
 from replication.server import Server
-from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK
 
 log = logging.getLogger("mha")
 

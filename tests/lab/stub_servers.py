@@ -50,7 +50,15 @@ class _Recording(Server):
 
     book: Book
 
-    def query(self, sql: str, args: Sequence[Any] = (), *, action: str, timeout: float | None = None) -> list[Row]:
+    def query(
+        self,
+        sql: str,
+        args: Sequence[Any] = (),
+        *,
+        action: str,
+        timeout: float | None = None,
+        same_session: bool = False,
+    ) -> list[Row]:
         self.connect()
         assert self._connection is not None
         asked = DictCursor(self._connection).mogrify(sql, tuple(args) or None)

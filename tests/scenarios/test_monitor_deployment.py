@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from replication.manager_files import ManagerLock
-from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK
 from tests.lab.cluster import HOUSE, Cluster
 from tests.lab.prefect_server import PrefectServer, ask_api
 

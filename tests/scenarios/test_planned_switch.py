@@ -13,8 +13,8 @@ from typing import Any
 import pymysql
 import pytest
 
+from replication.failover_lock import FAILOVER_LOCK
 from replication.journal import read_journal
-from replication.sessions import FAILOVER_LOCK
 from tests.lab import bench_switch
 from tests.lab.bench_switch import block, switch
 from tests.lab.checker import account

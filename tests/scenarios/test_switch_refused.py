@@ -18,8 +18,9 @@ import pymysql
 import pytest
 
 from config import load_cluster
+from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from replication.plan import Refusal
-from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK, Sessions
+from replication.sessions import Sessions
 from replication.switch.activity import observe_activities
 from replication.switch.plan import SwitchOptions, SwitchPlan, make_switch_plan
 from tests.lab.cluster import Cluster

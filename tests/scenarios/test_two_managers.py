@@ -10,10 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from config import load_cluster
-from replication import sessions
+from replication import failover_lock
 from replication.errors import AlreadyActing
+from replication.failover_lock import MONITOR_LOCK
 from replication.right import STANDBY_LOCK
-from replication.sessions import MONITOR_LOCK
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
@@ -280,24 +280,24 @@ def test_locks_are_taken_again_when_every_session_was_ended(kind: str, gtid: boo
 
 @pytest.mark.slow
 def test_the_failover_lock_is_kept_while_its_holder_lives_and_not_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "VANISHED", 2)
+    monkeypatch.setattr(failover_lock, "VANISHED", 2)
     with Cluster("mariadb", gtid=True) as cluster:
         config = load_cluster(cluster.write_cnf(), None)
         with cluster.in_manager_net():
-            lock = sessions.FailoverLock(config.servers)
+            lock = failover_lock.FailoverLock(config.servers)
             assert len(lock.take()) == 3
         time.sleep(5.0)
-        first = holders(cluster, sessions.FAILOVER_LOCK)
+        first = holders(cluster, failover_lock.FAILOVER_LOCK)
         assert set(first.values()) == {f"{cluster.subnet.prefix}.1"}
         lock.verify()
         # It stands still, and each server ends the session that says nothing.
-        monkeypatch.setattr(sessions.FailoverLock, "_keep", lambda _lock: None)
+        monkeypatch.setattr(failover_lock.FailoverLock, "_keep", lambda _lock: None)
         with cluster.in_manager_net():
-            still = sessions.FailoverLock(config.servers)
+            still = failover_lock.FailoverLock(config.servers)
             lock.release()
             assert len(still.take()) == 3
         time.sleep(4.0)
-        assert set(holders(cluster, sessions.FAILOVER_LOCK).values()) == {""}
+        assert set(holders(cluster, failover_lock.FAILOVER_LOCK).values()) == {""}
         with pytest.raises(AlreadyActing):
             still.verify()
         still.release()

@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from config import ClusterConfig
 from replication.check import Check, failed
+from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from replication.grants import Grants
 from replication.gtid import GtidSet, MariadbGtid
-from replication.sessions import FAILOVER_LOCK, MONITOR_LOCK
 from replication.snapshots import Filters, SemiSync, ServerState, Vendor
 from replication.switch.activity import Activity, AdvisoryLock, Process, TableLock, Transaction
 from replication.switch.checks import switch_checks
