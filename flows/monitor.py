@@ -24,9 +24,9 @@ from flows.listening import Manned, SteadyHealth, moved_to
 from flows.parameters import ClusterName
 from flows.taken_over import OpenedElsewhere, opened_elsewhere
 from flows.unfinished_switch import finish_switch
-from replication import notify
+from replication import notify, reserve
 from replication.address import FailoverCalls, chain_of
-from replication.errors import MhaError, RefusalError
+from replication.errors import CannotRemember, MhaError, RefusalError
 from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
 from replication.fencing.comeback import ANSWERS_AND_IS_DEAD
@@ -92,6 +92,8 @@ class Manager:
 
     def run(self) -> int:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
+        if lacks := reserve.keep(self._config.manager_workdir, self._config.name):
+            log.error("%s; make room there, a failover that cannot remember must not act.", lacks)
         self._answer_load_balancers()
         notify.get_ready(self._config)
         try:
@@ -267,7 +269,12 @@ class Manager:
         opened: OpenedElsewhere | None = None,
     ) -> int | None:
         self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
-        job = new_job(self._config, dead, self._options.failover, sessions)
+        try:
+            job = new_job(self._config, dead, self._options.failover, sessions)
+        except CannotRemember as error:
+            remedy = f"Make room in {self._config.manager_workdir}, then act: mha failover."
+            EventHooks(self._config).tell("refused", old=dead, text=str(error), remedy=remedy)
+            raise
         job.by_silence = verdict.row not in ANSWERS_AND_IS_DEAD
         job.journal.record("verdict", "dead", dead.address, why=verdict.why)
         if opened is not None:

@@ -18,7 +18,7 @@ from flows.differences import Differences
 from flows.engine import parallel
 from flows.fencing import Fencing
 from flows.recorder import Recorder
-from replication.errors import AlreadyActing, CameBack, CannotLevel, LockLost, MhaError, RefusalError
+from replication.errors import AlreadyActing, CameBack, CannotLevel, CannotRemember, LockLost, MhaError, RefusalError
 from replication.failover_lock import FailoverLock
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, Opened, opened_before, still_lent
@@ -49,10 +49,10 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     said its binary log is while it lived.
     """
     run = Runbook(job, ssh_reachable, log_directories)
-    job.journal.record(BEGIN, "began", job.dead.address, options=vars(job.options), resumed=bool(job.past))
     refusal: Refusal | None = None
     run.old.begin()
     try:
+        job.journal.record(BEGIN, "began", job.dead.address, options=vars(job.options), resumed=bool(job.past))
         outcome = run.outcome()
     except MhaError as error:
         refusal = error.refusal if isinstance(error, RefusalError) else None
@@ -77,7 +77,8 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         flags.mark_complete()
     elif outcome.began_phase_2 and not outcome.called_off:
         flags.mark_error()
-    job.journal.record(END, "ended", job.dead.address, **outcome.as_dict())
+    with contextlib.suppress(CannotRemember):  # told already, and the outcome goes to people in any case
+        job.journal.record(END, "ended", job.dead.address, **outcome.as_dict())
     log.info("%s", result_line(outcome))
     return outcome
 

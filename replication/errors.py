@@ -21,6 +21,7 @@ MhaError
 ├── UnsafeStatement              a statement that would destroy what has not been executed (design rule 4)
 ├── CannotLevel                  a replica lacks what no reachable copy holds in a form it can take
 ├── CameBack                     the old primary may have taken writes since it was proven dead: look and level again
+├── CannotRemember               the manager's disk takes no journal
 ├── AlreadyActing                somebody else holds the failover lock of this cluster
 │   └── LockLost                 it was ours, and was lost in the middle: nothing is taken back
 └── RefusalError                 a decision not to act, carrying its Refusal
@@ -145,6 +146,10 @@ class CameBack(MhaError):
 
 class AlreadyActing(MhaError):
     """Another manager, or another command, holds the failover lock of this cluster."""
+
+
+class CannotRemember(MhaError, OSError):
+    """The journal cannot be written: a failover that cannot remember must not act. It is an OSError as well."""
 
 
 class LockLost(AlreadyActing):

@@ -116,7 +116,7 @@ class FailoverLock:
             try:
                 session.query(sql, action=action, same_session=True)
             except ServerUnreachable as error:
-                raise LockLost(f"{error}; another manager may be acting by now") from None
+                raise LockLost(f"the failover lock was lost: {error}; another manager may be acting by now") from None
         return True
 
     def _keep(self) -> None:

@@ -6,6 +6,7 @@ short; the next run reads it to know what may already have happened, and checks 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -16,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from replication import reserve
+from replication.errors import CannotRemember
 from replication.settings import DURABILITY
 
 BEGIN, END = "failover", "ended"
@@ -46,15 +49,16 @@ class Entry:
 class Journal:
     """Appends entries to one file; safe to use from several threads.
 
-    Raises OSError when the disk takes no more: a failover that cannot remember must not act.
+    Raises CannotRemember when the disk takes no more, not even where room was set aside.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
         self._lock = threading.Lock()
-        _sync_directory(path.parent)
+        with _told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = _append_to(path)
+            _sync_directory(path.parent)
 
     @classmethod
     def new(cls, workdir: Path, app: str, kind: str = FAILOVER) -> Journal:
@@ -74,10 +78,18 @@ class Journal:
             **({"facts": facts} if facts else {}),
         }
         data = (json.dumps(line, default=str, ensure_ascii=False) + "\n").encode()
-        with self._lock:
-            os.write(self._file, data)
+        with self._lock, _told(self.path):
+            self._write(data)
             os.fdatasync(self._file)
         return entry
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self._file, data) :]
+            except OSError as error:
+                if error.errno not in reserve.FULL or not reserve.spend(self.path):
+                    raise
 
     def entries(self) -> tuple[Entry, ...]:
         """Everything recorded so far."""
@@ -193,6 +205,28 @@ def still_lent(past: tuple[Entry, ...]) -> tuple[Lent, ...]:
 def lifted_delays(entries: Iterable[Entry]) -> dict[str, int]:
     """The deliberate delays (seconds, 0 for none) of appliers that were freed; set again when they follow another."""
     return {e.server: int(e.facts["seconds"]) for e in entries if (e.step, e.event) == ("delay", "intent")}
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CannotRemember(
+            f"{path} cannot be written ({error.strerror}), and a failover that cannot remember must not act: make room "
+            f"in {path.parent}"
+        ) from None
+
+
+def _append_to(path: Path) -> int:
+    """A descriptor of the file, made where it is missing; a full disk may have no room for that either."""
+    how = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    try:
+        return os.open(path, how, 0o640)
+    except OSError as error:
+        if error.errno not in reserve.FULL or not reserve.spend(path):
+            raise
+        return os.open(path, how, 0o640)
 
 
 def _sync_directory(directory: Path) -> None:
