@@ -28,6 +28,8 @@ _LINES = {
     ManagerStatus.STANDING_BY: "{app} (pid:{pid}) is standing by({status}), {active} watches. {primary}",
     ManagerStatus.FAILOVER_RUNNING: "{app} master is down and failover is running({status}). {primary}",
     ManagerStatus.FAILOVER_ERROR: "{app} master is down and failover was not successful({status}). {primary}",
+    ManagerStatus.FAILOVER_UNFINISHED: "{app} is running, but a failover left something open({status}): see the log of "
+    "the manager. {primary}",
 }
 _SEE_LOG = {
     ManagerStatus.PING_FAILING,

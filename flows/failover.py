@@ -35,7 +35,7 @@ from replication.approval import APPROVAL, Ask, approved_before
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
 from replication.job import FailoverJob
-from replication.journal import Entry, Journal, begun_before, opened_before, unfinished
+from replication.journal import Entry, Journal, begun_before, failed_when_open, opened_before, unfinished
 from replication.ledger import table
 from replication.outcome import Outcome
 from replication.plan import FailoverOptions
@@ -246,9 +246,15 @@ def _recover(job: FailoverJob, ssh_reachable: bool | None, within: UUID | None) 
 
 
 def cut_short_failover(config: ClusterConfig, sessions: Sessions) -> ServerConfig | None:
-    """The dead primary of a failover that died after it had opened a new one: that is finished before all else."""
-    opened = opened_before(unfinished(config.manager_workdir, config.name))
+    """The dead primary of a failover that died after it had opened a new one: that is finished before all else.
+
+    One that ended with an error then is gone on with while its new primary answers; else that one is the dead primary.
+    """
+    past = unfinished(config.manager_workdir, config.name)
+    opened = opened_before(past)
     if opened is None or not took_writes(sessions, opened):
+        return None
+    if failed_when_open(past) and not sessions.server(opened.key).connected:
         return None
     return next((s for s in config.servers if s.address == opened.dead), None)
 

@@ -43,13 +43,22 @@ class SteadyHealth(HealthFile):
 
 
 class Reporter(Listener):
-    """Keeps the status file true, and notices that the primary's role was moved."""
+    """Keeps the status file true, and notices that the primary's role was moved.
+
+    ``steady`` is the status while the primary answers: not PING_OK where a failover left something open.
+    """
 
     def __init__(
-        self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions, right: Right
+        self,
+        config: ClusterConfig,
+        health: HealthFile,
+        primary: ServerConfig,
+        sessions: Sessions,
+        right: Right,
+        steady: ManagerStatus = ManagerStatus.PING_OK,
     ) -> None:
         self._config, self._health, self._primary, self._sessions = config, health, primary, sessions
-        self._right = right
+        self._right, self._steady = right, steady
 
     def displaced(self) -> str:
         return "" if self._right.held() else "this manager no longer has the right to act"
@@ -67,16 +76,22 @@ class Reporter(Listener):
 
     def recovered(self, why: str) -> None:
         log.info("Monitoring goes on: %s.", why)
-        self._health.write(ManagerStatus.PING_OK, self._primary.hostname)
+        self._health.write(self._steady, self._primary.hostname)
 
 
 class Manned(Reporter):
     """Tells people of a suspicion, too, and ends the watch for a planned switch that was cut short."""
 
     def __init__(
-        self, config: ClusterConfig, health: HealthFile, primary: ServerConfig, sessions: Sessions, right: Right
+        self,
+        config: ClusterConfig,
+        health: HealthFile,
+        primary: ServerConfig,
+        sessions: Sessions,
+        right: Right,
+        steady: ManagerStatus = ManagerStatus.PING_OK,
     ) -> None:
-        super().__init__(config, health, primary, sessions, right)
+        super().__init__(config, health, primary, sessions, right, steady)
         self._events = EventHooks(config)
         self._alarmed = False
         # One that could not be ended when this watch began is tried again, but not at every ping.

@@ -44,6 +44,7 @@ from replication.votes import Right
 from tasks.detect import BeginAnew, watch
 from tasks.guard import guard_of
 from tasks.look_again import still_dead
+from tasks.settle import settle_open_business
 from tasks.stand_by import Turn, wait_for_turn
 
 log = logging.getLogger("mha")
@@ -184,9 +185,10 @@ class Manager:
             return self._in_turn(sessions, cut_short, None, finish, begun_here=True)
         cluster, primary = self._take_stock(sessions)
         self.started.set()
-        self._health.write(ManagerStatus.PING_OK, primary.hostname)
+        steady = self._settle(sessions, cluster, primary)
+        self._health.write(steady, primary.hostname)
         self._guard.watching(primary.address)
-        listener = Manned(self._config, self._health, primary, sessions, self._right)
+        listener = Manned(self._config, self._health, primary, sessions, self._right, steady)
         verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
         if verdict is None:
             return 0
@@ -194,6 +196,17 @@ class Manager:
             log.info("%s; watching the cluster anew.", verdict.why)
             return None
         return self._in_turn(sessions, primary, cluster.get(primary.address), verdict)
+
+    def _settle(self, sessions: Sessions, cluster: ClusterState, primary: ServerConfig) -> ManagerStatus:
+        """End what a failover left open; what cannot be ended is told, and it is not PING_OK beside it."""
+        left = settle_open_business(self._config, sessions, cluster, primary)
+        for line in left:
+            log.error("Left open by a failover: %s.", line)
+        if not left:
+            return ManagerStatus.PING_OK
+        text = f"a failover of {self._config.name} left something open: {'; '.join(left)}"
+        EventHooks(self._config).tell("check_failed", old=primary, text=text)
+        return ManagerStatus.FAILOVER_UNFINISHED
 
     def _opened_elsewhere(self, sessions: Sessions, dead: ServerConfig) -> OpenedElsewhere | None:
         try:

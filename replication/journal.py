@@ -117,17 +117,29 @@ def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = 
     """What the newest failovers (or switches) of an application recorded that began and never ended, in order.
 
     ``dead`` (``ip:port``) leaves out what was about another dead primary. Empty when the last one ended. One that was
-    to finish an earlier one, and was refused or failed, ends nothing: the earlier one is still to be finished.
+    to finish an earlier one, and was refused or failed, ends nothing: the earlier one is still to be finished. Neither
+    does one that failed after it had opened a server.
     """
     past: tuple[Entry, ...] = ()
-    journals = workdir.glob(f"{app}.{kind}-*.journal")
-    for path in sorted(journals, key=lambda p: (p.stat().st_mtime_ns, p.name), reverse=True):
+    for path in journals(workdir, app, kind):
         entries = tuple(read_journal(path))
-        if any(e.step == END for e in entries) and not _in_vain(entries):
+        if any(e.step == END for e in entries) and not (_in_vain(entries) or failed_when_open(entries)):
             break
         if dead is None or any(e.step == BEGIN and e.server == dead for e in entries):
             past = (*entries, *past)
     return past
+
+
+def journals(workdir: Path, app: str, kind: str = FAILOVER) -> list[Path]:
+    """The journals of an application, newest first."""
+    found = workdir.glob(f"{app}.{kind}-*.journal")
+    return sorted(found, key=lambda p: (p.stat().st_mtime_ns, p.name), reverse=True)
+
+
+def failed_when_open(entries: tuple[Entry, ...]) -> bool:
+    """A failover that ended with an error although its new primary may take writes: its rest is still to be done."""
+    failed = any(e.step == END and e.facts.get("exit_code") == 1 for e in entries)
+    return failed and opened_before(entries) is not None
 
 
 def _in_vain(entries: tuple[Entry, ...]) -> bool:

@@ -42,6 +42,7 @@ class ManagerStatus(IntEnum):
     STANDING_BY = 40
     FAILOVER_RUNNING = 50
     FAILOVER_ERROR = 51
+    FAILOVER_UNFINISHED = 52
 
     @property
     def label(self) -> str:

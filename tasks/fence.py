@@ -15,6 +15,7 @@ from replication.fencing.holds import Hold, Holds, reached_by
 from replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
 from replication.hooks import HookResult, run_hook, shutdown_args
 from replication.job import FailoverJob
+from replication.open_business import note_stopped
 from replication.plan import FailoverPlan
 from replication.server import Server
 from replication.snapshots import ClusterState, ServerDown, ServerState
@@ -30,6 +31,7 @@ def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     A replica that cannot do it is down from here on, with its reason; the others go on.
     """
     channels = {x.key: x.channel for x in plan.levelings}
+    note_stopped(job.journal, plan.dead, channels)
     done = job.sessions.each(
         lambda key: stop_receiver(job.sessions.server(key), channels[key]), list(channels), timeout=12.0
     )

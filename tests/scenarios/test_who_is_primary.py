@@ -173,3 +173,53 @@ def test_a_dead_middle_tier_leaves_the_primary_watched() -> None:
             assert not writable(cluster[3])
         finally:
             monitor.stop()
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param("mariadb", id="mariadb"), pytest.param("mysql97", marks=pytest.mark.slow)]
+)
+def test_receivers_that_a_killed_manager_stopped_run_again(kind: str) -> None:
+    """The old primary is back before the next manager starts: nothing may stay stopped beside PING_OK."""
+    with Cluster(kind, gtid=True) as cluster:
+        # Without what fencing leaves on its host, which keeps it from starting until it is released.
+        conf = cluster.write_cnf(candidate=2, default="fence=sql")
+        manager = cluster.start_manager(conf)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        kill_at(manager, '"step": "Stop every receiver", "event": "done"')
+        cluster[1].start_mysqld()
+        monitor = Monitor(cluster, conf)
+        try:
+            for number in (2, 3):
+                wait_until(lambda n=number: receives(cluster[n]), "it receives again")  # type: ignore[misc]
+            status = cluster.command("masterha_check_status", f"--conf={conf}")
+            assert status.code == 0, status.output + monitor.log()
+            assert "a failover had stopped its receiver" in monitor.log()
+        finally:
+            monitor.stop()
+
+
+def receives(host: Host) -> bool:
+    return bool(host.replica_status()["Replica_IO_Running"] == "Yes")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mariadb", "mysql97"])
+def test_a_replica_left_on_the_dead_primary_is_not_ping_ok(kind: str) -> None:
+    """The third server is down while the others are failed over, and comes back with its receiver stopped."""
+    with Cluster(kind, gtid=True) as cluster:
+        conf = cluster.write_cnf(candidate=2)
+        manager = cluster.start_manager(conf)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        kill_at(manager, OPENED)
+        cluster[3].signal_mysqld(signal.SIGKILL)
+        wait_until(lambda: not cluster[3].mysqld_pids(), "db3 is down")
+        done = cluster.command("masterha_manager", f"--conf={conf}")
+        assert done.code == 10, done.output
+        cluster[3].start_mysqld("--read-only=1")
+        monitor = Monitor(cluster, conf)
+        try:
+            status = cluster.command("masterha_check_status", f"--conf={conf}")
+            assert status.code == 52, status.output + monitor.log()
+            assert "follows the dead" in monitor.log()
+        finally:
+            monitor.stop()

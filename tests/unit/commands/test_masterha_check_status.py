@@ -49,6 +49,12 @@ LINES = [
     (40, "STANDING_BY", "app1 (pid:7) is standing by(40:STANDING_BY), 10.0.0.9 watches. master:db1"),
     (50, "FAILOVER_RUNNING", "app1 master is down and failover is running(50:FAILOVER_RUNNING). master:db1"),
     (51, "FAILOVER_ERROR", "app1 master is down and failover was not successful(51:FAILOVER_ERROR). master:db1"),
+    (
+        52,
+        "FAILOVER_UNFINISHED",
+        "app1 is running, but a failover left something open(52:FAILOVER_UNFINISHED): see the log of the manager. "
+        "master:db1",
+    ),
 ]
 
 

@@ -1,0 +1,55 @@
+"""Settle: what failovers of this host began and left open is ended where that is safe, and told where it is not."""
+
+from __future__ import annotations
+
+import logging
+
+from config import ClusterConfig, ServerConfig
+from replication.journal import Journal, journals
+from replication.open_business import Settlement, note_settled, settle, stopped_receivers
+from replication.sessions import Sessions
+from replication.snapshots import ClusterState
+
+log = logging.getLogger("mha")
+
+#: Seconds for all receivers that are started again.
+START = 12.0
+
+
+def settle_open_business(
+    config: ClusterConfig, sessions: Sessions, cluster: ClusterState, primary: ServerConfig
+) -> tuple[str, ...]:
+    """Start the receivers that a failover stopped which then opened nobody; returns what is left, in sentences."""
+    stopped = stopped_receivers(config.manager_workdir, config.name)
+    if not stopped:
+        return ()
+    decided = settle(stopped, cluster, primary)
+    done = [each.key for each in decided.over]
+    left = list(decided.told)
+    channels = {each.key: each.channel for each in decided.start}
+
+    def start(key: str) -> bool:
+        server = sessions.server(key)
+        server.query(server.dialect.start(channels[key]), action="start replication again")
+        return True
+
+    for key, result in sessions.each(start, list(channels), timeout=START):
+        name = sessions.server(key).config.name
+        if result is not True:
+            left.append(f"{name}: its receiver stays stopped: {result or 'no answer in time'}")
+            continue
+        done.append(key)
+        log.warning("%s receives from %s again: a failover had stopped its receiver.", name, primary.name)
+    _note(config, done, decided)
+    return tuple(left)
+
+
+def _note(config: ClusterConfig, done: list[str], decided: Settlement) -> None:
+    if not done:
+        return
+    newest = journals(config.manager_workdir, config.name)[0]
+    journal = Journal(newest)
+    try:
+        note_settled(journal, done)
+    finally:
+        journal.close()
