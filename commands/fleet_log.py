@@ -11,8 +11,8 @@ import sys
 import threading
 from pathlib import Path
 
-from commands.log import LEVELS, ManagerFormatter, ManagerLogFile, TerminalLog, register_secrets, take_over
 from config import ClusterConfig
+from replication.manager_log import LEVELS, ManagerFormatter, ManagerLogFile, TerminalLog, register_secrets, take_over
 from replication.thread_owner import owner
 
 
@@ -33,7 +33,7 @@ class FleetLog(logging.Handler):
 
     def set_up(self) -> None:
         """Become the only log of this process."""
-        take_over(self, logging.INFO)
+        take_over(logging.INFO, self)
 
     def route(self, config: ClusterConfig, secrets: list[str]) -> None:
         """From now on a cluster's lines go where its configuration says. Raises OSError as `setup_logging` does."""

@@ -7,11 +7,11 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from commands.asking import ask
-from commands.failover_options import add_failover_options, add_places, failover_options, places, secrets_of
-from commands.log import setup_logging
-from commands.options import OptionParser, add_conf, die, require_conf, run
+from commands.failover_options import add_failover_options, add_places, failover_options, places
+from commands.options import OptionParser, add_conf, die, require_conf, run, tell_end
 from commands.switch_options import add_switch_options
 from commands.switch_options import switch as planned_switch
+from replication.manager_log import secrets_of, setup_logging
 
 log = logging.getLogger("mha")
 
@@ -74,6 +74,7 @@ def switch(given: Namespace) -> int:
         log.warning("%s", warning)
     from flows.engine import leave
     from flows.failover import fail_over_by_hand
+    from replication.report import result_line
 
     outcome = fail_over_by_hand(
         config,
@@ -85,6 +86,7 @@ def switch(given: Namespace) -> int:
     )
     if given.dry_run:
         print(outcome.summary)
+    tell_end("" if given.dry_run else result_line(outcome), config.manager_log)
     leave(outcome.exit_code)
 
 

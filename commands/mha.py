@@ -105,10 +105,9 @@ def failover(
 ) -> None:
     """Fail over a cluster whose primary is dead, now; or finish a failover whose manager died."""
     from commands.asking import ask
-    from commands.failover_options import secrets_of
-    from commands.log import setup_logging
     from config import load_cluster
     from replication.journal import unfinished
+    from replication.manager_log import secrets_of, setup_logging
     from replication.plan import FailoverOptions
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
@@ -151,10 +150,9 @@ def switchover(
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
     """Move the role of a living primary to another server, without losing a write."""
-    from commands.failover_options import secrets_of
-    from commands.log import setup_logging
     from commands.switch_options import act
     from config import load_cluster
+    from replication.manager_log import secrets_of, setup_logging
     from replication.switch.options import SwitchOptions
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)

@@ -39,11 +39,10 @@ def test(
 
 def run_test(conf: Path, global_conf: Path, events: list[str], *, dry_run: bool) -> int:
     """See `test`. URLs are not shown: a line names a service by its kind and its place in the configuration."""
-    from commands.failover_options import secrets_of
-    from commands.log import redact, setup_logging
     from config import ConfigError, load_cluster
     from config.notify import EVENTS
     from replication.event_hooks import sample
+    from replication.manager_log import redact, secrets_of, setup_logging
     from replication.notify import letters
     from replication.notify_sender import Letter, attempt
 

@@ -22,6 +22,7 @@ Detection = Literal["fast", "classic"]
 OnShutdown = Literal["failover", "wait"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Policy = Literal["refuse", "go_on"]
+StartChecks = Literal["refuse", "warn"]
 OnFailure = Literal["abort", "go_on"]
 
 
@@ -69,7 +70,7 @@ class ServerConfig(BaseModel):
     node_label: str | None = Field(None, description="A label in listings.")
     candidate_master: bool = Field(False, description="Preferred as new primary.")
     no_master: bool = Field(False, description="Never to be promoted; wins over candidate_master.")
-    ignore_fail: bool = Field(False, description="Accepted; a broken replica never stops a failover.")
+    ignore_fail: bool = Field(False, description="1: with --ignore_fail_on_start, its failed checks forbid no start.")
     skip_init_ssh_check: bool = Field(False, description="Leave this host out of the first SSH check.")
     skip_reset_slave: bool = Field(False, description="Keep the old replication settings on the new primary.")
     check_repl_delay: bool = Field(True, description="0: may be promoted although its applier is far behind.")
@@ -127,6 +128,11 @@ class ClusterConfig(BaseModel):
     manager_workdir: Path = Field(Path("/var/tmp"), description="State files and journals on the manager.")
     manager_log: Path | None = Field(None, description="The manager's log; the terminal when not set.")
     log_level: LogLevel = Field("info", description="debug, info, warning or error.")
+    start_checks: StartChecks | None = Field(
+        None,
+        description="Modern: refuse or warn when a check fails at the start; when not set, masterha_manager refuses "
+        "and `mha monitor` warns.",
+    )
     priority: int = Field(
         100,
         description="Modern: where one process watches several clusters, who is failed over first when many die at "

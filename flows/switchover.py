@@ -22,10 +22,10 @@ from flows.approval import ask_in_prefect, name_run, patiently, show_page, this_
 from flows.beside import Beside
 from flows.delivery import ArtifactRecord, FlowRecord
 from flows.deployed import load_named
-from flows.engine import log_to_prefect
 from flows.events import with_events
 from flows.kept import KeptRuns
 from flows.parameters import ClusterName, SwitchRequest
+from flows.run_log import logged
 from flows.switch_runbook import switch_over
 from flows.unfinished_switch import finish_switch
 from replication.approval import APPROVAL, ASK_AT_MOST, Answer, Ask, approved_switch, switch_question
@@ -242,11 +242,11 @@ def switchover(cluster: ClusterName, how: SwitchRequest = SwitchRequest()) -> St
         cluster: Name of a configured cluster, such as "app1".
         how: What is to be done, and whether somebody is asked first.
     """
-    log_to_prefect(log)
     config, _ = load_named(cluster)
     ask = ask_in_prefect(how.waiting(), f"{artifact_key(cluster)}-plan") if how.ask_first else None
     try:
-        outcome = switch_by_hand(config, how.options(), dry_run=how.dry_run, ask=ask, within=this_run_id())
+        with logged(config):
+            outcome = switch_by_hand(config, how.options(), dry_run=how.dry_run, ask=ask, within=this_run_id())
     except MhaError as error:
         return Failed(message=str(error))
     if outcome.checked_only and outcome.plan is not None:

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import pytest
 
-from commands import log as manager_log
-from commands.log import redact, register_secrets, setup_logging
+from replication import manager_log
+from replication.manager_log import redact, register_secrets, setup_logging
 
 SECRET = "\"'\\!=#&;` |*?$<>()[]{}"
 

@@ -63,6 +63,7 @@ SERVER_VALUES = [
 ]
 CLUSTER_VALUES = [
     ("log_level", "DEBUG", "debug"),
+    ("start_checks", "warn", "warn"),
     ("priority", "250", 250),
     ("manager_workdir", "/w", Path("/w")),
     ("manager_log", "/w/log", Path("/w/log")),
