@@ -47,11 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def manage(given: Namespace, *, go_on: bool) -> int:
     """Watch until a failover was done, or on and on with ``go_on``; returns the exit code."""
     from config import load_cluster
-    from replication.manager_files import ManagerLock
+    from replication.manager_files import ManagerLock, make_workdir
 
     load = partial(load_cluster, require_conf(given), given.global_conf, places(given))
     config = load()
-    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    make_workdir(config.manager_workdir)
     setup_logging(config.manager_log, config.log_level, secrets_of(config))
     for warning in config.warnings:
         log.warning("%s", warning)

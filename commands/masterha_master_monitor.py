@@ -42,11 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def monitor(given: Namespace) -> int:
     """Watch until the primary is dead."""
     from config import load_cluster
-    from replication.manager_files import ManagerLock
+    from replication.manager_files import ManagerLock, make_workdir
 
     load = partial(load_cluster, given.conf, given.global_conf, places(given))
     config = load()
-    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    make_workdir(config.manager_workdir)
     setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
     for warning in config.warnings:
         log.warning("%s", warning)

@@ -66,9 +66,10 @@ def _end(code: int) -> int:
 def switch(given: Namespace) -> int:
     """Run one failover and return its exit code."""
     from config import load_cluster
+    from replication.manager_files import make_workdir
 
     config = load_cluster(require_conf(given), given.global_conf, places(given))
-    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    make_workdir(config.manager_workdir)
     setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
     for warning in config.warnings:
         log.warning("%s", warning)

@@ -107,11 +107,12 @@ def failover(
     from commands.asking import ask
     from config import load_cluster
     from replication.journal import unfinished
+    from replication.manager_files import make_workdir
     from replication.manager_log import secrets_of, setup_logging
     from replication.plan import FailoverOptions
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
-    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    make_workdir(config.manager_workdir)
     setup_logging(None, config.log_level, secrets_of(config))
     from flows.engine import leave
     from flows.failover import fail_over_by_hand

@@ -78,7 +78,9 @@ def switch(given: argparse.Namespace) -> int:
 
 def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_first: bool) -> SwitchOutcome:
     """Run one planned switch, beside Prefect. An interrupt before the opening takes it back."""
-    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    from replication.manager_files import make_workdir
+
+    make_workdir(config.manager_workdir)
     for warning in config.warnings:
         log.warning("%s", warning)
     from flows.switchover import switch_by_hand

@@ -32,7 +32,7 @@ from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
-from replication.manager_files import ManagerLock, ManagerStatus
+from replication.manager_files import ManagerLock, ManagerStatus, make_workdir
 from replication.outcome import Outcome
 from replication.patience import Verdict
 from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
@@ -355,7 +355,7 @@ def monitor(cluster: ClusterName) -> None:
     """
     config, load = load_named(cluster)
     options = ManagerOptions(failover=FailoverOptions(last_failover_minute=60), go_on=True)
-    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    make_workdir(config.manager_workdir)
     with logged(config), stopped_by_cancelling() as stop, ManagerLock(config.manager_workdir, config.name):
         Manager(load, options, stop).run()
 

@@ -12,7 +12,7 @@ from prefect.logging.handlers import APILogHandler
 
 from config import ClusterConfig
 from flows.steps import delivered_to_this_run
-from replication.manager_log import LEVELS, ManagerFormatter, ManagerLogFile, register_secrets, secrets_of
+from replication.manager_log import LEVELS, ManagerFormatter, ManagerLogFile, open_log, register_secrets, secrets_of
 
 
 class _RunLogHandler(APILogHandler):
@@ -51,9 +51,9 @@ def logged(config: ClusterConfig, *, in_file: bool = True) -> Iterator[None]:
     file: ManagerLogFile | None = None
     if in_file and config.manager_log is not None:
         try:
-            file = ManagerLogFile(config.manager_log)
+            file = open_log(config.manager_log)
         except OSError as error:
-            logger.error("manager_log is not written: %s", error)
+            logger.error("%s: %s", config.manager_log, error.strerror)
     for warning in config.warnings:
         logger.warning("%s", warning)
     if file is None:

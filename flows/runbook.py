@@ -15,6 +15,7 @@ from flows.differences import Differences
 from flows.engine import parallel
 from flows.fencing import Fencing
 from flows.recorder import Recorder
+from flows.way_back import tell_how_to_return
 from replication.errors import AlreadyActing, CannotLevel, MhaError, RefusalError
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, Opened, opened_before, still_lent
@@ -53,7 +54,9 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         refusal = error.refusal if isinstance(error, RefusalError) else None
         if isinstance(error, AlreadyActing):
             refusal = Refusal(ALREADY_ACTING, str(error), "Wait until it has ended.")
-        log.error("Got ERROR: %s", refusal or error)
+            log.warning("No failover by this one: %s", error)
+        else:
+            log.error("Got ERROR: %s", refusal or error)
         run.let_receive_again()
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
     finally:
@@ -62,6 +65,8 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     ledger = run.account()
     for line in losses(ledger):
         log.error("Transactions %s", line)
+    if outcome.promoted is not None:
+        tell_how_to_return(run, ledger)
     outcome = replace(outcome, timeline=tuple(run.timeline), notes=tuple(run.notes), ledger=ledger)
     flags = FailoverFlags(job.config.manager_workdir, job.config.name)
     if outcome.promoted is not None and outcome.exit_code != 1:

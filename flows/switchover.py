@@ -29,11 +29,13 @@ from flows.run_log import logged
 from flows.switch_runbook import switch_over
 from flows.unfinished_switch import finish_switch
 from replication.approval import APPROVAL, ASK_AT_MOST, Answer, Ask, approved_switch, switch_question
+from replication.checks.topology import of_strangers
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
 from replication.journal import SWITCH, Journal
 from replication.plan import Refusal
 from replication.sessions import FailoverLock, Sessions
+from replication.strangers import look_for_strangers
 from replication.switch.activity import observe_activities
 from replication.switch.job import SwitchJob
 from replication.switch.options import SwitchOptions
@@ -141,6 +143,8 @@ def _plan(config: ClusterConfig, options: SwitchOptions, sessions: Sessions, *, 
     decided = make_switch_plan(config, cluster, observe_activities(sessions, cluster), options, acting=acting)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
+    unknown = of_strangers(config, look_for_strangers(config, cluster, sessions))
+    decided = replace(decided, checks=(*decided.checks, *unknown))
     for check in decided.warnings:
         log.warning("%s", check)
     return decided

@@ -52,7 +52,13 @@ def redact(text: str) -> str:
     """The text without any registered secret."""
     # A hundred clusters have thousands of spellings, and hardly a line has any: a pattern of all of them takes longer.
     held = [secret for secret in _longest_first if secret in text]
-    return re.sub("|".join(map(re.escape, held)), _MASK, text) if held else text
+    return re.sub("|".join(map(_but_for_accounts, held)), _MASK, text) if held else text
+
+
+def _but_for_accounts(secret: str) -> str:
+    """A pattern of a secret. As the name in ``'name'@'host'`` it is an account's, whose password is the same word."""
+    word = re.escape(secret)
+    return f"(?<!'){word}|{word}(?!'@')"
 
 
 def secrets_of(config: ClusterConfig) -> list[str]:
@@ -76,12 +82,20 @@ def setup_logging(
     if level not in LEVELS:
         raise ValueError(f"log_level {level!r} is none of {', '.join(LEVELS)}")
     register_secrets(secrets)
-    handlers: list[logging.Handler] = [ManagerLogFile(log_file)] if log_file else []
+    handlers: list[logging.Handler] = [open_log(log_file)] if log_file else []
     if log_file is None or speak or sys.stderr.isatty():
         handlers.append(TerminalLog(sys.stderr))
     for handler in handlers:
         handler.setFormatter(ManagerFormatter())
     take_over(LEVELS[level], *handlers)
+
+
+def open_log(log_file: Path) -> ManagerLogFile:
+    """The file of `manager_log`. Raises OSError that names the parameter."""
+    try:
+        return ManagerLogFile(log_file)
+    except OSError as error:
+        raise type(error)(error.errno, f"manager_log cannot be written: {error.strerror}", str(log_file)) from None
 
 
 def on_terminal() -> bool:

@@ -16,6 +16,7 @@ from replication.checks import of_replication
 from replication.checks.facts import Facts
 from replication.checks.observe import look
 from replication.checks.replicas import LAG
+from replication.checks.topology import STRANGERS
 from replication.event_hooks import EventHooks
 from replication.last_check import Found, LastCheck, names_of, news
 from replication.manager_files import FailoverFlags
@@ -68,7 +69,8 @@ def tell(config: ClusterConfig, checks: Sequence[Check], ready: Readiness) -> No
     """What the last check did not find, to people; the readiness and who is late, to Prefect, each time."""
     events, kept, now = EventHooks(config), LastCheck(config), names_of(checks)
     event = news(kept.read(), now)
-    kept.write(Found(time.time(), now, ready.as_dict()))
+    unknown = tuple(str(check) for check in checks if check.name == STRANGERS.name and not check.ok)
+    kept.write(Found(time.time(), now, ready.as_dict(), unknown))
     bad = [f"{check.name}: {check}" for check in failed(checks)]
     if event == "check_failed":
         events.tell(event, text=f"{len(bad)} of {len(checks)} checks failed; {bad[0]}", failed=bad)

@@ -30,9 +30,6 @@ def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Rec
     log.info("Setting read_only=0 on %s..", server)
     state = open_for_writes(server)
     log.info(" ok.")
-    new, position = job.config_of(plan.new_primary), recovered.end_of_log
-    statement = server.dialect.change_source_for_people(new.hostname, new.port, plan.kind, position)
-    log.info("All other slaves should start replication from here. Statement should be: %s", statement)
     return state
 
 

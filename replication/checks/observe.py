@@ -28,6 +28,7 @@ from replication.server import Server
 from replication.sessions import Sessions, as_cluster
 from replication.snapshots import ServerState, Vendor
 from replication.ssh import SshHost
+from replication.strangers import readers_of
 from replication.topology import source_of
 
 log = logging.getLogger("mha")
@@ -140,6 +141,7 @@ def _facts_of(server: Server) -> ServerFacts:
         variables={str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows},
         clock_ahead=there - here,
         semi_sync_clients=int(clients[0]["Value"]) if clients else None,
+        readers=readers_of(server),
     )
 
 

@@ -19,6 +19,7 @@ from replication.errant import strays
 from replication.grants import parse_grants
 from replication.gtid import GtidSet, MariadbGtid
 from replication.snapshots import ClusterState, Filters, SemiSync, ServerDown, ServerState, Vendor
+from replication.strangers import Readers, Registered
 from tests.unit.replication.build import UUID, channel, server
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -235,6 +236,14 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         ERROR,
         "0 take writes; exactly one must",
         "set read_only=1 on all of them but the primary",
+    ),
+    (
+        "replica-configured",
+        lambda: said(1, readers=Readers((Registered(109, "10.0.0.9", 3307),), (("repl", "10.0.0.9"),))),
+        "app1",
+        WARNING,
+        "10.0.0.9:3307 (server_id 109) replicates from db1(10.0.0.1:3306) and is not configured",
+        "--hostname=10.0.0.9",
     ),
     ("alive-replica", lambda: all_replicas(channels=()), "app1", ERROR, "0 alive replicas", "mend a replica"),
     ("is-replica", lambda: on(3, channels=()), "db3", ERROR, "from nobody", "make it a replica of db1(10.0.0.1:3306)"),
