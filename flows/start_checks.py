@@ -19,7 +19,7 @@ from replication.errors import MhaError, RefusalError
 from replication.manager_files import FailoverFlags
 from replication.plan import FailoverOptions
 from replication.sessions import Sessions
-from tasks.check import assess, tell
+from tasks.check import assess, tell_news
 
 log = logging.getLogger("mha")
 
@@ -32,7 +32,7 @@ def check_at_start(config: ClusterConfig, sessions: Sessions, *, skip_hosts: boo
     facts = look(config, sessions, hosts=not skip_hosts)
     checks = of_replication(facts)
     ready = step(assess, facts)
-    step(tell, config, checks, ready)
+    tell_news(config, checks, ready)
     forbidden = forbidding(config, checks, ignore_fail=ignore_fail)
     if forbidden:
         raise RefusalError(refusal(config, forbidden, len(checks)))
@@ -55,7 +55,7 @@ def _beside(config: ClusterConfig, skip_hosts: bool) -> None:
             for check in (each for each in checks if each.failed):
                 log.error("%s: %s", check.name, check)
             log.log(logging.INFO if ready.ready else logging.WARNING, "%s", ready)
-            step(tell, config, checks, ready)
+            tell_news(config, checks, ready)
         except MhaError as error:
             log.error("The checks at the start could not be made: %s", error)
         finally:
