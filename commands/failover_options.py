@@ -40,7 +40,7 @@ def add_failover_options(parser: argparse.ArgumentParser) -> None:
         help="what to do when transactions are or may be lost, over the configured one",
     )
     add("--new_master_host", metavar="HOST", help="promote this server and no other")
-    add("--new_master_port", type=int, default=3306, metavar="PORT", help="its port (3306)")
+    add("--new_master_port", type=int, metavar="PORT", help="its port (the only one of that host, or 3306)")
 
 
 def failover_options(given: argparse.Namespace) -> FailoverOptions:

@@ -34,7 +34,9 @@ def parser() -> OptionParser:
     )
     made.add_argument("--dead_master_host", metavar="HOST", help="the primary that is down")
     made.add_argument("--dead_master_ip", metavar="ADDRESS", help="its address (default: resolved from its name)")
-    made.add_argument("--dead_master_port", type=int, default=3306, metavar="PORT", help="its port (3306)")
+    made.add_argument(
+        "--dead_master_port", type=int, metavar="PORT", help="its port (the only one of that host, or 3306)"
+    )
     made.add_argument("--interactive", type=int, choices=(0, 1), default=1, help="ask before anything is changed (1)")
     made.add_argument(
         "--ssh_reachable", type=int, choices=(0, 1, 2), default=2, help="whether SSH to it works; 2: find out (2)"

@@ -161,7 +161,7 @@ def switchover(
     host, _, port = (to or "").partition(":")
     options = SwitchOptions(
         new_master_host=host or None,
-        new_master_port=int(port) if port else 3306,
+        new_master_port=int(port) if port else None,
         orig_master_is_new_slave=keep_old_as_replica,
     )
     outcome = act(config, options, dry_run=dry_run, ask_first=not (yes or dry_run))

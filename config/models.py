@@ -22,6 +22,8 @@ Detection = Literal["fast", "classic"]
 OnShutdown = Literal["failover", "wait"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Policy = Literal["refuse", "go_on"]
+#: What a server's port is where nobody says otherwise.
+USUAL_PORT = 3306
 StartChecks = Literal["refuse", "warn"]
 OnFailure = Literal["abort", "go_on"]
 
@@ -327,16 +329,28 @@ class ClusterConfig(BaseModel):
     )
 
     def server(self, host_or_address: str) -> ServerConfig | None:
-        """By hostname, address, ``host:port`` or ``ip:port``. Raises ConfigError when a host has several ports."""
+        """By hostname in any case, address, ``host:port`` or ``ip:port``.
+
+        Raises ConfigError when a host has several ports.
+        """
+        wanted = host_or_address.lower()
         found = [
             s
             for s in self.servers
-            if host_or_address in (s.hostname, s.ip, f"{s.hostname}:{s.port}", s.address, f"[{s.ip}]:{s.port}")
+            if wanted in (s.hostname.lower(), s.ip, f"{s.hostname.lower()}:{s.port}", s.address, f"[{s.ip}]:{s.port}")
         ]
         if len(found) > 1:
             ports = ", ".join(str(s.port) for s in found)
             raise ConfigError(f"{host_or_address} has several servers (ports {ports}); name the port", file=self.path)
         return found[0] if found else None
+
+    def server_at(self, host: str, port: int | None) -> ServerConfig | None:
+        """The server of a host; without a port the only one there, or the one on 3306. Raises ConfigError as above."""
+        if port is not None:
+            return self.server(f"{host}:{port}")
+        several = [s for s in self.servers if host.lower() in (s.hostname.lower(), s.ip)]
+        usual = [s for s in several if s.port == USUAL_PORT]
+        return usual[0] if len(several) > 1 and usual else self.server(host)
 
     def notify_urls(self, event: str) -> tuple[str, ...]:
         """The secret URLs of the services that are told of an event."""

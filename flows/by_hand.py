@@ -96,7 +96,7 @@ def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, p
         if isinstance(found, Refusal):
             raise RefusalError(found)
         return found
-    named = config.server(f"{host}:{port}" if port else host)
+    named = config.server_at(host, port)
     if named is None:
         servers = ", ".join(s.name for s in config.servers)
         raise RefusalError(

@@ -36,7 +36,7 @@ class FailoverOptions:
     """What a command line or a deployment asks of one failover; names are the predecessor's options."""
 
     new_master_host: str | None = None
-    new_master_port: int = 3306
+    new_master_port: int | None = None
     skip_save_master_binlog: bool = False
     skip_change_master: bool = False
     skip_disable_read_only: bool = False
@@ -270,8 +270,8 @@ def _chosen(config: ClusterConfig, selection: Selection, options: FailoverOption
             "Mend one of the reasons below, or name a server with --new_master_host after changing its settings.",
             tuple(f"{c.name}: {'; '.join(c.barred)}" for c in selection.candidates),
         )
-    wanted = f"{options.new_master_host}:{options.new_master_port}"
-    server = config.server(wanted)
+    wanted = options.new_master_host + (f":{options.new_master_port}" if options.new_master_port else "")
+    server = config.server_at(options.new_master_host, options.new_master_port)
     match = next((c for c in selection.candidates if server is not None and c.key == server.address), None)
     if match is None:
         return Refusal(

@@ -21,6 +21,7 @@ from replication.errors import (
 )
 from replication.server import Server
 from replication.snapshots import ClusterState, ServerDown, ServerState
+from replication.source_names import SourceNames
 from replication.ssh import SshHost
 
 log = logging.getLogger("mha")
@@ -42,6 +43,9 @@ class Sessions:
     def __init__(self, config: ClusterConfig) -> None:
         self.config = config
         self._servers = {s.address: Server(s) for s in config.servers}
+        names = SourceNames(config.servers)
+        for session in self._servers.values():
+            session.names = names
         self._hosts = {s.address: SshHost(s) for s in config.servers}
         self._binlog_hosts = {s.block: SshHost(s) for s in config.binlog_servers}
         self._pool = ThreadPoolExecutor(max_workers=max(8, 4 * len(config.servers)), thread_name_prefix="sessions")

@@ -35,9 +35,12 @@ def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Rec
 
 @task(name="Forget the old source on the new primary", **ACTING)
 def clean_up(job: FailoverJob, plan: FailoverPlan, proof: Drained) -> bool:
-    """RESET REPLICA ALL, unless `skip_reset_slave` is set. Returns whether it was done."""
+    """RESET REPLICA ALL, unless `skip_reset_slave` or --skip_change_master is set. Returns whether it was done."""
     if job.config_of(plan.new_primary).skip_reset_slave:
         log.info("%s: skip_reset_slave is set, so it keeps its old replication settings.", plan.new_primary_name)
+        return False
+    if not plan.repoint:
+        log.info("%s: --skip_change_master leaves its old replication settings, too.", plan.new_primary_name)
         return False
     forget_source(job.sessions.server(plan.new_primary), proof)
     log.info("%s: Resetting slave info succeeded.", plan.new_primary_name)

@@ -236,6 +236,10 @@ def relay_log_info(state: ServerState | None, facts: ServerFacts | None) -> str:
     if not facts.dialect.keeps_place_in_file(state.relay_log_info_repository):
         return ""
     name = facts.value("relay_log_info_file") or ""
+    if name and state.vendor is Vendor.MARIADB and (connection := state.channels[0].name):
+        # MariaDB: one file for each named connection, its name in lower case before the suffix.
+        stem, dot, suffix = name.rpartition(".")
+        name = f"{stem or suffix}-{connection.lower()}{dot}{suffix if stem else ''}"
     return join(state.datadir, name) if name else ""
 
 

@@ -30,7 +30,7 @@ IS_REPLICA = Rule(
 )
 KNOWN_SOURCE = Rule(
     "source-configured",
-    "Does every replica follow a server of the configuration, by the name or address that stands there?",
+    "Does every replica follow a server of the configuration, by its name, its address, or another name for that?",
     "point it at {primary}, or write `hostname={source}` into the block of that server",
 )
 RESOLVES = Rule(

@@ -38,7 +38,7 @@ SERVER_VALUES = [
     ("master_pid_file", "/run/mysqld.pid", "/run/mysqld.pid"),
     ("handle_raw_binlog", "0", False),
     ("remote_workdir", "/scratch", "/scratch"),
-    ("master_binlog_dir", "/a, /b ,/c d", ("/a", "/b", "/cd")),
+    ("master_binlog_dir", "/a, /b ,/c d", ("/a", "/b", "/c d")),
     ("client_bindir", "/opt/mysql/bin", "/opt/mysql/bin"),
     ("client_libdir", "/opt/mysql/lib", "/opt/mysql/lib"),
     ("node_label", "rack 7", "rack 7"),
