@@ -14,6 +14,7 @@ from config import ClusterConfig, ServerConfig
 from replication.check import Check, Severity
 from replication.checks import RULES, of_replication, of_ssh
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, ScriptFacts, ServerFacts
+from replication.checks.start import forbidding, refusal
 from replication.dialects import Dialect
 from replication.errant import strays
 from replication.grants import parse_grants
@@ -868,3 +869,34 @@ def test_the_page_has_each_check_as_it_is() -> None:
 def test_the_page_names_no_check_that_does_not_exist() -> None:
     named = re.findall(r"^\| `([\w-]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert named == [rule.name for rule in RULES]
+
+
+def test_a_primary_that_cannot_be_told_is_not_called_a_replica_that_fails() -> None:
+    seen = on(3, channels=(), read_only=False, super_read_only=False)
+    names = [(c.name, c.subject.split("(")[0]) for c in of_replication(seen) if not c.ok and c.name == "is-replica"]
+    assert names == [("is-replica", "db3")], "db1 is followed, so it is no replica that is missing"
+
+
+def test_a_server_that_is_never_to_be_promoted_is_not_told_to_set_no_master() -> None:
+    seen = facts(config={"servers": (block(1), block(2), block(3, no_master=True))})
+    (told,) = [c for c in of_replication(seen) if c.name == "promotable" and c.subject.startswith("db3")]
+    assert told.ok
+    assert "no_master is set" in told.text
+
+
+def test_what_forbids_a_start() -> None:
+    config = facts().config
+    checks = [
+        Check("applier-runs", config.servers[2].name, False, "is stopped"),
+        Check("lag", config.servers[1].name, False, "40 s behind"),
+        Check("candidate", "app1", False, "nobody"),
+        Check("read-only", config.servers[1].name, False, "off", Severity.INFO),
+    ]
+    assert [c.name for c in forbidding(config, checks, ignore_fail=False)] == ["applier-runs", "candidate"]
+    assert [c.name for c in forbidding(config, checks, ignore_fail=True)] == ["applier-runs", "candidate"]
+    waived = facts(config={"servers": (block(1), block(2), block(3, ignore_fail=True))}).config
+    assert [c.name for c in forbidding(waived, checks, ignore_fail=False)] == ["applier-runs", "candidate"]
+    assert [c.name for c in forbidding(waived, checks, ignore_fail=True)] == ["candidate"]
+    said = refusal(config, forbidding(config, checks, ignore_fail=True), len(checks))
+    assert "2 of 4 checks say" in said.sentence
+    assert said.evidence[0].startswith("applier-runs: db3")
