@@ -90,7 +90,7 @@ class Manager:
         self._guard = guard_of(self._config)
         self._right = Right(self._config)
         self._refused: Refusal | None = None
-        self._checked = False
+        self._checked, self._may_refuse = False, True
         #: How it ended, for whoever has no log before the eyes.
         self.last_words = ""
 
@@ -162,6 +162,8 @@ class Manager:
                 meanwhile=lambda: self._finish_switch(sessions),
             )
             if turn is not Turn.AT_ONCE:
+                # Whoever stood by is needed now: the one that watched is gone, and a server with it, perhaps.
+                self._may_refuse = False
                 return None if turn is Turn.WAITED else 0
             return self._watch_and_recover(sessions)
         except MhaError as error:
@@ -214,6 +216,8 @@ class Manager:
         primary = find_primary(self._config, cluster)
         if isinstance(primary, Refusal) or cluster.get(primary.address) is not None:
             self._check_once(sessions)
+        else:
+            self._may_refuse = False
         if isinstance(primary, Refusal):
             raise RefusalError(primary)
         for down in cluster.down:
@@ -241,7 +245,8 @@ class Manager:
         self._checked = True
         options = self._options
         tell_of_the_last_failover(self._config, options.failover)
-        if (self._config.start_checks or ("warn" if options.go_on else "refuse")) == "warn":
+        mode = self._config.start_checks or ("warn" if options.go_on else "refuse")
+        if mode == "warn" or not self._may_refuse:
             check_beside(self._config, skip_hosts=options.skip_check_ssh)
             return
         skip, ignore = options.skip_check_ssh, options.ignore_fail_on_start
