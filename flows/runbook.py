@@ -172,7 +172,8 @@ class Runbook(Recorder):
         self.stopped, _ = self.at_once(lambda: self.run(fence.stop_receivers, self.job, plan), self.fencing.at_once)
         self.release_address()
         self.fencing.before_saving()
-        newer = self.run(select.choose, self.job, self.stopped, {})
+        looked: FailoverPlan = self.run(select.choose, self.job, self.stopped, {})
+        newer = looked.with_others_of(plan)
         for change in plan.difference(newer):
             log.warning("The plan changed: %s.", change)
         log.info("** Phase 2: Dead Master Shutdown Phase completed.")
@@ -193,7 +194,8 @@ class Runbook(Recorder):
                 log.error("%s could not be brought level: %s", plan.new_primary_name, error)
                 failed[plan.new_primary] = f"it could not be brought level: {error}"
                 assert self.stopped is not None
-                plan = self.run(select.choose, self.job, self.stopped, failed)
+                next_best: FailoverPlan = self.run(select.choose, self.job, self.stopped, failed)
+                plan = next_best.with_others_of(plan)
         self.known["rescue"] = level.rescue
         if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
             raise RefusalError(refusal)

@@ -6,7 +6,7 @@ Pure: snapshots, configuration and options in; a `FailoverPlan` or a `Refusal` o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from config import ClusterConfig, ServerConfig
@@ -101,6 +101,18 @@ class FailoverPlan:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the journal and for JSON."""
         return asdict(self)
+
+    def with_others_of(self, earlier: FailoverPlan) -> FailoverPlan:
+        """This plan, which was made on a look at the replicas alone: everybody else is as the earlier plan has them.
+
+        A server that was down then, or that belongs to another tier, was not looked at again.
+        """
+        asked = {x.key: x.name for x in earlier.levelings}
+        before = {c.key: c for c in earlier.candidates}
+        candidates = tuple(c if c.key in asked else before.get(c.key, c) for c in self.candidates)
+        left = [pair for pair in earlier.left_out if pair[0] not in asked.values()]
+        left += [pair for pair in self.left_out if pair[0] in asked.values()]
+        return replace(self, candidates=candidates, left_out=tuple(left))
 
     def difference(self, newer: FailoverPlan) -> tuple[str, ...]:
         """What a newer plan would do otherwise, in sentences; empty when it is the same deed."""

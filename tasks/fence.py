@@ -43,13 +43,6 @@ def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
         reason = str(result) if isinstance(result, MhaError) else f"{server.name}: its receiver did not stop in time"
         log.warning("%s", reason)
         down.append(ServerDown(key, server.name, server.hostname, reason, False))
-    # Who was down before is so still, for the reason that was found then.
-    known = dict(plan.left_out)
-    down += [
-        ServerDown(server.address, server.name, server.hostname, known[server.name], False)
-        for server in job.config.servers
-        if server.name in known and server.address not in channels and server.address != job.dead.address
-    ]
     return ClusterState(tuple(up), tuple(down))
 
 

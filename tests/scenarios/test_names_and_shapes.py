@@ -162,3 +162,29 @@ def test_a_named_connection_of_mariadb_is_well() -> None:
             assert time.monotonic() < ends, done
             time.sleep(0.5)
         assert "relay-log-app.info can be read [ok]" in done.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), [("mariadb", True), ("mysql97", True), ("mysql56", False)])
+def test_a_declared_tier_is_no_loss_and_a_dead_replica_is_told_as_dead(kind: str, gtid: bool) -> None:
+    with Cluster(kind, gtid=gtid, n=4) as cluster:
+        word = cluster.kind.word("REPLICA", "SLAVE")
+        cluster[4].sql(f"STOP {word}")
+        cluster[4].sql(cluster.kind.word("RESET REPLICA ALL", "RESET SLAVE ALL"))
+        cluster.follow(cluster[4], cluster[2])
+        runs(cluster[4])
+        conf = cluster.write_cnf(default="multi_tier_slave=1", candidate=2)
+        manager = cluster.start_manager(conf)
+        cluster[1].signal_mysqld(9)
+        assert manager.wait(60) == 0, manager.log()
+        assert "left out" not in manager.log()
+        for number in (3, 4):
+            assert cluster[number].replica_status()["Source_Host"] == cluster[2].ip
+            runs(cluster[number])
+        cluster[3].signal_mysqld(9)
+        manager = cluster.start_manager(cluster.write_cnf(default="start_checks=warn"), "--ignore_last_failover")
+        cluster[2].signal_mysqld(9)
+        assert manager.wait(60) == 10, manager.log()
+        report = manager.log()[manager.log().rindex("Failover Report") :]
+        assert f"{cluster[3].ip}(" in report
+        assert "does not replicate from the dead primary" not in report
