@@ -43,6 +43,13 @@ TIERS = Rule(
     "Does every replica follow the primary itself?",
     "point it at {primary}, or set `multi_tier_slave=1` to leave replicas of replicas alone",
 )
+ONE_SOURCE = Rule(
+    "one-source",
+    "Does every replica follow one source only?",
+    "a failover moves the channel that follows the primary and leaves the others as they are, on a promoted server "
+    "too: see that this is what you want of {server}",
+    Severity.WARNING,
+)
 STRANGERS = Rule(
     "replica-configured",
     "Is every replica of these servers in the configuration?",
@@ -61,7 +68,19 @@ PROMOTABLE = Rule(
     "mend the reason, or set `no_master=1` when it is never to be promoted",
     Severity.INFO,
 )
-RULES = (ANSWERS, PRIMARY, ALIVE_REPLICA, IS_REPLICA, KNOWN_SOURCE, RESOLVES, TIERS, STRANGERS, CANDIDATE, PROMOTABLE)
+RULES = (
+    ANSWERS,
+    PRIMARY,
+    ALIVE_REPLICA,
+    IS_REPLICA,
+    KNOWN_SOURCE,
+    RESOLVES,
+    TIERS,
+    ONE_SOURCE,
+    STRANGERS,
+    CANDIDATE,
+    PROMOTABLE,
+)
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -117,6 +136,9 @@ def _replicas(facts: Facts, primary: ServerConfig | None) -> Iterator[Check]:
             yield IS_REPLICA.no(state.name, "replicates from nobody", primary=name)
             continue
         yield IS_REPLICA.yes(state.name, f"replicates from {state.sources}")
+        several = len(state.channels) > 1
+        text = f"has {len(state.channels)} channels, from {state.sources}" if several else "has one source"
+        yield ONE_SOURCE.judge(state.name, not several, text, server=state.hostname)
         source = source_of(config, state)
         if source is None:
             yield from _unknown_source(facts, state, name)

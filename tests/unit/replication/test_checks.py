@@ -239,6 +239,14 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "set read_only=1 on all of them but the primary",
     ),
     (
+        "one-source",
+        lambda: on(3, channels=(channel(), channel(name="other", source_host="10.9.9.9"))),
+        "db3",
+        WARNING,
+        "has 2 channels, from",
+        "leaves the others as they are",
+    ),
+    (
         "replica-configured",
         lambda: said(1, readers=Readers((Registered(109, "10.0.0.9", 3307),), (("repl", "10.0.0.9"),))),
         "app1",
