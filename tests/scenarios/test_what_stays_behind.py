@@ -15,11 +15,10 @@ from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.kinds import REPL
 from tests.lab.writer import Writer
-from tests.scenarios.failing_over import promoted
 
 FIVE = [
     pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
+    pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
     pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
     pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
     pytest.param("mariadb", False, id="mariadb-position", marks=pytest.mark.slow),
@@ -111,27 +110,6 @@ def test_the_statement_offered_for_the_old_primary_works_as_it_stands(kind: str,
         equal_within(acks, cluster)
 
 
-@pytest.mark.parametrize(
-    ("kind", "gtid"), [FIVE[0], pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow)]
-)
-def test_no_statement_is_offered_for_one_that_may_be_ahead(kind: str, gtid: bool) -> None:
-    with Cluster(kind, gtid=gtid) as cluster:
-        manager = cluster.start_manager(cluster.write_cnf())
-        writer = Writer(cluster, seconds=60.0)
-        time.sleep(1.0)
-        cluster[1].power_off()
-        code = manager.wait(60)
-        writer.stop()
-        log = manager.log()
-        assert promoted(cluster) in (2, 3)
-        assert code in (0, 10), log
-        assert "Statement should be" not in log
-        line = next(each for each in log.splitlines() if "CHANGE MASTER TO" in each)
-        assert "[warning]" in line, line
-        assert "may hold transactions that no other server has" in line
-        assert "Do not use CHANGE MASTER TO on it" in log[log.index("Failover Report") :]
-
-
 # the address ---------------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +143,7 @@ def test_a_switch_that_leaves_the_address_behind_does_not_end_well() -> None:
             to = 3 - to
 
 
+@pytest.mark.slow
 def test_a_failover_whose_script_did_not_give_the_address_ends_with_ten() -> None:
     with Cluster("mariadb", gtid=True) as cluster:
         hook = script(cluster, "vip", 'case "$1" in *start) exit 10;; esac')
