@@ -13,9 +13,10 @@ import threading
 from config import ClusterConfig
 from flows.engine import step
 from replication.checks import of_replication
+from replication.checks.facts import Facts
 from replication.checks.observe import look
 from replication.checks.start import forbidding, refusal
-from replication.errors import MhaError, RefusalError
+from replication.errors import MhaError, RefusalError, ServerError
 from replication.manager_files import FailoverFlags
 from replication.plan import FailoverOptions
 from replication.sessions import Sessions
@@ -24,13 +25,15 @@ from tasks.check import assess, tell_news
 log = logging.getLogger("mha")
 
 #: One process may watch a hundred clusters, and each check logs in to every host.
-_AT_A_TIME = threading.Semaphore(2)
+_AT_A_TIME = threading.Semaphore(1)
 
 
 def check_at_start(config: ClusterConfig, sessions: Sessions, *, skip_hosts: bool, ignore_fail: bool) -> None:
     """Every check of masterha_check_repl; people are told what is new. Raises RefusalError for what forbids a start."""
     facts = look(config, sessions, hosts=not skip_hosts)
     checks = of_replication(facts)
+    if _died_meanwhile(facts, sessions):
+        return
     ready = step(assess, facts)
     tell_news(config, checks, ready)
     forbidden = forbidding(config, checks, ignore_fail=ignore_fail)
@@ -51,6 +54,8 @@ def _beside(config: ClusterConfig, skip_hosts: bool) -> None:
         try:
             facts = look(config, sessions, hosts=not skip_hosts)
             checks = of_replication(facts)
+            if _died_meanwhile(facts, sessions):
+                return
             ready = step(assess, facts)
             for check in (each for each in checks if each.failed):
                 log.error("%s: %s", check.name, check)
@@ -58,8 +63,23 @@ def _beside(config: ClusterConfig, skip_hosts: bool) -> None:
             tell_news(config, checks, ready)
         except MhaError as error:
             log.error("The checks at the start could not be made: %s", error)
+        except Exception:
+            log.exception("The checks at the start meet an error that they do not know.")
         finally:
             sessions.close()
+
+
+def _died_meanwhile(facts: Facts, sessions: Sessions) -> bool:
+    """Whether the primary, which answered a moment ago, does no longer: then what the checks say is about that."""
+    primary = facts.primary
+    if primary is None:
+        return False
+    try:
+        sessions.server(primary.address).observe()
+    except ServerError as error:
+        log.info("The checks at the start are left out, because the primary does not answer any more: %s", error)
+        return True
+    return False
 
 
 def tell_of_the_last_failover(config: ClusterConfig, options: FailoverOptions) -> None:
