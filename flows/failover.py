@@ -37,7 +37,6 @@ from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
 from replication.job import FailoverJob
 from replication.journal import Entry, Journal, begun_before, opened_before, unfinished
-from replication.last_check import LastCheck, left_behind
 from replication.ledger import table
 from replication.outcome import Outcome
 from replication.plan import FailoverOptions
@@ -227,8 +226,7 @@ def fail_over_by_hand(
             ours=begun_before(cut) is not None,
         )
         if dry_run:
-            told = "\n".join((plan_text(decision.plan), *left_behind(LastCheck(config).read())))
-            return Outcome(0, told, plan=decision.plan)
+            return Outcome(0, plan_text(decision.plan), plan=decision.plan)
         if decision.approval is not None and not decision.approval.go_on:
             log.warning("%s; nothing was changed.", decision.approval)
             return Outcome(1, f"{decision.approval}; nothing was changed", plan=decision.plan, stopped=True)

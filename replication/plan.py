@@ -67,7 +67,10 @@ class Leveling:
 
 @dataclass(frozen=True)
 class FailoverPlan:
-    """One failover. Servers are named by ``ip:port``; positions are coordinates in the dead primary's log."""
+    """One failover. Servers are named by ``ip:port``; positions are coordinates in the dead primary's log.
+
+    ``remarks`` are sentences for whoever reads it, on what is not part of it.
+    """
 
     cluster: str
     dead: str
@@ -83,6 +86,7 @@ class FailoverPlan:
     repoint: bool
     open_for_writes: bool
     steps: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
 
     @property
     def target(self) -> Leveling:

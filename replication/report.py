@@ -140,6 +140,7 @@ def plan_markdown(plan: FailoverPlan) -> str:
     parts += ["", "## Steps", "", *(f"{number}. {step}" for number, step in enumerate(plan.steps, 1))]
     parts += ["", *_matrix(plan)]
     parts += [f"- left out: {name}: {reason}" for name, reason in plan.left_out]
+    parts += [f"- {remark}" for remark in plan.remarks]
     return "\n".join(parts) + "\n"
 
 
@@ -176,4 +177,5 @@ def plan_text(plan: FailoverPlan) -> str:
         lines.append(f"  {c.rank or '-'}  {c.name}: {why}")
     for name, reason in plan.left_out:
         lines.append(f"  left out: {name}: {reason}")
+    lines += plan.remarks
     return "\n".join(lines)
