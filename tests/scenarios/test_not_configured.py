@@ -56,6 +56,13 @@ def test_a_replica_that_nobody_configured_is_told_by_whatever_would_leave_it_beh
         assert left in report
         assert "it is left as it is" in report
 
+        # And whoever plans one by hand reads it beforehand.
+        new = next(host for host in (cluster[1], cluster[3]) if host.replica_status() == {})
+        new.signal_mysqld(signal.SIGKILL)
+        planned = cluster.command("mha", "failover", "--conf", str(conf), "--dry-run")
+        assert planned.code == 0, planned
+        assert left in planned.output
+
         # As the hint says.
         name, *options = add.split(maxsplit=4)
         done = cluster.command(name, *(option.replace('"', "") for option in options))
