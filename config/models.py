@@ -5,6 +5,7 @@ Parameter names and defaults are MHA's (its wiki, "Parameters"); those marked mo
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import pwd
 from pathlib import Path
@@ -34,6 +35,15 @@ def _os_user() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return ""
+
+
+def is_address(host: str) -> bool:
+    """Whether it is an address and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class ServerConfig(BaseModel):
@@ -69,6 +79,9 @@ class ServerConfig(BaseModel):
     )
     client_bindir: str | None = Field(None, description="Directory of mysql and mysqlbinlog on the host.")
     client_libdir: str | None = Field(None, description="Directory of the libraries those need.")
+    replication_host: str | None = Field(
+        None, description="Modern: what replicas call this server where that is neither hostname nor ip."
+    )
     node_label: str | None = Field(None, description="A label in listings.")
     candidate_master: bool = Field(False, description="Preferred as new primary.")
     no_master: bool = Field(False, description="Never to be promoted; wins over candidate_master.")
@@ -105,6 +118,13 @@ class ServerConfig(BaseModel):
     def address(self) -> str:
         """``ip:port``, what identifies a server."""
         return f"{self.ip}:{self.port}"
+
+    def as_source(self, like: str) -> str:
+        """What a replica is to call this server that calls its present source ``like``: an address, or a name."""
+        if self.replication_host is not None:
+            return self.replication_host
+        # A hostname that is an address may be on a network for replication, which the manager's is not.
+        return self.ip if is_address(like) and not is_address(self.hostname) else self.hostname
 
     @property
     def name(self) -> str:

@@ -35,7 +35,9 @@ class SourceNames:
         host, there = channel.source_host, [s for s in self._servers if s.port == channel.source_port]
         if not host or any(host in (s.hostname, s.ip) for s in there):
             return channel
-        known = next((s for s in there if host.lower() == s.hostname.lower()), None)
+        known = next(
+            (s for s in there if host.lower() in (s.hostname.lower(), (s.replication_host or "").lower())), None
+        )
         if known is None and there:
             address = self._address(host)
             known = next((s for s in there if address and s.ip == address), None)

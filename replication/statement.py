@@ -9,7 +9,6 @@ from replication.dialects import Dialect, Repoint, Row
 from replication.dialects.for_people import follow
 from replication.ledger import LedgerLine, losses
 from replication.positions import BinlogPosition
-from replication.repoint import is_address
 from replication.snapshots import GtidKind
 
 #: The predecessor's words before it: people search the log for them, and for CHANGE MASTER TO.
@@ -35,7 +34,7 @@ def statement(
     host = str(like.get("Source_Host") or like.get("Master_Host") or "")
     user = old.repl_user or str(like.get("Source_User") or like.get("Master_User") or "")
     to = Repoint(
-        host=new.ip if is_address(host) else new.hostname,
+        host=new.as_source(host),
         port=new.port,
         how={GtidKind.MYSQL: "gtid", GtidKind.MARIADB: "mariadb_gtid", GtidKind.POSITION: "position"}[kind],
         position=position,

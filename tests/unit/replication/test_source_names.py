@@ -40,3 +40,23 @@ def test_another_name_for_the_same_address(host: str, port: int, ours: str, monk
         state = names.in_ours(server(2, channel(source_host=host, source_port=port)))
         assert state.channels[0].source_host == ours
     assert len(asked) <= 1, "what is known, and what failed a moment ago, is not asked for again"
+
+
+@pytest.mark.parametrize(
+    ("changes", "like", "called"),
+    [
+        ({}, "10.0.0.1", "10.0.0.2"),
+        ({}, "db1", "db2"),
+        # Replicas on a network of their own, which the manager's is not.
+        ({"hostname": "10.1.0.2", "ip": "192.168.0.2"}, "10.1.0.1", "10.1.0.2"),
+        ({"replication_host": "10.1.0.2"}, "10.1.0.1", "10.1.0.2"),
+        ({"replication_host": "db2.repl"}, "db1.repl", "db2.repl"),
+    ],
+)
+def test_what_a_replica_calls_its_next_source(changes: dict[str, str], like: str, called: str) -> None:
+    assert block(2, **changes).as_source(like) == called
+
+
+def test_a_source_by_its_replication_host() -> None:
+    names = SourceNames([block(1, replication_host="10.1.0.1"), block(2)])
+    assert names.in_ours(server(2, channel(source_host="10.1.0.1"))).channels[0].source_host == "db1"
