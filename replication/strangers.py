@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from config import ClusterConfig, ServerConfig
 from config.loader import resolve_host
+from config.models import is_address
 from replication.errors import MhaError, ServerError
 from replication.server import Server
 from replication.sessions import Sessions
@@ -66,8 +67,8 @@ def readers_of(server: Server) -> Readers:
     except ServerError as error:
         log.debug("%s", error)
     rows = server.query("SHOW PROCESSLIST", action="see who reads its binary log", timeout=ASK_SECONDS)
-    dumps = [(str(row["User"]), str(row["Host"] or "").rpartition(":")[0]) for row in rows if row["Command"] in _DUMPS]
-    return Readers(tuple(registered), tuple(dumps))
+    hosts = [(str(row["User"]), str(row["Host"] or "").rpartition(":")[0]) for row in rows if row["Command"] in _DUMPS]
+    return Readers(tuple(registered), tuple((user, _address(host)) for user, host in hosts))
 
 
 def look_for_strangers(config: ClusterConfig, cluster: ClusterState, sessions: Sessions) -> tuple[Stranger, ...]:
@@ -81,7 +82,7 @@ def look_for_strangers(config: ClusterConfig, cluster: ClusterState, sessions: S
 
 
 def strangers(config: ClusterConfig, cluster: ClusterState, readers: Mapping[str, Readers]) -> tuple[Stranger, ...]:
-    """Those of each server that are neither configured servers nor on the host of a binlog server."""
+    """Those of each server that are neither configured servers nor on the host of a binlog server. Pure."""
     by_address = {server.address: server for server in config.servers}
     found: list[Stranger] = []
     for key, seen in readers.items():
@@ -97,7 +98,7 @@ def _of(config: ClusterConfig, cluster: ClusterState, source: ServerConfig, seen
     down = {(name.lower(), s.port) for s in dead for name in (s.hostname, s.ip)}
     unknown = [r for r in seen.registered if r.server_id not in ids and (r.host.lower(), r.port) not in down]
     # A session without a name of its own: its address alone tells, and a configured host may have other servers, too.
-    spare = [host for _, host in seen.sessions if not _is_known(host, hosts)]
+    spare = [host for _, host in seen.sessions if host.lower() not in hosts]
     nameless = [host for host in spare if host.lower() not in {r.host.lower() for r in unknown}]
     for replica in unknown:
         host = replica.host or (nameless.pop() if nameless else "")
@@ -108,11 +109,9 @@ def _of(config: ClusterConfig, cluster: ClusterState, source: ServerConfig, seen
         yield from (Stranger(source.name, host) for host in nameless)
 
 
-def _is_known(host: str, known: set[str]) -> bool:
-    """Whether a session's address is one of the configured hosts'; the server may have looked up its name."""
-    if host.lower() in known:
-        return True
+def _address(host: str) -> str:
+    """A session's address: the server may have looked up a name for it."""
     try:
-        return resolve_host(host, NAME_SECONDS) in known
+        return host if is_address(host) else resolve_host(host, NAME_SECONDS)
     except (OSError, UnicodeError):
-        return False
+        return host
