@@ -22,6 +22,7 @@ log = logging.getLogger("mha")
 
 #: Seconds for a server's answer, and for the address of a name that it gives.
 ASK_SECONDS, NAME_SECONDS = 4.0, 1.0
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _DUMPS = frozenset({"Binlog Dump", "Binlog Dump GTID"})
 
 
@@ -67,8 +68,10 @@ def readers_of(server: Server) -> Readers:
     except ServerError as error:
         log.debug("%s", error)
     rows = server.query("SHOW PROCESSLIST", action="see who reads its binary log", timeout=ASK_SECONDS)
-    hosts = [(str(row["User"]), str(row["Host"] or "").rpartition(":")[0]) for row in rows if row["Command"] in _DUMPS]
-    return Readers(tuple(registered), tuple((user, _address(host)) for user, host in hosts))
+    dumps = [row for row in rows if row["Command"] in _DUMPS]
+    # A reader on its own host is a program there: another server would have introduced itself.
+    sessions = [(str(row["User"]), _address(str(row["Host"] or "localhost"))) for row in dumps]
+    return Readers(tuple(registered), tuple(each for each in sessions if each[1] not in _LOCAL))
 
 
 def look_for_strangers(config: ClusterConfig, cluster: ClusterState, sessions: Sessions) -> tuple[Stranger, ...]:
@@ -109,9 +112,10 @@ def _of(config: ClusterConfig, cluster: ClusterState, source: ServerConfig, seen
         yield from (Stranger(source.name, host) for host in nameless)
 
 
-def _address(host: str) -> str:
-    """A session's address: the server may have looked up a name for it."""
+def _address(place: str) -> str:
+    """A session's address, without its port; the server may have looked up a name for it."""
+    host = place.rpartition(":")[0] or place
     try:
-        return host if is_address(host) else resolve_host(host, NAME_SECONDS)
+        return host if is_address(host) or host in _LOCAL else resolve_host(host, NAME_SECONDS)
     except (OSError, UnicodeError):
         return host
