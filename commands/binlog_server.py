@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from commands.failover_options import secrets_of, watch_parent_signals
-from commands.log import setup_logging
+from commands.failover_options import watch_parent_signals
 from commands.options import exit_code, expected_errors, one_line
 from config import ConfigError, load_cluster
 from replication.binlog_health import status_line
 from replication.binlog_server import BinlogServer, CopyOptions
+from replication.manager_log import secrets_of, setup_logging
 
 
 def serve(conf: Path, global_conf: Path, log_file: Path | None, name: str, options: CopyOptions) -> NoReturn:

@@ -51,9 +51,8 @@ def add_check_options(parser: OptionParser) -> None:
 
 def check(conf: Path, global_conf: Path, asked: Asked) -> int:
     """Check one application. Returns 0 when all is well, 1 when a check failed, 2 when its files are wrong."""
-    from commands.failover_options import secrets_of
-    from commands.log import setup_logging
     from config import ConfigError, load_cluster
+    from replication.manager_log import secrets_of, setup_logging
 
     _, bad = asked.results
     try:
@@ -103,8 +102,8 @@ def _see(config: ClusterConfig, asked: Asked) -> Facts:
 
 
 def _judge(facts: Facts, asked: Asked) -> list[Check]:
-    from commands.log import redact
     from replication.checks import of_replication, of_ssh
+    from replication.manager_log import redact
 
     checks = of_replication(facts, asked.seconds_behind) if asked.replication else of_ssh(facts)
     # Not all that is shown passes the log, and a server or a script may say anything.

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from config import ClusterConfig
     from replication.plan import FailoverOptions
 
 
@@ -41,7 +40,7 @@ def add_failover_options(parser: argparse.ArgumentParser) -> None:
         help="what to do when transactions are or may be lost, over the configured one",
     )
     add("--new_master_host", metavar="HOST", help="promote this server and no other")
-    add("--new_master_port", type=int, default=3306, metavar="PORT", help="its port (3306)")
+    add("--new_master_port", type=int, metavar="PORT", help="its port (the only one of that host, or 3306)")
 
 
 def failover_options(given: argparse.Namespace) -> FailoverOptions:
@@ -75,12 +74,16 @@ def add_start_options(parser: argparse.ArgumentParser) -> None:
     """What the predecessor's manager and its monitor take for their start."""
     add = parser.add_argument
     add("--wait_on_monitor_error", type=float, default=0.0, metavar="SECONDS", help="wait before exiting")
-    add("--ignore_fail_on_start", action="store_true", help="accepted; a dead replica never stops a start")
+    add(
+        "--ignore_fail_on_start",
+        action="store_true",
+        help="start although checks of servers with ignore_fail=1 fail",
+    )
     add(
         "--skip_check_ssh",
         "--skip_ssh_check",
         action="store_true",
-        help="accepted; SSH troubles never stop a start",
+        help="leave the checks of hosts over SSH out of those at the start",
     )
 
 
@@ -88,14 +91,6 @@ def places(given: argparse.Namespace) -> dict[str, str]:
     """The configuration's parameters that the command line overrides."""
     named = {"manager_workdir": given.manager_workdir, "manager_log": given.manager_log}
     return {name: str(path) for name, path in named.items() if path is not None}
-
-
-def secrets_of(config: ClusterConfig) -> list[str]:
-    """Every secret of a cluster, for the log's filter."""
-    held = [s.password for s in (*config.servers, *config.binlog_servers)]
-    held += [s.repl_password for s in (*config.servers, *config.binlog_servers) if s.repl_password is not None]
-    passwords = [secret.get_secret_value() for secret in held if secret.get_secret_value()]
-    return [*passwords, *config.notify_secrets()]
 
 
 def watch_parent_signals(stop: threading.Event) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from commands.failover_options import failover_options, secrets_of
+from commands.failover_options import failover_options
 from commands.fleet_log import FleetLog
+from replication.manager_log import secrets_of
 
 log = logging.getLogger("mha")
 

@@ -11,8 +11,16 @@ import sys
 import threading
 from pathlib import Path
 
-from commands.log import LEVELS, ManagerFormatter, ManagerLogFile, TerminalLog, register_secrets, take_over
 from config import ClusterConfig
+from replication.manager_log import (
+    LEVELS,
+    ManagerFormatter,
+    ManagerLogFile,
+    TerminalLog,
+    open_log,
+    register_secrets,
+    take_over,
+)
 from replication.thread_owner import owner
 
 
@@ -22,7 +30,7 @@ class FleetLog(logging.Handler):
     def __init__(self, general: Path | None) -> None:
         super().__init__()
         self._guard = threading.Lock()
-        self._general: logging.Handler = ManagerLogFile(general) if general else TerminalLog(sys.stderr)
+        self._general: logging.Handler = open_log(general) if general else TerminalLog(sys.stderr)
         self._general.setFormatter(_Named())
         self._files: dict[Path, ManagerLogFile] = {}
         self._routes: dict[str, tuple[logging.Handler, int]] = {}
@@ -33,7 +41,7 @@ class FleetLog(logging.Handler):
 
     def set_up(self) -> None:
         """Become the only log of this process."""
-        take_over(self, logging.INFO)
+        take_over(logging.INFO, self)
 
     def route(self, config: ClusterConfig, secrets: list[str]) -> None:
         """From now on a cluster's lines go where its configuration says. Raises OSError as `setup_logging` does."""
@@ -54,7 +62,7 @@ class FleetLog(logging.Handler):
         if path is None:
             return self._general
         if path not in self._files:
-            made = ManagerLogFile(path)
+            made = open_log(path)
             made.setFormatter(ManagerFormatter())
             self._files[path] = made
         file = self._files[path]

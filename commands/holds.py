@@ -8,14 +8,13 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from commands.failover_options import secrets_of
-from commands.log import setup_logging
 from commands.options import one_line
 from config import ConfigError, ServerConfig, load_cluster
 from replication.errors import DeadlineExceeded, HostError
 from replication.event_hooks import EventHooks, finish
 from replication.fencing.fence import unfence
 from replication.fencing.holds import Hold, Holds, config_of
+from replication.manager_log import secrets_of, setup_logging
 from replication.ssh import SshHost
 
 

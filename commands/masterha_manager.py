@@ -14,11 +14,10 @@ from commands.failover_options import (
     add_start_options,
     failover_options,
     places,
-    secrets_of,
     watch_parent_signals,
 )
-from commands.log import setup_logging
-from commands.options import OptionParser, add_conf, require_conf, run
+from commands.options import OptionParser, add_conf, require_conf, run, tell_end
+from replication.manager_log import secrets_of, setup_logging
 
 log = logging.getLogger("mha")
 
@@ -48,11 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def manage(given: Namespace, *, go_on: bool) -> int:
     """Watch until a failover was done, or on and on with ``go_on``; returns the exit code."""
     from config import load_cluster
-    from replication.manager_files import ManagerLock
+    from replication.manager_files import ManagerLock, make_workdir
 
     load = partial(load_cluster, require_conf(given), given.global_conf, places(given))
     config = load()
-    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    make_workdir(config.manager_workdir)
     setup_logging(config.manager_log, config.log_level, secrets_of(config))
     for warning in config.warnings:
         log.warning("%s", warning)
@@ -66,10 +65,14 @@ def manage(given: Namespace, *, go_on: bool) -> int:
         options = ManagerOptions(
             failover=failover_options(given),
             go_on=go_on,
+            ignore_fail_on_start=given.ignore_fail_on_start,
+            skip_check_ssh=given.skip_check_ssh,
             wait_on_monitor_error=given.wait_on_monitor_error,
             wait_on_failover_error=given.wait_on_failover_error,
         )
-        code = Manager(load, options, stop).run()
+        manager = Manager(load, options, stop)
+        code = manager.run()
+    tell_end(manager.last_words, config.manager_log)
     leave(code)
 
 

@@ -8,9 +8,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 
-from commands.failover_options import add_places, add_start_options, places, secrets_of, watch_parent_signals
-from commands.log import setup_logging
-from commands.options import OptionParser, add_conf, require_conf, run
+from commands.failover_options import add_places, add_start_options, places, watch_parent_signals
+from commands.options import OptionParser, add_conf, require_conf, run, tell_end
+from replication.manager_log import secrets_of, setup_logging
 
 log = logging.getLogger("mha")
 
@@ -42,11 +42,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def monitor(given: Namespace) -> int:
     """Watch until the primary is dead."""
     from config import load_cluster
-    from replication.manager_files import ManagerLock
+    from replication.manager_files import ManagerLock, make_workdir
 
     load = partial(load_cluster, given.conf, given.global_conf, places(given))
     config = load()
-    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    make_workdir(config.manager_workdir)
     setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
     for warning in config.warnings:
         log.warning("%s", warning)
@@ -58,8 +58,14 @@ def monitor(given: Namespace) -> int:
         from flows.master_monitor import MasterMonitor
         from flows.monitor import ManagerOptions
 
-        options = ManagerOptions(wait_on_monitor_error=given.wait_on_monitor_error)
-        code = MasterMonitor(load, options, stop).run()
+        options = ManagerOptions(
+            ignore_fail_on_start=given.ignore_fail_on_start,
+            skip_check_ssh=given.skip_check_ssh,
+            wait_on_monitor_error=given.wait_on_monitor_error,
+        )
+        watcher = MasterMonitor(load, options, stop)
+        code = watcher.run()
+    tell_end(watcher.last_words, config.manager_log)
     leave(code)
 
 

@@ -7,11 +7,11 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from commands.asking import ask
-from commands.failover_options import add_failover_options, add_places, failover_options, places, secrets_of
-from commands.log import setup_logging
-from commands.options import OptionParser, add_conf, die, require_conf, run
+from commands.failover_options import add_failover_options, add_places, failover_options, places
+from commands.options import OptionParser, add_conf, die, require_conf, run, tell_end
 from commands.switch_options import add_switch_options
 from commands.switch_options import switch as planned_switch
+from replication.manager_log import secrets_of, setup_logging
 
 log = logging.getLogger("mha")
 
@@ -34,7 +34,9 @@ def parser() -> OptionParser:
     )
     made.add_argument("--dead_master_host", metavar="HOST", help="the primary that is down")
     made.add_argument("--dead_master_ip", metavar="ADDRESS", help="its address (default: resolved from its name)")
-    made.add_argument("--dead_master_port", type=int, default=3306, metavar="PORT", help="its port (3306)")
+    made.add_argument(
+        "--dead_master_port", type=int, metavar="PORT", help="its port (the only one of that host, or 3306)"
+    )
     made.add_argument("--interactive", type=int, choices=(0, 1), default=1, help="ask before anything is changed (1)")
     made.add_argument(
         "--ssh_reachable", type=int, choices=(0, 1, 2), default=2, help="whether SSH to it works; 2: find out (2)"
@@ -66,14 +68,16 @@ def _end(code: int) -> int:
 def switch(given: Namespace) -> int:
     """Run one failover and return its exit code."""
     from config import load_cluster
+    from replication.manager_files import make_workdir
 
     config = load_cluster(require_conf(given), given.global_conf, places(given))
-    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    make_workdir(config.manager_workdir)
     setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
     for warning in config.warnings:
         log.warning("%s", warning)
     from flows.engine import leave
     from flows.failover import fail_over_by_hand
+    from replication.report import result_line
 
     outcome = fail_over_by_hand(
         config,
@@ -85,6 +89,7 @@ def switch(given: Namespace) -> int:
     )
     if given.dry_run:
         print(outcome.summary)
+    tell_end("" if given.dry_run else result_line(outcome), config.manager_log)
     leave(outcome.exit_code)
 
 

@@ -105,14 +105,14 @@ def failover(
 ) -> None:
     """Fail over a cluster whose primary is dead, now; or finish a failover whose manager died."""
     from commands.asking import ask
-    from commands.failover_options import secrets_of
-    from commands.log import setup_logging
     from config import load_cluster
     from replication.journal import unfinished
+    from replication.manager_files import make_workdir
+    from replication.manager_log import secrets_of, setup_logging
     from replication.plan import FailoverOptions
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
-    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    make_workdir(config.manager_workdir)
     setup_logging(None, config.log_level, secrets_of(config))
     from flows.engine import leave
     from flows.failover import fail_over_by_hand
@@ -151,10 +151,9 @@ def switchover(
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
     """Move the role of a living primary to another server, without losing a write."""
-    from commands.failover_options import secrets_of
-    from commands.log import setup_logging
     from commands.switch_options import act
     from config import load_cluster
+    from replication.manager_log import secrets_of, setup_logging
     from replication.switch.options import SwitchOptions
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
@@ -162,7 +161,7 @@ def switchover(
     host, _, port = (to or "").partition(":")
     options = SwitchOptions(
         new_master_host=host or None,
-        new_master_port=int(port) if port else 3306,
+        new_master_port=int(port) if port else None,
         orig_master_is_new_slave=keep_old_as_replica,
     )
     outcome = act(config, options, dry_run=dry_run, ask_first=not (yes or dry_run))

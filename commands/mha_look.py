@@ -23,6 +23,7 @@ def topology(
     from commands.show import topology_json, topology_table, topology_text
     from config import load_cluster
     from replication.sessions import Sessions
+    from replication.strangers import look_for_strangers
     from replication.votes import Right
 
     config = load_cluster(conf, global_conf)
@@ -30,18 +31,19 @@ def topology(
     try:
         right.start()
         cluster = sessions.observe(timeout=6.0)
+        unknown = [str(each) for each in look_for_strangers(config, cluster, sessions)]
         right.look(timeout=2.0)
         managers = right.who()
     finally:
         right.close()
         sessions.close()
     if output is Output.JSON:
-        print(json.dumps({**topology_json(config, cluster), "managers": managers}, indent=2))
+        print(json.dumps({**topology_json(config, cluster), "not_configured": unknown, "managers": managers}, indent=2))
     elif output is Output.TABLE:
         console.print(topology_table(config, cluster))
-        print(f"managers: {managers}")
+        print("\n".join([*unknown, f"managers: {managers}"]))
     else:
-        print("\n".join([*topology_text(config, cluster), f"managers: {managers}"]))
+        print("\n".join([*topology_text(config, cluster), *unknown, f"managers: {managers}"]))
     if cluster.down:
         raise typer.Exit(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -39,11 +40,10 @@ def test(
 
 def run_test(conf: Path, global_conf: Path, events: list[str], *, dry_run: bool) -> int:
     """See `test`. URLs are not shown: a line names a service by its kind and its place in the configuration."""
-    from commands.failover_options import secrets_of
-    from commands.log import redact, setup_logging
     from config import ConfigError, load_cluster
     from config.notify import EVENTS
     from replication.event_hooks import sample
+    from replication.manager_log import redact, secrets_of, setup_logging
     from replication.notify import letters
     from replication.notify_sender import Letter, attempt
 
@@ -54,7 +54,9 @@ def run_test(conf: Path, global_conf: Path, events: list[str], *, dry_run: bool)
     wanted: dict[tuple[str, str], Letter] = {}
     for event in events or EVENTS:
         for letter in letters(config, sample(config, event)):
-            wanted.setdefault((letter.url, event if events else ""), letter)
+            # In the first words, of an operator's own text as well, and in no alarm's colour: it must wake nobody.
+            marked = replace(letter, title=f"TEST: {letter.title}", kind="info")
+            wanted.setdefault((letter.url, event if events else ""), marked)
     if not wanted:
         what = f"of {', '.join(events)}" if events else "of anything"
         print(f"Nobody is told {what}: {conf} has no notify or notify_EVENT for it.")

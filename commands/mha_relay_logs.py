@@ -27,9 +27,9 @@ def purge_relay_logs(
 
     Exits 0 when all replicas were purged, 10 when some were left out, 1 when none was, 2 for a wrong configuration.
     """
-    from commands.failover_options import secrets_of, watch_parent_signals
-    from commands.log import setup_logging
+    from commands.failover_options import watch_parent_signals
     from config import load_cluster
+    from replication.manager_log import secrets_of, setup_logging
     from replication.relay_purge_cluster import purge_cluster
 
     config = load_cluster(conf, global_conf)

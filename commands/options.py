@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import logging
 import os
 import re
 import sys
@@ -244,9 +245,22 @@ def run(command: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except expected_errors() as error:
-        print(one_line(error), file=sys.stderr, flush=True)
+        from replication.manager_log import in_file, on_terminal
+
+        if in_file():
+            logging.getLogger("mha").error("%s", one_line(error))
+        if not (in_file() and on_terminal()):
+            print(one_line(error), file=sys.stderr, flush=True)
         return exit_code(error)
     return code
+
+
+def tell_end(words: str, log_file: Path | None) -> None:
+    """How it ended and where the log is, on standard error; nothing where the log itself is on the terminal."""
+    from replication.manager_log import in_file, on_terminal
+
+    if in_file() and not on_terminal():
+        print(f"{words}\nThe log is {log_file}." if words else f"The log is {log_file}.", file=sys.stderr, flush=True)
 
 
 def exit_code(error: Exception) -> int:

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def purge(given: Namespace) -> int:
     """Purge, and tell what was removed."""
     from commands.failover_options import watch_parent_signals
-    from commands.log import setup_logging
+    from replication.manager_log import setup_logging
     from replication.relay_files import local_shell
     from replication.relay_purge import purge_replica
     from replication.server import Server

@@ -8,9 +8,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from commands.asking import ask
-from commands.failover_options import places, secrets_of
-from commands.log import setup_logging
+from commands.failover_options import places
 from commands.options import require_conf
+from replication.manager_log import secrets_of, setup_logging
 from replication.switch.options import SwitchOptions
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def switch(given: argparse.Namespace) -> int:
     from config import load_cluster
 
     config = load_cluster(require_conf(given), given.global_conf, places(given))
-    setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
+    # The predecessor's switch speaks to the terminal, whoever started it.
+    log_file = None if given.interactive else config.manager_log
+    setup_logging(log_file, config.log_level, secrets_of(config), speak=True)
     options = switch_options(given)
     outcome = act(config, options, dry_run=given.dry_run, ask_first=bool(given.interactive))
     if outcome.checked_only:
@@ -76,7 +78,9 @@ def switch(given: argparse.Namespace) -> int:
 
 def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_first: bool) -> SwitchOutcome:
     """Run one planned switch, beside Prefect. An interrupt before the opening takes it back."""
-    config.manager_workdir.mkdir(parents=True, exist_ok=True)
+    from replication.manager_files import make_workdir
+
+    make_workdir(config.manager_workdir)
     for warning in config.warnings:
         log.warning("%s", warning)
     from flows.switchover import switch_by_hand

@@ -5,6 +5,7 @@ Parameter names and defaults are MHA's (its wiki, "Parameters"); those marked mo
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import pwd
 from pathlib import Path
@@ -22,6 +23,9 @@ Detection = Literal["fast", "classic"]
 OnShutdown = Literal["failover", "wait"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Policy = Literal["refuse", "go_on"]
+#: What a server's port is where nobody says otherwise.
+USUAL_PORT = 3306
+StartChecks = Literal["refuse", "warn"]
 OnFailure = Literal["abort", "go_on"]
 
 
@@ -31,6 +35,15 @@ def _os_user() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return ""
+
+
+def is_address(host: str) -> bool:
+    """Whether it is an address and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class ServerConfig(BaseModel):
@@ -66,10 +79,13 @@ class ServerConfig(BaseModel):
     )
     client_bindir: str | None = Field(None, description="Directory of mysql and mysqlbinlog on the host.")
     client_libdir: str | None = Field(None, description="Directory of the libraries those need.")
+    replication_host: str | None = Field(
+        None, description="Modern: what replicas call this server where that is neither hostname nor ip."
+    )
     node_label: str | None = Field(None, description="A label in listings.")
     candidate_master: bool = Field(False, description="Preferred as new primary.")
     no_master: bool = Field(False, description="Never to be promoted; wins over candidate_master.")
-    ignore_fail: bool = Field(False, description="Accepted; a broken replica never stops a failover.")
+    ignore_fail: bool = Field(False, description="1: with --ignore_fail_on_start, its failed checks forbid no start.")
     skip_init_ssh_check: bool = Field(False, description="Leave this host out of the first SSH check.")
     skip_reset_slave: bool = Field(False, description="Keep the old replication settings on the new primary.")
     check_repl_delay: bool = Field(True, description="0: may be promoted although its applier is far behind.")
@@ -103,6 +119,13 @@ class ServerConfig(BaseModel):
         """``ip:port``, what identifies a server."""
         return f"{self.ip}:{self.port}"
 
+    def as_source(self, like: str) -> str:
+        """What a replica is to call this server that calls its present source ``like``: an address, or a name."""
+        if self.replication_host is not None:
+            return self.replication_host
+        # A hostname that is an address may be on a network for replication, which the manager's is not.
+        return self.ip if is_address(like) and not is_address(self.hostname) else self.hostname
+
     @property
     def name(self) -> str:
         """``hostname(ip:port)``, as logs print it."""
@@ -127,6 +150,11 @@ class ClusterConfig(BaseModel):
     manager_workdir: Path = Field(Path("/var/tmp"), description="State files and journals on the manager.")
     manager_log: Path | None = Field(None, description="The manager's log; the terminal when not set.")
     log_level: LogLevel = Field("info", description="debug, info, warning or error.")
+    start_checks: StartChecks | None = Field(
+        None,
+        description="Modern: refuse or warn when a check fails at the start; when not set, masterha_manager refuses "
+        "and `mha monitor` warns.",
+    )
     priority: int = Field(
         100,
         description="Modern: where one process watches several clusters, who is failed over first when many die at "
@@ -321,16 +349,28 @@ class ClusterConfig(BaseModel):
     )
 
     def server(self, host_or_address: str) -> ServerConfig | None:
-        """By hostname, address, ``host:port`` or ``ip:port``. Raises ConfigError when a host has several ports."""
+        """By hostname in any case, address, ``host:port`` or ``ip:port``.
+
+        Raises ConfigError when a host has several ports.
+        """
+        wanted = host_or_address.lower()
         found = [
             s
             for s in self.servers
-            if host_or_address in (s.hostname, s.ip, f"{s.hostname}:{s.port}", s.address, f"[{s.ip}]:{s.port}")
+            if wanted in (s.hostname.lower(), s.ip, f"{s.hostname.lower()}:{s.port}", s.address, f"[{s.ip}]:{s.port}")
         ]
         if len(found) > 1:
             ports = ", ".join(str(s.port) for s in found)
             raise ConfigError(f"{host_or_address} has several servers (ports {ports}); name the port", file=self.path)
         return found[0] if found else None
+
+    def server_at(self, host: str, port: int | None) -> ServerConfig | None:
+        """The server of a host; without a port the only one there, or the one on 3306. Raises ConfigError as above."""
+        if port is not None:
+            return self.server(f"{host}:{port}")
+        several = [s for s in self.servers if host.lower() in (s.hostname.lower(), s.ip)]
+        usual = [s for s in several if s.port == USUAL_PORT]
+        return usual[0] if len(several) > 1 and usual else self.server(host)
 
     def notify_urls(self, event: str) -> tuple[str, ...]:
         """The secret URLs of the services that are told of an event."""

@@ -80,7 +80,7 @@ def convert(model: type[BaseModel], key: str, value: Value) -> Any:
             raise wrong(value, key, f"must be {name}, not {text!r}")
         return int(text) if kind is int else float(text)
     if key in _PARTS or key == "master_binlog_dir":
-        parts = tuple(part for part in re.sub(r"\s", "", text).split(",") if part)
+        parts = tuple(part for part in map(str.strip, text.split(",")) if part)
         for part in parts:
             if problem := _PARTS[key](part) if key in _PARTS else "":
                 raise wrong(value, key, problem)

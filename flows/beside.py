@@ -48,7 +48,8 @@ class Beside:
     """
 
     def __init__(self, opening: FlowRecord, kept: KeptRuns) -> None:
-        self._record, self._so_far, self._kept = opening, RunSoFar(), kept
+        self._record, self._kept = opening, kept
+        self._so_far = RunSoFar(within=opening.within is not None)
         self._file: Path | None = None
         self._over = threading.Event()
         self._lock = threading.Lock()

@@ -8,8 +8,8 @@ from prefect import flow
 
 from config import ConfigError
 from flows.deployed import load_named, stopped_by_cancelling
-from flows.engine import log_to_prefect
 from flows.parameters import ClusterName
+from flows.run_log import logged
 from replication.binlog_health import is_here
 from replication.binlog_server import BinlogServer, CopyOptions, pick_block
 
@@ -34,6 +34,5 @@ def binlog_server(cluster: ClusterName, name: str = "") -> None:
             f"this worker is not on {block.hostname}, the host of [{block.block}]; start one there, with a work queue "
             "that is the deployment's alone"
         )
-    log_to_prefect(log)
-    with stopped_by_cancelling() as stop:
+    with logged(config, in_file=False), stopped_by_cancelling() as stop:
         BinlogServer(load, name, CopyOptions(), stop).run()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from config import ClusterConfig, ServerConfig
 from flows.engine import step
 from flows.taken_over import cut_short_elsewhere
 from replication.approval import ASK_AT_MOST, Answer, Ask, approved_failover, failover_question
 from replication.errors import RefusalError
+from replication.last_check import LastCheck, left_behind
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
 from replication.sessions import Sessions, with_writers
 from replication.topology import find_primary, opened_by_another
@@ -86,6 +87,7 @@ def _look(
     decided = make_plan(config, dead, cluster, options)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
+    decided = replace(decided, remarks=left_behind(LastCheck(config).read()))
     return Decision(dead, decided, options, verdict.ssh_reachable)
 
 
@@ -96,7 +98,7 @@ def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, p
         if isinstance(found, Refusal):
             raise RefusalError(found)
         return found
-    named = config.server(f"{host}:{port}" if port else host)
+    named = config.server_at(host, port)
     if named is None:
         servers = ", ".join(s.name for s in config.servers)
         raise RefusalError(

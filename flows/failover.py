@@ -26,10 +26,11 @@ from flows.beside import Beside
 from flows.by_hand import decide
 from flows.delivery import ArtifactRecord, CutShort, FlowRecord
 from flows.deployed import load_named
-from flows.engine import log_to_prefect, step
+from flows.engine import step
 from flows.events import with_events
 from flows.kept import KeptRuns
 from flows.parameters import ClusterName, FailoverRequest
+from flows.run_log import logged
 from flows.runbook import recover
 from replication.approval import APPROVAL, Ask, approved_before
 from replication.errors import MhaError, RefusalError
@@ -159,18 +160,18 @@ def failover(cluster: ClusterName, how: FailoverRequest = FailoverRequest()) -> 
         cluster: Name of a configured cluster, such as "app1".
         how: What is to be done, and whether somebody is asked first.
     """
-    log_to_prefect(log)
     config, _ = load_named(cluster)
     try:
-        outcome = fail_over_by_hand(
-            config,
-            how.options(),
-            dead_host=how.dead_primary or None,
-            dry_run=how.dry_run,
-            ask=ask_in_prefect(how.waiting(), plan_key(cluster)) if how.ask_first else None,
-            resume=is_retry(),
-            within=this_run_id(),
-        )
+        with logged(config):
+            outcome = fail_over_by_hand(
+                config,
+                how.options(),
+                dead_host=how.dead_primary or None,
+                dry_run=how.dry_run,
+                ask=ask_in_prefect(how.waiting(), plan_key(cluster)) if how.ask_first else None,
+                resume=is_retry(),
+                within=this_run_id(),
+            )
     except MhaError as error:
         return Failed(name="Refused" if isinstance(error, RefusalError) else "Failed", message=str(error))
     if how.dry_run and outcome.plan is not None:

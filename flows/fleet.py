@@ -16,7 +16,7 @@ from config import ClusterConfig, ConfigError
 from config.loader import app_name
 from flows.monitor import Manager, ManagerOptions
 from replication.errors import MhaError
-from replication.manager_files import ManagerLock
+from replication.manager_files import ManagerLock, make_workdir
 from replication.stop_request import StopRequest
 from replication.thread_owner import own
 from replication.turns import Turns
@@ -186,7 +186,7 @@ class Watcher(threading.Thread):
             self.stop.wait(AGAIN)
 
     def _watch(self, config: ClusterConfig) -> None:
-        config.manager_workdir.mkdir(parents=True, exist_ok=True)
+        make_workdir(config.manager_workdir)
         with ManagerLock(config.manager_workdir, config.name, shared=True):
             request = StopRequest(config.manager_workdir, config.name)
             request.clear()

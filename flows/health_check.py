@@ -13,10 +13,12 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from config import ClusterConfig
 from flows.deployed import load_named
-from flows.engine import log_to_prefect, step
+from flows.engine import step
 from flows.events import telling_prefect
 from flows.parameters import ClusterName
+from flows.run_log import logged
 from replication.check import Check, Severity, failed
 from replication.event_hooks import finish as finish_hooks
 from replication.readiness import Readiness
@@ -34,7 +36,12 @@ def health_check(cluster: ClusterName, seconds_behind: int = 30) -> State[Any]:
         seconds_behind: How many seconds a replica may be late.
     """
     config, _ = load_named(cluster)
-    log_to_prefect(log)
+    with logged(config, in_file=False):
+        return _checked(config, seconds_behind)
+
+
+def _checked(config: ClusterConfig, seconds_behind: int) -> State[Any]:
+    cluster = config.name
     facts = step(look_at_cluster, config)
     checks, ready = step(judge, facts, seconds_behind), step(assess, facts)
     for check in checks:

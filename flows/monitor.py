@@ -17,11 +17,12 @@ from prefect import flow
 from config import ClusterConfig, ConfigError, ServerConfig
 from config.edit import remove_block
 from flows.deployed import load_named, stopped_by_cancelling
-from flows.engine import log_to_prefect
 from flows.events import telling_prefect
 from flows.failover import cut_short_failover, new_job, run_beside_prefect
 from flows.listening import Manned, SteadyHealth, moved_to
 from flows.parameters import ClusterName
+from flows.run_log import logged
+from flows.start_checks import check_at_start, check_beside, tell_of_the_last_failover
 from flows.taken_over import OpenedElsewhere, opened_elsewhere
 from flows.unfinished_switch import finish_switch
 from replication import notify, reserve
@@ -32,10 +33,11 @@ from replication.event_hooks import finish as finish_hooks
 from replication.fencing.comeback import ANSWERS_AND_IS_DEAD
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
-from replication.manager_files import ManagerLock, ManagerStatus
+from replication.manager_files import ManagerLock, ManagerStatus, make_workdir
 from replication.outcome import Outcome
 from replication.patience import Verdict
 from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
+from replication.report import result_line
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
 from replication.topology import find_primary, tree
@@ -90,6 +92,9 @@ class Manager:
         self._guard = guard_of(self._config)
         self._right = Right(self._config)
         self._refused: Refusal | None = None
+        self._checked, self._may_refuse = False, True
+        #: How it ended, for whoever has no log before the eyes.
+        self.last_words = ""
 
     def run(self) -> int:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
@@ -163,13 +168,17 @@ class Manager:
                 meanwhile=lambda: self._finish_switch(sessions),
             )
             if turn is not Turn.AT_ONCE:
+                # Whoever stood by is needed now: the one that watched is gone, and a server with it, perhaps.
+                self._may_refuse = False
                 return None if turn is Turn.WAITED else 0
             return self._watch_and_recover(sessions)
         except MhaError as error:
             refusal = error.refusal if isinstance(error, RefusalError) else None
             log.error("Error happened on monitoring servers: %s", error)
-            for line in refusal.evidence if refusal else ():
+            evidence = refusal.evidence if refusal else ()
+            for line in evidence:
                 log.error("  %s", line)
+            self.last_words = "\n  ".join((str(error), *evidence))
             self._health.write(ManagerStatus.CONFIG_ERROR)
             self._stop.wait(self._options.wait_on_monitor_error)
             return 1
@@ -223,6 +232,10 @@ class Manager:
         sessions.warm()
         cluster = sessions.observe()
         primary = find_primary(self._config, cluster)
+        if isinstance(primary, Refusal) or cluster.get(primary.address) is not None:
+            self._check_once(sessions)
+        else:
+            self._may_refuse = False
         if isinstance(primary, Refusal):
             raise RefusalError(primary)
         for down in cluster.down:
@@ -242,6 +255,20 @@ class Manager:
             if not getattr(self._config, name):
                 log.warning("%s is not defined.", name)
         return cluster, primary
+
+    def _check_once(self, sessions: Sessions) -> None:
+        """Whether it could fail over, asked at the start. With a primary that is dead there is no time for that."""
+        if self._checked:
+            return
+        self._checked = True
+        options = self._options
+        tell_of_the_last_failover(self._config, options.failover)
+        mode = self._config.start_checks or ("warn" if options.go_on else "refuse")
+        if mode == "warn" or not self._may_refuse:
+            check_beside(self._config, skip_hosts=options.skip_check_ssh)
+            return
+        skip, ignore = options.skip_check_ssh, options.ignore_fail_on_start
+        check_at_start(self._config, sessions, skip_hosts=skip, ignore_fail=ignore)
 
     def _in_turn(
         self,
@@ -326,6 +353,7 @@ class Manager:
 
     def _after(self, job: FailoverJob, outcome: Outcome) -> int:
         """What follows a failover: the dead block leaves the file if asked, the status file tells of a failure."""
+        self.last_words = result_line(outcome)
         if outcome.promoted is not None:
             self._guard.watching(outcome.promoted.key)
         if outcome.exit_code == 1:
@@ -359,9 +387,8 @@ def monitor(cluster: ClusterName) -> None:
     """
     config, load = load_named(cluster)
     options = ManagerOptions(failover=FailoverOptions(last_failover_minute=60), go_on=True)
-    config.manager_workdir.mkdir(parents=True, exist_ok=True)
-    log_to_prefect(log)
-    with stopped_by_cancelling() as stop, ManagerLock(config.manager_workdir, config.name):
+    make_workdir(config.manager_workdir)
+    with logged(config), stopped_by_cancelling() as stop, ManagerLock(config.manager_workdir, config.name):
         Manager(load, options, stop).run()
 
 

@@ -58,9 +58,9 @@ class _Asking(BaseModel):
         """For how long somebody is asked, and what happens without an answer."""
         return Waiting(60.0 * self.answer_within, self.without_answer == "start")
 
-    def _place(self) -> tuple[str | None, int]:
+    def _place(self) -> tuple[str | None, int | None]:
         host, _, port = self.new_primary.strip().partition(":")
-        return host or None, int(port) if port else 3306
+        return host or None, int(port) if port else None
 
 
 class FailoverRequest(_Asking):

@@ -13,8 +13,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows.deployed import load_named
-from flows.engine import log_to_prefect, step
+from flows.engine import step
 from flows.parameters import ClusterName
+from flows.run_log import logged
 from replication.errors import MhaError
 from replication.relay_purge_cluster import purge_cluster
 from tasks.purge_relay_logs import purge_relay_logs as purge_one
@@ -35,9 +36,9 @@ def purge_relay_logs(cluster: ClusterName) -> State[Any]:
         cluster: Name of a configured cluster, such as "app1" (see the monitor).
     """
     config, _ = load_named(cluster)
-    log_to_prefect(log)
     try:
-        done = purge_cluster(config, threading.Event(), lambda run, replica: step(purge_one, run, replica))
+        with logged(config, in_file=False):
+            done = purge_cluster(config, threading.Event(), lambda run, replica: step(purge_one, run, replica))
     except MhaError as error:
         return Failed(message=str(error))
     create_table_artifact(table=done.rows(), key=artifact_key(cluster), description=f"Relay logs of {cluster}")

@@ -18,6 +18,7 @@ from flows.differences import Differences
 from flows.engine import parallel
 from flows.fencing import Fencing
 from flows.recorder import Recorder
+from flows.way_back import tell_how_to_return
 from replication.errors import AlreadyActing, CameBack, CannotLevel, CannotRemember, LockLost, MhaError, RefusalError
 from replication.failover_lock import FailoverLock
 from replication.job import FailoverJob, Recovered, Rescue
@@ -58,7 +59,9 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         refusal = error.refusal if isinstance(error, RefusalError) else None
         if isinstance(error, AlreadyActing):
             refusal = Refusal(ALREADY_ACTING, str(error), "Wait until it has ended.")
-        log.error("Got ERROR: %s", refusal or error)
+            log.warning("No failover by this one: %s", error)
+        else:
+            log.error("Got ERROR: %s", refusal or error)
         if isinstance(error, LockLost):
             run.notes += run.begun()
         else:
@@ -71,6 +74,8 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     ledger = run.account()
     for line in losses(ledger):
         log.error("Transactions %s", line)
+    if outcome.promoted is not None:
+        tell_how_to_return(run, ledger)
     outcome = replace(outcome, timeline=tuple(run.timeline), notes=tuple(run.notes), ledger=ledger)
     flags = FailoverFlags(job.config.manager_workdir, job.config.name)
     if outcome.promoted is not None and outcome.exit_code != 1:
@@ -187,7 +192,8 @@ class Runbook(Recorder):
         self.old.fenced()
         self.release_address()
         self.fencing.before_saving()
-        newer = self.run(select.choose, self.job, self.stopped, {})
+        looked: FailoverPlan = self.run(select.choose, self.job, self.stopped, {})
+        newer = looked.with_others_of(plan)
         for change in plan.difference(newer):
             log.warning("The plan changed: %s.", change)
         log.info("** Phase 2: Dead Master Shutdown Phase completed.")
@@ -208,7 +214,8 @@ class Runbook(Recorder):
                 log.error("%s could not be brought level: %s", plan.new_primary_name, error)
                 failed[plan.new_primary] = f"it could not be brought level: {error}"
                 assert self.stopped is not None
-                plan = self.run(select.choose, self.job, self.stopped, failed)
+                next_best: FailoverPlan = self.run(select.choose, self.job, self.stopped, failed)
+                plan = next_best.with_others_of(plan)
                 continue
             if self.old.came_back():
                 continue

@@ -34,10 +34,14 @@ _step: contextvars.ContextVar[int | None] = contextvars.ContextVar("mha_step", d
 
 
 class RunSoFar(logging.Handler):
-    """The steps and the log of one run that goes on without Prefect; written by all of its threads."""
+    """The steps and the log of one run that goes on without Prefect; written by all of its threads.
 
-    def __init__(self) -> None:
+    ``within`` tells that they are shown on the page of the flow run which it is called in.
+    """
+
+    def __init__(self, *, within: bool = False) -> None:
         super().__init__()
+        self.within = within
         self._guard = threading.Lock()
         self._steps: list[StepRecord] = []
         self._lines: list[LogLine] = []
@@ -87,6 +91,12 @@ class RunSoFar(logging.Handler):
         """What was logged, in that order."""
         with self._guard:
             return tuple(self._lines)
+
+
+def delivered_to_this_run() -> bool:
+    """Whether what is logged here will be on the page of the flow run that this is called in, at its step."""
+    run = _run.get()
+    return run is not None and run.within
 
 
 def step(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

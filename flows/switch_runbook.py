@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from flows.engine import parallel
 from flows.recorder import Recorder
+from replication.checks.topology import STRANGERS
 from replication.errors import MhaError
 from replication.fencing.holds import Holds
 from replication.interrupts import ignore_interrupts
@@ -46,7 +47,8 @@ class SwitchRunbook(Recorder):
     def __init__(self, job: SwitchJob) -> None:
         super().__init__(job.journal)
         self.job = job
-        self.notes: list[str] = []
+        left = [check for check in job.plan.checks if check.name == STRANGERS.name and not check.ok]
+        self.notes: list[str] = [str(check) for check in left]
         self.left: list[str] = []
         self.left_old = False
 
@@ -91,7 +93,8 @@ class SwitchRunbook(Recorder):
     def go_forward(self, ready: Ready, handed: HandedOver) -> SwitchOutcome:
         """The new primary takes writes: whatever fails from here on is told, and the rest is done."""
         job, plan = self.job, self.job.plan
-        self.do(online_change.come_to_new, job)
+        checks = self.do(online_change.come_to_new, job) or ()
+        self.left += [f"Address: {check}" for check in checks if not check.ok]
         holds = Holds(job.config.manager_workdir, job.config.name)
         self.tolerate(
             partial(holds.is_primary, plan.new_primary), f"{plan.new_primary_name} may still be held read-only"
@@ -124,6 +127,7 @@ class SwitchRunbook(Recorder):
             opened=True,
             held=handed.seconds or None,
             replicas=tuple(replicas),
+            address=tuple(checks),
         )
         self.note(END, "ended", plan.old, **outcome.as_dict())
         log.info("%s", result_line(outcome))
@@ -136,6 +140,7 @@ class SwitchRunbook(Recorder):
         log.info("Unlocking all tables on the orig master:")
         freed = self.run(old_primary.let_go, job, handed, about=name)
         if not job.plan.orig_is_new_replica:
+            self.notes += old_primary.how_to_return(job, ready, handed)
             return freed
         return self.run(old_primary.make_replica, job, ready, handed, about=name)
 
@@ -167,5 +172,5 @@ class SwitchRunbook(Recorder):
 
     def outcome(self, code: int, summary: str, **more: Any) -> SwitchOutcome:
         """What came of it."""
-        notes = (*self.left, *self.notes)
+        notes = (*(f"ERROR: {line}" for line in self.left), *self.notes)
         return SwitchOutcome(code, summary, plan=self.job.plan, notes=notes, timeline=tuple(self.timeline), **more)

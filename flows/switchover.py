@@ -22,19 +22,21 @@ from flows.approval import ask_in_prefect, name_run, patiently, show_page, this_
 from flows.beside import Beside
 from flows.delivery import ArtifactRecord, FlowRecord
 from flows.deployed import load_named
-from flows.engine import log_to_prefect
 from flows.events import with_events
 from flows.kept import KeptRuns
 from flows.parameters import ClusterName, SwitchRequest
+from flows.run_log import logged
 from flows.switch_runbook import switch_over
 from flows.unfinished_switch import finish_switch
 from replication.approval import APPROVAL, ASK_AT_MOST, Answer, Ask, approved_switch, switch_question
+from replication.checks.topology import of_strangers
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
 from replication.failover_lock import FailoverLock
 from replication.journal import SWITCH, Journal
 from replication.plan import Refusal
 from replication.sessions import Sessions
+from replication.strangers import look_for_strangers
 from replication.switch.activity import observe_activities
 from replication.switch.job import SwitchJob
 from replication.switch.options import SwitchOptions
@@ -142,6 +144,8 @@ def _plan(config: ClusterConfig, options: SwitchOptions, sessions: Sessions, *, 
     decided = make_switch_plan(config, cluster, observe_activities(sessions, cluster), options, acting=acting)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
+    unknown = of_strangers(config, look_for_strangers(config, cluster, sessions))
+    decided = replace(decided, checks=(*decided.checks, *unknown))
     for check in decided.warnings:
         log.warning("%s", check)
     return decided
@@ -243,11 +247,11 @@ def switchover(cluster: ClusterName, how: SwitchRequest = SwitchRequest()) -> St
         cluster: Name of a configured cluster, such as "app1".
         how: What is to be done, and whether somebody is asked first.
     """
-    log_to_prefect(log)
     config, _ = load_named(cluster)
     ask = ask_in_prefect(how.waiting(), f"{artifact_key(cluster)}-plan") if how.ask_first else None
     try:
-        outcome = switch_by_hand(config, how.options(), dry_run=how.dry_run, ask=ask, within=this_run_id())
+        with logged(config):
+            outcome = switch_by_hand(config, how.options(), dry_run=how.dry_run, ask=ask, within=this_run_id())
     except MhaError as error:
         return Failed(message=str(error))
     if outcome.checked_only and outcome.plan is not None:

@@ -119,11 +119,14 @@ def online_change_args(
 ) -> list[str]:
     """Arguments of `master_ip_online_change_script`; both servers are named for both commands.
 
+    ``--ssh_user`` is of the server that the command is about, as the failover's script gets it: many sites use one
+    script for both, though the predecessor's switch named no such argument.
     Without ``pass_password`` the password arguments stay empty, and `password_environment` carries them.
     """
     passwords = [server.password.get_secret_value() if pass_password else "" for server in (old, new)]
     return [
         f"--command={command}",
+        f"--ssh_user={(old if command == 'stop' else new).ssh_user}",
         *_master_args("orig", old),
         f"--orig_master_user={old.user}",
         *_master_args("new", new),

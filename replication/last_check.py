@@ -18,11 +18,15 @@ log = logging.getLogger("mha")
 
 @dataclass(frozen=True)
 class Found:
-    """One health check: when (seconds since the epoch), what failed (``check: subject``), and the readiness."""
+    """One health check: when (seconds since the epoch), what failed (``check: subject``), and the readiness.
+
+    ``strangers`` are sentences about replicas that are not configured: the dead primary alone knew them.
+    """
 
     at: float
     failed: tuple[str, ...]
     readiness: dict[str, Any]
+    strangers: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
@@ -45,6 +49,14 @@ def news(before: Found | None, now: tuple[str, ...]) -> str:
     return "check_passed" if known and not now else ""
 
 
+def left_behind(found: Found | None) -> tuple[str, ...]:
+    """What a failover or its plan has to say of replicas that it does not know. Pure."""
+    if found is None or not found.strangers:
+        return ()
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.at))
+    return tuple(f"As seen at {at}: {each}: it is left as it is." for each in found.strangers)
+
+
 class LastCheck:
     """``<app>.check.json`` in manager_workdir."""
 
@@ -55,14 +67,16 @@ class LastCheck:
         """What the last one found; None when there was none, or its file cannot be read."""
         try:
             told = json.loads(self.path.read_text(encoding="utf-8"))
-            return Found(float(told["at"]), tuple(told["failed"]), dict(told["readiness"]))
+            strangers = tuple(map(str, told.get("strangers", ())))
+            return Found(float(told["at"]), tuple(told["failed"]), dict(told["readiness"]), strangers)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def write(self, found: Found) -> None:
         """Keep it, replacing the file in one step; a disk that takes no more is told."""
         unfinished = self.path.with_suffix(".json.new")
-        told = {"at": found.at, "failed": found.failed, "readiness": found.readiness}
+        told: dict[str, Any] = {"at": found.at, "failed": found.failed, "readiness": found.readiness}
+        told["strangers"] = found.strangers
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             unfinished.write_text(json.dumps(told, default=str, ensure_ascii=False) + "\n", encoding="utf-8")

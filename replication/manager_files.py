@@ -26,6 +26,15 @@ _LOCK_RECORD = "hhqqi0q"  # struct flock with 64-bit offsets: type, whence, star
 _SHARED = b"watches several\n"
 
 
+def make_workdir(path: Path) -> None:
+    """Make `manager_workdir` if it is not there. Raises OSError that names the parameter."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = "it is no directory" if isinstance(error, FileExistsError) else error.strerror
+        raise type(error)(error.errno, f"manager_workdir cannot be used: {why}", str(error.filename or path)) from None
+
+
 class ManagerStatus(IntEnum):
     """The state of a manager; the number is what ``masterha_check_status`` exits with."""
 

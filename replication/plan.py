@@ -6,7 +6,7 @@ Pure: snapshots, configuration and options in; a `FailoverPlan` or a `Refusal` o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from config import ClusterConfig, ServerConfig
@@ -36,7 +36,7 @@ class FailoverOptions:
     """What a command line or a deployment asks of one failover; names are the predecessor's options."""
 
     new_master_host: str | None = None
-    new_master_port: int = 3306
+    new_master_port: int | None = None
     skip_save_master_binlog: bool = False
     skip_change_master: bool = False
     skip_disable_read_only: bool = False
@@ -67,7 +67,10 @@ class Leveling:
 
 @dataclass(frozen=True)
 class FailoverPlan:
-    """One failover. Servers are named by ``ip:port``; positions are coordinates in the dead primary's log."""
+    """One failover. Servers are named by ``ip:port``; positions are coordinates in the dead primary's log.
+
+    ``remarks`` are sentences for whoever reads it, on what is not part of it.
+    """
 
     cluster: str
     dead: str
@@ -83,6 +86,7 @@ class FailoverPlan:
     repoint: bool
     open_for_writes: bool
     steps: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
 
     @property
     def target(self) -> Leveling:
@@ -101,6 +105,18 @@ class FailoverPlan:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the journal and for JSON."""
         return asdict(self)
+
+    def with_others_of(self, earlier: FailoverPlan) -> FailoverPlan:
+        """This plan, which was made on a look at the replicas alone: everybody else is as the earlier plan has them.
+
+        A server that was down then, or that belongs to another tier, was not looked at again.
+        """
+        asked = {x.key: x.name for x in earlier.levelings}
+        before = {c.key: c for c in earlier.candidates}
+        candidates = tuple(c if c.key in asked else before.get(c.key, c) for c in self.candidates)
+        left = [pair for pair in earlier.left_out if pair[0] not in asked.values()]
+        left += [pair for pair in self.left_out if pair[0] in asked.values()]
+        return replace(self, candidates=candidates, left_out=tuple(left))
 
     def difference(self, newer: FailoverPlan) -> tuple[str, ...]:
         """What a newer plan would do otherwise, in sentences; empty when it is the same deed."""
@@ -284,8 +300,8 @@ def _chosen(config: ClusterConfig, selection: Selection, options: FailoverOption
             "Mend one of the reasons below, or name a server with --new_master_host after changing its settings.",
             tuple(f"{c.name}: {'; '.join(c.barred)}" for c in selection.candidates),
         )
-    wanted = f"{options.new_master_host}:{options.new_master_port}"
-    server = config.server(wanted)
+    wanted = options.new_master_host + (f":{options.new_master_port}" if options.new_master_port else "")
+    server = config.server_at(options.new_master_host, options.new_master_port)
     match = next((c for c in selection.candidates if server is not None and c.key == server.address), None)
     if match is None:
         return Refusal(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 
 from config import ServerConfig
@@ -43,7 +42,7 @@ def change_source(
     channel = next(c for c in state.channels if c.name == proof.channel)
     if follows(state, proof.channel, primary):
         return
-    host = primary.ip if is_address(channel.source_host) else primary.hostname
+    host = primary.as_source(channel.source_host)
     how = {GtidKind.MYSQL: "gtid", GtidKind.MARIADB: "mariadb_gtid", GtidKind.POSITION: "position"}[kind]
     to = Repoint(
         host=host,
@@ -80,12 +79,3 @@ def start_following(server: Server, channel: str, primary: ServerConfig, *, time
             said = found.receiver_error or f"receiver {found.receiver}, applier running: {found.applier_running}"
             raise DeadlineExceeded(f"{server}: follow {primary.name}", timeout, said)
         time.sleep(LOOK_EVERY)
-
-
-def is_address(host: str) -> bool:
-    """Whether a source is written as an address, not as a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from replication.ledger import losses
 from replication.outcome import Outcome
-from replication.plan import FailoverPlan, Refusal
+from replication.plan import ALREADY_ACTING, FailoverPlan, Refusal
 from replication.selection import RULES, Candidate
 
 TITLE = "----- Failover Report -----"
@@ -29,7 +29,9 @@ def subject(outcome: Outcome, cluster: str, dead: str) -> str:
 def result_line(outcome: Outcome) -> str:
     """The line people grep for at the end of the log."""
     if outcome.promoted is None:
-        return f"Got ERROR: {outcome.summary}"
+        # Somebody else is at work, which is no error.
+        waits = outcome.refusal is not None and outcome.refusal.code == ALREADY_ACTING
+        return f"{'No failover' if waits else 'Got ERROR'}: {outcome.summary}"
     if outcome.exit_code == 0:
         return f"Master failover to {outcome.promoted.name} completed successfully."
     return f"Master failover to {outcome.promoted.name} done, but recovery on slave partially failed."
@@ -138,6 +140,7 @@ def plan_markdown(plan: FailoverPlan) -> str:
     parts += ["", "## Steps", "", *(f"{number}. {step}" for number, step in enumerate(plan.steps, 1))]
     parts += ["", *_matrix(plan)]
     parts += [f"- left out: {name}: {reason}" for name, reason in plan.left_out]
+    parts += [f"- {remark}" for remark in plan.remarks]
     return "\n".join(parts) + "\n"
 
 
@@ -174,4 +177,5 @@ def plan_text(plan: FailoverPlan) -> str:
         lines.append(f"  {c.rank or '-'}  {c.name}: {why}")
     for name, reason in plan.left_out:
         lines.append(f"  left out: {name}: {reason}")
+    lines += plan.remarks
     return "\n".join(lines)

@@ -46,6 +46,8 @@ class Follower:
         return ""
 
 
+#: The reason that is the operator's own wish.
+NO_MASTER = "no_master is set"
 #: What is asked of every server, in this order, as the columns of the matrix name it.
 RULES = (
     "not tried yet",
@@ -238,7 +240,7 @@ def _bars(
     state, channel, server = follower.state, follower.channel, follower.config
     reasons: list[tuple[str, str]] = []
     if server.no_master:
-        reasons.append(("not no_master", "no_master is set"))
+        reasons.append(("not no_master", NO_MASTER))
     if not state.log_bin:
         reasons.append(("log_bin", "log_bin is off: nobody could replicate from it"))
     elif kind is not GtidKind.POSITION and not state.log_replica_updates:

@@ -25,6 +25,7 @@ from replication.errors import (
 from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.positions import BinlogPosition
 from replication.snapshots import SemiSync, ServerState, Vendor
+from replication.source_names import SourceNames
 
 Row = dict[str, Any]
 
@@ -62,6 +63,8 @@ class Server:
     """
 
     TIMEOUT = 10.0
+    #: How the configuration calls the sources that it may name, where that is known.
+    names: SourceNames | None = None
 
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
@@ -219,7 +222,8 @@ class Server:
         heartbeat = None
         if channels:
             heartbeat = self._heartbeat_period()
-        return _state(self.config, dialect, variables, channels, log[0] if log else {}, heartbeat)
+        state = _state(self.config, dialect, variables, channels, log[0] if log else {}, heartbeat)
+        return state if self.names is None else self.names.in_ours(state)
 
     def _heartbeat_period(self) -> float | None:
         """Seconds; a status variable up to 5.7 and in MariaDB, a performance schema column from 8.0."""

@@ -24,6 +24,7 @@ from replication.own_writes import may_have_written, takes_writes
 from replication.positions import BinlogPosition
 from replication.server import Server
 from replication.snapshots import ClusterState, Replaced, ServerDown, ServerState
+from replication.source_names import SourceNames
 from replication.ssh import SshHost
 
 log = logging.getLogger("mha")
@@ -40,6 +41,9 @@ class Sessions:
     def __init__(self, config: ClusterConfig) -> None:
         self.config = config
         self._servers = {s.address: Server(s) for s in config.servers}
+        names = SourceNames(config.servers)
+        for session in self._servers.values():
+            session.names = names
         self._hosts = {s.address: SshHost(s) for s in config.servers}
         self._binlog_hosts = {s.block: SshHost(s) for s in config.binlog_servers}
         self._pool = ThreadPoolExecutor(max_workers=max(8, 4 * len(config.servers)), thread_name_prefix="sessions")

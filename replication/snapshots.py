@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.positions import BinlogPosition
@@ -48,7 +50,8 @@ class ReplicaChannel:
     """One replication channel of a server. Positions are coordinates in the source's binary log.
 
     ``received`` may lie inside a transaction (a receiver can be stopped anywhere); ``executed`` is always the end
-    of one. ``receiver`` is Yes, No or Connecting. ``delay`` and ``seconds_behind`` are seconds.
+    of one. ``receiver`` is Yes, No or Connecting. ``delay`` and ``seconds_behind`` are seconds. ``row`` is what the
+    server said, in its own words: how a channel connects is copied from there.
     """
 
     name: str
@@ -75,6 +78,7 @@ class ReplicaChannel:
     applier_errno: int
     applier_error: str
     filters: Filters
+    row: Mapping[str, Any] = field(compare=False, repr=False, default_factory=dict)
 
     @property
     def gtid_kind(self) -> GtidKind:

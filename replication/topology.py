@@ -110,7 +110,11 @@ def _no_replica(config: ClusterConfig, cluster: ClusterState) -> Refusal:
         "no-replica",
         f"There is no alive slave in {config.name}: no reachable server replicates from a configured one.",
         "Set up replication, or check that the configuration names every server as the replicas name their source.",
-        evidence + tuple(f"{s.name}: not a replica" for s in cluster.up),
+        evidence
+        + tuple(
+            f"{s.name}: " + (f"replicates from {s.sources}, no server of these" if s.channels else "not a replica")
+            for s in cluster.up
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from replication.checks import of_replication
 from replication.checks.facts import Facts
 from replication.checks.observe import look
 from replication.checks.replicas import LAG
+from replication.checks.topology import STRANGERS
 from replication.event_hooks import EventHooks
 from replication.last_check import Found, LastCheck, names_of, news
 from replication.manager_files import FailoverFlags
@@ -66,18 +67,25 @@ def show_readiness(ready: Readiness) -> None:
 @task(name="Tell what is new", **STEP)
 def tell(config: ClusterConfig, checks: Sequence[Check], ready: Readiness) -> None:
     """What the last check did not find, to people; the readiness and who is late, to Prefect, each time."""
+    events = EventHooks(config)
+    tell_news(config, checks, ready)
+    for check in checks:
+        if check.name == LAG.name and not check.ok:
+            events.note("lagging", text=str(check), server=check.subject)
+    events.note("ready" if ready.ready else "not_ready", **ready.as_dict())
+
+
+def tell_news(config: ClusterConfig, checks: Sequence[Check], ready: Readiness) -> None:
+    """What the last check did not find, to people; and keep it for the next one."""
     events, kept, now = EventHooks(config), LastCheck(config), names_of(checks)
     event = news(kept.read(), now)
-    kept.write(Found(time.time(), now, ready.as_dict()))
+    unknown = tuple(str(check) for check in checks if check.name == STRANGERS.name and not check.ok)
+    kept.write(Found(time.time(), now, ready.as_dict(), unknown))
     bad = [f"{check.name}: {check}" for check in failed(checks)]
     if event == "check_failed":
         events.tell(event, text=f"{len(bad)} of {len(checks)} checks failed; {bad[0]}", failed=bad)
     elif event:
         events.tell(event, text=f"all {len(checks)} checks are well again")
-    for check in checks:
-        if check.name == LAG.name and not check.ok:
-            events.note("lagging", text=str(check), server=check.subject)
-    events.note("ready" if ready.ready else "not_ready", **ready.as_dict())
 
 
 def artifact_key(cluster: str, kind: str = "health-check") -> str:

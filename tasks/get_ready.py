@@ -9,6 +9,7 @@ from prefect import task
 
 from replication import checkpoint
 from replication.deadline import Deadline
+from replication.dialects import channel_name
 from replication.errors import DeadlineExceeded
 from replication.snapshots import GtidKind
 from replication.switch.events_move import read_events
@@ -44,11 +45,7 @@ def get_ready(job: SwitchJob) -> Ready:
         events=read_events(old),
         old_roles=read_roles(old),
         target_roles=read_roles(target),
-        like=next(
-            row
-            for row in target.show_channels()
-            if str(row.get("Channel_Name", row.get("Connection_name", ""))) == channel
-        ),
+        like=next(row for row in target.show_channels() if channel_name(row) == channel),
     )
     if job.options.flush_tables and job.stop.flush_tables(seconds=FLUSH_WITHIN):
         log.info("Executed FLUSH NO_WRITE_TO_BINLOG TABLES on %s.", old)

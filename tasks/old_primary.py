@@ -10,6 +10,7 @@ from prefect import task
 from replication.errors import UnsafeStatement
 from replication.outcome import ReplicaOutcome
 from replication.repoint import follows, start_following
+from replication.statement import STATEMENT, statement
 from replication.switch.client_sessions import end_client_sessions, holders_of_locks
 from replication.switch.demote import become_replica, stray_writes
 from replication.switch.job import HandedOver, Ready, SwitchJob
@@ -40,10 +41,22 @@ def let_go(job: SwitchJob, handed: HandedOver) -> ReplicaOutcome:
     """Release the lock; it stays read-only. What was written all the same is found and told."""
     server = job.sessions.server(job.plan.old)
     job.stop.release()
-    stray = stray_writes(server, handed.end)
+    # Where a second command finishes the switch it may be a replica already, whose log goes on with what it receives.
+    follows_already = follows(server.observe(), job.plan.target.channel, job.new) is not None
+    stray = "" if follows_already else stray_writes(server, handed.end)
     if stray:
         raise UnsafeStatement(stray)
     return ReplicaOutcome(job.plan.old, job.plan.old_name, True, "is read-only, a replica of nobody")
+
+
+def how_to_return(job: SwitchJob, ready: Ready, handed: HandedOver) -> tuple[str, ...]:
+    """The statement that makes it a replica, for a person to type: it has all that the new primary began with."""
+    channel, dialect = job.plan.target.channel, job.sessions.server(job.plan.old).dialect
+    typed = statement(dialect, channel, job.old, job.new, job.plan.kind, handed.target_end, ready.like)
+    if not typed:
+        return ()
+    log.info(STATEMENT, typed)
+    return (f"To make {job.plan.old_name} a replica of {job.plan.new_primary_name}: {typed}",)
 
 
 @task(name="Make the old primary a replica", **ACTING)

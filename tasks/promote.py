@@ -39,9 +39,6 @@ def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Rec
     log.info("Setting read_only=0 on %s..", server)
     state = open_for_writes(server, job.lock)
     log.info(" ok.")
-    new, position = job.config_of(plan.new_primary), recovered.end_of_log
-    statement = server.dialect.change_source_for_people(new.hostname, new.port, plan.kind, position)
-    log.info("All other slaves should start replication from here. Statement should be: %s", statement)
     return state
 
 
@@ -58,9 +55,12 @@ def open_again(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: 
 
 @task(name="Forget the old source on the new primary", **ACTING)
 def clean_up(job: FailoverJob, plan: FailoverPlan, proof: Drained) -> bool:
-    """RESET REPLICA ALL, unless `skip_reset_slave` is set. Returns whether it was done."""
+    """RESET REPLICA ALL, unless `skip_reset_slave` or --skip_change_master is set. Returns whether it was done."""
     if job.config_of(plan.new_primary).skip_reset_slave:
         log.info("%s: skip_reset_slave is set, so it keeps its old replication settings.", plan.new_primary_name)
+        return False
+    if not plan.repoint:
+        log.info("%s: --skip_change_master leaves its old replication settings, too.", plan.new_primary_name)
         return False
     forget_source(job.sessions.server(plan.new_primary), proof)
     log.info("%s: Resetting slave info succeeded.", plan.new_primary_name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from config import ClusterConfig, ServerConfig
@@ -146,6 +146,9 @@ class ScriptProvider:
             return self._skipped("acquire", "taking over new master IP address")
         log.info("Executing %s:", _inside(self._calls.titles[1]))
         done = self._run(self._calls.start(new), "acquire")
+        if not done.done:
+            # It lets us go on, and applications do not find the new primary.
+            done = replace(done, text=f"{done.text}: the script did not give the address", failed=True)
         log.info("%s: %s.", self._calls.titles[1], done.text)
         return done
 

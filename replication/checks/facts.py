@@ -10,6 +10,7 @@ from replication.dialects import Dialect, spelled
 from replication.grants import Grants
 from replication.plan import Refusal
 from replication.snapshots import ClusterState, ServerState
+from replication.strangers import Readers, Stranger, strangers
 from replication.topology import find_primary
 
 
@@ -19,6 +20,7 @@ class ServerFacts:
 
     ``account`` is who we are there, quoted; ``replication_accounts`` are user and host pattern of those with
     REPLICATION SLAVE, None when mysql.user cannot be read. ``semi_sync_clients`` is how many replicas acknowledge.
+    ``readers`` are those who replicate from it.
     """
 
     dialect: Dialect
@@ -28,6 +30,7 @@ class ServerFacts:
     variables: Mapping[str, str] = field(default_factory=dict)
     clock_ahead: float | None = None
     semi_sync_clients: int | None = None
+    readers: Readers = field(default_factory=Readers)
 
     def name_of(self, variable: str) -> str:
         """How this server spells a variable that was renamed."""
@@ -144,6 +147,11 @@ class Facts:
         """The answering servers that replicate from somebody and are not the primary."""
         primary = self.primary
         return tuple(s for s in self.cluster.up if s.channels and (primary is None or s.key != primary.address))
+
+    @property
+    def strangers(self) -> tuple[Stranger, ...]:
+        """Replicas that are not configured."""
+        return strangers(self.config, self.cluster, {key: seen.readers for key, seen in self.servers.items()})
 
     @property
     def primary_log_readable(self) -> bool | None:

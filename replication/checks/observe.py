@@ -28,6 +28,7 @@ from replication.server import Server
 from replication.sessions import Sessions, as_cluster, replaced
 from replication.snapshots import ServerState, Vendor
 from replication.ssh import SshHost
+from replication.strangers import readers_of
 from replication.topology import source_of
 
 log = logging.getLogger("mha")
@@ -141,6 +142,7 @@ def _facts_of(server: Server) -> ServerFacts:
         variables={str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows},
         clock_ahead=there - here,
         semi_sync_clients=int(clients[0]["Value"]) if clients else None,
+        readers=readers_of(server),
     )
 
 
@@ -235,6 +237,10 @@ def relay_log_info(state: ServerState | None, facts: ServerFacts | None) -> str:
     if not facts.dialect.keeps_place_in_file(state.relay_log_info_repository):
         return ""
     name = facts.value("relay_log_info_file") or ""
+    if name and state.vendor is Vendor.MARIADB and (connection := state.channels[0].name):
+        # MariaDB: one file for each named connection, its name in lower case before the suffix.
+        stem, dot, suffix = name.rpartition(".")
+        name = f"{stem or suffix}-{connection.lower()}{dot}{suffix if stem else ''}"
     return join(state.datadir, name) if name else ""
 
 

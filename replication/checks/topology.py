@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from config import ServerConfig
+from config import ClusterConfig, ServerConfig
 from replication.check import Check, Severity
 from replication.checks.facts import Facts
 from replication.checks.rule import Rule
 from replication.plan import Refusal
-from replication.selection import followers_of, rank
+from replication.selection import NO_MASTER, Candidate, followers_of, rank
 from replication.snapshots import ServerState
+from replication.strangers import Stranger
 from replication.topology import find_primary, source_of
 
 ANSWERS = Rule(
@@ -29,7 +30,7 @@ IS_REPLICA = Rule(
 )
 KNOWN_SOURCE = Rule(
     "source-configured",
-    "Does every replica follow a server of the configuration, by the name or address that stands there?",
+    "Does every replica follow a server of the configuration, by its name, its address, or another name for that?",
     "point it at {primary}, or write `hostname={source}` into the block of that server",
 )
 RESOLVES = Rule(
@@ -42,6 +43,20 @@ TIERS = Rule(
     "Does every replica follow the primary itself?",
     "point it at {primary}, or set `multi_tier_slave=1` to leave replicas of replicas alone",
 )
+ONE_SOURCE = Rule(
+    "one-source",
+    "Does every replica follow one source only?",
+    "a failover moves the channel that follows the primary and leaves the others as they are, on a promoted server "
+    "too: see that this is what you want of {server}",
+    Severity.WARNING,
+)
+STRANGERS = Rule(
+    "replica-configured",
+    "Is every replica of these servers in the configuration?",
+    "a failover would leave it behind with the old primary: add it with `masterha_conf_host --command=add "
+    '--conf={conf} --hostname={host} --params="port={port}"`, with no_master=1 if it is never to be promoted',
+    Severity.WARNING,
+)
 CANDIDATE = Rule(
     "candidate",
     "Could at least one replica be promoted?",
@@ -53,7 +68,19 @@ PROMOTABLE = Rule(
     "mend the reason, or set `no_master=1` when it is never to be promoted",
     Severity.INFO,
 )
-RULES = (ANSWERS, PRIMARY, ALIVE_REPLICA, IS_REPLICA, KNOWN_SOURCE, RESOLVES, TIERS, CANDIDATE, PROMOTABLE)
+RULES = (
+    ANSWERS,
+    PRIMARY,
+    ALIVE_REPLICA,
+    IS_REPLICA,
+    KNOWN_SOURCE,
+    RESOLVES,
+    TIERS,
+    ONE_SOURCE,
+    STRANGERS,
+    CANDIDATE,
+    PROMOTABLE,
+)
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -79,8 +106,18 @@ def checks(facts: Facts) -> Iterator[Check]:
         yield PRIMARY.yes(config.name, f"{found.name} is the primary")
     primary = None if isinstance(found, Refusal) else found
     yield from _replicas(facts, primary)
+    yield from of_strangers(config, facts.strangers)
     if primary is not None:
         yield from _candidates(facts, primary)
+
+
+def of_strangers(config: ClusterConfig, found: Sequence[Stranger]) -> Iterator[Check]:
+    """One check for each of them."""
+    if not found:
+        yield STRANGERS.yes(config.name, "every replica is configured")
+    for each in found:
+        where = {"conf": config.path, "host": each.host or "HOST", "port": each.port}
+        yield STRANGERS.no(config.name, str(each), **where)
 
 
 def _replicas(facts: Facts, primary: ServerConfig | None) -> Iterator[Check]:
@@ -88,13 +125,20 @@ def _replicas(facts: Facts, primary: ServerConfig | None) -> Iterator[Check]:
     replicas = facts.replicas
     yield ALIVE_REPLICA.judge(config.name, bool(replicas), f"{len(replicas)} alive replicas")
     name = primary.name if primary else "the primary"
+    sources = [source_of(config, state) for state in facts.cluster.up]
+    followed = {source.address for source in sources if source is not None}
     for state in facts.cluster.up:
         if primary is not None and state.key == primary.address:
             continue
         if not state.channels:
+            if primary is None and state.key in followed:
+                continue  # it is one of those that may be the primary, as the check before says
             yield IS_REPLICA.no(state.name, "replicates from nobody", primary=name)
             continue
         yield IS_REPLICA.yes(state.name, f"replicates from {state.sources}")
+        several = len(state.channels) > 1
+        text = f"has {len(state.channels)} channels, from {state.sources}" if several else "has one source"
+        yield ONE_SOURCE.judge(state.name, not several, text, server=state.hostname)
         source = source_of(config, state)
         if source is None:
             yield from _unknown_source(facts, state, name)
@@ -132,8 +176,15 @@ def _candidates(facts: Facts, primary: ServerConfig) -> Iterator[Check]:
         yield CANDIDATE.yes(facts.config.name, f"{chosen.name} would be promoted now")
     for candidate in selection.candidates:
         if facts.cluster.get(candidate.key) is not None:
-            text = f"place {candidate.rank} of the candidates" if candidate.eligible else ", ".join(candidate.barred)
-            yield PROMOTABLE.judge(candidate.name, candidate.eligible, text)
+            yield _promotable(candidate)
+
+
+def _promotable(candidate: Candidate) -> Check:
+    if candidate.eligible:
+        return PROMOTABLE.yes(candidate.name, f"place {candidate.rank} of the candidates")
+    if candidate.barred[0] == NO_MASTER:
+        return PROMOTABLE.yes(candidate.name, f"is never promoted, as it is meant: {NO_MASTER}")
+    return PROMOTABLE.no(candidate.name, ", ".join(candidate.barred))
 
 
 def _lower(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.positions import BinlogPosition
-from replication.snapshots import Filters, GtidKind, ReplicaChannel, Vendor
+from replication.snapshots import Filters, ReplicaChannel, Vendor
 
 Row = Mapping[str, Any]
 
@@ -151,6 +151,10 @@ class Dialect:
             return "SHOW ALL SLAVES STATUS"
         return f"SHOW {self._replica} STATUS"
 
+    def show_replicas(self) -> str:
+        """Who has introduced itself as a replica of this server."""
+        return "SHOW REPLICAS" if self.replica_words else "SHOW SLAVE HOSTS"
+
     def show_log_status(self) -> str:
         """The server's own end of the binary log."""
         return "SHOW BINARY LOG STATUS" if self.binary_log_status else "SHOW MASTER STATUS"
@@ -224,15 +228,6 @@ class Dialect:
         verb = "CHANGE REPLICATION SOURCE TO" if self._source_words else "CHANGE MASTER TO"
         suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
         return f"{verb} {', '.join(parts)}{suffix}"
-
-    def change_source_for_people(self, host: str, port: int, kind: GtidKind, position: BinlogPosition | None) -> str:
-        """The statement that the log shows, for a person to type on a server that comes back."""
-        p = "SOURCE" if self._source_words else "MASTER"
-        verb = "CHANGE REPLICATION SOURCE TO" if self._source_words else "CHANGE MASTER TO"
-        where = {GtidKind.MYSQL: f"{p}_AUTO_POSITION=1", GtidKind.MARIADB: "MASTER_USE_GTID=slave_pos"}.get(kind, "")
-        if kind is GtidKind.POSITION and position is not None:
-            where = f"{p}_LOG_FILE='{position.file}', {p}_LOG_POS={position.pos}"
-        return f"{verb} {p}_HOST='{host}', {p}_PORT={port}, {where}, {p}_USER='repl', {p}_PASSWORD='xxx';"
 
     def table_locks(self) -> str:
         """Whose locks outlive their statements, from the performance schema: process and object.
@@ -347,7 +342,7 @@ class Dialect:
         mariadb = self.vendor is Vendor.MARIADB
         state = get.text("Slave_SQL_Running_State", "Replica_SQL_Running_State", "Slave_SQL_State")
         return ReplicaChannel(
-            name=get.text("Channel_Name", "Connection_name"),
+            name=channel_name(row),
             source_host=get.text("Source_Host", "Master_Host"),
             source_port=get.number("Source_Port", "Master_Port") or 3306,
             source_user=get.text("Source_User", "Master_User"),
@@ -384,7 +379,13 @@ class Dialect:
                 wild_do_table=get.text("Replicate_Wild_Do_Table"),
                 wild_ignore_table=get.text("Replicate_Wild_Ignore_Table"),
             ),
+            row=row,
         )
+
+
+def channel_name(row: Row) -> str:
+    """The name of the channel that a status row is of; empty for the one without a name."""
+    return _Columns(row).text("Channel_Name", "Connection_name")
 
 
 class _Columns:

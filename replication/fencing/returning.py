@@ -341,12 +341,20 @@ class _Keeper(threading.Thread):
         how = close_for_writes(self._server)
         if how.was_open:
             self._has_to_be_cleared()
+            if not how.ended and (source := self._replicates_from()):
+                self._say(f"{self.hold.name} replicates from {source} and was not read-only: {how}.")
+                return
         times, at = self._told
         if how.was_open and (times < OFTEN or time.monotonic() - at > SELDOM):
             self._told = times + 1, time.monotonic()
             self._guard.closed(self.hold, self._config, str(how), how.seconds)
         elif not how.was_open:
             self._say(f"{self.hold.name} answers; it is read-only, and held so.")
+
+    def _replicates_from(self) -> str:
+        """The present primary's name, if somebody has made it a replica of that already."""
+        primary = self._guard.primary_of(self.hold)
+        return primary.name if primary is not None and rejoined(self._server.observe(), primary) else ""
 
     def _compare(self) -> None:
         """Release it when it has become a replica of the present primary."""

@@ -35,12 +35,19 @@ def replication_user(old: ServerConfig, followers: Sequence[Follower]) -> str:
     return old.repl_user or next((f.channel.source_user for f in followers if f.channel.source_user), "")
 
 
+def _follows_already(case: SwitchCase) -> bool:
+    old, new = case.old_state, case.target
+    return old is not None and new is not None and old.channel_from(new.hostname, new.ip, new.port) is not None
+
+
 def _replication_account(case: SwitchCase) -> Iterator[Check]:
     target = case.target_state
     used = {(f.channel.source_user, f.config) for f in case.followers if target is None or f.key != target.key}
     if case.options.orig_master_is_new_slave:
         user, password = replication_user(case.old, case.followers), case.old.repl_password
         missing = "repl_user" if not user else "repl_password" if password is None else ""
+        if _follows_already(case):
+            missing = ""  # one of a pair: its channel goes on with what it has
         yield judged(
             "replication-credentials",
             case.old.name,

@@ -82,7 +82,8 @@ def _target(case: SwitchCase) -> Iterator[Check]:
     options, target = case.options, case.target
     if target is None:
         if options.new_master_host is not None:
-            wanted = f"{options.new_master_host}:{options.new_master_port}"
+            port = f":{options.new_master_port}" if options.new_master_port else ""
+            wanted = f"{options.new_master_host}{port}"
             names = ", ".join(s.name for s in case.config.servers if s.address != case.old.address)
             yield Check(
                 "target-known", wanted, False, f"it is not a server of {case.config.name}", hint=f"name {names}"
@@ -125,8 +126,10 @@ def _target(case: SwitchCase) -> Iterator[Check]:
     yield judged(
         "target-log-replica-updates",
         target.name,
-        "" if state.log_replica_updates else "log_replica_updates is off, so it does not pass on what it received",
-        "log_replica_updates is on",
+        ""
+        if state.log_replica_updates or gtid_kind(case.followers, case.config.use_gtid_auto_pos) is GtidKind.POSITION
+        else "log_replica_updates is off, so it does not pass on what it received",
+        f"log_replica_updates is {'on' if state.log_replica_updates else 'off, which file and position do not need'}",
         "set log_replica_updates (log_slave_updates) on it and restart it, or name another server",
     )
     delay = next((f.channel.delay for f in case.followers if f.key == target.address), 0)

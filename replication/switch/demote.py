@@ -10,7 +10,7 @@ from replication.dialects import Repoint
 from replication.drain import drain
 from replication.errors import StatementFailed
 from replication.positions import BinlogPosition
-from replication.repoint import is_address
+from replication.repoint import follows
 from replication.safety import discard_relay_logs
 from replication.server import Server
 from replication.snapshots import GtidKind, Vendor
@@ -54,7 +54,7 @@ def become_replica(
         server.query("SET GLOBAL gtid_slave_pos = %s", (str(state.mariadb_gtid or ""),), action="set gtid_slave_pos")
     host = str(like.get("Source_Host") or like.get("Master_Host") or "")
     to = Repoint(
-        host=primary.ip if is_address(host) else primary.hostname,
+        host=primary.as_source(host),
         port=primary.port,
         how={GtidKind.MYSQL: "gtid", GtidKind.MARIADB: "mariadb_gtid", GtidKind.POSITION: "position"}[kind],
         position=position,
@@ -67,5 +67,5 @@ def become_replica(
         discard_relay_logs(server, proof, sql, args, action=f"make it a replica of {primary.name}")
     else:
         server.query(sql, args, action=f"make it a replica of {primary.name}")
-    if not any(c.name == channel and c.source_host == to.host for c in server.observe().channels):
+    if follows(server.observe(), channel, primary) is None:
         raise StatementFailed(str(server), f"follow {primary.name}", "the channel is not there after CHANGE")

@@ -13,7 +13,7 @@ class SwitchOptions:
     """
 
     new_master_host: str | None = None
-    new_master_port: int = 3306
+    new_master_port: int | None = None
     orig_master_is_new_slave: bool = False
     running_updates_limit: int = 1
     running_seconds_limit: int = 10

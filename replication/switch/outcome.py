@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from replication.check import Check
 from replication.outcome import ReplicaOutcome, StepTime
 from replication.plan import Refusal
 from replication.report import candidate_matrix
@@ -20,7 +21,8 @@ class SwitchOutcome:
     """How one planned switch ended. ``exit_code``: 0 done, 10 something is left to do, 1 not done, all as before.
 
     ``opened`` says that the new primary takes writes; ``held`` is how long (seconds) writes were held on the servers,
-    None when they never were. ``checked_only`` is a switch that was only asked about, ``stopped`` one not wanted.
+    None when they never were. ``address`` is where it was found at the end. ``checked_only`` is a switch that was only
+    asked about, ``stopped`` one not wanted.
     """
 
     exit_code: int
@@ -30,6 +32,7 @@ class SwitchOutcome:
     opened: bool = False
     held: float | None = None
     replicas: tuple[ReplicaOutcome, ...] = ()
+    address: tuple[Check, ...] = ()
     notes: tuple[str, ...] = ()
     timeline: tuple[StepTime, ...] = field(default=())
     checked_only: bool = False
@@ -46,6 +49,7 @@ class SwitchOutcome:
             "evidence": list(self.refusal.evidence) if self.refusal else [],
             "held_seconds": None if self.held is None else round(self.held, 4),
             "replicas": {r.name: r.detail for r in self.replicas},
+            "address": [check.text for check in self.address],
             "notes": list(self.notes),
             "steps": [{"step": t.step, "server": t.server, "seconds": round(t.seconds, 4)} for t in self.timeline],
         }
@@ -73,6 +77,8 @@ def _story(outcome: SwitchOutcome) -> Iterator[str]:
         return
     if outcome.held is not None:
         yield f"Writes were held for {outcome.held * 1000:.0f} ms on the servers."
+    # What is wrong of it is among the notes, beside what else is left to do.
+    yield from (f"Address: {check}" for check in outcome.address if check.ok)
     for replica in outcome.replicas:
         yield f"{replica.name}: {'OK: ' if replica.ok else 'ERROR: '}{replica.detail}"
     yield from outcome.notes

@@ -137,7 +137,7 @@ def _ranked(
 def _target(config: ClusterConfig, selection: Selection, options: SwitchOptions) -> ServerConfig | None:
     """The named one, whatever the checks will say of it; otherwise the best; None when there is none."""
     if options.new_master_host is not None:
-        return config.server(f"{options.new_master_host}:{options.new_master_port}")
+        return config.server_at(options.new_master_host, options.new_master_port)
     return config.server(selection.chosen.key) if selection.chosen else None
 
 

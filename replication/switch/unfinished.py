@@ -21,8 +21,9 @@ from replication.switch.write_stop import Former, LogEnd
 
 #: The columns of a replica's status that tell how it connects; the others are of no use later.
 _LIKE = (
-    "Source_Host Master_Host Connect_Retry Source_SSL_Allowed Master_SSL_Allowed Source_SSL_CA_File Master_SSL_CA_File "
-    "Source_SSL_Verify_Server_Cert Master_SSL_Verify_Server_Cert Get_Source_public_key Get_master_public_key"
+    "Source_Host Master_Host Source_User Master_User Connect_Retry Source_SSL_Allowed Master_SSL_Allowed "
+    "Source_SSL_CA_File Master_SSL_CA_File Source_SSL_Verify_Server_Cert Master_SSL_Verify_Server_Cert "
+    "Get_Source_public_key Get_master_public_key"
 ).split()
 
 

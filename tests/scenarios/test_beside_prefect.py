@@ -23,8 +23,9 @@ import pytest
 
 from flows.beside import Beside
 from flows.delivery import ArtifactRecord, FlowRecord, StepRecord, deliver
-from flows.engine import leave, log_to_prefect, parallel, step
+from flows.engine import leave, parallel, step
 from flows.kept import KeptRuns
+from flows.run_log import log_to_prefect
 from replication.errors import MhaError
 from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port, slow_port
 

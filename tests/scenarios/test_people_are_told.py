@@ -69,6 +69,9 @@ def test_mail_and_a_webhook_tell_of_a_failover(kind: str, gtid: bool) -> None:
                 "json, URL 2 of notify",
                 "json, URL 1 of notify_dead",
             ]
+            seen = [*(each["subject"] for each in mail.got), *(each["title"] for each in hook.got)]
+            assert len(seen) == 3
+            assert all(title.startswith("TEST: app1: ") for title in seen), seen
             mail.got.clear()
             hook.got.clear()
             port = free_port()

@@ -113,6 +113,11 @@ def test_host_powered_off(kind: str, gtid: bool) -> None:
         log = manager.log()
         assert "not saved: " in log
         assert "could not be fenced" in log
+        # Pointed at the new one as it is, it would replicate without an error and hold other data.
+        assert "Statement should be" not in log
+        offered = [line for line in log.splitlines() if "CHANGE MASTER TO" in line]
+        assert len(offered) == 2, "in the log, and in the report"
+        assert all("may hold transactions that no other server has" in line for line in offered), offered
 
 
 @pytest.mark.slow

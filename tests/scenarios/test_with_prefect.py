@@ -83,6 +83,76 @@ def test_a_failover_is_a_flow_run_with_a_task_run_a_step(cluster: Cluster) -> No
         said = " ".join(line["message"] for line in logs)
         assert "Phase 3: Master Recovery Phase" in said
         assert "lab-admin-pw" not in said + artifact["data"] + json.dumps(run)
+        # A deployment logs what the command logs: on its page, and in manager_log. (A server is dead: it is refused.)
+        _as_deployed(cluster, url, "from flows.switchover import switchover as f; f('app1', return_state=True)")
+        page, file = _page_and_file(cluster, url, "switchover")
+        for line in ("Starting online master switch..", "* Phase 1: Configuration Check Phase.."):
+            assert sum(line in each for each in page) == 1, page
+            assert line in file
+        assert "is refused" in file
+
+
+def _as_deployed(cluster: Cluster, url: str, program: str) -> None:
+    """Run a flow as a worker's process does, without a log of its own."""
+    env = {"PREFECT_API_URL": url, "MHA_CONF_DIR": str(cluster.seat)}
+    done = cluster.run_there(sys.executable, "-c", program, env=env)
+    output, _ = done.communicate(timeout=120)
+    assert done.returncode == 0, output
+
+
+def _page_and_file(cluster: Cluster, url: str, flow: str) -> tuple[list[str], str]:
+    """The lines on the page of the newest run of a flow, once they are there, and manager_log."""
+    asked = {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_DESC", "limit": 1}
+    (run,) = ask(cluster, url, "/flow_runs/filter", asked)
+    lines: list[str] = []
+    ends = time.monotonic() + 30
+    while time.monotonic() < ends:
+        found = ask(cluster, url, "/logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}, "limit": 200})
+        if lines and len(found) == len(lines):
+            break
+        lines = [line["message"] for line in found]
+        time.sleep(1.0)
+    return lines, (cluster.seat / "app1" / "manager.log").read_text()
+
+
+@pytest.mark.slow
+def test_deployments_of_monitor_and_failover_log_what_the_commands_log() -> None:
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
+        url, conf = server.api_url, cluster.write_cnf(candidate=2)
+        env = {"PREFECT_API_URL": url, "MHA_CONF_DIR": str(cluster.seat)}
+        words = "from flows.monitor import monitor; monitor('app1')"
+        with (cluster.seat / "flow.out").open("w") as out:
+            watching = cluster.run_there(sys.executable, "-c", words, env=env, out=out)
+        log = conf.with_suffix("") / "manager.log"
+        try:
+            wait_for_words(log, "waiting until MySQL doesn't respond")
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            wait_for_words(log, "completed successfully.")
+            wait_for_words(log, "waiting until MySQL doesn't respond", 2)
+        finally:
+            watching.terminate()
+            watching.wait(60)
+        page, file = _page_and_file(cluster, url, "monitor")
+        for line in ("Ping(SELECT) succeeded", "* Phase 3: Master Recovery Phase..", "----- Failover Report -----"):
+            assert any(line in each for each in page), page
+            assert line in file
+        assert "lab-admin-pw" not in file + "".join(page)
+        cluster[2].signal_mysqld(signal.SIGKILL)
+        log.unlink()
+        how = "from flows.parameters import FailoverRequest as R; from flows.failover import failover as f; "
+        _as_deployed(cluster, url, how + "f('app1', R(ask_first=False), return_state=True)")
+        page, file = _page_and_file(cluster, url, "failover")
+        for line in ("* Phase 1: Configuration Check Phase..", "* Phase 3: Master Recovery Phase..", "Failover Report"):
+            assert sum(line in each for each in page) == 1, page
+            assert line in file
+
+
+def wait_for_words(path: Path, words: str, times: int = 1, seconds: float = 90.0) -> None:
+    """Until a log has them so often."""
+    ends = time.monotonic() + seconds
+    while not path.exists() or path.read_text().count(words) < times:
+        assert time.monotonic() < ends, path.read_text() if path.exists() else "no log"
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import pytest
 
-from commands import log as manager_log
-from commands.log import redact, register_secrets, setup_logging
+from replication import manager_log
+from replication.manager_log import redact, register_secrets, setup_logging
 
 SECRET = "\"'\\!=#&;` |*?$<>()[]{}"
 
@@ -210,3 +210,31 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def test_an_account_whose_password_is_its_name_keeps_the_name_in_grants() -> None:
+    register_secrets(["repl"])
+    told = "GRANT REPLICATION SLAVE ON *.* TO 'repl'@'%'; MASTER_PASSWORD='repl', mysql://repl:repl@db1 --password=repl"
+    hidden = "GRANT REPLICATION SLAVE ON *.* TO 'repl'@'%'; MASTER_PASSWORD='xxx', mysql://xxx:xxx@db1 --password=xxx"
+    assert redact(told) == hidden
+
+
+def test_a_terminal_gets_the_log_beside_the_file_only_where_it_is_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setup_logging(tmp_path / "log")
+    logging.getLogger("mha").info("only there")
+    assert capsys.readouterr().err == ""
+    assert manager_log.in_file() and not manager_log.on_terminal()
+    setup_logging(tmp_path / "log", speak=True)
+    logging.getLogger("mha").info("in both")
+    assert "in both" in capsys.readouterr().err
+    assert manager_log.in_file() and manager_log.on_terminal()
+    text = (tmp_path / "log").read_text()
+    assert "only there" in text and "in both" in text
+
+
+def test_a_log_that_cannot_be_written_names_the_parameter(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="manager_log cannot be written"):
+        setup_logging(tmp_path / "file" / "manager.log")

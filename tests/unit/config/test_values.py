@@ -38,10 +38,11 @@ SERVER_VALUES = [
     ("master_pid_file", "/run/mysqld.pid", "/run/mysqld.pid"),
     ("handle_raw_binlog", "0", False),
     ("remote_workdir", "/scratch", "/scratch"),
-    ("master_binlog_dir", "/a, /b ,/c d", ("/a", "/b", "/cd")),
+    ("master_binlog_dir", "/a, /b ,/c d", ("/a", "/b", "/c d")),
     ("client_bindir", "/opt/mysql/bin", "/opt/mysql/bin"),
     ("client_libdir", "/opt/mysql/lib", "/opt/mysql/lib"),
     ("node_label", "rack 7", "rack 7"),
+    ("replication_host", "10.1.0.1", "10.1.0.1"),
     ("candidate_master", "1", True),
     ("no_master", "yes", True),
     ("ignore_fail", "on", True),
@@ -63,6 +64,7 @@ SERVER_VALUES = [
 ]
 CLUSTER_VALUES = [
     ("log_level", "DEBUG", "debug"),
+    ("start_checks", "warn", "warn"),
     ("priority", "250", 250),
     ("manager_workdir", "/w", Path("/w")),
     ("manager_log", "/w/log", Path("/w/log")),

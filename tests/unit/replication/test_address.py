@@ -130,7 +130,7 @@ def test_a_chain_is_made_in_the_order_of_the_configuration(tmp_path, monkeypatch
     made = config(vip_provider=("script", "dns"), master_ip_failover_script=str(script))
     sessions = Sessions(made)
     chain = chain_of(made, sessions, FailoverCalls(made, OLD))
-    assert str(chain.acquire(NEW)) == "script: exit code 10; dns: app1 is 10.0.0.2"
+    assert str(chain.acquire(NEW)) == "script: exit code 10: the script did not give the address; dns: app1 is 10.0.0.2"
     # What another package does wrong is its own failure, and no exception of an unknown kind.
     (half,) = chain.release(OLD, reachable=True).failed
     assert "AttributeError: 'Dns' object has no attribute 'release'" in half.text

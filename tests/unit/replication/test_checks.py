@@ -14,11 +14,13 @@ from config import ClusterConfig, ServerConfig
 from replication.check import Check, Severity
 from replication.checks import RULES, of_replication, of_ssh
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, ScriptFacts, ServerFacts
+from replication.checks.start import forbidding, refusal
 from replication.dialects import Dialect
 from replication.errant import strays
 from replication.grants import parse_grants
 from replication.gtid import GtidSet, MariadbGtid
 from replication.snapshots import ClusterState, Filters, SemiSync, ServerDown, ServerState, Vendor
+from replication.strangers import Readers, Registered
 from tests.unit.replication.build import UUID, channel, server
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -235,6 +237,22 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         ERROR,
         "0 take writes; exactly one must",
         "set read_only=1 on all of them but the primary",
+    ),
+    (
+        "one-source",
+        lambda: on(3, channels=(channel(), channel(name="other", source_host="10.9.9.9"))),
+        "db3",
+        WARNING,
+        "has 2 channels, from",
+        "leaves the others as they are",
+    ),
+    (
+        "replica-configured",
+        lambda: said(1, readers=Readers((Registered(109, "10.0.0.9", 3307),), (("repl", "10.0.0.9"),))),
+        "app1",
+        WARNING,
+        "10.0.0.9:3307 (server_id 109) replicates from db1(10.0.0.1:3306) and is not configured",
+        "--hostname=10.0.0.9",
     ),
     ("alive-replica", lambda: all_replicas(channels=()), "app1", ERROR, "0 alive replicas", "mend a replica"),
     ("is-replica", lambda: on(3, channels=()), "db3", ERROR, "from nobody", "make it a replica of db1(10.0.0.1:3306)"),
@@ -859,3 +877,34 @@ def test_the_page_has_each_check_as_it_is() -> None:
 def test_the_page_names_no_check_that_does_not_exist() -> None:
     named = re.findall(r"^\| `([\w-]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert named == [rule.name for rule in RULES]
+
+
+def test_a_primary_that_cannot_be_told_is_not_called_a_replica_that_fails() -> None:
+    seen = on(3, channels=(), read_only=False, super_read_only=False)
+    names = [(c.name, c.subject.split("(")[0]) for c in of_replication(seen) if not c.ok and c.name == "is-replica"]
+    assert names == [("is-replica", "db3")], "db1 is followed, so it is no replica that is missing"
+
+
+def test_a_server_that_is_never_to_be_promoted_is_not_told_to_set_no_master() -> None:
+    seen = facts(config={"servers": (block(1), block(2), block(3, no_master=True))})
+    (told,) = [c for c in of_replication(seen) if c.name == "promotable" and c.subject.startswith("db3")]
+    assert told.ok
+    assert "no_master is set" in told.text
+
+
+def test_what_forbids_a_start() -> None:
+    config = facts().config
+    checks = [
+        Check("applier-runs", config.servers[2].name, False, "is stopped"),
+        Check("lag", config.servers[1].name, False, "40 s behind"),
+        Check("candidate", "app1", False, "nobody"),
+        Check("read-only", config.servers[1].name, False, "off", Severity.INFO),
+    ]
+    assert [c.name for c in forbidding(config, checks, ignore_fail=False)] == ["applier-runs", "candidate"]
+    assert [c.name for c in forbidding(config, checks, ignore_fail=True)] == ["applier-runs", "candidate"]
+    waived = facts(config={"servers": (block(1), block(2), block(3, ignore_fail=True))}).config
+    assert [c.name for c in forbidding(waived, checks, ignore_fail=False)] == ["applier-runs", "candidate"]
+    assert [c.name for c in forbidding(waived, checks, ignore_fail=True)] == ["candidate"]
+    said = refusal(config, forbidding(config, checks, ignore_fail=True), len(checks))
+    assert "2 of 4 checks say" in said.sentence
+    assert said.evidence[0].startswith("applier-runs: db3")

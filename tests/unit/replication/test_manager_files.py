@@ -21,6 +21,7 @@ from replication.manager_files import (
     ManagerLock,
     ManagerStatus,
     judge,
+    make_workdir,
     observe_manager,
     parse_health,
 )
@@ -378,3 +379,14 @@ def test_a_zombie_does_not_run() -> None:
     assert not process_alive(gone_pid())
     assert process_alive(os.getpid())
     assert orphans_of(os.getpid()) == ()
+
+
+def test_a_workdir_that_is_none_names_the_parameter(tmp_path: Path) -> None:
+    (tmp_path / "passwd").touch()
+    make_workdir(tmp_path / "a" / "b")
+    make_workdir(tmp_path / "a" / "b")
+    with pytest.raises(OSError, match="manager_workdir cannot be used: it is no directory") as caught:
+        make_workdir(tmp_path / "passwd")
+    assert caught.value.filename == str(tmp_path / "passwd")
+    with pytest.raises(OSError, match="manager_workdir cannot be used: Not a directory"):
+        make_workdir(tmp_path / "passwd" / "below")

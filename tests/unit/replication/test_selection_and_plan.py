@@ -187,6 +187,24 @@ def test_a_replica_of_a_replica_is_left_alone_with_multi_tier_slave() -> None:
         assert [name for name, _ in result.left_out] == expected
 
 
+def test_who_was_not_looked_at_again_is_as_the_earlier_plan_has_it() -> None:
+    """After the receivers are stopped only the replicas of the dead primary are looked at."""
+    config = configured({}, {}, {}, {}, multi_tier_slave=True)
+    replicas = (server(2, channel()), server(3, channel()))
+    first = planned(config, cluster(*replicas, server(4, channel(source_host="db2")), down=(5,)))
+    again = planned(config, cluster(*replicas))
+    assert isinstance(first, FailoverPlan)
+    assert isinstance(again, FailoverPlan)
+    assert "does not replicate from the dead primary" in str(again.left_out)
+    both = again.with_others_of(first)
+    assert both.left_out == first.left_out
+    assert [name for name, _ in both.left_out] == ["db5(10.0.0.5:3306)"]
+    assert "does not replicate" not in str([c for c in both.candidates if c.key == "10.0.0.5:3306"])
+    one = planned(config, cluster(server(2, channel()), down=(3,)))
+    assert isinstance(one, FailoverPlan)
+    assert [name for name, _ in one.with_others_of(first).left_out] == ["db5(10.0.0.5:3306)", "db3(10.0.0.3:3306)"]
+
+
 GTIDS = {"gtid_mode": "ON", "gtid_executed": GtidSet.parse(f"{UUID}:1-5")}
 
 

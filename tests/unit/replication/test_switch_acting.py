@@ -78,7 +78,8 @@ def config(number: int, **changes: Any) -> ServerConfig:
 @pytest.mark.parametrize("command", ["stop", "start"])
 def test_both_servers_are_named_for_both_commands(command: Any) -> None:
     expected = (
-        f"--command={command} --orig_master_host=db1 --orig_master_ip=10.0.0.1 --orig_master_port=3306 "
+        f"--command={command} --ssh_user=mysql --orig_master_host=db1 --orig_master_ip=10.0.0.1 "
+        "--orig_master_port=3306 "
         "--orig_master_user=mha --new_master_host=db2 --new_master_ip=10.0.0.2 --new_master_port=3306 "
         "--new_master_user=mha --orig_master_ssh_user=mysql --new_master_ssh_user=mysql"
     ).split()

@@ -66,6 +66,21 @@ class Scene:
         return switch_checks(self.config, cluster(*up, down=self.down), self.activities, self.options, target)
 
 
+def test_with_file_and_position_the_target_need_not_log_what_it_received() -> None:
+    scene = Scene()
+    scene.state(2, log_replica_updates=False)
+    assert failed(scene.checks()) == ()
+
+
+def test_one_of_a_pair_needs_no_credentials_to_become_a_replica() -> None:
+    scene = Scene()
+    scene.options = SwitchOptions(orig_master_is_new_slave=True)
+    assert [check.name for check in failed(scene.checks())] == ["replication-credentials"]
+    scene.state(1, channels=(channel(source_host="10.0.0.2"),))
+    scene.state(2, read_only=True)
+    assert "replication-credentials" not in [check.name for check in failed(scene.checks())]
+
+
 def test_nothing_stands_in_the_way_of_a_cluster_that_is_well() -> None:
     checks = Scene().checks()
     assert not failed(checks)
@@ -96,7 +111,7 @@ def the_target_is_the_primary(scene: Scene) -> None:
     scene.target = "10.0.0.1:3306"
 
 
-@error("target-known", "db77:3306", "it is not a server of app1")
+@error("target-known", "db77", "it is not a server of app1")
 def the_target_is_unknown(scene: Scene) -> None:
     scene.options, scene.target = SwitchOptions(new_master_host="db77"), None
 
@@ -113,6 +128,7 @@ def no_log(scene: Scene) -> None:
 
 @error("target-log-replica-updates", "db2", "log_replica_updates is off")
 def no_log_of_updates(scene: Scene) -> None:
+    scene.gtid()
     scene.state(2, log_replica_updates=False)
 
 

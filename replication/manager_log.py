@@ -1,4 +1,4 @@
-"""The manager's log: the predecessor's line format, to a file or the terminal, with every secret replaced.
+"""The manager's log: the predecessor's line format, to a file, the terminal or both, with every secret replaced.
 
 ``Sat Nov 21 02:10:36 2026 - [info] text``; errors name their place: ``[error][failover.py, ln12] text``. Of a
 message of several lines (headings, the report) only the first gets the prefix, as the predecessor's readers
@@ -19,8 +19,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from config import ClusterConfig
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 SHORTEST_SECRET = 4
@@ -49,34 +52,74 @@ def redact(text: str) -> str:
     """The text without any registered secret."""
     # A hundred clusters have thousands of spellings, and hardly a line has any: a pattern of all of them takes longer.
     held = [secret for secret in _longest_first if secret in text]
-    return re.sub("|".join(map(re.escape, held)), _MASK, text) if held else text
+    return re.sub("|".join(map(_but_for_accounts, held)), _MASK, text) if held else text
 
 
-def setup_logging(log_file: Path | None, level: str = "info", secrets: Iterable[str] = ()) -> None:
+def _but_for_accounts(secret: str) -> str:
+    """A pattern of a secret. As the name in ``'name'@'host'`` it is an account's, whose password is the same word."""
+    word = re.escape(secret)
+    return f"(?<!'){word}|{word}(?!'@')"
+
+
+def secrets_of(config: ClusterConfig) -> list[str]:
+    """Every secret of a cluster, for the log's filter."""
+    held = [s.password for s in (*config.servers, *config.binlog_servers)]
+    held += [s.repl_password for s in (*config.servers, *config.binlog_servers) if s.repl_password is not None]
+    passwords = [secret.get_secret_value() for secret in held if secret.get_secret_value()]
+    return [*passwords, *config.notify_secrets()]
+
+
+def setup_logging(
+    log_file: Path | None, level: str = "info", secrets: Iterable[str] = (), *, speak: bool = False
+) -> None:
     """Send the logger ``mha`` (and paramiko's warnings) to ``log_file``, or to the terminal when that is None.
 
-    The file is appended to, made with mode 0640 and its directories with it, and opened again when logrotate
-    has moved it. Called again, it replaces what it set up before. Raises OSError when the file cannot be
-    opened, ValueError for a level other than debug, info, warning, error.
+    The terminal gets the lines as well where somebody sits at it, or with ``speak`` wherever standard error goes. The
+    file is appended to, made with mode 0640 and its directories with it, and opened again when logrotate has moved
+    it. Called again, it replaces what it set up before. Raises OSError when the file cannot be opened, ValueError for
+    a level other than debug, info, warning, error.
     """
     if level not in LEVELS:
         raise ValueError(f"log_level {level!r} is none of {', '.join(LEVELS)}")
     register_secrets(secrets)
-    handler: logging.Handler = ManagerLogFile(log_file) if log_file else TerminalLog(sys.stderr)
-    handler.setFormatter(ManagerFormatter())
-    take_over(handler, LEVELS[level])
+    handlers: list[logging.Handler] = [open_log(log_file)] if log_file else []
+    if log_file is None or speak or sys.stderr.isatty():
+        handlers.append(TerminalLog(sys.stderr))
+    for handler in handlers:
+        handler.setFormatter(ManagerFormatter())
+    take_over(LEVELS[level], *handlers)
 
 
-def take_over(handler: logging.Handler, level: int) -> None:
-    """Make this the handler of the logger ``mha`` from that level on, and of paramiko's warnings."""
-    handler.set_name("mha-log")
+def open_log(log_file: Path) -> ManagerLogFile:
+    """The file of `manager_log`. Raises OSError that names the parameter."""
+    try:
+        return ManagerLogFile(log_file)
+    except OSError as error:
+        raise type(error)(error.errno, f"manager_log cannot be written: {error.strerror}", str(log_file)) from None
+
+
+def on_terminal() -> bool:
+    """Whether the terminal gets the log's lines."""
+    return any(isinstance(handler, TerminalLog) for handler in logging.getLogger("mha").handlers)
+
+
+def in_file() -> bool:
+    """Whether a file gets the log's lines."""
+    return any(isinstance(handler, ManagerLogFile) for handler in logging.getLogger("mha").handlers)
+
+
+def take_over(level: int, *handlers: logging.Handler) -> None:
+    """Make these the handlers of the logger ``mha`` from that level on, and of paramiko's warnings."""
+    for handler in handlers:
+        handler.set_name("mha-log")
     for name, threshold in (("mha", level), *((name, logging.WARNING) for name in _FOREIGN)):
         logger = logging.getLogger(name)
         for old in [h for h in logger.handlers if h.get_name() == "mha-log"]:
             logger.removeHandler(old)
             with suppress(OSError):  # a full disk, already told
                 old.close()
-        logger.addHandler(handler)
+        for handler in handlers:
+            logger.addHandler(handler)
         logger.setLevel(threshold)
         logger.propagate = False
 

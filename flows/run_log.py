@@ -1,0 +1,82 @@
+"""The log of a flow run: what the command would say, on the run's page and in manager_log, without secrets."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from uuid import UUID
+
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.logging.handlers import APILogHandler
+
+from config import ClusterConfig
+from flows.steps import delivered_to_this_run
+from replication.manager_log import LEVELS, ManagerFormatter, ManagerLogFile, open_log, register_secrets, secrets_of
+
+
+class _RunLogHandler(APILogHandler):
+    """Sends what is logged during a flow run to that run's page; elsewhere, and at flush, it does nothing."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if (FlowRunContext.get() or TaskRunContext.get()) is not None and not delivered_to_this_run():
+            super().emit(record)
+
+    def flush(self) -> None:
+        return None
+
+
+class _OwnLines(logging.Filter):
+    """Leaves out what another flow run of this process logs. Threads that know of no flow run are this one's."""
+
+    def __init__(self, run: UUID | None) -> None:
+        super().__init__()
+        self._run = run
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return _this_run() in (None, self._run)
+
+
+@contextlib.contextmanager
+def logged(config: ClusterConfig, *, in_file: bool = True) -> Iterator[None]:
+    """Log as the command does, from `log_level` on: to the page of the flow run, and with ``in_file`` to manager_log.
+
+    Nothing is waited for. A log file that cannot be opened is told, and no reason not to go on.
+    """
+    logger = logging.getLogger("mha")
+    register_secrets(secrets_of(config))
+    level = LEVELS[config.log_level]
+    logger.setLevel(min(level, logger.level or level))
+    log_to_prefect(logger)
+    file: ManagerLogFile | None = None
+    if in_file and config.manager_log is not None:
+        try:
+            file = open_log(config.manager_log)
+        except OSError as error:
+            logger.error("%s: %s", config.manager_log, error.strerror)
+    for warning in config.warnings:
+        logger.warning("%s", warning)
+    if file is None:
+        yield
+        return
+    file.setFormatter(ManagerFormatter())
+    file.setLevel(level)
+    file.addFilter(_OwnLines(_this_run()))
+    logger.addHandler(file)
+    try:
+        yield
+    finally:
+        logger.removeHandler(file)
+        with contextlib.suppress(OSError):  # a full disk, already told
+            file.close()
+
+
+def log_to_prefect(logger: logging.Logger) -> None:
+    """Show what ``logger`` logs during a flow run on its page in the UI; once per logger, without any waiting."""
+    if not any(isinstance(handler, _RunLogHandler) for handler in logger.handlers):
+        logger.addHandler(_RunLogHandler())
+
+
+def _this_run() -> UUID | None:
+    context = FlowRunContext.get()
+    return context.flow_run.id if context is not None and context.flow_run is not None else None
