@@ -22,6 +22,9 @@ from tasks.policy import ACTING, STEP
 
 log = logging.getLogger("mha")
 
+#: Seconds; each replica's own STOP has a deadline, which is long only where a receiver connects to a dark host.
+STOPPED_WITHIN = 600.0
+
 
 @task(name="Stop every receiver", **ACTING)
 def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
@@ -30,9 +33,11 @@ def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     A replica that cannot do it is down from here on, with its reason; the others go on.
     """
     channels = {x.key: x.channel for x in plan.levelings}
-    done = job.sessions.each(
-        lambda key: stop_receiver(job.sessions.server(key), channels[key]), list(channels), timeout=12.0
-    )
+
+    def stop(key: str) -> ServerState:
+        return stop_receiver(job.sessions.server(key), channels[key], host=job.sessions.host(key))
+
+    done = job.sessions.each(stop, list(channels), timeout=STOPPED_WITHIN)
     up: list[ServerState] = []
     down: list[ServerDown] = []
     for key, result in done:

@@ -270,6 +270,11 @@ class Dialect:
         since = self.vendor is Vendor.MARIADB and self.version >= (10, 3, 3)
         return "rpl_semi_sync_slave_kill_conn_timeout" if since else ""
 
+    @property
+    def stop_waits_for_connecting(self) -> bool:
+        """Whether STOP of a receiver may wait for its attempt to connect: MariaDB 11 (seen on 11.8; not up to 10.11)."""
+        return self.vendor is Vendor.MARIADB and self.version >= (11,)
+
     def set_at_run_time(self) -> str:
         """A question with the name of a variable, whose answer is 1 when it was set globally since the server started.
 
