@@ -108,9 +108,8 @@ class SwitchRunbook(Recorder):
         self.notes += self.do(take_over.move_events, job, ready) or ()
         self.do(take_over.move_semi_sync, job, ready)
         self.do(get_ready.give_back_lent, job)
-        self.left += self.do(take_over.verify_switch, job) or ()
-        if ready.former.super_read_only is None:
-            self.notes.append(f"{plan.old_name} has no super_read_only: read_only does not keep out users with SUPER")
+        self.left += self.do(take_over.verify_switch, job, handed) or ()
+        self.notes += self.tell_who_may_write(ready)
         job.stop.close()
         complete = not self.left and all(replica.ok for replica in replicas)
         outcome = self.outcome(
@@ -123,6 +122,18 @@ class SwitchRunbook(Recorder):
         self.note(END, "ended", plan.old, **outcome.as_dict())
         log.info("%s", result_line(outcome))
         return outcome
+
+    def tell_who_may_write(self, ready: Ready) -> tuple[str, ...]:
+        """Where there is no super_read_only: what keeps accounts with SUPER out of the old primary, if anything."""
+        name = self.job.plan.old_name
+        if ready.former.super_read_only is not None:
+            return ()
+        if ready.former.tx_read_only is None:
+            return (f"{name} has no super_read_only: read_only does not keep out users with SUPER",)
+        return (
+            f"{name} has no super_read_only: tx_read_only=1 keeps out users with SUPER until it is restarted; "
+            "set it to 0 before START SLAVE, and before it is opened, by hand",
+        )
 
     def free_old(self, ready: Ready, handed: HandedOver) -> ReplicaOutcome:
         """The old primary's lock is given back only when nobody is there to use that."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from replication.dialects import ChannelThread
 from replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
+from replication.fencing.everyone import start_replication
 from replication.hanging_stop import freed, stop_within
 from replication.journal import Entry, Journal, lifted_delays
 from replication.safety import Drained, prove
@@ -90,7 +91,7 @@ def drain(server: Server, channel: str, *, stall: float, freed: bool = False) ->
     earlier = server.observe()
     seen = _channel(earlier, channel)
     if not seen.applier_running and not seen.broken and (freed or seen.executed != seen.received):
-        server.query(server.dialect.start(channel, ChannelThread.APPLIER), action="start its applier")
+        start_replication(server, channel, ChannelThread.APPLIER, action="start its applier")
     moved_at = time.monotonic()
     while True:
         time.sleep(LOOK_EVERY)

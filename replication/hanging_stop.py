@@ -28,7 +28,7 @@ CLOSING, BEYOND = 5.0, 5.0
 
 
 def stop_within(server: Server, channel: ReplicaChannel, usual: float) -> float:
-    """Seconds that a STOP of that receiver may take: ``usual``, or as long as an attempt to connect that nobody ends."""
+    """Seconds that a STOP of that receiver may take: ``usual``, or as long as an attempt to connect may."""
     if channel.receiver != "Connecting" or not server.dialect.stop_waits_for_connecting:
         return usual
     limit = server.scalar("SELECT @@GLOBAL.slave_net_timeout", action="see how long its receiver may connect")

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from replication.errors import StatementFailed
+from replication.fencing.everyone import open_to_everybody
 from replication.safety import Drained, discard_relay_logs
 from replication.server import Server
 from replication.snapshots import ServerState
@@ -38,6 +39,10 @@ def open_for_writes(server: Server) -> ServerState:
     state = server.observe()
     if not state.writable:
         server.query("SET GLOBAL read_only=0", action="clear read_only")
+        state = server.observe()
+    # A primary of before may have been closed to everybody, and applications connected to it since.
+    if state.super_read_only is None and state.tx_read_only:
+        open_to_everybody(server)
         state = server.observe()
     if not state.writable:
         raise StatementFailed(server.config.name, "clear read_only", "it is still read-only")

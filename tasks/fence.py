@@ -10,6 +10,7 @@ from prefect import task
 from replication.drain import stop_receiver
 from replication.errors import HookError, MhaError, ServerError, UnsafeStatement
 from replication.fencing.closing import try_to_close
+from replication.fencing.everyone import start_replication
 from replication.fencing.fence import fence
 from replication.fencing.holds import Hold, Holds
 from replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
@@ -61,7 +62,7 @@ def start_receivers(job: FailoverJob, plan: FailoverPlan) -> None:
             unexecuted = channel.name == plan.channel_of(key) and channel.executed != channel.received
             if unexecuted and channel.start_deletes_relay_logs:
                 raise UnsafeStatement(f"{server}: a start would delete relay logs that are not executed")
-        server.query(server.dialect.start(plan.channel_of(key)), action="start replication again")
+        start_replication(server, plan.channel_of(key), action="start replication again")
 
     for key, result in job.sessions.each(start, [x.key for x in plan.levelings], timeout=12.0):
         if isinstance(result, MhaError):

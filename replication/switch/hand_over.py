@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from replication.deadline import Deadline
 from replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
+from replication.fencing.everyone import open_to_everybody
 from replication.interrupts import ignore_interrupts
 from replication.journal import Journal
 from replication.positions import BinlogPosition
@@ -66,6 +67,9 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
     took("journal, end sessions")
     job.may_be_open = True
     _open(target)
+    if ready.target_former.tx_read_only:
+        # The primary of a former switch: who is connected there could never write, and has to connect anew.
+        open_to_everybody(target)
     took("open the new primary")
     return HandedOver(end, target_end, time.monotonic() - began, tuple(parts), ended)
 
