@@ -81,12 +81,10 @@ def switch(given: argparse.Namespace) -> int:
 
 
 def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_first: bool) -> SwitchOutcome:
-    """Run one planned switch, beside Prefect. An interrupt before the opening takes it back."""
+    """Run one planned switch, beside Prefect."""
     config.manager_workdir.mkdir(parents=True, exist_ok=True)
     for warning in config.warnings:
         log.warning("%s", warning)
     from flows.switchover import switch_by_hand
-    from replication.interrupts import raise_on_interrupt
 
-    raise_on_interrupt()
     return switch_by_hand(config, options, dry_run=dry_run, ask=ask if ask_first else None)

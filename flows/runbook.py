@@ -16,6 +16,7 @@ from flows.engine import parallel
 from flows.fencing import Fencing
 from flows.recorder import Recorder
 from replication.errors import AlreadyActing, CannotLevel, MhaError, RefusalError
+from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, Opened, opened_before, still_lent
 from replication.ledger import LedgerLine, account, judge, losses
@@ -56,10 +57,15 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         log.error("Got ERROR: %s", refusal or error)
         run.let_receive_again()
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
+    except Interrupted as asked:
+        log.error("Got ERROR: %s; nothing was changed.", asked)
+        outcome = Outcome(exit_code=1, summary=f"{asked}; nothing was changed", stopped=True, **run.known)
     finally:
         run.lock.release()
         job.address.close()
-    ledger = run.account()
+    if put_off():
+        run.notes.append(put_off())
+    ledger = run.account() if not outcome.stopped else ()
     for line in losses(ledger):
         log.error("Transactions %s", line)
     outcome = replace(outcome, timeline=tuple(run.timeline), notes=tuple(run.notes), ledger=ledger)
@@ -91,6 +97,9 @@ class Runbook(Recorder):
 
     def outcome(self) -> Outcome:
         """All phases, in order."""
+        if self.job.past:
+            # What was cut short has left servers in the middle: there is no before the first effect.
+            finish_from_here()
         if still_lent(self.job.past):
             kept: list[str] = self.run(apply_diffs.give_back_settings, self.job)
             self.notes += kept
@@ -164,6 +173,7 @@ class Runbook(Recorder):
             host = self.job.sessions.host(self.job.dead.address)
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
         self.fencing = Fencing(self, bool(self.ssh))
+        finish_from_here()
         self.stopped, _ = self.at_once(lambda: self.run(fence.stop_receivers, self.job, plan), self.fencing.at_once)
         self.release_address()
         self.fencing.before_saving()

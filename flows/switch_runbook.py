@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from flows.engine import parallel
 from flows.recorder import Recorder
 from replication.errors import MhaError
-from replication.interrupts import ignore_interrupts
+from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.journal import END, SWITCH
 from replication.outcome import ReplicaOutcome
 from replication.switch.hand_over import close_again
@@ -33,7 +33,7 @@ def switch_over(job: SwitchJob) -> SwitchOutcome:
     except BaseException as error:
         outcome = book.take_back(error)
         log.info("%s", result_line(outcome))
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception | Interrupted):
             raise
         return outcome
     return book.go_forward(ready, handed)
@@ -64,8 +64,10 @@ class SwitchRunbook(Recorder):
     def take_back(self, error: BaseException) -> SwitchOutcome:
         """The new primary is not open: the old one takes writes again, and the address comes back."""
         job = self.job
-        ignore_interrupts()
-        why = str(error) if isinstance(error, MhaError) else f"{type(error).__name__}: {error}"
+        finish_from_here()
+        known = isinstance(error, MhaError | Interrupted)
+        why = str(error) if known else f"{type(error).__name__}: {error}"
+        stopped = isinstance(error, Interrupted)
         log.error("Got ERROR: %s", why)
         try:
             if job.may_be_open:
@@ -76,12 +78,13 @@ class SwitchRunbook(Recorder):
             log.error("Writes could not be given back: %s", trouble)
             self.notes.append(f"{job.plan.old_name} stays read-only: {trouble}. The next start tries again")
             job.stop.close()
-            return self.outcome(1, why)
+            return self.outcome(1, why, stopped=stopped)
         if self.left_old:
             self.tolerate(partial(self.run, online_change.come_back, job), "Applications were not called back")
         self.tolerate(partial(self.run, get_ready.give_back_lent, job), "A lent setting was not given back")
         job.stop.close()
-        outcome = self.outcome(1, f"{why} (everything was taken back, {job.plan.old_name} is the primary)")
+        summary = f"{why} (everything was taken back, {job.plan.old_name} is the primary)"
+        outcome = self.outcome(1, summary, stopped=stopped)
         self.note(END, "ended", job.plan.old, **outcome.as_dict())
         return outcome
 
@@ -109,7 +112,7 @@ class SwitchRunbook(Recorder):
         self.do(take_over.move_semi_sync, job, ready)
         self.do(get_ready.give_back_lent, job)
         self.left += self.do(take_over.verify_switch, job, handed) or ()
-        self.notes += self.tell_who_may_write(ready)
+        self.notes += (*self.tell_who_may_write(ready), *([put_off()] if put_off() else []))
         job.stop.close()
         complete = not self.left and all(replica.ok for replica in replicas)
         outcome = self.outcome(

@@ -7,6 +7,7 @@ import logging
 from config import ClusterConfig
 from flows.switch_runbook import SwitchRunbook
 from replication.errors import MhaError, RefusalError
+from replication.interrupts import finish_from_here
 from replication.journal import END, SWITCH, Journal
 from replication.plan import Refusal
 from replication.sessions import FailoverLock, Sessions
@@ -30,6 +31,7 @@ def finish_switch(config: ClusterConfig, sessions: Sessions) -> SwitchOutcome | 
     if cut is None:
         return None
     lock = FailoverLock(config.servers)
+    finish_from_here()
     lock.take()
     try:
         journal = Journal.new(config.manager_workdir, config.name, SWITCH)
