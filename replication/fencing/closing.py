@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from replication.errors import ServerError, StatementFailed
 from replication.fencing.everyone import close_to_everybody
 from replication.server import Server
+from replication.switch.client_sessions import holders_of_locks
 
 #: Seconds that one attempt waits for statements of others; then their sessions are ended first.
 PATIENCE = 1
@@ -58,7 +59,7 @@ def close_for_writes(server: Server, *, timeout: float = 3.0) -> Closed:
     was_open = server.scalar("SELECT @mha_was", action="see whether it was read-only", timeout=timeout)
     everyone = _set_super_read_only(server, timeout)
     unless_asked = not everyone and close_to_everybody(server, timeout=timeout)
-    ended += _end_sessions(server, timeout)
+    ended += _end_sessions(server, timeout, account=unless_asked)
     if not is_closed(server, timeout=timeout):
         raise StatementFailed(str(server), "set read-only", "read_only is 0 again; somebody opens it")
     return Closed(everyone, str(was_open) in ("0", "OFF"), ended, seconds, unless_asked)
@@ -86,14 +87,16 @@ def _set_super_read_only(server: Server, timeout: float) -> bool:
     return True
 
 
-def _end_sessions(server: Server, timeout: float) -> int:
+def _end_sessions(server: Server, timeout: float, *, account: bool = False) -> int:
+    """``account``: those of the manager's own account, too, which SUPER lets write, but for holders of MHA's locks."""
     own = server.scalar("SELECT CONNECTION_ID()", action="see who is connected", timeout=timeout)
+    spare = {own, *(holders_of_locks(server) if account else ())}
     ended = 0
     for thread in server.query("SHOW PROCESSLIST", action="see who is connected", timeout=timeout):
-        # Other sessions of the manager's own account are the manager's.
-        if thread["User"] in _OURS or thread["User"] == server.config.user or thread["Command"] in _READERS:
+        if thread["User"] in _OURS or thread["Command"] in _READERS or thread["Id"] in spare:
             continue
-        if thread["Id"] == own:
+        # Sessions of the manager's own account are mostly the manager's, which connects anew when it has to.
+        if thread["User"] == server.config.user and not account:
             continue
         with contextlib.suppress(StatementFailed):  # it is gone already (1094)
             server.query(f"KILL {int(thread['Id'])}", action="end a session", timeout=timeout)
