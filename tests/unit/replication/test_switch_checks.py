@@ -101,7 +101,7 @@ def the_target_is_unknown(scene: Scene) -> None:
     scene.options, scene.target = SwitchOptions(new_master_host="db77"), None
 
 
-@error("super-writers", "db1", "nothing keeps out sessions of accounts with SUPER: session 8 of boss")
+@error("super-writers", "db1", "nothing keeps out sessions of accounts with SUPER: session 8 (boss@10.0.0.9:50000)")
 def accounts_with_super_cannot_be_kept_out(scene: Scene) -> None:
     scene.state(1, super_read_only=None, tx_read_only=None)
     scene.runs(1, process(id=8, user="boss"), process(id=9), supers=frozenset({"boss", "mha"}))
