@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from flows.engine import parallel
 from flows.recorder import Recorder
 from replication.errors import MhaError
+from replication.fencing.everyone import close_to_everybody
 from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.journal import END, SWITCH
 from replication.outcome import ReplicaOutcome
@@ -72,6 +73,8 @@ class SwitchRunbook(Recorder):
         try:
             if job.may_be_open:
                 close_again(job.sessions.server(job.plan.new_primary))
+            if job.lifted:
+                close_to_everybody(job.sessions.server(job.plan.new_primary))
             if job.stop.former is not None:
                 self.run(hold_writes.give_writes_back, job, about=job.plan.old_name)
         except MhaError as trouble:

@@ -37,12 +37,12 @@ def keep_closed(server: Server) -> ServerState:
 def open_for_writes(server: Server) -> ServerState:
     """Clear read_only (which clears super_read_only with it) and verify."""
     state = server.observe()
-    if not state.writable:
-        server.query("SET GLOBAL read_only=0", action="clear read_only")
-        state = server.observe()
-    # A primary of before may have been closed to everybody, and applications connected to it since.
+    # A primary of before may be closed to everybody, with applications connected that could never write. This comes
+    # first: should the manager die in between, the server is not taken for open.
     if state.super_read_only is None and state.tx_read_only:
         open_to_everybody(server)
+    if not state.writable:
+        server.query("SET GLOBAL read_only=0", action="clear read_only")
         state = server.observe()
     if not state.writable:
         raise StatementFailed(server.config.name, "clear read_only", "it is still read-only")

@@ -65,11 +65,12 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
     if deadline.over:
         raise DeadlineExceeded("hand the writes over", job.options.deadline, f"{target} has executed everything")
     took("journal, end sessions")
-    job.may_be_open = True
-    _open(target)
     if ready.target_former.tx_read_only:
         # The primary of a former switch: who is connected there could never write, and has to connect anew.
+        job.lifted = True
         open_to_everybody(target)
+    job.may_be_open = True
+    _open(target)
     took("open the new primary")
     return HandedOver(end, target_end, time.monotonic() - began, tuple(parts), ended)
 
