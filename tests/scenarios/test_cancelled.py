@@ -166,6 +166,24 @@ def test_a_switch_that_is_asked_to_end_anywhere(kind: str, gtid: bool, step: str
     switch_asked_to_end(kind, gtid, step, point, by)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("by", SIGNALS)
+def test_a_manager_that_is_asked_to_end_finishes_its_failover(by: str) -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        conf = cluster.write_cnf(candidate=2)
+        settings = [lent_settings(cluster[n]) for n in (2, 3)]
+        words = ("-m", "tests.lab.dying", "Look at every server", "began", "masterha_manager", f"--conf={conf}")
+        manager = cluster.run_there(sys.executable, *words, env={"DYING_OF": by})
+        log = conf.with_suffix("") / "manager.log"
+        until(lambda: log.exists() and "waiting until MySQL doesn't respond" in log.read_text(), 60)
+        writer = part_ways(cluster)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        output, _ = manager.communicate(timeout=90)
+        told = f"{output}\n{log.read_text()}"
+        assert manager.returncode == 0, told
+        assert_as_undisturbed(cluster, writer, settings, told)
+
+
 # a click on Cancel ---------------------------------------------------------------------------------------------------
 
 
