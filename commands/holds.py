@@ -12,7 +12,7 @@ from commands.failover_options import secrets_of
 from commands.log import setup_logging
 from commands.options import one_line
 from config import ConfigError, ServerConfig, load_cluster
-from replication.errors import DeadlineExceeded, HostError, ServerError
+from replication.errors import DeadlineExceeded, HostError, ServerError, ServerUnreachable
 from replication.event_hooks import EventHooks, finish
 from replication.fencing.everyone import open_to_everybody
 from replication.fencing.fence import unfence
@@ -71,6 +71,8 @@ def _open_to_everybody(server: ServerConfig | None) -> None:
         session.connect(2.0)
         if open_to_everybody(session):
             print(f"{server.name}: tx_read_only is 0 again: read_only alone keeps applications out.")
+    except ServerUnreachable:
+        pass  # a start clears it
     except ServerError as error:
         print(f"{error}. Where tx_read_only is 1, set it to 0 before START SLAVE, and before it is opened.")
     finally:

@@ -46,9 +46,9 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     said its binary log is while it lived.
     """
     run = Runbook(job, ssh_reachable, log_directories)
-    job.journal.record(BEGIN, "began", job.dead.address, options=vars(job.options), resumed=bool(job.past))
     refusal: Refusal | None = None
     try:
+        job.journal.record(BEGIN, "began", job.dead.address, options=vars(job.options), resumed=bool(job.past))
         outcome = run.outcome()
     except MhaError as error:
         refusal = error.refusal if isinstance(error, RefusalError) else None
@@ -61,6 +61,8 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         log.error("Got ERROR: %s; nothing was changed.", asked)
         outcome = Outcome(exit_code=1, summary=f"{asked}; nothing was changed", stopped=True, **run.known)
     finally:
+        # What is left is to tell it.
+        finish_from_here()
         run.lock.release()
         job.address.close()
     if put_off():

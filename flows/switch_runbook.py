@@ -28,8 +28,8 @@ R = TypeVar("R")
 def switch_over(job: SwitchJob) -> SwitchOutcome:
     """Move the primary's role. The caller holds the failover lock. A failure is an outcome, not an exception."""
     book = SwitchRunbook(job)
-    job.journal.record(SWITCH, "began", job.plan.old, pid=os.getpid(), **facts_of(job.plan))
     try:
+        job.journal.record(SWITCH, "began", job.plan.old, pid=os.getpid(), **facts_of(job.plan))
         ready, handed = book.hand_over()
     except BaseException as error:
         outcome = book.take_back(error)
