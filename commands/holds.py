@@ -14,7 +14,7 @@ from commands.options import one_line
 from config import ConfigError, ServerConfig, load_cluster
 from replication.errors import DeadlineExceeded, HostError, ServerError, ServerUnreachable
 from replication.event_hooks import EventHooks, finish
-from replication.fencing.everyone import open_to_everybody
+from replication.fencing.everyone import closed_to_everybody, let_go
 from replication.fencing.fence import unfence
 from replication.fencing.holds import Hold, Holds
 from replication.server import Server
@@ -69,7 +69,8 @@ def _open_to_everybody(server: ServerConfig | None) -> None:
     session = Server(server)
     try:
         session.connect(2.0)
-        if open_to_everybody(session):
+        if closed_to_everybody(session):
+            let_go(session, session.observe())
             print(f"{server.name}: tx_read_only is 0 again: read_only alone keeps applications out.")
     except ServerUnreachable:
         pass  # a start clears it

@@ -69,7 +69,8 @@ def start_replication(
 ) -> None:
     """START of both halves of a replica or one of them, also where the server is closed to everybody, and stays so."""
     sql = server.dialect.start(channel, thread)
-    if thread is ChannelThread.RECEIVER or not closed_to_everybody(server):
+    # A receiver, too: MySQL 5.6 may keep its place in a table, which it writes as itself.
+    if not closed_to_everybody(server):
         server.query(sql, action=action)
         return
     with _opened_for_a_moment(server):
@@ -113,15 +114,21 @@ def _end_newcomers(server: Server, helper: Server, before: int) -> None:
 
 
 def let_go(server: Server, state: ServerState) -> None:
-    """A server that was held is a replica, or the primary, again: it is as open as before, and its applier runs.
+    """A server that was held is a replica, or the primary, again: it is as open as before, and its applier may write.
 
-    Who started replication there while it was closed has an applier that stopped with error 1792. Raises ServerError.
+    One that somebody started while the server was closed has stopped with error 1792, or will at the first transaction:
+    nothing tells, so whichever runs is started anew. Raises ServerError.
     """
     if not open_to_everybody(server):
         return
     for channel in state.channels:
-        if channel.applier_errno == READ_ONLY_TRANSACTION:
-            start_replication(server, channel.name, ChannelThread.APPLIER, action="start its applier again")
-            log.info(
-                "%s: its applier had been started while the server was closed to everybody; started again.", server
-            )
+        if channel.applier_errno != READ_ONLY_TRANSACTION and not channel.applier_running:
+            continue
+        if channel.receiver_stopped and channel.using_gtid != "No":
+            # Between the two statements MariaDB would throw its relay logs away.
+            log.warning("%s: start its receiver, then stop and start its applier: it may not write.", server)
+            continue
+        stop = server.dialect.stop(channel.name, ChannelThread.APPLIER)
+        server.query(stop, action="stop its applier", timeout=65.0)
+        start_replication(server, channel.name, ChannelThread.APPLIER, action="start its applier again")
+        log.info("%s: its applier was started anew, because the server had been closed to everybody.", server)

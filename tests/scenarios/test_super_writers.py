@@ -109,9 +109,26 @@ def until_level(cluster: Cluster) -> None:
         time.sleep(0.05)
 
 
+#: Several appliers, and places in tables, which are written as everything else is.
+PARALLEL = {
+    "mysql56": "slave_parallel_workers=4\nmaster_info_repository=TABLE\nrelay_log_info_repository=TABLE\n",
+    "mariadb118": "slave_parallel_threads=4\n",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), [KINDS[0], KINDS[1], KINDS[2]])
+def test_the_same_with_several_appliers_and_places_in_tables(kind: str, gtid: bool) -> None:
+    switched_beside_stubborn_writers(Cluster(kind, gtid=gtid, extra={0: PARALLEL[kind]}))
+
+
 @pytest.mark.parametrize(("kind", "gtid"), KINDS)
 def test_a_switch_beside_a_writer_with_super_that_connects_for_ever(kind: str, gtid: bool) -> None:
-    with Cluster(kind, gtid=gtid) as cluster, stubborn(cluster) as writers:
+    switched_beside_stubborn_writers(Cluster(kind, gtid=gtid))
+
+
+def switched_beside_stubborn_writers(made: Cluster) -> None:
+    with made as cluster, stubborn(cluster) as writers:
         done = switch(cluster, "--orig_master_is_new_slave")
         assert done.code == 0, done
         time.sleep(1.0)
