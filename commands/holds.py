@@ -10,11 +10,13 @@ from pathlib import Path
 
 from commands.options import one_line
 from config import ConfigError, ServerConfig, load_cluster
-from replication.errors import DeadlineExceeded, HostError
+from replication.errors import DeadlineExceeded, HostError, ServerError, ServerUnreachable
 from replication.event_hooks import EventHooks, finish
+from replication.fencing.everyone import closed_to_everybody, let_go
 from replication.fencing.fence import unfence
 from replication.fencing.holds import Hold, Holds, config_of
 from replication.manager_log import secrets_of, setup_logging
+from replication.server import Server
 from replication.ssh import SshHost
 
 
@@ -46,6 +48,7 @@ def lift(conf: Path, global_conf: Path, workdir: Path | None, host: str) -> int:
     who = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
     holds.release(hold.key, who, "mha release")
     print(f"{hold.name} is held read-only no longer. It stays as it is: set read_only=0, or make it a replica.")
+    _open_to_everybody(server)
     EventHooks(config).tell("released", old=server, text=f"{hold.name} was released by {who}", by=who)
     code = _take_back(hold, server)
     finish(config.hook_timeout)
@@ -57,6 +60,24 @@ def _named(held: Sequence[Hold], host: str, server: ServerConfig | None) -> Hold
         return next((h for h in held if h.key == server.address), None)
     # One that was taken out of the configuration since.
     return next((h for h in held if host in (h.key, h.key.rpartition(":")[0], h.name.partition("(")[0])), None)
+
+
+def _open_to_everybody(server: ServerConfig | None) -> None:
+    """It was closed to accounts with SUPER too; whoever makes it ready must not fall over that."""
+    if server is None:
+        return
+    session = Server(server)
+    try:
+        session.connect(2.0)
+        if closed_to_everybody(session):
+            let_go(session, session.observe())
+            print(f"{server.name}: tx_read_only is 0 again: read_only alone keeps applications out.")
+    except ServerUnreachable:
+        pass  # a start clears it
+    except ServerError as error:
+        print(f"{error}. Where tx_read_only is 1, set it to 0 before START SLAVE, and before it is opened.")
+    finally:
+        session.close()
 
 
 def _take_back(hold: Hold, server: ServerConfig | None) -> int:

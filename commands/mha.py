@@ -146,6 +146,12 @@ def switchover(
     keep_old_as_replica: Annotated[
         bool, typer.Option("--keep-old-as-replica", help="Make the old primary a replica of the new one.")
     ] = False,
+    allow_super_writers: Annotated[
+        bool,
+        typer.Option(
+            "--allow-super-writers", help="Go on where nothing keeps accounts with SUPER out of the old primary."
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, show the plan, change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
@@ -163,6 +169,7 @@ def switchover(
         new_master_host=host or None,
         new_master_port=int(port) if port else None,
         orig_master_is_new_slave=keep_old_as_replica,
+        allow_super_writers=allow_super_writers,
     )
     outcome = act(config, options, dry_run=dry_run, ask_first=not (yes or dry_run))
     if output is Output.JSON:

@@ -35,6 +35,11 @@ def add_switch_options(parser: argparse.ArgumentParser) -> None:
     add("--seconds_behind_master", type=int, default=30, metavar="SECONDS", help="alive: latest replica allowed (30)")
     add("--flush_tables", type=int, choices=(0, 1, 2), default=2, help="alive: close tables first; 2: ask (2)")
     add("--skip_lock_all_tables", action="store_true", help="alive: only set read_only, do not lock (not safe)")
+    add(
+        "--allow_super_writers",
+        action="store_true",
+        help="alive: go on where nothing keeps accounts with SUPER out of the old primary (not safe)",
+    )
     add("--check_only", action="store_true", help="alive: check every precondition and change nothing")
 
 
@@ -50,6 +55,7 @@ def switch_options(given: argparse.Namespace) -> SwitchOptions:
         flush_tables=_flush(given),
         skip_lock_all_tables=given.skip_lock_all_tables,
         check_only=given.check_only,
+        allow_super_writers=given.allow_super_writers,
         remove_orig_master_conf=given.remove_dead_master_conf,
     )
 
@@ -77,14 +83,12 @@ def switch(given: argparse.Namespace) -> int:
 
 
 def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_first: bool) -> SwitchOutcome:
-    """Run one planned switch, beside Prefect. An interrupt before the opening takes it back."""
+    """Run one planned switch, beside Prefect."""
     from replication.manager_files import make_workdir
 
     make_workdir(config.manager_workdir)
     for warning in config.warnings:
         log.warning("%s", warning)
     from flows.switchover import switch_by_hand
-    from replication.interrupts import raise_on_interrupt
 
-    raise_on_interrupt()
     return switch_by_hand(config, options, dry_run=dry_run, ask=ask if ask_first else None)

@@ -35,6 +35,7 @@ from flows.runbook import recover
 from replication.approval import APPROVAL, Ask, approved_before
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
+from replication.interrupts import ended_in_order
 from replication.job import FailoverJob
 from replication.journal import Entry, Journal, begun_before, failed_when_open, opened_before, unfinished
 from replication.ledger import table
@@ -241,7 +242,8 @@ def fail_over_by_hand(
 
 
 def _recover(job: FailoverJob, ssh_reachable: bool | None, within: UUID | None) -> Outcome:
-    outcome, beside = run_beside_prefect(job, ssh_reachable=ssh_reachable, within=within)
+    with ended_in_order():
+        outcome, beside = run_beside_prefect(job, ssh_reachable=ssh_reachable, within=within)
     beside.wait()
     return outcome
 

@@ -21,6 +21,7 @@ from flows.recorder import Recorder
 from flows.way_back import tell_how_to_return
 from replication.errors import AlreadyActing, CameBack, CannotLevel, CannotRemember, LockLost, MhaError, RefusalError
 from replication.failover_lock import FailoverLock
+from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, Opened, opened_before, still_lent
 from replication.ledger import LedgerLine, account, judge, losses
@@ -67,11 +68,18 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         else:
             run.let_receive_again()
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
+    except Interrupted as asked:
+        log.error("Got ERROR: %s; nothing was changed.", asked)
+        outcome = Outcome(exit_code=1, summary=f"{asked}; nothing was changed", stopped=True, **run.known)
     finally:
+        # What is left is to tell it.
+        finish_from_here()
         run.old.end()
         run.lock.release()
         job.address.close()
-    ledger = run.account()
+    if put_off():
+        run.notes.append(put_off())
+    ledger = run.account() if not outcome.stopped else ()
     for line in losses(ledger):
         log.error("Transactions %s", line)
     if outcome.promoted is not None:
@@ -107,6 +115,9 @@ class Runbook(Recorder):
 
     def outcome(self) -> Outcome:
         """All phases, in order."""
+        if self.job.past:
+            # What was cut short has left servers in the middle: there is no before the first effect.
+            finish_from_here()
         if still_lent(self.job.past):
             kept: list[str] = self.run(apply_diffs.give_back_settings, self.job)
             self.notes += kept
@@ -188,6 +199,7 @@ class Runbook(Recorder):
             host = self.job.sessions.host(self.job.dead.address)
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
         self.fencing = Fencing(self, bool(self.ssh))
+        finish_from_here()
         self.stopped, _ = self.at_once(lambda: self.run(fence.stop_receivers, self.job, plan), self.fencing.at_once)
         self.old.fenced()
         self.release_address()

@@ -12,8 +12,9 @@ from flows.engine import parallel
 from flows.recorder import Recorder
 from replication.checks.topology import STRANGERS
 from replication.errors import MhaError
+from replication.fencing.everyone import close_to_everybody
 from replication.fencing.holds import Holds
-from replication.interrupts import ignore_interrupts
+from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.journal import END, SWITCH
 from replication.outcome import ReplicaOutcome
 from replication.switch.hand_over import close_again
@@ -29,13 +30,13 @@ R = TypeVar("R")
 def switch_over(job: SwitchJob) -> SwitchOutcome:
     """Move the primary's role. The caller holds the failover lock. A failure is an outcome, not an exception."""
     book = SwitchRunbook(job)
-    job.journal.record(SWITCH, "began", job.plan.old, pid=os.getpid(), **facts_of(job.plan))
     try:
+        job.journal.record(SWITCH, "began", job.plan.old, pid=os.getpid(), **facts_of(job.plan))
         ready, handed = book.hand_over()
     except BaseException as error:
         outcome = book.take_back(error)
         log.info("%s", result_line(outcome))
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception | Interrupted):
             raise
         return outcome
     return book.go_forward(ready, handed)
@@ -67,24 +68,29 @@ class SwitchRunbook(Recorder):
     def take_back(self, error: BaseException) -> SwitchOutcome:
         """The new primary is not open: the old one takes writes again, and the address comes back."""
         job = self.job
-        ignore_interrupts()
-        why = str(error) if isinstance(error, MhaError) else f"{type(error).__name__}: {error}"
+        finish_from_here()
+        known = isinstance(error, MhaError | Interrupted)
+        why = str(error) if known else f"{type(error).__name__}: {error}"
+        stopped = isinstance(error, Interrupted)
         log.error("Got ERROR: %s", why)
         try:
             if job.may_be_open:
                 close_again(job.sessions.server(job.plan.new_primary))
+            if job.lifted:
+                close_to_everybody(job.sessions.server(job.plan.new_primary))
             if job.stop.former is not None:
                 self.run(hold_writes.give_writes_back, job, about=job.plan.old_name)
         except MhaError as trouble:
             log.error("Writes could not be given back: %s", trouble)
             self.notes.append(f"{job.plan.old_name} stays read-only: {trouble}. The next start tries again")
             job.stop.close()
-            return self.outcome(1, why)
+            return self.outcome(1, why, stopped=stopped)
         if self.left_old:
             self.tolerate(partial(self.run, online_change.come_back, job), "Applications were not called back")
         self.tolerate(partial(self.run, get_ready.give_back_lent, job), "A lent setting was not given back")
         job.stop.close()
-        outcome = self.outcome(1, f"{why} (everything was taken back, {job.plan.old_name} is the primary)")
+        summary = f"{why} (everything was taken back, {job.plan.old_name} is the primary)"
+        outcome = self.outcome(1, summary, stopped=stopped)
         self.note(END, "ended", job.plan.old, **outcome.as_dict())
         return outcome
 
@@ -116,9 +122,8 @@ class SwitchRunbook(Recorder):
         self.notes += self.do(take_over.move_events, job, ready) or ()
         self.do(take_over.move_semi_sync, job, ready)
         self.do(get_ready.give_back_lent, job)
-        self.left += self.do(take_over.verify_switch, job) or ()
-        if ready.former.super_read_only is None:
-            self.notes.append(f"{plan.old_name} has no super_read_only: read_only does not keep out users with SUPER")
+        self.left += self.do(take_over.verify_switch, job, handed) or ()
+        self.notes += (*self.tell_who_may_write(ready), *([put_off()] if put_off() else []))
         job.stop.close()
         complete = not self.left and all(replica.ok for replica in replicas)
         outcome = self.outcome(
@@ -132,6 +137,18 @@ class SwitchRunbook(Recorder):
         self.note(END, "ended", plan.old, **outcome.as_dict())
         log.info("%s", result_line(outcome))
         return outcome
+
+    def tell_who_may_write(self, ready: Ready) -> tuple[str, ...]:
+        """Where there is no super_read_only: what keeps accounts with SUPER out of the old primary, if anything."""
+        name = self.job.plan.old_name
+        if ready.former.super_read_only is not None:
+            return ()
+        if ready.former.tx_read_only is None:
+            return (f"{name} has no super_read_only: read_only does not keep out users with SUPER",)
+        return (
+            f"{name} has no super_read_only: tx_read_only=1 keeps out users with SUPER until it is restarted; "
+            "set it to 0 before START SLAVE, and before it is opened, by hand",
+        )
 
     def free_old(self, ready: Ready, handed: HandedOver) -> ReplicaOutcome:
         """The old primary's lock is given back only when nobody is there to use that."""

@@ -31,8 +31,10 @@ from flows.unfinished_switch import finish_switch
 from replication.approval import APPROVAL, ASK_AT_MOST, Answer, Ask, approved_switch, switch_question
 from replication.checks.topology import of_strangers
 from replication.errors import MhaError, RefusalError
+from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
 from replication.failover_lock import FailoverLock
+from replication.interrupts import Interrupted, ended_in_order
 from replication.journal import SWITCH, Journal
 from replication.plan import Refusal
 from replication.sessions import Sessions
@@ -62,8 +64,11 @@ def switch_by_hand(
     """
     sessions = Sessions(config)
     try:
-        if not dry_run and not options.check_only and (finished := finish_switch(config, sessions)) is not None:
-            return _shown(config.name, finished, within)
+        if not dry_run and not options.check_only:
+            with ended_in_order():
+                finished = finish_switch(config, sessions)
+            if finished is not None:
+                return _shown(config.name, finished, within)
         log.info("Starting online master switch..")
         log.info("* Phase 1: Configuration Check Phase..")
         plan = _plan(config, options, sessions, acting=False)
@@ -113,6 +118,25 @@ def _act(
     shown: SwitchPlan,
     answer: Answer | None,
 ) -> SwitchOutcome:
+    """Switch; who asks this process to end meanwhile gets it taken back, or, once the new primary is open, finished."""
+    try:
+        with ended_in_order():
+            return _switch(config, options, sessions, shown, answer)
+    except Interrupted as asked:
+        outcome = SwitchOutcome(1, f"{asked}; nothing was changed", plan=shown, stopped=True)
+        old = config.server(shown.old)
+        EventHooks(config).tell("failed", old=old, text=outcome.summary, **_facts(config, outcome))
+        log.error("\n%s", text(outcome, config.name))
+        return outcome
+
+
+def _switch(
+    config: ClusterConfig,
+    options: SwitchOptions,
+    sessions: Sessions,
+    shown: SwitchPlan,
+    answer: Answer | None,
+) -> SwitchOutcome:
     """With the failover lock everywhere, look again: what is done is what was shown, or nothing."""
     lock = FailoverLock(config.servers)
     try:
@@ -130,13 +154,16 @@ def _act(
             outcome = replace(outcome, notes=(f"{answer}.", *outcome.notes))
     finally:
         lock.release()
-    if outcome.opened:
-        facts = {**outcome.as_dict(), "report": markdown(outcome, config.name)}
-        job.events.tell("switched", old=job.old, new=job.new, text=outcome.summary, **facts)
+    event = "switched" if outcome.opened else "failed"
+    job.events.tell(event, old=job.old, new=job.new, text=outcome.summary, **_facts(config, outcome))
     if outcome.exit_code == 0 and options.remove_orig_master_conf and not plan.orig_is_new_replica:
         _remove_old(config, job)
     log.info("\n%s", text(outcome, config.name))
     return outcome
+
+
+def _facts(config: ClusterConfig, outcome: SwitchOutcome) -> dict[str, Any]:
+    return {**outcome.as_dict(), "report": markdown(outcome, config.name)}
 
 
 def _plan(config: ClusterConfig, options: SwitchOptions, sessions: Sessions, *, acting: bool) -> SwitchPlan:

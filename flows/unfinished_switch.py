@@ -8,6 +8,7 @@ from config import ClusterConfig
 from flows.switch_runbook import SwitchRunbook
 from replication.errors import MhaError, RefusalError, ServerError
 from replication.failover_lock import FailoverLock
+from replication.interrupts import finish_from_here
 from replication.journal import END, SWITCH, Journal
 from replication.own_writes import may_have_written, wrote_beyond, wrote_since
 from replication.plan import Refusal
@@ -34,6 +35,7 @@ def finish_switch(config: ClusterConfig, sessions: Sessions) -> SwitchOutcome | 
     if cut is None:
         return None
     lock = FailoverLock(config.servers)
+    finish_from_here()
     lock.take()
     try:
         journal = Journal.new(config.manager_workdir, config.name, SWITCH)

@@ -58,6 +58,8 @@ def client_options(server: ServerConfig) -> str:
         "connect-timeout=10",
         "loose-get-server-public-key",
         "[mysql]",
+        # A server that was the primary may be closed to everybody who does not ask (`fencing.everyone`).
+        'init-command="SET SESSION TRANSACTION READ WRITE"',
         "max-allowed-packet=1G",
         # Those within a routine belong to it; MariaDB's client, and older ones, would leave them out.
         "comments",

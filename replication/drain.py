@@ -9,11 +9,14 @@ from collections.abc import Iterator
 
 from replication.dialects import ChannelThread
 from replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
+from replication.fencing.everyone import start_replication
+from replication.hanging_stop import freed, stop_within
 from replication.journal import Entry, Journal, lifted_delays
 from replication.relay_place import unexecuted_from
 from replication.safety import Drained, prove
 from replication.server import Server
 from replication.snapshots import ReplicaChannel, ServerState
+from replication.ssh import SshHost
 
 log = logging.getLogger("mha")
 
@@ -22,13 +25,18 @@ LOOK_EVERY = 0.02
 NO_SUCH_THREAD = 1094
 
 
-def stop_receiver(server: Server, channel: str, *, timeout: float = 10.0) -> ServerState:
-    """Stop receiving, so that what was received no longer changes; the relay logs stay. Returns the state after it."""
+def stop_receiver(server: Server, channel: str, *, timeout: float = 10.0, host: SshHost | None = None) -> ServerState:
+    """Stop receiving, so that what was received no longer changes; the relay logs stay. Returns the state after it.
+
+    ``host`` is the replica's own, where an attempt to connect to a dark host can be ended that the stop would wait for.
+    """
     state = server.observe()
-    if not _channel(state, channel).receiver_stopped:
+    seen = _channel(state, channel)
+    if not seen.receiver_stopped:
         sql = server.dialect.stop(channel, ChannelThread.RECEIVER)
-        with _short_kill_conn_timeout(server):
-            server.query(sql, action="stop its receiver", timeout=timeout)
+        within = stop_within(server, seen, timeout)
+        with _short_kill_conn_timeout(server), freed(server, seen, host):
+            server.query(sql, action="stop its receiver", timeout=within)
         state = server.observe()
     if not _channel(state, channel).receiver_stopped:
         raise StatementFailed(server.config.name, "stop its receiver", "it still runs after STOP")
@@ -88,7 +96,7 @@ def drain(server: Server, channel: str, *, stall: float, freed: bool = False) ->
     earlier = server.observe()
     seen = _channel(earlier, channel)
     if not seen.applier_running and not seen.broken and (freed or seen.executed != seen.received):
-        server.query(server.dialect.start(channel, ChannelThread.APPLIER), action="start its applier")
+        start_replication(server, channel, ChannelThread.APPLIER, action="start its applier")
     moved_at = time.monotonic()
     while True:
         time.sleep(LOOK_EVERY)

@@ -37,7 +37,7 @@ EVENTS = {
     "promoted": "the new primary takes writes; other replicas may still follow the old one",
     "completed": "the failover ended with a new primary; exit code 10 when something is left to do",
     "refused": "the failover refused to go on, and why",
-    "failed": "the failover ended without a new primary",
+    "failed": "the failover, or a planned switch, ended without a new primary",
     "switched": "a planned switch moved the primary's role; exit code 10 when something is left to do",
     "returned": "a server that was replaced came back, took writes, and was set read-only",
     "released": "a server that was replaced is held read-only no longer",

@@ -40,7 +40,7 @@ class Outcome:
     """What came of a failover. ``exit_code`` is the predecessor's: 0 done, 10 something is left to do, 1 not done.
 
     ``released`` and ``acquired`` are the two halves of moving the address, ``address`` where it was found at the end.
-    ``stopped``: the person who was asked said no.
+    ``stopped``: the person who was asked said no, or somebody ended it before anything was changed.
     """
 
     exit_code: int

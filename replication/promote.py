@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from replication.errors import StatementFailed
 from replication.failover_lock import FailoverLock
+from replication.fencing.everyone import open_to_everybody
 from replication.safety import Drained, discard_relay_logs
 from replication.server import Server
 from replication.snapshots import ServerState
@@ -37,6 +38,10 @@ def keep_closed(server: Server) -> ServerState:
 def open_for_writes(server: Server, lock: FailoverLock | None = None) -> ServerState:
     """Clear read_only (which clears super_read_only with it), on the session that has the ``lock``, and verify."""
     state = server.observe()
+    # A primary of before may be closed to everybody, with applications connected that could never write. This comes
+    # first: should the manager die in between, the server is not taken for open.
+    if state.super_read_only is None and state.tx_read_only:
+        open_to_everybody(server)
     if not state.writable:
         sql, action = "SET GLOBAL read_only=0", "clear read_only"
         if lock is None or not lock.say(server.key, sql, action=action):

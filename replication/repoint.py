@@ -8,6 +8,7 @@ from config import ServerConfig
 from replication.dialects import Repoint
 from replication.drain import stop_applier
 from replication.errors import DeadlineExceeded, StatementFailed
+from replication.fencing.everyone import start_replication
 from replication.positions import BinlogPosition
 from replication.safety import Drained, discard_relay_logs
 from replication.server import Server
@@ -64,7 +65,7 @@ def start_following(server: Server, channel: str, primary: ServerConfig, *, time
 
     Raises StatementFailed with the server's own words on an error that does not go away, DeadlineExceeded otherwise.
     """
-    server.query(server.dialect.start(channel), action="start replication")
+    start_replication(server, channel)
     ends = time.monotonic() + timeout
     while True:
         state = server.observe()

@@ -13,7 +13,7 @@ import pymysql
 from pymysql.cursors import DictCursor
 
 from config import ServerConfig
-from replication.dialects import Dialect, parse_version
+from replication.dialects import Dialect, first_words, parse_version
 from replication.errors import (
     AccessDenied,
     PrivilegeMissing,
@@ -51,7 +51,7 @@ _VARIABLES = (
     "log_bin_basename log_bin_index datadir pid_file max_binlog_size relay_log_basename relay_log_purge "
     "relay_log_recovery relay_log_info_repository event_scheduler rpl_semi_sync_master_enabled "
     "rpl_semi_sync_slave_enabled rpl_semi_sync_source_enabled rpl_semi_sync_replica_enabled "
-    "slave_checkpoint_period replica_checkpoint_period"
+    "slave_checkpoint_period replica_checkpoint_period tx_read_only transaction_read_only"
 ).split()
 
 
@@ -261,7 +261,7 @@ def open_session(config: ServerConfig, timeout: float) -> pymysql.Connection[Any
             "ssl_verify_cert": bool(config.ssl_ca),
             "ssl_verify_identity": config.ssl_verify,
         }
-    return _Session(
+    session = _Session(
         host=config.ip,
         port=config.port,
         unix_socket=config.unix_socket,
@@ -276,6 +276,14 @@ def open_session(config: ServerConfig, timeout: float) -> pymysql.Connection[Any
         program_name="prefect-mha",
         **options,
     )
+    if words := first_words(str(session.get_server_info())):  # type: ignore[no-untyped-call]
+        try:
+            with session.cursor() as cursor:
+                cursor.execute(words)
+        except BaseException:
+            session.close()
+            raise
+    return session
 
 
 if TYPE_CHECKING:
@@ -381,4 +389,5 @@ def _state(
         checkpoint_period=int(v.get("replica_checkpoint_period") or v.get("slave_checkpoint_period") or 0) / 1000,
         channels=tuple(dialect.channel(row) for row in channels),
         observed_at=time.time(),
+        tx_read_only=flag("transaction_read_only", "tx_read_only"),
     )

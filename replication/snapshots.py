@@ -28,6 +28,8 @@ class GtidKind(StrEnum):
 
 #: ER_MTS_INCONSISTENT_DATA: parallel workers were stopped in the middle; a restart resumes (MySQL error reference).
 WORKERS_STOPPED = 1756
+#: ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION: an applier that was started on a server that is closed to everybody.
+READ_ONLY_TRANSACTION = 1792
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ class ServerState:
     ``super_read_only`` is None where the server knows no such variable; GTID sets are None where it has no such
     GTIDs. ``end_of_log`` is the end of its own binary log; ``gtid_binlog_state`` is MariaDB's, empty elsewhere.
     ``checkpoint_period`` (seconds) is how late ``executed`` of a channel with parallel appliers may be, 0 elsewhere.
+    ``tx_read_only``: new sessions may not write, of accounts with SUPER too; None where the variable is not known.
     """
 
     key: str
@@ -160,6 +163,7 @@ class ServerState:
     checkpoint_period: float
     channels: tuple[ReplicaChannel, ...]
     observed_at: float = field(compare=False, default=0.0)
+    tx_read_only: bool | None = None
 
     def __str__(self) -> str:
         return self.name

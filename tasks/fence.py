@@ -10,6 +10,7 @@ from prefect import task
 from replication.drain import stop_receiver
 from replication.errors import HookError, MhaError, ServerError, UnsafeStatement
 from replication.fencing.closing import try_to_close
+from replication.fencing.everyone import start_replication
 from replication.fencing.fence import Fenced, fence
 from replication.fencing.holds import Hold, Holds, reached_by
 from replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
@@ -23,6 +24,9 @@ from tasks.policy import ACTING, STEP
 
 log = logging.getLogger("mha")
 
+#: Seconds; each replica's own STOP has a deadline, which is long only where a receiver connects to a dark host.
+STOPPED_WITHIN = 600.0
+
 
 @task(name="Stop every receiver", **ACTING)
 def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
@@ -32,9 +36,11 @@ def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     """
     channels = {x.key: x.channel for x in plan.levelings}
     note_stopped(job.journal, plan.dead, channels)
-    done = job.sessions.each(
-        lambda key: stop_receiver(job.sessions.server(key), channels[key]), list(channels), timeout=12.0
-    )
+
+    def stop(key: str) -> ServerState:
+        return stop_receiver(job.sessions.server(key), channels[key], host=job.sessions.host(key))
+
+    done = job.sessions.each(stop, list(channels), timeout=STOPPED_WITHIN)
     up: list[ServerState] = []
     down: list[ServerDown] = []
     for key, result in done:
@@ -65,7 +71,7 @@ def start_receiver(job: FailoverJob, plan: FailoverPlan, key: str) -> None:
         unexecuted = channel.name == plan.channel_of(key) and channel.executed != channel.received
         if unexecuted and channel.start_deletes_relay_logs:
             raise UnsafeStatement(f"{server}: a start would delete relay logs that are not executed")
-    server.query(server.dialect.start(plan.channel_of(key)), action="start replication again")
+    start_replication(server, plan.channel_of(key), action="start replication again")
 
 
 @task(name="Fence the old primary", **STEP)

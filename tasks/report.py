@@ -27,7 +27,7 @@ def report(job: FailoverJob, outcome: Outcome) -> str:
     log.info("\n%s", body)
     _write_ledger(job, outcome)
     waits = outcome.refusal is not None and outcome.refusal.code == ALREADY_ACTING
-    if job.config.report_script and (outcome.began_phase_2 or outcome.refusal) and not waits:
+    if job.config.report_script and (outcome.began_phase_2 or outcome.refusal or outcome.stopped) and not waits:
         _hand_over(job, outcome, body)
     return wording.markdown(outcome, job.config.name, job.dead.name)
 

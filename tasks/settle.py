@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from config import ClusterConfig, ServerConfig
+from replication.fencing.everyone import start_replication
 from replication.journal import Journal, journals
 from replication.open_business import Settlement, note_settled, settle, stopped_receivers
 from replication.sessions import Sessions
@@ -29,8 +30,7 @@ def settle_open_business(
     channels = {each.key: each.channel for each in decided.start}
 
     def start(key: str) -> bool:
-        server = sessions.server(key)
-        server.query(server.dialect.start(channels[key]), action="start replication again")
+        start_replication(sessions.server(key), channels[key], action="start replication again")
         return True
 
     for key, result in sessions.each(start, list(channels), timeout=START):

@@ -9,8 +9,9 @@ from prefect import task
 from replication.drain import execute_all, stop_receiver
 from replication.promote import forget_source
 from replication.snapshots import ServerState
+from replication.switch.demote import written_here
 from replication.switch.events_move import enable_events, read_events
-from replication.switch.job import Ready, SwitchJob
+from replication.switch.job import HandedOver, Ready, SwitchJob
 from replication.switch.semi_sync import take_roles
 from replication.switch.write_stop import set_event_scheduler
 from tasks.policy import ACTING
@@ -60,8 +61,11 @@ def move_semi_sync(job: SwitchJob, ready: Ready) -> bool:
 
 
 @task(name="Verify every server", **ACTING)
-def verify_switch(job: SwitchJob) -> tuple[str, ...]:
-    """Look at everybody once more; returns what is not as it should be, in words."""
+def verify_switch(job: SwitchJob, handed: HandedOver) -> tuple[str, ...]:
+    """Look at everybody once more; returns what is not as it should be, in words.
+
+    A session with SUPER that asked for READ WRITE, or found a moment, may have written to the old primary since.
+    """
     cluster = job.sessions.observe()
     wrong = [f"{down.name} cannot be seen: {down.reason}" for down in cluster.down]
     followers = {x.key: x.channel for x in job.plan.others}
@@ -69,6 +73,8 @@ def verify_switch(job: SwitchJob) -> tuple[str, ...]:
         followers[job.plan.old] = job.plan.target.channel
     for state in cluster.up:
         wrong += _wrong_with(job, state, followers)
+        if state.key == job.plan.old and (foreign := written_here(job.sessions.server(state.key), handed.end.position)):
+            wrong.append(foreign)
     for line in wrong:
         log.error("%s", line)
     return tuple(wrong)

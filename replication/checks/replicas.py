@@ -83,6 +83,9 @@ def _threads(facts: Facts, state: ServerState, channel: ReplicaChannel) -> Itera
             continue
         because = f": error {errno}: {error}" if errno else ""
         start = dialect.start(channel.name, thread)
+        if thread is ChannelThread.APPLIER and state.tx_read_only and dialect.read_only_for_everybody:
+            # It would stop with error 1792 at once.
+            start = f"SET GLOBAL {dialect.read_only_for_everybody} = 0; {start}"
         yield rule.no(state.name, f"the {word} thread{where} {how}{because}", start=start, server=state.hostname)
 
 

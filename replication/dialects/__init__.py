@@ -121,6 +121,15 @@ def program_version(text: str) -> tuple[Vendor, tuple[int, ...]] | None:
     return (Vendor.MYSQL, parse_version(mysql[1])) if mysql else None
 
 
+def first_words(version_text: str) -> str:
+    """What a session of ours says first to a server of that version; empty where there is nothing to say.
+
+    Without it none could write where `Dialect.read_only_for_everybody` is set.
+    """
+    mariadb, version = "mariadb" in version_text.lower(), parse_version(version_text)
+    return "SET SESSION TRANSACTION READ WRITE" if mariadb or (5, 6, 5) <= version < (5, 7, 8) else ""
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How to speak to one server. ``replica_words`` and ``binary_log_status`` were probed, not guessed."""
@@ -270,6 +279,21 @@ class Dialect:
         """
         since = self.vendor is Vendor.MARIADB and self.version >= (10, 3, 3)
         return "rpl_semi_sync_slave_kill_conn_timeout" if since else ""
+
+    @property
+    def stop_waits_for_connecting(self) -> bool:
+        """Whether STOP of a receiver may wait for its attempt to connect: MariaDB 11 (11.8 does, 10.11 does not)."""
+        return self.vendor is Vendor.MARIADB and self.version >= (11,)
+
+    @property
+    def read_only_for_everybody(self) -> str:
+        """The variable that lets no new session write, not even with SUPER, where no super_read_only does; or empty.
+
+        MariaDB has no super_read_only, MySQL since 5.7.8; this one came with 5.6.5, and MariaDB renamed it in 11.1.
+        """
+        if self.vendor is Vendor.MARIADB:
+            return "transaction_read_only" if self.version >= (11, 1) else "tx_read_only"
+        return "tx_read_only" if (5, 6, 5) <= self.version < (5, 7, 8) else ""
 
     def set_at_run_time(self) -> str:
         """A question with the name of a variable, whose answer is 1 when it was set globally since the server started.

@@ -7,7 +7,9 @@ import time
 from dataclasses import dataclass
 
 from replication.errors import ServerError, StatementFailed
+from replication.fencing.everyone import close_to_everybody
 from replication.server import Server
+from replication.switch.client_sessions import holders_of_locks
 
 #: Seconds that one attempt waits for statements of others; then their sessions are ended first.
 PATIENCE = 1
@@ -20,8 +22,9 @@ _READERS = frozenset({"Binlog Dump", "Binlog Dump GTID", "Daemon"})
 
 @dataclass(frozen=True)
 class Closed:
-    """``everyone``: super_read_only holds; where there is none, accounts with SUPER could still write.
+    """``everyone``: super_read_only holds; where there is none, a session with SUPER could still write.
 
+    ``unless_asked``: it would have to begin READ WRITE transactions explicitly, see `everyone`; others are refused.
     ``was_open``: it took writes until then. ``ended`` counts the sessions that were ended, ``seconds`` is how long it
     took until writes were refused, on a session that was there already.
     """
@@ -30,9 +33,12 @@ class Closed:
     was_open: bool
     ended: int
     seconds: float
+    unless_asked: bool = False
 
     def __str__(self) -> str:
         who = "" if self.everyone else " (accounts with SUPER excepted: it knows no super_read_only)"
+        if self.unless_asked:
+            who = " (for accounts with SUPER too, by tx_read_only=1: set it to 0 before START SLAVE there)"
         return f"set read-only within {self.seconds * 1000:.0f} ms{who}, {self.ended} sessions ended"
 
 
@@ -52,10 +58,11 @@ def close_for_writes(server: Server, *, timeout: float = 3.0) -> Closed:
     seconds = time.monotonic() - began
     was_open = server.scalar("SELECT @mha_was", action="see whether it was read-only", timeout=timeout)
     everyone = _set_super_read_only(server, timeout)
-    ended += _end_sessions(server, timeout)
+    unless_asked = not everyone and close_to_everybody(server, timeout=timeout)
+    ended += _end_sessions(server, timeout, account=unless_asked)
     if not is_closed(server, timeout=timeout):
         raise StatementFailed(str(server), "set read-only", "read_only is 0 again; somebody opens it")
-    return Closed(everyone, str(was_open) in ("0", "OFF"), ended, seconds)
+    return Closed(everyone, str(was_open) in ("0", "OFF"), ended, seconds, unless_asked)
 
 
 def is_closed(server: Server, *, timeout: float = 3.0) -> bool:
@@ -80,14 +87,16 @@ def _set_super_read_only(server: Server, timeout: float) -> bool:
     return True
 
 
-def _end_sessions(server: Server, timeout: float) -> int:
+def _end_sessions(server: Server, timeout: float, *, account: bool = False) -> int:
+    """``account``: those of the manager's own account, too, which SUPER lets write, but for holders of MHA's locks."""
     own = server.scalar("SELECT CONNECTION_ID()", action="see who is connected", timeout=timeout)
+    spare = {own, *(holders_of_locks(server) if account else ())}
     ended = 0
     for thread in server.query("SHOW PROCESSLIST", action="see who is connected", timeout=timeout):
-        # Other sessions of the manager's own account are the manager's.
-        if thread["User"] in _OURS or thread["User"] == server.config.user or thread["Command"] in _READERS:
+        if thread["User"] in _OURS or thread["Command"] in _READERS or thread["Id"] in spare:
             continue
-        if thread["Id"] == own:
+        # Sessions of the manager's own account are mostly the manager's, which connects anew when it has to.
+        if thread["User"] == server.config.user and not account:
             continue
         with contextlib.suppress(StatementFailed):  # it is gone already (1094)
             server.query(f"KILL {int(thread['Id'])}", action="end a session", timeout=timeout)

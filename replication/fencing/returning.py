@@ -18,6 +18,7 @@ from types import TracebackType
 from config import ServerConfig
 from replication.errors import AccessDenied, ServerError, ServerUnreachable
 from replication.fencing.closing import close_for_writes, is_closed
+from replication.fencing.everyone import let_go
 from replication.fencing.holds import Hold, Holds, config_of
 from replication.fencing.knocks import knock
 from replication.server import Server
@@ -295,6 +296,7 @@ class _Keeper(threading.Thread):
             while not self._ended.is_set():
                 act, why = decide(self.hold, self._look_at_primary())
                 if act is Return.RELEASE:
+                    let_go(self._server, self._server.observe())
                     self._guard.released(self.hold, why)
                     self._ended.set()
                     return
@@ -362,7 +364,8 @@ class _Keeper(threading.Thread):
             return
         self._compared = time.monotonic()
         primary = self._guard.primary_of(self.hold)
-        if primary is not None and rejoined(self._server.observe(), primary):
+        if primary is not None and rejoined(state := self._server.observe(), primary):
+            let_go(self._server, state)
             self._guard.released(self.hold, f"it replicates from {primary.name}")
             self._ended.set()
 

@@ -103,6 +103,7 @@ class Activity:
     """What ran on one server at one moment, our own session apart.
 
     ``replication_accounts`` are (user, host pattern) pairs that have REPLICATION SLAVE, None when they may not be read.
+    ``supers`` are the users that read_only does not stop, by name, None when they may not be read.
     ``events`` counts enabled events. ``sessionless`` are transactions without a session, such as prepared XA ones.
     """
 
@@ -113,6 +114,7 @@ class Activity:
     advisory: tuple[AdvisoryLock, ...] = ()
     grants: Grants = field(default_factory=Grants)
     replication_accounts: frozenset[tuple[str, str]] | None = None
+    supers: frozenset[str] | None = None
     events: int = 0
     sessionless: tuple[Transaction, ...] = ()
     unseen: tuple[str, ...] = ()
@@ -159,6 +161,7 @@ def observe_activity(server: Server) -> Activity:
     owned = ask("metadata locks", server.dialect.table_locks()) if "metadata_locks" in instrumented else []
     locks = _merged(_metadata_locks(owned, int(me["id"])), _tables_in_use(ask, int(me["id"])))
     events = ask("events", "SELECT COUNT(*) AS n FROM information_schema.EVENTS WHERE STATUS = 'ENABLED'")
+    supers = ask("accounts with SUPER", _SUPERS)
     accounts = ask("accounts", "SELECT User, Host FROM mysql.user WHERE Repl_slave_priv = 'Y'")
     return Activity(
         key=server.key,
@@ -170,6 +173,9 @@ def observe_activity(server: Server) -> Activity:
         replication_accounts=None
         if any(line.startswith("accounts:") for line in unseen)
         else frozenset((_text(row["User"]), _text(row["Host"])) for row in accounts),
+        supers=None
+        if any(line.startswith("accounts with SUPER:") for line in unseen)
+        else frozenset(_text(row["grantee"]).rpartition("@")[0].strip("'") for row in supers),
         events=int(events[0]["n"]) if events else 0,
         sessionless=tuple(t for number, t in transactions.items() if number == 0),
         unseen=tuple(unseen),
@@ -177,6 +183,12 @@ def observe_activity(server: Server) -> Activity:
 
 
 _Ask = Callable[..., list[Row]]
+
+# MariaDB since 10.11 divides the right to pass read_only from SUPER.
+_SUPERS = (
+    "SELECT DISTINCT GRANTEE AS grantee FROM information_schema.USER_PRIVILEGES "
+    "WHERE PRIVILEGE_TYPE IN ('SUPER', 'READ ONLY ADMIN', 'READ_ONLY ADMIN')"
+)
 
 # trx_started is in the operating system's time zone, whatever the session's is.
 _TRANSACTIONS = (

@@ -53,6 +53,7 @@ def switch_checks(
         *_transactions(case),
         *account_checks(case),
         *_seen(case),
+        *_closable(case),
         *_others_acting(case, acting),
         *_sessions(case),
         *_moved_over(case),
@@ -307,6 +308,29 @@ def _others_acting(case: SwitchCase, acting: bool) -> Iterator[Check]:
             f"our manager watches it (session {monitor.process})" if monitor else "no other manager watches it",
             "stop that manager first (masterha_stop on its host), or it may fail over in the middle of the switch",
         )
+
+
+def _closable(case: SwitchCase) -> Iterator[Check]:
+    """Whether writes of accounts with SUPER can be stopped on the old primary, and stay so."""
+    old = case.old_state
+    if old is None or old.super_read_only is not None:
+        return
+    if old.tx_read_only is not None:
+        yield Check("super-writers", old.name, True, "tx_read_only closes it to accounts with SUPER, too")
+        return
+    activity = case.activity.get(old.key)
+    # Sessions of the manager's own account are mostly the manager's.
+    supers = (activity.supers or frozenset()) - {case.old.user} if activity else frozenset()
+    found = [str(p) for p in activity.processes if p.user in supers] if activity else []
+    yield judged(
+        "super-writers",
+        old.name,
+        "it has neither super_read_only nor tx_read_only, so nothing keeps out sessions of accounts with SUPER: "
+        + ("; ".join(found[:3]) + (f"; and {len(found) - 3} more" if len(found) > 3 else "") if found else "none now"),
+        "",
+        "stop those applications, or take SUPER from their accounts, then give --allow_super_writers",
+        Severity.WARNING if case.options.allow_super_writers else Severity.ERROR,
+    )
 
 
 def _sessions(case: SwitchCase) -> Iterator[Check]:

@@ -27,8 +27,10 @@ def holders_of_locks(server: Server) -> frozenset[int]:
     return frozenset(int(number) for number in row.values() if number is not None)
 
 
-def end_client_sessions(server: Server, spare: Collection[int], *, all_of_them: bool = False) -> int:
+def end_client_sessions(server: Server, spare: Collection[int], *, all_of_them: bool = False, since: int = 0) -> int:
     """End every session that is not replication's, the server's own, or among ``spare``; returns how many.
+
+    Only those with a number above ``since``: a server counts them.
 
     What they had open is rolled back by the server. Raises ServerError when the list of sessions cannot be had, and
     with ``all_of_them`` when one of them may not be ended; otherwise that is logged.
@@ -36,7 +38,7 @@ def end_client_sessions(server: Server, spare: Collection[int], *, all_of_them: 
     ended = 0
     for row in server.query("SHOW PROCESSLIST", action="see who is connected"):
         number = int(row["Id"])
-        if number in spare or number == server.thread_id:
+        if number in spare or number == server.thread_id or number <= since:
             continue
         if row["User"] in _OWN_USERS or row["Command"] in _OWN_COMMANDS:
             continue

@@ -6,19 +6,56 @@ from collections.abc import Mapping
 from typing import Any
 
 from config import ServerConfig
-from replication.dialects import Repoint
+from replication.deadline import Deadline
+from replication.dialects import Repoint, binary_log, quote_name
 from replication.drain import drain
 from replication.errors import StatementFailed
 from replication.positions import BinlogPosition
 from replication.repoint import follows
 from replication.safety import discard_relay_logs
-from replication.server import Server
+from replication.server import Row, Server
 from replication.snapshots import GtidKind, Vendor
 from replication.switch.hand_over import end_of_log
 from replication.switch.write_stop import LogEnd
 
 #: Seconds that a channel which the old primary kept may stand still while it is drained.
 STALL = 10.0
+#: Events of a log that are asked for at once, and seconds that it is looked through at most.
+AT_ONCE, LOOKED_THROUGH = 5000, 5.0
+_OF_THE_LOG = frozenset(
+    "Format_desc Previous_gtids Gtid_list Binlog_checkpoint Rotate Stop Start_encryption Heartbeat Ignorable".split()
+)
+
+
+def written_here(server: Server, since: BinlogPosition) -> str:
+    """What the server itself has written to its log since, and not received from its source, in words; or empty.
+
+    ``since`` is a place in its own log. A log that goes on for long is looked through for `LOOKED_THROUGH` seconds.
+    Raises ServerError.
+    """
+    own = int(server.scalar("SELECT @@GLOBAL.server_id", action="read its server_id") or 0)
+    logs = [binary_log(row)[0] for row in server.query("SHOW BINARY LOGS", action="list its binary logs")]
+    found: list[str] = []
+    until = Deadline(LOOKED_THROUGH)
+    for name in (log for log in logs if log >= since.file):
+        at: int | None = since.pos if name == since.file else 4
+        while at is not None and not until.over:
+            events = server.query(
+                f"SHOW BINLOG EVENTS IN {quote_name(name)} FROM {at} LIMIT {AT_ONCE}", action="look for foreign writes"
+            )
+            found += [f"{name}:{e['Pos']}" for e in events if int(e["Server_id"]) == own and _writes(e)]
+            at = int(events[-1]["End_log_pos"]) if len(events) == AT_ONCE else None
+    if not found:
+        return ""
+    return (
+        f"{server}: somebody wrote to it after the switch, {len(found)} events of its own from {found[0]} to "
+        f"{found[-1]}. These transactions are on no other server: look at them with mysqlbinlog, then rebuild it"
+    )
+
+
+def _writes(event: Row) -> bool:
+    """Whether an event belongs to a transaction, and not to the log itself."""
+    return str(event["Event_type"]) not in _OF_THE_LOG
 
 
 def stray_writes(server: Server, end: LogEnd) -> str:

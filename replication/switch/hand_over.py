@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from replication.deadline import Deadline
 from replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
-from replication.interrupts import ignore_interrupts
+from replication.fencing.everyone import open_to_everybody
+from replication.interrupts import finish_from_here
 from replication.journal import Journal
 from replication.positions import BinlogPosition
 from replication.server import Server
@@ -54,7 +55,7 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
         took("wait for the new primary")
         ending = beside.submit(_end_sessions, job, ready)
         target_end = end_of_log(target) if by_place else None
-        ignore_interrupts()
+        finish_from_here()
         if noting is None:
             record_opening(job.journal, job, end, target_end)
         else:
@@ -64,6 +65,10 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
     if deadline.over:
         raise DeadlineExceeded("hand the writes over", job.options.deadline, f"{target} has executed everything")
     took("journal, end sessions")
+    if ready.target_former.tx_read_only:
+        # The primary of a former switch: who is connected there could never write, and has to connect anew.
+        job.lifted = True
+        open_to_everybody(target)
     job.may_be_open = True
     _open(target)
     took("open the new primary")

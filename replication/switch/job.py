@@ -54,7 +54,8 @@ class SwitchJob:
     """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
 
     ``address`` is what moves the address that applications use, ``events`` tells the site's own commands what happens,
-    ``may_be_open`` that the statement which opens the new primary was about to be sent.
+    ``may_be_open`` that the statement which opens the new primary was about to be sent, ``lifted`` that the new primary
+    was closed to everybody, as one of before, and is not any more.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class SwitchJob:
         self.address = chain_of(config, sessions, calls)
         self.events = EventHooks(config)
         self.past: tuple[Entry, ...] = ()
-        self.may_be_open = False
+        self.may_be_open = self.lifted = False
 
     @property
     def old(self) -> ServerConfig:

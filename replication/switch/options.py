@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class SwitchOptions:
     """What a command line or a deployment asks of it; names are the predecessor's options.
 
+    ``allow_super_writers`` goes on where nothing can keep accounts with SUPER out of the old primary.
     All limits are seconds, and so is ``deadline``: how long writes may be held before everything is taken back.
     """
 
@@ -23,3 +24,4 @@ class SwitchOptions:
     check_only: bool = False
     remove_orig_master_conf: bool = False
     deadline: float = 10.0
+    allow_super_writers: bool = False

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from config import ServerConfig
 from replication.deadline import Deadline
 from replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
+from replication.fencing.everyone import close_to_everybody, open_to_everybody
 from replication.gtid import MariadbGtidPosition
 from replication.positions import BinlogPosition
 from replication.server import Server
@@ -34,11 +35,15 @@ ABANDONED = 120
 
 @dataclass(frozen=True)
 class Former:
-    """What a server had before its writes were stopped. ``super_read_only`` is None where it knows no such variable."""
+    """What a server had before its writes were stopped. ``super_read_only`` is None where it knows no such variable.
+
+    ``tx_read_only`` stands in for it there (`fencing.everyone`), and is None where it is not needed, or not known.
+    """
 
     read_only: bool
     super_read_only: bool | None
     event_scheduler: str
+    tx_read_only: bool | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the journal."""
@@ -67,6 +72,8 @@ class WriteStop:
         self._holder, self._helper = Server(config), Server(config)
         self.former: Former | None = None
         self._number: int | None = None
+        self._since = 0
+        self._end: LogEnd | None = None
 
     @property
     def threads(self) -> frozenset[int]:
@@ -84,6 +91,7 @@ class WriteStop:
         )
         self._look()
         self._number = self._holder.thread_id
+        self._since = max(self.threads)
         return self.former
 
     def flush_tables(self, *, seconds: float) -> bool:
@@ -110,13 +118,16 @@ class WriteStop:
         if self._lock:
             self._within(seconds, "FLUSH TABLES WITH READ LOCK", "take the global read lock")
         self._within(max(0.1, deadline.left), self._close(), "set it read-only")
-        first = self._look()
+        end = self._end = self._look()
         if not self._lock:
             time.sleep(APART)
-        second = self._look()
-        if first != second:
-            raise UnsafeStatement(f"{self._holder}: its binary log is not stopped: it moved from {first} to {second}")
-        return second
+        self._see_it_stand()
+        return end
+
+    def _see_it_stand(self) -> None:
+        now = self._look()
+        if now != self._end:
+            raise UnsafeStatement(f"{self._holder}: its binary log is not stopped: it moved from {self._end} to {now}")
 
     def look(self) -> LogEnd:
         """Where its log ends now."""
@@ -133,11 +144,14 @@ class WriteStop:
             raise UnsafeStatement(f"{self._holder}: the session that held the global read lock was lost")
         if str(closed).upper() in ("0", "OFF"):
             raise UnsafeStatement(f"{self._holder}: somebody has cleared its read_only meanwhile")
+        if not self._lock:
+            # Whoever has SUPER and was connected could write until that session was ended.
+            self._see_it_stand()
 
     def give_back(self) -> None:
         """Everything as it was: variables, lock, event scheduler; verified. Raises ServerError when it is not."""
         try:
-            reopen(self._helper, self._known)
+            reopen(self._helper, self._known, since=self._since)
         finally:
             self.release()
             self._end_holder()
@@ -167,8 +181,11 @@ class WriteStop:
 
     def _close(self) -> str:
         # super_read_only=1 sets read_only with it (Reference Manual).
-        name = "read_only" if self._known.super_read_only is None else "super_read_only"
-        return f"SET GLOBAL {name} = 1"
+        if self._known.super_read_only is not None:
+            return "SET GLOBAL super_read_only = 1"
+        if self._known.tx_read_only is None:
+            return "SET GLOBAL read_only = 1"
+        return f"SET GLOBAL read_only = 1, GLOBAL {self._holder.dialect.read_only_for_everybody} = 1"
 
     def _within(self, seconds: float, sql: str, action: str) -> None:
         """Run a statement that may wait, and have it killed on the server when it takes longer than ``seconds``."""
@@ -210,14 +227,18 @@ class WriteStop:
 def read_former(server: Server) -> Former:
     """What a server has now. Raises ServerError."""
     state = server.observe()
-    return Former(state.read_only, state.super_read_only, state.event_scheduler)
+    needed = state.super_read_only is None and bool(server.dialect.read_only_for_everybody)
+    tx_read_only = state.tx_read_only if needed else None
+    return Former(state.read_only, state.super_read_only, state.event_scheduler, tx_read_only)
 
 
-def reopen(server: Server, former: Former) -> None:
-    """Set read_only and super_read_only as they were before."""
+def reopen(server: Server, former: Former, *, since: int = 0) -> None:
+    """Set read_only and super_read_only as they were before; who connected ``since`` and could not write is ended."""
     if former.super_read_only is not None:
         server.query(f"SET GLOBAL super_read_only = {int(former.super_read_only)}", action="give writes back")
     server.query(f"SET GLOBAL read_only = {int(former.read_only)}", action="give writes back")
+    if former.tx_read_only is False:
+        open_to_everybody(server, since=since)
 
 
 def give_back(server: Server, former: Former) -> None:
@@ -225,6 +246,9 @@ def give_back(server: Server, former: Former) -> None:
     reopen(server, former)
     set_event_scheduler(server, former.event_scheduler)
     now = read_former(server)
+    if former.tx_read_only is None:
+        # A journal of an earlier version does not tell.
+        now = replace(now, tx_read_only=None)
     if now != former:
         raise StatementFailed(str(server), "give writes back", f"it has {now} and had {former}")
 
@@ -243,6 +267,8 @@ def close_for_writes(server: Server) -> None:
     state = server.observe()
     name = "read_only" if state.super_read_only is None else "super_read_only"
     server.query(f"SET GLOBAL {name} = 1", action="set it read-only")
+    if state.super_read_only is None:
+        close_to_everybody(server)
 
 
 def lacking(end: LogEnd, has: MariadbGtidPosition | None) -> str:

@@ -189,7 +189,10 @@ class Chaos:
             old.free_disk()
         old.start_mysqld("--read-only=1")
         if self.cluster.kind.mariadb:
-            old.sql("SET GLOBAL gtid_slave_pos=@@global.gtid_binlog_pos")
+            # It is held, and writes of a session that does not ask for it are refused.
+            with old.connect() as session, session.cursor() as cursor:
+                cursor.execute("SET SESSION TRANSACTION READ WRITE")
+                cursor.execute("SET GLOBAL gtid_slave_pos=@@global.gtid_binlog_pos")
         self.cluster.follow(old, new)
 
     def _release(self, old: Host) -> None:

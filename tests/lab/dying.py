@@ -3,7 +3,7 @@
 POINT is one of: ``began`` the journal has the beginning, nothing was done; ``inside`` the step's first effect is there,
 a statement that changes a server or a command on a host (a step without any dies as it would record its end);
 ``undone`` everything is done, the journal has no word of it; ``done`` the journal has the end. What runs is the
-project's own code, up to the instant of its death.
+project's own code, up to the instant of its death. With another signal in $DYING_OF it is asked to end there, once.
 """
 
 from __future__ import annotations
@@ -24,9 +24,15 @@ POINTS = ("began", "inside", "undone", "done")
 LOOKS = re.compile(r"\s*(SELECT|SHOW|SET SESSION|EXPLAIN)\b", re.IGNORECASE)
 
 
+#: Whether it was asked to end.
+_asked: list[bool] = []
+
+
 def die() -> None:
-    """As a manager dies whose host runs out of memory: at once, without a word."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    """As a manager dies whose host runs out of memory: at once, without a word; or as it is asked to end."""
+    if not _asked:
+        _asked.append(True)
+        os.kill(os.getpid(), signal.Signals[os.environ.get("DYING_OF", "SIGKILL")])
 
 
 def arrange(step: str, point: str) -> None:

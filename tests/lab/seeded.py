@@ -18,6 +18,10 @@ from tests.lab.cluster import HOUSE, Cluster
 MODES = {
     "mariadb": ("mariadb", True),
     "mariadb-position": ("mariadb", False),
+    "mariadb105": ("mariadb105", True),
+    "mariadb105-position": ("mariadb105", False),
+    "mariadb118": ("mariadb118", True),
+    "mariadb118-position": ("mariadb118", False),
     "mysql97": ("mysql97", True),
     "mysql97-position": ("mysql97", False),
     "mysql56": ("mysql56", True),

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,19 @@ LONG_MODES = [
     else pytest.param(*mode.values, id=mode.id, marks=pytest.mark.slow)
     for mode in MODES
 ]
+
+_VERSIONS = {
+    "10.5-gtid": ("mariadb105", True),
+    "10.5-position": ("mariadb105", False),
+    "11.8-gtid": ("mariadb118", True),
+    "11.8-position": ("mariadb118", False),
+}
+
+
+def versions(*quick: str, gtid: bool = False) -> list[Any]:
+    """MariaDB's other versions, or only their modes with GTIDs; those that are no ``quick`` ones in `make test-all`."""
+    marks = {name: () if name in quick else (pytest.mark.slow,) for name in _VERSIONS}
+    return [pytest.param(*how, id=name, marks=marks[name]) for name, how in _VERSIONS.items() if how[1] or not gtid]
 
 
 #: Where recordings of the scenarios go, as `KEEP_INCIDENTS=tests/unit/replication/incidents` in the environment says.

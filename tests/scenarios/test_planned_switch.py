@@ -22,6 +22,7 @@ from tests.lab.cluster import Cluster, Done
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN
 from tests.lab.writer import Writer
+from tests.scenarios.failing_over import versions
 
 FIVE = [
     pytest.param("mysql56", False, id="5.6-position"),
@@ -87,7 +88,7 @@ def back_and_forth(kind: str, gtid: bool, switches: int) -> None:
         assert new.sql("SELECT @@global.event_scheduler AS s")[0]["s"] == "ON"
 
 
-@pytest.mark.parametrize(("kind", "gtid"), [FIVE[2], FIVE[3]])
+@pytest.mark.parametrize(("kind", "gtid"), [FIVE[2], FIVE[3], *versions()])
 def test_nothing_is_lost_back_and_forth(kind: str, gtid: bool) -> None:
     back_and_forth(kind, gtid, 2)
 

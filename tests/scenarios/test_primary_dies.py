@@ -14,12 +14,12 @@ import pytest
 from tests.lab.checker import account, lent_settings, writers_overlap
 from tests.lab.cluster import Cluster
 from tests.lab.writer import Writer, gap
-from tests.scenarios.failing_over import LONG_MODES, MODES, assert_survivors_agree, finish, promoted
+from tests.scenarios.failing_over import LONG_MODES, MODES, assert_survivors_agree, finish, promoted, versions
 
 GTID_MODES = [MODES[3], MODES[5]]
 
 
-@pytest.mark.parametrize(("kind", "gtid"), MODES)
+@pytest.mark.parametrize(("kind", "gtid"), [*MODES, *versions("10.5-gtid")])
 def test_kill_9_of_the_primary_under_load(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         manager = cluster.start_manager(cluster.write_cnf())
@@ -46,7 +46,7 @@ def test_kill_9_of_the_primary_under_load(kind: str, gtid: bool) -> None:
         assert not (manager.workdir / "app1.master_status.health").exists()
 
 
-@pytest.mark.parametrize(("kind", "gtid"), MODES)
+@pytest.mark.parametrize(("kind", "gtid"), [*MODES, *versions("10.5-position")])
 def test_replicas_cut_off_at_different_points_then_the_primary_killed(kind: str, gtid: bool) -> None:
     """What only the dead disk holds, and what only one replica holds, must reach both."""
     with Cluster(kind, gtid=gtid) as cluster:
@@ -64,7 +64,7 @@ def test_replicas_cut_off_at_different_points_then_the_primary_killed(kind: str,
         assert "that no replica had" in manager.log()
 
 
-@pytest.mark.parametrize(("kind", "gtid"), LONG_MODES)
+@pytest.mark.parametrize(("kind", "gtid"), [*LONG_MODES, *versions("11.8-gtid")])
 def test_a_transaction_received_in_half_is_there_once_and_whole(kind: str, gtid: bool) -> None:
     """The applier holds its torn beginning, with locks and GTID; the rest is on the dead disk only.
 
@@ -96,7 +96,7 @@ def test_a_transaction_received_in_half_is_there_once_and_whole(kind: str, gtid:
             assert lent_settings(cluster[number]) == settings[number]
 
 
-@pytest.mark.parametrize(("kind", "gtid"), GTID_MODES)
+@pytest.mark.parametrize(("kind", "gtid"), [*GTID_MODES, *versions("11.8-gtid", gtid=True)])
 def test_host_powered_off(kind: str, gtid: bool) -> None:
     """No answer at all: nothing can be saved, and the report says so."""
     with Cluster(kind, gtid=gtid) as cluster:
@@ -139,7 +139,7 @@ def test_host_powered_off_under_semi_synchronous_replication() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("candidate", [2, 3], ids=["furthest-promoted", "one-behind-promoted"])
-@pytest.mark.parametrize("kind", ["mysql56", "mysql97", "mariadb"])
+@pytest.mark.parametrize("kind", ["mysql56", "mysql97", "mariadb", "mariadb105", "mariadb118"])
 def test_host_gone_without_gtids_and_the_replicas_at_different_points(kind: str, candidate: int) -> None:
     """What any replica received is on both: cut out of the relay logs of the one that received the most."""
     with Cluster(kind) as cluster:
@@ -164,7 +164,7 @@ def test_host_gone_without_gtids_and_the_replicas_at_different_points(kind: str,
         assert "Borrowed" in manager.log()
 
 
-@pytest.mark.parametrize(("kind", "gtid"), [MODES[2], MODES[5]])
+@pytest.mark.parametrize(("kind", "gtid"), [MODES[2], MODES[5], *versions("11.8-position")])
 def test_frozen_primary_that_wakes_up_later_takes_no_write(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         manager = cluster.start_manager(cluster.write_cnf())

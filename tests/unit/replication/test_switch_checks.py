@@ -116,6 +116,24 @@ def the_target_is_unknown(scene: Scene) -> None:
     scene.options, scene.target = SwitchOptions(new_master_host="db77"), None
 
 
+@error("super-writers", "db1", "nothing keeps out sessions of accounts with SUPER: session 8 (boss@10.0.0.9:50000)")
+def accounts_with_super_cannot_be_kept_out(scene: Scene) -> None:
+    scene.state(1, super_read_only=None, tx_read_only=None)
+    scene.runs(1, process(id=8, user="boss"), process(id=9), supers=frozenset({"boss", "mha"}))
+
+
+def test_accounts_with_super_may_be_let_in_when_told_so() -> None:
+    scene = Scene(options=SwitchOptions(allow_super_writers=True))
+    accounts_with_super_cannot_be_kept_out(scene)
+    assert not failed(scene.checks())
+
+
+def test_tx_read_only_keeps_accounts_with_super_out() -> None:
+    scene = Scene()
+    scene.state(1, super_read_only=None, tx_read_only=False)
+    assert not failed(scene.checks())
+
+
 @error("target-may-be-primary", "db2", "no_master is set")
 def no_master(scene: Scene) -> None:
     scene.block(2, no_master=True)

@@ -1,0 +1,134 @@
+"""Close a server to everybody where there is no super_read_only: MariaDB, and MySQL 5.6.
+
+``SET GLOBAL tx_read_only=1`` refuses the writes of every session that begins afterwards, of accounts with SUPER too
+(error 1792), unless it asks for READ WRITE itself, as ours do (`server.open_session`). An applier that runs is not
+touched, but one that is started inherits it and stops with 1792 (seen on 5.6, 10.5, 10.11, 11.8): `start_replication`
+is how one is started on such a server. A restart of the server clears it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+from replication.dialects import ChannelThread
+from replication.errors import ServerError, StatementFailed
+from replication.server import Server
+from replication.snapshots import READ_ONLY_TRANSACTION, ServerState
+from replication.switch.client_sessions import end_client_sessions, holders_of_locks
+
+log = logging.getLogger("mha")
+
+UNKNOWN_VARIABLE = 1193
+#: Seconds that the read lock may wait for statements of others, and that a start of the applier may take under it.
+LOCKED_WITHIN, STARTED_WITHIN = 2, 10.0
+#: How often new sessions are looked for before the lock is given back; the last look has to find none.
+LOOKS = 50
+
+
+def close_to_everybody(server: Server, *, timeout: float = 3.0) -> bool:
+    """Let no new session write, not even one with SUPER; False where the server knows no way. Raises ServerError."""
+    variable = server.dialect.read_only_for_everybody
+    if not variable:
+        return False
+    try:
+        server.query(f"SET GLOBAL {variable} = 1", action=f"set {variable}", timeout=timeout)
+    except StatementFailed as error:
+        if error.errno != UNKNOWN_VARIABLE:
+            raise
+        return False
+    return True
+
+
+def closed_to_everybody(server: Server, *, timeout: float = 3.0) -> bool:
+    """Whether it was closed so. Raises ServerError."""
+    variable = server.dialect.read_only_for_everybody
+    if not variable:
+        return False
+    value = server.scalar(f"SELECT @@GLOBAL.{variable}", action=f"read {variable}", timeout=timeout)
+    return str(value).upper() in ("1", "ON")
+
+
+def open_to_everybody(server: Server, *, since: int = 0) -> bool:
+    """Take `close_to_everybody` back; False when there was nothing to take back. Raises ServerError.
+
+    A session that began meanwhile could never write, so those with a number above ``since`` are ended: they connect
+    anew. Safe to repeat.
+    """
+    if not closed_to_everybody(server):
+        return False
+    variable = server.dialect.read_only_for_everybody
+    server.query(f"SET GLOBAL {variable} = 0", action=f"clear {variable}")
+    end_client_sessions(server, holders_of_locks(server), since=since)
+    return True
+
+
+def start_replication(
+    server: Server, channel: str, thread: ChannelThread | None = None, *, action: str = "start replication"
+) -> None:
+    """START of both halves of a replica or one of them, also where the server is closed to everybody, and stays so."""
+    sql = server.dialect.start(channel, thread)
+    # A receiver, too: MySQL 5.6 may keep its place in a table, which it writes as itself.
+    if not closed_to_everybody(server):
+        server.query(sql, action=action)
+        return
+    with _opened_for_a_moment(server):
+        server.query(sql, action=action, timeout=STARTED_WITHIN)
+
+
+@contextlib.contextmanager
+def _opened_for_a_moment(server: Server) -> Iterator[None]:
+    """What is started inherits that it may write; a client that connects in this moment waits for a lock, and is ended.
+
+    Should the manager die within, the lock goes with it, and accounts with SUPER are let in: whoever goes on closes the
+    server again.
+    """
+    variable = server.dialect.read_only_for_everybody
+    helper = Server(server.config)
+    try:
+        helper.query(f"SET SESSION lock_wait_timeout = {LOCKED_WITHIN}", action="hold writes while it starts")
+        before = helper.thread_id or 0
+        try:
+            words = "FLUSH TABLES WITH READ LOCK"
+            helper.query(words, action="hold writes while it starts", timeout=LOCKED_WITHIN + 3.0)
+        except ServerError as error:
+            # Then a session with SUPER may write within these milliseconds; who looks at the end finds it.
+            log.warning("%s; going on without.", error)
+            helper.close()
+        server.query(f"SET GLOBAL {variable} = 0", action=f"clear {variable} for a moment")
+        try:
+            yield
+        finally:
+            server.query(f"SET GLOBAL {variable} = 1", action=f"set {variable} again")
+            _end_newcomers(server, helper, before)
+    finally:
+        helper.close()
+
+
+def _end_newcomers(server: Server, helper: Server, before: int) -> None:
+    spare = {*holders_of_locks(server), *((helper.thread_id,) if helper.thread_id is not None else ())}
+    for _ in range(LOOKS):
+        if not end_client_sessions(server, spare, since=before):
+            return
+
+
+def let_go(server: Server, state: ServerState) -> None:
+    """A server that was held is a replica, or the primary, again: it is as open as before, and its applier may write.
+
+    One that somebody started while the server was closed has stopped with error 1792, or will at the first transaction:
+    nothing tells, so whichever runs is started anew. Raises ServerError.
+    """
+    if not open_to_everybody(server):
+        return
+    for channel in state.channels:
+        if channel.applier_errno != READ_ONLY_TRANSACTION and not channel.applier_running:
+            continue
+        if channel.receiver_stopped and channel.using_gtid != "No":
+            # Between the two statements MariaDB would throw its relay logs away.
+            log.warning("%s: start its receiver, then stop and start its applier: it may not write.", server)
+            continue
+        stop = server.dialect.stop(channel.name, ChannelThread.APPLIER)
+        server.query(stop, action="stop its applier", timeout=65.0)
+        start_replication(server, channel.name, ChannelThread.APPLIER, action="start its applier again")
+        log.info("%s: its applier was started anew, because the server had been closed to everybody.", server)

@@ -1,0 +1,58 @@
+"""What is run on a replica's host to end an attempt to connect: only what is not connected, only to that source."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from replication.dialects import Dialect, first_words
+from replication.hanging_stop import closing_command
+from replication.snapshots import Vendor
+from tests.unit.replication.build import channel
+
+
+def test_only_sockets_that_are_not_connected_are_closed() -> None:
+    command = closing_command(replace(channel(), source_host="10.0.0.1", source_port=3307))
+    assert 'ss -K -t state syn-sent dst "$address" dport = :3307' in command
+    assert "for address in 10.0.0.1;" in command
+
+
+def test_an_address_of_the_newer_kind_is_in_brackets() -> None:
+    assert "'[2001:db8::1]'" in closing_command(replace(channel(), source_host="2001:db8::1"))
+
+
+def test_a_name_without_an_address_is_an_error() -> None:
+    with pytest.raises(OSError):
+        closing_command(replace(channel(), source_host="nobody.invalid"))
+
+
+@pytest.mark.parametrize(
+    ("vendor", "version", "waits", "variable"),
+    [
+        (Vendor.MARIADB, (10, 5, 23), False, "tx_read_only"),
+        (Vendor.MARIADB, (10, 11, 6), False, "tx_read_only"),
+        (Vendor.MARIADB, (11, 8, 9), True, "transaction_read_only"),
+        (Vendor.MYSQL, (5, 6, 24), False, "tx_read_only"),
+        (Vendor.MYSQL, (5, 7, 44), False, ""),
+        (Vendor.MYSQL, (9, 7, 4), False, ""),
+    ],
+)
+def test_who_needs_what(vendor: Vendor, version: tuple[int, ...], waits: bool, variable: str) -> None:
+    dialect = Dialect(vendor, version, replica_words=False, binary_log_status=False, multi_channel=False)
+    assert dialect.stop_waits_for_connecting is waits
+    assert dialect.read_only_for_everybody == variable
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("5.5.5-10.5.23-MariaDB-0+deb11u1-log", True),
+        ("11.8.9-MariaDB-0+deb13u1", True),
+        ("5.6.24-log", True),
+        ("5.7.44", False),
+        ("9.7.4", False),
+    ],
+)
+def test_a_session_says_that_it_may_write_where_that_may_be_needed(text: str, says: bool) -> None:
+    assert bool(first_words(text)) is says
