@@ -29,8 +29,10 @@ from replication.address import FailoverCalls, chain_of
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
+from replication.fencing.last_look import OF_DISK, PRIMARY_ALIVE
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
+from replication.journal import VERDICT
 from replication.manager_files import ManagerLock, ManagerStatus
 from replication.outcome import Outcome
 from replication.patience import Verdict
@@ -265,7 +267,8 @@ class Manager:
     ) -> int | None:
         self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
         job = new_job(self._config, dead, self._options.failover, sessions)
-        job.journal.record("verdict", "dead", dead.address, why=verdict.why)
+        job.answers_though_dead = job.answers_though_dead or verdict.row in OF_DISK
+        job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row)
         if opened is not None:
             opened.is_begun_by(job)
         job.events.tell("dead", old=dead, text=verdict.why)
@@ -283,10 +286,10 @@ class Manager:
         return self._after(job, outcome)
 
     def _not_ours(self, outcome: Outcome, sessions: Sessions, dead: ServerConfig) -> bool:
-        """The failover was refused because somebody moves, or has moved, the primary's role: look again, do not end."""
+        """Somebody moves, or has moved, the primary's role, or it answered at the last look: look again, do not end."""
         if outcome.refusal is None or outcome.began_phase_2:
             return False
-        if outcome.refusal.code == ALREADY_ACTING:
+        if outcome.refusal.code in (ALREADY_ACTING, PRIMARY_ALIVE):
             return True
         return bool(moved_to(self._config, dead, sessions))
 

@@ -164,7 +164,8 @@ class Runbook(Recorder):
             host = self.job.sessions.host(self.job.dead.address)
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
         self.fencing = Fencing(self, bool(self.ssh))
-        self.stopped, _ = self.at_once(lambda: self.run(fence.stop_receivers, self.job, plan), self.fencing.at_once)
+        self.at_once(lambda: self.stop_receivers(plan), self.fencing.at_once)
+        assert self.stopped is not None
         self.release_address()
         self.fencing.before_saving()
         newer = self.run(select.choose, self.job, self.stopped, {})
@@ -203,6 +204,10 @@ class Runbook(Recorder):
         self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")
         log.info("** Phase 3: Master Recovery Phase completed.")
         return plan, level
+
+    def stop_receivers(self, plan: FailoverPlan) -> None:
+        """Kept at once: whatever goes wrong beside it, who was stopped is to receive again."""
+        self.stopped = self.run(fence.stop_receivers, self.job, plan)
 
     def release_address(self) -> None:
         """The old primary loses the address; what could not be done is told, and does not stop the failover."""

@@ -11,7 +11,8 @@ from config import ClusterConfig, ServerConfig
 from replication.address import FailoverCalls, chain_of
 from replication.binlog.cutter import Cut
 from replication.event_hooks import EventHooks
-from replication.journal import Entry, Journal
+from replication.fencing.last_look import OF_DISK
+from replication.journal import VERDICT, Entry, Journal
 from replication.plan import FailoverOptions
 from replication.positions import BinlogPosition
 from replication.salvage import Mirror
@@ -27,7 +28,7 @@ class FailoverJob:
     ``past`` are the entries of a failover of this cluster that was cut short, if there is one; ``address`` is what
     moves the address that applications use; ``events`` tells the site's own commands what happens; ``approval`` is the
     answer of the person who was asked, None on the automatic path. ``writes_back`` is called as soon as the new primary
-    takes writes, and must not block.
+    takes writes, and must not block. ``answers_though_dead``: the verdict is about its disk, and it may well answer.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class FailoverJob:
         self.address = chain_of(config, sessions, FailoverCalls(config, dead))
         self.events = EventHooks(config)
         self.approval: Answer | None = None
+        self.answers_though_dead = any(e.step == VERDICT and e.facts.get("row") in OF_DISK for e in past)
         self.writes_back: Callable[[], object] = lambda: None
 
     @property

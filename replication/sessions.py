@@ -11,12 +11,10 @@ from typing import Any, TypeVar
 
 from config import ClusterConfig, ServerConfig
 from replication.errors import (
-    AccessDenied,
     AlreadyActing,
     DeadlineExceeded,
     HostError,
     MhaError,
-    ServerBusy,
     ServerError,
 )
 from replication.server import Server
@@ -104,7 +102,7 @@ def as_cluster(looked: Iterable[tuple[ServerConfig, ServerState | MhaError | Non
             up.append(result)
             continue
         reason = str(result) if result is not None else f"{server.name}: no answer within {timeout:g} s"
-        alive = isinstance(result, ServerBusy | AccessDenied)
+        alive = isinstance(result, ServerError) and result.answered
         down.append(ServerDown(server.address, server.name, server.hostname, reason, alive))
     return ClusterState(tuple(up), tuple(down))
 

@@ -8,10 +8,11 @@ from typing import Literal
 from prefect import task
 
 from replication.drain import stop_receiver
-from replication.errors import HookError, MhaError, ServerError, UnsafeStatement
+from replication.errors import HookError, MhaError, RefusalError, ServerError, UnsafeStatement
 from replication.fencing.closing import try_to_close
 from replication.fencing.fence import fence
 from replication.fencing.holds import Hold, Holds
+from replication.fencing.last_look import alive, look_once_more
 from replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
 from replication.hooks import HookResult, run_hook, shutdown_args
 from replication.job import FailoverJob
@@ -21,6 +22,9 @@ from replication.snapshots import ClusterState, ServerDown, ServerState
 from tasks.policy import ACTING, STEP
 
 log = logging.getLogger("mha")
+
+#: Seconds that the old primary, on a host that answers, may take to answer once more before it is fenced.
+LAST_LOOK = 0.3
 
 
 @task(name="Stop every receiver", **ACTING)
@@ -64,17 +68,27 @@ def start_receivers(job: FailoverJob, plan: FailoverPlan) -> None:
 
 
 @task(name="Fence the old primary", **STEP)
-def fence_old_primary(job: FailoverJob, ssh_reachable: bool) -> tuple[Tried, ...]:
-    """The means `ssh` and `sql` of the policy, in its order: what each did. Nothing that fails raises.
+def fence_old_primary(job: FailoverJob, ssh_reachable: bool, too_late: bool = False) -> tuple[Tried, ...]:
+    """The means `ssh` and `sql` of the policy, in its order: what each did. No means that fails raises.
 
+    Raises RefusalError when it answers, in whatever words: it is not dead, and nothing is done to it. Not when a new
+    primary is open already (``too_late``), nor where it was found dead although it answers, by its disk.
     Once no mysqld runs there, there is nothing left to close over SQL.
     """
+    ask, silent = not too_late and not job.answers_though_dead, ""
+    if ask:
+        # A host that answers over SSH answers or refuses at once; another one is given as long as to be closed.
+        answer, silent = look_once_more(job.dead, timeout=LAST_LOOK if ssh_reachable else _to_connect(job))
+        if answer:
+            raise RefusalError(alive(job.dead.name, answer))
     tried: list[Tried] = []
     for means in job.config.fence:
         if means == SSH:
-            tried.append(_over_ssh(job, ssh_reachable))
+            tried.append(_over_ssh(job, ssh_reachable, ask))
         elif means == SQL and any(t.proof for t in tried):
             tried.append(Tried(SQL, True, False, "not needed, its mysqld does not run"))
+        elif means == SQL and silent and not ssh_reachable:
+            tried.append(Tried(SQL, False, False, silent))
         elif means == SQL:
             tried.append(_over_sql(job))
     for each in tried:
@@ -82,12 +96,18 @@ def fence_old_primary(job: FailoverJob, ssh_reachable: bool) -> tuple[Tried, ...
     return tuple(tried)
 
 
-def _over_ssh(job: FailoverJob, ssh_reachable: bool) -> Tried:
+def _to_connect(job: FailoverJob) -> float:
+    return min(1.0, job.config.fence_timeout)
+
+
+def _over_ssh(job: FailoverJob, ssh_reachable: bool, ask: bool) -> Tried:
     """Kill what is left of mysqld and keep its supervisor from starting it again."""
     if not ssh_reachable:
         return Tried(SSH, False, False, f"SSH to {job.dead.hostname} is not reachable")
     host, persist = job.sessions.host(job.dead.address), job.config.fence_persist
-    fenced = fence(host, job.dead, timeout=job.config.fence_timeout, persist=persist)
+    fenced = fence(host, job.dead, timeout=job.config.fence_timeout, persist=persist, ask=ask)
+    if fenced.greets:
+        raise RefusalError(alive(job.dead.name, "its mysqld greets who connects to it on its own host"))
     # What is left on that host is known even to a run that goes on where this one ends.
     job.journal.record("fence", "done", job.dead.address, traces=(*fenced.masked, *fenced.persisted))
     detail = fenced.cannot if not fenced.sure else str(fenced)
@@ -98,7 +118,7 @@ def _over_sql(job: FailoverJob) -> Tried:
     """While it still answers: read-only, and its clients' sessions ended. No proof where SUPER may still write."""
     server = Server(job.dead)
     try:
-        closed = try_to_close(server, connect=min(1.0, job.config.fence_timeout), timeout=job.config.fence_timeout)
+        closed = try_to_close(server, connect=_to_connect(job), timeout=job.config.fence_timeout)
     finally:
         server.close()
     if isinstance(closed, ServerError):
