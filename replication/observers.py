@@ -9,50 +9,38 @@ from collections.abc import Sequence
 from config import ServerConfig
 from replication.errors import DeadlineExceeded, HostError, ServerError
 from replication.evidence import Finding, Observation, Source
+from replication.forwarded import look_through
 from replication.server import Server
 from replication.sessions import Sessions
-from replication.ssh import CommandResult, SshHost
+from replication.ssh import SshHost
 
 # A live mysqld greets first, even when it only says "too many connections". A frozen one has its connections taken
-# by the kernel and says nothing, so a connection alone proves nothing.
-_LOOK = """\
-for tool in bash timeout head wc; do command -v $tool >/dev/null || exit 9; done
-timeout {t} bash -c "exec 3<>/dev/tcp/{ip}/{port} && head -c 5 <&3" | wc -c
-"""
-#: What bash says when it is the network that gives nothing. Whatever else it says, it could not look.
-_NETWORK = ("refused", "timed out", "No route to host", "unreachable", "reset by peer", "Host is down")
+# by the kernel and says nothing, so a connection alone proves nothing. The exit status 9 tells that a tool is missing.
+_LOOK = (
+    "for tool in bash timeout head wc; do command -v $tool >/dev/null || exit 9; done; "
+    "timeout {t} bash -c 'exec 3<>/dev/tcp/{ip}/{port} && head -c 5 <&3' | wc -c"
+)
 
 
 def look_from(host: SshHost, primary: ServerConfig, *, timeout: float = 1.0, slack: float = 1.5) -> Observation:
     """Whether the primary's port greets this host within ``timeout`` seconds. Troubles with the host are no view.
 
-    ``slack`` is how many seconds more the host may take to tell. A host without the programs to look with has its sshd
-    look; where that forwards nothing either, it has no view.
+    ``slack`` is how many seconds more the host may take to tell.
     """
     began = time.monotonic()
 
     def saw(finding: Finding, detail: str = "") -> Observation:
         return Observation(Source.OBSERVER, host.name, finding, detail, took=time.monotonic() - began)
 
-    text = _LOOK.format(t=f"{timeout:g}", ip=primary.ip, port=primary.port)
-    command = f"env LC_ALL=C sh -c {shlex.quote(text)}"
+    command = _LOOK.format(t=f"{timeout:g}", ip=shlex.quote(primary.ip), port=primary.port)
     try:
         result = host.run(command, action=f"look at {primary.name}", timeout=timeout + slack, ok=(0, 9))
-        if _could_look(result):
-            greeted = result.stdout.strip() != "0"
-        else:
-            greeted = host.greeted(primary.ip, primary.port, timeout=timeout)
     except (HostError, DeadlineExceeded) as error:
         return saw(Finding.NO_VIEW, str(error))
+    if result.exit_code == 9:
+        return look_through(host, primary, timeout=timeout)
+    greeted = result.stdout.strip() not in ("", "0")
     return saw(Finding.ANSWERED if greeted else Finding.SILENT)
-
-
-def _could_look(result: CommandResult) -> bool:
-    """Whether what it says of the port can be believed: a tool that is missing, or cannot do it, is no silence."""
-    if result.exit_code == 9 or not result.stdout.strip().isdigit():
-        return False
-    said = result.stderr.strip()
-    return result.stdout.strip() != "0" or not said or any(words in said for words in _NETWORK)
 
 
 def ask_others(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from config import ClusterConfig, ServerConfig
 from replication.dialects import Dialect, spelled
+from replication.dialects.accounts import AccountLife
 from replication.grants import Grants
 from replication.plan import Refusal
 from replication.snapshots import ClusterState, ServerState
@@ -19,6 +20,7 @@ class ServerFacts:
 
     ``account`` is who we are there, quoted; ``replication_accounts`` are user and host pattern of those with
     REPLICATION SLAVE, None when mysql.user cannot be read. ``semi_sync_clients`` is how many replicas acknowledge.
+    ``lives`` are the accounts of our own user and of repl_user, None when they cannot be read.
     """
 
     dialect: Dialect
@@ -28,6 +30,7 @@ class ServerFacts:
     variables: Mapping[str, str] = field(default_factory=dict)
     clock_ahead: float | None = None
     semi_sync_clients: int | None = None
+    lives: tuple[AccountLife, ...] | None = ()
 
     def name_of(self, variable: str) -> str:
         """How this server spells a variable that was renamed."""

@@ -8,10 +8,15 @@ from config import ServerConfig
 from replication.check import Check, Severity
 from replication.checks.facts import Facts, ServerFacts
 from replication.checks.rule import Rule
+from replication.dialects import quote_name
+from replication.dialects.accounts import AccountLife
 from replication.grants import MEANING, Job, may_come, need, powers_of
 
 #: What statements in a log need on the schemas they change; rows alone come through BINLOG, which asks for none.
 CONTENT = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX")
+
+#: Days before a password expires in which that is told, and in which it is an error.
+SOON, SHORTLY = 14, 3
 
 _GRANT = "`GRANT {privilege} ON *.* TO {account}` on {server}"
 POWERS = {
@@ -29,7 +34,15 @@ REPLICATE = Rule(
     "`GRANT REPLICATION SLAVE ON *.* TO {account}` on the primary, for an account that these hosts come in with",
     varies="only told when mysql.user cannot be read",
 )
-RULES = (*POWERS.values(), DATA, REPLICATE)
+LASTS = Rule(
+    "account-lasts",
+    f"Will `user` and repl_user still be let in in {SOON} days: neither locked, nor of a password that expires?",
+    "`ALTER USER {account} PASSWORD EXPIRE NEVER`, or a new password, on the primary and in the configuration; "
+    "a locked one: `ALTER USER {account} ACCOUNT UNLOCK`",
+    Severity.WARNING,
+    varies=f"error when it is expired or locked, or has less than {SHORTLY} days; only told when it cannot be seen",
+)
+RULES = (*POWERS.values(), LASTS, DATA, REPLICATE)
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -38,6 +51,7 @@ def checks(facts: Facts) -> Iterator[Check]:
         seen = facts.servers.get(server.address)
         if seen is not None:
             yield from _own(server, seen)
+            yield from _lasting(server, seen)
     for server in facts.config.servers:
         seen, state = facts.servers.get(server.address), facts.cluster.get(server.address)
         if seen is not None and state is not None and state.log_bin and not server.no_master:
@@ -55,6 +69,40 @@ def _own(server: ServerConfig, seen: ServerFacts) -> Iterator[Check]:
     text = f"the account {seen.account} has no {', '.join(missing)} on all schemas" if missing else "all of them"
     fields = {"privilege": ", ".join(missing), "account": seen.account, "server": server.hostname}
     yield DATA.judge(server.name, not missing, text, **fields)
+
+
+def _lasting(server: ServerConfig, seen: ServerFacts) -> Iterator[Check]:
+    if seen.lives is None:
+        text = "how long the accounts last is not known: their passwords' ages cannot be read"
+        yield LASTS.no(server.name, text, Severity.INFO, account=seen.account)
+        return
+    ends = [life for life in seen.lives if _how_it_ends(life)]
+    for life in ends:
+        at_once = life.expired or life.locked or (life.days_left or 0.0) < SHORTLY
+        worse = Severity.ERROR if at_once else None
+        yield LASTS.no(server.name, f"the account {_named(life)} {_how_it_ends(life)}", worse, account=_named(life))
+    if not ends:
+        yield LASTS.yes(server.name, "the accounts of the manager and of replicas last")
+
+
+def warnings_of_accounts(facts: Facts) -> tuple[str, ...]:
+    """For whoever asks what a failover would meet: accounts that are, or will soon be, refused. Once each."""
+    found = [(life, _how_it_ends(life)) for seen in facts.servers.values() for life in seen.lives or ()]
+    return tuple(dict.fromkeys(f"the account {_named(life)} {how}" for life, how in found if how))
+
+
+def _how_it_ends(life: AccountLife) -> str:
+    if life.expired:
+        return "has a password that has expired: who logs in with it is refused"
+    if life.locked:
+        return "is locked: who logs in with it is refused"
+    if life.days_left is not None and life.days_left < SOON:
+        return f"has a password that expires in {life.days_left:.1f} days: then whoever logs in with it is refused"
+    return ""
+
+
+def _named(life: AccountLife) -> str:
+    return f"{quote_name(life.user)}@{quote_name(life.host)}"
 
 
 def _replication(facts: Facts, server: ServerConfig, seen: ServerFacts) -> Iterator[Check]:
