@@ -25,6 +25,7 @@ from flows.parameters import ClusterName
 from flows.taken_over import OpenedElsewhere, opened_elsewhere
 from flows.unfinished_switch import finish_switch
 from replication import notify
+from replication.accounts import tell_daily
 from replication.address import FailoverCalls, chain_of
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import EventHooks
@@ -95,6 +96,8 @@ class Manager:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
         self._answer_load_balancers()
         notify.get_ready(self._config)
+        over = threading.Event()
+        threading.Thread(target=tell_daily, args=(lambda: self._config, over), name="accounts", daemon=True).start()
         try:
             with telling_prefect(self._config, heartbeat=True), self._guard:
                 self._guard.first_look()
@@ -104,6 +107,7 @@ class Manager:
             log.exception("The manager meets an error that it does not know, and ends.")
             raise
         finally:
+            over.set()
             self._right.close()
             self._health.remove()
             if self._balanced is not None:

@@ -16,11 +16,11 @@ from posixpath import dirname, join
 
 from config import ClusterConfig, ServerConfig
 from config.loader import resolve_host
+from replication.accounts import lives_on
 from replication.apply import client_options
 from replication.binlog_archive import archive_directories
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, ScriptFacts, ServerFacts
 from replication.dialects import quote_name, spellings
-from replication.dialects.accounts import AccountLife, life_of, life_query
 from replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeMissing, ServerError
 from replication.grants import parse_grants
 from replication.hooks import failover_args, run_hook, shutdown_args, why_not_runnable
@@ -141,21 +141,8 @@ def _facts_of(server: Server) -> ServerFacts:
         variables={str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows},
         clock_ahead=there - here,
         semi_sync_clients=int(clients[0]["Value"]) if clients else None,
-        lives=_lives(server, there),
+        lives=lives_on(server),
     )
-
-
-def _lives(server: Server, now: float) -> tuple[AccountLife, ...] | None:
-    """How long the accounts of ours, and those of replicas, will still be let in there."""
-    names = tuple(dict.fromkeys(name for name in (server.config.user, server.config.repl_user) if name))
-    query = life_query(server.dialect.vendor, server.dialect.version).format(", ".join(["%s"] * len(names)))
-    try:
-        rows = server.query(query, names, action="see how long its accounts last")
-        known = server.query("SHOW GLOBAL VARIABLES LIKE 'default_password_lifetime'", action="read its variables")
-    except PrivilegeMissing:
-        return None
-    lifetime = float(known[0]["Value"]) if known else 0.0
-    return tuple(life_of(row, lifetime, now) for row in rows)
 
 
 def _replication_accounts(server: Server) -> frozenset[tuple[str, str]] | None:

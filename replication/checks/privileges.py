@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from config import ServerConfig
+from replication.accounts import SHORTLY, SOON, how_it_ends, named, sentence
 from replication.check import Check, Severity
 from replication.checks.facts import Facts, ServerFacts
 from replication.checks.rule import Rule
-from replication.dialects import quote_name
-from replication.dialects.accounts import AccountLife
 from replication.grants import MEANING, Job, may_come, need, powers_of
 
 #: What statements in a log need on the schemas they change; rows alone come through BINLOG, which asks for none.
 CONTENT = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX")
-
-#: Days before a password expires in which that is told, and in which it is an error.
-SOON, SHORTLY = 14, 3
 
 _GRANT = "`GRANT {privilege} ON *.* TO {account}` on {server}"
 POWERS = {
@@ -76,33 +72,19 @@ def _lasting(server: ServerConfig, seen: ServerFacts) -> Iterator[Check]:
         text = "how long the accounts last is not known: their passwords' ages cannot be read"
         yield LASTS.no(server.name, text, Severity.INFO, account=seen.account)
         return
-    ends = [life for life in seen.lives if _how_it_ends(life)]
+    ends = [life for life in seen.lives if how_it_ends(life)]
     for life in ends:
         at_once = life.expired or life.locked or (life.days_left or 0.0) < SHORTLY
         worse = Severity.ERROR if at_once else None
-        yield LASTS.no(server.name, f"the account {_named(life)} {_how_it_ends(life)}", worse, account=_named(life))
+        yield LASTS.no(server.name, sentence(life), worse, account=named(life))
     if not ends:
         yield LASTS.yes(server.name, "the accounts of the manager and of replicas last")
 
 
 def warnings_of_accounts(facts: Facts) -> tuple[str, ...]:
     """For whoever asks what a failover would meet: accounts that are, or will soon be, refused. Once each."""
-    found = [(life, _how_it_ends(life)) for seen in facts.servers.values() for life in seen.lives or ()]
-    return tuple(dict.fromkeys(f"the account {_named(life)} {how}" for life, how in found if how))
-
-
-def _how_it_ends(life: AccountLife) -> str:
-    if life.expired:
-        return "has a password that has expired: who logs in with it is refused"
-    if life.locked:
-        return "is locked: who logs in with it is refused"
-    if life.days_left is not None and life.days_left < SOON:
-        return f"has a password that expires in {life.days_left:.1f} days: then whoever logs in with it is refused"
-    return ""
-
-
-def _named(life: AccountLife) -> str:
-    return f"{quote_name(life.user)}@{quote_name(life.host)}"
+    found = (sentence(life) for seen in facts.servers.values() for life in seen.lives or ())
+    return tuple(dict.fromkeys(words for words in found if words))
 
 
 def _replication(facts: Facts, server: ServerConfig, seen: ServerFacts) -> Iterator[Check]:

@@ -1,7 +1,7 @@
 # instance.sh: which processes on this host are the mysqld of one instance. Wants $port.
 #
 # Without these nothing that is said below could be believed: no view is better than a wrong one.
-for tool in grep sed tr tail cat awk ls; do
+for tool in grep sed tr head tail sort cat awk ls; do
   command -v "$tool" >/dev/null || { echo "this host has no $tool" >&2; exit 9; }
 done
 [ -r /proc/self/stat ] || { echo "this host has no /proc" >&2; exit 9; }
