@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,6 +16,8 @@ from replication.pinger import Pinger
 from replication.server import Server
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
+from tests.lab.writer import Writer
+from tests.scenarios.failing_over import assert_survivors_agree, finish, promoted
 
 KINDS = [
     pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
@@ -43,10 +48,10 @@ HOSTILE = {
 }
 
 
-def hostile(host: Host) -> dict[str, Any]:
+def hostile(host: Host, wanted: Mapping[str, Any] = HOSTILE) -> dict[str, Any]:
     """Set all of them that this server knows; the session that does it has other values."""
     known = {str(row["Variable_name"]) for row in host.sql("SHOW GLOBAL VARIABLES")}
-    values = {name: value for name, value in HOSTILE.items() if name in known}
+    values = {name: value for name, value in wanted.items() if name in known}
     with host.connect() as admin, admin.cursor() as cursor:
         for name, value in values.items():
             cursor.execute(f"SET GLOBAL {name}=%s", (value,))
@@ -81,6 +86,28 @@ def test_no_global_of_a_server_reaches_our_sessions_and_a_written_row_is_there(k
         done = cluster.command("masterha_check_repl", f"--conf={cluster.write_cnf()}")
         assert done.code == 0, done.output
         assert "replication-account" not in "".join(line for line in done.output.splitlines() if "FAILED" in line)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), [pytest.param(*param.values, id=param.id) for param in KINDS])
+def test_a_failover_among_hostile_servers_loses_nothing(kind: str, gtid: bool) -> None:
+    """What the application itself can bear; each waits for locks and statements for a second at most."""
+    borne = {"sql_mode": MODES.removeprefix("ANSI_QUOTES,"), "time_zone": "+12:45", "lock_wait_timeout": 1}
+    borne |= {"max_statement_time": 1, "max_execution_time": 1000, "sql_safe_updates": 1, "wait_timeout": 2}
+    with Cluster(kind, gtid=gtid) as cluster:
+        for host in cluster.hosts:
+            hostile(host, borne)
+        manager = cluster.start_manager(cluster.write_cnf(default="ping_type=INSERT"))
+        writer = Writer(cluster)
+        time.sleep(2.0)
+        for number in (2, 3):
+            cluster.stop_receiver(cluster[number])
+        time.sleep(1.0)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        code, acks = finish(manager, writer)
+        assert code == 0, manager.log()
+        new = promoted(cluster)
+        assert_survivors_agree(cluster, acks, new, (5 - new,))
 
 
 @pytest.mark.parametrize(("kind", "gtid"), KINDS)
