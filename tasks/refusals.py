@@ -39,6 +39,6 @@ class Refusals:
 
     def over(self) -> None:
         """It takes our pings again."""
-        owed, self._owed, self._count, self._said = self._owed, False, 0, ""
+        owed, self._owed, self._count = self._owed, False, 0
         if owed:
             self._listener.recovered("the primary takes our pings again")
