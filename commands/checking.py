@@ -111,11 +111,13 @@ def _judge(facts: Facts, asked: Asked) -> list[Check]:
 
 
 def _readiness(facts: Facts) -> Readiness:
+    from replication.checks.privileges import warnings_of_accounts
     from replication.manager_files import FailoverFlags
     from replication.readiness import Past, assess
 
     past = Past.of(FailoverFlags(facts.config.manager_workdir, facts.config.name))
-    return assess(facts.config, facts.cluster, past, facts.primary_log_readable)
+    also = warnings_of_accounts(facts)
+    return assess(facts.config, facts.cluster, past, facts.primary_log_readable, also)
 
 
 def _show(config: ClusterConfig, asked: Asked, facts: Facts, checks: Sequence[Check], code: int) -> None:

@@ -10,6 +10,7 @@ from flows.engine import step
 from flows.taken_over import cut_short_elsewhere
 from replication.approval import ASK_AT_MOST, Answer, Ask, approved_failover, failover_question
 from replication.errors import RefusalError
+from replication.fencing.last_look import PRIMARY_ALIVE
 from replication.last_check import LastCheck, left_behind
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
 from replication.sessions import Sessions, with_writers
@@ -109,7 +110,7 @@ def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, p
 
 def _alive(dead: ServerConfig, why: str) -> Refusal:
     return Refusal(
-        "primary-alive",
+        PRIMARY_ALIVE,
         f"The primary {dead.name} may be alive, so nothing was touched: {why}. Stop failover.",
-        "To move a living primary, make a planned switch.",
+        "To move a living primary, make a planned switch; one that hangs has to be ended first.",
     )

@@ -74,6 +74,12 @@ class OldPrimary:
         """The failover is over; who holds it read-only from now on is the manager's guard."""
         self._lookout.end()
 
+    def call_off(self) -> None:
+        """It lives, and nothing was done that matters: what was closed while it was watched is open again."""
+        self._lookout.end()
+        if any(closing.how.was_open for closing in self._lookout.closings):
+            self._failover.run(comeback.reopen, self._failover.job, about=self._failover.job.dead.name)
+
     def fenced(self) -> None:
         """Its fencing was tried: from here on its host is looked at, too."""
         verdict: FenceVerdict | None = self._failover.known.get("fenced")
@@ -134,7 +140,7 @@ class OldPrimary:
             sight=sight,
             new=sight.appeared > self._levelled,
             began=self._lookout.began,
-            by_silence=job.by_silence,
+            by_silence=not job.answers_though_dead,
             reversible=not given and not any(half.done for each in moved if each is not None for half in each.halves),
             ssh=failover.fencing.ssh and not job.options.skip_save_master_binlog,
             receivable=not (given and failover.known["plan"].kind is GtidKind.POSITION),
@@ -142,11 +148,6 @@ class OldPrimary:
 
     def _refuse(self, step: Step, why: str) -> None:
         failover = self._failover
-        if step is Step.CALL_OFF:
-            failover.lock.verify()
-            self._lookout.end()
-            if any(closing.how.was_open for closing in self._lookout.closings):
-                failover.run(comeback.reopen, failover.job, about=failover.job.dead.name)
         raise RefusalError(refusal(step, failover.job.dead.name, why))
 
     def _stop_over_ssh(self) -> None:

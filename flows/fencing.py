@@ -50,9 +50,12 @@ class Fencing:
         return self._scripts_are_due and bool(fence.scripts_of(self._failover.job) or config.shutdown_script)
 
     def at_once(self) -> None:
-        """Kill and close what can be reached; what came of it is judged later."""
+        """Kill and close what can be reached; what came of it is judged later. Raises RefusalError."""
         job = self._failover.job
-        tried: tuple[Tried, ...] = self._failover.run(fence.fence_old_primary, job, self.ssh, about=job.dead.name)
+        # One that comes back after it was fenced has lost its role: it is not asked again.
+        tried: tuple[Tried, ...] = self._failover.run(
+            fence.fence_old_primary, job, self.ssh, self._too_late or bool(self._tried), about=job.dead.name
+        )
         self._tried += tried
         self._failover.known["fenced"] = judge((), self._tried)
         # What no later means can mend is refused before the address is taken away.

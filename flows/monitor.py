@@ -26,13 +26,15 @@ from flows.start_checks import check_at_start, check_beside, tell_of_the_last_fa
 from flows.taken_over import OpenedElsewhere, opened_elsewhere
 from flows.unfinished_switch import finish_switch
 from replication import notify, reserve
+from replication.accounts import tell_daily
 from replication.address import FailoverCalls, chain_of
 from replication.errors import CannotRemember, MhaError, RefusalError
 from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
-from replication.fencing.comeback import ANSWERS_AND_IS_DEAD
+from replication.fencing.last_look import OF_DISK, PRIMARY_ALIVE
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
+from replication.journal import VERDICT
 from replication.manager_files import ManagerLock, ManagerStatus, make_workdir
 from replication.outcome import Outcome
 from replication.patience import Verdict
@@ -102,6 +104,8 @@ class Manager:
             log.error("%s; make room there, a failover that cannot remember must not act.", lacks)
         self._answer_load_balancers()
         notify.get_ready(self._config)
+        over = threading.Event()
+        threading.Thread(target=tell_daily, args=(lambda: self._config, over), name="accounts", daemon=True).start()
         try:
             with telling_prefect(self._config, heartbeat=True), self._guard:
                 self._guard.first_look()
@@ -111,6 +115,7 @@ class Manager:
             log.exception("The manager meets an error that it does not know, and ends.")
             raise
         finally:
+            over.set()
             self._right.close()
             self._health.remove()
             if self._balanced is not None:
@@ -315,8 +320,8 @@ class Manager:
             remedy = f"Make room in {self._config.manager_workdir}, then act: mha failover."
             EventHooks(self._config).tell("refused", old=dead, text=str(error), remedy=remedy)
             raise
-        job.by_silence = verdict.row not in ANSWERS_AND_IS_DEAD
-        job.journal.record("verdict", "dead", dead.address, why=verdict.why)
+        job.answers_though_dead = job.answers_though_dead or verdict.row in OF_DISK
+        job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row)
         if opened is not None:
             opened.is_begun_by(job)
         job.events.tell("dead", old=dead, text=verdict.why)
@@ -334,13 +339,12 @@ class Manager:
         return self._after(job, outcome)
 
     def _not_ours(self, outcome: Outcome, sessions: Sessions, dead: ServerConfig) -> bool:
-        """The failover was refused because somebody moves, or has moved, the primary's role, or because the primary was
-        never dead: look again, do not end."""
+        """Somebody moves, or has moved, the primary's role, or the primary was never dead: look again, do not end."""
         if outcome.called_off:
             return True
         if outcome.refusal is None or outcome.began_phase_2:
             return False
-        if outcome.refusal.code == ALREADY_ACTING:
+        if outcome.refusal.code in (ALREADY_ACTING, PRIMARY_ALIVE):
             return True
         return bool(moved_to(self._config, dead, sessions))
 

@@ -21,6 +21,7 @@ from flows.recorder import Recorder
 from flows.way_back import tell_how_to_return
 from replication.errors import AlreadyActing, CameBack, CannotLevel, CannotRemember, LockLost, MhaError, RefusalError
 from replication.failover_lock import FailoverLock
+from replication.fencing.last_look import PRIMARY_ALIVE
 from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, Opened, opened_before, still_lent
@@ -34,7 +35,7 @@ from replication.safety import Drained
 from replication.selection import bytes_behind
 from replication.sessions import reachable, took_writes
 from replication.snapshots import ClusterState, GtidKind
-from tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
+from tasks import apply_diffs, fence, promote, repoint, save_binlog, select, verify, vip
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
@@ -66,7 +67,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         if isinstance(error, LockLost):
             run.notes += run.begun()
         else:
-            run.let_receive_again()
+            run.let_receive_again(lives=refusal is not None and refusal.code == PRIMARY_ALIVE)
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
     except Interrupted as asked:
         log.error("Got ERROR: %s; nothing was changed.", asked)
@@ -200,7 +201,8 @@ class Runbook(Recorder):
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
         self.fencing = Fencing(self, bool(self.ssh))
         finish_from_here()
-        self.stopped, _ = self.at_once(lambda: self.run(fence.stop_receivers, self.job, plan), self.fencing.at_once)
+        self.at_once(lambda: self.stop_receivers(plan), self.fencing.at_once)
+        assert self.stopped is not None
         self.old.fenced()
         self.release_address()
         self.fencing.before_saving()
@@ -250,6 +252,10 @@ class Runbook(Recorder):
         self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")
         log.info("** Phase 3: Master Recovery Phase completed.")
         return plan, level
+
+    def stop_receivers(self, plan: FailoverPlan) -> None:
+        """Kept at once: whatever goes wrong beside it, who was stopped is to receive again."""
+        self.stopped = self.run(fence.stop_receivers, self.job, plan)
 
     def release_address(self) -> None:
         """The old primary loses the address; what could not be done is told, and does not stop the failover."""
@@ -418,16 +424,21 @@ class Runbook(Recorder):
         rescue = None if self.opened is not None else self.known.get("rescue")
         return (*account(plan, rescue, self.applied, new, uuid), *self.old.lines)
 
-    def let_receive_again(self) -> None:
-        """After a failure before anything was opened: the replicas listen again, should the old primary return."""
+    def let_receive_again(self, *, lives: bool) -> None:
+        """After a failure before anything was opened: the replicas listen again, should the old primary return.
+
+        One that ``lives`` gets back what it lost while it was watched.
+        """
         if "promoted" in self.known:
             return
+        if lives:
+            with contextlib.suppress(MhaError):
+                self.old.call_off()
         with contextlib.suppress(MhaError):
             self.run(comeback.take_back_fencing, self.job, about=self.job.dead.name)
-        if self.stopped is None:
-            return
-        with contextlib.suppress(MhaError):
-            self.run(fence.start_receivers, self.job, self.known["plan"])
+        if self.stopped is not None:
+            with contextlib.suppress(MhaError):
+                self.run(fence.start_receivers, self.job, self.known["plan"])
 
     # how a step is run -----------------------------------------------------------------------------------------
 

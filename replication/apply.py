@@ -13,6 +13,7 @@ from pathlib import Path
 
 from config import ServerConfig
 from replication.binlog.cutter import Cut
+from replication.dialects.session import CLIENT
 from replication.errors import CommandFailed, HostError, StatementFailed
 from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.scripts import script
@@ -58,8 +59,9 @@ def client_options(server: ServerConfig) -> str:
         "connect-timeout=10",
         "loose-get-server-public-key",
         "[mysql]",
-        # A server that was the primary may be closed to everybody who does not ask (`fencing.everyone`).
-        'init-command="SET SESSION TRANSACTION READ WRITE"',
+        # As `session` sets it for sessions of ours: globals of the server must not cut the application short, and one
+        # that was the primary may be closed to everybody who does not ask (`fencing.everyone`).
+        f"init-command={quoted(CLIENT)}",
         "max-allowed-packet=1G",
         # Those within a routine belong to it; MariaDB's client, and older ones, would leave them out.
         "comments",

@@ -207,8 +207,8 @@ TABLE: tuple[Row, ...] = (
         "lives, takes no session",
         lambda c: c.now.is_(Source.PING, Finding.LIVES),
         Sure.NEVER,
-        "the primary answers and refuses our session: too many connections, or account and password",
-        "Raise max_connections, or correct user and password.",
+        "the primary answers in its own protocol, and what it says is an error",
+        "Do what its error asks for: nobody fails over by it.",
         settles=True,
     ),
     Row(
@@ -354,7 +354,7 @@ def _by_patience(case: Case) -> Verdict:
     links = sum(link.finding in _REACHED for link in now.of(Source.LINK))
     error = next((o.detail for o in now.of(Source.PING)), "")
     patience = Patience(case.misses, case.since, error)
-    verdict = decide(patience, now.of(Source.OBSERVER), _secondary(case), None, links)
+    verdict = decide(patience, now.seen, _secondary(case), None, links)
     if verdict.dead and now.is_(Source.MANAGER, Finding.LATE) and not now.is_(Source.OBSERVER, Finding.SILENT):
         return replace(verdict, dead=False, why="nobody else confirms it")
     return verdict

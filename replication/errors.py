@@ -4,7 +4,7 @@ MhaError
 ├── ServerError                  a database server: which one, what was being done, why it failed
 │   ├── ServerUnreachable        nobody answers at that address, or the connection broke
 │   ├── ServerBusy               it answers, but takes no session now (1040, 1203, 1226)
-│   ├── AccessDenied             it answers, but not to this user, password or host
+│   ├── AccessDenied             it answers, but not to this user, password or host, or the password has expired
 │   ├── PrivilegeMissing         the session lacks a privilege for the statement
 │   └── StatementFailed          it refused or could not execute the statement
 ├── HostError                    a host reached over SSH
@@ -44,10 +44,14 @@ class ServerError(MhaError):
 
     ``server`` is ``host(ip:port)``, ``action`` what was being done, ``cause`` the server's or driver's own
     words, ``errno`` its MySQL error number (0 when there is none), ``hint`` what an operator can do about it.
+    ``answered``: the server said so itself, in its own protocol; so it lives, whatever the number (design rule 12).
     """
 
-    def __init__(self, server: str, action: str, cause: str, errno: int = 0, hint: str = "") -> None:
+    def __init__(
+        self, server: str, action: str, cause: str, errno: int = 0, hint: str = "", *, answered: bool = False
+    ) -> None:
         self.server, self.action, self.cause, self.errno, self.hint = server, action, cause, errno, hint
+        self.answered = answered
         number = f"error {errno}: " if errno else ""
         super().__init__(f"{server}: {action}: {number}{cause}" + (f" ({hint})" if hint else ""))
 
@@ -61,7 +65,7 @@ class ServerBusy(ServerError):
 
 
 class AccessDenied(ServerError):
-    """The server is alive, but refuses this user, password or client host (1044, 1045, 1129, 1130, …)."""
+    """The server is alive, but refuses this user, password or client host (1044, 1045, 1129, 1130, 1820, 1862, …)."""
 
 
 class PrivilegeMissing(ServerError):

@@ -29,8 +29,8 @@ log = logging.getLogger("mha")
 
 #: Every event there is, in the order of a failover, and when it happens.
 EVENTS = {
-    "suspect": "the primary missed two pings in a row, or looks dead at once; others are being asked",
-    "recovered": "the suspicion came to nothing",
+    "suspect": "the primary missed two pings in a row, looks dead at once, or lives and refuses two of our pings",
+    "recovered": "the suspicion came to nothing, or it takes our pings again",
     "dead": "the primary is dead, by what the manager and the others see of it",
     "started": "a failover has its plan and its lock; nothing is changed yet",
     "fenced": "every means against the old primary was tried, and the policy lets the failover go on",
@@ -41,7 +41,7 @@ EVENTS = {
     "switched": "a planned switch moved the primary's role; exit code 10 when something is left to do",
     "returned": "a server that was replaced came back, took writes, and was set read-only",
     "released": "a server that was replaced is held read-only no longer",
-    "check_failed": "a health check found something wrong that the one before did not",
+    "check_failed": "a health check found something new that is wrong, or an account will soon be refused",
     "check_passed": "a health check found nothing wrong any more",
     "took_over": "a manager that stood by watches the cluster now, because the one that did is gone",
 }

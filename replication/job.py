@@ -12,7 +12,8 @@ from replication.address import FailoverCalls, chain_of
 from replication.binlog.cutter import Cut
 from replication.event_hooks import EventHooks
 from replication.failover_lock import FailoverLock
-from replication.journal import Entry, Journal
+from replication.fencing.last_look import OF_DISK
+from replication.journal import VERDICT, Entry, Journal
 from replication.plan import FailoverOptions
 from replication.positions import BinlogPosition
 from replication.salvage import Mirror
@@ -29,8 +30,8 @@ class FailoverJob:
     moves the address that applications use; ``events`` tells the site's own commands what happens; ``approval`` is the
     answer of the person who was asked, None on the automatic path. ``writes_back`` is called as soon as the new primary
     takes writes, and must not block; ``before_opening`` right before it, and raises CameBack when the dead one is not
-    known to be dead any more. ``by_silence``: it was found dead because it did not answer. ``lock`` is the right to
-    act, on whose session a server is opened.
+    known to be dead any more. ``answers_though_dead``: the verdict is about its disk, and it may well answer. ``lock``
+    is the right to act, on whose session a server is opened.
     """
 
     def __init__(
@@ -48,9 +49,9 @@ class FailoverJob:
         self.address = chain_of(config, sessions, FailoverCalls(config, dead))
         self.events = EventHooks(config)
         self.approval: Answer | None = None
-        self.by_silence = True
         self.lock = FailoverLock([])
         self.before_opening: Callable[[], object] = lambda: None
+        self.answers_though_dead = any(e.step == VERDICT and e.facts.get("row") in OF_DISK for e in past)
         self.writes_back: Callable[[], object] = lambda: None
 
     @property

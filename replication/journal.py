@@ -22,6 +22,8 @@ from replication.errors import CannotRemember
 from replication.settings import DURABILITY
 
 BEGIN, END = "failover", "ended"
+#: The step of the entry that says why a primary was found dead: ``row`` is detection's.
+VERDICT = "verdict"
 #: What a journal is of, as its name says: neither looks like an unfinished one of the other.
 FAILOVER, SWITCH = "failover", "switch"
 

@@ -18,6 +18,7 @@ from replication.binlog.cutter import Cut, LogFile, cut
 from replication.binlog.events import MAGIC
 from replication.binlog.reader import LogReader, Transaction
 from replication.dialects import ChannelThread
+from replication.dialects.session import CLIENT
 from replication.drain import drain, stop_applier
 from replication.errors import DeadlineExceeded, LogError, MhaError, StatementFailed, UnsafeStatement
 from replication.gtid import Gtid, MariadbGtid
@@ -151,7 +152,7 @@ def apply_text(
         options.write_text(client_options(server.config), encoding="utf-8")
         words = [client.client(state.vendor.value), f"--defaults-extra-file={options}", "--binary-mode", "--batch"]
         if disable_log_bin:
-            words.append("--init-command=SET SESSION SQL_LOG_BIN=0")
+            words.append(f"--init-command={CLIENT}, SESSION sql_log_bin=0")
         source = stack.enter_context(text.open("rb"))
         stack.enter_context(open_to_us(server, state))
         _run(words, source, errors, BASE + text.stat().st_size / RATE, client.environment())

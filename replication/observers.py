@@ -7,16 +7,18 @@ import time
 from collections.abc import Sequence
 
 from config import ServerConfig
-from replication.errors import AccessDenied, DeadlineExceeded, HostError, ServerBusy, ServerError
+from replication.errors import DeadlineExceeded, HostError, ServerError
 from replication.evidence import Finding, Observation, Source
+from replication.forwarded import look_through
 from replication.server import Server
 from replication.sessions import Sessions
 from replication.ssh import SshHost
 
 # A live mysqld greets first, even when it only says "too many connections". A frozen one has its connections taken
-# by the kernel and says nothing, so a connection alone proves nothing. The exit status 9 tells that bash is missing.
+# by the kernel and says nothing, so a connection alone proves nothing. The exit status 9 tells that a tool is missing.
 _LOOK = (
-    "command -v bash >/dev/null || exit 9; timeout {t} bash -c 'exec 3<>/dev/tcp/{ip}/{port} && head -c 5 <&3' | wc -c"
+    "for tool in bash timeout head wc; do command -v $tool >/dev/null || exit 9; done; "
+    "timeout {t} bash -c 'exec 3<>/dev/tcp/{ip}/{port} && head -c 5 <&3' | wc -c"
 )
 
 
@@ -36,7 +38,7 @@ def look_from(host: SshHost, primary: ServerConfig, *, timeout: float = 1.0, sla
     except (HostError, DeadlineExceeded) as error:
         return saw(Finding.NO_VIEW, str(error))
     if result.exit_code == 9:
-        return saw(Finding.NO_VIEW, "it has no bash to look with")
+        return look_through(host, primary, timeout=timeout)
     greeted = result.stdout.strip() not in ("", "0")
     return saw(Finding.ANSWERED if greeted else Finding.SILENT)
 
@@ -66,10 +68,8 @@ def look_at_replica(server: Server, primary: ServerConfig, *, timeout: float) ->
     try:
         server.connect(timeout)
         rows = server.query(server.dialect.show_channels(), action="read its replication status", timeout=timeout)
-    except (ServerBusy, AccessDenied) as error:
-        return (saw(Source.LINK, Finding.LIVES, str(error)),)
     except ServerError as error:
-        return (saw(Source.LINK, Finding.UNANSWERED, str(error)),)
+        return (saw(Source.LINK, Finding.LIVES if error.answered else Finding.UNANSWERED, str(error)),)
     seen = [saw(Source.LINK, Finding.ANSWERED)]
     for channel in (server.dialect.channel(row) for row in rows):
         if channel.source_host not in (primary.hostname, primary.ip) or channel.source_port != primary.port:

@@ -7,7 +7,7 @@ from typing import Any
 
 from replication.address import Moved
 from replication.check import Check
-from replication.fencing.comeback import PRIMARY_ALIVE
+from replication.fencing.last_look import PRIMARY_ALIVE
 from replication.fencing.policy import FenceVerdict
 from replication.job import Recovered, Rescue
 from replication.ledger import LedgerLine, as_json

@@ -2,7 +2,7 @@
 
 Four misses in a row, one each `ping_interval`, are a suspicion. It becomes a verdict only when nobody else can reach
 the primary either: the second routes and the replicas' hosts are asked from the first miss on, beside the pings.
-An answer such as "too many connections" or "access denied" is an answer: the server lives.
+An error that the server says, of whatever number, is an answer: the server lives.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from replication.evidence import Finding, Observation
+from replication.evidence import Finding, Observation, Source
 
 #: Misses in a row that make a suspicion (MHA counts to four, though its manual says three).
 MISSES = 4
@@ -99,22 +99,34 @@ def decide(
     Dead needs: no observer gets an answer from the primary's port; a configured secondary check that agrees (exit 0);
     and at least one replica that the manager itself reaches, or it is the manager that is cut off (design rule 3).
     Observers that cannot be reached do not veto; an exit code of the script other than 0 does (MHA, HealthCheck).
+    Silence never counts against a mysqld that runs and listens on its host (design rule 12).
     """
     seen = tuple(observations)
 
     def verdict(dead: bool, why: str) -> Verdict:
         return Verdict(dead, why, ssh_reachable, seen, "patience")
 
-    answered = [o.who for o in seen if o.finding is Finding.ANSWERED]
+    answered = [o.who for o in seen if o.source is Source.OBSERVER and o.finding is Finding.ANSWERED]
     if answered:
         return verdict(False, f"the primary answers {', '.join(answered)}; only the manager cannot reach it")
+    if lives := _lives_on_its_host(seen):
+        return verdict(False, f"{lives}; silence is no proof against it")
     if not replicas_reachable:
         return verdict(False, "the manager reaches no replica either: it is the manager that may be cut off")
     if secondary.objection:
         return verdict(False, secondary.objection)
-    silent = [o.who for o in seen if o.finding is Finding.SILENT]
+    silent = [o.who for o in seen if o.source is Source.OBSERVER and o.finding is Finding.SILENT]
     agree = f"; {', '.join(silent)} cannot reach it either" if silent else ""
     return verdict(True, f"{patience.misses} pings missed, last: {patience.last_error}{agree}")
+
+
+def _lives_on_its_host(seen: Sequence[Observation]) -> str:
+    """A process that is not held, or whoever listens there, in words; empty when nothing of it is seen."""
+    process = {o.finding: o for o in seen if o.source is Source.PROCESS}
+    if runs := process.get(Finding.RUNNING):
+        return f"its mysqld runs and listens on its host (process {runs.detail})"
+    listens = any(o.source is Source.PORT and o.finding is Finding.LISTENING for o in seen)
+    return "somebody listens on its port" if listens and Finding.STOPPED not in process else ""
 
 
 #: What `masterha_secondary_check` ends with (MHA's numbers).

@@ -8,7 +8,7 @@ import re
 
 from config import ClusterConfig, ServerConfig
 from replication.deadline import Deadline
-from replication.errors import AccessDenied, ServerBusy, ServerError, ServerUnreachable
+from replication.errors import ServerError
 from replication.evidence import Finding
 from replication.patience import Ping
 from replication.server import Server
@@ -48,14 +48,14 @@ class Pinger:
 
     SELECT keeps its session, CONNECT makes a new one each time, INSERT writes a row (and so sees a full or hung
     disk). ``closed`` tells of the last answer: the primary is read-only, which is no fault of it; then no row is
-    written.
+    written. ``of_disk``: the last answer was an error of its disk. Whatever it answers, it lives.
     """
 
     def __init__(self, config: ClusterConfig, primary: ServerConfig) -> None:
         self.primary, self._interval, self._type = primary, float(config.ping_interval), config.ping_type
         self._server = Server(primary)
         self._prepared = False
-        self.closed = False
+        self.closed = self.of_disk = False
 
     def ping(self, limit: float | None = None) -> tuple[Ping, str]:
         """One ping: what it showed, and the error in words. ``limit`` (seconds) may be below the interval."""
@@ -67,12 +67,11 @@ class Pinger:
             if self._type == "INSERT" and not self.closed:
                 self._prepare_insert()
                 self._server.query(_INSERT, action="insert ping", timeout=timeout)
-        except (ServerBusy, AccessDenied) as error:
-            self._forget()
-            return Ping.ALIVE_BUT_REFUSED, str(error)
         except ServerError as error:
             self._forget()
-            return Ping.MISSED, str(error)
+            self.of_disk = error.answered and _of_disk(error)
+            return Ping.ALIVE_BUT_REFUSED if error.answered else Ping.MISSED, str(error)
+        self.of_disk = False
         return Ping.ANSWERED, ""
 
     @property
@@ -113,6 +112,10 @@ class Pinger:
             self._prepared = True
 
 
+def _of_disk(error: ServerError) -> bool:
+    return error.errno in _DISK_ERRORS or bool(DISK_WORDS.search(error.cause))
+
+
 def _closed(server: Server, timeout: float) -> bool:
     read_only = server.scalar("SELECT @@GLOBAL.read_only", action="select ping", timeout=timeout)
     return str(read_only).upper() not in ("0", "OFF")
@@ -140,11 +143,10 @@ def write_a_row(primary: ServerConfig, *, timeout: float) -> tuple[Finding, str]
         row = base64.b64encode(os.urandom(_ROOM)).decode()
         for sql, args in (*((sql, ()) for sql in _LARGE), (_INSERT_LARGE, (row, row))):
             server.query(sql, args, action="write a row", timeout=max(0.1, deadline.left))
-    except ServerUnreachable as error:
-        return Finding.UNANSWERED, str(error)
     except ServerError as error:
-        of_disk = error.errno in _DISK_ERRORS or DISK_WORDS.search(error.cause)
-        return (Finding.REFUSED if of_disk else Finding.NO_VIEW), str(error)
+        if not error.answered:
+            return Finding.UNANSWERED, str(error)
+        return (Finding.REFUSED if _of_disk(error) else Finding.NO_VIEW), str(error)
     finally:
         server.close()
     return Finding.ANSWERED, ""

@@ -86,17 +86,23 @@ class Readiness:
 
 
 def assess(
-    config: ClusterConfig, cluster: ClusterState, past: Past | None = None, readable: bool | None = None
+    config: ClusterConfig,
+    cluster: ClusterState,
+    past: Past | None = None,
+    readable: bool | None = None,
+    also: tuple[str, ...] = (),
 ) -> Readiness:
-    """The readiness of a cluster as it was just seen, its primary included."""
+    """The readiness of a cluster as it was just seen, its primary included; ``also`` are notes of whoever looked."""
     past = past or Past()
     primary = find_primary(config, cluster)
     if isinstance(primary, Refusal):
-        return Readiness(config.name, "", False, blockers=_blockers(primary, past))
+        return Readiness(config.name, "", False, blockers=_blockers(primary, past), notes=also)
     survivors = _without(cluster, primary)
     decided = make_plan(config, primary, survivors, FailoverOptions())
     if isinstance(decided, Refusal):
-        return Readiness(config.name, primary.name, False, blockers=_blockers(decided, past), readable=readable)
+        return Readiness(
+            config.name, primary.name, False, blockers=_blockers(decided, past), readable=readable, notes=also
+        )
     blockers = _blockers(None, past)
     return Readiness(
         config.name,
@@ -109,7 +115,7 @@ def assess(
         archived=bool(config.binlog_servers),
         drain_seconds=_drain(decided, survivors),
         blockers=blockers,
-        notes=tuple(_notes(decided, past)),
+        notes=(*_notes(decided, past), *also),
         candidates=decided.candidates,
     )
 

@@ -7,43 +7,23 @@ import select
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pymysql
 from pymysql.cursors import DictCursor
 
 from config import ServerConfig
-from replication.dialects import Dialect, first_words, parse_version
-from replication.errors import (
-    AccessDenied,
-    PrivilegeMissing,
-    ServerBusy,
-    ServerError,
-    ServerUnreachable,
-    StatementFailed,
-)
+from replication.dialects import Dialect, parse_version
+from replication.errors import PrivilegeMissing, ServerError, ServerUnreachable, StatementFailed
 from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.positions import BinlogPosition
+from replication.session import map_error, open_session
 from replication.snapshots import SemiSync, ServerState, Vendor
 from replication.source_names import SourceNames
 
 Row = dict[str, Any]
 
-#: A server that answers with one of these is alive; it is never counted as dead (MHA's list).
-BUSY_ERRORS = frozenset({1040, 1203, 1226})
-DENIED_ERRORS = frozenset({1042, 1043, 1044, 1045, 1129, 1130, 1251, 1275, 1698, 3118, 3159, 4151})
-PRIVILEGE_ERRORS = frozenset({1142, 1143, 1227, 1370, 3530})
 SYNTAX_ERRORS = frozenset({1064})
-
-_HINTS = {
-    1040: "every connection is taken; raise max_connections or keep one free for a user with SUPER",
-    1045: "check user and password in the configuration, and that the account may connect from this host",
-    1129: "run FLUSH HOSTS on that server: it has blocked this host after failed connections",
-    1130: "create the account for this host, e.g. 'user'@'this host'",
-    1227: "grant the missing privilege to the configured user",
-    2003: "is mysqld running there, and does the port let this host through?",
-    3159: "the server demands TLS; set ssl_ca in the configuration",
-}
 
 _VARIABLES = (
     "version version_comment server_id server_uuid read_only super_read_only log_bin log_slave_updates "
@@ -245,86 +225,6 @@ class Server:
     def show_channels(self) -> list[Row]:
         """The raw status rows, one a channel."""
         return self.query(self.dialect.show_channels(), action="read its replication status")
-
-
-def open_session(config: ServerConfig, timeout: float) -> pymysql.Connection[Any]:
-    """A new PyMySQL connection; TLS when the server offers it, verified when ``ssl_ca`` is configured.
-
-    Raises PyMySQL's and the operating system's errors as they are; `map_error` makes them ours.
-    """
-    options: dict[str, Any] = {}
-    if config.ssl_ca or config.ssl_cert:
-        options = {
-            "ssl_ca": config.ssl_ca,
-            "ssl_cert": config.ssl_cert,
-            "ssl_key": config.ssl_key,
-            "ssl_verify_cert": bool(config.ssl_ca),
-            "ssl_verify_identity": config.ssl_verify,
-        }
-    session = _Session(
-        host=config.ip,
-        port=config.port,
-        unix_socket=config.unix_socket,
-        user=config.user,
-        # Bytes, because PyMySQL encodes text as latin-1 and a password may hold anything.
-        password=config.password.get_secret_value().encode(),
-        charset="utf8mb4",
-        autocommit=True,
-        connect_timeout=timeout,
-        read_timeout=timeout,
-        write_timeout=timeout,
-        program_name="prefect-mha",
-        **options,
-    )
-    if words := first_words(str(session.get_server_info())):  # type: ignore[no-untyped-call]
-        try:
-            with session.cursor() as cursor:
-                cursor.execute(words)
-        except BaseException:
-            session.close()
-            raise
-    return session
-
-
-if TYPE_CHECKING:
-    _Connection = pymysql.Connection[Any]
-else:
-    _Connection = pymysql.Connection  # generic to type checkers alone
-
-
-class _Session(_Connection):
-    """PyMySQL's, but all sessions for which no TLS is configured share what they need to have it where it is offered.
-
-    PyMySQL makes it anew for each and reads the system's certificate authorities for it: 0.9 MB and some 20 ms of
-    processor time a session, for a check that is not made.
-    """
-
-    _shared: Any = None
-
-    def _create_ssl_ctx(self, sslp: dict[str, Any]) -> Any:
-        if sslp:
-            return super()._create_ssl_ctx(sslp)  # type: ignore[misc]
-        if _Session._shared is None:
-            _Session._shared = super()._create_ssl_ctx(sslp)  # type: ignore[misc]
-        return _Session._shared
-
-
-def map_error(server: str, action: str, error: BaseException) -> ServerError:
-    """PyMySQL's and the socket's errors as ours, once, at the edge."""
-    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    text = str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
-    hint = _HINTS.get(code, "")
-    if code in BUSY_ERRORS:
-        return ServerBusy(server, action, text, code, hint)
-    if code in DENIED_ERRORS:
-        return AccessDenied(server, action, text, code, hint)
-    if code in PRIVILEGE_ERRORS:
-        return PrivilegeMissing(server, action, text, code, hint or _HINTS[1227])
-    if isinstance(error, OSError | pymysql.OperationalError | pymysql.InterfaceError) and (
-        code == 0 or 2000 <= code < 2100 or code in {1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 4031}
-    ):
-        return ServerUnreachable(server, action, text, code, hint)
-    return StatementFailed(server, action, text, code, hint)
 
 
 def _state(

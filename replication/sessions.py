@@ -11,11 +11,9 @@ from typing import Any, TypeVar
 
 from config import ClusterConfig, ServerConfig
 from replication.errors import (
-    AccessDenied,
     DeadlineExceeded,
     HostError,
     MhaError,
-    ServerBusy,
     ServerError,
 )
 from replication.fencing.holds import Holds
@@ -120,7 +118,7 @@ def as_cluster(
             up.append(result)
             continue
         reason = str(result) if result is not None else f"{server.name}: no answer within {timeout:g} s"
-        alive = isinstance(result, ServerBusy | AccessDenied)
+        alive = isinstance(result, ServerError) and result.answered
         down.append(ServerDown(server.address, server.name, server.hostname, reason, alive))
     return ClusterState(tuple(up), tuple(down), held)
 

@@ -139,6 +139,18 @@ class SshHost:
             raise self._failed(CommandFailed, action, result)
         return result
 
+    def greeted(self, address: str, port: int, *, timeout: float) -> bool:
+        """Whether that port says anything to this host within ``timeout`` seconds; no program is needed there.
+
+        sshd connects. Errors: HostUnreachable, also when it forwards nothing (sshd_config(5), AllowTcpForwarding).
+        """
+        action, deadline = f"look at {address}:{port}", Deadline(timeout)
+        session, _ = self._connected(deadline)
+        try:
+            return session.greeted_through(address, port, deadline)
+        except SessionBroken as error:
+            raise HostUnreachable(self._name, action, str(error)) from error
+
     def open(self, path: str, timeout: float = FILE_TIMEOUT) -> BinaryIO:
         """A remote file for reading: seekable, read ahead in bounded pieces, ``timeout`` seconds for each.
 

@@ -20,6 +20,8 @@ IDLE_SFTP = 2
 GRACE = 0.5
 #: Seconds after which a probe that nobody waits for any more is given up.
 PROBE = 30.0
+#: Seconds that sshd may take to show that it answers; what it says when nobody takes its connection (RFC 4254, 5.1).
+ANSWERS, _CONNECT_FAILED = 0.3, 2
 #: Seconds between two requests for a channel when sshd refuses even the first.
 REFUSED_PAUSE = 0.02
 
@@ -138,6 +140,33 @@ class Session:
             raise
         finally:
             watchdog.stop()
+
+    def greeted_through(self, address: str, port: int, deadline: Deadline) -> bool:
+        """Whether a connection that the far side's sshd makes is said anything on, in time.
+
+        Errors: SessionBroken, when sshd makes none, or does not answer itself.
+        """
+        channel: paramiko.Channel | None = None
+        try:
+            channel = self.transport.open_channel(
+                "direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=max(0.01, deadline.left)
+            )
+            channel.settimeout(max(0.01, deadline.left))
+            return bool(channel.recv(1))
+        except TimeoutError:
+            return False
+        except paramiko.ChannelException as error:
+            if error.code == _CONNECT_FAILED:
+                return False
+            raise SessionBroken(f"sshd forwards no connection: {error}") from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            # Its own connect may take longer than we wait; only an sshd that answers has seen nothing.
+            if self.answers(ANSWERS):
+                return False
+            raise SessionBroken(str(error) or "it was closed") from error
+        finally:
+            if channel is not None:
+                _close(channel)
 
     def keep(self, lease: SftpLease) -> bool:
         """Keep an SFTP channel for the next who needs one; False when there are enough."""

@@ -15,6 +15,7 @@ from replication.check import Check, failed, rows
 from replication.checks import of_replication
 from replication.checks.facts import Facts
 from replication.checks.observe import look
+from replication.checks.privileges import warnings_of_accounts
 from replication.checks.replicas import LAG
 from replication.checks.topology import STRANGERS
 from replication.event_hooks import EventHooks
@@ -52,7 +53,8 @@ def show_checks(cluster: str, checks: Sequence[Check]) -> None:
 def assess(facts: Facts) -> Readiness:
     """Who would be promoted, what would be lost, what is in the way."""
     past = Past.of(FailoverFlags(facts.config.manager_workdir, facts.config.name))
-    return readiness.assess(facts.config, facts.cluster, past, facts.primary_log_readable)
+    also = warnings_of_accounts(facts)
+    return readiness.assess(facts.config, facts.cluster, past, facts.primary_log_readable, also)
 
 
 @task(name="Show the readiness", **STEP)

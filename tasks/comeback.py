@@ -73,7 +73,7 @@ def receive_again(job: FailoverJob, plan: FailoverPlan, closing: Closing) -> tup
 
 @task(name="Open the old primary again", **STEP)
 def reopen(job: FailoverJob) -> None:
-    """It was never dead, and was closed by this failover: it takes writes as before. Raises ServerError's children."""
+    """It lives, and was closed by this failover: it takes writes as before. Raises ServerError's children."""
     server = Server(job.dead)
     try:
         open_for_writes(server)
@@ -82,8 +82,8 @@ def reopen(job: FailoverJob) -> None:
     job.journal.record("old primary", "opened again", job.dead.address)
     holds = Holds(job.config.manager_workdir, job.config.name)
     if holds.get(job.dead.address) is not None:
-        holds.release(job.dead.address, "failover", "it was never dead")
-    log.warning("%s was never dead and takes writes again.", job.dead.name)
+        holds.release(job.dead.address, "failover", "it lives, and nobody took its place")
+    log.warning("%s lives and takes writes again.", job.dead.name)
 
 
 @task(name="Take back what fencing left", **STEP)

@@ -13,13 +13,16 @@ from prefect import task
 from config import ClusterConfig, ServerConfig
 from replication.evidence import Observation
 from replication.inquiry import run_secondary
+from replication.look import Look, Places, look_at
 from replication.observers import ask_others
 from replication.patience import ALARM_AT, Act, Patience, Ping, SecondaryCheck, Verdict, decide
 from replication.pinger import Pinger
 from replication.sessions import Sessions, reachable
 from replication.snapshots import ServerState
+from tasks.listener import Listener
 from tasks.policy import STEP
-from tasks.watch import BeginAnew, Listener, Watch
+from tasks.refusals import Refusals
+from tasks.watch import BeginAnew, Watch
 
 __all__ = ["BeginAnew", "Listener", "confirm_dead", "watch"]
 
@@ -33,9 +36,10 @@ class SideChecks:
     def __init__(self, config: ClusterConfig, primary: ServerConfig, sessions: Sessions) -> None:
         self._config, self._primary, self._sessions = config, primary, sessions
         self._others = [s for s in config.servers if s.address != primary.address]
-        self._pool = ThreadPoolExecutor(max_workers=3, thread_name_prefix="side-check")
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="side-check")
         self._ssh: Future[bool] | None = None
         self._views: Future[tuple[Observation, ...]] | None = None
+        self._process: Future[Look] | None = None
         self._secondary: Future[int] | None = None
 
     def begin(self) -> None:
@@ -47,19 +51,22 @@ class SideChecks:
             self._secondary = self._pool.submit(run_secondary, self._config, self._primary)
 
     def look_again(self) -> None:
-        """Ask the replicas' hosts once more, so that their view is fresh at the verdict."""
+        """Ask the replicas' hosts, and the primary's own, once more: their view is to be fresh at the verdict."""
         self._views = self._pool.submit(ask_others, self._sessions, self._primary, self._others)
+        host, places = self._sessions.host(self._primary.address), Places.of(self._primary, None)
+        self._process = self._pool.submit(look_at, host, self._primary, places, timeout=2.0)
 
     def verdict(self, patience: Patience, *, wait: float) -> Verdict:
         """Collect what was said within ``wait`` seconds and decide."""
         ends = time.monotonic() + wait
         views = _within(self._views, ends) or ()
+        process = _within(self._process, ends)
         configured = bool(self._config.secondary_check_script)
         secondary = SecondaryCheck(configured, _within(self._secondary, ends) if configured else None)
         ssh = _within(self._ssh, ends) is True
         seen = self._sessions.observe(self._others, timeout=2.0)
         reachable = len(seen.up) + sum(d.alive for d in seen.down)
-        return decide(patience, views, secondary, ssh, reachable)
+        return decide(patience, (*views, *(process.seen if process else ())), secondary, ssh, reachable)
 
     def close(self) -> None:
         """Forget what is still being asked."""
@@ -93,7 +100,7 @@ def _watch_classic(
     config: ClusterConfig, primary: ServerConfig, sessions: Sessions, stop: threading.Event, listener: Listener
 ) -> Verdict | BeginAnew | None:
     """One ping each interval; four misses in a row are a suspicion, which the others confirm or not."""
-    pinger, patience = Pinger(config, primary), Patience()
+    pinger, patience, refusals = Pinger(config, primary), Patience(), Refusals(listener)
     checks: SideChecks | None = None
     greeted = False
     try:
@@ -106,7 +113,7 @@ def _watch_classic(
             if ping is Ping.ANSWERED and not greeted:
                 log.info("Ping(%s) succeeded, waiting until MySQL doesn't respond..", config.ping_type)
                 greeted = True
-            _tell(listener, ping, act, patience, config)
+            _tell(listener, refusals, ping, act, patience, config)
             if ping is Ping.ANSWERED and pinger.closed and (why := listener.closed()):
                 return BeginAnew(why)
             if act is Act.RECOVERED and checks:
@@ -153,11 +160,14 @@ def confirm_dead(config: ClusterConfig, dead: ServerConfig, sessions: Sessions) 
         checks.close()
 
 
-def _tell(listener: Listener, ping: Ping, act: Act, patience: Patience, config: ClusterConfig) -> None:
+def _tell(
+    listener: Listener, refusals: Refusals, ping: Ping, act: Act, patience: Patience, config: ClusterConfig
+) -> None:
     if ping is Ping.ANSWERED:
+        refusals.over()
         listener.answered()
     elif ping is Ping.ALIVE_BUT_REFUSED:
-        log.warning("The primary lives but refuses our ping, which never counts as death: %s", patience.last_error)
+        refusals.refused(patience.last_error, suspected=act is Act.RECOVERED)
     else:
         if patience.misses == 1:
             log.warning("Got error on MySQL %s ping: %s", config.ping_type.lower(), patience.last_error)
@@ -166,7 +176,7 @@ def _tell(listener: Listener, ping: Ping, act: Act, patience: Patience, config: 
         listener.suspect(patience.misses, patience.last_error)
         if patience.misses == ALARM_AT:
             listener.alarm(f"it does not answer pings: {patience.last_error}")
-    if act is Act.RECOVERED:
+    if act is Act.RECOVERED and ping is Ping.ANSWERED:
         listener.recovered("the primary answered again")
 
 

@@ -8,11 +8,12 @@ from typing import Literal
 from prefect import task
 
 from replication.drain import stop_receiver
-from replication.errors import HookError, MhaError, ServerError, UnsafeStatement
+from replication.errors import HookError, MhaError, RefusalError, ServerError, UnsafeStatement
 from replication.fencing.closing import try_to_close
 from replication.fencing.everyone import start_replication
 from replication.fencing.fence import Fenced, fence
 from replication.fencing.holds import Hold, Holds, reached_by
+from replication.fencing.last_look import alive, look_once_more
 from replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
 from replication.hooks import HookResult, run_hook, shutdown_args
 from replication.job import FailoverJob
@@ -26,6 +27,8 @@ log = logging.getLogger("mha")
 
 #: Seconds; each replica's own STOP has a deadline, which is long only where a receiver connects to a dark host.
 STOPPED_WITHIN = 600.0
+#: Seconds that the old primary, on a host that answers, may take to answer once more before it is fenced.
+LAST_LOOK = 0.3
 
 
 @task(name="Stop every receiver", **ACTING)
@@ -75,17 +78,27 @@ def start_receiver(job: FailoverJob, plan: FailoverPlan, key: str) -> None:
 
 
 @task(name="Fence the old primary", **STEP)
-def fence_old_primary(job: FailoverJob, ssh_reachable: bool) -> tuple[Tried, ...]:
-    """The means `ssh` and `sql` of the policy, in its order: what each did. Nothing that fails raises.
+def fence_old_primary(job: FailoverJob, ssh_reachable: bool, too_late: bool = False) -> tuple[Tried, ...]:
+    """The means `ssh` and `sql` of the policy, in its order: what each did. No means that fails raises.
 
+    Raises RefusalError when it answers, in whatever words: it is not dead, and nothing is done to it. Not when a new
+    primary is open already (``too_late``), nor where it was found dead although it answers, by its disk.
     Once no mysqld runs there, there is nothing left to close over SQL.
     """
+    ask, silent = not too_late and not job.answers_though_dead, ""
+    if ask:
+        # A host that answers over SSH answers or refuses at once; another one is given as long as to be closed.
+        answer, silent = look_once_more(job.dead, timeout=LAST_LOOK if ssh_reachable else _to_connect(job))
+        if answer:
+            raise RefusalError(alive(job.dead.name, answer))
     tried: list[Tried] = []
     for means in job.config.fence:
         if means == SSH:
-            tried.append(_over_ssh(job, ssh_reachable))
+            tried.append(_over_ssh(job, ssh_reachable, ask))
         elif means == SQL and any(t.proof for t in tried):
             tried.append(Tried(SQL, True, False, "not needed, its mysqld does not run"))
+        elif means == SQL and silent and not ssh_reachable:
+            tried.append(Tried(SQL, False, False, silent))
         elif means == SQL:
             tried.append(_over_sql(job))
     for each in tried:
@@ -93,19 +106,28 @@ def fence_old_primary(job: FailoverJob, ssh_reachable: bool) -> tuple[Tried, ...
     return tuple(tried)
 
 
-def _over_ssh(job: FailoverJob, ssh_reachable: bool) -> Tried:
+def _to_connect(job: FailoverJob) -> float:
+    return min(1.0, job.config.fence_timeout)
+
+
+def _over_ssh(job: FailoverJob, ssh_reachable: bool, ask: bool) -> Tried:
     """Kill what is left of mysqld and keep its supervisor from starting it again."""
     if not ssh_reachable:
         return Tried(SSH, False, False, f"SSH to {job.dead.hostname} is not reachable")
-    fenced = fence_over_ssh(job)
+    fenced = fence_over_ssh(job, ask=ask)
+    if fenced.greets:
+        raise RefusalError(alive(job.dead.name, "its mysqld greets who connects to it on its own host"))
     detail = fenced.cannot if not fenced.sure else str(fenced)
     return Tried(SSH, fenced.sure, fenced.sure, detail, alive=fenced.still_there)
 
 
-def fence_over_ssh(job: FailoverJob) -> Fenced:
-    """Stop what runs on its host and what would start it; what that leaves there is remembered, for its release."""
+def fence_over_ssh(job: FailoverJob, *, ask: bool = False) -> Fenced:
+    """Stop what runs on its host and what would start it; what that leaves there is remembered, for its release.
+
+    With ``ask`` one that still greets is left alone.
+    """
     host, persist = job.sessions.host(job.dead.address), job.config.fence_persist
-    fenced = fence(host, job.dead, timeout=job.config.fence_timeout, persist=persist)
+    fenced = fence(host, job.dead, timeout=job.config.fence_timeout, persist=persist, ask=ask)
     traces = (*fenced.masked, *fenced.persisted)
     # What is left on that host is known even to a run that goes on where this one ends.
     job.journal.record("fence", "done", job.dead.address, traces=traces)
@@ -120,7 +142,7 @@ def _over_sql(job: FailoverJob) -> Tried:
     """While it still answers: read-only, and its clients' sessions ended. No proof where SUPER may still write."""
     server = Server(job.dead)
     try:
-        closed = try_to_close(server, connect=min(1.0, job.config.fence_timeout), timeout=job.config.fence_timeout)
+        closed = try_to_close(server, connect=_to_connect(job), timeout=job.config.fence_timeout)
     finally:
         server.close()
     if isinstance(closed, ServerError):

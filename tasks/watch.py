@@ -17,6 +17,8 @@ from replication.patience import ALARM_AT, Ping, Verdict
 from replication.pinger import Pinger
 from replication.sessions import Sessions
 from replication.snapshots import ServerState
+from tasks.listener import Listener
+from tasks.refusals import SAY_AGAIN, Refusals
 
 log = logging.getLogger("mha")
 
@@ -28,37 +30,11 @@ LOOKS_EVERY, LOOK_AGAIN = 2, 0.4
 QUIET_DISK = 5
 #: Seconds between two looks at whether to stop.
 STOP_SEEN = 0.25
-#: Seconds after which the same words are logged again.
-SAY_AGAIN = 60.0
 #: Rounds that a suspicion remembers.
 ROUNDS = 200
 
 _FINDING = {Ping.ANSWERED: Finding.ANSWERED, Ping.ALIVE_BUT_REFUSED: Finding.LIVES, Ping.MISSED: Finding.SILENT}
 _BAD = (Finding.FULL, Finding.READ_ONLY, Finding.STALLED)
-
-
-class Listener:
-    """What a watcher is told while it watches; every method may be overridden, none may block."""
-
-    def answered(self) -> None:
-        """A ping was answered."""
-
-    def suspect(self, misses: int, error: str) -> None:
-        """A ping was missed for the ``misses``-th time in a row, or something else is wrong (0)."""
-
-    def closed(self) -> str:
-        """The primary answers and is read-only: why the watch is to begin anew, empty to go on."""
-        return ""
-
-    def displaced(self) -> str:
-        """This manager no longer has the right to act: in words; empty to go on."""
-        return ""
-
-    def alarm(self, why: str) -> None:
-        """It looks dead, or is silent for longer than a moment: people may be told. Once for each suspicion."""
-
-    def recovered(self, why: str) -> None:
-        """It was nothing, or it is over."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +82,7 @@ class Watch:
         self._look_due = 0.0
         self._quiet_disk = 0.0
         self._said: dict[str, float] = {}
+        self._refusals = Refusals(listener)
         self._greeted = False
 
     def run(self) -> Verdict | BeginAnew | None:
@@ -164,11 +141,14 @@ class Watch:
             return Trouble(began, error, missed=True)
         if ping is Ping.ANSWERED:
             self._greet()
+            self._refusals.over()
             self._listener.answered()
             if self._pinger.closed and (why := self._listener.closed()):
                 return BeginAnew(why)
+        elif self._pinger.of_disk:
+            return Trouble(began, error, of_disk=True)
         else:
-            self._say(f"The primary lives but refuses our ping, which never counts as death: {error}")
+            self._refusals.refused(error)
         return None
 
     def _one_look(self) -> Trouble | None:
@@ -226,7 +206,7 @@ class Watch:
             if judged.dead:
                 return self._dead(case, judged)
             if judged.row.settles:
-                self._over(judged, of_disk=trouble.of_disk)
+                self._over(case, judged, of_disk=trouble.of_disk)
                 return None
             self._announce(suspicion, case.misses, _error(round_) or trouble.what)
             self._tell(judged.row)
@@ -269,7 +249,7 @@ class Watch:
     def _tell(self, row: Row) -> None:
         self._say(f"It looks like: {row.name}. {row.means[0].upper()}{row.means[1:]}.{' ' * bool(row.tell)}{row.tell}")
 
-    def _over(self, judged: Judgement, *, of_disk: bool) -> None:
+    def _over(self, case: Case, judged: Judgement, *, of_disk: bool) -> None:
         """It answers, or lives: told, and watched at the usual pace."""
         if judged.row.tell:
             self._tell(judged.row)
@@ -277,7 +257,10 @@ class Watch:
         if of_disk:
             self._quiet_disk = time.monotonic() + QUIET_DISK * self._interval
         self._recorder.end("recovered", row=judged.row.name)
-        self._listener.recovered(judged.row.means)
+        if case.now.is_(Source.PING, Finding.LIVES):
+            self._refusals.refused(_error(case.now), suspected=True)
+        else:
+            self._listener.recovered(judged.row.means)
 
     def _dead(self, case: Case, judged: Judgement) -> Verdict:
         self._recorder.end("verdict", row=judged.row.name, why=judged.why, seconds=time.monotonic() - case.since)

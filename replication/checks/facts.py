@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from config import ClusterConfig, ServerConfig
 from replication.dialects import Dialect, spelled
+from replication.dialects.accounts import AccountLife
 from replication.grants import Grants
 from replication.plan import Refusal
 from replication.snapshots import ClusterState, ServerState
@@ -21,6 +22,7 @@ class ServerFacts:
     ``account`` is who we are there, quoted; ``replication_accounts`` are user and host pattern of those with
     REPLICATION SLAVE, None when mysql.user cannot be read. ``semi_sync_clients`` is how many replicas acknowledge.
     ``readers`` are those who replicate from it.
+    ``lives`` are the accounts of our own user and of repl_user, None when they cannot be read.
     """
 
     dialect: Dialect
@@ -31,6 +33,7 @@ class ServerFacts:
     clock_ahead: float | None = None
     semi_sync_clients: int | None = None
     readers: Readers = field(default_factory=Readers)
+    lives: tuple[AccountLife, ...] | None = ()
 
     def name_of(self, variable: str) -> str:
         """How this server spells a variable that was renamed."""

@@ -62,7 +62,8 @@ CLOCK = Rule(
 )
 TOOLS = Rule(
     "host-tools",
-    "Are bash (a second view of the primary), ss (the fence) and flock (one rescue at a time) there?",
+    "Are bash (without it sshd has to forward for a second view of the primary), ss (the fence asks faster) and "
+    "flock (one rescue at a time) there?",
     "install {packages} on {server}",
     Severity.WARNING,
 )

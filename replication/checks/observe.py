@@ -16,6 +16,7 @@ from posixpath import dirname, join
 
 from config import ClusterConfig, ServerConfig
 from config.loader import resolve_host
+from replication.accounts import lives_on
 from replication.apply import client_options
 from replication.binlog_archive import archive_directories
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, ScriptFacts, ServerFacts
@@ -143,6 +144,7 @@ def _facts_of(server: Server) -> ServerFacts:
         clock_ahead=there - here,
         semi_sync_clients=int(clients[0]["Value"]) if clients else None,
         readers=readers_of(server),
+        lives=lives_on(server),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from config import ServerConfig
+from replication.accounts import SHORTLY, SOON, how_it_ends, named, sentence
 from replication.check import Check, Severity
 from replication.checks.facts import Facts, ServerFacts
 from replication.checks.rule import Rule
@@ -29,7 +30,15 @@ REPLICATE = Rule(
     "`GRANT REPLICATION SLAVE ON *.* TO {account}` on the primary, for an account that these hosts come in with",
     varies="only told when mysql.user cannot be read",
 )
-RULES = (*POWERS.values(), DATA, REPLICATE)
+LASTS = Rule(
+    "account-lasts",
+    f"Will `user` and repl_user still be let in in {SOON} days: neither locked, nor of a password that expires?",
+    "`ALTER USER {account} PASSWORD EXPIRE NEVER`, or a new password, on the primary and in the configuration; "
+    "a locked one: `ALTER USER {account} ACCOUNT UNLOCK`",
+    Severity.WARNING,
+    varies=f"error when it is expired or locked, or has less than {SHORTLY} days; only told when it cannot be seen",
+)
+RULES = (*POWERS.values(), LASTS, DATA, REPLICATE)
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -38,6 +47,7 @@ def checks(facts: Facts) -> Iterator[Check]:
         seen = facts.servers.get(server.address)
         if seen is not None:
             yield from _own(server, seen)
+            yield from _lasting(server, seen)
     for server in facts.config.servers:
         seen, state = facts.servers.get(server.address), facts.cluster.get(server.address)
         if seen is not None and state is not None and state.log_bin and not server.no_master:
@@ -55,6 +65,26 @@ def _own(server: ServerConfig, seen: ServerFacts) -> Iterator[Check]:
     text = f"the account {seen.account} has no {', '.join(missing)} on all schemas" if missing else "all of them"
     fields = {"privilege": ", ".join(missing), "account": seen.account, "server": server.hostname}
     yield DATA.judge(server.name, not missing, text, **fields)
+
+
+def _lasting(server: ServerConfig, seen: ServerFacts) -> Iterator[Check]:
+    if seen.lives is None:
+        text = "how long the accounts last is not known: their passwords' ages cannot be read"
+        yield LASTS.no(server.name, text, Severity.INFO, account=seen.account)
+        return
+    ends = [life for life in seen.lives if how_it_ends(life)]
+    for life in ends:
+        at_once = life.expired or life.locked or (life.days_left or 0.0) < SHORTLY
+        worse = Severity.ERROR if at_once else None
+        yield LASTS.no(server.name, sentence(life), worse, account=named(life))
+    if not ends:
+        yield LASTS.yes(server.name, "the accounts of the manager and of replicas last")
+
+
+def warnings_of_accounts(facts: Facts) -> tuple[str, ...]:
+    """For whoever asks what a failover would meet: accounts that are, or will soon be, refused. Once each."""
+    found = (sentence(life) for seen in facts.servers.values() for life in seen.lives or ())
+    return tuple(dict.fromkeys(words for words in found if words))
 
 
 def _replication(facts: Facts, server: ServerConfig, seen: ServerFacts) -> Iterator[Check]:

@@ -121,15 +121,6 @@ def program_version(text: str) -> tuple[Vendor, tuple[int, ...]] | None:
     return (Vendor.MYSQL, parse_version(mysql[1])) if mysql else None
 
 
-def first_words(version_text: str) -> str:
-    """What a session of ours says first to a server of that version; empty where there is nothing to say.
-
-    Without it none could write where `Dialect.read_only_for_everybody` is set.
-    """
-    mariadb, version = "mariadb" in version_text.lower(), parse_version(version_text)
-    return "SET SESSION TRANSACTION READ WRITE" if mariadb or (5, 6, 5) <= version < (5, 7, 8) else ""
-
-
 @dataclass(frozen=True)
 class Dialect:
     """How to speak to one server. ``replica_words`` and ``binary_log_status`` were probed, not guessed."""

@@ -10,15 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from replication.fencing.last_look import PRIMARY_ALIVE
 from replication.fencing.lookout import Sight
 from replication.gtid import Gtid, MariadbGtid
 from replication.plan import Refusal
 from replication.snapshots import GtidKind, ServerState
-
-#: The code of the refusal of a failover whose primary was never dead: the cluster is as it was.
-PRIMARY_ALIVE = "primary-alive"
-#: Rows of detection's table for which a primary is dead that may well answer: it takes no writes.
-ANSWERS_AND_IS_DEAD = frozenset({"hung storage", "full or read-only disk"})
 
 
 class Step(StrEnum):

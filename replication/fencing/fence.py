@@ -27,7 +27,8 @@ class Fenced:
     neither, save of those in ``brief``. ``containers`` are those whose restart policy was set to no, ``persisted``
     option files that keep the server read-only when it is started, ``dying`` killed processes that hang in the kernel,
     on a disk that does not answer: they run no more, and are gone when it does. ``cannot`` says in words why nothing
-    could be proven; ``still_there`` that a mysqld was seen which does not go away.
+    could be proven; ``still_there`` that a mysqld was seen which does not go away; ``greets`` that it still greets
+    whoever connects to it there, so that nothing was done.
     """
 
     sure: bool
@@ -42,6 +43,7 @@ class Fenced:
     cannot: str = ""
     still_there: bool = False
     seconds: float = 0.0
+    greets: bool = False
 
     def __str__(self) -> str:
         if not self.sure:
@@ -64,17 +66,20 @@ class Fenced:
         return ", ".join(told)
 
 
-def fence(host: SshHost, server: ServerConfig, *, timeout: float = 15.0, persist: bool = False) -> Fenced:
+def fence(
+    host: SshHost, server: ServerConfig, *, timeout: float = 15.0, persist: bool = False, ask: bool = False
+) -> Fenced:
     """Fence one instance; safe to repeat. An unreachable host is an answer (``sure`` is False), not an exception.
 
-    With ``persist`` an option file makes the server read-only whenever it is started, until `unfence`.
+    With ``persist`` an option file makes the server read-only whenever it is started, until `unfence`. With ``ask`` a
+    server that still greets is not killed: who was found dead by its silence is not.
     """
-    return _run(host, server, str(int(persist)), timeout)
+    return _run(host, server, str(int(persist)), timeout, ask=ask)
 
 
-def _run(host: SshHost, server: ServerConfig, persist: str, timeout: float) -> Fenced:
+def _run(host: SshHost, server: ServerConfig, persist: str, timeout: float, *, ask: bool = False) -> Fenced:
     began = time.monotonic()
-    command = f"sh -s -- {server.port} {shlex.quote(server.master_pid_file or '/nonexistent')} {persist}"
+    command = f"sh -s -- {server.port} {shlex.quote(server.master_pid_file or '/nonexistent')} {persist} {int(ask)}"
     try:
         result = host.run(
             command,
@@ -125,9 +130,10 @@ def _read(output: str, seconds: float) -> Fenced:
         by_key.setdefault(key, []).extend(rest)
     left = by_key.get("left", []) + (["a listener"] if "listening" in by_key else [])
     again = by_key.get("restarts", [])
-    finished = "done" in by_key
+    finished, greets = "done" in by_key, "greets" in by_key
     return Fenced(
-        sure=finished and not left and not again,
+        sure=finished and not left and not again and not greets,
+        greets=greets,
         killed=tuple(int(p) for p in by_key.get("killed", [])),
         supervisors=tuple(int(p) for p in by_key.get("supervisor", [])),
         masked=tuple(by_key.get("masked", [])),
@@ -136,8 +142,8 @@ def _read(output: str, seconds: float) -> Fenced:
         containers=tuple(by_key.get("container", [])),
         persisted=tuple(by_key.get("persisted", [])),
         not_persisted=", ".join(by_key.get("unpersisted", [])),
-        cannot=_why_not(left, again, finished),
-        still_there=bool(left),
+        cannot="it still greets who connects to it there" if greets else _why_not(left, again, finished),
+        still_there=bool(left) or greets,
         seconds=seconds,
     )
 

@@ -1,9 +1,11 @@
-# fence.sh PORT PIDFILE PERSIST: make sure that the mysqld of one instance does not serve again on this host.
+# fence.sh PORT PIDFILE PERSIST ASK: make sure that the mysqld of one instance does not serve again on this host.
 # Tells what it found and did, one "key value" a line; the last line is "done".
 # PERSIST is 1 to write read_only to an option file, "only" to do nothing else, 0 for none.
+# With ASK=1 a server that still greets who connects to it is told of ("greets"), and nothing is done.
 port=$1
 pidfile=$2
 persist=$3
+ask=$4
 
 #include instance.sh
 
@@ -11,6 +13,24 @@ look
 if [ -s "$pidfile" ]; then
   p=$(cat "$pidfile" 2>/dev/null)
   case $(cat "/proc/$p/comm" 2>/dev/null) in mysqld | mariadbd) pids="$pids $p" ;; esac
+fi
+
+# One that is stopped (T) greets nobody; one that listens on one address alone is asked there.
+greets() {
+  command -v bash >/dev/null && command -v timeout >/dev/null || return 1
+  for p in $pids; do
+    case $(sed 's/.*) \(.\).*/\1/' "/proc/$p/stat" 2>/dev/null) in T | t | "") continue ;; esac
+    at=$(listening | grep -F "pid=$p," | awk 'NR == 1 { sub(/:[0-9]*$/, "", $4); gsub(/[][]/, "", $4); print $4 }')
+    case $at in "" | '*' | 0.0.0.0 | ::) at=127.0.0.1 ;; esac
+    [ -n "$(timeout 0.5 bash -c "exec 3<>/dev/tcp/$at/$port && head -c 5 <&3" 2>/dev/null | tr -d '\0')" ] && return 0
+  done
+  return 1
+}
+
+if [ "$ask" = 1 ] && greets; then
+  echo "greets $port"
+  echo done
+  exit
 fi
 
 if [ "$persist" != 0 ]; then

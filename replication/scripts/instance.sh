@@ -1,5 +1,11 @@
 # instance.sh: which processes on this host are the mysqld of one instance. Wants $port.
 #
+# Without these nothing that is said below could be believed: no view is better than a wrong one.
+for tool in grep sed tr head tail sort cat awk ls; do
+  command -v "$tool" >/dev/null || { echo "this host has no $tool" >&2; exit 9; }
+done
+[ -r /proc/self/stat ] || { echo "this host has no /proc" >&2; exit 9; }
+
 # A process belongs to the instance when it is a mysqld that listens on the port, or one that listens on no TCP port
 # yet (starting, recovering) and was not started for another port.
 
@@ -44,7 +50,29 @@ hanging() {
 
 listening() { printf '%s\n' "$listeners" | grep -E "[:.]$port[[:space:]]"; }
 
+# Who listens on TCP, as ss tells it; without ss from the kernel's own tables (proc(5)), and the servers' open files.
+listening_sockets() {
+  if command -v ss >/dev/null; then
+    ss -Hltnp 2>/dev/null
+    return
+  fi
+  {
+    for f in $(grep -lxE 'mysqld|mariadbd' /proc/[0-9]*/comm 2>/dev/null); do
+      p=${f#/proc/}
+      p=${p%/comm}
+      ls -l "/proc/$p/fd" 2>/dev/null | sed -n "s/.*socket:\[\([0-9]*\)\].*/\1 $p/p"
+    done
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null
+  } | awk '
+    NF == 2 { owner[$1] = $2 }
+    $4 == "0A" {
+      n = split($2, at, ":"); number = 0
+      for (i = 1; i <= 4; i++) number = number * 16 + index("0123456789ABCDEF", substr(at[n], i, 1)) - 1
+      print "LISTEN 0 0 *:" number " *:* pid=" owner[$10] ","
+    }'
+}
+
 look() {
-  listeners=$(ss -Hltnp 2>/dev/null)
+  listeners=$(listening_sockets)
   pids=$(mine)
 }

@@ -35,7 +35,7 @@ if client=$(find_program $clients 2>/dev/null); then
     said=$(cat | "$client" --defaults-extra-file=/proc/self/fd/0 --connect-timeout=4 --batch --skip-column-names \
       --execute='SELECT 1' 2>&1)
     # Before its answer it may warn of options that it does not know.
-    said=$(printf '%s\n' "$said" | tail -n 1 | tr '\t' ' ')
+    said=$(printf '%s\n' "$said" | grep -vi '^[^ ]*warning' | tail -n 1 | tr '\t' ' ')
     [ "$said" = 1 ] && tell connects || tell connects "${said:-it said nothing}"
   fi
 fi

@@ -35,6 +35,8 @@ for p in $pids; do
 done
 [ -n "$(listening)" ] && echo "listening $port"
 if [ -e "$pidfile" ]; then echo "pidfile there"; else echo "pidfile absent"; fi
+# Without these a disk would be called silent that nobody asked.
+command -v timeout >/dev/null && command -v df >/dev/null || set --
 for d in "$@"; do
   line=$(timeout 0.5 df -Pk "$d" 2>/dev/null | tail -1)
   if [ -z "$line" ]; then

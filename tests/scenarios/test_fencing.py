@@ -14,12 +14,16 @@ import pymysql
 import pytest
 
 from config import ServerConfig, load_cluster
+from replication.evidence import Finding, Source
 from replication.fencing.closing import close_for_writes, is_closed
 from replication.fencing.fence import Fenced, fence, unfence
+from replication.look import Places, look_at
+from replication.observers import look_from
 from replication.server import Server
 from replication.ssh import SshHost
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
+from tests.lab.host import Host
 from tests.lab.kinds import APP, APP_PASSWORD
 from tests.lab.writer import TABLE, Writer
 
@@ -99,11 +103,90 @@ def test_closing_a_server_ends_whoever_is_connected(alone: Cluster, server: Serv
         assert alone[1].sql("SELECT COUNT(*) AS n FROM app.rows_written")[0]["n"] == 0
 
 
-def fenced(server: ServerConfig, *, persist: bool = False) -> Fenced:
+def fenced(server: ServerConfig, *, persist: bool = False, ask: bool = False) -> Fenced:
     host = SshHost(server)
     try:
-        return fence(host, server, persist=persist)
+        return fence(host, server, persist=persist, ask=ask)
     finally:
+        host.close()
+
+
+@contextlib.contextmanager
+def without(host: Host, *programs: str) -> Iterator[None]:
+    """That host has none of these; root's shell is another one."""
+    host.run("sed -i 's#:/bin/bash#:/bin/sh#' /etc/passwd")
+    there = [host.run(f"readlink -f $(command -v {program})").strip() for program in programs]
+    for path in there:
+        host.run(f"mv {path} {path}.away")
+    try:
+        yield
+    finally:
+        for path in there:
+            host.run(f"mv {path}.away {path}")
+
+
+def seen_there(server: ServerConfig) -> dict[Source, Finding]:
+    host = SshHost(server)
+    try:
+        return {o.source: o.finding for o in look_at(host, server, Places.of(server, None), timeout=5.0).seen}
+    finally:
+        host.close()
+
+
+def test_a_server_that_greets_is_not_killed_and_one_that_is_frozen_is(alone: Cluster, server: ServerConfig) -> None:
+    pids = alone[1].mysqld_pids()
+    result = fenced(server, persist=True, ask=True)
+    assert result.greets
+    assert not result.sure
+    assert (result.killed, result.persisted, alone[1].mysqld_pids()) == ((), (), pids)
+    alone[1].signal_mysqld(signal.SIGSTOP)
+    result = fenced(server, ask=True)
+    assert result.sure, result
+    assert result.killed == tuple(pids)
+
+
+def test_a_host_without_ss_shows_its_process_and_its_listener_and_is_fenced(
+    alone: Cluster, server: ServerConfig
+) -> None:
+    with without(alone[1], "ss"):
+        seen = seen_there(server)
+        assert (seen[Source.PROCESS], seen[Source.PORT]) == (Finding.RUNNING, Finding.LISTENING)
+        other = server.model_copy(update={"port": 3399})
+        assert seen_there(other)[Source.PROCESS] is Finding.GONE
+        assert fenced(server, ask=True).greets
+        assert fenced(server).sure
+        assert seen_there(server)[Source.PROCESS] is Finding.GONE
+
+
+@pytest.mark.parametrize("program", ["grep", "awk", "sed"])
+def test_a_host_without_a_tool_has_no_view_and_nothing_is_killed_there(
+    alone: Cluster, server: ServerConfig, program: str
+) -> None:
+    pids = alone[1].mysqld_pids()
+    with without(alone[1], program):
+        assert seen_there(server) == {Source.SSH: Finding.NO_VIEW}
+        result = fenced(server)
+    assert not result.sure
+    assert f"this host has no {program}" in result.cannot
+    assert alone[1].mysqld_pids() == pids
+
+
+@pytest.mark.parametrize("missing", ["bash", "timeout", "head", "wc"])
+def test_a_host_without_tools_has_its_sshd_look_at_the_primary(
+    alone: Cluster, server: ServerConfig, missing: str
+) -> None:
+    host = SshHost(server)
+    try:
+        with without(alone[1], missing):
+            assert look_from(host, server).finding is Finding.ANSWERED
+            assert look_from(host, server.model_copy(update={"port": 3399})).finding is Finding.SILENT
+            alone[1].signal_mysqld(signal.SIGSTOP)
+            assert look_from(host, server).finding is Finding.SILENT
+            alone[1].signal_mysqld(signal.SIGCONT)
+            elsewhere = server.model_copy(update={"ip": f"{alone.subnet.prefix}.77"})
+            assert look_from(host, elsewhere).finding is Finding.SILENT
+    finally:
+        alone[1].signal_mysqld(signal.SIGCONT)
         host.close()
 
 

@@ -16,6 +16,7 @@ from replication.checks import RULES, of_replication, of_ssh
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, ScriptFacts, ServerFacts
 from replication.checks.start import forbidding, refusal
 from replication.dialects import Dialect
+from replication.dialects.accounts import AccountLife
 from replication.errant import strays
 from replication.grants import parse_grants
 from replication.gtid import GtidSet, MariadbGtid
@@ -480,6 +481,25 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "has no SELECT, INSERT",
         "GRANT SELECT",
     ),
+    (
+        "account-lasts",
+        lambda: said(2, lives=(AccountLife("mha", "%", days_left=9.5), AccountLife("repl", "%"))),
+        "db2",
+        WARNING,
+        "the account 'mha'@'%' has a password that expires in 9.5 days",
+        "`ALTER USER 'mha'@'%' PASSWORD EXPIRE NEVER`",
+    ),
+    ("account-lasts", lambda: said(2, lives=(AccountLife("mha", "%", days_left=2.5),)), "db2", ERROR, "2.5 days", ""),
+    ("account-lasts", lambda: said(1, lives=(AccountLife("repl", "%", True),)), "db1", ERROR, "has expired", ""),
+    (
+        "account-lasts",
+        lambda: said(2, lives=(AccountLife("repl", "%", locked=True),)),
+        "db2",
+        ERROR,
+        "the account 'repl'@'%' is locked",
+        "ACCOUNT UNLOCK`",
+    ),
+    ("account-lasts", lambda: said(2, lives=None), "db2", INFO, "is not known", ""),
     (
         "replication-account",
         lambda: said(2, replication_accounts=frozenset({("repl", "10.0.0.1")})),

@@ -265,3 +265,28 @@ def test_the_runbook_has_the_table_as_it_is() -> None:
 )
 def test_which_errors_of_a_written_row_are_the_disks(words: str, of_disk: bool) -> None:
     assert bool(DISK_WORDS.search(words)) is of_disk
+
+
+@given(
+    st.fixed_dictionaries({source: st.lists(st.sampled_from(list(F)), max_size=3).map(tuple) for source in S}),
+    st.lists(st.floats(0.0, 30.0), min_size=1, max_size=6).map(sorted),
+)
+def test_who_says_an_error_lives_whatever_else_is_seen_but_a_disk_that_takes_nothing(
+    facts: Facts, at: list[float]
+) -> None:
+    said = {**facts, S.PING: (F.LIVES,), S.DISK: (F.GOOD,)}
+    assert not judge(case(said, *at)).dead
+
+
+@pytest.mark.parametrize(
+    ("facts", "dead"),
+    [
+        (DARK | {S.OBSERVER: (F.NO_VIEW, F.NO_VIEW), S.PROCESS: (F.RUNNING,)}, False),
+        (DARK | {S.OBSERVER: (F.NO_VIEW, F.NO_VIEW), S.PORT: (F.LISTENING,)}, False),
+        (CRASHED | {S.PORT: (F.LISTENING,), S.OBSERVER: (F.SILENT, F.SILENT)}, False),
+        (CRASHED | {S.PROCESS: (F.STARTING,), S.OBSERVER: (F.NO_VIEW,)}, True),
+    ],
+)
+def test_patience_never_runs_out_against_a_process_or_a_listener(facts: Facts, dead: bool) -> None:
+    judged = judge(case({k: v for k, v in facts.items() if k is not S.REPLICA}, *(float(n) for n in range(8))))
+    assert (judged.dead, judged.refused) == (dead, not dead), judged

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from replication.dialects import Dialect, first_words
+from replication.dialects import Dialect
 from replication.hanging_stop import closing_command
 from replication.snapshots import Vendor
 from tests.unit.replication.build import channel
@@ -42,17 +42,3 @@ def test_who_needs_what(vendor: Vendor, version: tuple[int, ...], waits: bool, v
     dialect = Dialect(vendor, version, replica_words=False, binary_log_status=False, multi_channel=False)
     assert dialect.stop_waits_for_connecting is waits
     assert dialect.read_only_for_everybody == variable
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("5.5.5-10.5.23-MariaDB-0+deb11u1-log", True),
-        ("11.8.9-MariaDB-0+deb13u1", True),
-        ("5.6.24-log", True),
-        ("5.7.44", False),
-        ("9.7.4", False),
-    ],
-)
-def test_a_session_says_that_it_may_write_where_that_may_be_needed(text: str, says: bool) -> None:
-    assert bool(first_words(text)) is says

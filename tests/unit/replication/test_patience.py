@@ -67,6 +67,34 @@ def test_the_managers_word_alone_is_not_enough(
     assert why in verdict.why
 
 
+RUNS = Observation(Source.PROCESS, "db1", Finding.RUNNING, "7")
+STARTS = Observation(Source.PROCESS, "db1", Finding.STARTING, "7")
+FROZEN = Observation(Source.PROCESS, "db1", Finding.STOPPED, "7 in state T")
+GONE_THERE = Observation(Source.PROCESS, "db1", Finding.GONE)
+LISTENS = Observation(Source.PORT, "db1", Finding.LISTENING)
+CLOSED = Observation(Source.PORT, "db1", Finding.CLOSED)
+
+
+@pytest.mark.parametrize(
+    ("there", "dead"),
+    [
+        ([RUNS, LISTENS], False),
+        ([RUNS], False),
+        ([LISTENS], False),
+        ([GONE_THERE, LISTENS], False),
+        ([FROZEN, LISTENS], True),
+        ([STARTS, CLOSED], True),
+        ([GONE_THERE, CLOSED], True),
+        ([Observation(Source.SSH, "db1", Finding.ANSWERED)], True),
+        ([Observation(Source.SSH, "db1", Finding.NO_VIEW)], True),
+    ],
+)
+def test_silence_is_no_proof_against_a_process_or_a_listener(there: list[Observation], dead: bool) -> None:
+    verdict = decide(Patience(4, 0.0, "timed out"), [SILENT, *there], SecondaryCheck(), True, 2)
+    assert verdict.dead is dead
+    assert ("silence is no proof" in verdict.why) is not dead
+
+
 @pytest.mark.parametrize(
     ("views", "code"),
     [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ssl
 
-from replication.server import _Session
+from replication.session import Session
 
 
 def test_only_sessions_without_tls_settings_share_it() -> None:
-    plain = [_Session(host="127.0.0.1", defer_connect=True) for _ in range(2)]
-    own = [_Session(host="127.0.0.1", defer_connect=True, ssl_verify_cert=True) for _ in range(2)]
+    plain = [Session(host="127.0.0.1", defer_connect=True) for _ in range(2)]
+    own = [Session(host="127.0.0.1", defer_connect=True, ssl_verify_cert=True) for _ in range(2)]
     assert plain[0].ctx is plain[1].ctx
     assert own[0].ctx is not own[1].ctx
     assert plain[0].ctx not in (own[0].ctx, own[1].ctx)

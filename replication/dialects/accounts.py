@@ -1,0 +1,70 @@
+"""How long an account will still be let in: what servers know of the age of its password, and of its lock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from replication.snapshots import Vendor
+
+_DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class AccountLife:
+    """``days_left`` until its password expires, None where it does not, or where nothing tells."""
+
+    user: str
+    host: str
+    expired: bool = False
+    locked: bool = False
+    days_left: float | None = None
+
+
+def life_query(vendor: Vendor, version: tuple[int, ...]) -> str:
+    """Reads every account of some users; the names are its arguments, one placeholder is left for them."""
+    if vendor is Vendor.MARIADB:
+        if version < (10, 4):
+            return "SELECT User AS user, Host AS host FROM mysql.user WHERE User IN ({})"
+        return "SELECT User AS user, Host AS host, Priv AS priv FROM mysql.global_priv WHERE User IN ({})"
+    if version < (5, 7):
+        return "SELECT User AS user, Host AS host, password_expired AS expired FROM mysql.user WHERE User IN ({})"
+    return (
+        "SELECT User AS user, Host AS host, password_expired AS expired, account_locked AS locked, "
+        "UNIX_TIMESTAMP(password_last_changed) AS changed, password_lifetime AS lifetime "
+        "FROM mysql.user WHERE User IN ({})"
+    )
+
+
+def life_of(row: Mapping[str, Any], default_lifetime: float, now: float) -> AccountLife:
+    """What a row of `life_query` says. ``default_lifetime`` is default_password_lifetime in days, 0 for ever.
+
+    ``now`` is the server's clock, in seconds since the epoch. MariaDB keeps an account as JSON: 0 for
+    password_last_changed is one that was expired by hand, -1 for its lifetime is the default.
+    """
+    user, host = _text(row["user"]), _text(row["host"])
+    if "priv" in row:
+        known = json.loads(_text(row["priv"]))
+        changed, lifetime = known.get("password_last_changed"), known.get("password_lifetime", -1)
+        left = _days_left(changed, default_lifetime if lifetime == -1 else lifetime, now)
+        return AccountLife(user, host, changed == 0 or _over(left), bool(known.get("account_locked")), left)
+    lifetime = row.get("lifetime")
+    left = _days_left(row.get("changed"), default_lifetime if lifetime is None else lifetime, now)
+    expired = _text(row.get("expired", "N")) == "Y" or _over(left)
+    return AccountLife(user, host, expired, _text(row.get("locked", "N")) == "Y", left)
+
+
+def _days_left(changed: Any, lifetime: Any, now: float) -> float | None:
+    if not changed or not lifetime:
+        return None
+    return (float(changed) - now) / _DAY + float(lifetime)
+
+
+def _over(days_left: float | None) -> bool:
+    return days_left is not None and days_left <= 0
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

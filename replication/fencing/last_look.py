@@ -1,0 +1,35 @@
+"""One more look at a server right before it is fenced: an answer of any kind, and it is not dead (design rule 12)."""
+
+from __future__ import annotations
+
+from config import ServerConfig
+from replication.errors import ServerError
+from replication.plan import Refusal
+from replication.server import Server
+
+#: The code of the refusal; who watches goes on watching.
+PRIMARY_ALIVE = "primary-alive"
+#: Verdicts about its disk: such a server answers, and what it answers is no reason not to fence it.
+OF_DISK = frozenset({"hung storage", "full or read-only disk"})
+
+
+def look_once_more(server: ServerConfig, *, timeout: float) -> tuple[str, str]:
+    """What it answers within ``timeout`` seconds, and why it does not; one of the two is empty."""
+    session = Server(server)
+    try:
+        session.connect(timeout)
+    except ServerError as error:
+        return (str(error), "") if error.answered else ("", str(error))
+    finally:
+        session.close()
+    return f"{server.name} takes a session", ""
+
+
+def alive(name: str, answer: str) -> Refusal:
+    """It is left alone: ``answer`` is what was seen of it."""
+    return Refusal(
+        PRIMARY_ALIVE,
+        f"{name} is not dead, and was left alone: {answer}.",
+        "Mend what it says. If it hangs, end its mysqld yourself, then start the failover again; "
+        "to move a living primary, make a planned switch.",
+    )

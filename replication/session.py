@@ -1,0 +1,222 @@
+"""The edge to PyMySQL: a session as ours have to be, and its errors as ours. Nothing else catches the driver's.
+
+What matters most of an error is who says it: the server in its own protocol, which then lives (design rule 12), or the
+driver, because nothing came.
+"""
+
+from __future__ import annotations
+
+import ssl
+import struct
+from typing import TYPE_CHECKING, Any
+
+import pymysql
+from pymysql.constants import CR
+from pymysql.protocol import MysqlPacket
+
+from config import ServerConfig
+from replication.dialects import session as settings
+from replication.errors import (
+    AccessDenied,
+    PrivilegeMissing,
+    ServerBusy,
+    ServerError,
+    ServerUnreachable,
+    StatementFailed,
+)
+
+BUSY_ERRORS = frozenset({1040, 1041, 1135, 1203, 1226})
+DENIED_ERRORS = frozenset(
+    {1042, 1043, 1044, 1045, 1129, 1130, 1251, 1275, 1524, 1698, 1820, 1862, 2059, 2061, 3032, 3118, 3159, 3955, 4151}
+)
+PRIVILEGE_ERRORS = frozenset({1142, 1143, 1227, 1370, 3530})
+#: The session is over, or will be: shutdown, killed, idle for too long, packets that broke on the way.
+_SESSION_OVER = frozenset({1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 4031})
+#: The driver's own numbers for nothing that came, or came to its end (Reference Manual, Client Error Messages).
+_NOTHING_CAME = frozenset({CR.CR_CONN_HOST_ERROR, CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST})
+_CLIENT_ERRORS = range(2000, 2100)
+#: What PyMySQL does not understand, or lacks a library for, it leaves as it falls.
+_NOT_UNDERSTOOD = (ValueError, LookupError, RuntimeError, TypeError, AttributeError, AssertionError, struct.error)
+
+_EXPIRED = (
+    "the account's password has expired: on the primary, ALTER USER … IDENTIFIED BY …, and PASSWORD EXPIRE NEVER "
+    "for an account of programs"
+)
+_PLUGIN = (
+    "this client does not know the account's authentication plugin; let the account use caching_sha2_password, "
+    "mysql_native_password or ed25519"
+)
+_HINTS = {
+    1040: "every connection is taken; raise max_connections or keep one free for a user with SUPER",
+    1041: "that host has no memory left for a session",
+    1045: "check user and password in the configuration, and that the account may connect from this host",
+    1129: "run FLUSH HOSTS on that server: it has blocked this host after failed connections",
+    1130: "create the account for this host, e.g. 'user'@'this host'",
+    1135: "that host lets mysqld have no further thread; raise its limit of processes",
+    1203: "the account has as many sessions as it may have; raise max_user_connections",
+    1226: "the account has used up what it may use; ALTER USER … WITH MAX_USER_CONNECTIONS 0 and the like",
+    1227: "grant the missing privilege to the configured user",
+    1251: _PLUGIN,
+    1524: "the server has not loaded the account's authentication plugin",
+    1820: _EXPIRED,
+    1862: _EXPIRED,
+    2003: "is mysqld running there, and does the port let this host through?",
+    2026: "look at the server's certificate and at ssl_ca, ssl_cert and ssl_key in the configuration",
+    2059: _PLUGIN,
+    2061: _PLUGIN,
+    3032: "SET GLOBAL offline_mode=0 there, when it is over",
+    3118: "ALTER USER … ACCOUNT UNLOCK",
+    3159: "the server demands TLS; set ssl_ca in the configuration",
+    3955: "ALTER USER … ACCOUNT UNLOCK: too many logins with a wrong password have locked it",
+    4151: "ALTER USER … ACCOUNT UNLOCK",
+}
+
+
+def open_session(config: ServerConfig, timeout: float) -> pymysql.Connection[Any]:
+    """A new PyMySQL connection; TLS when the server offers it, verified when ``ssl_ca`` is configured.
+
+    Raises PyMySQL's and the operating system's errors as they are; `map_error` makes them ours.
+    """
+    options: dict[str, Any] = {}
+    if config.ssl_ca or config.ssl_cert:
+        options = {
+            "ssl_ca": config.ssl_ca,
+            "ssl_cert": config.ssl_cert,
+            "ssl_key": config.ssl_key,
+            "ssl_verify_cert": bool(config.ssl_ca),
+            "ssl_verify_identity": config.ssl_verify,
+        }
+    return Session(
+        host=config.ip,
+        port=config.port,
+        unix_socket=config.unix_socket,
+        user=config.user,
+        # Bytes, because PyMySQL encodes text as latin-1 and a password may hold anything.
+        password=config.password.get_secret_value().encode(),
+        charset="utf8mb4",
+        autocommit=None,  # PyMySQL believes what a server says of it when it greets; `settings` says it outright
+        connect_timeout=timeout,
+        read_timeout=timeout,
+        write_timeout=timeout,
+        program_name="prefect-mha",
+        **options,
+    )
+
+
+if TYPE_CHECKING:
+    _Connection = pymysql.Connection[Any]
+else:
+    _Connection = pymysql.Connection  # generic to type checkers alone
+
+
+class Session(_Connection):
+    """PyMySQL's, which sets all that it depends on, and whose errors tell whether the server said them (``answered``).
+
+    All sessions for which no TLS is configured share what they need to have it where it is offered: PyMySQL makes it
+    anew for each and reads the system's certificate authorities for it, 0.9 MB and some 20 ms of processor time a
+    session, for a check that is not made.
+    """
+
+    _shared: Any = None
+    _greeted = False
+
+    def connect(self, sock: Any = None) -> None:
+        """Connect, and set what the session depends on."""
+        try:
+            super().connect(sock)
+            self._set_all()
+        except (pymysql.Error, OSError) as error:
+            self._force_close()  # type: ignore[attr-defined]
+            raise _marked(error, self._greeted) from None
+        except _NOT_UNDERSTOOD as error:
+            self._force_close()  # type: ignore[attr-defined]
+            words = f"this client cannot speak with it: {error or type(error).__name__}"
+            raise _marked(pymysql.OperationalError(CR.CR_AUTH_PLUGIN_ERR, words), self._greeted) from None
+
+    def _get_server_information(self) -> None:
+        super()._get_server_information()  # type: ignore[misc]
+        self._greeted = True
+
+    def _set_all(self) -> None:
+        try:
+            for sql in settings.STATEMENTS:
+                self.query(sql)
+        except pymysql.Error as error:
+            if not (error.args and error.args[0] in settings.NOT_KNOWN):
+                raise
+            for sql in settings.ONE_BY_ONE:
+                self._set_if_known(sql)
+
+    def _set_if_known(self, sql: str) -> None:
+        try:
+            self.query(sql)
+        except pymysql.Error as error:
+            if not (error.args and error.args[0] in settings.NOT_KNOWN):
+                raise
+
+    def _read_packet(self, packet_type: Any = MysqlPacket) -> Any:
+        whole: list[bytes] = []
+
+        def made(data: bytes, encoding: str) -> Any:
+            whole.append(data)
+            return packet_type(data, encoding)
+
+        try:
+            return super()._read_packet(made)  # type: ignore[no-untyped-call]
+        except pymysql.Error as error:
+            # A packet that came whole and is an error: its text is the server's, whatever its number.
+            error.answered = bool(whole)  # type: ignore[attr-defined]
+            raise
+        except (LookupError, struct.error, UnicodeDecodeError):
+            if not whole or whole[0][:1] != b"\xff":
+                raise
+            number = int.from_bytes(whole[0][1:3], "little")
+            failed = pymysql.OperationalError(number, "it gives no reason")
+            failed.answered = True  # type: ignore[attr-defined]
+            raise failed from None
+
+    def _create_ssl_ctx(self, sslp: dict[str, Any]) -> Any:
+        if sslp:
+            return super()._create_ssl_ctx(sslp)  # type: ignore[misc]
+        if Session._shared is None:
+            Session._shared = super()._create_ssl_ctx(sslp)  # type: ignore[misc]
+        return Session._shared
+
+
+def _marked(error: Exception, greeted: bool) -> Exception:
+    """A failed connect with ``answered``: it greeted as a server does, and what failed then is no silence."""
+    cause = getattr(error, "original_exception", error)
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        error = pymysql.OperationalError(CR.CR_SSL_CONNECTION_ERROR, f"TLS cannot be agreed on: {cause}")
+        error.answered = greeted  # type: ignore[attr-defined]
+    elif not hasattr(error, "answered"):
+        silent = isinstance(cause, OSError) or (error.args and error.args[0] in _NOTHING_CAME)
+        error.answered = greeted and not silent  # type: ignore[attr-defined]
+    return error
+
+
+def map_error(server: str, action: str, error: BaseException) -> ServerError:
+    """PyMySQL's and the socket's errors as ours, once, at the edge."""
+    code = error.args[0] & 0xFFFF if error.args and isinstance(error.args[0], int) else 0
+    text = str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
+    if isinstance(error, OSError):
+        code, text = 0, str(error) or type(error).__name__
+    ours = bool(code) and code not in _CLIENT_ERRORS
+    answered = bool(getattr(error, "answered", ours))
+    hint = _HINTS.get(code, "")
+    if code in PRIVILEGE_ERRORS:
+        hint = hint or _HINTS[1227]
+    return _kind(error, code, answered)(server, action, text, code, hint, answered=answered)
+
+
+def _kind(error: BaseException, code: int, answered: bool) -> type[ServerError]:
+    if code in BUSY_ERRORS:
+        return ServerBusy
+    if code in DENIED_ERRORS and (answered or code not in _CLIENT_ERRORS):
+        return AccessDenied
+    if code in PRIVILEGE_ERRORS:
+        return PrivilegeMissing
+    nothing = code == 0 or code in _CLIENT_ERRORS or code in _SESSION_OVER
+    if nothing and isinstance(error, OSError | pymysql.Error):
+        return ServerUnreachable
+    return StatementFailed
