@@ -35,7 +35,7 @@ from replication.safety import Drained
 from replication.selection import bytes_behind
 from replication.sessions import reachable, took_writes
 from replication.snapshots import ClusterState, GtidKind
-from tasks import apply_diffs, fence, promote, repoint, save_binlog, select, verify, vip
+from tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
