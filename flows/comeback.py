@@ -31,7 +31,7 @@ R = TypeVar("R")
 #: afterwards, and no reason to stay without a primary.
 ROUNDS = 3
 #: Seconds that its host is given to let us in, when it answers again.
-LOGIN = 1.0
+LOGIN = 3.0
 
 
 class Failover(Protocol):
@@ -159,6 +159,8 @@ class OldPrimary:
             failover.run(comeback.receive_again, job, plan, closing, about=job.dead.name)
         except MhaError as error:
             log.error("What %s took could not be received: %s", job.dead.name, error)
+            if job.salvage_policy == "strict":
+                self._refuse(Step.LEAVE, f"what it took could not be received ({error})")
         failover.stopped = failover.run(fence.stop_receivers, job, plan)
         newer: FailoverPlan = failover.run(select.choose, job, failover.stopped, {})
         # The address may be there already, and who received all of it is as good as another.

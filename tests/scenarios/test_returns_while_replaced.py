@@ -1,0 +1,158 @@
+"""The old primary comes back at every step of the failover that replaces it, and applications write to what answers."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replication.journal import END, read_journal
+from tests.lab.checker import account
+from tests.lab.cluster import Cluster
+from tests.lab.host import Host
+from tests.lab.writer import Ack, Writer
+from tests.scenarios.moving import wait_until
+from tests.scenarios.test_manager_killed import STEPS
+from tests.scenarios.watching import SIGHT, Monitor
+
+#: The longest that a server which came back may take writes beside another, on a machine that runs several clusters.
+WINDOW = 2.0
+KINDS = [
+    pytest.param(kind, gtid, id=f"{kind}-{'gtid' if gtid else 'position'}")
+    for kind in ("mariadb", "mysql97", "mysql56")
+    for gtid in (True, False)
+]
+#: Nobody knows how to hold this one off: it starts a server again whenever that ends.
+UNKNOWN = """perl -e 'while (1) {{ system(q({mysqld} --defaults-file=/etc/my.cnf --user=mysql >>/var/log/mysqld.err 2>&1)); sleep 1 }}'"""
+
+
+class Paused:
+    """A manager, and its failover that stands still at a place."""
+
+    def __init__(self, cluster: Cluster, step: str, point: str, *options: str, default: str = "") -> None:
+        self.conf = cluster.write_cnf(candidate=2, default=default)
+        self.workdir = self.conf.with_suffix("")
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        self._place = cluster.seat / "place"
+        self._place.mkdir(exist_ok=True)
+        words = ["-m", "tests.lab.pausing", step, point, str(self._place), "masterha_manager", f"--conf={self.conf}"]
+        with (self.workdir / "manager.out").open("ab") as out:
+            self.process = cluster.run_there(sys.executable, *words, *options, out=out)
+        wait_until(lambda: SIGHT in self.log(), "it watches")
+
+    def log(self) -> str:
+        path = self.workdir / "manager.log"
+        return (path.read_text() if path.exists() else "") + (self.workdir / "manager.out").read_text()
+
+    def reached(self, seconds: float = 60.0) -> None:
+        ends = time.monotonic() + seconds
+        while not (self._place / "reached").exists():
+            assert time.monotonic() < ends, self.log()
+            assert self.process.poll() is None, self.log()
+            time.sleep(0.02)
+
+    def go(self) -> int:
+        (self._place / "go").touch()
+        return self.process.wait(120)
+
+    def ended(self) -> dict[str, Any]:
+        """What the journal says of its end."""
+        (journal,) = self.workdir.glob("*.failover-*.journal")
+        return next(e.facts for e in read_journal(journal) if e.step == END)
+
+
+@contextmanager
+def paused(cluster: Cluster, step: str, point: str, *options: str, default: str = "") -> Iterator[Paused]:
+    """Ended whatever happens."""
+    manager = Paused(cluster, step, point, *options, default=default)
+    try:
+        yield manager
+    finally:
+        if manager.process.poll() is None:
+            manager.process.kill()
+
+
+def strike(host: Host, how: str, ssh: bool) -> None:
+    """It dies: with its host, or alone; without ``ssh`` nobody gets into its host from then on."""
+    if how == "reboot":
+        host.power_off()
+        return
+    if not ssh:
+        host.run("pkill -x sshd; true")
+    host.signal_mysqld(signal.SIGKILL)
+
+
+def come_back(host: Host, how: str, ssh: bool) -> None:
+    """It is back, and takes writes for whoever comes."""
+    if how == "reboot":
+        host.power_on()
+        if not ssh:
+            host.run("pkill -x sshd; true")
+    if how == "supervisor":
+        host.start(UNKNOWN.format(mysqld=host.kind.mysqld))
+    else:
+        host.start_mysqld(wait=False)
+
+
+def both_took(acks: Sequence[Ack], old: Host) -> float:
+    """For how long the old one still took writes after another had begun to (seconds)."""
+    since = min((a.at for a in acks if a.host != old.ip), default=float("inf"))
+    late = [a.at for a in acks if a.host == old.ip and a.at > since]
+    return max(late) - min(late) if late else 0.0
+
+
+def returns_at(
+    kind: str, gtid: bool, how: str, ssh: bool, step: str, point: str, record_property: Any, default: str = ""
+) -> None:
+    """One failover that stands still there until its old primary is back and was seen by whoever looks."""
+    with Cluster(kind, gtid=gtid) as cluster, paused(cluster, step, point, default=default) as manager:
+        old = cluster[1]
+        writer = Writer(cluster, sessions=2, interval=0.01)
+        time.sleep(1.0)
+        strike(old, how, ssh)
+        manager.reached()
+        come_back(old, how, ssh)
+        ends = time.monotonic() + 20
+        while time.monotonic() < ends and not ("while it is being replaced" in manager.log()):
+            time.sleep(0.05)
+        time.sleep(1.0)
+        code = manager.go()
+        time.sleep(1.0)
+        acks = writer.stop()
+        told, end = manager.log(), manager.ended()
+        window = both_took(acks, old)
+        apart = [line for line in end["ledger"] if line["fate"] == "apart"]
+        unknown = [line for line in end["ledger"] if line["fate"] in ("unknown", "lost")]
+        result = account(acks, [cluster[2], cluster[3]], seconds=5.0)
+        counted = sum(line["transactions"] or 0 for line in apart)
+        figures = {"code": code, "lost": result.rows_lost, "counted": counted, "window": round(window, 2)}
+        record_property("figures", json.dumps(figures))
+        print(kind, gtid, how, ssh, step, point, figures)
+        assert window < WINDOW, told
+        assert result.equal, told
+        if result.rows_lost > (0 if not unknown else 10**9):
+            assert code == 10, told
+            assert counted >= result.rows_lost, f"{apart}\n{told}"
+        assert code == (10 if apart else 0), told
+        assert "the new one was opened at" in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "gtid", "how", "ssh", "step", "point"),
+    [
+        pytest.param("mariadb", True, "reboot", True, "Execute what was received", "began", id="booted-before"),
+        pytest.param("mariadb", True, "supervisor", False, "Open the new primary for writes", "done", id="after"),
+    ],
+)
+def test_it_is_closed_and_what_it_took_is_levelled_or_counted(
+    kind: str, gtid: bool, how: str, ssh: bool, step: str, point: str, record_property: Any
+) -> None:
+    """It boots while a replica takes long, or is started by somebody unknown."""
+    returns_at(kind, gtid, how, ssh, step, point, record_property)
