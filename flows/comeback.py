@@ -113,7 +113,7 @@ class OldPrimary:
 
     def _prove(self) -> None:
         """The last look before the opening. Raises CameBack."""
-        self._proof = sight = self._lookout.look()
+        self._proof = sight = self._lookout.look(brief=True)
         if self._stale(sight):
             raise CameBack(f"{self._failover.job.dead.name} is not known to be dead any more: {sight}.")
 

@@ -32,8 +32,9 @@ KNOCK, LOOK, PROCESSES = 0.05, 0.1, 0.2
 LOGIN = 2.0
 #: Seconds between two tries to log in to a host that did not let us in.
 SSH_AGAIN = 1.0
-#: Seconds that the last look before an opening may take for the port of a silent host, and for its processes.
-LAST_KNOCK, LAST_LOOK = 0.05, 0.25
+#: Seconds that the last look before an opening may take for the port of a silent host, and for its processes; and how
+#: old a look at these may be to count: a mysqld that was started since does not listen yet, which the knock tells.
+LAST_KNOCK, LAST_LOOK, RECENT = 0.05, 0.25, 0.35
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Lookout:
         self._by_ssh, self._may_kill = threading.Event(), threading.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="old primary")
         self._said = ""
-        self._hangs = False
+        self._hangs, self._looked = False, 0.0
         self.closings: list[Closing] = []
 
     def start(self) -> None:
@@ -131,9 +132,13 @@ class Lookout:
         with self._changed:
             return self._sight
 
-    def look(self) -> Sight:
-        """Look once more, now: a fresh knock, the processes beside it. A server that answers is given time to close."""
-        looking = self._begin_look()
+    def look(self, *, brief: bool = False) -> Sight:
+        """Look once more, now: a fresh knock, the processes beside it. A server that answers is given time to close.
+
+        With ``brief`` the processes are not looked at again when that was done within `RECENT` seconds.
+        """
+        recent = brief and time.monotonic() - self._looked < RECENT
+        looking = None if recent else self._begin_look()
         port = knock(self._config.ip, self._config.port, LAST_KNOCK)
         if port == "open":
             self._see(port=port)
@@ -142,7 +147,7 @@ class Lookout:
             self._see(port=port, cannot="")
         if looking is not None:
             try:
-                self._see(process=looking.result(LAST_LOOK))
+                self._see_process(looking.result(LAST_LOOK))
             except (TimeoutError, HostError, DeadlineExceeded) as error:
                 log.debug("The last look at the old primary's host: %s", error)
         return self._see(at=time.time())
@@ -243,7 +248,7 @@ class Lookout:
                 pause = SSH_AGAIN
                 continue
             pause = PROCESSES
-            self._see(process=there)
+            self._see_process(there)
             if there and self._may_kill.is_set() and not self._ended.is_set():
                 # It may have taken writes before it is killed, and what those were its log tells.
                 self._appeared()
@@ -259,6 +264,10 @@ class Lookout:
             self._sight = Sight(**{**vars(self._sight), "at": time.time(), **news})
             self._changed.notify_all()
             return self._sight
+
+    def _see_process(self, there: bool) -> None:
+        self._looked = time.monotonic()
+        self._see(process=there)
 
     def _appeared(self) -> None:
         with self._changed:
