@@ -221,7 +221,10 @@ class OldPrimary:
         try:
             job.journal.record("old primary", event, job.dead.address, **facts)
             holds = Holds(job.config.manager_workdir, job.config.name)
-            if facts.get("was_open") and holds.get(job.dead.address) is not None:
-                holds.closed(job.dead.address, how=facts["how"])
+            if facts.get("was_open"):
+                if holds.get(job.dead.address) is not None:
+                    holds.closed(job.dead.address, how=facts["how"])
+                text = f"{job.dead.name} answered and took writes while it is being replaced: {facts['how']}"
+                job.events.tell("returned", old=job.dead, text=text)
         except OSError as error:
             log.error("That %s came back cannot be recorded: %s", job.dead.name, error)

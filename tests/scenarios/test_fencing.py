@@ -182,7 +182,7 @@ esac
 
 
 def test_what_would_start_it_is_held_off_for_the_next_boots_too(alone: Cluster, server: ServerConfig) -> None:
-    """Its unit is masked for good; a unit file of the site's own, which cannot be, gets a condition. Both are lifted."""
+    """Its unit is masked for good; one of the site's own, which cannot be, gets a condition. Both are lifted."""
     host = alone[1]
     host.run("cat >/usr/local/bin/systemctl && chmod 755 /usr/local/bin/systemctl", data=SYSTEMCTL)
     host.run("mkdir -p /run/systemd/system")
