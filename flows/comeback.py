@@ -186,16 +186,17 @@ class OldPrimary:
 
         ``place`` is where in its log the new primary stands, with GTIDs a place before that.
         """
-        failover, job = self._failover, self._failover.job
+        job = self._failover.job
         sight = self._lookout.look()
         hold = Holds(job.config.manager_workdir, job.config.name).get(job.dead.address)
         if not sight.appeared and not (hold is not None and hold.returns):
             return
-        # Killed since, it may have more than it said.
-        closing = sight.last if sight.closed else None
-        found: Apart | None = failover.run(
-            comeback.count_apart, job, plan, closing or self._said_last(sight), place, failover.directories()
-        )
+        found = self._counted(plan, place, sight)
+        for _ in range(ROUNDS):
+            before, sight = sight, self._lookout.sight
+            if sight.appeared == before.appeared:
+                break
+            found = self._counted(plan, place, sight)
         if found is None:
             return
         why = found.why or f"it came back and took them, and {plan.new_primary_name} had been opened without them"
@@ -204,16 +205,21 @@ class OldPrimary:
         )
         self.lines = (line,)
         count = "an unknown number of" if found.transactions is None else found.transactions
-        failover.notes.append(
-            f"Two histories: {plan.dead_name} holds {count} "
-            f"transactions that {plan.new_primary_name} lacks ({found.where}). It is held read-only; keep its binary "
-            "logs, take what you need of them over by hand, then rebuild it."
+        told = (
+            f"Two histories: {plan.dead_name} holds {count} transactions that {plan.new_primary_name} lacks "
+            f"({found.where}). It is held read-only; keep its binary logs, take what you need of them over by hand, "
+            "then rebuild it."
         )
-        log.error("%s", failover.notes[-1])
+        self._failover.notes.append(told)
+        log.error("%s", told)
 
-    def _said_last(self, sight: Sight) -> Closing | None:
-        """What it said when it was closed, where nobody can look any more; a host that is read tells by its log."""
-        return None if sight.process is not None else sight.last
+    def _counted(self, plan: FailoverPlan, place: BinlogPosition | None, sight: Sight) -> Apart | None:
+        # Killed since, it may have more than it said; then its log is read, where its host lets us.
+        closing = sight.last if sight.closed or sight.process is None else None
+        job, directories = self._failover.job, self._failover.directories()
+        return self._failover.run(
+            comeback.count_apart, job, plan, closing, place, directories, about=self._failover.job.dead.name
+        )
 
     def _note(self, event: str, facts: dict[str, Any]) -> None:
         """Called by the lookout's threads; what cannot be recorded is told, and closed all the same."""

@@ -108,6 +108,9 @@ class Runbook(Recorder):
             plan, level = self.phase_3_new_primary(plan)
         replicas = self.phase_4_other_replicas(plan, level)
         replicas = self.phase_5_clean_up(plan, level, replicas)
+        # What the run that was cut short had applied beyond its channel's place is not known here.
+        known = self.opened is None or plan.kind is not GtidKind.POSITION
+        self.old.count(plan, reached(level.recovered, level.proof) if known else None)
         astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
         something_left = plan.left_out or self.undone or astray or any(not replica.ok for replica in replicas)
         something_left = something_left or bool(self.old.lines)
@@ -362,7 +365,6 @@ class Runbook(Recorder):
             replicas = verified.replicas
             self.undone += verified.undone
         self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
-        self.old.count(plan, reached(level.recovered, level.proof))
         if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
             log.warning("%s", came_back)
             self.notes.append(came_back)
