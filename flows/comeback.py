@@ -231,6 +231,6 @@ class OldPrimary:
                 if holds.get(job.dead.address) is not None:
                     holds.closed(job.dead.address, how=facts["how"])
                 text = f"{job.dead.name} answered and took writes while it is being replaced: {facts['how']}"
-                job.events.tell("returned", old=job.dead, text=text)
+                job.events.tell("returned", old=job.dead, text=text, since=self._lookout.began)
         except OSError as error:
             log.error("That %s came back cannot be recorded: %s", job.dead.name, error)
