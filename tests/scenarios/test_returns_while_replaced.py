@@ -279,8 +279,10 @@ def test_what_it_took_between_two_managers_is_told_by_the_one_that_goes_on(kind:
         first = cluster.run_there(sys.executable, *words, *by_hand)
         first.communicate(timeout=60)
         assert first.returncode == -signal.SIGKILL
+        back = time.time()
         cluster[1].start_mysqld()
-        time.sleep(1.0)
+        here = cluster[1].ip
+        wait_until(lambda: any(t.host == here and t.at > back for t in observers.taken()), "it takes writes")
         done = cluster.command("mha", "failover", "--resume", f"--conf={conf}")
         told = done.output + (conf.with_suffix("") / "manager.log").read_text()
         lost = missing(observers.stop(), [cluster[2], cluster[3]])
