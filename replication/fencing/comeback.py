@@ -21,6 +21,10 @@ PRIMARY_ALIVE = "primary-alive"
 ANSWERS_AND_IS_DEAD = frozenset({"hung storage", "full or read-only disk"})
 
 
+#: Seconds by which the start that a server tells may be too early: its uptime is the difference of two whole seconds.
+UPTIME = 2.0
+
+
 class Step(StrEnum):
     """What follows from it before the new primary is open."""
 
@@ -73,7 +77,7 @@ def decide(case: Comeback) -> tuple[Step, str]:
 
 def never_dead(sight: Sight, began: float) -> bool:
     """Its mysqld was started before the verdict, as it says itself. In doubt it was restarted."""
-    return sight.last is not None and sight.last.started < began
+    return sight.last is not None and sight.last.started + UPTIME < began
 
 
 def refusal(step: Step, name: str, why: str) -> Refusal:

@@ -55,6 +55,8 @@ CASE = Comeback(BACK, True, BEGAN, by_silence=True, reversible=True, ssh=True, r
         (replace(CASE, sight=ALIVE), Step.CALL_OFF),
         (replace(CASE, sight=ALIVE, ssh=False), Step.CALL_OFF),
         (replace(CASE, sight=ALIVE, reversible=False), Step.SAVE),
+        # An uptime of whole seconds makes a server a second older than it is.
+        (replace(CASE, sight=replace(BACK, last=replace(RESTARTED, started=BEGAN - 0.9))), Step.SAVE),
         (replace(CASE, sight=ALIVE, by_silence=False, ssh=False), Step.RECEIVE),
         # It died after it was closed: what was never dead once is dead now.
         (replace(CASE, sight=replace(ALIVE, closed=False, port="refused")), Step.SAVE),
