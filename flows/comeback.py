@@ -79,7 +79,7 @@ class OldPrimary:
         if sure:
             # What it took until then is in its log, which is read from now on.
             self._levelled = self._lookout.sight.appeared
-        self._lookout.look_at_host(kill=sure)
+        self._lookout.look_at_host(kill=sure, seen_gone=sure)
 
     # before the new primary is open --------------------------------------------------------------------------------
 

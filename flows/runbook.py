@@ -18,7 +18,7 @@ from flows.fencing import Fencing
 from flows.recorder import Recorder
 from replication.errors import AlreadyActing, CameBack, CannotLevel, MhaError, RefusalError
 from replication.job import FailoverJob, Recovered, Rescue
-from replication.journal import BEGIN, END, Opened, opened_before, still_lent
+from replication.journal import BEGIN, END, Opened, opened_before, saved_before, still_lent
 from replication.ledger import LedgerLine, account, judge, losses
 from replication.manager_files import FailoverFlags
 from replication.outcome import Outcome, ReplicaOutcome
@@ -26,6 +26,7 @@ from replication.plan import ALREADY_ACTING, FailoverPlan, Leveling, Refusal
 from replication.positions import BinlogPosition
 from replication.report import result_line
 from replication.safety import Drained
+from replication.salvage import shortened
 from replication.selection import bytes_behind
 from replication.sessions import FailoverLock, reachable, took_writes
 from replication.snapshots import ClusterState, GtidKind
@@ -92,6 +93,8 @@ class Runbook(Recorder):
         self.opened = opened_before(job.past)
         self.applied: list[Recovered] = []
         self.old = OldPrimary(self)
+        #: Where in the dead primary's log the server stands that a former run opened, as far as its journal tells.
+        self.stands: BinlogPosition | None = None
 
     def outcome(self) -> Outcome:
         """All phases, in order."""
@@ -108,9 +111,7 @@ class Runbook(Recorder):
             plan, level = self.phase_3_new_primary(plan)
         replicas = self.phase_4_other_replicas(plan, level)
         replicas = self.phase_5_clean_up(plan, level, replicas)
-        # What the run that was cut short had applied beyond its channel's place is not known here.
-        known = self.opened is None or plan.kind is not GtidKind.POSITION
-        self.old.count(plan, reached(level.recovered, level.proof) if known else None)
+        self.old.count(plan, self.stands or reached(level.recovered, level.proof))
         astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
         something_left = plan.left_out or self.undone or astray or any(not replica.ok for replica in replicas)
         something_left = something_left or bool(self.old.lines)
@@ -143,6 +144,8 @@ class Runbook(Recorder):
             rescue = self.run(
                 save_binlog.save_binlog, self.job, min(places), self.directories(), self.fencing.ssh, opened.key
             )
+        self.stands = BinlogPosition.parse(saved) if (saved := saved_before(self.job.past)) else proof.executed
+        rescue = until(rescue, self.stands)
         self.fencing.after_saving()
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
         self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
@@ -242,6 +245,8 @@ class Runbook(Recorder):
         proof = self.drained(plan, target)
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
         rescue = self.saved(plan, self.rescue_from(plan, proof), target.key)
+        if rescue.copy is not None:
+            self.note("rescue", "saved", plan.dead, end=str(rescue.copy.end))
         self.fencing.after_saving()
         log.info("* Phase 3.3: Determining New Master Phase..")
         log.info("New master is %s", target.name)
@@ -335,7 +340,8 @@ class Runbook(Recorder):
         """Without GTIDs nobody serves a replica what it lacks: cut it from what was saved, or from relay logs."""
         rescue = level.rescue
         if rescue.copy is not None and proof.executed is not None and proof.executed < rescue.copy.start:
-            rescue = self.saved(plan, proof.executed, other.key)
+            # What it took beside the new primary is nobody else's.
+            rescue = until(self.saved(plan, proof.executed, other.key), rescue.copy.end)
         place = reached(self.apply(plan, other, proof, rescue), proof)
         if level.differences is None:
             if rescue.copy is None:
@@ -418,6 +424,13 @@ class Level:
     rescue: Rescue
     recovered: Recovered
     differences: Differences | None = None
+
+
+def until(rescue: Rescue, end: BinlogPosition | None) -> Rescue:
+    """The rescue up to there: what the old primary took later the new one lacks, and so must the others."""
+    if rescue.copy is None or end is None:
+        return rescue
+    return replace(rescue, copy=shortened(rescue.copy, end))
 
 
 def reached(recovered: Recovered, proof: Drained) -> BinlogPosition | None:

@@ -26,15 +26,16 @@ from replication.ssh import SshHost
 
 log = logging.getLogger("mha")
 
-#: Seconds between two looks at the port, at a server that is closed, and at the processes of the host.
-KNOCK, LOOK, PROCESSES = 0.05, 0.1, 0.2
+#: Seconds between two looks at the port, at a server that is closed, and at the processes of the host. A look at these
+#: takes processor time of the host that the rescue reads from, and of this one.
+KNOCK, LOOK, PROCESSES = 0.05, 0.1, 0.3
 #: Seconds that a session in the queue of a server that starts, or hangs, waits to be taken.
 LOGIN = 2.0
 #: Seconds between two tries to log in to a host that did not let us in.
 SSH_AGAIN = 1.0
 #: Seconds that the last look before an opening may take for the port of a silent host, and for its processes; and how
 #: old a look at these may be to count: a mysqld that was started since does not listen yet, which the knock tells.
-LAST_KNOCK, LAST_LOOK, RECENT = 0.05, 0.25, 0.35
+LAST_KNOCK, LAST_LOOK, RECENT = 0.05, 0.25, 0.5
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,16 @@ class Lookout:
         """Begin to look at the port; the processes of the host are looked at from `look_at_host` on."""
         threading.Thread(target=self._watch_port, name="old primary", daemon=True).start()
 
-    def look_at_host(self, *, kill: bool) -> None:
-        """Look at the processes of its host, too. With ``kill`` no mysqld was there, or none may be any more: what runs
-        there is ended at once. Without, one that runs may never have been dead, which is for others to decide."""
+    def look_at_host(self, *, kill: bool, seen_gone: bool = False) -> None:
+        """Look at the processes of its host, too; ``seen_gone``: fencing saw just now that there is none.
+
+        With ``kill`` none may be there any more: what runs is ended at once. Without, one that runs may never have been
+        dead, which is for others to decide.
+        """
         if kill:
             self._may_kill.set()
+            if seen_gone:
+                self._see_process(False)
         if self._fence is not None and not self._by_ssh.is_set():
             self._by_ssh.set()
             threading.Thread(target=self._watch_host, name="old primary's host", daemon=True).start()
