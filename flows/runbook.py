@@ -219,9 +219,9 @@ class Runbook(Recorder):
         self.known["writes_back_at"] = time.time()
         self.job.writes_back()
         self.known["promoted"] = level.recovered
-        self.old.opened()
         new = self.job.config_of(plan.new_primary)
         self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")
+        self.old.opened()
         log.info("** Phase 3: Master Recovery Phase completed.")
         return plan, level
 
