@@ -32,6 +32,8 @@ R = TypeVar("R")
 ROUNDS = 3
 #: Seconds that its host is given to let us in, when it answers again.
 LOGIN = 3.0
+#: Seconds that closing it may take which is under way when it is to be opened again.
+CLOSES = 15.0
 
 
 class Failover(Protocol):
@@ -61,6 +63,7 @@ class OldPrimary:
         self._lookout = Lookout(job.dead, job.sessions.host(job.dead.address), self._note, again)
         self._levelled = self._rounds = 0
         self._proof: Sight | None = None
+        self._given_back = False
         self.lines: tuple[LedgerLine, ...] = ()
 
     def begin(self) -> None:
@@ -125,7 +128,8 @@ class OldPrimary:
         failover, job = self._failover, self._failover.job
         answers = sight.closed or sight.process or sight.port != "silent"
         host = job.sessions.host(job.dead.address)
-        failover.fencing.ssh = failover.fencing.ssh or (answers and reachable(host, LOGIN))
+        # What was saved before is kept for a host that is dark by now.
+        failover.fencing.ssh = answers and reachable(host, LOGIN)
         given = any(each.cut is not None and each.cut.transactions for each in failover.applied)
         moved: list[Moved | None] = [failover.known.get("released"), failover.known.get("acquired")]
         return Comeback(
@@ -141,11 +145,24 @@ class OldPrimary:
     def _refuse(self, step: Step, why: str) -> None:
         failover = self._failover
         if step is Step.CALL_OFF:
-            failover.lock.verify()
-            self._lookout.end()
-            if any(closing.how.was_open for closing in self._lookout.closings):
-                failover.run(comeback.reopen, failover.job, about=failover.job.dead.name)
+            self._give_back("it was never dead")
         raise RefusalError(refusal(step, failover.job.dead.name, why))
+
+    def give_back(self) -> None:
+        """The failover ends without a new primary: an old one that answers, and was closed by it, is it again.
+
+        Not where somebody else holds the right to act: that one decides.
+        """
+        if self._lookout.sight.closed and not self._given_back and self._failover.lock.held:
+            self._give_back("nobody was opened in its place")
+
+    def _give_back(self, why: str) -> None:
+        failover = self._failover
+        failover.lock.verify()
+        self._given_back = True
+        self._lookout.end(wait=CLOSES)
+        if any(closing.how.was_open for closing in self._lookout.closings):
+            failover.run(comeback.reopen, failover.job, why, about=failover.job.dead.name)
 
     def _stop_over_ssh(self) -> None:
         """What runs there is stopped by the policy's means, as at the verdict; its log is read afterwards."""

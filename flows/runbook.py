@@ -397,6 +397,9 @@ class Runbook(Recorder):
             return
         with contextlib.suppress(MhaError):
             self.run(comeback.take_back_fencing, self.job, about=self.job.dead.name)
+        if opened_before(self.job.journal.entries()) is None:
+            with contextlib.suppress(MhaError):
+                self.old.give_back()
         if self.stopped is None:
             return
         with contextlib.suppress(MhaError):

@@ -158,6 +158,11 @@ class FailoverLock:
         threading.Thread(target=self._keep, name="failover-lock", daemon=True).start()
         return tuple(str(session) for session in held)
 
+    @property
+    def held(self) -> bool:
+        """The locks were taken, wherever there was one to take."""
+        return bool(self._held)
+
     def verify(self) -> None:
         """Raises AlreadyActing when none of the locks is left: this process stood still, and somebody else may act.
 

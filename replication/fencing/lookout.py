@@ -105,11 +105,12 @@ class Lookout:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="old primary")
         self._said = ""
         self._hangs, self._looked = False, 0.0
+        self._threads: list[threading.Thread] = []
         self.closings: list[Closing] = []
 
     def start(self) -> None:
         """Begin to look at the port; the processes of the host are looked at from `look_at_host` on."""
-        threading.Thread(target=self._watch_port, name="old primary", daemon=True).start()
+        self._begin(self._watch_port, "old primary")
 
     def look_at_host(self, *, kill: bool, seen_gone: bool = False) -> None:
         """Look at the processes of its host, too; ``seen_gone``: fencing saw just now that there is none.
@@ -123,14 +124,23 @@ class Lookout:
                 self._see_process(False)
         if self._fence is not None and not self._by_ssh.is_set():
             self._by_ssh.set()
-            threading.Thread(target=self._watch_host, name="old primary's host", daemon=True).start()
+            self._begin(self._watch_host, "old primary's host")
 
-    def end(self) -> None:
-        """Stop looking; what was closed stays closed."""
+    def _begin(self, watch: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=watch, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def end(self, *, wait: float = 0.0) -> None:
+        """Stop looking; what was closed stays closed. After ``wait`` seconds at most nothing is closed any more."""
         self._ended.set()
         with self._changed:
             self._changed.notify_all()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        ends = time.monotonic() + wait
+        for thread in self._threads:
+            if wait:
+                thread.join(max(0.0, ends - time.monotonic()))
 
     @property
     def sight(self) -> Sight:
