@@ -32,7 +32,9 @@ R = TypeVar("R")
 #: afterwards, and no reason to stay without a primary.
 ROUNDS = 3
 #: Seconds that its host is given to let us in, when it answers again.
-LOGIN = 1.0
+LOGIN = 3.0
+#: Seconds that closing it may take which is under way when it is to be opened again.
+CLOSES = 15.0
 
 
 class Failover(Protocol):
@@ -63,6 +65,7 @@ class OldPrimary:
         self._lookout = Lookout(job.dead, host, self._note, again, lambda: failover.lock.held)
         self._levelled = self._rounds = 0
         self._proof: Sight | None = None
+        self._given_back = False
         self.lines: tuple[LedgerLine, ...] = ()
 
     def begin(self) -> None:
@@ -74,12 +77,6 @@ class OldPrimary:
         """The failover is over; who holds it read-only from now on is the manager's guard."""
         self._lookout.end()
 
-    def call_off(self) -> None:
-        """It lives, and nothing was done that matters: what was closed while it was watched is open again."""
-        self._lookout.end()
-        if any(closing.how.was_open for closing in self._lookout.closings):
-            self._failover.run(comeback.reopen, self._failover.job, about=self._failover.job.dead.name)
-
     def fenced(self) -> None:
         """Its fencing was tried: from here on its host is looked at, too."""
         verdict: FenceVerdict | None = self._failover.known.get("fenced")
@@ -87,7 +84,7 @@ class OldPrimary:
         if sure:
             # What it took until then is in its log, which is read from now on.
             self._levelled = self._lookout.sight.appeared
-        self._lookout.look_at_host(kill=sure)
+        self._lookout.look_at_host(kill=sure, seen_gone=sure)
 
     # before the new primary is open --------------------------------------------------------------------------------
 
@@ -121,7 +118,7 @@ class OldPrimary:
 
     def _prove(self) -> None:
         """The last look before the opening. Raises CameBack."""
-        self._proof = sight = self._lookout.look()
+        self._proof = sight = self._lookout.look(brief=True)
         if self._stale(sight):
             raise CameBack(f"{self._failover.job.dead.name} is not known to be dead any more: {sight}.")
 
@@ -133,7 +130,8 @@ class OldPrimary:
         failover, job = self._failover, self._failover.job
         answers = sight.closed or sight.process or sight.port != "silent"
         host = job.sessions.host(job.dead.address)
-        failover.fencing.ssh = failover.fencing.ssh or (answers and reachable(host, LOGIN))
+        # What was saved before is kept for a host that is dark by now.
+        failover.fencing.ssh = answers and reachable(host, LOGIN)
         given = any(each.cut is not None and each.cut.transactions for each in failover.applied)
         moved: list[Moved | None] = [failover.known.get("released"), failover.known.get("acquired")]
         return Comeback(
@@ -148,7 +146,25 @@ class OldPrimary:
 
     def _refuse(self, step: Step, why: str) -> None:
         failover = self._failover
+        if step is Step.CALL_OFF:
+            self._give_back("it was never dead")
         raise RefusalError(refusal(step, failover.job.dead.name, why))
+
+    def give_back(self) -> None:
+        """The failover ends without a new primary: an old one that answers, and was closed by it, is it again.
+
+        Not where somebody else holds the right to act: that one decides.
+        """
+        if self._lookout.sight.closed and not self._given_back and self._failover.lock.taken:
+            self._give_back("nobody was opened in its place")
+
+    def _give_back(self, why: str) -> None:
+        failover = self._failover
+        failover.lock.verify()
+        self._given_back = True
+        self._lookout.end(wait=CLOSES)
+        if any(closing.how.was_open for closing in self._lookout.closings):
+            failover.run(comeback.reopen, failover.job, why, about=failover.job.dead.name)
 
     def _stop_over_ssh(self) -> None:
         """What runs there is stopped by the policy's means, as at the verdict; its log is read afterwards."""
@@ -162,6 +178,8 @@ class OldPrimary:
             failover.run(comeback.receive_again, job, plan, closing, about=job.dead.name)
         except MhaError as error:
             log.error("What %s took could not be received: %s", job.dead.name, error)
+            if job.salvage_policy == "strict":
+                self._refuse(Step.LEAVE, f"what it took could not be received ({error})")
         failover.stopped = failover.run(fence.stop_receivers, job, plan)
         newer: FailoverPlan = failover.run(select.choose, job, failover.stopped, {})
         # The address may be there already, and who received all of it is as good as another.
@@ -187,16 +205,17 @@ class OldPrimary:
 
         ``place`` is where in its log the new primary stands, with GTIDs a place before that.
         """
-        failover, job = self._failover, self._failover.job
+        job = self._failover.job
         sight = self._lookout.look()
         hold = Holds(job.config.manager_workdir, job.config.name).get(job.dead.address)
         if not sight.appeared and not (hold is not None and hold.returns):
             return
-        # Killed since, it may have more than it said.
-        closing = sight.last if sight.closed else None
-        found: Apart | None = failover.run(
-            comeback.count_apart, job, plan, closing or self._said_last(sight), place, failover.directories()
-        )
+        found = self._counted(plan, place, sight)
+        for _ in range(ROUNDS):
+            before, sight = sight, self._lookout.sight
+            if sight.appeared == before.appeared:
+                break
+            found = self._counted(plan, place, sight)
         if found is None:
             return
         why = found.why or f"it came back and took them, and {plan.new_primary_name} had been opened without them"
@@ -205,16 +224,21 @@ class OldPrimary:
         )
         self.lines = (line,)
         count = "an unknown number of" if found.transactions is None else found.transactions
-        failover.notes.append(
-            f"Two histories: {plan.dead_name} holds {count} "
-            f"transactions that {plan.new_primary_name} lacks ({found.where}). It is held read-only; keep its binary "
-            "logs, take what you need of them over by hand, then rebuild it."
+        told = (
+            f"Two histories: {plan.dead_name} holds {count} transactions that {plan.new_primary_name} lacks "
+            f"({found.where}). It is held read-only; keep its binary logs, take what you need of them over by hand, "
+            "then rebuild it."
         )
-        log.error("%s", failover.notes[-1])
+        self._failover.notes.append(told)
+        log.error("%s", told)
 
-    def _said_last(self, sight: Sight) -> Closing | None:
-        """What it said when it was closed, where nobody can look any more; a host that is read tells by its log."""
-        return None if sight.process is not None else sight.last
+    def _counted(self, plan: FailoverPlan, place: BinlogPosition | None, sight: Sight) -> Apart | None:
+        # Killed since, it may have more than it said; then its log is read, where its host lets us.
+        closing = sight.last if sight.closed or sight.process is None else None
+        job, directories = self._failover.job, self._failover.directories()
+        return self._failover.run(
+            comeback.count_apart, job, plan, closing, place, directories, about=self._failover.job.dead.name
+        )
 
     def _note(self, event: str, facts: dict[str, Any]) -> None:
         """Called by the lookout's threads; what cannot be recorded is told, and closed all the same."""
@@ -222,7 +246,10 @@ class OldPrimary:
         try:
             job.journal.record("old primary", event, job.dead.address, **facts)
             holds = Holds(job.config.manager_workdir, job.config.name)
-            if facts.get("was_open") and holds.get(job.dead.address) is not None:
-                holds.closed(job.dead.address, how=facts["how"])
+            if facts.get("was_open"):
+                if holds.get(job.dead.address) is not None:
+                    holds.closed(job.dead.address, how=facts["how"])
+                text = f"{job.dead.name} answered and took writes while it is being replaced: {facts['how']}"
+                job.events.tell("returned", old=job.dead, text=text, since=self._lookout.began)
         except OSError as error:
             log.error("That %s came back cannot be recorded: %s", job.dead.name, error)

@@ -21,10 +21,9 @@ from flows.recorder import Recorder
 from flows.way_back import tell_how_to_return
 from replication.errors import AlreadyActing, CameBack, CannotLevel, CannotRemember, LockLost, MhaError, RefusalError
 from replication.failover_lock import FailoverLock
-from replication.fencing.last_look import PRIMARY_ALIVE
 from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.job import FailoverJob, Recovered, Rescue
-from replication.journal import BEGIN, END, Opened, opened_before, still_lent
+from replication.journal import BEGIN, END, Opened, opened_before, saved_before, still_lent
 from replication.ledger import LedgerLine, account, judge, losses
 from replication.manager_files import FailoverFlags
 from replication.outcome import Outcome, ReplicaOutcome
@@ -32,6 +31,7 @@ from replication.plan import ALREADY_ACTING, FailoverPlan, Leveling, Refusal
 from replication.positions import BinlogPosition
 from replication.report import result_line
 from replication.safety import Drained
+from replication.salvage import shortened
 from replication.selection import bytes_behind
 from replication.sessions import reachable, took_writes
 from replication.snapshots import ClusterState, GtidKind
@@ -67,7 +67,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         if isinstance(error, LockLost):
             run.notes += run.begun()
         else:
-            run.let_receive_again(lives=refusal is not None and refusal.code == PRIMARY_ALIVE)
+            run.let_receive_again()
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
     except Interrupted as asked:
         log.error("Got ERROR: %s; nothing was changed.", asked)
@@ -113,6 +113,8 @@ class Runbook(Recorder):
         self.opened = opened_before(job.past)
         self.applied: list[Recovered] = []
         self.old = OldPrimary(self)
+        #: Where in the dead primary's log the server stands that a former run opened, as far as its journal tells.
+        self.stands: BinlogPosition | None = None
 
     def outcome(self) -> Outcome:
         """All phases, in order."""
@@ -132,6 +134,7 @@ class Runbook(Recorder):
             plan, level = self.phase_3_new_primary(plan)
         replicas = self.phase_4_other_replicas(plan, level)
         replicas = self.phase_5_clean_up(plan, level, replicas)
+        self.old.count(plan, self.stands or reached(level.recovered, level.proof))
         astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
         something_left = plan.left_out or self.undone or astray or any(not replica.ok for replica in replicas)
         something_left = something_left or bool(self.old.lines)
@@ -166,6 +169,8 @@ class Runbook(Recorder):
             rescue = self.run(
                 save_binlog.save_binlog, self.job, min(places), self.directories(), self.fencing.ssh, opened.key
             )
+        self.stands = BinlogPosition.parse(saved) if (saved := saved_before(self.job.past)) else proof.executed
+        rescue = until(rescue, self.stands)
         self.fencing.after_saving()
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
         self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
@@ -247,9 +252,9 @@ class Runbook(Recorder):
         self.known["writes_back_at"] = time.time()
         self.job.writes_back()
         self.known["promoted"] = level.recovered
-        self.old.opened()
         new = self.job.config_of(plan.new_primary)
         self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")
+        self.old.opened()
         log.info("** Phase 3: Master Recovery Phase completed.")
         return plan, level
 
@@ -277,6 +282,8 @@ class Runbook(Recorder):
         proof = self.drained(plan, target)
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
         rescue = self.saved(plan, self.rescue_from(plan, proof), target.key)
+        if rescue.copy is not None:
+            self.note("rescue", "saved", plan.dead, end=str(rescue.copy.end))
         self.fencing.after_saving()
         log.info("* Phase 3.3: Determining New Master Phase..")
         log.info("New master is %s", target.name)
@@ -370,7 +377,8 @@ class Runbook(Recorder):
         """Without GTIDs nobody serves a replica what it lacks: cut it from what was saved, or from relay logs."""
         rescue = level.rescue
         if rescue.copy is not None and proof.executed is not None and proof.executed < rescue.copy.start:
-            rescue = self.saved(plan, proof.executed, other.key)
+            # What it took beside the new primary is nobody else's.
+            rescue = until(self.saved(plan, proof.executed, other.key), rescue.copy.end)
         place = reached(self.apply(plan, other, proof, rescue), proof)
         if level.differences is None:
             if rescue.copy is None:
@@ -403,7 +411,6 @@ class Runbook(Recorder):
             self.undone += verified.undone
             self.notes += verified.notes
         self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
-        self.old.count(plan, reached(level.recovered, level.proof))
         if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
             log.warning("%s", came_back)
             self.notes.append(came_back)
@@ -424,21 +431,19 @@ class Runbook(Recorder):
         rescue = None if self.opened is not None else self.known.get("rescue")
         return (*account(plan, rescue, self.applied, new, uuid), *self.old.lines)
 
-    def let_receive_again(self, *, lives: bool) -> None:
-        """After a failure before anything was opened: the replicas listen again, should the old primary return.
-
-        One that ``lives`` gets back what it lost while it was watched.
-        """
+    def let_receive_again(self) -> None:
+        """After a failure before anything was opened: the replicas listen again, should the old primary return."""
         if "promoted" in self.known:
             return
-        if lives:
-            with contextlib.suppress(MhaError):
-                self.old.call_off()
         with contextlib.suppress(MhaError):
             self.run(comeback.take_back_fencing, self.job, about=self.job.dead.name)
-        if self.stopped is not None:
+        if opened_before(self.job.journal.entries()) is None:
             with contextlib.suppress(MhaError):
-                self.run(fence.start_receivers, self.job, self.known["plan"])
+                self.old.give_back()
+        if self.stopped is None:
+            return
+        with contextlib.suppress(MhaError):
+            self.run(fence.start_receivers, self.job, self.known["plan"])
 
     # how a step is run -----------------------------------------------------------------------------------------
 
@@ -478,6 +483,13 @@ class Level:
     rescue: Rescue
     recovered: Recovered
     differences: Differences | None = None
+
+
+def until(rescue: Rescue, end: BinlogPosition | None) -> Rescue:
+    """The rescue up to there: what the old primary took later the new one lacks, and so must the others."""
+    if rescue.copy is None or end is None:
+        return rescue
+    return replace(rescue, copy=shortened(rescue.copy, end))
 
 
 def reached(recovered: Recovered, proof: Drained) -> BinlogPosition | None:

@@ -90,6 +90,11 @@ class FailoverLock:
             raise LockLost("the failover lock was lost on every server: another manager may be acting by now")
 
     @property
+    def taken(self) -> bool:
+        """The locks were taken, wherever there was one to take."""
+        return bool(self._held)
+
+    @property
     def held(self) -> bool:
         """Whether one of the locks is left; True as well before any was taken."""
         with self._mutex:  # an answer to `_keep` that is on its way is no farewell

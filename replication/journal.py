@@ -188,6 +188,11 @@ def opened_before(past: tuple[Entry, ...]) -> Opened | None:
     return None
 
 
+def saved_before(past: tuple[Entry, ...]) -> str:
+    """Where the dead primary's log ended (``FILE:OFFSET``) when a former run saved it and opened a server; or empty."""
+    return next((str(e.facts["end"]) for e in reversed(past) if (e.step, e.event) == ("rescue", "saved")), "")
+
+
 @dataclass(frozen=True)
 class Lent:
     """Settings of a server that were changed while a log was applied: what they were, in which boot of its host."""

@@ -242,6 +242,16 @@ def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, dire
     return made
 
 
+def shortened(copy: Mirror, end: BinlogPosition) -> Mirror:
+    """The copy up to ``end`` and no further; what it has beyond that is removed from its files."""
+    if copy.end <= end or end < copy.start:
+        return copy
+    names = tuple(name for name in copy.names if log_index(name) <= end.index)
+    if names[-1] == end.file:
+        os.truncate(copy.directory / end.file, end.pos)
+    return replace(copy, names=names, end=end, stopped=None)
+
+
 def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool], path: Path) -> Cut:
     """Write the wanted complete transactions from ``start`` on into one log file at ``path`` on the manager."""
     logs = copy.logs()

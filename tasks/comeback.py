@@ -72,8 +72,11 @@ def receive_again(job: FailoverJob, plan: FailoverPlan, closing: Closing) -> tup
 
 
 @task(name="Open the old primary again", **STEP)
-def reopen(job: FailoverJob) -> None:
-    """It lives, and was closed by this failover: it takes writes as before. Raises ServerError's children."""
+def reopen(job: FailoverJob, why: str) -> None:
+    """It was closed by this failover, which ends without a new primary: it takes writes as before.
+
+    ``why`` in words. Raises ServerError's children.
+    """
     server = Server(job.dead)
     try:
         open_for_writes(server)
@@ -82,8 +85,8 @@ def reopen(job: FailoverJob) -> None:
     job.journal.record("old primary", "opened again", job.dead.address)
     holds = Holds(job.config.manager_workdir, job.config.name)
     if holds.get(job.dead.address) is not None:
-        holds.release(job.dead.address, "failover", "it lives, and nobody took its place")
-    log.warning("%s lives and takes writes again.", job.dead.name)
+        holds.release(job.dead.address, "failover", why)
+    log.warning("%s takes writes again: %s.", job.dead.name, why)
 
 
 @task(name="Take back what fencing left", **STEP)

@@ -16,6 +16,9 @@ from replication.gtid import Gtid, MariadbGtid
 from replication.plan import Refusal
 from replication.snapshots import GtidKind, ServerState
 
+#: Seconds by which the start that a server tells may be too early: its uptime is the difference of two whole seconds.
+UPTIME = 2.0
+
 
 class Step(StrEnum):
     """What follows from it before the new primary is open."""
@@ -69,7 +72,7 @@ def decide(case: Comeback) -> tuple[Step, str]:
 
 def never_dead(sight: Sight, began: float) -> bool:
     """Its mysqld was started before the verdict, as it says itself. In doubt it was restarted."""
-    return sight.last is not None and sight.last.started < began
+    return sight.last is not None and sight.last.started + UPTIME < began
 
 
 def refusal(step: Step, name: str, why: str) -> Refusal:

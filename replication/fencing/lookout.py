@@ -26,14 +26,16 @@ from replication.ssh import SshHost
 
 log = logging.getLogger("mha")
 
-#: Seconds between two looks at the port, at a server that is closed, and at the processes of the host.
-KNOCK, LOOK, PROCESSES = 0.05, 0.1, 0.2
+#: Seconds between two looks at the port, at a server that is closed, and at the processes of the host. A look at these
+#: takes processor time of the host that the rescue reads from, and of this one.
+KNOCK, LOOK, PROCESSES = 0.05, 0.1, 0.3
 #: Seconds that a session in the queue of a server that starts, or hangs, waits to be taken.
 LOGIN = 2.0
 #: Seconds between two tries to log in to a host that did not let us in.
 SSH_AGAIN = 1.0
-#: Seconds that the last look before an opening may take for the port of a silent host, and for its processes.
-LAST_KNOCK, LAST_LOOK = 0.05, 0.25
+#: Seconds that the last look before an opening may take for the port of a silent host, and for its processes; and how
+#: old a look at these may be to count: a mysqld that was started since does not listen yet, which the knock tells.
+LAST_KNOCK, LAST_LOOK, RECENT = 0.05, 0.25, 0.5
 
 
 @dataclass(frozen=True)
@@ -105,28 +107,43 @@ class Lookout:
         self._by_ssh, self._may_kill = threading.Event(), threading.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="old primary")
         self._said = ""
-        self._hangs = False
+        self._hangs, self._looked = False, 0.0
+        self._threads: list[threading.Thread] = []
         self.closings: list[Closing] = []
 
     def start(self) -> None:
         """Begin to look at the port; the processes of the host are looked at from `look_at_host` on."""
-        threading.Thread(target=self._watch_port, name="old primary", daemon=True).start()
+        self._begin(self._watch_port, "old primary")
 
-    def look_at_host(self, *, kill: bool) -> None:
-        """Look at the processes of its host, too. With ``kill`` no mysqld was there, or none may be any more: what runs
-        there is ended at once. Without, one that runs may never have been dead, which is for others to decide."""
+    def look_at_host(self, *, kill: bool, seen_gone: bool = False) -> None:
+        """Look at the processes of its host, too; ``seen_gone``: fencing saw just now that there is none.
+
+        With ``kill`` none may be there any more: what runs is ended at once. Without, one that runs may never have been
+        dead, which is for others to decide.
+        """
         if kill:
             self._may_kill.set()
+            if seen_gone:
+                self._see_process(False)
         if self._fence is not None and not self._by_ssh.is_set():
             self._by_ssh.set()
-            threading.Thread(target=self._watch_host, name="old primary's host", daemon=True).start()
+            self._begin(self._watch_host, "old primary's host")
 
-    def end(self) -> None:
-        """Stop looking; what was closed stays closed."""
+    def _begin(self, watch: Callable[[], None], name: str) -> None:
+        thread = threading.Thread(target=watch, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def end(self, *, wait: float = 0.0) -> None:
+        """Stop looking; what was closed stays closed. After ``wait`` seconds at most nothing is closed any more."""
         self._ended.set()
         with self._changed:
             self._changed.notify_all()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        ends = time.monotonic() + wait
+        for thread in self._threads:
+            if wait:
+                thread.join(max(0.0, ends - time.monotonic()))
 
     @property
     def sight(self) -> Sight:
@@ -134,9 +151,13 @@ class Lookout:
         with self._changed:
             return self._sight
 
-    def look(self) -> Sight:
-        """Look once more, now: a fresh knock, the processes beside it. A server that answers is given time to close."""
-        looking = self._begin_look()
+    def look(self, *, brief: bool = False) -> Sight:
+        """Look once more, now: a fresh knock, the processes beside it. A server that answers is given time to close.
+
+        With ``brief`` the processes are not looked at again when that was done within `RECENT` seconds.
+        """
+        recent = brief and time.monotonic() - self._looked < RECENT
+        looking = None if recent else self._begin_look()
         port = knock(self._config.ip, self._config.port, LAST_KNOCK)
         if port == "open":
             self._see(port=port)
@@ -145,7 +166,7 @@ class Lookout:
             self._see(port=port, cannot="")
         if looking is not None:
             try:
-                self._see(process=looking.result(LAST_LOOK))
+                self._see_process(looking.result(LAST_LOOK))
             except (TimeoutError, HostError, DeadlineExceeded) as error:
                 log.debug("The last look at the old primary's host: %s", error)
         return self._see(at=time.time())
@@ -246,7 +267,7 @@ class Lookout:
                 pause = SSH_AGAIN
                 continue
             pause = PROCESSES
-            self._see(process=there)
+            self._see_process(there)
             if there and self._may_kill.is_set() and not self._ended.is_set() and self._may_act():
                 # It may have taken writes before it is killed, and what those were its log tells.
                 self._appeared()
@@ -262,6 +283,10 @@ class Lookout:
             self._sight = Sight(**{**vars(self._sight), "at": time.time(), **news})
             self._changed.notify_all()
             return self._sight
+
+    def _see_process(self, there: bool) -> None:
+        self._looked = time.monotonic()
+        self._see(process=there)
 
     def _appeared(self) -> None:
         with self._changed:

@@ -256,6 +256,42 @@ def test_it_starts_read_only_until_that_is_taken_back(alone: Cluster, server: Se
     assert "zz-mha" not in alone[1].run("ls /etc/mysql/conf.d; ls /etc/passwd")
 
 
+SYSTEMCTL = """\
+#!/bin/sh
+echo "$*" >>/systemctl.said
+case $1 in
+  show) [ "$5" = mariadb ] && echo active || echo inactive ;;
+  mask) [ ! -e /mask-fails ] ;;
+esac
+"""
+
+
+def test_what_would_start_it_is_held_off_for_the_next_boots_too(alone: Cluster, server: ServerConfig) -> None:
+    """Its unit is masked for good; one of the site's own, which cannot be, gets a condition. Both are lifted."""
+    host = alone[1]
+    host.run("cat >/usr/local/bin/systemctl && chmod 755 /usr/local/bin/systemctl", data=SYSTEMCTL)
+    host.run("mkdir -p /run/systemd/system")
+    ssh = SshHost(server)
+    drop_in = "/etc/systemd/system/mariadb.service.d/zz-mha-fenced.conf"
+    try:
+        result = fenced(server)
+        assert result.masked == ("mariadb.service",)
+        assert "masked mariadb.service, also for the next boots, until 'mha release'" in str(result)
+        assert "mask mariadb.service\n" in host.run("cat /systemctl.said")
+        assert unfence(ssh, result.masked) == ("unmasked mariadb.service",)
+        assert "unmask mariadb.service\n" in host.run("cat /systemctl.said")
+
+        host.run("touch /mask-fails")
+        result = fenced(server)
+        assert result.masked == (drop_in,)
+        assert host.run(f"tail -2 {drop_in}") == "[Unit]\nConditionPathExists=!/\n"
+        assert unfence(ssh, result.masked) == (f"removed {drop_in}",)
+        assert host.run(f"ls {drop_in} 2>/dev/null || echo none") == "none\n"
+    finally:
+        ssh.close()
+        host.run("rm -rf /usr/local/bin/systemctl /systemctl.said /mask-fails /run/systemd")
+
+
 def test_other_shells_live_on(alone: Cluster, server: ServerConfig) -> None:
     """Only a shell that starts mysqld is a supervisor; one that only speaks of it is not, and none of another port."""
     host = alone[1]

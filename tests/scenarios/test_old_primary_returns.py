@@ -178,12 +178,13 @@ def test_power_off_and_the_host_back_with_its_mysqld(scene: Scene, record_proper
 
 
 def test_back_while_no_manager_runs_is_closed_when_one_starts() -> None:
-    """Beside a stray that takes writes a manager could not even start to watch."""
+    """Beside a stray that takes writes a manager could not even start to watch; a hold does not end with its block."""
     with Cluster("mysql97", gtid=True) as cluster:
         conf = cluster.write_cnf()
-        manager = cluster.start_manager(conf)
+        manager = cluster.start_manager(conf, "--remove_dead_master_conf")
         cluster[1].signal_mysqld(signal.SIGKILL)
         assert manager.wait(40) == 0, manager.log()
+        assert "[server1]" not in conf.read_text()
         cluster[1].start_mysqld()
         assert not read_only(cluster[1])
         second = Monitor(cluster, conf)

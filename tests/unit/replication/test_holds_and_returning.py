@@ -10,7 +10,7 @@ import pytest
 
 from replication.fencing.holds import Holds
 from replication.fencing.knocks import knock
-from replication.fencing.returning import PrimaryView, Return, decide
+from replication.fencing.returning import Guard, PrimaryView, Return, decide
 
 DB1, DB2, DB3 = (f"10.0.0.{n}:3306" for n in (1, 2, 3))
 
@@ -87,6 +87,25 @@ def test_it_is_closed_only_while_another_is_seen_to_take_the_writes(
     holds.replaced(DB1, "db1", DB2)
     (hold,) = holds.current()
     assert decide(hold, view)[0] is act
+
+
+def test_a_hold_that_is_made_while_the_dead_one_is_watched_names_the_present_primary(holds: Holds) -> None:
+    """Until its failover is over the manager itself knows the dead one only."""
+    guard = Guard((), holds, lambda _news: None)
+    guard.watching(DB1)
+    assert guard._primary == DB1
+    holds.replaced(DB1, "db1", DB2)
+    guard._look_at_the_file()
+    assert guard._primary == DB2
+    guard.watching(DB1)
+    assert guard._primary == DB2, "a held server has no say in it, nor has who follows it"
+    # Released and replaced again, by the same one: newer than what is watched.
+    holds.release(DB1, "ann@mgr", "mha release")
+    guard._look_at_the_file()
+    guard.watching(DB1)
+    holds.replaced(DB1, "db1", DB2)
+    guard._look_at_the_file()
+    assert guard._primary == DB2
 
 
 def test_knocking_tells_who_listens_from_a_host_that_lives() -> None:
