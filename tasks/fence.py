@@ -86,9 +86,10 @@ def fence_old_primary(job: FailoverJob, ssh_reachable: bool, too_late: bool = Fa
     Once no mysqld runs there, there is nothing left to close over SQL.
     """
     ask, silent = not too_late and not job.answers_though_dead, ""
+    over_ssh = ssh_reachable and SSH in job.config.fence
     if ask:
         # A host that answers over SSH answers or refuses at once; another one is given as long as to be closed.
-        answer, silent = look_once_more(job.dead, timeout=LAST_LOOK if ssh_reachable else _to_connect(job))
+        answer, silent = look_once_more(job.dead, timeout=LAST_LOOK if over_ssh else _to_connect(job))
         if answer:
             raise RefusalError(alive(job.dead.name, answer))
     tried: list[Tried] = []
@@ -97,7 +98,7 @@ def fence_old_primary(job: FailoverJob, ssh_reachable: bool, too_late: bool = Fa
             tried.append(_over_ssh(job, ssh_reachable, ask))
         elif means == SQL and any(t.proof for t in tried):
             tried.append(Tried(SQL, True, False, "not needed, its mysqld does not run"))
-        elif means == SQL and silent and not ssh_reachable:
+        elif means == SQL and silent and not over_ssh:
             tried.append(Tried(SQL, False, False, silent))
         elif means == SQL:
             tried.append(_over_sql(job))

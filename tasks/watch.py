@@ -145,7 +145,7 @@ class Watch:
             self._listener.answered()
             if self._pinger.closed and (why := self._listener.closed()):
                 return BeginAnew(why)
-        elif self._pinger.of_disk:
+        elif self._pinger.of_disk and time.monotonic() >= self._quiet_disk:
             return Trouble(began, error, of_disk=True)
         else:
             self._refusals.refused(error)
@@ -259,6 +259,8 @@ class Watch:
         self._recorder.end("recovered", row=judged.row.name)
         if case.now.is_(Source.PING, Finding.LIVES):
             self._refusals.refused(_error(case.now), suspected=True)
+            # One that says now an error and now nothing is not to be asked without pause.
+            self._stop.wait(self._interval)
         else:
             self._listener.recovered(judged.row.means)
 

@@ -155,3 +155,20 @@ def test_a_person_is_not_told_that_it_is_dead_either(tmp_path: Path) -> None:
             sessions.close()
         assert not verdict.dead
         assert "is reachable via MySQL" in verdict.why
+
+
+def test_a_disk_error_of_the_insert_ping_is_looked_at_and_not_asked_for_without_pause(tmp_path: Path) -> None:
+    """Nobody can look at the disk: it is told, and pinged at the usual pace."""
+    with ErrorServer(Moment.PING, 1021, "Disk full") as primary, ErrorServer(Moment.NONE) as other:
+        config = cluster_of(tmp_path, (primary.port, other.port), ping_interval=1, ping_type="INSERT")
+        sessions, stop, told = Sessions(config), threading.Event(), Told()
+        with ThreadPoolExecutor(1) as pool:
+            end = pool.submit(watch, config, config.servers[0], sessions, stop, told)
+            time.sleep(6.0)
+            assert not end.done()
+            stop.set()
+            sessions.close()
+    assert len(told.alarms) == 1
+    assert "Disk full" in told.alarms[0]
+    assert primary.asked < 30, "a session a ping, a knock and a written row a round"
+    assert len(list(tmp_path.glob("*.incident-*.jsonl"))) <= 3

@@ -158,7 +158,7 @@ def test_a_host_without_ss_shows_its_process_and_its_listener_and_is_fenced(
         assert seen_there(server)[Source.PROCESS] is Finding.GONE
 
 
-@pytest.mark.parametrize("program", ["grep", "awk", "sed"])
+@pytest.mark.parametrize("program", ["awk", *(pytest.param(name, marks=pytest.mark.slow) for name in ("grep", "sed"))])
 def test_a_host_without_a_tool_has_no_view_and_nothing_is_killed_there(
     alone: Cluster, server: ServerConfig, program: str
 ) -> None:
@@ -171,7 +171,9 @@ def test_a_host_without_a_tool_has_no_view_and_nothing_is_killed_there(
     assert alone[1].mysqld_pids() == pids
 
 
-@pytest.mark.parametrize("missing", ["bash", "timeout", "head", "wc"])
+@pytest.mark.parametrize(
+    "missing", ["bash", *(pytest.param(name, marks=pytest.mark.slow) for name in ("timeout", "head", "wc"))]
+)
 def test_a_host_without_tools_has_its_sshd_look_at_the_primary(
     alone: Cluster, server: ServerConfig, missing: str
 ) -> None:
