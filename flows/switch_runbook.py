@@ -12,7 +12,7 @@ from flows.engine import parallel
 from flows.recorder import Recorder
 from replication.checks.topology import STRANGERS
 from replication.errors import MhaError
-from replication.fencing.everyone import close_to_everybody
+from replication.fencing.everyone import close_to_everybody, end_those_who_may_not_write
 from replication.fencing.holds import Holds
 from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.journal import END, SWITCH
@@ -99,6 +99,9 @@ class SwitchRunbook(Recorder):
     def go_forward(self, ready: Ready, handed: HandedOver) -> SwitchOutcome:
         """The new primary takes writes: whatever fails from here on is told, and the rest is done."""
         job, plan = self.job, self.job.plan
+        if ready.target_former.tx_read_only:
+            new = job.sessions.server(plan.new_primary)
+            self.tolerate(lambda: end_those_who_may_not_write(new), "Sessions that can never write were not ended")
         checks = self.do(online_change.come_to_new, job) or ()
         self.left += [f"Address: {check}" for check in checks if not check.ok]
         holds = Holds(job.config.manager_workdir, job.config.name)

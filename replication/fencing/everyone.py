@@ -51,17 +51,23 @@ def closed_to_everybody(server: Server, *, timeout: float = 3.0) -> bool:
 
 
 def open_to_everybody(server: Server, *, since: int = 0) -> bool:
-    """Take `close_to_everybody` back; False when there was nothing to take back. Raises ServerError.
-
-    A session that began meanwhile could never write, so those with a number above ``since`` are ended: they connect
-    anew. Safe to repeat.
-    """
+    """Take `close_to_everybody` back; False when there was nothing to take back. Raises ServerError. Safe to repeat."""
     if not closed_to_everybody(server):
         return False
+    lift(server)
+    end_those_who_may_not_write(server, since=since)
+    return True
+
+
+def lift(server: Server) -> None:
+    """Let sessions that begin from now on write; `end_those_who_may_not_write` comes next. Raises ServerError."""
     variable = server.dialect.read_only_for_everybody
     server.query(f"SET GLOBAL {variable} = 0", action=f"clear {variable}")
+
+
+def end_those_who_may_not_write(server: Server, *, since: int = 0) -> None:
+    """A session that began while it was closed can never write: those with a number above ``since`` connect anew."""
     end_client_sessions(server, holders_of_locks(server), since=since)
-    return True
 
 
 def start_replication(

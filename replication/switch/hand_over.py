@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from replication.deadline import Deadline
 from replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
-from replication.fencing.everyone import open_to_everybody
+from replication.fencing.everyone import lift
 from replication.interrupts import finish_from_here
 from replication.journal import Journal
 from replication.positions import BinlogPosition
@@ -66,9 +66,9 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
         raise DeadlineExceeded("hand the writes over", job.options.deadline, f"{target} has executed everything")
     took("journal, end sessions")
     if ready.target_former.tx_read_only:
-        # The primary of a former switch: who is connected there could never write, and has to connect anew.
+        # It was the primary before another switch.
         job.lifted = True
-        open_to_everybody(target)
+        lift(target)
     job.may_be_open = True
     _open(target)
     took("open the new primary")
