@@ -126,7 +126,8 @@ class Runbook(Recorder):
         self.release_address()
         new = cluster.get(opened.key)
         proof = Drained(opened.key, plan.new_primary_name, plan.target.channel, None, None)
-        if new is not None and new.channel_from(self.job.dead.hostname, self.job.dead.ip, self.job.dead.port):
+        dead = self.job.dead
+        if new is not None and (new.channel_from(dead.hostname, dead.ip, dead.port) or new.rescued_channel):
             proof = self.run(apply_diffs.execute_received, self.job, plan, opened.key, about=new.name)
         places = [x.executed for x in plan.others if x.executed and not x.broken]
         rescue = Rescue(None, "not needed")

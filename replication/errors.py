@@ -20,6 +20,7 @@ MhaError
 ├── DeadlineExceeded             a wait ended before what it waited for
 ├── UnsafeStatement              a statement that would destroy what has not been executed (design rule 4)
 ├── CannotLevel                  a replica lacks what no reachable copy holds in a form it can take
+│   └── WayClosed                a copy is there, and there is no way, or none that is safe, to bring it there
 ├── AlreadyActing                somebody else holds the failover lock of this cluster
 └── RefusalError                 a decision not to act, carrying its Refusal
 """
@@ -135,6 +136,10 @@ class UnsafeStatement(MhaError):
 
 class CannotLevel(MhaError):
     """A replica lacks something that no reachable copy holds in a form it can take."""
+
+
+class WayClosed(CannotLevel):
+    """A copy of what a replica lacks is there, and it cannot be brought there by this way, or by any that is safe."""
 
 
 class AlreadyActing(MhaError):

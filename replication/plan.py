@@ -11,7 +11,7 @@ from typing import Any
 
 from config import ClusterConfig, ServerConfig
 from replication.positions import BinlogPosition
-from replication.selection import Candidate, Follower, Selection, followers_of, gtid_kind, most_advanced, rank
+from replication.selection import Candidate, Follower, Selection, bereaved_of, gtid_kind, most_advanced, rank
 from replication.snapshots import ClusterState, GtidKind
 
 #: The code of the refusal of a failover that finds another command acting: it may be tried again when that has ended.
@@ -129,7 +129,7 @@ def make_plan(
     maps addresses of servers that were tried and failed to the reason.
     """
     absent = {d.key: d.reason for d in cluster.down}
-    followers = followers_of(dead, config, cluster)
+    followers = bereaved_of(dead, config, cluster)
     refusal = _first_refusal(config, dead, cluster, followers)
     if refusal is not None:
         return refusal
@@ -206,8 +206,8 @@ def resume_plan(
             f"{'cannot be reached' if new is None else 'is read-only'} now.",
             "It may hold transactions that no other server has. Bring it back, or remove the journal named below.",
         )
-    followers = [f for f in followers_of(dead, config, cluster) if f.key != opened]
-    channel = new.channel_from(dead.hostname, dead.ip, dead.port)
+    followers = [f for f in bereaved_of(dead, config, cluster) if f.key != opened]
+    channel = new.channel_from(dead.hostname, dead.ip, dead.port) or new.rescued_channel
     target = Leveling(opened, new.name, channel.name if channel else "", kind, None, None)
     levelings = [leveling(f, kind) for f in followers]
     chosen = Candidate(opened, new.name, (), ("it was opened for writes before the failover was cut short",), 1)
