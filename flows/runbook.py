@@ -234,10 +234,11 @@ class Runbook(Recorder):
             proof = differences.by_gtid(proof)
         log.info("* Phase 3.5: Master Log Apply Phase..")
         recovered = self.apply(plan, target, proof, rescue)
-        place = reached(recovered, proof)
+        place, proof = reached(recovered, proof), recovered.proof or proof
         if plan.kind is GtidKind.POSITION:
             lent = differences.for_target(target.key, place)
             recovered = self.apply(plan, target, proof, lent) if lent is not None else recovered
+            proof = recovered.proof or proof
         elif rescue.copy is not None and differences.more_than(place):
             # What was saved is damaged before the place that others have received up to.
             proof = differences.by_gtid(proof)
@@ -311,27 +312,29 @@ class Runbook(Recorder):
             return ReplicaOutcome(other.key, other.name, False, f"left as it is: {other.broken}")
         proof = self.drained(plan, other)
         if plan.kind is GtidKind.POSITION:
-            self.level_by_position(plan, level, other, proof)
+            proof = self.level_by_position(plan, level, other, proof)
         return self.run(repoint.repoint, self.job, plan, other.key, proof, level.recovered, about=other.name)
 
-    def level_by_position(self, plan: FailoverPlan, level: Level, other: Leveling, proof: Drained) -> None:
-        """Without GTIDs nobody serves a replica what it lacks: cut it from what was saved, or from relay logs."""
+    def level_by_position(self, plan: FailoverPlan, level: Level, other: Leveling, proof: Drained) -> Drained:
+        """Without GTIDs the new primary cannot serve a replica what it lacks: what was saved does, or relay logs."""
         rescue = level.rescue
         if rescue.copy is not None and proof.executed is not None and proof.executed < rescue.copy.start:
             rescue = self.saved(plan, proof.executed, other.key)
-        place = reached(self.apply(plan, other, proof, rescue), proof)
+        recovered = self.apply(plan, other, proof, rescue)
+        place, proof = reached(recovered, proof), recovered.proof or proof
         if level.differences is None:
             if rescue.copy is None:
                 raise CannotLevel(
                     f"{other.name}: stands at {place}, and the dead primary's log cannot be read any more "
                     f"({rescue.why_not}); rebuild it from the new primary"
                 )
-            return
+            return proof
         if rescue.copy is not None and not level.differences.beyond:
-            return
+            return proof
         lent = level.differences.for_replica(other.key, place)
         if lent is not None:
-            self.apply(plan, other, proof, lent)
+            proof = self.apply(plan, other, proof, lent).proof or proof
+        return proof
 
     def phase_5_clean_up(
         self, plan: FailoverPlan, level: Level, replicas: tuple[ReplicaOutcome, ...]

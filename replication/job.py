@@ -14,6 +14,7 @@ from replication.event_hooks import EventHooks
 from replication.journal import Entry, Journal
 from replication.plan import FailoverOptions
 from replication.positions import BinlogPosition
+from replication.safety import Drained
 from replication.salvage import Mirror
 from replication.sessions import Sessions
 
@@ -93,7 +94,8 @@ class Recovered:
     """A replica that executed everything there is. ``cut`` is what was applied beyond what it had received.
 
     ``end_of_log`` is the end of its own binary log then: where position replicas will read from it. ``source`` is the
-    rescue's that was cut.
+    rescue's that was cut. ``proof`` is a new one where the replica received what was saved by its own channel;
+    ``means`` is how it got it, in words.
     """
 
     key: str
@@ -102,3 +104,5 @@ class Recovered:
     end_of_log: BinlogPosition | None
     seconds_applying: float = 0.0
     source: str = ""
+    proof: Drained | None = None
+    means: str = ""

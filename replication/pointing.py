@@ -153,7 +153,11 @@ def _execute(server: Server, name: str, cut: Cut, kind: GtidKind, *, stall: floa
                 f"{server} stopped while it executed the saved log: error {now.applier_errno}: {now.applier_error}. "
                 "Nothing is skipped: mend the cause, then start its applier, it goes on from its relay logs"
             )
-        if seen is None or (now.executed, now.received, now.relay_log) != (seen.executed, seen.received, seen.relay_log):
+        if seen is None or (now.executed, now.received, now.relay_log) != (
+            seen.executed,
+            seen.received,
+            seen.relay_log,
+        ):
             moved_at = time.monotonic()
         elif time.monotonic() - moved_at > stall:
             said = now.receiver_error or now.applier_state

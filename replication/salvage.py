@@ -18,7 +18,7 @@ from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
-from replication.binlog.cutter import Cut, LogFile, cut
+from replication.binlog.cutter import Cut, LogFile, cut, survey
 from replication.binlog.events import MAGIC
 from replication.binlog.reader import LogEnd, LogReader, Transaction
 from replication.binlog.relay import find_source_position
@@ -242,16 +242,32 @@ def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, dire
     return made
 
 
-def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool], path: Path) -> Cut:
-    """Write the wanted complete transactions from ``start`` on into one log file at ``path`` on the manager."""
+def logs_from(copy: Mirror, start: BinlogPosition) -> list[LogFile]:
+    """The copies from the one in which ``start`` lies. Raises LogError when it is not saved."""
     logs = copy.logs()
     names = [log.name for log in logs]
     if start.file not in names or start < copy.start:
         raise LogError(f"the saved logs begin at {copy.start}, but {start} is needed")
+    return logs[names.index(start.file) :]
+
+
+def survey_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool]) -> Cut:
+    """What the wanted complete transactions from ``start`` on are; nothing is written."""
+    return _as_stopped(copy, survey(logs_from(copy, start), start, wanted))
+
+
+def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool], path: Path) -> Cut:
+    """Write the wanted complete transactions from ``start`` on into one log file at ``path`` on the manager."""
+    logs = logs_from(copy, start)
     with path.open("wb") as out:
         path.chmod(0o640)
-        result = cut(logs[names.index(start.file) :], start, wanted, out)
+        result = cut(logs, start, wanted, out)
         out.flush()
+    return _as_stopped(copy, result)
+
+
+def _as_stopped(copy: Mirror, result: Cut) -> Cut:
+    """A cut that ends where copying ended, ends for that reason."""
     end, stopped = result.end_reason, copy.stopped
     if stopped is not None and end.kind != "corrupt" and end.log in (copy.end.file, stopped.log):
         return replace(result, end_reason=stopped)

@@ -232,10 +232,10 @@ class SshHost:
             part.unlink(missing_ok=True)
         return digest.hexdigest()
 
-    def forward(self, target: tuple[str, int], timeout: float = FILE_TIMEOUT) -> Forward:
-        """Have a port of the host's loopback lead to ``target`` as seen from here. Errors: HostUnreachable, LoginRefused."""
+    def forward(self, deliver: Callable[[paramiko.Channel], None], timeout: float = FILE_TIMEOUT) -> Forward:
+        """Have what connects to a port of the host's own loopback delivered here. Errors: HostUnreachable."""
         session, _ = self._connected(Deadline(timeout))
-        return Forward(session, self._name, target, timeout=timeout)
+        return Forward(session, self._name, deliver, timeout=timeout)
 
     # The session
 

@@ -56,7 +56,7 @@ class Cut:
     unclean, but the server is known to have started again behind that and rolled back what was not complete.
     ``sittings`` are the parts between which a session must end on servers where an XA transaction, once it is prepared,
     stays with its session and lets nothing else into it. ``loads_file``: one of the statements loads a file.
-    ``pieces`` are where the cut may be parted on its way, the last one is its end. ``plain``: every transaction of it is.
+    ``pieces`` are where the cut may be parted on its way, the last one is its end. ``plain``: every transaction is.
     ``origins`` are the ids of the servers that executed its transactions first.
     """
 

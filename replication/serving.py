@@ -1,0 +1,100 @@
+"""One replica's part of what was saved, served to it: a source made of files, and the ways in.
+
+The ways, in order: the replica comes to the manager's address that faces it; it comes to its own loopback, from where a
+forward over its host's SSH leads here. What neither lets through stays saved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+
+from replication.binlog.cutter import Cut
+from replication.binlog.reader import LogFile
+from replication.errors import HostError, MhaError, WayClosed
+from replication.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
+from replication.one_time import one_time_user
+from replication.pointing import Where
+from replication.server import Server
+from replication.snapshots import GtidKind, ReplicaChannel, ServerState
+from replication.source import Account, Catalogue, Identity, Prover, Source, facing
+from replication.source.server import CannotListen
+from replication.ssh import SshHost
+
+log = logging.getLogger("mha")
+
+DIRECTLY, OVER_SSH = "at the manager's address", "over the SSH session of its host"
+
+
+def identity_of(state: ServerState, channel: ReplicaChannel, cut: Cut, logs: Sequence[LogFile]) -> Identity:
+    """Whom the source stands in for: as the log describes its server, as the replica knows it. Raises LogError."""
+    from replication.binlog.reader import LogReader
+
+    with logs[0].open() as stream:
+        described = LogReader(stream, name=logs[0].name, size=logs[0].size).format
+    gtid = cut.last.gtid if cut.last is not None else None
+    return Identity(
+        version=described.server_version,
+        server_id=channel.source_server_id or int.from_bytes(described.raw[5:9], "little"),
+        uuid=channel.source_uuid or (gtid.uuid if isinstance(gtid, Gtid) else ""),
+        gtid_mode=state.gtid_mode or "OFF",
+        domain=gtid.domain if isinstance(gtid, MariadbGtid) else 0,
+    )
+
+
+def executed_by(state: ServerState, kind: GtidKind) -> GtidSet | MariadbGtidPosition | None:
+    """What a replica executed, in the GTIDs that it asks by."""
+    return {GtidKind.MYSQL: state.gtid_executed, GtidKind.MARIADB: state.mariadb_gtid}.get(kind)
+
+
+@contextlib.contextmanager
+def served(
+    server: Server,
+    host: SshHost,
+    identity: Identity,
+    cut: Cut,
+    logs: Sequence[LogFile],
+    before: GtidSet | MariadbGtidPosition | None,
+    ports: Iterable[int],
+) -> Iterator[Iterator[Where]]:
+    """While it lasts, the logs are served from where the cut begins; gives the ways in, one after the other.
+
+    The log is proven, and published, while the replica is being turned. A way is opened when it is asked for; what
+    cannot be opened is told and left out.
+    """
+    catalogue = Catalogue(identity)
+    account = Account(one_time_user(), "")
+    with contextlib.ExitStack() as open_:
+        source = open_.enter_context(Source(catalogue, peers=[server.config.ip], account=account))
+        proving = threading.Thread(target=_prove, args=(catalogue, cut, logs, before), name="prove", daemon=True)
+        proving.start()
+        yield _ways(source, account.user, server, host, open_, tuple(ports))
+
+
+def _prove(
+    catalogue: Catalogue, cut: Cut, logs: Sequence[LogFile], before: GtidSet | MariadbGtidPosition | None
+) -> None:
+    try:
+        Prover(catalogue, cut.start, before).extend(logs)
+        catalogue.finish()
+    except (MhaError, OSError, ValueError) as error:
+        log.error("The saved log cannot be served: %s", error)
+        catalogue.fail(str(error))
+
+
+def _ways(
+    source: Source, user: str, server: Server, host: SshHost, open_: contextlib.ExitStack, ports: tuple[int, ...]
+) -> Iterator[Where]:
+    try:
+        address = facing(server.config.ip)
+        yield Where(address, source.listen(address, ports), user, DIRECTLY)
+    except CannotListen as error:
+        log.warning("%s: %s", server, error)
+    try:
+        forward = host.forward(lambda channel: source.adopt(channel, f"the SSH session of {server.config.hostname}"))
+    except HostError as error:
+        raise WayClosed(f"{server}: no way {OVER_SSH} either: {error}") from error
+    open_.callback(forward.close)
+    yield Where("127.0.0.1", forward.port, user, OVER_SSH)

@@ -1,0 +1,62 @@
+"""A replica's own threads receive and execute what was saved, from a source made of files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from replication.drain import drain
+from replication.errors import WayClosed
+from replication.job import FailoverJob
+from replication.pointing import Where, execute_served
+from replication.safety import Drained
+from replication.salvage import logs_from
+from replication.server import Server
+from replication.serving import executed_by, identity_of, served
+from replication.tails import Case
+
+log = logging.getLogger("mha")
+
+#: Seconds without progress whatever is executed, and the slowest rate of one statement that is waited for (bytes/s).
+STALL_BASE, STALL_RATE = 60.0, 50_000.0
+
+
+class Served(NamedTuple):
+    """How it went: the replica's proof now, and the means in words, or ``why`` no way led there."""
+
+    proof: Drained
+    means: str = ""
+    why: str = ""
+
+
+def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Served:
+    """Try every way in. Raises CannotLevel with the replica's own words when its applier stops, DeadlineExceeded."""
+    copy, lacks = case.rescue.copy, case.lacks
+    assert copy is not None
+    logs = logs_from(copy, lacks.start)
+    identity = identity_of(case.state, case.channel, lacks, logs)
+    stall = max(job.config.drain_timeout, STALL_BASE + lacks.bytes / STALL_RATE)
+    before = executed_by(case.state, case.kind)
+    reasons: list[str] = []
+    with served(server, job.sessions.host(server.key), identity, lacks, logs, before, (0,)) as ways:
+        while (where := next_of(ways, reasons)) is not None:
+            try:
+                new = execute_served(server, proof, lacks, case.kind, where, job.journal, job.past, stall=stall)
+                return Served(new, f"received from the manager, {where.way}")
+            except WayClosed as error:
+                log.warning("%s", error)
+                reasons.append(str(error))
+                # What the change of its source left of its places is what later statements go by.
+                proof = drain(server, proof.channel, stall=job.config.drain_timeout)
+    return Served(proof, why="; ".join(reasons))
+
+
+def next_of(ways: Iterator[Where], reasons: list[str]) -> Where | None:
+    """The next way that can be opened; why others cannot is added to ``reasons``."""
+    try:
+        return next(ways, None)
+    except WayClosed as error:
+        log.warning("%s", error)
+        reasons.append(str(error))
+        return None
