@@ -74,7 +74,7 @@ class Transaction(NamedTuple):
     ends it holds all of it) or incident. ``timestamp`` is its first event's, in seconds.
     ``tables`` are those it is known to change: none can be told of compressed transactions. ``source_start`` and
     ``source_end`` are its place in the primary's log, None where the relay log does not tell. ``loads_file`` tells that
-    it holds a file, which a statement loads.
+    it holds a file, which a statement loads. ``server_id`` is that of the server which executed it first.
     """
 
     log: str
@@ -89,6 +89,7 @@ class Transaction(NamedTuple):
     source_start: BinlogPosition | None
     source_end: BinlogPosition | None
     loads_file: bool = False
+    server_id: int = 0
 
     @property
     def size(self) -> int:
@@ -291,6 +292,7 @@ class _Group:
             source_start=source_start,
             source_end=source_end,
             loads_file=self._loads_file,
+            server_id=self.first.server_id,
         )
 
     def _ended_by(self, event: Event) -> str | None:
