@@ -1,4 +1,4 @@
-"""A source of files over a killed primary's logs, and replicas that are pointed at it by hand: no failover around it."""
+"""A source of files over a killed primary's logs, and replicas that are pointed at it by hand, without a failover."""
 
 from __future__ import annotations
 
