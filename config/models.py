@@ -319,6 +319,15 @@ class ClusterConfig(BaseModel):
     salvage_timeout: float = Field(
         10.0, gt=0, allow_inf_nan=False, description="Modern: seconds that availability waits for a rescue."
     )
+    rescue_port: str = Field(
+        "23306-23315", description="Modern: ports of the manager at which replicas fetch the saved log in a failover."
+    )
+
+    @property
+    def rescue_ports(self) -> range:
+        """The ports of ``rescue_port``."""
+        first, _, last = self.rescue_port.partition("-")
+        return range(int(first), int(last or first) + 1)
 
     def server(self, host_or_address: str) -> ServerConfig | None:
         """By hostname, address, ``host:port`` or ``ip:port``. Raises ConfigError when a host has several ports."""

@@ -28,6 +28,7 @@ from replication.safety import Drained
 from replication.selection import bytes_behind
 from replication.sessions import FailoverLock, reachable, took_writes
 from replication.snapshots import ClusterState, GtidKind
+from replication.source.identity import known_of
 from tasks import apply_diffs, fence, promote, repoint, save_binlog, select, verify, vip
 
 log = logging.getLogger("mha")
@@ -133,7 +134,13 @@ class Runbook(Recorder):
         rescue = Rescue(None, "not needed")
         if plan.kind is GtidKind.POSITION and places:
             rescue = self.run(
-                save_binlog.save_binlog, self.job, min(places), self.directories(), self.fencing.ssh, opened.key
+                save_binlog.save_binlog,
+                self.job,
+                min(places),
+                self.directories(),
+                self.fencing.ssh,
+                opened.key,
+                known_of(self.job.dead, cluster.up, self.log_directories),
             )
         self.fencing.after_saving()
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
@@ -249,11 +256,13 @@ class Runbook(Recorder):
         job, received = self.job, max((x.received for x in plan.levelings if x.received), default=None)
         if kept := self.fencing.kept_from(start):
             return kept
-        rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), self.fencing.ssh, key)
+        states = self.stopped.up if self.stopped is not None else ()
+        whose = known_of(job.dead, states, self.log_directories)
+        rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), self.fencing.ssh, key, whose)
         self.fencing.keep(rescue)
         if rescue.copy is not None or start is None or not job.config.binlog_servers:
             return rescue
-        served = self.run(save_binlog.save_from_binlog_servers, job, start, received)
+        served = self.run(save_binlog.save_from_binlog_servers, job, start, received, whose)
         return served if served.copy is not None else Rescue(None, f"{rescue.why_not}; {served.why_not}")
 
     def directories(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from prefect import task
@@ -26,6 +27,7 @@ from replication.salvage import (
 )
 from replication.selection import lacks_received
 from replication.snapshots import ServerState
+from replication.source.identity import Whose
 from replication.ssh import SshHost
 from tasks.policy import ACTING
 
@@ -34,12 +36,12 @@ log = logging.getLogger("mha")
 
 @task(name="Save the dead primary's binary log", **ACTING)
 def save_binlog(
-    job: FailoverJob, start: BinlogPosition | None, directories: Sequence[str], ssh: bool, key: str
+    job: FailoverJob, start: BinlogPosition | None, directories: Sequence[str], ssh: bool, key: str, whose: Whose
 ) -> Rescue:
     """Copy the dead primary's log from ``start`` to its end; without a place, from what the server ``key`` lacks on.
 
     What cannot be read is told and does not stop the failover: the replicas go on with what they have. ``directories``
-    are searched after the configured ones: where the primary said its log is, while it lived.
+    are searched after the configured ones; what is found has to prove that it is the log of ``whose``.
     """
     if job.options.skip_save_master_binlog:
         return Rescue(None, "not saved: --skip_save_master_binlog was given")
@@ -52,8 +54,8 @@ def save_binlog(
     searched = [*job.dead.master_binlog_dir, *directories]
 
     def save() -> Mirror:
-        place = start or find_start(host, searched, job.sessions.server(key).observe())
-        return mirror(host, find_logs(host, searched, place.file), place, target)
+        place = start or find_start(host, searched, job.sessions.server(key).observe(), whose)
+        return mirror(host, find_logs(host, searched, place.file, whose, place.pos), place, target)
 
     try:
         copy = save() if job.salvage_policy != "availability" else _in_time(job, host, save)
@@ -78,7 +80,9 @@ def _in_time(job: FailoverJob, host: SshHost, save: Callable[[], Mirror]) -> Mir
 
 
 @task(name="Save the binary log from the binlog servers", **ACTING)
-def save_from_binlog_servers(job: FailoverJob, start: BinlogPosition, received: BinlogPosition | None) -> Rescue:
+def save_from_binlog_servers(
+    job: FailoverJob, start: BinlogPosition, received: BinlogPosition | None, whose: Whose
+) -> Rescue:
     """Copy the dead primary's log from the binlog server that has the most of it, when that is more than ``received``.
 
     One that has no more than the replicas is of no use here, and one that cannot be asked is told.
@@ -88,7 +92,8 @@ def save_from_binlog_servers(job: FailoverJob, start: BinlogPosition, received: 
         host = job.sessions.binlog_host(server.block)
         target = job.workdir / f"saved_binlog_{server.hostname}_{server.block}_{job.stamp}"
         try:
-            logs = find_logs(host, archive_directories(server, job.dead), start.file)
+            kept = replace(whose, named=(), foreign=frozenset())
+            logs = find_logs(host, archive_directories(server, job.dead), start.file, kept, start.pos)
             end = BinlogPosition(logs[-1].name, logs[-1].size)
             if end <= max(x for x in (start, received) if x is not None):
                 why.append(f"{server.hostname} [{server.block}] ends at {end}, no replica lacks anything of it")
