@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
+from flows.closed_ways import ClosedWays
 from flows.differences import Differences
 from flows.engine import parallel
 from flows.fencing import Fencing
@@ -87,6 +88,7 @@ class Runbook(Recorder):
         self.stopped: ClusterState | None = None
         self.undone: list[str] = []
         self.fencing = Fencing(self, bool(self.ssh))
+        self.ways = ClosedWays(job.salvage_policy)
         self.opened = opened_before(job.past)
         self.applied: list[Recovered] = []
 
@@ -184,7 +186,6 @@ class Runbook(Recorder):
     def phase_3_new_primary(self, plan: FailoverPlan) -> tuple[FailoverPlan, Level]:
         """Bring the chosen replica level, or the next best when it fails; move the address; open it for writes."""
         log.info("* Phase 3: Master Recovery Phase..")
-        failed: dict[str, str] = {}
         while True:
             self.known["plan"] = plan
             try:
@@ -194,10 +195,9 @@ class Runbook(Recorder):
                 raise
             except MhaError as error:
                 log.error("%s could not be brought level: %s", plan.new_primary_name, error)
-                failed[plan.new_primary] = f"it could not be brought level: {error}"
-                assert self.stopped is not None
-                plan = self.run(select.choose, self.job, self.stopped, failed)
+                plan = self.ways.next_best(plan, error, partial(self.run, select.choose, self.job, self.stopped))
         self.known["rescue"] = level.rescue
+        self.undone += self.ways.undone
         if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
             raise RefusalError(refusal)
         self.acquire_address(plan)
@@ -231,7 +231,7 @@ class Runbook(Recorder):
         target = plan.target
         proof = self.drained(plan, target)
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
-        rescue = self.saved(plan, self.rescue_from(plan, proof), target.key)
+        rescue = self.ways.rescue(plan, self.saved(plan, self.rescue_from(plan, proof), target.key))
         self.fencing.after_saving()
         log.info("* Phase 3.3: Determining New Master Phase..")
         log.info("New master is %s", target.name)
@@ -372,7 +372,8 @@ class Runbook(Recorder):
             return ()
         new, uuid = None, ""
         for state in self.stopped.up if self.stopped is not None else ():
-            channel = state.channel_from(self.job.dead.hostname, self.job.dead.ip, self.job.dead.port)
+            dead = self.job.dead
+            channel = state.channel_from(dead.hostname, dead.ip, dead.port) or state.rescued_channel
             uuid = uuid or (channel.source_uuid if channel is not None else "")
         with contextlib.suppress(MhaError):
             new = self.job.sessions.server(plan.new_primary).observe()

@@ -30,6 +30,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from replication.binlog.cutter import Cut
     from replication.plan import Refusal
 
 
@@ -139,7 +140,15 @@ class CannotLevel(MhaError):
 
 
 class WayClosed(CannotLevel):
-    """A copy of what a replica lacks is there, and it cannot be brought there by this way, or by any that is safe."""
+    """A copy of what a replica lacks is there, and it cannot be brought there by this way, or by any that is safe.
+
+    ``kept`` is what it lacks, once no way is left; ``directory`` is where that lies on the manager, ``source`` whose it
+    is.
+    """
+
+    def __init__(self, sentence: str, *, kept: Cut | None = None, directory: str = "", source: str = "") -> None:
+        self.kept, self.directory, self.source = kept, directory, source
+        super().__init__(sentence)
 
 
 class AlreadyActing(MhaError):

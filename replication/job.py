@@ -74,7 +74,8 @@ class Rescue:
 
     ``source`` names it in words: the dead primary, a binlog server, another replica's relay logs. When the copy is of
     relay logs, ``begin`` is where a replica's part begins in it, and ``end`` the place in the dead primary's log that
-    it reaches.
+    it reaches. ``kept`` is what was saved and lies there, but could be brought to nobody.
+    ``of_relay_logs``: the copy is of relay logs.
     """
 
     copy: Mirror | None
@@ -82,6 +83,8 @@ class Rescue:
     begin: BinlogPosition | None = None
     end: BinlogPosition | None = None
     source: str = ""
+    kept: Cut | None = None
+    of_relay_logs: bool = False
 
     def __str__(self) -> str:
         if self.copy is None:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 
 from replication.binlog.cutter import Cut
-from replication.binlog.reader import LogFile
+from replication.binlog.reader import LogFile, LogReader
 from replication.errors import HostError, MhaError, WayClosed
 from replication.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.one_time import one_time_user
@@ -30,8 +30,6 @@ DIRECTLY, OVER_SSH = "at the manager's address", "over the SSH session of its ho
 
 def identity_of(state: ServerState, channel: ReplicaChannel, cut: Cut, logs: Sequence[LogFile]) -> Identity:
     """Whom the source stands in for: as the log describes its server, as the replica knows it. Raises LogError."""
-    from replication.binlog.reader import LogReader
-
     with logs[0].open() as stream:
         described = LogReader(stream, name=logs[0].name, size=logs[0].size).format
     gtid = cut.last.gtid if cut.last is not None else None

@@ -8,7 +8,15 @@ import posixpath
 from replication.apply import apply_cut
 from replication.apply import wait_for_former as wait_on_host
 from replication.binlog.reader import LogReader
-from replication.errors import LogError, MhaError, StatementFailed, WayClosed
+from replication.errors import (
+    HostKeyMismatch,
+    HostUnreachable,
+    LogError,
+    LoginRefused,
+    MhaError,
+    StatementFailed,
+    WayClosed,
+)
 from replication.job import FailoverJob
 from replication.positions import BinlogPosition
 from replication.promote import open_to_us
@@ -34,23 +42,36 @@ def replay(job: FailoverJob, server: Server, proof: Drained, case: Case, start: 
     assert rescue.copy is not None
     row = next((r for r in server.show_channels() if server.dialect.channel(r).name == proof.channel), {})
     if not_same := why_not_replayed(case, row):
-        raise WayClosed(f"{server}: what was saved cannot be served to it ({why}), nor replayed: {not_same}")
+        raise WayClosed(
+            f"{server}: what was saved cannot be served to it ({why}), nor replayed: {not_same}",
+            kept=case.lacks,
+            directory=str(rescue.copy.directory),
+            source=rescue.source,
+        )
     log.warning("What was saved is replayed on %s by a session, for it cannot be served: %s.", server, why)
     name = f"saved_master_binlog_for_{server.config.hostname}_{server.config.port}_{job.stamp}.binlog"
     cut = cut_from(rescue.copy, start, Lacking(case.kind, case.state, case.done), job.workdir / name)
     if case.done == 0:
         facts = {"end_of_log": str(case.state.end_of_log), "executed": str(proof.executed), "start": str(start)}
         job.journal.record("apply", "intent", key, **facts, transactions=cut.transactions)
-    with open_to_us(server, case.state):
-        apply_cut(
-            job.sessions.host(key),
-            server,
-            case.kind,
-            job.workdir / name,
-            cut,
-            timeout=APPLY_BASE + cut.bytes / APPLY_RATE,
-            seen=case.state,
-        )
+    try:
+        with open_to_us(server, case.state):
+            apply_cut(
+                job.sessions.host(key),
+                server,
+                case.kind,
+                job.workdir / name,
+                cut,
+                timeout=APPLY_BASE + cut.bytes / APPLY_RATE,
+                seen=case.state,
+            )
+    except (HostUnreachable, HostKeyMismatch, LoginRefused) as error:
+        raise WayClosed(
+            f"{server}: what was saved cannot be served to it ({why}), nor replayed: {error}",
+            kept=case.lacks,
+            directory=str(rescue.copy.directory),
+            source=rescue.source,
+        ) from error
     job.journal.record("apply", "done", key, transactions=cut.transactions)
     return "replayed by a session on its host"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from replication.binlog.relay import last_complete
 from replication.binlog_archive import archive_directories
 from replication.errors import DeadlineExceeded, HostError, LogError, MhaError
 from replication.job import FailoverJob, Rescue
+from replication.kept_copies import kept, remember
 from replication.positions import BinlogPosition
 from replication.salvage import (
     Mirror,
@@ -47,9 +49,9 @@ def save_binlog(
         return Rescue(None, "not saved: --skip_save_master_binlog was given")
     if not ssh:
         log.warning("SSH is NOT reachable. Skipping saving binlog from the dead master.")
-        return Rescue(None, f"not saved: {job.dead.hostname} is not reachable over SSH")
+        return _of_a_former_run(job, start, f"not saved: {job.dead.hostname} is not reachable over SSH")
     host = job.sessions.host(job.dead.address)
-    target = job.workdir / f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}"
+    target = _unused(job.workdir / f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}")
 
     searched = [*job.dead.master_binlog_dir, *directories]
 
@@ -61,10 +63,31 @@ def save_binlog(
         copy = save() if job.salvage_policy != "availability" else _in_time(job, host, save)
     except (HostError, LogError, DeadlineExceeded) as error:
         log.error("Saving the dead master's binlog failed: %s", error)
-        return Rescue(None, f"not saved: {error}")
+        return _of_a_former_run(job, start, f"not saved: {error}")
     log.info("Saved binlog of %s: %s", job.dead.name, Rescue(copy))
     begin = copy.start if start is None else None
-    return Rescue(copy, begin=begin, source=f"the binary log of {job.dead.name}")
+    rescue = Rescue(copy, begin=begin, source=f"the binary log of {job.dead.name}")
+    remember(job.journal, job.dead.address, rescue)
+    return rescue
+
+
+def _of_a_former_run(job: FailoverJob, start: BinlogPosition | None, why_not: str) -> Rescue:
+    """What a run that was cut short had saved already, when it cannot be saved again."""
+    rescue = kept(job.past, job.dead.address, start)
+    if rescue is None:
+        return Rescue(None, why_not)
+    log.warning("%s; what a former run had saved is used: %s", why_not, rescue)
+    remember(job.journal, job.dead.address, rescue)
+    return rescue
+
+
+def _unused(directory: Path) -> Path:
+    """This name, or the next: what lies there may be being served to a replica."""
+    for number in itertools.count(2):
+        if not directory.exists():
+            break
+        directory = directory.with_name(f"{directory.name.removesuffix(f'.{number - 1}')}.{number}")
+    return directory
 
 
 def _in_time(job: FailoverJob, host: SshHost, save: Callable[[], Mirror]) -> Mirror:
@@ -149,7 +172,7 @@ def borrow_unexecuted(job: FailoverJob, lender: str, target: str) -> Rescue | No
     begin = BinlogPosition(logs[0].name, len(MAGIC))
     copy = mirror(job.sessions.host(lender), logs, begin, _copies(job, lender, target))
     log.info("Borrowed %d bytes of the relay logs of %s.", copy.bytes, theirs.name)
-    return Rescue(copy, begin=begin, source=f"the relay logs of {theirs.name}")
+    return Rescue(copy, begin=begin, source=f"the relay logs of {theirs.name}", of_relay_logs=True)
 
 
 def _relay_logs(job: FailoverJob, state: ServerState) -> tuple[RemoteLog, ...]:

@@ -39,7 +39,7 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
     stall = max(job.config.drain_timeout, STALL_BASE + lacks.bytes / STALL_RATE)
     before = executed_by(case.state, case.kind)
     reasons: list[str] = []
-    with served(server, job.sessions.host(server.key), identity, lacks, logs, before, (0,)) as ways:
+    with served(server, job.sessions.host(server.key), identity, lacks, logs, before, job.config.rescue_ports) as ways:
         while (where := next_of(ways, reasons)) is not None:
             try:
                 new = execute_served(server, proof, lacks, case.kind, where, job.journal, job.past, stall=stall)

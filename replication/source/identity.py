@@ -75,6 +75,9 @@ def known_of(dead: ServerConfig, states: Sequence[ServerState], named: tuple[str
     Of replicas that contradict each other nothing is believed.
     """
     channels = [state.channel_from(dead.hostname, dead.ip, dead.port) for state in states]
+    if not any(channels):
+        # A failover that was cut short had turned all of them to what it saved: that names the server it is of.
+        channels = [state.rescued_channel for state in states]
     told = {(c.source_server_id, c.source_uuid) for c in channels if c is not None and c.source_server_id}
     server_id, uuid = next(iter(told)) if len(told) == 1 else (0, "")
     foreign = frozenset(
