@@ -20,12 +20,12 @@ class LogSequence:
     what stands between them.
     """
 
-    def __init__(self, files: Sequence[LogFile], start: int = 4) -> None:
+    def __init__(self, files: Sequence[LogFile], start: int = 4, groups: GroupParser | None = None) -> None:
         self.stop: LogEnd | None = None
         self.passed: list[LogEnd] = []
         self.ends: list[tuple[str, int]] = []
         self._files, self._start = files, start
-        self._groups = GroupParser()
+        self._groups = groups or GroupParser()
         self._reader: LogReader | None = None
 
     @property

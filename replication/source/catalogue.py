@@ -161,23 +161,24 @@ class Catalogue:
         *before, last = self._view.logs
         if last.name != name:
             raise LogError(f"{name} is not the log that is being published, {last.name} is")
-        with self._changed:
-            for group in groups:
-                self._found.add(group)
+        self.note(groups)
         *extents, extent = last.extents
         extents.append(Extent(extent.start, max(end, extent.end)))
         grown = replace(last, extents=tuple(extents), log=size or last.log)
         place = BinlogPosition(name, groups[-1].end) if groups else self._view.end
         self._put((*before, grown), end=place)
 
-    def publish(self, served: Served, groups: tuple[Transaction, ...]) -> None:
-        """A whole log at once, with its groups; ``Served.extents`` tell which bytes of it there are."""
-        self.open(served)
+    def note(self, groups: tuple[Transaction, ...]) -> None:
+        """These groups are in what will be published next."""
         with self._changed:
             for group in groups:
                 self._found.add(group)
-        if groups:
-            self._put(self._view.logs, end=groups[-1].source_end or BinlogPosition(served.name, served.end))
+
+    def publish(self, served: Served, end: BinlogPosition | None) -> None:
+        """A whole log at once; ``end`` is where the last group in it ends, None when there is none."""
+        self.open(served)
+        if end is not None:
+            self._put(self._view.logs, end=end)
 
     def finish(self) -> None:
         """Nothing more comes."""
