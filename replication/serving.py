@@ -9,17 +9,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from replication.binlog.cutter import Cut
-from replication.binlog.reader import LogFile, LogReader
+from replication.binlog.reader import LogFile
+from replication.binlog.sequence import LogSequence
 from replication.errors import HostError, MhaError, WayClosed
 from replication.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.one_time import one_time_user
 from replication.pointing import Where
 from replication.server import Server
 from replication.snapshots import GtidKind, ReplicaChannel, ServerState
-from replication.source import Account, Catalogue, Identity, Prover, Source, facing
+from replication.source import Account, Catalogue, Identity, Source, facing
 from replication.source.server import CannotListen
 from replication.ssh import SshHost
 
@@ -30,8 +31,9 @@ DIRECTLY, OVER_SSH = "at the manager's address", "over the SSH session of its ho
 
 def identity_of(state: ServerState, channel: ReplicaChannel, cut: Cut, logs: Sequence[LogFile]) -> Identity:
     """Whom the source stands in for: as the log describes its server, as the replica knows it. Raises LogError."""
-    with logs[0].open() as stream:
-        described = LogReader(stream, name=logs[0].name, size=logs[0].size).format
+    sequence = LogSequence(logs)
+    next(iter(sequence), None)
+    described = sequence.described
     gtid = cut.last.gtid if cut.last is not None else None
     return Identity(
         version=described.server_version,
@@ -52,12 +54,10 @@ def served(
     server: Server,
     host: SshHost,
     identity: Identity,
-    cut: Cut,
-    logs: Sequence[LogFile],
-    before: GtidSet | MariadbGtidPosition | None,
+    publish: Callable[[Catalogue], object],
     ports: Iterable[int],
 ) -> Iterator[Iterator[Where]]:
-    """While it lasts, the logs are served from where the cut begins; gives the ways in, one after the other.
+    """While it lasts, what ``publish`` puts into the catalogue is served; gives the ways in, one after the other.
 
     The log is proven, and published, while the replica is being turned. A way is opened when it is asked for; what
     cannot be opened is told and left out.
@@ -66,16 +66,14 @@ def served(
     account = Account(one_time_user(), "")
     with contextlib.ExitStack() as open_:
         source = open_.enter_context(Source(catalogue, peers=[server.config.ip], account=account))
-        proving = threading.Thread(target=_prove, args=(catalogue, cut, logs, before), name="prove", daemon=True)
+        proving = threading.Thread(target=_prove, args=(catalogue, publish), name="prove", daemon=True)
         proving.start()
         yield _ways(source, account.user, server, host, open_, tuple(ports))
 
 
-def _prove(
-    catalogue: Catalogue, cut: Cut, logs: Sequence[LogFile], before: GtidSet | MariadbGtidPosition | None
-) -> None:
+def _prove(catalogue: Catalogue, publish: Callable[[Catalogue], object]) -> None:
     try:
-        Prover(catalogue, cut.start, before).extend(logs)
+        publish(catalogue)
         catalogue.finish()
     except (MhaError, OSError, ValueError) as error:
         log.error("The saved log cannot be served: %s", error)

@@ -56,8 +56,6 @@ def why_only_replayed(case: Case) -> str:
     """Why nothing but a session can give it to the replica; empty when something else can."""
     if case.done:
         return "a former try replayed a part of it, which the replica's place does not show"
-    if case.rescue.end is not None or case.rescue.of_relay_logs:
-        return "it is in another replica's relay logs"
     return ""
 
 

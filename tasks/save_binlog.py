@@ -156,7 +156,7 @@ def borrow(
         log.error("The relay logs of %s cannot be used: %s", state.name, error)
         return None
     log.info("Borrowed %d bytes of the relay logs of %s.", copy.bytes, state.name)
-    return Rescue(copy, begin=begin, end=reached, source=f"the relay logs of {state.name}")
+    return Rescue(copy, begin=begin, end=reached, source=f"the relay logs of {state.name}", of_relay_logs=True)
 
 
 @task(name="Borrow what a broken replica did not execute", **ACTING)

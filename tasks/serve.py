@@ -14,6 +14,9 @@ from replication.safety import Drained
 from replication.salvage import logs_from
 from replication.server import Server
 from replication.serving import executed_by, identity_of, served
+from replication.snapshots import GtidKind
+from replication.source import Catalogue, Prover
+from replication.source.rebuilt import rebuild
 from replication.tails import Case
 
 log = logging.getLogger("mha")
@@ -34,12 +37,20 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
     """Try every way in. Raises CannotLevel with the replica's own words when its applier stops, DeadlineExceeded."""
     copy, lacks = case.rescue.copy, case.lacks
     assert copy is not None
-    logs = logs_from(copy, lacks.start)
+    logs, before, place = logs_from(copy, lacks.start), executed_by(case.state, case.kind), proof.executed
     identity = identity_of(case.state, case.channel, lacks, logs)
+
+    def publish(catalogue: Catalogue) -> None:
+        if not case.rescue.of_relay_logs:
+            Prover(catalogue, lacks.start, before).extend(logs)
+            return
+        by_gtid = case.kind is not GtidKind.POSITION
+        start = None if by_gtid else place
+        rebuild(catalogue, copy.logs(), copy.directory / "rebuilt", start=start, by_gtid=by_gtid, before=before)
+
     stall = max(job.config.drain_timeout, STALL_BASE + lacks.bytes / STALL_RATE)
-    before = executed_by(case.state, case.kind)
     reasons: list[str] = []
-    with served(server, job.sessions.host(server.key), identity, lacks, logs, before, job.config.rescue_ports) as ways:
+    with served(server, job.sessions.host(server.key), identity, publish, job.config.rescue_ports) as ways:
         while (where := next_of(ways, reasons)) is not None:
             try:
                 new = execute_served(server, proof, lacks, case.kind, where, job.journal, job.past, stall=stall)
