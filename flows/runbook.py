@@ -7,7 +7,7 @@ import logging
 import posixpath
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from flows.closed_ways import ClosedWays
 from flows.differences import Differences
 from flows.engine import parallel
 from flows.fencing import Fencing
+from flows.level import Level, reached
 from flows.recorder import Recorder
 from replication.errors import AlreadyActing, CannotLevel, MhaError, RefusalError
 from replication.job import FailoverJob, Recovered, Rescue
@@ -397,22 +398,3 @@ class Runbook(Recorder):
             if isinstance(result, BaseException):
                 raise result
         return results[0], results[1]  # type: ignore[return-value]
-
-
-@dataclass(frozen=True)
-class Level:
-    """The new primary, brought level: the proof that it was drained, what was saved, what was applied.
-
-    ``differences`` serves the others what replicas received; None when a failover that was cut short is finished.
-    """
-
-    proof: Drained
-    rescue: Rescue
-    recovered: Recovered
-    differences: Differences | None = None
-
-
-def reached(recovered: Recovered, proof: Drained) -> BinlogPosition | None:
-    """The place in the dead primary's log up to which a replica has everything, after a part of it was applied."""
-    cut = recovered.cut
-    return cut.end if cut is not None and cut.transactions + cut.skipped else proof.executed

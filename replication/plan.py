@@ -324,7 +324,7 @@ def _steps(config: ClusterConfig, plan: FailoverPlan) -> tuple[str, ...]:
     steps += [f"let {plan.new_primary_name} execute all that it received"]
     if behind:
         steps += [f"bring {plan.new_primary_name} level with the most advanced replica"]
-    steps += [f"apply the saved part on {plan.new_primary_name}"]
+    steps += [f"let {plan.new_primary_name} receive the saved part from the manager, as if {plan.dead_name} lived"]
     steps += address_steps(config, hook, "give", f"to {plan.new_primary_name}", "--command=start")
     if plan.open_for_writes:
         steps += [f"open {plan.new_primary_name} for writes"]

@@ -63,8 +63,8 @@ class Run:
     """One rescue: seconds of its parts, bytes of the tail, MB (10^6 bytes) that the manager took at its most.
 
     ``apply`` holds what the replica took to receive and execute it (``pipe``), and making it durable; ``send`` is told
-    only where a session replayed it; ``whole`` is from the verdict to the opened server. ``bound`` is what the plain pipe takes with
-    the server's own settings, ``relaxed`` with those of an application, made durable at its end as there.
+    only where a session replayed it; ``whole`` is from the verdict to the opened server. ``bound`` is what the plain
+    pipe takes with the server's own settings, ``relaxed`` with those of an application, made durable at its end.
     """
 
     case: str

@@ -1,0 +1,29 @@
+"""The new primary, brought level, as the later phases of a failover need it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flows.differences import Differences
+from replication.job import Recovered, Rescue
+from replication.positions import BinlogPosition
+from replication.safety import Drained
+
+
+@dataclass(frozen=True)
+class Level:
+    """The new primary, brought level: the proof that it was drained, what was saved, what was applied.
+
+    ``differences`` serves the others what replicas received; None when a failover that was cut short is finished.
+    """
+
+    proof: Drained
+    rescue: Rescue
+    recovered: Recovered
+    differences: Differences | None = None
+
+
+def reached(recovered: Recovered, proof: Drained) -> BinlogPosition | None:
+    """The place in the dead primary's log up to which a replica has everything, after a part of it was applied."""
+    cut = recovered.cut
+    return cut.end if cut is not None and cut.transactions + cut.skipped else proof.executed
