@@ -23,9 +23,9 @@ HOW = {GtidKind.MYSQL: "gtid", GtidKind.MARIADB: "mariadb_gtid", GtidKind.POSITI
 def follows(state: ServerState, channel: str, primary: ServerConfig) -> ReplicaChannel | None:
     """The channel, if it points at that primary already."""
     found = next((c for c in state.channels if c.name == channel), None)
-    if found and found.source_host in (primary.hostname, primary.ip) and found.source_port == primary.port:
-        return found
-    return None
+    if found is None or found.of_a_rescue or found.source_port != primary.port:
+        return None
+    return found if found.source_host in (primary.hostname, primary.ip) else None
 
 
 def change_source(

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from prefect import task
 
 from replication import settings
-from replication.binlog.cutter import Cut
 from replication.catch_up import LEVEL_LIMIT, tell_what_was_applied, wait_executed
 from replication.drain import drain, execute_all, stop_applier
-from replication.errors import CannotLevel, MhaError
+from replication.errors import CannotLevel, HostError, MhaError
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import Lent, still_lent
 from replication.plan import FailoverPlan
@@ -101,10 +100,11 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
     stop_applier(server, proof)
     case = Case(plan.kind, state, channel_named(state, proof.channel), lacks, rescue, done)
     began, means, why = time.monotonic(), "", why_not_served(case)
-    with lend_settings(job, server, lacks):
-        if not why:
+    if not why:
+        with lend_settings(job, server, settings.wanted_by_applier(lacks)):
             proof, means, why = serve.serve(job, server, proof, case)
-        if not means:
+    if not means:
+        with lend_settings(job, server, settings.wanted(lacks)):
             means = pipe.replay(job, server, proof, case, start, why)
     seconds = time.monotonic() - began
     log.info("%s executed %d transactions of the saved log in %.2f s: %s.", server, lacks.transactions, seconds, means)
@@ -113,13 +113,23 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
 
 
 @contextlib.contextmanager
-def lend_settings(job: FailoverJob, server: Server, cut: Cut) -> Iterator[None]:
-    """While it lasts, the server takes large statements, and many transactions without waiting for the disk."""
-    wanted = settings.wanted(cut)
-    now = settings.read(server, wanted)
+def lend_settings(job: FailoverJob, server: Server, wanted: dict[str, int]) -> Iterator[None]:
+    """While it lasts, the server has these settings: large statements, transactions that do not wait for the disk.
+
+    Without SSH to its host nobody could tell afterwards whether that went down meanwhile: then it keeps its own.
+    """
+    now = settings.read(server, wanted) if wanted else {}
     changed = {k: v for k, v in wanted.items() if v != now[k]}
+    if not changed:
+        yield
+        return
     former = {name: now[name] for name in changed}
-    lent = Lent(server.key, former, _boot_id(job, server.key))
+    try:
+        lent = Lent(server.key, former, _boot_id(job, server.key))
+    except HostError as error:
+        log.info("%s keeps its settings while it executes the saved log: %s", server, error)
+        yield
+        return
     job.journal.record("settings", "intent", server.key, former=former, boot_id=lent.boot_id)
     try:
         settings.put(server, changed)
