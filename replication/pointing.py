@@ -16,7 +16,9 @@ from replication.binlog.cutter import Cut
 from replication.dialects.changing import ChannelOptions, Repoint
 from replication.drain import drain, stop_applier, stop_receiver
 from replication.errors import CannotLevel, DeadlineExceeded, WayClosed
-from replication.journal import Entry, Journal
+from replication.job import FailoverJob
+from replication.journal import Entry, every_entry
+from replication.one_time import is_one_time_user
 from replication.positions import BinlogPosition
 from replication.repoint import HOW
 from replication.safety import Drained, discard_relay_logs
@@ -52,8 +54,10 @@ def turned(entries: Iterable[Entry]) -> dict[str, ChannelOptions]:
     found: dict[str, ChannelOptions] = {}
     for entry in entries:
         if entry.step == TURN and entry.event == "intent":
-            # A second turn finds the first one's options in force, which are nobody's.
-            found.setdefault(entry.server, ChannelOptions.parse(entry.facts))
+            options = ChannelOptions.parse(entry.facts)
+            # What a turn finds that was made before is nobody's.
+            if entry.server not in found or not is_one_time_user(options.user):
+                found[entry.server] = options
         elif entry.step == TURN:
             found.pop(entry.server, None)
     return found
@@ -80,16 +84,18 @@ def former_options(
     return replace(now, user=config.repl_user)
 
 
+def former_of(job: FailoverJob, state: ServerState, channel: ReplicaChannel) -> ChannelOptions | None:
+    """`former_options` with all that this manager's journals tell, of failovers that ended as well."""
+    if not channel.of_a_rescue:
+        return None
+    entries: Iterable[Entry] = (*job.past, *job.journal.entries())
+    if state.key not in turned(entries):
+        entries = every_entry(job.workdir, job.config.name)
+    return former_options(state, channel, entries, job.config_of(state.key))
+
+
 def execute_served(
-    server: Server,
-    proof: Drained,
-    cut: Cut,
-    kind: GtidKind,
-    where: Where,
-    journal: Journal,
-    past: tuple[Entry, ...],
-    *,
-    stall: float,
+    job: FailoverJob, server: Server, proof: Drained, cut: Cut, kind: GtidKind, where: Where, *, stall: float
 ) -> Drained:
     """Turn the replica to the source, wait until it executed all of the tail, stop its receiver; the new proof.
 
@@ -97,7 +103,7 @@ def execute_served(
     Raises WayClosed when it does not come in, so that another way may be tried; CannotLevel with the replica's own
     words when its applier stops: what it received stays in its relay logs, and nothing is skipped.
     """
-    turn(server, proof, kind, where, journal, past)
+    turn(job, server, proof, kind, where)
     server.query(server.dialect.start(proof.channel), action="start replication from the saved log", timeout=65.0)
     _come_in(server, proof.channel, where)
     _execute(server, proof.channel, cut, kind, stall=stall)
@@ -105,18 +111,16 @@ def execute_served(
     return drain(server, proof.channel, stall=stall)
 
 
-def turn(
-    server: Server, proof: Drained, kind: GtidKind, where: Where, journal: Journal, past: tuple[Entry, ...]
-) -> None:
+def turn(job: FailoverJob, server: Server, proof: Drained, kind: GtidKind, where: Where) -> None:
     """Both threads stopped, then CHANGE: only a drained replica's relay logs are given up for it."""
     state = server.observe()
     channel = channel_named(state, proof.channel)
-    former = former_options(state, channel, (*past, *journal.entries()), server.config)
+    former = former_of(job, state, channel)
     if former is None:
         former = ChannelOptions.of(channel, state.heartbeat_period, HOW[kind])
-        journal.record(TURN, "intent", server.key, **asdict(former))
+        job.journal.record(TURN, "intent", server.key, **asdict(former))
         if former.delay:
-            journal.record("delay", "intent", server.key, seconds=former.delay)
+            job.journal.record("delay", "intent", server.key, seconds=former.delay)
     place = proof.executed if kind is GtidKind.POSITION else None
     to = former.away(where.host, where.port, where.user, place)
     stop_applier(server, proof)

@@ -14,13 +14,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from replication.binlog.cutter import Cut
 from replication.binlog.reader import LogFile
 from replication.binlog.sequence import LogSequence
-from replication.errors import HostError, MhaError, WayClosed
-from replication.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
+from replication.errors import HostError, LogError, MhaError, WayClosed
+from replication.gtid import Gtid, MariadbGtid, MariadbGtidPosition
 from replication.one_time import one_time_user
 from replication.pointing import Where
+from replication.positions import BinlogPosition
+from replication.salvage import Mirror
 from replication.server import Server
 from replication.snapshots import GtidKind, ReplicaChannel, ServerState
 from replication.source import Account, Catalogue, Identity, Source, facing
+from replication.source.catalogue import Before
+from replication.source.rebuilt import rebuild
 from replication.source.server import CannotListen
 from replication.ssh import SshHost
 
@@ -44,9 +48,34 @@ def identity_of(state: ServerState, channel: ReplicaChannel, cut: Cut, logs: Seq
     )
 
 
-def executed_by(state: ServerState, kind: GtidKind) -> GtidSet | MariadbGtidPosition | None:
-    """What a replica executed, in the GTIDs that it asks by."""
-    return {GtidKind.MYSQL: state.gtid_executed, GtidKind.MARIADB: state.mariadb_gtid}.get(kind)
+def asks_from(server: Server, state: ServerState, channel: ReplicaChannel, kind: GtidKind) -> Before | None:
+    """What a replica says it executed when it asks by GTID; None by position."""
+    if kind is GtidKind.MYSQL:
+        return state.gtid_executed
+    if kind is GtidKind.MARIADB:
+        name = "gtid_current_pos" if channel.using_gtid == "Current_Pos" else "gtid_slave_pos"
+        return MariadbGtidPosition.parse(str(server.scalar(f"SELECT @@GLOBAL.{name}", action=f"read {name}") or ""))
+    return None
+
+
+def rebuilt_of(
+    catalogue: Catalogue, copy: Mirror, place: BinlogPosition | None, kind: GtidKind, before: Before | None
+) -> None:
+    """Publish another replica's relay logs as the primary's log, from the place that the taker stands at.
+
+    MySQL's sets tell by themselves what is lacking. MariaDB's positions need to know what stands before; where relay
+    logs do not tell the places of their events (11.8), the one that is asked from must be among them.
+    """
+    directory, logs = copy.directory / "rebuilt", copy.logs()
+    if kind is GtidKind.MYSQL:
+        rebuild(catalogue, logs, directory, by_gtid=True, before=before)
+        return
+    try:
+        rebuild(catalogue, logs, directory, start=place, before=before)
+    except LogError:
+        if kind is GtidKind.POSITION:
+            raise
+        rebuild(catalogue, logs, directory, by_gtid=True, before=MariadbGtidPosition())
 
 
 @contextlib.contextmanager

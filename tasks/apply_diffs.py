@@ -16,7 +16,7 @@ from replication.errors import CannotLevel, HostError, MhaError
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import Lent, still_lent
 from replication.plan import FailoverPlan
-from replication.pointing import TURN, channel_named, former_options
+from replication.pointing import TURN, channel_named, former_of
 from replication.promote import keep_closed
 from replication.repoint import change_source, start_following
 from replication.safety import Drained
@@ -55,7 +55,7 @@ def catch_up(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, lat
         tell_what_was_applied(server, channel)
     log.info("%s fetches what only %s received.", server, source)
     state = server.observe()
-    former = former_options(state, channel_named(state, channel), (*job.past, *job.journal.entries()), server.config)
+    former = former_of(job, state, channel_named(state, channel))
     change_source(server, proof, job.config_of(latest), plan.kind, None, former=former)
     if former is not None:
         job.journal.record(TURN, "done", key)

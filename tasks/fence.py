@@ -16,7 +16,7 @@ from replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
 from replication.hooks import HookResult, run_hook, shutdown_args
 from replication.job import FailoverJob
 from replication.plan import FailoverPlan
-from replication.pointing import TURN, channel_named, former_options, turn_back
+from replication.pointing import TURN, channel_named, former_of, turn_back
 from replication.server import Server
 from replication.snapshots import ClusterState, ServerDown, ServerState
 from tasks.policy import ACTING, STEP
@@ -53,9 +53,9 @@ def start_receivers(job: FailoverJob, plan: FailoverPlan) -> None:
 
     def start(key: str) -> None:
         server = job.sessions.server(key)
-        state, entries = server.observe(), (*job.past, *job.journal.entries())
+        state = server.observe()
         turned = channel_named(state, plan.channel_of(key))
-        if (former := former_options(state, turned, entries, server.config)) is not None:
+        if (former := former_of(job, state, turned)) is not None:
             turn_back(server, plan.kind, former, turned.name, stall=job.config.drain_timeout)
             job.journal.record(TURN, "done", key)
         for channel in server.observe().channels:

@@ -10,7 +10,7 @@ from replication.job import FailoverJob, Recovered
 from replication.journal import lifted_delays
 from replication.outcome import ReplicaOutcome
 from replication.plan import FailoverPlan
-from replication.pointing import TURN, channel_named, former_options
+from replication.pointing import TURN, channel_named, former_of
 from replication.repoint import change_source, follows, start_following
 from replication.safety import Drained
 from replication.snapshots import GtidKind
@@ -26,9 +26,8 @@ def repoint(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, prom
     state = server.observe()
     if follows(state, proof.channel, primary) is None:
         position = promoted.end_of_log if plan.kind is GtidKind.POSITION else None
-        entries = (*job.past, *job.journal.entries())
-        former = former_options(state, channel_named(state, proof.channel), entries, server.config)
-        delay = lifted_delays(entries).get(key)
+        former = former_of(job, state, channel_named(state, proof.channel))
+        delay = lifted_delays((*job.past, *job.journal.entries())).get(key)
         change_source(server, proof, primary, plan.kind, position, delay=delay, former=former)
         if former is not None:
             job.journal.record(TURN, "done", key)

@@ -13,10 +13,8 @@ from replication.pointing import Where, execute_served
 from replication.safety import Drained
 from replication.salvage import logs_from
 from replication.server import Server
-from replication.serving import executed_by, identity_of, served
-from replication.snapshots import GtidKind
+from replication.serving import asks_from, identity_of, rebuilt_of, served
 from replication.source import Catalogue, Prover
-from replication.source.rebuilt import rebuild
 from replication.tails import Case
 
 log = logging.getLogger("mha")
@@ -37,23 +35,23 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
     """Try every way in. Raises CannotLevel with the replica's own words when its applier stops, DeadlineExceeded."""
     copy, lacks = case.rescue.copy, case.lacks
     assert copy is not None
-    logs, before, place = logs_from(copy, lacks.start), executed_by(case.state, case.kind), proof.executed
+    logs, place = logs_from(copy, lacks.start), proof.executed
     identity = identity_of(case.state, case.channel, lacks, logs)
+    before = asks_from(server, case.state, case.channel, case.kind)
 
     def publish(catalogue: Catalogue) -> None:
-        if not case.rescue.of_relay_logs:
-            Prover(catalogue, lacks.start, before).extend(logs)
+        if case.rescue.of_relay_logs:
+            rebuilt_of(catalogue, copy, place, case.kind, before)
             return
-        by_gtid = case.kind is not GtidKind.POSITION
-        start = None if by_gtid else place
-        rebuild(catalogue, copy.logs(), copy.directory / "rebuilt", start=start, by_gtid=by_gtid, before=before)
+        # At a log's head the log itself tells what was executed before it.
+        Prover(catalogue, lacks.start, None if case.rescue.begin else before).extend(logs)
 
     stall = max(job.config.drain_timeout, STALL_BASE + lacks.bytes / STALL_RATE)
     reasons: list[str] = []
     with served(server, job.sessions.host(server.key), identity, publish, job.config.rescue_ports) as ways:
         while (where := next_of(ways, reasons)) is not None:
             try:
-                new = execute_served(server, proof, lacks, case.kind, where, job.journal, job.past, stall=stall)
+                new = execute_served(job, server, proof, lacks, case.kind, where, stall=stall)
                 return Served(new, f"received from the manager, {where.way}")
             except WayClosed as error:
                 log.warning("%s", error)
