@@ -14,6 +14,7 @@ from config import ClusterConfig, ServerConfig
 from replication.check import Check, Severity
 from replication.checks import RULES, of_replication, of_ssh
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, ScriptFacts, ServerFacts
+from replication.checks.ways import Way
 from replication.dialects import Dialect
 from replication.errant import strays
 from replication.grants import parse_grants
@@ -93,6 +94,7 @@ def facts(**changes: Any) -> Facts:
                 ScriptFacts("report_script"),
             ),
             "manager": ManagerFacts("/var/lib/mha", free=100 * GIB),
+            "ways": tuple(Way(s, "10.0.0.9") for s in config.servers),
             "pairs": (Pair("root@10.0.0.1:22", "root@10.0.0.2:22"),),
             **changes,
         }
@@ -694,6 +696,17 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "no answer",
         "run `mha binlog-server`",
     ),
+]
+CASES += [
+    (
+        "rescue-port",
+        lambda forward=forward: replace(facts(), ways=(Way(block(2), "10.0.0.9", "timed out", forward),)),
+        "db2",
+        WARNING,
+        text,
+        "let db2 connect to 10.0.0.9, ports 23306-23315",
+    )
+    for forward, text in (("", "SSH forwards one"), ("sshd refuses", "sshd refuses"))
 ]
 # Each power of the manager's account is one check, and an account with no privilege at all lacks every one.
 CASES += [
