@@ -87,6 +87,7 @@ class Runbook(Recorder):
         self.notes: list[str] = [f"{job.approval}."] if job.approval is not None else []
         self.known: dict[str, Any] = {}
         self.stopped: ClusterState | None = None
+        self.frozen: FailoverPlan | None = None
         self.undone: list[str] = []
         self.fencing = Fencing(self, bool(self.ssh))
         self.ways = ClosedWays(job.salvage_policy)
@@ -182,6 +183,7 @@ class Runbook(Recorder):
         for change in plan.difference(newer):
             log.warning("The plan changed: %s.", change)
         log.info("** Phase 2: Dead Master Shutdown Phase completed.")
+        self.frozen = newer
         return newer
 
     def phase_3_new_primary(self, plan: FailoverPlan) -> tuple[FailoverPlan, Level]:
@@ -387,7 +389,8 @@ class Runbook(Recorder):
         if self.stopped is None or "promoted" in self.known:
             return
         with contextlib.suppress(MhaError):
-            self.run(fence.start_receivers, self.job, self.known["plan"])
+            # Those that were tried in vain are in no later plan, and listen again as well.
+            self.run(fence.start_receivers, self.job, self.frozen or self.known["plan"])
 
     # how a step is run -----------------------------------------------------------------------------------------
 
