@@ -20,6 +20,7 @@ from replication.binlog.events import (
     GTIDS,
     HEADER,
     HEADER_FIELDS,
+    MAGIC,
     RELAY_LOG_FLAG,
     Event,
     EventType,
@@ -57,7 +58,7 @@ class Whose:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a log says of itself. ``place`` tells whether an event begins at the place that is asked about.
+    """What a log says of itself. ``place`` tells whether a transaction can begin at the place asked about.
 
     ``place``: begins (an event does), beyond (the log ends before it or there), inside (none can begin there), unknown.
     ``uuid`` is that of the transaction which begins there, if its server wrote it itself.
@@ -105,8 +106,10 @@ def look(stream: BinaryIO, name: str, size: int, pos: int | None = None) -> Seen
     """Read a log's head, and what lies at ``pos``. Raises LogError when it has no head to read."""
     reader = LogReader(stream, name=name, size=min(size, _LOOK))
     number = int.from_bytes(reader.format.raw[5:9], "little")
-    if pos is None or pos <= reader.format_end:
+    if pos is None:
         return Seen(reader.format, number)
+    if pos < reader.format_end:
+        return Seen(reader.format, number, "begins" if pos == len(MAGIC) else "inside")
     if pos >= size:
         return Seen(reader.format, number, "beyond")
     stream.seek(pos)
@@ -121,8 +124,8 @@ def _event_at(data: bytes, pos: int, left: int, described: FormatDescription, ow
     trailer = CHECKSUM if described.checksum else 0
     if not any(data[:HEADER]):
         return "beyond", ""  # space that was allocated when the host lost its power
-    # Positions are of 32 bits; MariaDB may write none within a transaction.
-    if size < HEADER + trailer or log_pos not in (0, (pos + size) & 0xFFFFFFFF):
+    # Positions are of 32 bits. What begins a transaction always names its end, whatever MariaDB leaves out within one.
+    if size < HEADER + trailer or log_pos != (pos + size) & 0xFFFFFFFF:
         return "inside", ""
     if size > left or kind not in GTIDS or server_id != own:
         return "begins", ""

@@ -42,7 +42,8 @@ CHUNK = 256 * 1024
 HEARTBEAT = 1.0
 _GTIDS = frozenset(int(kind) for kind in GTIDS)
 _CONTROL = frozenset(int(kind) for kind in CONTROL)
-_LAST_WORDS = frozenset({int(EventType.ROTATE), int(EventType.STOP)})
+_STOP = int(EventType.STOP)
+_LAST_WORDS = frozenset({int(EventType.ROTATE), _STOP})
 _header = HEADER_FIELDS.unpack_from
 
 
@@ -224,18 +225,17 @@ class EventStream:
             if kind in _LAST_WORDS and not log.closed:
                 # Where no log follows nobody is sent to it.
                 return at
-            if self._sends(kind, buffer, used, end - trailer, at, wanted):
+            if (kind != _STOP) if wanted is None else self._sends(kind, buffer, used, end - trailer, at, wanted):
                 add(view[used:end])
                 self.sending.events += 1
             used = end
             at += size
         return at
 
-    def _sends(self, kind: int, buffer: bytes, used: int, end: int, at: int, wanted: Wanted | None) -> bool:
-        if kind == EventType.STOP:
+    def _sends(self, kind: int, buffer: bytes, used: int, end: int, at: int, wanted: Wanted) -> bool:
+        """Whether a follower that asks by GTID is sent an event."""
+        if kind == _STOP:
             return False
-        if wanted is None:
-            return True
         if kind in _GTIDS:
             timestamp, kind, server_id, size, log_pos, flags = _header(buffer, used)
             body = buffer[used + HEADER : end]

@@ -69,6 +69,23 @@ class Dead:
         return catalogue
 
 
+def relay_logs(replica: Host, directory: Path) -> list[LogFile]:
+    """Copies of a replica's relay logs."""
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = sorted((replica.upper / DATA).glob("relay-bin.0*"))
+    return [LogFile.at(Path(shutil.copy(path, directory / path.name))) for path in paths]
+
+
+def power(server: Host, *, on: bool) -> None:
+    """Kill the server or start it again; its channel does not start by itself."""
+    if on:
+        server.start_mysqld()
+    else:
+        server.signal_mysqld(signal.SIGKILL)
+        while server.mysqld_pids():
+            time.sleep(0.02)
+
+
 @contextmanager
 def serving(cluster: Cluster, catalogue: Catalogue, numbers: Sequence[int] = (2, 3)) -> Iterator[tuple[Source, int]]:
     """A source on the manager's host."""
@@ -138,7 +155,7 @@ def everything(server: Host) -> dict[str, Any]:
         ("ROUTINES", "ROUTINE_SCHEMA", ("CREATED", "LAST_ALTERED")),
         ("TRIGGERS", "TRIGGER_SCHEMA", ("CREATED",)),
         # A replica switches an event off that was switched on where it was made.
-        ("EVENTS", "EVENT_SCHEMA", ("CREATED", "LAST_ALTERED", "STATUS", "STARTS")),
+        ("EVENTS", "EVENT_SCHEMA", ("CREATED", "LAST_ALTERED", "STATUS", "STARTS", "LAST_EXECUTED")),
         ("VIEWS", "TABLE_SCHEMA", ()),
     ):
         rows = server.sql(f"SELECT * FROM information_schema.{what} WHERE {schema} {_OURS}")

@@ -76,10 +76,10 @@ def mutated(chance: random.Random, data: bytes) -> bytes:
     """As a disk, a network or an enemy changes a file."""
     made = bytearray(data)
     for _ in range(chance.choice((1, 1, 1, 2, 5))):
-        at, length = chance.randrange(len(made)), chance.choice((1, 1, 4, 19, 64, 700))
+        at, length = chance.randrange(len(made) + 1), chance.choice((1, 1, 4, 19, 64, 700))
         match chance.randrange(8):
             case 0:
-                made[at] ^= 1 << chance.randrange(8)
+                made[at : at + 1] = bytes(b ^ 1 << chance.randrange(8) for b in made[at : at + 1])
             case 1:
                 made[at : at + length] = chance.randbytes(length)
             case 2:
@@ -91,7 +91,7 @@ def mutated(chance: random.Random, data: bytes) -> bytes:
             case 5:
                 del made[max(at, 8) :]
             case 6:
-                other = chance.randrange(len(made))
+                other = chance.randrange(len(made) + 1)
                 made[at : at + length] = made[other : other + length]
             case 7:
                 made[at : at + 4] = chance.choice((bytes(4), b"\xff" * 4, b"\x13\0\0\0", b"\0\0\0\x80"))
