@@ -45,17 +45,10 @@ class Lacking:
 
 def why_not_served(case: Case) -> str:
     """Why the replica's own threads cannot be given it; empty when they can."""
-    if why := why_only_replayed(case):
-        return why
-    if case.state.server_id in case.lacks.origins:
-        return "the replica itself executed some of it first, and its receiver leaves that out"
-    return ""
-
-
-def why_only_replayed(case: Case) -> str:
-    """Why nothing but a session can give it to the replica; empty when something else can."""
     if case.done:
         return "a former try replayed a part of it, which the replica's place does not show"
+    if case.state.server_id in case.lacks.origins:
+        return "the replica itself executed some of it first, and its receiver leaves that out"
     return ""
 
 
@@ -64,8 +57,6 @@ def why_not_replayed(case: Case, status: Mapping[str, Any]) -> str:
 
     ``status`` is the channel's raw row: what it filters.
     """
-    if why_only_replayed(case):
-        return ""
     if not case.lacks.plain:
         return "it holds more than rows"
     if len(case.lacks.origins) > 1:
