@@ -14,8 +14,8 @@ from replication.salvage import Mirror
 SAVED = "saved"
 
 
-def remember(journal: Journal, dead: str, rescue: Rescue) -> None:
-    """Journal a whole and proven copy of the log of ``dead`` (``ip:port``)."""
+def remember(journal: Journal, dead: str, key: str, rescue: Rescue) -> None:
+    """Journal a whole and proven copy of the log of ``dead`` that was made for the replica ``key`` (``ip:port``)."""
     copy = rescue.copy
     if copy is None or copy.stopped is not None:
         return
@@ -23,6 +23,7 @@ def remember(journal: Journal, dead: str, rescue: Rescue) -> None:
         SAVED,
         "done",
         dead,
+        key=key,
         directory=str(copy.directory),
         names=copy.names,
         start=str(copy.start),
@@ -33,10 +34,11 @@ def remember(journal: Journal, dead: str, rescue: Rescue) -> None:
     )
 
 
-def kept(entries: Iterable[Entry], dead: str, start: BinlogPosition | None) -> Rescue | None:
-    """The newest copy that reaches back to ``start``; without a place, one that was saved without one.
+def kept(entries: Iterable[Entry], dead: str, key: str, start: BinlogPosition | None) -> Rescue | None:
+    """The newest copy that reaches back to ``start``; None when there is none that still lies there as it was.
 
-    None when there is none that still lies there as it was.
+    A replica that was turned to a copy and knows only its GTIDs since (``start`` is None) executed what stands before
+    the one that was made for it.
     """
     for entry in reversed(tuple(entries)):
         if (entry.step, entry.event, entry.server) != (SAVED, "done", dead):
@@ -50,9 +52,9 @@ def kept(entries: Iterable[Entry], dead: str, start: BinlogPosition | None) -> R
             BinlogPosition.parse(facts["end"]),
             int(facts["bytes"]),
         )
-        reaches = begin is not None if start is None else copy.start <= start
+        reaches = facts["key"] == key if start is None else copy.start <= start
         if reaches and _there(copy):
-            return Rescue(copy, begin=begin if start is None else None, source=facts["source"])
+            return Rescue(copy, begin=(begin or copy.start) if start is None else None, source=facts["source"])
     return None
 
 

@@ -104,6 +104,7 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
         with lend_settings(job, server, settings.wanted_by_applier(lacks)):
             proof, means, why = serve.serve(job, server, proof, case)
     if not means:
+        pipe.check_same(server, proof, case, why)
         with lend_settings(job, server, settings.wanted(lacks)):
             means = pipe.replay(job, server, proof, case, start, why)
     seconds = time.monotonic() - began

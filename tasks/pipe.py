@@ -32,22 +32,30 @@ log = logging.getLogger("mha")
 APPLY_BASE, APPLY_RATE = 60.0, 50_000.0
 
 
+def check_same(server: Server, proof: Drained, case: Case, why: str) -> None:
+    """Raise WayClosed where a session may do something else than the replica's applier.
+
+    ``why`` is why its own threads could not be given it.
+    """
+    row = next((r for r in server.show_channels() if server.dialect.channel(r).name == proof.channel), {})
+    if not_same := why_not_replayed(case, row):
+        raise _closed(server, case, f"served to it ({why}), nor replayed: {not_same}")
+
+
+def _closed(server: Server, case: Case, sentence: str) -> WayClosed:
+    copy, source = case.rescue.copy, case.rescue.source
+    directory = str(copy.directory) if copy is not None else ""
+    text = f"{server}: what was saved cannot be {sentence}"
+    return WayClosed(text, kept=case.lacks, directory=directory, source=source)
+
+
 def replay(job: FailoverJob, server: Server, proof: Drained, case: Case, start: BinlogPosition, why: str) -> str:
     """Cut what the replica lacks, send it to its host and run it there; how it was done, in words.
 
-    ``why`` is why its own threads could not be given it. Raises WayClosed when a session may do something else than the
-    applier, HostError's children, StatementFailed.
+    Raises WayClosed without SSH to its host, HostError's other children, StatementFailed.
     """
     key, rescue = server.key, case.rescue
     assert rescue.copy is not None
-    row = next((r for r in server.show_channels() if server.dialect.channel(r).name == proof.channel), {})
-    if not_same := why_not_replayed(case, row):
-        raise WayClosed(
-            f"{server}: what was saved cannot be served to it ({why}), nor replayed: {not_same}",
-            kept=case.lacks,
-            directory=str(rescue.copy.directory),
-            source=rescue.source,
-        )
     log.warning("What was saved is replayed on %s by a session, for it cannot be served: %s.", server, why)
     name = f"saved_master_binlog_for_{server.config.hostname}_{server.config.port}_{job.stamp}.binlog"
     cut = cut_from(rescue.copy, start, Lacking(case.kind, case.state, case.done), job.workdir / name)
@@ -66,12 +74,7 @@ def replay(job: FailoverJob, server: Server, proof: Drained, case: Case, start: 
                 seen=case.state,
             )
     except (HostUnreachable, HostKeyMismatch, LoginRefused) as error:
-        raise WayClosed(
-            f"{server}: what was saved cannot be served to it ({why}), nor replayed: {error}",
-            kept=case.lacks,
-            directory=str(rescue.copy.directory),
-            source=rescue.source,
-        ) from error
+        raise _closed(server, case, f"served to it ({why}), nor replayed: {error}") from error
     job.journal.record("apply", "done", key, transactions=cut.transactions)
     return "replayed by a session on its host"
 

@@ -49,7 +49,7 @@ def save_binlog(
         return Rescue(None, "not saved: --skip_save_master_binlog was given")
     if not ssh:
         log.warning("SSH is NOT reachable. Skipping saving binlog from the dead master.")
-        return _of_a_former_run(job, start, f"not saved: {job.dead.hostname} is not reachable over SSH")
+        return _of_a_former_run(job, key, start, f"not saved: {job.dead.hostname} is not reachable over SSH")
     host = job.sessions.host(job.dead.address)
     target = _unused(job.workdir / f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}")
 
@@ -63,21 +63,21 @@ def save_binlog(
         copy = save() if job.salvage_policy != "availability" else _in_time(job, host, save)
     except (HostError, LogError, DeadlineExceeded) as error:
         log.error("Saving the dead master's binlog failed: %s", error)
-        return _of_a_former_run(job, start, f"not saved: {error}")
+        return _of_a_former_run(job, key, start, f"not saved: {error}")
     log.info("Saved binlog of %s: %s", job.dead.name, Rescue(copy))
     begin = copy.start if start is None else None
     rescue = Rescue(copy, begin=begin, source=f"the binary log of {job.dead.name}")
-    remember(job.journal, job.dead.address, rescue)
+    remember(job.journal, job.dead.address, key, rescue)
     return rescue
 
 
-def _of_a_former_run(job: FailoverJob, start: BinlogPosition | None, why_not: str) -> Rescue:
+def _of_a_former_run(job: FailoverJob, key: str, start: BinlogPosition | None, why_not: str) -> Rescue:
     """What a run that was cut short had saved already, when it cannot be saved again."""
-    rescue = kept(job.past, job.dead.address, start)
+    rescue = kept(job.past, job.dead.address, key, start)
     if rescue is None:
         return Rescue(None, why_not)
     log.warning("%s; what a former run had saved is used: %s", why_not, rescue)
-    remember(job.journal, job.dead.address, rescue)
+    remember(job.journal, job.dead.address, key, rescue)
     return rescue
 
 

@@ -55,7 +55,7 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
                 return Served(new, f"received from the manager, {where.way}")
             except WayClosed as error:
                 log.warning("%s", error)
-                reasons.append(str(error))
+                reasons.append(str(error).removeprefix(f"{server}: "))
                 # What the change of its source left of its places is what later statements go by.
                 proof = drain(server, proof.channel, stall=job.config.drain_timeout)
     return Served(proof, why="; ".join(reasons))
@@ -67,5 +67,5 @@ def next_of(ways: Iterator[Where], reasons: list[str]) -> Where | None:
         return next(ways, None)
     except WayClosed as error:
         log.warning("%s", error)
-        reasons.append(str(error))
+        reasons.append(str(error).partition(": ")[2])
         return None

@@ -30,7 +30,7 @@ from tests.unit.replication.logs import LogBuilder
 from tests.unit.replication.test_ledger import CUT, configured, planned
 
 START = BinlogPosition("bin.000001", 4)
-USER = "mha.abcdefghijkl"
+USER, DB2 = "mha.abcdefghijkl", "10.0.0.2:3306"
 POSITION = Dialect(Vendor.MYSQL, (9, 7, 0), replica_words=True, binary_log_status=True, multi_channel=True)
 MARIADB = Dialect(Vendor.MARIADB, (10, 11, 0), replica_words=False, binary_log_status=False, multi_channel=False)
 TABLE = bytes(8) + b"\x03app\0\x01t\0\x01\x03\0"
@@ -204,13 +204,16 @@ def test_a_copy_that_still_lies_there_is_used_again(tmp_path: Path) -> None:
     (tmp_path / "mysql-bin.000001").write_bytes(bytes(1500))
     journal = Journal.new(tmp_path, "app1")
     copy = Mirror(tmp_path, ("mysql-bin.000001",), at(1000), at(1500), 500)
-    remember(journal, "10.0.0.1:3306", Rescue(copy, source="the binary log of db1"))
-    found = kept(journal.entries(), "10.0.0.1:3306", at(1200))
+    remember(journal, "10.0.0.1:3306", DB2, Rescue(copy, source="the binary log of db1"))
+    found = kept(journal.entries(), "10.0.0.1:3306", DB2, at(1200))
     assert found is not None
     assert found.copy == copy
-    assert kept(journal.entries(), "10.0.0.1:3306", at(900)) is None
-    assert kept(journal.entries(), "10.0.0.1:3306", None) is None
-    assert kept(journal.entries(), "10.0.0.9:3306", at(1200)) is None
+    assert kept(journal.entries(), "10.0.0.1:3306", DB2, at(900)) is None
+    turned_to_it = kept(journal.entries(), "10.0.0.1:3306", DB2, None)
+    assert turned_to_it is not None
+    assert turned_to_it.begin == at(1000)
+    assert kept(journal.entries(), "10.0.0.1:3306", "10.0.0.3:3306", None) is None
+    assert kept(journal.entries(), "10.0.0.9:3306", DB2, at(1200)) is None
     (tmp_path / "mysql-bin.000001").write_bytes(bytes(1499))
-    assert kept(journal.entries(), "10.0.0.1:3306", at(1200)) is None
+    assert kept(journal.entries(), "10.0.0.1:3306", DB2, at(1200)) is None
     journal.close()
