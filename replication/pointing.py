@@ -138,6 +138,7 @@ def _come_in(server: Server, channel: str, where: Where) -> None:
             return
         if seen.receiver_errno or time.monotonic() > ends:
             said = f"{seen.receiver_errno}: {seen.receiver_error}" if seen.receiver_errno else "no session in time"
+            stop_receiver(server, channel, timeout=65.0)
             server.query(server.dialect.stop(channel), action="stop replication", timeout=65.0)
             raise WayClosed(f"{server}: it does not reach the saved log {where}: {said}")
         time.sleep(LOOK_EVERY)
