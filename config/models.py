@@ -57,7 +57,9 @@ class ServerConfig(BaseModel):
     repl_password: SecretStr | None = Field(
         None, description="Password of repl_user; when not set, the replicas keep theirs."
     )
-    disable_log_bin: bool = Field(False, description="Where a session replays differences, without writing the binary log.")
+    disable_log_bin: bool = Field(
+        False, description="Where a session replays differences, without writing the binary log."
+    )
     master_pid_file: str | None = Field(None, description="mysqld's pid file, for fencing and shutdown_script.")
     handle_raw_binlog: bool = Field(True, description="Accepted; logs are always cut byte-exactly.")
     remote_workdir: str = Field("/var/tmp", description="Scratch directory on the server's host.")

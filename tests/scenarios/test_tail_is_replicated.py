@@ -206,3 +206,18 @@ def test_the_dead_host_is_gone_when_the_next_manager_goes_on(kind: str, gtid: bo
         assert done.code == 0, done.output + manager.log()
         for number in (2, 3):
             assert differences(cluster[number], expected) == {}, manager.log()
+
+
+@pytest.mark.slow
+def test_the_health_check_finds_a_firewall_before_the_rescue() -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        conf = cluster.write_cnf()
+
+        def told() -> list[str]:
+            output = cluster.command("masterha_check_repl", f"--conf={conf}", "--output=json").output
+            checks = json.loads(output[output.index("{\n") : output.rindex("}") + 1])["checks"]
+            return [f"{check['ok']} {check['text']}" for check in checks if check["name"] == "rescue-port"]
+
+        assert [text.split()[:2] for text in told()] == [["True", "reaches"]] * 3
+        with port_closed(cluster):
+            assert all(text.startswith("False ") and text.endswith("SSH forwards one") for text in told()), told()
