@@ -159,6 +159,24 @@ def test_a_log_that_was_half_served_is_there_once_and_whole(kind: str, gtid: boo
         assert cluster[2].run("ls /var/tmp | grep -e saved_master -e mha-apply. || true") == ""
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("statements", range(1, 9))
+@pytest.mark.parametrize(
+    ("kind", "gtid"),
+    [
+        pytest.param("mariadb", True, id="mariadb-gtid"),
+        pytest.param("mariadb", False, id="mariadb-position"),
+        pytest.param("mysql56", True, id="5.6-gtid"),
+        pytest.param("mysql56", False, id="5.6-position"),
+        pytest.param("mysql97", True, id="9.7-gtid"),
+        pytest.param("mysql97", False, id="9.7-position"),
+    ],
+)
+def test_killed_between_two_statements_that_turn_a_replica(kind: str, gtid: bool, statements: int) -> None:
+    """Stopped, pointed at the saved log, started, stopped again: a channel is left as it is, and the next one goes on."""
+    killed_and_finished(kind, "manager", "Apply what was saved", str(statements), gtid=gtid)
+
+
 def _rows(cluster: Cluster, number: int) -> tuple[int, int, int]:
     """How many rows of the tail a server has, how many different ones, and their bytes."""
     (found,) = cluster[number].sql(
@@ -285,9 +303,9 @@ def test_a_person_resumes_where_a_replica_was_never_closed() -> None:
         assert cluster[3].replica_status()["Source_Host"] == cluster[2].ip
 
 
-def killed_and_finished(kind: str, goes_on: str, step: str, point: str) -> None:
+def killed_and_finished(kind: str, goes_on: str, step: str, point: str, *, gtid: bool = True) -> None:
     """One failover that dies there, and one that goes on with it."""
-    with Cluster(kind, gtid=True) as cluster:
+    with Cluster(kind, gtid=gtid) as cluster:
         conf = cluster.write_cnf()
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
         writer = part_ways(cluster)
