@@ -173,7 +173,7 @@ def test_a_log_that_was_half_served_is_there_once_and_whole(kind: str, gtid: boo
     ],
 )
 def test_killed_between_two_statements_that_turn_a_replica(kind: str, gtid: bool, statements: int) -> None:
-    """Stopped, pointed at the saved log, started, stopped again: a channel is left as it is, and the next one goes on."""
+    """Stopped, pointed at the saved log, started, stopped again: left at any of these, the next one goes on."""
     killed_and_finished(kind, "manager", "Apply what was saved", str(statements), gtid=gtid)
 
 
