@@ -82,7 +82,7 @@ def rebuilt_of(
 def served(
     server: Server,
     host: SshHost,
-    identity: Identity,
+    catalogue: Catalogue,
     publish: Callable[[Catalogue], object],
     ports: Iterable[int],
 ) -> Iterator[Iterator[Where]]:
@@ -91,7 +91,6 @@ def served(
     The log is proven, and published, while the replica is being turned. A way is opened when it is asked for; what
     cannot be opened is told and left out.
     """
-    catalogue = Catalogue(identity)
     account = Account(one_time_user(), "")
     with contextlib.ExitStack() as open_:
         source = open_.enter_context(Source(catalogue, peers=[server.config.ip], account=account))
@@ -117,6 +116,8 @@ def _ways(
         yield Where(address, source.listen(address, ports), user, DIRECTLY)
     except CannotListen as error:
         log.warning("%s: %s", server, error)
+    if failed := source.catalogue.view().failed:
+        raise WayClosed(f"{server}: {failed}")
     try:
         forward = host.forward(lambda channel: source.adopt(channel, f"the SSH session of {server.config.hostname}"))
     except HostError as error:

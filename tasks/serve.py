@@ -24,11 +24,15 @@ STALL_BASE, STALL_RATE = 60.0, 50_000.0
 
 
 class Served(NamedTuple):
-    """How it went: the replica's proof now, and the means in words, or ``why`` no way led there."""
+    """How it went: the replica's proof now, and the means in words, or ``why`` no way led there.
+
+    ``served`` is whether there was anything to come for: the log could be proven, or rebuilt.
+    """
 
     proof: Drained
     means: str = ""
     why: str = ""
+    served: bool = True
 
 
 def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Served:
@@ -36,7 +40,7 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
     copy, lacks = case.rescue.copy, case.lacks
     assert copy is not None
     logs, place = logs_from(copy, lacks.start), proof.executed
-    identity = identity_of(case.state, case.channel, lacks, logs)
+    catalogue = Catalogue(identity_of(case.state, case.channel, lacks, logs))
     before = asks_from(server, case.state, case.channel, case.kind)
 
     def publish(catalogue: Catalogue) -> None:
@@ -48,7 +52,7 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
 
     stall = max(job.config.drain_timeout, STALL_BASE + lacks.bytes / STALL_RATE)
     reasons: list[str] = []
-    with served(server, job.sessions.host(server.key), identity, publish, job.config.rescue_ports) as ways:
+    with served(server, job.sessions.host(server.key), catalogue, publish, job.config.rescue_ports) as ways:
         while (where := next_of(ways, reasons)) is not None:
             try:
                 new = execute_served(job, server, proof, lacks, case.kind, where, stall=stall)
@@ -58,7 +62,7 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
                 reasons.append(str(error).removeprefix(f"{server}: "))
                 # What the change of its source left of its places is what later statements go by.
                 proof = drain(server, proof.channel, stall=job.config.drain_timeout)
-    return Served(proof, why="; ".join(reasons))
+    return Served(proof, why="; ".join(reasons), served=not catalogue.view().failed)
 
 
 def next_of(ways: Iterator[Where], reasons: list[str]) -> Where | None:
