@@ -24,7 +24,7 @@ def identity_of(log: LogFile) -> Identity:
     with log.open() as stream:
         described = LogReader(stream, name=log.name, size=log.size).format
     number = int.from_bytes(described.raw[5:9], "little")
-    return Identity(described.server_version, number, "11111111-1111-1111-1111-111111111111", "ON")
+    return Identity(described.server_version, number, "00000000-0000-0000-0000-000000000000", "ON")
 
 
 def catalogue_of(files: Sequence[LogFile], pos: int = 4, before: object = None) -> Catalogue:
@@ -160,7 +160,7 @@ class Peer:
         while True:
             payload = self.read()
             assert payload[0] == 0
-            if payload[5] == EventType.HEARTBEAT:
+            if payload[5] in (EventType.HEARTBEAT, EventType.HEARTBEAT_V2):
                 return
             yield payload[1:]
 
