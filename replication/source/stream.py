@@ -129,8 +129,10 @@ class EventStream:
     def _begin(self, view: View) -> tuple[int, int]:
         if self._wanted is not None:
             self._wanted.check_begin(view.logs[0].before)
-            skipped = [n for n, log in enumerate(view.logs) if n and self._wanted.may_skip(log.before)]
-            return (max(skipped, default=0), len(MAGIC))
+            first = max((n for n, log in enumerate(view.logs) if n and self._wanted.may_skip(log.before)), default=0)
+            if first:
+                self._wanted.check_begin(view.logs[first].before)
+            return first, len(MAGIC)
         asked = self._asked
         if asked is None or (number := view.number(asked.file)) is None:
             names = f"{view.logs[0].name} to {view.logs[-1].name}"
