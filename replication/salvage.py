@@ -18,6 +18,7 @@ from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
+from config import ServerConfig
 from replication.binlog.cutter import Cut, LogFile, cut
 from replication.binlog.events import MAGIC
 from replication.binlog.reader import LogEnd, LogReader, Transaction
@@ -26,7 +27,7 @@ from replication.binlog.sequence import LogSequence
 from replication.errors import DeadlineExceeded, HostError, HostUnreachable, LogError, RemoteFileError
 from replication.positions import BinlogPosition, log_index, unbroken_row
 from replication.snapshots import ServerState
-from replication.source.identity import Whose, look, refuted
+from replication.source.identity import Received, Whose, continues, event_before, look, refuted
 from replication.ssh import RemoteStat, SshHost
 
 logger = logging.getLogger("mha")
@@ -116,16 +117,24 @@ def find_logs(
 
 
 def _proof(host: SshHost, log: RemoteLog, whose: Whose, pos: int | None) -> tuple[int, str]:
-    """How much speaks for a log, or why it is not the one: 2 an event begins at the place, 1 its head, 0 nothing."""
+    """How much speaks for a log, or why it is not the one.
+
+    3: it holds what a replica received last; 2: an event begins at the place; 1: its head; 0: nothing.
+    """
     if whose == ANYBODY:
         return 0, ""
     try:
         with host.open(log.path) as stream:
             seen = look(stream, log.name, log.size, pos)
+        why, same = refuted(seen, whose), None
+        if not why and whose.received is not None:
+            same = continues(LogFile(log.name, log.size, partial(host.open, log.path)), whose.received)
     except (LogError, RemoteFileError):
         # Whoever reads it will say so; a log of that server with a broken disk is still its log.
         return 0, ""
-    return (2 if seen.place == "begins" else 1), refuted(seen, whose)
+    if same is False:
+        why = f"what the replicas received last, up to {whose.received.end}, is another event there"  # type: ignore[union-attr]
+    return (3 if same else 2 if seen.place == "begins" else 1), why
 
 
 def find_start(host: SshHost, directories: Sequence[str], state: ServerState, whose: Whose = ANYBODY) -> BinlogPosition:
@@ -209,6 +218,22 @@ def _look(host: SshHost, path: str) -> RemoteStat | None:
         return host.stat(path)
     except RemoteFileError:
         return None
+
+
+def last_event_received(host: SshHost, state: ServerState, dead: ServerConfig) -> Received | None:
+    """The last event that a replica executed of what it received from the dead primary, out of its relay logs.
+
+    None where they do not tell. Raises HostError's children.
+    """
+    channel = state.channel_from(dead.hostname, dead.ip, dead.port)
+    if channel is None or channel.executed is None or channel.relay_log is None or not state.relay_log_basename:
+        return None
+    path = posixpath.join(posixpath.dirname(state.relay_log_basename), channel.relay_log.file)
+    end = channel.relay_log.pos
+    with host.open(path) as stream:
+        stream.seek(max(0, end - HEAD))
+        event = event_before(stream.read(min(HEAD, end)), channel.executed.pos)
+    return Received(channel.executed.file, channel.executed.pos, event) if event is not None else None
 
 
 def find_relay_logs(host: SshHost, basename: str) -> tuple[RemoteLog, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from prefect import task
@@ -12,6 +13,7 @@ from prefect import task
 from replication.binlog.events import MAGIC
 from replication.binlog.relay import last_complete
 from replication.binlog_archive import archive_directories
+from replication.deadline import Deadline, within
 from replication.errors import DeadlineExceeded, HostError, LogError, MhaError
 from replication.job import FailoverJob, Rescue
 from replication.positions import BinlogPosition
@@ -22,16 +24,20 @@ from replication.salvage import (
     find_logs,
     find_relay_logs,
     find_start,
+    last_event_received,
     mirror,
     opened,
 )
 from replication.selection import lacks_received
 from replication.snapshots import ServerState
-from replication.source.identity import Whose
+from replication.source.identity import Received, Whose
 from replication.ssh import SshHost
 from tasks.policy import ACTING
 
 log = logging.getLogger("mha")
+
+#: Seconds that a replica's host has to tell what was received last; the log proves whose it is without that, too.
+PROOF_TIMEOUT = 1.0
 
 
 @task(name="Save the dead primary's binary log", **ACTING)
@@ -55,7 +61,8 @@ def save_binlog(
 
     def save() -> Mirror:
         place = start or find_start(host, searched, job.sessions.server(key).observe(), whose)
-        return mirror(host, find_logs(host, searched, place.file, whose, place.pos), place, target)
+        known = replace(whose, received=_received(job, key))
+        return mirror(host, find_logs(host, searched, place.file, known, place.pos), place, target)
 
     try:
         copy = save() if job.salvage_policy != "availability" else _in_time(job, host, save)
@@ -65,6 +72,17 @@ def save_binlog(
     log.info("Saved binlog of %s: %s", job.dead.name, Rescue(copy))
     begin = copy.start if start is None else None
     return Rescue(copy, begin=begin, source=f"the binary log of {job.dead.name}")
+
+
+def _received(job: FailoverJob, key: str) -> Received | None:
+    """The last event that a replica has of the dead primary's log, when its host tells soon enough."""
+    try:
+        state = job.sessions.server(key).observe()
+        reading = partial(last_event_received, job.sessions.host(key), state, job.dead)
+        return within(reading, Deadline(PROOF_TIMEOUT), "read a replica's relay log")
+    except MhaError as error:
+        log.debug("What %s received last is not known: %s", key, error)
+        return None
 
 
 def _in_time(job: FailoverJob, host: SshHost, save: Callable[[], Mirror]) -> Mirror:
