@@ -250,14 +250,14 @@ def opened(host: SshHost, logs: Sequence[RemoteLog]) -> list[LogFile]:
 
 
 def borrow_relay_logs(
-    host: SshHost, logs: Sequence[RemoteLog], place: BinlogPosition, directory: Path
+    host: SshHost, logs: Sequence[RemoteLog], place: BinlogPosition, directory: Path, server_id: int = 0
 ) -> tuple[Mirror, BinlogPosition] | None:
     """Find in a replica's relay logs where a place in the dead primary's log is, and copy from there on.
 
     Returns the copy and the place in it. None when they do not reach back so far, or end there. Raises HostError's
     children and LogError.
     """
-    found = find_source_position(opened(host, logs), place)
+    found = find_source_position(opened(host, logs), place, server_id)
     if found is None:
         return None
     begin = BinlogPosition(found[0].name, found[1])

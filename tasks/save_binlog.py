@@ -139,7 +139,9 @@ def borrow(
         return None
     try:
         host, logs = job.sessions.host(lender), _relay_logs(job, state)
-        lent = borrow_relay_logs(host, logs, place, _copies(job, lender, taker))
+        channel = state.channel_from(job.dead.hostname, job.dead.ip, job.dead.port)
+        server_id = channel.source_server_id if channel is not None else 0
+        lent = borrow_relay_logs(host, logs, place, _copies(job, lender, taker), server_id)
         if lent is None and last_complete(opened(host, logs)) == place:
             return Rescue(None, f"no transaction lies between {place} and {end}")
         if lent is None:

@@ -112,7 +112,7 @@ def refuted(seen: Seen, whose: Whose) -> str:
 def look(stream: BinaryIO, name: str, size: int, pos: int | None = None) -> Seen:
     """Read a log's head, and what lies at ``pos``. Raises LogError when it has no head to read."""
     reader = LogReader(stream, name=name, size=min(size, _LOOK))
-    number = int.from_bytes(reader.format.raw[5:9], "little")
+    number = reader.format.server_id
     if pos is None:
         return Seen(reader.format, number)
     if pos < reader.format_end:

@@ -87,7 +87,7 @@ class Prover:
                 raise LogError(f"{log.name} does not follow {view.logs[-1].name}")
         with log.open() as stream:
             reader = LogReader(stream, name=log.name, size=log.size)
-            wanted, said = self._catalogue.identity.server_id, int.from_bytes(reader.format.raw[5:9], "little")
+            wanted, said = self._catalogue.identity.server_id, reader.format.server_id
             if said != wanted:
                 raise LogError(f"{log.name} was written by the server with id {said}, not by that with {wanted}")
             if reader.format.mariadb != self._catalogue.identity.mariadb:
