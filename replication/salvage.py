@@ -18,7 +18,6 @@ from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
-from config import ServerConfig
 from replication.binlog.cutter import Cut, LogFile, cut
 from replication.binlog.events import MAGIC
 from replication.binlog.reader import LogEnd, LogReader, Transaction
@@ -27,7 +26,7 @@ from replication.binlog.sequence import LogSequence
 from replication.errors import DeadlineExceeded, HostError, HostUnreachable, LogError, RemoteFileError
 from replication.positions import BinlogPosition, log_index, unbroken_row
 from replication.snapshots import ServerState
-from replication.source.identity import Received, Whose, continues, event_before, look, refuted
+from replication.source.identity import Whose, continues, look, refuted
 from replication.ssh import RemoteStat, SshHost
 
 logger = logging.getLogger("mha")
@@ -218,22 +217,6 @@ def _look(host: SshHost, path: str) -> RemoteStat | None:
         return host.stat(path)
     except RemoteFileError:
         return None
-
-
-def last_event_received(host: SshHost, state: ServerState, dead: ServerConfig) -> Received | None:
-    """The last event that a replica executed of what it received from the dead primary, out of its relay logs.
-
-    None where they do not tell. Raises HostError's children.
-    """
-    channel = state.channel_from(dead.hostname, dead.ip, dead.port)
-    if channel is None or channel.executed is None or channel.relay_log is None or not state.relay_log_basename:
-        return None
-    path = posixpath.join(posixpath.dirname(state.relay_log_basename), channel.relay_log.file)
-    end = channel.relay_log.pos
-    with host.open(path) as stream:
-        stream.seek(max(0, end - HEAD))
-        event = event_before(stream.read(min(HEAD, end)), channel.executed.pos)
-    return Received(channel.executed.file, channel.executed.pos, event) if event is not None else None
 
 
 def find_relay_logs(host: SshHost, basename: str) -> tuple[RemoteLog, ...]:

@@ -24,13 +24,12 @@ from replication.salvage import (
     find_logs,
     find_relay_logs,
     find_start,
-    last_event_received,
     mirror,
     opened,
 )
 from replication.selection import lacks_received
 from replication.snapshots import ServerState
-from replication.source.identity import Received, Whose
+from replication.source.identity import Received, Whose, last_event_received
 from replication.ssh import SshHost
 from tasks.policy import ACTING
 

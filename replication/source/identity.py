@@ -31,9 +31,12 @@ from replication.binlog.reader import LogFile, LogReader
 from replication.errors import LogError
 from replication.gtid import Gtid
 from replication.snapshots import ServerState
+from replication.ssh import SshHost
 
 #: Bytes that are looked at of a log's head, and of an event to prove a place: they may come over SFTP.
 _LOOK = 4096
+#: The longest event that is looked for at a relay log's end.
+_WINDOW = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,22 @@ def last_received(files: Sequence[LogFile], limit: int = 16 << 20) -> Received |
         if found is not None:
             return found
     return None
+
+
+def last_event_received(host: SshHost, state: ServerState, dead: ServerConfig) -> Received | None:
+    """The last event that a replica executed of what it received from the dead primary, out of its relay logs.
+
+    None where they do not tell. Raises HostError's children.
+    """
+    channel = state.channel_from(dead.hostname, dead.ip, dead.port)
+    if channel is None or channel.executed is None or channel.relay_log is None or not state.relay_log_basename:
+        return None
+    path = posixpath.join(posixpath.dirname(state.relay_log_basename), channel.relay_log.file)
+    end = channel.relay_log.pos
+    with host.open(path) as stream:
+        stream.seek(max(0, end - _WINDOW))
+        event = event_before(stream.read(min(_WINDOW, end)), channel.executed.pos)
+    return Received(channel.executed.file, channel.executed.pos, event) if event is not None else None
 
 
 def event_before(data: bytes, end: int) -> bytes | None:
