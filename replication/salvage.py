@@ -26,7 +26,7 @@ from replication.binlog.sequence import LogSequence
 from replication.errors import DeadlineExceeded, HostError, HostUnreachable, LogError, RemoteFileError
 from replication.positions import BinlogPosition, log_index, unbroken_row
 from replication.snapshots import ServerState
-from replication.source.identity import Whose, look, refuted
+from replication.source.identity import Whose, continues, look, refuted
 from replication.ssh import RemoteStat, SshHost
 
 logger = logging.getLogger("mha")
@@ -116,16 +116,24 @@ def find_logs(
 
 
 def _proof(host: SshHost, log: RemoteLog, whose: Whose, pos: int | None) -> tuple[int, str]:
-    """How much speaks for a log, or why it is not the one: 2 an event begins at the place, 1 its head, 0 nothing."""
+    """How much speaks for a log, or why it is not the one.
+
+    3: it holds what a replica received last; 2: an event begins at the place; 1: its head; 0: nothing.
+    """
     if whose == ANYBODY:
         return 0, ""
     try:
         with host.open(log.path) as stream:
             seen = look(stream, log.name, log.size, pos)
+        why, same = refuted(seen, whose), None
+        if not why and whose.received is not None:
+            same = continues(LogFile(log.name, log.size, partial(host.open, log.path)), whose.received)
     except (LogError, RemoteFileError):
         # Whoever reads it will say so; a log of that server with a broken disk is still its log.
         return 0, ""
-    return (2 if seen.place == "begins" else 1), refuted(seen, whose)
+    if same is False:
+        why = f"what the replicas received last, up to {whose.received.end}, is another event there"  # type: ignore[union-attr]
+    return (3 if same else 2 if seen.place == "begins" else 1), why
 
 
 def find_start(host: SshHost, directories: Sequence[str], state: ServerState, whose: Whose = ANYBODY) -> BinlogPosition:
@@ -225,14 +233,14 @@ def opened(host: SshHost, logs: Sequence[RemoteLog]) -> list[LogFile]:
 
 
 def borrow_relay_logs(
-    host: SshHost, logs: Sequence[RemoteLog], place: BinlogPosition, directory: Path
+    host: SshHost, logs: Sequence[RemoteLog], place: BinlogPosition, directory: Path, server_id: int = 0
 ) -> tuple[Mirror, BinlogPosition] | None:
     """Find in a replica's relay logs where a place in the dead primary's log is, and copy from there on.
 
     Returns the copy and the place in it. None when they do not reach back so far, or end there. Raises HostError's
     children and LogError.
     """
-    found = find_source_position(opened(host, logs), place)
+    found = find_source_position(opened(host, logs), place, server_id)
     if found is None:
         return None
     begin = BinlogPosition(found[0].name, found[1])

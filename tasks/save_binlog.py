@@ -6,6 +6,7 @@ import itertools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from prefect import task
@@ -13,6 +14,7 @@ from prefect import task
 from replication.binlog.events import MAGIC
 from replication.binlog.relay import last_complete
 from replication.binlog_archive import archive_directories
+from replication.deadline import Deadline, within
 from replication.errors import DeadlineExceeded, HostError, LogError, MhaError
 from replication.job import FailoverJob, Rescue
 from replication.kept_copies import kept, remember
@@ -29,11 +31,14 @@ from replication.salvage import (
 )
 from replication.selection import lacks_received
 from replication.snapshots import ServerState
-from replication.source.identity import Whose
+from replication.source.identity import Received, Whose, last_event_received
 from replication.ssh import SshHost
 from tasks.policy import ACTING
 
 log = logging.getLogger("mha")
+
+#: Seconds that a replica's host has to tell what was received last; the log proves whose it is without that, too.
+PROOF_TIMEOUT = 1.0
 
 
 @task(name="Save the dead primary's binary log", **ACTING)
@@ -57,7 +62,8 @@ def save_binlog(
 
     def save() -> Mirror:
         place = start or find_start(host, searched, job.sessions.server(key).observe(), whose)
-        return mirror(host, find_logs(host, searched, place.file, whose, place.pos), place, target)
+        known = replace(whose, received=_received(job, key))
+        return mirror(host, find_logs(host, searched, place.file, known, place.pos), place, target)
 
     try:
         copy = save() if job.salvage_policy != "availability" else _in_time(job, host, save)
@@ -88,6 +94,17 @@ def _unused(directory: Path) -> Path:
             break
         directory = directory.with_name(f"{directory.name.removesuffix(f'.{number - 1}')}.{number}")
     return directory
+
+
+def _received(job: FailoverJob, key: str) -> Received | None:
+    """The last event that a replica has of the dead primary's log, when its host tells soon enough."""
+    try:
+        state = job.sessions.server(key).observe()
+        reading = partial(last_event_received, job.sessions.host(key), state, job.dead)
+        return within(reading, Deadline(PROOF_TIMEOUT), "read a replica's relay log")
+    except MhaError as error:
+        log.debug("What %s received last is not known: %s", key, error)
+        return None
 
 
 def _in_time(job: FailoverJob, host: SshHost, save: Callable[[], Mirror]) -> Mirror:
@@ -144,7 +161,9 @@ def borrow(
         return None
     try:
         host, logs = job.sessions.host(lender), _relay_logs(job, state)
-        lent = borrow_relay_logs(host, logs, place, _copies(job, lender, taker))
+        channel = state.channel_from(job.dead.hostname, job.dead.ip, job.dead.port)
+        server_id = channel.source_server_id if channel is not None else 0
+        lent = borrow_relay_logs(host, logs, place, _copies(job, lender, taker), server_id)
         if lent is None and last_complete(opened(host, logs)) == place:
             return Rescue(None, f"no transaction lies between {place} and {end}")
         if lent is None:

@@ -8,6 +8,7 @@ began, and that what the replicas received ends where an event of the log ends.
 from __future__ import annotations
 
 import posixpath
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -30,11 +31,21 @@ from replication.binlog.reader import LogFile, LogReader
 from replication.errors import LogError
 from replication.gtid import Gtid
 from replication.snapshots import ServerState
+from replication.ssh import SshHost
 
 #: Bytes that are looked at of a log's head, and of an event to prove a place: they may come over SFTP.
 _LOOK = 4096
-#: Where an event's flags stand, which a receiver may change.
-_FLAGS = slice(17, 19)
+#: The longest event that is looked for at a relay log's end.
+_WINDOW = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Received:
+    """The last event that a replica received of a log: the place behind it there, and its bytes."""
+
+    file: str
+    end: int
+    event: bytes
 
 
 @dataclass(frozen=True)
@@ -42,13 +53,15 @@ class Whose:
     """What is known of the server whose logs are wanted; what is not known (0, empty) proves and refutes nothing.
 
     ``named`` are the directories it named while it lived; ``foreign`` the basenames (directory and name) of the logs of
-    other configured servers on its host, whose logs are never its own.
+    other configured servers on its host, whose logs are never its own. ``received`` is the last event that a replica
+    received from it.
     """
 
     server_id: int = 0
     uuid: str = ""
     named: tuple[str, ...] = ()
     foreign: frozenset[str] = frozenset()
+    received: Received | None = None
 
     def owns(self, directory: str, first: str) -> bool:
         """Whether a log called so may be its own there; not where another server keeps those it calls alike."""
@@ -105,7 +118,7 @@ def refuted(seen: Seen, whose: Whose) -> str:
 def look(stream: BinaryIO, name: str, size: int, pos: int | None = None) -> Seen:
     """Read a log's head, and what lies at ``pos``. Raises LogError when it has no head to read."""
     reader = LogReader(stream, name=name, size=min(size, _LOOK))
-    number = int.from_bytes(reader.format.raw[5:9], "little")
+    number = reader.format.server_id
     if pos is None:
         return Seen(reader.format, number)
     if pos < reader.format_end:
@@ -140,17 +153,6 @@ def _event_at(data: bytes, pos: int, left: int, described: FormatDescription, ow
 # the last common event ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Received:
-    """The last event that a replica received of a log: the place behind it there, and its bytes; ``checksum`` tells
-    whether the last four of them are one."""
-
-    file: str
-    end: int
-    event: bytes
-    checksum: bool
-
-
 def last_received(files: Sequence[LogFile], limit: int = 16 << 20) -> Received | None:
     """The last whole event that these relay logs hold, as its source numbered it; None where they hold none.
 
@@ -160,7 +162,7 @@ def last_received(files: Sequence[LogFile], limit: int = 16 << 20) -> Received |
         found: Received | None = None
         with log.open() as stream:
             reader = LogReader(stream, name=log.name, size=log.size)
-            source, checksum = "", False
+            source = ""
             last: Event | None = None
             for event in reader.events():
                 if event.flags & RELAY_LOG_FLAG:
@@ -168,34 +170,67 @@ def last_received(files: Sequence[LogFile], limit: int = 16 << 20) -> Received |
                 if event.type == EventType.ROTATE:
                     source = bodies.rotate(event).file
                 elif event.type not in CONTROL and event.log_pos and event.size <= limit:
-                    last, checksum = event, reader.described.checksum
+                    last = event
             if last is not None and source:
                 stream.seek(last.offset)
-                found = Received(source, last.log_pos, stream.read(last.size), checksum)
+                found = Received(source, last.log_pos, stream.read(last.size))
         if found is not None:
             return found
     return None
 
 
+def last_event_received(host: SshHost, state: ServerState, dead: ServerConfig) -> Received | None:
+    """The last event that a replica executed of what it received from the dead primary, out of its relay logs.
+
+    None where they do not tell. Raises HostError's children.
+    """
+    channel = state.channel_from(dead.hostname, dead.ip, dead.port)
+    if channel is None or channel.executed is None or channel.relay_log is None or not state.relay_log_basename:
+        return None
+    path = posixpath.join(posixpath.dirname(state.relay_log_basename), channel.relay_log.file)
+    end = channel.relay_log.pos
+    with host.open(path) as stream:
+        stream.seek(max(0, end - _WINDOW))
+        event = event_before(stream.read(min(_WINDOW, end)), channel.executed.pos)
+    return Received(channel.executed.file, channel.executed.pos, event) if event is not None else None
+
+
+def event_before(data: bytes, end: int) -> bytes | None:
+    """The event that these bytes of a relay log end with, when its source numbered its end so; else None. Pure."""
+    wanted = struct.pack("<I", end & 0xFFFFFFFF)
+    at = data.rfind(wanted)
+    while at >= 0:
+        begin = at - 13
+        if 0 <= begin <= len(data) - HEADER and HEADER_FIELDS.unpack_from(data, begin)[3] == len(data) - begin:
+            return data[begin:]
+        at = data.rfind(wanted, 0, at + 3)
+    return None
+
+
 def continues(log: LogFile, received: Received) -> bool | None:
-    """Whether the log holds, at that place, the very event that the replica received; None when it does not reach so
-    far. Raises LogError, OSError."""
+    """Whether the log holds, at that place, the very event that the replica received; None when it does not tell.
+
+    Raises LogError, OSError, RemoteFileError.
+    """
     size = len(received.event)
-    if received.end > log.size or log.name != received.file:
+    if received.end > log.size or log.name != received.file or received.end < size:
         return None
     with log.open() as stream:
+        checksum = LogReader(stream, name=log.name, size=min(log.size, _LOOK)).format.checksum
         stream.seek(received.end - size)
-        return same_event(stream.read(size), received.event, received.checksum)
+        return same_event(stream.read(size), received.event, checksum)
 
 
-def same_event(ours: bytes, theirs: bytes, checksum: bool) -> bool:
-    """Whether two copies of an event say the same: flags and the checksum over them may differ. Pure."""
-    trailer = CHECKSUM if checksum else 0
-    if len(ours) != len(theirs) or len(ours) < HEADER + trailer:
-        return False
-    a, b = bytearray(ours[: len(ours) - trailer]), bytearray(theirs[: len(theirs) - trailer])
-    a[_FLAGS] = b[_FLAGS] = bytes(2)
-    return a == b
+def same_event(ours: bytes, theirs: bytes, checksum: bool) -> bool | None:
+    """Whether two copies of an event say the same: flags and the checksum over them may differ. Pure.
+
+    None where that cannot be told: only one of them carries a checksum, or the disk lost what was there.
+    """
+    if not any(ours) or len(ours) < HEADER + CHECKSUM or ours[9:13] != theirs[9:13]:
+        sizes = (int.from_bytes(each[9:13], "little") for each in (ours, theirs))
+        return None if not any(ours) or abs(next(sizes) - next(sizes)) == CHECKSUM else False
+    end = len(ours) - (CHECKSUM if checksum else 0)
+    return ours[:17] == theirs[:17] and ours[19:end] == theirs[19:end]
 
 
 def prove(logs: Sequence[LogFile], whose: Whose, received: Received | None) -> None:

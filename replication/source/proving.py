@@ -13,8 +13,9 @@ from replication.binlog.groups import Transaction
 from replication.binlog.reader import LogEnd, LogFile, LogReader
 from replication.binlog.sequence import LogSequence
 from replication.errors import LogError
+from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.positions import BinlogPosition, log_index
-from replication.source.catalogue import Before, Catalogue, Extent, Served
+from replication.source.catalogue import Before, Catalogue, Extent, Identity, Served
 
 #: Bytes of proven groups that are published together: followers need not be woken for each.
 BATCH = 128 * 1024
@@ -23,8 +24,8 @@ BATCH = 128 * 1024
 class Prover:
     """Publishes a primary's logs from ``start`` on, which must be where a group begins.
 
-    ``before`` is what was executed before ``start``: followers that ask by GTID and lack some of it are refused. Where
-    ``start`` is the head of a log, the log tells it itself.
+    ``before`` is what was executed before ``start``, as a replica that stands there has it: followers that ask by GTID
+    and lack some of it are refused. Where ``start`` is the head of a log, the log tells it itself.
     """
 
     def __init__(self, catalogue: Catalogue, start: BinlogPosition, before: Before | None = None) -> None:
@@ -86,7 +87,7 @@ class Prover:
                 raise LogError(f"{log.name} does not follow {view.logs[-1].name}")
         with log.open() as stream:
             reader = LogReader(stream, name=log.name, size=log.size)
-            wanted, said = self._catalogue.identity.server_id, int.from_bytes(reader.format.raw[5:9], "little")
+            wanted, said = self._catalogue.identity.server_id, reader.format.server_id
             if said != wanted:
                 raise LogError(f"{log.name} was written by the server with id {said}, not by that with {wanted}")
             if reader.format.mariadb != self._catalogue.identity.mariadb:
@@ -94,8 +95,10 @@ class Prover:
             first = log.name == self.place.file
             start = self.place.pos if first else len(MAGIC)
             at_head = _at_head(reader, start)
-            before: Before | None = reader.previous_gtids if reader.previous_gtids is not None else reader.gtid_list
-            if first and not view.logs and (self._before is not None or not at_head):
+            before = _said(reader)
+            if first and not at_head:
+                before = _before(before, self._before, self._catalogue.identity)
+            elif first and before is None:
                 before = self._before
             begin = max(start, reader.format_end)
             served = Served(log, reader.format, reader.format_end, (Extent(begin, begin),), at_head, before=before)
@@ -125,3 +128,22 @@ def _at_head(reader: LogReader, start: int) -> bool:
         if event.type not in CONTROL or event.end_offset >= start:
             return event.type in CONTROL and event.end_offset == start
     return False
+
+
+def _said(reader: LogReader) -> Before | None:
+    """What a log says itself that was executed before it."""
+    return reader.previous_gtids if reader.previous_gtids is not None else reader.gtid_list
+
+
+def _before(said: Before | None, told: Before | None, identity: Identity) -> Before | None:
+    """What was executed before a place within a log: what its head says, and what a replica that stands there has.
+
+    What that replica has from elsewhere is left out, where it can be told apart: others need not have it.
+    """
+    if isinstance(told, GtidSet) and isinstance(said, GtidSet) and identity.uuid:
+        own = told.without([uuid for uuid in told.sources() if uuid != identity.uuid])
+        return said | own
+    if isinstance(told, MariadbGtidPosition) and isinstance(said, MariadbGtidPosition):
+        domains = {gtid.domain for gtid in said} | {identity.domain}
+        return MariadbGtidPosition(gtid for gtid in told if gtid.domain in domains)
+    return told

@@ -119,7 +119,7 @@ class _Rebuilding:
 
     def _ours(self, described: FormatDescription) -> bool:
         """Whether the primary described what is being read; relay logs may begin with another source's."""
-        number = int.from_bytes(described.raw[5:9], "little")
+        number = described.server_id
         return not described.relay_log and number == self._catalogue.identity.server_id
 
     def _log(self, name: str, described: FormatDescription, *, at_head: bool) -> _Log:

@@ -33,6 +33,8 @@ logger = logging.getLogger("mha")
 PER_PEER, TOTAL = 12, 96
 #: Ended followers that are remembered.
 _REMEMBERED = 200
+#: Addresses of strangers that are told, each once.
+_STRANGERS = 20
 _BACKLOG = 64
 
 
@@ -98,6 +100,7 @@ class Source:
         self._admit(connection, peer)
 
     def _accept(self, listener: socket.socket) -> None:
+        strangers: set[str] = set()
         while not self._closed.is_set():
             try:
                 connection, address = listener.accept()
@@ -109,8 +112,10 @@ class Source:
                 continue
             peer = _plain(address[0])
             if peer not in self._peers:
-                logger.warning("%s is no server of this cluster: the rescue's source does not speak to it.", peer)
                 connection.close()
+                if len(strangers) < _STRANGERS and peer not in strangers:
+                    strangers.add(peer)
+                    logger.warning("%s is no server of this cluster: the rescue's source does not speak to it.", peer)
                 continue
             with contextlib.suppress(OSError):
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

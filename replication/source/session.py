@@ -26,6 +26,8 @@ LOGIN, QUESTIONS, STALL = 5.0, 30.0, 60.0
 #: Of a command before the log is asked for; a GTID set may be long.
 _LONGEST = 8 << 20
 _QUIT, _QUERY, _PING, _REGISTER, _DUMP, _DUMP_GTID = 0x01, 0x03, 0x0E, 0x15, 0x12, 0x1E
+#: A flag of a request for a log, from MySQL 8.0.26 on (USE_HEARTBEAT_EVENT_V2).
+_WIDE_HEARTBEATS = 0x02
 
 
 class Session:
@@ -116,7 +118,7 @@ class Session:
         self._checksum = bool(view.logs) and view.logs[0].described.checksum
         return self._checksum
 
-    def _dump(self, server_id: int, asked: BinlogPosition | None, wanted: Wanted | None) -> None:
+    def _dump(self, flags: int, server_id: int, asked: BinlogPosition | None, wanted: Wanted | None) -> None:
         if self._said.state is not None and wanted is None:
             wanted = LacksMariadb(self._said.state)
         if self._checksum is None:
@@ -126,7 +128,7 @@ class Session:
         if wanted is None and asked is not None and not asked.file:
             raise Refused(1236, "no log was named: the first one is not meant by a replica of this rescue")
         self._tell(state="sending", server_id=server_id, by=by, asked=words)
-        logger.info("A replica with server id %d asks the rescue's source for %s.", server_id, words)
+        logger.info("A replica with server id %d asks the rescue's source for %s (flags %d).", server_id, words, flags)
 
         def tell(sending: Sending) -> None:
             state = "at_end" if sending.at_end else "sending"
@@ -139,6 +141,7 @@ class Session:
             wanted=wanted,
             checksum=self._checksum,
             heartbeat=self._said.heartbeat,
+            wide=bool(flags & _WIDE_HEARTBEATS),
             tell=tell,
             stopped=self._stopped,
         ).run()
@@ -151,25 +154,25 @@ class Session:
             return
 
 
-def _dump(packet: bytes) -> tuple[int, BinlogPosition | None, Wanted | None]:
+def _dump(packet: bytes) -> tuple[int, int, BinlogPosition | None, Wanted | None]:
     try:
-        pos, _, server_id = struct.unpack_from("<IHI", packet, 1)
+        pos, flags, server_id = struct.unpack_from("<IHI", packet, 1)
     except struct.error:
         raise ProtocolError("its request for a log is cut off") from None
     name = packet[11:].rstrip(b"\0").decode("utf-8", "surrogateescape")
-    return server_id, BinlogPosition(name, pos), None
+    return flags, server_id, BinlogPosition(name, pos), None
 
 
-def _dump_gtid(packet: bytes) -> tuple[int, BinlogPosition | None, Wanted | None]:
+def _dump_gtid(packet: bytes) -> tuple[int, int, BinlogPosition | None, Wanted | None]:
     try:
-        _, server_id, length = struct.unpack_from("<HII", packet, 1)
+        flags, server_id, length = struct.unpack_from("<HII", packet, 1)
         _, size = struct.unpack_from("<QI", packet, 11 + length)
         body = packet[11 + length + 12 :][:size]
         if len(body) < size:
             raise ProtocolError("its set of GTIDs is cut off")
         # The set is written as in a log's head.
         made: Any = Event(0, 0, EventType.PREVIOUS_GTIDS, server_id, size, 0, 0, body, b"")
-        return server_id, None, LacksMysql(bodies.previous_gtids(made))
+        return flags, server_id, None, LacksMysql(bodies.previous_gtids(made))
     except struct.error:
         raise ProtocolError("its request for a log is cut off") from None
     except ValueError as wrong:

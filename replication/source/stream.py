@@ -34,7 +34,7 @@ from replication.binlog.events import (
 from replication.errors import LogError
 from replication.positions import BinlogPosition
 from replication.source.catalogue import Catalogue, Extent, Served, View
-from replication.source.packets import Refused, Wire
+from replication.source.packets import Refused, Wire, counted, length_encoded
 from replication.source.wanted import Wanted
 
 CHUNK = 256 * 1024
@@ -60,7 +60,8 @@ class EventStream:
     """One follower's stream, driven by its own thread.
 
     ``asked`` is a place in the primary's log; with ``wanted`` it is by GTID instead. ``checksum`` is what the follower
-    was told of checksums; ``tell`` is called with every turn of the state; ``stopped`` says that the source is closing.
+    was told of checksums; ``wide`` says that it knows heartbeats with places of 64 bits; ``tell`` is called with every
+    turn of the state; ``stopped`` says that the source is closing.
     """
 
     def __init__(
@@ -72,11 +73,12 @@ class EventStream:
         wanted: Wanted | None = None,
         checksum: bool,
         heartbeat: float = 0.0,
+        wide: bool = False,
         tell: Callable[[Sending], None] = lambda _: None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._catalogue, self._wire, self._wanted, self._checksum = catalogue, wire, wanted, checksum
-        self._asked, self._tell, self._stopped = asked, tell, stopped
+        self._asked, self._tell, self._stopped, self._wide = asked, tell, stopped, wide
         self._heartbeat = min(HEARTBEAT, heartbeat / 2) if heartbeat > 0 else HEARTBEAT
         self._skipping = False
 
@@ -127,8 +129,10 @@ class EventStream:
     def _begin(self, view: View) -> tuple[int, int]:
         if self._wanted is not None:
             self._wanted.check_begin(view.logs[0].before)
-            skipped = [n for n, log in enumerate(view.logs) if n and self._wanted.may_skip(log.before)]
-            return (max(skipped, default=0), len(MAGIC))
+            first = max((n for n, log in enumerate(view.logs) if n and self._wanted.may_skip(log.before)), default=0)
+            if first:
+                self._wanted.check_begin(view.logs[first].before)
+            return first, len(MAGIC)
         asked = self._asked
         if asked is None or (number := view.number(asked.file)) is None:
             names = f"{view.logs[0].name} to {view.logs[-1].name}"
@@ -301,13 +305,14 @@ class EventStream:
         if now.version != view.version:
             self.sending.at_end = False
             return
-        place = self.sending.place
-        self._made(
-            EventType.HEARTBEAT,
-            place.file.encode("utf-8", "surrogateescape"),
-            pos=min(max(at, place.pos), 0xFFFFFFFF),
-            flags=0,
-        )
+        name, place = self.sending.place.file.encode("utf-8", "surrogateescape"), max(at, self.sending.place.pos)
+        if self._wide:
+            # MySQL 8.0.26, WL#11567: fields of number, length and value.
+            packed = length_encoded(place)
+            fields = b"\x01" + counted(name) + b"\x02" + counted(packed) + b"\0"
+            self._made(EventType.HEARTBEAT_V2, fields, flags=0)
+        else:
+            self._made(EventType.HEARTBEAT, name, pos=min(place, 0xFFFFFFFF), flags=0)
         self._wire.flush()
 
     @staticmethod

@@ -22,7 +22,7 @@ class Wanted(Protocol):
         ...
 
     def check_begin(self, before: object) -> None:
-        """Raises Refused (1236) when it lacks what was executed before the first log that is served."""
+        """Take note that reading begins behind this. Raises Refused (1236) when it lacks some of that."""
         ...
 
     def check_end(self) -> None:
@@ -103,7 +103,7 @@ class LacksMariadb:
             if mine is None or mine.seq < gtid.seq:
                 raise Refused(1236, f"the saved logs begin behind {gtid}, which the replica lacks (it has {mine})")
             if mine == gtid:
-                del self._sought[gtid.domain]
+                self._sought.pop(gtid.domain, None)
 
     def check_end(self) -> None:
         for domain, sought in self._sought.items():

@@ -15,6 +15,8 @@ from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.positions import BinlogPosition
 from replication.source import Account, Catalogue, Identity, Prover, Source
 from replication.source.handshake import scramble
+from replication.source.packets import Wire
+from replication.source.stream import EventStream
 
 ACCOUNT = Account("mha_tail_abc123", "only-for-this-rescue")
 
@@ -24,7 +26,7 @@ def identity_of(log: LogFile) -> Identity:
     with log.open() as stream:
         described = LogReader(stream, name=log.name, size=log.size).format
     number = int.from_bytes(described.raw[5:9], "little")
-    return Identity(described.server_version, number, "11111111-1111-1111-1111-111111111111", "ON")
+    return Identity(described.server_version, number, "00000000-0000-0000-0000-000000000000", "ON")
 
 
 def catalogue_of(files: Sequence[LogFile], pos: int = 4, before: object = None) -> Catalogue:
@@ -160,7 +162,7 @@ class Peer:
         while True:
             payload = self.read()
             assert payload[0] == 0
-            if payload[5] == EventType.HEARTBEAT:
+            if payload[5] in (EventType.HEARTBEAT, EventType.HEARTBEAT_V2):
                 return
             yield payload[1:]
 
@@ -198,3 +200,47 @@ def encoded(gtids: GtidSet) -> bytes:
 def threads() -> list[str]:
     """The threads of sources that run."""
     return [t.name for t in threading.enumerate() if t.name.startswith("rescue source")]
+
+
+class Sink:
+    """A socket that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def send(self, data: bytes, /) -> int:
+        self.data += data
+        return len(data)
+
+    def settimeout(self, seconds: float, /) -> None: ...
+    def close(self) -> None: ...
+    def recv(self, size: int, /) -> bytes:
+        return b""
+
+
+def sent(catalogue: Catalogue, asked: BinlogPosition | None, wanted: object = None) -> bytes:
+    """All written events that a follower is sent, without what was made up on the way."""
+    sink, over = Sink(), threading.Event()
+
+    def tell(sending: object) -> None:
+        if sending.at_end:  # type: ignore[attr-defined]
+            over.set()
+
+    EventStream(
+        catalogue,
+        Wire(sink, stall=1),
+        asked=asked,
+        wanted=wanted,  # type: ignore[arg-type]
+        checksum=True,
+        heartbeat=0.001,
+        tell=tell,
+        stopped=over.is_set,
+    ).run()
+    out, at = b"", 0
+    while at < len(sink.data):
+        size = int.from_bytes(sink.data[at : at + 3], "little")
+        event = bytes(sink.data[at + 5 : at + 4 + size])
+        made_up = event[4] in (15, 27) or (event[4] == 4 and event[17] & 0x20)
+        out += b"" if made_up else event
+        at += 4 + size
+    return out

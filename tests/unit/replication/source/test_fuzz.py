@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
 
 import pytest
 
@@ -13,58 +12,14 @@ from replication.errors import LogError
 from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.positions import BinlogPosition
 from replication.source import Catalogue, Prover
-from replication.source.packets import Refused, Wire
-from replication.source.stream import EventStream, description
+from replication.source.packets import Refused
+from replication.source.stream import description
 from replication.source.wanted import LacksMariadb, LacksMysql
 from tests.unit.replication.logs import SUMMED, content, log
-from tests.unit.replication.source.peer import catalogue_of, identity_of
+from tests.unit.replication.source.peer import catalogue_of, identity_of, sent
 
 #: Of each of the two; make test-all runs 10,000.
 ROUNDS = int(os.environ.get("MHA_FUZZ", "600"))
-
-
-class Sink:
-    """A socket that keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def send(self, data: bytes, /) -> int:
-        self.data += data
-        return len(data)
-
-    def settimeout(self, seconds: float, /) -> None: ...
-    def close(self) -> None: ...
-    def recv(self, size: int, /) -> bytes:
-        return b""
-
-
-def sent(catalogue: Catalogue, asked: BinlogPosition | None, wanted: object = None) -> bytes:
-    """All written events that a follower is sent, without what was made up on the way."""
-    sink, over = Sink(), threading.Event()
-
-    def tell(sending: object) -> None:
-        if sending.at_end:  # type: ignore[attr-defined]
-            over.set()
-
-    EventStream(
-        catalogue,
-        Wire(sink, stall=1),
-        asked=asked,
-        wanted=wanted,  # type: ignore[arg-type]
-        checksum=True,
-        heartbeat=0.001,
-        tell=tell,
-        stopped=over.is_set,
-    ).run()
-    out, at = b"", 0
-    while at < len(sink.data):
-        size = int.from_bytes(sink.data[at : at + 3], "little")
-        event = bytes(sink.data[at + 5 : at + 4 + size])
-        made_up = event[4] in (15, 27) or (event[4] == 4 and event[17] & 0x20)
-        out += b"" if made_up else event
-        at += 4 + size
-    return out
 
 
 WHOLE = {name: content(name) for name in SUMMED}

@@ -15,6 +15,7 @@ from replication.source.identity import (
     Received,
     Whose,
     continues,
+    event_before,
     known_of,
     last_received,
     look,
@@ -91,12 +92,24 @@ def test_the_last_event_received_is_found_in_the_primary_s_log_and_in_no_other(k
     assert continues(own, received) is True
     prove(files, Whose(), received)
     changed = bytearray(own.open().read())
-    changed[received.end - 8 - (4 if received.checksum else 0)] ^= 1
+    changed[received.end - 8] ^= 1
     other = log(own.name, bytes(changed))
     assert continues(other, received) is False
     with pytest.raises(LogError, match="is not the log that the replicas received"):
         prove([other], Whose(), received)
     assert continues(log(own.name, own.open().read()[: received.end - 1]), received) is None
+
+
+@pytest.mark.parametrize("kind", RELAYED)
+def test_the_event_before_a_place_is_found_from_the_end(kind: str) -> None:
+    for relay in logs(kind, "relay-bin"):
+        data = relay.open().read()
+        for event in LogReader(io.BytesIO(data), name=relay.name).events():
+            if event.log_pos and event.type != EventType.FORMAT_DESCRIPTION:
+                whole = data[event.offset : event.end_offset]
+                assert event_before(data[: event.end_offset], event.log_pos) == whole
+                assert event_before(data[: event.end_offset - 1], event.log_pos) is None
+    assert event_before(b"", 4) is None
 
 
 def test_flags_and_the_sum_over_them_may_differ() -> None:
@@ -105,12 +118,13 @@ def test_flags_and_the_sum_over_them_may_differ() -> None:
     assert int.from_bytes(last[9:13], "little") == 31 and last[4] == EventType.XID
     other = last[:17] + b"\x01\x00" + last[19:-4] + b"sum!"
     assert same_event(last, other, True)
-    assert not same_event(last, other, False)
-    assert not same_event(last, last[:-1], True)
-    assert not same_event(b"", b"", True)
+    assert same_event(last, other, False) is False
+    assert same_event(last, last[:9] + b"\x20" + last[10:], True) is False
+    assert same_event(last, last[:9] + b"\x1b" + last[10:-4], True) is None
+    assert same_event(bytes(31), last, True) is None
 
 
 def test_another_server_s_log_is_refused(tmp_path: Path) -> None:
-    received = Received("bin.000001", 4, b"", False)
+    received = Received("bin.000001", 4, b"")
     with pytest.raises(LogError, match="the server with id 1 wrote it, not that with 3"):
         prove([LogBuilder().log()], Whose(3), received)

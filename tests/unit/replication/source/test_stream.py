@@ -14,8 +14,9 @@ from replication.errors import LogError
 from replication.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.positions import BinlogPosition
 from replication.source import Catalogue, Prover
+from replication.source.wanted import LacksMariadb, LacksMysql
 from tests.unit.replication.logs import SAMPLES, LogBuilder, content, log, logs
-from tests.unit.replication.source.peer import Peer, ServerSaid, catalogue_of, identity_of, served
+from tests.unit.replication.source.peer import Peer, ServerSaid, catalogue_of, identity_of, sent, served
 
 
 def reader(name: str, data: bytes | None = None) -> LogReader:
@@ -118,6 +119,24 @@ def test_domains_are_told_apart_over_two_logs() -> None:
             sent = b"".join(without_control(data) for data in peer.written().values())
     lacked = [data for gtid, data in found if not has.covers(gtid)]  # type: ignore[arg-type]
     assert sent == b"".join(lacked)
+
+
+@pytest.mark.parametrize("kind", ["mariadb-domains", "mysql97-tagged"])
+def test_by_gtid_reading_may_begin_with_a_later_log_and_misses_nothing(kind: str) -> None:
+    names = [f"{kind}.000001", f"{kind}.000002"]
+    files = [log(name, content(name)) for name in names]
+    found = [gtid for name in names for gtid, _ in groups(content(name))]
+    whole = dict(zip(found, [data for name in names for _, data in groups(content(name))], strict=True))
+    for count in range(1, len(found) + 1):
+        if "mariadb" in names[0]:
+            wanted: object = LacksMariadb(MariadbGtidPosition(found[:count]))  # type: ignore[arg-type]
+            has = MariadbGtidPosition(found[:count])  # type: ignore[arg-type]
+            lacked = [gtid for gtid in found[count:] if not has.covers(gtid)]  # type: ignore[arg-type]
+        else:
+            before = reader(names[0]).previous_gtids or GtidSet()
+            wanted = LacksMysql(before | GtidSet.of(found[:count]))  # type: ignore[arg-type]
+            lacked = found[count:]  # type: ignore[assignment]
+        assert without_control(sent(catalogue_of(files), None, wanted)) == b"".join(whole[g] for g in lacked), count
 
 
 @pytest.mark.parametrize("kind", ["relay-mysql56", "relay-mysql97", "relay-mariadb"])

@@ -1,14 +1,17 @@
-"""Several servers on one host, all with the same log names: whose log is saved is proven, not guessed."""
+"""Whose log is saved is proven, not guessed: several servers on one host with one log name, copies, former lives."""
 
 from __future__ import annotations
 
+import signal
 import time
+import zlib
 from typing import Any
 
 import pytest
 
 from tests.lab.cluster import Cluster
 from tests.lab.kinds import REPL, REPL_PASSWORD
+from tests.scenarios.test_rescue_contents import level
 
 PLACES = {1: "/srv/one", 2: "/srv/two", 3: "/srv/three"}
 
@@ -130,3 +133,48 @@ def test_three_servers_on_one_host_with_one_log_name_lose_nothing_of_the_dead_on
             assert three.rows(number) == list(range(-99, 24)), log
         assert done.code in (0, 10), log
         assert "torn at" not in log and "corrupt at" not in log, log
+
+
+@pytest.mark.parametrize(
+    ("kind", "gtid"),
+    [
+        pytest.param("mysql56", False, id="5.6-position"),
+        pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
+        pytest.param("mariadb", True, id="mariadb-gtid", marks=pytest.mark.slow),
+    ],
+)
+def test_a_newer_copy_of_the_log_that_ends_with_another_event_is_not_taken(kind: str, gtid: bool) -> None:
+    """It has the dead primary's id, and an event ends where the replicas stand, but not the one that they received."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        cluster[1].sql("CREATE TABLE app.t (id INT PRIMARY KEY) ENGINE=InnoDB")
+        for number in range(1, 4):
+            cluster[1].sql(f"INSERT INTO app.t VALUES ({number})")
+        level(cluster)
+        for number in (2, 3):
+            cluster.stop_receiver(cluster[number])
+        place = cluster[2].replica_status()
+        name, pos = place["Source_Log_File"], place["Read_Source_Log_Pos"]
+        for number in range(4, 24):
+            cluster[1].sql(f"INSERT INTO app.t VALUES ({number})")
+        copy = cluster[1].upper / "srv" / "copy"
+        copy.mkdir(parents=True)
+        (copy / name).write_bytes(another_end((cluster[1].upper / "var/lib/mysql" / name).read_bytes()[:pos]))
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        cluster[1].run(f"touch -d '+1 minute' /srv/copy/{name}")
+        conf = cluster.write_cnf(default="master_binlog_dir=/srv/copy,/var/lib/mysql")
+        words = ("--master_state=dead", f"--dead_master_host={cluster[1].ip}", "--interactive=0")
+        done = cluster.command("masterha_master_switch", f"--conf={conf}", *words)
+        log = f"{done}\n{(conf.with_suffix('') / 'manager.log').read_text()}"
+        for number in (2, 3):
+            assert [row["id"] for row in cluster[number].sql("SELECT id FROM app.t ORDER BY id")] == [*range(1, 24)], (
+                log
+            )
+        assert done.code == 0, log
+
+
+def another_end(data: bytes) -> bytes:
+    """A log whose last event, that of a commit, is of another transaction; its checksum is right."""
+    xid = bytes([data[-12] ^ 0x55])
+    body = data[-31:-12] + xid + data[-11:-4]
+    assert data[-31 + 4] == 16, "no commit stands at the end"
+    return data[:-31] + body + zlib.crc32(body).to_bytes(4, "little")
