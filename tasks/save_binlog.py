@@ -161,7 +161,7 @@ def borrow(
         return None
     try:
         host, logs = job.sessions.host(lender), _relay_logs(job, state)
-        channel = state.channel_from(job.dead.hostname, job.dead.ip, job.dead.port)
+        channel = state.channel_from(job.dead.hostname, job.dead.ip, job.dead.port) or state.rescued_channel
         server_id = channel.source_server_id if channel is not None else 0
         lent = borrow_relay_logs(host, logs, place, _copies(job, lender, taker), server_id)
         if lent is None and last_complete(opened(host, logs)) == place:
