@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from replication.errors import MhaError, RefusalError, WayClosed
 from replication.job import Rescue
+from replication.journal import Entry, Journal
 from replication.plan import FailoverPlan, Refusal
 
 log = logging.getLogger("mha")
 
 MISSING = "transactions-missing"
+#: The step of a journal that tells that a replica is promoted without what was saved.
+GIVEN_UP = "go on without what was saved"
+
+
+def given_up_before(past: Iterable[Entry]) -> bool:
+    """Whether a former run promoted a replica without what was saved: nobody else may be given it then."""
+    return any(entry.step == GIVEN_UP for entry in past)
 
 
 class ClosedWays:
@@ -20,8 +28,8 @@ class ClosedWays:
     ``given_up`` is set once a replica is to be promoted without what was saved.
     """
 
-    def __init__(self, policy: str) -> None:
-        self._policy = policy
+    def __init__(self, policy: str, journal: Journal) -> None:
+        self._policy, self._journal = policy, journal
         self._failed: dict[str, str] = {}
         self._closed: dict[str, WayClosed] = {}
         self.given_up = False
@@ -40,6 +48,7 @@ class ClosedWays:
                 raise
             if self._policy == "strict":
                 raise RefusalError(self._refusal(plan)) from refused
+        self._journal.record(GIVEN_UP, "intent", why=[str(error) for error in self._closed.values()])
         self.given_up = True
         for key in self._closed:
             del self._failed[key]

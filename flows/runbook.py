@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from flows.closed_ways import ClosedWays
+from flows.closed_ways import ClosedWays, given_up_before
 from flows.differences import Differences
 from flows.engine import parallel
 from flows.fencing import Fencing
@@ -90,7 +90,7 @@ class Runbook(Recorder):
         self.frozen: FailoverPlan | None = None
         self.undone: list[str] = []
         self.fencing = Fencing(self, bool(self.ssh))
-        self.ways = ClosedWays(job.salvage_policy)
+        self.ways = ClosedWays(job.salvage_policy, job.journal)
         self.opened = opened_before(job.past)
         self.applied: list[Recovered] = []
 
@@ -136,7 +136,9 @@ class Runbook(Recorder):
             proof = self.run(apply_diffs.execute_received, self.job, plan, opened.key, about=new.name)
         places = [x.executed for x in plan.others if x.executed and not x.broken]
         rescue = Rescue(None, "not needed")
-        if plan.kind is GtidKind.POSITION and places:
+        if given_up_before(self.job.past):
+            rescue = Rescue(None, "it was saved, and could be brought to nobody")
+        elif plan.kind is GtidKind.POSITION and places:
             rescue = self.run(
                 save_binlog.save_binlog,
                 self.job,

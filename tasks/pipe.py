@@ -8,15 +8,7 @@ import posixpath
 from replication.apply import apply_cut
 from replication.apply import wait_for_former as wait_on_host
 from replication.binlog.reader import LogReader
-from replication.errors import (
-    HostKeyMismatch,
-    HostUnreachable,
-    LogError,
-    LoginRefused,
-    MhaError,
-    StatementFailed,
-    WayClosed,
-)
+from replication.errors import HostError, LogError, MhaError, StatementFailed, WayClosed
 from replication.job import FailoverJob
 from replication.positions import BinlogPosition
 from replication.promote import open_to_us
@@ -52,29 +44,30 @@ def _closed(server: Server, case: Case, sentence: str) -> WayClosed:
 def replay(job: FailoverJob, server: Server, proof: Drained, case: Case, start: BinlogPosition, why: str) -> str:
     """Cut what the replica lacks, send it to its host and run it there; how it was done, in words.
 
-    Raises WayClosed without SSH to its host, HostError's other children, StatementFailed.
+    Raises WayClosed without SSH to its host, before anything is done there; HostError's children, StatementFailed.
     """
     key, rescue = server.key, case.rescue
     assert rescue.copy is not None
+    try:
+        job.sessions.host(key).connect()
+    except HostError as error:
+        raise _closed(server, case, f"served to it ({why}), nor replayed: {error}") from error
     log.warning("What was saved is replayed on %s by a session, for it cannot be served: %s.", server, why)
     name = f"saved_master_binlog_for_{server.config.hostname}_{server.config.port}_{job.stamp}.binlog"
     cut = cut_from(rescue.copy, start, Lacking(case.kind, case.state, case.done), job.workdir / name)
     if case.done == 0:
         facts = {"end_of_log": str(case.state.end_of_log), "executed": str(proof.executed), "start": str(start)}
         job.journal.record("apply", "intent", key, **facts, transactions=cut.transactions)
-    try:
-        with open_to_us(server, case.state):
-            apply_cut(
-                job.sessions.host(key),
-                server,
-                case.kind,
-                job.workdir / name,
-                cut,
-                timeout=APPLY_BASE + cut.bytes / APPLY_RATE,
-                seen=case.state,
-            )
-    except (HostUnreachable, HostKeyMismatch, LoginRefused) as error:
-        raise _closed(server, case, f"served to it ({why}), nor replayed: {error}") from error
+    with open_to_us(server, case.state):
+        apply_cut(
+            job.sessions.host(key),
+            server,
+            case.kind,
+            job.workdir / name,
+            cut,
+            timeout=APPLY_BASE + cut.bytes / APPLY_RATE,
+            seen=case.state,
+        )
     job.journal.record("apply", "done", key, transactions=cut.transactions)
     return "replayed by a session on its host"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.closed_ways import ClosedWays
+from flows.closed_ways import ClosedWays, given_up_before
 from replication.binlog.cutter import Cut, survey
 from replication.binlog.events import EventType
 from replication.dialects import Dialect, Repoint
@@ -172,7 +172,8 @@ def test_by_position_the_end_of_the_last_transaction_is_reached_or_not() -> None
     assert not has_reached(state, channel(executed=None), cut, GtidKind.POSITION)
 
 
-def test_no_way_left_the_policy_decides() -> None:
+def test_no_way_left_the_policy_decides(tmp_path: Path) -> None:
+    journal = Journal.new(tmp_path, "app1")
     plan = planned()
     error = WayClosed("no way", kept=CUT, directory="/saved", source="the binary log of db1")
 
@@ -182,7 +183,7 @@ def test_no_way_left_the_policy_decides() -> None:
         return replace(plan, new_primary=next(x.key for x in plan.levelings if x.key not in failed))
 
     def tried(policy: str) -> tuple[ClosedWays, FailoverPlan]:
-        ways = ClosedWays(policy)
+        ways = ClosedWays(policy, journal)
         second = ways.next_best(plan, error, choose)
         assert second.new_primary != plan.new_primary
         assert not ways.given_up
@@ -191,9 +192,12 @@ def test_no_way_left_the_policy_decides() -> None:
     with pytest.raises(RefusalError) as refused:
         tried("strict")
     assert refused.value.refusal.code == "transactions-missing"
+    assert not given_up_before(journal.entries())
     ways, chosen = tried("safe")
     assert ways.given_up
     assert "/saved" in ways.undone[0]
+    assert given_up_before(journal.entries())
+    journal.close()
     rescue = ways.rescue(chosen, Rescue(None))
     (line,) = account(plan, rescue, (), None)
     assert (line.fate, line.transactions, line.source) == (Fate.LOST, CUT.transactions, "the binary log of db1")
