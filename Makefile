@@ -55,6 +55,7 @@ test-fast: lint unit
 
 test-all: preflight images lint unit
 	$(PYTEST) $(SEVERAL) tests/scenarios -m "not site and not matrix"
+	MHA_FUZZ=10000 $(PYTEST) tests/unit/replication/source/test_fuzz.py
 	$(MAKE) test-ui
 
 test-matrix: preflight images

@@ -70,7 +70,9 @@ class ServerConfig(BaseModel):
     repl_password: SecretStr | None = Field(
         None, description="Password of repl_user; when not set, the replicas keep theirs."
     )
-    disable_log_bin: bool = Field(False, description="Apply differences without writing the binary log.")
+    disable_log_bin: bool = Field(
+        False, description="Where a session replays differences, without writing the binary log."
+    )
     master_pid_file: str | None = Field(None, description="mysqld's pid file, for fencing and shutdown_script.")
     handle_raw_binlog: bool = Field(True, description="Accepted; logs are always cut byte-exactly.")
     remote_workdir: str = Field("/var/tmp", description="Scratch directory on the server's host.")
@@ -347,6 +349,15 @@ class ClusterConfig(BaseModel):
     salvage_timeout: float = Field(
         10.0, gt=0, allow_inf_nan=False, description="Modern: seconds that availability waits for a rescue."
     )
+    rescue_port: str = Field(
+        "23306-23315", description="Modern: ports of the manager at which replicas fetch the saved log in a failover."
+    )
+
+    @property
+    def rescue_ports(self) -> range:
+        """The ports of ``rescue_port``."""
+        first, _, last = self.rescue_port.partition("-")
+        return range(int(first), int(last or first) + 1)
 
     def server(self, host_or_address: str) -> ServerConfig | None:
         """By hostname in any case, address, ``host:port`` or ``ip:port``.

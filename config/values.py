@@ -92,9 +92,20 @@ def convert(model: type[BaseModel], key: str, value: Value) -> Any:
             return SshOptions.parse(text)
         except ValueError as error:
             raise wrong(value, key, str(error)) from None
+    if key == "rescue_port":
+        return _ports(key, value)
     if key == "ping_type":
         return text.upper()
     return text.lower() if key == "log_level" else text
+
+
+def _ports(key: str, value: Value) -> str:
+    """A port, or a range of at most 1000 of them."""
+    found = re.fullmatch(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?", value.text.strip())
+    first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not 0 < first <= last < min(65536, first + 1000):
+        raise wrong(value, key, f"must be a port or a range of ports, as 23306-23315, not {value.text!r}")
+    return f"{first}-{last}" if last > first else str(first)
 
 
 def _choices(key: str, value: Value) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from replication.approval import ASK_AT_MOST, Answer, Ask, approved_failover, fa
 from replication.errors import RefusalError
 from replication.fencing.last_look import PRIMARY_ALIVE
 from replication.last_check import LastCheck, left_behind
+from replication.open_business import dead_of_a_rescue
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
 from replication.sessions import Sessions, with_writers
 from replication.topology import find_primary, opened_by_another
@@ -95,10 +96,13 @@ def _look(
 def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None) -> ServerConfig:
     """The server that is said to be dead, or the one that the replicas follow. Raises RefusalError."""
     if host is None:
-        found = find_primary(config, sessions.observe())
-        if isinstance(found, Refusal):
-            raise RefusalError(found)
-        return found
+        cluster = sessions.observe()
+        found = find_primary(config, cluster)
+        if not isinstance(found, Refusal):
+            return found
+        if (turned := dead_of_a_rescue(config, cluster)) is not None:
+            return turned
+        raise RefusalError(found)
     named = config.server_at(host, port)
     if named is None:
         servers = ", ".join(s.name for s in config.servers)

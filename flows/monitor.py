@@ -36,6 +36,7 @@ from replication.health_http import HealthServer
 from replication.job import FailoverJob
 from replication.journal import VERDICT
 from replication.manager_files import ManagerLock, ManagerStatus, make_workdir
+from replication.open_business import dead_of_a_rescue
 from replication.outcome import Outcome
 from replication.patience import Verdict
 from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
@@ -242,7 +243,10 @@ class Manager:
         else:
             self._may_refuse = False
         if isinstance(primary, Refusal):
-            raise RefusalError(primary)
+            turned = dead_of_a_rescue(self._config, cluster)
+            if turned is None:
+                raise RefusalError(primary)
+            primary = turned
         for down in cluster.down:
             log.warning("Dead server: %s: %s", down.name, down.reason)
         log.info("Alive Servers: %s", ", ".join(s.name for s in cluster.up))

@@ -7,16 +7,18 @@ import logging
 import posixpath
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from prefect import Task
 
+from flows.closed_ways import ClosedWays, given_up_before
 from flows.comeback import OldPrimary
 from flows.differences import Differences
 from flows.engine import parallel
 from flows.fencing import Fencing
+from flows.level import Level, reached, until
 from flows.recorder import Recorder
 from flows.way_back import tell_how_to_return
 from replication.errors import AlreadyActing, CameBack, CannotLevel, CannotRemember, LockLost, MhaError, RefusalError
@@ -31,10 +33,10 @@ from replication.plan import ALREADY_ACTING, FailoverPlan, Leveling, Refusal
 from replication.positions import BinlogPosition
 from replication.report import result_line
 from replication.safety import Drained
-from replication.salvage import shortened
 from replication.selection import bytes_behind
 from replication.sessions import reachable, took_writes
 from replication.snapshots import ClusterState, GtidKind
+from replication.source.identity import known_of
 from tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
 
 log = logging.getLogger("mha")
@@ -108,8 +110,10 @@ class Runbook(Recorder):
         self.notes: list[str] = [f"{job.approval}."] if job.approval is not None else []
         self.known: dict[str, Any] = {}
         self.stopped: ClusterState | None = None
+        self.frozen: FailoverPlan | None = None
         self.undone: list[str] = []
         self.fencing = Fencing(self, bool(self.ssh))
+        self.ways = ClosedWays(job.salvage_policy, job.journal)
         self.opened = opened_before(job.past)
         self.applied: list[Recovered] = []
         self.old = OldPrimary(self)
@@ -159,15 +163,24 @@ class Runbook(Recorder):
         new = cluster.get(opened.key)
         assert new is not None, "the plan is a refusal where it does not answer"
         proof = Drained(opened.key, plan.new_primary_name, plan.target.channel, None, None)
-        if new.channel_from(self.job.dead.hostname, self.job.dead.ip, self.job.dead.port):
+        dead = self.job.dead
+        if new.channel_from(dead.hostname, dead.ip, dead.port) or new.rescued_channel:
             # It may have been started again since, and its receiver with it.
             self.run(fence.stop_receivers, self.job, replace(plan, levelings=(plan.target,)))
             proof = self.run(apply_diffs.execute_received, self.job, plan, opened.key, about=new.name)
         places = [x.executed for x in plan.others if x.executed and not x.broken]
         rescue = Rescue(None, "not needed")
-        if plan.kind is GtidKind.POSITION and places:
+        if given_up_before(self.job.past):
+            rescue = Rescue(None, "it was saved, and could be brought to nobody")
+        elif plan.kind is GtidKind.POSITION and places:
             rescue = self.run(
-                save_binlog.save_binlog, self.job, min(places), self.directories(), self.fencing.ssh, opened.key
+                save_binlog.save_binlog,
+                self.job,
+                min(places),
+                self.directories(),
+                self.fencing.ssh,
+                opened.key,
+                known_of(self.job.dead, cluster.up, self.log_directories),
             )
         self.stands = BinlogPosition.parse(saved) if (saved := saved_before(self.job.past)) else proof.executed
         rescue = until(rescue, self.stands)
@@ -216,12 +229,12 @@ class Runbook(Recorder):
         for change in plan.difference(newer):
             log.warning("The plan changed: %s.", change)
         log.info("** Phase 2: Dead Master Shutdown Phase completed.")
+        self.frozen = newer
         return newer
 
     def phase_3_new_primary(self, plan: FailoverPlan) -> tuple[FailoverPlan, Level]:
         """Bring the chosen replica level, or the next best when it fails; move the address; open it for writes."""
         log.info("* Phase 3: Master Recovery Phase..")
-        failed: dict[str, str] = {}
         while True:
             self.known["plan"] = plan
             try:
@@ -231,10 +244,8 @@ class Runbook(Recorder):
                 raise
             except MhaError as error:
                 log.error("%s could not be brought level: %s", plan.new_primary_name, error)
-                failed[plan.new_primary] = f"it could not be brought level: {error}"
-                assert self.stopped is not None
-                next_best: FailoverPlan = self.run(select.choose, self.job, self.stopped, failed)
-                plan = next_best.with_others_of(plan)
+                following = self.ways.next_best(plan, error, partial(self.run, select.choose, self.job, self.stopped))
+                plan = following.with_others_of(plan)
                 continue
             if self.old.came_back():
                 continue
@@ -281,7 +292,7 @@ class Runbook(Recorder):
         target = plan.target
         proof = self.drained(plan, target)
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
-        rescue = self.saved(plan, self.rescue_from(plan, proof), target.key)
+        rescue = self.ways.rescue(plan, self.saved(plan, self.rescue_from(plan, proof), target.key))
         if rescue.copy is not None:
             self.note("rescue", "saved", plan.dead, end=str(rescue.copy.end))
         self.fencing.after_saving()
@@ -293,10 +304,11 @@ class Runbook(Recorder):
             proof = differences.by_gtid(proof)
         log.info("* Phase 3.5: Master Log Apply Phase..")
         recovered = self.apply(plan, target, proof, rescue)
-        place = reached(recovered, proof)
+        place, proof = reached(recovered, proof), recovered.proof or proof
         if plan.kind is GtidKind.POSITION:
             lent = differences.for_target(target.key, place)
             recovered = self.apply(plan, target, proof, lent) if lent is not None else recovered
+            proof = recovered.proof or proof
         elif rescue.copy is not None and differences.more_than(place):
             # What was saved is damaged before the place that others have received up to.
             proof = differences.by_gtid(proof)
@@ -307,11 +319,13 @@ class Runbook(Recorder):
         job, received = self.job, max((x.received for x in plan.levelings if x.received), default=None)
         if kept := self.fencing.kept_from(start):
             return kept
-        rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), self.fencing.ssh, key)
+        states = self.stopped.up if self.stopped is not None else ()
+        whose = known_of(job.dead, states, self.log_directories)
+        rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), self.fencing.ssh, key, whose)
         self.fencing.keep(rescue)
         if rescue.copy is not None or start is None or not job.config.binlog_servers:
             return rescue
-        served = self.run(save_binlog.save_from_binlog_servers, job, start, received)
+        served = self.run(save_binlog.save_from_binlog_servers, job, start, received, whose)
         return served if served.copy is not None else Rescue(None, f"{rescue.why_not}; {served.why_not}")
 
     def directories(self) -> tuple[str, ...]:
@@ -370,28 +384,30 @@ class Runbook(Recorder):
             return ReplicaOutcome(other.key, other.name, False, f"left as it is: {other.broken}")
         proof = self.drained(plan, other)
         if plan.kind is GtidKind.POSITION:
-            self.level_by_position(plan, level, other, proof)
+            proof = self.level_by_position(plan, level, other, proof)
         return self.run(repoint.repoint, self.job, plan, other.key, proof, level.recovered, about=other.name)
 
-    def level_by_position(self, plan: FailoverPlan, level: Level, other: Leveling, proof: Drained) -> None:
-        """Without GTIDs nobody serves a replica what it lacks: cut it from what was saved, or from relay logs."""
+    def level_by_position(self, plan: FailoverPlan, level: Level, other: Leveling, proof: Drained) -> Drained:
+        """Without GTIDs the new primary cannot serve a replica what it lacks: what was saved does, or relay logs."""
         rescue = level.rescue
         if rescue.copy is not None and proof.executed is not None and proof.executed < rescue.copy.start:
             # What it took beside the new primary is nobody else's.
             rescue = until(self.saved(plan, proof.executed, other.key), rescue.copy.end)
-        place = reached(self.apply(plan, other, proof, rescue), proof)
+        recovered = self.apply(plan, other, proof, rescue)
+        place, proof = reached(recovered, proof), recovered.proof or proof
         if level.differences is None:
             if rescue.copy is None:
                 raise CannotLevel(
                     f"{other.name}: stands at {place}, and the dead primary's log cannot be read any more "
                     f"({rescue.why_not}); rebuild it from the new primary"
                 )
-            return
+            return proof
         if rescue.copy is not None and not level.differences.beyond:
-            return
+            return proof
         lent = level.differences.for_replica(other.key, place)
         if lent is not None:
-            self.apply(plan, other, proof, lent)
+            proof = self.apply(plan, other, proof, lent).proof or proof
+        return proof
 
     def phase_5_clean_up(
         self, plan: FailoverPlan, level: Level, replicas: tuple[ReplicaOutcome, ...]
@@ -423,7 +439,8 @@ class Runbook(Recorder):
             return ()
         new, uuid = None, ""
         for state in self.stopped.up if self.stopped is not None else ():
-            channel = state.channel_from(self.job.dead.hostname, self.job.dead.ip, self.job.dead.port)
+            dead = self.job.dead
+            channel = state.channel_from(dead.hostname, dead.ip, dead.port) or state.rescued_channel
             uuid = uuid or (channel.source_uuid if channel is not None else "")
         with contextlib.suppress(MhaError):
             new = self.job.sessions.server(plan.new_primary).observe()
@@ -443,7 +460,8 @@ class Runbook(Recorder):
         if self.stopped is None:
             return
         with contextlib.suppress(MhaError):
-            self.run(fence.start_receivers, self.job, self.known["plan"])
+            # Those that were tried in vain are in no later plan, and listen again as well.
+            self.run(fence.start_receivers, self.job, self.frozen or self.known["plan"])
 
     # how a step is run -----------------------------------------------------------------------------------------
 
@@ -470,29 +488,3 @@ class Runbook(Recorder):
             if isinstance(result, BaseException):
                 raise result
         return results[0], results[1]  # type: ignore[return-value]
-
-
-@dataclass(frozen=True)
-class Level:
-    """The new primary, brought level: the proof that it was drained, what was saved, what was applied.
-
-    ``differences`` serves the others what replicas received; None when a failover that was cut short is finished.
-    """
-
-    proof: Drained
-    rescue: Rescue
-    recovered: Recovered
-    differences: Differences | None = None
-
-
-def until(rescue: Rescue, end: BinlogPosition | None) -> Rescue:
-    """The rescue up to there: what the old primary took later the new one lacks, and so must the others."""
-    if rescue.copy is None or end is None:
-        return rescue
-    return replace(rescue, copy=shortened(rescue.copy, end))
-
-
-def reached(recovered: Recovered, proof: Drained) -> BinlogPosition | None:
-    """The place in the dead primary's log up to which a replica has everything, after a part of it was applied."""
-    cut = recovered.cut
-    return cut.end if cut is not None and cut.transactions + cut.skipped else proof.executed

@@ -9,7 +9,7 @@ from config import ClusterConfig, ServerConfig
 from replication.errors import RefusalError
 from replication.job import FailoverJob
 from replication.plan import Refusal
-from replication.selection import followers_of, gtid_kind
+from replication.selection import bereaved_of, gtid_kind
 from replication.sessions import Sessions
 from replication.snapshots import GtidKind, ServerState
 from replication.topology import opened_by_another
@@ -42,7 +42,7 @@ def opened_elsewhere(config: ClusterConfig, dead: ServerConfig, sessions: Sessio
     opened = opened_by_another(dead, cluster)
     if opened is None:
         return None
-    followers = followers_of(dead, config, cluster)
+    followers = bereaved_of(dead, config, cluster)
     kind = gtid_kind(followers, config.use_gtid_auto_pos)
     if kind is GtidKind.POSITION and len(followers) > 1:
         raise RefusalError(cut_short_elsewhere(config, dead, opened))

@@ -15,7 +15,6 @@ from config import ServerConfig
 from replication.binlog.cutter import Cut
 from replication.dialects.session import CLIENT
 from replication.errors import CommandFailed, HostError, StatementFailed
-from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.scripts import script
 from replication.sending import Announcing, patience, remove_pieces
 from replication.server import Server
@@ -75,11 +74,7 @@ def is_applied(state: ServerState, cut: Cut) -> bool:
     """Whether everything in the cut is executed already; only GTIDs can tell."""
     if not cut.transactions:
         return True
-    if isinstance(cut.gtids, GtidSet) and cut.gtids and state.gtid_executed is not None:
-        return cut.gtids <= state.gtid_executed
-    if isinstance(cut.gtids, MariadbGtidPosition) and cut.gtids and state.mariadb_gtid is not None:
-        return cut.gtids <= state.mariadb_gtid
-    return False
+    return state.executed_all(cut.gtids)
 
 
 def wait_for_former(host: SshHost, server: ServerConfig, *, timeout: float = 3600.0) -> None:

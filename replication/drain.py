@@ -95,6 +95,10 @@ def drain(server: Server, channel: str, *, stall: float, freed: bool = False) ->
     """
     earlier = server.observe()
     seen = _channel(earlier, channel)
+    # That all of it is executed shows in one look; only that an applier stands still takes two.
+    proof = prove(earlier, earlier, channel, appliers_wait=False, place_counts=not freed)
+    if isinstance(proof, Drained):
+        return proof
     if not seen.applier_running and not seen.broken and (freed or seen.executed != seen.received):
         start_replication(server, channel, ChannelThread.APPLIER, action="start its applier")
     moved_at = time.monotonic()

@@ -20,6 +20,7 @@ MhaError
 ├── DeadlineExceeded             a wait ended before what it waited for
 ├── UnsafeStatement              a statement that would destroy what has not been executed (design rule 4)
 ├── CannotLevel                  a replica lacks what no reachable copy holds in a form it can take
+│   └── WayClosed                a copy is there, and there is no way, or none that is safe, to bring it there
 ├── CameBack                     the old primary may have taken writes since it was proven dead: look and level again
 ├── CannotRemember               the manager's disk takes no journal
 ├── AlreadyActing                somebody else holds the failover lock of this cluster
@@ -32,6 +33,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from replication.binlog.cutter import Cut
     from replication.plan import Refusal
 
 
@@ -142,6 +144,18 @@ class UnsafeStatement(MhaError):
 
 class CannotLevel(MhaError):
     """A replica lacks something that no reachable copy holds in a form it can take."""
+
+
+class WayClosed(CannotLevel):
+    """A copy of what a replica lacks is there, and it cannot be brought there by this way, or by any that is safe.
+
+    ``kept`` is what it lacks, once no way is left; ``directory`` is where that lies on the manager, ``source`` whose it
+    is.
+    """
+
+    def __init__(self, sentence: str, *, kept: Cut | None = None, directory: str = "", source: str = "") -> None:
+        self.kept, self.directory, self.source = kept, directory, source
+        super().__init__(sentence)
 
 
 class CameBack(MhaError):

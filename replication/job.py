@@ -16,6 +16,7 @@ from replication.fencing.last_look import OF_DISK
 from replication.journal import VERDICT, Entry, Journal
 from replication.plan import FailoverOptions
 from replication.positions import BinlogPosition
+from replication.safety import Drained
 from replication.salvage import Mirror
 from replication.sessions import Sessions
 
@@ -80,7 +81,8 @@ class Rescue:
 
     ``source`` names it in words: the dead primary, a binlog server, another replica's relay logs. When the copy is of
     relay logs, ``begin`` is where a replica's part begins in it, and ``end`` the place in the dead primary's log that
-    it reaches.
+    it reaches. ``kept`` is what was saved and lies there, but could be brought to nobody.
+    ``of_relay_logs``: the copy is of relay logs.
     """
 
     copy: Mirror | None
@@ -88,6 +90,8 @@ class Rescue:
     begin: BinlogPosition | None = None
     end: BinlogPosition | None = None
     source: str = ""
+    kept: Cut | None = None
+    of_relay_logs: bool = False
 
     def __str__(self) -> str:
         if self.copy is None:
@@ -100,7 +104,8 @@ class Recovered:
     """A replica that executed everything there is. ``cut`` is what was applied beyond what it had received.
 
     ``end_of_log`` is the end of its own binary log then: where position replicas will read from it. ``source`` is the
-    rescue's that was cut.
+    rescue's that was cut. ``proof`` is a new one where the replica received what was saved by its own channel;
+    ``means`` is how it got it, in words.
     """
 
     key: str
@@ -109,3 +114,5 @@ class Recovered:
     end_of_log: BinlogPosition | None
     seconds_applying: float = 0.0
     source: str = ""
+    proof: Drained | None = None
+    means: str = ""

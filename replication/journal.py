@@ -115,6 +115,12 @@ def read_journal(path: Path) -> Iterator[Entry]:
         yield Entry(data["t"], data["step"], data["event"], data.get("server", ""), data.get("facts", {}), path.name)
 
 
+def every_entry(workdir: Path, app: str, kind: str = FAILOVER) -> tuple[Entry, ...]:
+    """What all journals of an application that are still there recorded, the oldest first."""
+    paths = sorted(workdir.glob(f"{app}.{kind}-*.journal"), key=lambda p: (p.stat().st_mtime_ns, p.name))
+    return tuple(entry for path in paths for entry in read_journal(path))
+
+
 def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = FAILOVER) -> tuple[Entry, ...]:
     """What the newest failovers (or switches) of an application recorded that began and never ended, in order.
 

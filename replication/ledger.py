@@ -6,11 +6,12 @@ Pure: what the failover found in, lines out; for the report, as JSON beside the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from replication.binlog.cutter import Cut
 from replication.binlog.reader import LogEnd
 from replication.job import Recovered, Rescue
 from replication.plan import FailoverPlan, Refusal
@@ -85,18 +86,19 @@ def account(
 
 
 def _rescued(each: Recovered) -> LedgerLine:
-    cut = each.cut
-    assert cut is not None
+    assert each.cut is not None
+    return _of(each.cut, Fate.RESCUED, each.source, each.name)
+
+
+def _of(cut: Cut, fate: Fate, source: str, server: str) -> LedgerLine:
     assert cut.first is not None
     assert cut.last is not None
-    where = (
-        str(cut.gtids) if cut.gtids else f"{cut.first.source_start or cut.start} to {cut.last.source_end or cut.end}"
-    )
+    places = f"{cut.first.source_start or cut.start} to {cut.last.source_end or cut.end}"
     return LedgerLine(
-        Fate.RESCUED,
-        where,
-        each.source,
-        each.name,
+        fate,
+        str(cut.gtids) if cut.gtids else places,
+        source,
+        server,
         cut.transactions,
         cut.bytes,
         cut.first.timestamp,
@@ -107,6 +109,9 @@ def _rescued(each: Recovered) -> LedgerLine:
 
 def _unread(plan: FailoverPlan, rescue: Rescue, applied: Sequence[Recovered]) -> Iterator[LedgerLine]:
     """What the dead primary's log may have had beyond what was read of it."""
+    if rescue.kept is not None:
+        yield replace(_of(rescue.kept, Fate.LOST, rescue.source, ""), why=rescue.why_not)
+        return
     if rescue.copy is None:
         furthest = max((x.received for x in plan.levelings if x.received), default=None)
         where = f"everything behind {furthest}" if furthest else "everything that no replica received"

@@ -74,6 +74,8 @@ def look_at_replica(server: Server, primary: ServerConfig, *, timeout: float) ->
     for channel in (server.dialect.channel(row) for row in rows):
         if channel.source_host not in (primary.hostname, primary.ip) or channel.source_port != primary.port:
             continue
+        if channel.of_a_rescue:
+            continue
         trouble = f"{channel.receiver_errno}: {channel.receiver_error}" if channel.receiver_errno else ""
         finding = {"Yes": Finding.RECEIVES, "No": Finding.NOT_RECEIVING}.get(channel.receiver, Finding.DISCONNECTED)
         seen.append(saw(Source.REPLICA, finding, trouble))

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from config import ServerConfig
-from replication.journal import END, Entry, Journal, journals, read_journal
+from config import ClusterConfig, ServerConfig
+from replication.journal import END, Entry, Journal, begun_before, journals, read_journal, unfinished
 from replication.snapshots import ClusterState
 
 #: The step of the journal under which receivers are noted, and its events.
@@ -59,6 +59,17 @@ def _since_the_last_clean_one(workdir: Path, app: str) -> Iterable[tuple[Entry, 
         yield entries
 
 
+def dead_of_a_rescue(config: ClusterConfig, cluster: ClusterState) -> ServerConfig | None:
+    """The dead primary whose saved log every replica is turned to, as the journal of a failover cut short names it.
+
+    Nobody follows it by name then, so the servers cannot tell.
+    """
+    begun = begun_before(unfinished(config.manager_workdir, config.name))
+    if begun is None or not any(state.rescued_channel for state in cluster.up):
+        return None
+    return next((server for server in config.servers if server.address == begun.dead), None)
+
+
 @dataclass(frozen=True)
 class Settlement:
     """What is to be done: ``start`` are receivers to start again, ``over`` those that need nothing any more.
@@ -91,8 +102,13 @@ def settle(stopped: Iterable[StoppedReceiver], cluster: ClusterState, primary: S
             continue
         channel = next((c for c in state.channels if c.name == each.channel), None)
         source = f"{channel.source_host}:{channel.source_port}" if channel is not None else ""
-        if each.key == primary.address or channel is None or not channel.receiver_stopped:
+        if each.key == primary.address or channel is None or (not channel.receiver_stopped and not channel.of_a_rescue):
             over.append(each)
+        elif channel.of_a_rescue:
+            told.append(
+                f"{state.name} is turned to the saved log of {each.dead}, and nobody serves it: finish that failover "
+                f"(mha failover --resume), or point it at {primary.name}"
+            )
         elif source in (primary.address, f"{primary.hostname}:{primary.port}"):
             # A primary that is dead is the next failover's business.
             (start if alive else over).append(each)

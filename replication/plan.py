@@ -11,7 +11,7 @@ from typing import Any
 
 from config import ClusterConfig, ServerConfig
 from replication.positions import BinlogPosition
-from replication.selection import Candidate, Follower, Selection, followers_of, gtid_kind, most_advanced, rank
+from replication.selection import Candidate, Follower, Selection, bereaved_of, gtid_kind, most_advanced, rank
 from replication.snapshots import ClusterState, GtidKind
 
 #: The code of the refusal of a failover that finds another command acting: it may be tried again when that has ended.
@@ -145,7 +145,7 @@ def make_plan(
     maps addresses of servers that were tried and failed to the reason.
     """
     absent = {d.key: d.reason for d in cluster.down}
-    followers = followers_of(dead, config, cluster)
+    followers = bereaved_of(dead, config, cluster)
     refusal = _first_refusal(config, dead, cluster, followers)
     if refusal is not None:
         return refusal
@@ -226,8 +226,8 @@ def resume_plan(
             + ("Set read_only on one of them" if others else "Bring it back")
             + ", or remove the journal named below.",
         )
-    followers = [f for f in followers_of(dead, config, cluster) if f.key != opened]
-    channel = new.channel_from(dead.hostname, dead.ip, dead.port)
+    followers = [f for f in bereaved_of(dead, config, cluster) if f.key != opened]
+    channel = new.channel_from(dead.hostname, dead.ip, dead.port) or new.rescued_channel
     target = Leveling(opened, new.name, channel.name if channel else "", kind, None, None)
     levelings = [leveling(f, kind) for f in followers]
     chosen = Candidate(opened, new.name, (), ("it was opened for writes before the failover was cut short",), 1)
@@ -354,7 +354,7 @@ def _steps(config: ClusterConfig, plan: FailoverPlan) -> tuple[str, ...]:
     steps += [f"let {plan.new_primary_name} execute all that it received"]
     if behind:
         steps += [f"bring {plan.new_primary_name} level with the most advanced replica"]
-    steps += [f"apply the saved part on {plan.new_primary_name}"]
+    steps += [f"let {plan.new_primary_name} receive the saved part from the manager, as if {plan.dead_name} lived"]
     steps += address_steps(config, hook, "give", f"to {plan.new_primary_name}", "--command=start")
     if plan.open_for_writes:
         steps += [f"open {plan.new_primary_name} for writes"]

@@ -6,6 +6,7 @@ import time
 
 from config import ServerConfig
 from replication.dialects import Repoint
+from replication.dialects.changing import ChannelOptions
 from replication.drain import stop_applier
 from replication.errors import DeadlineExceeded, StatementFailed
 from replication.fencing.everyone import start_replication
@@ -15,14 +16,16 @@ from replication.server import Server
 from replication.snapshots import GtidKind, ReplicaChannel, ServerState
 
 LOOK_EVERY = 0.02
+#: What `Repoint` calls the kinds.
+HOW = {GtidKind.MYSQL: "gtid", GtidKind.MARIADB: "mariadb_gtid", GtidKind.POSITION: "position"}
 
 
 def follows(state: ServerState, channel: str, primary: ServerConfig) -> ReplicaChannel | None:
     """The channel, if it points at that primary already."""
     found = next((c for c in state.channels if c.name == channel), None)
-    if found and found.source_host in (primary.hostname, primary.ip) and found.source_port == primary.port:
-        return found
-    return None
+    if found is None or found.of_a_rescue or found.source_port != primary.port:
+        return None
+    return found if found.source_host in (primary.hostname, primary.ip) else None
 
 
 def change_source(
@@ -33,27 +36,30 @@ def change_source(
     position: BinlogPosition | None,
     *,
     delay: int | None = None,
+    former: ChannelOptions | None = None,
 ) -> None:
     """Stop both threads and CHANGE the source. Credentials, TLS and retries stay as the server keeps them.
 
     The new source is written as an address when the old one was, as a name when that was. ``position`` is a place
     in the new primary's log, for file/position replication; ``delay`` (seconds) is set when it was lifted before.
+    ``former`` are the options of a channel that was turned to a saved log: they are put back.
     """
     state = server.observe()
     channel = next(c for c in state.channels if c.name == proof.channel)
     if follows(state, proof.channel, primary):
         return
-    host = primary.as_source(channel.source_host)
-    how = {GtidKind.MYSQL: "gtid", GtidKind.MARIADB: "mariadb_gtid", GtidKind.POSITION: "position"}[kind]
+    followed = former.host if former is not None else channel.source_host
     to = Repoint(
-        host=host,
+        host=primary.as_source(followed),
         port=primary.port,
-        how=how,
+        how=HOW[kind],
         position=position,
         using_gtid=channel.using_gtid if channel.using_gtid != "No" else "Slave_Pos",
         heartbeat=state.heartbeat_period,
         delay=delay,
     )
+    if former is not None:
+        to = former.back(to)
     stop_applier(server, proof)
     server.query(server.dialect.stop(proof.channel), action="stop replication", timeout=65.0)
     sql, args = server.dialect.change_source(proof.channel, to)

@@ -68,7 +68,7 @@ def _story(outcome: Outcome, dead: str, log_file: str) -> Iterator[str]:
         if promoted.cut is not None and promoted.cut.transactions:
             yield (
                 f"{promoted.name}: OK: Applied {promoted.cut.transactions} transactions "
-                f"({promoted.cut.bytes} bytes) that no replica had."
+                f"({promoted.cut.bytes} bytes) that no replica had{f', {promoted.means}' if promoted.means else ''}."
             )
         else:
             yield f"{promoted.name}: OK: Applying all logs succeeded."

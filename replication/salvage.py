@@ -18,7 +18,7 @@ from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
-from replication.binlog.cutter import Cut, LogFile, cut
+from replication.binlog.cutter import Cut, LogFile, cut, survey
 from replication.binlog.events import MAGIC
 from replication.binlog.reader import LogEnd, LogReader, Transaction
 from replication.binlog.relay import find_source_position
@@ -26,6 +26,7 @@ from replication.binlog.sequence import LogSequence
 from replication.errors import DeadlineExceeded, HostError, HostUnreachable, LogError, RemoteFileError
 from replication.positions import BinlogPosition, log_index, unbroken_row
 from replication.snapshots import ServerState
+from replication.source.identity import Whose, continues, look, refuted
 from replication.ssh import RemoteStat, SshHost
 
 logger = logging.getLogger("mha")
@@ -35,6 +36,8 @@ HEAD = 64 * 1024
 CHUNK = 1 << 20
 #: The longest index of logs that is read (bytes).
 INDEX_LIMIT = 16 << 20
+#: Nothing is known of the server, and nothing is asked.
+ANYBODY = Whose()
 #: Seconds to wait for the far side's sum whatever there is to sum, and the slowest disk waited for (bytes per second).
 PROOF_BASE, PROOF_RATE = 60.0, 10e6
 
@@ -71,16 +74,24 @@ class Mirror:
         return [LogFile.at(self.directory / name) for name in self.names]
 
 
-def find_logs(host: SshHost, directories: Sequence[str], first: str) -> tuple[RemoteLog, ...]:
-    """The log called ``first`` and all that follow it, from that directory which was written to last.
+def find_logs(
+    host: SshHost, directories: Sequence[str], first: str, whose: Whose = ANYBODY, pos: int | None = None
+) -> tuple[RemoteLog, ...]:
+    """The log called ``first`` and all that follow it, from the directory where it proves to be that server's.
 
-    Another directory may hold a log of that name from before the logs were moved, or a copy. What follows is what
+    ``pos`` is where the replicas stand in it. Of several, the one where an event begins at that place is taken, then
+    the one that the server named while it lived, then the one that was written to last: another directory may hold a
+    log of that name from before the logs were moved, or a copy. What follows is what
     their index lists: a server gives its next log the number after the highest that lies in the directory, whatever
     that file is. One that is listed is returned even if it is not there; reading it tells. Without an index the numbers
     say what follows. Raises RemoteFileError naming every directory that was searched.
     """
     searched, found = [], []
-    for directory in dict.fromkeys(directories):
+    named = [each.rstrip("/") for each in whose.named]
+    for directory in dict.fromkeys(each.rstrip("/") or "/" for each in (*whose.named, *directories)):
+        if not whose.owns(directory, first):
+            searched.append(f"{directory} is where another server of this host keeps its logs")
+            continue
         try:
             names = host.listdir(directory)
         except RemoteFileError as error:
@@ -92,30 +103,58 @@ def find_logs(host: SshHost, directories: Sequence[str], first: str) -> tuple[Re
         paths = _listed(host, directory, names, first) or _numbered(directory, names, first)
         seen = [(path, _look(host, path)) for path in paths]
         logs = tuple(RemoteLog(path, stat.size if stat else 0) for path, stat in seen)
-        found.append((max(stat.mtime if stat else 0 for _, stat in seen), logs))
+        proof, why = _proof(host, logs[0], whose, pos)
+        if why:
+            searched.append(f"{logs[0].path} is not the log of that server: {why}")
+            continue
+        written = max(stat.mtime if stat else 0 for _, stat in seen)
+        found.append(((proof, directory in named, written), logs))
     if not found:
         hint = "set master_binlog_dir to where the binary logs are"
         raise RemoteFileError(host.name, f"find {first}", "; ".join(searched), hint)
     return max(found, key=itemgetter(0))[1]
 
 
-def find_start(host: SshHost, directories: Sequence[str], state: ServerState) -> BinlogPosition:
+def _proof(host: SshHost, log: RemoteLog, whose: Whose, pos: int | None) -> tuple[int, str]:
+    """How much speaks for a log, or why it is not the one.
+
+    3: it holds what a replica received last; 2: an event begins at the place; 1: its head; 0: nothing.
+    """
+    if whose == ANYBODY:
+        return 0, ""
+    try:
+        with host.open(log.path) as stream:
+            seen = look(stream, log.name, log.size, pos)
+        why, same = refuted(seen, whose), None
+        if not why and whose.received is not None:
+            same = continues(LogFile(log.name, log.size, partial(host.open, log.path)), whose.received)
+    except (LogError, RemoteFileError):
+        # Whoever reads it will say so; a log of that server with a broken disk is still its log.
+        return 0, ""
+    if same is False:
+        why = f"what the replicas received last, up to {whose.received.end}, is another event there"  # type: ignore[union-attr]
+    return (3 if same else 2 if seen.place == "begins" else 1), why
+
+
+def find_start(host: SshHost, directories: Sequence[str], state: ServerState, whose: Whose = ANYBODY) -> BinlogPosition:
     """Where the saving begins for a replica that knows no place in the dead primary's log, only what it executed.
 
     Every log says at its beginning which GTIDs are in those before it: the newest of which the replica has all of them
     is the one. Raises RemoteFileError when there is none.
     """
     searched = []
-    for directory in dict.fromkeys(directories):
+    for directory in dict.fromkeys((*whose.named, *directories)):
         try:
             names = [n for n in host.listdir(directory) if n.rpartition(".")[2].isdigit()]
         except RemoteFileError as error:
             searched.append(str(error))
             continue
         for base in sorted({name.rpartition(".")[0] for name in names}):
+            if not whose.owns(directory, f"{base}.1"):
+                continue
             logs = sorted((n for n in names if n.rpartition(".")[0] == base), key=log_index, reverse=True)
             for name in logs:
-                known = _knows(host, posixpath.join(directory, name), state)
+                known = _knows(host, posixpath.join(directory, name), state, whose)
                 if known is None:
                     break
                 if known:
@@ -125,14 +164,14 @@ def find_start(host: SshHost, directories: Sequence[str], state: ServerState) ->
     raise RemoteFileError(host.name, "find where to begin", "; ".join(searched), hint)
 
 
-def _knows(host: SshHost, path: str, state: ServerState) -> bool | None:
-    """Whether a server executed all that was written before this log; None for what is no binary log with GTIDs."""
+def _knows(host: SshHost, path: str, state: ServerState, whose: Whose) -> bool | None:
+    """Whether a server executed all that was written before this log; None for what is none with GTIDs, or not its."""
     log = RemoteLog(path, host.stat(path).size)
     try:
         with host.open(path) as stream:
-            reader = LogReader(stream, name=log.name, size=log.size)
-            if reader.format.relay_log:
+            if refuted(look(stream, log.name, log.size), whose):
                 return None
+            reader = LogReader(stream, name=log.name, size=log.size)
             mysql, mariadb = reader.previous_gtids, reader.gtid_list
     except LogError:
         return None
@@ -194,14 +233,14 @@ def opened(host: SshHost, logs: Sequence[RemoteLog]) -> list[LogFile]:
 
 
 def borrow_relay_logs(
-    host: SshHost, logs: Sequence[RemoteLog], place: BinlogPosition, directory: Path
+    host: SshHost, logs: Sequence[RemoteLog], place: BinlogPosition, directory: Path, server_id: int = 0
 ) -> tuple[Mirror, BinlogPosition] | None:
     """Find in a replica's relay logs where a place in the dead primary's log is, and copy from there on.
 
     Returns the copy and the place in it. None when they do not reach back so far, or end there. Raises HostError's
     children and LogError.
     """
-    found = find_source_position(opened(host, logs), place)
+    found = find_source_position(opened(host, logs), place, server_id)
     if found is None:
         return None
     begin = BinlogPosition(found[0].name, found[1])
@@ -252,16 +291,32 @@ def shortened(copy: Mirror, end: BinlogPosition) -> Mirror:
     return replace(copy, names=names, end=end, stopped=None)
 
 
-def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool], path: Path) -> Cut:
-    """Write the wanted complete transactions from ``start`` on into one log file at ``path`` on the manager."""
+def logs_from(copy: Mirror, start: BinlogPosition) -> list[LogFile]:
+    """The copies from the one in which ``start`` lies. Raises LogError when it is not saved."""
     logs = copy.logs()
     names = [log.name for log in logs]
     if start.file not in names or start < copy.start:
         raise LogError(f"the saved logs begin at {copy.start}, but {start} is needed")
+    return logs[names.index(start.file) :]
+
+
+def survey_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool]) -> Cut:
+    """What the wanted complete transactions from ``start`` on are; nothing is written."""
+    return _as_stopped(copy, survey(logs_from(copy, start), start, wanted))
+
+
+def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool], path: Path) -> Cut:
+    """Write the wanted complete transactions from ``start`` on into one log file at ``path`` on the manager."""
+    logs = logs_from(copy, start)
     with path.open("wb") as out:
         path.chmod(0o640)
-        result = cut(logs[names.index(start.file) :], start, wanted, out)
+        result = cut(logs, start, wanted, out)
         out.flush()
+    return _as_stopped(copy, result)
+
+
+def _as_stopped(copy: Mirror, result: Cut) -> Cut:
+    """A cut that ends where copying ended, ends for that reason."""
     end, stopped = result.end_reason, copy.stopped
     if stopped is not None and end.kind != "corrupt" and end.log in (copy.end.file, stopped.log):
         return replace(result, end_reason=stopped)

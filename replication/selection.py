@@ -108,6 +108,24 @@ def followers_of(dead: ServerConfig, config: ClusterConfig, cluster: ClusterStat
     return tuple(found)
 
 
+def bereaved_of(dead: ServerConfig, config: ClusterConfig, cluster: ClusterState) -> tuple[Follower, ...]:
+    """Those who replicate from the dead primary, and those whom a failover of it had turned to its saved log.
+
+    Such a replica's place is one in the dead primary's log, whose server id it still names. One that was left so by the
+    failover of an earlier primary names another.
+    """
+    found = {follower.key: follower for follower in followers_of(dead, config, cluster)}
+    known = {f.channel.source_server_id for f in found.values()} - {0}
+    for server in config.servers:
+        state = cluster.get(server.address)
+        channel = state.rescued_channel if state is not None else None
+        if state is None or channel is None or server.address in (dead.address, *found):
+            continue
+        if not known or channel.source_server_id in (0, *known):
+            found[server.address] = Follower(server, state, channel)
+    return tuple(found[server.address] for server in config.servers if server.address in found)
+
+
 def most_advanced(followers: Sequence[Follower]) -> tuple[Follower, ...]:
     """Those that received the most of the dead primary's log; all of them when they are level.
 

@@ -41,6 +41,11 @@ def wanted(cut: Cut) -> dict[str, int]:
     }
 
 
+def wanted_by_applier(cut: Cut) -> dict[str, int]:
+    """The settings under which a replica's own applier executes it: it needs no others than how it commits."""
+    return dict(DURABILITY) if cut.transactions >= RELAX_FROM else {}
+
+
 def read(server: Server, names: Mapping[str, int]) -> dict[str, int]:
     """The global values of these variables now."""
     columns = ", ".join(f"@@GLOBAL.{name} AS {name}" for name in names)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
+from replication.one_time import is_one_time_user
 from replication.positions import BinlogPosition
 
 
@@ -53,7 +54,8 @@ class ReplicaChannel:
 
     ``received`` may lie inside a transaction (a receiver can be stopped anywhere); ``executed`` is always the end
     of one. ``receiver`` is Yes, No or Connecting. ``delay`` and ``seconds_behind`` are seconds. ``row`` is what the
-    server said, in its own words: how a channel connects is copied from there.
+    server said, in its own words: how a channel connects is copied from there. ``ssl``, ``ssl_verify`` and
+    ``public_key`` are whether it asks for TLS, for the source's name in its certificate, and for its RSA key.
     """
 
     name: str
@@ -81,6 +83,14 @@ class ReplicaChannel:
     applier_error: str
     filters: Filters
     row: Mapping[str, Any] = field(compare=False, repr=False, default_factory=dict)
+    ssl: bool = False
+    ssl_verify: bool = False
+    public_key: bool = False
+
+    @property
+    def of_a_rescue(self) -> bool:
+        """It points at a source made of files, there or gone: what it has is the dead primary's, whoever it names."""
+        return is_one_time_user(self.source_user)
 
     @property
     def gtid_kind(self) -> GtidKind:
@@ -181,14 +191,30 @@ class ServerState:
     @property
     def sources(self) -> str:
         """Whom it replicates from, in words; empty for nobody."""
-        return ", ".join(f"{c.source_host}:{c.source_port}" for c in self.channels)
+        return ", ".join(
+            f"{c.source_host}:{c.source_port}{' (the saved log of a rescue)' if c.of_a_rescue else ''}"
+            for c in self.channels
+        )
 
     def channel_from(self, host: str, ip: str, port: int) -> ReplicaChannel | None:
         """The channel that replicates from the server of that name or address, if there is one."""
         for channel in self.channels:
-            if channel.source_host in (host, ip) and channel.source_port == port:
+            if channel.source_host in (host, ip) and channel.source_port == port and not channel.of_a_rescue:
                 return channel
         return None
+
+    @property
+    def rescued_channel(self) -> ReplicaChannel | None:
+        """The channel that was turned to a dead primary's saved log and not back, if there is one."""
+        return next((channel for channel in self.channels if channel.of_a_rescue), None)
+
+    def executed_all(self, gtids: GtidSet | MariadbGtidPosition | None) -> bool:
+        """Whether these are executed; False where GTIDs cannot tell."""
+        if isinstance(gtids, GtidSet) and gtids and self.gtid_executed is not None:
+            return gtids <= self.gtid_executed
+        if isinstance(gtids, MariadbGtidPosition) and gtids and self.mariadb_gtid is not None:
+            return gtids <= self.mariadb_gtid
+        return False
 
 
 @dataclass(frozen=True)

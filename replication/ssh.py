@@ -21,6 +21,7 @@ from replication.deadline import Deadline
 from replication.errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
 from replication.remote_file import RemoteReader
 from replication.ssh_connect import CONNECT, open_transport
+from replication.ssh_forward import Forward
 from replication.ssh_login import load_login
 from replication.ssh_session import Session, SessionBroken, SftpLease
 from replication.ssh_streams import CHUNK, Collector, HashingSource, Source, drain, feed
@@ -242,6 +243,11 @@ class SshHost:
         finally:
             part.unlink(missing_ok=True)
         return digest.hexdigest()
+
+    def forward(self, deliver: Callable[[paramiko.Channel], None], timeout: float = FILE_TIMEOUT) -> Forward:
+        """Have what connects to a port of the host's own loopback delivered here. Errors: HostUnreachable."""
+        session, _ = self._connected(Deadline(timeout))
+        return Forward(session, self._name, deliver, timeout=timeout)
 
     # The session
 

@@ -14,7 +14,7 @@ def source_of(config: ClusterConfig, state: ServerState) -> ServerConfig | None:
     """The configured server that this one replicates from, if it replicates from a configured one other than itself."""
     for channel in state.channels:
         for server in config.servers:
-            if server.address == state.key:
+            if channel.of_a_rescue or server.address == state.key:
                 continue
             if channel.source_host in (server.hostname, server.ip) and channel.source_port == server.port:
                 return server
@@ -124,7 +124,7 @@ def opened_by_another(dead: ServerConfig, cluster: ClusterState) -> ServerState 
     It takes writes, and its receiver was stopped; a replica that was merely left writable tries to reach its source.
     """
     for state in cluster.up:
-        channel = state.channel_from(dead.hostname, dead.ip, dead.port)
+        channel = state.channel_from(dead.hostname, dead.ip, dead.port) or state.rescued_channel
         if channel is not None and channel.receiver_stopped and state.writable:
             return state
     return None

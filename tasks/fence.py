@@ -19,6 +19,7 @@ from replication.hooks import HookResult, run_hook, shutdown_args
 from replication.job import FailoverJob
 from replication.open_business import note_stopped
 from replication.plan import FailoverPlan
+from replication.pointing import TURN, channel_named, former_of, turn_back
 from replication.server import Server
 from replication.snapshots import ClusterState, ServerDown, ServerState
 from tasks.policy import ACTING, STEP
@@ -70,6 +71,11 @@ def start_receivers(job: FailoverJob, plan: FailoverPlan) -> None:
 def start_receiver(job: FailoverJob, plan: FailoverPlan, key: str) -> None:
     """Take the stop back on one replica. Raises UnsafeStatement when that would delete what is not executed."""
     server = job.sessions.server(key)
+    state = server.observe()
+    turned = channel_named(state, plan.channel_of(key))
+    if (former := former_of(job, state, turned)) is not None:
+        turn_back(server, plan.kind, former, turned.name, stall=job.config.drain_timeout)
+        job.journal.record(TURN, "done", key)
     for channel in server.observe().channels:
         unexecuted = channel.name == plan.channel_of(key) and channel.executed != channel.received
         if unexecuted and channel.start_deletes_relay_logs:

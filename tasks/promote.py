@@ -10,6 +10,7 @@ from replication.drain import stop_applier
 from replication.errors import CameBack
 from replication.job import FailoverJob, Recovered
 from replication.plan import FailoverPlan
+from replication.pointing import TURN, turned
 from replication.promote import forget_source, open_for_writes
 from replication.safety import Drained
 from replication.snapshots import ServerState
@@ -63,5 +64,7 @@ def clean_up(job: FailoverJob, plan: FailoverPlan, proof: Drained) -> bool:
         log.info("%s: --skip_change_master leaves its old replication settings, too.", plan.new_primary_name)
         return False
     forget_source(job.sessions.server(plan.new_primary), proof)
+    if plan.new_primary in turned((*job.past, *job.journal.entries())):
+        job.journal.record(TURN, "done", plan.new_primary)
     log.info("%s: Resetting slave info succeeded.", plan.new_primary_name)
     return True

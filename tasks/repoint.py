@@ -10,6 +10,7 @@ from replication.job import FailoverJob, Recovered
 from replication.journal import lifted_delays
 from replication.outcome import ReplicaOutcome
 from replication.plan import FailoverPlan
+from replication.pointing import TURN, channel_named, former_of
 from replication.repoint import change_source, follows, start_following
 from replication.safety import Drained
 from replication.snapshots import GtidKind
@@ -22,10 +23,14 @@ log = logging.getLogger("mha")
 def repoint(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, promoted: Recovered) -> ReplicaOutcome:
     """CHANGE … TO host, port and place; then start and see both threads run."""
     server, primary = job.sessions.server(key), job.config_of(plan.new_primary)
-    if follows(server.observe(), proof.channel, primary) is None:
+    state = server.observe()
+    if follows(state, proof.channel, primary) is None:
         position = promoted.end_of_log if plan.kind is GtidKind.POSITION else None
+        former = former_of(job, state, channel_named(state, proof.channel))
         delay = lifted_delays((*job.past, *job.journal.entries())).get(key)
-        change_source(server, proof, primary, plan.kind, position, delay=delay)
+        change_source(server, proof, primary, plan.kind, position, delay=delay, former=former)
+        if former is not None:
+            job.journal.record(TURN, "done", key)
     start_following(server, proof.channel, primary)
     log.info("%s: OK: Slave started, replicating from %s", server, primary.name)
     return ReplicaOutcome(key, server.config.name, True, f"replicates from {primary.name}")

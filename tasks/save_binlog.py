@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from prefect import task
@@ -11,8 +14,10 @@ from prefect import task
 from replication.binlog.events import MAGIC
 from replication.binlog.relay import last_complete
 from replication.binlog_archive import archive_directories
+from replication.deadline import Deadline, within
 from replication.errors import DeadlineExceeded, HostError, LogError, MhaError
 from replication.job import FailoverJob, Rescue
+from replication.kept_copies import kept, remember
 from replication.positions import BinlogPosition
 from replication.salvage import (
     Mirror,
@@ -26,43 +31,80 @@ from replication.salvage import (
 )
 from replication.selection import lacks_received
 from replication.snapshots import ServerState
+from replication.source.identity import Received, Whose, last_event_received
 from replication.ssh import SshHost
 from tasks.policy import ACTING
 
 log = logging.getLogger("mha")
 
+#: Seconds that a replica's host has to tell what was received last; the log proves whose it is without that, too.
+PROOF_TIMEOUT = 1.0
+
 
 @task(name="Save the dead primary's binary log", **ACTING)
 def save_binlog(
-    job: FailoverJob, start: BinlogPosition | None, directories: Sequence[str], ssh: bool, key: str
+    job: FailoverJob, start: BinlogPosition | None, directories: Sequence[str], ssh: bool, key: str, whose: Whose
 ) -> Rescue:
     """Copy the dead primary's log from ``start`` to its end; without a place, from what the server ``key`` lacks on.
 
     What cannot be read is told and does not stop the failover: the replicas go on with what they have. ``directories``
-    are searched after the configured ones: where the primary said its log is, while it lived.
+    are searched after the configured ones; what is found has to prove that it is the log of ``whose``.
     """
     if job.options.skip_save_master_binlog:
         return Rescue(None, "not saved: --skip_save_master_binlog was given")
     if not ssh:
         log.warning("SSH is NOT reachable. Skipping saving binlog from the dead master.")
-        return Rescue(None, f"not saved: {job.dead.hostname} is not reachable over SSH")
+        return _of_a_former_run(job, key, start, f"not saved: {job.dead.hostname} is not reachable over SSH")
     host = job.sessions.host(job.dead.address)
-    target = job.workdir / f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}"
+    target = _unused(job.workdir / f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}")
 
     searched = [*job.dead.master_binlog_dir, *directories]
 
     def save() -> Mirror:
-        place = start or find_start(host, searched, job.sessions.server(key).observe())
-        return mirror(host, find_logs(host, searched, place.file), place, target)
+        place = start or find_start(host, searched, job.sessions.server(key).observe(), whose)
+        known = replace(whose, received=_received(job, key))
+        return mirror(host, find_logs(host, searched, place.file, known, place.pos), place, target)
 
     try:
         copy = save() if job.salvage_policy != "availability" else _in_time(job, host, save)
     except (HostError, LogError, DeadlineExceeded) as error:
         log.error("Saving the dead master's binlog failed: %s", error)
-        return Rescue(None, f"not saved: {error}")
+        return _of_a_former_run(job, key, start, f"not saved: {error}")
     log.info("Saved binlog of %s: %s", job.dead.name, Rescue(copy))
     begin = copy.start if start is None else None
-    return Rescue(copy, begin=begin, source=f"the binary log of {job.dead.name}")
+    rescue = Rescue(copy, begin=begin, source=f"the binary log of {job.dead.name}")
+    remember(job.journal, job.dead.address, key, rescue)
+    return rescue
+
+
+def _of_a_former_run(job: FailoverJob, key: str, start: BinlogPosition | None, why_not: str) -> Rescue:
+    """What a run that was cut short had saved already, when it cannot be saved again."""
+    rescue = kept(job.past, job.dead.address, key, start)
+    if rescue is None:
+        return Rescue(None, why_not)
+    log.warning("%s; what a former run had saved is used: %s", why_not, rescue)
+    remember(job.journal, job.dead.address, key, rescue)
+    return rescue
+
+
+def _unused(directory: Path) -> Path:
+    """This name, or the next: what lies there may be being served to a replica."""
+    for number in itertools.count(2):
+        if not directory.exists():
+            break
+        directory = directory.with_name(f"{directory.name.removesuffix(f'.{number - 1}')}.{number}")
+    return directory
+
+
+def _received(job: FailoverJob, key: str) -> Received | None:
+    """The last event that a replica has of the dead primary's log, when its host tells soon enough."""
+    try:
+        state = job.sessions.server(key).observe()
+        reading = partial(last_event_received, job.sessions.host(key), state, job.dead)
+        return within(reading, Deadline(PROOF_TIMEOUT), "read a replica's relay log")
+    except MhaError as error:
+        log.debug("What %s received last is not known: %s", key, error)
+        return None
 
 
 def _in_time(job: FailoverJob, host: SshHost, save: Callable[[], Mirror]) -> Mirror:
@@ -78,7 +120,9 @@ def _in_time(job: FailoverJob, host: SshHost, save: Callable[[], Mirror]) -> Mir
 
 
 @task(name="Save the binary log from the binlog servers", **ACTING)
-def save_from_binlog_servers(job: FailoverJob, start: BinlogPosition, received: BinlogPosition | None) -> Rescue:
+def save_from_binlog_servers(
+    job: FailoverJob, start: BinlogPosition, received: BinlogPosition | None, whose: Whose
+) -> Rescue:
     """Copy the dead primary's log from the binlog server that has the most of it, when that is more than ``received``.
 
     One that has no more than the replicas is of no use here, and one that cannot be asked is told.
@@ -88,7 +132,8 @@ def save_from_binlog_servers(job: FailoverJob, start: BinlogPosition, received: 
         host = job.sessions.binlog_host(server.block)
         target = job.workdir / f"saved_binlog_{server.hostname}_{server.block}_{job.stamp}"
         try:
-            logs = find_logs(host, archive_directories(server, job.dead), start.file)
+            kept = replace(whose, named=(), foreign=frozenset())
+            logs = find_logs(host, archive_directories(server, job.dead), start.file, kept, start.pos)
             end = BinlogPosition(logs[-1].name, logs[-1].size)
             if end <= max(x for x in (start, received) if x is not None):
                 why.append(f"{server.hostname} [{server.block}] ends at {end}, no replica lacks anything of it")
@@ -116,7 +161,9 @@ def borrow(
         return None
     try:
         host, logs = job.sessions.host(lender), _relay_logs(job, state)
-        lent = borrow_relay_logs(host, logs, place, _copies(job, lender, taker))
+        channel = state.channel_from(job.dead.hostname, job.dead.ip, job.dead.port) or state.rescued_channel
+        server_id = channel.source_server_id if channel is not None else 0
+        lent = borrow_relay_logs(host, logs, place, _copies(job, lender, taker), server_id)
         if lent is None and last_complete(opened(host, logs)) == place:
             return Rescue(None, f"no transaction lies between {place} and {end}")
         if lent is None:
@@ -128,7 +175,7 @@ def borrow(
         log.error("The relay logs of %s cannot be used: %s", state.name, error)
         return None
     log.info("Borrowed %d bytes of the relay logs of %s.", copy.bytes, state.name)
-    return Rescue(copy, begin=begin, end=reached, source=f"the relay logs of {state.name}")
+    return Rescue(copy, begin=begin, end=reached, source=f"the relay logs of {state.name}", of_relay_logs=True)
 
 
 @task(name="Borrow what a broken replica did not execute", **ACTING)
@@ -144,7 +191,7 @@ def borrow_unexecuted(job: FailoverJob, lender: str, target: str) -> Rescue | No
     begin = BinlogPosition(logs[0].name, len(MAGIC))
     copy = mirror(job.sessions.host(lender), logs, begin, _copies(job, lender, target))
     log.info("Borrowed %d bytes of the relay logs of %s.", copy.bytes, theirs.name)
-    return Rescue(copy, begin=begin, source=f"the relay logs of {theirs.name}")
+    return Rescue(copy, begin=begin, source=f"the relay logs of {theirs.name}", of_relay_logs=True)
 
 
 def _relay_logs(job: FailoverJob, state: ServerState) -> tuple[RemoteLog, ...]:

@@ -24,6 +24,8 @@ _STANDALONE, _GROUP_COMMIT, _PREPARED_XA, _COMPLETED_XA = 0x01, 0x02, 0x40, 0x80
 _START_ALTER, _ROLLBACK_ALTER = 0x02, 0x08
 _QUERY_HEAD = struct.Struct("<BHH")
 _TEXT = 256
+#: The columns of a sequence: six numbers, whether it begins again, how often it did.
+_SEQUENCE = bytes([8] * 6 + [1, 8])
 
 _NAME = rb"((?:`(?:[^`]|``)+`|[\w$]+)(?:\s*\.\s*(?:`(?:[^`]|``)+`|[\w$]+))?)"
 _STATEMENT = re.compile(
@@ -115,6 +117,15 @@ def table_map(event: Event) -> str:
     body = event.body
     at = 9 + body[8] + 1
     return _table_name(body[8 : at + 1 + body[at]])
+
+
+@_readable
+def may_be_sequence(event: Event) -> bool:
+    """Whether a table map is that of one of MariaDB's sequences, as far as the types of its columns tell."""
+    body = event.body
+    at = 9 + body[8] + 1
+    at += 1 + body[at] + 1
+    return body[at : at + 1 + len(_SEQUENCE)] == bytes([len(_SEQUENCE)]) + _SEQUENCE
 
 
 @functools.lru_cache(maxsize=1024)

@@ -56,7 +56,8 @@ class Cut:
     unclean, but the server is known to have started again behind that and rolled back what was not complete.
     ``sittings`` are the parts between which a session must end on servers where an XA transaction, once it is prepared,
     stays with its session and lets nothing else into it. ``loads_file``: one of the statements loads a file.
-    ``pieces`` are where the cut may be parted on its way, the last one is its end.
+    ``pieces`` are where the cut may be parted on its way, the last one is its end. ``plain``: every transaction is.
+    ``origins`` are the ids of the servers that executed its transactions first.
     """
 
     transactions: int
@@ -74,6 +75,13 @@ class Cut:
     sittings: tuple[Sitting, ...] = ()
     loads_file: bool = False
     pieces: tuple[Piece, ...] = ()
+    plain: bool = False
+    origins: frozenset[int] = frozenset()
+
+
+def survey(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Transaction], bool]) -> Cut:
+    """What `cut` would write, without writing it. Raises LogError, as `cut` does."""
+    return _cut(files, start, wanted, None)
 
 
 def cut(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Transaction], bool], out: BinaryIO) -> Cut:
@@ -84,22 +92,30 @@ def cut(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Trans
     one of their own. Reading stops at the first damage: what lies behind it cannot be trusted to follow. Raises
     LogError when the first log's head cannot be read or ``start`` is not where a transaction begins.
     """
+    with _Writer(out, files) as writer:
+        return _cut(files, start, wanted, writer)
+
+
+def _cut(
+    files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Transaction], bool], writer: _Writer | None
+) -> Cut:
     if not files or files[0].name != start.file:
         raise LogError(f"no log {start.file} to cut from")
     sequence, taken = LogSequence(files, start.pos), _Taken()
     transaction: Transaction | None = None
-    with _Writer(out, files) as writer:
-        for transaction in sequence:
-            if transaction.kind == "half_alter":
-                # Only a replica's parallel appliers can hold it open; a session would execute and log it twice.
-                continue
-            if wanted(transaction) and taken.is_new(transaction.gtid):
+    for transaction in sequence:
+        if transaction.kind == "half_alter" and writer is not None:
+            # Only a replica's parallel appliers can hold it open; a session would execute and log it twice.
+            continue
+        if wanted(transaction) and taken.is_new(transaction.gtid):
+            taken.add(transaction)
+            if writer is not None:
                 writer.add(sequence.described, transaction.parts)
-                taken.add(transaction)
                 if transaction.kind == "xa_prepare":
                     writer.end_sitting()
-            else:
-                taken.skipped += 1
+        else:
+            taken.skipped += 1
+    if writer is not None:
         writer.finish(sequence.described)
     position = transaction.end_position if transaction else start
     return Cut(
@@ -113,11 +129,13 @@ def cut(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Trans
         gtids=taken.gtids(),
         tables=tuple(taken.tables),
         end_reason=sequence.stop or LogEnd("clean", position.pos, log=position.file),
-        sha256=writer.digest.hexdigest(),
+        sha256=writer.digest.hexdigest() if writer is not None else "",
         passed=tuple(sequence.passed),
-        sittings=tuple(writer.sittings),
+        sittings=tuple(writer.sittings) if writer is not None else (),
         loads_file=taken.loads_file,
-        pieces=tuple(writer.pieces),
+        pieces=tuple(writer.pieces) if writer is not None else (),
+        plain=taken.plain,
+        origins=frozenset(taken.origins),
     )
 
 
@@ -234,6 +252,7 @@ class _Taken:
 
     def __init__(self) -> None:
         self.count, self.bytes, self.skipped, self.loads_file = 0, 0, 0, False
+        self.plain, self.origins = True, set[int]()
         self.first: Transaction | None = None
         self.last: Transaction | None = None
         self.tables: dict[str, None] = {}
@@ -247,6 +266,8 @@ class _Taken:
         self.first = self.first or transaction
         self.last = transaction
         self.loads_file |= transaction.loads_file
+        self.plain &= transaction.plain
+        self.origins.add(transaction.server_id)
         if transaction.tables != self._last_tables:
             self._last_tables = transaction.tables
             self.tables.update(dict.fromkeys(transaction.tables))

@@ -145,6 +145,11 @@ class FormatDescription:
     raw: bytes = field(repr=False, default=b"")
 
     @property
+    def server_id(self) -> int:
+        """The id of the server that wrote it; 0 for one that was not read from a log."""
+        return int.from_bytes(self.raw[5:9], "little")
+
+    @property
     def mariadb(self) -> bool:
         """Written by MariaDB."""
         return "mariadb" in self.server_version.lower()

@@ -51,6 +51,27 @@ _TELLING = frozenset(
     }
 )
 _ENDS = (b"COMMIT", b"ROLLBACK")
+#: What a transaction of rows and nothing else is made of; of the queries BEGIN and COMMIT alone.
+_PLAIN = frozenset(
+    {
+        EventType.GTID,
+        EventType.ANONYMOUS_GTID,
+        EventType.GTID_TAGGED,
+        EventType.MARIADB_GTID,
+        EventType.QUERY,
+        EventType.TABLE_MAP,
+        EventType.WRITE_ROWS_V1,
+        EventType.UPDATE_ROWS_V1,
+        EventType.DELETE_ROWS_V1,
+        EventType.WRITE_ROWS,
+        EventType.UPDATE_ROWS,
+        EventType.DELETE_ROWS,
+        EventType.ROWS_QUERY,
+        EventType.MARIADB_ANNOTATE_ROWS,
+        EventType.XID,
+    }
+)
+_OF_THE_SERVER = ("mysql.", "sys.", "information_schema.", "performance_schema.")
 _DML = re.compile(
     rb"\s*(?:/\*.*?\*/\s*)*(?:INSERT|REPLACE|UPDATE|DELETE|LOAD|SELECT|CALL|DO|WITH|SAVEPOINT|ROLLBACK|RELEASE)\b",
     re.IGNORECASE | re.DOTALL,
@@ -74,7 +95,9 @@ class Transaction(NamedTuple):
     ends it holds all of it) or incident. ``timestamp`` is its first event's, in seconds.
     ``tables`` are those it is known to change: none can be told of compressed transactions. ``source_start`` and
     ``source_end`` are its place in the primary's log, None where the relay log does not tell. ``loads_file`` tells that
-    it holds a file, which a statement loads.
+    it holds a file, which a statement loads. ``server_id`` is that of the server which executed it first. ``plain`` are
+    rows of tables that users made and nothing else, between BEGIN and COMMIT: what a client session executes as an
+    applier does.
     """
 
     log: str
@@ -89,6 +112,8 @@ class Transaction(NamedTuple):
     source_start: BinlogPosition | None
     source_end: BinlogPosition | None
     loads_file: bool = False
+    server_id: int = 0
+    plain: bool = False
 
     @property
     def size(self) -> int:
@@ -124,6 +149,16 @@ class GroupParser:
     def open_part(self) -> Part | None:
         """Where the unfinished transaction begins and how far it was read; None between transactions."""
         return self._group.extent if self._group else None
+
+    @property
+    def log(self) -> str:
+        """The log that is being read."""
+        return self._log
+
+    @property
+    def source_file(self) -> str:
+        """The source's log that a relay log is in; empty where it did not say yet."""
+        return self._source.file if self._source is not None else ""
 
     def enter(self, log: str, described: FormatDescription, *, start_known: bool, gtids: bool = False) -> None:
         """Go on in the next log. ``start_known`` says that a transaction begins where reading begins, ``gtids`` that
@@ -234,6 +269,7 @@ class _Group:
         "_log",
         "_open",
         "_parts",
+        "_plain",
         "_tables",
         "_to",
         "first",
@@ -246,6 +282,7 @@ class _Group:
         # MariaDB's GTID event stands for BEGIN, unless it announces a single statement.
         self._open = event.type == EventType.MARIADB_GTID and not bodies.is_standalone(event)
         self._kind, self._loads_file = "dml", False
+        self._plain = True
         self._half_alter = event.type == EventType.MARIADB_GTID and bodies.is_half_alter(event)
         self._tables: dict[str, None] = {}
         self._events = 0
@@ -272,6 +309,8 @@ class _Group:
             self._log, self._from = log, offset
         self._to = offset + event.size
         self._events += 1
+        if event.type not in _PLAIN:
+            self._plain = False
         return self._ended_by(event) if event.type in _TELLING else None
 
     def finish(
@@ -291,6 +330,8 @@ class _Group:
             source_start=source_start,
             source_end=source_end,
             loads_file=self._loads_file,
+            server_id=self.first.server_id,
+            plain=self._plain,
         )
 
     def _ended_by(self, event: Event) -> str | None:
@@ -300,7 +341,10 @@ class _Group:
             case EventType.QUERY:
                 return self._ended_by_query(event)
             case EventType.TABLE_MAP:
-                self._tables[bodies.table_map(event)] = None
+                table = bodies.table_map(event)
+                self._tables[table] = None
+                if table.startswith(_OF_THE_SERVER) or bodies.may_be_sequence(event):
+                    self._plain = False
             case EventType.XA_PREPARE:
                 return "dml" if bodies.is_one_phase(event) else "xa_prepare"
             case EventType.MARIADB_QUERY_COMPRESSED:
@@ -315,6 +359,8 @@ class _Group:
     def _ended_by_query(self, event: Event) -> str | None:
         statement = bodies.query(event)
         text = statement.text
+        if text not in (b"BEGIN", b"COMMIT"):
+            self._plain = False
         if self._open:
             if text in _ENDS:
                 return "rollback" if text == b"ROLLBACK" else self._kind

@@ -12,19 +12,24 @@ from replication.errors import LogError
 from replication.positions import BinlogPosition
 
 
-def find_source_position(files: Sequence[LogFile], position: BinlogPosition) -> tuple[LogFile, int] | None:
+def find_source_position(
+    files: Sequence[LogFile], position: BinlogPosition, server_id: int = 0
+) -> tuple[LogFile, int] | None:
     """The relay log and the offset in it where the transaction begins that comes first at or after a source position.
 
-    For file/position replication. ``files`` are all relay logs of a channel in order. None when they do not hold
-    everything from that position on: it was purged, never received, or nothing comes after it. Raises StartInside when
-    the position lies inside a transaction, LogError when a relay log cannot be read.
+    For file/position replication. ``files`` are all relay logs of a channel in order, ``server_id`` is the source's, 0
+    for any: they may hold the log of a former source, which is called alike. None when they do not hold everything from
+    that position on: it was purged, never received, or nothing comes after it. Raises StartInside when the position is
+    inside a transaction, LogError when a relay log cannot be read.
     """
     number = _last_that_begins_before(files, position)
     begin = beginning(files[number]) if files else None
     before: Transaction | None = None
-    for transaction in LogSequence(files[number:]):
+    sequence = LogSequence(files[number:])
+    for transaction in sequence:
         start, end = transaction.source_start, transaction.source_end
-        if start is None or end is None or start.base != position.base:
+        another = server_id and not sequence.described.relay_log and sequence.described.server_id != server_id
+        if start is None or end is None or start.base != position.base or another:
             begin = before = None
             continue
         if before is None:

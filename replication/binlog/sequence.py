@@ -16,13 +16,16 @@ class LogSequence:
 
     ``described`` is the format in force at the transaction that was given last; ``stop`` the `LogEnd` when reading is
     over; ``passed`` where earlier logs ended unclean and the next one proves that their server started again behind it.
+    ``ends`` are the logs that were read to their end, each with the offset up to which it holds whole transactions and
+    what stands between them.
     """
 
-    def __init__(self, files: Sequence[LogFile], start: int = 4) -> None:
+    def __init__(self, files: Sequence[LogFile], start: int = 4, groups: GroupParser | None = None) -> None:
         self.stop: LogEnd | None = None
         self.passed: list[LogEnd] = []
+        self.ends: list[tuple[str, int]] = []
         self._files, self._start = files, start
-        self._groups = GroupParser()
+        self._groups = groups or GroupParser()
         self._reader: LogReader | None = None
 
     @property
@@ -53,6 +56,9 @@ class LogSequence:
                     self._reader = reader
                     yield from reader.transactions(self._start if number == 0 else 4, self._groups)
                     self.stop = reader.stop
+                    if reader.stop is not None:
+                        unfinished = self._groups.open_part
+                        self.ends.append((log.name, unfinished.start if unfinished else reader.stop.offset))
             except LogError as error:
                 if not number:
                     raise

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from replication.check import Check
-from replication.checks import gtids, hosts, privileges, replicas, scripts, servers, topology
+from replication.checks import gtids, hosts, privileges, replicas, scripts, servers, topology, ways
 from replication.checks.facts import Facts
 from replication.checks.rule import Rule
 
@@ -20,6 +20,7 @@ RULES: tuple[Rule, ...] = (
     *servers.RULES,
     *privileges.RULES,
     *hosts.RULES,
+    *ways.RULES,
     *scripts.RULES,
 )
 
@@ -39,6 +40,7 @@ def of_replication(facts: Facts, seconds_behind: int = SECONDS_BEHIND) -> tuple[
         *privileges.checks(facts),
         *hosts.logins(facts),
         *hosts.checks(facts),
+        *ways.checks(facts.ways, facts.config.rescue_port),
         *scripts.binlog_servers(facts),
         *scripts.checks(facts),
     )

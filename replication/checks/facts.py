@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from config import ClusterConfig, ServerConfig
+from replication.checks.ways import Way
 from replication.dialects import Dialect, spelled
 from replication.dialects.accounts import AccountLife
 from replication.grants import Grants
@@ -119,7 +120,7 @@ class Facts:
     """Everything seen, by the servers' ``ip:port`` and the binlog servers' block names.
 
     A server that did not answer is in ``cluster.down``; one that told only a part of it is there and in ``servers``.
-    ``hosts`` is empty when they were not to be looked at.
+    ``hosts`` and ``ways`` are empty when they were not to be looked at.
     ``resolved`` has the address of each source's name that the configuration does not know, None when it has none.
     """
 
@@ -131,6 +132,7 @@ class Facts:
     scripts: tuple[ScriptFacts, ...] = ()
     manager: ManagerFacts | None = None
     pairs: tuple[Pair, ...] = ()
+    ways: tuple[Way, ...] = ()
     resolved: Mapping[str, str | None] = field(default_factory=dict)
 
     @property

@@ -20,6 +20,7 @@ from replication.accounts import lives_on
 from replication.apply import client_options
 from replication.binlog_archive import archive_directories
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, ScriptFacts, ServerFacts
+from replication.checks.ways import Way, look_at_ways
 from replication.dialects import quote_name, spellings
 from replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeMissing, ServerError
 from replication.grants import parse_grants
@@ -67,7 +68,9 @@ def look(
     seen_hosts: dict[str, HostFacts] = {}
     seen_binlog: dict[str, HostFacts] = {}
     answers: list[ScriptFacts] = []
+    ways: list[Way] = []
     if hosts:
+        rest.append(lambda: ways.extend(look_at_ways(config, sessions)))
         rest.append(lambda: seen_hosts.update(look_at_hosts(facts, sessions)))
         rest.append(lambda: seen_binlog.update(look_at_binlog_hosts(facts, sessions)))
     if scripts:
@@ -86,6 +89,7 @@ def look(
         scripts=tuple(answers),
         manager=look_at_manager(config),
         pairs=tuple(look_from_host_to_host(config, sessions)) if all_pairs else (),
+        ways=tuple(ways),
         resolved=facts.resolved,
     )
 

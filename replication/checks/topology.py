@@ -159,6 +159,8 @@ def _unknown_source(facts: Facts, state: ServerState, primary: str) -> Iterator[
     if channel.source_host in facts.resolved and address is None:
         yield RESOLVES.no(state.name, f"the name of its source, {source}, has no address", source=channel.source_host)
     what = f"is {alias.name}, but not by that name" if alias else "is no server of the configuration"
+    if channel.of_a_rescue:
+        what = "is what a failover had saved that did not end: go on with it (mha failover --resume)"
     yield KNOWN_SOURCE.no(state.name, f"its source {source} {what}", primary=primary, source=channel.source_host)
 
 

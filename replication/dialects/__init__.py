@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from replication.dialects.changing import Repoint, options
 from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.positions import BinlogPosition
 from replication.snapshots import Filters, ReplicaChannel, Vendor
+
+__all__ = ["ChannelThread", "Dialect", "Repoint"]
 
 Row = Mapping[str, Any]
 
@@ -28,25 +31,6 @@ class ChannelThread(StrEnum):
 
     RECEIVER = "IO_THREAD"
     APPLIER = "SQL_THREAD"
-
-
-@dataclass(frozen=True)
-class Repoint:
-    """Where a replica is to read from next; everything not named here keeps its value on the server.
-
-    ``how`` is "gtid" (MySQL auto-position), "mariadb_gtid" or "position"; ``position`` belongs to the last.
-    ``using_gtid`` is MariaDB's Slave_Pos or Current_Pos. ``heartbeat`` is in seconds: MySQL resets it to half of
-    slave_net_timeout in every CHANGE that does not name it (Reference Manual, CHANGE REPLICATION SOURCE TO). ``delay``
-    (seconds) is named only when it was lifted before.
-    """
-
-    host: str
-    port: int
-    how: str
-    position: BinlogPosition | None = None
-    using_gtid: str = "Slave_Pos"
-    heartbeat: float | None = None
-    delay: int | None = None
 
 
 def parse_version(text: str) -> tuple[int, ...]:
@@ -195,13 +179,8 @@ class Dialect:
             parts += [f"{p}_AUTO_POSITION=1"]
         else:
             parts += [f"MASTER_USE_GTID={to.using_gtid.lower()}"]
-        if to.heartbeat is not None:
-            parts += [f"{p}_HEARTBEAT_PERIOD=%s"]
-            args += [to.heartbeat]
-        if to.delay is not None:
-            parts += [f"{p}_DELAY=%s"]
-            args += [to.delay]
-        return self._change(channel, parts), tuple(args)
+        more, values = options(p, to)
+        return self._change(channel, [*parts, *more]), (*args, *values)
 
     def go_on_in_relay_logs(
         self, channel: str, relay_log: BinlogPosition, *, auto_position: bool
@@ -386,6 +365,9 @@ class Dialect:
             receiver_error=get.text("Last_IO_Error"),
             applier_errno=get.number("Last_SQL_Errno") or 0,
             applier_error=get.text("Last_SQL_Error"),
+            ssl=get.text("Source_SSL_Allowed", "Master_SSL_Allowed") == "Yes",
+            ssl_verify=get.text("Source_SSL_Verify_Server_Cert", "Master_SSL_Verify_Server_Cert") == "Yes",
+            public_key=bool(get.number("Get_Source_public_key", "Get_master_public_key")),
             filters=Filters(
                 do_db=get.text("Replicate_Do_DB"),
                 ignore_db=get.text("Replicate_Ignore_DB"),

@@ -71,16 +71,21 @@ def end_those_who_may_not_write(server: Server, *, since: int = 0) -> None:
 
 
 def start_replication(
-    server: Server, channel: str, thread: ChannelThread | None = None, *, action: str = "start replication"
+    server: Server,
+    channel: str,
+    thread: ChannelThread | None = None,
+    *,
+    action: str = "start replication",
+    timeout: float | None = None,
 ) -> None:
     """START of both halves of a replica or one of them, also where the server is closed to everybody, and stays so."""
     sql = server.dialect.start(channel, thread)
     # A receiver, too: MySQL 5.6 may keep its place in a table, which it writes as itself.
     if not closed_to_everybody(server):
-        server.query(sql, action=action)
+        server.query(sql, action=action, timeout=timeout)
         return
     with _opened_for_a_moment(server):
-        server.query(sql, action=action, timeout=STARTED_WITHIN)
+        server.query(sql, action=action, timeout=timeout or STARTED_WITHIN)
 
 
 @contextlib.contextmanager

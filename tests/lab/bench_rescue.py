@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from replication.journal import Entry, read_journal
+from replication.pointing import TURN
 from replication.settings import DURABILITY, PACKET
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.host import Host
@@ -61,9 +62,9 @@ TAILS = {"rows": Tail(100_000, 128), "bytes": Tail(5_000, 100_000)}
 class Run:
     """One rescue: seconds of its parts, bytes of the tail, MB (10^6 bytes) that the manager took at its most.
 
-    ``apply`` holds `mysqlbinlog | mysql` on the replica's host (``pipe``), beside it the way there (``send``), and
-    making it durable; ``whole`` is from the verdict to the opened server. ``bound`` is what the plain pipe takes with
-    the server's own settings, ``relaxed`` with those of an application, made durable at its end as there.
+    ``apply`` holds what the replica took to receive and execute it (``pipe``), and making it durable; ``send`` is told
+    only where a session replayed it; ``whole`` is from the verdict to the opened server. ``bound`` is what the plain
+    pipe takes with the server's own settings, ``relaxed`` with those of an application, made durable at its end.
     """
 
     case: str
@@ -154,12 +155,12 @@ def read_parts(entries: Sequence[Entry], log: str) -> dict[str, float]:
         found = re.search(line, log)
         return float(found[1]) if found else float("nan")
 
-    intent = step("apply", "intent")
+    intent = step(TURN, "intent")
     return {
         "save": step("Save the dead", "done") - step("Save the dead", "began"),
         "cut": intent - step("Apply what was saved", "began"),
         "send": logged(r"Sent \d+ bytes to \S+ in ([\d.]+) s"),
-        "pipe": logged(r"Applied \d+ transactions on \S+ in ([\d.]+) s"),
+        "pipe": logged(r"executed \d+ transactions of the saved log in ([\d.]+) s"),
         "apply": step("Apply what was saved", "done") - intent,
         "whole": step("Open", "done") - step("verdict", "dead"),
     }

@@ -1,7 +1,8 @@
 """A command that kills itself with -9 at an exact place of a failover: STEP POINT COMMAND …
 
 POINT is one of: ``began`` the journal has the beginning, nothing was done; ``inside`` the step's first effect is there,
-a statement that changes a server or a command on a host (a step without any dies as it would record its end);
+a statement that changes a server or a command on a host (a step without any dies as it would record its end); a
+number: so many statements that change a server were made in it, or the step is over;
 ``undone`` everything is done, the journal has no word of it; ``done`` the journal has the end. What runs is the
 project's own code, up to the instant of its death. With another signal in $DYING_OF it is asked to end there, once.
 """
@@ -38,11 +39,11 @@ def die() -> None:
 def arrange(step: str, point: str) -> None:
     """Have this process die there."""
     record, query, run = Journal.record, Server.query, SshHost.run
-    within = False
+    within, left = False, int(point) if point.isdigit() else 0
 
     def recording(self: Journal, name: str, event: str, /, *server: str, **facts: Any) -> Entry:
         nonlocal within
-        if name == step and event == "done" and point in ("inside", "undone"):
+        if name == step and event == "done" and (point in ("inside", "undone") or left):
             die()
         entry = record(self, name, event, *server, **facts)
         if name == step:
@@ -52,9 +53,12 @@ def arrange(step: str, point: str) -> None:
         return entry
 
     def querying(self: Server, sql: str, *args: Any, **more: Any) -> list[Row]:
+        nonlocal left
         rows = query(self, sql, *args, **more)
-        if within and point == "inside" and not LOOKS.match(sql):
-            die()
+        if within and not LOOKS.match(sql):
+            left -= 1
+            if point == "inside" or left == 0:
+                die()
         return rows
 
     def running(self: SshHost, *args: Any, **more: Any) -> CommandResult:
@@ -72,7 +76,7 @@ def arrange(step: str, point: str) -> None:
 def main() -> int:
     """See the module."""
     step, point, command, *words = sys.argv[1:]
-    assert point in POINTS, point
+    assert point in POINTS or point.isdigit(), point
     arrange(step, point)
     sys.argv = [command, *words]
     return int(importlib.import_module(f"commands.{command}").main() or 0)

@@ -90,6 +90,7 @@ CLUSTER_VALUES = [
     ("drain_timeout", "9", 9.0),
     ("salvage_policy", "strict", "strict"),
     ("salvage_timeout", "2.5", 2.5),
+    ("rescue_port", "4406 - 4410", "4406-4410"),
     ("vip_provider", " script ", ("script",)),
     ("vip_addresses", "10.0.0.55/24, 2001:db8::55/64", ("10.0.0.55/24", "2001:db8::55/64")),
     ("vip_label", "1", "1"),

@@ -67,6 +67,16 @@ def test_a_transaction_over_several_relay_logs_is_one(directory: str) -> None:
 
 
 @pytest.mark.parametrize("directory", RELAYED)
+def test_a_place_in_the_log_of_a_former_source_that_is_called_alike_is_not_found(directory: str) -> None:
+    files = logs(directory, "relay-bin")
+    first = sources(logs(directory, "mysql-bin"))[0]
+    with logs(directory, "mysql-bin")[0].open() as stream:
+        own = LogReader(stream, name="x").format.server_id
+    assert find_source_position(files, first.source_start, own) == find_source_position(files, first.source_start)
+    assert find_source_position(files, first.source_start, own + 1) is None
+
+
+@pytest.mark.parametrize("directory", RELAYED)
 def test_every_place_of_the_source_is_found(directory: str) -> None:
     files = logs(directory, "relay-bin")
     by_end = {t.source_end: t for t in sources(files)}

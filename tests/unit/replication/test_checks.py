@@ -15,6 +15,7 @@ from replication.check import Check, Severity
 from replication.checks import RULES, of_replication, of_ssh
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, ScriptFacts, ServerFacts
 from replication.checks.start import forbidding, refusal
+from replication.checks.ways import Way
 from replication.dialects import Dialect
 from replication.dialects.accounts import AccountLife
 from replication.errant import strays
@@ -96,6 +97,7 @@ def facts(**changes: Any) -> Facts:
                 ScriptFacts("report_script"),
             ),
             "manager": ManagerFacts("/var/lib/mha", free=100 * GIB),
+            "ways": tuple(Way(s, "10.0.0.9") for s in config.servers),
             "pairs": (Pair("root@10.0.0.1:22", "root@10.0.0.2:22"),),
             **changes,
         }
@@ -732,6 +734,17 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "no answer",
         "run `mha binlog-server`",
     ),
+]
+CASES += [
+    (
+        "rescue-port",
+        lambda forward=forward: replace(facts(), ways=(Way(block(2), "10.0.0.9", "timed out", forward),)),
+        "db2",
+        WARNING,
+        text,
+        "let db2 connect to 10.0.0.9, ports 23306-23315",
+    )
+    for forward, text in (("", "SSH forwards one"), ("sshd refuses", "sshd refuses"))
 ]
 # Each power of the manager's account is one check, and an account with no privilege at all lacks every one.
 CASES += [

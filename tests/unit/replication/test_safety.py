@@ -111,7 +111,7 @@ def test_only_the_guard_issues_statements_that_delete_relay_logs() -> None:
         r"\b(RESET (REPLICA|SLAVE|MASTER|BINARY)|CHANGE (MASTER|REPLICATION SOURCE))\b.*TO|RESET \w+ ALL\""
     )
     asks = {name for name, text in callers.items() if "dialect.change_source(" in text or "dialect.reset_all(" in text}
-    assert asks == {"replication/promote.py", "replication/repoint.py"}
+    assert asks == {"replication/promote.py", "replication/pointing.py", "replication/repoint.py"}
     for name in asks:
         assert "discard_relay_logs(" in callers[name], name
     for name, text in callers.items():

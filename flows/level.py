@@ -1,0 +1,37 @@
+"""The new primary, brought level, as the later phases of a failover need it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from flows.differences import Differences
+from replication.job import Recovered, Rescue
+from replication.positions import BinlogPosition
+from replication.safety import Drained
+from replication.salvage import shortened
+
+
+@dataclass(frozen=True)
+class Level:
+    """The new primary, brought level: the proof that it was drained, what was saved, what was applied.
+
+    ``differences`` serves the others what replicas received; None when a failover that was cut short is finished.
+    """
+
+    proof: Drained
+    rescue: Rescue
+    recovered: Recovered
+    differences: Differences | None = None
+
+
+def reached(recovered: Recovered, proof: Drained) -> BinlogPosition | None:
+    """The place in the dead primary's log up to which a replica has everything, after a part of it was applied."""
+    cut = recovered.cut
+    return cut.end if cut is not None and cut.transactions + cut.skipped else proof.executed
+
+
+def until(rescue: Rescue, end: BinlogPosition | None) -> Rescue:
+    """The rescue up to there: what the old primary took later the new one lacks, and so must the others."""
+    if rescue.copy is None or end is None:
+        return rescue
+    return replace(rescue, copy=shortened(rescue.copy, end))

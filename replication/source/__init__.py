@@ -1,0 +1,30 @@
+"""A replication source made of files: a dead primary's binary logs, served to the replicas' own receivers.
+
+A replica that asks it cannot tell the difference: it gets the saved events byte for byte, under the names and positions
+of the dead primary's log or by GTID, and executes them with its own applier.
+
+- `catalogue`: what is served: logs in order, each up to its last proven boundary. It may grow while it is served.
+- `proving`: reads logs and publishes what is whole.
+- `identity`: whether a log is the dead primary's, before a byte of it is served.
+- `rebuilt`: the primary's log as a replica's relay logs hold it.
+- `server`: the listener, `Source`; `session` speaks with one follower: `packets`, `handshake`, `queries`, `stream`.
+"""
+
+from replication.source.account import ACCOUNT_PREFIX, Account, is_rescue_account
+from replication.source.catalogue import Catalogue, Identity, Served
+from replication.source.followers import Follower
+from replication.source.proving import Prover
+from replication.source.server import Source, facing
+
+__all__ = [
+    "ACCOUNT_PREFIX",
+    "Account",
+    "Catalogue",
+    "Follower",
+    "Identity",
+    "Prover",
+    "Served",
+    "Source",
+    "facing",
+    "is_rescue_account",
+]

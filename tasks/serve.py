@@ -1,0 +1,75 @@
+"""A replica's own threads receive and execute what was saved, from a source made of files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from replication.drain import drain
+from replication.errors import WayClosed
+from replication.job import FailoverJob
+from replication.pointing import Where, execute_served
+from replication.safety import Drained
+from replication.salvage import logs_from
+from replication.server import Server
+from replication.serving import asks_from, identity_of, rebuilt_of, served
+from replication.source import Catalogue, Prover
+from replication.tails import Case
+
+log = logging.getLogger("mha")
+
+#: Seconds without progress whatever is executed, and the slowest rate of one statement that is waited for (bytes/s).
+STALL_BASE, STALL_RATE = 60.0, 50_000.0
+
+
+class Served(NamedTuple):
+    """How it went: the replica's proof now, and the means in words, or ``why`` no way led there.
+
+    ``served`` is whether there was anything to come for: the log could be proven, or rebuilt.
+    """
+
+    proof: Drained
+    means: str = ""
+    why: str = ""
+    served: bool = True
+
+
+def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Served:
+    """Try every way in. Raises CannotLevel with the replica's own words when its applier stops, DeadlineExceeded."""
+    copy, lacks = case.rescue.copy, case.lacks
+    assert copy is not None
+    logs, place = logs_from(copy, lacks.start), proof.executed
+    catalogue = Catalogue(identity_of(case.state, case.channel, lacks, logs))
+    before = asks_from(server, case.state, case.channel, case.kind)
+
+    def publish(catalogue: Catalogue) -> None:
+        if case.rescue.of_relay_logs:
+            rebuilt_of(catalogue, copy, place, case.kind, before)
+            return
+        # At a log's head the log itself tells what was executed before it.
+        Prover(catalogue, lacks.start, None if case.rescue.begin else before).extend(logs)
+
+    stall = max(job.config.drain_timeout, STALL_BASE + lacks.bytes / STALL_RATE)
+    reasons: list[str] = []
+    with served(server, job.sessions.host(server.key), catalogue, publish, job.config.rescue_ports) as ways:
+        while (where := next_of(ways, reasons)) is not None:
+            try:
+                new = execute_served(job, server, proof, lacks, case.kind, where, stall=stall)
+                return Served(new, f"received from the manager, {where.way}")
+            except WayClosed as error:
+                log.warning("%s", error)
+                reasons.append(str(error).removeprefix(f"{server}: "))
+                # What the change of its source left of its places is what later statements go by.
+                proof = drain(server, proof.channel, stall=job.config.drain_timeout)
+    return Served(proof, why="; ".join(reasons), served=not catalogue.view().failed)
+
+
+def next_of(ways: Iterator[Where], reasons: list[str]) -> Where | None:
+    """The next way that can be opened; why others cannot is added to ``reasons``."""
+    try:
+        return next(ways, None)
+    except WayClosed as error:
+        log.warning("%s", error)
+        reasons.append(str(error).partition(": ")[2])
+        return None

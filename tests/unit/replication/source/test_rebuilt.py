@@ -1,0 +1,86 @@
+"""A replica's relay logs, put at the places that their headers name, are the primary's log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from replication.binlog.events import EventType
+from replication.binlog.reader import LogFile, LogReader
+from replication.errors import LogError
+from replication.positions import BinlogPosition
+from replication.source import Catalogue
+from replication.source.catalogue import Identity
+from replication.source.rebuilt import rebuild
+from tests.unit.replication.logs import RELAYED, logs
+from tests.unit.replication.source.peer import Peer, catalogue_of, identity_of, served
+
+
+def rebuilt(kind: str, tmp_path: Path, **options: object) -> Catalogue:
+    catalogue = Catalogue(identity_of(logs(kind, "mysql-bin")[0]))
+    rebuild(catalogue, logs(kind, "relay-bin"), tmp_path, **options)  # type: ignore[arg-type]
+    catalogue.finish()
+    return catalogue
+
+
+def places(log: LogFile) -> list[int]:
+    with log.open() as stream:
+        return [e.offset for e in LogReader(stream, name=log.name).events() if e.type != EventType.FORMAT_DESCRIPTION]
+
+
+@pytest.mark.parametrize("kind", RELAYED)
+def test_what_is_rebuilt_is_the_primary_s_log_byte_for_byte(kind: str, tmp_path: Path) -> None:
+    truth = catalogue_of(logs(kind, "mysql-bin"))
+    catalogue = rebuilt(kind, tmp_path)
+    assert [log.name for log in catalogue.view().logs] == [log.name for log in truth.view().logs]
+    assert (catalogue.end, catalogue.groups, catalogue.gtids) == (truth.end, truth.groups, truth.gtids)
+    for ours, theirs in zip(catalogue.view().logs, truth.view().logs, strict=True):
+        with ours.log.open() as a, theirs.log.open() as b:
+            for start, end in ours.extents:
+                a.seek(start)
+                b.seek(start)
+                assert a.read(end - start) == b.read(end - start)
+        assert ours.at_head
+
+
+@pytest.mark.parametrize("kind", RELAYED)
+def test_followers_get_the_same_from_both(kind: str, tmp_path: Path) -> None:
+    files = logs(kind, "mysql-bin")
+    truth = catalogue_of(files)
+    starts = [BinlogPosition(log.name, pos) for log in files for pos in places(log)]
+    starts = [start for start in starts if truth.end and start <= truth.end]
+    with served(truth) as (_, a), served(rebuilt(kind, tmp_path)) as (_, b):
+        for start in starts[:: max(1, len(starts) // 15)]:
+            with Peer(a).greet(0.05).dump(start.file, start.pos) as first:
+                expected = first.written()
+            with Peer(b).greet(0.05).dump(start.file, start.pos) as second:
+                found = second.written()
+            assert {k: plain(v) for k, v in found.items()} == {k: plain(v) for k, v in expected.items()}, start
+
+
+def plain(data: bytes) -> bytes:
+    """Without what a replica is not sent, or does not keep."""
+    out, at = b"", 0
+    while at < len(data):
+        size = int.from_bytes(data[at + 9 : at + 13], "little")
+        if data[at + 4] not in (EventType.PREVIOUS_GTIDS, EventType.MARIADB_GTID_LIST, EventType.ROTATE):
+            out += data[at : at + size]
+        at += size
+    return out
+
+
+@pytest.mark.parametrize("kind", RELAYED)
+def test_relay_logs_of_another_primary_are_refused(kind: str, tmp_path: Path) -> None:
+    catalogue = Catalogue(Identity("9.7.0", 4711))
+    with pytest.raises(LogError, match="nothing of that server"):
+        rebuild(catalogue, logs(kind, "relay-bin"), tmp_path)
+    assert catalogue.view().logs == ()
+
+
+@pytest.mark.parametrize("kind", RELAYED)
+def test_by_gtid_the_groups_stand_one_behind_the_other(kind: str, tmp_path: Path) -> None:
+    truth = catalogue_of(logs(kind, "mysql-bin"))
+    catalogue = rebuilt(kind, tmp_path, by_gtid=True)
+    assert (catalogue.groups, catalogue.gtids) == (truth.groups, truth.gtids)
+    assert len(catalogue.view().logs) == 1
