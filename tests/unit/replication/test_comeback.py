@@ -13,7 +13,6 @@ from config import ServerConfig, load_cluster
 from replication.detection import TABLE
 from replication.fencing.closing import Closed
 from replication.fencing.comeback import (
-    ANSWERS_AND_IS_DEAD,
     PRIMARY_ALIVE,
     Comeback,
     Step,
@@ -25,6 +24,7 @@ from replication.fencing.comeback import (
 )
 from replication.fencing.holds import Holds, config_of, reached_by
 from replication.fencing.knocks import Knocks
+from replication.fencing.last_look import OF_DISK
 from replication.fencing.lookout import Closing, Sight
 from replication.fencing.returning import rejoined
 from replication.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
@@ -76,7 +76,7 @@ def test_a_server_that_was_never_dead_keeps_its_role_and_the_refusal_says_so() -
 
 
 def test_verdicts_of_servers_that_may_answer_are_rows_of_the_table() -> None:
-    assert {row.name for row in TABLE} >= ANSWERS_AND_IS_DEAD
+    assert {row.name for row in TABLE} >= OF_DISK
 
 
 def test_mysqls_gtids_that_only_the_old_one_has_are_counted() -> None:
