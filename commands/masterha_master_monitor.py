@@ -55,7 +55,7 @@ def monitor(given: Namespace) -> int:
     with ManagerLock(config.manager_workdir, config.name):
         # Prefect takes seconds to import; everything that can refuse has refused before it.
         from flows.engine import leave
-        from flows.master_monitor import MasterMonitor
+        from flows.master_monitor import MASTER_DEAD, MasterMonitor
         from flows.monitor import ManagerOptions
 
         options = ManagerOptions(
@@ -65,7 +65,8 @@ def monitor(given: Namespace) -> int:
         )
         watcher = MasterMonitor(load, options, stop)
         code = watcher.run()
-    tell_end(watcher.last_words, config.manager_log)
+    if code != MASTER_DEAD:  # of that it has spoken
+        tell_end(watcher.last_words, config.manager_log)
     leave(code)
 
 

@@ -49,7 +49,7 @@ class Beside:
 
     def __init__(self, opening: FlowRecord, kept: KeptRuns) -> None:
         self._record, self._kept = opening, kept
-        self._so_far = RunSoFar(within=opening.within is not None)
+        self._so_far = RunSoFar("" if opening.within is None else opening.key)
         self._file: Path | None = None
         self._over = threading.Event()
         self._lock = threading.Lock()

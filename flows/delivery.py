@@ -238,8 +238,13 @@ def _outer_run(client: SyncPrefectClient, run_id: uuid.UUID) -> FlowRun:
         raise MhaError(f"Prefect no longer has the flow run {run_id}, in which it happened") from error
 
 
+def step_id(key: str, number: int) -> uuid.UUID:
+    """The task run of a step in the record of that key."""
+    return uuid.uuid5(_NAMESPACE, f"{key}/{number}")
+
+
 def _step_id(record: FlowRecord, number: int) -> uuid.UUID:
-    return uuid.uuid5(_NAMESPACE, f"{record.key}/{number}")
+    return step_id(record.key, number)
 
 
 def _send_steps(client: SyncPrefectClient, record: FlowRecord, run: FlowRun) -> None:

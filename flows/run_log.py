@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 from collections.abc import Iterator
 from uuid import UUID
@@ -11,7 +12,7 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
 from config import ClusterConfig
-from flows.steps import delivered_to_this_run
+from flows.steps import this_step
 from replication.manager_log import LEVELS, ManagerFormatter, ManagerLogFile, open_log, register_secrets, secrets_of
 
 
@@ -19,8 +20,12 @@ class _RunLogHandler(APILogHandler):
     """Sends what is logged during a flow run to that run's page; elsewhere, and at flush, it does nothing."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if (FlowRunContext.get() or TaskRunContext.get()) is not None and not delivered_to_this_run():
-            super().emit(record)
+        if (FlowRunContext.get() or TaskRunContext.get()) is None:
+            return
+        if (done := this_step()) is not None:
+            record = copy.copy(record)
+            record.task_run_id = done
+        super().emit(record)
 
     def flush(self) -> None:
         return None

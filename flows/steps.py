@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
 
 from flows import prefect_env
 
@@ -21,7 +22,7 @@ from prefect.context import FlowRunContext  # noqa: E402
 from prefect.states import Failed  # noqa: E402
 from prefect.utilities.math import clamped_poisson_interval  # noqa: E402
 
-from flows.delivery import LogLine, StateName, StepRecord  # noqa: E402
+from flows.delivery import LogLine, StateName, StepRecord, step_id  # noqa: E402
 from replication.errors import MhaError  # noqa: E402
 
 P = ParamSpec("P")
@@ -36,12 +37,12 @@ _step: contextvars.ContextVar[int | None] = contextvars.ContextVar("mha_step", d
 class RunSoFar(logging.Handler):
     """The steps and the log of one run that goes on without Prefect; written by all of its threads.
 
-    ``within`` tells that they are shown on the page of the flow run which it is called in.
+    ``key`` is that of its record where the steps are shown on the page of the flow run that it is called in.
     """
 
-    def __init__(self, *, within: bool = False) -> None:
+    def __init__(self, key: str = "") -> None:
         super().__init__()
-        self.within = within
+        self.key = key
         self._guard = threading.Lock()
         self._steps: list[StepRecord] = []
         self._lines: list[LogLine] = []
@@ -93,10 +94,10 @@ class RunSoFar(logging.Handler):
             return tuple(self._lines)
 
 
-def delivered_to_this_run() -> bool:
-    """Whether what is logged here will be on the page of the flow run that this is called in, at its step."""
-    run = _run.get()
-    return run is not None and run.within
+def this_step() -> UUID | None:
+    """The task run, on the page of the flow run that this is called in, of the step that is done here."""
+    run, number = _run.get(), _step.get()
+    return step_id(run.key, number) if run is not None and run.key and number is not None else None
 
 
 def step(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -145,6 +145,9 @@ def test_deployments_of_monitor_and_failover_log_what_the_commands_log() -> None
         for line in ("* Phase 1: Configuration Check Phase..", "* Phase 3: Master Recovery Phase..", "Failover Report"):
             assert sum(line in each for each in page) == 1, page
             assert line in file
+        asked = {"logs": {"level": {"ge_": 20}}, "limit": 200, "sort": "TIMESTAMP_DESC"}
+        at_steps = [each for each in ask(cluster, url, "/logs/filter", asked) if each["task_run_id"]]
+        assert any("Setting read_only=0 on" in each["message"] for each in at_steps)
 
 
 def wait_for_words(path: Path, words: str, times: int = 1, seconds: float = 90.0) -> None:
