@@ -67,6 +67,9 @@ class ServerConfig(BaseModel):
     client_bindir: str | None = Field(None, description="Directory of mysql and mysqlbinlog on the host.")
     client_libdir: str | None = Field(None, description="Directory of the libraries those need.")
     node_label: str | None = Field(None, description="A label in listings.")
+    beside_manager: bool = Field(
+        False, description="Modern: 1: its host runs the manager, too, in a container where that cannot be seen."
+    )
     candidate_master: bool = Field(False, description="Preferred as new primary.")
     no_master: bool = Field(False, description="Never to be promoted; wins over candidate_master.")
     ignore_fail: bool = Field(False, description="Accepted; a broken replica never stops a failover.")

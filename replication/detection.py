@@ -8,25 +8,28 @@ Design rule 3: no row lets the manager's word alone be enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
 from config import ClusterConfig
 from replication.evidence import Finding, Round, Source
-from replication.patience import MISSES, Patience, SecondaryCheck, Verdict, decide
+from replication.patience import MISSES, NO_WAY, Patience, SecondaryCheck, Verdict, decide
 
-#: Seconds that a host must be silent, or a process stand still, before it counts: a link that flaps, a debugger and a
-#: snapshot of the disk take up to two.
+#: Seconds that a process must stand still before it counts: a debugger and a snapshot of the disk take up to two.
 STILL = 2.3
+#: Seconds that nothing at all must have come from a host before it counts as gone, where answers were quick so far; and
+#: how many more once anything came in this suspicion: a slow link brings something again and again.
+SILENCE, SLOW_LINK = 3.3, 0.7
 #: Seconds that a written row is waited for.
 WRITE_WAITS = 1.0
 #: Seconds within which a supervisor that fencing cannot hold off may bring the primary back.
 RESTART_GRACE = 3.0
 
 _MISSED = (Finding.REFUSED, Finding.SILENT, Finding.UNANSWERED, Finding.BROKEN)
-_HOST_LIVES = (Finding.ANSWERED, Finding.REFUSED, Finding.SILENT)
+_HOST_LIVES = (Finding.ANSWERED, Finding.REFUSED, Finding.SILENT, Finding.SLOW)
+_CONNECTED = (Finding.RECEIVES, Finding.MOVES)
 _BAD_DISK = (Finding.FULL, Finding.READ_ONLY)
 _REACHED = (Finding.ANSWERED, Finding.LIVES)
 
@@ -43,7 +46,8 @@ class Sure(StrEnum):
 class Terms:
     """What is configured, in seconds. ``restart_grace`` None: 0 when fencing holds the supervisor, else 3 s.
 
-    ``secondary`` tells that a secondary check is configured, whose word is then needed.
+    ``secondary`` tells that a secondary check is configured, whose word is then needed. ``silence`` grows with what
+    answers took while all was well. ``own`` are the names of the servers on the manager's own host.
     """
 
     ping_interval: float = 1.0
@@ -53,6 +57,8 @@ class Terms:
     on_shutdown: Literal["failover", "wait"] = "failover"
     still: float = STILL
     secondary: bool = False
+    silence: float = SILENCE
+    own: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ def _missed(c: Case) -> bool:
 
 def _gone(c: Case) -> bool:
     """No process, no listener, nobody connected: seen on the host, from here, and from every replica that can tell."""
-    nobody = not c.now.is_(Source.REPLICA, Finding.RECEIVES) and not c.now.is_(Source.PORT, Finding.LISTENING)
+    nobody = not c.now.is_(Source.REPLICA, *_CONNECTED) and not c.now.is_(Source.PORT, Finding.LISTENING)
     refused = c.now.is_(Source.PING, Finding.REFUSED, Finding.BROKEN)
     return c.known and refused and nobody and c.now.is_(Source.PROCESS, Finding.GONE)
 
@@ -139,23 +145,41 @@ def _writes_fail(c: Case) -> bool:
     return c.now.is_(Source.WRITE, Finding.UNANSWERED, Finding.REFUSED)
 
 
+def _spoke(round_: Round) -> bool:
+    """Whether anything came from the primary's host in that round, to whomever, however late."""
+    return (
+        round_.is_(Source.PING, Finding.ANSWERED, Finding.LIVES, *_HOST_LIVES)
+        or round_.is_(Source.SSH, *_HOST_LIVES)
+        or round_.is_(Source.OBSERVER, *_HOST_LIVES)
+        or round_.is_(Source.REPLICA, Finding.MOVES)
+    )
+
+
 def _manager_alone(c: Case) -> bool:
+    """It reaches no other host of the cluster, nor anybody who confirms what it sees."""
     links = c.now.of(Source.LINK)
-    return bool(links) and not any(link.finding in _REACHED for link in links)
+    reached = {link.who for link in links if link.finding in _REACHED}
+    if not links or reached - set(c.terms.own):
+        return False
+    return not reached or not (_spoke(c.now) or c.now.is_(Source.SECONDARY, Finding.CONFIRMED))
 
 
 def _dark(c: Case) -> bool:
-    """Nothing at all comes back from the host, and another host says so by its own clock."""
+    """Nothing at all comes back from the host, and another host, or the secondary check, says so by its own means."""
     return (
         c.now.is_(Source.PING, Finding.UNANSWERED)
-        and not c.now.is_(Source.SSH, *_HOST_LIVES)
-        and c.now.is_(Source.OBSERVER, Finding.SILENT)
+        and not _spoke(c.now)
+        and (c.now.is_(Source.OBSERVER, Finding.UNANSWERED) or c.now.is_(Source.SECONDARY, Finding.CONFIRMED))
     )
 
 
 def _zone(c: Case) -> bool:
-    links = c.now.of(Source.LINK)
+    links = [link for link in c.now.of(Source.LINK) if link.who not in c.terms.own]
     return sum(link.finding in _REACHED for link in links) * 2 < len(links)
+
+
+def _moves(c: Case) -> bool:
+    return c.now.is_(Source.REPLICA, Finding.MOVES)
 
 
 TABLE: tuple[Row, ...] = (
@@ -212,8 +236,15 @@ TABLE: tuple[Row, ...] = (
         settles=True,
     ),
     Row(
+        "answers, but late",
+        lambda c: c.now.is_(Source.PING, Finding.SLOW),
+        Sure.NEVER,
+        "the primary answers late: it is slow, or the way to it is",
+        "Look at the network between the manager and the primary, and at the load of its host.",
+    ),
+    Row(
         "frozen process",
-        lambda c: _missed(c) and c.now.is_(Source.PROCESS, Finding.STOPPED) and not _answers(c),
+        lambda c: _missed(c) and c.now.is_(Source.PROCESS, Finding.STOPPED) and not _answers(c) and not _moves(c),
         Sure.CONCLUSIVE,
         "mysqld is stopped on its host (SIGSTOP, a debugger) and answers nobody",
         delay=lambda c: c.terms.still,
@@ -226,7 +257,14 @@ TABLE: tuple[Row, ...] = (
         "Look at the network between the manager and the primary.",
     ),
     Row(
-        "a replica still receives",
+        "a replica receives",
+        lambda c: _missed(c) and _moves(c),
+        Sure.NEVER,
+        "a replica receives from the primary, with progress: it lives, whoever else cannot reach it",
+        "Look at the network between the manager and the primary, and at its address in the configuration.",
+    ),
+    Row(
+        "a replica is still connected",
         lambda c: c.now.is_(Source.PROCESS, Finding.GONE) and c.now.is_(Source.REPLICA, Finding.RECEIVES),
         Sure.PATIENT,
         "no mysqld is seen on the host, but a replica is still connected to it: the views contradict each other",
@@ -276,7 +314,7 @@ TABLE: tuple[Row, ...] = (
         _dark,
         Sure.CONCLUSIVE,
         "nothing comes back from the primary's host, neither to the manager nor to a replica's host",
-        delay=lambda c: c.terms.still,
+        delay=lambda c: c.terms.silence,
     ),
     Row(
         "refused port",
@@ -337,7 +375,12 @@ def confirmed(case: Case, row: Row) -> bool:
     if len(unbroken) < 2:
         return False
     newest, first = unbroken[0], unbroken[-1]
-    return newest.began - first.began >= case.terms.confirm_interval and newest.began - case.since >= row.delay(case)
+    if newest.began - first.began < case.terms.confirm_interval:
+        return False
+    quiet, heard = newest.began - _last_sign_of_life(case), [r.ended for r in case.rounds if _spoke(r)]
+    if row.holds is _dark and heard and newest.began - heard[-1] < row.delay(case) + SLOW_LINK:
+        return False
+    return quiet >= row.delay(case)
 
 
 def _last_sign_of_life(case: Case) -> float:
@@ -354,8 +397,8 @@ def _by_patience(case: Case) -> Verdict:
     links = sum(link.finding in _REACHED for link in now.of(Source.LINK))
     error = next((o.detail for o in now.of(Source.PING)), "")
     patience = Patience(case.misses, case.since, error)
-    verdict = decide(patience, now.of(Source.OBSERVER), _secondary(case), None, links)
-    if verdict.dead and now.is_(Source.MANAGER, Finding.LATE) and not now.is_(Source.OBSERVER, Finding.SILENT):
+    verdict = decide(patience, now.seen, _secondary(case), None, links, own=case.terms.own)
+    if verdict.dead and now.is_(Source.MANAGER, Finding.LATE) and not now.is_(Source.OBSERVER, *NO_WAY):
         return replace(verdict, dead=False, why="nobody else confirms it")
     return verdict
 
@@ -371,7 +414,7 @@ def _secondary(case: Case) -> SecondaryCheck:
 
 def _in_words(case: Case, row: Row) -> str:
     """The row's meaning and who agrees."""
-    silent = case.now.found(Source.OBSERVER, Finding.SILENT)
+    silent = case.now.found(Source.OBSERVER, *NO_WAY)
     agree = f"; {', '.join(silent)} cannot reach it either" if silent and _missed(case) else ""
     answers = case.now.found(Source.OBSERVER, Finding.ANSWERED)
     others = f" (it answers {', '.join(answers)})" if answers and _missed(case) else ""

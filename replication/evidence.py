@@ -51,8 +51,9 @@ class Finding(StrEnum):
     ANSWERED = "answered"
     LIVES = "lives but refuses us"
     REFUSED = "refused"
-    SILENT = "silent"  # accepted, or looked at, and nothing was said in time
-    UNANSWERED = "unanswered"
+    SLOW = "answered late"
+    SILENT = "silent"  # the connection was taken, and nothing was said in time
+    UNANSWERED = "unanswered"  # nothing at all came back in time
     BROKEN = "broken"
     NO_VIEW = "no view"  # whoever should look could not
     RUNNING = "running"
@@ -67,7 +68,9 @@ class Finding(StrEnum):
     FULL = "full"
     READ_ONLY = "read-only"
     STALLED = "stalled"
-    RECEIVES = "receives"
+    MOVES = "receives with progress"
+    RECEIVES = "receives"  # connected, and nothing new came since the look before
+    OVERDUE = "connected, heartbeat overdue"
     DISCONNECTED = "disconnected"
     NOT_RECEIVING = "not receiving"
     CONFIRMED = "confirmed"

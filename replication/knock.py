@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import select
 import socket
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from replication.evidence import Finding
 
@@ -29,3 +33,98 @@ def knock(address: str, port: int, timeout: float) -> tuple[Finding, str]:
             return Finding.SILENT, "it closed the connection without a greeting"
         except OSError as error:
             return Finding.SILENT, f"connected, no greeting: {error}"
+
+
+#: Seconds after which a knock that nobody answered is given up, and how many are waited for at once.
+FORGOTTEN, MOST = 20.0, 16
+
+
+@dataclass
+class _Knock:
+    socket: socket.socket
+    began: float
+    accepted: bool = False
+
+
+class Knocks:
+    """Knocks at one port that stay open until they are answered: who answers late has answered.
+
+    One thread at a time.
+    """
+
+    def __init__(self, address: Callable[[], str], port: int) -> None:
+        self._address, self._port = address, port
+        self._open: list[_Knock] = []
+
+    def knock(self, timeout: float) -> tuple[Finding, str]:
+        """Knock twice, the second time a moment later, and wait ``timeout`` seconds for whatever comes back.
+
+        As `knock`; SLOW is a greeting for an earlier knock. A frozen server's kernel takes every connection (SILENT).
+        """
+        began = time.monotonic()
+        try:
+            self._begin(began)
+            again = began + timeout / 2
+            taken = ""
+            while (left := began + timeout - time.monotonic()) > 0:
+                for each in self._stirring(min(left, max(0.0, again - time.monotonic()) or left)):
+                    found = self._found(each, began)
+                    if found is None:
+                        taken = "connected, no greeting"
+                    elif found[0] is not Finding.UNANSWERED:
+                        self.close()
+                        return found
+                if again and time.monotonic() >= again:
+                    again = 0.0
+                    self._begin(time.monotonic())
+            return (Finding.SILENT, taken) if taken else (Finding.UNANSWERED, "timed out")
+        except OSError as error:
+            return Finding.UNANSWERED, str(error) or type(error).__name__
+
+    def close(self) -> None:
+        """Forget them all."""
+        for each in self._open:
+            each.socket.close()
+        self._open = []
+
+    def _begin(self, now: float) -> None:
+        while self._open and (len(self._open) >= MOST or now - self._open[0].began > FORGOTTEN):
+            self._forget(self._open[0])
+        address = self._address()
+        made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        made.setblocking(False)
+        self._open.append(_Knock(made, now))
+        made.connect_ex((address, self._port))
+
+    def _stirring(self, seconds: float) -> list[_Knock]:
+        poll = select.poll()
+        by_fd = {}
+        for each in self._open:
+            by_fd[each.socket.fileno()] = each
+            poll.register(each.socket, select.POLLIN if each.accepted else select.POLLOUT)
+        if not by_fd:
+            time.sleep(max(0.0, seconds))
+        return [by_fd[fd] for fd, _ in poll.poll(max(0.0, seconds) * 1000)] if by_fd else []
+
+    def _found(self, each: _Knock, began: float) -> tuple[Finding, str] | None:
+        """What came back to a knock; None when its connection was just taken."""
+        late = f"{time.monotonic() - each.began:.1f} s after the knock"
+        if not each.accepted:
+            code = each.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code == 0:
+                each.accepted = True
+                return None
+            self._forget(each)
+            return (Finding.REFUSED, "connection refused") if code == errno.ECONNREFUSED else (Finding.UNANSWERED, "")
+        try:
+            said = each.socket.recv(1)
+        except OSError:
+            said = b""
+        self._forget(each)
+        if not said:
+            return Finding.SILENT, "it closed the connection without a greeting"
+        return (Finding.ANSWERED, "") if each.began >= began else (Finding.SLOW, f"it greets {late}")
+
+    def _forget(self, each: _Knock) -> None:
+        each.socket.close()
+        self._open.remove(each)
