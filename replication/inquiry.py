@@ -60,7 +60,7 @@ class Inquiry:
         self._config, self._primary, self._sessions = config, primary, sessions
         self._places, self._pings, self._trips = Places.of(primary, state), pings, trips
         self._knocks = Knocks(lambda: primary.ip, primary.port)
-        self._sshd_knocks = Knocks(lambda: primary.ssh_ip, primary.ssh_port)
+        self._sshd_knocks = Knocks(lambda: primary.ssh_ip, primary.ssh_port, again=0.1)
         self._others = [s for s in config.servers if s.address != primary.address]
         self._pool = ThreadPoolExecutor(8 + 2 * len(self._others), thread_name_prefix="inquiry")
         uuid, server_id = (state.server_uuid, state.server_id) if state is not None else ("", 0)

@@ -49,34 +49,36 @@ class _Knock:
 class Knocks:
     """Knocks at one port that stay open until they are answered: who answers late has answered.
 
-    One thread at a time.
+    ``again`` is how many seconds after one the next follows, where packets may be lost; None for a single knock, at a
+    server that counts those who do not log in (max_connect_errors). One thread at a time.
     """
 
-    def __init__(self, address: Callable[[], str], port: int) -> None:
-        self._address, self._port = address, port
+    def __init__(self, address: Callable[[], str], port: int, *, again: float | None = None) -> None:
+        self._address, self._port, self._again = address, port, again
         self._open: list[_Knock] = []
 
     def knock(self, timeout: float) -> tuple[Finding, str]:
-        """Knock twice, the second time a moment later, and wait ``timeout`` seconds for whatever comes back.
+        """Knock, and wait ``timeout`` seconds for whatever comes back, to this knock or to an earlier one.
 
         As `knock`; SLOW is a greeting for an earlier knock. A frozen server's kernel takes every connection (SILENT).
         """
         began = time.monotonic()
         try:
             self._begin(began)
-            again = began + timeout / 2
             taken = ""
-            while (left := began + timeout - time.monotonic()) > 0:
-                for each in self._stirring(min(left, max(0.0, again - time.monotonic()) or left)):
+            ends = began + timeout
+            next_due = began + self._again if self._again is not None else ends
+            while (now := time.monotonic()) < ends:
+                for each in self._stirring(max(0.0, min(ends, next_due) - now)):
                     found = self._found(each, began)
                     if found is None:
                         taken = "connected, no greeting"
                     elif found[0] is not Finding.UNANSWERED:
                         self.close()
                         return found
-                if again and time.monotonic() >= again:
-                    again = 0.0
+                if next_due <= time.monotonic() < ends:
                     self._begin(time.monotonic())
+                    next_due += self._again or timeout
             return (Finding.SILENT, taken) if taken else (Finding.UNANSWERED, "timed out")
         except OSError as error:
             return Finding.UNANSWERED, str(error) or type(error).__name__

@@ -89,7 +89,7 @@ def independent(view: Observation, observer: ServerConfig, primary: ServerConfig
         why = "it is the manager's own host"
     else:
         return view
-    return Observation(view.source, view.who, Finding.NO_VIEW, f"{why}, which is no second voice", view.at, view.clock)
+    return Observation(view.source, view.who, Finding.NO_VOICE, why, view.at, view.clock, view.took)
 
 
 def ask_others(

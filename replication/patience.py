@@ -123,6 +123,8 @@ def decide(
     def verdict(dead: bool, why: str) -> Verdict:
         return Verdict(dead, why, ssh_reachable, seen, "patience")
 
+    if found(Source.PING, Finding.ANSWERED, Finding.SLOW, Finding.LIVES):
+        return verdict(False, "the primary greets the manager: it lives")
     answered = found(Source.OBSERVER, Finding.ANSWERED)
     if answered:
         return verdict(False, f"the primary answers {', '.join(answered)}; only the manager cannot reach it")
@@ -135,7 +137,7 @@ def decide(
     silent = [o.who for o in seen if o.source is Source.OBSERVER and o.finding in NO_WAY]
     refused = bool(found(Source.PING, Finding.REFUSED))
     connected = found(Source.REPLICA, Finding.RECEIVES)
-    if connected and (refused or not silent):
+    if connected and (refused or not (silent or by_hand)):
         return verdict(False, f"{', '.join(connected)} is still connected to the primary, its heartbeat not overdue")
     deaf = [name for name in found(Source.REPLICA, *DEAF) if name not in own]
     if not (refused or silent or deaf or secondary.configured or by_hand):
@@ -153,8 +155,10 @@ def by_routes(views: Sequence[Observation]) -> int:
     """What the hosts of a secondary check say together.
 
     One that reaches the primary is enough to leave it alone. Otherwise most of them must have looked: MHA lets a
-    single host that is down forbid every failover (its issues 22 and 88).
+    single host that is down forbid every failover (its issues 22 and 88). The manager's own host and the suspect's are
+    not counted: they go dark together with what they are to tell of.
     """
+    views = [view for view in views if view.finding is not Finding.NO_VOICE]
     if any(view.finding is Finding.ANSWERED for view in views):
         return SOMEBODY_REACHES_IT
     silent = sum(view.finding in NO_WAY for view in views)

@@ -57,6 +57,14 @@ class Ear:
         self._heard: dict[str, Heard] = {}
         self.worked = False
 
+    def listen(self, server: Server, *, timeout: float, apart: float = 1.0) -> tuple[Observation, ...]:
+        """Two looks ``apart`` seconds from each other: whether anything came between them."""
+        first = self.look(server, timeout=timeout)
+        if not any(o.finding is Finding.RECEIVES for o in first):
+            return first
+        time.sleep(apart)
+        return self.look(server, timeout=timeout)
+
     def look(self, server: Server, *, timeout: float) -> tuple[Observation, ...]:
         """Whether the replica answers the manager, and what its receiver hears; a trouble is an observation."""
         began = time.monotonic()

@@ -110,7 +110,7 @@ def simulate(
         tried: Terms | None = None
         alarms, missed, seconds = [], [], []
         for name, incident in incidents.items():
-            tried = replace(terms_in(incident), confirm_interval=confirm, misses=count, still=still)
+            tried = replace(terms_in(incident), confirm_interval=confirm, misses=count, still=still, silence=still)
             verdict = replay(incident, tried).verdict
             if was_death(incident):
                 (seconds.append(verdict.seconds) if verdict is not None else missed.append(name))

@@ -11,11 +11,13 @@ import logging
 import random
 import threading
 import time
+from dataclasses import replace
 from enum import Enum
 
 from config import ClusterConfig, ServerConfig
 from replication.errors import PrivilegeMissing, ServerError, ServerUnreachable, StatementFailed
 from replication.evidence import Finding
+from replication.independence import is_own
 from replication.knock import knock
 from replication.right import (
     FORGOTTEN,
@@ -242,7 +244,7 @@ class _Voter:
         with self._asking:
             if self._over.is_set():
                 return
-            self.ballot = self._answer(self._right.wanted())
+            self.ballot = replace(self._answer(self._right.wanted()), own=is_own(self.config))
             self.asked = True
         self._right.noted()
 

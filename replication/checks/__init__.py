@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from replication.check import Check
-from replication.checks import gtids, hosts, privileges, replicas, scripts, servers, topology
+from replication.checks import gtids, hosts, privileges, replicas, scripts, servers, topology, voices
 from replication.checks.facts import Facts
 from replication.checks.rule import Rule
 
@@ -21,6 +21,7 @@ RULES: tuple[Rule, ...] = (
     *privileges.RULES,
     *hosts.RULES,
     *scripts.RULES,
+    *voices.RULES,
 )
 
 
@@ -41,4 +42,5 @@ def of_replication(facts: Facts, seconds_behind: int = SECONDS_BEHIND) -> tuple[
         *hosts.checks(facts),
         *scripts.binlog_servers(facts),
         *scripts.checks(facts),
+        *voices.checks(facts),
     )

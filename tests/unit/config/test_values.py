@@ -42,6 +42,7 @@ SERVER_VALUES = [
     ("client_bindir", "/opt/mysql/bin", "/opt/mysql/bin"),
     ("client_libdir", "/opt/mysql/lib", "/opt/mysql/lib"),
     ("node_label", "rack 7", "rack 7"),
+    ("beside_manager", "1", True),
     ("candidate_master", "1", True),
     ("no_master", "yes", True),
     ("ignore_fail", "on", True),
