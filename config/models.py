@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from config.errors import ConfigError, ConfigWarning
 from config.notify import URL_KEYS, USUAL, parts_of, urls_in
@@ -37,6 +38,11 @@ class ServerConfig(BaseModel):
     """One ``[serverN]`` or ``[binlogN]`` block with everything it inherits."""
 
     model_config = ConfigDict(frozen=True)
+
+    #: The names behind the two addresses, empty where an address was written; and the addresses of the other servers.
+    _name_of_ip: str = PrivateAttr("")
+    _name_of_ssh_ip: str = PrivateAttr("")
+    _of_others: frozenset[str] = PrivateAttr(frozenset())
 
     block: str = Field(description="Name of the block.")
     hostname: str = Field(description="Name or address of the server.")
@@ -100,6 +106,29 @@ class ServerConfig(BaseModel):
     ssl_cert: str | None = Field(None, description="Modern: client certificate.")
     ssl_key: str | None = Field(None, description="Modern: client key.")
     ssl_verify: bool = Field(False, description="Modern: the certificate must carry the server's name.")
+
+    @property
+    def name_of_ip(self) -> str:
+        """The name that `ip` was resolved from, empty when an address was written."""
+        return self._name_of_ip
+
+    @property
+    def name_of_ssh_ip(self) -> str:
+        """The same of `ssh_ip`."""
+        return self._name_of_ssh_ip
+
+    @property
+    def of_others(self) -> frozenset[str]:
+        """The addresses of the other configured servers."""
+        return self._of_others
+
+    def known_by(self, name: str, ssh_name: str) -> None:
+        """Note the names that the addresses were resolved from."""
+        self._name_of_ip, self._name_of_ssh_ip = name, ssh_name
+
+    def beside(self, others: Iterable[ServerConfig]) -> None:
+        """Note whose addresses are not this server's."""
+        self._of_others = frozenset(a for s in others for a in (s.ip, s.ssh_ip)) - {self.ip, self.ssh_ip}
 
     @property
     def address(self) -> str:

@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
 from config import ClusterConfig, ServerConfig
+from replication.addresses import address_of, ssh_address_of
 from replication.detection import SILENCE, WRITE_WAITS
 from replication.errors import HookError, MhaError
 from replication.evidence import Finding, Observation, Round, Source
@@ -59,8 +60,8 @@ class Inquiry:
     ) -> None:
         self._config, self._primary, self._sessions = config, primary, sessions
         self._places, self._pings, self._trips = Places.of(primary, state), pings, trips
-        self._knocks = Knocks(lambda: primary.ip, primary.port)
-        self._sshd_knocks = Knocks(lambda: primary.ssh_ip, primary.ssh_port, again=0.1)
+        self._knocks = Knocks(lambda: address_of(primary), primary.port)
+        self._sshd_knocks = Knocks(lambda: ssh_address_of(primary), primary.ssh_port, again=0.1)
         self._others = [s for s in config.servers if s.address != primary.address]
         self._pool = ThreadPoolExecutor(8 + 2 * len(self._others), thread_name_prefix="inquiry")
         uuid, server_id = (state.server_uuid, state.server_id) if state is not None else ("", 0)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from config import ServerConfig
+from replication.addresses import address_of, ssh_address_of
 from replication.errors import DeadlineExceeded, HostError
 from replication.evidence import Finding, Observation, Source
 from replication.independence import is_own, same_host
@@ -38,8 +39,8 @@ def look_from(
     def saw(finding: Finding, detail: str = "") -> Observation:
         return Observation(Source.OBSERVER, host.name, finding, detail, took=time.monotonic() - began)
 
-    words = [f"{timeout:g}", primary.ip, str(primary.port), str(primary.ssh_port)]
-    words += [word for other in others for word in (other.ip, str(other.ssh_port))]
+    words = [f"{timeout:g}", address_of(primary), str(primary.port), str(primary.ssh_port)]
+    words += [word for other in others for word in (ssh_address_of(other), str(other.ssh_port))]
     command = "command -v bash >/dev/null || exit 9; exec bash -s -- " + " ".join(shlex.quote(word) for word in words)
     try:
         result = host.run(

@@ -13,6 +13,7 @@ import pymysql
 from pymysql.cursors import DictCursor
 
 from config import ServerConfig
+from replication.addresses import address_of
 from replication.dialects import Dialect, parse_version
 from replication.errors import (
     AccessDenied,
@@ -248,7 +249,7 @@ def open_session(config: ServerConfig, timeout: float) -> pymysql.Connection[Any
             "ssl_verify_identity": config.ssl_verify,
         }
     return _Session(
-        host=config.ip,
+        host=address_of(config),
         port=config.port,
         unix_socket=config.unix_socket,
         user=config.user,

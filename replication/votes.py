@@ -15,6 +15,7 @@ from dataclasses import replace
 from enum import Enum
 
 from config import ClusterConfig, ServerConfig
+from replication.addresses import address_of
 from replication.errors import PrivilegeMissing, ServerError, ServerUnreachable, StatementFailed
 from replication.evidence import Finding
 from replication.independence import is_own
@@ -266,7 +267,7 @@ class _Voter:
             holder = self._name(said["watches"]) if vote is Vote.ANOTHERS and said["watches"] else ""
         except ServerUnreachable as error:
             log.debug("%s", error)
-            finding, _ = knock(self.config.ip, self.config.port, KNOCK)
+            finding, _ = knock(address_of(self.config), self.config.port, KNOCK)
             gone = finding is Finding.REFUSED
             return Ballot(name, Vote.NOBODYS if gone else Vote.UNKNOWN, until=began + self._right.lease)
         except ServerError as error:

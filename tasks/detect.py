@@ -11,6 +11,7 @@ from typing import TypeVar
 from prefect import task
 
 from config import ClusterConfig, ServerConfig
+from replication.addresses import address_of
 from replication.evidence import Observation, Source
 from replication.independence import own_names
 from replication.inquiry import run_secondary
@@ -66,7 +67,7 @@ class SideChecks:
         self._receivers = self._pool.submit(self._listen)
 
     def _knock_now(self) -> Observation:
-        finding, detail = knock(self._primary.ip, self._primary.port, KNOCK)
+        finding, detail = knock(address_of(self._primary), self._primary.port, KNOCK)
         return Observation(Source.PING, "manager", finding, detail)
 
     def _listen(self) -> tuple[Observation, ...]:

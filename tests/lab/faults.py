@@ -226,8 +226,8 @@ def _during(trouble: contextlib.AbstractContextManager[object], seconds: float) 
         time.sleep(seconds)
 
 
-#: Each is given a cluster with weather whose primary is db1 and has few ``max_connections``, the manager's process, one of
-#: the replicas, and the seconds that it is to last.
+#: Each is given a cluster with weather whose primary is db1 and has few ``max_connections``, the manager's process, one
+#: of the replicas, and the seconds that it is to last.
 TROUBLES: dict[str, Callable[[Cluster, int, Host, float], None]] = {
     "manager cut off from the primary": lambda c, _, __, s: _during(cut_off(c, c[1]), s),
     "manager cut off from all": lambda c, _, __, s: _during(cut_off(c, *c.hosts), s),

@@ -240,9 +240,8 @@ def test_a_dark_host_without_any_ssh_is_failed_over_when_its_heartbeat_is_overdu
     """Nobody but the replicas' receivers can notice it: with a heartbeat a second that takes some seconds."""
     with Cluster("mariadb", gtid=True) as cluster:
         for host in cluster.hosts[1:]:
-            host.sql("STOP SLAVE IO_THREAD")
-            host.sql("CHANGE MASTER TO MASTER_HEARTBEAT_PERIOD=1")
-            host.sql("START SLAVE IO_THREAD")
+            for statement in ("STOP SLAVE", "CHANGE MASTER TO MASTER_HEARTBEAT_PERIOD=1", "START SLAVE"):
+                host.sql(statement)
         monitor = Monitor(cluster, cluster.write_cnf(candidate=2))
         try:
             with blocked(cluster, *((host, 22) for host in cluster.hosts)):
