@@ -56,6 +56,7 @@ class Finding(StrEnum):
     UNANSWERED = "unanswered"  # nothing at all came back in time
     BROKEN = "broken"
     NO_VIEW = "no view"  # whoever should look could not
+    ALONE = "reaches nobody else either"
     NO_VOICE = "no second voice"  # it lives on the manager's own host, or on the primary's
     RUNNING = "running"
     STARTING = "starting or stopping"  # the process is there and does not listen

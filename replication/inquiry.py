@@ -67,6 +67,7 @@ class Inquiry:
         uuid, server_id = (state.server_uuid, state.server_id) if state is not None else ("", 0)
         self._ears = {s.address: Ear(primary, uuid, server_id) for s in self._others}
         self._reached: set[str] = set()
+        self._linked: set[str] = set()
         self._words: dict[str, Seen] = {}
         self._silence, self._begun = SILENCE, 0.0
         self._pending: dict[str, Future[Seen]] = {}
@@ -211,7 +212,11 @@ class Inquiry:
         """What that host sees. It must have reached the primary before: what never worked tells nothing."""
         reached = neighbours(other, self._primary, self._others)
         host, waits = self._sessions.host(other.address), self._silence - TELLS
-        view = independent(look_from(host, self._primary, reached, timeout=waits), other, self._primary)
+        view = look_from(host, self._primary, reached, timeout=waits)
+        if view.finding is Finding.ALONE and not any(s.address in self._linked for s in reached):
+            # The others are down for everybody; that it reaches the manager shows that it is not cut off.
+            view = replace(view, finding=Finding.UNANSWERED)
+        view = independent(view, other, self._primary)
         if view.finding in (Finding.ANSWERED, Finding.SILENT, Finding.REFUSED):
             self._reached.add(other.address)
         elif view.finding is Finding.UNANSWERED and not self._worked(other):
@@ -224,7 +229,12 @@ class Inquiry:
         return other.address in self._reached or self._ears[other.address].worked
 
     def _replica(self, other: ServerConfig) -> Seen:
-        return self._ears[other.address].look(self._sessions.server(other.address), timeout=LOOK)
+        seen = self._ears[other.address].look(self._sessions.server(other.address), timeout=LOOK)
+        if any(o.source is Source.LINK and o.finding is Finding.UNANSWERED for o in seen):
+            self._linked.discard(other.address)
+        else:
+            self._linked.add(other.address)
+        return seen
 
     def _write(self) -> Seen:
         began = time.monotonic()

@@ -31,8 +31,8 @@ def look_from(
 
     A live mysqld greets first, even when it only says "too many connections"; a frozen one has its connections taken by
     the kernel and says nothing (SILENT). UNANSWERED is that nothing at all came back, of the host's sshd neither, while
-    one of ``others`` was reached: a host that reaches nobody has no view. ``slack`` is how many seconds more the host
-    may take to tell.
+    one of ``others`` was reached; ALONE that none of these was, so that it may be this host that is cut off. ``slack``
+    is how many seconds more the host may take to tell.
     """
     began = time.monotonic()
 
@@ -68,7 +68,7 @@ def said(output: str, *, neighbours: bool) -> tuple[Finding, str]:
     if any(line.startswith("host ") for line in lines):
         return Finding.SILENT, "its host answers, its port does not"
     if neighbours and not any(line.startswith("other ") for line in lines):
-        return Finding.NO_VIEW, "it reaches no other server either"
+        return Finding.ALONE, ""
     return Finding.UNANSWERED, ""
 
 

@@ -51,7 +51,7 @@ FAULTS = {
     "frozen": Fault("frozen process", 3.6, 6.0, _signal(signal.SIGSTOP)),
     "disk full": Fault("full or read-only disk", 2.6, 6.0, Host.fill_disk, DISK),
     "disk stalled": Fault("hung storage", 4.5, 6.0, lambda host: host.run("fsfreeze -f /var/lib/mysql"), DISK),
-    "power off": Fault("host gone", 3.6, 5.0, Host.power_off),
+    "power off": Fault("host gone", 4.2, 5.0, Host.power_off),
 }
 
 

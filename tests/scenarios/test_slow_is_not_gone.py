@@ -6,9 +6,11 @@ An application on each host writes to its own server all the time, so that two t
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.lab.cluster import Cluster
 from tests.lab.faults import blocked
 from tests.lab.host import Host
 from tests.lab.local_writer import Observers, two_writable
+from tests.lab.network import sh
 from tests.lab.weather import Rule, both_ways
 from tests.lab.writer import Writer
 from tests.scenarios.watching import Monitor
@@ -233,6 +236,54 @@ def test_a_wrong_address_of_the_primary_that_refuses(kind: str, gtid: bool) -> N
         finally:
             monitor.stop()
             observers.stop()
+
+
+@contextlib.contextmanager
+def names_of(cluster: Cluster) -> Iterator[Path]:
+    """A hosts file that is the manager's alone, to be written in place."""
+    directory = Path("/etc/netns") / cluster.subnet.manager
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / "hosts"
+    file.write_text("127.0.0.1 localhost\n" + "".join(f"{host.ip} {host.name}\n" for host in cluster.hosts))
+    try:
+        yield file
+    finally:
+        shutil.rmtree(directory)
+
+
+@pytest.mark.slow
+def test_a_replica_that_comes_back_with_another_address() -> None:
+    """Its container was made anew: it is found by its name again, and promoted when the primary dies."""
+    with Cluster("mariadb", gtid=True) as cluster, names_of(cluster) as names:
+        conf = cluster.write_cnf(candidate=2)
+        known = cluster.seat / ".ssh" / "known_hosts"
+        text = conf.read_text()
+        for host in cluster.hosts:
+            text = text.replace(f"hostname={host.ip}\n", f"hostname={host.name}\n")
+            if host is not cluster[1]:
+                host.sql("STOP SLAVE")
+                host.sql(f"CHANGE MASTER TO MASTER_HOST='{cluster[1].name}'")
+                host.sql("START SLAVE")
+        conf.write_text(text)
+        key = known.read_text().splitlines()[0].split(" ", 1)[1]
+        known.write_text("".join(f"{host.ip},{host.name} {key}\n" for host in cluster.hosts))
+        monitor = Monitor(cluster, conf)
+        try:
+            time.sleep(2.0)
+            before, after = cluster[2].ip, cluster.subnet.address(42)
+            there = f"ip -n {cluster.subnet.host(2)} addr"
+            sh(f"{there} add {after}/24 dev eth0 && {there} del {before}/24 dev eth0; {there} show dev eth0")
+            sh(f"{there} show dev eth0 | grep -q {after} || {there} add {after}/24 dev eth0")
+            names.write_text(names.read_text().replace(f"{before} db2", f"{after} db2"))
+            cluster[2].ip = after
+            time.sleep(8.0)
+            assert cluster[2].replica_status()["Replica_IO_Running"] == "Yes"
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            monitor.wait_for("is the new primary", seconds=40.0)
+            assert cluster[2].replica_status() == {}
+            assert int(cluster[2].sql("SELECT @@global.read_only AS r")[0]["r"]) == 0
+        finally:
+            monitor.stop()
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ def server(number: int, ip: str = "", **more: object) -> ServerConfig:
         ("host accepted\nhost greeted\ndone", Finding.SILENT),
         ("other accepted\ndone", Finding.UNANSWERED),
         ("other refused\ndone", Finding.UNANSWERED),
-        ("done", Finding.NO_VIEW),
+        ("done", Finding.ALONE),
         ("", Finding.NO_VIEW),
         ("Welcome to db2, server greeted", Finding.NO_VIEW),
         ("Welcome to db2\nother accepted\ndone", Finding.UNANSWERED),
