@@ -15,7 +15,6 @@ from dataclasses import replace
 
 from config import ClusterConfig, ServerConfig
 from replication.addresses import address_of, ssh_address_of
-from replication.detection import SILENCE, WRITE_WAITS
 from replication.errors import HookError, MhaError
 from replication.evidence import Finding, Observation, Round, Source
 from replication.hooks import run_hook
@@ -29,6 +28,7 @@ from replication.receiving import Ear
 from replication.round_trips import RoundTrips
 from replication.sessions import Sessions
 from replication.snapshots import ServerState
+from replication.suspicion import SILENCE, WRITE_WAITS
 
 #: Seconds for one look, and for one round; a written row gets longer, for a slow disk is no dead one.
 LOOK, ROUND, WRITE = 0.9, 1.1, WRITE_WAITS
@@ -60,8 +60,7 @@ class Inquiry:
     ) -> None:
         self._config, self._primary, self._sessions = config, primary, sessions
         self._places, self._pings, self._trips = Places.of(primary, state), pings, trips
-        self._knocks = Knocks(lambda: address_of(primary), primary.port)
-        self._sshd_knocks = Knocks(lambda: ssh_address_of(primary), primary.ssh_port, again=0.1)
+        self._knocks, self._sshd_knocks = self._new_knocks()
         self._others = [s for s in config.servers if s.address != primary.address]
         self._pool = ThreadPoolExecutor(8 + 2 * len(self._others), thread_name_prefix="inquiry")
         uuid, server_id = (state.server_uuid, state.server_id) if state is not None else ("", 0)
@@ -91,7 +90,15 @@ class Inquiry:
         self._words.clear()
         self._knocks.close()
         self._sshd_knocks.close()
+        self._knocks, self._sshd_knocks = self._new_knocks()
         return own_names(self._others)
+
+    def _new_knocks(self) -> tuple[Knocks, Knocks]:
+        primary = self._primary
+        return (
+            Knocks(lambda: address_of(primary), primary.port),
+            Knocks(lambda: ssh_address_of(primary), primary.ssh_port, again=0.1),
+        )
 
     def listen(self) -> list[Future[Seen]]:
         """One look at every receiver in the background, while all is well."""
@@ -121,8 +128,8 @@ class Inquiry:
             until = early if time.monotonic() < early else ends
             _, pending = wait(pending, max(0.0, until - time.monotonic()), FIRST_COMPLETED)
             if pending and time.monotonic() >= early:
-                # Who has not answered yet has not said anything, not even by being silent.
-                so_far = self._sum_up(began, {name: f for name, f in asked.items() if f.done()})
+                # Who has not answered yet has not said anything, not even by being silent; an earlier word stands.
+                so_far = self._sum_up(began, {n: f for n, f in asked.items() if f.done() or n in self._words})
                 if enough(so_far):
                     return so_far
         return self._sum_up(began, asked, overdue=time.monotonic() - ends)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,18 +51,36 @@ class Knocks:
     """Knocks at one port that stay open until they are answered: who answers late has answered.
 
     ``again`` is how many seconds after one the next follows, where packets may be lost; None for a single knock, at a
-    server that counts those who do not log in (max_connect_errors). One thread at a time.
+    server that counts those who do not log in (max_connect_errors). One thread knocks; another may close.
     """
 
     def __init__(self, address: Callable[[], str], port: int, *, again: float | None = None) -> None:
         self._address, self._port, self._again = address, port, again
         self._open: list[_Knock] = []
+        self._knocking, self._over = threading.Lock(), False
 
     def knock(self, timeout: float) -> tuple[Finding, str]:
         """Knock, and wait ``timeout`` seconds for whatever comes back, to this knock or to an earlier one.
 
         As `knock`; SLOW is a greeting for an earlier knock. A frozen server's kernel takes every connection (SILENT).
         """
+        with self._knocking:
+            try:
+                return self._wait(timeout)
+            finally:
+                if self._over:
+                    self._forget_all()
+
+    def close(self) -> None:
+        """Forget them all, at the end of a knock that is waited for just now."""
+        self._over = True
+        if self._knocking.acquire(blocking=False):
+            try:
+                self._forget_all()
+            finally:
+                self._knocking.release()
+
+    def _wait(self, timeout: float) -> tuple[Finding, str]:
         began = time.monotonic()
         try:
             self._begin(began)
@@ -74,7 +93,7 @@ class Knocks:
                     if found is None:
                         taken = "connected, no greeting"
                     elif found[0] is not Finding.UNANSWERED:
-                        self.close()
+                        self._forget_all()
                         return found
                 if next_due <= time.monotonic() < ends:
                     self._begin(time.monotonic())
@@ -83,8 +102,7 @@ class Knocks:
         except OSError as error:
             return Finding.UNANSWERED, str(error) or type(error).__name__
 
-    def close(self) -> None:
-        """Forget them all."""
+    def _forget_all(self) -> None:
         for each in self._open:
             each.socket.close()
         self._open = []

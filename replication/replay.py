@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Any
 
-from replication.detection import Case, Judgement, Terms, judge
+from replication.detection import Judgement, judge
 from replication.evidence import Incident, Round
+from replication.suspicion import Case, Terms
 
 #: Seconds between two rounds that are taken to follow, and how long at most.
 STEP, LONGEST = 0.3, 60.0

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from config import ClusterConfig, ServerConfig
-from replication.detection import SILENCE, Case, Judgement, Row, Sure, Terms, judge, terms_of
+from replication.detection import Judgement, Row, Sure, judge
 from replication.evidence import Finding, Observation, Recorder, Round, Source
 from replication.inquiry import ROUND, Inquiry
 from replication.look import HELD
@@ -19,6 +19,7 @@ from replication.pings import FINDING, Pings
 from replication.round_trips import RECENT, RoundTrips
 from replication.sessions import Sessions
 from replication.snapshots import ServerState
+from replication.suspicion import SILENCE, Case, Terms, terms_of
 
 log = logging.getLogger("mha")
 

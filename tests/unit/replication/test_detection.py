@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replication.detection import TABLE, Case, Sure, Terms, judge, row_of
+from replication.detection import TABLE, Sure, judge, row_of
 from replication.evidence import Finding as F
 from replication.evidence import Observation, Round
 from replication.evidence import Source as S
 from replication.pinger import DISK_WORDS
+from replication.suspicion import Case, Terms
 
 Facts = dict[S, tuple[F, ...]]
 
