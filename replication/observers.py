@@ -53,7 +53,7 @@ def look_from(
     except (HostError, DeadlineExceeded) as error:
         return saw(Finding.NO_VIEW, str(error))
     if result.exit_code == 9:
-        return saw(Finding.NO_VIEW, "it has no bash to look with")
+        return saw(Finding.NO_VIEW, "it lacks bash, timeout, head, wc or sleep to look with")
     return saw(*said(result.stdout, neighbours=bool(others)))
 
 

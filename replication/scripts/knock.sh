@@ -3,7 +3,11 @@
 # Tells what it saw as soon as it saw it, one "WHO WHAT" a line, WHO of server, host, other; the last line is "done".
 #   accepted             the port took the connection (its kernel lives);   refused   it did not (its kernel lives)
 #   greeted              somebody said something first, as mysqld and sshd do
+# Ends with 9 where it cannot look: a program is missing, or this bash opens no connections.
 exec 2>/dev/null
+for tool in timeout head wc sleep; do
+  command -v "$tool" >/dev/null || exit 9
+done
 seconds=$1
 address=$2
 port=$3
@@ -17,6 +21,7 @@ knock() { # WHO ADDRESS PORT
       case $said in
         accepted | greeted) echo "$1 $said" ;;
         *refused*) echo "$1 refused" ;;
+        *"No such file"*) echo "none none" ;;
       esac
     done
 }
@@ -44,6 +49,7 @@ everybody() {
 exec 4< <(everybody "$@")
 while read -r who what <&4; do
   [ "$who" = end ] && break
+  [ "$who" = none ] && exit 9
   echo "$who $what"
   case "$who $what" in "server greeted" | "server refused") break ;; esac
 done

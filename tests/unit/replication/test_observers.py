@@ -7,6 +7,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -93,6 +94,20 @@ def look(*words: object) -> str:
         ["bash", "-s", "--", *map(str, words)], input=script("knock.sh"), capture_output=True, text=True, check=True
     )
     return done.stdout
+
+
+def test_a_host_that_lacks_a_program_cannot_look(tmp_path: Path) -> None:
+    for tool in ("timeout", "head", "sleep"):
+        (tmp_path / tool).symlink_to(f"/usr/bin/{tool}")
+    done = subprocess.run(
+        ["/bin/bash", "-s", "--", "1", "127.0.0.1", "1", "1"],
+        input=script("knock.sh"),
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (9, "")
 
 
 def test_the_script_tells_what_came_back() -> None:
