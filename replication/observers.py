@@ -40,7 +40,8 @@ def look_from(
         return Observation(Source.OBSERVER, host.name, finding, detail, took=time.monotonic() - began)
 
     words = [f"{timeout:g}", address_of(primary), str(primary.port), str(primary.ssh_port)]
-    words += [word for other in others for word in (ssh_address_of(other), str(other.ssh_port))]
+    for other in others:
+        words += [ssh_address_of(other), str(other.ssh_port), address_of(other), str(other.port)]
     command = "command -v bash >/dev/null || exit 9; exec bash -s -- " + " ".join(shlex.quote(word) for word in words)
     try:
         result = host.run(

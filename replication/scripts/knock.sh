@@ -1,4 +1,4 @@
-# knock.sh SECONDS ADDRESS PORT SSHPORT [ADDRESS PORT]…: what comes back to this host from a server, and from its
+# knock.sh SECONDS ADDRESS PORT SSHPORT [SSHADDRESS SSHPORT ADDRESS PORT]…: what comes back to this host from a server, and from its
 # neighbours, so that a silence can be told from a host that reaches nobody. For bash; changes nothing.
 # Tells what it saw as soon as it saw it, one "WHO WHAT" a line, WHO of server, host, other; the last line is "done".
 #   accepted             the port took the connection (its kernel lives);   refused   it did not (its kernel lives)
@@ -26,6 +26,12 @@ knock() { # WHO ADDRESS PORT
     done
 }
 
+other() { # a neighbour: its sshd, for a server counts those who do not log in; that one where no sshd is to be reached
+  heard=$(seconds=0.5 knock other "$1" "$2")
+  [ -n "$heard" ] || heard=$(knock other "$3" "$4")
+  [ -n "$heard" ] && echo "$heard"
+}
+
 everybody() {
   knock server "$address" "$port" &
   first=$!
@@ -35,8 +41,8 @@ everybody() {
     kill -0 "$first" || { echo end; return; }
   done
   while [ $# -gt 0 ]; do
-    knock other "$1" "$2" &
-    shift 2
+    other "$1" "$2" "$3" "$4" &
+    shift 4
   done
   # A lost packet is sent again only after a second.
   knock host "$address" "$sshport" &

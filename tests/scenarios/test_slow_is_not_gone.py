@@ -238,6 +238,26 @@ def test_a_wrong_address_of_the_primary_that_refuses(kind: str, gtid: bool) -> N
             observers.stop()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.6, 3.0])
+def test_a_person_who_calls_a_slow_primary_dead(delay: float) -> None:
+    """It answers a ping that has the time to, or a replica receives from it over a second: refused by hand as well."""
+    with Cluster("mariadb", gtid=True, weather=True) as cluster:
+        observers = Observers(cluster, interval=0.05)
+        try:
+            time.sleep(1.0)
+            with cluster.weather.during(*on(cluster, "primary", delay=delay)):
+                time.sleep(2 * delay)
+                words = [f"--conf={cluster.write_cnf()}", "--master_state=dead", f"--dead_master_host={cluster[1].ip}"]
+                by_hand = cluster.command("masterha_master_switch", *words, "--interactive=0")
+            assert by_hand.code == 1, by_hand
+            assert "is reachable via MySQL" in by_hand.output or "with progress" in by_hand.output, by_hand
+            assert not two_writable(observers.stop())
+            assert cluster[2].replica_status()["Source_Host"] == cluster[1].ip
+        finally:
+            observers.stop()
+
+
 @contextlib.contextmanager
 def names_of(cluster: Cluster) -> Iterator[Path]:
     """A hosts file that is the manager's alone, to be written in place."""

@@ -114,6 +114,17 @@ def test_the_script_tells_what_came_back() -> None:
     with port(b"\x05hello") as greets, port() as silent:
         assert said(look(1, "127.0.0.1", greets, 1), neighbours=False)[0] is Finding.ANSWERED
         assert said(look(1, "127.0.0.1", 1, greets), neighbours=False)[0] is Finding.REFUSED
-        seen = look(0.6, "127.0.0.1", silent, greets, "127.0.0.1", greets)
+        seen = look(1.2, "127.0.0.1", silent, greets, "127.0.0.1", greets, "127.0.0.1", 1)
         assert said(seen, neighbours=True)[0] is Finding.SILENT
         assert {"other greeted", "host greeted", "server accepted"} <= set(seen.splitlines())
+        assert "other refused" not in seen
+
+
+def test_a_neighbour_whose_sshd_cannot_be_reached_is_tried_at_its_servers_port() -> None:
+    with port() as silent, port(b"\x05hello") as greets, socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        # Its kernel answers nobody once two connections wait to be taken.
+        waiting = [socket.create_connection(full.getsockname())]
+        seen = look(1.5, "127.0.0.1", silent, silent, *full.getsockname(), "127.0.0.1", greets)
+        assert "other greeted" in seen.splitlines()
+        assert "other accepted" in seen.splitlines()
+        waiting[0].close()
