@@ -34,6 +34,8 @@ from replication.suspicion import SILENCE, WRITE_WAITS
 LOOK, ROUND, WRITE = 0.9, 1.1, WRITE_WAITS
 #: Seconds for a knock of this round, at least and at most: three times what answers took so far. Earlier ones go on.
 KNOCK = (0.3, 1.0)
+#: Seconds between two knocks at the host's sshd while nothing comes back: packets may be lost.
+AGAIN = 0.2
 #: Seconds that a ping is waited for in a round, and at all.
 PING, PING_AT_ALL = 0.4, 4.0
 #: Seconds by which another host ends its waiting before the silence is long enough: its word has to travel.
@@ -44,6 +46,7 @@ EARLY = 0.3
 LATE = 0.5
 
 Seen = tuple[Observation, ...]
+_PORT = "port "
 
 
 class Inquiry:
@@ -97,7 +100,7 @@ class Inquiry:
         primary = self._primary
         return (
             Knocks(lambda: address_of(primary), primary.port),
-            Knocks(lambda: ssh_address_of(primary), primary.ssh_port, again=0.1),
+            Knocks(lambda: ssh_address_of(primary), primary.ssh_port, again=AGAIN),
         )
 
     def listen(self) -> list[Future[Seen]]:
@@ -150,7 +153,7 @@ class Inquiry:
             if kind == "observer":
                 # It waits longer than a round: until it says something else, what it said last is its word.
                 answer = self._words.get(name, ())
-            elif not all(o.began >= began - 0.01 for o in answer):
+            elif not all(o.began >= began - 0.01 or self._is_late_answer(o) for o in answer):
                 # One that was begun for an earlier round is no fresh view.
                 answer = ()
             seen += answer or self._nothing(name, now - began)
@@ -159,6 +162,11 @@ class Inquiry:
         if overdue > LATE and not any(o.source is Source.MANAGER for o in seen):
             seen.append(_late(overdue))
         return Round(began, now, tuple(dict.fromkeys(seen)))
+
+    def _is_late_answer(self, seen: Observation) -> bool:
+        """Whether a knock of an earlier round in this suspicion was answered after all."""
+        knocked = seen.source is Source.SSH and seen.who.startswith(_PORT)
+        return knocked and seen.finding is not Finding.UNANSWERED and seen.began >= self._begun
 
     def _nothing(self, name: str, took: float) -> Seen:
         """What it means that somebody did not come back in time."""
@@ -203,8 +211,8 @@ class Inquiry:
 
     def _sshd(self) -> Seen:
         began = time.monotonic()
-        finding, detail = self._sshd_knocks.knock(self._trips.limit(KNOCK[0], 3.0, KNOCK[1]))
-        who = f"port {self._primary.ssh_port}"
+        finding, detail = self._sshd_knocks.knock(LOOK)
+        who = f"{_PORT}{self._primary.ssh_port}"
         return (Observation(Source.SSH, who, finding, detail, took=time.monotonic() - began),)
 
     def _look(self) -> Seen:
