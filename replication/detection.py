@@ -324,9 +324,37 @@ def _by_patience(case: Case) -> Verdict:
     error = next((o.detail for o in now.of(Source.PING)), "")
     patience = Patience(case.misses, case.since, error)
     verdict = decide(patience, now.seen, _secondary(case), None, links, own=case.terms.own)
+    if (
+        verdict.dead
+        and not now.is_(Source.PING, Finding.REFUSED)
+        and (heard := _heard_over_a_bad_link(case)) is not None
+    ):
+        why = f"the way to its host is slow or loses packets, and something came over it {heard:.1f} s ago"
+        return replace(verdict, dead=False, why=why)
     if verdict.dead and now.is_(Source.MANAGER, Finding.LATE) and not now.is_(Source.OBSERVER, *NO_WAY):
         return replace(verdict, dead=False, why="nobody else confirms it")
     return verdict
+
+
+def _heard_over_a_bad_link(case: Case) -> float | None:
+    """Seconds since anything came of the host, where that is no long silence and the way to it is seen to be bad.
+
+    It is when an answer is late, or when knocks at one port are answered in one round and not in another: then what
+    does not come says little of the server. None otherwise.
+    """
+    ends = [r.ended for r in case.rounds if _spoke(r)]
+    if not ends or case.now.ended - ends[-1] >= case.terms.silence + SLOW_LINK:
+        return None
+    late = any(o.finding is Finding.SLOW for r in case.rounds for o in r.seen)
+    found = [{o.finding for r in case.rounds for o in r.seen if (o.source, o.who) == port} for port in _ports(case)]
+    loses = any(Finding.UNANSWERED in each and each & set(_HOST_LIVES) for each in found)
+    return case.now.ended - ends[-1] if late or loses else None
+
+
+def _ports(case: Case) -> set[tuple[Source, str]]:
+    """Whoever knocked, and where."""
+    looks = (Source.PING, Source.SSH, Source.OBSERVER)
+    return {(o.source, o.who) for r in case.rounds for o in r.seen if o.source in looks}
 
 
 def _secondary(case: Case) -> SecondaryCheck:

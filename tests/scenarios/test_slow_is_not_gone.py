@@ -295,11 +295,13 @@ def test_a_replica_that_comes_back_with_another_address() -> None:
             sh(f"{there} add {after}/24 dev eth0 && {there} del {before}/24 dev eth0; {there} show dev eth0")
             sh(f"{there} show dev eth0 | grep -q {after} || {there} add {after}/24 dev eth0")
             names.write_text(names.read_text().replace(f"{before} db2", f"{after} db2"))
+            for host in cluster.hosts:
+                host.run(f"sed -i 's/^{before} db2/{after} db2/' /etc/hosts")
             cluster[2].ip = after
             time.sleep(8.0)
             assert cluster[2].replica_status()["Replica_IO_Running"] == "Yes"
             cluster[1].signal_mysqld(signal.SIGKILL)
-            monitor.wait_for("is the new primary", seconds=40.0)
+            monitor.wait_for("completed successfully", seconds=40.0)
             assert cluster[2].replica_status() == {}
             assert int(cluster[2].sql("SELECT @@global.read_only AS r")[0]["r"]) == 0
         finally:

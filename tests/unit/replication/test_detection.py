@@ -143,6 +143,20 @@ def test_whatever_came_of_a_host_is_waited_for_again() -> None:
     assert not judge(Case((seen(accepted, 3.0), seen(DARK, 3.4), seen(DARK, 6.6)), 2.0, True, True)).dead
 
 
+def test_over_a_link_that_loses_what_does_not_come_says_little() -> None:
+    """As it was seen with 60 % of the packets lost: connections were taken, and greetings came late or not at all."""
+    taken = BLIND | {S.PING: (F.SILENT,), S.OBSERVER: (F.UNANSWERED, F.SILENT), S.REPLICA: (F.RECEIVES, F.RECEIVES)}
+    late, lost = taken | {S.SSH: (F.SLOW,)}, taken | {S.PING: (F.UNANSWERED,)}
+    steady = taken | {S.SSH: (F.ANSWERED,), S.OBSERVER: (F.SILENT, F.SILENT)}
+    for facts in (late, lost):
+        judged = judge(Case((seen(taken, 1.0), seen(facts, 2.0), seen(taken, 10.0)), 0.0, True, True))
+        assert not judged.dead
+        assert "slow or loses packets" in judged.why
+    assert judge(Case((seen(steady, 1.0), seen(steady, 10.0)), 0.0, True, True)).dead  # frozen, and seen by nobody
+    refused = taken | {S.PING: (F.REFUSED,), S.REPLICA: (F.DISCONNECTED,)}
+    assert judge(Case((seen(late, 1.0), seen(refused, 10.0)), 0.0, True, True)).dead
+
+
 def test_a_silence_has_to_be_longer_where_answers_took_long() -> None:
     assert not judge(case(DARK, 0.4, 6.0, silence=6.4)).dead
     assert judge(case(DARK, 0.4, 6.0, 6.5, silence=6.4)).dead
