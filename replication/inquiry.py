@@ -37,7 +37,7 @@ KNOCK = (0.3, 1.0)
 #: Seconds between two knocks at the host's sshd while nothing comes back: packets may be lost.
 AGAIN = 0.2
 #: Seconds that a ping is waited for in a round, and at all.
-PING, PING_AT_ALL = 0.4, 4.0
+PING, PING_AT_ALL = 0.4, 10.0
 #: Seconds by which another host ends its waiting before the silence is long enough: its word has to travel.
 TELLS = 0.7
 #: After so many seconds a round ends as soon as what is known is enough.

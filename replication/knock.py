@@ -37,7 +37,7 @@ def knock(address: str, port: int, timeout: float) -> tuple[Finding, str]:
 
 
 #: Seconds after which a knock that nobody answered is given up, and how many are waited for at once.
-FORGOTTEN, MOST = 20.0, 16
+FORGOTTEN, MOST = 15.0, 80
 
 
 @dataclass

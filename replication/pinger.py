@@ -87,6 +87,10 @@ class Pinger:
         self._forget()
         return True
 
+    def abort(self) -> None:
+        """Let a ping that waits for its answer end now; for another thread than the one that pings."""
+        self._server.abort()
+
     def close(self) -> None:
         """End the session."""
         self._forget()

@@ -50,7 +50,8 @@ class Pings:
         return FINDING[ended[0]], ended[1]
 
     def close(self) -> None:
-        """End the session, after the ping that may still be waited for."""
+        """End the session; a ping that is still waited for ends with it."""
+        self._pinger.abort()
         self._pool.submit(self._pinger.close)
         self._pool.shutdown(wait=False)
 

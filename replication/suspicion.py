@@ -14,7 +14,7 @@ from replication.patience import MISSES
 STILL = 2.3
 #: Seconds that nothing at all must have come from a host before it counts as gone, where answers were quick so far; and
 #: how many more once anything came in this suspicion: a slow link brings something again and again.
-SILENCE, SLOW_LINK = 3.3, 0.7
+SILENCE, SLOW_LINK = 3.3, 2.0
 #: Seconds that a written row is waited for.
 WRITE_WAITS = 1.0
 #: Seconds within which a supervisor that fencing cannot hold off may bring the primary back.

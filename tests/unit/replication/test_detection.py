@@ -138,7 +138,8 @@ def test_whatever_came_of_a_host_is_waited_for_again() -> None:
     moves = DARK | {S.REPLICA: (F.MOVES, F.RECEIVES)}
     rounds = [seen(DARK, 0.4), seen(moves, 3.0), seen(DARK, 3.4), seen(DARK, 6.6)]
     assert not judge(Case(tuple(rounds), 0.0, True, True)).dead
-    assert judge(Case((*rounds, seen(DARK, 7.2)), 0.0, True, True)).dead
+    assert not judge(Case((*rounds, seen(DARK, 8.3)), 0.0, True, True)).dead
+    assert judge(Case((*rounds, seen(DARK, 8.5)), 0.0, True, True)).dead
     accepted = DARK | {S.OBSERVER: (F.SILENT, F.UNANSWERED)}
     assert not judge(Case((seen(accepted, 3.0), seen(DARK, 3.4), seen(DARK, 6.6)), 2.0, True, True)).dead
 
