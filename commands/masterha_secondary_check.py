@@ -23,7 +23,7 @@ def parser() -> OptionParser:
         "secondary_check_script, which the manager calls with the primary's address; what the manager adds wins.\n\n"
         "exit codes:\n   0  none of them reaches the primary: it may be failed over\n"
         "   2  half of them or more cannot be asked, or the options are wrong\n   3  at least one reaches the primary\n"
-        "   1  anything else",
+        "   1  anything else\nA silence on the primary's own host, or on this one, is not counted.",
         "secondary_check_script = masterha_secondary_check -s remote_host1 -s remote_host2",
     )
     add = made.add_argument
@@ -76,14 +76,15 @@ def ask(host: str, primary: ServerConfig, given: Namespace) -> Observation:
     from replication.deadline import Deadline, within
     from replication.errors import MhaError
     from replication.evidence import Finding, Observation, Source
-    from replication.observers import look_from
+    from replication.observers import independent, look_from
     from replication.ssh import SshHost
 
     def look() -> Observation:
-        asked = SshHost(described(host, address(host, "-s"), 3306, given))
+        asked_config = described(host, address(host, "-s"), 3306, given)
+        asked = SshHost(asked_config)
         try:
             asked.connect(given.timeout)
-            return look_from(asked, primary, timeout=given.timeout)
+            return independent(look_from(asked, primary, timeout=given.timeout), asked_config, primary)
         finally:
             asked.close()
 
@@ -112,11 +113,14 @@ def described(host: str, ip: str, port: int, given: Namespace | None = None) -> 
 def line(host: str, view: Observation, primary: str) -> str:
     """The predecessor's words for one answer."""
     from replication.evidence import Finding
+    from replication.patience import NO_WAY
 
     if view.finding is Finding.ANSWERED:
         return f"Master is reachable from {host}!"
-    if view.finding is Finding.SILENT:
+    if view.finding in NO_WAY:
         return f"Monitoring server {host} is reachable, Master is not reachable from {host}. OK."
+    if view.finding is Finding.NO_VOICE:
+        return f"Monitoring server {host} is not counted: {view.detail}, which is no second voice."
     return f"Monitoring server {host} is NOT reachable! {primary} was not looked at from there: {view.detail}"
 
 

@@ -27,8 +27,8 @@ def replay(
     """Say what today's table of verdicts would have done with a recorded incident, and when. Nothing is changed."""
     from config import load_cluster
     from replication import replay as again
-    from replication.detection import terms_of
     from replication.evidence import read_incident
+    from replication.suspicion import terms_of
 
     try:
         incident = read_incident(file)

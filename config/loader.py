@@ -90,11 +90,13 @@ def load_cluster(
         warnings += _without_effect(block.name, block.values)
 
     def make(block: Block) -> ServerConfig:
-        return _server(block, defaults, resolve or resolve_host, secrets)
+        return _server(block, defaults, resolve or resolve_host, secrets, again=resolve is None)
 
     made = [make(block) for block in _in_order(servers)]
     made_binlogs = [make(block) for block in _in_order(binlogs) if _is_used(block, warnings)]
     _refuse_duplicates(made, servers, path)
+    for server in made:
+        server.beside(other for other in made if other is not server)
     cluster = build(
         ClusterConfig,
         {key: v for key, v in defaults.items() if key in CLUSTER_PARAMETERS and v.text and _may_follow(key, secrets)},
@@ -222,7 +224,8 @@ def _in_order(blocks: Sequence[Block]) -> list[Block]:
     return sorted(by_name, key=lambda block: numbers[block.name]) if len(numbers) == len(blocks) else by_name
 
 
-def _server(block: Block, defaults: Values, lookup: Resolver, secrets: bool) -> ServerConfig:
+def _server(block: Block, defaults: Values, lookup: Resolver, secrets: bool, again: bool) -> ServerConfig:
+    """One block. ``again``: its names may be resolved anew by and by."""
     values = {k: v for k, v in (defaults | block.values).items() if k in SERVER_PARAMETERS and k != "ssh_ip" and v.text}
     hostname = values.pop("hostname", None)
     if hostname is None:
@@ -232,7 +235,20 @@ def _server(block: Block, defaults: Values, lookup: Resolver, secrets: bool) -> 
     ssh_ip = ip if ssh_host.text == hostname.text else _address("ssh_host", ssh_host, lookup)
     known = {"block": block.name, "hostname": hostname.text, "ip": ip, "ssh_host": ssh_host.text, "ssh_ip": ssh_ip}
     hidden = {} if secrets else {key: SecretStr("") for key in SECRET_KEYS if values.pop(key, None)}
-    return build(ServerConfig, values, **known, **hidden)
+    server = build(ServerConfig, values, **known, **hidden)
+    if again:
+        named = _name(given_ip or hostname)
+        server.known_by(named, named if ssh_host.text == hostname.text else _name(ssh_host))
+    return server
+
+
+def _name(value: Value) -> str:
+    """A value that is no address; empty for one that is."""
+    try:
+        ipaddress.ip_address(value.text)
+    except ValueError:
+        return value.text
+    return ""
 
 
 def _is_used(block: Block, warnings: list[ConfigWarning]) -> bool:

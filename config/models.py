@@ -8,10 +8,11 @@ from __future__ import annotations
 import ipaddress
 import os
 import pwd
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from config.errors import ConfigError, ConfigWarning
 from config.notify import URL_KEYS, USUAL, parts_of, urls_in
@@ -51,6 +52,11 @@ class ServerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    #: The names behind the two addresses, empty where an address was written; and the addresses of the other servers.
+    _name_of_ip: str = PrivateAttr("")
+    _name_of_ssh_ip: str = PrivateAttr("")
+    _of_others: frozenset[str] = PrivateAttr(frozenset())
+
     block: str = Field(description="Name of the block.")
     hostname: str = Field(description="Name or address of the server.")
     ip: str = Field(description="Address for MySQL sessions; when not set, the first one that hostname resolves to.")
@@ -85,6 +91,9 @@ class ServerConfig(BaseModel):
         None, description="Modern: what replicas call this server where that is neither hostname nor ip."
     )
     node_label: str | None = Field(None, description="A label in listings.")
+    beside_manager: bool = Field(
+        False, description="Modern: 1: its host runs the manager, too, in a container where that cannot be seen."
+    )
     candidate_master: bool = Field(False, description="Preferred as new primary.")
     no_master: bool = Field(False, description="Never to be promoted; wins over candidate_master.")
     ignore_fail: bool = Field(False, description="1: with --ignore_fail_on_start, its failed checks forbid no start.")
@@ -115,6 +124,29 @@ class ServerConfig(BaseModel):
     ssl_cert: str | None = Field(None, description="Modern: client certificate.")
     ssl_key: str | None = Field(None, description="Modern: client key.")
     ssl_verify: bool = Field(False, description="Modern: the certificate must carry the server's name.")
+
+    @property
+    def name_of_ip(self) -> str:
+        """The name that `ip` was resolved from, empty when an address was written."""
+        return self._name_of_ip
+
+    @property
+    def name_of_ssh_ip(self) -> str:
+        """The same of `ssh_ip`."""
+        return self._name_of_ssh_ip
+
+    @property
+    def of_others(self) -> frozenset[str]:
+        """The addresses of the other configured servers."""
+        return self._of_others
+
+    def known_by(self, name: str, ssh_name: str) -> None:
+        """Note the names that the addresses were resolved from."""
+        self._name_of_ip, self._name_of_ssh_ip = name, ssh_name
+
+    def beside(self, others: Iterable[ServerConfig]) -> None:
+        """Note whose addresses are not this server's."""
+        self._of_others = frozenset(a for s in others for a in (s.ip, s.ssh_ip)) - {self.ip, self.ssh_ip}
 
     @property
     def address(self) -> str:

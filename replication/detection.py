@@ -9,24 +9,15 @@ Design rule 3: no row lets the manager's word alone be enough.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Literal
 
-from config import ClusterConfig
 from replication.evidence import Finding, Round, Source
-from replication.patience import MISSES, Patience, SecondaryCheck, Verdict, decide
+from replication.patience import NO_WAY, Patience, SecondaryCheck, Verdict, decide
+from replication.suspicion import MISSED, SLOW_LINK, WRITE_WAITS, Case
 
-#: Seconds that a host must be silent, or a process stand still, before it counts: a link that flaps, a debugger and a
-#: snapshot of the disk take up to two.
-STILL = 2.3
-#: Seconds that a written row is waited for.
-WRITE_WAITS = 1.0
-#: Seconds within which a supervisor that fencing cannot hold off may bring the primary back.
-RESTART_GRACE = 3.0
-
-_MISSED = (Finding.REFUSED, Finding.SILENT, Finding.UNANSWERED, Finding.BROKEN)
-_HOST_LIVES = (Finding.ANSWERED, Finding.REFUSED, Finding.SILENT)
+_HOST_LIVES = (Finding.ANSWERED, Finding.REFUSED, Finding.SILENT, Finding.SLOW)
+_CONNECTED = (Finding.RECEIVES, Finding.MOVES)
 _BAD_DISK = (Finding.FULL, Finding.READ_ONLY)
 _REACHED = (Finding.ANSWERED, Finding.LIVES)
 
@@ -37,65 +28,6 @@ class Sure(StrEnum):
     CONCLUSIVE = "conclusive"
     PATIENT = "patient"
     NEVER = "never"
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What is configured, in seconds. ``restart_grace`` None: 0 when fencing holds the supervisor, else 3 s.
-
-    ``secondary`` tells that a secondary check is configured, whose word is then needed.
-    """
-
-    ping_interval: float = 1.0
-    misses: int = MISSES
-    confirm_interval: float = 0.2
-    restart_grace: float | None = None
-    on_shutdown: Literal["failover", "wait"] = "failover"
-    still: float = STILL
-    secondary: bool = False
-
-
-@dataclass(frozen=True)
-class Case:
-    """A suspicion so far: its rounds, oldest first, at least one.
-
-    ``since`` is when the first look that found trouble was begun (monotonic clock). ``known`` tells that the process
-    was seen on that host while it lived, so that its absence means something; ``held`` that fencing holds off whoever
-    would start it again.
-    """
-
-    rounds: tuple[Round, ...]
-    since: float
-    known: bool = False
-    held: bool = False
-    terms: Terms = field(default_factory=Terms)
-
-    @property
-    def now(self) -> Round:
-        """The newest round."""
-        return self.rounds[-1]
-
-    @property
-    def grace(self) -> float:
-        """Seconds that a crashed primary is given to be started again."""
-        configured = self.terms.restart_grace
-        return configured if configured is not None else 0.0 if self.held else RESTART_GRACE
-
-    @property
-    def misses(self) -> int:
-        """How many pings the predecessor would have missed by now, one each `ping_interval`.
-
-        A refusal is there at once, a silence only after an interval.
-        """
-        return self.misses_since(self.since)
-
-    def misses_since(self, since: float) -> int:
-        """The same, counted from a later moment."""
-        if not self.now.is_(Source.PING, *_MISSED):
-            return 0
-        # Two looks are never exactly an interval apart.
-        intervals = int((self.now.ended - since) / self.terms.ping_interval + 0.05)
-        return intervals + (1 if self.now.is_(Source.PING, Finding.REFUSED) else 0)
 
 
 @dataclass(frozen=True)
@@ -115,12 +47,12 @@ class Row:
 
 
 def _missed(c: Case) -> bool:
-    return c.now.is_(Source.PING, *_MISSED)
+    return c.now.is_(Source.PING, *MISSED)
 
 
 def _gone(c: Case) -> bool:
     """No process, no listener, nobody connected: seen on the host, from here, and from every replica that can tell."""
-    nobody = not c.now.is_(Source.REPLICA, Finding.RECEIVES) and not c.now.is_(Source.PORT, Finding.LISTENING)
+    nobody = not c.now.is_(Source.REPLICA, *_CONNECTED) and not c.now.is_(Source.PORT, Finding.LISTENING)
     refused = c.now.is_(Source.PING, Finding.REFUSED, Finding.BROKEN)
     return c.known and refused and nobody and c.now.is_(Source.PROCESS, Finding.GONE)
 
@@ -139,23 +71,41 @@ def _writes_fail(c: Case) -> bool:
     return c.now.is_(Source.WRITE, Finding.UNANSWERED, Finding.REFUSED)
 
 
+def _spoke(round_: Round) -> bool:
+    """Whether anything came from the primary's host in that round, to whomever, however late."""
+    return (
+        round_.is_(Source.PING, Finding.ANSWERED, Finding.LIVES, *_HOST_LIVES)
+        or round_.is_(Source.SSH, *_HOST_LIVES)
+        or round_.is_(Source.OBSERVER, *_HOST_LIVES)
+        or round_.is_(Source.REPLICA, Finding.MOVES)
+    )
+
+
 def _manager_alone(c: Case) -> bool:
+    """It reaches no other host of the cluster, nor anybody who confirms what it sees."""
     links = c.now.of(Source.LINK)
-    return bool(links) and not any(link.finding in _REACHED for link in links)
+    reached = {link.who for link in links if link.finding in _REACHED}
+    if not links or reached - set(c.terms.own):
+        return False
+    return not reached or not (_spoke(c.now) or c.now.is_(Source.SECONDARY, Finding.CONFIRMED))
 
 
 def _dark(c: Case) -> bool:
-    """Nothing at all comes back from the host, and another host says so by its own clock."""
+    """Nothing at all comes back from the host, and another host, or the secondary check, says so by its own means."""
     return (
         c.now.is_(Source.PING, Finding.UNANSWERED)
-        and not c.now.is_(Source.SSH, *_HOST_LIVES)
-        and c.now.is_(Source.OBSERVER, Finding.SILENT)
+        and not _spoke(c.now)
+        and (c.now.is_(Source.OBSERVER, Finding.UNANSWERED) or c.now.is_(Source.SECONDARY, Finding.CONFIRMED))
     )
 
 
 def _zone(c: Case) -> bool:
-    links = c.now.of(Source.LINK)
+    links = [link for link in c.now.of(Source.LINK) if link.who not in c.terms.own]
     return sum(link.finding in _REACHED for link in links) * 2 < len(links)
+
+
+def _moves(c: Case) -> bool:
+    return c.now.is_(Source.REPLICA, Finding.MOVES)
 
 
 TABLE: tuple[Row, ...] = (
@@ -212,8 +162,15 @@ TABLE: tuple[Row, ...] = (
         settles=True,
     ),
     Row(
+        "answers, but late",
+        lambda c: c.now.is_(Source.PING, Finding.SLOW),
+        Sure.NEVER,
+        "the primary answers late: it is slow, or the way to it is",
+        "Look at the network between the manager and the primary, and at the load of its host.",
+    ),
+    Row(
         "frozen process",
-        lambda c: _missed(c) and c.now.is_(Source.PROCESS, Finding.STOPPED) and not _answers(c),
+        lambda c: _missed(c) and c.now.is_(Source.PROCESS, Finding.STOPPED) and not _answers(c) and not _moves(c),
         Sure.CONCLUSIVE,
         "mysqld is stopped on its host (SIGSTOP, a debugger) and answers nobody",
         delay=lambda c: c.terms.still,
@@ -226,7 +183,14 @@ TABLE: tuple[Row, ...] = (
         "Look at the network between the manager and the primary.",
     ),
     Row(
-        "a replica still receives",
+        "a replica receives",
+        lambda c: _missed(c) and _moves(c),
+        Sure.NEVER,
+        "a replica receives from the primary, with progress: it lives, whoever else cannot reach it",
+        "Look at the network between the manager and the primary, and at its address in the configuration.",
+    ),
+    Row(
+        "a replica is still connected",
         lambda c: c.now.is_(Source.PROCESS, Finding.GONE) and c.now.is_(Source.REPLICA, Finding.RECEIVES),
         Sure.PATIENT,
         "no mysqld is seen on the host, but a replica is still connected to it: the views contradict each other",
@@ -276,7 +240,7 @@ TABLE: tuple[Row, ...] = (
         _dark,
         Sure.CONCLUSIVE,
         "nothing comes back from the primary's host, neither to the manager nor to a replica's host",
-        delay=lambda c: c.terms.still,
+        delay=lambda c: c.terms.silence,
     ),
     Row(
         "refused port",
@@ -337,7 +301,12 @@ def confirmed(case: Case, row: Row) -> bool:
     if len(unbroken) < 2:
         return False
     newest, first = unbroken[0], unbroken[-1]
-    return newest.began - first.began >= case.terms.confirm_interval and newest.began - case.since >= row.delay(case)
+    if newest.began - first.began < case.terms.confirm_interval:
+        return False
+    quiet, heard = newest.began - _last_sign_of_life(case), [r.ended for r in case.rounds if _spoke(r)]
+    if row.holds is _dark and heard and newest.began - heard[-1] < row.delay(case) + SLOW_LINK:
+        return False
+    return quiet >= row.delay(case)
 
 
 def _last_sign_of_life(case: Case) -> float:
@@ -354,10 +323,38 @@ def _by_patience(case: Case) -> Verdict:
     links = sum(link.finding in _REACHED for link in now.of(Source.LINK))
     error = next((o.detail for o in now.of(Source.PING)), "")
     patience = Patience(case.misses, case.since, error)
-    verdict = decide(patience, now.seen, _secondary(case), None, links)
-    if verdict.dead and now.is_(Source.MANAGER, Finding.LATE) and not now.is_(Source.OBSERVER, Finding.SILENT):
+    verdict = decide(patience, now.seen, _secondary(case), None, links, own=case.terms.own)
+    if (
+        verdict.dead
+        and not now.is_(Source.PING, Finding.REFUSED)
+        and (heard := _heard_over_a_bad_link(case)) is not None
+    ):
+        why = f"the way to its host is slow or loses packets, and something came over it {heard:.1f} s ago"
+        return replace(verdict, dead=False, why=why)
+    if verdict.dead and now.is_(Source.MANAGER, Finding.LATE) and not now.is_(Source.OBSERVER, *NO_WAY):
         return replace(verdict, dead=False, why="nobody else confirms it")
     return verdict
+
+
+def _heard_over_a_bad_link(case: Case) -> float | None:
+    """Seconds since anything came of the host, where that is no long silence and the way to it is seen to be bad.
+
+    It is when an answer is late, or when knocks at one port are answered in one round and not in another: then what
+    does not come says little of the server. None otherwise.
+    """
+    ends = [r.ended for r in case.rounds if _spoke(r)]
+    if not ends or case.now.ended - ends[-1] >= case.terms.silence + SLOW_LINK:
+        return None
+    late = any(o.finding is Finding.SLOW for r in case.rounds for o in r.seen)
+    found = [{o.finding for r in case.rounds for o in r.seen if (o.source, o.who) == port} for port in _ports(case)]
+    loses = any(Finding.UNANSWERED in each and each & set(_HOST_LIVES) for each in found)
+    return case.now.ended - ends[-1] if late or loses else None
+
+
+def _ports(case: Case) -> set[tuple[Source, str]]:
+    """Whoever knocked, and where."""
+    looks = (Source.PING, Source.SSH, Source.OBSERVER)
+    return {(o.source, o.who) for r in case.rounds for o in r.seen if o.source in looks}
 
 
 def _secondary(case: Case) -> SecondaryCheck:
@@ -371,21 +368,10 @@ def _secondary(case: Case) -> SecondaryCheck:
 
 def _in_words(case: Case, row: Row) -> str:
     """The row's meaning and who agrees."""
-    silent = case.now.found(Source.OBSERVER, Finding.SILENT)
+    silent = case.now.found(Source.OBSERVER, *NO_WAY)
     agree = f"; {', '.join(silent)} cannot reach it either" if silent and _missed(case) else ""
     answers = case.now.found(Source.OBSERVER, Finding.ANSWERED)
     others = f" (it answers {', '.join(answers)})" if answers and _missed(case) else ""
     trouble = [o.detail for o in case.now.of(Source.DISK) if o.finding is not Finding.GOOD and o.detail]
     disks = f" ({'; '.join(trouble)})" if trouble else ""
     return f"{row.name}: {row.means}{disks}{others}{agree}"
-
-
-def terms_of(config: ClusterConfig) -> Terms:
-    """The thresholds of a configuration."""
-    return Terms(
-        ping_interval=float(config.ping_interval),
-        confirm_interval=config.confirm_interval,
-        restart_grace=config.restart_grace,
-        on_shutdown=config.on_shutdown,
-        secondary=bool(config.secondary_check_script),
-    )

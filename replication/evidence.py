@@ -51,10 +51,13 @@ class Finding(StrEnum):
     ANSWERED = "answered"
     LIVES = "lives but refuses us"
     REFUSED = "refused"
-    SILENT = "silent"  # accepted, or looked at, and nothing was said in time
-    UNANSWERED = "unanswered"
+    SLOW = "answered late"
+    SILENT = "silent"  # the connection was taken, and nothing was said in time
+    UNANSWERED = "unanswered"  # nothing at all came back in time
     BROKEN = "broken"
     NO_VIEW = "no view"  # whoever should look could not
+    ALONE = "reaches nobody else either"
+    NO_VOICE = "no second voice"  # it lives on the manager's own host, or on the primary's
     RUNNING = "running"
     STARTING = "starting or stopping"  # the process is there and does not listen
     STOPPED = "stopped"
@@ -67,7 +70,9 @@ class Finding(StrEnum):
     FULL = "full"
     READ_ONLY = "read-only"
     STALLED = "stalled"
-    RECEIVES = "receives"
+    MOVES = "receives with progress"
+    RECEIVES = "receives"  # connected, and nothing new came since the look before
+    OVERDUE = "connected, heartbeat overdue"
     DISCONNECTED = "disconnected"
     NOT_RECEIVING = "not receiving"
     CONFIRMED = "confirmed"

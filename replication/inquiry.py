@@ -2,7 +2,8 @@
 
 The manager knocks at its port and pings, looks at its process and disks over SSH, lets the replicas' hosts knock, asks
 the replicas for their receivers (which shows its own link too), and, when a disk is in doubt, writes a row. Every look
-has its own deadline, and so has the round: who is late is an observation as well.
+has its own deadline, and so has the round: who is late is an observation as well, and a late answer is one when it
+comes: knocks and pings of earlier rounds are still listened to, and other hosts are let wait longer than a round.
 """
 
 from __future__ import annotations
@@ -10,43 +11,67 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from config import ClusterConfig, ServerConfig
-from replication.detection import WRITE_WAITS
+from replication.addresses import address_of, ssh_address_of
 from replication.errors import HookError, MhaError
 from replication.evidence import Finding, Observation, Round, Source
 from replication.hooks import run_hook
-from replication.knock import knock
+from replication.independence import own_names
+from replication.knock import Knocks
 from replication.look import Look, Places, look_at
-from replication.observers import look_at_replica, look_from
+from replication.observers import independent, look_from, neighbours
 from replication.pinger import write_a_row
+from replication.pings import Pings
+from replication.receiving import Ear
+from replication.round_trips import RoundTrips
 from replication.sessions import Sessions
+from replication.snapshots import ServerState
+from replication.suspicion import SILENCE, WRITE_WAITS
 
-#: Seconds for one look, for a knock, and for one round; a written row gets longer, for a slow disk is no dead one.
-LOOK, KNOCK, ROUND, WRITE = 0.9, 0.7, 1.1, WRITE_WAITS
+#: Seconds for one look, and for one round; a written row gets longer, for a slow disk is no dead one.
+LOOK, ROUND, WRITE = 0.9, 1.1, WRITE_WAITS
+#: Seconds for a knock of this round, at least and at most: three times what answers took so far. Earlier ones go on.
+KNOCK = (0.3, 1.0)
+#: Seconds between two knocks at the host's sshd while nothing comes back: packets may be lost.
+AGAIN = 0.2
+#: Seconds that a ping is waited for in a round, and at all.
+PING, PING_AT_ALL = 0.4, 10.0
+#: Seconds by which another host ends its waiting before the silence is long enough: its word has to travel.
+TELLS = 0.7
 #: After so many seconds a round ends as soon as what is known is enough.
 EARLY = 0.3
 #: A thread that was to run so many seconds ago and only now does: the manager does not keep time.
 LATE = 0.5
 
 Seen = tuple[Observation, ...]
+_PORT = "port "
 
 
 class Inquiry:
-    """The looks of one watch. ``session_ping`` is a ping on a session of the manager, asked by one thread at a time."""
+    """The looks of one watch. ``pings`` are the manager's own, ``state`` is what the primary said while it lived."""
 
     def __init__(
         self,
         config: ClusterConfig,
         primary: ServerConfig,
         sessions: Sessions,
-        places: Places,
-        session_ping: Callable[[], tuple[Finding, str]],
+        state: ServerState | None,
+        pings: Pings,
+        trips: RoundTrips,
     ) -> None:
         self._config, self._primary, self._sessions = config, primary, sessions
-        self._places, self._session_ping = places, session_ping
+        self._places, self._pings, self._trips = Places.of(primary, state), pings, trips
+        self._knocks, self._sshd_knocks = self._new_knocks()
         self._others = [s for s in config.servers if s.address != primary.address]
         self._pool = ThreadPoolExecutor(8 + 2 * len(self._others), thread_name_prefix="inquiry")
+        uuid, server_id = (state.server_uuid, state.server_id) if state is not None else ("", 0)
+        self._ears = {s.address: Ear(primary, uuid, server_id) for s in self._others}
+        self._reached: set[str] = set()
+        self._linked: set[str] = set()
+        self._words: dict[str, Seen] = {}
+        self._silence, self._begun = SILENCE, 0.0
         self._pending: dict[str, Future[Seen]] = {}
         self._script: Future[Seen] | None = None
         self.last_look = self.look_before = Look(())
@@ -56,6 +81,31 @@ class Inquiry:
     def close(self) -> None:
         """Forget what is still being asked."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._knocks.close()
+        self._sshd_knocks.close()
+
+    def begin(self, silence: float) -> tuple[str, ...]:
+        """A suspicion begins, in which ``silence`` seconds count: what was said in an earlier one is forgotten.
+
+        Returns the names of the servers that live on the manager's own host now.
+        """
+        self._silence, self._begun = silence, time.monotonic()
+        self._words.clear()
+        self._knocks.close()
+        self._sshd_knocks.close()
+        self._knocks, self._sshd_knocks = self._new_knocks()
+        return own_names(self._others)
+
+    def _new_knocks(self) -> tuple[Knocks, Knocks]:
+        primary = self._primary
+        return (
+            Knocks(lambda: address_of(primary), primary.port),
+            Knocks(lambda: ssh_address_of(primary), primary.ssh_port, again=AGAIN),
+        )
+
+    def listen(self) -> list[Future[Seen]]:
+        """One look at every receiver in the background, while all is well."""
+        return [self._ask(f"link {other.name}", self._replica, other) for other in self._others]
 
     def look(self) -> Future[Seen]:
         """One look at the primary's host in the background, while all is well."""
@@ -81,8 +131,8 @@ class Inquiry:
             until = early if time.monotonic() < early else ends
             _, pending = wait(pending, max(0.0, until - time.monotonic()), FIRST_COMPLETED)
             if pending and time.monotonic() >= early:
-                # Who has not answered yet has not said anything, not even by being silent.
-                so_far = self._sum_up(began, {name: f for name, f in asked.items() if f.done()})
+                # Who has not answered yet has not said anything, not even by being silent; an earlier word stands.
+                so_far = self._sum_up(began, {n: f for n, f in asked.items() if f.done() or n in self._words})
                 if enough(so_far):
                     return so_far
         return self._sum_up(began, asked, overdue=time.monotonic() - ends)
@@ -99,14 +149,24 @@ class Inquiry:
         seen: list[Observation] = []
         for name, future in asked.items():
             answer = _result(future) if future.done() else ()
-            # One that was begun for an earlier round is no fresh view.
-            fresh = answer and all(o.began >= began - 0.01 for o in answer)
-            seen += answer if fresh else self._nothing(name, now - began)
+            kind = name.partition(" ")[0]
+            if kind == "observer":
+                # It waits longer than a round: until it says something else, what it said last is its word.
+                answer = self._words.get(name, ())
+            elif not all(o.began >= began - 0.01 or self._is_late_answer(o) for o in answer):
+                # One that was begun for an earlier round is no fresh view.
+                answer = ()
+            seen += answer or self._nothing(name, now - began)
         if self._script is not None and self._script.done():
             seen += _result(self._script)
         if overdue > LATE and not any(o.source is Source.MANAGER for o in seen):
             seen.append(_late(overdue))
         return Round(began, now, tuple(dict.fromkeys(seen)))
+
+    def _is_late_answer(self, seen: Observation) -> bool:
+        """Whether a knock of an earlier round in this suspicion was answered after all."""
+        knocked = seen.source is Source.SSH and seen.who.startswith(_PORT)
+        return knocked and seen.finding is not Finding.UNANSWERED and seen.began >= self._begun
 
     def _nothing(self, name: str, took: float) -> Seen:
         """What it means that somebody did not come back in time."""
@@ -137,15 +197,22 @@ class Inquiry:
 
     def _ping(self) -> Seen:
         began = time.monotonic()
-        finding, detail = knock(self._primary.ip, self._primary.port, KNOCK)
+        finding, detail = self._knocks.knock(self._trips.limit(KNOCK[0], 3.0, KNOCK[1]))
         if finding is Finding.ANSWERED:
-            finding, detail = self._session_ping()
+            finding, detail = self._pings.now(self.ping_at_all, within=PING)
+        elif late := self._pings.late():
+            finding, detail = late
         return (Observation(Source.PING, "manager", finding, detail, took=time.monotonic() - began),)
+
+    @property
+    def ping_at_all(self) -> float:
+        """Seconds after which a ping is given up."""
+        return max(PING_AT_ALL, float(self._config.ping_interval), self._silence)
 
     def _sshd(self) -> Seen:
         began = time.monotonic()
-        finding, detail = knock(self._primary.ssh_ip, self._primary.ssh_port, KNOCK)
-        who = f"port {self._primary.ssh_port}"
+        finding, detail = self._sshd_knocks.knock(LOOK)
+        who = f"{_PORT}{self._primary.ssh_port}"
         return (Observation(Source.SSH, who, finding, detail, took=time.monotonic() - began),)
 
     def _look(self) -> Seen:
@@ -157,10 +224,32 @@ class Inquiry:
         return looked.seen
 
     def _observer(self, other: ServerConfig) -> Seen:
-        return (look_from(self._sessions.host(other.address), self._primary, timeout=KNOCK, slack=LOOK - KNOCK),)
+        """What that host sees. It must have reached the primary before: what never worked tells nothing."""
+        reached = neighbours(other, self._primary, self._others)
+        host, waits = self._sessions.host(other.address), self._silence - TELLS
+        view = look_from(host, self._primary, reached, timeout=waits)
+        if view.finding is Finding.ALONE and not any(s.address in self._linked for s in reached):
+            # The others are down for everybody; that it reaches the manager shows that it is not cut off.
+            view = replace(view, finding=Finding.UNANSWERED)
+        view = independent(view, other, self._primary)
+        if view.finding in (Finding.ANSWERED, Finding.SILENT, Finding.REFUSED):
+            self._reached.add(other.address)
+        elif view.finding is Finding.UNANSWERED and not self._worked(other):
+            view = replace(view, finding=Finding.NO_VIEW, detail="it was never seen to reach the primary")
+        if view.began >= self._begun:
+            self._words[f"observer {other.name}"] = (view,)
+        return (view,)
+
+    def _worked(self, other: ServerConfig) -> bool:
+        return other.address in self._reached or self._ears[other.address].worked
 
     def _replica(self, other: ServerConfig) -> Seen:
-        return look_at_replica(self._sessions.server(other.address), self._primary, timeout=LOOK)
+        seen = self._ears[other.address].look(self._sessions.server(other.address), timeout=LOOK)
+        if any(o.source is Source.LINK and o.finding is Finding.UNANSWERED for o in seen):
+            self._linked.discard(other.address)
+        else:
+            self._linked.add(other.address)
+        return seen
 
     def _write(self) -> Seen:
         began = time.monotonic()

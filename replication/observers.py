@@ -1,4 +1,4 @@
-"""Other eyes on the primary: what its port answers to the hosts of the replicas, and what their receivers say."""
+"""Other eyes on the primary: what comes back from it to the hosts of the replicas."""
 
 from __future__ import annotations
 
@@ -7,76 +7,107 @@ import time
 from collections.abc import Sequence
 
 from config import ServerConfig
-from replication.errors import DeadlineExceeded, HostError, ServerError
+from replication.addresses import address_of, ssh_address_of
+from replication.errors import DeadlineExceeded, HostError
 from replication.evidence import Finding, Observation, Source
 from replication.forwarded import look_through
-from replication.server import Server
+from replication.independence import is_own, same_host
+from replication.scripts import script
 from replication.sessions import Sessions
 from replication.ssh import SshHost
 
-# A live mysqld greets first, even when it only says "too many connections". A frozen one has its connections taken
-# by the kernel and says nothing, so a connection alone proves nothing. The exit status 9 tells that a tool is missing.
-_LOOK = (
-    "for tool in bash timeout head wc; do command -v $tool >/dev/null || exit 9; done; "
-    "timeout {t} bash -c 'exec 3<>/dev/tcp/{ip}/{port} && head -c 5 <&3' | wc -c"
-)
+#: Seconds that another host is let wait for something to come back from the primary's.
+WAITS = 2.6
 
 
-def look_from(host: SshHost, primary: ServerConfig, *, timeout: float = 1.0, slack: float = 1.5) -> Observation:
+def look_from(
+    host: SshHost,
+    primary: ServerConfig,
+    others: Sequence[ServerConfig] = (),
+    *,
+    timeout: float = WAITS,
+    slack: float = 1.5,
+) -> Observation:
     """Whether the primary's port greets this host within ``timeout`` seconds. Troubles with the host are no view.
 
-    ``slack`` is how many seconds more the host may take to tell.
+    A live mysqld greets first, even when it only says "too many connections"; a frozen one has its connections taken by
+    the kernel and says nothing (SILENT). UNANSWERED is that nothing at all came back, of the host's sshd neither, while
+    one of ``others`` was reached; ALONE that none of these was, so that it may be this host that is cut off. ``slack``
+    is how many seconds more the host may take to tell.
     """
     began = time.monotonic()
 
     def saw(finding: Finding, detail: str = "") -> Observation:
         return Observation(Source.OBSERVER, host.name, finding, detail, took=time.monotonic() - began)
 
-    command = _LOOK.format(t=f"{timeout:g}", ip=shlex.quote(primary.ip), port=primary.port)
+    words = [f"{timeout:g}", address_of(primary), str(primary.port), str(primary.ssh_port)]
+    for other in others:
+        words += [ssh_address_of(other), str(other.ssh_port), address_of(other), str(other.port)]
+    command = "command -v bash >/dev/null || exit 9; exec bash -s -- " + " ".join(shlex.quote(word) for word in words)
     try:
-        result = host.run(command, action=f"look at {primary.name}", timeout=timeout + slack, ok=(0, 9))
+        result = host.run(
+            command,
+            action=f"look at {primary.name}",
+            timeout=timeout + slack,
+            stdin=script("knock.sh").encode(),
+            ok=(0, 9),
+        )
     except (HostError, DeadlineExceeded) as error:
         return saw(Finding.NO_VIEW, str(error))
     if result.exit_code == 9:
         return look_through(host, primary, timeout=timeout)
-    greeted = result.stdout.strip() not in ("", "0")
-    return saw(Finding.ANSWERED if greeted else Finding.SILENT)
+    return saw(*said(result.stdout, neighbours=bool(others)))
+
+
+def said(output: str, *, neighbours: bool) -> tuple[Finding, str]:
+    """What the lines of knock.sh mean, and a detail. Pure; what cannot be understood is no view."""
+    lines = output.splitlines()
+    if "done" not in lines:
+        return Finding.NO_VIEW, "the script on that host did not come to its end"
+    for word, finding in (("greeted", Finding.ANSWERED), ("refused", Finding.REFUSED), ("accepted", Finding.SILENT)):
+        if f"server {word}" in lines:
+            return finding, ""
+    if any(line.startswith("host ") for line in lines):
+        return Finding.SILENT, "its host answers, its port does not"
+    if neighbours and not any(line.startswith("other ") for line in lines):
+        return Finding.ALONE, ""
+    return Finding.UNANSWERED, ""
+
+
+def neighbours(observer: ServerConfig, primary: ServerConfig, servers: Sequence[ServerConfig]) -> list[ServerConfig]:
+    """Whom an observer must reach for its silence to count: servers on hosts that are neither its nor the primary's."""
+    return [s for s in servers if not same_host(s, observer) and not same_host(s, primary)]
+
+
+def independent(view: Observation, observer: ServerConfig, primary: ServerConfig) -> Observation:
+    """The same view as it counts: a silence on the manager's own host, or the primary's, is no second voice.
+
+    What such a host hears of the primary counts as everybody's does.
+    """
+    if view.finding not in (Finding.UNANSWERED, Finding.SILENT, Finding.REFUSED):
+        return view
+    if same_host(observer, primary):
+        why = "it is the primary's own host"
+    elif is_own(observer):
+        why = "it is the manager's own host"
+    else:
+        return view
+    return Observation(view.source, view.who, Finding.NO_VOICE, why, view.at, view.clock, view.took)
 
 
 def ask_others(
-    sessions: Sessions, primary: ServerConfig, others: Sequence[ServerConfig], *, timeout: float = 1.0
+    sessions: Sessions, primary: ServerConfig, others: Sequence[ServerConfig], *, timeout: float = WAITS
 ) -> tuple[Observation, ...]:
     """The views of several hosts, asked at once."""
-    asked = sessions.each(
-        lambda s: look_from(sessions.host(s.address), primary, timeout=timeout), others, timeout=timeout + 2.0
-    )
+
+    def ask(server: ServerConfig) -> Observation:
+        reached = neighbours(server, primary, others)
+        return independent(look_from(sessions.host(server.address), primary, reached, timeout=timeout), server, primary)
+
+    asked = sessions.each(ask, others, timeout=timeout + 2.0)
     return tuple(
         view
         if isinstance(view, Observation)
         else Observation(Source.OBSERVER, server.hostname, Finding.NO_VIEW, "no answer in time")
         for server, view in asked
     )
-
-
-def look_at_replica(server: Server, primary: ServerConfig, *, timeout: float) -> tuple[Observation, ...]:
-    """Whether a replica answers the manager, and whether its receiver still has the primary."""
-    began = time.monotonic()
-
-    def saw(source: Source, finding: Finding, detail: str = "") -> Observation:
-        return Observation(source, server.config.name, finding, detail, took=time.monotonic() - began)
-
-    try:
-        server.connect(timeout)
-        rows = server.query(server.dialect.show_channels(), action="read its replication status", timeout=timeout)
-    except ServerError as error:
-        return (saw(Source.LINK, Finding.LIVES if error.answered else Finding.UNANSWERED, str(error)),)
-    seen = [saw(Source.LINK, Finding.ANSWERED)]
-    for channel in (server.dialect.channel(row) for row in rows):
-        if channel.source_host not in (primary.hostname, primary.ip) or channel.source_port != primary.port:
-            continue
-        if channel.of_a_rescue:
-            continue
-        trouble = f"{channel.receiver_errno}: {channel.receiver_error}" if channel.receiver_errno else ""
-        finding = {"Yes": Finding.RECEIVES, "No": Finding.NOT_RECEIVING}.get(channel.receiver, Finding.DISCONNECTED)
-        seen.append(saw(Source.REPLICA, finding, trouble))
-    return tuple(seen)

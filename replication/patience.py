@@ -7,7 +7,7 @@ An error that the server says, of whatever number, is an answer: the server live
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
@@ -17,6 +17,10 @@ from replication.evidence import Finding, Observation, Source
 MISSES = 4
 #: Misses in a row of which people are told; one alone may be anything.
 ALARM_AT = 2
+#: What another host finds that cannot reach the primary's server.
+NO_WAY = (Finding.SILENT, Finding.REFUSED, Finding.UNANSWERED)
+#: What a replica finds that has lost it.
+DEAF = (Finding.DISCONNECTED, Finding.OVERDUE)
 
 
 class Ping(Enum):
@@ -93,29 +97,55 @@ def decide(
     secondary: SecondaryCheck,
     ssh_reachable: bool | None,
     replicas_reachable: int,
+    *,
+    own: Collection[str] = (),
+    by_hand: bool = False,
 ) -> Verdict:
-    """Turn a suspicion into a verdict.
+    """Turn a suspicion into a verdict. ``observations`` are what everybody saw at about this moment.
 
     Dead needs: no observer gets an answer from the primary's port; a configured secondary check that agrees (exit 0);
     and at least one replica that the manager itself reaches, or it is the manager that is cut off (design rule 3).
     Observers that cannot be reached do not veto; an exit code of the script other than 0 does (MHA, HealthCheck).
+
+    A replica that receives with progress forbids it, and one that is connected does unless a host says that there is no
+    way: a receiver loses a refused port at once, and a dark host after a heartbeat. Silence kills only if somebody
+    notices it who lives neither on the manager's host (``own``: names of servers) nor on the suspect's: another host,
+    a replica that lost it, the secondary check; or if a person asks for the failover (``by_hand``).
     Silence never counts against a mysqld that runs and listens on its host (design rule 12).
     """
     seen = tuple(observations)
+    who: dict[Source, dict[Finding, list[str]]] = {}
+    for each in seen:
+        who.setdefault(each.source, {}).setdefault(each.finding, []).append(each.who)
+
+    def found(source: Source, *findings: Finding) -> list[str]:
+        return [name for finding in findings for name in who.get(source, {}).get(finding, [])]
 
     def verdict(dead: bool, why: str) -> Verdict:
         return Verdict(dead, why, ssh_reachable, seen, "patience")
 
-    answered = [o.who for o in seen if o.source is Source.OBSERVER and o.finding is Finding.ANSWERED]
+    if found(Source.PING, Finding.ANSWERED, Finding.SLOW, Finding.LIVES):
+        return verdict(False, "the primary greets the manager: it lives")
+    answered = found(Source.OBSERVER, Finding.ANSWERED)
     if answered:
         return verdict(False, f"the primary answers {', '.join(answered)}; only the manager cannot reach it")
     if lives := _lives_on_its_host(seen):
         return verdict(False, f"{lives}; silence is no proof against it")
     if not replicas_reachable:
         return verdict(False, "the manager reaches no replica either: it is the manager that may be cut off")
+    if moves := found(Source.REPLICA, Finding.MOVES):
+        return verdict(False, f"{', '.join(moves)} receives from the primary, with progress: it lives")
     if secondary.objection:
         return verdict(False, secondary.objection)
-    silent = [o.who for o in seen if o.source is Source.OBSERVER and o.finding is Finding.SILENT]
+    silent = [o.who for o in seen if o.source is Source.OBSERVER and o.finding in NO_WAY]
+    refused = bool(found(Source.PING, Finding.REFUSED))
+    connected = found(Source.REPLICA, Finding.RECEIVES)
+    if connected and (refused or not (silent or by_hand)):
+        return verdict(False, f"{', '.join(connected)} is still connected to the primary, its heartbeat not overdue")
+    deaf = [name for name in found(Source.REPLICA, *DEAF) if name not in own]
+    if not (refused or silent or deaf or secondary.configured or by_hand):
+        why = "nobody but the manager says so, and what lives on its own host is no second voice; a witness would be"
+        return verdict(False, why)
     agree = f"; {', '.join(silent)} cannot reach it either" if silent else ""
     return verdict(True, f"{patience.misses} pings missed, last: {patience.last_error}{agree}")
 
@@ -137,9 +167,11 @@ def by_routes(views: Sequence[Observation]) -> int:
     """What the hosts of a secondary check say together.
 
     One that reaches the primary is enough to leave it alone. Otherwise most of them must have looked: MHA lets a
-    single host that is down forbid every failover (its issues 22 and 88).
+    single host that is down forbid every failover (its issues 22 and 88). The manager's own host and the suspect's are
+    not counted: they go dark together with what they are to tell of.
     """
+    views = [view for view in views if view.finding is not Finding.NO_VOICE]
     if any(view.finding is Finding.ANSWERED for view in views):
         return SOMEBODY_REACHES_IT
-    silent = sum(view.finding is Finding.SILENT for view in views)
+    silent = sum(view.finding in NO_WAY for view in views)
     return NOBODY_REACHES_IT if silent * 2 > len(views) else TOO_FEW_ASKED

@@ -58,8 +58,8 @@ class Pinger:
         self.closed = self.of_disk = False
 
     def ping(self, limit: float | None = None) -> tuple[Ping, str]:
-        """One ping: what it showed, and the error in words. ``limit`` (seconds) may be below the interval."""
-        timeout = min(limit or self._interval, self._interval)
+        """One ping: what it showed, and the error in words. ``limit`` (seconds) takes the place of the interval."""
+        timeout = limit or self._interval
         try:
             if self._type == "CONNECT" or not self._server.connected:
                 self._reconnect(timeout)
@@ -85,6 +85,10 @@ class Pinger:
             return False
         self._forget()
         return True
+
+    def abort(self) -> None:
+        """Let a ping that waits for its answer end now; for another thread than the one that pings."""
+        self._server.abort()
 
     def close(self) -> None:
         """End the session."""

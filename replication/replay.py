@@ -11,8 +11,9 @@ from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Any
 
-from replication.detection import Case, Judgement, Terms, judge
+from replication.detection import Judgement, judge
 from replication.evidence import Incident, Round
+from replication.suspicion import Case, Terms
 
 #: Seconds between two rounds that are taken to follow, and how long at most.
 STEP, LONGEST = 0.3, 60.0
@@ -110,7 +111,7 @@ def simulate(
         tried: Terms | None = None
         alarms, missed, seconds = [], [], []
         for name, incident in incidents.items():
-            tried = replace(terms_in(incident), confirm_interval=confirm, misses=count, still=still)
+            tried = replace(terms_in(incident), confirm_interval=confirm, misses=count, still=still, silence=still)
             verdict = replay(incident, tried).verdict
             if was_death(incident):
                 (seconds.append(verdict.seconds) if verdict is not None else missed.append(name))

@@ -6,7 +6,8 @@ the predecessor's manager, which takes it on the primary alone, is kept out and 
 - More than half of the servers *gain* the right, and only while no lock at all is in another's hands: of two that got a
   part each, both give theirs back and try again a random moment later, and a predecessor's manager is never outvoted.
 - Half of them *keep* it: the holder of two servers of which one just died goes on. Half and more than half cannot be
-  had at the same time, so there is one holder at most.
+  had at the same time, so there is one holder at most. A server on the manager's own host makes no half of two: whoever
+  is cut off together with it still has its lock.
 - A server on whose port nothing listens, as its host says, holds no lock for anybody: it is no voter until it is back.
   A server that is silent is one, for others may reach it: who is cut off has silence, no refusals, and loses the right.
 - A lock counts for `lease` seconds since the server last answered in that session. It ends the session itself not
@@ -43,7 +44,7 @@ class Vote(StrEnum):
 class Ballot:
     """What one server last said: who has its monitor lock, and who stands by (``HOST`` or ``HOST, pid N``).
 
-    ``until`` is when that is no longer true enough (monotonic clock).
+    ``until`` is when that is no longer true enough (monotonic clock). ``own``: it lives on this manager's host.
     """
 
     server: str
@@ -51,6 +52,7 @@ class Ballot:
     holder: str = ""
     standby: str = ""
     until: float = 0.0
+    own: bool = False
 
     def at(self, now: float) -> Vote:
         """The vote as it counts at that moment."""
@@ -81,8 +83,9 @@ def gains(ballots: Sequence[Ballot], now: float, *, alone: bool) -> bool:
 def keeps(ballots: Sequence[Ballot], now: float, *, alone: bool) -> bool:
     """Whether these locks are enough for the one that has the right."""
     votes = [ballot.at(now) for ballot in ballots]
-    ours = votes.count(Vote.OURS)
-    return alone or (ours > 0 and 2 * ours >= _voters(votes))
+    ours, voters = votes.count(Vote.OURS), _voters(votes)
+    beyond = any(ballot.at(now) is Vote.OURS and not ballot.own for ballot in ballots)
+    return alone or 2 * ours > voters or (beyond and 2 * ours == voters)
 
 
 def others(ballots: Sequence[Ballot], now: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import select
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -80,6 +81,14 @@ class Server:
             if connection is not None:
                 with contextlib.suppress(pymysql.Error, OSError):
                     connection.close()
+
+    def abort(self) -> None:
+        """Break the session from another thread, so that a statement that waits for its answer fails at once."""
+        connection = self._connection
+        sock = connection._sock if connection is not None else None  # type: ignore[attr-defined]
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     @property
     def connected(self) -> bool:

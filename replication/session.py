@@ -15,6 +15,7 @@ from pymysql.constants import CR
 from pymysql.protocol import MysqlPacket
 
 from config import ServerConfig
+from replication.addresses import address_of
 from replication.dialects import session as settings
 from replication.errors import (
     AccessDenied,
@@ -87,7 +88,7 @@ def open_session(config: ServerConfig, timeout: float) -> pymysql.Connection[Any
             "ssl_verify_identity": config.ssl_verify,
         }
     return Session(
-        host=config.ip,
+        host=address_of(config),
         port=config.port,
         unix_socket=config.unix_socket,
         user=config.user,

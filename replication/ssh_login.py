@@ -22,12 +22,13 @@ from __future__ import annotations
 import getpass
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import paramiko
 
+from replication.addresses import ssh_address_of
 from replication.errors import HostUnreachable
 from replication.known_hosts import SSH_PORT, lookup_names
 
@@ -141,7 +142,7 @@ def load_login(server: ServerConfig) -> Login:
         except (OSError, ValueError, ImportError, paramiko.SSHException) as error:
             raise _config_error(server, file, str(error)) from error
     try:
-        return resolve_login(server, merged, home)
+        return replace(resolve_login(server, merged, home), address=ssh_address_of(server))
     except ValueError as error:
         raise _config_error(server, files[0], str(error)) from error
 

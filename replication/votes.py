@@ -11,12 +11,15 @@ import logging
 import random
 import threading
 import time
+from dataclasses import replace
 from enum import Enum
 
 from config import ClusterConfig, ServerConfig
+from replication.addresses import address_of
 from replication.errors import PrivilegeMissing, ServerError, ServerUnreachable, StatementFailed
 from replication.evidence import Finding
 from replication.failover_lock import MONITOR_LOCK
+from replication.independence import is_own
 from replication.knock import knock
 from replication.right import (
     FORGOTTEN,
@@ -242,7 +245,7 @@ class _Voter:
         with self._asking:
             if self._over.is_set():
                 return
-            self.ballot = self._answer(self._right.wanted())
+            self.ballot = replace(self._answer(self._right.wanted()), own=is_own(self.config))
             self.asked = True
         self._right.noted()
 
@@ -264,7 +267,7 @@ class _Voter:
             holder = self._name(said["watches"]) if vote is Vote.ANOTHERS and said["watches"] else ""
         except ServerUnreachable as error:
             log.debug("%s", error)
-            finding, _ = knock(self.config.ip, self.config.port, KNOCK)
+            finding, _ = knock(address_of(self.config), self.config.port, KNOCK)
             gone = finding is Finding.REFUSED
             return Ballot(name, Vote.NOBODYS if gone else Vote.UNKNOWN, until=began + self._right.lease)
         except ServerError as error:

@@ -11,12 +11,16 @@ from typing import TypeVar
 from prefect import task
 
 from config import ClusterConfig, ServerConfig
-from replication.evidence import Observation
+from replication.addresses import address_of
+from replication.evidence import Observation, Source
+from replication.independence import own_names
 from replication.inquiry import run_secondary
+from replication.knock import knock
 from replication.look import Look, Places, look_at
 from replication.observers import ask_others
 from replication.patience import ALARM_AT, Act, Patience, Ping, SecondaryCheck, Verdict, decide
 from replication.pinger import Pinger
+from replication.receiving import Ear
 from replication.sessions import Sessions, reachable
 from replication.snapshots import ServerState
 from tasks.listener import Listener
@@ -29,14 +33,24 @@ __all__ = ["BeginAnew", "Listener", "confirm_dead", "watch"]
 log = logging.getLogger("mha")
 R = TypeVar("R")
 
+#: Seconds that an answer of a primary is waited for which a person calls dead: one that is slow is not.
+BY_HAND = 4.0
+#: Seconds for a knock, and for a look at a receiver.
+KNOCK, LOOK = 1.0, 2.0
+
 
 class SideChecks:
     """What is asked beside the pings from the first miss on: SSH, the replicas' hosts, the secondary check."""
 
-    def __init__(self, config: ClusterConfig, primary: ServerConfig, sessions: Sessions) -> None:
+    def __init__(
+        self, config: ClusterConfig, primary: ServerConfig, sessions: Sessions, ears: dict[str, Ear] | None = None
+    ) -> None:
         self._config, self._primary, self._sessions = config, primary, sessions
         self._others = [s for s in config.servers if s.address != primary.address]
-        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="side-check")
+        self._ears = {} if ears is None else ears
+        self._pool = ThreadPoolExecutor(max_workers=6, thread_name_prefix="side-check")
+        self._knock: Future[Observation] | None = None
+        self._receivers: Future[tuple[Observation, ...]] | None = None
         self._ssh: Future[bool] | None = None
         self._views: Future[tuple[Observation, ...]] | None = None
         self._process: Future[Look] | None = None
@@ -55,18 +69,39 @@ class SideChecks:
         self._views = self._pool.submit(ask_others, self._sessions, self._primary, self._others)
         host, places = self._sessions.host(self._primary.address), Places.of(self._primary, None)
         self._process = self._pool.submit(look_at, host, self._primary, places, timeout=2.0)
+        self._knock = self._pool.submit(self._knock_now)
+        self._receivers = self._pool.submit(self._listen)
 
-    def verdict(self, patience: Patience, *, wait: float) -> Verdict:
-        """Collect what was said within ``wait`` seconds and decide."""
+    def _knock_now(self) -> Observation:
+        finding, detail = knock(address_of(self._primary), self._primary.port, KNOCK)
+        return Observation(Source.PING, "manager", finding, detail)
+
+    def _listen(self) -> tuple[Observation, ...]:
+        """What the receivers hear: the last event of each replica is compared over a second."""
+
+        def listen(server: ServerConfig) -> tuple[Observation, ...]:
+            ear = self._ears.setdefault(server.address, Ear(self._primary))
+            return ear.listen(self._sessions.server(server.address), timeout=LOOK)
+
+        heard = self._sessions.each(listen, self._others, timeout=2 * LOOK + 1.5)
+        return tuple(o for _, seen in heard if isinstance(seen, tuple) for o in seen if o.source is Source.REPLICA)
+
+    def verdict(self, patience: Patience, *, wait: float, by_hand: bool = False) -> Verdict:
+        """Collect what was said within ``wait`` seconds and decide. ``by_hand``: a person calls it dead."""
         ends = time.monotonic() + wait
         views = _within(self._views, ends) or ()
+        views += _within(self._receivers, ends) or ()
+        knocked = _within(self._knock, ends)
+        views += (knocked,) if knocked is not None else ()
         process = _within(self._process, ends)
         configured = bool(self._config.secondary_check_script)
         secondary = SecondaryCheck(configured, _within(self._secondary, ends) if configured else None)
         ssh = _within(self._ssh, ends) is True
         seen = self._sessions.observe(self._others, timeout=2.0)
         reachable = len(seen.up) + sum(d.alive for d in seen.down)
-        return decide(patience, (*views, *(process.seen if process else ())), secondary, ssh, reachable)
+        own = own_names(self._others)
+        views += process.seen if process else ()
+        return decide(patience, views, secondary, ssh, reachable, own=own, by_hand=by_hand)
 
     def close(self) -> None:
         """Forget what is still being asked."""
@@ -101,6 +136,7 @@ def _watch_classic(
 ) -> Verdict | BeginAnew | None:
     """One ping each interval; four misses in a row are a suspicion, which the others confirm or not."""
     pinger, patience, refusals = Pinger(config, primary), Patience(), Refusals(listener)
+    ears: dict[str, Ear] = {}
     checks: SideChecks | None = None
     greeted = False
     try:
@@ -120,12 +156,12 @@ def _watch_classic(
                 checks.close()
                 checks = None
             elif act is Act.ASK_OTHERS:
-                checks = SideChecks(config, primary, sessions)
+                checks = SideChecks(config, primary, sessions, ears)
                 checks.begin()
             elif patience.misses == 3 and checks:
                 checks.look_again()
             elif act is Act.DECIDE and checks:
-                verdict = checks.verdict(patience, wait=config.hook_timeout if config.secondary_check_script else 3.0)
+                verdict = checks.verdict(patience, wait=config.hook_timeout if config.secondary_check_script else 4.0)
                 checks.close()
                 checks = None
                 if verdict.dead:
@@ -143,20 +179,18 @@ def _watch_classic(
 
 @task(name="Confirm that the primary is dead", **STEP)
 def confirm_dead(config: ClusterConfig, dead: ServerConfig, sessions: Sessions) -> Verdict:
-    """For a failover that somebody asks for: one ping and everybody's view, now."""
+    """For a failover that somebody asks for: a ping with time to answer, and everybody's view, now."""
     pinger = Pinger(config, dead)
-    try:
-        ping, error = pinger.ping()
-    finally:
-        pinger.close()
-    if ping is not Ping.MISSED:
-        why = error or "it answers a ping"
-        return Verdict(False, f"the primary {dead.name} is reachable via MySQL: {why}", None)
     checks = SideChecks(config, dead, sessions)
     checks.begin()
     try:
-        return checks.verdict(Patience(1, time.monotonic(), error), wait=config.hook_timeout)
+        ping, error = pinger.ping(max(BY_HAND, float(config.ping_interval)))
+        if ping is not Ping.MISSED:
+            why = error or "it answers a ping"
+            return Verdict(False, f"the primary {dead.name} is reachable via MySQL: {why}", None)
+        return checks.verdict(Patience(1, time.monotonic(), error), wait=config.hook_timeout, by_hand=True)
     finally:
+        pinger.close()
         checks.close()
 
 

@@ -5,25 +5,32 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 
 from config import ClusterConfig, ServerConfig
-from replication.detection import Case, Judgement, Row, Sure, Terms, judge, terms_of
+from replication.detection import Judgement, Row, Sure, judge
 from replication.evidence import Finding, Observation, Recorder, Round, Source
 from replication.inquiry import ROUND, Inquiry
-from replication.look import HELD, Places
+from replication.look import HELD
 from replication.patience import ALARM_AT, Ping, Verdict
 from replication.pinger import Pinger
+from replication.pings import FINDING, Pings
+from replication.round_trips import RECENT, RoundTrips
 from replication.sessions import Sessions
 from replication.snapshots import ServerState
+from replication.suspicion import SILENCE, Case, Terms, terms_of
 from tasks.listener import Listener
 from tasks.refusals import SAY_AGAIN, Refusals
 
 log = logging.getLogger("mha")
 
-#: Seconds a ping may take before others are asked, beside it.
-SLOW = 0.4
+#: Seconds a ping may take before others are asked, beside it: at least and at most, else twice the longest of late.
+SLOW = (0.4, 3.0)
+#: Seconds of silence at most, whatever answers took.
+SILENCE_AT_MOST = 15.0
+#: Ping intervals between two looks at the receivers while all is well.
+LISTEN_EVERY = 30
 #: Ping intervals between two looks at the primary's host while all is well; seconds when something waits for a disk.
 LOOKS_EVERY, LOOK_AGAIN = 2, 0.4
 #: Ping intervals in which the disk is not judged again after a suspicion that was none.
@@ -33,7 +40,6 @@ STOP_SEEN = 0.25
 #: Rounds that a suspicion remembers.
 ROUNDS = 200
 
-_FINDING = {Ping.ANSWERED: Finding.ANSWERED, Ping.ALIVE_BUT_REFUSED: Finding.LIVES, Ping.MISSED: Finding.SILENT}
 _BAD = (Finding.FULL, Finding.READ_ONLY, Finding.STALLED)
 
 
@@ -72,14 +78,14 @@ class Watch:
         self._config, self._primary, self._stop, self._listener = config, primary, stop, listener
         self._terms = terms_of(config)
         self._pinger = Pinger(config, primary)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ping")
-        self._ping: Future[tuple[Ping, str]] | None = None
-        self._inquiry = Inquiry(config, primary, sessions, Places.of(primary, state), self._session_ping)
+        self._trips = RoundTrips()
+        self._pings = Pings(self._pinger, self._trips)
+        self._inquiry = Inquiry(config, primary, sessions, state, self._pings, self._trips)
         facts = {"primary": primary.name, "terms": vars(self._terms)}
         self._recorder = Recorder(config.manager_workdir, config.name, facts)
         self._interval = float(config.ping_interval)
         self._looking: Future[tuple[Observation, ...]] | None = None
-        self._look_due = 0.0
+        self._look_due = self._listen_due = 0.0
         self._quiet_disk = 0.0
         self._said: dict[str, float] = {}
         self._refusals = Refusals(listener)
@@ -99,8 +105,7 @@ class Watch:
         finally:
             self._recorder.end("stopped")
             self._inquiry.close()
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pinger.close()
+            self._pings.close()
 
     # while all is well -----------------------------------------------------------------------------------------
 
@@ -130,13 +135,14 @@ class Watch:
         return None
 
     def _one_ping(self, began: float) -> Trouble | BeginAnew | None:
-        self._ping = self._pool.submit(self._pinger.ping)
-        try:
-            # The first one has to connect and may be slow.
-            ping, error = self._ping.result(timeout=SLOW if self._greeted else None)
-        except TimeoutError:
-            return Trouble(began, f"no answer within {SLOW:g} s")
-        self._recorder.see(Observation(Source.PING, "manager", _FINDING[ping], error, took=time.monotonic() - began))
+        slow = self._trips.limit(SLOW[0], 2.0, SLOW[1], minutes=RECENT)
+        # The first one has to connect and may be slow.
+        limit, within = (self._inquiry.ping_at_all, slow) if self._greeted else (None, None)
+        ended = self._pings.ping(limit, within=within)
+        if ended is None:
+            return Trouble(began, f"no answer within {slow:.1f} s")
+        ping, error = ended
+        self._recorder.see(Observation(Source.PING, "manager", FINDING[ping], error, took=time.monotonic() - began))
         if ping is Ping.MISSED:
             return Trouble(began, error, missed=True)
         if ping is Ping.ANSWERED:
@@ -154,6 +160,9 @@ class Watch:
     def _one_look(self) -> Trouble | None:
         """Look at the host from time to time, in the background; what an earlier look found."""
         now = time.monotonic()
+        if now >= self._listen_due:
+            self._listen_due = now + LISTEN_EVERY * self._interval
+            self._inquiry.listen()
         found: tuple[Observation, ...] = ()
         if self._looking is not None and self._looking.done():
             found, self._looking = self._looking.result(), None
@@ -181,7 +190,10 @@ class Watch:
 
     def _suspect(self, trouble: Trouble) -> Verdict | BeginAnew | None:
         """Ask everybody, round by round, until it is a death (the verdict), nothing (None), or for others to judge."""
-        self._recorder.begin(trouble=trouble.what, of_disk=trouble.of_disk, since=trouble.since)
+        silence = self._trips.limit(SILENCE, 2.0, SILENCE_AT_MOST)
+        self._terms = replace(terms_of(self._config), silence=silence, own=self._inquiry.begin(silence))
+        facts = {"trouble": trouble.what, "of_disk": trouble.of_disk, "since": trouble.since}
+        self._recorder.begin(terms=vars(self._terms), **facts)
         suspicion = _Suspicion(trouble, self._terms)
         self._inquiry.ask_secondary()
         if trouble.missed or trouble.of_disk:
@@ -271,14 +283,6 @@ class Watch:
             ssh = True if case.now.of(Source.PROCESS) else None
         seen = tuple(o for o in case.now.seen if o.source is not Source.LINK)
         return Verdict(True, judged.why, ssh, seen, judged.row.name)
-
-    def _session_ping(self) -> tuple[Finding, str]:
-        """A ping for a round; while the one that began it is still on its way, that one counts."""
-        if self._ping is not None and not self._ping.done():
-            return Finding.SILENT, "it greets, but a ping is not answered"
-        self._ping = self._pool.submit(self._pinger.ping, SLOW)
-        ping, error = self._ping.result()
-        return _FINDING[ping], error
 
     # words -----------------------------------------------------------------------------------------------------
 

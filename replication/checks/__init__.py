@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from replication.check import Check
-from replication.checks import gtids, hosts, privileges, replicas, scripts, servers, topology, ways
+from replication.checks import gtids, hosts, privileges, replicas, scripts, servers, topology, voices, ways
 from replication.checks.facts import Facts
 from replication.checks.rule import Rule
 
@@ -22,6 +22,7 @@ RULES: tuple[Rule, ...] = (
     *hosts.RULES,
     *ways.RULES,
     *scripts.RULES,
+    *voices.RULES,
 )
 
 
@@ -43,4 +44,5 @@ def of_replication(facts: Facts, seconds_behind: int = SECONDS_BEHIND) -> tuple[
         *ways.checks(facts.ways, facts.config.rescue_port),
         *scripts.binlog_servers(facts),
         *scripts.checks(facts),
+        *voices.checks(facts),
     )

@@ -116,11 +116,21 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Route:
+    """A host that our secondary check asks: its address, None when its name has none; ``local``: it is this machine."""
+
+    host: str
+    address: str | None
+    local: bool = False
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything seen, by the servers' ``ip:port`` and the binlog servers' block names.
 
     A server that did not answer is in ``cluster.down``; one that told only a part of it is there and in ``servers``.
     ``hosts`` and ``ways`` are empty when they were not to be looked at.
+    ``own`` are the servers on the manager's own host, ``routes`` whom the secondary check asks.
     ``resolved`` has the address of each source's name that the configuration does not know, None when it has none.
     """
 
@@ -134,6 +144,8 @@ class Facts:
     pairs: tuple[Pair, ...] = ()
     ways: tuple[Way, ...] = ()
     resolved: Mapping[str, str | None] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
+    routes: tuple[Route, ...] = ()
 
     @property
     def primary(self) -> ServerConfig | None:

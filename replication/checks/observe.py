@@ -12,19 +12,21 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from posixpath import dirname, join
+from itertools import pairwise
+from posixpath import basename, dirname, join
 
 from config import ClusterConfig, ServerConfig
 from config.loader import resolve_host
 from replication.accounts import lives_on
 from replication.apply import client_options
 from replication.binlog_archive import archive_directories
-from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, ScriptFacts, ServerFacts
+from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, Route, ScriptFacts, ServerFacts
 from replication.checks.ways import Way, look_at_ways
 from replication.dialects import quote_name, spellings
 from replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeMissing, ServerError
 from replication.grants import parse_grants
 from replication.hooks import failover_args, run_hook, shutdown_args, why_not_runnable
+from replication.independence import is_local, is_own
 from replication.scripts import script
 from replication.server import Server
 from replication.sessions import Sessions, as_cluster, replaced
@@ -91,7 +93,31 @@ def look(
         pairs=tuple(look_from_host_to_host(config, sessions)) if all_pairs else (),
         ways=tuple(ways),
         resolved=facts.resolved,
+        own=frozenset(s.address for s in config.servers if is_own(s)),
+        routes=tuple(look_at_routes(config.secondary_check_script or "", sessions)),
     )
+
+
+def look_at_routes(script: str, sessions: Sessions) -> list[Route]:
+    """The hosts that `masterha_secondary_check` is told to ask; of other scripts nothing is known."""
+    try:
+        words = shlex.split(script)
+    except ValueError:
+        return []
+    if not words or basename(words[0]) != "masterha_secondary_check":
+        return []
+    named = [value for word, value in pairwise(words) if word in ("-s", "--secondary_host")]
+    named += [word.partition("=")[2] for word in words if word.startswith("--secondary_host=")]
+    hosts = list(dict.fromkeys(named))
+
+    def route(host: str) -> Route:
+        try:
+            address = resolve_host(host, NAME_SECONDS)
+        except (OSError, UnicodeError):
+            return Route(host, None)
+        return Route(host, address, is_local(address))
+
+    return [found for _, found in sessions.each(route, hosts, timeout=NAME_SECONDS + 1) if isinstance(found, Route)]
 
 
 def look_at_servers(config: ClusterConfig, sessions: Sessions, *, warm_hosts: bool = False) -> Facts:

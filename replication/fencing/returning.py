@@ -16,6 +16,7 @@ from enum import StrEnum
 from types import TracebackType
 
 from config import ServerConfig
+from replication.addresses import address_of
 from replication.errors import AccessDenied, ServerError, ServerUnreachable
 from replication.fencing.closing import close_for_writes, is_closed
 from replication.fencing.everyone import let_go
@@ -267,7 +268,7 @@ class _Keeper(threading.Thread):
         try:
             while not self._ended.is_set():
                 # A server that counts broken handshakes (max_connect_errors) must not lock the manager out.
-                now = "open" if self._shut_out else knock(self._config.ip, self._config.port, KNOCK)
+                now = "open" if self._shut_out else knock(address_of(self._config), self._config.port, KNOCK)
                 if now != answer:
                     if now != "silent" and answer in ("", "silent"):
                         self._has_to_be_cleared(boots=answer == "silent")

@@ -18,6 +18,7 @@ from tests.lab import images, templates
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD, KINDS, REPL, REPL_PASSWORD
 from tests.lab.network import Subnet, inside
+from tests.lab.weather import Weather
 
 HOUSE = Path(__file__).resolve().parents[2]
 
@@ -29,6 +30,7 @@ class Cluster:
 
     ``extra`` maps a host's number to lines for its my.cnf; 0 stands for all of them. ``disk`` maps a host's number
     to the MiB that its data directory may take, at least `host.SMALLEST_DISK`; the others have the machine's disk.
+    ``weather``: delay and loss can be had on its cables (`weather`).
     """
 
     def __init__(
@@ -40,11 +42,12 @@ class Cluster:
         extra: Mapping[int, str] | None = None,
         disk: Mapping[int, int] | None = None,
         up: bool = True,
+        weather: bool = False,
     ) -> None:
         self.kind, self.gtid, self.n = KINDS[kind], gtid, n
         self._extra = dict(extra or {})
         self._disk = dict(disk or {})
-        self._up = up
+        self._up, self._weather = up, weather
         self._installed = 1
         self.hosts: list[Host] = []
 
@@ -55,7 +58,7 @@ class Cluster:
         atexit.register(self._down)
         try:
             self.subnet.label({"cluster": self.name, "hosts": self.n})
-            self.subnet.make(self.n)
+            self.subnet.make(self.n, weather=self._weather)
             lower = f"{layer}:{images.ensure(self.kind.image)}"
             for number in range(1, self.n + 1):
                 disk = self._disk.get(number, 0)
@@ -85,6 +88,12 @@ class Cluster:
     def __getitem__(self, number: int) -> Host:
         """``cluster[1]`` is db1."""
         return self.hosts[number - 1]
+
+    @property
+    def weather(self) -> Weather:
+        """What its cables do to frames."""
+        assert self.subnet.weather is not None, "a cluster without weather"
+        return self.subnet.weather
 
     @property
     def name(self) -> str:

@@ -20,6 +20,7 @@ from tests.lab.cluster import Cluster
 from tests.lab.host import SMALLEST_DISK, Host
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD
 from tests.lab.network import sh
+from tests.lab.weather import Rule, both_ways
 
 # faults --------------------------------------------------------------------------------------------------------------
 
@@ -50,7 +51,7 @@ FAULTS = {
     "frozen": Fault("frozen process", 3.6, 6.0, _signal(signal.SIGSTOP)),
     "disk full": Fault("full or read-only disk", 2.6, 6.0, Host.fill_disk, DISK),
     "disk stalled": Fault("hung storage", 4.5, 6.0, lambda host: host.run("fsfreeze -f /var/lib/mysql"), DISK),
-    "power off": Fault("host gone", 3.6, 5.0, Host.power_off),
+    "power off": Fault("host gone", 4.2, 5.0, Host.power_off),
 }
 
 
@@ -92,15 +93,22 @@ def without_ssh(host: Host) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def port_down_for_the_manager(cluster: Cluster, host: Host) -> Iterator[None]:
-    """The manager's packets to its mysqld vanish; nobody else's."""
+def blocked(cluster: Cluster, *ports: tuple[Host, int]) -> Iterator[None]:
+    """The manager's packets to these ports vanish; nobody else's."""
     there = f"ip netns exec {cluster.subnet.manager} ip rule"
-    rule = f"to {host.ip} ipproto tcp dport 3306 pref 10 blackhole"
-    sh(f"{there} add {rule}")
+    rules = [f"to {host.ip} ipproto tcp dport {port} pref 10 blackhole" for host, port in ports]
+    for rule in rules:
+        sh(f"{there} add {rule}")
     try:
         yield
     finally:
-        sh(f"{there} del {rule}")
+        for rule in rules:
+            sh(f"{there} del {rule}")
+
+
+def port_down_for_the_manager(cluster: Cluster, host: Host) -> contextlib.AbstractContextManager[None]:
+    """The manager's packets to its mysqld vanish; nobody else's."""
+    return blocked(cluster, (host, 3306))
 
 
 @contextlib.contextmanager
@@ -182,6 +190,20 @@ def starved(pid: int, seconds: float) -> None:
         time.sleep(0.05)
 
 
+def _weather(*rules: Rule) -> Callable[[Cluster, int, Host, float], None]:
+    return lambda c, _, __, s: _during(c.weather.during(*rules), s)
+
+
+def _of_primary(**weather: float) -> Callable[[Cluster, int, Host, float], None]:
+    return lambda c, _, __, s: _during(c.weather.during(*both_ways(c[1].ip, **weather)), s)  # type: ignore[arg-type]
+
+
+def heard_by_one_replica(cluster: Cluster, replica: Host) -> tuple[Rule, ...]:
+    """Whatever the primary says to anybody else is lost."""
+    others = [host.ip for host in cluster.hosts[1:] if host is not replica]
+    return tuple(Rule(a=cluster[1].ip, b=each, loss=1.0) for each in (*others, f"{cluster.subnet.prefix}.1"))
+
+
 def _flaps(down: Callable[[], object], up: Callable[[], object], seconds: float) -> None:
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
@@ -204,8 +226,8 @@ def _during(trouble: contextlib.AbstractContextManager[object], seconds: float) 
         time.sleep(seconds)
 
 
-#: Each is given a cluster whose primary is db1 and has few ``max_connections``, the manager's process, one of the
-#: replicas, and the seconds that it is to last.
+#: Each is given a cluster with weather whose primary is db1 and has few ``max_connections``, the manager's process, one
+#: of the replicas, and the seconds that it is to last.
 TROUBLES: dict[str, Callable[[Cluster, int, Host, float], None]] = {
     "manager cut off from the primary": lambda c, _, __, s: _during(cut_off(c, c[1]), s),
     "manager cut off from all": lambda c, _, __, s: _during(cut_off(c, *c.hosts), s),
@@ -218,6 +240,13 @@ TROUBLES: dict[str, Callable[[Cluster, int, Host, float], None]] = {
     "manager starved of CPU": lambda _, pid, __, s: starved(pid, s),
     "primary's link flaps": lambda c, _, __, s: link_flaps(c[1], s),
     "manager's link flaps": lambda c, _, __, s: managers_link_flaps(c, s),
+    "primary's link is slow": _of_primary(delay=0.6),
+    "primary's link is very slow": _of_primary(delay=1.2),
+    "primary's link loses": _of_primary(loss=0.4),
+    "primary's link is slow and loses": _of_primary(delay=0.25, loss=0.3),
+    "all links are slow": _weather(Rule(delay=0.4)),
+    "all links lose": _weather(Rule(loss=0.3)),
+    "only one replica hears the primary": lambda c, _, r, s: _during(c.weather.during(*heard_by_one_replica(c, r)), s),
 }
 
 

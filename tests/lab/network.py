@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from tests.lab.weather import Weather
+
 LOCKS = Path("/run/mha-lab")
 DIRECTORIES = Path("/var/tmp")
 CLONE_NEWNET = 0x40000000
@@ -59,6 +61,7 @@ class Subnet:
         self.number = number
         self.prefix = f"10.77.{number}"
         self.directory = DIRECTORIES / f"mha-lab-{number}"
+        self.weather: Weather | None = None
 
     @classmethod
     def abandoned(cls) -> Iterator[Subnet]:
@@ -87,23 +90,36 @@ class Subnet:
         """A host's address; the manager's is .1."""
         return f"{self.prefix}.{10 + number}"
 
-    def make(self, hosts: int) -> None:
-        """The manager's namespace with a bridge, and one namespace a host on a cable to it; an empty directory."""
+    def make(self, hosts: int, *, weather: bool = False) -> None:
+        """The manager's namespace with a bridge, and one namespace a host on a cable to it; an empty directory.
+
+        ``weather``: these cables run through a relay that delays and loses as it is told; see `weather`.
+        """
         self.directory.mkdir(mode=0o700)
         inside = f"ip netns exec {self.manager}"
         sh(
             f"ip netns add {self.manager} && {inside} ip link set lo up && {inside} ip link add br0 type bridge && "
             f"{inside} ip addr add {self.prefix}.1/24 dev br0 && {inside} ip link set br0 up"
         )
-        for n in range(1, hosts + 1):
+        numbers = range(1, hosts + 1)
+        if weather:
+            for n in numbers:
+                sh(f"ip netns add {self.host(n)}")
+            links = [(self.host(n), self.manager, f"v{n}") for n in numbers]
+            self.weather = Weather(self.directory, links)
+        for n in numbers:
             self.attach(n)
 
     def attach(self, number: int) -> str:
         """A namespace on a cable to the bridge, whose name is returned: for a host to boot in, or a second manager."""
         inside, there = f"ip netns exec {self.manager}", f"ip netns exec {self.host(number)} ip"
+        if self.host(number) not in _namespaces():
+            sh(
+                f"ip netns add {self.host(number)} && ip link add v{number} netns {self.manager} type veth "
+                f"peer name eth0 netns {self.host(number)}"
+            )
         sh(
-            f"ip netns add {self.host(number)} && ip link add v{number} netns {self.manager} type veth peer name eth0 "
-            f"netns {self.host(number)} && {inside} ip link set v{number} master br0 up && {there} link set lo up && "
+            f"{inside} ip link set v{number} master br0 up && {there} link set lo up && "
             f"{there} addr add {self.address(number)}/24 dev eth0 && {there} link set eth0 up"
         )
         return self.host(number)
@@ -156,6 +172,8 @@ class Subnet:
         """Give the number back; what was in use is cleared."""
         if self._lock.closed:
             return
+        if self.weather is not None:
+            self.weather.end()
         self.clear()
         _label(self.number).unlink(missing_ok=True)
         self._lock.close()

@@ -120,7 +120,7 @@ def run(kind: str, seed: int, minutes: float, *, first: int = 1, console: Consol
     steps = islice(troubles(seed, list(TROUBLES)), first - 1, None)
     ends = time.monotonic() + 60 * minutes
     turns: list[Turn] = []
-    with Cluster(server, gtid=gtid, extra={1: "max_connections=20"}) as cluster:
+    with Cluster(server, gtid=gtid, extra={1: "max_connections=20"}, weather=True) as cluster:
         soak = Soak(cluster)
         try:
             while time.monotonic() < ends or not turns:

@@ -43,6 +43,7 @@ SERVER_VALUES = [
     ("client_libdir", "/opt/mysql/lib", "/opt/mysql/lib"),
     ("node_label", "rack 7", "rack 7"),
     ("replication_host", "10.1.0.1", "10.1.0.1"),
+    ("beside_manager", "1", True),
     ("candidate_master", "1", True),
     ("no_master", "yes", True),
     ("ignore_fail", "on", True),

@@ -13,7 +13,7 @@ import pytest
 from config import ClusterConfig, ServerConfig
 from replication.check import Check, Severity
 from replication.checks import RULES, of_replication, of_ssh
-from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, ScriptFacts, ServerFacts
+from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, Route, ScriptFacts, ServerFacts
 from replication.checks.start import forbidding, refusal
 from replication.checks.ways import Way
 from replication.dialects import Dialect
@@ -734,6 +734,32 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "no answer",
         "run `mha binlog-server`",
     ),
+    (
+        "second-voice",
+        lambda: replace(
+            facts(config={"secondary_check_script": None}), own=frozenset({"10.0.0.2:3306", "10.0.0.3:3306"})
+        ),
+        "app1",
+        WARNING,
+        "there is only db2",
+        "masterha_secondary_check -s WITNESS",
+    ),
+    (
+        "secondary-route",
+        lambda: replace(facts(), routes=(Route("db2", "10.0.0.2"), Route("db1.lan", "10.0.0.1"))),
+        "db1.lan",
+        WARNING,
+        "is the host of the primary db1",
+        "name another host with `-s`",
+    ),
+    (
+        "secondary-route",
+        lambda: replace(facts(), routes=(Route("here", "10.0.0.77", local=True),)),
+        "here",
+        WARNING,
+        "is the manager's own host",
+        "name another host with `-s`",
+    ),
 ]
 CASES += [
     (
@@ -791,7 +817,7 @@ def test_a_cluster_that_is_well_passes_every_check() -> None:
     assert [c for c in checks if not c.ok] == []
     # What only GTIDs, filters, a dead server or a strange source lets be asked is not among them.
     asked = {c.name for c in checks}
-    optional = {"source-resolves", "filters-agree", "errant-transactions", "gtid-purged"}
+    optional = {"secondary-route", "source-resolves", "filters-agree", "errant-transactions", "gtid-purged"}
     assert {rule.name for rule in RULES} - asked == optional
 
 

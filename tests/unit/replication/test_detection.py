@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replication.detection import TABLE, Case, Sure, Terms, judge, row_of
+from replication.detection import TABLE, Sure, judge, row_of
 from replication.evidence import Finding as F
 from replication.evidence import Observation, Round
 from replication.evidence import Source as S
 from replication.pinger import DISK_WORDS
+from replication.suspicion import Case, Terms
 
 Facts = dict[S, tuple[F, ...]]
 
@@ -34,16 +35,17 @@ CRASHED: Facts = {
     S.PING: (F.REFUSED,),
     S.PROCESS: (F.GONE,),
     S.PORT: (F.CLOSED,),
-    S.OBSERVER: (F.SILENT, F.SILENT),
+    S.OBSERVER: (F.REFUSED, F.REFUSED),
     S.REPLICA: (F.DISCONNECTED, F.DISCONNECTED),
 }
 DARK: Facts = {
     S.PING: (F.UNANSWERED,),
     S.SSH: (F.UNANSWERED, F.UNANSWERED),
-    S.OBSERVER: (F.SILENT, F.SILENT),
+    S.OBSERVER: (F.UNANSWERED, F.UNANSWERED),
     S.LINK: (F.ANSWERED, F.ANSWERED),
     S.REPLICA: (F.RECEIVES, F.RECEIVES),
 }
+BLIND: Facts = {S.PING: (F.UNANSWERED,), S.OBSERVER: (F.NO_VIEW,), S.LINK: (F.ANSWERED,)}
 FROZEN: Facts = {**HEALTHY, S.PING: (F.SILENT,), S.PROCESS: (F.STOPPED,), S.OBSERVER: (F.SILENT, F.SILENT)}
 FULL: Facts = {**HEALTHY, S.DISK: (F.FULL,), S.WRITE: (F.UNANSWERED,)}
 
@@ -64,7 +66,15 @@ def case(facts: Facts, *at: float, known: bool = True, held: bool = True, **term
         (HEALTHY, "answers"),
         (CRASHED, "crashed process"),
         (CRASHED | {S.PID_FILE: (F.ABSENT,)}, "clean shutdown"),
-        (CRASHED | {S.REPLICA: (F.RECEIVES, F.DISCONNECTED)}, "a replica still receives"),
+        (CRASHED | {S.REPLICA: (F.RECEIVES, F.DISCONNECTED)}, "a replica is still connected"),
+        (CRASHED | {S.REPLICA: (F.MOVES, F.DISCONNECTED)}, "a replica receives"),
+        (HEALTHY | {S.PING: (F.SLOW,)}, "answers, but late"),
+        (DARK | {S.REPLICA: (F.MOVES, F.RECEIVES)}, "a replica receives"),
+        (DARK | {S.OBSERVER: (F.SILENT, F.UNANSWERED)}, "does not answer"),
+        (DARK | {S.OBSERVER: (F.NO_VIEW, F.NO_VOICE)}, "does not answer"),
+        (DARK | {S.OBSERVER: (F.NO_VOICE,), S.SECONDARY: (F.CONFIRMED,)}, "host gone"),
+        (DARK | {S.SSH: (F.SLOW,)}, "does not answer"),
+        (FROZEN | {S.REPLICA: (F.MOVES, F.RECEIVES)}, "a replica receives"),
         (CRASHED | {S.OBSERVER: (F.ANSWERED, F.SILENT)}, "only the manager cannot reach it"),
         (CRASHED | {S.LINK: (F.UNANSWERED, F.UNANSWERED)}, "manager cut off"),
         (CRASHED | {S.PROCESS: (F.STARTING,)}, "starting or shutting down"),
@@ -101,8 +111,8 @@ def test_what_each_evidence_means(facts: Facts, row: str) -> None:
         (CRASHED, (0.0, 0.15), False),
         (CRASHED, (0.0, 0.21), True),
         (DARK, (0.4, 1.5), False),
-        (DARK, (0.4, 2.29), False),
-        (DARK, (0.4, 2.31), True),
+        (DARK, (0.4, 3.29), False),
+        (DARK, (0.4, 3.31), True),
         (FROZEN, (0.4, 2.0), False),
         (FROZEN, (0.4, 2.31), True),
         (FULL, (0.0, 0.21), True),
@@ -123,6 +133,50 @@ def test_a_confirmation_must_be_unbroken() -> None:
     assert judge(Case((*rounds, seen(CRASHED, 0.8)), 0.0, True, True)).dead
 
 
+def test_whatever_came_of_a_host_is_waited_for_again() -> None:
+    """A slow link brings something again and again: the silence begins anew, and lasts longer."""
+    moves = DARK | {S.REPLICA: (F.MOVES, F.RECEIVES)}
+    rounds = [seen(DARK, 0.4), seen(moves, 3.0), seen(DARK, 3.4), seen(DARK, 6.6)]
+    assert not judge(Case(tuple(rounds), 0.0, True, True)).dead
+    assert not judge(Case((*rounds, seen(DARK, 8.3)), 0.0, True, True)).dead
+    assert judge(Case((*rounds, seen(DARK, 8.5)), 0.0, True, True)).dead
+    accepted = DARK | {S.OBSERVER: (F.SILENT, F.UNANSWERED)}
+    assert not judge(Case((seen(accepted, 3.0), seen(DARK, 3.4), seen(DARK, 6.6)), 2.0, True, True)).dead
+
+
+def test_over_a_link_that_loses_what_does_not_come_says_little() -> None:
+    """As it was seen with 60 % of the packets lost: connections were taken, and greetings came late or not at all."""
+    taken = BLIND | {S.PING: (F.SILENT,), S.OBSERVER: (F.UNANSWERED, F.SILENT), S.REPLICA: (F.RECEIVES, F.RECEIVES)}
+    late, lost = taken | {S.SSH: (F.SLOW,)}, taken | {S.PING: (F.UNANSWERED,)}
+    steady = taken | {S.SSH: (F.ANSWERED,), S.OBSERVER: (F.SILENT, F.SILENT)}
+    for facts in (late, lost):
+        judged = judge(Case((seen(taken, 1.0), seen(facts, 2.0), seen(taken, 10.0)), 0.0, True, True))
+        assert not judged.dead
+        assert "slow or loses packets" in judged.why
+    assert judge(Case((seen(steady, 1.0), seen(steady, 10.0)), 0.0, True, True)).dead  # frozen, and seen by nobody
+    refused = taken | {S.PING: (F.REFUSED,), S.REPLICA: (F.DISCONNECTED,)}
+    assert judge(Case((seen(late, 1.0), seen(refused, 10.0)), 0.0, True, True)).dead
+
+
+def test_a_silence_has_to_be_longer_where_answers_took_long() -> None:
+    assert not judge(case(DARK, 0.4, 6.0, silence=6.4)).dead
+    assert judge(case(DARK, 0.4, 6.0, 6.5, silence=6.4)).dead
+
+
+def test_what_lives_on_the_managers_host_does_not_show_that_it_is_not_cut_off() -> None:
+    """With a second voice it is cut off or not as that one says; with the suspect's own host speaking it is not."""
+    on_own_host = {"own": ("link1",), "silence": 3.3}
+    cut_off = DARK | {S.LINK: (F.UNANSWERED, F.ANSWERED), S.OBSERVER: (F.NO_VIEW, F.NO_VOICE)}
+    judged = judge(case(cut_off, 0.4, 10.0, 60.0, **on_own_host))
+    assert (judged.row.name, judged.dead) == ("manager cut off", False)
+    assert judge(case(DARK, 0.4, 4.0, **on_own_host)).dead
+    two_servers = CRASHED | {S.LINK: (F.ANSWERED,), S.OBSERVER: (F.NO_VOICE,), S.REPLICA: (F.DISCONNECTED,)}
+    assert judge(case(two_servers, 0.0, 0.3, own=("link0",))).dead
+    dark = DARK | {S.LINK: (F.ANSWERED,), S.OBSERVER: (F.NO_VOICE,), S.REPLICA: (F.DISCONNECTED,)}
+    assert not judge(case(dark, 0.4, 10.0, 60.0, own=("link0",))).dead
+    assert judge(case(dark | {S.SECONDARY: (F.CONFIRMED,)}, 0.4, 10.0, own=("link0",), secondary=True)).dead
+
+
 def test_a_process_that_was_never_seen_alive_there_is_not_missed_at_once() -> None:
     assert row_of(case(CRASHED, 0.0, 1.0, known=False)).name == "refused port"
     assert not judge(case(CRASHED, 0.0, 1.0, known=False)).dead
@@ -138,7 +192,8 @@ def test_a_supervisor_that_nobody_holds_gets_its_grace() -> None:
 def test_patience_begins_anew_with_every_sign_of_life() -> None:
     """Only the manager is cut off, and in one round nobody else could look: that is no death."""
     cut_off = DARK | {S.OBSERVER: (F.ANSWERED, F.SILENT)}
-    blind = DARK | {S.OBSERVER: (F.NO_VIEW, F.NO_VIEW)}
+    blind = DARK | {S.OBSERVER: (F.NO_VIEW, F.NO_VIEW), S.REPLICA: (F.OVERDUE, F.RECEIVES)}
+    blind |= {S.REPLICA: (F.OVERDUE, F.DISCONNECTED)}
     rounds = [seen(cut_off, at) for at in (0.4, 1.0, 2.0, 3.0)] + [seen(blind, 4.2)]
     assert not judge(Case(tuple(rounds), 0.0, True, True)).dead
     rounds += [seen(blind, at) for at in (5.0, 6.0, 7.1)]
@@ -179,7 +234,12 @@ def test_a_configured_secondary_check_has_to_agree(finding: F | None, detail: st
     ("facts", "refused_at_once", "dead"),
     [
         ({S.PING: (F.REFUSED,), S.OBSERVER: (F.SILENT,), S.LINK: (F.ANSWERED,)}, True, True),
-        ({S.PING: (F.UNANSWERED,), S.OBSERVER: (F.NO_VIEW,), S.LINK: (F.ANSWERED,)}, False, True),
+        ({S.PING: (F.UNANSWERED,), S.OBSERVER: (F.NO_VIEW,), S.LINK: (F.ANSWERED,)}, False, False),
+        (BLIND | {S.REPLICA: (F.DISCONNECTED,)}, False, True),
+        (BLIND | {S.REPLICA: (F.OVERDUE,)}, False, True),
+        (BLIND | {S.REPLICA: (F.RECEIVES,)}, False, False),
+        (BLIND | {S.OBSERVER: (F.SILENT,), S.REPLICA: (F.RECEIVES,)}, False, True),
+        (BLIND | {S.PING: (F.REFUSED,), S.OBSERVER: (F.SILENT,), S.REPLICA: (F.RECEIVES,)}, True, False),
         (CRASHED | {S.PROCESS: (F.STARTING,)}, True, True),
         (CRASHED | {S.MANAGER: (F.LATE,)}, True, True),
         (CRASHED | {S.MANAGER: (F.LATE,), S.OBSERVER: (F.NO_VIEW,)}, True, False),
@@ -198,9 +258,9 @@ CHOICES: dict[S, tuple[F, ...]] = {
     S.PORT: (F.LISTENING, F.CLOSED),
     S.DISK: (F.GOOD, F.FULL, F.STALLED),
     S.WRITE: (F.ANSWERED, F.UNANSWERED, F.REFUSED, F.NO_VIEW),
-    S.OBSERVER: (F.ANSWERED, F.SILENT, F.NO_VIEW),
+    S.OBSERVER: (F.ANSWERED, F.SILENT, F.REFUSED, F.UNANSWERED, F.NO_VIEW, F.NO_VOICE),
     S.LINK: (F.ANSWERED, F.UNANSWERED),
-    S.REPLICA: (F.RECEIVES, F.DISCONNECTED, F.NOT_RECEIVING),
+    S.REPLICA: (F.MOVES, F.RECEIVES, F.OVERDUE, F.DISCONNECTED, F.NOT_RECEIVING),
     S.MANAGER: (F.LATE,),
 }
 SEVERAL = (S.SSH, S.DISK, S.OBSERVER, S.LINK, S.REPLICA)
@@ -226,6 +286,7 @@ def test_no_evidence_whatever_makes_the_managers_word_alone_enough(facts: Facts,
         assert F.ANSWERED in facts.get(S.LINK, (F.ANSWERED,))
         if judged.row.name not in STORAGE:
             assert F.ANSWERED not in facts.get(S.OBSERVER, ())
+            assert F.MOVES not in facts.get(S.REPLICA, ())
             assert facts[S.PING][0] not in (F.ANSWERED, F.LIVES)
         else:
             assert {F.UNANSWERED, F.REFUSED} & set(facts[S.WRITE])

@@ -11,6 +11,13 @@ from replication.patience import Act, Patience, Ping, SecondaryCheck, by_routes,
 
 ANSWERS = Observation(Source.OBSERVER, "db2", Finding.ANSWERED)
 SILENT = Observation(Source.OBSERVER, "db3", Finding.SILENT)
+DEAF = Observation(Source.REPLICA, "db2", Finding.DISCONNECTED)
+OVERDUE = Observation(Source.REPLICA, "db2", Finding.OVERDUE)
+CONNECTED = Observation(Source.REPLICA, "db2", Finding.RECEIVES)
+MOVES = Observation(Source.REPLICA, "db3", Finding.MOVES)
+REFUSED = Observation(Source.PING, "manager", Finding.REFUSED)
+LATE = Observation(Source.PING, "manager", Finding.SLOW)
+OWN = Observation(Source.OBSERVER, "db1", Finding.NO_VOICE)
 GONE = Observation(Source.OBSERVER, "db4", Finding.NO_VIEW)
 
 
@@ -51,7 +58,15 @@ def test_a_decision_always_follows_four_misses_in_a_row(pings: list[Ping]) -> No
     [
         ([SILENT], SecondaryCheck(), 2, True, "db3 cannot reach it either"),
         ([SILENT, GONE], SecondaryCheck(), 1, True, "pings missed"),
-        ([], SecondaryCheck(), 1, True, "pings missed"),
+        ([], SecondaryCheck(), 1, False, "nobody but the manager"),
+        ([DEAF], SecondaryCheck(), 1, True, "pings missed"),
+        ([OVERDUE], SecondaryCheck(), 1, True, "pings missed"),
+        ([SILENT, CONNECTED], SecondaryCheck(), 1, True, "pings missed"),
+        ([CONNECTED], SecondaryCheck(True, 0), 1, False, "still connected"),
+        ([SILENT, REFUSED, CONNECTED], SecondaryCheck(), 1, False, "still connected"),
+        ([SILENT, DEAF, MOVES], SecondaryCheck(True, 0), 2, False, "with progress"),
+        ([SILENT, LATE], SecondaryCheck(), 1, False, "greets the manager"),
+        ([REFUSED], SecondaryCheck(), 1, True, "pings missed"),
         ([ANSWERS, SILENT], SecondaryCheck(), 2, False, "answers db2"),
         ([SILENT], SecondaryCheck(), 0, False, "cut off"),
         ([SILENT], SecondaryCheck(True, 0), 2, True, "pings missed"),
@@ -95,9 +110,23 @@ def test_silence_is_no_proof_against_a_process_or_a_listener(there: list[Observa
     assert ("silence is no proof" in verdict.why) is not dead
 
 
+def test_a_replica_on_the_managers_host_is_no_second_voice() -> None:
+    assert not decide(Patience(4, 0.0, ""), [DEAF], SecondaryCheck(), False, 1, own=["db2"]).dead
+    assert decide(Patience(4, 0.0, ""), [DEAF], SecondaryCheck(True, 0), False, 1, own=["db2"]).dead
+
+
+def test_a_person_may_call_dead_what_is_silent_but_not_what_a_replica_receives_from() -> None:
+    assert decide(Patience(1, 0.0, ""), [CONNECTED], SecondaryCheck(), False, 1, by_hand=True).dead
+    assert not decide(Patience(1, 0.0, ""), [MOVES], SecondaryCheck(), False, 1, by_hand=True).dead
+    assert not decide(Patience(1, 0.0, ""), [CONNECTED, REFUSED], SecondaryCheck(), False, 1, by_hand=True).dead
+
+
 @pytest.mark.parametrize(
     ("views", "code"),
     [
+        ([SILENT, OWN], 0),
+        ([OWN], 2),
+        ([SILENT, GONE, OWN], 2),
         ([SILENT], 0),
         ([SILENT, SILENT], 0),
         ([SILENT, SILENT, GONE], 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -123,3 +124,13 @@ def test_who_it_is() -> None:
     assert not others(seen, NOW + 2)
     assert who(ballots("of", standby="10.0.0.7, pid 12"), NOW) == "10.0.0.7, pid 12 stands by"
     assert in_words(ballots("oan"), NOW) == "db1: ours, db2: another's, db3: nobody's"
+
+
+@pytest.mark.parametrize(
+    ("votes", "kept"),
+    [("?o", False), ("no", True), ("oo", True), ("??o", False), ("?oo", True), ("??oo", True), ("???o", False)],
+)
+def test_a_server_on_the_managers_own_host_breaks_no_tie(votes: str, kept: bool) -> None:
+    """The last one lives there; with it alone the manager may be cut off."""
+    *beyond, last = ballots(votes)
+    assert keeps([*beyond, replace(last, own=True)], NOW, alone=False) is kept
