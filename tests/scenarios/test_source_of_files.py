@@ -141,7 +141,8 @@ def test_semi_synchronous_replicas(kind: str, gtid: bool, tmp_path: Path) -> Non
         assert_same(cluster, expected)
 
 
-@pytest.mark.parametrize(("kind", "gtid"), some("9.7-position"))
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), MODES)
 def test_what_one_replica_received_is_served_to_the_other_from_its_relay_logs(
     kind: str, gtid: bool, tmp_path: Path
 ) -> None:

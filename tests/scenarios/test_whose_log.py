@@ -138,7 +138,7 @@ def test_three_servers_on_one_host_with_one_log_name_lose_nothing_of_the_dead_on
 @pytest.mark.parametrize(
     ("kind", "gtid"),
     [
-        pytest.param("mysql56", False, id="5.6-position"),
+        pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
         pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
         pytest.param("mariadb", True, id="mariadb-gtid", marks=pytest.mark.slow),
     ],
