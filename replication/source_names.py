@@ -33,7 +33,7 @@ class SourceNames:
 
     def _channel(self, channel: ReplicaChannel) -> ReplicaChannel:
         host, there = channel.source_host, [s for s in self._servers if s.port == channel.source_port]
-        if not host or any(host in (s.hostname, s.ip) for s in there):
+        if not host or channel.of_a_rescue or any(host in (s.hostname, s.ip) for s in there):
             return channel
         known = next(
             (s for s in there if host.lower() in (s.hostname.lower(), (s.replication_host or "").lower())), None
