@@ -22,7 +22,7 @@ from replication.ledger import Fate, LedgerLine
 from replication.plan import FailoverPlan
 from replication.positions import BinlogPosition
 from replication.sessions import reachable
-from replication.snapshots import ClusterState, GtidKind
+from replication.snapshots import ClusterState
 from tasks import comeback, fence, select
 
 log = logging.getLogger("mha")
@@ -141,7 +141,7 @@ class OldPrimary:
             by_silence=not job.answers_though_dead,
             reversible=not given and not any(half.done for each in moved if each is not None for half in each.halves),
             ssh=failover.fencing.ssh and not job.options.skip_save_master_binlog,
-            receivable=not (given and failover.known["plan"].kind is GtidKind.POSITION),
+            receivable=not given,
         )
 
     def _refuse(self, step: Step, why: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import posixpath
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,15 +12,14 @@ from typing import Any, TypeVar
 
 from prefect import Task
 
-from flows.closed_ways import ClosedWays, given_up_before
+from flows.closed_ways import given_up_before
 from flows.comeback import OldPrimary
-from flows.differences import Differences
 from flows.engine import parallel
 from flows.fencing import Fencing
 from flows.level import Level, reached, until
-from flows.recorder import Recorder
+from flows.leveling import Leveler
 from flows.way_back import tell_how_to_return
-from replication.errors import AlreadyActing, CameBack, CannotLevel, CannotRemember, LockLost, MhaError, RefusalError
+from replication.errors import AlreadyActing, CameBack, CannotRemember, LockLost, MhaError, RefusalError
 from replication.failover_lock import FailoverLock
 from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.job import FailoverJob, Recovered, Rescue
@@ -33,18 +31,14 @@ from replication.plan import ALREADY_ACTING, FailoverPlan, Leveling, Refusal
 from replication.positions import BinlogPosition
 from replication.report import result_line
 from replication.safety import Drained
-from replication.selection import bytes_behind
 from replication.sessions import reachable, took_writes
-from replication.snapshots import ClusterState, GtidKind
+from replication.snapshots import GtidKind
 from replication.source.identity import known_of
 from tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
 S = TypeVar("S")
-
-#: A replica further behind than this (bytes of the dead primary's log) is leveled after the writes are back.
-LEVEL_TOGETHER = 64 << 20
 
 
 def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_directories: tuple[str, ...] = ()) -> Outcome:
@@ -99,23 +93,17 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     return outcome
 
 
-class Runbook(Recorder):
+class Runbook(Leveler):
     """One failover, phase by phase; what each phase found is kept for the next one and for the report."""
 
     def __init__(self, job: FailoverJob, ssh_reachable: bool | None, log_directories: tuple[str, ...]) -> None:
-        super().__init__(job.journal)
-        self.job, self.log_directories = job, log_directories
+        super().__init__(job, log_directories)
         self.ssh = ssh_reachable if job.options.ssh_reachable is None else job.options.ssh_reachable
         self.lock = FailoverLock([])
-        self.notes: list[str] = [f"{job.approval}."] if job.approval is not None else []
-        self.known: dict[str, Any] = {}
-        self.stopped: ClusterState | None = None
         self.frozen: FailoverPlan | None = None
         self.undone: list[str] = []
         self.fencing = Fencing(self, bool(self.ssh))
-        self.ways = ClosedWays(job.salvage_policy, job.journal)
         self.opened = opened_before(job.past)
-        self.applied: list[Recovered] = []
         self.old = OldPrimary(self)
         #: Where in the dead primary's log the server stands that a former run opened, as far as its journal tells.
         self.stands: BinlogPosition | None = None
@@ -283,80 +271,6 @@ class Runbook(Recorder):
         """The new primary gets the address."""
         self.known["acquired"] = self.run(vip.acquire_address, self.job, plan, about=plan.new_primary_name)
 
-    def bring_level(self, plan: FailoverPlan) -> Level:
-        """Drain the chosen replica, save what only the dead host has, and apply it."""
-        log.info("* Phase 3.1: Getting Latest Slaves Phase..")
-        latest = [x for x in plan.levelings if x.key in plan.latest]
-        log.info("The latest binary log file/position on all slaves is %s", latest[0].received if latest else "?")
-        log.info("Latest slaves: %s", ", ".join(x.name for x in latest))
-        target = plan.target
-        proof = self.drained(plan, target)
-        log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
-        rescue = self.ways.rescue(plan, self.saved(plan, self.rescue_from(plan, proof), target.key))
-        if rescue.copy is not None:
-            self.note("rescue", "saved", plan.dead, end=str(rescue.copy.end))
-        self.fencing.after_saving()
-        log.info("* Phase 3.3: Determining New Master Phase..")
-        log.info("New master is %s", target.name)
-        log.info("* Phase 3.4: New Master Diff Log Generation Phase..")
-        differences = Differences(self, plan)
-        if rescue.copy is None and plan.kind is not GtidKind.POSITION:
-            proof = differences.by_gtid(proof)
-        log.info("* Phase 3.5: Master Log Apply Phase..")
-        recovered = self.apply(plan, target, proof, rescue)
-        place, proof = reached(recovered, proof), recovered.proof or proof
-        if plan.kind is GtidKind.POSITION:
-            lent = differences.for_target(target.key, place)
-            recovered = self.apply(plan, target, proof, lent) if lent is not None else recovered
-            proof = recovered.proof or proof
-        elif rescue.copy is not None and differences.more_than(place):
-            # What was saved is damaged before the place that others have received up to.
-            proof = differences.by_gtid(proof)
-        return Level(proof, rescue, recovered, differences)
-
-    def saved(self, plan: FailoverPlan, start: BinlogPosition | None, key: str) -> Rescue:
-        """What only the dead host has; when it cannot be had there, from a binlog server."""
-        job, received = self.job, max((x.received for x in plan.levelings if x.received), default=None)
-        if kept := self.fencing.kept_from(start):
-            return kept
-        states = self.stopped.up if self.stopped is not None else ()
-        whose = known_of(job.dead, states, self.log_directories)
-        rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), self.fencing.ssh, key, whose)
-        self.fencing.keep(rescue)
-        if rescue.copy is not None or start is None or not job.config.binlog_servers:
-            return rescue
-        served = self.run(save_binlog.save_from_binlog_servers, job, start, received, whose)
-        return served if served.copy is not None else Rescue(None, f"{rescue.why_not}; {served.why_not}")
-
-    def directories(self) -> tuple[str, ...]:
-        """Where the dead primary's log may be: where it said while it lived, and where the others keep theirs."""
-        states = self.stopped.up if self.stopped is not None else ()
-        theirs = [posixpath.dirname(state.log_bin_basename) for state in states if state.log_bin_basename]
-        return (*self.log_directories, *theirs)
-
-    def apply(self, plan: FailoverPlan, replica: Leveling, proof: Drained, rescue: Rescue) -> Recovered:
-        """Apply a replica's part of what was saved, and keep it for the account."""
-        recovered = self.run(apply_diffs.apply_saved, self.job, plan, replica.key, proof, rescue, about=replica.name)
-        self.applied.append(recovered)
-        return recovered
-
-    def drained(self, plan: FailoverPlan, replica: Leveling) -> Drained:
-        """One replica's proof that it executed what it received."""
-        return self.run(apply_diffs.execute_received, self.job, plan, replica.key, about=replica.name)
-
-    def rescue_from(self, plan: FailoverPlan, proof: Drained) -> BinlogPosition | None:
-        """Where in the dead primary's log the saving begins.
-
-        With GTIDs the others are served by the new primary. In file/position mode each needs its own part, so it
-        begins where the last of them stands, unless that one is far behind: it is leveled by itself, later. When the
-        host is powered off afterwards there is no later: then it begins where the last of them stands in any case.
-        """
-        places, last_chance = [proof.executed], self.fencing.will_power_off
-        if plan.kind is GtidKind.POSITION or last_chance:
-            near = [x.executed for x in plan.others if not x.broken]
-            places += [p for p in near if last_chance or (bytes_behind(p, proof.executed) or 0) < LEVEL_TOGETHER]
-        return min((p for p in places if p is not None), default=None)
-
     def phase_4_other_replicas(self, plan: FailoverPlan, level: Level) -> tuple[ReplicaOutcome, ...]:
         """Every other replica, in parallel: execute what it received, level it, point it at the new primary."""
         log.info("* Phase 4: Slaves Recovery Phase..")
@@ -386,28 +300,6 @@ class Runbook(Recorder):
         if plan.kind is GtidKind.POSITION:
             proof = self.level_by_position(plan, level, other, proof)
         return self.run(repoint.repoint, self.job, plan, other.key, proof, level.recovered, about=other.name)
-
-    def level_by_position(self, plan: FailoverPlan, level: Level, other: Leveling, proof: Drained) -> Drained:
-        """Without GTIDs the new primary cannot serve a replica what it lacks: what was saved does, or relay logs."""
-        rescue = level.rescue
-        if rescue.copy is not None and proof.executed is not None and proof.executed < rescue.copy.start:
-            # What it took beside the new primary is nobody else's.
-            rescue = until(self.saved(plan, proof.executed, other.key), rescue.copy.end)
-        recovered = self.apply(plan, other, proof, rescue)
-        place, proof = reached(recovered, proof), recovered.proof or proof
-        if level.differences is None:
-            if rescue.copy is None:
-                raise CannotLevel(
-                    f"{other.name}: stands at {place}, and the dead primary's log cannot be read any more "
-                    f"({rescue.why_not}); rebuild it from the new primary"
-                )
-            return proof
-        if rescue.copy is not None and not level.differences.beyond:
-            return proof
-        lent = level.differences.for_replica(other.key, place)
-        if lent is not None:
-            proof = self.apply(plan, other, proof, lent).proof or proof
-        return proof
 
     def phase_5_clean_up(
         self, plan: FailoverPlan, level: Level, replicas: tuple[ReplicaOutcome, ...]

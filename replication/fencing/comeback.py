@@ -37,8 +37,8 @@ class Comeback:
 
     ``began`` is when the verdict was acted upon (seconds since the epoch). ``by_silence``: it was found dead because it
     did not answer, so an answer contradicts that. ``reversible``: nothing was done yet that the failover cannot take
-    back by itself. ``ssh``: its host can be read now. ``receivable``: no replica was given by a client session what
-    its channel would bring again.
+    back by itself. ``ssh``: its host can be read now. ``receivable``: no replica was given anything of its log by
+    other means, which its channel would bring again, if it still points there.
     """
 
     sight: Sight
