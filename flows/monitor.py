@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from prefect import flow
@@ -28,7 +28,7 @@ from flows.unfinished_switch import finish_switch
 from replication import notify, reserve
 from replication.accounts import tell_daily
 from replication.address import FailoverCalls, chain_of
-from replication.errors import CannotRemember, MhaError, RefusalError
+from replication.errors import CannotRemember, MhaError, RefusalError, ServerError
 from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
 from replication.fencing.last_look import OF_DISK, PRIMARY_ALIVE
@@ -41,6 +41,7 @@ from replication.outcome import Outcome
 from replication.patience import Verdict
 from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
 from replication.report import result_line
+from replication.server import Server
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
 from replication.topology import find_primary, tree
@@ -95,6 +96,7 @@ class Manager:
         self._guard = guard_of(self._config)
         self._right = Right(self._config)
         self._refused: Refusal | None = None
+        self._died_open = ""
         self._checked, self._may_refuse = False, True
         #: How it ended, for whoever has no log before the eyes.
         self.last_words = ""
@@ -318,8 +320,12 @@ class Manager:
         opened: OpenedElsewhere | None = None,
     ) -> int | None:
         self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
+        options = self._options.failover
+        if dead.address == self._died_open:
+            # The rules against flapping do not count one that died right after it was opened.
+            options = replace(options, ignore_last_failover=True)
         try:
-            job = new_job(self._config, dead, self._options.failover, sessions)
+            job = new_job(self._config, dead, options, sessions)
         except CannotRemember as error:
             remedy = f"Make room in {self._config.manager_workdir}, then act: mha failover."
             EventHooks(self._config).tell("refused", old=dead, text=str(error), remedy=remedy)
@@ -359,9 +365,17 @@ class Manager:
         except MhaError as error:
             log.error("%s", error)
 
-    def _after(self, job: FailoverJob, outcome: Outcome) -> int:
-        """What follows a failover: the dead block leaves the file if asked, the status file tells of a failure."""
+    def _after(self, job: FailoverJob, outcome: Outcome) -> int | None:
+        """What follows a failover: the dead block leaves the file if asked, the status file tells of a failure.
+
+        None to go on in the same breath: the new primary died right after it was opened.
+        """
         self.last_words = result_line(outcome)
+        if outcome.exit_code == 1 and outcome.promoted is not None and self._died(outcome.promoted.key):
+            log.warning("%s died right after it was opened: watching who is left.", outcome.promoted.name)
+            self._died_open = outcome.promoted.key
+            job.journal.close()
+            return None
         if outcome.promoted is not None:
             self._guard.watching(outcome.promoted.key)
         if outcome.exit_code == 1:
@@ -375,6 +389,17 @@ class Manager:
                 log.error("%s", error)
         job.journal.close()
         return outcome.exit_code
+
+    def _died(self, key: str) -> bool:
+        """Nobody answers there; once for each server, so that this ends."""
+        server = Server(next(s for s in self._config.servers if s.address == key))
+        try:
+            server.connect(1.0)
+        except ServerError as error:
+            return not error.answered and self._died_open != key
+        finally:
+            server.close()
+        return False
 
     def _reload(self) -> ClusterConfig:
         """The configuration as it is now; a file broken meanwhile must not end the watch."""

@@ -80,7 +80,10 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     for line in losses(ledger):
         log.error("Transactions %s", line)
     if outcome.promoted is not None:
-        tell_how_to_return(run, ledger)
+        try:
+            tell_how_to_return(run, ledger)
+        except MhaError as error:  # the new primary may be gone again, and the outcome stands
+            log.warning("How %s may come back cannot be told: %s", job.dead.name, error)
     outcome = replace(outcome, timeline=tuple(run.timeline), notes=tuple(run.notes), ledger=ledger)
     flags = FailoverFlags(job.config.manager_workdir, job.config.name)
     if outcome.promoted is not None and outcome.exit_code != 1:

@@ -223,3 +223,32 @@ def test_a_replica_left_on_the_dead_primary_is_not_ping_ok(kind: str) -> None:
             assert "follows the dead" in monitor.log()
         finally:
             monitor.stop()
+
+
+@pytest.mark.parametrize(
+    ("kind", "gtid"),
+    [
+        pytest.param("mariadb", True, id="mariadb-gtid"),
+        pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
+        pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
+    ],
+)
+def test_the_chosen_dies_right_after_its_opening_and_the_next_one_is_taken(kind: str, gtid: bool) -> None:
+    """In the same breath, by the same manager, without a person: what both had is on the third."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        conf = cluster.write_cnf(candidate=2)
+        manager = cluster.start_manager(conf)
+        writer = Writer(cluster, seconds=200.0)
+        time.sleep(0.5)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        journals = lambda: "".join(path.read_text() for path in manager.workdir.glob("*.journal"))  # noqa: E731
+        wait_until(lambda: OPENED in journals(), "db2 is open", 40.0)
+        cluster[2].signal_mysqld(signal.SIGKILL)
+        code = manager.wait(120.0)
+        told = manager.log()
+        assert code in (0, 10), told
+        assert writable(cluster[3]), told
+        writes_there(writer, cluster[3])
+        acks = writer.stop()
+        assert account(acks, [cluster[3]]).rows_lost == 0, told
+        assert "died right after it was opened" in told
