@@ -306,8 +306,8 @@ class EventStream:
             self.sending.at_end = False
             return
         name, place = self.sending.place.file.encode("utf-8", "surrogateescape"), max(at, self.sending.place.pos)
-        if self._wide:
-            # MySQL 8.0.26, WL#11567: fields of number, length and value.
+        if self._wide and place > 0xFFFFFFFF:
+            # MySQL 8.0.26, WL#11567: fields of number, length and value. Only where the older ones cannot say it.
             packed = length_encoded(place)
             fields = b"\x01" + counted(name) + b"\x02" + counted(packed) + b"\0"
             self._made(EventType.HEARTBEAT_V2, fields, flags=0)
