@@ -174,7 +174,8 @@ def test_a_log_that_was_half_served_is_there_once_and_whole(kind: str, gtid: boo
 )
 def test_killed_between_two_statements_that_turn_a_replica(kind: str, gtid: bool, statements: int) -> None:
     """Stopped, pointed at the saved log, started, stopped again: left at any of these, the next one goes on."""
-    killed_and_finished(kind, "manager", "Apply what was saved", str(statements), gtid=gtid)
+    # Between the turn and the first event MariaDB's channel shows no place: the furthest would be another.
+    killed_and_finished(kind, "manager", "Apply what was saved", str(statements), gtid=gtid, candidate=2)
 
 
 def _rows(cluster: Cluster, number: int) -> tuple[int, int, int]:
@@ -303,10 +304,12 @@ def test_a_person_resumes_where_a_replica_was_never_closed() -> None:
         assert cluster[3].replica_status()["Source_Host"] == cluster[2].ip
 
 
-def killed_and_finished(kind: str, goes_on: str, step: str, point: str, *, gtid: bool = True) -> None:
+def killed_and_finished(
+    kind: str, goes_on: str, step: str, point: str, *, gtid: bool = True, candidate: int = 0
+) -> None:
     """One failover that dies there, and one that goes on with it."""
     with Cluster(kind, gtid=gtid) as cluster:
-        conf = cluster.write_cnf()
+        conf = cluster.write_cnf(candidate=candidate)
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
         writer = part_ways(cluster)
         cluster[1].signal_mysqld(signal.SIGKILL)
