@@ -41,5 +41,6 @@ ONE_BY_ONE = (
     "SET /*M!100101 SESSION max_statement_time=0, */ /*!50708 SESSION max_execution_time=0, */ @mha_set=1",
     _TRANSACTIONS,
 )
-#: For the mysql client that applies a log, whose events bring the rest of what they mean with them.
-CLIENT = f"SET SESSION {', '.join(_ALWAYS)} {' '.join(_LIMITS)}; SET SESSION TRANSACTION READ WRITE"
+#: For the mysql client that applies a log, whose events bring the rest of what they mean with them; more assignments
+#: may follow it.
+CLIENT = f"SET SESSION TRANSACTION READ WRITE; SET SESSION {', '.join(_ALWAYS)} {' '.join(_LIMITS)}"

@@ -36,7 +36,8 @@ class Copier:
 
     def __init__(self, cluster: Cluster, *, block: str = "", default: str = "", name: str = "app1") -> None:
         self.cluster, self.root = cluster, cluster.seat / f"{name}-binlog"
-        self.conf = cluster.write_cnf(name, default=default, candidate=2)
+        # It is started after its manager, which checks it.
+        self.conf = cluster.write_cnf(name, default=f"{default}\nstart_checks=warn", candidate=2)
         lines = (
             f"hostname={cluster.subnet.prefix}.1\nmaster_binlog_dir={self.root}\nclient_bindir={reader_bindir(cluster)}"
         )

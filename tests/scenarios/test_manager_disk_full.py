@@ -38,7 +38,7 @@ def fill(cluster: Cluster) -> None:
 
 def test_the_room_that_was_set_aside_carries_the_failover() -> None:
     with Cluster("mariadb", gtid=True) as cluster, small_disk(cluster, 8):
-        manager = cluster.start_manager(cluster.write_cnf(candidate=2))
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2, default="start_checks=warn"))
         writer = Writer(cluster)
         time.sleep(0.5)
         fill(cluster)
@@ -53,7 +53,7 @@ def test_the_room_that_was_set_aside_carries_the_failover() -> None:
 @pytest.mark.slow
 def test_a_disk_without_any_room_is_told_and_nothing_is_touched() -> None:
     with Cluster("mariadb", gtid=True) as cluster, small_disk(cluster, 2):
-        manager = cluster.start_manager(cluster.write_cnf(candidate=2))
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2, default="start_checks=warn"))
         assert "no room can be set aside" in manager.log()
         fill(cluster)
         cluster[1].signal_mysqld(signal.SIGKILL)

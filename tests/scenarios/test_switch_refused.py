@@ -314,7 +314,7 @@ def no_master(cluster: Cluster) -> Iterator[Case]:
 
 @contextlib.contextmanager
 def an_unknown_target(cluster: Cluster) -> Iterator[Case]:
-    yield Case("db77:3306: it is not a server of app1", options=("--new_master_host=db77",))
+    yield Case("db77: it is not a server of app1", options=("--new_master_host=db77",))
 
 
 @contextlib.contextmanager

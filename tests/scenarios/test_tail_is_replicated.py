@@ -79,7 +79,7 @@ def test_what_a_session_does_otherwise_than_an_applier_is_as_on_the_primary(kind
     """Errors that are logged, CURRENT_USER, a database that is gone, temporary tables, rows of 40 MB, XA, CTAS, two
     files: data, accounts, definers and comments are the dead primary's on both survivors."""
     with Cluster(kind, gtid=gtid, extra={0: "max_allowed_packet=256M"}) as cluster:
-        manager = cluster.start_manager(cluster.write_cnf())
+        manager = cluster.start_manager(cluster.write_cnf(default="start_checks=warn"))
         tails = Tails(cluster)
         tails.prepare()
         level(cluster)
@@ -100,7 +100,7 @@ def test_what_a_session_does_otherwise_than_an_applier_is_as_on_the_primary(kind
 @pytest.mark.parametrize(("kind", "gtid"), some(0))
 def test_without_ssh_to_the_replicas_the_tail_reaches_them(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster, without_ssh(cluster[2]), without_ssh(cluster[3]):
-        manager = cluster.start_manager(cluster.write_cnf())
+        manager = cluster.start_manager(cluster.write_cnf(default="start_checks=warn"))
         expected = part(cluster, MORE)
         cluster[1].signal_mysqld(signal.SIGKILL)
         assert manager.wait(60) == 0, manager.log()
@@ -112,7 +112,7 @@ def test_without_ssh_to_the_replicas_the_tail_reaches_them(kind: str, gtid: bool
 @pytest.mark.parametrize(("kind", "gtid"), some())
 def test_a_firewall_before_the_manager_leaves_the_way_through_ssh(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster, port_closed(cluster):
-        manager = cluster.start_manager(cluster.write_cnf())
+        manager = cluster.start_manager(cluster.write_cnf(default="start_checks=warn"))
         expected = part(cluster, MORE)
         cluster[1].signal_mysqld(signal.SIGKILL)
         assert manager.wait(90) == 0, manager.log()
@@ -131,7 +131,7 @@ def test_no_way_to_any_replica_is_for_the_policy_to_decide(kind: str, gtid: bool
     """
     with Cluster(kind, gtid=gtid) as cluster, port_closed(cluster), without_ssh(cluster[2]), without_ssh(cluster[3]):
         before = {n: told_of(cluster[n]) for n in (2, 3)}
-        manager = cluster.start_manager(cluster.write_cnf(default=f"salvage_policy={policy}"))
+        manager = cluster.start_manager(cluster.write_cnf(default=f"salvage_policy={policy}\nstart_checks=warn"))
         part(cluster, MORE)
         cluster[1].signal_mysqld(signal.SIGKILL)
         code = manager.wait(120)

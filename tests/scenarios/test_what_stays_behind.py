@@ -48,7 +48,8 @@ def offered(log: str) -> str:
 def typed(cluster: Cluster, old: Host, statement: str) -> None:
     """A person types it and starts replication."""
     word = cluster.kind.word("REPLICA", "SLAVE")
-    old.sql(statement)
+    for each in statement.split("; "):
+        old.sql(each)
     old.sql("SET GLOBAL read_only=1")
     old.sql(f"START {word}")
 
