@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from replication.dialects.for_people import opened_first
 from replication.fencing.policy import FenceVerdict
 from replication.last_check import LastCheck, left_behind
 from replication.ledger import LedgerLine
@@ -38,4 +39,4 @@ def tell_how_to_return(run: Runbook, ledger: tuple[LedgerLine, ...]) -> None:
         log.warning("%s", run.notes[-1])
         return
     log.info(STATEMENT, typed)
-    run.notes.append(f"To make {job.dead.name} a replica of {plan.new_primary_name}: {typed}")
+    run.notes.append(f"To make {job.dead.name} a replica of {plan.new_primary_name}: {opened_first(dialect)}{typed}")

@@ -58,12 +58,13 @@ class Ear:
         self.worked = False
 
     def listen(self, server: Server, *, timeout: float, apart: float = 1.0) -> tuple[Observation, ...]:
-        """Two looks ``apart`` seconds from each other: whether anything came between them."""
-        first = self.look(server, timeout=timeout)
-        if not any(o.finding is Finding.RECEIVES for o in first):
-            return first
-        time.sleep(apart)
-        return self.look(server, timeout=timeout)
+        """Looks a second from each other, for ``apart`` seconds or until something came between two of them."""
+        ends = time.monotonic() + apart
+        seen = self.look(server, timeout=timeout)
+        while any(o.finding is Finding.RECEIVES for o in seen) and time.monotonic() < ends:
+            time.sleep(min(1.0, max(0.0, ends - time.monotonic())))
+            seen = self.look(server, timeout=timeout)
+        return seen
 
     def look(self, server: Server, *, timeout: float) -> tuple[Observation, ...]:
         """Whether the replica answers the manager, and what its receiver hears; a trouble is an observation."""

@@ -33,8 +33,9 @@ __all__ = ["BeginAnew", "Listener", "confirm_dead", "watch"]
 log = logging.getLogger("mha")
 R = TypeVar("R")
 
-#: Seconds that an answer of a primary is waited for which a person calls dead: one that is slow is not.
-BY_HAND = 4.0
+#: Seconds that an answer of a primary is waited for which a person calls dead, and that its replicas are listened to
+#: while they are connected to it: one that is slow is not dead.
+BY_HAND = 8.0
 #: Seconds for a knock, and for a look at a receiver.
 KNOCK, LOOK = 1.0, 2.0
 
@@ -43,8 +44,14 @@ class SideChecks:
     """What is asked beside the pings from the first miss on: SSH, the replicas' hosts, the secondary check."""
 
     def __init__(
-        self, config: ClusterConfig, primary: ServerConfig, sessions: Sessions, ears: dict[str, Ear] | None = None
+        self,
+        config: ClusterConfig,
+        primary: ServerConfig,
+        sessions: Sessions,
+        ears: dict[str, Ear] | None = None,
+        listens: float = 1.0,
     ) -> None:
+        self._listens = listens
         self._config, self._primary, self._sessions = config, primary, sessions
         self._others = [s for s in config.servers if s.address != primary.address]
         self._ears = {} if ears is None else ears
@@ -81,9 +88,9 @@ class SideChecks:
 
         def listen(server: ServerConfig) -> tuple[Observation, ...]:
             ear = self._ears.setdefault(server.address, Ear(self._primary))
-            return ear.listen(self._sessions.server(server.address), timeout=LOOK)
+            return ear.listen(self._sessions.server(server.address), timeout=LOOK, apart=self._listens)
 
-        heard = self._sessions.each(listen, self._others, timeout=2 * LOOK + 1.5)
+        heard = self._sessions.each(listen, self._others, timeout=2 * LOOK + self._listens + 0.5)
         return tuple(o for _, seen in heard if isinstance(seen, tuple) for o in seen if o.source is Source.REPLICA)
 
     def verdict(self, patience: Patience, *, wait: float, by_hand: bool = False) -> Verdict:
@@ -181,7 +188,7 @@ def _watch_classic(
 def confirm_dead(config: ClusterConfig, dead: ServerConfig, sessions: Sessions) -> Verdict:
     """For a failover that somebody asks for: a ping with time to answer, and everybody's view, now."""
     pinger = Pinger(config, dead)
-    checks = SideChecks(config, dead, sessions)
+    checks = SideChecks(config, dead, sessions, listens=BY_HAND)
     checks.begin()
     try:
         ping, error = pinger.ping(max(BY_HAND, float(config.ping_interval)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from prefect import task
 
+from replication.dialects.for_people import opened_first
 from replication.errors import UnsafeStatement
 from replication.outcome import ReplicaOutcome
 from replication.repoint import follows, start_following
@@ -56,7 +57,7 @@ def how_to_return(job: SwitchJob, ready: Ready, handed: HandedOver) -> tuple[str
     if not typed:
         return ()
     log.info(STATEMENT, typed)
-    return (f"To make {job.plan.old_name} a replica of {job.plan.new_primary_name}: {typed}",)
+    return (f"To make {job.plan.old_name} a replica of {job.plan.new_primary_name}: {opened_first(dialect)}{typed}",)
 
 
 @task(name="Make the old primary a replica", **ACTING)

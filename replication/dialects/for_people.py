@@ -16,8 +16,7 @@ _SOUGHT = "CHANGE MASTER TO"
 def follow(dialect: Dialect, channel: str, to: Repoint, user: str, like: Row) -> str:
     """A CHANGE for a server that was a primary until now, ended by a semicolon; ``like`` as for `become_replica`.
 
-    That it may be closed to everybody (`fencing.everyone`) is taken back first: neither the CHANGE nor the applier that
-    is started then could write.
+    See `opened_first` for one that is closed to everybody.
     MariaDB: what it wrote as a primary is in its binary log only, and gtid_slave_pos does not know it (error 1236 once
     the new primary has purged that). MASTER_DEMOTE_TO_SLAVE joins the two (MDEV-20122, 10.10), Current_Pos did before.
     """
@@ -30,9 +29,14 @@ def follow(dialect: Dialect, channel: str, to: Repoint, user: str, like: Row) ->
     sql, args = dialect.become_replica(channel, to, user, MASK, like)
     first, *rest = sql.split("%s")
     text = first + "".join(f"{_literal(value)}{part}" for value, part in zip(args, rest, strict=True)) + demote + ";"
-    if closed := dialect.read_only_for_everybody:
-        text = f"SET GLOBAL {closed}=0, SESSION {closed}=0; {text}"
     return text if _SOUGHT in text else f"{text} -- {_SOUGHT}, as {dialect.vendor.value} spells it now"
+
+
+def opened_first(dialect: Dialect) -> str:
+    """What is typed before it on a server that may be closed to everybody (`fencing.everyone`), empty where none is:
+    neither the CHANGE of a MariaDB server nor the applier that is started then could write."""
+    variable = dialect.read_only_for_everybody
+    return f"SET GLOBAL {variable}=0, SESSION {variable}=0; " if variable else ""
 
 
 def _literal(value: Any) -> str:

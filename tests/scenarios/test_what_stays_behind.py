@@ -42,7 +42,8 @@ def offered(log: str) -> str:
     line = [each for each in log.splitlines() if "CHANGE MASTER TO" in each][-1]
     assert f"'{OTHER}'" in line, line
     assert OTHER_PASSWORD not in log
-    return line[line.index("CHANGE ") :].replace("'xxx'", f"'{OTHER_PASSWORD}'")
+    begins = line.index("SET GLOBAL") if "SET GLOBAL" in line else line.index("CHANGE ")
+    return line[begins:].replace("'xxx'", f"'{OTHER_PASSWORD}'")
 
 
 def typed(cluster: Cluster, old: Host, statement: str) -> None:

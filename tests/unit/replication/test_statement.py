@@ -23,9 +23,6 @@ def said(vendor: Vendor, version: tuple[int, ...], kind: GtidKind, like: dict[st
     return statement(dialect, "", block(1, **old), block(2), kind, PLACE, like)
 
 
-CLOSED = "SET GLOBAL tx_read_only=0, SESSION tx_read_only=0; "
-
-
 @pytest.mark.parametrize(
     ("vendor", "version", "kind", "expected"),
     [
@@ -33,7 +30,7 @@ CLOSED = "SET GLOBAL tx_read_only=0, SESSION tx_read_only=0; "
             Vendor.MYSQL,
             (5, 6, 24),
             GtidKind.POSITION,
-            f"{CLOSED}CHANGE MASTER TO MASTER_HOST='10.0.0.2', MASTER_PORT=3306, MASTER_USER='repl', "
+            "CHANGE MASTER TO MASTER_HOST='10.0.0.2', MASTER_PORT=3306, MASTER_USER='repl', "
             "MASTER_PASSWORD='xxx', "
             "MASTER_CONNECT_RETRY=60, MASTER_LOG_FILE='mysql-bin.000004', MASTER_LOG_POS=120;",
         ),
@@ -49,7 +46,7 @@ CLOSED = "SET GLOBAL tx_read_only=0, SESSION tx_read_only=0; "
             Vendor.MARIADB,
             (10, 5, 23),
             GtidKind.MARIADB,
-            f"{CLOSED}CHANGE MASTER TO MASTER_HOST='10.0.0.2', MASTER_PORT=3306, MASTER_USER='repl', "
+            "CHANGE MASTER TO MASTER_HOST='10.0.0.2', MASTER_PORT=3306, MASTER_USER='repl', "
             "MASTER_PASSWORD='xxx', "
             "MASTER_CONNECT_RETRY=60, MASTER_USE_GTID=current_pos;",
         ),
@@ -57,7 +54,7 @@ CLOSED = "SET GLOBAL tx_read_only=0, SESSION tx_read_only=0; "
             Vendor.MARIADB,
             (10, 11, 6),
             GtidKind.MARIADB,
-            f"{CLOSED}CHANGE MASTER TO MASTER_HOST='10.0.0.2', MASTER_PORT=3306, MASTER_USER='repl', "
+            "CHANGE MASTER TO MASTER_HOST='10.0.0.2', MASTER_PORT=3306, MASTER_USER='repl', "
             "MASTER_PASSWORD='xxx', "
             "MASTER_CONNECT_RETRY=60, MASTER_USE_GTID=slave_pos, MASTER_DEMOTE_TO_SLAVE=1;",
         ),
