@@ -28,8 +28,9 @@ log = logging.getLogger("mha")
 
 #: Seconds; each replica's own STOP has a deadline, which is long only where a receiver connects to a dark host.
 STOPPED_WITHIN = 600.0
-#: Seconds that the old primary, on a host that answers, may take to answer once more before it is fenced.
-LAST_LOOK = 0.3
+#: Seconds that the old primary may take to answer once more before it is fenced: on a host that answers, and on a dark
+#: one, which was silent for seconds already and is watched on until the end.
+LAST_LOOK, LAST_LOOK_AT_A_DARK_ONE = 0.3, 0.1
 
 
 @task(name="Stop every receiver", **ACTING)
@@ -94,8 +95,9 @@ def fence_old_primary(job: FailoverJob, ssh_reachable: bool, too_late: bool = Fa
     ask, silent = not too_late and not job.answers_though_dead, ""
     over_ssh = ssh_reachable and SSH in job.config.fence
     if ask:
-        # A host that answers over SSH answers or refuses at once; another one is given as long as to be closed.
-        answer, silent = look_once_more(job.dead, timeout=LAST_LOOK if over_ssh else _to_connect(job))
+        # A host that answers over SSH answers or refuses at once; where SQL alone may close it, it is given that long.
+        dark = LAST_LOOK_AT_A_DARK_ONE if not ssh_reachable else _to_connect(job)
+        answer, silent = look_once_more(job.dead, timeout=LAST_LOOK if over_ssh else dark)
         if answer:
             raise RefusalError(alive(job.dead.name, answer))
     tried: list[Tried] = []
