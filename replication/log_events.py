@@ -24,18 +24,19 @@ def transactions_behind(server: Server, place: BinlogPosition) -> tuple[int, Bin
         if log_index(name) < place.index:
             continue
         begin = place.pos if name == place.file else 4
-        for end in ends_of_transactions(_events(server, name, begin)):
+        for end in ends_of_transactions(events_of(server, name, begin)):
             count, last = count + 1, BinlogPosition(name, end)
     return count, last
 
 
-def _events(server: Server, name: str, begin: int) -> Iterator[dict[str, Any]]:
+def events_of(server: Server, name: str, begin: int, *, at_once: int = SLICE) -> Iterator[dict[str, Any]]:
+    """The rows of SHOW BINLOG EVENTS from an offset on, ``at_once`` with a question. Raises ServerError's children."""
     while True:
         rows = server.query(
-            "SHOW BINLOG EVENTS IN %s FROM %s LIMIT %s", (name, begin, SLICE), action=f"read its {name}", timeout=60.0
+            "SHOW BINLOG EVENTS IN %s FROM %s LIMIT %s", (name, begin, at_once), action=f"read its {name}", timeout=60.0
         )
         yield from rows
-        if len(rows) < SLICE:
+        if len(rows) < at_once:
             return
         begin = int(rows[-1]["End_log_pos"])
 

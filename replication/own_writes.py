@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from replication.errors import ServerError
 from replication.gtid import GtidSet, MariadbGtidPosition
+from replication.log_events import events_of
 from replication.positions import BinlogPosition, log_index
 from replication.server import Server
 from replication.snapshots import ServerState
@@ -27,8 +28,6 @@ _OWN_BUSINESS = frozenset(
 )
 #: Events that are asked for at once.
 PAGE = 50
-#: Seconds that a server is given to list a part of its log.
-LISTING = 10.0
 
 
 def wrote_beyond(server: Server, end: BinlogPosition | None) -> bool:
@@ -50,18 +49,8 @@ def wrote_beyond(server: Server, end: BinlogPosition | None) -> bool:
 
 
 def _anything_in(server: Server, name: str, start: int) -> bool:
-    while True:
-        rows = server.query(
-            f"SHOW BINLOG EVENTS IN %s FROM {start:d} LIMIT {PAGE}",
-            (name,),
-            action="read its own log",
-            timeout=LISTING,
-        )
-        if any(str(row["Event_type"]) not in _OWN_BUSINESS for row in rows):
-            return True
-        if len(rows) < PAGE:
-            return False
-        start = int(rows[-1]["End_log_pos"])
+    events = events_of(server, name, start, at_once=PAGE)
+    return any(str(event["Event_type"]) not in _OWN_BUSINESS for event in events)
 
 
 def may_have_written(server: Server, end: BinlogPosition | None) -> bool:
