@@ -62,14 +62,14 @@ class OldPrimary:
         self._failover, job = failover, failover.job
         again = (lambda: fence.fence_over_ssh(job)) if SSH in job.config.fence else None
         host = job.sessions.host(job.dead.address)
-        self._lookout = Lookout(job.dead, host, self._note, again, lambda: failover.lock.held)
+        self._lookout = Lookout(job.dead, host, self._note, again, lambda: failover.lock.taken and failover.lock.held)
         self._levelled = self._rounds = 0
         self._proof: Sight | None = None
         self._given_back = False
         self.lines: tuple[LedgerLine, ...] = ()
 
     def begin(self) -> None:
-        """From here on it is closed the moment it answers."""
+        """From here on it is looked at, and closed the moment it answers, once the right to act is had."""
         self._failover.job.before_opening = self._prove
         self._lookout.start()
 

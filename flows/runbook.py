@@ -67,6 +67,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
     except Interrupted as asked:
         log.error("Got ERROR: %s; nothing was changed.", asked)
+        run.let_receive_again()
         outcome = Outcome(exit_code=1, summary=f"{asked}; nothing was changed", stopped=True, **run.known)
     finally:
         # What is left is to tell it.
