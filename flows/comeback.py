@@ -62,14 +62,16 @@ class OldPrimary:
         self._failover, job = failover, failover.job
         again = (lambda: fence.fence_over_ssh(job)) if SSH in job.config.fence else None
         host = job.sessions.host(job.dead.address)
-        self._lookout = Lookout(job.dead, host, self._note, again, lambda: failover.lock.taken and failover.lock.held)
+        self._lookout = Lookout(job.dead, host, self._note, again, self._may_act)
+        # Whether it was asked once more, by its fencing: one that lives and answers then must not have been touched.
+        self._asked = False
         self._levelled = self._rounds = 0
         self._proof: Sight | None = None
         self._given_back = False
         self.lines: tuple[LedgerLine, ...] = ()
 
     def begin(self) -> None:
-        """From here on it is looked at, and closed the moment it answers, once the right to act is had."""
+        """From here on it is looked at; from its fencing on it is closed the moment it answers."""
         self._failover.job.before_opening = self._prove
         self._lookout.start()
 
@@ -77,8 +79,13 @@ class OldPrimary:
         """The failover is over; who holds it read-only from now on is the manager's guard."""
         self._lookout.end()
 
+    def _may_act(self) -> bool:
+        lock = self._failover.lock
+        return self._asked and lock.taken and lock.held
+
     def fenced(self) -> None:
         """Its fencing was tried: from here on its host is looked at, too."""
+        self._asked = True
         verdict: FenceVerdict | None = self._failover.known.get("fenced")
         sure = verdict is not None and any(t.means == SSH and t.proof for t in verdict.tried)
         if sure:
@@ -192,6 +199,7 @@ class OldPrimary:
 
     def opened(self) -> None:
         """The new one takes writes: look at the old one right after it, and tell how old the proof was."""
+        self._asked = True
         at, sight = time.time(), self._lookout.look()
         self._lookout.look_at_host(kill=True)
         if self._proof is None:
