@@ -10,6 +10,10 @@ from replication.server import Server
 
 #: Events that one question asks for.
 SLICE = 10_000
+#: What a server writes into its log by itself, as SHOW BINLOG EVENTS calls it: nothing of anybody's data.
+OF_THE_LOG = frozenset(
+    "Format_desc Previous_gtids Gtid_list Binlog_checkpoint Rotate Stop Start_encryption Heartbeat Ignorable".split()
+)
 
 
 def transactions_behind(server: Server, place: BinlogPosition) -> tuple[int, BinlogPosition]:

@@ -8,24 +8,11 @@ from __future__ import annotations
 
 from replication.errors import ServerError
 from replication.gtid import GtidSet, MariadbGtidPosition
-from replication.log_events import events_of
+from replication.log_events import OF_THE_LOG, events_of
 from replication.positions import BinlogPosition, log_index
 from replication.server import Server
 from replication.snapshots import ServerState
 
-#: What a server writes into its log by itself, as SHOW BINLOG EVENTS calls it: nothing of anybody's data.
-_OWN_BUSINESS = frozenset(
-    {
-        "Format_desc",
-        "Previous_gtids",
-        "Gtid_list",
-        "Binlog_checkpoint",
-        "Start_encryption",
-        "Rotate",
-        "Stop",
-        "Ignorable",
-    }
-)
 #: Events that are asked for at once.
 PAGE = 50
 
@@ -50,7 +37,7 @@ def wrote_beyond(server: Server, end: BinlogPosition | None) -> bool:
 
 def _anything_in(server: Server, name: str, start: int) -> bool:
     events = events_of(server, name, start, at_once=PAGE)
-    return any(str(event["Event_type"]) not in _OWN_BUSINESS for event in events)
+    return any(str(event["Event_type"]) not in OF_THE_LOG for event in events)
 
 
 def may_have_written(server: Server, end: BinlogPosition | None) -> bool:

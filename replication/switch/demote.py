@@ -7,13 +7,14 @@ from typing import Any
 
 from config import ServerConfig
 from replication.deadline import Deadline
-from replication.dialects import Repoint, binary_log, quote_name
+from replication.dialects import Repoint, binary_log
 from replication.drain import drain
 from replication.errors import StatementFailed
-from replication.positions import BinlogPosition
+from replication.log_events import OF_THE_LOG, events_of
+from replication.positions import BinlogPosition, log_index
 from replication.repoint import follows
 from replication.safety import discard_relay_logs
-from replication.server import Row, Server
+from replication.server import Server
 from replication.snapshots import GtidKind, Vendor
 from replication.switch.hand_over import end_of_log
 from replication.switch.write_stop import LogEnd
@@ -22,9 +23,6 @@ from replication.switch.write_stop import LogEnd
 STALL = 10.0
 #: Events of a log that are asked for at once, and seconds that it is looked through at most.
 AT_ONCE, LOOKED_THROUGH = 5000, 5.0
-_OF_THE_LOG = frozenset(
-    "Format_desc Previous_gtids Gtid_list Binlog_checkpoint Rotate Stop Start_encryption Heartbeat Ignorable".split()
-)
 
 
 def written_here(server: Server, since: BinlogPosition) -> str:
@@ -37,25 +35,18 @@ def written_here(server: Server, since: BinlogPosition) -> str:
     logs = [binary_log(row)[0] for row in server.query("SHOW BINARY LOGS", action="list its binary logs")]
     found: list[str] = []
     until = Deadline(LOOKED_THROUGH)
-    for name in (log for log in logs if log >= since.file):
-        at: int | None = since.pos if name == since.file else 4
-        while at is not None and not until.over:
-            events = server.query(
-                f"SHOW BINLOG EVENTS IN {quote_name(name)} FROM {at} LIMIT {AT_ONCE}", action="look for foreign writes"
-            )
-            found += [f"{name}:{e['Pos']}" for e in events if int(e["Server_id"]) == own and _writes(e)]
-            at = int(events[-1]["End_log_pos"]) if len(events) == AT_ONCE else None
+    for name in (log for log in logs if log_index(log) >= since.index):
+        for event in events_of(server, name, since.pos if name == since.file else 4, at_once=AT_ONCE):
+            if int(event["Server_id"]) == own and str(event["Event_type"]) not in OF_THE_LOG:
+                found.append(f"{name}:{event['Pos']}")
+            if until.over:
+                break
     if not found:
         return ""
     return (
         f"{server}: somebody wrote to it after the switch, {len(found)} events of its own from {found[0]} to "
         f"{found[-1]}. These transactions are on no other server: look at them with mysqlbinlog, then rebuild it"
     )
-
-
-def _writes(event: Row) -> bool:
-    """Whether an event belongs to a transaction, and not to the log itself."""
-    return str(event["Event_type"]) not in _OF_THE_LOG
 
 
 def stray_writes(server: Server, end: LogEnd) -> str:
