@@ -103,7 +103,7 @@ def assert_as_undisturbed(cluster: Cluster, writer: Writer, settings: list[dict[
 )
 def test_the_next_start_finishes(kind: str, gtid: bool, words: str) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
-        conf = cluster.write_cnf()
+        conf = cluster.write_cnf(candidate=2)
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
         manager = cluster.start_manager(conf)
         writer = part_ways(cluster)
@@ -129,7 +129,7 @@ def test_a_log_that_was_half_served_is_there_once_and_whole(kind: str, gtid: boo
     """The table has no key: a row that is applied twice is there twice."""
     with Cluster(kind, gtid=gtid) as cluster:
         cluster[1].sql("CREATE TABLE app.big (id INT, data LONGBLOB)")
-        conf = cluster.write_cnf()
+        conf = cluster.write_cnf(candidate=2)
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
         manager = cluster.start_manager(conf)
         time.sleep(0.5)
@@ -175,7 +175,7 @@ def test_a_log_that_was_half_served_is_there_once_and_whole(kind: str, gtid: boo
 def test_killed_between_two_statements_that_turn_a_replica(kind: str, gtid: bool, statements: int) -> None:
     """Stopped, pointed at the saved log, started, stopped again: left at any of these, the next one goes on."""
     # Between the turn and the first event MariaDB's channel shows no place: the furthest would be another.
-    killed_and_finished(kind, "manager", "Apply what was saved", str(statements), gtid=gtid, candidate=2)
+    killed_and_finished(kind, "manager", "Apply what was saved", str(statements), gtid=gtid)
 
 
 def _rows(cluster: Cluster, number: int) -> tuple[int, int, int]:
@@ -221,7 +221,7 @@ def test_a_person_resumes(goes_on: str, step: str, point: str) -> None:
 def test_a_failover_from_another_host_opens_no_second_primary(kind: str, gtid: bool) -> None:
     """Without the journal of the one that died; db3, the configured candidate there, is not opened beside db2."""
     with Cluster(kind, gtid=gtid) as cluster:
-        conf = cluster.write_cnf()
+        conf = cluster.write_cnf(candidate=2)
         (cluster.seat / "elsewhere").mkdir()
         other = cluster.write_cnf("elsewhere/app1", candidate=3)
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
@@ -304,12 +304,10 @@ def test_a_person_resumes_where_a_replica_was_never_closed() -> None:
         assert cluster[3].replica_status()["Source_Host"] == cluster[2].ip
 
 
-def killed_and_finished(
-    kind: str, goes_on: str, step: str, point: str, *, gtid: bool = True, candidate: int = 0
-) -> None:
+def killed_and_finished(kind: str, goes_on: str, step: str, point: str, *, gtid: bool = True) -> None:
     """One failover that dies there, and one that goes on with it."""
     with Cluster(kind, gtid=gtid) as cluster:
-        conf = cluster.write_cnf(candidate=candidate)
+        conf = cluster.write_cnf(candidate=2)
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
         writer = part_ways(cluster)
         cluster[1].signal_mysqld(signal.SIGKILL)

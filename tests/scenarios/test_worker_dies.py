@@ -62,11 +62,11 @@ def test_retry_goes_on_from_the_journal(words: str) -> None:
 def test_the_worker_of_another_host_goes_on(shared: bool, words: str) -> None:
     """Prefect keeps its records in PostgreSQL. The host of the worker that acts is gone at once, with all it ran."""
     with Cluster("mariadb", gtid=True, n=4) as cluster, cluster.in_manager_net(), PostgreSQL() as database:
-        conf = cluster.write_cnf(apart=(4,))
+        conf = cluster.write_cnf(apart=(4,), candidate=2)
         other = conf
         if not shared:
             (cluster.seat / "elsewhere").mkdir()
-            other = cluster.write_cnf("elsewhere/app1", apart=(4,))
+            other = cluster.write_cnf("elsewhere/app1", apart=(4,), candidate=2)
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
         seen_by_all = f"{cluster.subnet.prefix}.1"
         with PrefectServer(host=seen_by_all, environment=database.environment) as server:
@@ -131,7 +131,7 @@ def test_the_run_of_a_manager_that_died_is_ended_by_the_one_that_finishes_its_fa
 @pytest.mark.slow
 def test_the_run_of_a_dead_worker_is_ended_by_who_resumes_it_in_a_terminal() -> None:
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
-        conf = cluster.write_cnf()
+        conf = cluster.write_cnf(candidate=2)
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
         deployments = Deployments(cluster, server, "failover")
         with deployments.worker("one") as worker:
