@@ -15,6 +15,7 @@ from pymysql.cursors import DictCursor
 
 from config import ServerConfig
 from replication.dialects import Dialect, parse_version
+from replication.dialects.appliers import causes_query, with_causes
 from replication.errors import PrivilegeMissing, ServerError, ServerUnreachable, StatementFailed
 from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.positions import BinlogPosition
@@ -198,7 +199,7 @@ class Server:
         return False
 
     def observe(self) -> ServerState:
-        """The server's state now: three statements, a few milliseconds."""
+        """The server's state now: three or four statements, a few milliseconds."""
         dialect = self.dialect
         rows = self.query(
             f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({', '.join(['%s'] * len(_VARIABLES))})",
@@ -207,6 +208,9 @@ class Server:
         )
         variables = {str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows}
         channels = self.query(dialect.show_channels(), action="read its replication status")
+        if causes := causes_query(dialect.vendor, dialect.version, channels):
+            with contextlib.suppress(PrivilegeMissing):
+                channels = with_causes(channels, self.query(causes, action="see which error stopped its applier"))
         log = self.query(dialect.show_log_status(), action="read the end of its binary log")
         heartbeat = None
         if channels:

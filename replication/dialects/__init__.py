@@ -14,11 +14,12 @@ from enum import StrEnum
 from typing import Any
 
 from replication.dialects.changing import Repoint, options
+from replication.dialects.columns import Columns, channel_name
 from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.positions import BinlogPosition
 from replication.snapshots import Filters, ReplicaChannel, Vendor
 
-__all__ = ["ChannelThread", "Dialect", "Repoint"]
+__all__ = ["ChannelThread", "Dialect", "Repoint", "channel_name"]
 
 Row = Mapping[str, Any]
 
@@ -306,7 +307,7 @@ class Dialect:
 
         ``like`` is the status row of a replica whose ways to connect it takes over: TLS, retries, the public key.
         """
-        p, get = "SOURCE" if self._source_words else "MASTER", _Columns(like)
+        p, get = "SOURCE" if self._source_words else "MASTER", Columns(like)
         sql, args = self.change_source(channel, to)
         more: list[tuple[str, Any]] = [(f"{p}_USER", user), (f"{p}_PASSWORD", password)]
         if (retry := get.number("Connect_Retry")) is not None:
@@ -332,7 +333,7 @@ class Dialect:
 
     def channel(self, row: Row) -> ReplicaChannel:
         """One row of SHOW … STATUS as a snapshot, whatever the columns are called."""
-        get = _Columns(row)
+        get = Columns(row)
         mariadb = self.vendor is Vendor.MARIADB
         state = get.text("Slave_SQL_Running_State", "Replica_SQL_Running_State", "Slave_SQL_State")
         return ReplicaChannel(
@@ -380,29 +381,6 @@ class Dialect:
         )
 
 
-def channel_name(row: Row) -> str:
-    """The name of the channel that a status row is of; empty for the one without a name."""
-    return _Columns(row).text("Channel_Name", "Connection_name")
-
-
-class _Columns:
-    """A row whose columns may go by an old or a new name."""
-
-    def __init__(self, row: Row) -> None:
-        self._row = row
-
-    def text(self, *names: str) -> str:
-        for name in names:
-            value = self._row.get(name)
-            if value is not None:
-                return value.decode() if isinstance(value, bytes) else str(value)
-        return ""
-
-    def number(self, *names: str) -> int | None:
-        text = self.text(*names)
-        return int(float(text)) if text else None
-
-
-def _position(get: _Columns, file: tuple[str, ...], pos: tuple[str, ...]) -> BinlogPosition | None:
+def _position(get: Columns, file: tuple[str, ...], pos: tuple[str, ...]) -> BinlogPosition | None:
     name = get.text(*file)
     return BinlogPosition(name, get.number(*pos) or 4) if name else None
