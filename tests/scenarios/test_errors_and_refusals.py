@@ -177,7 +177,7 @@ def test_too_early_after_the_last_failover() -> None:
 
 def test_by_hand_dry_run_changes_nothing_then_the_real_one_works() -> None:
     with Cluster("mysql97", gtid=True) as cluster:
-        conf = cluster.write_cnf()
+        conf = cluster.write_cnf(candidate=2)
         writer = Writer(cluster)
         time.sleep(1.0)
         cluster[1].signal_mysqld(signal.SIGKILL)
