@@ -215,7 +215,7 @@ class OldPrimary:
         """
         job = self._failover.job
         sight = self._lookout.look()
-        hold = Holds(job.config.manager_workdir, job.config.name).get(job.dead.address)
+        hold = Holds.of(job.config).get(job.dead.address)
         if not sight.appeared and not (hold is not None and hold.returns):
             return
         found = self._counted(plan, place, sight)
@@ -253,7 +253,7 @@ class OldPrimary:
         job = self._failover.job
         try:
             job.journal.record("old primary", event, job.dead.address, **facts)
-            holds = Holds(job.config.manager_workdir, job.config.name)
+            holds = Holds.of(job.config)
             if facts.get("was_open"):
                 if holds.get(job.dead.address) is not None:
                     holds.closed(job.dead.address, how=facts["how"])

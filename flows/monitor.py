@@ -42,7 +42,7 @@ from replication.patience import Verdict
 from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
 from replication.report import result_line
 from replication.server import Server
-from replication.sessions import Sessions
+from replication.sessions import Sessions, with_those_who_moved
 from replication.snapshots import ClusterState, ServerState
 from replication.topology import find_primary, tree
 from replication.turns import Turns
@@ -238,7 +238,7 @@ class Manager:
         """Look at everybody once, as the predecessor does before its first ping."""
         log.info("MHA::MasterMonitor version %s.", _version())
         sessions.warm()
-        cluster = sessions.observe()
+        cluster = with_those_who_moved(self._config, sessions.observe())
         primary = find_primary(self._config, cluster)
         if isinstance(primary, Refusal) or cluster.get(primary.address) is not None:
             self._check_once(sessions)

@@ -104,7 +104,7 @@ class SwitchRunbook(Recorder):
             self.tolerate(lambda: end_those_who_may_not_write(new), "Sessions that can never write were not ended")
         checks = self.do(online_change.come_to_new, job) or ()
         self.left += [f"Address: {check}" for check in checks if not check.ok]
-        holds = Holds(job.config.manager_workdir, job.config.name)
+        holds = Holds.of(job.config)
         self.tolerate(
             partial(holds.is_primary, plan.new_primary), f"{plan.new_primary_name} may still be held read-only"
         )

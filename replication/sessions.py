@@ -16,7 +16,7 @@ from replication.errors import (
     MhaError,
     ServerError,
 )
-from replication.fencing.holds import Holds
+from replication.fencing.holds import Holds, come_back_elsewhere
 from replication.journal import Opened
 from replication.own_writes import may_have_written, takes_writes
 from replication.positions import BinlogPosition
@@ -98,11 +98,25 @@ class Sessions:
 def replaced(config: ClusterConfig) -> tuple[Replaced, ...]:
     """The former primaries that this host remembers as held; a record that cannot be read is no memory, and is told."""
     try:
-        holds = Holds(config.manager_workdir, config.name).current()
+        holds = Holds.of(config).current()
     except OSError as error:
         log.warning("It cannot be read who is held read-only: %s", error)
         return ()
     return tuple(Replaced(hold.key, hold.instead) for hold in holds)
+
+
+def with_those_who_moved(config: ClusterConfig, cluster: ClusterState) -> ClusterState:
+    """The same servers, where one that is held and answers at another address is held there from now on."""
+    holds = Holds.of(config)
+    try:
+        moved = come_back_elsewhere(holds.current(), config.servers, cluster)
+        for key, to in moved:
+            log.warning("The server that is held read-only as %s answers at %s now: it is held there.", key, to)
+            holds.moved(key, to)
+    except OSError as error:
+        log.warning("It cannot be recorded who is held read-only: %s", error)
+        return cluster
+    return replace(cluster, held=replaced(config)) if moved else cluster
 
 
 def as_cluster(

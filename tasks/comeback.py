@@ -83,7 +83,7 @@ def reopen(job: FailoverJob, why: str) -> None:
     finally:
         server.close()
     job.journal.record("old primary", "opened again", job.dead.address)
-    holds = Holds(job.config.manager_workdir, job.config.name)
+    holds = Holds.of(job.config)
     if holds.get(job.dead.address) is not None:
         holds.release(job.dead.address, "failover", why)
     log.warning("%s takes writes again: %s.", job.dead.name, why)
@@ -92,7 +92,7 @@ def reopen(job: FailoverJob, why: str) -> None:
 @task(name="Take back what fencing left", **STEP)
 def take_back_fencing(job: FailoverJob) -> tuple[str, ...]:
     """The failover ends without a new primary: what starts the old one may do so again. Raises HostError's children."""
-    holds = Holds(job.config.manager_workdir, job.config.name)
+    holds = Holds.of(job.config)
     traces = traces_of(job)
     if not traces or holds.get(job.dead.address) is not None:
         return ()

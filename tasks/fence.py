@@ -140,7 +140,7 @@ def fence_over_ssh(job: FailoverJob, *, ask: bool = False) -> Fenced:
     traces = (*fenced.masked, *fenced.persisted)
     # What is left on that host is known even to a run that goes on where this one ends.
     job.journal.record("fence", "done", job.dead.address, traces=traces)
-    holds = Holds(job.config.manager_workdir, job.config.name)
+    holds = Holds.of(job.config)
     hold = holds.get(job.dead.address)
     if hold is not None and (more := tuple(t for t in traces if t not in hold.traces)):
         holds.left_trace(hold.key, more)
@@ -212,8 +212,11 @@ def traces_of(job: FailoverJob) -> tuple[str, ...]:
 
 
 @task(name="Hold the old primary", **STEP)
-def hold_old_primary(job: FailoverJob, plan: FailoverPlan) -> Hold | None:
-    """Write down, before the new one opens, that the old one is to be held read-only should it come back."""
-    holds = Holds(job.config.manager_workdir, job.config.name)
-    holds.replaced(job.dead.address, job.dead.name, plan.new_primary, traces_of(job), reached_by(job.dead))
+def hold_old_primary(job: FailoverJob, plan: FailoverPlan, uuid: str) -> Hold | None:
+    """Write down, before the new one opens, that the old one is to be held read-only should it come back.
+
+    ``uuid`` is its server_uuid, empty where nobody told it.
+    """
+    holds = Holds.of(job.config)
+    holds.replaced(job.dead.address, job.dead.name, plan.new_primary, traces_of(job), reached_by(job.dead), uuid)
     return holds.get(job.dead.address)

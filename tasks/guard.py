@@ -46,7 +46,7 @@ def guard_of(config: ClusterConfig) -> Guard:
 
     return Guard(
         config.servers,
-        Holds(config.manager_workdir, config.name),
+        Holds.of(config),
         tell,
         persist if config.fence_persist else None,
         partial(_take_address, config),

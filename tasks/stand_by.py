@@ -133,7 +133,7 @@ class _Standby:
         text = f"{self._last_holder} watches {self._config.name} no longer; this manager does"
         log.warning("Took over: %s.", text)
         EventHooks(self._config).tell("took_over", text=text, before=self._last_holder)
-        holds = Holds(self._config.manager_workdir, self._config.name)
+        holds = Holds.of(self._config)
         try:
             for old in self._replaced.values():
                 if self._primary is not None:

@@ -106,7 +106,7 @@ def old_primary_stays_away(job: FailoverJob) -> str:
         closed = close_for_writes(server)
         if not closed.was_open:
             return f"{job.dead.name} answers again; it is read-only."
-        Holds(job.config.manager_workdir, job.config.name).closed(server.key, how=str(closed), seconds=closed.seconds)
+        Holds.of(job.config).closed(server.key, how=str(closed), seconds=closed.seconds)
         return f"{job.dead.name} answered again and took writes; it was {closed}."
     except ServerError as error:
         return f"{job.dead.name} answers again, and it could not be closed: {error}." if error.answered else ""

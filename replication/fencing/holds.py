@@ -14,15 +14,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from config import ServerConfig
+from config import ClusterConfig, ServerConfig
+from config.models import is_address
 from replication.journal import Journal
+from replication.snapshots import ClusterState
 
 #: What is remembered of a held server's block: how it is reached. Secrets are not; they are the other servers'.
 REACHED_BY = (
     "block hostname ip port ssh_host ssh_ip ssh_port ssh_user user master_pid_file master_binlog_dir remote_workdir"
 ).split()
 
-HELD, CLOSED, RELEASED, PRIMARY = "held", "closed", "released", "primary"
+HELD, CLOSED, RELEASED, PRIMARY, MOVED = "held", "closed", "released", "primary", "moved"
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Hold:
 
     ``instead`` is the ``ip:port`` that took its place, ``traces`` what fencing left on its host (option files, masked
     units), ``returns`` how often it came back and took writes. ``server`` is how it is reached, without secrets, should
-    its block leave the configuration.
+    its block leave the configuration. ``uuid`` is MySQL's server_uuid, empty where nobody told it: what it is known by
+    should it come back with another address.
     """
 
     key: str
@@ -42,6 +45,7 @@ class Hold:
     returns: int = 0
     last_closed: float | None = None
     server: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    uuid: str = ""
 
     def __str__(self) -> str:
         text = f"{self.name} is held read-only since {_clock(self.since)}, when {self.instead} took its place"
@@ -51,12 +55,26 @@ class Hold:
 
 
 class Holds:
-    """The file of one application. Nothing is made before something is recorded. Raises OSError."""
+    """The file of one application. Nothing is made before something is recorded. Raises OSError.
 
-    def __init__(self, workdir: Path, app: str) -> None:
+    A server is held under the ``ip:port`` that it had; one of ``servers`` that has its name, and another address by
+    now, is the same.
+    """
+
+    def __init__(self, workdir: Path, app: str, servers: Iterable[ServerConfig] = ()) -> None:
         self.path = workdir / f"{app}.held.jsonl"
+        self._servers = tuple(servers)
         self._seen: tuple[int, int] | None = None
         self._current: tuple[Hold, ...] = ()
+
+    @classmethod
+    def of(cls, config: ClusterConfig) -> Holds:
+        """The holds of a configured application."""
+        return cls(config.manager_workdir, config.name, config.servers)
+
+    def adopt(self, servers: Iterable[ServerConfig]) -> None:
+        """The configuration was read again."""
+        self._servers, self._seen = tuple(servers), None
 
     def current(self) -> tuple[Hold, ...]:
         """Everybody who is held now; cheap while the file does not change."""
@@ -66,7 +84,8 @@ class Holds:
             return ()
         version = stat.st_mtime_ns, stat.st_size
         if version != self._seen:
-            self._current, self._seen = _fold(self._lines()), version
+            lines = list(self._lines())
+            self._current, self._seen = _fold(lines, _renamed(lines, self._servers)), version
         return self._current
 
     def get(self, key: str) -> Hold | None:
@@ -74,11 +93,24 @@ class Holds:
         return next((hold for hold in self.current() if hold.key == key), None)
 
     def replaced(
-        self, key: str, name: str, instead: str, traces: tuple[str, ...] = (), server: Mapping[str, Any] | None = None
+        self,
+        key: str,
+        name: str,
+        instead: str,
+        traces: tuple[str, ...] = (),
+        server: Mapping[str, Any] | None = None,
+        uuid: str = "",
     ) -> None:
-        """A failover puts ``instead`` into the place of ``key``, which is held from now on; ``server`` as in `Hold`."""
+        """A failover puts ``instead`` into the place of ``key``, which is held from now on.
+
+        ``server`` and ``uuid`` as in `Hold`.
+        """
         self._record(PRIMARY, instead)
-        self._record(HELD, key, name=name, instead=instead, traces=traces, reached=dict(server or {}))
+        self._record(HELD, key, name=name, instead=instead, traces=traces, reached=dict(server or {}), uuid=uuid)
+
+    def moved(self, key: str, to: str) -> None:
+        """The server that is held under ``key`` answers at the address ``to``."""
+        self._record(MOVED, key, to=to)
 
     def is_primary(self, key: str) -> None:
         """A planned switch made that server the primary: it is held no longer, and who is held is so because of it."""
@@ -136,26 +168,65 @@ def config_of(hold: Hold, servers: Iterable[ServerConfig]) -> ServerConfig | Non
     return like.model_copy(update=known)
 
 
-def _fold(lines: Iterator[dict[str, Any]]) -> tuple[Hold, ...]:
+def _renamed(lines: Iterable[Mapping[str, Any]], servers: Iterable[ServerConfig]) -> dict[str, str]:
+    """Old and present ``ip:port`` of those whose name is another address now. Pure.
+
+    An address that is configured is whoever is configured there: nobody is looked for elsewhere.
+    """
+    servers = tuple(servers)
+    configured = {s.address for s in servers}
+    # A hostname that is written as an address is no name: who has it now may be anybody.
+    by_name = {(s.hostname, s.port): s.address for s in servers if not is_address(s.hostname)}
+    renamed = {}
+    for line in lines:
+        reached = line.get("facts", {}).get("reached", {})
+        now = by_name.get((reached.get("hostname", ""), reached.get("port", 0)))
+        if line["event"] == HELD and now is not None and line["server"] not in configured:
+            renamed[line["server"]] = now
+    return renamed
+
+
+def _fold(lines: Iterable[Mapping[str, Any]], renamed: Mapping[str, str]) -> tuple[Hold, ...]:
     holds: dict[str, Hold] = {}
     for line in lines:
-        key, facts = line["server"], line.get("facts", {})
+        key, facts = renamed.get(line["server"], line["server"]), line.get("facts", {})
         hold = holds.get(key)
         match line["event"]:
             case "primary":
                 holds.pop(key, None)
                 holds = {k: replace(h, instead=key) for k, h in holds.items()}
             case "held":
-                traces = tuple(facts["traces"])
-                server = facts.get("reached", {})
-                holds[key] = Hold(key, facts["name"], line["t"], facts["instead"], traces, server=server)
+                traces, instead = tuple(facts["traces"]), renamed.get(facts["instead"], facts["instead"])
+                server, uuid = facts.get("reached", {}), facts.get("uuid", "")
+                holds[key] = Hold(key, facts["name"], line["t"], instead, traces, server=server, uuid=uuid)
             case "released":
                 holds.pop(key, None)
             case "closed" if hold is not None:
                 holds[key] = replace(hold, returns=hold.returns + 1, last_closed=line["t"])
             case "trace" if hold is not None:
                 holds[key] = replace(hold, traces=(*hold.traces, *facts["traces"]))
+            case "moved" if hold is not None:
+                del holds[key]
+                holds[facts["to"]] = replace(hold, key=facts["to"])
     return tuple(holds.values())
+
+
+def come_back_elsewhere(
+    held: Iterable[Hold], servers: Iterable[ServerConfig], cluster: ClusterState
+) -> tuple[tuple[str, str], ...]:
+    """Who of the held answers under an address that the hold does not know: old and new ``ip:port``. Pure.
+
+    By MySQL's server_uuid. One that others receive from is none: it was made the primary again, by whomever.
+    """
+    configured = {s.address for s in servers}
+    sources = {(c.source_uuid, c.receiver) for state in cluster.up for c in state.channels}
+    return tuple(
+        (hold.key, state.key)
+        for hold in held
+        for state in cluster.up
+        if hold.uuid and state.server_uuid == hold.uuid and hold.key not in configured
+        if (hold.uuid, "Yes") not in sources
+    )
 
 
 def _torn(path: Path) -> bool:

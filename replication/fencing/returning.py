@@ -154,7 +154,9 @@ class Guard:
 
     def adopt(self, servers: Iterable[ServerConfig]) -> None:
         """The configuration was read again. Who left it is known on: a hold does not end by an edit of a file."""
-        self._servers.update({s.address: s for s in servers})
+        present = tuple(servers)
+        self._servers.update({s.address: s for s in present})
+        self._holds.adopt(present)
 
     def first_look(self, seconds: float = LOGIN) -> None:
         """Wait until each held server that answers has been closed once, ``seconds`` at most."""

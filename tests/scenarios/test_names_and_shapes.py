@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.lab.cluster import Cluster, Done
 from tests.lab.host import Host
-
-
-@contextmanager
-def manager_knows(cluster: Cluster, lines: str) -> Iterator[None]:
-    """Names that the manager's host, and it alone, has in /etc/hosts."""
-    folder = Path("/etc/netns") / cluster.subnet.manager
-    folder.mkdir(parents=True)
-    try:
-        (folder / "hosts").write_text(f"127.0.0.1 localhost\n{lines}\n")
-        yield
-    finally:
-        shutil.rmtree(folder)
+from tests.scenarios.naming import manager_knows
 
 
 def with_names(conf: Path, cluster: Cluster) -> Path:

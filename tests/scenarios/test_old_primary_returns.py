@@ -12,6 +12,8 @@ import pytest
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.local_writer import Observers, Taken
+from tests.lab.network import sh
+from tests.scenarios.naming import manager_knows
 from tests.scenarios.watching import SIGHT, Monitor, clock
 
 Recorder = Callable[[str, object], None]
@@ -213,6 +215,43 @@ def test_the_one_that_is_primary_again_is_not_closed() -> None:
         try:
             second.wait_for("is held read-only no longer: it is the primary again", seconds=10)
             assert not read_only(cluster[1])
+        finally:
+            second.stop()
+
+
+@pytest.mark.parametrize(
+    ("kind", "by_name"),
+    [
+        pytest.param("mariadb", True, id="mariadb-by-its-name"),
+        pytest.param("mysql97", True, id="9.7-by-its-name", marks=pytest.mark.slow),
+        pytest.param("mysql97", False, id="9.7-by-its-uuid"),
+    ],
+)
+def test_one_that_comes_back_with_another_address_is_closed(kind: str, by_name: bool) -> None:
+    """Its container was made anew, and a manager started anew, with the file that a person edited or with its name."""
+    with Cluster(kind, gtid=True) as cluster, manager_knows(cluster) as names:
+        conf = cluster.write_cnf(candidate=2)
+        old = cluster[1]
+        before, after = old.ip, cluster.subnet.address(42)
+        # Its sshd is known by the old address, which stays.
+        configured, now = f"hostname={before}\n", old.name if by_name else after
+        if by_name:
+            conf.write_text(conf.read_text().replace(configured, f"hostname={now}\nssh_host={before}\n"))
+        manager = cluster.start_manager(conf)
+        old.signal_mysqld(signal.SIGKILL)
+        assert manager.wait(40) == 0, manager.log()
+        sh(f"ip -n {cluster.subnet.host(1)} addr add {after}/24 dev eth0")
+        names.write_text(names.read_text().replace(f"{before} db1", f"{after} db1"))
+        if not by_name:
+            conf.write_text(conf.read_text().replace(configured, f"hostname={now}\nssh_host={before}\n"))
+        old.start_mysqld()
+        assert not read_only(old)
+        second = Monitor(cluster, conf)
+        try:
+            second.wait_for("came back and took writes", seconds=15)
+            assert read_only(old)
+            done = cluster.command("mha", "release", f"--conf={conf}", f"--host={now}")
+            assert done.code == 0, done
         finally:
             second.stop()
 

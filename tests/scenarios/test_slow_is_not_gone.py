@@ -6,11 +6,9 @@ An application on each host writes to its own server all the time, so that two t
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -21,6 +19,7 @@ from tests.lab.local_writer import Observers, two_writable
 from tests.lab.network import sh
 from tests.lab.weather import Rule, both_ways
 from tests.lab.writer import Writer
+from tests.scenarios.naming import manager_knows
 from tests.scenarios.watching import Monitor
 
 KINDS = [
@@ -259,23 +258,10 @@ def test_a_person_who_calls_a_slow_primary_dead(delay: float) -> None:
             observers.stop()
 
 
-@contextlib.contextmanager
-def names_of(cluster: Cluster) -> Iterator[Path]:
-    """A hosts file that is the manager's alone, to be written in place."""
-    directory = Path("/etc/netns") / cluster.subnet.manager
-    directory.mkdir(parents=True, exist_ok=True)
-    file = directory / "hosts"
-    file.write_text("127.0.0.1 localhost\n" + "".join(f"{host.ip} {host.name}\n" for host in cluster.hosts))
-    try:
-        yield file
-    finally:
-        shutil.rmtree(directory)
-
-
 @pytest.mark.slow
 def test_a_replica_that_comes_back_with_another_address() -> None:
     """Its container was made anew: it is found by its name again, and promoted when the primary dies."""
-    with Cluster("mariadb", gtid=True) as cluster, names_of(cluster) as names:
+    with Cluster("mariadb", gtid=True) as cluster, manager_knows(cluster) as names:
         conf = cluster.write_cnf(candidate=2)
         known = cluster.seat / ".ssh" / "known_hosts"
         text = conf.read_text()

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from replication.fencing.holds import Holds
+from config import ServerConfig
+from replication.fencing.holds import Holds, come_back_elsewhere, reached_by
 from replication.fencing.knocks import knock
 from replication.fencing.returning import Guard, PrimaryView, Return, decide
+from replication.snapshots import ClusterState
+from tests.unit.replication.build import channel, server
 
 DB1, DB2, DB3 = (f"10.0.0.{n}:3306" for n in (1, 2, 3))
 
@@ -62,6 +65,58 @@ def test_a_release_in_another_process_is_seen(holds: Holds) -> None:
     assert holds.get(DB1) is not None
     Holds(holds.path.parent, "app1").release(DB1, "x", "y")
     assert holds.get(DB1) is None
+
+
+def _server(number: int, name: str, **facts: object) -> ServerConfig:
+    ip = f"10.0.0.{number}"
+    known = {"block": f"server{number}", "hostname": name, "ip": ip, "ssh_host": name, "ssh_ip": ip, "user": "u"}
+    return ServerConfig.model_validate({**known, **facts})
+
+
+def test_a_server_with_its_name_and_another_address_is_held_on(holds: Holds) -> None:
+    holds.replaced(DB1, "db1", DB2, server=reached_by(_server(1, "db1")), uuid="u-1")
+    now = [_server(9, "db1"), _server(2, "db2"), _server(3, "db3")]
+    again = Holds(holds.path.parent, "app1", now)
+    again.closed("10.0.0.9:3306", how="set read-only")
+    (hold,) = again.current()
+    assert (hold.key, hold.instead, hold.returns) == ("10.0.0.9:3306", DB2, 1)
+    again.release("10.0.0.9:3306", "x", "y")
+    assert again.current() == ()
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        pytest.param([_server(1, "other"), _server(9, "db1")], id="its address is somebody else's now"),
+        pytest.param([_server(9, "db1", port=3307)], id="another instance of that host"),
+        pytest.param([_server(9, "10.0.0.1")], id="an address is no name"),
+    ],
+)
+def test_a_name_alone_does_not_make_a_server_held(holds: Holds, now: list[ServerConfig]) -> None:
+    named = "10.0.0.1" if now[0].hostname == "10.0.0.1" else "db1"
+    holds.replaced(DB1, named, DB2, server=reached_by(_server(1, named)))
+    assert [h.key for h in Holds(holds.path.parent, "app1", now).current()] == [DB1]
+
+
+@pytest.mark.parametrize(
+    ("receiver", "uuid", "found"),
+    [
+        pytest.param("No", "u-1", True, id="nobody receives from it"),
+        pytest.param("Yes", "u-1", False, id="others receive from it: somebody made it the primary"),
+        pytest.param("No", "u-2", False, id="another server"),
+        pytest.param("No", "", False, id="a server that has no uuid"),
+    ],
+)
+def test_a_held_server_is_known_by_its_uuid(holds: Holds, receiver: str, uuid: str, found: bool) -> None:
+    holds.replaced(DB1, "10.0.0.1", DB2, uuid="u-1")
+    back = replace(server(9), server_uuid=uuid)
+    follower = server(3, channel(source_uuid="u-1", receiver=receiver))
+    present = [_server(9, "10.0.0.9"), _server(2, "db2"), _server(3, "db3")]
+    moved = come_back_elsewhere(holds.current(), present, ClusterState((back, follower), ()))
+    assert moved == (((DB1, back.key),) if found else ())
+    for key, to in moved:
+        holds.moved(key, to)
+        assert [h.key for h in holds.current()] == [to]
 
 
 VIEW = PrimaryView(DB2, "db2", writable=True, follows_held=False)
