@@ -7,14 +7,22 @@ with a `Drained` proof that is still true at that moment.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from replication.errors import UnsafeStatement
+from replication.dialects import ChannelThread
+from replication.errors import DeadlineExceeded, StatementFailed, UnsafeStatement
 from replication.positions import BinlogPosition
 from replication.server import Server
 from replication.snapshots import ReplicaChannel, ServerState
+
+#: ER_MTS_CHANGE_MASTER_CANT_RUN_WITH_GAPS: parallel appliers did not note down together how far each of them was; seen
+#: on 5.6, of replicas that lacked nothing.
+GAPS = 1802
+#: Seconds that filling them may take, and between two looks.
+FILLS, LOOK_EVERY = 20.0, 0.02
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,25 @@ def discard_relay_logs(server: Server, proof: Drained, sql: str, args: Sequence[
             f"{server}: {action}: it moved since it was drained (received {channel.received}, executed "
             f"{channel.executed}; then {proof.received}, {proof.executed}), so its relay logs are kept"
         )
-    server.query(sql, args, action=action)
+    try:
+        server.query(sql, args, action=action)
+    except StatementFailed as error:
+        if error.errno != GAPS:
+            raise
+        _fill_gaps(server, proof.channel)
+        server.query(sql, args, action=action)
+
+
+def _fill_gaps(server: Server, channel: str) -> None:
+    """The way that error 1802 names. What it finds to execute are transactions that the relay logs hold."""
+    server.query(server.dialect.start_until_no_gaps(channel), action="fill the gaps that its appliers left")
+    ends = time.monotonic() + FILLS
+    while (seen := _channel(server.observe(), channel)) is not None and seen.applier_running and not seen.has_read_all:
+        if time.monotonic() > ends:
+            raise DeadlineExceeded(f"{server}: fill the gaps that its appliers left", FILLS, seen.applier_state)
+        time.sleep(LOOK_EVERY)
+    # With GTIDs 5.6 does not end by itself where there was no gap.
+    server.query(server.dialect.stop(channel, ChannelThread.APPLIER), action="stop its applier", timeout=65.0)
 
 
 def _still_true(proof: Drained, channel: ReplicaChannel) -> bool:
