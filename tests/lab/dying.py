@@ -20,6 +20,26 @@ from replication.journal import Entry, Journal
 from replication.server import Row, Server
 from replication.ssh import CommandResult, SshHost
 
+#: A failover's steps, in order; every one is recorded in the journal. The report comes after its end.
+STEPS = [
+    "Check that a failover is allowed",
+    "Look at every server",
+    "Choose the new primary",
+    "Stop every receiver",
+    "Fence the old primary",
+    "Invalidate the old address",
+    "Execute what was received",
+    "Save the dead primary's binary log",
+    "Apply what was saved",
+    "Move the address",
+    "Hold the old primary",
+    "Open the new primary for writes",
+    "Point a replica at the new primary",
+    "Forget the old source on the new primary",
+    "Verify every server",
+    "Verify the address",
+    "See whether the old primary stays away",
+]
 POINTS = ("began", "inside", "undone", "done")
 #: What looks and does not touch.
 LOOKS = re.compile(r"\s*(SELECT|SHOW|SET SESSION|EXPLAIN)\b", re.IGNORECASE)

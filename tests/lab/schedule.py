@@ -41,6 +41,38 @@ class FaultStep:
         return self.name + late.get(self.behind, ", both replicas behind")
 
 
+@dataclass(frozen=True)
+class PairStep:
+    """A primary dies, and when its failover has come to a place of its journal, ``target`` meets something too.
+
+    ``event``: of the ``step``, began or done. ``donor``: which replica (2, 3) received more than the other.
+    """
+
+    number: int
+    first: str
+    step: str
+    event: str
+    target: str
+    how: str
+    donor: int
+
+    def __str__(self) -> str:
+        return f"{self.first}; {self.target} {self.how} when {self.step!r} {self.event}, db{self.donor} received more"
+
+
+def pairs(
+    seed: int, firsts: Sequence[str], steps: Sequence[str], seconds: Sequence[tuple[str, str]]
+) -> Iterator[PairStep]:
+    """Each second fault, (target, how), once before any comes again; the seed decides all the rest."""
+    names = [f"{target} {how}" for target, how in seconds]
+    by_name = dict(zip(names, seconds, strict=True))
+    for number, name in enumerate(_rounds(seed, names), start=1):
+        dice = Random(f"pair {seed} {number}")
+        target, how = by_name[name]
+        event = dice.choice(("began", "done"))
+        yield PairStep(number, dice.choice(firsts), dice.choice(steps), event, target, how, dice.choice((2, 3)))
+
+
 def troubles(seed: int, names: Sequence[str]) -> Iterator[TroubleStep]:
     """Each name once before any comes again, in an order and with lengths that the seed decides."""
     for number, name in enumerate(_rounds(seed, names), start=1):

@@ -14,10 +14,11 @@ import pytest
 
 from tests.lab.checker import account, lent_settings, writers_overlap
 from tests.lab.cluster import Cluster, Done
+from tests.lab.dying import STEPS
 from tests.lab.prefect_server import PrefectServer
 from tests.lab.writer import Writer
 from tests.scenarios.deployments import Deployments
-from tests.scenarios.test_manager_killed import STEPS, assert_as_undisturbed, part_ways
+from tests.scenarios.test_manager_killed import assert_as_undisturbed, part_ways
 from tests.scenarios.test_planned_switch import Hook, closed, follows, shape, until
 
 #: A failover's steps before its first effect.

@@ -10,7 +10,7 @@ import pytest
 
 from tests.lab.checker import account, lent_settings, writers_overlap
 from tests.lab.cluster import Cluster, Manager
-from tests.lab.dying import POINTS
+from tests.lab.dying import POINTS, STEPS
 from tests.lab.writer import Writer
 from tests.scenarios.moving import wait_until
 from tests.scenarios.watching import Monitor
@@ -43,26 +43,6 @@ INSTANTS = [
 ]
 
 
-#: A failover's steps, in order; every one is recorded in the journal. The report comes after its end.
-STEPS = [
-    "Check that a failover is allowed",
-    "Look at every server",
-    "Choose the new primary",
-    "Stop every receiver",
-    "Fence the old primary",
-    "Invalidate the old address",
-    "Execute what was received",
-    "Save the dead primary's binary log",
-    "Apply what was saved",
-    "Move the address",
-    "Hold the old primary",
-    "Open the new primary for writes",
-    "Point a replica at the new primary",
-    "Forget the old source on the new primary",
-    "Verify every server",
-    "Verify the address",
-    "See whether the old primary stays away",
-]
 #: How it goes on: the next manager, as a supervisor starts it, or a person.
 NEXT = {"manager": ("masterha_manager",), "resume": ("mha", "failover", "--resume")}
 

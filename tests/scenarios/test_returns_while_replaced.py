@@ -15,11 +15,11 @@ import pytest
 from replication.journal import END, Entry, read_journal
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
+from tests.lab.dying import STEPS
 from tests.lab.host import Host
 from tests.lab.local_writer import Observers, Taken, two_writable
 from tests.lab.writer import Writer
 from tests.scenarios.moving import wait_until
-from tests.scenarios.test_manager_killed import STEPS
 from tests.scenarios.watching import SIGHT
 
 #: The longest that a server which came back may take writes beside another, on a machine that runs several clusters.
