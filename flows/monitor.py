@@ -350,7 +350,7 @@ class Manager:
 
     def _not_ours(self, outcome: Outcome, sessions: Sessions, dead: ServerConfig) -> bool:
         """Somebody moves, or has moved, the primary's role, or the primary was never dead: look again, do not end."""
-        if outcome.called_off:
+        if outcome.called_off or outcome.lost_its_lock:
             return True
         if outcome.refusal is None or outcome.began_phase_2:
             return False

@@ -23,7 +23,7 @@ from replication.errors import AlreadyActing, CameBack, CannotRemember, LockLost
 from replication.failover_lock import FailoverLock
 from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.job import FailoverJob, Recovered, Rescue
-from replication.journal import BEGIN, END, Opened, opened_before, saved_before, still_lent
+from replication.journal import BEGIN, END, LOCK_LOST, Opened, opened_before, saved_before, still_lent
 from replication.ledger import LedgerLine, account, judge, losses
 from replication.manager_files import FailoverFlags
 from replication.outcome import Outcome, ReplicaOutcome
@@ -56,7 +56,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     except MhaError as error:
         refusal = error.refusal if isinstance(error, RefusalError) else None
         if isinstance(error, AlreadyActing):
-            refusal = Refusal(ALREADY_ACTING, str(error), "Wait until it has ended.")
+            refusal = _others_act(error)
             log.warning("No failover by this one: %s", error)
         else:
             log.error("Got ERROR: %s", refusal or error)
@@ -89,12 +89,19 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     flags = FailoverFlags(job.config.manager_workdir, job.config.name)
     if outcome.promoted is not None and outcome.exit_code != 1:
         flags.mark_complete()
-    elif outcome.began_phase_2 and not outcome.called_off:
+    elif outcome.began_phase_2 and not (outcome.called_off or outcome.lost_its_lock):
         flags.mark_error()
     with contextlib.suppress(CannotRemember):  # told already, and the outcome goes to people in any case
         job.journal.record(END, "ended", job.dead.address, **outcome.as_dict())
     log.info("%s", result_line(outcome))
     return outcome
+
+
+def _others_act(error: AlreadyActing) -> Refusal:
+    if isinstance(error, LockLost):
+        remedy = "Nothing while a manager watches: it looks who acted, and goes on where nobody did."
+        return Refusal(LOCK_LOST, str(error), remedy)
+    return Refusal(ALREADY_ACTING, str(error), "Wait until it has ended.")
 
 
 class Runbook(Leveler):

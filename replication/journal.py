@@ -22,6 +22,8 @@ from replication.errors import CannotRemember
 from replication.settings import DURABILITY
 
 BEGIN, END = "failover", "ended"
+#: How a failover is refused whose manager stood still until others could act: its beginning may still have to be ended.
+LOCK_LOST = "lock-lost"
 #: The step of the entry that says why a primary was found dead: ``row`` is detection's.
 VERDICT = "verdict"
 #: What a journal is of, as its name says: neither looks like an unfinished one of the other.
@@ -126,12 +128,12 @@ def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = 
 
     ``dead`` (``ip:port``) leaves out what was about another dead primary. Empty when the last one ended. One that was
     to finish an earlier one, and was refused or failed, ends nothing: the earlier one is still to be finished. Neither
-    does one that failed after it had opened a server.
+    does one that failed after it had opened a server, nor one that lost its lock in the middle.
     """
     past: tuple[Entry, ...] = ()
     for path in journals(workdir, app, kind):
         entries = tuple(read_journal(path))
-        if any(e.step == END for e in entries) and not (_in_vain(entries) or failed_when_open(entries)):
+        if any(e.step == END for e in entries) and not _leaves_it_open(entries):
             break
         if dead is None or any(e.step == BEGIN and e.server == dead for e in entries):
             past = (*entries, *past)
@@ -148,6 +150,11 @@ def failed_when_open(entries: tuple[Entry, ...]) -> bool:
     """A failover that ended with an error although its new primary may take writes: its rest is still to be done."""
     failed = any(e.step == END and e.facts.get("exit_code") == 1 for e in entries)
     return failed and opened_before(entries) is not None
+
+
+def _leaves_it_open(entries: tuple[Entry, ...]) -> bool:
+    lost = any(e.step == END and e.facts.get("refusal") == LOCK_LOST for e in entries)
+    return lost or _in_vain(entries) or failed_when_open(entries)
 
 
 def _in_vain(entries: tuple[Entry, ...]) -> bool:

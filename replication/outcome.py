@@ -10,6 +10,7 @@ from replication.check import Check
 from replication.fencing.last_look import PRIMARY_ALIVE
 from replication.fencing.policy import FenceVerdict
 from replication.job import Recovered, Rescue
+from replication.journal import LOCK_LOST
 from replication.ledger import LedgerLine, as_json
 from replication.plan import FailoverPlan, Refusal
 
@@ -69,6 +70,11 @@ class Outcome:
     def called_off(self) -> bool:
         """The primary was never dead, and the cluster is as it was."""
         return self.refusal is not None and self.refusal.code == PRIMARY_ALIVE
+
+    @property
+    def lost_its_lock(self) -> bool:
+        """The manager stood still until others could act; what it began is as it left it."""
+        return self.refusal is not None and self.refusal.code == LOCK_LOST
 
     def as_dict(self) -> dict[str, Any]:
         """A short form for JSON."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from replication.journal import LOCK_LOST
 from replication.ledger import losses
 from replication.outcome import Outcome
 from replication.plan import ALREADY_ACTING, FailoverPlan, Refusal
@@ -30,7 +31,7 @@ def result_line(outcome: Outcome) -> str:
     """The line people grep for at the end of the log."""
     if outcome.promoted is None:
         # Somebody else is at work, which is no error.
-        waits = outcome.refusal is not None and outcome.refusal.code == ALREADY_ACTING
+        waits = outcome.refusal is not None and outcome.refusal.code in (ALREADY_ACTING, LOCK_LOST)
         return f"{'No failover' if waits else 'Got ERROR'}: {outcome.summary}"
     if outcome.exit_code == 0:
         return f"Master failover to {outcome.promoted.name} completed successfully."

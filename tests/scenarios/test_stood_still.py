@@ -7,7 +7,9 @@ import time
 
 import pytest
 
+from tests.lab.checker import account
 from tests.lab.cluster import Cluster, Manager
+from tests.lab.writer import Writer
 from tests.scenarios.moving import wait_until
 
 #: Longer than the servers wait for a session that says nothing.
@@ -79,3 +81,27 @@ def test_who_wakes_after_others_acted_does_nothing_more(kind: str, gtid: bool, w
         assert cluster[2].replica_status()["Source_Host"] == cluster[3].ip, told
         assert (moved.read_text() if moved.exists() else "") == before, told
         assert "Done before the lock was lost" in told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "gtid"),
+    [pytest.param("mariadb", True, id="mariadb-gtid"), pytest.param("mysql97", False, id="9.7-position")],
+)
+def test_who_wakes_and_finds_that_nobody_acted_goes_on(kind: str, gtid: bool) -> None:
+    """The failover that lost its lock is no failed one, which only a person could let go on."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2))
+        writer = Writer(cluster, interval=0.01)
+        time.sleep(0.5)
+        for number in (3, 2):
+            cluster.stop_receiver(cluster[number])
+            time.sleep(0.3)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        stop_at(manager, '"step": "Save the dead primary\'s binary log", "event": "done"')
+        time.sleep(STILL)
+        manager.process.send_signal(signal.SIGCONT)
+        assert manager.wait(60) == 0, manager.log()
+        time.sleep(1.0)
+        assert account(writer.stop(), [cluster[2], cluster[3]]).rows_lost == 0, manager.log()
+        assert cluster[2].replica_status() == {}, manager.log()
