@@ -15,6 +15,7 @@ from replication.last_check import LastCheck, left_behind
 from replication.open_business import dead_of_a_rescue
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
 from replication.sessions import Sessions, with_writers
+from replication.tail_chain import carried, chain_of, remembered, successor
 from replication.topology import find_primary, opened_by_another
 from tasks import detect
 
@@ -86,6 +87,7 @@ def _look(
     # Receivers that our own had stopped say nothing: some sites leave their replicas writable.
     if not ours and (opened := opened_by_another(dead, cluster)) is not None:
         raise RefusalError(cut_short_elsewhere(config, dead, opened))
+    cluster = carried(config, cluster, chain_of(remembered(config), dead.address))
     decided = make_plan(config, dead, cluster, options)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
@@ -99,7 +101,7 @@ def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, p
         cluster = sessions.observe()
         found = find_primary(config, cluster)
         if not isinstance(found, Refusal):
-            return found
+            return successor(config, cluster, found)
         if (turned := dead_of_a_rescue(config, cluster)) is not None:
             return turned
         raise RefusalError(found)

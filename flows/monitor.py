@@ -44,6 +44,7 @@ from replication.report import result_line
 from replication.server import Server
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState, ServerState
+from replication.tail_chain import successor
 from replication.topology import find_primary, tree
 from replication.turns import Turns
 from replication.votes import Right
@@ -97,6 +98,7 @@ class Manager:
         self._right = Right(self._config)
         self._refused: Refusal | None = None
         self._died_open = ""
+        self._seen: ClusterState | None = None
         self._checked, self._may_refuse = False, True
         #: How it ended, for whoever has no log before the eyes.
         self.last_words = ""
@@ -201,6 +203,7 @@ class Manager:
             finish = Verdict(True, "its failover was cut short")
             return self._in_turn(sessions, cut_short, None, finish, begun_here=True)
         cluster, primary = self._take_stock(sessions)
+        self._seen = cluster
         self.started.set()
         steady = self._settle(sessions, cluster, primary)
         self._health.write(steady, primary.hostname)
@@ -249,6 +252,7 @@ class Manager:
             if turned is None:
                 raise RefusalError(primary)
             primary = turned
+        primary = successor(self._config, cluster, primary)
         for down in cluster.down:
             log.warning("Dead server: %s: %s", down.name, down.reason)
         log.info("Alive Servers: %s", ", ".join(s.name for s in cluster.up))
@@ -330,6 +334,7 @@ class Manager:
             remedy = f"Make room in {self._config.manager_workdir}, then act: mha failover."
             EventHooks(self._config).tell("refused", old=dead, text=str(error), remedy=remedy)
             raise
+        job.remembered = self._seen
         job.answers_though_dead = job.answers_though_dead or verdict.row in OF_DISK
         job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row)
         if opened is not None:

@@ -33,16 +33,19 @@ log = logging.getLogger("mha")
 DIRECTLY, OVER_SSH = "at the manager's address", "over the SSH session of its host"
 
 
-def identity_of(state: ServerState, channel: ReplicaChannel, cut: Cut, logs: Sequence[LogFile]) -> Identity:
-    """Whom the source stands in for: as the log describes its server, as the replica knows it. Raises LogError."""
+def identity_of(state: ServerState, channel: ReplicaChannel | None, cut: Cut, logs: Sequence[LogFile]) -> Identity:
+    """Whom the source stands in for: as the log describes its server, as the replica knows it. Raises LogError.
+
+    ``channel`` is None where the log is not that of the server which the replica followed last.
+    """
     sequence = LogSequence(logs)
     next(iter(sequence), None)
     described = sequence.described
     gtid = cut.last.gtid if cut.last is not None else None
     return Identity(
         version=described.server_version,
-        server_id=channel.source_server_id or int.from_bytes(described.raw[5:9], "little"),
-        uuid=channel.source_uuid or (gtid.uuid if isinstance(gtid, Gtid) else ""),
+        server_id=(channel.source_server_id if channel is not None else 0) or described.server_id,
+        uuid=(channel.source_uuid if channel is not None else "") or (gtid.uuid if isinstance(gtid, Gtid) else ""),
         gtid_mode=state.gtid_mode or "OFF",
         domain=gtid.domain if isinstance(gtid, MariadbGtid) else 0,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import posixpath
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,8 @@ from replication.binlog.events import MAGIC
 from replication.binlog.relay import last_complete
 from replication.binlog_archive import archive_directories
 from replication.deadline import Deadline, within
-from replication.errors import DeadlineExceeded, HostError, LogError, MhaError
+from replication.errant import errant
+from replication.errors import DeadlineExceeded, HostError, LogError, MhaError, ServerError
 from replication.job import FailoverJob, Rescue
 from replication.kept_copies import kept, remember
 from replication.positions import BinlogPosition
@@ -56,7 +58,7 @@ def save_binlog(
         log.warning("SSH is NOT reachable. Skipping saving binlog from the dead master.")
         return _of_a_former_run(job, key, start, f"not saved: {job.dead.hostname} is not reachable over SSH")
     host = job.sessions.host(job.dead.address)
-    target = _unused(job.workdir / f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}")
+    target = unused(job.workdir / f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}")
 
     searched = [*job.dead.master_binlog_dir, *directories]
 
@@ -87,7 +89,7 @@ def _of_a_former_run(job: FailoverJob, key: str, start: BinlogPosition | None, w
     return rescue
 
 
-def _unused(directory: Path) -> Path:
+def unused(directory: Path) -> Path:
     """This name, or the next: what lies there may be being served to a replica."""
     for number in itertools.count(2):
         if not directory.exists():
@@ -149,16 +151,22 @@ def save_from_binlog_servers(
 
 @task(name="Borrow the relay logs of another replica", **ACTING)
 def borrow(
-    job: FailoverJob, lender: str, taker: str, place: BinlogPosition | None, end: BinlogPosition | None
+    job: FailoverJob,
+    lender: str,
+    taker: str,
+    place: BinlogPosition | None,
+    end: BinlogPosition | None,
+    remembered: ServerState | None = None,
 ) -> Rescue | None:
     """Without GTIDs and without the dead primary's log: what another replica received behind where the taker stands.
 
-    ``end`` is where the lender stands; None to find out, when its applier is broken. Returns None when its relay logs
-    do not reach back far enough, and a Rescue without a copy when they show that no transaction lies between.
+    ``end`` is where the lender stands; None to find out, when its applier is broken, or it answers no more and only its
+    disk can be asked: then ``remembered`` is what it said last. Returns None when its relay logs do not reach back far
+    enough, and a Rescue without a copy when they show that no transaction lies between.
     """
-    state = job.sessions.server(lender).observe()
     if place is None:
         return None
+    state = _answers_or(job, lender, remembered)
     try:
         host, logs = job.sessions.host(lender), _relay_logs(job, state)
         channel = state.channel_from(job.dead.hostname, job.dead.ip, job.dead.port) or state.rescued_channel
@@ -179,19 +187,57 @@ def borrow(
 
 
 @task(name="Borrow what a broken replica did not execute", **ACTING)
-def borrow_unexecuted(job: FailoverJob, lender: str, target: str) -> Rescue | None:
+def borrow_unexecuted(
+    job: FailoverJob, lender: str, target: str, remembered: ServerState | None = None
+) -> Rescue | None:
     """With GTIDs: all relay logs of a replica whose applier is broken, when they hold what the target lacks.
 
-    Raises HostError's children and LogError.
+    ``remembered`` is of one that answers no more: its disk is asked in any case. Raises HostError's children, LogError,
+    and ServerError.
     """
-    theirs, ours = job.sessions.server(lender).observe(), job.sessions.server(target).observe()
-    if not lacks_received(ours, theirs):
+    ours = job.sessions.server(target).observe()
+    theirs = remembered or job.sessions.server(lender).observe()
+    if remembered is None and not lacks_received(ours, theirs):
         return None
     logs = _relay_logs(job, theirs)
+    if not logs:
+        return None
     begin = BinlogPosition(logs[0].name, len(MAGIC))
     copy = mirror(job.sessions.host(lender), logs, begin, _copies(job, lender, target))
     log.info("Borrowed %d bytes of the relay logs of %s.", copy.bytes, theirs.name)
     return Rescue(copy, begin=begin, source=f"the relay logs of {theirs.name}", of_relay_logs=True)
+
+
+@task(name="Borrow the binary log of a replica that answers no more", **ACTING)
+def borrow_own_log(job: FailoverJob, lender: str, target: str, remembered: ServerState) -> Rescue | None:
+    """With GTIDs: what it executed of the dead primary's log stands in its own, and its relay logs may be purged.
+
+    None where it logs nothing of it, or has written what no other replica has. Raises HostError's children, LogError,
+    and ServerError.
+    """
+    ours, host = job.sessions.server(target).observe(), job.sessions.host(lender)
+    if not remembered.log_bin_basename or not remembered.log_replica_updates:
+        return None
+    followers = [(state, state.channels[0]) for state in (ours, remembered) if state.channels]
+    if lender in errant(followers):
+        log.warning("The binary log of %s holds errant transactions, and is not used.", remembered.name)
+        return None
+    whose = Whose(remembered.server_id, remembered.server_uuid)
+    directories = [posixpath.dirname(remembered.log_bin_basename)]
+    place = find_start(host, directories, ours, whose)
+    copy = mirror(host, find_logs(host, directories, place.file, whose, place.pos), place, _copies(job, lender, target))
+    log.info("Borrowed %d bytes of the binary log of %s.", copy.bytes, remembered.name)
+    return Rescue(copy, begin=copy.start, source=f"the binary log of {remembered.name}", own=True)
+
+
+def _answers_or(job: FailoverJob, key: str, remembered: ServerState | None) -> ServerState:
+    """A server as it is now, or as it was seen last. Raises ServerError without either."""
+    try:
+        return job.sessions.server(key).observe()
+    except ServerError:
+        if remembered is None:
+            raise
+        return remembered
 
 
 def _relay_logs(job: FailoverJob, state: ServerState) -> tuple[RemoteLog, ...]:
@@ -200,4 +246,5 @@ def _relay_logs(job: FailoverJob, state: ServerState) -> tuple[RemoteLog, ...]:
 
 def _copies(job: FailoverJob, lender: str, taker: str) -> Path:
     lent, for_ = job.config_of(lender), job.config_of(taker)
-    return job.workdir / f"relay_logs_from_{lent.hostname}_{lent.port}_for_{for_.hostname}_{for_.port}_{job.stamp}"
+    name = f"relay_logs_from_{lent.hostname}_{lent.port}_for_{for_.hostname}_{for_.port}_{job.stamp}"
+    return unused(job.workdir / name)
