@@ -104,13 +104,15 @@ class Chain:
             proof = self._failover.run(former_tails.take_along, job, tail, plan.kind, proof, about=replica.name)
 
     def _give(self, plan: FailoverPlan, replica: Leveling, proof: Drained, tail: Tail) -> Drained:
-        rescue: Rescue = self._failover.run(
-            former_tails.find_tail, self._job, tail, proof, self._failover.directories(), about=replica.name
-        )
+        rescue = self._found(replica, proof, tail)
         if rescue.copy is None:
             log.info("%s: %s.", replica.name, rescue.why_not)
             return proof
         return self._failover.apply(plan, replica, proof, rescue).proof or proof
+
+    def _found(self, replica: Leveling, proof: Drained, tail: Tail) -> Rescue:
+        directories = self._failover.directories()
+        return self._failover.run(former_tails.find_tail, self._job, tail, proof, directories, about=replica.name)
 
     def give(self, plan: FailoverPlan, proof: Drained) -> tuple[Drained, bool]:
         """With GTIDs: give the replica to be promoted what it lacks of earlier tails; whether it was given anything.
@@ -122,18 +124,16 @@ class Chain:
             if not tail.lacking(self._job.sessions.server(target.key).observe()):
                 continue
             try:
-                before, proof = proof, self._give(plan, target, proof, tail)
-                if proof is not before:
-                    given = True
-                    last = self.tails[-1]
-                    proof = self._failover.run(
-                        former_tails.take_along, self._job, last, plan.kind, proof, about=target.name
-                    )
+                rescue = self._found(target, proof, tail)
             except LockLost:
                 raise
             except MhaError as error:
                 log.error("What was saved of %s cannot be given to %s: %s", tail.dead, target.name, error)
                 self._why[tail] = str(error)
+                continue
+            proof = self._failover.apply(plan, target, proof, rescue).proof or proof
+            given, last = True, self.tails[-1]
+            proof = self._failover.run(former_tails.take_along, self._job, last, plan.kind, proof, about=target.name)
         return proof, given
 
     def lost(self, new: ServerState) -> tuple[LedgerLine, ...]:

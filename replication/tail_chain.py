@@ -188,28 +188,39 @@ def left_behind(config: ClusterConfig, state: ServerState, chain: Sequence[Tail]
     return None
 
 
-def reaches_back(copy: Mirror, kind: GtidKind, state: ServerState) -> bool:
-    """Whether a copy begins no later than where a replica with GTIDs stands: it lacks nothing that stands before it.
+def begins_in(copy: Mirror, kind: GtidKind, state: ServerState) -> BinlogPosition | None:
+    """Where in a copy the part of a replica with GTIDs begins; None when it lacks something that stands before.
 
-    Each server's transactions stand in a log in the order of their numbers, so the first of each tells.
-    Raises LogError.
+    Each server's transactions stand in a log in the order of their numbers, so the first of each tells what was before.
+    MariaDB sends all that follows a place: there nothing that the replica has may stand behind it. Raises LogError.
     """
     first: dict[object, Gtid | MariadbGtid] = {}
+    begin: BinlogPosition | None = None
+    end = copy.start
     for transaction in LogSequence(copy.logs(), copy.start.pos):
         gtid = transaction.gtid
-        if isinstance(gtid, Gtid):
-            first.setdefault((gtid.uuid, gtid.tag), gtid)
-        elif isinstance(gtid, MariadbGtid):
-            first.setdefault(gtid.domain, gtid)
-    if not first:
-        return False
-    for gtid in first.values():
-        if isinstance(gtid, Gtid):
-            before = GtidSet.of_ranges({(gtid.uuid, gtid.tag): [(1, gtid.number)]})
-            if kind is not GtidKind.MYSQL or not before <= (state.gtid_executed or GtidSet()):
-                return False
-        elif kind is not GtidKind.MARIADB or not (state.mariadb_gtid or MariadbGtidPosition()).covers(
-            replace(gtid, seq=gtid.seq - 1)
-        ):
-            return False
-    return True
+        if not isinstance(gtid, Gtid | MariadbGtid):
+            return None
+        first.setdefault((gtid.uuid, gtid.tag) if isinstance(gtid, Gtid) else gtid.domain, gtid)
+        has = _has(state, gtid)
+        if not has and begin is None:
+            begin = BinlogPosition(transaction.log, transaction.start)
+        if has and begin is not None and kind is GtidKind.MARIADB:
+            return None
+        end = transaction.end_position
+    if not all(_has_what_is_before(state, gtid) for gtid in first.values()):
+        return None
+    return begin or end
+
+
+def _has(state: ServerState, gtid: Gtid | MariadbGtid) -> bool:
+    if isinstance(gtid, Gtid):
+        return gtid in (state.gtid_executed or GtidSet())
+    return (state.mariadb_gtid or MariadbGtidPosition()).covers(gtid)
+
+
+def _has_what_is_before(state: ServerState, gtid: Gtid | MariadbGtid) -> bool:
+    if isinstance(gtid, Gtid):
+        before = GtidSet.of_ranges({(gtid.uuid, gtid.tag): [(1, gtid.number)]})
+        return before <= (state.gtid_executed or GtidSet())
+    return gtid.seq <= 1 or _has(state, replace(gtid, seq=gtid.seq - 1))

@@ -20,7 +20,7 @@ from replication.salvage import find_logs, find_start, mirror, shortened, up_to
 from replication.sessions import reachable
 from replication.snapshots import GtidKind
 from replication.source.identity import Whose
-from replication.tail_chain import Tail, reaches_back
+from replication.tail_chain import Tail, begins_in
 from tasks.policy import ACTING
 from tasks.save_binlog import unused
 
@@ -62,13 +62,13 @@ def _copied(job: FailoverJob, tail: Tail, drained: Drained, place: BinlogPositio
         assert copy is not None
         copy = shortened(copy, tail.end)
         try:
-            if not (copy.start <= place if place is not None else reaches_back(copy, tail.kind, state)):
+            begin = begins_in(copy, tail.kind, state) if place is None else None
+            if begin is None if place is None else place < copy.start:
                 continue
         except (LogError, OSError) as error:
             log.warning("The copy in %s cannot be used: %s", copy.directory, error)
             continue
         source = f"the binary log of {job.config_of(tail.dead).name}, from the copy in {copy.directory}"
-        begin = copy.start if place is None else None
         return Rescue(copy, begin=begin, source=source, own=True, continues=True), ""
     return None, f"no copy in {job.workdir} reaches back far enough"
 
