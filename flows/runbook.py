@@ -135,7 +135,7 @@ class Runbook(Leveler):
         something_left = plan.left_out or self.undone or astray or any(not replica.ok for replica in replicas)
         lost = any(line.fate is Fate.LOST for line in self.account())
         # What an earlier primary's successor took has reached nobody as long as its own tail has not.
-        lost = lost or (bool(self.chain) and level.rescue.copy is None)
+        lost = lost or level.rescue.no_room or (bool(self.chain) and level.rescue.copy is None)
         something_left = something_left or lost or bool(self.old.lines)
         self.notes += self.undone
         summary = f"{plan.new_primary_name} is the new primary"

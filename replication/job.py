@@ -87,7 +87,7 @@ class Rescue:
     it reaches. ``kept`` is what was saved and lies there, but could be brought to nobody.
     ``of_relay_logs``: the copy is of relay logs. ``own``: it is the log of another server than the one that the
     replica's channel names: of an earlier primary, or of a replica. ``continues``: the replica that it is for is proven
-    to have all that stands before it.
+    to have all that stands before it. ``no_room``: it could be read, and no place on the manager took it.
     """
 
     copy: Mirror | None
@@ -99,6 +99,7 @@ class Rescue:
     of_relay_logs: bool = False
     own: bool = False
     continues: bool = False
+    no_room: bool = False
 
     def __str__(self) -> str:
         if self.copy is None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from prefect import task
 
-from replication.errors import CannotLevel, DeadlineExceeded, HostError, LogError
+from replication.errors import CannotLevel, DeadlineExceeded, HostError, LogError, NoRoom
 from replication.job import FailoverJob, Rescue
 from replication.journal import every_entry
 from replication.kept_copies import copies
@@ -16,13 +16,13 @@ from replication.pointing import TURN, channel_named, former_of
 from replication.positions import BinlogPosition
 from replication.repoint import change_source
 from replication.safety import Drained
-from replication.salvage import find_logs, find_start, mirror, shortened, up_to
+from replication.salvage import find_logs, find_start, shortened, up_to
 from replication.sessions import reachable
 from replication.snapshots import GtidKind
 from replication.source.identity import Whose
 from replication.tail_chain import Tail, begins_in
 from tasks.policy import ACTING
-from tasks.save_binlog import unused
+from tasks.save_binlog import copied
 
 log = logging.getLogger("mha")
 
@@ -82,12 +82,12 @@ def _from_its_disk(
         return None, f"{dead.hostname} is not reachable over SSH"
     whose = Whose(tail.server_id, tail.uuid, tail.named)
     searched = [*dead.master_binlog_dir, *directories]
-    target = unused(job.workdir / f"saved_master_binlog_from_{dead.hostname}_{dead.port}_{job.stamp}")
+    name = f"saved_master_binlog_from_{dead.hostname}_{dead.port}_{job.stamp}"
     try:
         start = place or find_start(host, searched, job.sessions.server(drained.key).observe(), whose)
         logs = up_to(find_logs(host, searched, start.file, whose, start.pos), tail.end)
-        copy = mirror(host, logs, start, target)
-    except (HostError, LogError, DeadlineExceeded, ValueError) as error:
+        copy = copied(job, host, logs, start, name)
+    except (HostError, LogError, NoRoom, DeadlineExceeded, ValueError) as error:
         return None, str(error)
     begin = copy.start if place is None else None
     return Rescue(copy, begin=begin, source=f"the binary log of {dead.name}", own=True), ""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import posixpath
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from prefect import task
 
@@ -17,9 +15,10 @@ from replication.binlog.relay import last_complete
 from replication.binlog_archive import archive_directories
 from replication.deadline import Deadline, within
 from replication.errant import errant
-from replication.errors import DeadlineExceeded, HostError, LogError, MhaError, ServerError
+from replication.errors import DeadlineExceeded, HostError, LogError, MhaError, NoRoom, ServerError
 from replication.job import FailoverJob, Rescue
 from replication.kept_copies import kept, remember
+from replication.places import save_in
 from replication.positions import BinlogPosition
 from replication.salvage import (
     Mirror,
@@ -58,20 +57,20 @@ def save_binlog(
         log.warning("SSH is NOT reachable. Skipping saving binlog from the dead master.")
         return _of_a_former_run(job, key, start, f"not saved: {job.dead.hostname} is not reachable over SSH")
     host = job.sessions.host(job.dead.address)
-    target = unused(job.workdir / f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}")
-
+    name = f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}"
     searched = [*job.dead.master_binlog_dir, *directories]
 
     def save() -> Mirror:
         place = start or find_start(host, searched, job.sessions.server(key).observe(), whose)
         known = replace(whose, received=_received(job, key))
-        return mirror(host, find_logs(host, searched, place.file, known, place.pos), place, target)
+        return copied(job, host, find_logs(host, searched, place.file, known, place.pos), place, name)
 
     try:
         copy = save() if job.salvage_policy != "availability" else _in_time(job, host, save)
-    except (HostError, LogError, DeadlineExceeded) as error:
+    except (HostError, LogError, NoRoom, DeadlineExceeded) as error:
         log.error("Saving the dead master's binlog failed: %s", error)
-        return _of_a_former_run(job, key, start, f"not saved: {error}")
+        rescue = _of_a_former_run(job, key, start, f"not saved: {error}")
+        return replace(rescue, no_room=rescue.copy is None and isinstance(error, NoRoom))
     log.info("Saved binlog of %s: %s", job.dead.name, Rescue(copy))
     begin = copy.start if start is None else None
     rescue = Rescue(copy, begin=begin, source=f"the binary log of {job.dead.name}")
@@ -89,13 +88,10 @@ def _of_a_former_run(job: FailoverJob, key: str, start: BinlogPosition | None, w
     return rescue
 
 
-def unused(directory: Path) -> Path:
-    """This name, or the next: what lies there may be being served to a replica."""
-    for number in itertools.count(2):
-        if not directory.exists():
-            break
-        directory = directory.with_name(f"{directory.name.removesuffix(f'.{number - 1}')}.{number}")
-    return directory
+def copied(job: FailoverJob, host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, name: str) -> Mirror:
+    """`mirror`, into a new directory of this name where there is room. Raises what that does, and NoRoom."""
+    needed = sum(each.size for each in logs) - start.pos
+    return save_in(job.config, name, needed, lambda directory: mirror(host, logs, start, directory))
 
 
 def _received(job: FailoverJob, key: str) -> Received | None:
@@ -132,7 +128,7 @@ def save_from_binlog_servers(
     best, why = Rescue(None), []
     for server in job.config.binlog_servers:
         host = job.sessions.binlog_host(server.block)
-        target = job.workdir / f"saved_binlog_{server.hostname}_{server.block}_{job.stamp}"
+        name = f"saved_binlog_{server.hostname}_{server.block}_{job.stamp}"
         try:
             kept = replace(whose, named=(), foreign=frozenset())
             logs = find_logs(host, archive_directories(server, job.dead), start.file, kept, start.pos)
@@ -140,10 +136,10 @@ def save_from_binlog_servers(
             if end <= max(x for x in (start, received) if x is not None):
                 why.append(f"{server.hostname} [{server.block}] ends at {end}, no replica lacks anything of it")
             elif best.copy is None or best.copy.end < end:
-                copy = mirror(host, logs, start, target)
+                copy = copied(job, host, logs, start, name)
                 best = Rescue(copy, source=f"the binlog server {server.hostname} [{server.block}]")
                 log.info("Saved binlog from the binlog server %s [%s]: %s", server.hostname, server.block, best)
-        except (HostError, LogError, DeadlineExceeded) as error:
+        except (HostError, LogError, NoRoom, DeadlineExceeded) as error:
             log.error("The binlog server %s [%s] cannot be used: %s", server.hostname, server.block, error)
             why.append(str(error))
     return best if best.copy is not None else Rescue(None, "; ".join(why))
@@ -171,7 +167,12 @@ def borrow(
         host, logs = job.sessions.host(lender), _relay_logs(job, state)
         channel = state.channel_from(job.dead.hostname, job.dead.ip, job.dead.port) or state.rescued_channel
         server_id = channel.source_server_id if channel is not None else 0
-        lent = borrow_relay_logs(host, logs, place, _copies(job, lender, taker), server_id)
+        lent = save_in(
+            job.config,
+            _copies(job, lender, taker),
+            sum(each.size for each in logs),
+            lambda directory: borrow_relay_logs(host, logs, place, directory, server_id),
+        )
         if lent is None and last_complete(opened(host, logs)) == place:
             return Rescue(None, f"no transaction lies between {place} and {end}")
         if lent is None:
@@ -179,7 +180,7 @@ def borrow(
             return None
         copy, begin = lent
         reached = end or last_complete(copy.logs())
-    except (HostError, LogError, DeadlineExceeded) as error:
+    except (HostError, LogError, NoRoom, DeadlineExceeded) as error:
         log.error("The relay logs of %s cannot be used: %s", state.name, error)
         return None
     log.info("Borrowed %d bytes of the relay logs of %s.", copy.bytes, state.name)
@@ -203,7 +204,7 @@ def borrow_unexecuted(
     if not logs:
         return None
     begin = BinlogPosition(logs[0].name, len(MAGIC))
-    copy = mirror(job.sessions.host(lender), logs, begin, _copies(job, lender, target))
+    copy = copied(job, job.sessions.host(lender), logs, begin, _copies(job, lender, target))
     log.info("Borrowed %d bytes of the relay logs of %s.", copy.bytes, theirs.name)
     return Rescue(copy, begin=begin, source=f"the relay logs of {theirs.name}", of_relay_logs=True)
 
@@ -225,7 +226,8 @@ def borrow_own_log(job: FailoverJob, lender: str, target: str, remembered: Serve
     whose = Whose(remembered.server_id, remembered.server_uuid)
     directories = [posixpath.dirname(remembered.log_bin_basename)]
     place = find_start(host, directories, ours, whose)
-    copy = mirror(host, find_logs(host, directories, place.file, whose, place.pos), place, _copies(job, lender, target))
+    logs = find_logs(host, directories, place.file, whose, place.pos)
+    copy = copied(job, host, logs, place, _copies(job, lender, target))
     log.info("Borrowed %d bytes of the binary log of %s.", copy.bytes, remembered.name)
     return Rescue(copy, begin=copy.start, source=f"the binary log of {remembered.name}", own=True)
 
@@ -244,7 +246,6 @@ def _relay_logs(job: FailoverJob, state: ServerState) -> tuple[RemoteLog, ...]:
     return find_relay_logs(job.sessions.host(state.key), state.relay_log_basename)
 
 
-def _copies(job: FailoverJob, lender: str, taker: str) -> Path:
+def _copies(job: FailoverJob, lender: str, taker: str) -> str:
     lent, for_ = job.config_of(lender), job.config_of(taker)
-    name = f"relay_logs_from_{lent.hostname}_{lent.port}_for_{for_.hostname}_{for_.port}_{job.stamp}"
-    return unused(job.workdir / name)
+    return f"relay_logs_from_{lent.hostname}_{lent.port}_for_{for_.hostname}_{for_.port}_{job.stamp}"
