@@ -14,7 +14,7 @@ from replication.fencing.last_look import PRIMARY_ALIVE
 from replication.last_check import LastCheck, left_behind
 from replication.open_business import dead_of_a_rescue
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
-from replication.sessions import Sessions, with_writers
+from replication.sessions import Sessions, replaced, with_writers
 from replication.tail_chain import carried, chain_of, remembered, successor
 from replication.topology import find_primary, opened_by_another
 from tasks import detect
@@ -111,7 +111,12 @@ def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, p
         raise RefusalError(
             Refusal("unknown-server", f"{host} is not a server of {config.name}.", f"Its servers are: {servers}.")
         )
-    return named
+    if named.address not in {each.key for each in replaced(config)}:
+        return named
+    following = successor(config, sessions.observe(), named)
+    if following != named:
+        log.warning("%s was replaced by %s, which is dead, too: that one is failed over.", named.name, following.name)
+    return following
 
 
 def _alive(dead: ServerConfig, why: str) -> Refusal:

@@ -9,6 +9,7 @@ from replication.job import Recovered, Rescue
 from replication.positions import BinlogPosition
 from replication.safety import Drained
 from replication.salvage import shortened
+from replication.snapshots import ServerState
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Level:
 
     ``differences`` serves the others what replicas received; None when a failover that was cut short is finished.
     ``end`` is the place in the dead primary's log up to which it has everything, None where that is not known.
+    ``state`` is that server when it was level.
     """
 
     proof: Drained
@@ -24,6 +26,7 @@ class Level:
     recovered: Recovered
     differences: Differences | None = None
     end: BinlogPosition | None = None
+    state: ServerState | None = None
 
 
 def reached(recovered: Recovered, proof: Drained) -> BinlogPosition | None:

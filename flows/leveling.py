@@ -91,7 +91,7 @@ class Leveler(Recorder):
         self.beyond = (*self.chain.lost(state), *differences.unreached(reached(recovered, proof), state))
         if plan.kind is GtidKind.POSITION:
             end = reached(recovered, proof)
-        return Level(proof, rescue, recovered, differences, end)
+        return Level(proof, rescue, recovered, differences, end, state)
 
     def see(self, cluster: ClusterState) -> None:
         """Keep what its followers say of themselves: one that answers no more later has a disk that can be asked."""

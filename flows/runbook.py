@@ -135,7 +135,7 @@ class Runbook(Leveler):
         something_left = plan.left_out or self.undone or astray or any(not replica.ok for replica in replicas)
         lost = any(line.fate is Fate.LOST for line in self.account())
         # What an earlier primary's successor took has reached nobody as long as its own tail has not.
-        lost = lost or level.rescue.no_room or (bool(self.chain) and level.rescue.copy is None)
+        lost = lost or level.rescue.no_room or (self.chain.used and level.rescue.copy is None)
         something_left = something_left or lost or bool(self.old.lines)
         self.notes += self.undone
         summary = f"{plan.new_primary_name} is the new primary"
@@ -255,7 +255,7 @@ class Runbook(Leveler):
             self.acquire_address(plan)
             self.run(fence.hold_old_primary, self.job, plan, about=self.job.dead.name)
             self.lock.verify()
-            self.chain.opens(plan, level.end, level.recovered, self.whose())
+            self.chain.opens(plan, level, self.whose())
             try:
                 self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
                 break
@@ -332,7 +332,7 @@ class Runbook(Leveler):
             replicas = verified.replicas
             self.undone += verified.undone
             self.notes += verified.notes
-            self.chain.settle(plan, replicas)
+            self.chain.settle(plan, replicas, saved=level.rescue.copy is not None)
         self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
         if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
             log.warning("%s", came_back)

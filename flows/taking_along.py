@@ -15,13 +15,13 @@ from typing import Any, Protocol, TypeVar
 from prefect import Task
 
 from flows.closed_ways import MISSING
+from flows.level import Level
 from replication.errors import LockLost, MhaError, RefusalError
 from replication.gtid import GtidSet
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.ledger import Fate, LedgerLine
 from replication.outcome import ReplicaOutcome
 from replication.plan import FailoverPlan, Leveling, Refusal
-from replication.positions import BinlogPosition
 from replication.safety import Drained
 from replication.snapshots import ClusterState, GtidKind, ServerDown, ServerState
 from replication.source.identity import Whose
@@ -59,6 +59,9 @@ class Chain:
         self._failover, self._job = failover, job
         self.tails = chain_of(remembered(job.config), job.dead.address)
         self._why: dict[Tail, str] = {}
+        #: Somebody stood in an earlier log, or lacked an earlier tail: of what the one that is dead now took after its
+        #: opening, that one has nothing.
+        self.used = False
 
     def __bool__(self) -> bool:
         return bool(self.tails)
@@ -83,6 +86,7 @@ class Chain:
                 up.append(state)
                 continue
             behind += 1
+            self.used = True
             replica = next(x for x in plan.levelings if x.key == state.key)
             try:
                 self._bring(plan, replica, self.tails[link[0] :])
@@ -123,6 +127,7 @@ class Chain:
         for tail in self.tails if plan.kind is not GtidKind.POSITION else ():
             if not tail.lacking(self._job.sessions.server(target.key).observe()):
                 continue
+            self.used = True
             try:
                 rescue = self._found(target, proof, tail)
             except LockLost:
@@ -150,16 +155,16 @@ class Chain:
 
     # this failover's own ------------------------------------------------------------------------------------------
 
-    def opens(self, plan: FailoverPlan, end: BinlogPosition | None, promoted: Recovered, whose: Whose) -> None:
+    def opens(self, plan: FailoverPlan, level: Level, whose: Whose) -> None:
         """Remember what the new primary is opened with, before it is."""
-        state = self._job.sessions.server(plan.new_primary).observe()
+        state = level.state or self._job.sessions.server(plan.new_primary).observe()
         gtids = state.gtid_executed if plan.kind is GtidKind.MYSQL else state.mariadb_gtid
         tail = Tail(
             plan.dead,
             plan.new_primary,
             plan.kind,
-            end,
-            promoted.end_of_log,
+            level.end,
+            level.recovered.end_of_log,
             str(gtids or "") if plan.kind is not GtidKind.POSITION else "",
             whose.server_id,
             whose.uuid,
@@ -167,8 +172,11 @@ class Chain:
         )
         note_open(self._job.journal, tail)
 
-    def settle(self, plan: FailoverPlan, replicas: Sequence[ReplicaOutcome]) -> None:
-        """Who has everything, has all the tails; while somebody configured has not, they are kept, and that is told."""
+    def settle(self, plan: FailoverPlan, replicas: Sequence[ReplicaOutcome], *, saved: bool) -> None:
+        """Who has everything, has all the tails; while somebody configured has not, they are kept.
+
+        ``saved``: there are files, which is told then.
+        """
         config, by_gtid = self._job.config, plan.kind is not GtidKind.POSITION
         own = [t for t in remembered(config) if (t.dead, t.opened) == (plan.dead, plan.new_primary)]
         tails = (*self.tails, *own)
@@ -181,6 +189,8 @@ class Chain:
         ]
         if not lacking:
             note_settled(self._job.journal, tails)
+            return
+        if not saved and not self.tails:
             return
         dead = ", ".join(self._job.config_of(tail.dead).name for tail in tails)
         names = ", ".join(dict.fromkeys(lacking))

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from config import ClusterConfig, ServerConfig
 from replication.binlog.sequence import LogSequence
 from replication.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
-from replication.journal import Entry, Journal, every_entry
+from replication.journal import Entry, Journal, journals, read_journal
 from replication.positions import BinlogPosition
 from replication.salvage import Mirror
 from replication.snapshots import ClusterState, GtidKind, ReplicaChannel, ServerState
@@ -121,8 +121,24 @@ def chain_of(tails: Sequence[Tail], dead: str) -> tuple[Tail, ...]:
 def remembered(config: ClusterConfig) -> tuple[Tail, ...]:
     """The tails that this host's journals tell of and that belong to configured servers."""
     here = {server.address for server in config.servers}
-    tails = open_tails(every_entry(config.manager_workdir, config.name))
+    entries: list[Entry] = []
+    for path in reversed(journals(config.manager_workdir, config.name)):
+        # There may be many, and this is asked in an emergency: those that tell of none are not taken apart.
+        if f'"step": "{TAIL}"'.encode() in path.read_bytes():
+            entries += read_journal(path)
+    tails = open_tails(entries)
     return tuple(tail for tail in tails if tail.dead in here and tail.opened in here)
+
+
+def settled_by_gtid(config: ClusterConfig, cluster: ClusterState) -> tuple[Tail, ...]:
+    """Of the tails that this host remembers, those that every other configured server is seen to have."""
+    found = []
+    for tail in remembered(config):
+        states = [cluster.get(server.address) for server in config.servers if server.address != tail.dead]
+        lacking = [tail.lacking(state) if state is not None else None for state in states]
+        if all(each is not None and not each for each in lacking):
+            found.append(tail)
+    return tuple(found)
 
 
 def successor(config: ClusterConfig, cluster: ClusterState, found: ServerConfig) -> ServerConfig:

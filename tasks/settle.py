@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from config import ClusterConfig, ServerConfig
+from replication import tail_chain
 from replication.fencing.everyone import start_replication
 from replication.journal import Journal, journals
 from replication.open_business import Settlement, note_settled, settle, stopped_receivers
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState
+from replication.tail_chain import settled_by_gtid
 
 log = logging.getLogger("mha")
 
@@ -20,7 +23,13 @@ START = 12.0
 def settle_open_business(
     config: ClusterConfig, sessions: Sessions, cluster: ClusterState, primary: ServerConfig
 ) -> tuple[str, ...]:
-    """Start the receivers that a failover stopped which then opened nobody; returns what is left, in sentences."""
+    """Start the receivers that a failover stopped which then opened nobody; returns what is left, in sentences.
+
+    Saved tails that everybody has by now are no longer remembered.
+    """
+    if tails := settled_by_gtid(config, cluster):
+        with contextlib.closing(Journal(journals(config.manager_workdir, config.name)[0])) as journal:
+            tail_chain.note_settled(journal, tails)
     stopped = stopped_receivers(config.manager_workdir, config.name)
     if not stopped:
         return ()

@@ -86,6 +86,8 @@ def test_the_new_primary_s_host_is_lost_before_the_third_has_the_rescued_rows(ki
         cluster[1].signal_mysqld(signal.SIGKILL)
         wait_until(lambda: OPENED in journals(manager.workdir), "db2 is open", 40.0)
         cluster[2].power_off()
+        # That host is to see for itself that nothing comes back from there.
+        cluster[3].run(f"ip route del blackhole {cluster[2].ip}/32")
         if left == "disk":
             forget_files(manager.workdir)
         code = manager.wait(120.0)
