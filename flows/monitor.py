@@ -51,7 +51,7 @@ from replication.votes import Right
 from tasks.detect import BeginAnew, watch
 from tasks.guard import guard_of
 from tasks.look_again import still_dead
-from tasks.settle import settle_open_business
+from tasks.settle import let_try_again, settle_open_business
 from tasks.stand_by import Turn, wait_for_turn
 
 log = logging.getLogger("mha")
@@ -208,6 +208,8 @@ class Manager:
         steady = self._settle(sessions, cluster, primary)
         self._health.write(steady, primary.hostname)
         self._guard.watching(primary.address)
+        if cluster.get(primary.address) is None:
+            let_try_again(sessions, cluster, primary)
         listener = Manned(self._config, self._health, primary, sessions, self._right, steady)
         verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
         if verdict is None:
