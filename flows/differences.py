@@ -155,7 +155,8 @@ class Differences:
         if self.furthest is None or (place is not None and self.furthest <= place):
             return None
         target = self._plan.target
-        for lender in (self._lender or target, target):
+        lenders = {lender.key: lender for lender in (self._lender or target, target)}
+        for lender in lenders.values():
             if lender.key != key and (lent := self._borrow(lender, key, place, self.furthest)) is not None:
                 return lent if lent.copy is not None else None
         raise CannotLevel(
