@@ -45,7 +45,7 @@ def test_where_a_copy_goes(
         return directory.parent.name
 
     if goes is None:
-        with pytest.raises(NoRoom, match="No space left on device.*manager_spare_dir"):
+        with pytest.raises(NoRoom, match=r"No space left on device.*manager_spare_dir"):
             save_in(config, "saved_x", 1 << 20, copying)
     else:
         assert save_in(config, "saved_x", 1 << 20, copying) == goes
