@@ -135,6 +135,33 @@ def test_the_manager_and_the_new_primary_die_and_the_third_still_follows_the_fir
             assert any(cluster[2].ip in line["source"] for line in missing), told
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["resume", "by-hand", "by-hand-of-the-first"])
+@pytest.mark.parametrize(("kind", "gtid"), [pytest.param("mysql97", False), pytest.param("mariadb", True)])
+def test_a_person_goes_on_when_manager_and_new_primary_died(kind: str, gtid: bool, how: str) -> None:
+    """Resumed, or begun anew, of whichever dead primary: it is the second one that is failed over, with both logs."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        conf = cluster.write_cnf(candidate=2)
+        manager = cluster.start_manager(conf)
+        writer = Writer(cluster, seconds=200.0)
+        rows_on(cluster, writer, 0)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        kill_at(manager, OPENED)
+        writes_there(writer, cluster[2])
+        cluster[2].signal_mysqld(signal.SIGKILL)
+        acks = writer.stop()
+        dead = cluster[1 if how == "by-hand-of-the-first" else 2]
+        words = ("--master_state=dead", f"--conf={conf}", "--interactive=0", f"--dead_master_host={dead.ip}")
+        if how == "resume":
+            done = cluster.command("mha", "failover", "--resume", f"--conf={conf}", timeout=120.0)
+        else:
+            done = cluster.command("masterha_master_switch", *words, timeout=120.0)
+        told = done.output + manager.log()
+        assert done.code in (0, 10), told
+        assert writable(cluster[3]), told
+        assert lost_on(acks, cluster[3]) == 0, told
+
+
 # a dead replica's disk ---------------------------------------------------------------------------------------------
 
 
