@@ -72,10 +72,19 @@ def lost_on(acks: list[Ack], host: Host) -> int:
 # what was saved is the cluster's -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("left", ["files", pytest.param("disk", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("left", "lost"),
+    [
+        pytest.param("files", "closed", id="files"),
+        pytest.param("files", "dark", id="files-dark", marks=pytest.mark.slow),
+        pytest.param("disk", "dark", id="disk-dark", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize(("kind", "gtid"), modes("mariadb-gtid", gtid=True))
-def test_the_new_primary_s_host_is_lost_before_the_third_has_the_rescued_rows(kind: str, gtid: bool, left: str) -> None:
-    """They lie in the manager's directory, or else on the first one's disk."""
+def test_the_new_primary_is_lost_before_the_third_has_the_rescued_rows(
+    kind: str, gtid: bool, left: str, lost: str
+) -> None:
+    """They lie in the manager's directory, or else on the first one's disk; the second's cannot be read."""
     with Cluster(kind, gtid=gtid) as cluster:
         conf = cluster.write_cnf(candidate=2)
         manager = cluster.start_manager(conf)
@@ -85,7 +94,11 @@ def test_the_new_primary_s_host_is_lost_before_the_third_has_the_rescued_rows(ki
         cluster[3].blackhole(cluster[2].ip)
         cluster[1].signal_mysqld(signal.SIGKILL)
         wait_until(lambda: OPENED in journals(manager.workdir), "db2 is open", 40.0)
-        cluster[2].power_off()
+        if lost == "closed":
+            cluster[2].run("pkill -KILL '^sshd'", check=False)
+            cluster[2].signal_mysqld(signal.SIGKILL)
+        else:
+            cluster[2].power_off()
         # That host is to see for itself that nothing comes back from there.
         cluster[3].run(f"ip route del blackhole {cluster[2].ip}/32")
         if left == "disk":
