@@ -43,7 +43,7 @@ from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
 from replication.report import result_line
 from replication.server import Server
 from replication.sessions import Sessions
-from replication.snapshots import ClusterState, ServerState
+from replication.snapshots import ClusterState, ServerState, as_heard
 from replication.tail_chain import successor
 from replication.topology import find_primary, tree
 from replication.turns import Turns
@@ -336,7 +336,7 @@ class Manager:
             remedy = f"Make room in {self._config.manager_workdir}, then act: mha failover."
             EventHooks(self._config).tell("refused", old=dead, text=str(error), remedy=remedy)
             raise
-        job.remembered = self._seen
+        job.remembered = as_heard(self._seen, verdict.heard) if self._seen is not None else None
         job.answers_though_dead = job.answers_though_dead or verdict.row in OF_DISK
         job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row)
         if opened is not None:

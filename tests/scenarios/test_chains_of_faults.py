@@ -133,7 +133,12 @@ def test_the_manager_and_the_new_primary_die_and_the_third_still_follows_the_fir
             cluster[2].signal_mysqld(signal.SIGKILL)
         if left == "disk":
             forget_files(manager.workdir)
-        done = cluster.command("masterha_manager", f"--conf={conf}", "--ignore_last_failover", timeout=120.0)
+        if second == "readable":
+            done = cluster.command("masterha_manager", f"--conf={conf}", timeout=120.0)
+        else:
+            # Nobody who lives now ever saw the second one: that it is dead a person has to say.
+            words = ("--master_state=dead", "--interactive=0", f"--dead_master_host={cluster[2].ip}")
+            done = cluster.command("masterha_master_switch", f"--conf={conf}", *words, timeout=120.0)
         told = done.output + manager.log()
         assert writable(cluster[3]), told
         writes_there(writer, cluster[3])
@@ -186,8 +191,11 @@ def lock_the_table(host: Host) -> Any:
     return session
 
 
-def only_second_has_the_last(cluster: Cluster, **cnf: Any) -> tuple[Manager, list[Ack]]:
-    """db2 received rows that no other replica has and executed none of them; the primary's host is gone."""
+def only_second_has_the_last(cluster: Cluster, *, also_dies: bool = False, **cnf: Any) -> tuple[Manager, list[Ack]]:
+    """db2 received rows that no other replica has and executed none of them; the primary's host is gone.
+
+    ``also_dies``: so is its mysqld.
+    """
     manager = cluster.start_manager(cluster.write_cnf(**cnf))
     writer = Writer(cluster)
     wait_until(lambda: len(writer.acks()) > 20, "the application writes")
@@ -196,6 +204,8 @@ def only_second_has_the_last(cluster: Cluster, **cnf: Any) -> tuple[Manager, lis
     acks = writer.stop()
     wait_until(lambda: has_received_all(cluster), "db2 received all")
     cluster[1].power_off()
+    if also_dies:
+        cluster[2].signal_mysqld(signal.SIGKILL)
     return manager, acks
 
 
@@ -287,3 +297,16 @@ def test_two_of_three_replicas_die_one_after_the_other(kind: str, gtid: bool) ->
         assert writable(cluster[4]), told
         assert lost_on(acks, cluster[4]) == 0, told
         del sessions
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), modes())
+def test_the_replica_that_received_the_most_dies_at_the_same_moment(kind: str, gtid: bool) -> None:
+    """It is down when the failover looks for the first time: the watch remembers it, and its disk is asked."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        manager, acks = only_second_has_the_last(cluster, candidate=2, also_dies=True)
+        code = manager.wait(120.0)
+        told = manager.log()
+        assert code == 10, told
+        assert writable(cluster[3]), told
+        assert lost_on(acks, cluster[3]) == 0, told
