@@ -20,6 +20,7 @@ from replication.safety import Drained
 from replication.salvage import Mirror
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState
+from replication.source.identity import Whose
 
 if TYPE_CHECKING:
     from replication.approval import Answer
@@ -85,9 +86,9 @@ class Rescue:
     ``source`` names it in words: the dead primary, a binlog server, another replica's relay logs. When the copy is of
     relay logs, ``begin`` is where a replica's part begins in it, and ``end`` the place in the dead primary's log that
     it reaches. ``kept`` is what was saved and lies there, but could be brought to nobody.
-    ``of_relay_logs``: the copy is of relay logs. ``own``: it is the log of another server than the one that the
-    replica's channel names: of an earlier primary, or of a replica. ``continues``: the replica that it is for is proven
-    to have all that stands before it. ``no_room``: it could be read, and no place on the manager took it.
+    ``of_relay_logs``: the copy is of relay logs. ``of`` is whose log it is, where that is another server than the one
+    that the replica's channel names: an earlier primary, or a replica. ``continues``: the replica that it is for is
+    proven to have all that stands before it. ``no_room``: it could be read, and no place on the manager took it.
     """
 
     copy: Mirror | None
@@ -97,7 +98,7 @@ class Rescue:
     source: str = ""
     kept: Cut | None = None
     of_relay_logs: bool = False
-    own: bool = False
+    of: Whose | None = None
     continues: bool = False
     no_room: bool = False
 

@@ -24,6 +24,7 @@ from replication.server import Server
 from replication.snapshots import GtidKind, ReplicaChannel, ServerState
 from replication.source import Account, Catalogue, Identity, Source, facing
 from replication.source.catalogue import Before
+from replication.source.identity import Whose
 from replication.source.rebuilt import rebuild
 from replication.source.server import CannotListen
 from replication.ssh import SshHost
@@ -33,19 +34,22 @@ log = logging.getLogger("mha")
 DIRECTLY, OVER_SSH = "at the manager's address", "over the SSH session of its host"
 
 
-def identity_of(state: ServerState, channel: ReplicaChannel | None, cut: Cut, logs: Sequence[LogFile]) -> Identity:
+def identity_of(
+    state: ServerState, channel: ReplicaChannel, cut: Cut, logs: Sequence[LogFile], of: Whose | None = None
+) -> Identity:
     """Whom the source stands in for: as the log describes its server, as the replica knows it. Raises LogError.
 
-    ``channel`` is None where the log is not that of the server which the replica followed last.
+    ``of`` is whose log it is, where that is not the server which the replica followed last.
     """
     sequence = LogSequence(logs)
     next(iter(sequence), None)
     described = sequence.described
     gtid = cut.last.gtid if cut.last is not None else None
+    number, uuid = (of.server_id, of.uuid) if of is not None else (channel.source_server_id, channel.source_uuid)
     return Identity(
         version=described.server_version,
-        server_id=(channel.source_server_id if channel is not None else 0) or described.server_id,
-        uuid=(channel.source_uuid if channel is not None else "") or (gtid.uuid if isinstance(gtid, Gtid) else ""),
+        server_id=number or described.server_id,
+        uuid=uuid or (gtid.uuid if isinstance(gtid, Gtid) else ""),
         gtid_mode=state.gtid_mode or "OFF",
         domain=gtid.domain if isinstance(gtid, MariadbGtid) else 0,
     )

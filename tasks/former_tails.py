@@ -69,7 +69,8 @@ def _copied(job: FailoverJob, tail: Tail, drained: Drained, place: BinlogPositio
             log.warning("The copy in %s cannot be used: %s", copy.directory, error)
             continue
         source = f"the binary log of {job.config_of(tail.dead).name}, from the copy in {copy.directory}"
-        return Rescue(copy, begin=begin, source=source, own=True, continues=True), ""
+        of = Whose(tail.server_id, tail.uuid)
+        return Rescue(copy, begin=begin, source=source, of=of, continues=True), ""
     return None, f"no copy in {job.workdir} reaches back far enough"
 
 
@@ -90,7 +91,7 @@ def _from_its_disk(
     except (HostError, LogError, NoRoom, DeadlineExceeded, ValueError) as error:
         return None, str(error)
     begin = copy.start if place is None else None
-    return Rescue(copy, begin=begin, source=f"the binary log of {dead.name}", own=True), ""
+    return Rescue(copy, begin=begin, source=f"the binary log of {dead.name}", of=whose), ""
 
 
 @task(name="Take a replica along to the next dead primary", **ACTING)

@@ -229,7 +229,7 @@ def borrow_own_log(job: FailoverJob, lender: str, target: str, remembered: Serve
     logs = find_logs(host, directories, place.file, whose, place.pos)
     copy = copied(job, host, logs, place, _copies(job, lender, target))
     log.info("Borrowed %d bytes of the binary log of %s.", copy.bytes, remembered.name)
-    return Rescue(copy, begin=copy.start, source=f"the binary log of {remembered.name}", own=True)
+    return Rescue(copy, begin=copy.start, source=f"the binary log of {remembered.name}", of=whose)
 
 
 def _answers_or(job: FailoverJob, key: str, remembered: ServerState | None) -> ServerState:

@@ -40,7 +40,7 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
     copy, lacks = case.rescue.copy, case.lacks
     assert copy is not None
     logs, place = logs_from(copy, lacks.start), proof.executed
-    catalogue = Catalogue(identity_of(case.state, None if case.rescue.own else case.channel, lacks, logs))
+    catalogue = Catalogue(identity_of(case.state, case.channel, lacks, logs, case.rescue.of))
     before = asks_from(server, case.state, case.channel, case.kind)
 
     def publish(catalogue: Catalogue) -> None:

@@ -62,7 +62,7 @@ def rows_on(cluster: Cluster, writer: Writer, number: int, rows: int = 60) -> No
 def forget_files(workdir: Path) -> None:
     """What the manager had saved is gone, be it that somebody made room."""
     for path in workdir.glob("saved_*"):
-        shutil.rmtree(path)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def lost_on(acks: list[Ack], host: Host) -> int:
