@@ -182,6 +182,11 @@ class ClusterConfig(BaseModel):
     warnings: tuple[ConfigWarning, ...] = Field((), description="What was worth saying.")
 
     manager_workdir: Path = Field(Path("/var/tmp"), description="State files and journals on the manager.")
+    manager_spare_dir: Path | None = Field(
+        None,
+        description="Modern: where saved logs go when the disk of manager_workdir has no room for them; when not set, "
+        "the directory for temporary files.",
+    )
     manager_log: Path | None = Field(None, description="The manager's log; the terminal when not set.")
     log_level: LogLevel = Field("info", description="debug, info, warning or error.")
     start_checks: StartChecks | None = Field(

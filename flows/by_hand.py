@@ -14,7 +14,8 @@ from replication.fencing.last_look import PRIMARY_ALIVE
 from replication.last_check import LastCheck, left_behind
 from replication.open_business import dead_of_a_rescue
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
-from replication.sessions import Sessions, with_writers
+from replication.sessions import Sessions, replaced, with_writers
+from replication.tail_chain import carried, chain_of, remembered, successor
 from replication.topology import find_primary, opened_by_another
 from tasks import detect
 
@@ -86,6 +87,7 @@ def _look(
     # Receivers that our own had stopped say nothing: some sites leave their replicas writable.
     if not ours and (opened := opened_by_another(dead, cluster)) is not None:
         raise RefusalError(cut_short_elsewhere(config, dead, opened))
+    cluster = carried(config, cluster, chain_of(remembered(config), dead.address))
     decided = make_plan(config, dead, cluster, options)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
@@ -99,7 +101,7 @@ def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, p
         cluster = sessions.observe()
         found = find_primary(config, cluster)
         if not isinstance(found, Refusal):
-            return found
+            return successor(config, cluster, found)
         if (turned := dead_of_a_rescue(config, cluster)) is not None:
             return turned
         raise RefusalError(found)
@@ -109,7 +111,12 @@ def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, p
         raise RefusalError(
             Refusal("unknown-server", f"{host} is not a server of {config.name}.", f"Its servers are: {servers}.")
         )
-    return named
+    if named.address not in {each.key for each in replaced(config)}:
+        return named
+    following = successor(config, sessions.observe(), named)
+    if following != named:
+        log.warning("%s was replaced by %s, which is dead, too: that one is failed over.", named.name, following.name)
+    return following
 
 
 def _alive(dead: ServerConfig, why: str) -> Refusal:

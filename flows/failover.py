@@ -37,12 +37,13 @@ from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
 from replication.interrupts import ended_in_order
 from replication.job import FailoverJob
-from replication.journal import Entry, Journal, begun_before, failed_when_open, opened_before, unfinished
+from replication.journal import Entry, Journal, Opened, begun_before, failed_when_open, opened_before, unfinished
 from replication.ledger import table
 from replication.outcome import Outcome
 from replication.plan import FailoverOptions
 from replication.report import markdown, plan_markdown, plan_text
 from replication.sessions import Sessions, took_writes
+from replication.tail_chain import remembered
 from tasks.report import report
 
 log = logging.getLogger("mha")
@@ -213,8 +214,12 @@ def fail_over_by_hand(
         past = cut if resume else ()
         begun = begun_before(past)
         if begun is not None:
-            log.warning("Going on with a failover of %s that was cut short.", begun.dead)
             dead_host, dead_port = begun.dead, None
+            opened = opened_before(past)
+            if opened is not None and dead_again(config, sessions, opened):
+                # The one that it had opened is lost, too: what that one took is the next failover's, and its tail.
+                dead_host = opened.key
+            log.warning("Going on with a failover of %s that was cut short.", dead_host)
             options = replace(FailoverOptions(**begun.options), ignore_last_failover=True)
         decision = decide(
             config,
@@ -257,9 +262,16 @@ def cut_short_failover(config: ClusterConfig, sessions: Sessions) -> ServerConfi
     opened = opened_before(past)
     if opened is None or not took_writes(sessions, opened):
         return None
-    if failed_when_open(past) and not sessions.server(opened.key).connected:
+    if dead_again(config, sessions, opened) or (failed_when_open(past) and not sessions.server(opened.key).connected):
         return None
     return next((s for s in config.servers if s.address == opened.dead), None)
+
+
+def dead_again(config: ClusterConfig, sessions: Sessions, opened: Opened) -> bool:
+    """What a failover had opened does not answer, and this host remembers with what it was opened: it is the next."""
+    if sessions.server(opened.key).connected:
+        return False
+    return any((tail.dead, tail.opened) == (opened.dead, opened.key) for tail in remembered(config))
 
 
 def new_job(config: ClusterConfig, dead: ServerConfig, options: FailoverOptions, sessions: Sessions) -> FailoverJob:

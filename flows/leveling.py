@@ -12,29 +12,34 @@ from typing import Any
 from flows.closed_ways import ClosedWays
 from flows.differences import Differences
 from flows.fencing import Fencing
-from flows.level import Level, reached, until
+from flows.level import Level, reached, until, whole
 from flows.recorder import Recorder
+from flows.taking_along import Chain
 from replication.errors import CannotLevel
 from replication.job import FailoverJob, Recovered, Rescue
+from replication.ledger import LedgerLine
 from replication.plan import FailoverPlan, Leveling
 from replication.positions import BinlogPosition
 from replication.safety import Drained
-from replication.selection import bytes_behind
+from replication.selection import Follower, bereaved_of, bytes_behind
 from replication.snapshots import ClusterState, GtidKind
-from replication.source.identity import known_of
+from replication.source.identity import Whose, known_of
 from tasks import apply_diffs, save_binlog
 
 log = logging.getLogger("mha")
 
 #: A replica further behind than this (bytes of the dead primary's log) is leveled after the writes are back.
 LEVEL_TOGETHER = 64 << 20
+#: With GTIDs, what one may be behind (bytes) for its part to be saved along with the others'.
+SAVED_TOGETHER = 4 << 20
 
 
 class Leveler(Recorder):
     """What brings replicas level, and what it needs to know of the failover that it is a part of.
 
-    ``stopped`` is the cluster once every receiver was stopped, None before; ``applied`` what was applied, for the
-    account; ``known`` what was found out, for the report.
+    ``stopped`` is the cluster once every receiver was stopped, None before; ``seen`` everybody who was seen to follow
+    the dead primary, as it was seen last, by ``ip:port``; ``applied`` what was applied, and ``beyond`` what others had
+    received and nobody has any more, for the account; ``known`` what was found out, for the report.
     """
 
     def __init__(self, job: FailoverJob, log_directories: tuple[str, ...]) -> None:
@@ -43,9 +48,12 @@ class Leveler(Recorder):
         self.notes: list[str] = [f"{job.approval}."] if job.approval is not None else []
         self.known: dict[str, Any] = {}
         self.stopped: ClusterState | None = None
+        self.seen: dict[str, Follower] = {}
+        self.beyond: tuple[LedgerLine, ...] = ()
         self.applied: list[Recovered] = []
         self.ways = ClosedWays(job.salvage_policy, job.journal)
         self.fencing = Fencing(self, False)
+        self.chain = Chain(self)
 
     def bring_level(self, plan: FailoverPlan) -> Level:
         """Drain the chosen replica, save what only the dead host has, and apply it."""
@@ -54,9 +62,10 @@ class Leveler(Recorder):
         log.info("The latest binary log file/position on all slaves is %s", latest[0].received if latest else "?")
         log.info("Latest slaves: %s", ", ".join(x.name for x in latest))
         target = plan.target
-        proof = self.drained(plan, target)
+        proof, given = self.chain.give(plan, self.drained(plan, target))
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
-        rescue = self.ways.rescue(plan, self.saved(plan, self.rescue_from(plan, proof), target.key))
+        start = None if given else self.rescue_from(plan, proof)
+        rescue = self.ways.rescue(plan, self.saved(plan, start, target.key))
         if rescue.copy is not None:
             self.note("rescue", "saved", plan.dead, end=str(rescue.copy.end))
         self.fencing.after_saving()
@@ -69,28 +78,47 @@ class Leveler(Recorder):
         log.info("* Phase 3.5: Master Log Apply Phase..")
         recovered = self.apply(plan, target, proof, rescue)
         place, proof = reached(recovered, proof), recovered.proof or proof
+        # Of what came from others, and not out of its log, no place in that is known.
+        end = place if rescue.copy is not None or (target.key in plan.latest and not given) else None
         if plan.kind is GtidKind.POSITION:
-            lent = differences.for_target(target.key, place)
+            lent = differences.for_target(target.key, place, whole=whole(rescue, recovered))
             recovered = self.apply(plan, target, proof, lent) if lent is not None else recovered
             proof = recovered.proof or proof
         elif rescue.copy is not None and differences.more_than(place):
             # What was saved is damaged before the place that others have received up to.
             proof = differences.by_gtid(proof)
-        return Level(proof, rescue, recovered, differences)
+        state = self.job.sessions.server(target.key).observe()
+        self.beyond = (*self.chain.lost(state), *differences.unreached(reached(recovered, proof), state))
+        if plan.kind is GtidKind.POSITION:
+            end = reached(recovered, proof)
+        return Level(proof, rescue, recovered, differences, end, state)
+
+    def see(self, cluster: ClusterState) -> None:
+        """Keep what its followers say of themselves: one that answers no more later has a disk that can be asked."""
+        self.seen.update({x.key: x for x in bereaved_of(self.job.dead, self.job.config, cluster)})
+
+    @property
+    def furthest(self) -> BinlogPosition | None:
+        """The place in the dead primary's log that anybody was ever seen to have received."""
+        return max((x.channel.received for x in self.seen.values() if x.channel.received is not None), default=None)
 
     def saved(self, plan: FailoverPlan, start: BinlogPosition | None, key: str) -> Rescue:
         """What only the dead host has; when it cannot be had there, from a binlog server."""
-        job, received = self.job, max((x.received for x in plan.levelings if x.received), default=None)
+        job, received = self.job, self.furthest
         if kept := self.fencing.kept_from(start):
             return kept
-        states = self.stopped.up if self.stopped is not None else ()
-        whose = known_of(job.dead, states, self.log_directories)
+        whose = self.whose()
         rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), self.fencing.ssh, key, whose)
         self.fencing.keep(rescue)
         if rescue.copy is not None or start is None or not job.config.binlog_servers:
             return rescue
         served = self.run(save_binlog.save_from_binlog_servers, job, start, received, whose)
         return served if served.copy is not None else Rescue(None, f"{rescue.why_not}; {served.why_not}")
+
+    def whose(self) -> Whose:
+        """What is known of the dead primary, whose log is wanted."""
+        states = self.stopped.up if self.stopped is not None else ()
+        return known_of(self.job.dead, states, self.log_directories)
 
     def directories(self) -> tuple[str, ...]:
         """Where the dead primary's log may be: where it said while it lived, and where the others keep theirs."""
@@ -111,14 +139,22 @@ class Leveler(Recorder):
     def rescue_from(self, plan: FailoverPlan, proof: Drained) -> BinlogPosition | None:
         """Where in the dead primary's log the saving begins.
 
-        With GTIDs the others are served by the new primary. In file/position mode each needs its own part, so it
-        begins where the last of them stands, unless that one is far behind: it is leveled by itself, later. When the
-        host is powered off afterwards there is no later: then it begins where the last of them stands in any case.
+        In file/position mode each replica needs its own part, so it begins where the last of them stands, unless that
+        one is far behind: it is leveled by itself, later. When the host is powered off afterwards there is no later:
+        then it begins where the last of them stands in any case. With GTIDs the others are served by the new primary;
+        should that one be lost before, what is saved is for them, too, where that costs next to nothing.
         """
-        places, last_chance = [proof.executed], self.fencing.will_power_off
-        if plan.kind is GtidKind.POSITION or last_chance:
-            near = [x.executed for x in plan.others if not x.broken]
-            places += [p for p in near if last_chance or (bytes_behind(p, proof.executed) or 0) < LEVEL_TOGETHER]
+        mine, last_chance = proof.executed, self.fencing.will_power_off
+        places = [mine]
+        for other in plan.others:
+            place = other.executed
+            if other.broken or place is None:
+                continue
+            if plan.kind is GtidKind.POSITION or last_chance:
+                near = last_chance or (bytes_behind(place, mine) or 0) < LEVEL_TOGETHER
+            else:
+                near = mine is not None and place.file == mine.file and mine.pos - place.pos < SAVED_TOGETHER
+            places += [place] if near else []
         return min((p for p in places if p is not None), default=None)
 
     def level_by_position(self, plan: FailoverPlan, level: Level, other: Leveling, proof: Drained) -> Drained:

@@ -43,14 +43,15 @@ from replication.plan import ALREADY_ACTING, FailoverOptions, Refusal
 from replication.report import result_line
 from replication.server import Server
 from replication.sessions import Sessions, with_those_who_moved
-from replication.snapshots import ClusterState, ServerState
+from replication.snapshots import ClusterState, ServerState, as_heard
+from replication.tail_chain import successor
 from replication.topology import find_primary, tree
 from replication.turns import Turns
 from replication.votes import Right
 from tasks.detect import BeginAnew, watch
 from tasks.guard import guard_of
 from tasks.look_again import still_dead
-from tasks.settle import settle_open_business
+from tasks.settle import let_try_again, settle_open_business
 from tasks.stand_by import Turn, wait_for_turn
 
 log = logging.getLogger("mha")
@@ -97,6 +98,7 @@ class Manager:
         self._right = Right(self._config)
         self._refused: Refusal | None = None
         self._died_open = ""
+        self._seen: ClusterState | None = None
         self._checked, self._may_refuse = False, True
         #: How it ended, for whoever has no log before the eyes.
         self.last_words = ""
@@ -201,10 +203,13 @@ class Manager:
             finish = Verdict(True, "its failover was cut short")
             return self._in_turn(sessions, cut_short, None, finish, begun_here=True)
         cluster, primary = self._take_stock(sessions)
+        self._seen = cluster
         self.started.set()
         steady = self._settle(sessions, cluster, primary)
         self._health.write(steady, primary.hostname)
         self._guard.watching(primary.address)
+        if cluster.get(primary.address) is None:
+            let_try_again(sessions, cluster, primary)
         listener = Manned(self._config, self._health, primary, sessions, self._right, steady)
         verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
         if verdict is None:
@@ -249,6 +254,7 @@ class Manager:
             if turned is None:
                 raise RefusalError(primary)
             primary = turned
+        primary = successor(self._config, cluster, primary)
         for down in cluster.down:
             log.warning("Dead server: %s: %s", down.name, down.reason)
         log.info("Alive Servers: %s", ", ".join(s.name for s in cluster.up))
@@ -330,6 +336,7 @@ class Manager:
             remedy = f"Make room in {self._config.manager_workdir}, then act: mha failover."
             EventHooks(self._config).tell("refused", old=dead, text=str(error), remedy=remedy)
             raise
+        job.remembered = as_heard(self._seen, verdict.heard) if self._seen is not None else None
         job.answers_though_dead = job.answers_though_dead or verdict.row in OF_DISK
         job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row)
         if opened is not None:

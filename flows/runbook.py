@@ -24,7 +24,7 @@ from replication.failover_lock import FailoverLock
 from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, LOCK_LOST, Opened, opened_before, saved_before, still_lent
-from replication.ledger import LedgerLine, account, judge, losses
+from replication.ledger import Fate, LedgerLine, account, judge, losses
 from replication.manager_files import FailoverFlags
 from replication.outcome import Outcome, ReplicaOutcome
 from replication.plan import ALREADY_ACTING, FailoverPlan, Leveling, Refusal
@@ -140,7 +140,10 @@ class Runbook(Leveler):
         self.old.count(plan, self.stands or reached(level.recovered, level.proof))
         astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
         something_left = plan.left_out or self.undone or astray or any(not replica.ok for replica in replicas)
-        something_left = something_left or bool(self.old.lines)
+        lost = any(line.fate is Fate.LOST for line in self.account())
+        # What an earlier primary's successor took has reached nobody as long as its own tail has not.
+        lost = lost or level.rescue.no_room or (self.chain.used and level.rescue.copy is None)
+        something_left = something_left or lost or bool(self.old.lines)
         self.notes += self.undone
         summary = f"{plan.new_primary_name} is the new primary"
         return Outcome(10 if something_left else 0, summary, replicas=replicas, **self.known)
@@ -200,7 +203,10 @@ class Runbook(Leveler):
         """Who is there, may we act, and whom would we promote?"""
         log.info("* Phase 1: Configuration Check Phase..")
         self.run(select.check_allowed, self.job)
-        cluster = self.run(select.observe, self.job)
+        cluster = self.chain.planned(self.run(select.observe, self.job))
+        if self.job.remembered is not None:
+            self.see(self.job.remembered)
+        self.see(cluster)
         plan = self.run(select.choose, self.job, cluster, {})
         self.known["plan"] = plan
         log.info("GTID failover mode = %d", plan.kind is GtidKind.MYSQL)
@@ -223,6 +229,8 @@ class Runbook(Leveler):
         self.old.fenced()
         self.release_address()
         self.fencing.before_saving()
+        self.stopped = self.chain.take_along(plan, self.stopped)
+        self.see(self.stopped)
         looked: FailoverPlan = self.run(select.choose, self.job, self.stopped, {})
         newer = looked.with_others_of(plan)
         for change in plan.difference(newer):
@@ -254,6 +262,7 @@ class Runbook(Leveler):
             self.acquire_address(plan)
             self.run(fence.hold_old_primary, self.job, plan, self.dead_uuid(), about=self.job.dead.name)
             self.lock.verify()
+            self.chain.opens(plan, level, self.whose())
             try:
                 self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
                 break
@@ -271,6 +280,7 @@ class Runbook(Leveler):
     def stop_receivers(self, plan: FailoverPlan) -> None:
         """Kept at once: whatever goes wrong beside it, who was stopped is to receive again."""
         self.stopped = self.run(fence.stop_receivers, self.job, plan)
+        self.see(self.stopped)
 
     def release_address(self) -> None:
         """The old primary loses the address; what could not be done is told, and does not stop the failover."""
@@ -329,6 +339,7 @@ class Runbook(Leveler):
             replicas = verified.replicas
             self.undone += verified.undone
             self.notes += verified.notes
+            self.chain.settle(plan, replicas, saved=level.rescue.copy is not None)
         self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
         if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
             log.warning("%s", came_back)
@@ -354,7 +365,8 @@ class Runbook(Leveler):
             new = self.job.sessions.server(plan.new_primary).observe()
         # What a run that was cut short could not save is not known to the one that finishes it.
         rescue = None if self.opened is not None else self.known.get("rescue")
-        return (*account(plan, rescue, self.applied, new, self.dead_uuid()), *self.old.lines)
+        lines = account(plan, rescue, self.applied, new, self.dead_uuid(), self.furthest)
+        return (*lines, *self.beyond, *self.old.lines)
 
     def let_receive_again(self) -> None:
         """After a failure before anything was opened: the replicas listen again, should the old primary return."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from replication.errors import StatementFailed
+from replication.errors import ServerUnreachable, StatementFailed
 from replication.gtid import MariadbGtidPosition
 from replication.server import Server
 from replication.snapshots import ServerState
@@ -15,7 +15,19 @@ LOOK_EVERY = 1
 LEVEL_LIMIT = 900.0
 
 
-def wait_executed(server: Server, goal: ServerState, *, stall: float, limit: float) -> None:
+def check_alive(source: Server | None) -> None:
+    """Raise ServerUnreachable when whom a replica fetches from answers no more: what it waits for cannot come."""
+    if source is None:
+        return
+    try:
+        source.scalar("SELECT 1", action="see whether it lives", timeout=2.0)
+    except ServerUnreachable:
+        source.scalar("SELECT 1", action="see whether it lives", timeout=2.0)
+
+
+def wait_executed(
+    server: Server, goal: ServerState, *, stall: float, limit: float, alive: Server | None = None
+) -> None:
     """Let the server itself wait for the other's GTIDs; without GTIDs there is nothing to wait for.
 
     Waits as long as it executes something new, at most ``stall`` seconds without anything new and ``limit`` seconds at
@@ -23,7 +35,7 @@ def wait_executed(server: Server, goal: ServerState, *, stall: float, limit: flo
 
     MariaDB waits for gtid_slave_pos only, which does not move when a saved log is applied by a client: of the domains
     that the server's own log proves to be level it is not asked. Raises StatementFailed when it is not level by then,
-    or as soon as its applier has stopped.
+    or as soon as its applier has stopped; ServerUnreachable when ``alive``, from which it is fetched, is not.
     """
     if goal.gtid_executed is not None and goal.gtid_mode == "ON":
         question, goal_set = server.dialect.wait_for_gtids(), str(goal.gtid_executed)
@@ -38,6 +50,7 @@ def wait_executed(server: Server, goal: ServerState, *, stall: float, limit: flo
     began = moved_at = time.monotonic()
     seen = None
     while server.scalar(question, (goal_set, LOOK_EVERY), action="catch up", timeout=LOOK_EVERY + 5.0) != 0:
+        check_alive(alive)
         state = server.observe()
         for channel in state.channels:
             if channel.broken or not channel.applier_running:

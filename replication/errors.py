@@ -14,6 +14,7 @@ MhaError
 │   ├── CommandFailed            a remote command ended with an exit status that was not expected
 │   └── RemoteFileError          a remote file is missing, unreadable, or cannot be written
 ├── LogError                     a binary or relay log cannot be read as such
+├── NoRoom                       no place on the manager takes a copy of a log
 ├── HookError                    a user's script failed, or did not end within its deadline
 ├── AddressError                 the address that applications use could not be moved, or its means are missing
 │   └── AddressTaken             somebody else answers for it
@@ -108,6 +109,10 @@ class RemoteFileError(HostError):
 
 class LogError(MhaError):
     """A binary or relay log cannot be read: not a log, encrypted, unknown version, broken at the start."""
+
+
+class NoRoom(MhaError):
+    """No place on the manager takes a copy of a log."""
 
 
 class HookError(MhaError):

@@ -27,7 +27,7 @@ from replication.pings import Pings
 from replication.receiving import Ear
 from replication.round_trips import RoundTrips
 from replication.sessions import Sessions
-from replication.snapshots import ServerState
+from replication.snapshots import ReplicaChannel, ServerState
 from replication.suspicion import SILENCE, WRITE_WAITS
 
 #: Seconds for one look, and for one round; a written row gets longer, for a slow disk is no dead one.
@@ -102,6 +102,11 @@ class Inquiry:
             Knocks(lambda: address_of(primary), primary.port),
             Knocks(lambda: ssh_address_of(primary), primary.ssh_port, again=AGAIN),
         )
+
+    @property
+    def heard(self) -> dict[str, ReplicaChannel]:
+        """By ``ip:port``, what each replica's channel from that primary was when it was seen last."""
+        return {key: ear.last for key, ear in self._ears.items() if ear.last is not None}
 
     def listen(self) -> list[Future[Seen]]:
         """One look at every receiver in the background, while all is well."""

@@ -19,6 +19,8 @@ from replication.positions import BinlogPosition
 from replication.safety import Drained
 from replication.salvage import Mirror
 from replication.sessions import Sessions
+from replication.snapshots import ClusterState
+from replication.source.identity import Whose
 
 if TYPE_CHECKING:
     from replication.approval import Answer
@@ -32,7 +34,8 @@ class FailoverJob:
     answer of the person who was asked, None on the automatic path. ``writes_back`` is called as soon as the new primary
     takes writes, and must not block; ``before_opening`` right before it, and raises CameBack when the dead one is not
     known to be dead any more. ``answers_though_dead``: the verdict is about its disk, and it may well answer. ``lock``
-    is the right to act, on whose session a server is opened.
+    is the right to act, on whose session a server is opened. ``remembered`` is the cluster as the watch saw it last,
+    None without a watch.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class FailoverJob:
         self.before_opening: Callable[[], object] = lambda: None
         self.answers_though_dead = any(e.step == VERDICT and e.facts.get("row") in OF_DISK for e in past)
         self.writes_back: Callable[[], object] = lambda: None
+        self.remembered: ClusterState | None = None
 
     @property
     def workdir(self) -> Path:
@@ -82,7 +86,9 @@ class Rescue:
     ``source`` names it in words: the dead primary, a binlog server, another replica's relay logs. When the copy is of
     relay logs, ``begin`` is where a replica's part begins in it, and ``end`` the place in the dead primary's log that
     it reaches. ``kept`` is what was saved and lies there, but could be brought to nobody.
-    ``of_relay_logs``: the copy is of relay logs.
+    ``of_relay_logs``: the copy is of relay logs. ``of`` is whose log it is, where that is another server than the one
+    that the replica's channel names: an earlier primary, or a replica. ``continues``: the replica that it is for is
+    proven to have all that stands before it. ``no_room``: it could be read, and no place on the manager took it.
     """
 
     copy: Mirror | None
@@ -92,6 +98,9 @@ class Rescue:
     source: str = ""
     kept: Cut | None = None
     of_relay_logs: bool = False
+    of: Whose | None = None
+    continues: bool = False
+    no_room: bool = False
 
     def __str__(self) -> str:
         if self.copy is None:
@@ -105,7 +114,7 @@ class Recovered:
 
     ``end_of_log`` is the end of its own binary log then: where position replicas will read from it. ``source`` is the
     rescue's that was cut. ``proof`` is a new one where the replica received what was saved by its own channel;
-    ``means`` is how it got it, in words.
+    ``means`` is how it got it, in words. ``of_relay_logs``: the cut is of another replica's relay logs.
     """
 
     key: str
@@ -116,3 +125,4 @@ class Recovered:
     source: str = ""
     proof: Drained | None = None
     means: str = ""
+    of_relay_logs: bool = False

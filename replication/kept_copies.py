@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from replication.job import Rescue
@@ -40,6 +41,17 @@ def kept(entries: Iterable[Entry], dead: str, key: str, start: BinlogPosition | 
     A replica that was turned to a copy and knows only its GTIDs since (``start`` is None) executed what stands before
     the one that was made for it.
     """
+    for for_, rescue in copies(entries, dead):
+        copy = rescue.copy
+        assert copy is not None
+        reaches = for_ == key if start is None else copy.start <= start
+        if reaches:
+            return replace(rescue, begin=(rescue.begin or copy.start) if start is None else None)
+    return None
+
+
+def copies(entries: Iterable[Entry], dead: str) -> Iterator[tuple[str, Rescue]]:
+    """The copies of that server's log that still lie there as they were, the newest first, each with whom it is for."""
     for entry in reversed(tuple(entries)):
         if (entry.step, entry.event, entry.server) != (SAVED, "done", dead):
             continue
@@ -52,12 +64,10 @@ def kept(entries: Iterable[Entry], dead: str, key: str, start: BinlogPosition | 
             BinlogPosition.parse(facts["end"]),
             int(facts["bytes"]),
         )
-        reaches = facts["key"] == key if start is None else copy.start <= start
-        if reaches and _there(copy):
-            return Rescue(copy, begin=(begin or copy.start) if start is None else None, source=facts["source"])
-    return None
+        if _there(copy):
+            yield facts["key"], Rescue(copy, begin=begin, source=facts["source"])
 
 
 def _there(copy: Mirror) -> bool:
     paths = [copy.directory / name for name in copy.names]
-    return all(path.is_file() for path in paths) and paths[-1].stat().st_size == copy.end.pos
+    return all(path.is_file() for path in paths) and paths[-1].stat().st_size >= copy.end.pos

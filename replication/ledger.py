@@ -15,7 +15,9 @@ from replication.binlog.cutter import Cut
 from replication.binlog.reader import LogEnd
 from replication.job import Recovered, Rescue
 from replication.plan import FailoverPlan, Refusal
-from replication.snapshots import ServerState
+from replication.positions import BinlogPosition
+from replication.selection import Follower
+from replication.snapshots import GtidKind, ServerState
 
 
 class Fate(StrEnum):
@@ -67,11 +69,13 @@ def account(
     applied: Iterable[Recovered],
     new: ServerState | None,
     dead_uuid: str = "",
+    furthest: BinlogPosition | None = None,
 ) -> tuple[LedgerLine, ...]:
     """The lines of one failover, in the order rescued, lost, unknown.
 
     ``new`` is the new primary as it is now; with MySQL GTIDs it proves what is missing in between of those that the
-    dead primary, ``dead_uuid``, numbered.
+    dead primary, ``dead_uuid``, numbered. ``furthest`` is the place in its log that anybody was ever seen to have
+    received.
     """
     applied = tuple(applied)
     lines = [_rescued(each) for each in applied if each.cut is not None and each.cut.transactions]
@@ -81,8 +85,49 @@ def account(
             why = "later transactions are there, these are on no server that can be reached"
             lines.append(LedgerLine(Fate.LOST, str(gaps), plan.dead_name, transactions=gaps.count(), why=why))
     if rescue is not None:
-        lines += _unread(plan, rescue, applied)
+        lines += _unread(plan, rescue, applied, furthest)
     return tuple(lines)
+
+
+def never_reached(
+    plan: FailoverPlan,
+    place: BinlogPosition | None,
+    new: ServerState,
+    others: Iterable[tuple[Follower, str]],
+) -> tuple[LedgerLine, ...]:
+    """What other replicas were seen to have received, and the one to be promoted has not: lost, one line each.
+
+    ``place`` is where that one, ``new``, stands in the dead primary's log. ``others`` are those whose word could not
+    be taken, as they were seen last, and why. Pure.
+    """
+    lines = []
+    for other, why in others:
+        where, count = _beyond(plan, place, new, other)
+        if where:
+            said = f"{other.state.name} had received them: {why}"
+            lines.append(LedgerLine(Fate.LOST, where, plan.dead_name, transactions=count, why=said))
+    return tuple(lines)
+
+
+def _beyond(
+    plan: FailoverPlan, place: BinlogPosition | None, new: ServerState, other: Follower
+) -> tuple[str, int | None]:
+    channel = other.channel
+    if plan.kind is GtidKind.MYSQL and channel.retrieved is not None and new.gtid_executed is not None:
+        missing = channel.retrieved - new.gtid_executed
+        return str(missing), missing.count()
+    if plan.kind is GtidKind.MARIADB and channel.gtid_io_pos is not None:
+        has = {gtid.domain: gtid.seq for gtid in new.mariadb_gtid or ()}
+        behind = [gtid for gtid in channel.gtid_io_pos if gtid.seq > has.get(gtid.domain, 0)]
+        # Within a domain the numbers of one primary follow each other.
+        return (
+            ", ".join(f"{g.domain}-{g.server_id}-{has.get(g.domain, 0) + 1} to {g}" for g in behind),
+            sum(gtid.seq - has.get(gtid.domain, 0) for gtid in behind),
+        )
+    theirs = channel.received
+    if plan.kind is GtidKind.POSITION and place is not None and theirs is not None and place.base == theirs.base:
+        return (f"{place} to {theirs}", None) if place < theirs else ("", None)
+    return "", None
 
 
 def _rescued(each: Recovered) -> LedgerLine:
@@ -107,13 +152,16 @@ def _of(cut: Cut, fate: Fate, source: str, server: str) -> LedgerLine:
     )
 
 
-def _unread(plan: FailoverPlan, rescue: Rescue, applied: Sequence[Recovered]) -> Iterator[LedgerLine]:
+def _unread(
+    plan: FailoverPlan, rescue: Rescue, applied: Sequence[Recovered], seen: BinlogPosition | None
+) -> Iterator[LedgerLine]:
     """What the dead primary's log may have had beyond what was read of it."""
     if rescue.kept is not None:
         yield replace(_of(rescue.kept, Fate.LOST, rescue.source, ""), why=rescue.why_not)
         return
     if rescue.copy is None:
-        furthest = max((x.received for x in plan.levelings if x.received), default=None)
+        places = [seen, *(x.received for x in plan.levelings)]
+        furthest = max((place for place in places if place is not None), default=None)
         where = f"everything behind {furthest}" if furthest else "everything that no replica received"
         yield LedgerLine(Fate.UNKNOWN, where, plan.dead_name, why=rescue.why_not)
         return

@@ -7,11 +7,12 @@ An error that the server says, of whatever number, is an answer: the server live
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from replication.evidence import Finding, Observation, Source
+from replication.snapshots import ReplicaChannel
 
 #: Misses in a row that make a suspicion (MHA counts to four, though its manual says three).
 MISSES = 4
@@ -82,13 +83,17 @@ class SecondaryCheck:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the primary is dead, why, and who agrees. ``row`` names the row of the table that says so."""
+    """Whether the primary is dead, why, and who agrees. ``row`` names the row of the table that says so.
+
+    ``heard`` are the replicas' channels from it as the watch saw them last, by ``ip:port``.
+    """
 
     dead: bool
     why: str
     ssh_reachable: bool | None = None
     observations: tuple[Observation, ...] = field(default=())
     row: str = ""
+    heard: Mapping[str, ReplicaChannel] = field(default_factory=dict, compare=False, repr=False)
 
 
 def decide(

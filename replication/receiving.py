@@ -49,13 +49,14 @@ def compare(before: Heard | None, place: tuple[str, ...], period: float | None, 
 class Ear:
     """One replica's receiver, looked at again and again. ``uuid`` and ``server_id`` are the primary's, as far as known.
 
-    ``worked`` tells that it has ever received something from that primary.
+    ``worked`` tells that it has ever received something from that primary; ``last`` is the channel as it was seen last.
     """
 
     def __init__(self, primary: ServerConfig, uuid: str = "", server_id: int = 0) -> None:
         self._primary, self._uuid, self._server_id = primary, uuid, server_id
         self._heard: dict[str, Heard] = {}
         self.worked = False
+        self.last: ReplicaChannel | None = None
 
     def listen(self, server: Server, *, timeout: float, apart: float = 1.0) -> tuple[Observation, ...]:
         """Looks a second from each other, for ``apart`` seconds or until something came between two of them."""
@@ -87,6 +88,7 @@ class Ear:
         for row, channel in ours:
             trouble = f"{channel.receiver_errno}: {channel.receiver_error}" if channel.receiver_errno else ""
             self.worked = self.worked or channel.received is not None
+            self.last = channel
             if channel.receiver != "Yes":
                 finding = Finding.NOT_RECEIVING if channel.receiver == "No" else Finding.DISCONNECTED
                 self._heard.pop(channel.name, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from config import ServerConfig
+from replication.catch_up import check_alive
 from replication.dialects import Repoint
 from replication.dialects.changing import ChannelOptions
 from replication.drain import stop_applier
@@ -16,6 +17,8 @@ from replication.server import Server
 from replication.snapshots import GtidKind, ReplicaChannel, ServerState
 
 LOOK_EVERY = 0.02
+#: Seconds after which whom a replica does not reach is asked whether it lives.
+ASK_AFTER = 0.5
 #: What `Repoint` calls the kinds.
 HOW = {GtidKind.MYSQL: "gtid", GtidKind.MARIADB: "mariadb_gtid", GtidKind.POSITION: "position"}
 
@@ -66,13 +69,17 @@ def change_source(
     discard_relay_logs(server, proof, sql, args, action=f"point it at {primary.name}")
 
 
-def start_following(server: Server, channel: str, primary: ServerConfig, *, timeout: float = 15.0) -> ServerState:
+def start_following(
+    server: Server, channel: str, primary: ServerConfig, *, timeout: float = 15.0, alive: Server | None = None
+) -> ServerState:
     """Start both threads and wait until both run and the receiver is connected to the new primary.
 
     Raises StatementFailed with the server's own words on an error that does not go away, DeadlineExceeded otherwise.
+    ``alive`` is a session with the one that is to be followed: ServerUnreachable as soon as that does not answer.
     """
     start_replication(server, channel)
-    ends = time.monotonic() + timeout
+    began = time.monotonic()
+    ends, ask = began + timeout, began + ASK_AFTER
     while True:
         state = server.observe()
         found = follows(state, channel, primary)
@@ -82,6 +89,9 @@ def start_following(server: Server, channel: str, primary: ServerConfig, *, time
             raise StatementFailed(server.config.name, "apply", found.applier_error, found.applier_errno)
         if found.receiver == "Yes" and found.applier_running:
             return state
+        if time.monotonic() > ask:
+            check_alive(alive)
+            ask = time.monotonic() + ASK_AFTER
         if time.monotonic() > ends:
             said = found.receiver_error or f"receiver {found.receiver}, applier running: {found.applier_running}"
             raise DeadlineExceeded(f"{server}: follow {primary.name}", timeout, said)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from replication.journal import LOCK_LOST
-from replication.ledger import losses
+from replication.ledger import Fate, losses
 from replication.outcome import Outcome
 from replication.plan import ALREADY_ACTING, FailoverPlan, Refusal
 from replication.selection import RULES, Candidate
@@ -71,6 +71,8 @@ def _story(outcome: Outcome, dead: str, log_file: str) -> Iterator[str]:
                 f"{promoted.name}: OK: Applied {promoted.cut.transactions} transactions "
                 f"({promoted.cut.bytes} bytes) that no replica had{f', {promoted.means}' if promoted.means else ''}."
             )
+        elif any(line.fate is Fate.LOST for line in outcome.ledger):
+            yield f"{promoted.name}: ERROR: All logs that could be read are applied, and transactions are missing:"
         else:
             yield f"{promoted.name}: OK: Applying all logs succeeded."
     for line in outcome.ledger:

@@ -70,8 +70,9 @@ class Mirror:
     stopped: LogEnd | None = None
 
     def logs(self) -> list[LogFile]:
-        """The copies as the cutter wants them."""
-        return [LogFile.at(self.directory / name) for name in self.names]
+        """The copies as the cutter wants them, none beyond ``end``. Raises OSError when they are not there."""
+        logs = [LogFile.at(self.directory / name) for name in self.names]
+        return [replace(log, size=min(log.size, self.end.pos)) if log.name == self.end.file else log for log in logs]
 
 
 def find_logs(
@@ -282,13 +283,17 @@ def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, dire
 
 
 def shortened(copy: Mirror, end: BinlogPosition) -> Mirror:
-    """The copy up to ``end`` and no further; what it has beyond that is removed from its files."""
+    """The copy up to ``end`` and no further; what its files have beyond that stays in them, and is nobody's."""
     if copy.end <= end or end < copy.start:
         return copy
     names = tuple(name for name in copy.names if log_index(name) <= end.index)
-    if names[-1] == end.file:
-        os.truncate(copy.directory / end.file, end.pos)
     return replace(copy, names=names, end=end, stopped=None)
+
+
+def up_to(logs: Sequence[RemoteLog], end: BinlogPosition) -> tuple[RemoteLog, ...]:
+    """The logs up to that place and no further."""
+    needed = [log for log in logs if log_index(log.name) <= end.index]
+    return tuple(replace(log, size=min(log.size, end.pos)) if log.name == end.file else log for log in needed)
 
 
 def logs_from(copy: Mirror, start: BinlogPosition) -> list[LogFile]:

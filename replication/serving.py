@@ -24,6 +24,7 @@ from replication.server import Server
 from replication.snapshots import GtidKind, ReplicaChannel, ServerState
 from replication.source import Account, Catalogue, Identity, Source, facing
 from replication.source.catalogue import Before
+from replication.source.identity import Whose
 from replication.source.rebuilt import rebuild
 from replication.source.server import CannotListen
 from replication.ssh import SshHost
@@ -33,16 +34,22 @@ log = logging.getLogger("mha")
 DIRECTLY, OVER_SSH = "at the manager's address", "over the SSH session of its host"
 
 
-def identity_of(state: ServerState, channel: ReplicaChannel, cut: Cut, logs: Sequence[LogFile]) -> Identity:
-    """Whom the source stands in for: as the log describes its server, as the replica knows it. Raises LogError."""
+def identity_of(
+    state: ServerState, channel: ReplicaChannel, cut: Cut, logs: Sequence[LogFile], of: Whose | None = None
+) -> Identity:
+    """Whom the source stands in for: as the log describes its server, as the replica knows it. Raises LogError.
+
+    ``of`` is whose log it is, where that is not the server which the replica followed last.
+    """
     sequence = LogSequence(logs)
     next(iter(sequence), None)
     described = sequence.described
     gtid = cut.last.gtid if cut.last is not None else None
+    number, uuid = (of.server_id, of.uuid) if of is not None else (channel.source_server_id, channel.source_uuid)
     return Identity(
         version=described.server_version,
-        server_id=channel.source_server_id or int.from_bytes(described.raw[5:9], "little"),
-        uuid=channel.source_uuid or (gtid.uuid if isinstance(gtid, Gtid) else ""),
+        server_id=number or described.server_id,
+        uuid=uuid or (gtid.uuid if isinstance(gtid, Gtid) else ""),
         gtid_mode=state.gtid_mode or "OFF",
         domain=gtid.domain if isinstance(gtid, MariadbGtid) else 0,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -252,3 +252,15 @@ class ClusterState:
     def get(self, key: str) -> ServerState | None:
         """The server with that ``ip:port``, if it answered."""
         return next((s for s in self.up if s.key == key), None)
+
+
+def as_heard(cluster: ClusterState, heard: Mapping[str, ReplicaChannel]) -> ClusterState:
+    """The cluster with these channels, by ``ip:port``, as they were seen later than the rest."""
+
+    def later(state: ServerState) -> ServerState:
+        new = heard.get(state.key)
+        if new is None:
+            return state
+        return replace(state, channels=tuple(new if each.name == new.name else each for each in state.channels))
+
+    return replace(cluster, up=tuple(later(state) for state in cluster.up))

@@ -11,7 +11,7 @@ from prefect import task
 
 from replication import settings
 from replication.catch_up import LEVEL_LIMIT, tell_what_was_applied, wait_executed
-from replication.drain import drain, execute_all, stop_applier
+from replication.drain import drain, execute_all, stop_applier, stop_receiver
 from replication.errors import CannotLevel, HostError, MhaError
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import Lent, still_lent
@@ -59,14 +59,22 @@ def catch_up(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, lat
     change_source(server, proof, job.config_of(latest), plan.kind, None, former=former)
     if former is not None:
         job.journal.record(TURN, "done", key)
-    start_following(server, channel, job.config_of(latest))
-    return wait_level(job, key, channel, goal)
+    try:
+        start_following(server, channel, job.config_of(latest), alive=source)
+        return wait_level(job, key, channel, goal, source)
+    except MhaError:
+        # What it has received stays, and can be executed without the other one.
+        stop_receiver(server, channel)
+        raise
 
 
-def wait_level(job: FailoverJob, key: str, channel: str, goal: ServerState) -> Drained:
-    """Wait until a replica executed everything that ``goal`` had, then stop its receiver and prove it drained."""
+def wait_level(job: FailoverJob, key: str, channel: str, goal: ServerState, source: Server | None = None) -> Drained:
+    """Wait until a replica executed everything that ``goal`` had, then stop its receiver and prove it drained.
+
+    ``source`` is whom it fetches that from: nothing is waited for that cannot come. Raises ServerError then.
+    """
     server = job.sessions.server(key)
-    wait_executed(server, goal, stall=job.config.drain_timeout, limit=LEVEL_LIMIT)
+    wait_executed(server, goal, stall=job.config.drain_timeout, limit=LEVEL_LIMIT, alive=source)
     server.query(server.dialect.stop(channel), action="stop replication", timeout=65.0)
     return drain(server, channel, stall=job.config.drain_timeout)
 
@@ -94,7 +102,8 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
         log.warning("The saved log ends with %s", lacks.end_reason)
     if not lacks.transactions:
         log.info("%s lacks nothing of the saved log.", server)
-        return Recovered(key, server.config.name, lacks, state.end_of_log, source=rescue.source)
+        lent = rescue.of_relay_logs
+        return Recovered(key, server.config.name, lacks, state.end_of_log, source=rescue.source, of_relay_logs=lent)
     log.info("Applying %d transactions (%d bytes) of the saved log on %s.", lacks.transactions, lacks.bytes, server)
     # An applier that holds the torn beginning of a transaction would hold its locks, and its GTID, against us.
     stop_applier(server, proof)
@@ -112,7 +121,9 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
     seconds = time.monotonic() - began
     log.info("%s executed %d transactions of the saved log in %.2f s: %s.", server, lacks.transactions, seconds, means)
     end_of_log = server.observe().end_of_log
-    return Recovered(key, server.config.name, lacks, end_of_log, seconds, rescue.source, proof, means)
+    return Recovered(
+        key, server.config.name, lacks, end_of_log, seconds, rescue.source, proof, means, rescue.of_relay_logs
+    )
 
 
 @contextlib.contextmanager

@@ -54,7 +54,12 @@ def replay(job: FailoverJob, server: Server, proof: Drained, case: Case, start: 
         raise _closed(server, case, f"served to it ({why}), nor replayed: {error}") from error
     log.warning("What was saved is replayed on %s by a session, for it cannot be served: %s.", server, why)
     name = f"saved_master_binlog_for_{server.config.hostname}_{server.config.port}_{job.stamp}.binlog"
-    cut = cut_from(rescue.copy, start, Lacking(case.kind, case.state, case.done), job.workdir / name)
+    # Where the copy has found room.
+    directory = rescue.copy.directory if rescue.copy.directory.parent != job.workdir else job.workdir
+    try:
+        cut = cut_from(rescue.copy, start, Lacking(case.kind, case.state, case.done), directory / name)
+    except OSError as error:
+        raise _closed(server, case, f"served to it ({why}), nor cut for a session: {error}") from error
     if case.done == 0:
         facts = {"end_of_log": str(case.state.end_of_log), "executed": str(proof.executed), "start": str(start)}
         job.journal.record("apply", "intent", key, **facts, transactions=cut.transactions)
@@ -63,7 +68,7 @@ def replay(job: FailoverJob, server: Server, proof: Drained, case: Case, start: 
             job.sessions.host(key),
             server,
             case.kind,
-            job.workdir / name,
+            directory / name,
             cut,
             timeout=APPLY_BASE + cut.bytes / APPLY_RATE,
             seen=case.state,

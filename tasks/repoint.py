@@ -31,6 +31,6 @@ def repoint(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, prom
         change_source(server, proof, primary, plan.kind, position, delay=delay, former=former)
         if former is not None:
             job.journal.record(TURN, "done", key)
-    start_following(server, proof.channel, primary)
+    start_following(server, proof.channel, primary, alive=job.sessions.server(plan.new_primary))
     log.info("%s: OK: Slave started, replicating from %s", server, primary.name)
     return ReplicaOutcome(key, server.config.name, True, f"replicates from {primary.name}")

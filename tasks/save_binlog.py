@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
+import posixpath
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from prefect import task
 
@@ -15,9 +14,11 @@ from replication.binlog.events import MAGIC
 from replication.binlog.relay import last_complete
 from replication.binlog_archive import archive_directories
 from replication.deadline import Deadline, within
-from replication.errors import DeadlineExceeded, HostError, LogError, MhaError
+from replication.errant import errant
+from replication.errors import DeadlineExceeded, HostError, LogError, MhaError, NoRoom, ServerError
 from replication.job import FailoverJob, Rescue
 from replication.kept_copies import kept, remember
+from replication.places import save_in
 from replication.positions import BinlogPosition
 from replication.salvage import (
     Mirror,
@@ -56,20 +57,20 @@ def save_binlog(
         log.warning("SSH is NOT reachable. Skipping saving binlog from the dead master.")
         return _of_a_former_run(job, key, start, f"not saved: {job.dead.hostname} is not reachable over SSH")
     host = job.sessions.host(job.dead.address)
-    target = _unused(job.workdir / f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}")
-
+    name = f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}"
     searched = [*job.dead.master_binlog_dir, *directories]
 
     def save() -> Mirror:
         place = start or find_start(host, searched, job.sessions.server(key).observe(), whose)
         known = replace(whose, received=_received(job, key))
-        return mirror(host, find_logs(host, searched, place.file, known, place.pos), place, target)
+        return copied(job, host, find_logs(host, searched, place.file, known, place.pos), place, name)
 
     try:
         copy = save() if job.salvage_policy != "availability" else _in_time(job, host, save)
-    except (HostError, LogError, DeadlineExceeded) as error:
+    except (HostError, LogError, NoRoom, DeadlineExceeded) as error:
         log.error("Saving the dead master's binlog failed: %s", error)
-        return _of_a_former_run(job, key, start, f"not saved: {error}")
+        rescue = _of_a_former_run(job, key, start, f"not saved: {error}")
+        return replace(rescue, no_room=rescue.copy is None and isinstance(error, NoRoom))
     log.info("Saved binlog of %s: %s", job.dead.name, Rescue(copy))
     begin = copy.start if start is None else None
     rescue = Rescue(copy, begin=begin, source=f"the binary log of {job.dead.name}")
@@ -87,13 +88,10 @@ def _of_a_former_run(job: FailoverJob, key: str, start: BinlogPosition | None, w
     return rescue
 
 
-def _unused(directory: Path) -> Path:
-    """This name, or the next: what lies there may be being served to a replica."""
-    for number in itertools.count(2):
-        if not directory.exists():
-            break
-        directory = directory.with_name(f"{directory.name.removesuffix(f'.{number - 1}')}.{number}")
-    return directory
+def copied(job: FailoverJob, host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, name: str) -> Mirror:
+    """`mirror`, into a new directory of this name where there is room. Raises what that does, and NoRoom."""
+    needed = sum(each.size for each in logs) - start.pos
+    return save_in(job.config, name, needed, lambda directory: mirror(host, logs, start, directory))
 
 
 def _received(job: FailoverJob, key: str) -> Received | None:
@@ -130,7 +128,7 @@ def save_from_binlog_servers(
     best, why = Rescue(None), []
     for server in job.config.binlog_servers:
         host = job.sessions.binlog_host(server.block)
-        target = job.workdir / f"saved_binlog_{server.hostname}_{server.block}_{job.stamp}"
+        name = f"saved_binlog_{server.hostname}_{server.block}_{job.stamp}"
         try:
             kept = replace(whose, named=(), foreign=frozenset())
             logs = find_logs(host, archive_directories(server, job.dead), start.file, kept, start.pos)
@@ -138,10 +136,10 @@ def save_from_binlog_servers(
             if end <= max(x for x in (start, received) if x is not None):
                 why.append(f"{server.hostname} [{server.block}] ends at {end}, no replica lacks anything of it")
             elif best.copy is None or best.copy.end < end:
-                copy = mirror(host, logs, start, target)
+                copy = copied(job, host, logs, start, name)
                 best = Rescue(copy, source=f"the binlog server {server.hostname} [{server.block}]")
                 log.info("Saved binlog from the binlog server %s [%s]: %s", server.hostname, server.block, best)
-        except (HostError, LogError, DeadlineExceeded) as error:
+        except (HostError, LogError, NoRoom, DeadlineExceeded) as error:
             log.error("The binlog server %s [%s] cannot be used: %s", server.hostname, server.block, error)
             why.append(str(error))
     return best if best.copy is not None else Rescue(None, "; ".join(why))
@@ -149,21 +147,32 @@ def save_from_binlog_servers(
 
 @task(name="Borrow the relay logs of another replica", **ACTING)
 def borrow(
-    job: FailoverJob, lender: str, taker: str, place: BinlogPosition | None, end: BinlogPosition | None
+    job: FailoverJob,
+    lender: str,
+    taker: str,
+    place: BinlogPosition | None,
+    end: BinlogPosition | None,
+    remembered: ServerState | None = None,
 ) -> Rescue | None:
     """Without GTIDs and without the dead primary's log: what another replica received behind where the taker stands.
 
-    ``end`` is where the lender stands; None to find out, when its applier is broken. Returns None when its relay logs
-    do not reach back far enough, and a Rescue without a copy when they show that no transaction lies between.
+    ``end`` is where the lender stands; None to find out, when its applier is broken, or it answers no more and only its
+    disk can be asked: then ``remembered`` is what it said last. Returns None when its relay logs do not reach back far
+    enough, and a Rescue without a copy when they show that no transaction lies between.
     """
-    state = job.sessions.server(lender).observe()
     if place is None:
         return None
+    state = _answers_or(job, lender, remembered)
     try:
         host, logs = job.sessions.host(lender), _relay_logs(job, state)
         channel = state.channel_from(job.dead.hostname, job.dead.ip, job.dead.port) or state.rescued_channel
         server_id = channel.source_server_id if channel is not None else 0
-        lent = borrow_relay_logs(host, logs, place, _copies(job, lender, taker), server_id)
+        lent = save_in(
+            job.config,
+            _copies(job, lender, taker),
+            sum(each.size for each in logs),
+            lambda directory: borrow_relay_logs(host, logs, place, directory, server_id),
+        )
         if lent is None and last_complete(opened(host, logs)) == place:
             return Rescue(None, f"no transaction lies between {place} and {end}")
         if lent is None:
@@ -171,7 +180,7 @@ def borrow(
             return None
         copy, begin = lent
         reached = end or last_complete(copy.logs())
-    except (HostError, LogError, DeadlineExceeded) as error:
+    except (HostError, LogError, NoRoom, DeadlineExceeded) as error:
         log.error("The relay logs of %s cannot be used: %s", state.name, error)
         return None
     log.info("Borrowed %d bytes of the relay logs of %s.", copy.bytes, state.name)
@@ -179,25 +188,64 @@ def borrow(
 
 
 @task(name="Borrow what a broken replica did not execute", **ACTING)
-def borrow_unexecuted(job: FailoverJob, lender: str, target: str) -> Rescue | None:
+def borrow_unexecuted(
+    job: FailoverJob, lender: str, target: str, remembered: ServerState | None = None
+) -> Rescue | None:
     """With GTIDs: all relay logs of a replica whose applier is broken, when they hold what the target lacks.
 
-    Raises HostError's children and LogError.
+    ``remembered`` is of one that answers no more: its disk is asked in any case. Raises HostError's children, LogError,
+    and ServerError.
     """
-    theirs, ours = job.sessions.server(lender).observe(), job.sessions.server(target).observe()
-    if not lacks_received(ours, theirs):
+    ours = job.sessions.server(target).observe()
+    theirs = remembered or job.sessions.server(lender).observe()
+    if remembered is None and not lacks_received(ours, theirs):
         return None
     logs = _relay_logs(job, theirs)
+    if not logs:
+        return None
     begin = BinlogPosition(logs[0].name, len(MAGIC))
-    copy = mirror(job.sessions.host(lender), logs, begin, _copies(job, lender, target))
+    copy = copied(job, job.sessions.host(lender), logs, begin, _copies(job, lender, target))
     log.info("Borrowed %d bytes of the relay logs of %s.", copy.bytes, theirs.name)
     return Rescue(copy, begin=begin, source=f"the relay logs of {theirs.name}", of_relay_logs=True)
+
+
+@task(name="Borrow the binary log of a replica that answers no more", **ACTING)
+def borrow_own_log(job: FailoverJob, lender: str, target: str, remembered: ServerState) -> Rescue | None:
+    """With GTIDs: what it executed of the dead primary's log stands in its own, and its relay logs may be purged.
+
+    None where it logs nothing of it, or has written what no other replica has. Raises HostError's children, LogError,
+    and ServerError.
+    """
+    ours, host = job.sessions.server(target).observe(), job.sessions.host(lender)
+    if not remembered.log_bin_basename or not remembered.log_replica_updates:
+        return None
+    followers = [(state, state.channels[0]) for state in (ours, remembered) if state.channels]
+    if lender in errant(followers):
+        log.warning("The binary log of %s holds errant transactions, and is not used.", remembered.name)
+        return None
+    whose = Whose(remembered.server_id, remembered.server_uuid)
+    directories = [posixpath.dirname(remembered.log_bin_basename)]
+    place = find_start(host, directories, ours, whose)
+    logs = find_logs(host, directories, place.file, whose, place.pos)
+    copy = copied(job, host, logs, place, _copies(job, lender, target))
+    log.info("Borrowed %d bytes of the binary log of %s.", copy.bytes, remembered.name)
+    return Rescue(copy, begin=copy.start, source=f"the binary log of {remembered.name}", of=whose)
+
+
+def _answers_or(job: FailoverJob, key: str, remembered: ServerState | None) -> ServerState:
+    """A server as it is now, or as it was seen last. Raises ServerError without either."""
+    try:
+        return job.sessions.server(key).observe()
+    except ServerError:
+        if remembered is None:
+            raise
+        return remembered
 
 
 def _relay_logs(job: FailoverJob, state: ServerState) -> tuple[RemoteLog, ...]:
     return find_relay_logs(job.sessions.host(state.key), state.relay_log_basename)
 
 
-def _copies(job: FailoverJob, lender: str, taker: str) -> Path:
+def _copies(job: FailoverJob, lender: str, taker: str) -> str:
     lent, for_ = job.config_of(lender), job.config_of(taker)
-    return job.workdir / f"relay_logs_from_{lent.hostname}_{lent.port}_for_{for_.hostname}_{for_.port}_{job.stamp}"
+    return f"relay_logs_from_{lent.hostname}_{lent.port}_for_{for_.hostname}_{for_.port}_{job.stamp}"

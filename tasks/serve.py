@@ -40,7 +40,7 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
     copy, lacks = case.rescue.copy, case.lacks
     assert copy is not None
     logs, place = logs_from(copy, lacks.start), proof.executed
-    catalogue = Catalogue(identity_of(case.state, case.channel, lacks, logs))
+    catalogue = Catalogue(identity_of(case.state, case.channel, lacks, logs, case.rescue.of))
     before = asks_from(server, case.state, case.channel, case.kind)
 
     def publish(catalogue: Catalogue) -> None:
@@ -48,7 +48,8 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
             rebuilt_of(catalogue, copy, place, case.kind, before)
             return
         # At a log's head the log itself tells what was executed before it.
-        Prover(catalogue, lacks.start, None if case.rescue.begin else before).extend(logs)
+        told = None if case.rescue.begin and not case.rescue.continues else before
+        Prover(catalogue, lacks.start, told).extend(logs)
 
     stall = max(job.config.drain_timeout, STALL_BASE + lacks.bytes / STALL_RATE)
     reasons: list[str] = []

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 
 from config import ClusterConfig, ServerConfig
+from replication import tail_chain
+from replication.dialects import ChannelThread
+from replication.errors import ServerError
 from replication.fencing.everyone import start_replication
 from replication.journal import Journal, journals
 from replication.open_business import Settlement, note_settled, settle, stopped_receivers
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState
+from replication.tail_chain import settled_by_gtid
 
 log = logging.getLogger("mha")
 
 #: Seconds for all receivers that are started again.
 START = 12.0
+#: What a receiver says that found nobody: CR_CONNECTION_ERROR, CR_CONN_HOST_ERROR, CR_UNKNOWN_HOST, CR_SERVER_LOST.
+NOBODY_THERE = (2002, 2003, 2005, 2013)
 
 
 def settle_open_business(
     config: ClusterConfig, sessions: Sessions, cluster: ClusterState, primary: ServerConfig
 ) -> tuple[str, ...]:
-    """Start the receivers that a failover stopped which then opened nobody; returns what is left, in sentences."""
+    """Start the receivers that a failover stopped which then opened nobody; returns what is left, in sentences.
+
+    Saved tails that everybody has by now are no longer remembered.
+    """
+    if tails := settled_by_gtid(config, cluster):
+        with contextlib.closing(Journal(journals(config.manager_workdir, config.name)[0])) as journal:
+            tail_chain.note_settled(journal, tails)
     stopped = stopped_receivers(config.manager_workdir, config.name)
     if not stopped:
         return ()
@@ -42,6 +55,25 @@ def settle_open_business(
         log.warning("%s receives from %s again: a failover had stopped its receiver.", name, primary.name)
     _note(config, done, decided)
     return tuple(left)
+
+
+def let_try_again(sessions: Sessions, cluster: ClusterState, primary: ServerConfig) -> None:
+    """Receivers that gave up on a primary which does not answer try again: what they meet now is a second voice.
+
+    MySQL gives up after ten attempts, and a new primary may have died before its watch began.
+    """
+    for state in cluster.up:
+        channel = state.channel_from(primary.hostname, primary.ip, primary.port)
+        if channel is None or not channel.receiver_stopped or channel.start_deletes_relay_logs:
+            continue
+        if channel.receiver_errno not in NOBODY_THERE:
+            continue
+        try:
+            action = "let its receiver try again"
+            start_replication(sessions.server(state.key), channel.name, ChannelThread.RECEIVER, action=action)
+            log.info("%s had given up on %s: its receiver tries again.", state.name, primary.name)
+        except ServerError as error:
+            log.warning("%s", error)
 
 
 def _note(config: ClusterConfig, done: list[str], decided: Settlement) -> None:

@@ -99,11 +99,17 @@ class ScriptFacts:
 
 @dataclass(frozen=True)
 class ManagerFacts:
-    """This machine: what is wrong with manager_workdir, and its free bytes."""
+    """This machine: what is wrong with manager_workdir, and its free bytes; the same of the second place for logs.
+
+    ``spare_free`` is 0 where that is on the same disk.
+    """
 
     workdir: str
     trouble: str = ""
     free: int | None = None
+    spare: str = ""
+    spare_trouble: str = ""
+    spare_free: int = 0
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,12 @@ MANAGER_WORKDIR = Rule(
     "make {path} writable for the user who runs the manager and free its disk, or set another `manager_workdir`",
     varies="warning below 1 GiB, error below 64 MiB",
 )
+MANAGER_SPARE = Rule(
+    "manager-spare-dir",
+    "Is there room for saved logs on this machine, in manager_workdir or in a second place on another disk?",
+    "set `manager_spare_dir` to a directory on another disk that this user can write, with 1 GiB free",
+    Severity.WARNING,
+)
 LOGIN_RULES = (SSH, SFTP, WORKDIR, BINLOGS, RELAY_LOGS, RELAY_INFO, PAIR)
 RULES = (
     *LOGIN_RULES[:-1],
@@ -120,6 +126,7 @@ RULES = (
     ENCRYPTED,
     PAIR,
     MANAGER_WORKDIR,
+    MANAGER_SPARE,
 )
 
 
@@ -153,6 +160,7 @@ def checks(facts: Facts) -> Iterator[Check]:
         yield from _means(facts, server, host)
     if facts.manager is not None:
         yield _manager(facts)
+        yield from _spare(facts)
 
 
 def _login(server: ServerConfig, host: HostFacts) -> Iterator[Check]:
@@ -324,6 +332,20 @@ def _manager(facts: Facts) -> Check:
     text = f"{free / (1 << 20):,.0f} MiB are free for {manager.workdir}"
     bad = Severity.ERROR if free < FULL else Severity.WARNING
     return MANAGER_WORKDIR.judge("manager", free >= SCARCE, text, bad, path=manager.workdir)
+
+
+def _spare(facts: Facts) -> Iterator[Check]:
+    manager = facts.manager
+    assert manager is not None
+    if manager.trouble:
+        return
+    if manager.spare_trouble:
+        yield MANAGER_SPARE.no("manager", manager.spare_trouble)
+        return
+    free, spare = manager.free or 0, manager.spare_free
+    second = f"{spare / (1 << 20):,.0f} MiB in {manager.spare}" if spare else f"{manager.spare} is on the same disk"
+    text = f"{free / (1 << 20):,.0f} MiB for saved logs in {manager.workdir}; {second}"
+    yield MANAGER_SPARE.judge("manager", max(free, spare) >= SCARCE, text)
 
 
 def _vendor(vendor: Vendor) -> str:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from posixpath import basename, dirname, join
 
 from config import ClusterConfig, ServerConfig
@@ -27,6 +28,7 @@ from replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeM
 from replication.grants import parse_grants
 from replication.hooks import failover_args, run_hook, shutdown_args, why_not_runnable
 from replication.independence import is_local, is_own
+from replication.places import spare_of
 from replication.scripts import script
 from replication.server import Server
 from replication.sessions import Sessions, as_cluster, replaced
@@ -388,13 +390,27 @@ def _ssh_to(server: ServerConfig) -> str:
 
 def look_at_manager(config: ClusterConfig) -> ManagerFacts:
     """The directory of state files, journals and saved logs; one that is missing is made when it is needed."""
-    path = config.manager_workdir
+    path, spare = config.manager_workdir, spare_of(config)
+    there, trouble = _usable(path)
+    if trouble:
+        return ManagerFacts(str(path), trouble)
+    second, trouble = _usable(spare)
+    apart = not trouble and second.stat().st_dev != there.stat().st_dev
+    return ManagerFacts(
+        str(path),
+        free=shutil.disk_usage(there).free,
+        spare=str(spare),
+        spare_trouble=trouble,
+        spare_free=shutil.disk_usage(second).free if apart else 0,
+    )
+
+
+def _usable(path: Path) -> tuple[Path, str]:
+    """What is there of a directory that may still have to be made, and why nothing can be written there."""
     there = next(each for each in (path, *path.absolute().parents) if each.exists())
     if not there.is_dir():
-        return ManagerFacts(str(path), f"{there} is no directory")
-    if not os.access(there, os.W_OK | os.X_OK):
-        return ManagerFacts(str(path), f"{there} cannot be written by this user")
-    return ManagerFacts(str(path), free=shutil.disk_usage(there).free)
+        return there, f"{there} is no directory"
+    return there, "" if os.access(there, os.W_OK | os.X_OK) else f"{there} cannot be written by this user"
 
 
 def ask_scripts(facts: Facts) -> list[ScriptFacts]:

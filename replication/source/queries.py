@@ -48,8 +48,9 @@ def answer(query: str, identity: Identity, checksum: Callable[[], bool], said: S
         if name.startswith("rpl_semi_sync"):
             return result(("Variable_name", "Value"), ()), said
         value = {"server_id": str(identity.server_id), "server_uuid": identity.uuid}.get(name)
-        if value:
-            return result(("Variable_name", "Value"), ((name, value),)), said
+        if value is not None:
+            # MySQL 5.6 takes an error for the end of everything, and none for a server that has no UUID.
+            return result(("Variable_name", "Value"), ((name, value),) if value else ()), said
     elif found := _SELECT.fullmatch(words):
         value = _value(found[1], identity, checksum)
         if value is not None:

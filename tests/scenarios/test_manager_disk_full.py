@@ -13,6 +13,7 @@ from tests.lab.cluster import Cluster
 from tests.lab.network import sh
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree, finish
+from tests.scenarios.moving import wait_until
 
 
 @contextmanager
@@ -48,6 +49,58 @@ def test_the_room_that_was_set_aside_carries_the_failover() -> None:
         assert code == 0, told
         assert "Traceback" not in told
         assert_survivors_agree(cluster, acks, 2, (3,))
+
+
+@pytest.mark.parametrize(
+    ("kind", "gtid"),
+    [
+        pytest.param("mariadb", True, id="mariadb-gtid"),
+        pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
+        pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
+    ],
+)
+def test_a_tail_that_does_not_fit_goes_to_the_second_place(kind: str, gtid: bool) -> None:
+    with Cluster(kind, gtid=gtid) as cluster, small_disk(cluster, 8):
+        spare = cluster.seat / "spare"
+        conf = cluster.write_cnf(candidate=2, default=f"start_checks=warn\nmanager_spare_dir={spare}")
+        cluster[1].sql("CREATE TABLE app.big (id INT PRIMARY KEY, data LONGBLOB)")
+        manager = cluster.start_manager(conf)
+        for number in (2, 3):
+            cluster.stop_receiver(cluster[number])
+        for number in range(8):
+            cluster[1].sql(f"INSERT INTO app.big VALUES ({number}, REPEAT('x', 2000000))")
+        fill(cluster)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        code = manager.wait()
+        told = manager.log() + manager.out.read_text()
+        assert code == 0, told
+        assert "Traceback" not in told
+        assert f"What is saved goes to {spare}" in told
+        whole = [{"n": 8, "s": 16_000_000}]
+        count = "SELECT COUNT(*) AS n, SUM(LENGTH(data)) AS s FROM app.big"
+        wait_until(lambda: [cluster[n].sql(count) for n in (2, 3)] == [whole, whole], "both have it")
+        assert [path.stat().st_mode & 0o077 for path in spare.iterdir()] == [0]
+
+
+@pytest.mark.slow
+def test_a_tail_that_fits_nowhere_is_told_and_the_failover_goes_on() -> None:
+    with Cluster("mariadb", gtid=True) as cluster, small_disk(cluster, 8):
+        spare = cluster.seat / "app1" / "spare"
+        conf = cluster.write_cnf(candidate=2, default=f"start_checks=warn\nmanager_spare_dir={spare}")
+        cluster[1].sql("CREATE TABLE app.big (id INT PRIMARY KEY, data LONGBLOB)")
+        manager = cluster.start_manager(conf)
+        for number in (2, 3):
+            cluster.stop_receiver(cluster[number])
+        for number in range(8):
+            cluster[1].sql(f"INSERT INTO app.big VALUES ({number}, REPEAT('x', 2000000))")
+        fill(cluster)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        code = manager.wait()
+        told = manager.log() + manager.out.read_text()
+        assert code == 10, told
+        assert "Traceback" not in told
+        assert "no place on the manager takes a copy" in told
+        assert int(cluster[2].sql("SELECT @@global.read_only AS r")[0]["r"]) == 0
 
 
 @pytest.mark.slow

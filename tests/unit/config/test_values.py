@@ -68,6 +68,7 @@ CLUSTER_VALUES = [
     ("start_checks", "warn", "warn"),
     ("priority", "250", 250),
     ("manager_workdir", "/w", Path("/w")),
+    ("manager_spare_dir", "/s", Path("/s")),
     ("manager_log", "/w/log", Path("/w/log")),
     ("check_repl_filter", "0", False),
     ("latest_priority", "0", False),

@@ -696,11 +696,27 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
     ),
     (
         "manager-workdir",
-        lambda: replace(facts(), manager=ManagerFacts("/x", free=1 << 28)),
+        lambda: replace(facts(), manager=ManagerFacts("/x", free=1 << 28, spare="/y", spare_free=1 << 30)),
         "manager",
         WARNING,
         "256 MiB",
         "",
+    ),
+    (
+        "manager-spare-dir",
+        lambda: replace(facts(), manager=ManagerFacts("/x", free=1 << 20, spare="/y", spare_free=1 << 28)),
+        "manager",
+        WARNING,
+        "256 MiB in /y",
+        "set `manager_spare_dir`",
+    ),
+    (
+        "manager-spare-dir",
+        lambda: replace(facts(), manager=ManagerFacts("/x", free=1 << 40, spare="/y", spare_trouble="no directory")),
+        "manager",
+        WARNING,
+        "no directory",
+        "set `manager_spare_dir`",
     ),
     (
         "script-defined",

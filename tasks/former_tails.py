@@ -1,0 +1,113 @@
+"""What the cluster still lacks of earlier dead primaries: found on the manager or on their disks, and given on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from prefect import task
+
+from replication.errors import CannotLevel, DeadlineExceeded, HostError, LogError, NoRoom
+from replication.job import FailoverJob, Rescue
+from replication.journal import every_entry
+from replication.kept_copies import copies
+from replication.pointing import TURN, channel_named, former_of
+from replication.positions import BinlogPosition
+from replication.repoint import change_source
+from replication.safety import Drained
+from replication.salvage import find_logs, find_start, shortened, up_to
+from replication.sessions import reachable
+from replication.snapshots import GtidKind
+from replication.source.identity import Whose
+from replication.tail_chain import Tail, begins_in
+from tasks.policy import ACTING
+from tasks.save_binlog import copied
+
+log = logging.getLogger("mha")
+
+#: Seconds that the host of an earlier dead primary has to answer.
+ASKED_WITHIN = 3.0
+
+
+@task(name="Find an earlier dead primary's tail", **ACTING)
+def find_tail(job: FailoverJob, tail: Tail, drained: Drained, directories: Sequence[str]) -> Rescue:
+    """What the drained replica is to be given of it: the copy of that failover, or else what its disk still holds.
+
+    Without GTIDs the replica stands in that primary's log. Never more than what its successor was opened with. Raises
+    CannotLevel when neither reaches back far enough.
+    """
+    place = drained.executed if tail.kind is GtidKind.POSITION else None
+    if tail.end is None or (tail.kind is GtidKind.POSITION and place is None):
+        raise CannotLevel(
+            f"{drained.name}: up to where {tail.opened} had the log of {tail.dead} is not known, so none of it is given"
+        )
+    if place is not None and tail.end <= place:
+        return Rescue(None, f"it stands at {place}, and the log of {tail.dead} was needed up to {tail.end}")
+    found, why = _copied(job, tail, drained, place)
+    if found is None:
+        found, said = _from_its_disk(job, tail, drained, place, directories)
+        why = f"{why}; {said}"
+    if found is None:
+        raise CannotLevel(f"{drained.name}: lacks what was saved of {tail.dead}: {why}")
+    log.info("The tail of %s for %s: %s.", tail.dead, drained.name, found)
+    return found
+
+
+def _copied(job: FailoverJob, tail: Tail, drained: Drained, place: BinlogPosition | None) -> tuple[Rescue | None, str]:
+    assert tail.end is not None
+    state = job.sessions.server(drained.key).observe()
+    for _, rescue in copies(every_entry(job.workdir, job.config.name), tail.dead):
+        copy = rescue.copy
+        assert copy is not None
+        copy = shortened(copy, tail.end)
+        try:
+            begin = begins_in(copy, tail.kind, state) if place is None else None
+            if begin is None if place is None else place < copy.start:
+                continue
+        except (LogError, OSError) as error:
+            log.warning("The copy in %s cannot be used: %s", copy.directory, error)
+            continue
+        source = f"the binary log of {job.config_of(tail.dead).name}, from the copy in {copy.directory}"
+        of = Whose(tail.server_id, tail.uuid)
+        return Rescue(copy, begin=begin, source=source, of=of, continues=True), ""
+    return None, f"no copy in {job.workdir} reaches back far enough"
+
+
+def _from_its_disk(
+    job: FailoverJob, tail: Tail, drained: Drained, place: BinlogPosition | None, directories: Sequence[str]
+) -> tuple[Rescue | None, str]:
+    assert tail.end is not None
+    dead, host = job.config_of(tail.dead), job.sessions.host(tail.dead)
+    if not reachable(host, ASKED_WITHIN):
+        return None, f"{dead.hostname} is not reachable over SSH"
+    whose = Whose(tail.server_id, tail.uuid, tail.named)
+    searched = [*dead.master_binlog_dir, *directories]
+    name = f"saved_master_binlog_from_{dead.hostname}_{dead.port}_{job.stamp}"
+    try:
+        start = place or find_start(host, searched, job.sessions.server(drained.key).observe(), whose)
+        logs = up_to(find_logs(host, searched, start.file, whose, start.pos), tail.end)
+        copy = copied(job, host, logs, start, name)
+    except (HostError, LogError, NoRoom, DeadlineExceeded, ValueError) as error:
+        return None, str(error)
+    begin = copy.start if place is None else None
+    return Rescue(copy, begin=begin, source=f"the binary log of {dead.name}", of=whose), ""
+
+
+@task(name="Take a replica along to the next dead primary", **ACTING)
+def take_along(job: FailoverJob, tail: Tail, kind: GtidKind, drained: Drained) -> Drained:
+    """Point it where that tail's successor went on: it stands as if it had followed it. Nothing is started.
+
+    Raises CannotLevel where the place is not known, StatementFailed, UnsafeStatement.
+    """
+    server, primary = job.sessions.server(drained.key), job.config_of(tail.opened)
+    if kind is GtidKind.POSITION and tail.begins is None:
+        raise CannotLevel(f"{server}: where the log of {primary.name} began when it was opened is not known")
+    state = server.observe()
+    former = former_of(job, state, channel_named(state, drained.channel))
+    change_source(server, drained, primary, kind, tail.begins if kind is GtidKind.POSITION else None, former=former)
+    if former is not None:
+        job.journal.record(TURN, "done", drained.key)
+    log.info("%s has all that %s was opened with, and stands in its log now.", server, primary.name)
+    now = channel_named(server.observe(), drained.channel)
+    return replace(drained, received=now.received, executed=now.executed)
