@@ -15,16 +15,32 @@ from pymysql.cursors import DictCursor
 
 from config import ServerConfig
 from replication.dialects import Dialect, parse_version
-from replication.errors import PrivilegeMissing, ServerError, ServerUnreachable, StatementFailed
+from replication.errors import MhaError, PrivilegeMissing, ServerError, ServerOdd, ServerUnreachable, StatementFailed
 from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.positions import BinlogPosition
-from replication.session import map_error, open_session
+from replication.session import Session, map_error, open_session
 from replication.snapshots import SemiSync, ServerState, Vendor
 from replication.source_names import SourceNames
 
 Row = dict[str, Any]
 
+#: Every server has these.
+_ALWAYS = ("version", "server_id", "read_only", "log_bin", "datadir")
+
+
+class Answer(Row):
+    """A row of an answer. A column that is not in it is the server's error."""
+
+    def __init__(self, row: Row, *, server: str, action: str) -> None:
+        super().__init__(row)
+        self._server, self._action = server, action
+
+    def __missing__(self, column: str) -> Any:
+        raise ServerOdd(self._server, self._action, f"its answer has no column {column}", answered=True)
+
+
 SYNTAX_ERRORS = frozenset({1064})
+_LONGEST_PATH = 4096
 
 _VARIABLES = (
     "version version_comment server_id server_uuid read_only super_read_only log_bin log_slave_updates "
@@ -49,7 +65,7 @@ class Server:
 
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
-        self._connection: pymysql.Connection[Any] | None = None
+        self._connection: Session | None = None
         self._dialect: Dialect | None = None
         self._lock = threading.RLock()
 
@@ -112,6 +128,8 @@ class Server:
     ) -> list[Row]:
         """Run one statement and return its rows, waiting at most ``timeout`` seconds for each answer packet.
 
+        All of the answer may take twice as long, and is bounded (`session`).
+
         A session that was lost while nothing ran is opened again once, unless it has to be the ``same_session``; a
         statement that was sent is never sent twice, because it may have been executed.
         """
@@ -123,10 +141,10 @@ class Server:
             self.connect()
             connection = self._connection
             assert connection is not None
-            connection._read_timeout = timeout or self.TIMEOUT  # type: ignore[attr-defined]  # PyMySQL has no setter
             with self._mapped(action), connection.cursor(DictCursor) as cursor:
+                connection.allow(timeout or self.TIMEOUT)
                 cursor.execute(sql, tuple(args) or None)
-                return list(cursor.fetchall())
+                return [Answer(row, server=self.config.name, action=action) for row in cursor.fetchall()]
 
     def stirs(self, seconds: float) -> bool:
         """Whether the server closes the session, or says anything unasked, within ``seconds``; True without one."""
@@ -149,16 +167,27 @@ class Server:
 
     @contextlib.contextmanager
     def _mapped(self, action: str) -> Iterator[None]:
+        greeted = self._connection is not None
         try:
             yield
         except ServerError:
             self.close()
             raise
-        except (pymysql.Error, OSError) as error:
-            mapped = map_error(self.config.name, action, error)
-            if isinstance(mapped, ServerUnreachable):
+        except Exception as error:  # noqa: BLE001  # whatever a server makes of the driver is that server's error
+            mapped = map_error(self.config.name, action, error, greeted=greeted)
+            if isinstance(mapped, ServerUnreachable | ServerOdd):
                 self.close()
             raise mapped from None
+
+    @contextlib.contextmanager
+    def reading(self, action: str) -> Iterator[None]:
+        """What it answered is read: a value that nobody can make sense of is that server's error, a ServerOdd."""
+        try:
+            yield
+        except MhaError:
+            raise
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise map_error(self.config.name, action, error, greeted=True) from error
 
     # what it is ------------------------------------------------------------------------------------------------
 
@@ -199,6 +228,10 @@ class Server:
 
     def observe(self) -> ServerState:
         """The server's state now: three statements, a few milliseconds."""
+        with self.reading("read its state"):
+            return self._observe()
+
+    def _observe(self) -> ServerState:
         dialect = self.dialect
         rows = self.query(
             f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({', '.join(['%s'] * len(_VARIABLES))})",
@@ -206,12 +239,17 @@ class Server:
             action="read its variables",
         )
         variables = {str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows}
+        if lacks := [name for name in _ALWAYS if name not in variables]:
+            # Without them it would pass for a primary that takes writes.
+            raise ServerOdd(self.config.name, "read its variables", f"it has no {', '.join(lacks)}", answered=True)
         channels = self.query(dialect.show_channels(), action="read its replication status")
         log = self.query(dialect.show_log_status(), action="read the end of its binary log")
         heartbeat = None
         if channels:
             heartbeat = self._heartbeat_period()
         state = _state(self.config, dialect, variables, channels, log[0] if log else {}, heartbeat)
+        for path in (state.datadir, state.log_bin_basename, state.log_bin_index, state.relay_log_basename):
+            _check_path(path)
         return state if self.names is None else self.names.in_ours(state)
 
     def _heartbeat_period(self) -> float | None:
@@ -234,6 +272,12 @@ class Server:
     def show_channels(self) -> list[Row]:
         """The raw status rows, one a channel."""
         return self.query(self.dialect.show_channels(), action="read its replication status")
+
+
+def _check_path(path: str) -> None:
+    """Raise ValueError for what no server calls a directory or a log of its own."""
+    if path and (not path.startswith("/") or not path.isprintable() or len(path) > _LONGEST_PATH):
+        raise ValueError(f"{path[:80]!r} is no path")
 
 
 def _state(
