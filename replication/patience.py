@@ -124,15 +124,18 @@ def decide(
     def verdict(dead: bool, why: str) -> Verdict:
         return Verdict(dead, why, ssh_reachable, seen, "patience")
 
-    if found(Source.PING, Finding.ANSWERED, Finding.SLOW, Finding.LIVES):
+    else_ = somebody_else(seen)
+    if not else_ and found(Source.PING, Finding.ANSWERED, Finding.SLOW, Finding.LIVES):
         return verdict(False, "the primary greets the manager: it lives")
     answered = found(Source.OBSERVER, Finding.ANSWERED)
-    if answered:
+    if answered and not else_:
         return verdict(False, f"the primary answers {', '.join(answered)}; only the manager cannot reach it")
     if lives := _lives_on_its_host(seen):
         return verdict(False, f"{lives}; silence is no proof against it")
     if not replicas_reachable:
         return verdict(False, "the manager reaches no replica either: it is the manager that may be cut off")
+    if else_:
+        return verdict(True, f"{else_}; what answers on its port is no server of ours")
     if moves := found(Source.REPLICA, Finding.MOVES):
         return verdict(False, f"{', '.join(moves)} receives from the primary, with progress: it lives")
     if secondary.objection:
@@ -148,6 +151,17 @@ def decide(
         return verdict(False, why)
     agree = f"; {', '.join(silent)} cannot reach it either" if silent else ""
     return verdict(True, f"{patience.misses} pings missed, last: {patience.last_error}{agree}")
+
+
+def somebody_else(seen: Sequence[Observation]) -> str:
+    """Why what answers on the port is not the server, in words; empty where its host does not say so.
+
+    Whatever a server says is a sign of life (design rule 12), and what an imitator says on its port is none.
+    """
+    gone = any(o.source is Source.PROCESS and o.finding is Finding.GONE for o in seen)
+    stranger = any(o.source is Source.PORT and o.finding is Finding.STRANGER for o in seen)
+    words = "its host has no mysqld of it, and who listens on its port is a user who does not own its data"
+    return words if gone and stranger else ""
 
 
 def _lives_on_its_host(seen: Sequence[Observation]) -> str:

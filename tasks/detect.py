@@ -18,7 +18,7 @@ from replication.inquiry import run_secondary
 from replication.knock import knock
 from replication.look import Look, Places, look_at
 from replication.observers import ask_others
-from replication.patience import ALARM_AT, Act, Patience, Ping, SecondaryCheck, Verdict, decide
+from replication.patience import ALARM_AT, Act, Patience, Ping, SecondaryCheck, Verdict, decide, somebody_else
 from replication.pinger import Pinger
 from replication.receiving import Ear
 from replication.sessions import Sessions, reachable
@@ -92,6 +92,11 @@ class SideChecks:
 
         heard = self._sessions.each(listen, self._others, timeout=2 * LOOK + self._listens + 0.5)
         return tuple(o for _, seen in heard if isinstance(seen, tuple) for o in seen if o.source is Source.REPLICA)
+
+    def somebody_else(self, wait: float) -> str:
+        """Why what answers on the primary's port is not the primary, as its host sees it; empty where it does not."""
+        process = _within(self._process, time.monotonic() + wait)
+        return somebody_else(process.seen) if process is not None else ""
 
     def verdict(self, patience: Patience, *, wait: float, by_hand: bool = False) -> Verdict:
         """Collect what was said within ``wait`` seconds and decide. ``by_hand``: a person calls it dead."""
@@ -192,7 +197,7 @@ def confirm_dead(config: ClusterConfig, dead: ServerConfig, sessions: Sessions) 
     checks.begin()
     try:
         ping, error = pinger.ping(max(BY_HAND, float(config.ping_interval)))
-        if ping is not Ping.MISSED:
+        if ping is not Ping.MISSED and not checks.somebody_else(LOOK):
             why = error or "it answers a ping"
             return Verdict(False, f"the primary {dead.name} is reachable via MySQL: {why}", None)
         return checks.verdict(Patience(1, time.monotonic(), error), wait=config.hook_timeout, by_hand=True)

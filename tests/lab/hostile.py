@@ -162,6 +162,7 @@ class HostileServer(socketserver.ThreadingTCPServer):
 
 class _Talk(socketserver.BaseRequestHandler):
     server: HostileServer
+    _next = 0
 
     def handle(self) -> None:
         """One session."""

@@ -1,0 +1,62 @@
+"""mysqld dies, and a local user without rights listens on its port: whose answer it is counts, and nobody is told."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.lab.cluster import Cluster
+from tests.lab.hostile import NASTY, Way, squat
+from tests.lab.kinds import ADMIN_PASSWORD
+from tests.lab.writer import Writer
+from tests.scenarios.failing_over import assert_survivors_agree, finish
+
+#: Seconds within which the failover is over, by the manager's own clock; the predecessor's four pings would be as long.
+USUAL = 12.0
+#: Ways that are tried with every change; the others in `make test-all`.
+QUICK = {("mariadb", Way.CLEAR), ("mysql97", Way.SHA2_TLS)}
+KINDS = ("mariadb", "mysql97", "mysql56")
+WAYS = (Way.CLEAR, Way.SHA2_TLS, Way.SHA2, Way.DIALOG, Way.SHA256_TLS, Way.FINE, Way.LOCAL_INFILE, Way.SILENT, Way.ODD)
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        pytest.param(kind, way, id=f"{kind}-{way.name.lower()}", marks=() if (kind, way) in QUICK else pytest.mark.slow)
+        for kind in KINDS
+        for way in WAYS
+    ],
+)
+def test_a_squatter_on_a_dead_primarys_port_stops_no_failover_and_gets_no_password(
+    kind: str, way: Way, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    hook = tmp_path / "hook.sh"
+    hook.write_text(f'#!/bin/sh\necho "$MHA_EVENT $MHA_TEXT" >>{told}\n')
+    hook.chmod(0o755)
+    with Cluster(kind, gtid=kind != "mysql56") as cluster:
+        conf = cluster.write_cnf(candidate=2, default=f"on_suspect={hook}\non_dead={hook}\nstart_checks=warn")
+        manager = cluster.start_manager(conf)
+        writer = Writer(cluster)
+        while "the primary's host" in manager.log() or not list(manager.workdir.glob("*")):
+            time.sleep(0.1)
+        time.sleep(3.0)  # two looks at its process while it lives
+        # The port is his before the manager has looked: so it is whoever polls for it on that host.
+        manager.process.send_signal(signal.SIGSTOP)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        with squat(cluster[1], way) as record:
+            began = time.monotonic()
+            manager.process.send_signal(signal.SIGCONT)
+            code, acks = finish(manager, writer, seconds=60.0)
+            took = time.monotonic() - began
+            assert code == 0, manager.log()
+            assert took < USUAL, (took, manager.log())
+            assert "something else answers" in manager.log()
+            assert "something else answers" in told.read_text() or "somebody else" in told.read_text(), told.read_text()
+            assert_survivors_agree(cluster, acks, 2, (3,))
+            heard = record.read_bytes()
+            assert ADMIN_PASSWORD.encode() not in heard
+            assert NASTY not in manager.log()
