@@ -90,6 +90,17 @@ class Proof:
         )
         raise PasswordKept(why, hint)
 
+    def __str__(self) -> str:
+        """Empty where it is verified, else what is not, as a check tells it."""
+        if self._verified:
+            return ""
+        first = known(self._config.known_servers, self._config.address)
+        if self._seen is None:
+            return "it offers no TLS, so nothing proves who it is" + (", and it did before" if first else "")
+        if first not in (None, self._seen):
+            return "its certificate is not the one that it had when it was first seen"
+        return "its certificate is not verified, only compared with the one that it had when it was first seen"
+
     def keep(self) -> None:
         """The login is over: whose key it was is remembered."""
         if self._seen is not None and not self._verified:

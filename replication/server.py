@@ -112,6 +112,11 @@ class Server:
         return self._connection is not None
 
     @property
+    def unproven(self) -> str:
+        """Why nothing proves who is at the other end, in words; empty where its certificate was verified."""
+        return "" if self._connection is None else str(self._connection.proof)
+
+    @property
     def thread_id(self) -> int | None:
         """The number of this session on the server, None without one."""
         connection = self._connection

@@ -15,6 +15,7 @@ from replication.errors import (
     HostError,
     MhaError,
     ServerError,
+    ServerOdd,
 )
 from replication.fencing.holds import Holds
 from replication.journal import Opened
@@ -61,10 +62,13 @@ class Sessions:
     def each(
         self, work: Callable[[T], R], items: Iterable[T], *, timeout: float
     ) -> list[tuple[T, R | MhaError | None]]:
-        """Do the same for several at once; an MhaError is a result, None means not done within ``timeout`` seconds."""
+        """Do the same for several at once; an MhaError is a result, None means not done within ``timeout`` seconds.
+
+        Any other error is a ServerOdd then: it is of what that one said.
+        """
         futures = [(item, self._pool.submit(work, item)) for item in items]
         wait([f for _, f in futures], timeout=timeout)
-        return [(item, _result(future)) for item, future in futures]
+        return [(item, _result(future, item)) for item, future in futures]
 
     def warm(self, *, timeout: float = 10.0) -> dict[str, MhaError]:
         """Open what is not open; returns what could not be, by ``ip:port``. SSH troubles go to the log only."""
@@ -167,7 +171,7 @@ def reachable(host: SshHost, timeout: float) -> bool:
     return host.alive(max(0.1, ends - time.monotonic()))
 
 
-def _result(future: Future[Any]) -> Any:
+def _result(future: Future[Any], item: object) -> Any:
     if not future.done():
         future.cancel()
         return None
@@ -176,4 +180,8 @@ def _result(future: Future[Any]) -> Any:
         return future.result()
     if isinstance(error, MhaError):
         return error
-    raise error
+    if not isinstance(error, Exception):
+        raise error
+    # Whatever one of them makes of us is that one's trouble; the others go on.
+    log.error("What %s says cannot be made sense of.", item, exc_info=error)
+    return ServerOdd(str(item), "read what it says", f"{type(error).__name__}: {error}"[:500], answered=True)

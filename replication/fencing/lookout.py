@@ -224,8 +224,9 @@ class Lookout:
             self._server.connect(LOGIN)
             self._hangs = False
             while not (self._ended.is_set() or self._stranger):
-                if (not self.sight.closed or not is_closed(self._server)) and self._may_act():
-                    self._close()
+                with self._server.reading("close it"):
+                    if (not self.sight.closed or not is_closed(self._server)) and self._may_act():
+                        self._close()
                 if self._server.stirs(LOOK):
                     break
         except (AccessDenied, ServerBusy) as error:
