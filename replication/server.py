@@ -18,7 +18,7 @@ from replication.dialects import Dialect, parse_version
 from replication.errors import MhaError, PrivilegeMissing, ServerError, ServerOdd, ServerUnreachable, StatementFailed
 from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.positions import BinlogPosition
-from replication.session import Session, map_error, open_session
+from replication.session import Session, map_error, new_session
 from replication.snapshots import SemiSync, ServerState, Vendor
 from replication.source_names import SourceNames
 
@@ -66,6 +66,7 @@ class Server:
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
         self._connection: Session | None = None
+        self._opening: Session | None = None
         self._dialect: Dialect | None = None
         self._lock = threading.RLock()
 
@@ -87,7 +88,12 @@ class Server:
         with self._lock:
             if self._connection is None:
                 with self._mapped("connect"):
-                    self._connection = open_session(self.config, timeout)
+                    self._opening = new_session(self.config, timeout)
+                    try:
+                        self._opening.connect()
+                        self._connection = self._opening
+                    finally:
+                        self._opening = None
 
     def close(self) -> None:
         """End the session; the next statement opens a new one."""
@@ -99,8 +105,8 @@ class Server:
                     connection.close()
 
     def abort(self) -> None:
-        """Break the session from another thread, so that a statement that waits for its answer fails at once."""
-        connection = self._connection
+        """Break the session from another thread, so that whoever waits for an answer on it fails at once."""
+        connection = self._connection or self._opening
         sock = connection._sock if connection is not None else None  # type: ignore[attr-defined]
         if sock is not None:
             with contextlib.suppress(OSError):

@@ -77,12 +77,12 @@ _HINTS = {
 }
 
 
-def open_session(config: ServerConfig, timeout: float) -> Session:
-    """A new session as ``ssl_mode`` says; by default TLS when the server offers it (see `login` for who is told what).
+def new_session(config: ServerConfig, timeout: float) -> Session:
+    """A session to be connected, as ``ssl_mode`` says: by default TLS when the server offers it.
 
-    Raises PyMySQL's and the operating system's errors as they are; `map_error` makes them ours.
+    Who is told what `login` says. It raises PyMySQL's and the operating system's errors; `map_error` makes them ours.
     """
-    return Session(config, timeout)
+    return Session(config, timeout, defer_connect=True)
 
 
 if TYPE_CHECKING:

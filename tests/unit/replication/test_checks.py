@@ -84,6 +84,7 @@ def facts(**changes: Any) -> Facts:
             "binlog_encryption": "OFF",
         },
         clock_ahead=0.1,
+        unproven="",
     )
     return Facts(
         **{
