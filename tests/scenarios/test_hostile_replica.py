@@ -10,11 +10,11 @@ import pytest
 from tests.lab.cluster import Cluster
 from tests.lab.hostile import Way, squat
 from tests.lab.kinds import ADMIN_PASSWORD
-from tests.lab.writer import Writer
+from tests.lab.writer import Writer, gap
 from tests.scenarios.failing_over import assert_survivors_agree, finish
 
-#: Seconds from the death to the manager's end, two more than where the replica is merely down (4 to 6 s here).
-USUAL = 12.0
+#: Seconds from the death until writes are back: two more than where the replica is merely down, on a loaded machine.
+USUAL = 8.0
 QUICK = {("mariadb", Way.LOCAL_INFILE), ("mysql97", Way.ODD), ("mariadb", Way.ROWS)}
 CASES = [
     pytest.param(kind, way, id=f"{kind}-{way.name.lower()}", marks=() if (kind, way) in QUICK else pytest.mark.slow)
@@ -32,12 +32,11 @@ def test_a_hostile_replica_takes_down_nobody_else(kind: str, way: Way) -> None:
         with squat(cluster[3], way) as record:
             time.sleep(2.0)
             assert manager.process.poll() is None, manager.log()
-            began = time.monotonic()
+            struck = time.time()
             cluster[1].signal_mysqld(signal.SIGKILL)
             code, acks = finish(manager, writer, seconds=60.0)
-            took = time.monotonic() - began
             assert code in (0, 10), manager.log()
-            assert took < USUAL, (took, manager.log())
+            assert gap(acks, struck) < USUAL, manager.log()
             assert "Traceback" not in manager.log() + manager.out.read_text()
             assert_survivors_agree(cluster, acks, 2, ())
             assert ADMIN_PASSWORD.encode() not in record.read_bytes()

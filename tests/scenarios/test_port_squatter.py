@@ -11,11 +11,11 @@ import pytest
 from tests.lab.cluster import Cluster
 from tests.lab.hostile import NASTY, Way, squat
 from tests.lab.kinds import ADMIN_PASSWORD
-from tests.lab.writer import Writer
+from tests.lab.writer import Writer, gap
 from tests.scenarios.failing_over import assert_survivors_agree, finish
 
-#: Seconds within which the failover is over, by the manager's own clock; the predecessor's four pings would be as long.
-USUAL = 12.0
+#: Seconds from the squatter's first word until writes are back, on a loaded machine.
+USUAL = 10.0
 #: Ways that are tried with every change; the others in `make test-all`.
 QUICK = {("mariadb", Way.CLEAR), ("mysql97", Way.SHA2_TLS)}
 KINDS = ("mariadb", "mysql97", "mysql56")
@@ -48,12 +48,11 @@ def test_a_squatter_on_a_dead_primarys_port_stops_no_failover_and_gets_no_passwo
         manager.process.send_signal(signal.SIGSTOP)
         cluster[1].signal_mysqld(signal.SIGKILL)
         with squat(cluster[1], way) as record:
-            began = time.monotonic()
+            struck = time.time()
             manager.process.send_signal(signal.SIGCONT)
             code, acks = finish(manager, writer, seconds=60.0)
-            took = time.monotonic() - began
             assert code == 0, manager.log()
-            assert took < USUAL, (took, manager.log())
+            assert gap(acks, struck) < USUAL, manager.log()
             assert "something else answers" in manager.log()
             assert "something else answers" in told.read_text() or "somebody else" in told.read_text(), told.read_text()
             assert_survivors_agree(cluster, acks, 2, (3,))
