@@ -200,7 +200,10 @@ PLUGINS: dict[str, Callable[[Any], Any]] = {
 
 
 def context(config: ServerConfig) -> ssl.SSLContext:
-    """The TLS of a session that demands it. Raises OSError, ssl.SSLError for files that cannot be used."""
+    """The TLS of a session that demands it. Raises OSError (ssl.SSLError) for files that cannot be used."""
+    for path in (config.ssl_ca, config.ssl_cert, config.ssl_key):
+        if path is not None:
+            Path(path).open("rb").close()  # ssl does not name the file
     made = ssl.create_default_context(cafile=config.ssl_ca)
     # The name is compared by `check_name`: a certificate may carry the server's address instead.
     made.check_hostname = False

@@ -109,7 +109,7 @@ class Session(_Connection):
     def __init__(self, config: ServerConfig, timeout: float, *, defer_connect: bool = False) -> None:
         self.proof = Proof(config)
         self.server_key: bytes | None = None
-        self._key_file = config.ssl_server_key
+        self._config = config
         self._buffer, self._read_from = bytearray(), None
         self.allow(timeout, whole=max(LOGIN * timeout, timeout + 8.0))
         super().__init__(
@@ -128,7 +128,8 @@ class Session(_Connection):
             auth_plugin_map=PLUGINS,
             local_infile=False,
             ssl_disabled=config.tls_mode == "disabled",
-            ssl=None if config.tls_mode in ("disabled", "preferred") else context(config),
+            # Its files are read once the server has greeted: what is wrong with them is no silence of its.
+            ssl=None if config.tls_mode in ("disabled", "preferred") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             defer_connect=defer_connect,
         )
 
@@ -141,7 +142,6 @@ class Session(_Connection):
     def connect(self, sock: Any = None) -> None:
         """Connect, and set what the session depends on."""
         try:
-            self.server_key = key_of(self._key_file)
             super().connect(sock)
             self._set_all()
             self.proof.keep()
@@ -161,6 +161,12 @@ class Session(_Connection):
     def _get_server_information(self) -> None:
         super()._get_server_information()  # type: ignore[misc]
         self._greeted = True
+        try:
+            self.server_key = key_of(self._config.ssl_server_key)
+            if self._config.tls_mode not in ("disabled", "preferred"):
+                self.ctx = context(self._config)
+        except OSError as error:
+            raise pymysql.OperationalError(CR.CR_SSL_CONNECTION_ERROR, f"TLS cannot be prepared: {error}") from None
         if self._auth_plugin_name == "sha256_password":
             # To this greeting PyMySQL answers with the password; to another one the server says what it wants.
             self._auth_plugin_name = "caching_sha2_password"

@@ -57,7 +57,10 @@ def test_a_restarted_server_without_files_is_logged_in_to_and_one_with_another_c
 @pytest.mark.slow
 def test_every_mode_does_what_it_says_on_servers_with_their_own_authorities() -> None:
     with Cluster("mysql97", gtid=True) as cluster:
-        files = {host.number: f"ssl_ca={host.upper / DATA}/ca.pem" for host in cluster.hosts}
+        files = {}
+        for host in cluster.hosts:
+            (cluster.seat / f"{host.name}.pem").write_text(host.run(f"cat /{DATA}/ca.pem"))
+            files[host.number] = f"ssl_ca={cluster.seat}/{host.name}.pem"
         for mode in ("disabled", "preferred", "required"):
             done = check(cluster, default=f"ssl_mode={mode}")
             assert done.code == 0, (mode, done)
@@ -70,6 +73,9 @@ def test_every_mode_does_what_it_says_on_servers_with_their_own_authorities() ->
         strangers = check(cluster, default=f"ssl_mode=verify_ca\nssl_ca={cluster.seat}/.ssh/known_hosts")
         assert strangers.code == 1, strangers
         assert "Traceback" not in strangers.output
+        missing = check(cluster, default="ssl_mode=verify_ca\nssl_ca=/nowhere.pem")
+        assert missing.code == 1, missing
+        assert "TLS cannot be prepared: [Errno 2] No such file or directory: '/nowhere.pem'" in missing.output, missing
         others = check(cluster, default="ssl_mode=verify_ca")
         assert others.code == 1, others
         assert "TLS cannot be agreed on" in others.output, others

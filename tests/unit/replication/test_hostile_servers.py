@@ -131,3 +131,13 @@ def test_a_file_of_keys_that_others_may_write_is_not_believed(tmp_path: Path) ->
     link.symlink_to(path)
     remember(link, "10.0.0.2:3306", Key("tls", "c"))
     assert "10.0.0.2" not in path.read_text()
+
+
+def test_a_file_of_ours_that_is_gone_is_no_silence_of_the_server(tmp_path: Path) -> None:
+    for setting in ({"ssl_ca": "/nowhere.pem"}, {"ssl_server_key": "/nowhere.pem"}):
+        with HostileServer(Way.FINE) as server:
+            error = looked_at(config_of(server.port, tmp_path, **setting))
+        assert error.answered, error
+        assert "/nowhere.pem" in str(error)
+        config = config_of(server.port, tmp_path, **setting)
+        assert not looked_at(config).answered, "nobody listens there any more"
