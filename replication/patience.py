@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from replication.evidence import Finding, Observation, Source
+from replication.evidence import SOMEBODY_ELSE, Finding, Observation, Source
 
 #: Misses in a row that make a suspicion (MHA counts to four, though its manual says three).
 MISSES = 4
@@ -121,8 +121,8 @@ def decide(
     def found(source: Source, *findings: Finding) -> list[str]:
         return [name for finding in findings for name in who.get(source, {}).get(finding, [])]
 
-    def verdict(dead: bool, why: str) -> Verdict:
-        return Verdict(dead, why, ssh_reachable, seen, "patience")
+    def verdict(dead: bool, why: str, row: str = "patience") -> Verdict:
+        return Verdict(dead, why, ssh_reachable, seen, row)
 
     else_ = somebody_else(seen)
     if not else_ and found(Source.PING, Finding.ANSWERED, Finding.SLOW, Finding.LIVES):
@@ -135,7 +135,7 @@ def decide(
     if not replicas_reachable:
         return verdict(False, "the manager reaches no replica either: it is the manager that may be cut off")
     if else_:
-        return verdict(True, f"{else_}; what answers on its port is no server of ours")
+        return verdict(True, f"{else_}; what answers there is no server of ours", SOMEBODY_ELSE)
     if moves := found(Source.REPLICA, Finding.MOVES):
         return verdict(False, f"{', '.join(moves)} receives from the primary, with progress: it lives")
     if secondary.objection:

@@ -50,8 +50,9 @@ class SideChecks:
         sessions: Sessions,
         ears: dict[str, Ear] | None = None,
         listens: float = 1.0,
+        state: ServerState | None = None,
     ) -> None:
-        self._listens = listens
+        self._listens, self._state = listens, state
         self._config, self._primary, self._sessions = config, primary, sessions
         self._others = [s for s in config.servers if s.address != primary.address]
         self._ears = {} if ears is None else ears
@@ -74,7 +75,7 @@ class SideChecks:
     def look_again(self) -> None:
         """Ask the replicas' hosts, and the primary's own, once more: their view is to be fresh at the verdict."""
         self._views = self._pool.submit(ask_others, self._sessions, self._primary, self._others)
-        host, places = self._sessions.host(self._primary.address), Places.of(self._primary, None)
+        host, places = self._sessions.host(self._primary.address), Places.of(self._primary, self._state)
         self._process = self._pool.submit(look_at, host, self._primary, places, timeout=2.0)
         self._knock = self._pool.submit(self._knock_now)
         self._receivers = self._pool.submit(self._listen)
@@ -135,7 +136,7 @@ def watch(
     log.info("Set master ping interval %d seconds.", config.ping_interval)
     log.info("Starting ping health check on %s..", primary.name)
     if config.detection == "classic":
-        end = _watch_classic(config, primary, sessions, stop, listener)
+        end = _watch_classic(config, primary, sessions, stop, listener, state)
     else:
         end = Watch(config, primary, sessions, stop, listener, state).run()
     if isinstance(end, Verdict):
@@ -144,9 +145,17 @@ def watch(
 
 
 def _watch_classic(
-    config: ClusterConfig, primary: ServerConfig, sessions: Sessions, stop: threading.Event, listener: Listener
+    config: ClusterConfig,
+    primary: ServerConfig,
+    sessions: Sessions,
+    stop: threading.Event,
+    listener: Listener,
+    state: ServerState | None,
 ) -> Verdict | BeginAnew | None:
-    """One ping each interval; four misses in a row are a suspicion, which the others confirm or not."""
+    """One ping each interval; four misses in a row are a suspicion, which the others confirm or not.
+
+    What answers where the host shows that somebody else listens is no answer.
+    """
     pinger, patience, refusals = Pinger(config, primary), Patience(), Refusals(listener)
     ears: dict[str, Ear] = {}
     checks: SideChecks | None = None
@@ -157,6 +166,8 @@ def _watch_classic(
                 return BeginAnew(why)
             began = time.monotonic()
             ping, error = pinger.ping()
+            if ping is Ping.ALIVE_BUT_REFUSED and (else_ := _somebody_else(primary, sessions, state)):
+                ping, error = Ping.MISSED, f"{else_}, and says: {error}"
             patience, act = patience.after(ping, began, error)
             if ping is Ping.ANSWERED and not greeted:
                 log.info("Ping(%s) succeeded, waiting until MySQL doesn't respond..", config.ping_type)
@@ -168,7 +179,7 @@ def _watch_classic(
                 checks.close()
                 checks = None
             elif act is Act.ASK_OTHERS:
-                checks = SideChecks(config, primary, sessions, ears)
+                checks = SideChecks(config, primary, sessions, ears, state=state)
                 checks.begin()
             elif patience.misses == 3 and checks:
                 checks.look_again()
@@ -187,6 +198,13 @@ def _watch_classic(
         pinger.close()
         if checks:
             checks.close()
+
+
+def _somebody_else(primary: ServerConfig, sessions: Sessions, state: ServerState | None) -> str:
+    """Only where the server itself said while it lived whose directories are its own."""
+    if state is None:
+        return ""
+    return somebody_else(look_at(sessions.host(primary.address), primary, Places.of(primary, state), timeout=LOOK).seen)
 
 
 @task(name="Confirm that the primary is dead", **STEP)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 from collections.abc import Iterator
 
 import pytest
 
+from replication.scripts import script
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
+from tests.lab.hostile import Way, squat
 from tests.scenarios.serving import everything
 from tests.scenarios.test_tail_is_replicated import ROWS, differences, part, port_closed
 
@@ -85,6 +88,20 @@ def test_what_a_user_wrote_is_never_a_clients_script(kind: str, gtid: bool) -> N
         assert manager.wait(120) in (0, 10), manager.log()
         for number in (2, 3):
             assert cluster[number].sql("SELECT * FROM mysql.user WHERE User = 'evil'") == []
+
+
+@pytest.mark.parametrize(("kind", "gtid"), [KINDS[0], KINDS[1]])
+def test_a_server_that_asks_roots_client_for_a_file_gets_none(kind: str, gtid: bool) -> None:
+    with Cluster(kind, gtid=gtid, n=2) as cluster, squat(cluster[2], Way.LOCAL_INFILE, 3999) as record:
+        host, words = cluster[2], ["mysql" if kind != "mariadb" else "mariadb", "", "", "/var/tmp", "", "", "", "1"]
+        host.run("printf '[client]\\nloose-local-infile=1\\n' >/root/.my.cnf; echo ours >/etc/shadow")
+        options = f"[client]\nhost={host.ip}\nport=3999\nprotocol=tcp\nuser=root\npassword=readable\n"
+        command = f"sh -c {shlex.quote(script('look.sh'))} look {shlex.join(words)}"
+        said = host.run(f"printf %s {shlex.quote(options)} | {command}", check=False)
+        assert "connects\t" in said, "it was asked, and the client did not take it for an answer"
+        heard = record.read_bytes()
+        assert b"SELECT 1" in heard
+        assert b"ours" not in heard
 
 
 def test_a_table_whose_name_ends_a_comment_reaches_the_replicas_by_replication() -> None:

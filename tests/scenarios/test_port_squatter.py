@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.lab.cluster import Cluster
+from tests.lab.faults import without_ssh
 from tests.lab.hostile import NASTY, Way, squat
 from tests.lab.kinds import ADMIN_PASSWORD
 from tests.lab.writer import Writer, gap
@@ -59,3 +61,50 @@ def test_a_squatter_on_a_dead_primarys_port_stops_no_failover_and_gets_no_passwo
             heard = record.read_bytes()
             assert ADMIN_PASSWORD.encode() not in heard
             assert NASTY not in manager.log()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["classic", "by hand", "no ssh"])
+def test_whose_answer_it_is_counts_for_the_classic_watch_and_for_a_person_and_without_ssh_nobody_can_tell(
+    how: str,
+) -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        detection = "detection=classic\n" if how == "classic" else ""
+        conf = cluster.write_cnf(candidate=2, default=f"{detection}start_checks=warn")
+        writer = Writer(cluster)
+        if how == "by hand":
+            time.sleep(1.0)
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            with squat(cluster[1], Way.CLEAR) as record:
+                done = cluster.command(
+                    "masterha_master_switch",
+                    f"--conf={conf}",
+                    "--master_state=dead",
+                    f"--dead_master_host={cluster[1].ip}",
+                    "--interactive=0",
+                    "--ignore_last_failover",
+                )
+                assert done.code == 0, done
+                assert ADMIN_PASSWORD.encode() not in record.read_bytes()
+            assert_survivors_agree(cluster, writer.stop(), 2, (3,))
+            return
+        manager = cluster.start_manager(conf)
+        time.sleep(3.0)
+        with ExitStack() as stack:
+            if how == "no ssh":
+                stack.enter_context(without_ssh(cluster[1]))
+            manager.process.send_signal(signal.SIGSTOP)
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            record = stack.enter_context(squat(cluster[1], Way.CLEAR))
+            manager.process.send_signal(signal.SIGCONT)
+            if how == "no ssh":
+                time.sleep(12.0)
+                assert manager.process.poll() is None, manager.log()
+                assert "lives but refuses our ping" in manager.log()
+                manager.stop()
+                writer.stop()
+                return
+            code, acks = finish(manager, writer, seconds=60.0)
+            assert code == 0, manager.log()
+            assert_survivors_agree(cluster, acks, 2, (3,))
+            assert ADMIN_PASSWORD.encode() not in record.read_bytes()
