@@ -94,7 +94,10 @@ def _manager_alone(c: Case) -> bool:
 
 def _somebody_else(c: Case) -> bool:
     """Seen on the host where its process was seen before: it is gone, and the port is a user's who owns no data."""
-    return c.known and bool(somebody_else(c.now.seen))
+    # Who starts it again in vain, for the port is taken, makes a new process now and then.
+    starts = c.now.is_(Source.PORT, Finding.STRANGER) and c.now.is_(Source.PROCESS, Finding.STARTING)
+    again = starts and any(r.is_(Source.PROCESS, Finding.GONE) for r in c.rounds)
+    return c.known and (again or bool(somebody_else(c.now.seen)))
 
 
 def _dark(c: Case) -> bool:

@@ -72,17 +72,19 @@ listening_sockets() {
     }'
 }
 
-# Users who may run the instance: the owners of its directories ($owned, comma separated), and root.
+# Users who may run the instance: who runs a mysqld of it, the owners of its directories ($owned, comma separated).
 owners() {
+  for p in $pids; do
+    sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null
+  done
   printf '%s\n' "$owned" | tr , '\n' | while IFS= read -r d; do
     [ -n "$d" ] && [ -d "$d" ] && ls -nd -- "$d/." | awk '{ print $3 }'
   done
 }
 
-# Whether whoever listens on the port is somebody else: no mysqld is there, and each such socket is of a user who is
-# neither root nor an owner of the data. The kernel tells the user to everybody (proc(5), net/tcp, the eighth column).
+# Whether whoever listens on the port is somebody else: each such socket is of a user who is neither root nor one of
+# these. The kernel tells the user to everybody (proc(5), net/tcp, the eighth column).
 foreign() {
-  [ -z "$pids" ] || return 1
   theirs=$(owners)
   [ -n "$theirs" ] || return 1
   cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port="$port" -v owners="$(echo $theirs)" '
