@@ -108,3 +108,22 @@ def test_whose_answer_it_is_counts_for_the_classic_watch_and_for_a_person_and_wi
             assert code == 0, manager.log()
             assert_survivors_agree(cluster, acks, 2, (3,))
             assert ADMIN_PASSWORD.encode() not in record.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_supervisor_that_starts_it_again_in_vain_keeps_nobody_from_the_failover() -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2, default="start_checks=warn"))
+        writer = Writer(cluster)
+        time.sleep(3.0)
+        manager.process.send_signal(signal.SIGSTOP)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        with squat(cluster[1], Way.CLEAR):
+            start = f"{cluster.kind.mysqld} --defaults-file=/etc/my.cnf --user=mysql"
+            (cluster[1].upper / "loop.sh").write_text(f"while :; do {start} >/dev/null 2>&1; sleep 1; done\n")
+            cluster[1].start("sh /loop.sh")
+            manager.process.send_signal(signal.SIGCONT)
+            code, acks = finish(manager, writer, seconds=60.0)
+            assert code == 0, manager.log()
+            assert "something else answers" in manager.log()
+            assert_survivors_agree(cluster, acks, 2, (3,))
