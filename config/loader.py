@@ -107,6 +107,8 @@ def load_cluster(
         binlog_servers=tuple(made_binlogs),
         warnings=tuple(warnings),
     )
+    for server in (*made, *made_binlogs):
+        server.known_in(cluster.manager_workdir / f"{cluster.name}.known_servers")
     for means in cluster.fence_required:
         if means not in (*cluster.fence, "any"):
             raise wrong(defaults["fence_required"], "fence_required", f"names {means}, which is not in fence")

@@ -28,6 +28,7 @@ Policy = Literal["refuse", "go_on"]
 USUAL_PORT = 3306
 StartChecks = Literal["refuse", "warn"]
 OnFailure = Literal["abort", "go_on"]
+SslMode = Literal["disabled", "preferred", "required", "verify_ca", "verify_identity"]
 
 
 def _os_user() -> str:
@@ -56,6 +57,7 @@ class ServerConfig(BaseModel):
     _name_of_ip: str = PrivateAttr("")
     _name_of_ssh_ip: str = PrivateAttr("")
     _of_others: frozenset[str] = PrivateAttr(frozenset())
+    _known_servers: Path | None = PrivateAttr(None)
 
     block: str = Field(description="Name of the block.")
     hostname: str = Field(description="Name or address of the server.")
@@ -120,10 +122,18 @@ class ServerConfig(BaseModel):
         "/etc/keepalived/keepalived.conf", description="Modern: keepalived's configuration on the host."
     )
     keepalived_pid_file: str = Field("/run/keepalived.pid", description="Modern: its pid file.")
+    ssl_mode: SslMode | None = Field(
+        None,
+        description="Modern: disabled, preferred, required, verify_ca or verify_identity; when not set, preferred, or "
+        "what the other ssl_ parameters ask for.",
+    )
     ssl_ca: str | None = Field(None, description="Modern: CA file; sessions then verify the server.")
     ssl_cert: str | None = Field(None, description="Modern: client certificate.")
     ssl_key: str | None = Field(None, description="Modern: client key.")
     ssl_verify: bool = Field(False, description="Modern: the certificate must carry the server's name.")
+    ssl_server_key: str | None = Field(
+        None, description="Modern: file of the server's RSA public key, for logins without verified TLS."
+    )
 
     @property
     def name_of_ip(self) -> str:
@@ -139,6 +149,24 @@ class ServerConfig(BaseModel):
     def of_others(self) -> frozenset[str]:
         """The addresses of the other configured servers."""
         return self._of_others
+
+    @property
+    def tls_mode(self) -> SslMode:
+        """How sessions with it use TLS."""
+        if self.ssl_mode is not None:
+            return self.ssl_mode
+        if self.ssl_ca:
+            return "verify_identity" if self.ssl_verify else "verify_ca"
+        return "required" if self.ssl_cert else "preferred"
+
+    @property
+    def known_servers(self) -> Path | None:
+        """The file with the keys that servers had when they were first seen; None where there is none."""
+        return self._known_servers
+
+    def known_in(self, path: Path) -> None:
+        """Note that file."""
+        self._known_servers = path
 
     def known_by(self, name: str, ssh_name: str) -> None:
         """Note the names that the addresses were resolved from."""

@@ -96,7 +96,7 @@ def convert(model: type[BaseModel], key: str, value: Value) -> Any:
         return _ports(key, value)
     if key == "ping_type":
         return text.upper()
-    return text.lower() if key == "log_level" else text
+    return text.lower() if key in ("log_level", "ssl_mode") else text
 
 
 def _ports(key: str, value: Value) -> str:

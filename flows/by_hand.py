@@ -10,6 +10,7 @@ from flows.engine import step
 from flows.taken_over import cut_short_elsewhere
 from replication.approval import ASK_AT_MOST, Answer, Ask, approved_failover, failover_question
 from replication.errors import RefusalError
+from replication.evidence import SOMEBODY_ELSE
 from replication.fencing.last_look import PRIMARY_ALIVE
 from replication.last_check import LastCheck, left_behind
 from replication.open_business import dead_of_a_rescue
@@ -24,13 +25,17 @@ log = logging.getLogger("mha")
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done about which dead primary. ``approval`` is None when nobody was asked."""
+    """What is to be done about which dead primary. ``approval`` is None when nobody was asked.
+
+    ``somebody_else``: its host shows that what answers on its port is not it.
+    """
 
     dead: ServerConfig
     plan: FailoverPlan
     options: FailoverOptions
     ssh_reachable: bool | None
     approval: Answer | None = None
+    somebody_else: bool = False
 
 
 def decide(
@@ -54,7 +59,7 @@ def decide(
         return decision
     if before is not None and before.go_on and before.new_primary == decision.plan.new_primary:
         log.info("Not asked again: %s.", before)
-        return Decision(decision.dead, decision.plan, options, decision.ssh_reachable, before)
+        return replace(decision, options=options, approval=before)
     changed: tuple[str, ...] = ()
     for _ in range(ASK_AT_MOST):
         question = failover_question(decision.plan, options.salvage_policy or config.salvage_policy, changed)
@@ -65,7 +70,7 @@ def decide(
         options = approved_failover(config, options, question, answer)
         newer = _look(config, sessions, dead_host, dead_port, options, ours)
         if newer.plan.new_primary == answer.new_primary:
-            return Decision(newer.dead, newer.plan, options, newer.ssh_reachable, answer)
+            return replace(newer, options=options, approval=answer)
         changed, decision = decision.plan.difference(newer.plan), newer
     raise RefusalError(
         Refusal(
@@ -92,7 +97,7 @@ def _look(
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
     decided = replace(decided, remarks=left_behind(LastCheck(config).read()))
-    return Decision(dead, decided, options, verdict.ssh_reachable)
+    return Decision(dead, decided, options, verdict.ssh_reachable, somebody_else=verdict.row == SOMEBODY_ELSE)
 
 
 def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None) -> ServerConfig:

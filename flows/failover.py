@@ -237,6 +237,8 @@ def fail_over_by_hand(
             log.warning("%s; nothing was changed.", decision.approval)
             return Outcome(1, f"{decision.approval}; nothing was changed", plan=decision.plan, stopped=True)
         job = new_job(config, decision.dead, decision.options, sessions)
+        job.somebody_else = job.somebody_else or decision.somebody_else
+        job.answers_though_dead = job.answers_though_dead or decision.somebody_else
         if decision.approval is not None:
             job.approval = decision.approval
             job.journal.record(APPROVAL, "answered", job.dead.address, **decision.approval.as_dict())

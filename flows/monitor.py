@@ -31,10 +31,12 @@ from replication.address import FailoverCalls, chain_of
 from replication.errors import CannotRemember, MhaError, RefusalError, ServerError
 from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
-from replication.fencing.last_look import OF_DISK, PRIMARY_ALIVE
+from replication.evidence import SOMEBODY_ELSE
+from replication.fencing.last_look import ANSWER_THOUGH_DEAD, PRIMARY_ALIVE
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
 from replication.journal import VERDICT
+from replication.look import Places
 from replication.manager_files import ManagerLock, ManagerStatus, make_workdir
 from replication.open_business import dead_of_a_rescue
 from replication.outcome import Outcome
@@ -337,8 +339,10 @@ class Manager:
             EventHooks(self._config).tell("refused", old=dead, text=str(error), remedy=remedy)
             raise
         job.remembered = as_heard(self._seen, verdict.heard) if self._seen is not None else None
-        job.answers_though_dead = job.answers_though_dead or verdict.row in OF_DISK
-        job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row)
+        job.answers_though_dead = job.answers_though_dead or verdict.row in ANSWER_THOUGH_DEAD
+        job.somebody_else = job.somebody_else or verdict.row == SOMEBODY_ELSE
+        job.owned = tuple(dict.fromkeys((*job.owned, *Places.of(dead, seen).owned)))
+        job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row, owned=job.owned)
         if opened is not None:
             opened.is_begun_by(job)
         job.events.tell("dead", old=dead, text=verdict.why)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any, TypeVar
 
 from prefect import Task
 
 from flows.engine import step
-from replication.errors import MhaError
+from replication.errors import MhaError, ServerOdd
 from replication.journal import Journal
 from replication.outcome import StepTime
 
+log = logging.getLogger("mha")
 R = TypeVar("R")
 
 
@@ -27,7 +29,7 @@ class Recorder:
         self.journal.record(step_name, event, about, **facts)
 
     def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
-        """One step; ``about`` names the server it is about."""
+        """One step; ``about`` names the server it is about. Raises MhaError and nothing else."""
         name = task.name
         self.note(name, "began", about)
         began, clock, ok = time.time(), time.monotonic(), False
@@ -39,5 +41,11 @@ class Recorder:
         except MhaError as error:
             self.note(name, "failed", about, error=str(error))
             raise
+        except Exception as error:
+            # Whatever one server makes of a step is the step's failure: the next best is tried, and nobody else falls.
+            log.exception("%s (%s) meets an error that nobody foresaw", name, about)
+            odd = ServerOdd(about or "a server", name.lower(), f"{type(error).__name__}: {error}"[:500], answered=True)
+            self.note(name, "failed", about, error=str(odd))
+            raise odd from error
         finally:
             self.timeline.append(StepTime(name, about, began, time.monotonic() - clock, ok))

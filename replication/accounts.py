@@ -31,9 +31,10 @@ def lives_on(server: Server) -> tuple[AccountLife, ...] | None:
     except PrivilegeMissing:
         return None
     known = server.query("SHOW GLOBAL VARIABLES LIKE 'default_password_lifetime'", action="read its variables")
-    now = float(server.scalar("SELECT UNIX_TIMESTAMP(NOW(6))", action="read its clock"))
-    lifetime = float(known[0]["Value"]) if known else 0.0
-    return tuple(life_of(row, lifetime, now) for row in rows)
+    clock = server.scalar("SELECT UNIX_TIMESTAMP(NOW(6))", action="read its clock")
+    with server.reading("see how long its accounts last"):
+        now, lifetime = float(clock), float(known[0]["Value"]) if known else 0.0
+        return tuple(life_of(row, lifetime, now) for row in rows)
 
 
 def how_it_ends(life: AccountLife) -> str:

@@ -28,8 +28,8 @@ log = logging.getLogger("mha")
 NEAR_FROM = 500
 #: The log file's name for apply.sh when the log comes in pieces.
 PIECES = "-"
-#: Tells one account of one server from every other, whichever way they are reached.
-_WHO = "SELECT CONCAT_WS(' ', CURRENT_USER(), @@hostname, @@port, @@server_id, @@datadir)"
+#: Tells one server, and one account of it, from every other, whichever way they are reached.
+_WHO = "SELECT CONCAT_WS(' ', @@hostname, @@port, @@server_id, @@datadir) AS who, CURRENT_USER() AS account"
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,17 @@ class Applied:
     bytes: int
     seconds: float
     already: bool = False
+
+
+def tls_options(server: ServerConfig) -> list[str]:
+    """How the client programs use TLS: nobody is asked for a key, which would be that of whoever answers.
+
+    The files of a verified mode are the manager's; a client on another host has none, and talks to its own host alone.
+    MariaDB's client knows no modes.
+    """
+    if server.tls_mode == "disabled":
+        return ["loose-ssl-mode=DISABLED"]
+    return [] if server.tls_mode == "preferred" else ["loose-ssl-mode=REQUIRED", "loose-ssl"]
 
 
 def client_options(server: ServerConfig) -> str:
@@ -56,7 +67,7 @@ def client_options(server: ServerConfig) -> str:
         f"user={quoted(server.user)}",
         f"password={quoted(server.password.get_secret_value())}",
         "connect-timeout=10",
-        "loose-get-server-public-key",
+        *tls_options(server),
         "[mysql]",
         # As `session` sets it for sessions of ours: globals of the server must not cut the application short, and one
         # that was the primary may be closed to everybody who does not ask (`fencing.everyone`).
@@ -64,8 +75,7 @@ def client_options(server: ServerConfig) -> str:
         "max-allowed-packet=1G",
         # Those within a routine belong to it; MariaDB's client, and older ones, would leave them out.
         "comments",
-        # What LOAD DATA read lies in the log, and mysqlbinlog writes it to files for the client to load again.
-        "loose-local-infile=1",
+        "local-infile=0",
     ]
     return "\n".join(lines) + "\n"
 
@@ -110,14 +120,15 @@ def script_words(
     """The arguments of apply.sh: ``log_file`` holds the cut (PIECES: it is told of them), ``programs`` are the
     directories of the client's programs and of their libraries; all paths are of the host where it runs.
     """
-    (asked,) = server.query(f"{_WHO} AS who, @@socket AS socket", action="ask for its socket")
+    (asked,) = server.query(f"{_WHO}, @@socket AS socket", action="ask for its socket")
     socket = str(asked["socket"] or "") if cut.transactions >= NEAR_FROM else ""
     era = "old" if seen.vendor is Vendor.MYSQL and seen.version < (8, 0) else "new"
     flags = "--disable-log-bin" if disable_log_bin else ""
     bindir, libdir = (each or "" for each in programs)
     how = (workdir, log_file, bindir, libdir, seen.vendor.value, era, flags)
     more = (f"{patience(cut):.0f}",) if log_file == PIECES else _sittings(server, cut)
-    return (*how, socket, _WHO, str(asked["who"]), *more)
+    holds = "rows" if cut.plain else "any"
+    return (*how, socket, _WHO, f"{asked['who']}\t{asked['account']}", holds, *more)
 
 
 def apply_cut(

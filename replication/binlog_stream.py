@@ -119,11 +119,14 @@ def arguments(
     ]
     for name, value in (("ssl-ca", source.ssl_ca), ("ssl-cert", source.ssl_cert), ("ssl-key", source.ssl_key)):
         words += [f"--{name}={value}"] if value else []
-    if source.ssl_ca and "ssl-mode" in reader.options:
-        words += [f"--ssl-mode={'VERIFY_IDENTITY' if source.ssl_verify else 'VERIFY_CA'}"]
-    elif source.ssl_ca:
-        words += ["--ssl-verify-server-cert"] if source.ssl_verify else []
-    if source.ssl_verify:
+    mode = source.tls_mode
+    if mode != "preferred" and "ssl-mode" in reader.options:
+        words += [f"--ssl-mode={mode.upper()}"]
+    elif mode == "verify_identity":
+        words += ["--ssl-verify-server-cert"]
+    if source.ssl_server_key and "server-public-key-path" in reader.options:
+        words += [f"--server-public-key-path={source.ssl_server_key}"]
+    if mode == "verify_identity":
         words += [f"--host={source.hostname}"]
     return [*words, start]
 

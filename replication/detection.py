@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from replication.evidence import Finding, Round, Source
-from replication.patience import NO_WAY, Patience, SecondaryCheck, Verdict, decide
+from replication.evidence import SOMEBODY_ELSE, Finding, Round, Source
+from replication.patience import NO_WAY, Patience, SecondaryCheck, Verdict, decide, somebody_else
 from replication.suspicion import MISSED, SLOW_LINK, WRITE_WAITS, Case
 
 _HOST_LIVES = (Finding.ANSWERED, Finding.REFUSED, Finding.SILENT, Finding.SLOW)
@@ -44,6 +44,8 @@ class Row:
     tell: str = ""
     delay: Callable[[Case], float] = lambda _case: 0.0
     settles: bool = False
+    #: Its evidence is the process's own end, which who looks at the port alone cannot object to.
+    proven: bool = False
 
 
 def _missed(c: Case) -> bool:
@@ -90,6 +92,14 @@ def _manager_alone(c: Case) -> bool:
     return not reached or not (_spoke(c.now) or c.now.is_(Source.SECONDARY, Finding.CONFIRMED))
 
 
+def _somebody_else(c: Case) -> bool:
+    """Seen on the host where its process was seen before: it is gone, and the port is a user's who owns no data."""
+    # Who starts it again in vain, for the port is taken, makes a new process now and then.
+    starts = c.now.is_(Source.PORT, Finding.STRANGER) and c.now.is_(Source.PROCESS, Finding.STARTING)
+    again = starts and any(r.is_(Source.PROCESS, Finding.GONE) for r in c.rounds)
+    return c.known and (again or bool(somebody_else(c.now.seen)))
+
+
 def _dark(c: Case) -> bool:
     """Nothing at all comes back from the host, and another host, or the secondary check, says so by its own means."""
     return (
@@ -122,6 +132,15 @@ TABLE: tuple[Row, ...] = (
         Sure.NEVER,
         "the manager reaches no replica either: it is the manager that may be cut off",
         "Look at the manager's own network.",
+    ),
+    Row(
+        SOMEBODY_ELSE,
+        _somebody_else,
+        Sure.CONCLUSIVE,
+        "mysqld is gone, and something else answers on its port: a process of a user who does not own its data",
+        "Look who listens on that port of that host, and since when: it has been told names of accounts at least.",
+        delay=lambda c: c.grace,
+        proven=True,
     ),
     Row(
         "hung storage",
@@ -279,7 +298,7 @@ def judge(case: Case) -> Judgement:
     """What the newest round means, together with those before it."""
     row = row_of(case)
     if row.sure is Sure.CONCLUSIVE:
-        objection = _secondary(case).objection
+        objection = "" if row.proven else _secondary(case).objection
         if confirmed(case, row) and not objection:
             return Judgement(row, True, _in_words(case, row))
         return Judgement(row, False, objection or row.means, bool(objection) and case.misses >= case.terms.misses)

@@ -6,6 +6,7 @@ MhaError
 │   ├── ServerBusy               it answers, but takes no session now (1040, 1203, 1226)
 │   ├── AccessDenied             it answers, but not to this user, password or host, or the password has expired
 │   ├── PrivilegeMissing         the session lacks a privilege for the statement
+│   ├── ServerOdd                it answers, and nobody can make sense of what it says
 │   └── StatementFailed          it refused or could not execute the statement
 ├── HostError                    a host reached over SSH
 │   ├── HostUnreachable          no SSH session: refused, timed out, broken
@@ -73,6 +74,13 @@ class AccessDenied(ServerError):
 
 class PrivilegeMissing(ServerError):
     """The session lacks a privilege that the statement needs (1142, 1227, …)."""
+
+
+class ServerOdd(ServerError):
+    """What a server says is not what a server says: packets, columns or values that nobody can make sense of.
+
+    It is that server's error and nobody else's. Whether it ``answered`` is what came before.
+    """
 
 
 class StatementFailed(ServerError):

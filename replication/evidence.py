@@ -26,6 +26,9 @@ REMEMBERED = 200
 #: Lines of one incident file, and incident files of one application; more is not written, older ones are removed.
 MOST_LINES, MOST_FILES = 5000, 50
 
+#: The row of `detection` that says so: the verdict is no word about a server that answers.
+SOMEBODY_ELSE = "something else answers"
+
 
 class Source(StrEnum):
     """What was looked at, and from where."""
@@ -63,6 +66,7 @@ class Finding(StrEnum):
     STOPPED = "stopped"
     GONE = "gone"
     LISTENING = "listening"
+    STRANGER = "somebody else listens"
     CLOSED = "closed"
     THERE = "there"
     ABSENT = "absent"

@@ -70,6 +70,9 @@ class FailoverLock:
             except ServerError as error:
                 log.warning("%s", error)
                 continue
+            if got not in (0, 1):
+                log.warning("%s: to take the failover lock it says %.80r, which is nobody's word", session, got)
+                continue
             if got != 1:
                 self.release()
                 raise AlreadyActing(

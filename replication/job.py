@@ -11,8 +11,9 @@ from config import ClusterConfig, ServerConfig
 from replication.address import FailoverCalls, chain_of
 from replication.binlog.cutter import Cut
 from replication.event_hooks import EventHooks
+from replication.evidence import SOMEBODY_ELSE
 from replication.failover_lock import FailoverLock
-from replication.fencing.last_look import OF_DISK
+from replication.fencing.last_look import ANSWER_THOUGH_DEAD
 from replication.journal import VERDICT, Entry, Journal
 from replication.plan import FailoverOptions
 from replication.positions import BinlogPosition
@@ -33,9 +34,10 @@ class FailoverJob:
     moves the address that applications use; ``events`` tells the site's own commands what happens; ``approval`` is the
     answer of the person who was asked, None on the automatic path. ``writes_back`` is called as soon as the new primary
     takes writes, and must not block; ``before_opening`` right before it, and raises CameBack when the dead one is not
-    known to be dead any more. ``answers_though_dead``: the verdict is about its disk, and it may well answer. ``lock``
-    is the right to act, on whose session a server is opened. ``remembered`` is the cluster as the watch saw it last,
-    None without a watch.
+    known to be dead any more. ``answers_though_dead``: the verdict is about its disk, and it may well answer, or
+    about its process while something else answers (``somebody_else``). ``owned`` are directories of the dead one, as it
+    said while it lived: whose owner runs it. ``lock`` is the right to act, on whose session a server is opened.
+    ``remembered`` is the cluster as the watch saw it last, None without a watch.
     """
 
     def __init__(
@@ -55,7 +57,10 @@ class FailoverJob:
         self.approval: Answer | None = None
         self.lock = FailoverLock([])
         self.before_opening: Callable[[], object] = lambda: None
-        self.answers_though_dead = any(e.step == VERDICT and e.facts.get("row") in OF_DISK for e in past)
+        verdicts = [e.facts for e in past if e.step == VERDICT]
+        self.answers_though_dead = any(facts.get("row") in ANSWER_THOUGH_DEAD for facts in verdicts)
+        self.somebody_else = any(facts.get("row") == SOMEBODY_ELSE for facts in verdicts)
+        self.owned: tuple[str, ...] = tuple(d for facts in verdicts for d in facts.get("owned", ()))
         self.writes_back: Callable[[], object] = lambda: None
         self.remembered: ClusterState | None = None
 

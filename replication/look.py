@@ -25,16 +25,23 @@ class Places:
 
     pid_file: str = ""
     directories: tuple[str, ...] = ()
+    #: Directories whose owner runs the server: nobody else's process is it.
+    owned: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, server: ServerConfig, state: ServerState | None) -> Places:
         """What the server said, else what the configuration says."""
         if state is None:
-            return cls(server.master_pid_file or "")
+            return cls(server.master_pid_file or "", owned=server.master_binlog_dir)
         pid_file = state.pid_file or server.master_pid_file or ""
         log = posixpath.dirname(state.log_bin_basename)
         directories = tuple(dict.fromkeys(d.rstrip("/") for d in (state.datadir, log) if d))
-        return cls(posixpath.join(state.datadir, pid_file) if pid_file else "", directories)
+        return cls(posixpath.join(state.datadir, pid_file) if pid_file else "", directories, directories)
+
+    @property
+    def words(self) -> list[str]:
+        """What `vitals.sh` is told of them."""
+        return [self.pid_file or "/nonexistent", ",".join(self.owned), *self.directories]
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ def look_at(
     ``before`` is an earlier look: a thread that waited then, and has not run since, shows a stalled disk.
     """
     began = time.monotonic()
-    words = [str(server.port), places.pid_file or "/nonexistent", *places.directories]
+    words = [str(server.port), *places.words]
     command = "sh -s -- " + " ".join(shlex.quote(word) for word in words)
 
     def saw(source: Source, finding: Finding, detail: str = "") -> Observation:
@@ -112,7 +119,8 @@ def _read(
         seen.append(saw(Source.PROCESS, Finding.STOPPED, f"{pids} in state {'/'.join(sorted(states))}"))
     else:
         seen.append(saw(Source.PROCESS, Finding.RUNNING if listening else Finding.STARTING, pids))
-    seen.append(saw(Source.PORT, Finding.LISTENING if listening else Finding.CLOSED))
+    port = Finding.LISTENING if listening else Finding.STRANGER if "stranger" in told else Finding.CLOSED
+    seen.append(saw(Source.PORT, port))
     if knows_pid_file:
         there = told.get("pidfile") == [["there"]]
         seen.append(saw(Source.PID_FILE, Finding.THERE if there else Finding.ABSENT))

@@ -35,7 +35,7 @@ BASE, RATE = 60.0, 50_000.0
 #: Seconds without progress after which the applier is given up.
 STALL = 60.0
 #: apply.sh ends with one of these when the client was not started, or when it was given less than there is.
-_NOT_THE_CLIENT = range(90, 96)
+_NOT_THE_CLIENT = range(90, 98)
 
 
 class ApplyFailed(MhaError):
@@ -123,6 +123,11 @@ def apply_log(
     DeadlineExceeded, and StatementFailed when all ended well and yet the transactions are not there.
     """
     programs, here = (client.bindir, client.libdir), str(errors.parent)
+    if done.loads_file:
+        raise LogError(
+            f"{log} holds a LOAD DATA, whose file no client of ours gives to a server; nothing was applied: let the "
+            "replica receive it from a server that has it in its binary log"
+        )
     words = script_words(server, state, done, str(log), here, programs, disable_log_bin=disable_log_bin)
     with open_to_us(server, state), settings.lent(server, done):
         _run(
@@ -150,7 +155,8 @@ def apply_text(
         options = directory / "client.cnf"
         options.touch(mode=0o600)
         options.write_text(client_options(server.config), encoding="utf-8")
-        words = [client.client(state.vendor.value), f"--defaults-extra-file={options}", "--binary-mode", "--batch"]
+        words = [client.client(state.vendor.value), f"--defaults-file={options}", "--local-infile=0"]
+        words += ["--binary-mode", "--batch"]
         if disable_log_bin:
             words.append(f"--init-command={CLIENT}, SESSION sql_log_bin=0")
         source = stack.enter_context(text.open("rb"))

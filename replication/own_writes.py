@@ -43,7 +43,8 @@ def _anything_in(server: Server, name: str, start: int) -> bool:
 def may_have_written(server: Server, end: BinlogPosition | None) -> bool:
     """`wrote_beyond`, and True for a server that does not answer, or refuses to say."""
     try:
-        return wrote_beyond(server, end)
+        with server.reading("see what it wrote"):
+            return wrote_beyond(server, end)
     except ServerError:
         return True
 

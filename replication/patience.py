@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from replication.evidence import Finding, Observation, Source
+from replication.evidence import SOMEBODY_ELSE, Finding, Observation, Source
 from replication.snapshots import ReplicaChannel
 
 #: Misses in a row that make a suspicion (MHA counts to four, though its manual says three).
@@ -126,18 +126,21 @@ def decide(
     def found(source: Source, *findings: Finding) -> list[str]:
         return [name for finding in findings for name in who.get(source, {}).get(finding, [])]
 
-    def verdict(dead: bool, why: str) -> Verdict:
-        return Verdict(dead, why, ssh_reachable, seen, "patience")
+    def verdict(dead: bool, why: str, row: str = "patience") -> Verdict:
+        return Verdict(dead, why, ssh_reachable, seen, row)
 
-    if found(Source.PING, Finding.ANSWERED, Finding.SLOW, Finding.LIVES):
+    else_ = somebody_else(seen)
+    if not else_ and found(Source.PING, Finding.ANSWERED, Finding.SLOW, Finding.LIVES):
         return verdict(False, "the primary greets the manager: it lives")
     answered = found(Source.OBSERVER, Finding.ANSWERED)
-    if answered:
+    if answered and not else_:
         return verdict(False, f"the primary answers {', '.join(answered)}; only the manager cannot reach it")
     if lives := _lives_on_its_host(seen):
         return verdict(False, f"{lives}; silence is no proof against it")
     if not replicas_reachable:
         return verdict(False, "the manager reaches no replica either: it is the manager that may be cut off")
+    if else_:
+        return verdict(True, f"{else_}; what answers there is no server of ours", SOMEBODY_ELSE)
     if moves := found(Source.REPLICA, Finding.MOVES):
         return verdict(False, f"{', '.join(moves)} receives from the primary, with progress: it lives")
     if secondary.objection:
@@ -153,6 +156,17 @@ def decide(
         return verdict(False, why)
     agree = f"; {', '.join(silent)} cannot reach it either" if silent else ""
     return verdict(True, f"{patience.misses} pings missed, last: {patience.last_error}{agree}")
+
+
+def somebody_else(seen: Sequence[Observation]) -> str:
+    """Why what answers on the port is not the server, in words; empty where its host does not say so.
+
+    Whatever a server says is a sign of life (design rule 12), and what an imitator says on its port is none.
+    """
+    gone = any(o.source is Source.PROCESS and o.finding is Finding.GONE for o in seen)
+    stranger = any(o.source is Source.PORT and o.finding is Finding.STRANGER for o in seen)
+    words = "its host has no mysqld of it, and who listens on its port is a user who does not own its data"
+    return words if gone and stranger else ""
 
 
 def _lives_on_its_host(seen: Sequence[Observation]) -> str:

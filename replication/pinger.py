@@ -8,7 +8,7 @@ import re
 
 from config import ClusterConfig, ServerConfig
 from replication.deadline import Deadline
-from replication.errors import ServerError
+from replication.errors import ServerError, ServerOdd
 from replication.evidence import Finding
 from replication.patience import Ping
 from replication.server import Server
@@ -122,6 +122,8 @@ def _of_disk(error: ServerError) -> bool:
 
 def _closed(server: Server, timeout: float) -> bool:
     read_only = server.scalar("SELECT @@GLOBAL.read_only", action="select ping", timeout=timeout)
+    if read_only is None:
+        raise ServerOdd(server.config.name, "select ping", "it has no read_only", answered=True)
     return str(read_only).upper() not in ("0", "OFF")
 
 

@@ -75,17 +75,19 @@ class Ear:
             return Observation(source, server.config.name, finding, detail, took=time.monotonic() - began)
 
         try:
-            server.connect(timeout)
-            dialect = server.dialect
-            rows = server.query(dialect.show_channels(), action="read its replication status", timeout=timeout)
-            ours = [(row, dialect.channel(row)) for row in rows]
-            ours = [each for each in ours if self._is_of_primary(each[1])]
-            query = words.heartbeats_query(dialect.vendor, dialect.version)
-            beats = _beats(server, query, timeout) if ours and query else []
+            with server.reading("read its replication status"):
+                server.connect(timeout)
+                dialect = server.dialect
+                rows = server.query(dialect.show_channels(), action="read its replication status", timeout=timeout)
+                ours = [(row, dialect.channel(row)) for row in rows]
+                ours = [each for each in ours if self._is_of_primary(each[1])]
+                query = words.heartbeats_query(dialect.vendor, dialect.version)
+                beats = _beats(server, query, timeout) if ours and query else []
+                heard = [(row, channel, words.heartbeats(row, beats, channel.name)) for row, channel in ours]
         except ServerError as error:
             return (saw(Source.LINK, Finding.LIVES if error.answered else Finding.UNANSWERED, str(error)),)
         seen = [saw(Source.LINK, Finding.ANSWERED)]
-        for row, channel in ours:
+        for row, channel, (count, period) in heard:
             trouble = f"{channel.receiver_errno}: {channel.receiver_error}" if channel.receiver_errno else ""
             self.worked = self.worked or channel.received is not None
             self.last = channel
@@ -94,11 +96,10 @@ class Ear:
                 self._heard.pop(channel.name, None)
                 seen.append(saw(Source.REPLICA, finding, trouble))
                 continue
-            count, period = words.heartbeats(row, beats, channel.name)
             now = time.monotonic()
-            heard, finding = compare(self._heard.get(channel.name), (*words.place(row), count), period, now)
-            self._heard[channel.name] = heard
-            quiet = f"nothing new for {now - heard.since:.1f} s" if finding is not Finding.MOVES else ""
+            newest, finding = compare(self._heard.get(channel.name), (*words.place(row), count), period, now)
+            self._heard[channel.name] = newest
+            quiet = f"nothing new for {now - newest.since:.1f} s" if finding is not Finding.MOVES else ""
             seen.append(saw(Source.REPLICA, finding, "; ".join(filter(None, (quiet, trouble)))))
         return tuple(seen)
 

@@ -16,16 +16,32 @@ from pymysql.cursors import DictCursor
 from config import ServerConfig
 from replication.dialects import Dialect, parse_version
 from replication.dialects.appliers import causes_query, with_causes
-from replication.errors import PrivilegeMissing, ServerError, ServerUnreachable, StatementFailed
+from replication.errors import MhaError, PrivilegeMissing, ServerError, ServerOdd, ServerUnreachable, StatementFailed
 from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.positions import BinlogPosition
-from replication.session import map_error, open_session
+from replication.session import Session, map_error, new_session
 from replication.snapshots import SemiSync, ServerState, Vendor
 from replication.source_names import SourceNames
 
 Row = dict[str, Any]
 
+#: Every server has these.
+_ALWAYS = ("version", "server_id", "read_only", "log_bin", "datadir")
+
+
+class Answer(Row):
+    """A row of an answer. A column that is not in it is the server's error."""
+
+    def __init__(self, row: Row, *, server: str, action: str) -> None:
+        super().__init__(row)
+        self._server, self._action = server, action
+
+    def __missing__(self, column: str) -> Any:
+        raise ServerOdd(self._server, self._action, f"its answer has no column {column}", answered=True)
+
+
 SYNTAX_ERRORS = frozenset({1064})
+_LONGEST_PATH = 4096
 
 _VARIABLES = (
     "version version_comment server_id server_uuid read_only super_read_only log_bin log_slave_updates "
@@ -50,7 +66,8 @@ class Server:
 
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
-        self._connection: pymysql.Connection[Any] | None = None
+        self._connection: Session | None = None
+        self._opening: Session | None = None
         self._dialect: Dialect | None = None
         self._lock = threading.RLock()
 
@@ -72,7 +89,12 @@ class Server:
         with self._lock:
             if self._connection is None:
                 with self._mapped("connect"):
-                    self._connection = open_session(self.config, timeout)
+                    self._opening = new_session(self.config, timeout)
+                    try:
+                        self._opening.connect()
+                        self._connection = self._opening
+                    finally:
+                        self._opening = None
 
     def close(self) -> None:
         """End the session; the next statement opens a new one."""
@@ -84,8 +106,8 @@ class Server:
                     connection.close()
 
     def abort(self) -> None:
-        """Break the session from another thread, so that a statement that waits for its answer fails at once."""
-        connection = self._connection
+        """Break the session from another thread, so that whoever waits for an answer on it fails at once."""
+        connection = self._connection or self._opening
         sock = connection._sock if connection is not None else None  # type: ignore[attr-defined]
         if sock is not None:
             with contextlib.suppress(OSError):
@@ -95,6 +117,11 @@ class Server:
     def connected(self) -> bool:
         """There is a session; whether the server still answers on it only a statement can tell."""
         return self._connection is not None
+
+    @property
+    def unproven(self) -> str:
+        """Why nothing proves who is at the other end, in words; empty where its certificate was verified."""
+        return "" if self._connection is None else str(self._connection.proof)
 
     @property
     def thread_id(self) -> int | None:
@@ -113,6 +140,8 @@ class Server:
     ) -> list[Row]:
         """Run one statement and return its rows, waiting at most ``timeout`` seconds for each answer packet.
 
+        All of the answer may take twice as long, and is bounded (`session`).
+
         A session that was lost while nothing ran is opened again once, unless it has to be the ``same_session``; a
         statement that was sent is never sent twice, because it may have been executed.
         """
@@ -124,10 +153,10 @@ class Server:
             self.connect()
             connection = self._connection
             assert connection is not None
-            connection._read_timeout = timeout or self.TIMEOUT  # type: ignore[attr-defined]  # PyMySQL has no setter
             with self._mapped(action), connection.cursor(DictCursor) as cursor:
+                connection.allow(timeout or self.TIMEOUT)
                 cursor.execute(sql, tuple(args) or None)
-                return list(cursor.fetchall())
+                return [Answer(row, server=self.config.name, action=action) for row in cursor.fetchall()]
 
     def stirs(self, seconds: float) -> bool:
         """Whether the server closes the session, or says anything unasked, within ``seconds``; True without one."""
@@ -150,16 +179,27 @@ class Server:
 
     @contextlib.contextmanager
     def _mapped(self, action: str) -> Iterator[None]:
+        greeted = self._connection is not None
         try:
             yield
         except ServerError:
             self.close()
             raise
-        except (pymysql.Error, OSError) as error:
-            mapped = map_error(self.config.name, action, error)
-            if isinstance(mapped, ServerUnreachable):
+        except Exception as error:  # noqa: BLE001  # whatever a server makes of the driver is that server's error
+            mapped = map_error(self.config.name, action, error, greeted=greeted)
+            if isinstance(mapped, ServerUnreachable | ServerOdd):
                 self.close()
             raise mapped from None
+
+    @contextlib.contextmanager
+    def reading(self, action: str) -> Iterator[None]:
+        """What it answered is read: a value that nobody can make sense of is that server's error, a ServerOdd."""
+        try:
+            yield
+        except MhaError:
+            raise
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise map_error(self.config.name, action, error, greeted=True) from error
 
     # what it is ------------------------------------------------------------------------------------------------
 
@@ -200,6 +240,10 @@ class Server:
 
     def observe(self) -> ServerState:
         """The server's state now: three or four statements, a few milliseconds."""
+        with self.reading("read its state"):
+            return self._observe()
+
+    def _observe(self) -> ServerState:
         dialect = self.dialect
         rows = self.query(
             f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({', '.join(['%s'] * len(_VARIABLES))})",
@@ -207,6 +251,9 @@ class Server:
             action="read its variables",
         )
         variables = {str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows}
+        if lacks := [name for name in _ALWAYS if name not in variables]:
+            # Without them it would pass for a primary that takes writes.
+            raise ServerOdd(self.config.name, "read its variables", f"it has no {', '.join(lacks)}", answered=True)
         channels = self.query(dialect.show_channels(), action="read its replication status")
         if causes := causes_query(dialect.vendor, dialect.version, channels):
             with contextlib.suppress(PrivilegeMissing):
@@ -216,6 +263,8 @@ class Server:
         if channels:
             heartbeat = self._heartbeat_period()
         state = _state(self.config, dialect, variables, channels, log[0] if log else {}, heartbeat)
+        for path in (state.datadir, state.log_bin_basename, state.log_bin_index, state.relay_log_basename):
+            _check_path(path)
         return state if self.names is None else self.names.in_ours(state)
 
     def _heartbeat_period(self) -> float | None:
@@ -238,6 +287,12 @@ class Server:
     def show_channels(self) -> list[Row]:
         """The raw status rows, one a channel."""
         return self.query(self.dialect.show_channels(), action="read its replication status")
+
+
+def _check_path(path: str) -> None:
+    """Raise ValueError for what no server calls a directory or a log of its own."""
+    if path and (not path.startswith("/") or not path.isprintable() or len(path) > _LONGEST_PATH):
+        raise ValueError(f"{path[:80]!r} is no path")
 
 
 def _state(

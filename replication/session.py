@@ -7,7 +7,7 @@ driver, because nothing came.
 from __future__ import annotations
 
 import ssl
-import struct
+import time
 from typing import TYPE_CHECKING, Any
 
 import pymysql
@@ -22,9 +22,11 @@ from replication.errors import (
     PrivilegeMissing,
     ServerBusy,
     ServerError,
+    ServerOdd,
     ServerUnreachable,
     StatementFailed,
 )
+from replication.login import PLUGINS, Proof, context, key_of
 
 BUSY_ERRORS = frozenset({1040, 1041, 1135, 1203, 1226})
 DENIED_ERRORS = frozenset(
@@ -36,8 +38,10 @@ _SESSION_OVER = frozenset({1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161,
 #: The driver's own numbers for nothing that came, or came to its end (Reference Manual, Client Error Messages).
 _NOTHING_CAME = frozenset({CR.CR_CONN_HOST_ERROR, CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST})
 _CLIENT_ERRORS = range(2000, 2100)
-#: What PyMySQL does not understand, or lacks a library for, it leaves as it falls.
-_NOT_UNDERSTOOD = (ValueError, LookupError, RuntimeError, TypeError, AttributeError, AssertionError, struct.error)
+#: What one answer may hold at most, and what all of a login may take, in the seconds of one of its exchanges.
+MOST_BYTES, MOST_PACKETS, LOGIN = 64 << 20, 300_000, 3.0
+#: Bytes that are read at once.
+_CHUNK = 1 << 16
 
 _EXPIRED = (
     "the account's password has expired: on the primary, ALTER USER … IDENTIFIED BY …, and PASSWORD EXPIRE NEVER "
@@ -62,7 +66,7 @@ _HINTS = {
     1820: _EXPIRED,
     1862: _EXPIRED,
     2003: "is mysqld running there, and does the port let this host through?",
-    2026: "look at the server's certificate and at ssl_ca, ssl_cert and ssl_key in the configuration",
+    2026: "look at the server's certificate and at ssl_mode, ssl_ca, ssl_cert and ssl_key in the configuration",
     2059: _PLUGIN,
     2061: _PLUGIN,
     3032: "SET GLOBAL offline_mode=0 there, when it is over",
@@ -73,35 +77,12 @@ _HINTS = {
 }
 
 
-def open_session(config: ServerConfig, timeout: float) -> pymysql.Connection[Any]:
-    """A new PyMySQL connection; TLS when the server offers it, verified when ``ssl_ca`` is configured.
+def new_session(config: ServerConfig, timeout: float) -> Session:
+    """A session to be connected, as ``ssl_mode`` says: by default TLS when the server offers it.
 
-    Raises PyMySQL's and the operating system's errors as they are; `map_error` makes them ours.
+    Who is told what `login` says. It raises PyMySQL's and the operating system's errors; `map_error` makes them ours.
     """
-    options: dict[str, Any] = {}
-    if config.ssl_ca or config.ssl_cert:
-        options = {
-            "ssl_ca": config.ssl_ca,
-            "ssl_cert": config.ssl_cert,
-            "ssl_key": config.ssl_key,
-            "ssl_verify_cert": bool(config.ssl_ca),
-            "ssl_verify_identity": config.ssl_verify,
-        }
-    return Session(
-        host=address_of(config),
-        port=config.port,
-        unix_socket=config.unix_socket,
-        user=config.user,
-        # Bytes, because PyMySQL encodes text as latin-1 and a password may hold anything.
-        password=config.password.get_secret_value().encode(),
-        charset="utf8mb4",
-        autocommit=None,  # PyMySQL believes what a server says of it when it greets; `settings` says it outright
-        connect_timeout=timeout,
-        read_timeout=timeout,
-        write_timeout=timeout,
-        program_name="prefect-mha",
-        **options,
-    )
+    return Session(config, timeout, defer_connect=True)
 
 
 if TYPE_CHECKING:
@@ -113,30 +94,87 @@ else:
 class Session(_Connection):
     """PyMySQL's, which sets all that it depends on, and whose errors tell whether the server said them (``answered``).
 
-    All sessions for which no TLS is configured share what they need to have it where it is offered: PyMySQL makes it
+    ``timeout`` (seconds) bounds each exchange of the login, which as a whole takes `LOGIN` times that at most.
+    Whatever comes is bounded: bytes, packets and seconds; a file of this host is never sent.
+    All sessions for which no TLS is demanded share what they need to have it where it is offered: PyMySQL makes it
     anew for each and reads the system's certificate authorities for it, 0.9 MB and some 20 ms of processor time a
     session, for a check that is not made.
     """
 
     _shared: Any = None
     _greeted = False
+    salt: bytes
+    _auth_plugin_name: str
+
+    def __init__(self, config: ServerConfig, timeout: float, *, defer_connect: bool = False) -> None:
+        self.proof = Proof(config)
+        self.server_key: bytes | None = None
+        self._config = config
+        self._buffer, self._read_from = bytearray(), None
+        self.allow(timeout, whole=max(LOGIN * timeout, timeout + 8.0))
+        super().__init__(
+            host=address_of(config),
+            port=config.port,
+            unix_socket=config.unix_socket,
+            user=config.user,
+            # Bytes, because PyMySQL encodes text as latin-1 and a password may hold anything.
+            password=config.password.get_secret_value().encode(),
+            charset="utf8mb4",
+            autocommit=None,  # PyMySQL believes what a server says of it when it greets; `settings` says it outright
+            connect_timeout=timeout,
+            read_timeout=timeout,
+            write_timeout=timeout,
+            program_name="prefect-mha",
+            auth_plugin_map=PLUGINS,
+            local_infile=False,
+            ssl_disabled=config.tls_mode == "disabled",
+            # Its files are read once the server has greeted: what is wrong with them is no silence of its.
+            ssl=None if config.tls_mode in ("disabled", "preferred") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            defer_connect=defer_connect,
+        )
+
+    def allow(self, timeout: float, *, whole: float | None = None) -> None:
+        """What comes next may take ``timeout`` seconds for each packet, ``whole`` for all of them (twice as long)."""
+        self._exchange = timeout
+        self._ends = time.monotonic() + (whole if whole is not None else timeout + max(1.0, timeout))
+        self._packets = self._bytes = 0
 
     def connect(self, sock: Any = None) -> None:
         """Connect, and set what the session depends on."""
         try:
             super().connect(sock)
             self._set_all()
+            self.proof.keep()
         except (pymysql.Error, OSError) as error:
             self._force_close()  # type: ignore[attr-defined]
             raise _marked(error, self._greeted) from None
-        except _NOT_UNDERSTOOD as error:
+        except Exception as error:  # noqa: BLE001  # whatever a server makes of the driver is that server's error
             self._force_close()  # type: ignore[attr-defined]
-            words = f"this client cannot speak with it: {error or type(error).__name__}"
+            words = f"this client cannot speak with it: {str(error) or type(error).__name__}"
             raise _marked(pymysql.OperationalError(CR.CR_AUTH_PLUGIN_ERR, words), self._greeted) from None
+
+    @property
+    def over_tls(self) -> bool:
+        """Whether the session is encrypted."""
+        return isinstance(self._sock, ssl.SSLSocket)  # type: ignore[attr-defined]
 
     def _get_server_information(self) -> None:
         super()._get_server_information()  # type: ignore[misc]
         self._greeted = True
+        try:
+            self.server_key = key_of(self._config.ssl_server_key)
+            if self._config.tls_mode not in ("disabled", "preferred"):
+                self.ctx = context(self._config)
+        except OSError as error:
+            raise pymysql.OperationalError(CR.CR_SSL_CONNECTION_ERROR, f"TLS cannot be prepared: {error}") from None
+        if self._auth_plugin_name == "sha256_password":
+            # To this greeting PyMySQL answers with the password; to another one the server says what it wants.
+            self._auth_plugin_name = "caching_sha2_password"
+
+    def _get_auth_plugin_handler(self, plugin_name: Any) -> Any:
+        # The server's next word is about the password: from here on it counts who is at the other end.
+        self.proof.of_session(self._sock)  # type: ignore[attr-defined]
+        return super()._get_auth_plugin_handler(plugin_name)  # type: ignore[misc]
 
     def _set_all(self) -> None:
         try:
@@ -162,19 +200,64 @@ class Session(_Connection):
             whole.append(data)
             return packet_type(data, encoding)
 
+        self._packets += 1
+        self._packet_ends = min(self._ends, time.monotonic() + self._exchange)
         try:
-            return super()._read_packet(made)  # type: ignore[no-untyped-call]
+            if self._packets > MOST_PACKETS:
+                raise _odd(f"it sends more than {MOST_PACKETS} rows and columns")
+            packet = super()._read_packet(made)  # type: ignore[no-untyped-call]
         except pymysql.Error as error:
             # A packet that came whole and is an error: its text is the server's, whatever its number.
-            error.answered = bool(whole)  # type: ignore[attr-defined]
+            error.answered = bool(whole) or getattr(error, "answered", False)  # type: ignore[attr-defined]
             raise
-        except (LookupError, struct.error, UnicodeDecodeError):
+        except Exception:
             if not whole or whole[0][:1] != b"\xff":
                 raise
             number = int.from_bytes(whole[0][1:3], "little")
             failed = pymysql.OperationalError(number, "it gives no reason")
             failed.answered = True  # type: ignore[attr-defined]
             raise failed from None
+        return packet
+
+    _packet_ends = 0.0
+
+    def _read_query_result(self, unbuffered: bool = False) -> Any:
+        try:
+            return super()._read_query_result(unbuffered)  # type: ignore[misc]
+        except RuntimeError:
+            # PyMySQL's word for LOAD DATA LOCAL, which it leaves unanswered: local_infile is off.
+            self._force_close()  # type: ignore[attr-defined]
+            raise _odd("it asks for a file of this host, which no server gets") from None
+
+    def _read_bytes(self, num_bytes: int) -> bytes:
+        """As PyMySQL's, which waits anew for each byte that comes."""
+        sock = self._sock  # type: ignore[attr-defined]
+        if sock is not self._read_from:
+            # What came in clear before TLS began is nobody's word.
+            self._read_from, self._buffer = sock, bytearray()
+        self._bytes += num_bytes
+        try:
+            if self._bytes > MOST_BYTES:
+                raise _odd(f"it sends more than {MOST_BYTES >> 20} MB")
+            while len(self._buffer) < num_bytes:
+                if (left := self._packet_ends - time.monotonic()) <= 0:
+                    raise TimeoutError("timed out")
+                sock.settimeout(left)
+                self._current_timeout = None
+                data = sock.recv(max(_CHUNK, num_bytes - len(self._buffer)))
+                if not data:
+                    raise pymysql.OperationalError(CR.CR_SERVER_LOST, "Lost connection to MySQL server during query")
+                self._buffer += data
+        except OSError as error:
+            self._force_close()  # type: ignore[attr-defined]
+            text = f"Lost connection to MySQL server during query ({error})"
+            raise pymysql.OperationalError(CR.CR_SERVER_LOST, text) from None
+        except BaseException:
+            self._force_close()  # type: ignore[attr-defined]
+            raise
+        taken = bytes(self._buffer[:num_bytes])
+        del self._buffer[:num_bytes]
+        return taken
 
     def _create_ssl_ctx(self, sslp: dict[str, Any]) -> Any:
         if sslp:
@@ -182,6 +265,12 @@ class Session(_Connection):
         if Session._shared is None:
             Session._shared = super()._create_ssl_ctx(sslp)  # type: ignore[misc]
         return Session._shared
+
+
+def _odd(what: str) -> pymysql.Error:
+    error = pymysql.OperationalError(CR.CR_MALFORMED_PACKET, what)
+    error.answered = True  # type: ignore[attr-defined]
+    return error
 
 
 def _marked(error: Exception, greeted: bool) -> Exception:
@@ -196,21 +285,34 @@ def _marked(error: Exception, greeted: bool) -> Exception:
     return error
 
 
-def map_error(server: str, action: str, error: BaseException) -> ServerError:
-    """PyMySQL's and the socket's errors as ours, once, at the edge."""
+def map_error(server: str, action: str, error: BaseException, *, greeted: bool = False) -> ServerError:
+    """Whatever a session or a socket raised as ours, once, at the edge.
+
+    ``greeted``: it was in the middle of a session, so what nobody understands comes from a server.
+    """
+    if not isinstance(error, OSError | pymysql.Error):
+        said = f"it says what nobody understands: {type(error).__name__}: {error}"[:_LONGEST]
+        return ServerOdd(server, action, said, 0, _ODD, answered=greeted)
     code = error.args[0] & 0xFFFF if error.args and isinstance(error.args[0], int) else 0
     text = str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
     if isinstance(error, OSError):
         code, text = 0, str(error) or type(error).__name__
     ours = bool(code) and code not in _CLIENT_ERRORS
     answered = bool(getattr(error, "answered", ours))
-    hint = _HINTS.get(code, "")
+    hint = getattr(error, "hint", "") or _HINTS.get(code, "")
     if code in PRIVILEGE_ERRORS:
         hint = hint or _HINTS[1227]
-    return _kind(error, code, answered)(server, action, text, code, hint, answered=answered)
+    return _kind(error, code, answered)(server, action, text[:_LONGEST], code, hint, answered=answered)
+
+
+#: Characters of a server's words that are kept.
+_LONGEST = 2000
+_ODD = "is it a server that listens there? If it is one, its version may be one that nobody has tried"
 
 
 def _kind(error: BaseException, code: int, answered: bool) -> type[ServerError]:
+    if code == CR.CR_MALFORMED_PACKET:
+        return ServerOdd
     if code in BUSY_ERRORS:
         return ServerBusy
     if code in DENIED_ERRORS and (answered or code not in _CLIENT_ERRORS):

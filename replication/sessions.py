@@ -15,6 +15,7 @@ from replication.errors import (
     HostError,
     MhaError,
     ServerError,
+    ServerOdd,
 )
 from replication.fencing.holds import Holds, come_back_elsewhere
 from replication.journal import Opened
@@ -59,12 +60,23 @@ class Sessions:
         return self._binlog_hosts[block]
 
     def each(
-        self, work: Callable[[T], R], items: Iterable[T], *, timeout: float
+        self,
+        work: Callable[[T], R],
+        items: Iterable[T],
+        *,
+        timeout: float,
+        patience: Callable[[T], float] | None = None,
     ) -> list[tuple[T, R | MhaError | None]]:
-        """Do the same for several at once; an MhaError is a result, None means not done within ``timeout`` seconds."""
-        futures = [(item, self._pool.submit(work, item)) for item in items]
-        wait([f for _, f in futures], timeout=timeout)
-        return [(item, _result(future)) for item, future in futures]
+        """Do the same for several at once; an MhaError is a result, None means not done within ``timeout`` seconds.
+
+        Any other error is a ServerOdd then: it is of what that one said. ``patience`` may be less for some of them.
+        """
+        began = time.monotonic()
+        waits = [(item, timeout if patience is None else min(timeout, patience(item))) for item in items]
+        futures = [(item, self._pool.submit(work, item)) for item, _ in waits]
+        for (_, future), (_, limit) in zip(futures, waits, strict=True):
+            wait([future], timeout=max(0.0, began + limit - time.monotonic()))
+        return [(item, _result(future, item)) for item, future in futures]
 
     def warm(self, *, timeout: float = 10.0) -> dict[str, MhaError]:
         """Open what is not open; returns what could not be, by ``ip:port``. SSH troubles go to the log only."""
@@ -80,16 +92,28 @@ class Sessions:
         done = self.each(open_both, self.config.servers, timeout=timeout)
         return {s.address: r for s, r in done if isinstance(r, MhaError)}
 
-    def observe(self, servers: Sequence[ServerConfig] | None = None, *, timeout: float = 4.0) -> ClusterState:
-        """Look at every server at once. One that does not answer within ``timeout`` seconds is down, and why."""
+    def observe(
+        self, servers: Sequence[ServerConfig] | None = None, *, timeout: float = 4.0, unconnected: float = 4.0
+    ) -> ClusterState:
+        """Look at every server at once. One that does not answer within ``timeout`` seconds is down, and why.
+
+        Who has no session with us is waited for ``unconnected`` seconds: it did not answer a moment ago either.
+        """
         wanted = self.config.servers if servers is None else servers
-        looked = self.each(lambda s: self.server(s.address).observe(), wanted, timeout=timeout)
+        looked = self.each(
+            lambda s: self.server(s.address).observe(),
+            wanted,
+            timeout=timeout,
+            patience=lambda s: timeout if self.server(s.address).connected else unconnected,
+        )
         return as_cluster(looked, timeout, replaced(self.config))
 
     def close(self) -> None:
         """End every session; locks held by them are released by the servers."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         for server in self._servers.values():
+            # Who is still waited for would keep this process from ending.
+            server.abort()
             server.close()
         for host in (*self._hosts.values(), *self._binlog_hosts.values()):
             host.close()
@@ -181,7 +205,7 @@ def reachable(host: SshHost, timeout: float) -> bool:
     return host.alive(max(0.1, ends - time.monotonic()))
 
 
-def _result(future: Future[Any]) -> Any:
+def _result(future: Future[Any], item: object) -> Any:
     if not future.done():
         future.cancel()
         return None
@@ -190,4 +214,8 @@ def _result(future: Future[Any]) -> Any:
         return future.result()
     if isinstance(error, MhaError):
         return error
-    raise error
+    if not isinstance(error, Exception):
+        raise error
+    # Whatever one of them makes of us is that one's trouble; the others go on.
+    log.error("What %s says cannot be made sense of.", item, exc_info=error)
+    return ServerOdd(str(item), "read what it says", f"{type(error).__name__}: {error}"[:500], answered=True)

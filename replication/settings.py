@@ -21,7 +21,7 @@ log = logging.getLogger("mha")
 
 PACKET = {"max_allowed_packet": 1 << 30}
 DURABILITY = {"sync_binlog": 0, "innodb_flush_log_at_trx_commit": 2}
-#: LOAD DATA as a statement: its file comes from the client.
+#: What a manager of before lent for LOAD DATA as a statement; it is only given back.
 FILES = {"local_infile": 1}
 #: MariaDB's CREATE TABLE … SELECT, or rows that took numbers from a sequence: a session makes two transactions of them,
 #: under the one GTID that they have. Its replicas take the same from their relay logs whatever the mode.
@@ -36,7 +36,6 @@ def wanted(cut: Cut) -> dict[str, int]:
     return {
         **PACKET,
         **(DURABILITY if cut.transactions >= RELAX_FROM else {}),
-        **(FILES if cut.loads_file else {}),
         **(LOOSE if isinstance(cut.gtids, MariadbGtidPosition) else {}),
     }
 

@@ -20,7 +20,7 @@ import paramiko
 from replication.deadline import Deadline
 from replication.errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
 from replication.remote_file import RemoteReader
-from replication.ssh_connect import CONNECT, open_transport
+from replication.ssh_connect import CONNECT, NOT_UNDERSTOOD, open_transport
 from replication.ssh_forward import Forward
 from replication.ssh_login import load_login
 from replication.ssh_session import Session, SessionBroken, SftpLease
@@ -313,6 +313,9 @@ class SshHost:
                 if lease.active and not lease.expired:
                     hint = "is there a ForceCommand, or a shell that lets nobody in?"
                     raise CommandFailed(self._name, action, "sshd runs no command for this user", hint) from error
+            except NOT_UNDERSTOOD as error:
+                cause = f"it answers what is no SSH: {type(error).__name__}: {error}"
+                raise HostUnreachable(self._name, action, cause) from error
             code, broken, expired = lease.channel.exit_status, not lease.active, lease.expired
         out, err = (collector.text() for collector in collectors)
         if code < 0 and expired:
@@ -380,6 +383,9 @@ class SshHost:
             if lease.channel.closed or not lease.active:
                 raise HostUnreachable(self._name, action, "the session broke") from error
             raise RemoteFileError(self._name, action, str(error) or "it failed without a reason") from error
+        except NOT_UNDERSTOOD as error:
+            cause = f"it answers what is no SFTP: {type(error).__name__}: {error}"
+            raise RemoteFileError(self._name, action, cause) from error
 
 
 def _needs_access(user: str) -> str:

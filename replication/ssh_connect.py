@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,8 @@ KEEPALIVE = 5
 UNANSWERED = 15
 #: Seconds that an agent may take to list its keys.
 AGENT_TIMEOUT = 2.0
+#: What paramiko does not understand it leaves as it falls: that is the host's trouble, whoever answers there.
+NOT_UNDERSTOOD = (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, struct.error)
 
 
 def open_transport(login: Login, deadline: Deadline) -> paramiko.Transport:
@@ -60,7 +63,7 @@ def open_transport(login: Login, deadline: Deadline) -> paramiko.Transport:
             transport.set_log_channel(PARAMIKO_LOG)
             _handshake(transport, login, deadline)
             _authenticate(transport, login, deadline)
-        except (OSError, EOFError, ValueError, paramiko.SSHException) as error:
+        except (OSError, EOFError, paramiko.SSHException, *NOT_UNDERSTOOD) as error:
             raise HostUnreachable(login.name, CONNECT, *_unreachable(login, error, deadline)) from error
         transport.set_keepalive(KEEPALIVE)
         undo.pop_all()

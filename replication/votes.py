@@ -258,13 +258,14 @@ class _Voter:
     def _answer(self, want: Want) -> Ballot:
         began, name = time.monotonic(), self.config.name
         try:
-            said = self._said()
-            if said["me"] != self._session:
-                self._prepare()
+            with self._server.reading("see who watches the cluster"):
                 said = self._said()
-            vote = self._vote(said["watches"], want)
-            standby = self._standby(said["stands_by"], want)
-            holder = self._name(said["watches"]) if vote is Vote.ANOTHERS and said["watches"] else ""
+                if said["me"] != self._session:
+                    self._prepare()
+                    said = self._said()
+                vote = self._vote(said["watches"], want)
+                standby = self._standby(said["stands_by"], want)
+                holder = self._name(said["watches"]) if vote is Vote.ANOTHERS and said["watches"] else ""
         except ServerUnreachable as error:
             log.debug("%s", error)
             finding, _ = knock(address_of(self.config), self.config.port, KNOCK)

@@ -18,7 +18,7 @@ from replication.inquiry import run_secondary
 from replication.knock import knock
 from replication.look import Look, Places, look_at
 from replication.observers import ask_others
-from replication.patience import ALARM_AT, Act, Patience, Ping, SecondaryCheck, Verdict, decide
+from replication.patience import ALARM_AT, Act, Patience, Ping, SecondaryCheck, Verdict, decide, somebody_else
 from replication.pinger import Pinger
 from replication.receiving import Ear
 from replication.sessions import Sessions, reachable
@@ -50,8 +50,9 @@ class SideChecks:
         sessions: Sessions,
         ears: dict[str, Ear] | None = None,
         listens: float = 1.0,
+        state: ServerState | None = None,
     ) -> None:
-        self._listens = listens
+        self._listens, self._state = listens, state
         self._config, self._primary, self._sessions = config, primary, sessions
         self._others = [s for s in config.servers if s.address != primary.address]
         self._ears = {} if ears is None else ears
@@ -74,7 +75,7 @@ class SideChecks:
     def look_again(self) -> None:
         """Ask the replicas' hosts, and the primary's own, once more: their view is to be fresh at the verdict."""
         self._views = self._pool.submit(ask_others, self._sessions, self._primary, self._others)
-        host, places = self._sessions.host(self._primary.address), Places.of(self._primary, None)
+        host, places = self._sessions.host(self._primary.address), Places.of(self._primary, self._state)
         self._process = self._pool.submit(look_at, host, self._primary, places, timeout=2.0)
         self._knock = self._pool.submit(self._knock_now)
         self._receivers = self._pool.submit(self._listen)
@@ -92,6 +93,11 @@ class SideChecks:
 
         heard = self._sessions.each(listen, self._others, timeout=2 * LOOK + self._listens + 0.5)
         return tuple(o for _, seen in heard if isinstance(seen, tuple) for o in seen if o.source is Source.REPLICA)
+
+    def somebody_else(self, wait: float) -> str:
+        """Why what answers on the primary's port is not the primary, as its host sees it; empty where it does not."""
+        process = _within(self._process, time.monotonic() + wait)
+        return somebody_else(process.seen) if process is not None else ""
 
     def verdict(self, patience: Patience, *, wait: float, by_hand: bool = False) -> Verdict:
         """Collect what was said within ``wait`` seconds and decide. ``by_hand``: a person calls it dead."""
@@ -130,7 +136,7 @@ def watch(
     log.info("Set master ping interval %d seconds.", config.ping_interval)
     log.info("Starting ping health check on %s..", primary.name)
     if config.detection == "classic":
-        end = _watch_classic(config, primary, sessions, stop, listener)
+        end = _watch_classic(config, primary, sessions, stop, listener, state)
     else:
         end = Watch(config, primary, sessions, stop, listener, state).run()
     if isinstance(end, Verdict):
@@ -139,9 +145,17 @@ def watch(
 
 
 def _watch_classic(
-    config: ClusterConfig, primary: ServerConfig, sessions: Sessions, stop: threading.Event, listener: Listener
+    config: ClusterConfig,
+    primary: ServerConfig,
+    sessions: Sessions,
+    stop: threading.Event,
+    listener: Listener,
+    state: ServerState | None,
 ) -> Verdict | BeginAnew | None:
-    """One ping each interval; four misses in a row are a suspicion, which the others confirm or not."""
+    """One ping each interval; four misses in a row are a suspicion, which the others confirm or not.
+
+    What answers where the host shows that somebody else listens is no answer.
+    """
     pinger, patience, refusals = Pinger(config, primary), Patience(), Refusals(listener)
     ears: dict[str, Ear] = {}
     checks: SideChecks | None = None
@@ -152,6 +166,8 @@ def _watch_classic(
                 return BeginAnew(why)
             began = time.monotonic()
             ping, error = pinger.ping()
+            if ping is Ping.ALIVE_BUT_REFUSED and (else_ := _somebody_else(primary, sessions, state)):
+                ping, error = Ping.MISSED, f"{else_}, and says: {error}"
             patience, act = patience.after(ping, began, error)
             if ping is Ping.ANSWERED and not greeted:
                 log.info("Ping(%s) succeeded, waiting until MySQL doesn't respond..", config.ping_type)
@@ -163,7 +179,7 @@ def _watch_classic(
                 checks.close()
                 checks = None
             elif act is Act.ASK_OTHERS:
-                checks = SideChecks(config, primary, sessions, ears)
+                checks = SideChecks(config, primary, sessions, ears, state=state)
                 checks.begin()
             elif patience.misses == 3 and checks:
                 checks.look_again()
@@ -184,6 +200,13 @@ def _watch_classic(
             checks.close()
 
 
+def _somebody_else(primary: ServerConfig, sessions: Sessions, state: ServerState | None) -> str:
+    """Only where the server itself said while it lived whose directories are its own."""
+    if state is None:
+        return ""
+    return somebody_else(look_at(sessions.host(primary.address), primary, Places.of(primary, state), timeout=LOOK).seen)
+
+
 @task(name="Confirm that the primary is dead", **STEP)
 def confirm_dead(config: ClusterConfig, dead: ServerConfig, sessions: Sessions) -> Verdict:
     """For a failover that somebody asks for: a ping with time to answer, and everybody's view, now."""
@@ -192,7 +215,7 @@ def confirm_dead(config: ClusterConfig, dead: ServerConfig, sessions: Sessions) 
     checks.begin()
     try:
         ping, error = pinger.ping(max(BY_HAND, float(config.ping_interval)))
-        if ping is not Ping.MISSED:
+        if ping is not Ping.MISSED and not checks.somebody_else(LOOK):
             why = error or "it answers a ping"
             return Verdict(False, f"the primary {dead.name} is reachable via MySQL: {why}", None)
         return checks.verdict(Patience(1, time.monotonic(), error), wait=config.hook_timeout, by_hand=True)

@@ -92,9 +92,9 @@ def fence_old_primary(job: FailoverJob, ssh_reachable: bool, too_late: bool = Fa
     primary is open already (``too_late``), nor where it was found dead although it answers, by its disk.
     Once no mysqld runs there, there is nothing left to close over SQL.
     """
-    ask, silent = not too_late and not job.answers_though_dead, ""
+    ask, silent = not too_late and (job.somebody_else or not job.answers_though_dead), ""
     over_ssh = ssh_reachable and SSH in job.config.fence
-    if ask:
+    if ask and not job.somebody_else:
         # A host that answers over SSH answers or refuses at once; where SQL alone may close it, it is given that long.
         dark = LAST_LOOK_AT_A_DARK_ONE if not ssh_reachable else _to_connect(job)
         answer, silent = look_once_more(job.dead, timeout=LAST_LOOK if over_ssh else dark)
@@ -136,7 +136,7 @@ def fence_over_ssh(job: FailoverJob, *, ask: bool = False) -> Fenced:
     With ``ask`` one that still greets is left alone.
     """
     host, persist = job.sessions.host(job.dead.address), job.config.fence_persist
-    fenced = fence(host, job.dead, timeout=job.config.fence_timeout, persist=persist, ask=ask)
+    fenced = fence(host, job.dead, timeout=job.config.fence_timeout, persist=persist, ask=ask, owned=job.owned)
     traces = (*fenced.masked, *fenced.persisted)
     # What is left on that host is known even to a run that goes on where this one ends.
     job.journal.record("fence", "done", job.dead.address, traces=traces)

@@ -19,6 +19,9 @@ from tasks.policy import STEP
 
 log = logging.getLogger("mha")
 
+#: Seconds that a server without a session is waited for in a failover, where the others answer at once.
+UNCONNECTED = 2.0
+
 
 @task(name="Look at every server", **STEP)
 def observe(job: FailoverJob) -> ClusterState:
@@ -27,7 +30,7 @@ def observe(job: FailoverJob) -> ClusterState:
     A replica that is open is looked at twice: somebody may have made it a primary by hand.
     """
     others = [s for s in job.config.servers if s.address != job.dead.address]
-    cluster = with_writers(job.sessions, job.sessions.observe(others))
+    cluster = with_writers(job.sessions, job.sessions.observe(others, unconnected=UNCONNECTED))
     _log_cluster(job, cluster)
     return cluster
 

@@ -13,7 +13,7 @@ from replication.detection import Judgement, Row, Sure, judge
 from replication.evidence import Finding, Observation, Recorder, Round, Source
 from replication.inquiry import ROUND, Inquiry
 from replication.look import HELD
-from replication.patience import ALARM_AT, Ping, Verdict
+from replication.patience import ALARM_AT, Ping, Verdict, somebody_else
 from replication.pinger import Pinger
 from replication.pings import FINDING, Pings
 from replication.round_trips import RECENT, RoundTrips
@@ -155,6 +155,8 @@ class Watch:
             return Trouble(began, error, of_disk=True)
         else:
             self._refusals.refused(error)
+            # Whose word that is its host can tell.
+            self._look_due = time.monotonic()
         return None
 
     def _one_look(self) -> Trouble | None:
@@ -172,6 +174,8 @@ class Watch:
             self._look_due = now + (LOOK_AGAIN if waits else LOOKS_EVERY * self._interval)
         elif self._looking is None and now >= self._look_due:
             self._looking = self._inquiry.look()
+        if self._inquiry.known and (why := somebody_else(found)):
+            return Trouble(found[0].began, why)
         if now < self._quiet_disk:
             return None
         bad = next((o for o in found if o.source is Source.DISK and o.finding in _BAD), None)

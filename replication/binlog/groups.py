@@ -343,7 +343,9 @@ class _Group:
             case EventType.TABLE_MAP:
                 table = bodies.table_map(event)
                 self._tables[table] = None
-                if table.startswith(_OF_THE_SERVER) or bodies.may_be_sequence(event):
+                # A line break in a name would end the comment in which mysqlbinlog writes it.
+                odd = not table.isprintable()
+                if odd or table.startswith(_OF_THE_SERVER) or bodies.may_be_sequence(event):
                     self._plain = False
             case EventType.XA_PREPARE:
                 return "dml" if bodies.is_one_phase(event) else "xa_prepare"

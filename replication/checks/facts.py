@@ -23,7 +23,8 @@ class ServerFacts:
     ``account`` is who we are there, quoted; ``replication_accounts`` are user and host pattern of those with
     REPLICATION SLAVE, None when mysql.user cannot be read. ``semi_sync_clients`` is how many replicas acknowledge.
     ``readers`` are those who replicate from it.
-    ``lives`` are the accounts of our own user and of repl_user, None when they cannot be read.
+    ``lives`` are the accounts of our own user and of repl_user, None when they cannot be read. ``unproven`` is why
+    nothing proves who it is, empty when its certificate was verified, None when that was not looked at.
     """
 
     dialect: Dialect
@@ -35,6 +36,7 @@ class ServerFacts:
     semi_sync_clients: int | None = None
     readers: Readers = field(default_factory=Readers)
     lives: tuple[AccountLife, ...] | None = ()
+    unproven: str | None = None
 
     def name_of(self, variable: str) -> str:
         """How this server spells a variable that was renamed."""

@@ -177,6 +177,7 @@ def _facts_of(server: Server) -> ServerFacts:
         semi_sync_clients=int(clients[0]["Value"]) if clients else None,
         readers=readers_of(server),
         lives=lives_on(server),
+        unproven=server.unproven,
     )
 
 

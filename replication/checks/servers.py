@@ -96,6 +96,13 @@ SEMI_SYNC = Rule(
     Severity.WARNING,
     varies="only told when replicas alone have it on",
 )
+PROVEN = Rule(
+    "server-proven",
+    "Is every server's certificate verified, so that the password goes to nobody else?",
+    "set `ssl_mode=verify_ca` and `ssl_ca`: MySQL's own is ca.pem in the data directory of {server}; "
+    "docs/security.md tells what holds without",
+    Severity.WARNING,
+)
 RULES = (
     READ_ONLY,
     SUPER_READ_ONLY,
@@ -110,6 +117,7 @@ RULES = (
     SERVER_UUID,
     CLOCK,
     SEMI_SYNC,
+    PROVEN,
 )
 
 
@@ -123,6 +131,9 @@ def checks(facts: Facts) -> Iterator[Check]:
         yield from _log(state, seen, is_primary=facts.primary is not None and state.key == facts.primary.address)
         yield from _durable(state, seen)
         yield from _clock(state, seen)
+        if seen.unproven is not None:
+            text = seen.unproven or "its certificate is verified"
+            yield PROVEN.judge(state.name, not seen.unproven, text, server=state.hostname)
     yield from _unique(facts, SERVER_ID, lambda state: str(state.server_id or ""), "server_id")
     yield from _unique(facts, SERVER_UUID, lambda state: state.server_uuid, "server_uuid")
     yield from _semi_sync(facts)

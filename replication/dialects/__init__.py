@@ -306,21 +306,24 @@ class Dialect:
         return f"SELECT IF({word}_POS_WAIT(%s, %s, %s{named}) >= 0, 0, 1)"
 
     def become_replica(
-        self, channel: str, to: Repoint, user: str, password: str, like: Row
+        self, channel: str, to: Repoint, user: str, password: str, like: Row, *, tls: bool = False
     ) -> tuple[str, tuple[Any, ...]]:
         """A CHANGE with bound parameters for a server that was no replica.
 
         ``like`` is the status row of a replica whose ways to connect it takes over: TLS, retries, the public key.
+        With ``tls`` the channel demands it, whatever that one does.
         """
         p, get = "SOURCE" if self._source_words else "MASTER", Columns(like)
         sql, args = self.change_source(channel, to)
         more: list[tuple[str, Any]] = [(f"{p}_USER", user), (f"{p}_PASSWORD", password)]
         if (retry := get.number("Connect_Retry")) is not None:
             more.append((f"{p}_CONNECT_RETRY", retry))
-        if get.text("Source_SSL_Allowed", "Master_SSL_Allowed") == "Yes":
+        if tls or get.text("Source_SSL_Allowed", "Master_SSL_Allowed") == "Yes":
             more.append((f"{p}_SSL", 1))
-            if authority := get.text("Source_SSL_CA_File", "Master_SSL_CA_File"):
-                more.append((f"{p}_SSL_CA", authority))
+            files = ("CA_File", "CA"), ("CA_Path", "CAPATH"), ("Cert", "CERT"), ("Key", "KEY"), ("Crl", "CRL")
+            for column, option in (*files, ("Cipher", "CIPHER")):
+                if value := get.text(f"Source_SSL_{column}", f"Master_SSL_{column}"):
+                    more.append((f"{p}_SSL_{option}", value))
             if get.text("Source_SSL_Verify_Server_Cert", "Master_SSL_Verify_Server_Cert") == "Yes":
                 more.append((f"{p}_SSL_VERIFY_SERVER_CERT", 1))
         elif get.number("Get_Source_public_key", "Get_master_public_key"):

@@ -1,7 +1,7 @@
 """Close a server to everybody where there is no super_read_only: MariaDB, and MySQL 5.6.
 
 ``SET GLOBAL tx_read_only=1`` refuses the writes of every session that begins afterwards, of accounts with SUPER too
-(error 1792), unless it asks for READ WRITE itself, as ours do (`server.open_session`). An applier that runs is not
+(error 1792), unless it asks for READ WRITE itself, as ours do (`dialects.session`). An applier that runs is not
 touched, but one that is started inherits it and stops with 1792 (seen on 5.6, 10.5, 10.11, 11.8): `start_replication`
 is how one is started on such a server. A restart of the server clears it.
 """

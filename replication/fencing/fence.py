@@ -44,11 +44,14 @@ class Fenced:
     still_there: bool = False
     seconds: float = 0.0
     greets: bool = False
+    stranger: bool = False
 
     def __str__(self) -> str:
         if not self.sure:
             return f"not fenced: {self.cannot}"
         told = [f"killed mysqld {', '.join(map(str, self.killed))}"] if self.killed else ["no mysqld runs there"]
+        if self.stranger:
+            told.append("a process of somebody else listens on its port, and was left alone")
         if self.dying:
             told.append(f"{', '.join(map(str, self.dying))} ends when its disk answers")
         if self.supervisors:
@@ -67,19 +70,28 @@ class Fenced:
 
 
 def fence(
-    host: SshHost, server: ServerConfig, *, timeout: float = 15.0, persist: bool = False, ask: bool = False
+    host: SshHost,
+    server: ServerConfig,
+    *,
+    timeout: float = 15.0,
+    persist: bool = False,
+    ask: bool = False,
+    owned: Sequence[str] = (),
 ) -> Fenced:
     """Fence one instance; safe to repeat. An unreachable host is an answer (``sure`` is False), not an exception.
 
     With ``persist`` an option file makes the server read-only whenever it is started, until `unfence`. With ``ask`` a
-    server that still greets is not killed: who was found dead by its silence is not.
+    server that still greets is not killed: who was found dead by its silence is not. ``owned`` are directories of the
+    server besides those configured: who else listens on its port is not it, and is left alone (``stranger``).
     """
-    return _run(host, server, str(int(persist)), timeout, ask=ask)
+    return _run(host, server, str(int(persist)), timeout, ask=ask, owned=owned)
 
 
-def _run(host: SshHost, server: ServerConfig, persist: str, timeout: float, *, ask: bool = False) -> Fenced:
+def _run(
+    host: SshHost, server: ServerConfig, persist: str, timeout: float, *, ask: bool = False, owned: Sequence[str] = ()
+) -> Fenced:
     began = time.monotonic()
-    command = f"sh -s -- {server.port} {shlex.quote(server.master_pid_file or '/nonexistent')} {persist} {int(ask)}"
+    command = f"sh -s -- {_instance(server)} {persist} {int(ask)} {_owned(server, owned)}"
     try:
         result = host.run(
             command,
@@ -97,17 +109,33 @@ def keep_read_only(host: SshHost, server: ServerConfig, *, timeout: float = 15.0
     return _run(host, server, "only", timeout)
 
 
-def runs_there(host: SshHost, server: ServerConfig, *, timeout: float) -> bool:
-    """Whether a mysqld of the instance runs on the host now, or somebody listens on its port.
+def _instance(server: ServerConfig) -> str:
+    return f"{server.port} {shlex.quote(server.master_pid_file or '/nonexistent')}"
+
+
+def _owned(server: ServerConfig, more: Sequence[str]) -> str:
+    return shlex.quote(",".join(dict.fromkeys((*more, *server.master_binlog_dir))))
+
+
+@dataclass(frozen=True)
+class Present:
+    """``runs``: a mysqld of the instance is there, or who listens on its port may be it. ``stranger``: he is not."""
+
+    runs: bool
+    stranger: bool = False
+
+
+def present_on(host: SshHost, server: ServerConfig, *, timeout: float, owned: Sequence[str] = ()) -> Present:
+    """Whether a mysqld of the instance runs on the host now, and who listens on its port.
 
     Raises HostError's children; DeadlineExceeded; HostError when the host could not tell.
     """
-    command = f"sh -s -- {server.port} {shlex.quote(server.master_pid_file or '/nonexistent')}"
+    command = f"sh -s -- {_instance(server)} {_owned(server, owned)}"
     action = "see whether mysqld runs"
     told = host.run(command, action=action, timeout=timeout, stdin=script("present.sh").encode()).stdout.split()
     if "done" not in told:
         raise HostError(host.name, action, "the script on that host did not come to its end")
-    return "process" in told or "listening" in told
+    return Present("process" in told or "listening" in told, "stranger" in told)
 
 
 def unfence(host: SshHost, traces: Sequence[str], *, timeout: float = 15.0) -> tuple[str, ...]:
@@ -134,6 +162,7 @@ def _read(output: str, seconds: float) -> Fenced:
     return Fenced(
         sure=finished and not left and not again and not greets,
         greets=greets,
+        stranger="stranger" in by_key,
         killed=tuple(int(p) for p in by_key.get("killed", [])),
         supervisors=tuple(int(p) for p in by_key.get("supervisor", [])),
         masked=tuple(by_key.get("masked", [])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from config import ServerConfig
 from replication.errors import ServerError
+from replication.evidence import SOMEBODY_ELSE
 from replication.plan import Refusal
 from replication.server import Server
 
@@ -11,6 +12,8 @@ from replication.server import Server
 PRIMARY_ALIVE = "primary-alive"
 #: Verdicts about its disk: such a server answers, and what it answers is no reason not to fence it.
 OF_DISK = frozenset({"hung storage", "full or read-only disk"})
+#: And the one about its process, while something else answers.
+ANSWER_THOUGH_DEAD = OF_DISK | {SOMEBODY_ELSE}
 
 
 def look_once_more(server: ServerConfig, *, timeout: float) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from typing import Any
 from config import ServerConfig
 from replication.errors import AccessDenied, DeadlineExceeded, HostError, ServerBusy, ServerError, ServerUnreachable
 from replication.fencing.closing import Closed, close_for_writes, is_closed
-from replication.fencing.fence import Fenced, runs_there
+from replication.fencing.fence import Fenced, Present, present_on
 from replication.fencing.knocks import Knocks, knock
 from replication.server import Server
 from replication.snapshots import ServerState
@@ -36,6 +36,7 @@ SSH_AGAIN = 1.0
 #: Seconds that the last look before an opening may take for the port of a silent host, and for its processes; and how
 #: old a look at these may be to count: a mysqld that was started since does not listen yet, which the knock tells.
 LAST_KNOCK, LAST_LOOK, RECENT = 0.05, 0.25, 0.5
+STRANGER = "stranger"
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ class Closing:
 class Sight:
     """What is known of the old primary at ``at`` (seconds since the epoch).
 
-    ``port`` is open, refused or silent; ``closed``: it answers, and is read-only; ``cannot`` says why one that answers
-    could not be closed. ``process`` is whether its mysqld runs, None where nobody can look. ``appeared`` counts how
-    often it may have taken writes since the watch began, ``last`` is the last time that it was closed.
+    ``port`` is open, refused, silent or stranger (somebody else's, as its host says); ``closed``: it answers, and is
+    read-only; ``cannot`` says why one that answers could not be closed. ``process`` is whether its mysqld runs, None
+    where nobody can look. ``appeared`` counts how often it may have taken writes since the watch began, ``last`` is the
+    last time that it was closed.
     """
 
     at: float
@@ -76,6 +78,8 @@ class Sight:
     def __str__(self) -> str:
         if self.closed:
             return "it answers, and is read-only"
+        if self.port == STRANGER:
+            return "no mysqld runs on its host, and who listens on its port is somebody else"
         if self.port == "open":
             return f"it takes connections, {self.cannot or 'and answers nobody'}"
         host = {None: "", True: ", its mysqld runs", False: ", no mysqld runs on its host"}[self.process]
@@ -97,6 +101,9 @@ class Lookout:
         note: Callable[[str, dict[str, Any]], None],
         fence: Callable[[], Fenced] | None,
         may_act: Callable[[], bool] = lambda: True,
+        *,
+        owned: tuple[str, ...] = (),
+        stranger: bool = False,
     ) -> None:
         self.began = time.time()
         self._config, self._host, self._note, self._fence = server, host, note, fence
@@ -107,6 +114,7 @@ class Lookout:
         self._by_ssh, self._may_kill = threading.Event(), threading.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="old primary")
         self._said = ""
+        self._owned, self._stranger = owned, stranger
         self._hangs, self._looked = False, 0.0
         self._threads: list[threading.Thread] = []
         self.closings: list[Closing] = []
@@ -124,7 +132,7 @@ class Lookout:
         if kill:
             self._may_kill.set()
             if seen_gone:
-                self._see_process(False)
+                self._see_process(Present(False, self._stranger))
         if self._fence is not None and not self._by_ssh.is_set():
             self._by_ssh.set()
             self._begin(self._watch_host, "old primary's host")
@@ -158,7 +166,7 @@ class Lookout:
         """
         recent = brief and time.monotonic() - self._looked < RECENT
         looking = None if recent else self._begin_look()
-        port = knock(self._config.ip, self._config.port, LAST_KNOCK)
+        port = self._whose(knock(self._config.ip, self._config.port, LAST_KNOCK))
         if port == "open":
             self._see(port=port)
             self._wait_closed()
@@ -171,11 +179,14 @@ class Lookout:
                 log.debug("The last look at the old primary's host: %s", error)
         return self._see(at=time.time())
 
-    def _begin_look(self) -> Future[bool] | None:
+    def _whose(self, said: str) -> str:
+        return STRANGER if said == "open" and self._stranger else said
+
+    def _begin_look(self) -> Future[Present] | None:
         """The processes, where the session with the host is there; a login costs more than a look may."""
         if not self._by_ssh.is_set() or self.sight.process is None:
             return None
-        return self._pool.submit(runs_there, self._host, self._config, timeout=LAST_LOOK)
+        return self._pool.submit(present_on, self._host, self._config, timeout=LAST_LOOK, owned=self._owned)
 
     def _wait_closed(self) -> None:
         """Until the thread at the port has closed it or knows why it cannot; one that hung before is not waited for."""
@@ -193,7 +204,7 @@ class Lookout:
         knocks = Knocks(self._config.ip, self._config.port)
         try:
             while not self._ended.is_set():
-                said = knocks.knock(LOOK)
+                said = self._whose(knocks.knock(LOOK))
                 if said == "open":
                     self._see(port=said)
                     self._keep_closed()
@@ -212,9 +223,10 @@ class Lookout:
         try:
             self._server.connect(LOGIN)
             self._hangs = False
-            while not self._ended.is_set():
-                if (not self.sight.closed or not is_closed(self._server)) and self._may_act():
-                    self._close()
+            while not (self._ended.is_set() or self._stranger):
+                with self._server.reading("close it"):
+                    if (not self.sight.closed or not is_closed(self._server)) and self._may_act():
+                        self._close()
                 if self._server.stirs(LOOK):
                     break
         except (AccessDenied, ServerBusy) as error:
@@ -260,15 +272,16 @@ class Lookout:
             if self.sight.process is None and self.sight.port == "silent":
                 continue
             try:
-                there = runs_there(self._host, self._config, timeout=LOGIN)
+                present = present_on(self._host, self._config, timeout=LOGIN, owned=self._owned)
             except (HostError, DeadlineExceeded) as error:
                 log.debug("%s", error)
+                self._stranger = False
                 self._see(process=None)
                 pause = SSH_AGAIN
                 continue
             pause = PROCESSES
-            self._see_process(there)
-            if there and self._may_kill.is_set() and not self._ended.is_set() and self._may_act():
+            self._see_process(present)
+            if present.runs and self._may_kill.is_set() and not self._ended.is_set() and self._may_act():
                 # It may have taken writes before it is killed, and what those were its log tells.
                 self._appeared()
                 fenced = self._fence()
@@ -284,9 +297,11 @@ class Lookout:
             self._changed.notify_all()
             return self._sight
 
-    def _see_process(self, there: bool) -> None:
-        self._looked = time.monotonic()
-        self._see(process=there)
+    def _see_process(self, present: Present) -> None:
+        self._looked, self._stranger = time.monotonic(), present.stranger
+        if present.stranger:
+            self._say(f"Something else answers on the port of {self._config.name}: it is not asked, and told nothing.")
+        self._see(process=present.runs, **({"port": STRANGER, "cannot": ""} if present.stranger else {}))
 
     def _appeared(self) -> None:
         with self._changed:

@@ -1,5 +1,7 @@
-# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR ERA FLAGS SOCKET QUESTION ANSWER [SITTING…|SECONDS] <client.cnf: run a
-# binary log on this host's server.
+# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR ERA FLAGS SOCKET QUESTION ANSWER HOLDS [SITTING…|SECONDS] <client.cnf: run
+# a binary log on this host's server.
+# HOLDS is "rows" for a log of nothing but row events, of which nothing else reaches the client; else "any".
+# QUESTION has two columns, which server it is and which account; ANSWER is what the manager was told.
 # A LOGFILE called - comes in pieces, each of whole transactions: behind client.cnf and an empty line, stdin names each
 # one when all of it is here, and at last a dot. SECONDS may pass from one to the next. Without the dot what came is
 # applied, and that there is more is an error.
@@ -9,7 +11,7 @@
 set -u
 umask 077
 workdir=$1 logfile=$2 bindir=$3 libdir=$4 vendor=$5 era=$6 flags=$7
-socket=$8 question=$9 answer=${10}
+socket=$8 question=$9 answer=${10} holds=${11}
 
 # One application at a time: that of a manager which died may still be running here.
 command -v flock >/dev/null && { exec 9>>"$workdir/mha-apply.lock" && flock -w 3600 9 || exit 95; }
@@ -26,6 +28,9 @@ done >"$directory/client.cnf" || exit 91
 
 reader=$(find_program $readers) || exit 92
 client=$(find_program $clients) || exit 93
+unprivileged "$client"
+quiet=
+[ "$holds" != rows ] || [ "$vendor" != mariadb ] || quiet=--skip-annotate-row-events
 
 # Between two GTIDs a server before 8.0 takes nothing but SET GTID_NEXT (error 1837): neither the version comments that
 # a newer mysqlbinlog writes there, nor its plain ones, which a newer client sends by themselves. Within statements all
@@ -48,13 +53,60 @@ suit_old_server() {
     b between'
 }
 
-# Every statement waits for its answer, and through the socket that takes half as long as over TCP with encryption. But
-# only if the same account of the same server is found behind it: others have other rights, or other data.
-run_client() {
-  [ -z "$socket" ] || set -- --host=localhost --protocol=socket --socket="$socket" "$@"
-  "$client" --defaults-extra-file="$directory/client.cnf" --binary-mode --batch --skip-column-names "$@"
+# What mysqlbinlog makes of row events, and not a line more: names and texts of users, and whatever else a log may have
+# been made to hold, are in comments at most. A line that is neither is an error, for to leave it out would be one.
+only_rows() {
+  LC_ALL=C awk -v unlogged="$flags" '
+    function is_setting(text) { return text ~ /^(@@?(session\.)?[a-z_0-9]+|timestamp|insert_id|last_insert_id) ?= ?(-?[0-9.]+|default|@@?[a-z_]+|\047[a-z0-9_:\/+ -]*\047)$/ }
+    function settings(text,  parts, n, i) {
+      sub(/^set +/, "", text)
+      n = split(text, parts, / *, */)
+      for (i = 1; i <= n; i++) if (!is_setting(parts[i]) && parts[i] !~ /^(sql_log_bin|completion_type) ?= ?[@a-z_0-9]+$/) return 0
+      return n
+    }
+    inside && /^[A-Za-z0-9+\/=]+$/ { print; next }
+    inside && /^\047(\/\*!\*\/)?;?$/ { inside = 0; print; next }
+    inside { exit 1 }
+    /^#/ || /^$/ || /^\/\*!\\C [a-z0-9_]+ \*\/\/\*!\*\/;$/ { next }
+    /^(BINLOG|SET @binlog_fragment_[0-9]+ ?=) ?\047$/ { inside = 1; print; next }
+    /^BINLOG @binlog_fragment_[0-9]+, ?@binlog_fragment_[0-9]+(\/\*!\*\/)?;$/ { print; next }
+    /^DELIMITER (\/\*!\*\/)?;$/ || /^\/\*!\*\/;$/ { print; next }
+    /^(BEGIN|COMMIT|ROLLBACK|START TRANSACTION)( \/\* added by mysqlbinlog \*\/)? ?((\/\*!\*\/)?;)?$/ { print; next }
+    /^\/\*!50718 SET TRANSACTION ISOLATION LEVEL (READ COMMITTED|REPEATABLE READ)\*\/\/\*!\*\/;$/ { print; next }
+    /^use `[A-Za-z0-9_$-]+`\/\*!\*\/;$/ { print; next }
+    {
+      text = tolower($0)
+      if (text ~ /sql_log_bin/ && unlogged == "") exit 1
+      sub(/( \/\* added by mysqlbinlog \*\/ ?)?(\/\*!\*\/)?;$/, "", text)
+      if (sub(/^\/\*m?![0-9]+ /, "", text)) sub(/ ?\*\/$/, "", text)
+      if (text ~ /^set / && settings(text)) { print; next }
+      exit 1
+    }'
 }
 
+# Every statement waits for its answer, and through the socket that takes half as long as over TCP with encryption. But
+# only if the same account of the same server is found behind it: others have other rights, or other data.
+#
+# Its option file comes through a pipe that it made itself, so that it need not be able to read what this user can. It is
+# the only one that it reads, and no server gets a file of this host from it.
+run_client() {
+  [ -z "$socket" ] || set -- --host=localhost --protocol=socket --socket="$socket" "$@"
+  [ "$holds" != rows ] || set -- --skip-comments "$@"
+  $as sh -c 'exec 5<&0; cat <&4 | "$0" --defaults-file=/proc/self/fd/3 --local-infile=0 --binary-mode --batch \
+    --skip-column-names "$@" 3<&0 0<&5 4<&- 5<&-' "$client" "$@" 4<"$directory/client.cnf"
+}
+
+# Before a byte is applied: is it the server that the manager means?
+if [ -n "$question" ]; then
+  tab=$(printf '\t')
+  wanted=$socket socket=""
+  said=$(run_client --raw --execute="$question" </dev/null) || exit
+  socket=$wanted
+  if [ "${said%$tab*}" != "${answer%$tab*}" ]; then
+    echo "nothing was applied: another server answers there: $said, not $answer" >&2
+    exit 96
+  fi
+fi
 [ -z "$socket" ] || [ "$(run_client --raw --execute="$question" 2>/dev/null </dev/null)" = "$answer" ] || socket=""
 
 # A shell reads a line from a pipe and nothing behind it. Who sends them may be gone without a word.
@@ -72,11 +124,21 @@ give_pieces() {
 
 read_log() {
   if [ "$1" = - ]; then
-    give_pieces "$2" | "$reader" --no-defaults --local-load="$directory" $flags -
+    give_pieces "$2" | $as "$reader" --no-defaults $quiet $flags -
   else
-    "$reader" --no-defaults --local-load="$directory" $flags "$1"
+    $as "$reader" --no-defaults $quiet $flags - <"$1"
   fi
   echo $? >"$directory/status"
+}
+
+# What goes to the client: the log as text, and at last a question for the session's number.
+text() {
+  if [ "$holds" = rows ]; then
+    read_log "$@" | only_rows
+    echo $? >"$directory/rows"
+  else
+    read_log "$@"
+  fi
   echo 'SELECT CONNECTION_ID();'
 }
 
@@ -84,17 +146,21 @@ read_log() {
 # its own word comes first. All of the log passes through these pipes: nothing stands between that is not needed.
 apply() {
   if [ "$era" = old ]; then
-    read_log "$@" | suit_old_server | run_client >"$directory/session" || exit
+    text "$@" | suit_old_server | run_client >"$directory/session" || exit
   else
-    read_log "$@" | run_client >"$directory/session" || exit
+    text "$@" | run_client >"$directory/session" || exit
   fi
   [ "$(cat "$directory/status")" = 0 ] || { echo "$reader could not read the saved log" >&2; exit 94; }
+  [ "$holds" != rows ] || [ "$(cat "$directory/rows")" = 0 ] || {
+    echo "the saved log holds more than rows: the rest of it was not applied" >&2
+    exit 97
+  }
   [ ! -e "$directory/short" ] || { echo "the rest of the saved log did not come" >&2; exit 94; }
 }
 
 piece() { tail -c "+$(($1 + 1))" "$logfile" | head -c "$(($2 - $1))"; }
 
-shift 10
+shift 11
 if [ "$logfile" = - ]; then
   apply - "$1"
   exit

@@ -1,4 +1,4 @@
-# fence.sh PORT PIDFILE PERSIST ASK: make sure that the mysqld of one instance does not serve again on this host.
+# fence.sh PORT PIDFILE PERSIST ASK OWNED: make sure that the mysqld of one instance does not serve again on this host.
 # Tells what it found and did, one "key value" a line; the last line is "done".
 # PERSIST is 1 to write read_only to an option file, "only" to do nothing else, 0 for none.
 # With ASK=1 a server that still greets who connects to it is told of ("greets"), and nothing is done.
@@ -6,6 +6,7 @@ port=$1
 pidfile=$2
 persist=$3
 ask=$4
+owned=$5
 
 #include instance.sh
 
@@ -158,4 +159,5 @@ while look; [ -n "$pids$(listening)" ] && [ $i -lt 100 ]; do
 done
 for p in $pids; do echo "left $p"; done
 [ -n "$(listening)" ] && echo "listening $port"
+[ -n "$stranger" ] && echo "stranger $port"
 echo done

@@ -1,4 +1,4 @@
-# instance.sh: which processes on this host are the mysqld of one instance. Wants $port.
+# instance.sh: which processes on this host are the mysqld of one instance. Wants $port and $owned.
 #
 # Without these nothing that is said below could be believed: no view is better than a wrong one.
 for tool in grep sed tr head tail sort cat awk ls; do
@@ -48,7 +48,7 @@ hanging() {
   done
 }
 
-listening() { printf '%s\n' "$listeners" | grep -E "[:.]$port[[:space:]]"; }
+listening() { [ -n "$stranger" ] || printf '%s\n' "$listeners" | grep -E "[:.]$port[[:space:]]"; }
 
 # Who listens on TCP, as ss tells it; without ss from the kernel's own tables (proc(5)), and the servers' open files.
 listening_sockets() {
@@ -72,7 +72,34 @@ listening_sockets() {
     }'
 }
 
+# Users who may run the instance: who runs a mysqld of it, the owners of its directories ($owned, comma separated).
+owners() {
+  for p in $pids; do
+    sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null
+  done
+  printf '%s\n' "$owned" | tr , '\n' | while IFS= read -r d; do
+    [ -n "$d" ] && [ -d "$d" ] && ls -nd -- "$d/." | awk '{ print $3 }'
+  done
+}
+
+# Whether whoever listens on the port is somebody else: each such socket is of a user who is neither root nor one of
+# these. The kernel tells the user to everybody (proc(5), net/tcp, the eighth column).
+foreign() {
+  theirs=$(owners)
+  [ -n "$theirs" ] || return 1
+  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port="$port" -v owners="$(echo $theirs)" '
+    BEGIN { n = split(owners, o, " "); for (i = 1; i <= n; i++) ours[o[i]] = 1; ours[0] = 1 }
+    $4 == "0A" {
+      n = split($2, at, ":"); number = 0
+      for (i = 1; i <= 4; i++) number = number * 16 + index("0123456789ABCDEF", substr(at[n], i, 1)) - 1
+      if (number == port + 0) { seen++; if ($8 in ours) known++ }
+    }
+    END { exit !(seen && !known) }'
+}
+
 look() {
   listeners=$(listening_sockets)
   pids=$(mine)
+  stranger=
+  foreign && stranger=1
 }

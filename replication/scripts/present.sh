@@ -1,7 +1,8 @@
-# present.sh PORT PIDFILE: whether a mysqld of one instance is on this host. Tells it, one "key value" a line; the last
+# present.sh PORT PIDFILE OWNED: whether a mysqld of one instance is on this host. Tells it, one "key value" a line; the last
 # line is "done".
 port=$1
 pidfile=$2
+owned=$3
 
 #include instance.sh
 
@@ -12,4 +13,5 @@ if [ -s "$pidfile" ]; then
 fi
 for p in $pids; do dying "$p" || echo "process $p"; done
 [ -n "$(listening)" ] && echo "listening $port"
+[ -n "$stranger" ] && echo "stranger $port"
 echo done

@@ -8,6 +8,22 @@ find_program() {
   return 1
 }
 
+# They need no rights on this host: where the session is root's they run as nobody, if that can be had here. Nothing
+# of the user's own changes whom they talk to, or what they tell.
+unset MYSQL_PWD MYSQL_HOST MYSQL_TCP_PORT MYSQL_UNIX_PORT LIBMYSQL_PLUGINS LIBMYSQL_PLUGIN_DIR \
+  LIBMYSQL_ENABLE_CLEARTEXT_PLUGIN
+export MYSQL_TEST_LOGIN_FILE=/nonexistent/mylogin.cnf
+unprivileged() {
+  as=
+  [ "$(id -u)" = 0 ] || return 0
+  if command -v setpriv >/dev/null; then
+    as="setpriv --reuid=nobody --regid=$(id -g nobody) --clear-groups"
+  elif command -v runuser >/dev/null; then
+    as="runuser -u nobody --"
+  fi
+  $as "$1" --version >/dev/null 2>&1 </dev/null || as=
+}
+
 [ -n "$libdir" ] && export LD_LIBRARY_PATH="$libdir"
 readers=mysqlbinlog clients=mysql
 [ "$vendor" = mariadb ] && readers="mariadb-binlog mysqlbinlog" clients="mariadb mysql"

@@ -1,12 +1,14 @@
-# vitals.sh PORT PIDFILE DIRECTORY…: how the mysqld of one instance is, and the file systems it writes to. Changes nothing.
+# vitals.sh PORT PIDFILE OWNED DIRECTORY…: how the mysqld of one instance is, and the file systems it writes to. Changes nothing.
 # Tells what it saw, one "key value" a line; the last line is "done".
 #   process PID STATE    the letter of proc(5); supervisor WORD  who would start it again: systemd, mysqld_safe, none, or
 #   a program's name;    waits TID COUNT  a thread in uninterruptible sleep, and how often it was ever put to run
 #   listening            somebody listens on the port;   pidfile there|absent
+#   stranger             who listens there is no mysqld, and of a user who owns none of the directories OWNED
 #   disk PATH full|read-only|good|silent
 port=$1
 pidfile=$2
-shift 2
+owned=$3
+shift 3
 
 #include instance.sh
 
@@ -34,6 +36,7 @@ for p in $pids; do
   done
 done
 [ -n "$(listening)" ] && echo "listening $port"
+[ -n "$stranger" ] && echo "stranger $port"
 if [ -e "$pidfile" ]; then echo "pidfile there"; else echo "pidfile absent"; fi
 # Without these a disk would be called silent that nobody asked.
 command -v timeout >/dev/null && command -v df >/dev/null || set --

@@ -87,7 +87,9 @@ def become_replica(
         how={GtidKind.MYSQL: "gtid", GtidKind.MARIADB: "mariadb_gtid", GtidKind.POSITION: "position"}[kind],
         position=position,
     )
-    sql, args = server.dialect.become_replica(channel, to, *account, like)
+    # Its own files are the server's to name: what `like` has is on every host of a cluster, or on none.
+    tls = primary.tls_mode not in ("disabled", "preferred")
+    sql, args = server.dialect.become_replica(channel, to, *account, like, tls=tls)
     if any(c.name == channel for c in state.channels):
         server.query(server.dialect.stop(channel), action="stop replication", timeout=65.0)
         proof = drain(server, channel, stall=STALL)

@@ -121,7 +121,7 @@ def _answer_looks(cluster: Cluster) -> None:
     session = Server(server)
     places = Places.of(server, session.observe())
     session.close()
-    words = " ".join([str(server.port), places.pid_file or "/nonexistent", *places.directories])
+    words = " ".join([str(server.port), *(word or "''" for word in places.words)])
     found = host.run(f"sh -s -- {words}", data=script("vitals.sh"))
     (host.upper / "vitals").write_text(found)
     host.run(

@@ -66,6 +66,11 @@ class Host:
     # the host --------------------------------------------------------------------------------------------------
 
     @property
+    def pid(self) -> int:
+        """Its init, as the machine numbers it: whose namespaces are the host's."""
+        return self._pid
+
+    @property
     def upper(self) -> Path:
         """What this host changed of its image: its disk."""
         return self.directory / "upper"

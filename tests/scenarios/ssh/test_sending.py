@@ -64,6 +64,7 @@ def apply(host: SshHost, there: Path, log_file: str, stdin: bytes | Source) -> b
         "",
         "",
         "",
+        "any",
         *(["60"] if log_file == PIECES else []),
     ]
     command = f"sh -c {shlex.quote(script('apply.sh'))} apply {shlex.join(words)}"

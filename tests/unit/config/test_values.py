@@ -58,6 +58,8 @@ SERVER_VALUES = [
     ("vip_sudo", "doas", "doas"),
     ("keepalived_config", "/k.conf", "/k.conf"),
     ("keepalived_pid_file", "/k.pid", "/k.pid"),
+    ("ssl_mode", "VERIFY_CA", "verify_ca"),
+    ("ssl_server_key", "/etc/db1.pub", "/etc/db1.pub"),
     ("ssl_ca", "/etc/ca.pem", "/etc/ca.pem"),
     ("ssl_cert", "/etc/cert.pem", "/etc/cert.pem"),
     ("ssl_key", "/etc/key.pem", "/etc/key.pem"),

@@ -37,7 +37,7 @@ class Host:
     @contextmanager
     def applying(self, seconds: int = 60) -> Iterator[subprocess.Popen[bytes]]:
         where = str(self.directory)
-        words = [where, "-", where, "", "mysql", "new", "", "", "", "", str(seconds)]
+        words = [where, "-", where, "", "mysql", "new", "", "", "", "", "any", str(seconds)]
         with subprocess.Popen(
             ["sh", "-c", script("apply.sh"), "apply", *words], stdin=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:

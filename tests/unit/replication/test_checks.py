@@ -84,6 +84,7 @@ def facts(**changes: Any) -> Facts:
             "binlog_encryption": "OFF",
         },
         clock_ahead=0.1,
+        unproven="",
     )
     return Facts(
         **{
@@ -471,6 +472,7 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
     ("server-id", lambda: on(2, server_id=0), "db2", ERROR, "server_id is 0", "SET GLOBAL server_id=4"),
     ("server-uuid", lambda: on(2, server_uuid=UUID), "db2", ERROR, "is also that of db1", "remove auto.cnf from"),
     ("server-clock", lambda: said(2, clock_ahead=-7.0), "db2", WARNING, "7 s behind this machine's", "clock of db2"),
+    ("server-proven", lambda: said(2, unproven="it offers no TLS"), "db2", WARNING, "no TLS", "`ssl_mode=verify_ca`"),
     ("semi-sync", lambda: semi(True, False), "db2", WARNING, "is off", "`SET GLOBAL rpl_semi_sync_replica_enabled=1`"),
     ("semi-sync", lambda: semi(True, None), "db2", WARNING, "has no plugin", "rpl_semi_sync_replica_enabled=1"),
     ("semi-sync", lambda: semi(True, True, 0), "db1", WARNING, "restart their IO threads", ""),

@@ -47,6 +47,13 @@ DARK: Facts = {
 }
 BLIND: Facts = {S.PING: (F.UNANSWERED,), S.OBSERVER: (F.NO_VIEW,), S.LINK: (F.ANSWERED,)}
 FROZEN: Facts = {**HEALTHY, S.PING: (F.SILENT,), S.PROCESS: (F.STOPPED,), S.OBSERVER: (F.SILENT, F.SILENT)}
+SQUATTED: Facts = {
+    **HEALTHY,
+    S.PING: (F.LIVES,),
+    S.PROCESS: (F.GONE,),
+    S.PORT: (F.STRANGER,),
+    S.REPLICA: (F.DISCONNECTED, F.DISCONNECTED),
+}
 FULL: Facts = {**HEALTHY, S.DISK: (F.FULL,), S.WRITE: (F.UNANSWERED,)}
 
 
@@ -90,6 +97,13 @@ def case(facts: Facts, *at: float, known: bool = True, held: bool = True, **term
         (FROZEN, "frozen process"),
         (HEALTHY | {S.PING: (F.SILENT,)}, "only the manager cannot reach it"),
         (HEALTHY | {S.PING: (F.LIVES,)}, "lives, takes no session"),
+        (SQUATTED, "something else answers"),
+        (SQUATTED | {S.PING: (F.ANSWERED,)}, "something else answers"),
+        (SQUATTED | {S.REPLICA: (F.MOVES, F.RECEIVES)}, "something else answers"),
+        (SQUATTED | {S.PROCESS: (F.STARTING,)}, "lives, takes no session"),
+        (SQUATTED | {S.PORT: (F.LISTENING,)}, "lives, takes no session"),
+        (SQUATTED | {S.PORT: (), S.PROCESS: (), S.SSH: (F.UNANSWERED,)}, "lives, takes no session"),
+        (SQUATTED | {S.PROCESS: (F.RUNNING,)}, "lives, takes no session"),
         (FULL, "full or read-only disk"),
         (FULL | {S.DISK: (F.GOOD, F.READ_ONLY), S.WRITE: (F.REFUSED,)}, "full or read-only disk"),
         (FULL | {S.WRITE: (F.ANSWERED,)}, "disk trouble, writes go on"),
@@ -102,6 +116,16 @@ def case(facts: Facts, *at: float, known: bool = True, held: bool = True, **term
 )
 def test_what_each_evidence_means(facts: Facts, row: str) -> None:
     assert row_of(case(facts, 0.0)).name == row
+
+
+def test_who_answers_on_its_port_counts_only_where_its_process_was_seen() -> None:
+    assert judge(case(SQUATTED, 0.0, 0.3, 0.6)).dead
+    assert judge(case(SQUATTED | {S.SECONDARY: (F.DENIED,)}, 0.0, 0.3, 0.6, secondary=True)).dead
+    assert not judge(case(SQUATTED, 0.0, 10.0, 60.0, known=False)).dead
+    assert not judge(case(SQUATTED, 0.0, 0.3, held=False)).dead, "it may be started again"
+    starts = seen(SQUATTED | {S.PROCESS: (F.STARTING,)}, 0.3)
+    looped = Case((seen(SQUATTED), starts, seen(SQUATTED, 0.6)), 0.0, True, True, Terms())
+    assert judge(looped).dead
 
 
 @pytest.mark.parametrize(

@@ -133,10 +133,19 @@ def test_a_new_replica_connects_as_the_others_do() -> None:
 def test_a_new_replica_uses_tls_where_the_others_do() -> None:
     to = Repoint("db2", 3306, "mariadb_gtid")
     like = {"Master_SSL_Allowed": "Yes", "Master_SSL_CA_File": "/ca", "Master_SSL_Verify_Server_Cert": "Yes"}
+    like |= {"Master_SSL_Cert": "/c", "Master_SSL_Key": "/k", "Master_SSL_Cipher": ""}
     sql, args = dialect(Vendor.MARIADB, 10, 11, 6).become_replica("", to, "repl", "s", like)
     assert sql.startswith("CHANGE MASTER TO MASTER_HOST=%s, MASTER_PORT=%s, MASTER_USER=%s, MASTER_PASSWORD=%s, ")
-    assert sql.endswith("MASTER_SSL=%s, MASTER_SSL_CA=%s, MASTER_SSL_VERIFY_SERVER_CERT=%s, MASTER_USE_GTID=slave_pos")
-    assert args == ("db2", 3306, "repl", "s", 1, "/ca", 1)
+    tls = "MASTER_SSL=%s, MASTER_SSL_CA=%s, MASTER_SSL_CERT=%s, MASTER_SSL_KEY=%s, MASTER_SSL_VERIFY_SERVER_CERT=%s"
+    assert sql.endswith(f"{tls}, MASTER_USE_GTID=slave_pos")
+    assert args == ("db2", 3306, "repl", "s", 1, "/ca", "/c", "/k", 1)
+
+
+def test_a_new_replica_demands_tls_where_the_manager_does() -> None:
+    to = Repoint("10.0.0.2", 3306, "gtid")
+    sql, args = dialect(Vendor.MYSQL, 9, 7, 0).become_replica("", to, "repl", "s", {}, tls=True)
+    assert "SOURCE_SSL=%s" in sql
+    assert args == ("10.0.0.2", 3306, "repl", "s", 1)
 
 
 def test_mariadb_is_not_asked_for_what_its_own_log_has() -> None:

@@ -1,0 +1,129 @@
+"""mysqld dies, and a local user without rights listens on its port: whose answer it is counts, and nobody is told."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.lab.cluster import Cluster
+from tests.lab.faults import without_ssh
+from tests.lab.hostile import NASTY, Way, squat
+from tests.lab.kinds import ADMIN_PASSWORD
+from tests.lab.writer import Writer, gap
+from tests.scenarios.failing_over import assert_survivors_agree, finish
+
+#: Seconds from the squatter's first word until writes are back, on a loaded machine.
+USUAL = 10.0
+#: Ways that are tried with every change; the others in `make test-all`.
+QUICK = {("mariadb", Way.CLEAR), ("mysql97", Way.SHA2_TLS)}
+KINDS = ("mariadb", "mysql97", "mysql56")
+WAYS = (Way.CLEAR, Way.SHA2_TLS, Way.SHA2, Way.DIALOG, Way.SHA256_TLS, Way.FINE, Way.LOCAL_INFILE, Way.SILENT, Way.ODD)
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        pytest.param(kind, way, id=f"{kind}-{way.name.lower()}", marks=() if (kind, way) in QUICK else pytest.mark.slow)
+        for kind in KINDS
+        for way in WAYS
+    ],
+)
+def test_a_squatter_on_a_dead_primarys_port_stops_no_failover_and_gets_no_password(
+    kind: str, way: Way, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    hook = tmp_path / "hook.sh"
+    hook.write_text(f'#!/bin/sh\necho "$MHA_EVENT $MHA_TEXT" >>{told}\n')
+    hook.chmod(0o755)
+    with Cluster(kind, gtid=kind != "mysql56") as cluster:
+        conf = cluster.write_cnf(candidate=2, default=f"on_suspect={hook}\non_dead={hook}\nstart_checks=warn")
+        manager = cluster.start_manager(conf)
+        writer = Writer(cluster)
+        while "the primary's host" in manager.log() or not list(manager.workdir.glob("*")):
+            time.sleep(0.1)
+        time.sleep(3.0)  # two looks at its process while it lives
+        # The port is his before the manager has looked: so it is whoever polls for it on that host.
+        manager.process.send_signal(signal.SIGSTOP)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        with squat(cluster[1], way) as record:
+            struck = time.time()
+            manager.process.send_signal(signal.SIGCONT)
+            code, acks = finish(manager, writer, seconds=60.0)
+            assert code == 0, manager.log()
+            assert gap(acks, struck) < USUAL, manager.log()
+            assert "something else answers" in manager.log()
+            assert "something else answers" in told.read_text() or "somebody else" in told.read_text(), told.read_text()
+            assert_survivors_agree(cluster, acks, 2, (3,))
+            heard = record.read_bytes()
+            assert ADMIN_PASSWORD.encode() not in heard
+            assert NASTY not in manager.log()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["classic", "by hand", "no ssh"])
+def test_whose_answer_it_is_counts_for_the_classic_watch_and_for_a_person_and_without_ssh_nobody_can_tell(
+    how: str,
+) -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        detection = "detection=classic\n" if how == "classic" else ""
+        conf = cluster.write_cnf(candidate=2, default=f"{detection}start_checks=warn")
+        writer = Writer(cluster)
+        if how == "by hand":
+            time.sleep(1.0)
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            with squat(cluster[1], Way.CLEAR) as record:
+                done = cluster.command(
+                    "masterha_master_switch",
+                    f"--conf={conf}",
+                    "--master_state=dead",
+                    f"--dead_master_host={cluster[1].ip}",
+                    "--interactive=0",
+                    "--ignore_last_failover",
+                )
+                assert done.code == 0, done
+                assert ADMIN_PASSWORD.encode() not in record.read_bytes()
+            assert_survivors_agree(cluster, writer.stop(), 2, (3,))
+            return
+        manager = cluster.start_manager(conf)
+        time.sleep(3.0)
+        with ExitStack() as stack:
+            if how == "no ssh":
+                stack.enter_context(without_ssh(cluster[1]))
+            manager.process.send_signal(signal.SIGSTOP)
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            record = stack.enter_context(squat(cluster[1], Way.CLEAR))
+            manager.process.send_signal(signal.SIGCONT)
+            if how == "no ssh":
+                time.sleep(12.0)
+                assert manager.process.poll() is None, manager.log()
+                assert "lives but refuses our ping" in manager.log()
+                manager.stop()
+                writer.stop()
+                return
+            code, acks = finish(manager, writer, seconds=60.0)
+            assert code == 0, manager.log()
+            assert_survivors_agree(cluster, acks, 2, (3,))
+            assert ADMIN_PASSWORD.encode() not in record.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_supervisor_that_starts_it_again_in_vain_keeps_nobody_from_the_failover() -> None:
+    with Cluster("mariadb", gtid=True) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2, default="start_checks=warn"))
+        writer = Writer(cluster)
+        time.sleep(3.0)
+        manager.process.send_signal(signal.SIGSTOP)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        with squat(cluster[1], Way.CLEAR):
+            start = f"{cluster.kind.mysqld} --defaults-file=/etc/my.cnf --user=mysql"
+            (cluster[1].upper / "loop.sh").write_text(f"while :; do {start} >/dev/null 2>&1; sleep 1; done\n")
+            cluster[1].start("sh /loop.sh")
+            manager.process.send_signal(signal.SIGCONT)
+            code, acks = finish(manager, writer, seconds=60.0)
+            assert code == 0, manager.log()
+            assert "something else answers" in manager.log()
+            assert_survivors_agree(cluster, acks, 2, (3,))
