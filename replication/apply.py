@@ -15,6 +15,7 @@ from config import ServerConfig
 from replication.binlog.cutter import Cut
 from replication.dialects.session import CLIENT
 from replication.errors import CommandFailed, HostError, StatementFailed
+from replication.option_file import quoted
 from replication.scripts import script
 from replication.sending import Announcing, patience, remove_pieces
 from replication.server import Server
@@ -44,10 +45,6 @@ class Applied:
 
 def client_options(server: ServerConfig) -> str:
     """An option file for the mysql client: escaped as its parser unescapes (Reference Manual, Using Option Files)."""
-
-    def quoted(value: str) -> str:
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t") + '"'
-
     lines = [
         "[client]",
         f"host={quoted(server.ip)}",

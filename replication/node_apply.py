@@ -150,7 +150,7 @@ def apply_text(
         options = directory / "client.cnf"
         options.touch(mode=0o600)
         options.write_text(client_options(server.config), encoding="utf-8")
-        words = [client.client(state.vendor.value), f"--defaults-extra-file={options}", "--binary-mode", "--batch"]
+        words = [client.client(state.vendor.value), f"--defaults-file={options}", "--binary-mode", "--batch"]
         if disable_log_bin:
             words.append(f"--init-command={CLIENT}, SESSION sql_log_bin=0")
         source = stack.enter_context(text.open("rb"))

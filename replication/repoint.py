@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from config import ServerConfig
-from replication.dialects import Repoint
+from replication.dialects import ChannelThread, Repoint
 from replication.dialects.changing import ChannelOptions
-from replication.drain import stop_applier
+from replication.drain import stop_applier, stop_receiver
 from replication.errors import DeadlineExceeded, StatementFailed
 from replication.fencing.everyone import start_replication
 from replication.positions import BinlogPosition
@@ -15,7 +16,12 @@ from replication.safety import Drained, discard_relay_logs
 from replication.server import Server
 from replication.snapshots import GtidKind, ReplicaChannel, ServerState
 
+log = logging.getLogger("mha")
+
 LOOK_EVERY = 0.02
+#: CR_AUTH_PLUGIN_ERR with caching_sha2_password: the source does not know the password yet, and it is given in private
+#: only. The old primary knew it from an earlier login.
+PRIVATE_ONLY = 2061
 #: What `Repoint` calls the kinds.
 HOW = {GtidKind.MYSQL: "gtid", GtidKind.MARIADB: "mariadb_gtid", GtidKind.POSITION: "position"}
 
@@ -69,10 +75,11 @@ def change_source(
 def start_following(server: Server, channel: str, primary: ServerConfig, *, timeout: float = 15.0) -> ServerState:
     """Start both threads and wait until both run and the receiver is connected to the new primary.
 
-    Raises StatementFailed with the server's own words on an error that does not go away, DeadlineExceeded otherwise.
+    A channel that lacks the source's public key is given it. Raises StatementFailed with the server's own words on an
+    error that does not go away, DeadlineExceeded otherwise.
     """
     start_replication(server, channel)
-    ends = time.monotonic() + timeout
+    ends, may_ask = time.monotonic() + timeout, server.dialect.has_public_keys
     while True:
         state = server.observe()
         found = follows(state, channel, primary)
@@ -82,7 +89,22 @@ def start_following(server: Server, channel: str, primary: ServerConfig, *, time
             raise StatementFailed(server.config.name, "apply", found.applier_error, found.applier_errno)
         if found.receiver == "Yes" and found.applier_running:
             return state
+        if may_ask and found.receiver_errno == PRIVATE_ONLY and not (found.ssl or found.public_key):
+            may_ask = False
+            _ask_for_key(server, found, state.heartbeat_period)
+            continue
         if time.monotonic() > ends:
             said = found.receiver_error or f"receiver {found.receiver}, applier running: {found.applier_running}"
             raise DeadlineExceeded(f"{server}: follow {primary.name}", timeout, said)
         time.sleep(LOOK_EVERY)
+
+
+def _ask_for_key(server: Server, channel: ReplicaChannel, heartbeat: float | None) -> None:
+    """Its receiver alone is stopped: a CHANGE beside an applier that runs deletes no relay logs (Reference Manual)."""
+    if not channel.applier_running:
+        return
+    log.warning("%s asks its source for its public key from now on: without TLS it is not let in otherwise.", server)
+    stop_receiver(server, channel.name)
+    sql, args = server.dialect.ask_for_key(channel.name, heartbeat)
+    server.query(sql, args, action="let it ask for the public key")
+    start_replication(server, channel.name, ChannelThread.RECEIVER)

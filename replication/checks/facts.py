@@ -10,6 +10,7 @@ from replication.checks.ways import Way
 from replication.dialects import Dialect, spelled
 from replication.dialects.accounts import AccountLife
 from replication.grants import Grants
+from replication.logins import Login
 from replication.plan import Refusal
 from replication.snapshots import ClusterState, ServerState
 from replication.strangers import Readers, Stranger, strangers
@@ -23,7 +24,7 @@ class ServerFacts:
     ``account`` is who we are there, quoted; ``replication_accounts`` are user and host pattern of those with
     REPLICATION SLAVE, None when mysql.user cannot be read. ``semi_sync_clients`` is how many replicas acknowledge.
     ``readers`` are those who replicate from it.
-    ``lives`` are the accounts of our own user and of repl_user, None when they cannot be read.
+    ``lives`` are the accounts of our own user and of those that replicas use, None when they cannot be read.
     """
 
     dialect: Dialect
@@ -129,7 +130,7 @@ class Facts:
     """Everything seen, by the servers' ``ip:port`` and the binlog servers' block names.
 
     A server that did not answer is in ``cluster.down``; one that told only a part of it is there and in ``servers``.
-    ``hosts`` and ``ways`` are empty when they were not to be looked at.
+    ``hosts``, ``ways`` and ``logins`` are empty when they were not to be looked at.
     ``own`` are the servers on the manager's own host, ``routes`` whom the secondary check asks.
     ``resolved`` has the address of each source's name that the configuration does not know, None when it has none.
     """
@@ -143,9 +144,15 @@ class Facts:
     manager: ManagerFacts | None = None
     pairs: tuple[Pair, ...] = ()
     ways: tuple[Way, ...] = ()
+    logins: tuple[Login, ...] = ()
     resolved: Mapping[str, str | None] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
     routes: tuple[Route, ...] = ()
+
+    def lives_on(self, key: str) -> tuple[AccountLife, ...]:
+        """The accounts of ours and of replicas on a server, as far as they can be read."""
+        seen = self.servers.get(key)
+        return (seen.lives or ()) if seen is not None else ()
 
     @property
     def primary(self) -> ServerConfig | None:

@@ -8,6 +8,8 @@
 # lives as long as the command. Both exit statuses count: "a | b" alone would hide the first.
 set -u
 umask 077
+# Option files of this host's users say who they are, not who we are; a login file counts more than all others.
+export MYSQL_TEST_LOGIN_FILE=/nonexistent
 workdir=$1 logfile=$2 bindir=$3 libdir=$4 vendor=$5 era=$6 flags=$7
 socket=$8 question=$9 answer=${10}
 
@@ -52,7 +54,7 @@ suit_old_server() {
 # only if the same account of the same server is found behind it: others have other rights, or other data.
 run_client() {
   [ -z "$socket" ] || set -- --host=localhost --protocol=socket --socket="$socket" "$@"
-  "$client" --defaults-extra-file="$directory/client.cnf" --binary-mode --batch --skip-column-names "$@"
+  "$client" --defaults-file="$directory/client.cnf" --binary-mode --batch --skip-column-names "$@"
 }
 
 [ -z "$socket" ] || [ "$(run_client --raw --execute="$question" 2>/dev/null </dev/null)" = "$answer" ] || socket=""

@@ -4,6 +4,8 @@
 # the mysql client opens a session with the option file that comes through stdin.
 set -u
 export LC_ALL=C
+# A login file would count more than what comes here, and it is read whatever else is named.
+export MYSQL_TEST_LOGIN_FILE=/nonexistent
 vendor=$1 bindir=$2 libdir=$3 workdir=$4 datadir=$5 current=$6 info=$7 connect=$8
 shift 8
 
@@ -32,7 +34,7 @@ if client=$(find_program $clients 2>/dev/null); then
   tell client "$client" "$(first_line "$client" --version)"
   if [ "$connect" = 1 ]; then
     # sshd may give a socket as stdin, which nobody can open by its name; a pipe anybody can.
-    said=$(cat | "$client" --defaults-extra-file=/proc/self/fd/0 --connect-timeout=4 --batch --skip-column-names \
+    said=$(cat | "$client" --defaults-file=/proc/self/fd/0 --connect-timeout=4 --batch --skip-column-names \
       --execute='SELECT 1' 2>&1)
     # Before its answer it may warn of options that it does not know.
     said=$(printf '%s\n' "$said" | grep -vi '^[^ ]*warning' | tail -n 1 | tr '\t' ' ')

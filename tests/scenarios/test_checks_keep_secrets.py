@@ -84,7 +84,7 @@ def test_no_password_shows_anywhere(kind: str, gtid: bool) -> None:
         assert [done.code for done in outputs] == [0, 0, 0, 0], outputs
         assert '"name": "client-connects"' in outputs[1].output
         assert [holds(done.output) for done in outputs] == [[], [], [], []]
-        assert any("look.sh" in text or "--defaults-extra-file=/proc/self/fd/0" in text for text in watcher.seen)
+        assert any("look.sh" in text or "--defaults-file=/proc/self/fd/0" in text for text in watcher.seen)
         assert [text for text in watcher.seen if holds(text)] == []
         wrong = cluster.write_cnf("wrong", default=default.replace("user=odd", "user=nobody"))
         done = cluster.command("masterha_check_repl", f"--conf={wrong}")

@@ -18,9 +18,11 @@ from replication.checks.start import forbidding, refusal
 from replication.checks.ways import Way
 from replication.dialects import Dialect
 from replication.dialects.accounts import AccountLife
+from replication.dialects.connecting import Connecting
 from replication.errant import strays
 from replication.grants import parse_grants
 from replication.gtid import GtidSet, MariadbGtid
+from replication.logins import Login
 from replication.snapshots import ClusterState, Filters, SemiSync, ServerDown, ServerState, Vendor
 from replication.strangers import Readers, Registered
 from tests.unit.replication.build import UUID, channel, server
@@ -66,8 +68,8 @@ def facts(**changes: Any) -> Facts:
     )
     up = (
         server(1, read_only=False),
-        server(2, channel(), super_read_only=True, relay_log_purge=False),
-        server(3, channel(), super_read_only=True, relay_log_purge=False),
+        server(2, channel(public_key=True), super_read_only=True, relay_log_purge=False),
+        server(3, channel(public_key=True), super_read_only=True, relay_log_purge=False),
     )
     seen = ServerFacts(
         dialect=MODERN,
@@ -84,6 +86,7 @@ def facts(**changes: Any) -> Facts:
             "binlog_encryption": "OFF",
         },
         clock_ahead=0.1,
+        lives=(AccountLife("mha", "%"), AccountLife("repl", "10.0.0.%", plugin="caching_sha2_password")),
     )
     return Facts(
         **{
@@ -98,6 +101,12 @@ def facts(**changes: Any) -> Facts:
             ),
             "manager": ManagerFacts("/var/lib/mha", free=100 * GIB),
             "ways": tuple(Way(s, "10.0.0.9") for s in config.servers),
+            "logins": tuple(
+                Login(a, b, "repl", a.hostname != "db1", Connecting(), b.ip, found=int(b.ip[-1]))
+                for a in config.servers
+                for b in config.servers
+                if a is not b
+            ),
             "pairs": (Pair("root@10.0.0.1:22", "root@10.0.0.2:22"),),
             **changes,
         }
@@ -157,6 +166,14 @@ def variable(number: int, **values: str) -> Facts:
     return said(number, variables={**seen.variables, **values})
 
 
+def tried(begin: int, end: int, **changes: Any) -> Facts:
+    """Another outcome of logging in as a replica, from one server to another."""
+    well = facts()
+    pair = (f"db{begin}", f"db{end}")
+    logins = (replace(x, found=0, **changes) if (x.start.hostname, x.end.hostname) == pair else x for x in well.logins)
+    return replace(well, logins=tuple(logins))
+
+
 def on_host(number: int, base: Facts | None = None, **changes: Any) -> Facts:
     """Another state of one host."""
     well = base or facts()
@@ -177,6 +194,11 @@ def down(number: int, reason: str) -> Facts:
 def granted(number: int, *lines: str) -> Facts:
     """Other grants of the manager's account on one server."""
     return said(number, grants=parse_grants(lines))
+
+
+def closed(well: Facts) -> Facts:
+    """No replica can fetch what was saved, by no way."""
+    return replace(well, ways=tuple(Way(s, "10.0.0.9", "refused", "sshd refuses") for s in well.config.servers))
 
 
 def gtids(text: str) -> GtidSet:
@@ -477,7 +499,7 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
     ("semi-sync", lambda: semi(False, True), "db1", INFO, "would acknowledge", "rpl_semi_sync_source_enabled=1"),
     (
         "privilege-data",
-        lambda: granted(2, "GRANT SUPER ON *.* TO x"),
+        lambda: closed(granted(2, "GRANT SUPER ON *.* TO x")),
         "db2",
         WARNING,
         "has no SELECT, INSERT",
@@ -511,6 +533,32 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "`GRANT REPLICATION SLAVE ON *.* TO 'repl'@'%'` on the primary",
     ),
     ("replication-account", lambda: said(2, replication_accounts=None), "db2", INFO, "mysql.user cannot be read", ""),
+    (
+        "replication-login",
+        lambda: tried(2, 3, number=1045, error="ERROR 1045 (28000): Access denied"),
+        "db2",
+        ERROR,
+        "could not follow db3(10.0.0.3:3306) as repl, with the password of its channel: ERROR 1045",
+        "for 10.0.0.2, on db3 as elsewhere",
+    ),
+    ("replication-login", lambda: tried(2, 3, untried="there is no mysql client"), "db2", INFO, "not tried", "mysql.u"),
+    (
+        "repl-password",
+        lambda: tried(1, 2, number=1045, error="ERROR 1045 (28000): Access denied"),
+        "db1",
+        ERROR,
+        "of repl_password in the configuration",
+        "write the password of repl into repl_password",
+    ),
+    ("repl-password", lambda: tried(1, 2, number=2003, error="ERROR 2003"), "db1", WARNING, "2003", "let db1 reach"),
+    (
+        "replication-key",
+        lambda: on_channel(2),
+        "db2",
+        WARNING,
+        "db1, db3 would refuse it unless they remember it",
+        "STOP REPLICA IO_THREAD; CHANGE REPLICATION SOURCE TO GET_SOURCE_PUBLIC_KEY=1; START REPLICA IO_THREAD` on db2",
+    ),
     (
         "ssh",
         lambda: on_host(2, error="root@10.0.0.2:22: connect: no answer within 5 s (is sshd running?)"),
@@ -776,7 +824,7 @@ CASES += [
 CASES += [
     (
         rule.name,
-        lambda: granted(2, "GRANT USAGE ON *.* TO 'mha'@'%'"),
+        lambda: closed(granted(2, "GRANT USAGE ON *.* TO 'mha'@'%'")),
         "db2",
         ERROR,
         "may not",
@@ -904,6 +952,12 @@ def test_who_never_becomes_primary_needs_less() -> None:
     checks = of_replication(few)
     assert not [c for c in checks if c.name.startswith("privilege-") and c.subject.startswith("db2") and c.failed]
     assert not [c for c in checks if c.name == "replication-account" and c.subject.startswith("db2")]
+
+
+def test_what_a_session_would_need_to_replay_a_log_is_only_told_while_none_has_to() -> None:
+    checks = of_replication(granted(2, "GRANT USAGE ON *.* TO 'mha'@'%'"))
+    told = {c.name: c.severity for c in checks if c.name in ("privilege-data", "privilege-apply-log") and not c.ok}
+    assert told == {"privilege-data": INFO, "privilege-apply-log": INFO}
 
 
 def test_mariadb_strays_are_told_by_server_id() -> None:
