@@ -48,10 +48,11 @@ class ServerFacts:
 
 @dataclass(frozen=True)
 class Program:
-    """A program on a host: its path and the first line of its ``--version``."""
+    """A program on a host: its path and the first line of its ``--version``; ``maker`` is whose it is by its help."""
 
     path: str
     says: str
+    maker: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class HostFacts:
     ``info`` is the file of a replica's place in its relay logs, empty where that is in a table; ``unreadable`` maps a
     path that was to be read to the reason; ``logs`` are paths under which the server's current binary log lies;
     ``sftp`` is why files cannot be read over SFTP, empty when they can. ``connects`` is what the mysql
-    client said when it could not open a session there, None when that was not tried. ``free`` is bytes by path,
+    client said when it could not open a session there, None when that was not tried; ``reads`` is
+    the same of mysqlbinlog with the beginning of the current log. ``free`` is bytes by path,
     ``clock_ahead`` seconds. ``skipped``: the configuration leaves the host out.
     """
 
@@ -77,6 +79,7 @@ class HostFacts:
     reader: Program | None = None
     client: Program | None = None
     connects: str | None = None
+    reads: str | None = None
     logs: tuple[str, ...] = ()
     unreadable: Mapping[str, str] = field(default_factory=dict)
     info: str = ""

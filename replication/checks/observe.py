@@ -329,7 +329,7 @@ def _read(host: SshHost, output: str, began: float) -> HostFacts:
         told.setdefault(key, []).append(values)
 
     def program(key: str) -> Program | None:
-        return Program(*told[key][0][:2]) if key in told else None
+        return Program(*told[key][0][:3]) if key in told else None
 
     logs = tuple(values[0] for values in told.get("log", ()))
     trouble, encrypted = _try_sftp(host, logs)
@@ -343,7 +343,8 @@ def _read(host: SshHost, output: str, began: float) -> HostFacts:
         tools=frozenset(values[0] for values in told.get("tool", ())),
         reader=program("reader"),
         client=program("client"),
-        connects=_connects(told),
+        connects=_tried(told, "connects"),
+        reads=None if encrypted else _tried(told, "reads"),
         logs=logs,
         unreadable={values[0]: values[1] for values in told.get("unreadable", ())},
         workdir=told["workdir"][0][0] if "workdir" in told else "",
@@ -351,10 +352,10 @@ def _read(host: SshHost, output: str, began: float) -> HostFacts:
     )
 
 
-def _connects(told: Mapping[str, list[list[str]]]) -> str | None:
-    if "connects" not in told:
+def _tried(told: Mapping[str, list[list[str]]], key: str) -> str | None:
+    if key not in told:
         return None
-    return told["connects"][0][0] if told["connects"][0] else ""
+    return told[key][0][0] if told[key][0] else ""
 
 
 def _ahead(clock: list[list[str]] | None, began: float) -> float | None:

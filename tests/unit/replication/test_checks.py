@@ -225,6 +225,14 @@ def without(number: int) -> ServerState:
     return next(s for s in facts().cluster.up if s.hostname == f"db{number}")
 
 
+def unlogged() -> Facts:
+    """Replicas by GTIDs, one of which is not to log what a session replays."""
+    text = f"{UUID}:1-10"
+    well = with_gtids({1: text, 2: text, 3: text})
+    servers = tuple(s.model_copy(update={"disable_log_bin": s.hostname == "db2"}) for s in well.config.servers)
+    return replace(well, config=well.config.model_copy(update={"servers": servers}))
+
+
 U2 = UUID.replace("1", "2")
 SEMI = SemiSync(source_enabled=False, replica_enabled=False)
 
@@ -497,6 +505,7 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
     ("semi-sync", lambda: semi(True, None), "db2", WARNING, "has no plugin", "rpl_semi_sync_replica_enabled=1"),
     ("semi-sync", lambda: semi(True, True, 0), "db1", WARNING, "restart their IO threads", ""),
     ("semi-sync", lambda: semi(False, True), "db1", INFO, "would acknowledge", "rpl_semi_sync_source_enabled=1"),
+    ("disable-log-bin", unlogged, "db2", WARNING, "is ignored", "`disable_log_bin=1` out of the configuration of db2"),
     (
         "privilege-data",
         lambda: closed(granted(2, "GRANT SUPER ON *.* TO x")),
@@ -865,7 +874,14 @@ def test_a_cluster_that_is_well_passes_every_check() -> None:
     assert [c for c in checks if not c.ok] == []
     # What only GTIDs, filters, a dead server or a strange source lets be asked is not among them.
     asked = {c.name for c in checks}
-    optional = {"secondary-route", "source-resolves", "filters-agree", "errant-transactions", "gtid-purged"}
+    optional = {
+        "secondary-route",
+        "disable-log-bin",
+        "source-resolves",
+        "filters-agree",
+        "errant-transactions",
+        "gtid-purged",
+    }
     assert {rule.name for rule in RULES} - asked == optional
 
 
@@ -952,6 +968,21 @@ def test_who_never_becomes_primary_needs_less() -> None:
     checks = of_replication(few)
     assert not [c for c in checks if c.name.startswith("privilege-") and c.subject.startswith("db2") and c.failed]
     assert not [c for c in checks if c.name == "replication-account" and c.subject.startswith("db2")]
+
+
+def test_a_reader_of_another_maker_is_not_fit_whatever_its_number() -> None:
+    foreign = Program("/usr/local/bin/mysqlbinlog", "mysqlbinlog Ver 3.5 for debian-linux-gnu at x86_64", "mariadb")
+    (spoken,) = found(of_replication(on_host(2, reader=foreign, reads="")), "mysqlbinlog", "db2")
+    assert "is of MariaDB, the server is MySQL" in spoken.text
+
+
+def test_a_reader_that_cannot_read_the_log_or_of_which_nothing_is_known_is_not_fit() -> None:
+    alone = Program("/opt/mysqlbinlog", "mysqlbinlog  Ver 3.4 for Linux at x86_64", "mysql")
+    (spoken,) = found(of_replication(on_host(2, reader=alone)), "mysqlbinlog", "db2")
+    assert "does not tell its version" in spoken.text
+    assert not found(of_replication(on_host(2, reader=alone, reads="")), "mysqlbinlog", "db2")
+    (spoken,) = found(of_replication(on_host(2, reads="ERROR: Could not read entry")), "mysqlbinlog", "db2")
+    assert "does not read its current log: ERROR" in spoken.text
 
 
 def test_what_a_session_would_need_to_replay_a_log_is_only_told_while_none_has_to() -> None:
