@@ -59,8 +59,21 @@ def _of_one(facts: Facts, rule: Rule, logins: Sequence[Login]) -> Iterator[Check
         names = ", ".join(login.end.hostname for login in untried if login.untried == why)
         text = f"whether it could follow {names} was not tried: {why}"
         yield rule.no(start.name, text, Severity.INFO, remedy="what mysql.user says of it is judged by another check")
+        if differ := [login.end.hostname for login in untried if login.untried == why and _differs(facts, login)]:
+            text = f"the account {logins[0].user} has another password, or the same set anew, on {', '.join(differ)}"
+            remedy = f"on them, `ALTER USER` with the password that {logins[0].user} has on the primary, not logged"
+            yield rule.no(start.name, text, Severity.WARNING, remedy=remedy)
     if not wrong and not untried:
         yield rule.yes(start.name, f"is let in by {', '.join(x.end.hostname for x in logins)} as {logins[0].user}")
+
+
+def _differs(facts: Facts, login: Login) -> bool:
+    """What the end keeps of the account's password is not what the primary keeps of it."""
+    if facts.primary is None or login.end.address == facts.primary.address:
+        return False
+    there = {(x.user, x.host): x.print for x in facts.lives_on(login.end.address) if x.user == login.user and x.print}
+    first = {(x.user, x.host): x.print for x in facts.lives_on(facts.primary.address) if x.print}
+    return any(first.get(account, printed) != printed for account, printed in there.items())
 
 
 def judge(facts: Facts, login: Login) -> tuple[str, str] | None:

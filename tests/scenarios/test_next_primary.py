@@ -236,12 +236,15 @@ def certificate(key: Any, of: Any, name: str, names: list[Any], days: int, issue
 
 
 def furnish(host: Host, ca: tuple[Any, Any], days: int = 365) -> None:
-    """Its own certificate, for its address and its name."""
+    """Its own certificate as a server, which ends in so many days, and a good one as a client."""
     own = rsa.generate_private_key(65537, 2048)
     names = [x509.IPAddress(ipaddress.ip_address(host.ip)), x509.DNSName(host.name), x509.DNSName(host.ip)]
     files = {
         "ca.pem": ca[1].public_bytes(serialization.Encoding.PEM),
         "cert.pem": certificate(ca[0], own.public_key(), host.ip, names, days).public_bytes(serialization.Encoding.PEM),
+        "client.pem": certificate(ca[0], own.public_key(), f"client of {host.ip}", names, 365).public_bytes(
+            serialization.Encoding.PEM
+        ),
         "key.pem": own.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
@@ -262,7 +265,7 @@ def restart(cluster: Cluster, host: Host) -> None:
 
 #: What the channels of this cluster have beside host, account and place; each shows in their status.
 OPTIONS = (
-    "P_SSL=1, P_SSL_CA='/etc/tls/ca.pem', P_SSL_CERT='/etc/tls/cert.pem', P_SSL_KEY='/etc/tls/key.pem', "
+    "P_SSL=1, P_SSL_CA='/etc/tls/ca.pem', P_SSL_CERT='/etc/tls/client.pem', P_SSL_KEY='/etc/tls/key.pem', "
     "P_SSL_VERIFY_SERVER_CERT=1, P_CONNECT_RETRY=2, P_HEARTBEAT_PERIOD=3"
 )
 

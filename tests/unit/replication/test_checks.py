@@ -970,6 +970,17 @@ def test_who_never_becomes_primary_needs_less() -> None:
     assert not [c for c in checks if c.name == "replication-account" and c.subject.startswith("db2")]
 
 
+def test_passwords_that_cannot_be_tried_are_compared_by_what_servers_keep_of_them() -> None:
+    kept = [AccountLife("repl", "%", print=each) for each in ("a", "b")]
+    base = replace(facts(), logins=tried(2, 3, untried="there is no mysql client").logins)
+    same = said(3, said(1, base, lives=(kept[0],)), lives=(kept[0],))
+    assert [c.severity for c in found(of_replication(same), "replication-login", "db2")] == [INFO]
+    other = said(3, said(1, base, lives=(kept[0],)), lives=(kept[1],))
+    spoken = found(of_replication(other), "replication-login", "db2")
+    assert [c.severity for c in spoken] == [INFO, WARNING]
+    assert "on db3" in spoken[1].text
+
+
 def test_a_reader_of_another_maker_is_not_fit_whatever_its_number() -> None:
     foreign = Program("/usr/local/bin/mysqlbinlog", "mysqlbinlog Ver 3.5 for debian-linux-gnu at x86_64", "mariadb")
     (spoken,) = found(of_replication(on_host(2, reader=foreign, reads="")), "mysqlbinlog", "db2")
