@@ -79,7 +79,7 @@ class ServerConfig(BaseModel):
         None, description="Password of repl_user; when not set, the replicas keep theirs."
     )
     disable_log_bin: bool = Field(
-        False, description="Where a session replays differences, without writing the binary log."
+        False, description="Where a session replays differences, without writing the binary log; ignored with GTIDs."
     )
     master_pid_file: str | None = Field(None, description="mysqld's pid file, for fencing and shutdown_script.")
     handle_raw_binlog: bool = Field(True, description="Accepted; logs are always cut byte-exactly.")

@@ -36,6 +36,7 @@ from replication.event_hooks import finish as finish_hooks
 from replication.failover_lock import FailoverLock
 from replication.interrupts import Interrupted, ended_in_order
 from replication.journal import SWITCH, Journal
+from replication.logins import try_logins
 from replication.plan import Refusal
 from replication.sessions import Sessions
 from replication.strangers import look_for_strangers
@@ -168,7 +169,10 @@ def _facts(config: ClusterConfig, outcome: SwitchOutcome) -> dict[str, Any]:
 
 def _plan(config: ClusterConfig, options: SwitchOptions, sessions: Sessions, *, acting: bool) -> SwitchPlan:
     cluster = sessions.observe()
-    decided = make_switch_plan(config, cluster, observe_activities(sessions, cluster), options, acting=acting)
+    activities = observe_activities(sessions, cluster)
+    # Under the lock it was tried a moment ago.
+    logins = () if acting else try_logins(cluster, sessions)
+    decided = make_switch_plan(config, cluster, activities, options, acting=acting, logins=logins)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
     unknown = of_strangers(config, look_for_strangers(config, cluster, sessions))

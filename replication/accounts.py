@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from config import ClusterConfig, ServerConfig
 from replication.dialects import quote_name
@@ -24,7 +24,11 @@ EVERY, FIRST_WITHIN = 86400.0, 60.0
 
 def lives_on(server: Server) -> tuple[AccountLife, ...] | None:
     """Every account of the manager's user and of repl_user there; None when they cannot be read. Raises ServerError."""
-    names = tuple(dict.fromkeys(name for name in (server.config.user, server.config.repl_user) if name))
+    return lives_of(server, tuple(dict.fromkeys(n for n in (server.config.user, server.config.repl_user) if n)))
+
+
+def lives_of(server: Server, names: Sequence[str]) -> tuple[AccountLife, ...] | None:
+    """Every account of these users there; None when they cannot be read. Raises ServerError."""
     query = life_query(server.dialect.vendor, server.dialect.version).format(", ".join(["%s"] * len(names)))
     try:
         rows = server.query(query, names, action="see how long its accounts last")

@@ -15,6 +15,7 @@ from config import ServerConfig
 from replication.binlog.cutter import Cut
 from replication.dialects.session import CLIENT
 from replication.errors import CommandFailed, HostError, StatementFailed
+from replication.option_file import quoted
 from replication.scripts import script
 from replication.sending import Announcing, patience, remove_pieces
 from replication.server import Server
@@ -55,10 +56,6 @@ def tls_options(server: ServerConfig) -> list[str]:
 
 def client_options(server: ServerConfig) -> str:
     """An option file for the mysql client: escaped as its parser unescapes (Reference Manual, Using Option Files)."""
-
-    def quoted(value: str) -> str:
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t") + '"'
-
     lines = [
         "[client]",
         f"host={quoted(server.ip)}",
@@ -144,9 +141,10 @@ def apply_cut(
     if is_applied(seen, cut):
         return Applied(0, 0, 0.0, already=True)
     host.mkdir(config.remote_workdir)
+    # By GTIDs the others would never ask for what this one has and did not log.
+    unlogged = config.disable_log_bin and kind is GtidKind.POSITION
     with on_its_way(host, config, path, cut) as (log_file, stdin):
         programs = (config.client_bindir, config.client_libdir)
-        unlogged = config.disable_log_bin
         words = script_words(server, seen, cut, log_file, config.remote_workdir, programs, disable_log_bin=unlogged)
         result = host.run(
             f"sh -c {shlex.quote(script('apply.sh'))} apply {' '.join(shlex.quote(w) for w in words)}",
@@ -158,7 +156,7 @@ def apply_cut(
     after = server.observe()
     if (kind is not GtidKind.POSITION) and not is_applied(after, cut):
         raise StatementFailed(config.name, "apply the saved binary log", f"{cut.gtids} is not executed afterwards")
-    if kind is GtidKind.POSITION and not config.disable_log_bin and after.end_of_log == seen.end_of_log:
+    if kind is GtidKind.POSITION and not unlogged and after.end_of_log == seen.end_of_log:
         raise StatementFailed(config.name, "apply the saved binary log", "its own binary log did not grow")
     return Applied(cut.transactions, cut.bytes, result.seconds)
 

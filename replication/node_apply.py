@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -122,6 +123,13 @@ def apply_log(
     ``state`` is the server's, just before; ``errors`` the file for what the client says. Raises ApplyFailed,
     DeadlineExceeded, and StatementFailed when all ended well and yet the transactions are not there.
     """
+    follows_gtids = state.vendor is Vendor.MYSQL or any(c.gtid_kind is GtidKind.MARIADB for c in state.channels)
+    named = follows_gtids and bool(done.gtids)
+    if named and disable_log_bin:
+        logging.getLogger("mha").warning(
+            "--disable_log_bin is ignored: with GTIDs others would never ask %s for what it has.", server
+        )
+        disable_log_bin = False
     programs, here = (client.bindir, client.libdir), str(errors.parent)
     if done.loads_file:
         raise LogError(
@@ -138,8 +146,6 @@ def apply_log(
             None,
         )
     after = server.observe()
-    follows_gtids = state.vendor is Vendor.MYSQL or any(c.gtid_kind is GtidKind.MARIADB for c in state.channels)
-    named = follows_gtids and bool(done.gtids)
     if named and not is_applied(after, done):
         raise StatementFailed(server.config.name, f"apply {log}", f"{done.gtids} is not executed afterwards")
     if not named and state.log_bin and not disable_log_bin and after.end_of_log == state.end_of_log:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 
 from config import ServerConfig
 from replication.binlog.cutter import Cut
+from replication.dialects import channel_name
 from replication.dialects.changing import ChannelOptions, Repoint
 from replication.drain import drain, stop_applier, stop_receiver
 from replication.errors import CannotLevel, DeadlineExceeded, WayClosed
@@ -118,7 +119,7 @@ def turn(job: FailoverJob, server: Server, proof: Drained, kind: GtidKind, where
     channel = channel_named(state, proof.channel)
     former = former_of(job, state, channel)
     if former is None:
-        former = ChannelOptions.of(channel, state.heartbeat_period, HOW[kind])
+        former = ChannelOptions.of(channel, state.heartbeat_period, HOW[kind], _compression(server, channel.name))
         job.journal.record(TURN, "intent", server.key, **asdict(former))
         if former.delay:
             job.journal.record("delay", "intent", server.key, seconds=former.delay)
@@ -128,6 +129,12 @@ def turn(job: FailoverJob, server: Server, proof: Drained, kind: GtidKind, where
     server.query(server.dialect.stop(proof.channel), action="stop replication", timeout=65.0)
     sql, args = server.dialect.change_source(proof.channel, to)
     discard_relay_logs(server, proof, sql, args, action="turn it to the saved log")
+
+
+def _compression(server: Server, name: str) -> str:
+    """What a channel may be sent as; empty where the server does not tell."""
+    row = next((row for row in server.show_channels() if channel_name(row) == name), {})
+    return str(row.get("COMPRESSION_ALGORITHM") or "")
 
 
 def _come_in(server: Server, channel: str, where: Where) -> None:

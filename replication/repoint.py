@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from config import ServerConfig
 from replication.catch_up import check_alive
-from replication.dialects import Repoint
+from replication.dialects import ChannelThread, Repoint
 from replication.dialects.changing import ChannelOptions
-from replication.drain import stop_applier
+from replication.drain import stop_applier, stop_receiver
 from replication.errors import DeadlineExceeded, StatementFailed
 from replication.fencing.everyone import start_replication
 from replication.positions import BinlogPosition
@@ -16,9 +17,14 @@ from replication.safety import Drained, discard_relay_logs
 from replication.server import Server
 from replication.snapshots import GtidKind, ReplicaChannel, ServerState
 
+log = logging.getLogger("mha")
+
 LOOK_EVERY = 0.02
 #: Seconds after which whom a replica does not reach is asked whether it lives.
 ASK_AFTER = 0.5
+#: CR_AUTH_PLUGIN_ERR with caching_sha2_password: the source does not know the password yet, and it is given in private
+#: only. The old primary knew it from an earlier login.
+PRIVATE_ONLY = 2061
 #: What `Repoint` calls the kinds.
 HOW = {GtidKind.MYSQL: "gtid", GtidKind.MARIADB: "mariadb_gtid", GtidKind.POSITION: "position"}
 
@@ -74,11 +80,12 @@ def start_following(
 ) -> ServerState:
     """Start both threads and wait until both run and the receiver is connected to the new primary.
 
-    Raises StatementFailed with the server's own words on an error that does not go away, DeadlineExceeded otherwise.
-    ``alive`` is a session with the one that is to be followed: ServerUnreachable as soon as that does not answer.
+    A channel that lacks the source's public key is given it. ``alive`` is a session with the one that is to be
+    followed: ServerUnreachable as soon as that does not answer. Raises StatementFailed with the server's own words on
+    an error that does not go away, DeadlineExceeded otherwise.
     """
     start_replication(server, channel)
-    began = time.monotonic()
+    began, may_ask = time.monotonic(), server.dialect.has_public_keys
     ends, ask = began + timeout, began + ASK_AFTER
     while True:
         state = server.observe()
@@ -89,6 +96,11 @@ def start_following(
             raise StatementFailed(server.config.name, "apply", found.applier_error, found.applier_errno)
         if found.receiver == "Yes" and found.applier_running:
             return state
+        lacks_key = found.receiver_errno == PRIVATE_ONLY and not (found.ssl or found.public_key)
+        if may_ask and lacks_key and found.applier_running:
+            may_ask = False
+            _ask_for_key(server, found, state.heartbeat_period)
+            continue
         if time.monotonic() > ask:
             check_alive(alive)
             ask = time.monotonic() + ASK_AFTER
@@ -96,3 +108,12 @@ def start_following(
             said = found.receiver_error or f"receiver {found.receiver}, applier running: {found.applier_running}"
             raise DeadlineExceeded(f"{server}: follow {primary.name}", timeout, said)
         time.sleep(LOOK_EVERY)
+
+
+def _ask_for_key(server: Server, channel: ReplicaChannel, heartbeat: float | None) -> None:
+    """Its receiver alone is stopped: a CHANGE beside an applier that runs deletes no relay logs (Reference Manual)."""
+    log.warning("%s asks its source for its public key from now on: without TLS it is not let in otherwise.", server)
+    stop_receiver(server, channel.name)
+    sql, args = server.dialect.ask_for_key(channel.name, heartbeat)
+    server.query(sql, args, action="let it ask for the public key")
+    start_replication(server, channel.name, ChannelThread.RECEIVER)

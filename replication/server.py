@@ -14,8 +14,9 @@ import pymysql
 from pymysql.cursors import DictCursor
 
 from config import ServerConfig
-from replication.dialects import Dialect, parse_version
+from replication.dialects import Dialect, channel_name, parse_version
 from replication.dialects.appliers import causes_query, with_causes
+from replication.dialects.connecting import more_of_channels
 from replication.errors import MhaError, PrivilegeMissing, ServerError, ServerOdd, ServerUnreachable, StatementFailed
 from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.positions import BinlogPosition
@@ -285,8 +286,20 @@ class Server:
         return all(self.dialect.is_waiting_applier(state) for state in states)
 
     def show_channels(self) -> list[Row]:
-        """The raw status rows, one a channel."""
-        return self.query(self.dialect.show_channels(), action="read its replication status")
+        """The raw status rows, one a channel, with all that tells how it connects (`dialects.connecting`)."""
+        rows = self.query(self.dialect.show_channels(), action="read its replication status")
+        question = more_of_channels(self.dialect.vendor, self.dialect.version)
+        if rows and question:
+            try:
+                found = self.query(question, action="read how its channels connect")
+            except PrivilegeMissing:
+                found = []
+            more = {str(row["CHANNEL_NAME"]): row for row in found}
+            return [{**row, **more.get(channel_name(row), {})} for row in rows]
+        if rows and "Slave_heartbeat_period" not in rows[0]:
+            heartbeat = self._heartbeat_period()
+            return [{**row, "Slave_heartbeat_period": heartbeat} for row in rows]
+        return rows
 
 
 def _check_path(path: str) -> None:

@@ -54,7 +54,8 @@ _PLUGIN = (
 _HINTS = {
     1040: "every connection is taken; raise max_connections or keep one free for a user with SUPER",
     1041: "that host has no memory left for a session",
-    1045: "check user and password in the configuration, and that the account may connect from this host",
+    1045: "check user and password in the configuration, and that the account may connect from this host; one that "
+    "must show a certificate (REQUIRE X509, SUBJECT, ISSUER) needs ssl_cert and ssl_key",
     1129: "run FLUSH HOSTS on that server: it has blocked this host after failed connections",
     1130: "create the account for this host, e.g. 'user'@'this host'",
     1135: "that host lets mysqld have no further thread; raise its limit of processes",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from replication.check import Check
-from replication.checks import gtids, hosts, privileges, replicas, scripts, servers, topology, voices, ways
+from replication.checks import gtids, hosts, logins, privileges, replicas, scripts, servers, topology, voices, ways
 from replication.checks.facts import Facts
 from replication.checks.rule import Rule
 
@@ -19,6 +19,7 @@ RULES: tuple[Rule, ...] = (
     *gtids.RULES,
     *servers.RULES,
     *privileges.RULES,
+    *logins.RULES,
     *hosts.RULES,
     *ways.RULES,
     *scripts.RULES,
@@ -39,6 +40,7 @@ def of_replication(facts: Facts, seconds_behind: int = SECONDS_BEHIND) -> tuple[
         *gtids.checks(facts),
         *servers.checks(facts),
         *privileges.checks(facts),
+        *logins.checks(facts),
         *hosts.logins(facts),
         *hosts.checks(facts),
         *ways.checks(facts.ways, facts.config.rescue_port),

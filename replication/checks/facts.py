@@ -10,6 +10,7 @@ from replication.checks.ways import Way
 from replication.dialects import Dialect, spelled
 from replication.dialects.accounts import AccountLife
 from replication.grants import Grants
+from replication.logins import Login
 from replication.plan import Refusal
 from replication.snapshots import ClusterState, ServerState
 from replication.strangers import Readers, Stranger, strangers
@@ -23,8 +24,9 @@ class ServerFacts:
     ``account`` is who we are there, quoted; ``replication_accounts`` are user and host pattern of those with
     REPLICATION SLAVE, None when mysql.user cannot be read. ``semi_sync_clients`` is how many replicas acknowledge.
     ``readers`` are those who replicate from it.
-    ``lives`` are the accounts of our own user and of repl_user, None when they cannot be read. ``unproven`` is why
-    nothing proves who it is, empty when its certificate was verified, None when that was not looked at.
+    ``lives`` are the accounts of our own user and of those that replicas use, None when they cannot be read.
+    ``unproven`` is why nothing proves who it is, empty when its certificate was verified, None when that was not looked
+    at.
     """
 
     dialect: Dialect
@@ -49,10 +51,11 @@ class ServerFacts:
 
 @dataclass(frozen=True)
 class Program:
-    """A program on a host: its path and the first line of its ``--version``."""
+    """A program on a host: its path and the first line of its ``--version``; ``maker`` is whose it is by its help."""
 
     path: str
     says: str
+    maker: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class HostFacts:
     ``info`` is the file of a replica's place in its relay logs, empty where that is in a table; ``unreadable`` maps a
     path that was to be read to the reason; ``logs`` are paths under which the server's current binary log lies;
     ``sftp`` is why files cannot be read over SFTP, empty when they can. ``connects`` is what the mysql
-    client said when it could not open a session there, None when that was not tried. ``free`` is bytes by path,
+    client said when it could not open a session there, None when that was not tried; ``reads`` is
+    the same of mysqlbinlog with the beginning of the current log. ``free`` is bytes by path,
     ``clock_ahead`` seconds. ``skipped``: the configuration leaves the host out.
     """
 
@@ -78,6 +82,7 @@ class HostFacts:
     reader: Program | None = None
     client: Program | None = None
     connects: str | None = None
+    reads: str | None = None
     logs: tuple[str, ...] = ()
     unreadable: Mapping[str, str] = field(default_factory=dict)
     info: str = ""
@@ -137,7 +142,7 @@ class Facts:
     """Everything seen, by the servers' ``ip:port`` and the binlog servers' block names.
 
     A server that did not answer is in ``cluster.down``; one that told only a part of it is there and in ``servers``.
-    ``hosts`` and ``ways`` are empty when they were not to be looked at.
+    ``hosts``, ``ways`` and ``logins`` are empty when they were not to be looked at.
     ``own`` are the servers on the manager's own host, ``routes`` whom the secondary check asks.
     ``resolved`` has the address of each source's name that the configuration does not know, None when it has none.
     """
@@ -151,9 +156,15 @@ class Facts:
     manager: ManagerFacts | None = None
     pairs: tuple[Pair, ...] = ()
     ways: tuple[Way, ...] = ()
+    logins: tuple[Login, ...] = ()
     resolved: Mapping[str, str | None] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
     routes: tuple[Route, ...] = ()
+
+    def lives_on(self, key: str) -> tuple[AccountLife, ...]:
+        """The accounts of ours and of replicas on a server, as far as they can be read."""
+        seen = self.servers.get(key)
+        return (seen.lives or ()) if seen is not None else ()
 
     @property
     def primary(self) -> ServerConfig | None:

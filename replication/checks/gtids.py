@@ -39,7 +39,14 @@ PURGED = Rule(
     Severity.WARNING,
     varies="error when it is the primary that purged them",
 )
-RULES = (MODE, POSITIONED, ERRANT, PURGED)
+UNLOGGED = Rule(
+    "disable-log-bin",
+    "Where replicas go by GTIDs: is disable_log_bin left at 0?",
+    "take `disable_log_bin=1` out of the configuration of {server}: with GTIDs what a session replays is always "
+    "logged, or others would lack it for good",
+    Severity.WARNING,
+)
+RULES = (MODE, POSITIONED, ERRANT, PURGED, UNLOGGED)
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -57,6 +64,16 @@ def checks(facts: Facts) -> Iterator[Check]:
     yield from _positioning(facts)
     yield from _errant(facts)
     yield from _purged(facts)
+    yield from _unlogged(facts)
+
+
+def _unlogged(facts: Facts) -> Iterator[Check]:
+    if not any(channel.gtid_kind is not GtidKind.POSITION for state in facts.replicas for channel in state.channels):
+        return
+    for server in facts.config.servers:
+        unlogged = server.disable_log_bin
+        text = "disable_log_bin=1 is ignored, for replicas go by GTIDs" if unlogged else "disable_log_bin is not set"
+        yield UNLOGGED.judge(server.name, not unlogged, text, server=server.hostname)
 
 
 def _positioning(facts: Facts) -> Iterator[Check]:

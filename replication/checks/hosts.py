@@ -28,7 +28,7 @@ SFTP = Rule(
 )
 READER = Rule(
     "mysqlbinlog",
-    "Is mysqlbinlog there, of the server's vendor and at least its version?",
+    "Is mysqlbinlog there, of the server's vendor and at least its version, and does it read the current log?",
     "install the client programs of {wanted} on {server}, or name their directory in `client_bindir`",
 )
 CLIENT = Rule(
@@ -247,6 +247,8 @@ def _programs(server: ServerConfig, host: HostFacts, state: ServerState) -> Iter
         yield READER.no(server.name, "there is no mysqlbinlog", **fields)
     else:
         trouble, _ = _unfit(host.reader, host.client, state)
+        trouble = trouble or (f"{host.reader.path} does not read its current log: {host.reads}" if host.reads else "")
+        trouble = trouble or _not_known(host.reader, host, state)
         yield READER.judge(server.name, not trouble, trouble or _is(host.reader), **fields)
     if host.client is None:
         yield CLIENT.no(server.name, "there is no mysql client", **fields)
@@ -271,6 +273,8 @@ def _unfit(program: Program, beside: Program | None, state: ServerState) -> tupl
         version = program_version(beside.says)
     if version is None:
         works = " Ver " in f" {program.says}"
+        if works and program.maker and program.maker != state.vendor:
+            return f"{program.path} is of {_vendor(Vendor(program.maker))}, the server is {_vendor(state.vendor)}", True
         return ("" if works else f"{program.path} does not start: {program.says}"), True
     vendor, number = version
     if vendor is not state.vendor:
@@ -278,6 +282,14 @@ def _unfit(program: Program, beside: Program | None, state: ServerState) -> tupl
     if number[:2] < state.major:
         return f"{program.path} is of {_dotted(number)}, older than the server's {_dotted(state.version)}", False
     return "", False
+
+
+def _not_known(reader: Program, host: HostFacts, state: ServerState) -> str:
+    """A version that nothing tells is believed where the program has read the current log."""
+    beside = host.client is not None and dirname(host.client.path) == dirname(reader.path)
+    if program_version(reader.says) is not None or beside or host.reads == "" or not state.log_bin:
+        return ""
+    return f"{reader.path} does not tell its version, and whether it reads the current log is not known"
 
 
 def _is(program: Program) -> str:

@@ -18,21 +18,23 @@ from posixpath import basename, dirname, join
 
 from config import ClusterConfig, ServerConfig
 from config.loader import resolve_host
-from replication.accounts import lives_on
+from replication.accounts import lives_of, lives_on
 from replication.apply import client_options
 from replication.binlog_archive import archive_directories
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, Route, ScriptFacts, ServerFacts
 from replication.checks.ways import Way, look_at_ways
 from replication.dialects import quote_name, spellings
+from replication.dialects.accounts import AccountLife
 from replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeMissing, ServerError
 from replication.grants import parse_grants
 from replication.hooks import failover_args, run_hook, shutdown_args, why_not_runnable
 from replication.independence import is_local, is_own
+from replication.logins import Login, of_channel, try_logins
 from replication.places import spare_of
 from replication.scripts import script
 from replication.server import Server
 from replication.sessions import Sessions, as_cluster, replaced
-from replication.snapshots import ServerState, Vendor
+from replication.snapshots import ClusterState, ServerState, Vendor
 from replication.ssh import SshHost
 from replication.strangers import readers_of
 from replication.topology import source_of
@@ -73,7 +75,9 @@ def look(
     seen_binlog: dict[str, HostFacts] = {}
     answers: list[ScriptFacts] = []
     ways: list[Way] = []
+    logins: list[Login] = []
     if hosts:
+        rest.append(lambda: logins.extend(try_logins(facts.cluster, sessions)))
         rest.append(lambda: ways.extend(look_at_ways(config, sessions)))
         rest.append(lambda: seen_hosts.update(look_at_hosts(facts, sessions)))
         rest.append(lambda: seen_binlog.update(look_at_binlog_hosts(facts, sessions)))
@@ -94,6 +98,7 @@ def look(
         manager=look_at_manager(config),
         pairs=tuple(look_from_host_to_host(config, sessions)) if all_pairs else (),
         ways=tuple(ways),
+        logins=tuple(logins),
         resolved=facts.resolved,
         own=frozenset(s.address for s in config.servers if is_own(s)),
         routes=tuple(look_at_routes(config.secondary_check_script or "", sessions)),
@@ -148,7 +153,27 @@ def look_at_servers(config: ClusterConfig, sessions: Sessions, *, warm_hosts: bo
     states = ((s, r[0] if isinstance(r, tuple) else r) for s, r in answered)
     cluster = as_cluster(states, limit, replaced(config))
     facts = {s.address: r[1] for s, r in answered if isinstance(r, tuple)}
+    facts = _with_accounts_of_channels(facts, cluster, sessions)
     return Facts(config, cluster, facts, resolved=_resolved(config, cluster.up, sessions))
+
+
+def _with_accounts_of_channels(
+    facts: dict[str, ServerFacts], cluster: ClusterState, sessions: Sessions
+) -> dict[str, ServerFacts]:
+    """Replicas may come in with other accounts than repl_user; how long those last is asked of every server, too."""
+    used = {name for state in cluster.up if (name := of_channel(state.channels))}
+
+    def ask(key: str) -> tuple[AccountLife, ...] | None:
+        config = sessions.server(key).config
+        more = used - {config.user, config.repl_user}
+        return lives_of(sessions.server(key), sorted(more)) if more else ()
+
+    done = sessions.each(ask, [key for key in facts if cluster.get(key) is not None], timeout=SERVER_SECONDS)
+    more = {key: found for key, found in done if isinstance(found, tuple) and found}
+    return {
+        key: replace(seen, lives=(*seen.lives, *more.get(key, ()))) if seen.lives is not None else seen
+        for key, seen in facts.items()
+    }
 
 
 def _facts_of(server: Server) -> ServerFacts:
@@ -307,7 +332,7 @@ def _read(host: SshHost, output: str, began: float) -> HostFacts:
         told.setdefault(key, []).append(values)
 
     def program(key: str) -> Program | None:
-        return Program(*told[key][0][:2]) if key in told else None
+        return Program(*told[key][0][:3]) if key in told else None
 
     logs = tuple(values[0] for values in told.get("log", ()))
     trouble, encrypted = _try_sftp(host, logs)
@@ -321,7 +346,8 @@ def _read(host: SshHost, output: str, began: float) -> HostFacts:
         tools=frozenset(values[0] for values in told.get("tool", ())),
         reader=program("reader"),
         client=program("client"),
-        connects=_connects(told),
+        connects=_tried(told, "connects"),
+        reads=None if encrypted else _tried(told, "reads"),
         logs=logs,
         unreadable={values[0]: values[1] for values in told.get("unreadable", ())},
         workdir=told["workdir"][0][0] if "workdir" in told else "",
@@ -329,10 +355,10 @@ def _read(host: SshHost, output: str, began: float) -> HostFacts:
     )
 
 
-def _connects(told: Mapping[str, list[list[str]]]) -> str | None:
-    if "connects" not in told:
+def _tried(told: Mapping[str, list[list[str]]], key: str) -> str | None:
+    if key not in told:
         return None
-    return told["connects"][0][0] if told["connects"][0] else ""
+    return told[key][0][0] if told[key][0] else ""
 
 
 def _ahead(clock: list[list[str]] | None, began: float) -> float | None:

@@ -9,20 +9,33 @@ from replication.accounts import SHORTLY, SOON, how_it_ends, named, sentence
 from replication.check import Check, Severity
 from replication.checks.facts import Facts, ServerFacts
 from replication.checks.rule import Rule
+from replication.dialects.privileges import Power
 from replication.grants import MEANING, Job, may_come, need, powers_of
 
-#: What statements in a log need on the schemas they change; rows alone come through BINLOG, which asks for none.
-CONTENT = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX")
+#: What statements in a log need where a session replays them; an applier needs none of it, nor do rows in BINLOG.
+CONTENT = (
+    *("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "TRIGGER", "EVENT"),
+    *("CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE", "CREATE TEMPORARY TABLES", "CREATE USER"),
+)
+#: When that is no error: no session has to replay anything then.
+_REPLAYED = "only told while every replica can fetch the saved log from `rescue_port`, or over SSH"
 
 _GRANT = "`GRANT {privilege} ON *.* TO {account}` on {server}"
 POWERS = {
-    power: Rule(f"privilege-{power}", f"May `user` {MEANING[power]}?", _GRANT) for power in powers_of(Job.FAILOVER)
+    power: Rule(
+        f"privilege-{power}",
+        f"May `user` {MEANING[power]}?",
+        _GRANT,
+        varies=_REPLAYED if power is Power.APPLY_LOG else "",
+    )
+    for power in powers_of(Job.FAILOVER)
 }
 DATA = Rule(
     "privilege-data",
-    "May `user` execute the statements that a rescued log holds (" + ", ".join(CONTENT) + ")?",
+    "May `user` execute the statements that a saved log may hold (" + ", ".join(CONTENT) + ")?",
     _GRANT,
     Severity.WARNING,
+    varies=_REPLAYED,
 )
 REPLICATE = Rule(
     "replication-account",
@@ -46,7 +59,7 @@ def checks(facts: Facts) -> Iterator[Check]:
     for server in facts.config.servers:
         seen = facts.servers.get(server.address)
         if seen is not None:
-            yield from _own(server, seen)
+            yield from _own(server, seen, served=_served(facts, server))
             yield from _lasting(server, seen)
     for server in facts.config.servers:
         seen, state = facts.servers.get(server.address), facts.cluster.get(server.address)
@@ -54,17 +67,24 @@ def checks(facts: Facts) -> Iterator[Check]:
             yield from _replication(facts, server, seen)
 
 
-def _own(server: ServerConfig, seen: ServerFacts) -> Iterator[Check]:
+def _served(facts: Facts, server: ServerConfig) -> bool:
+    """Its own threads would fetch what was saved, and execute it: then the account needs nothing for that."""
+    ways = [way for way in facts.ways if way.server.address == server.address]
+    return bool(ways) and not any(way.trouble and way.forward for way in ways)
+
+
+def _own(server: ServerConfig, seen: ServerFacts, *, served: bool) -> Iterator[Check]:
     vendor, version = seen.dialect.vendor, seen.dialect.version
     for power in powers_of(Job.REPOINT if server.no_master else Job.FAILOVER):
         asked = need(seen.grants, power, vendor, version)
         text = f"the account {seen.account} {'may' if asked.granted else 'may not'} {asked.meaning}"
         fields = {"privilege": asked.any_of[0], "account": seen.account, "server": server.hostname}
-        yield POWERS[power].judge(server.name, asked.granted, text, **fields)
+        worse = Severity.INFO if served and power is Power.APPLY_LOG else None
+        yield POWERS[power].judge(server.name, asked.granted, text, worse, **fields)
     missing = [privilege for privilege in CONTENT if not seen.grants.has(privilege)]
     text = f"the account {seen.account} has no {', '.join(missing)} on all schemas" if missing else "all of them"
     fields = {"privilege": ", ".join(missing), "account": seen.account, "server": server.hostname}
-    yield DATA.judge(server.name, not missing, text, **fields)
+    yield DATA.judge(server.name, not missing, text, Severity.INFO if served else None, **fields)
 
 
 def _lasting(server: ServerConfig, seen: ServerFacts) -> Iterator[Check]:

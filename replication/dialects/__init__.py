@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 from replication.dialects.changing import Repoint, options
 from replication.dialects.columns import Columns, channel_name
+from replication.dialects.connecting import Connecting
 from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.positions import BinlogPosition
 from replication.snapshots import Filters, ReplicaChannel, Vendor
@@ -310,27 +311,32 @@ class Dialect:
     ) -> tuple[str, tuple[Any, ...]]:
         """A CHANGE with bound parameters for a server that was no replica.
 
-        ``like`` is the status row of a replica whose ways to connect it takes over: TLS, retries, the public key.
-        With ``tls`` the channel demands it, whatever that one does.
+        ``like`` is the status row of a replica whose ways to connect it takes over, all of them (`Connecting`). With
+        ``tls`` the channel demands it, whatever that one does.
         """
-        p, get = "SOURCE" if self._source_words else "MASTER", Columns(like)
+        p = "SOURCE" if self._source_words else "MASTER"
         sql, args = self.change_source(channel, to)
-        more: list[tuple[str, Any]] = [(f"{p}_USER", user), (f"{p}_PASSWORD", password)]
-        if (retry := get.number("Connect_Retry")) is not None:
-            more.append((f"{p}_CONNECT_RETRY", retry))
-        if tls or get.text("Source_SSL_Allowed", "Master_SSL_Allowed") == "Yes":
-            more.append((f"{p}_SSL", 1))
-            files = ("CA_File", "CA"), ("CA_Path", "CAPATH"), ("Cert", "CERT"), ("Key", "KEY"), ("Crl", "CRL")
-            for column, option in (*files, ("Cipher", "CIPHER")):
-                if value := get.text(f"Source_SSL_{column}", f"Master_SSL_{column}"):
-                    more.append((f"{p}_SSL_{option}", value))
-            if get.text("Source_SSL_Verify_Server_Cert", "Master_SSL_Verify_Server_Cert") == "Yes":
-                more.append((f"{p}_SSL_VERIFY_SERVER_CERT", 1))
-        elif get.number("Get_Source_public_key", "Get_master_public_key"):
-            more.append((f"GET_{p}_PUBLIC_KEY", 1))
+        more: list[tuple[str, tuple[Any, ...]]] = [(f"{p}_USER=%s", (user,)), (f"{p}_PASSWORD=%s", (password,))]
+        connecting = Connecting.of(like)
+        more += (replace(connecting, tls=True) if tls else connecting).parts(p)
         head, place = sql.split(f"{p}_PORT=%s, ", 1)
-        named = ", ".join(f"{name}=%s" for name, _ in more)
-        return f"{head}{p}_PORT=%s, {named}, {place}", (*args[:2], *(value for _, value in more), *args[2:])
+        named = ", ".join(text for text, _ in more)
+        values = (value for _, several in more for value in several)
+        return f"{head}{p}_PORT=%s, {named}, {place}", (*args[:2], *values, *args[2:])
+
+    @property
+    def has_public_keys(self) -> bool:
+        """Whether a channel can ask its source for an RSA key (MySQL 8.0.4)."""
+        return self.vendor is Vendor.MYSQL and self.version >= (8, 0, 4)
+
+    def ask_for_key(self, channel: str, heartbeat: float | None) -> tuple[str, tuple[Any, ...]]:
+        """A CHANGE that lets a stopped receiver ask its source for its RSA key; the applier may run.
+
+        The heartbeat is named, or it would be reset.
+        """
+        p = "SOURCE" if self._source_words else "MASTER"
+        more, args = ("", ()) if heartbeat is None else (f"{p}_HEARTBEAT_PERIOD=%s", (heartbeat,))
+        return self._change(channel, [f"GET_{p}_PUBLIC_KEY=1", *([more] if more else [])]), args
 
     @property
     def _source_words(self) -> bool:

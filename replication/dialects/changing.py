@@ -21,7 +21,8 @@ class Repoint:
     ``how`` is "gtid" (MySQL auto-position), "mariadb_gtid" or "position"; ``position`` belongs to the last.
     ``using_gtid`` is MariaDB's Slave_Pos or Current_Pos. ``heartbeat`` is in seconds: MySQL resets it to half of
     slave_net_timeout in every CHANGE that does not name it (Reference Manual, CHANGE REPLICATION SOURCE TO). ``delay``
-    (seconds), ``user``, ``ssl``, ``ssl_verify`` and ``public_key`` are named only when they are to differ.
+    (seconds), ``user``, ``ssl``, ``ssl_verify``, ``public_key`` and ``compression`` are named only where they are to
+    differ.
     """
 
     host: str
@@ -35,6 +36,7 @@ class Repoint:
     ssl: bool | None = None
     ssl_verify: bool | None = None
     public_key: bool | None = None
+    compression: str | None = None
 
 
 def options(p: str, to: Repoint) -> tuple[list[str], list[Any]]:
@@ -44,6 +46,7 @@ def options(p: str, to: Repoint) -> tuple[list[str], list[Any]]:
     switches = ((f"{p}_SSL", to.ssl), (f"{p}_SSL_VERIFY_SERVER_CERT", to.ssl_verify))
     named += [(name, None if value is None else int(value)) for name, value in switches]
     named += [(f"GET_{p}_PUBLIC_KEY", None if to.public_key is None else int(to.public_key))]
+    named += [(f"{p}_COMPRESSION_ALGORITHMS", to.compression)]
     given = [(name, value) for name, value in named if value is not None]
     return [f"{name}=%s" for name, _ in given], [value for _, value in given]
 
@@ -52,7 +55,8 @@ def options(p: str, to: Repoint) -> tuple[list[str], list[Any]]:
 class ChannelOptions:
     """Of a channel that is turned to another source for a while: everything that this changes, as it was.
 
-    ``heartbeat`` and ``delay`` are seconds. The password is not in it: a CHANGE that names another user leaves it.
+    ``heartbeat`` and ``delay`` are seconds; ``compression`` is what it may be sent as, empty where that is not known.
+    The password is not in it: a CHANGE that names another user leaves it.
     """
 
     host: str
@@ -65,9 +69,10 @@ class ChannelOptions:
     heartbeat: float | None
     how: str
     using_gtid: str
+    compression: str = ""
 
     @classmethod
-    def of(cls, channel: ReplicaChannel, heartbeat: float | None, how: str) -> ChannelOptions:
+    def of(cls, channel: ReplicaChannel, heartbeat: float | None, how: str, compression: str = "") -> ChannelOptions:
         """As the channel is now."""
         return cls(
             channel.source_host,
@@ -80,12 +85,14 @@ class ChannelOptions:
             heartbeat,
             how,
             channel.using_gtid if channel.using_gtid != "No" else "Slave_Pos",
+            compression,
         )
 
     @classmethod
     def parse(cls, facts: Mapping[str, Any]) -> ChannelOptions:
         """From plain data, as a journal keeps it. Raises KeyError."""
-        return cls(**{field.name: facts[field.name] for field in fields(cls)})
+        known = {"compression": "", **facts}  # journals of before know none
+        return cls(**{field.name: known[field.name] for field in fields(cls)})
 
     def away(self, host: str, port: int, user: str, position: BinlogPosition | None) -> Repoint:
         """To a source that speaks without TLS, knows this user alone, and sends what is to be executed at once.
@@ -104,6 +111,7 @@ class ChannelOptions:
             ssl=False if self.ssl else None,
             ssl_verify=False if self.ssl_verify else None,
             public_key=False if self.public_key else None,
+            compression="uncompressed" if self._compressed else None,
         )
 
     def back(self, to: Repoint) -> Repoint:
@@ -120,4 +128,10 @@ class ChannelOptions:
             ssl=True if self.ssl else None,
             ssl_verify=True if self.ssl_verify else None,
             public_key=True if self.public_key else None,
+            compression=self.compression if self._compressed else None,
         )
+
+    @property
+    def _compressed(self) -> bool:
+        """It takes nothing as it is, and a source made of files sends nothing else."""
+        return bool(self.compression) and "uncompressed" not in self.compression

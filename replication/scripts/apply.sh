@@ -10,6 +10,8 @@
 # lives as long as the command. Both exit statuses count: "a | b" alone would hide the first.
 set -u
 umask 077
+# Option files of this host's users say who they are, not who we are; a login file counts more than all others.
+export MYSQL_TEST_LOGIN_FILE=/nonexistent
 workdir=$1 logfile=$2 bindir=$3 libdir=$4 vendor=$5 era=$6 flags=$7
 socket=$8 question=$9 answer=${10} holds=${11}
 

@@ -4,6 +4,8 @@
 # the mysql client opens a session with the option file that comes through stdin.
 set -u
 export LC_ALL=C
+# A login file would count more than what comes here, and it is read whatever else is named.
+export MYSQL_TEST_LOGIN_FILE=/nonexistent
 vendor=$1 bindir=$2 libdir=$3 workdir=$4 datadir=$5 current=$6 info=$7 connect=$8
 shift 8
 
@@ -27,7 +29,11 @@ done
 #include programs.sh
 
 first_line() { "$@" 2>&1 | head -n 1; }
-reader=$(find_program $readers 2>/dev/null) && tell reader "$reader" "$(first_line "$reader" --version)"
+# Up to 10.11 MariaDB's own number is all that --version tells; whose it is stands in its help.
+maker() {
+  if "$1" --no-defaults --help 2>/dev/null | grep -qi mariadb; then echo mariadb; else echo mysql; fi
+}
+reader=$(find_program $readers 2>/dev/null) && tell reader "$reader" "$(first_line "$reader" --version)" "$(maker "$reader")"
 if client=$(find_program $clients 2>/dev/null); then
   tell client "$client" "$(first_line "$client" --version)"
   if [ "$connect" = 1 ]; then
@@ -54,6 +60,17 @@ free() { df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print $4 }'; }
 tell free "$workdir" "$(free "$parent")"
 [ -d "$datadir" ] && tell free "$datadir" "$(free "$datadir")"
 
+# The beginning of the current log, read and thrown away. What is being written just now may be read in part.
+try_reader() {
+  limit=""
+  timeout 1 true 2>/dev/null && limit="timeout 4"
+  for again in 1 2 3; do
+    said=$($limit "$reader" --no-defaults --stop-position=65536 "$1" 2>&1 >/dev/null) && tell reads && return
+  done
+  said=$(printf '%s\n' "$said" | grep -i error | head -n 1 | tr '\t' ' ')
+  tell reads "${said:-it did not end in time, or said nothing}"
+}
+
 for directory in "$@"; do
   if [ ! -e "$directory" ]; then
     tell unreadable "$directory" "there is no such directory, or one above it is closed"
@@ -64,6 +81,7 @@ for directory in "$@"; do
   elif [ -n "$current" ] && [ -e "$directory/$current" ]; then
     if [ -r "$directory/$current" ]; then
       tell log "$directory/$current"
+      [ -n "$reader" ] && try_reader "$directory/$current" && reader=""
     else
       tell unreadable "$directory/$current" "permission denied"
     fi

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from config import ServerConfig
 from replication.check import Check, Severity
+from replication.checks.logins import judged as judged_login
 from replication.grants import Job, may_come, needs
 from replication.selection import Follower
 from replication.switch.case import SwitchCase, judged
@@ -28,6 +29,7 @@ def account_checks(case: SwitchCase) -> Iterator[Check]:
                 Severity.WARNING if need.optional else Severity.ERROR,
             )
     yield from _replication_account(case)
+    yield from _logins(case)
 
 
 def replication_user(old: ServerConfig, followers: Sequence[Follower]) -> str:
@@ -38,6 +40,27 @@ def replication_user(old: ServerConfig, followers: Sequence[Follower]) -> str:
 def _follows_already(case: SwitchCase) -> bool:
     old, new = case.old_state, case.target
     return old is not None and new is not None and old.channel_from(new.hostname, new.ip, new.port) is not None
+
+
+def _logins(case: SwitchCase) -> Iterator[Check]:
+    """What was tried: whoever is to follow the target logs in there as its channel does, or with what it is given."""
+    target = case.target_state
+    if target is None:
+        return
+    new = {state.key for state in case.new_replicas}
+    given = () if _follows_already(case) else (case.old.address,)
+    for login in case.logins:
+        start = login.start.address
+        if login.end.address != target.key or start not in new or login.untried or login.own is (start in given):
+            continue
+        found = judged_login(login, target.server_id, ())
+        yield judged(
+            "replication-login",
+            login.start.name,
+            found[0] if found else "",
+            f"{target.name} lets it in as {login.user}",
+            found[1] if found else "",
+        )
 
 
 def _replication_account(case: SwitchCase) -> Iterator[Check]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from config import ClusterConfig, ServerConfig
 from replication.check import Check, Severity
+from replication.logins import Login
 from replication.selection import Follower
 from replication.snapshots import ClusterState, ServerState
 from replication.switch.activity import Activity
@@ -15,7 +16,9 @@ from replication.switch.options import SwitchOptions
 
 @dataclass(frozen=True)
 class SwitchCase:
-    """One switch under question. ``activity`` is by ``ip:port``; ``target`` is None when there is none to be had."""
+    """One switch under question. ``activity`` is by ``ip:port``; ``target`` is None when there is none to be had.
+
+    ``logins`` are what was tried of logging in as a replica, empty when nothing was."""
 
     config: ClusterConfig
     cluster: ClusterState
@@ -24,6 +27,7 @@ class SwitchCase:
     old: ServerConfig
     target: ServerConfig | None
     followers: tuple[Follower, ...]
+    logins: tuple[Login, ...] = ()
 
     @property
     def old_state(self) -> ServerState | None:

@@ -13,6 +13,7 @@ from replication.check import Check, Severity
 from replication.errant import strays
 from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from replication.gtid import GtidSet
+from replication.logins import Login
 from replication.plan import Refusal
 from replication.selection import followers_of, gtid_kind
 from replication.snapshots import ClusterState, GtidKind, ServerState
@@ -33,16 +34,20 @@ def switch_checks(
     target: ServerConfig | None,
     *,
     acting: bool = False,
+    logins: tuple[Login, ...] = (),
 ) -> tuple[Check, ...]:
     """Every check, in the order asked. ``target`` is None when the named one is unknown or nobody may be promoted.
 
-    ``acting`` says that we hold the failover lock ourselves, everywhere.
+    ``acting`` says that we hold the failover lock ourselves, everywhere. ``logins`` are what was tried of logging in as
+    a replica.
     """
     primary = find_primary(config, cluster)
     alive = tuple(_alive(config, cluster))
     if isinstance(primary, Refusal):
         return (*alive, Check("primary", config.name, False, primary.sentence.rstrip("."), hint=primary.remedy))
-    case = SwitchCase(config, cluster, activity, options, primary, target, followers_of(primary, config, cluster))
+    case = SwitchCase(
+        config, cluster, activity, options, primary, target, followers_of(primary, config, cluster), logins
+    )
     return (
         *alive,
         Check("primary", primary.name, True, "it is the primary"),

@@ -12,6 +12,7 @@ from typing import Any
 
 from config import ClusterConfig, ServerConfig
 from replication.check import Check, failed
+from replication.logins import Login
 from replication.plan import Leveling, Refusal, address_steps, leveling
 from replication.selection import Candidate, Follower, Selection, followers_of, gtid_kind, rank
 from replication.snapshots import ClusterState, GtidKind
@@ -77,11 +78,13 @@ def make_switch_plan(
     options: SwitchOptions,
     *,
     acting: bool = False,
+    logins: tuple[Login, ...] = (),
 ) -> SwitchPlan | Refusal:
     """Decide how the primary's role moves to another server, or why it may not move now.
 
     ``activity`` is what runs on each server, by ``ip:port``. The refusal's code is the name of the first check that
     failed, its evidence all that failed. ``acting`` says that we hold the failover lock ourselves, everywhere.
+    ``logins`` are what was tried of logging in as a replica.
     """
     old = find_primary(config, cluster)
     if isinstance(old, Refusal):
@@ -89,7 +92,7 @@ def make_switch_plan(
     followers = followers_of(old, config, cluster)
     selection = _ranked(config, old, cluster, followers)
     target = _target(config, selection, options)
-    checks = switch_checks(config, cluster, activity, options, target, acting=acting)
+    checks = switch_checks(config, cluster, activity, options, target, acting=acting, logins=logins)
     wrong = failed(checks)
     if wrong:
         return _refusal(config, wrong)

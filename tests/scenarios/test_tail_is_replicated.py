@@ -164,7 +164,7 @@ def test_a_channel_has_every_option_back(kind: str, gtid: bool) -> None:
         tls = kind == "mysql97"
         host.sql(f"STOP {replica}")
         options = f"{p}_HEARTBEAT_PERIOD=7, {p}_CONNECT_RETRY=5, {p}_DELAY=1"
-        options += f", {p}_SSL=1, GET_SOURCE_PUBLIC_KEY=1" if tls else ""
+        options += f", {p}_SSL=1, GET_SOURCE_PUBLIC_KEY=1, {p}_COMPRESSION_ALGORITHMS='zstd'" if tls else ""
         options += ", IGNORE_SERVER_IDS=(77)" if not (tls and gtid) else ""
         host.sql(f"CHANGE {change} TO {options}")
         host.sql(f"START {replica}")
@@ -179,6 +179,10 @@ def test_a_channel_has_every_option_back(kind: str, gtid: bool) -> None:
             k: v for k, v in changed.items() if k in ("Replica_IO_State", "Source_Retry_Count")
         }, manager.log()
         assert host.replica_status()["Replica_IO_Running"] == "Yes"
+        assert "replayed" not in manager.log()
+        if tls:
+            query = "SELECT COMPRESSION_ALGORITHM AS c FROM performance_schema.replication_connection_configuration"
+            assert host.sql(query) == [{"c": "zstd"}]
         ends = time.monotonic() + 20
         while host.sql("SELECT COUNT(*) AS n FROM app.parted")[0]["n"] < 5:
             assert time.monotonic() < ends, host.replica_status()

@@ -44,6 +44,26 @@ def test_what_a_server_keeps_of_an_account(row: dict[str, Any], default: int, ex
 
 
 @pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (mysql(plugin="caching_sha2_password", ssl_type="X509"), ("caching_sha2_password", True)),
+        (mysql(plugin="mysql_native_password", ssl_type="ANY"), ("mysql_native_password", False)),
+        (mariadb(plugin="ed25519", ssl_type=3), ("ed25519", True)),
+        (mariadb(plugin="mysql_native_password", ssl_type=1), ("mysql_native_password", False)),
+    ],
+)
+def test_what_an_account_asks_for(row: dict[str, Any], expected: tuple[str, bool]) -> None:
+    life = life_of(row, 0, NOW)
+    assert (life.plugin, life.certificate) == expected
+
+
+def test_the_same_password_leaves_the_same_print_and_is_not_shown() -> None:
+    lives = [life_of(mariadb(authentication_string=kept), 0, NOW) for kept in ("*A", "*A", "*B")]
+    assert lives[0].print == lives[1].print != lives[2].print
+    assert "*A" not in repr(lives)
+
+
+@pytest.mark.parametrize(
     ("vendor", "version", "column"),
     [
         (Vendor.MYSQL, (5, 6, 24), "password_expired"),

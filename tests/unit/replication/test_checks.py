@@ -18,9 +18,11 @@ from replication.checks.start import forbidding, refusal
 from replication.checks.ways import Way
 from replication.dialects import Dialect
 from replication.dialects.accounts import AccountLife
+from replication.dialects.connecting import Connecting
 from replication.errant import strays
 from replication.grants import parse_grants
 from replication.gtid import GtidSet, MariadbGtid
+from replication.logins import Login
 from replication.snapshots import ClusterState, Filters, SemiSync, ServerDown, ServerState, Vendor
 from replication.strangers import Readers, Registered
 from tests.unit.replication.build import UUID, channel, server
@@ -66,8 +68,8 @@ def facts(**changes: Any) -> Facts:
     )
     up = (
         server(1, read_only=False),
-        server(2, channel(), super_read_only=True, relay_log_purge=False),
-        server(3, channel(), super_read_only=True, relay_log_purge=False),
+        server(2, channel(public_key=True), super_read_only=True, relay_log_purge=False),
+        server(3, channel(public_key=True), super_read_only=True, relay_log_purge=False),
     )
     seen = ServerFacts(
         dialect=MODERN,
@@ -85,6 +87,7 @@ def facts(**changes: Any) -> Facts:
         },
         clock_ahead=0.1,
         unproven="",
+        lives=(AccountLife("mha", "%"), AccountLife("repl", "10.0.0.%", plugin="caching_sha2_password")),
     )
     return Facts(
         **{
@@ -99,6 +102,12 @@ def facts(**changes: Any) -> Facts:
             ),
             "manager": ManagerFacts("/var/lib/mha", free=100 * GIB),
             "ways": tuple(Way(s, "10.0.0.9") for s in config.servers),
+            "logins": tuple(
+                Login(a, b, "repl", a.hostname != "db1", Connecting(), b.ip, found=int(b.ip[-1]))
+                for a in config.servers
+                for b in config.servers
+                if a is not b
+            ),
             "pairs": (Pair("root@10.0.0.1:22", "root@10.0.0.2:22"),),
             **changes,
         }
@@ -158,6 +167,14 @@ def variable(number: int, **values: str) -> Facts:
     return said(number, variables={**seen.variables, **values})
 
 
+def tried(begin: int, end: int, **changes: Any) -> Facts:
+    """Another outcome of logging in as a replica, from one server to another."""
+    well = facts()
+    pair = (f"db{begin}", f"db{end}")
+    logins = (replace(x, found=0, **changes) if (x.start.hostname, x.end.hostname) == pair else x for x in well.logins)
+    return replace(well, logins=tuple(logins))
+
+
 def on_host(number: int, base: Facts | None = None, **changes: Any) -> Facts:
     """Another state of one host."""
     well = base or facts()
@@ -178,6 +195,11 @@ def down(number: int, reason: str) -> Facts:
 def granted(number: int, *lines: str) -> Facts:
     """Other grants of the manager's account on one server."""
     return said(number, grants=parse_grants(lines))
+
+
+def closed(well: Facts) -> Facts:
+    """No replica can fetch what was saved, by no way."""
+    return replace(well, ways=tuple(Way(s, "10.0.0.9", "refused", "sshd refuses") for s in well.config.servers))
 
 
 def gtids(text: str) -> GtidSet:
@@ -202,6 +224,14 @@ def with_gtids(executed: dict[int, str], purged: dict[int, str] | None = None, m
 
 def without(number: int) -> ServerState:
     return next(s for s in facts().cluster.up if s.hostname == f"db{number}")
+
+
+def unlogged() -> Facts:
+    """Replicas by GTIDs, one of which is not to log what a session replays."""
+    text = f"{UUID}:1-10"
+    well = with_gtids({1: text, 2: text, 3: text})
+    servers = tuple(s.model_copy(update={"disable_log_bin": s.hostname == "db2"}) for s in well.config.servers)
+    return replace(well, config=well.config.model_copy(update={"servers": servers}))
 
 
 U2 = UUID.replace("1", "2")
@@ -477,9 +507,10 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
     ("semi-sync", lambda: semi(True, None), "db2", WARNING, "has no plugin", "rpl_semi_sync_replica_enabled=1"),
     ("semi-sync", lambda: semi(True, True, 0), "db1", WARNING, "restart their IO threads", ""),
     ("semi-sync", lambda: semi(False, True), "db1", INFO, "would acknowledge", "rpl_semi_sync_source_enabled=1"),
+    ("disable-log-bin", unlogged, "db2", WARNING, "is ignored", "`disable_log_bin=1` out of the configuration of db2"),
     (
         "privilege-data",
-        lambda: granted(2, "GRANT SUPER ON *.* TO x"),
+        lambda: closed(granted(2, "GRANT SUPER ON *.* TO x")),
         "db2",
         WARNING,
         "has no SELECT, INSERT",
@@ -513,6 +544,32 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "`GRANT REPLICATION SLAVE ON *.* TO 'repl'@'%'` on the primary",
     ),
     ("replication-account", lambda: said(2, replication_accounts=None), "db2", INFO, "mysql.user cannot be read", ""),
+    (
+        "replication-login",
+        lambda: tried(2, 3, number=1045, error="ERROR 1045 (28000): Access denied"),
+        "db2",
+        ERROR,
+        "could not follow db3(10.0.0.3:3306) as repl, with the password of its channel: ERROR 1045",
+        "for 10.0.0.2, on db3 as elsewhere",
+    ),
+    ("replication-login", lambda: tried(2, 3, untried="there is no mysql client"), "db2", INFO, "not tried", "mysql.u"),
+    (
+        "repl-password",
+        lambda: tried(1, 2, number=1045, error="ERROR 1045 (28000): Access denied"),
+        "db1",
+        ERROR,
+        "of repl_password in the configuration",
+        "write the password of repl into repl_password",
+    ),
+    ("repl-password", lambda: tried(1, 2, number=2003, error="ERROR 2003"), "db1", WARNING, "2003", "let db1 reach"),
+    (
+        "replication-key",
+        lambda: on_channel(2),
+        "db2",
+        WARNING,
+        "db1, db3 would refuse it unless they remember it",
+        "STOP REPLICA IO_THREAD; CHANGE REPLICATION SOURCE TO GET_SOURCE_PUBLIC_KEY=1; START REPLICA IO_THREAD` on db2",
+    ),
     (
         "ssh",
         lambda: on_host(2, error="root@10.0.0.2:22: connect: no answer within 5 s (is sshd running?)"),
@@ -794,7 +851,7 @@ CASES += [
 CASES += [
     (
         rule.name,
-        lambda: granted(2, "GRANT USAGE ON *.* TO 'mha'@'%'"),
+        lambda: closed(granted(2, "GRANT USAGE ON *.* TO 'mha'@'%'")),
         "db2",
         ERROR,
         "may not",
@@ -835,7 +892,14 @@ def test_a_cluster_that_is_well_passes_every_check() -> None:
     assert [c for c in checks if not c.ok] == []
     # What only GTIDs, filters, a dead server or a strange source lets be asked is not among them.
     asked = {c.name for c in checks}
-    optional = {"secondary-route", "source-resolves", "filters-agree", "errant-transactions", "gtid-purged"}
+    optional = {
+        "secondary-route",
+        "disable-log-bin",
+        "source-resolves",
+        "filters-agree",
+        "errant-transactions",
+        "gtid-purged",
+    }
     assert {rule.name for rule in RULES} - asked == optional
 
 
@@ -922,6 +986,38 @@ def test_who_never_becomes_primary_needs_less() -> None:
     checks = of_replication(few)
     assert not [c for c in checks if c.name.startswith("privilege-") and c.subject.startswith("db2") and c.failed]
     assert not [c for c in checks if c.name == "replication-account" and c.subject.startswith("db2")]
+
+
+def test_passwords_that_cannot_be_tried_are_compared_by_what_servers_keep_of_them() -> None:
+    kept = [AccountLife("repl", "%", print=each) for each in ("a", "b")]
+    base = replace(facts(), logins=tried(2, 3, untried="there is no mysql client").logins)
+    same = said(3, said(1, base, lives=(kept[0],)), lives=(kept[0],))
+    assert [c.severity for c in found(of_replication(same), "replication-login", "db2")] == [INFO]
+    other = said(3, said(1, base, lives=(kept[0],)), lives=(kept[1],))
+    spoken = found(of_replication(other), "replication-login", "db2")
+    assert [c.severity for c in spoken] == [INFO, WARNING]
+    assert "on db3" in spoken[1].text
+
+
+def test_a_reader_of_another_maker_is_not_fit_whatever_its_number() -> None:
+    foreign = Program("/usr/local/bin/mysqlbinlog", "mysqlbinlog Ver 3.5 for debian-linux-gnu at x86_64", "mariadb")
+    (spoken,) = found(of_replication(on_host(2, reader=foreign, reads="")), "mysqlbinlog", "db2")
+    assert "is of MariaDB, the server is MySQL" in spoken.text
+
+
+def test_a_reader_that_cannot_read_the_log_or_of_which_nothing_is_known_is_not_fit() -> None:
+    alone = Program("/opt/mysqlbinlog", "mysqlbinlog  Ver 3.4 for Linux at x86_64", "mysql")
+    (spoken,) = found(of_replication(on_host(2, reader=alone)), "mysqlbinlog", "db2")
+    assert "does not tell its version" in spoken.text
+    assert not found(of_replication(on_host(2, reader=alone, reads="")), "mysqlbinlog", "db2")
+    (spoken,) = found(of_replication(on_host(2, reads="ERROR: Could not read entry")), "mysqlbinlog", "db2")
+    assert "does not read its current log: ERROR" in spoken.text
+
+
+def test_what_a_session_would_need_to_replay_a_log_is_only_told_while_none_has_to() -> None:
+    checks = of_replication(granted(2, "GRANT USAGE ON *.* TO 'mha'@'%'"))
+    told = {c.name: c.severity for c in checks if c.name in ("privilege-data", "privilege-apply-log") and not c.ok}
+    assert told == {"privilege-data": INFO, "privilege-apply-log": INFO}
 
 
 def test_mariadb_strays_are_told_by_server_id() -> None:

@@ -125,9 +125,9 @@ def test_a_new_replica_connects_as_the_others_do() -> None:
     sql, args = dialect(Vendor.MYSQL, 9, 7, 0).become_replica("", to, "repl", "s", like)
     assert sql == (
         "CHANGE REPLICATION SOURCE TO SOURCE_HOST=%s, SOURCE_PORT=%s, SOURCE_USER=%s, SOURCE_PASSWORD=%s, "
-        "SOURCE_CONNECT_RETRY=%s, GET_SOURCE_PUBLIC_KEY=%s, SOURCE_LOG_FILE=%s, SOURCE_LOG_POS=%s"
+        "SOURCE_CONNECT_RETRY=%s, SOURCE_SSL=%s, GET_SOURCE_PUBLIC_KEY=%s, SOURCE_LOG_FILE=%s, SOURCE_LOG_POS=%s"
     )
-    assert args == ("10.0.0.2", 3306, "repl", "s", 7, 1, "mysql-bin.000004", 99)
+    assert args == ("10.0.0.2", 3306, "repl", "s", 7, 0, 1, "mysql-bin.000004", 99)
 
 
 def test_a_new_replica_uses_tls_where_the_others_do() -> None:
@@ -136,9 +136,9 @@ def test_a_new_replica_uses_tls_where_the_others_do() -> None:
     like |= {"Master_SSL_Cert": "/c", "Master_SSL_Key": "/k", "Master_SSL_Cipher": ""}
     sql, args = dialect(Vendor.MARIADB, 10, 11, 6).become_replica("", to, "repl", "s", like)
     assert sql.startswith("CHANGE MASTER TO MASTER_HOST=%s, MASTER_PORT=%s, MASTER_USER=%s, MASTER_PASSWORD=%s, ")
-    tls = "MASTER_SSL=%s, MASTER_SSL_CA=%s, MASTER_SSL_CERT=%s, MASTER_SSL_KEY=%s, MASTER_SSL_VERIFY_SERVER_CERT=%s"
+    tls = "MASTER_SSL=%s, MASTER_SSL_VERIFY_SERVER_CERT=%s, MASTER_SSL_CA=%s, MASTER_SSL_CERT=%s, MASTER_SSL_KEY=%s"
     assert sql.endswith(f"{tls}, MASTER_USE_GTID=slave_pos")
-    assert args == ("db2", 3306, "repl", "s", 1, "/ca", "/c", "/k", 1)
+    assert args == ("db2", 3306, "repl", "s", 1, 1, "/ca", "/c", "/k")
 
 
 def test_a_new_replica_demands_tls_where_the_manager_does() -> None:
