@@ -10,6 +10,7 @@ from replication.checks.ways import Way
 from replication.dialects import Dialect, spelled
 from replication.dialects.accounts import AccountLife
 from replication.grants import Grants
+from replication.named_locks import Holder
 from replication.plan import Refusal
 from replication.snapshots import ClusterState, ServerState
 from replication.strangers import Readers, Stranger, strangers
@@ -24,6 +25,7 @@ class ServerFacts:
     REPLICATION SLAVE, None when mysql.user cannot be read. ``semi_sync_clients`` is how many replicas acknowledge.
     ``readers`` are those who replicate from it.
     ``lives`` are the accounts of our own user and of repl_user, None when they cannot be read.
+    ``squatters`` hold one of MHA's named locks and can be no manager.
     """
 
     dialect: Dialect
@@ -35,6 +37,7 @@ class ServerFacts:
     semi_sync_clients: int | None = None
     readers: Readers = field(default_factory=Readers)
     lives: tuple[AccountLife, ...] | None = ()
+    squatters: tuple[Holder, ...] = ()
 
     def name_of(self, variable: str) -> str:
         """How this server spells a variable that was renamed."""

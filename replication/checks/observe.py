@@ -24,9 +24,13 @@ from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Progr
 from replication.checks.ways import Way, look_at_ways
 from replication.dialects import quote_name, spellings
 from replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeMissing, ServerError
+from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from replication.grants import parse_grants
 from replication.hooks import failover_args, run_hook, shutdown_args, why_not_runnable
 from replication.independence import is_local, is_own
+from replication.named_locks import holders
+from replication.relay_purge_cluster import PURGE_LOCK
+from replication.right import STANDBY_LOCK
 from replication.scripts import script
 from replication.server import Server
 from replication.sessions import Sessions, as_cluster, replaced
@@ -53,6 +57,7 @@ _VARIABLES = spellings(
         "rpl_semi_sync_replica_enabled",
     )
 )
+_LOCKS = (FAILOVER_LOCK, MONITOR_LOCK, STANDBY_LOCK, PURGE_LOCK)
 #: What the first bytes of a binary log are when only a server with its keys can read it (MySQL 8.0.14 and newer).
 _ENCRYPTED = b"\xfdbin"
 
@@ -175,6 +180,7 @@ def _facts_of(server: Server) -> ServerFacts:
         semi_sync_clients=int(clients[0]["Value"]) if clients else None,
         readers=readers_of(server),
         lives=lives_on(server),
+        squatters=tuple(holder for holder in holders(server, _LOCKS) if not holder.counts),
     )
 
 

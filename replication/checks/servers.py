@@ -96,6 +96,12 @@ SEMI_SYNC = Rule(
     Severity.WARNING,
     varies="only told when replicas alone have it on",
 )
+LOCKS = Rule(
+    "named-locks",
+    "Are MHA's named locks held by managers and commands alone, not by an account that can do nothing of their work?",
+    "find out who uses {account} on {server}, and why it takes {lock}; a failover ends that session",
+    Severity.WARNING,
+)
 RULES = (
     READ_ONLY,
     SUPER_READ_ONLY,
@@ -109,6 +115,7 @@ RULES = (
     SERVER_ID,
     SERVER_UUID,
     CLOCK,
+    LOCKS,
     SEMI_SYNC,
 )
 
@@ -123,6 +130,7 @@ def checks(facts: Facts) -> Iterator[Check]:
         yield from _log(state, seen, is_primary=facts.primary is not None and state.key == facts.primary.address)
         yield from _durable(state, seen)
         yield from _clock(state, seen)
+        yield from _locks(state, seen)
     yield from _unique(facts, SERVER_ID, lambda state: str(state.server_id or ""), "server_id")
     yield from _unique(facts, SERVER_UUID, lambda state: state.server_uuid, "server_uuid")
     yield from _semi_sync(facts)
@@ -181,6 +189,14 @@ def _durable(state: ServerState, seen: ServerFacts) -> Iterator[Check]:
         yield DURABLE.no(state.name, text, setting=setting, server=state.hostname)
     else:
         yield DURABLE.yes(state.name, "every commit is written to disk")
+
+
+def _locks(state: ServerState, seen: ServerFacts) -> Iterator[Check]:
+    if not seen.squatters:
+        yield LOCKS.yes(state.name, "nobody else holds MHA's locks")
+    for holder in seen.squatters:
+        text = f"{holder} holds {holder.lock} and can be no manager"
+        yield LOCKS.no(state.name, text, None, account=holder.user, server=state.hostname, lock=holder.lock)
 
 
 def _clock(state: ServerState, seen: ServerFacts) -> Iterator[Check]:
