@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 from config.errors import ConfigError, ConfigWarning
 from config.notify import URL_KEYS, USUAL, parts_of, urls_in
 from config.ssh_options import SshOptions
+from config.state import state_directory
 
 PingType = Literal["SELECT", "CONNECT", "INSERT"]
 SalvagePolicy = Literal["strict", "safe", "availability"]
@@ -180,8 +181,11 @@ class ClusterConfig(BaseModel):
     servers: tuple[ServerConfig, ...] = Field(description="The [serverN] blocks.")
     binlog_servers: tuple[ServerConfig, ...] = Field((), description="The [binlogN] blocks.")
     warnings: tuple[ConfigWarning, ...] = Field((), description="What was worth saying.")
+    secret_files: tuple[Path, ...] = Field((), description="The files that hold passwords.", exclude=True)
 
-    manager_workdir: Path = Field(Path("/var/tmp"), description="State files and journals on the manager.")
+    manager_workdir: Path = Field(
+        default_factory=state_directory, description="State files and journals on the manager; a directory of its own."
+    )
     manager_log: Path | None = Field(None, description="The manager's log; the terminal when not set.")
     log_level: LogLevel = Field("info", description="debug, info, warning or error.")
     start_checks: StartChecks | None = Field(

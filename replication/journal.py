@@ -19,6 +19,7 @@ from typing import Any
 
 from replication import reserve
 from replication.errors import CannotRemember
+from replication.own_files import make_directory, open_own
 from replication.settings import DURABILITY
 
 BEGIN, END = "failover", "ended"
@@ -58,7 +59,7 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         with _told(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(path.parent)
             self._file = _append_to(path)
             _sync_directory(path.parent)
 
@@ -247,11 +248,11 @@ def _append_to(path: Path) -> int:
     """A descriptor of the file, made where it is missing; a full disk may have no room for that either."""
     how = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     try:
-        return os.open(path, how, 0o640)
+        return open_own(path, how, 0o640)
     except OSError as error:
         if error.errno not in reserve.FULL or not reserve.spend(path):
             raise
-        return os.open(path, how, 0o640)
+        return open_own(path, how, 0o640)
 
 
 def _sync_directory(directory: Path) -> None:

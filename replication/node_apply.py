@@ -23,6 +23,7 @@ from replication.drain import drain, stop_applier
 from replication.errors import DeadlineExceeded, LogError, MhaError, StatementFailed, UnsafeStatement
 from replication.gtid import Gtid, MariadbGtid
 from replication.node import local_log, whole_file
+from replication.own_files import open_own
 from replication.positions import BinlogPosition
 from replication.programs import Client, last_line
 from replication.promote import open_to_us
@@ -184,7 +185,7 @@ def _run(
 
 @contextlib.contextmanager
 def _error_file(path: Path) -> Iterator[IO[bytes]]:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as out:
+    with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as out:
         yield out
 
 

@@ -24,6 +24,7 @@ from replication.binlog.reader import LogEnd, LogReader, Transaction
 from replication.binlog.relay import find_source_position
 from replication.binlog.sequence import LogSequence
 from replication.errors import DeadlineExceeded, HostError, HostUnreachable, LogError, RemoteFileError
+from replication.own_files import open_own, own_directory
 from replication.positions import BinlogPosition, log_index, unbroken_row
 from replication.snapshots import ServerState
 from replication.source.identity import Whose, continues, look, refuted
@@ -256,7 +257,7 @@ def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, dire
     that cannot be ends it, and `Mirror.stopped` tells. Raises HostError's children when that leaves nothing, and
     LogError when nobody could read the copy from ``start`` on (it is encrypted, or no log).
     """
-    directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+    own_directory(directory)
     total, stopped = 0, None
     copied: list[RemoteLog] = []
     pool = ThreadPoolExecutor(1, thread_name_prefix="digest")
@@ -308,8 +309,7 @@ def survey_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transacti
 def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool], path: Path) -> Cut:
     """Write the wanted complete transactions from ``start`` on into one log file at ``path`` on the manager."""
     logs = logs_from(copy, start)
-    with path.open("wb") as out:
-        path.chmod(0o640)
+    with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as out:
         result = cut(logs, start, wanted, out)
         out.flush()
     return _as_stopped(copy, result)

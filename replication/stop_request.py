@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from replication.own_files import open_own
 
 
 class StopRequest:
@@ -13,7 +16,7 @@ class StopRequest:
 
     def ask(self) -> None:
         """Leave the wish."""
-        self._path.touch()
+        os.close(open_own(self._path, os.O_WRONLY | os.O_CREAT))
 
     def asked(self) -> bool:
         """Whether somebody left one."""

@@ -102,11 +102,16 @@ class ScriptFacts:
 
 @dataclass(frozen=True)
 class ManagerFacts:
-    """This machine: what is wrong with manager_workdir, and its free bytes."""
+    """This machine: what is wrong with manager_workdir, and its free bytes.
+
+    ``doubt``: why that directory is not the manager's alone; ``open_files``: those with passwords that others may read.
+    """
 
     workdir: str
     trouble: str = ""
     free: int | None = None
+    doubt: str = ""
+    open_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

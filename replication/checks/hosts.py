@@ -7,7 +7,7 @@ from posixpath import dirname, join
 
 from config import ServerConfig
 from replication.check import Check, Severity
-from replication.checks.facts import Facts, HostFacts, Program
+from replication.checks.facts import Facts, HostFacts, ManagerFacts, Program
 from replication.checks.rule import Rule
 from replication.checks.servers import CLOCK_SECONDS, clock_text
 from replication.dialects import program_version
@@ -107,6 +107,18 @@ MANAGER_WORKDIR = Rule(
     "make {path} writable for the user who runs the manager and free its disk, or set another `manager_workdir`",
     varies="warning below 1 GiB, error below 64 MiB",
 )
+OWN_WORKDIR = Rule(
+    "own-workdir",
+    "Is manager_workdir a directory that no other user of this machine may write to?",
+    "set `manager_workdir` to a directory of the manager's own, such as /var/lib/mha/APP",
+    Severity.WARNING,
+)
+SECRET_FILES = Rule(
+    "secret-files",
+    "Are the files that hold passwords closed to other users of this machine?",
+    "`chmod o= {path}`, and change the password when this machine has other users",
+    Severity.WARNING,
+)
 LOGIN_RULES = (SSH, SFTP, WORKDIR, BINLOGS, RELAY_LOGS, RELAY_INFO, PAIR)
 RULES = (
     *LOGIN_RULES[:-1],
@@ -120,6 +132,8 @@ RULES = (
     ENCRYPTED,
     PAIR,
     MANAGER_WORKDIR,
+    OWN_WORKDIR,
+    SECRET_FILES,
 )
 
 
@@ -152,7 +166,7 @@ def checks(facts: Facts) -> Iterator[Check]:
         yield from _room(server, host)
         yield from _means(facts, server, host)
     if facts.manager is not None:
-        yield _manager(facts)
+        yield from _manager(facts)
 
 
 def _login(server: ServerConfig, host: HostFacts) -> Iterator[Check]:
@@ -315,9 +329,20 @@ def _means(facts: Facts, server: ServerConfig, host: HostFacts) -> Iterator[Chec
     yield FENCE.judge(server.name, can, text, server=server.hostname)
 
 
-def _manager(facts: Facts) -> Check:
+def _manager(facts: Facts) -> Iterator[Check]:
     manager = facts.manager
     assert manager is not None
+    yield _workdir(manager)
+    if not manager.trouble:
+        text = f"{manager.workdir}: {manager.doubt or 'nobody else may write there'}"
+        yield OWN_WORKDIR.judge("manager", not manager.doubt, text)
+    for path in manager.open_files:
+        yield SECRET_FILES.no("manager", f"every local user may read {path}", None, path=path)
+    if not manager.open_files:
+        yield SECRET_FILES.yes("manager", "others may read none of them")
+
+
+def _workdir(manager: ManagerFacts) -> Check:
     if manager.trouble:
         return MANAGER_WORKDIR.no("manager", manager.trouble, path=manager.workdir)
     free = manager.free or 0

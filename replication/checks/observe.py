@@ -9,10 +9,12 @@ import logging
 import os
 import shlex
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from posixpath import basename, dirname, join
 
 from config import ClusterConfig, ServerConfig
@@ -29,6 +31,7 @@ from replication.grants import parse_grants
 from replication.hooks import failover_args, run_hook, shutdown_args, why_not_runnable
 from replication.independence import is_local, is_own
 from replication.named_locks import holders
+from replication.own_files import doubt
 from replication.relay_purge_cluster import PURGE_LOCK
 from replication.right import STANDBY_LOCK
 from replication.scripts import script
@@ -396,11 +399,20 @@ def look_at_manager(config: ClusterConfig) -> ManagerFacts:
     """The directory of state files, journals and saved logs; one that is missing is made when it is needed."""
     path = config.manager_workdir
     there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    seen = ManagerFacts(str(path), open_files=tuple(str(file) for file in config.secret_files if _is_open(file)))
     if not there.is_dir():
-        return ManagerFacts(str(path), f"{there} is no directory")
+        return replace(seen, trouble=f"{there} is no directory")
     if not os.access(there, os.W_OK | os.X_OK):
-        return ManagerFacts(str(path), f"{there} cannot be written by this user")
-    return ManagerFacts(str(path), free=shutil.disk_usage(there).free)
+        return replace(seen, trouble=f"{there} cannot be written by this user")
+    return replace(seen, free=shutil.disk_usage(there).free, doubt=doubt(path) if there == path else "")
+
+
+def _is_open(file: Path) -> bool:
+    """Whether every local user may read it."""
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
 
 
 def ask_scripts(facts: Facts) -> list[ScriptFacts]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from config import ServerConfig
 from replication.journal import Journal
+from replication.own_files import open_own
 
 #: What is remembered of a held server's block: how it is reached. Secrets are not; they are the other servers'.
 REACHED_BY = (
@@ -102,7 +103,7 @@ class Holds:
         try:
             if _torn(self.path):
                 # What a crash left of a line must not swallow this one.
-                with self.path.open("ab") as file:
+                with os.fdopen(open_own(self.path, os.O_WRONLY | os.O_APPEND), "ab") as file:
                     file.write(b"\n")
             journal.record("hold", event, key, **facts)
         finally:

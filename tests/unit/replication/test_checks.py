@@ -713,6 +713,22 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "",
     ),
     (
+        "own-workdir",
+        lambda: replace(facts(), manager=ManagerFacts("/x", free=1 << 40, doubt="every local user may write there")),
+        "manager",
+        WARNING,
+        "/x: every local user may write there",
+        "/var/lib/mha/APP",
+    ),
+    (
+        "secret-files",
+        lambda: replace(facts(), manager=ManagerFacts("/x", free=1 << 40, open_files=("/etc/app1.cnf",))),
+        "manager",
+        WARNING,
+        "every local user may read /etc/app1.cnf",
+        "`chmod o= /etc/app1.cnf`",
+    ),
+    (
         "script-defined",
         lambda: facts(config={"shutdown_script": None}),
         "shutdown_script",
