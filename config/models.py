@@ -82,7 +82,9 @@ class ServerConfig(BaseModel):
     )
     master_pid_file: str | None = Field(None, description="mysqld's pid file, for fencing and shutdown_script.")
     handle_raw_binlog: bool = Field(True, description="Accepted; logs are always cut byte-exactly.")
-    remote_workdir: str = Field("/var/tmp", description="Scratch directory on the server's host.")
+    remote_workdir: str = Field(
+        "/var/tmp", description="Scratch directory on the server's host; where everybody may write, an own one in it."
+    )
     master_binlog_dir: tuple[str, ...] = Field(
         ("/var/lib/mysql", "/var/log/mysql"), description="Directories that may hold binary logs, comma separated."
     )

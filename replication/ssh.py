@@ -20,6 +20,7 @@ import paramiko
 from replication.deadline import Deadline
 from replication.errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
 from replication.remote_file import RemoteReader
+from replication.scripts import script
 from replication.ssh_connect import CONNECT, open_transport
 from replication.ssh_forward import Forward
 from replication.ssh_login import load_login
@@ -202,6 +203,13 @@ class SshHost:
         where = shlex.quote(path)
         command = f"test -d {where} || mkdir -p -m {mode:o} -- {where}"
         self._shell(command, f"make the directory {path}", Deadline(timeout))
+
+    def own_directory(self, path: str, timeout: float = FILE_TIMEOUT) -> str:
+        """That directory, made if need be; where every local user may write there, one of the SSH user's alone, within
+        it or in his home. Errors: RemoteFileError.
+        """
+        command = f"{script('own.sh')}\nown_directory {shlex.quote(path)}"
+        return self._shell(command, f"make the directory {path}", Deadline(timeout)).stdout.strip()
 
     def put(self, data: bytes | Source, path: str, mode: int = 0o600, timeout: float = 600.0) -> str:
         """Write a remote file, whole or not at all; the SHA-256 of what was written, in hex.
