@@ -85,7 +85,7 @@ def form(question: Question, waiting: Waiting, plan: UUID | None = None) -> type
             Field(question.accept_loss, title="Accept that transactions are or may be lost", description=told),
         )
     told = "For the journal and the report: Prefect does not tell who answers."
-    fields["your_name"] = (str, Field("", title="Your name", description=told))
+    fields["your_name"] = (str, Field("", title="Your name", description=told, max_length=100))
     made: type[RunInput] = create_model("Approval", __base__=RunInput, **fields)
     return made.with_initial_data(description=_description(question, waiting, plan))
 
