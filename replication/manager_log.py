@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote, quote_plus
 
 from replication.own_files import doubt, make_directory, open_own
+from replication.words import visible
 
 if TYPE_CHECKING:
     from config import ClusterConfig
@@ -136,8 +137,8 @@ class RedactedRecord(logging.LogRecord):
             self.exc_text = redact("".join(traceback.format_exception(*self.exc_info)).rstrip("\n"))
 
     def getMessage(self) -> str:
-        """The message with its arguments, without secrets."""
-        return redact(super().getMessage())
+        """The message with its arguments, without secrets, and without what would command a terminal."""
+        return visible(redact(super().getMessage()))
 
 
 class ManagerFormatter(logging.Formatter):
@@ -150,7 +151,7 @@ class ManagerFormatter(logging.Formatter):
         text = record.getMessage().rstrip("\n")
         if record.exc_info:
             text += "\n" + (record.exc_text or self.formatException(record.exc_info))
-        return f"{time.asctime(time.localtime(record.created))} - [{level}]{place} {redact(text)}"
+        return f"{time.asctime(time.localtime(record.created))} - [{level}]{place} {visible(redact(text))}"
 
 
 class _Steady(logging.Handler):

@@ -355,7 +355,7 @@ def _try_sftp(host: SshHost, logs: tuple[str, ...]) -> tuple[str, bool]:
         if not logs:
             host.stat("/")
             return "", False
-        with host.open(logs[0]) as file:
+        with host.open(logs[0], links=False) as file:
             return "", file.read(4) == _ENCRYPTED
     except MhaError as error:
         return str(error), False
