@@ -19,7 +19,7 @@ import paramiko
 
 from replication.deadline import Deadline
 from replication.errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
-from replication.remote_file import RemoteReader
+from replication.remote_file import RemoteReader, names_in
 from replication.scripts import script
 from replication.ssh_connect import CONNECT, open_transport
 from replication.ssh_forward import Forward
@@ -200,9 +200,9 @@ class SshHost:
             return RemoteStat(found.st_size or 0, found.st_mtime or 0, found.st_mode or 0)
 
     def listdir(self, path: str, timeout: float = FILE_TIMEOUT) -> tuple[str, ...]:
-        """The names in a directory, sorted. Errors: RemoteFileError."""
+        """The names in a directory, sorted; bytes that are no text come as surrogates. Errors: RemoteFileError."""
         with self._sftp(f"list {path}", timeout) as sftp:
-            return tuple(sorted(sftp.listdir(path)))
+            return tuple(sorted(names_in(sftp, path)))
 
     def remove(self, path: str, missing_ok: bool = True, timeout: float = FILE_TIMEOUT) -> None:
         """Delete a file. Errors: RemoteFileError."""
@@ -399,7 +399,7 @@ class SshHost:
         except PermissionError as error:
             user = self._name.split("@")[0]
             raise RemoteFileError(self._name, action, "permission denied", _needs_access(user)) from error
-        except (OSError, EOFError, paramiko.SSHException, paramiko.SFTPError) as error:
+        except (OSError, EOFError, UnicodeError, paramiko.SSHException, paramiko.SFTPError) as error:
             if lease.channel.closed or not lease.active:
                 raise HostUnreachable(self._name, action, "the session broke") from error
             raise RemoteFileError(self._name, action, str(error) or "it failed without a reason") from error

@@ -191,7 +191,7 @@ def test_the_first_log_is_no_log_and_it_is_said(salvage: Salvage, tmp_path: Path
     {"link": lambda: odd.symlink_to(tmp_path / "secret"), "pipe": lambda: os.mkfifo(odd), "directory": odd.mkdir}[
         what
     ]()
-    with takes_at_most(8.0), pytest.raises(RemoteFileError, match="it is a link|it is no file"):
+    with takes_at_most(8.0), pytest.raises(RemoteFileError, match=r"it is a link|it is no file"):
         salvage(tmp_path / "data")
     assert not any(b"root's own" in path.read_bytes() for path in (tmp_path / "saved").rglob("*") if path.is_file())
 
