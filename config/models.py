@@ -83,7 +83,8 @@ class ServerConfig(BaseModel):
     master_pid_file: str | None = Field(None, description="mysqld's pid file, for fencing and shutdown_script.")
     handle_raw_binlog: bool = Field(True, description="Accepted; logs are always cut byte-exactly.")
     remote_workdir: str = Field(
-        "/var/tmp", description="Scratch directory on the server's host; where everybody may write, an own one in it."
+        "/var/tmp",  # noqa: S108 - what is ours lies in an own directory in it
+        description="Scratch directory on the server's host; where everybody may write, an own one in it.",
     )
     master_binlog_dir: tuple[str, ...] = Field(
         ("/var/lib/mysql", "/var/log/mysql"), description="Directories that may hold binary logs, comma separated."
@@ -376,7 +377,8 @@ class ClusterConfig(BaseModel):
     health_port: int = Field(
         0, gt=-1, lt=65536, description="Modern: HTTP port of the manager's checks for load balancers; 0: none."
     )
-    health_address: str = Field("0.0.0.0", description="Modern: address that it listens on.")
+    # Balancers are elsewhere, and nothing can be changed there, nor is any of it secret.
+    health_address: str = Field("0.0.0.0", description="Modern: address that it listens on.")  # noqa: S104
     health_url: str | None = Field(
         None, description="Modern: where load balancers find it, as 10.0.0.9:8900; needed by `mha haproxy-config`."
     )

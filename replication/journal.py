@@ -107,13 +107,24 @@ class Journal:
 
 
 def read_journal(path: Path) -> Iterator[Entry]:
-    """The entries of a journal; a last line that was cut by a crash is left out."""
-    for line in path.read_bytes().splitlines():
-        try:
-            data = json.loads(line)
-        except ValueError:
+    """The entries of a journal; a last line that was cut by a crash is left out, and so is what follows no entry."""
+    for line in path.read_bytes().split(b"\n"):
+        if (entry := _entry(line, path.name)) is None:
             return
-        yield Entry(data["t"], data["step"], data["event"], data.get("server", ""), data.get("facts", {}), path.name)
+        yield entry
+
+
+def _entry(line: bytes, journal: str) -> Entry | None:
+    """One line; None for one that is none of ours."""
+    try:
+        data = json.loads(line)
+        at, words = float(data["t"]), (data["step"], data["event"], data.get("server", ""))
+        facts = data.get("facts", {})
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+    if not all(isinstance(word, str) for word in words) or not isinstance(facts, dict):
+        return None
+    return Entry(at, *words, facts, journal)
 
 
 def every_entry(workdir: Path, app: str, kind: str = FAILOVER) -> tuple[Entry, ...]:

@@ -163,7 +163,7 @@ def _run(
     words: list[str], given: bytes | IO[bytes], errors: Path, seconds: float, environment: dict[str, str] | None
 ) -> None:
     with _error_file(errors) as err:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - words, no shell
             words,
             stdin=subprocess.PIPE if isinstance(given, bytes) else given,
             stdout=subprocess.DEVNULL,

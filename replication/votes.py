@@ -186,7 +186,7 @@ class Right:
     @staticmethod
     def pause() -> float:
         """Seconds until the next try, so that two do not try in step for ever."""
-        return random.uniform(*AGAIN)
+        return random.uniform(*AGAIN)  # noqa: S311 - only so that many do not act in step
 
     # told by the voters ----------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ and who released it. Managers and commands of one working directory share it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -113,7 +114,7 @@ class Holds:
         for line in self.path.read_bytes().splitlines():
             try:
                 yield json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
 
 
@@ -140,23 +141,30 @@ def config_of(hold: Hold, servers: Iterable[ServerConfig]) -> ServerConfig | Non
 def _fold(lines: Iterator[dict[str, Any]]) -> tuple[Hold, ...]:
     holds: dict[str, Hold] = {}
     for line in lines:
-        key, facts = line["server"], line.get("facts", {})
-        hold = holds.get(key)
-        match line["event"]:
-            case "primary":
-                holds.pop(key, None)
-                holds = {k: replace(h, instead=key) for k, h in holds.items()}
-            case "held":
-                traces = tuple(facts["traces"])
-                server = facts.get("reached", {})
-                holds[key] = Hold(key, facts["name"], line["t"], facts["instead"], traces, server=server)
-            case "released":
-                holds.pop(key, None)
-            case "closed" if hold is not None:
-                holds[key] = replace(hold, returns=hold.returns + 1, last_closed=line["t"])
-            case "trace" if hold is not None:
-                holds[key] = replace(hold, traces=(*hold.traces, *facts["traces"]))
+        # What is no line of ours is passed over, as one that a crash cut off is; the others still hold.
+        with contextlib.suppress(LookupError, TypeError, AttributeError):
+            holds = _with(holds, line)
     return tuple(holds.values())
+
+
+def _with(holds: dict[str, Hold], line: dict[str, Any]) -> dict[str, Hold]:
+    """Who is held after one more line. Raises LookupError, TypeError, AttributeError for one that is none of ours."""
+    key, facts = line["server"], line.get("facts", {})
+    hold = holds.get(key)
+    match line["event"]:
+        case "primary":
+            return {k: replace(h, instead=key) for k, h in holds.items() if k != key}
+        case "held":
+            traces = tuple(facts["traces"])
+            server = facts.get("reached", {})
+            return {**holds, key: Hold(key, facts["name"], line["t"], facts["instead"], traces, server=server)}
+        case "released":
+            return {k: h for k, h in holds.items() if k != key}
+        case "closed" if hold is not None:
+            return {**holds, key: replace(hold, returns=hold.returns + 1, last_closed=line["t"])}
+        case "trace" if hold is not None:
+            return {**holds, key: replace(hold, traces=(*hold.traces, *facts["traces"]))}
+    return holds
 
 
 def _torn(path: Path) -> bool:
