@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from replication import settings as lendable
 from replication.errors import StatementFailed
 from replication.manager_log import ManagerFormatter
 from replication.notify_text import text_of
@@ -115,3 +116,9 @@ def test_a_mail_has_no_link_and_no_mention_of_a_servers_making() -> None:
         assert "\n# Solved" not in part
         assert "\n- db3: OK" not in part
     assert meant(letter.body) <= {"strong", "bullet_list", "list_item"}
+
+
+def test_a_journal_gives_back_only_what_is_ever_lent(caplog: pytest.LogCaptureFixture) -> None:
+    evil = {"sync_binlog": 1, "super_read_only = 0, GLOBAL max_connections": 1, "read_only": 0}
+    assert lendable.ours(evil) == {"sync_binlog": 1}
+    assert caplog.text.count("is no setting that") == 2
