@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from flows.delivery import FlowRecord, Unanswered, deliver
 from replication.errors import MhaError
-from replication.own_files import own_directory, written
+from replication.own_files import ours, own_directory, written
 from replication.processes import process_alive
 
 log = logging.getLogger("mha")
@@ -46,6 +46,8 @@ class KeptRuns:
 
     def left_behind(self) -> Iterator[Path]:
         """Those whose process is gone, the oldest first."""
+        if not ours(self._path):
+            return
         for file in sorted(self._path.glob("[0-9]*.json")):
             if not process_alive(int(file.stem.rpartition("-")[2])):
                 yield file

@@ -19,7 +19,7 @@ from typing import Any
 
 from replication import reserve
 from replication.errors import CannotRemember
-from replication.own_files import make_directory, open_own
+from replication.own_files import make_directory, open_own, ours
 from replication.settings import DURABILITY
 
 BEGIN, END = "failover", "ended"
@@ -129,8 +129,7 @@ def _entry(line: bytes, journal: str) -> Entry | None:
 
 def every_entry(workdir: Path, app: str, kind: str = FAILOVER) -> tuple[Entry, ...]:
     """What all journals of an application that are still there recorded, the oldest first."""
-    paths = sorted(workdir.glob(f"{app}.{kind}-*.journal"), key=lambda p: (p.stat().st_mtime_ns, p.name))
-    return tuple(entry for path in paths for entry in read_journal(path))
+    return tuple(entry for path in reversed(journals(workdir, app, kind)) for entry in read_journal(path))
 
 
 def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = FAILOVER) -> tuple[Entry, ...]:
@@ -151,8 +150,8 @@ def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = 
 
 
 def journals(workdir: Path, app: str, kind: str = FAILOVER) -> list[Path]:
-    """The journals of an application, newest first."""
-    found = workdir.glob(f"{app}.{kind}-*.journal")
+    """The journals of an application, newest first; none that somebody else put there."""
+    found = [path for path in workdir.glob(f"{app}.{kind}-*.journal") if ours(path)]
     return sorted(found, key=lambda p: (p.stat().st_mtime_ns, p.name), reverse=True)
 
 

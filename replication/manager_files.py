@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from replication.errors import AlreadyActing
-from replication.own_files import PRIVATE, doubt, make_directory, open_own
+from replication.own_files import PRIVATE, doubt, make_directory, open_own, ours
 from replication.processes import first_process_started, is_manager, orphans_of
 
 log = logging.getLogger("mha")
@@ -161,6 +161,8 @@ class FailoverFlags:
 
     def complete_age(self) -> float | None:
         """Seconds since the last complete failover, at least 0; None when there was none."""
+        if not ours(self.complete):
+            return None
         try:
             return max(0.0, time.time() - self.complete.stat().st_mtime)
         except (FileNotFoundError, NotADirectoryError):
@@ -176,7 +178,7 @@ class FailoverFlags:
 
     def has_error(self) -> bool:
         """Whether the last failover failed and nobody has looked at it since."""
-        return self.error.exists()
+        return ours(self.error)
 
     def clear(self) -> None:
         """Forget the past (``--ignore_last_failover``)."""

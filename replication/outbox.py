@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from config import ClusterConfig
-from replication.own_files import PRIVATE, open_own, own_directory, written
+from replication.own_files import PRIVATE, open_own, ours, own_directory, written
 
 log = logging.getLogger("mha")
 
@@ -58,7 +58,7 @@ class Outbox:
     def waiting(self) -> list[Path]:
         """The files of the events that wait, the oldest first."""
         try:
-            return sorted(self.path.glob("[0-9]*.json"))
+            return sorted(self.path.glob("[0-9]*.json")) if ours(self.path) else []
         except OSError:
             return []
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+log = logging.getLogger("mha")
 
 #: Owner may all, group may look, others nothing; and what only the owner may even look at.
 DIRECTORY, PRIVATE = 0o750, 0o600
@@ -38,6 +41,22 @@ def own_directory(path: Path, mode: int = DIRECTORY) -> None:
     shared = bool(above.st_mode & stat.S_IWOTH)
     if found.st_mode & stat.S_IWOTH or (shared and found.st_uid not in (os.geteuid(), 0)):
         raise _refused(path, "is in the hands of others")
+
+
+def ours(path: Path) -> bool:
+    """Whether what has this name may be believed: where everybody may put a file, only what is this user's or root's,
+    and no link. What is somebody else's is told. False when there is nothing. Raises OSError but for what is missing.
+    """
+    try:
+        found, above = path.lstat(), path.parent.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if not above.st_mode & stat.S_IWOTH:
+        return True
+    if stat.S_ISLNK(found.st_mode) or found.st_uid not in (os.geteuid(), 0):
+        log.warning("%s belongs to another user, or is a link, and is passed over.", path)
+        return False
+    return True
 
 
 def doubt(path: Path) -> str:

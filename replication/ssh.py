@@ -19,6 +19,7 @@ import paramiko
 
 from replication.deadline import Deadline
 from replication.errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
+from replication.own_files import open_own
 from replication.remote_file import RemoteReader, names_in
 from replication.scripts import script
 from replication.ssh_connect import CONNECT, open_transport
@@ -255,7 +256,7 @@ class SshHost:
         digest = hashlib.sha256()
         part = local.with_name(f"{local.name}.part{os.getpid()}-{threading.get_ident()}")
         try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            descriptor = open_own(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             with os.fdopen(descriptor, "wb") as target, self.open(path, timeout) as source:
                 while data := source.read(CHUNK * 8):
                     digest.update(data)

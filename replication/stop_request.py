@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from replication.own_files import open_own
+from replication.own_files import open_own, ours
 
 
 class StopRequest:
@@ -20,7 +20,7 @@ class StopRequest:
 
     def asked(self) -> bool:
         """Whether somebody left one."""
-        return self._path.exists()
+        return ours(self._path)
 
     def clear(self) -> None:
         """It is granted, or was meant for a former watch."""

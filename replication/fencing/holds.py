@@ -17,7 +17,7 @@ from typing import Any
 
 from config import ServerConfig
 from replication.journal import Journal
-from replication.own_files import open_own
+from replication.own_files import open_own, ours
 
 #: What is remembered of a held server's block: how it is reached. Secrets are not; they are the other servers'.
 REACHED_BY = (
@@ -65,6 +65,8 @@ class Holds:
         try:
             stat = self.path.stat()
         except FileNotFoundError:
+            return ()
+        if not ours(self.path):
             return ()
         version = stat.st_mtime_ns, stat.st_size
         if version != self._seen:

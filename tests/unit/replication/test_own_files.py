@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from replication.errors import AlreadyActing
-from replication.journal import Journal
+from replication.fencing.holds import Holds
+from replication.journal import Journal, every_entry, unfinished
 from replication.manager_files import FailoverFlags, ManagerLock, make_workdir
 from replication.own_files import doubt, open_own, own_directory, written
+from replication.stop_request import StopRequest
 
 NOBODY = 65534
 HOW = os.O_RDWR | os.O_CREAT | os.O_TRUNC
@@ -132,3 +134,33 @@ def test_a_lock_of_one_who_may_only_read_keeps_no_manager_from_its_start(tmp_pat
     os.close(reader)
     with ManagerLock(tmp_path, "app1"):
         pass
+
+
+@as_root
+def test_what_somebody_else_put_there_is_not_believed(shared: Path) -> None:
+    """A mark that forbids failovers, a wish that the watch may end, a past that was not ours, a server that is held."""
+    line = b'{"t": 1.0, "step": "begin", "event": "began", "server": "10.0.0.1:3306"}\n'
+    held = b'{"t": 1.0, "event": "held", "server": "a", "facts": {"name": "a", "instead": "b", "traces": []}}\n'
+    files = {
+        "app1.failover.error": b"", "app1.failover.complete": b"", "app1.manager.stop": b"",
+        "app1.failover-1.journal": line, "app1.held.jsonl": held,
+    }  # fmt: skip
+
+    def seen() -> list[bool]:
+        flags = FailoverFlags(shared, "app1")
+        return [
+            flags.has_error(),
+            flags.complete_age() is not None,
+            StopRequest(shared, "app1").asked(),
+            bool(unfinished(shared, "app1")),
+            bool(every_entry(shared, "app1")),
+            bool(Holds(shared, "app1").current()),
+        ]
+
+    for name, data in files.items():
+        (shared / name).write_bytes(data)
+        os.chown(shared / name, NOBODY, NOBODY)
+    assert seen() == [False] * 6
+    for name in files:
+        os.chown(shared / name, os.geteuid(), -1)
+    assert seen() == [True] * 6
