@@ -58,7 +58,7 @@ def holders(server: Server, locks: Sequence[str], *, timeout: float = ASKED_WITH
         if all(session in seen for _, session in taken):
             break
         rows = server.query("SHOW PROCESSLIST", action="see whose session it is", timeout=timeout)
-        seen = {int(row["Id"]): (_text(row["User"]), _text(row["Host"]).rpartition(":")[0]) for row in rows}
+        seen = {int(row["Id"]): (_text(row.get("User") or ""), _text(row["Host"]).rpartition(":")[0]) for row in rows}
         if not all(session in seen for _, session in taken):
             # One that just ended holds its locks a moment longer than it is listed.
             time.sleep(LOOK_AGAIN)
