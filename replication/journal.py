@@ -19,7 +19,7 @@ from typing import Any
 
 from replication import reserve
 from replication.errors import CannotRemember
-from replication.own_files import make_directory, open_own, ours
+from replication.own_files import make_directory, open_or_replace, ours
 from replication.settings import DURABILITY
 
 BEGIN, END = "failover", "ended"
@@ -258,11 +258,11 @@ def _append_to(path: Path) -> int:
     """A descriptor of the file, made where it is missing; a full disk may have no room for that either."""
     how = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     try:
-        return open_own(path, how, 0o640)
+        return open_or_replace(path, how, 0o640)
     except OSError as error:
         if error.errno not in reserve.FULL or not reserve.spend(path):
             raise
-        return open_own(path, how, 0o640)
+        return open_or_replace(path, how, 0o640)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from replication.errors import AlreadyActing
-from replication.own_files import PRIVATE, doubt, make_directory, open_own, ours
+from replication.own_files import PRIVATE, doubt, make_directory, open_or_replace, open_own, ours
 from replication.processes import first_process_started, is_manager, orphans_of
 
 log = logging.getLogger("mha")
@@ -383,7 +383,14 @@ def _recorded_pid(file: int) -> int:
 
 def _mark(path: Path) -> None:
     make_directory(path.parent)
-    file = open_own(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        file = open_or_replace(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except PermissionError as error:
+        if ours(path):
+            raise
+        # What was done stands, whoever keeps us from marking it.
+        log.error("It cannot be marked that a failover ended: %s", error)
+        return
     try:
         os.utime(file)
         os.fsync(file)

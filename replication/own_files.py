@@ -21,6 +21,8 @@ log = logging.getLogger("mha")
 
 #: Owner may all, group may look, others nothing; and what only the owner may even look at.
 DIRECTORY, PRIVATE = 0o750, 0o600
+#: What was told of already: some files are looked at every second.
+_told: set[Path] = set()
 
 
 def make_directory(path: Path, mode: int = DIRECTORY) -> None:
@@ -54,8 +56,11 @@ def ours(path: Path) -> bool:
     if not above.st_mode & stat.S_IWOTH:
         return True
     if stat.S_ISLNK(found.st_mode) or found.st_uid not in (os.geteuid(), 0):
-        log.warning("%s belongs to another user, or is a link, and is passed over.", path)
+        if path not in _told:
+            _told.add(path)
+            log.warning("%s belongs to another user, or is a link, and is passed over.", path)
         return False
+    _told.discard(path)
     return True
 
 
@@ -67,6 +72,19 @@ def doubt(path: Path) -> str:
     if found.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
         return f"it belongs to another user (uid {found.st_uid})"
     return ""
+
+
+def open_or_replace(path: Path, flags: int, mode: int = PRIVATE) -> int:
+    """As `open_own`, for a record that has to be written: what somebody else put there is replaced, where we may."""
+    try:
+        return open_own(path, flags, mode)
+    except PermissionError:
+        if ours(path):
+            raise
+        # Root may put a file into the place of another's; a link is replaced, and not what it leads to.
+        with contextlib.suppress(PermissionError), written(path, mode):
+            pass
+        return open_own(path, flags, mode)
 
 
 def open_own(path: Path, flags: int, mode: int = PRIVATE) -> int:

@@ -94,14 +94,18 @@ def test_what_is_written_replaces_a_link_and_not_what_it_leads_to(shared: Path, 
     assert not (shared / "app1.check.json").is_symlink()
 
 
-def test_journals_and_flags_go_through_no_link(shared: Path, tmp_path: Path) -> None:
-    for name in ("app1.failover.complete", "app1.failover-1.journal"):
-        (shared / name).symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(PermissionError, match="is a link"):
-        FailoverFlags(shared, "app1").mark_complete()
-    with pytest.raises(Exception, match="is a link"):
-        Journal(shared / "app1.failover-1.journal")
-    assert not (tmp_path / "elsewhere").exists()
+@as_root
+def test_records_go_through_no_link_and_replace_it(shared: Path, tmp_path: Path) -> None:
+    names = ("app1.failover.complete", "app1.failover-1.journal", "app1.held.jsonl")
+    (tmp_path / "theirs").write_text("precious")
+    for name in names:
+        (shared / name).symlink_to(tmp_path / "theirs")
+    FailoverFlags(shared, "app1").mark_complete()
+    Journal(shared / "app1.failover-1.journal").record("begin", "began", "x")
+    Holds(shared, "app1").replaced("a", "a", "b")
+    assert (tmp_path / "theirs").read_text() == "precious"
+    assert not any((shared / name).is_symlink() for name in names)
+    assert [hold.key for hold in Holds(shared, "app1").current()] == ["a"]
 
 
 def test_who_may_write_there_is_told(shared: Path, caplog: pytest.LogCaptureFixture) -> None:
