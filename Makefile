@@ -55,7 +55,7 @@ test-fast: lint unit
 
 test-all: preflight images lint unit
 	$(PYTEST) $(SEVERAL) tests/scenarios -m "not site and not matrix"
-	MHA_FUZZ=10000 $(PYTEST) tests/unit/replication/source/test_fuzz.py
+	MHA_FUZZ=10000 $(PYTEST) tests/unit/replication/source/test_fuzz.py tests/unit/replication/test_fuzz_parsers.py tests/unit/replication/test_http_port.py
 	$(MAKE) test-ui
 
 test-matrix: preflight images

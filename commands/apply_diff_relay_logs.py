@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from replication.server import Server
 
 APPLYING_FAILED = 22
-PASSWORD_VARIABLE = "MHA_SLAVE_PASSWORD"
+PASSWORD_VARIABLE = "MHA_SLAVE_PASSWORD"  # noqa: S105 - a name, no password
 WITHOUT_EFFECT = ("server_id", "target_version", "manager_version", "skip_filter", "debug")
 
 
@@ -68,7 +68,8 @@ def parser() -> OptionParser:
     add("--slave_host", default="127.0.0.1", metavar="HOST", help="the target (127.0.0.1)")
     add("--slave_ip", metavar="ADDRESS", help="its address (default: resolved from its name)")
     add("--slave_port", type=int, default=3306, metavar="PORT", help="its port (3306)")
-    add("--workdir", type=Path, default=Path("/var/tmp"), metavar="DIR", help="where files go (/var/tmp)")
+    # The predecessor's default; what is made there is made anew, through no link (`node.whole_file`).
+    add("--workdir", type=Path, default=Path("/var/tmp"), metavar="DIR", help="where files go (/var/tmp)")  # noqa: S108
     add("--timestamp", default=time.strftime("%Y%m%d%H%M%S"), metavar="TEXT", help="for their names (now)")
     add("--no_apply", nargs="?", type=int, const=1, default=0, choices=(0, 1), help="only make the file to be applied")
     add("--disable_log_bin", type=int, choices=(0, 1), default=0, help="1: do not write the target's binary log (0)")

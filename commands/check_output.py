@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from replication.check import Check, Severity, failed, rows
+from replication.words import plain
 
 if TYPE_CHECKING:
     from replication.checks.facts import Facts
@@ -65,7 +66,7 @@ def print_table(title: str, checks: Sequence[Check]) -> None:
         mark, colour = ("ok", "green") if check.ok else (_MARKS[check.severity], _COLOURS[check.severity])
         # Text, not markup: a server's words may hold brackets.
         cells = (check.subject, check.name, check.text, "" if check.ok else check.hint)
-        table.add_row(Text(mark, style=colour), *(Text(cell) for cell in cells))
+        table.add_row(Text(mark, style=colour), *(Text(plain(cell)) for cell in cells))
     console = Console()
     console.print(table)
 

@@ -9,6 +9,7 @@ import typer
 
 from commands.mha_options import Conf, GlobalConf, Output, console, table_of
 from commands.options import DEFAULT_GLOBAL_CONF
+from replication.words import visible
 
 app = typer.Typer()
 
@@ -41,9 +42,9 @@ def topology(
         print(json.dumps({**topology_json(config, cluster), "not_configured": unknown, "managers": managers}, indent=2))
     elif output is Output.TABLE:
         console.print(topology_table(config, cluster))
-        print("\n".join([*unknown, f"managers: {managers}"]))
+        print(visible("\n".join([*unknown, f"managers: {managers}"])))
     else:
-        print("\n".join([*topology_text(config, cluster), *unknown, f"managers: {managers}"]))
+        print(visible("\n".join([*topology_text(config, cluster), *unknown, f"managers: {managers}"])))
     if cluster.down:
         raise typer.Exit(1)
 

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from replication.words import visible
+
 console = Console()
 
 Conf = Annotated[
@@ -40,5 +42,5 @@ def table_of(rows: Sequence[Mapping[str, object]]) -> Table:
     for name, value in (rows[0] if rows else {}).items():
         table.add_column(name, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(escape(str(value)) for value in row.values()))
+        table.add_row(*(escape(visible(str(value))) for value in row.values()))
     return table

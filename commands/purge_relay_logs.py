@@ -16,7 +16,7 @@ from commands.options import OptionParser, run, say_without_effect
 if TYPE_CHECKING:
     from config import ServerConfig
 
-PASSWORD_VARIABLE = "MYSQL_PWD"
+PASSWORD_VARIABLE = "MYSQL_PWD"  # noqa: S105 - a name, no password
 #: Seconds to wait for another command that acts on this server (purge_relay_logs 0.58).
 LOCK_WAIT = 200.0
 WITHOUT_EFFECT = ("relay_log_info", "use_hardlink")

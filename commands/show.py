@@ -7,11 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from config import ClusterConfig, ServerConfig
 from replication.plan import Refusal
 from replication.snapshots import ClusterState, ReplicaChannel, ServerState
 from replication.topology import find_primary, source_of, tree
+from replication.words import plain
 
 
 def topology_text(config: ClusterConfig, cluster: ClusterState) -> Iterator[str]:
@@ -55,7 +57,8 @@ def topology_table(config: ClusterConfig, cluster: ClusterState) -> Table:
         threads = f"{row['receiver']}/{'Yes' if row['applier'] else 'No'}" if row.get("receiver") else ""
         said = (row.get(key) for key in ("source", "executed", "seconds_behind"))
         source, executed, behind = ("" if value is None else str(value) for value in said)
-        table.add_row(row["server"], row["role"], row.get("version", ""), closed, source, threads, executed, behind)
+        cells = (row["server"], row["role"], row.get("version", ""), closed, source, threads, executed, behind)
+        table.add_row(*(Text(plain(cell)) for cell in cells))
     return table
 
 

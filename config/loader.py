@@ -20,13 +20,16 @@ from config.ini import parse_ini
 from config.init_script import run_init_script
 from config.models import ClusterConfig, ServerConfig
 from config.raw import DEFAULT, SECRET_KEYS, Block, RawConfig, Value, is_utf8, read_text
+from config.state import FORMER, left_in_former, state_directory
 from config.toml import parse_toml
 from config.values import Values, build, convert, wrong
 
 DEFAULT_GLOBAL_CONF = Path("/etc/masterha_default.cnf")
 RESOLVE_SECONDS = 10.0
 
-_COMPUTED = frozenset({"block", "name", "unix_socket", "path", "global_path", "servers", "binlog_servers", "warnings"})
+_COMPUTED = frozenset(
+    {"block", "name", "unix_socket", "path", "global_path", "servers", "binlog_servers", "warnings", "secret_files"}
+)
 SERVER_PARAMETERS = frozenset(ServerConfig.model_fields) - _COMPUTED
 CLUSTER_PARAMETERS = frozenset(ClusterConfig.model_fields) - _COMPUTED
 PARAMETERS = SERVER_PARAMETERS | CLUSTER_PARAMETERS
@@ -97,6 +100,12 @@ def load_cluster(
     _refuse_duplicates(made, servers, path)
     for server in made:
         server.beside(other for other in made if other is not server)
+    written = (general.defaults() if general else {}) | app.defaults()
+    given = defaults.get("manager_workdir")
+    if not (given and given.text) and left_in_former(app_name(path), state_directory()):
+        sentence = f"manager_workdir is not set, and state of this application lies in {FORMER}, where it stays: set it"
+        warnings.append(ConfigWarning(path, None, sentence))
+        defaults |= {"manager_workdir": Value(str(FORMER), path, None)}
     cluster = build(
         ClusterConfig,
         {key: v for key, v in defaults.items() if key in CLUSTER_PARAMETERS and v.text and _may_follow(key, secrets)},
@@ -106,6 +115,7 @@ def load_cluster(
         servers=tuple(made),
         binlog_servers=tuple(made_binlogs),
         warnings=tuple(warnings),
+        secret_files=tuple(sorted(set(_secret_files(written, *(block.values for block in (*servers, *binlogs)))))),
     )
     for server in (*made, *made_binlogs):
         server.known_in(cluster.manager_workdir / f"{cluster.name}.known_servers")
@@ -119,6 +129,15 @@ def load_cluster(
         warning = ConfigWarning(given.file, given.line, sentence)
         return cluster.model_copy(update={"warnings": (*cluster.warnings, warning)})
     return cluster
+
+
+def _secret_files(*values: Values) -> Iterator[Path]:
+    """The files that hold passwords: those they stand in, and those that are named."""
+    for value in (v for each in values for key, v in each.items() if key in SECRET_KEYS and v.text):
+        if value.text.startswith("file:"):
+            yield Path(value.text.removeprefix("file:"))
+        elif not value.text.startswith("env:") and value.line is not None:
+            yield value.file
 
 
 def _may_follow(key: str, secrets: bool) -> bool:

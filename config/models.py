@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 from config.errors import ConfigError, ConfigWarning
 from config.notify import URL_KEYS, USUAL, parts_of, urls_in
 from config.ssh_options import SshOptions
+from config.state import state_directory
 
 PingType = Literal["SELECT", "CONNECT", "INSERT"]
 SalvagePolicy = Literal["strict", "safe", "availability"]
@@ -83,7 +84,10 @@ class ServerConfig(BaseModel):
     )
     master_pid_file: str | None = Field(None, description="mysqld's pid file, for fencing and shutdown_script.")
     handle_raw_binlog: bool = Field(True, description="Accepted; logs are always cut byte-exactly.")
-    remote_workdir: str = Field("/var/tmp", description="Scratch directory on the server's host.")
+    remote_workdir: str = Field(
+        "/var/tmp",  # noqa: S108 - what is ours lies in an own directory in it
+        description="Scratch directory on the server's host; where everybody may write, an own one in it.",
+    )
     master_binlog_dir: tuple[str, ...] = Field(
         ("/var/lib/mysql", "/var/log/mysql"), description="Directories that may hold binary logs, comma separated."
     )
@@ -208,8 +212,11 @@ class ClusterConfig(BaseModel):
     servers: tuple[ServerConfig, ...] = Field(description="The [serverN] blocks.")
     binlog_servers: tuple[ServerConfig, ...] = Field((), description="The [binlogN] blocks.")
     warnings: tuple[ConfigWarning, ...] = Field((), description="What was worth saying.")
+    secret_files: tuple[Path, ...] = Field((), description="The files that hold passwords.", exclude=True)
 
-    manager_workdir: Path = Field(Path("/var/tmp"), description="State files and journals on the manager.")
+    manager_workdir: Path = Field(
+        default_factory=state_directory, description="State files and journals on the manager; a directory of its own."
+    )
     manager_spare_dir: Path | None = Field(
         None,
         description="Modern: where saved logs go when the disk of manager_workdir has no room for them; when not set, "
@@ -403,7 +410,8 @@ class ClusterConfig(BaseModel):
     health_port: int = Field(
         0, gt=-1, lt=65536, description="Modern: HTTP port of the manager's checks for load balancers; 0: none."
     )
-    health_address: str = Field("0.0.0.0", description="Modern: address that it listens on.")
+    # Balancers are elsewhere, and nothing can be changed there, nor is any of it secret.
+    health_address: str = Field("0.0.0.0", description="Modern: address that it listens on.")  # noqa: S104
     health_url: str | None = Field(
         None, description="Modern: where load balancers find it, as 10.0.0.9:8900; needed by `mha haproxy-config`."
     )

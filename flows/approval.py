@@ -21,6 +21,8 @@ from pydantic import Field, WithJsonSchema, create_model
 
 from flows.steps import described
 from replication.approval import Answer, Ask, Question
+from replication.words import in_markdown as md
+from replication.words import plain
 
 log = logging.getLogger("mha")
 
@@ -57,7 +59,7 @@ def ask_in_prefect(waiting: Waiting, plan_key: str) -> Ask:
                 waiting.go_on_without, question.chosen.key, "the timer", "nobody answered in time", time.time()
             )
         key = next(choice.key for choice in question.choices if choice.name == given.new_primary)
-        by = given.your_name.strip() or "somebody who gave no name"
+        by = plain(given.your_name, 100) or "somebody who gave no name"
         accept = getattr(given, "accept_possible_loss", None)
         return Answer(given.decision == "start", key, by, "in Prefect's UI", time.time(), accept)
 
@@ -85,18 +87,18 @@ def form(question: Question, waiting: Waiting, plan: UUID | None = None) -> type
             Field(question.accept_loss, title="Accept that transactions are or may be lost", description=told),
         )
     told = "For the journal and the report: Prefect does not tell who answers."
-    fields["your_name"] = (str, Field("", title="Your name", description=told))
+    fields["your_name"] = (str, Field("", title="Your name", description=told, max_length=100))
     made: type[RunInput] = create_model("Approval", __base__=RunInput, **fields)
     return made.with_initial_data(description=_description(question, waiting, plan))
 
 
 def _description(question: Question, waiting: Waiting, plan: UUID | None) -> str:
-    parts = [f"**{question.sentence}**", *(f"The plan changed: {change}." for change in question.changed)]
+    parts = [f"**{md(question.sentence)}**", *(f"The plan changed: {md(change)}." for change in question.changed)]
     parts += [f"{waiting}."]
     if plan is not None:
         parts += [f"[The plan with every candidate]({PREFECT_UI_URL.value()}/artifacts/artifact/{plan})"]
     # What comes after a list is cut off in this window of the UI, and so is a number of two digits.
-    parts += ["\n".join(f"- {step}" for step in question.steps)]
+    parts += ["\n".join(f"- {md(step)}" for step in question.steps)]
     return "\n\n".join(parts)
 
 

@@ -16,6 +16,8 @@ from config.loader import DEFAULT_GLOBAL_CONF
 CONF_DIR = "MHA_CONF_DIR"
 DEFAULT_CONF_DIR = "/etc/mha"
 SUFFIXES = (".cnf", ".toml", ".conf")
+#: Characters that are shown at most of a name that is none.
+SHOWN = 80
 
 
 def conf_directory() -> Path:
@@ -37,18 +39,28 @@ def configured_clusters() -> tuple[str, ...]:
 
 
 def load_named(cluster: str) -> tuple[ClusterConfig, Callable[[], ClusterConfig]]:
-    """The configuration of a cluster by its name, and a way to read it afresh. Raises ConfigError."""
+    """The configuration of a cluster by its name, and a way to read it afresh. Raises ConfigError.
+
+    Who starts a run names a cluster, and may send any text: it is looked for among those that are configured, and is no
+    part of a path, for a configuration names programs that are run.
+    """
     directory = conf_directory()
-    for suffix in SUFFIXES:
-        path = directory / f"{cluster}{suffix}"
-        if path.is_file():
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        named = [path for path in configuration_files(directory) if path.stem == cluster]
+        for path in sorted(named, key=lambda path: SUFFIXES.index(path.suffix)):
             load = partial(load_cluster, path)
             return load(), load
     known = configured_clusters()
     raise ConfigError(
-        f"no cluster {cluster!r} is configured in {directory}"
+        f"no cluster {shown(cluster)} is configured in {directory}"
         + (f"; there are: {', '.join(known)}" if known else "; set MHA_CONF_DIR to where the files are")
     )
+
+
+def shown(text: str) -> str:
+    """What somebody sent, quoted, in one line and not too long."""
+    quoted = ascii(text)
+    return quoted if len(quoted) <= SHOWN else f"{quoted[:SHOWN]}…"
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from flows.delivery import FlowRecord, Unanswered, deliver
 from replication.errors import MhaError
+from replication.own_files import ours, own_directory, written
 from replication.processes import process_alive
 
 log = logging.getLogger("mha")
@@ -34,12 +35,10 @@ class KeptRuns:
     def keep(self, record: FlowRecord) -> Path | None:
         """Write it down; None where the disk takes nothing more, which is told and stops nobody."""
         file = self._path / f"{time.time_ns():020}-{os.getpid()}.json"
-        unfinished = file.with_name(f".{file.name}")
         try:
-            self._path.mkdir(parents=True, exist_ok=True, mode=0o750)
-            # A name that appears at once with all of its text: a reader never sees half of it.
-            unfinished.write_text(record.model_dump_json(), encoding="utf-8")
-            unfinished.rename(file)
+            own_directory(self._path)
+            with written(file) as out:
+                out.write(record.model_dump_json())
         except OSError as error:
             log.error("The record of %s is lost for Prefect should it not answer now: %s", record.run_name, error)
             return None
@@ -47,6 +46,8 @@ class KeptRuns:
 
     def left_behind(self) -> Iterator[Path]:
         """Those whose process is gone, the oldest first."""
+        if not ours(self._path):
+            return
         for file in sorted(self._path.glob("[0-9]*.json")):
             if not process_alive(int(file.stem.rpartition("-")[2])):
                 yield file

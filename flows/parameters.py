@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
 from flows.approval import Waiting
 from flows.deployed import configured_clusters
 from replication.plan import FailoverOptions
 from replication.switch.options import SwitchOptions
+
+#: A host's name or address, and its port; an address with colons in brackets when there is a port.
+PLACE = re.compile(
+    r"(?:(?P<host>[\w.-]{1,255})|\[?(?P<address>[0-9a-fA-F:]{2,45})\]?(?=$|:\d))(?::(?P<port>[1-9]\d{0,4}))?", re.ASCII
+)
 
 AS_CONFIGURED: Literal["as configured"] = "as configured"
 
@@ -58,9 +64,18 @@ class _Asking(BaseModel):
         """For how long somebody is asked, and what happens without an answer."""
         return Waiting(60.0 * self.answer_within, self.without_answer == "start")
 
+    @field_validator("new_primary", "dead_primary", check_fields=False)
+    @classmethod
+    def _is_place(cls, text: str) -> str:
+        if text.strip() and not PLACE.fullmatch(text.strip()):
+            raise ValueError("is no host and no host:port")
+        return text.strip()
+
     def _place(self) -> tuple[str | None, int | None]:
-        host, _, port = self.new_primary.strip().partition(":")
-        return host or None, int(port) if port else None
+        found = PLACE.fullmatch(self.new_primary.strip())
+        if found is None:
+            return None, None
+        return found["host"] or found["address"], int(found["port"]) if found["port"] else None
 
 
 class FailoverRequest(_Asking):

@@ -18,6 +18,7 @@ from flows.parameters import ClusterName
 from flows.run_log import logged
 from replication.errors import MhaError
 from replication.relay_purge_cluster import purge_cluster
+from replication.words import plain
 from tasks.purge_relay_logs import purge_relay_logs as purge_one
 
 log = logging.getLogger("mha")
@@ -41,7 +42,8 @@ def purge_relay_logs(cluster: ClusterName) -> State[Any]:
             done = purge_cluster(config, threading.Event(), lambda run, replica: step(purge_one, run, replica))
     except MhaError as error:
         return Failed(message=str(error))
-    create_table_artifact(table=done.rows(), key=artifact_key(cluster), description=f"Relay logs of {cluster}")
+    rows = [{name: plain(v) if isinstance(v, str) else v for name, v in row.items()} for row in done.rows()]
+    create_table_artifact(table=rows, key=artifact_key(cluster), description=f"Relay logs of {cluster}")
     if done.left_out:
         return Completed(name="Partly done", message=str(done))
     return Completed(message=str(done))

@@ -65,7 +65,7 @@ def sentence(life: AccountLife) -> str:
 
 def tell_daily(config: Callable[[], ClusterConfig], stop: threading.Event) -> None:
     """For a thread of a manager: once a day, of accounts that are refused or soon will be, to the log and to people."""
-    pause = random.uniform(0.0, FIRST_WITHIN)
+    pause = random.uniform(0.0, FIRST_WITHIN)  # noqa: S311 - only so that many do not act in step
     while not stop.wait(pause):
         now, pause = config(), EVERY
         told = dict.fromkeys(words for server in now.servers for words in _of(server))

@@ -86,9 +86,14 @@ def is_applied(state: ServerState, cut: Cut) -> bool:
 
 def wait_for_former(host: SshHost, server: ServerConfig, *, timeout: float = 3600.0) -> None:
     """Wait until no application that a dead manager left behind still runs on the host."""
-    lock = shlex.quote(posixpath.join(server.remote_workdir, "mha-apply.lock"))
-    command = f"command -v flock >/dev/null && [ -e {lock} ] || exit 0; flock -w {timeout:g} {lock} true"
-    host.run(command, action="wait for an application that is still running", timeout=timeout + 5.0)
+    command = (
+        f"{script('own.sh')}\nplace=$(own_directory {shlex.quote(server.remote_workdir)} 2>/dev/null) || exit 0\n"
+        f'command -v flock >/dev/null && [ -e "$place/mha-apply.lock" ] || exit 0\n'
+        f'flock -w {timeout:g} "$place/mha-apply.lock" true'
+    )
+    host.run(
+        f"sh -c {shlex.quote(command)}", action="wait for an application that is still running", timeout=timeout + 5.0
+    )
 
 
 def _sittings(server: Server, cut: Cut) -> tuple[str, ...]:
@@ -140,12 +145,12 @@ def apply_cut(
     config = server.config
     if is_applied(seen, cut):
         return Applied(0, 0, 0.0, already=True)
-    host.mkdir(config.remote_workdir)
+    place = host.own_directory(config.remote_workdir)
     # By GTIDs the others would never ask for what this one has and did not log.
     unlogged = config.disable_log_bin and kind is GtidKind.POSITION
-    with on_its_way(host, config, path, cut) as (log_file, stdin):
+    with on_its_way(host, config, path, cut, place) as (log_file, stdin):
         programs = (config.client_bindir, config.client_libdir)
-        words = script_words(server, seen, cut, log_file, config.remote_workdir, programs, disable_log_bin=unlogged)
+        words = script_words(server, seen, cut, log_file, place, programs, disable_log_bin=unlogged)
         result = host.run(
             f"sh -c {shlex.quote(script('apply.sh'))} apply {' '.join(shlex.quote(w) for w in words)}",
             action="apply the saved binary log",
@@ -162,14 +167,17 @@ def apply_cut(
 
 
 @contextlib.contextmanager
-def on_its_way(host: SshHost, config: ServerConfig, path: Path, cut: Cut) -> Iterator[tuple[str, bytes | Source]]:
-    """While it lasts the cut is on the host, or comes there in pieces: apply.sh's name for it, and what it is told.
+def on_its_way(
+    host: SshHost, config: ServerConfig, path: Path, cut: Cut, place: str
+) -> Iterator[tuple[str, bytes | Source]]:
+    """While it lasts the cut is in that place on the host, or comes there in pieces: apply.sh's name for it, and what
+    it is told.
 
     Pieces take a session of their own: sshd may allow one channel in each. Where that cannot be had, and where what one
     session may apply ends at other places, the cut goes there whole before anything is applied.
     """
     options = client_options(config).encode()
-    remote = posixpath.join(config.remote_workdir, path.name)
+    remote = posixpath.join(place, path.name)
     other = SshHost(config) if len(cut.pieces) > 1 and len(cut.sittings) < 2 else None
     try:
         if other is not None and _connected(other):

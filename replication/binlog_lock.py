@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from replication.errors import AlreadyActing
+from replication.own_files import PRIVATE, open_own
 
 #: Seconds to wait for the lock of a predecessor that was just killed.
 LOCK_WAIT = 3.0
@@ -22,7 +23,8 @@ class DirectoryLock:
         self.descriptor = -1
 
     def __enter__(self) -> DirectoryLock:
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = open_own(self._path, os.O_RDWR | os.O_CREAT)
+        os.fchmod(file, PRIVATE)
         ends = time.monotonic() + LOCK_WAIT
         while True:
             try:

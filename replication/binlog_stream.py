@@ -68,7 +68,7 @@ def find_reader(binlog: ServerConfig, vendor: Vendor) -> Reader:
         hint = f"install the client programs of that server's version here, or set client_bindir in [{binlog.block}]"
         raise CommandFailed(binlog.hostname, action, "it is not on this host", hint)
     try:
-        said = subprocess.run(
+        said = subprocess.run(  # noqa: S603 - words, no shell
             [found, "--no-defaults", "--help"],
             env=_environment(binlog.client_libdir),
             stdin=subprocess.DEVNULL,
@@ -149,7 +149,7 @@ class Stream:
             self._write_options()
             words = arguments(reader, self._options, self._source, into, start, server_id)
             with self._words.open("wb") as said:
-                self._process = subprocess.Popen(
+                self._process = subprocess.Popen(  # noqa: S603 - words, no shell
                     [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *words],
                     env=_environment(reader.libdir),
                     stdin=subprocess.DEVNULL,

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from replication.words import plain
+
 
 class Severity(StrEnum):
     """What it means when the answer is no: an error makes a command fail, the others are told."""
@@ -52,4 +54,4 @@ def failed(checks: Iterable[Check]) -> tuple[Check, ...]:
 
 def rows(checks: Iterable[Check]) -> list[dict[str, Any]]:
     """Plain data for JSON and for table artifacts: name, subject, ok, text, severity, hint."""
-    return [asdict(check) for check in checks]
+    return [{name: plain(v) if type(v) is str else v for name, v in asdict(check).items()} for check in checks]

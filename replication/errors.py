@@ -34,6 +34,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from replication.words import plain
+
 if TYPE_CHECKING:
     from replication.binlog.cutter import Cut
     from replication.plan import Refusal
@@ -54,10 +56,10 @@ class ServerError(MhaError):
     def __init__(
         self, server: str, action: str, cause: str, errno: int = 0, hint: str = "", *, answered: bool = False
     ) -> None:
-        self.server, self.action, self.cause, self.errno, self.hint = server, action, cause, errno, hint
+        self.server, self.action, self.cause, self.errno, self.hint = server, action, plain(cause), errno, hint
         self.answered = answered
         number = f"error {errno}: " if errno else ""
-        super().__init__(f"{server}: {action}: {number}{cause}" + (f" ({hint})" if hint else ""))
+        super().__init__(f"{server}: {action}: {number}{self.cause}" + (f" ({hint})" if hint else ""))
 
 
 class ServerUnreachable(ServerError):
@@ -91,8 +93,8 @@ class HostError(MhaError):
     """A host could not be used over SSH. ``host`` is ``user@host:port``; the rest as in ServerError."""
 
     def __init__(self, host: str, action: str, cause: str, hint: str = "") -> None:
-        self.host, self.action, self.cause, self.hint = host, action, cause, hint
-        super().__init__(f"{host}: {action}: {cause}" + (f" ({hint})" if hint else ""))
+        self.host, self.action, self.cause, self.hint = host, action, plain(cause), hint
+        super().__init__(f"{host}: {action}: {self.cause}" + (f" ({hint})" if hint else ""))
 
 
 class HostUnreachable(HostError):
@@ -128,15 +130,15 @@ class HookError(MhaError):
 
     def __init__(self, script: str, action: str, cause: str, exit_code: int | None) -> None:
         self.script, self.action, self.exit_code = script, action, exit_code
-        super().__init__(f"{script}: {action}: {cause}")
+        super().__init__(f"{script}: {action}: {plain(cause)}")
 
 
 class AddressError(MhaError):
     """A provider could not move what applications use. ``where`` is a host or proxy; the rest as in ServerError."""
 
     def __init__(self, provider: str, where: str, cause: str, hint: str = "") -> None:
-        self.provider, self.where, self.cause, self.hint = provider, where, cause, hint
-        super().__init__(f"{provider}: {where}: {cause}" + (f" ({hint})" if hint else ""))
+        self.provider, self.where, self.cause, self.hint = provider, where, plain(cause), hint
+        super().__init__(f"{provider}: {where}: {self.cause}" + (f" ({hint})" if hint else ""))
 
 
 class AddressTaken(AddressError):
@@ -148,7 +150,7 @@ class DeadlineExceeded(MhaError):
 
     def __init__(self, what: str, seconds: float, seen: str = "") -> None:
         self.seconds = seconds
-        super().__init__(f"{what}: not within {seconds:g} s" + (f"; last seen: {seen}" if seen else ""))
+        super().__init__(f"{what}: not within {seconds:g} s" + (f"; last seen: {plain(seen)}" if seen else ""))
 
 
 class UnsafeStatement(MhaError):

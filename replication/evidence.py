@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -18,6 +19,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
+
+from replication.own_files import open_own
 
 log = logging.getLogger("mha")
 
@@ -160,7 +163,8 @@ class Recorder:
             self.path = self._workdir / f"{self._app}.incident-{stamp}.jsonl"
             try:
                 self._prune()
-                self._file = self.path.open("w", encoding="utf-8")
+                how = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+                self._file = os.fdopen(open_own(self.path, how, 0o640), "w", encoding="utf-8")
             except OSError as error:
                 log.error("The incident cannot be recorded: %s", error)
                 return

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from config import ServerConfig
 from replication.errors import AlreadyActing, LockLost, ServerError, ServerUnreachable
+from replication.named_locks import end_strangers, in_words
 from replication.server import Server
 
 log = logging.getLogger("mha")
@@ -41,7 +42,9 @@ def clocks() -> tuple[float, float, float]:
 class FailoverLock:
     """``with``-less: `take`, `verify` before each effect, `release`.
 
-    Raises AlreadyActing when somebody else holds one of the locks. A replica that breaks meanwhile takes nothing away.
+    Raises AlreadyActing when another manager or command holds one of the locks; of anybody else who does the session is
+    ended (`named_locks`), and a server where that does not help is done without. A replica that breaks meanwhile takes
+    nothing away.
     A holder of which nothing is heard for `VANISHED` seconds loses them all: its host may have lost its power.
     """
 
@@ -61,24 +64,15 @@ class FailoverLock:
             wait([pool.submit(_open_to_vanish, session) for session in self._sessions])
         for session in self._sessions:
             try:
-                got = session.scalar(
-                    "SELECT GET_LOCK(%s, %s)",
-                    (FAILOVER_LOCK, wait_seconds),
-                    action="take the failover lock",
-                    timeout=wait_seconds + 3.0,
-                )
+                got = _got(session, wait_seconds)
             except ServerError as error:
                 log.warning("%s", error)
                 continue
-            if got not in (0, 1):
-                log.warning("%s: to take the failover lock it says %.80r, which is nobody's word", session, got)
-                continue
-            if got != 1:
+            except AlreadyActing:
                 self.release()
-                raise AlreadyActing(
-                    f"{session}: another manager or command holds the failover lock; see SHOW PROCESSLIST there"
-                )
-            held.append(session)
+                raise
+            if got:
+                held.append(session)
         self._held, self._proved = held, clocks()
         threading.Thread(target=self._keep, name="failover-lock", daemon=True).start()
         return tuple(str(session) for session in held)
@@ -149,6 +143,34 @@ class FailoverLock:
 def _open_to_vanish(session: Server) -> None:
     session.connect()
     session.query("SET SESSION wait_timeout=%s", (VANISHED,), action="prepare")
+    end_strangers(session, FAILOVER_LOCK)
+
+
+def _got(session: Server, wait_seconds: int) -> bool:
+    """Whether that server gave its lock; False when only sessions without a say keep us from it, and for an odd answer.
+
+    Raises AlreadyActing, ServerError.
+    """
+    for last in (False, True):
+        got = session.scalar(
+            "SELECT GET_LOCK(%s, %s)",
+            (FAILOVER_LOCK, wait_seconds),
+            action="take the failover lock",
+            timeout=wait_seconds + 3.0,
+        )
+        if got == 1:
+            return True
+        if got != 0:
+            log.warning("%s: to take the failover lock it says %.80r, which is nobody's word", session, got)
+            return False
+        left = end_strangers(session, FAILOVER_LOCK)
+        if any(holder.counts for holder in left) or (not left and last):
+            whose = f" ({in_words(left)})" if left else ""
+            raise AlreadyActing(
+                f"{session}: another manager or command holds the failover lock{whose}; see SHOW PROCESSLIST there"
+            )
+    log.warning("%s: the failover lock is kept from us by %s; it is done without.", session, in_words(left))
+    return False
 
 
 def _at_rest(session: Server) -> bool:

@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -26,6 +25,7 @@ from prometheus_client import CONTENT_TYPE_LATEST as METRICS
 from config import ClusterConfig, ConfigError, ServerConfig
 from replication.errors import MhaError
 from replication.health import Answer, Standings, judge
+from replication.http_port import HttpPort, Reply
 from replication.metrics import Seen, exposition
 from replication.server import Server
 from replication.sessions import replaced
@@ -34,8 +34,8 @@ from replication.snapshots import ClusterState, ServerDown, ServerState
 #: Seconds between two looks at a server, and after which a look without an answer counts as none.
 EVERY = 0.5
 LOOK = 1.5
-#: Seconds that a client may take for its request.
-REQUEST = 5.0
+#: Seconds for which many who ask at once get what one of them was told.
+RECENT = 0.05
 
 
 class Watch:
@@ -49,6 +49,7 @@ class Watch:
         self._why: dict[str, str] = {}
         self._pings: dict[str, float] = {}
         self._standings: Standings | None = None
+        self._last: Seen | None = None
         self._over = threading.Event()
         self._judging = threading.Lock()
 
@@ -65,9 +66,11 @@ class Watch:
         """What is known now."""
         return self.seen().standings
 
-    def seen(self) -> Seen:
-        """What is known now, and what it is known from."""
+    def seen(self, recent: float = 0.0) -> Seen:
+        """What is known now, and what it is known from; or what was known at most ``recent`` seconds ago."""
         with self._judging:
+            if self._last is not None and time.monotonic() - self._last.at < recent:
+                return self._last
             oldest = time.time() - EVERY - LOOK
             up = [state for state in map(self._seen.get, self._keys()) if state and state.observed_at > oldest]
             known = {state.key for state in up}
@@ -80,7 +83,8 @@ class Watch:
             now = time.monotonic() - max((time.time() - state.observed_at for state in up), default=0.0)
             cluster = ClusterState(tuple(up), tuple(down), replaced(self.config))
             self._standings = judge(self.config, cluster, self._standings, now)
-            return Seen(cluster, self._standings, dict(self._pings), time.monotonic())
+            self._last = Seen(cluster, self._standings, dict(self._pings), time.monotonic())
+            return self._last
 
     def _keys(self) -> list[str]:
         return [server.address for server in self.config.servers]
@@ -107,62 +111,28 @@ class HealthServer:
 
     def __init__(self, config: ClusterConfig, port: int | None = None) -> None:
         self._watch = Watch(config)
-        handler = type("Handler", (_Handler,), {"watch": self._watch})
-        self._server = ThreadingHTTPServer(
-            (config.health_address, config.health_port if port is None else port), handler
-        )
-        self._server.daemon_threads = True
-        self.port: int = self._server.server_address[1]
+        self._port = HttpPort(config.health_address, config.health_port if port is None else port, self._reply)
+        self.port: int = self._port.port
 
     def start(self) -> None:
         """Answer until `stop`."""
         self._watch.start()
-        threading.Thread(target=self._server.serve_forever, name="health http", daemon=True).start()
+        self._port.start()
 
     def stop(self) -> None:
         """End it."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._port.stop()
         self._watch.stop()
 
-
-class _Handler(BaseHTTPRequestHandler):
-    watch: Watch
-    timeout = REQUEST
-    server_version = "prefect-mha"
-    sys_version = ""
-
-    def do_GET(self) -> None:
-        self._reply()
-
-    def do_HEAD(self) -> None:
-        self._reply()
-
-    def do_OPTIONS(self) -> None:
-        """HAProxy's default method."""
-        self._reply()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Several lines a second would hide everything else in the manager's log."""
-
-    def _reply(self) -> None:
-        if urlsplit(self.path).path == "/metrics":
-            self._send(200, METRICS, exposition(self.watch.config, self.watch.seen()))
-            return
-        code, document = answer(self.watch.config, self.watch.standings(), self.path, time.monotonic())
-        self._send(code, "application/json", (json.dumps(document) + "\n").encode())
-
-    def _send(self, code: int, kind: str, body: bytes) -> None:
-        self.send_response(code)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+    def _reply(self, target: str) -> Reply:
+        if urlsplit(target).path == "/metrics":
+            return 200, METRICS, exposition(self._watch.config, self._watch.seen(RECENT))
+        code, document = answer(self._watch.config, self._watch.seen(RECENT).standings, target, time.monotonic())
+        return code, "application/json", (json.dumps(document) + "\n").encode()
 
 
 def answer(config: ClusterConfig, standings: Standings, path: str, now: float) -> tuple[int, dict[str, Any]]:
-    """Status code and document for one request. Pure."""
+    """Status code and document for one request. Pure. Raises ValueError for what is no path."""
     url = urlsplit(path)
     _, role, *rest = url.path.split("/", 2)
     if role not in ("primary", "replica", "servers"):
@@ -189,7 +159,10 @@ def answer(config: ClusterConfig, standings: Standings, path: str, now: float) -
 
 def _max_lag(query: str) -> float | None:
     given = parse_qs(query).get("max_lag")
-    return float(given[-1]) if given else None
+    lag = float(given[-1]) if given else None
+    if lag is not None and not lag >= 0:
+        raise ValueError("no number of seconds")
+    return lag
 
 
 def _named(config: ClusterConfig, name: str) -> ServerConfig | None:

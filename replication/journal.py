@@ -19,6 +19,7 @@ from typing import Any
 
 from replication import reserve
 from replication.errors import CannotRemember
+from replication.own_files import make_directory, open_or_replace, ours
 from replication.settings import DURABILITY
 
 BEGIN, END = "failover", "ended"
@@ -60,7 +61,7 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         with _told(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(path.parent)
             self._file = _append_to(path)
             _sync_directory(path.parent)
 
@@ -108,19 +109,29 @@ class Journal:
 
 
 def read_journal(path: Path) -> Iterator[Entry]:
-    """The entries of a journal; a last line that was cut by a crash is left out."""
-    for line in path.read_bytes().splitlines():
-        try:
-            data = json.loads(line)
-        except ValueError:
+    """The entries of a journal; a last line that was cut by a crash is left out, and so is what follows no entry."""
+    for line in path.read_bytes().split(b"\n"):
+        if (entry := _entry(line, path.name)) is None:
             return
-        yield Entry(data["t"], data["step"], data["event"], data.get("server", ""), data.get("facts", {}), path.name)
+        yield entry
+
+
+def _entry(line: bytes, journal: str) -> Entry | None:
+    """One line; None for one that is none of ours."""
+    try:
+        data = json.loads(line)
+        at, words = float(data["t"]), (data["step"], data["event"], data.get("server", ""))
+        facts = data.get("facts", {})
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
+        return None
+    if not all(isinstance(word, str) for word in words) or not isinstance(facts, dict):
+        return None
+    return Entry(at, *words, facts, journal)
 
 
 def every_entry(workdir: Path, app: str, kind: str = FAILOVER) -> tuple[Entry, ...]:
     """What all journals of an application that are still there recorded, the oldest first."""
-    paths = sorted(workdir.glob(f"{app}.{kind}-*.journal"), key=lambda p: (p.stat().st_mtime_ns, p.name))
-    return tuple(entry for path in paths for entry in read_journal(path))
+    return tuple(entry for path in reversed(journals(workdir, app, kind)) for entry in read_journal(path))
 
 
 def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = FAILOVER) -> tuple[Entry, ...]:
@@ -141,8 +152,8 @@ def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = 
 
 
 def journals(workdir: Path, app: str, kind: str = FAILOVER) -> list[Path]:
-    """The journals of an application, newest first."""
-    found = workdir.glob(f"{app}.{kind}-*.journal")
+    """The journals of an application, newest first; none that somebody else put there."""
+    found = [path for path in workdir.glob(f"{app}.{kind}-*.journal") if ours(path)]
     return sorted(found, key=lambda p: (p.stat().st_mtime_ns, p.name), reverse=True)
 
 
@@ -254,11 +265,11 @@ def _append_to(path: Path) -> int:
     """A descriptor of the file, made where it is missing; a full disk may have no room for that either."""
     how = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     try:
-        return os.open(path, how, 0o640)
+        return open_or_replace(path, how, 0o640)
     except OSError as error:
         if error.errno not in reserve.FULL or not reserve.spend(path):
             raise
-        return os.open(path, how, 0o640)
+        return open_or_replace(path, how, 0o640)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from config import ClusterConfig
 from replication.check import Check, failed
+from replication.own_files import make_directory, written
 
 log = logging.getLogger("mha")
 
@@ -74,12 +75,11 @@ class LastCheck:
 
     def write(self, found: Found) -> None:
         """Keep it, replacing the file in one step; a disk that takes no more is told."""
-        unfinished = self.path.with_suffix(".json.new")
         told: dict[str, Any] = {"at": found.at, "failed": found.failed, "readiness": found.readiness}
         told["strangers"] = found.strangers
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_text(json.dumps(told, default=str, ensure_ascii=False) + "\n", encoding="utf-8")
-            unfinished.replace(self.path)
+            make_directory(self.path.parent)
+            with written(self.path, 0o640) as file:
+                file.write(json.dumps(told, default=str, ensure_ascii=False) + "\n")
         except OSError as error:
             log.error("What the health check found cannot be kept: %s", error)

@@ -9,6 +9,7 @@ process number in a file cannot (numbers are used again).
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import struct
 import tempfile
@@ -20,7 +21,10 @@ from pathlib import Path
 from types import TracebackType
 
 from replication.errors import AlreadyActing
+from replication.own_files import PRIVATE, doubt, make_directory, open_or_replace, open_own, ours
 from replication.processes import first_process_started, is_manager, orphans_of
+
+log = logging.getLogger("mha")
 
 _LOCK_RECORD = "hhqqi0q"  # struct flock with 64-bit offsets: type, whence, start, length, pid
 _SHARED = b"watches several\n"
@@ -29,9 +33,13 @@ _SHARED = b"watches several\n"
 def make_workdir(path: Path) -> None:
     """Make `manager_workdir` if it is not there. Raises OSError that names the parameter."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        make_directory(path)
+        if doubtful := doubt(path):
+            log.warning(
+                "manager_workdir is %s, and %s: set one of the manager's own, such as /var/lib/mha/APP.", path, doubtful
+            )
     except OSError as error:
-        why = "it is no directory" if isinstance(error, FileExistsError) else error.strerror
+        why = error.strerror or str(error)
         raise type(error)(error.errno, f"manager_workdir cannot be used: {why}", str(error.filename or path)) from None
 
 
@@ -103,7 +111,7 @@ class HealthFile:
 
     def write(self, status: ManagerStatus, primary: str | None = None, active: str = "") -> None:
         """Replace the file in one step, so that no reader ever sees half of it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(self.path.parent)
         text = f"{os.getpid()}\t{status.label}" + (f"\tmaster:{primary}" if primary else "")
         text += f"\tactive:{active}" if active else ""
         descriptor, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
@@ -153,6 +161,8 @@ class FailoverFlags:
 
     def complete_age(self) -> float | None:
         """Seconds since the last complete failover, at least 0; None when there was none."""
+        if not ours(self.complete):
+            return None
         try:
             return max(0.0, time.time() - self.complete.stat().st_mtime)
         except (FileNotFoundError, NotADirectoryError):
@@ -168,7 +178,7 @@ class FailoverFlags:
 
     def has_error(self) -> bool:
         """Whether the last failover failed and nobody has looked at it since."""
-        return self.error.exists()
+        return ours(self.error)
 
     def clear(self) -> None:
         """Forget the past (``--ignore_last_failover``)."""
@@ -203,23 +213,55 @@ class ManagerLock:
 
     def acquire(self) -> None:
         """Take the lock at once, or raise AlreadyActing naming the process that has it. OSError as usual."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = _open_or_create(self.path)
-        try:
-            fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack(_LOCK_RECORD, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
-        except BlockingIOError:
-            holder = _recorded_pid(file)
-            os.close(file)
-            raise AlreadyActing(
-                f"Another manager of {self.app}{f' (pid {holder})' if holder else ''} runs on this host; "
-                f"stop it with masterha_stop first."
-            ) from None
-        except OSError:
-            os.close(file)
-            raise
+        make_directory(self.path.parent)
+        file = self._locked()
         os.ftruncate(file, 0)
         os.write(file, b"%d\n%s" % (os.getpid(), _SHARED if self._shared else b""))
         self._file = file
+
+    def _locked(self) -> int:
+        """A descriptor that holds the lock on the file that has its name."""
+        while True:
+            file = _open_private(self.path)
+            try:
+                _lock(file)
+                if _is_named(file, self.path):
+                    return file
+            except BlockingIOError:
+                if _blocker(file) == fcntl.F_WRLCK:
+                    holder = _recorded_pid(file)
+                    os.close(file)
+                    raise AlreadyActing(
+                        f"Another manager of {self.app}{f' (pid {holder})' if holder else ''} runs on this host; "
+                        f"stop it with masterha_stop first."
+                    ) from None
+                self._replace()
+            except OSError:
+                os.close(file)
+                raise
+            os.close(file)
+
+    def _replace(self) -> None:
+        """Give the name to a new file, because somebody only reads the old one and so keeps us from it.
+
+        A manager takes a write lock, so whoever has one to read is none; he opened the file while others still might
+        (it was 0644 once). Of several managers that come here one does it, under the lock of a file of its own.
+        """
+        guard = _open_private(self.path.with_name(f"{self.path.name}.new"))
+        try:
+            with suppress(BlockingIOError):
+                _lock(guard)
+                file = _open_private(self.path)
+                try:
+                    if _blocker(file) == fcntl.F_RDLCK:
+                        log.warning(
+                            "%s is locked by a process that is no manager; another file takes its place.", self.path
+                        )
+                        self.path.unlink()
+                finally:
+                    os.close(file)
+        finally:
+            os.close(guard)
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""
@@ -234,13 +276,11 @@ class ManagerLock:
     def probe(self) -> tuple[bool, int]:
         """Whether any process holds the lock, and the last holder's pid (0: unknown). Never takes the lock."""
         try:
-            file = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW)
+            file = open_own(self.path, os.O_RDONLY)
         except FileNotFoundError:
             return False, 0
         try:
-            question = struct.pack(_LOCK_RECORD, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-            answer = struct.unpack(_LOCK_RECORD, fcntl.fcntl(file, fcntl.F_OFD_GETLK, question))
-            return answer[0] != fcntl.F_UNLCK, _recorded_pid(file)
+            return _blocker(file) == fcntl.F_WRLCK, _recorded_pid(file)
         finally:
             os.close(file)
 
@@ -278,7 +318,11 @@ def observe_manager(workdir: Path, app: str, ping_limit: float = 10) -> ManagerV
     TIMESTAMP_OLD. Raises OSError when the files cannot be read.
     """
     file = HealthFile(workdir, app)
-    held, holder = ManagerLock(workdir, app).probe()
+    try:
+        held, holder = ManagerLock(workdir, app).probe()
+    except PermissionError:
+        # Its lock is for its user alone; what its file says, and the list of processes, is for everybody.
+        held, holder = False, 0
     health = file.read()
     if held and (health is None or health.pid != holder):
         return ManagerView(app, ManagerStatus.INITIALIZING_MONITOR, holder)
@@ -305,16 +349,31 @@ def judge(written: ManagerStatus, alive: bool, orphans: bool, age: float, ping_l
     return written
 
 
-def _open_or_create(path: Path) -> int:
-    # In two steps: with fs.protected_regular, O_CREAT is refused even to root on an existing file of another
-    # user in a directory such as /var/tmp.
+def _open_private(path: Path) -> int:
+    """A lock file: whom the kernel lets open it, it lets lock it, so nobody else may."""
+    file = open_own(path, os.O_RDWR | os.O_CREAT)
+    if os.fstat(file).st_uid == os.geteuid():
+        os.fchmod(file, PRIVATE)
+    return file
+
+
+def _lock(file: int) -> None:
+    """Raises BlockingIOError when somebody has any lock on it."""
+    fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack(_LOCK_RECORD, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+
+
+def _blocker(file: int) -> int:
+    """The kind of lock that keeps us from one of our own: F_WRLCK, F_RDLCK, or F_UNLCK for none."""
+    question = struct.pack(_LOCK_RECORD, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    return int(struct.unpack(_LOCK_RECORD, fcntl.fcntl(file, fcntl.F_OFD_GETLK, question))[0])
+
+
+def _is_named(file: int, path: Path) -> bool:
+    """Whether that open file still has that name."""
     try:
-        return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        return os.path.samestat(os.fstat(file), path.lstat())
     except FileNotFoundError:
-        pass
-    with suppress(FileExistsError):
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-    return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        return False
 
 
 def _recorded_pid(file: int) -> int:
@@ -323,8 +382,15 @@ def _recorded_pid(file: int) -> int:
 
 
 def _mark(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = _open_or_create(path)
+    make_directory(path.parent)
+    try:
+        file = open_or_replace(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except PermissionError as error:
+        if ours(path):
+            raise
+        # What was done stands, whoever keeps us from marking it.
+        log.error("It cannot be marked that a failover ended: %s", error)
+        return
     try:
         os.utime(file)
         os.fsync(file)

@@ -22,6 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote, quote_plus
 
+from replication.own_files import doubt, make_directory, open_own
+from replication.words import visible
+
 if TYPE_CHECKING:
     from config import ClusterConfig
 
@@ -134,8 +137,8 @@ class RedactedRecord(logging.LogRecord):
             self.exc_text = redact("".join(traceback.format_exception(*self.exc_info)).rstrip("\n"))
 
     def getMessage(self) -> str:
-        """The message with its arguments, without secrets."""
-        return redact(super().getMessage())
+        """The message with its arguments, without secrets, and without what would command a terminal."""
+        return visible(redact(super().getMessage()))
 
 
 class ManagerFormatter(logging.Formatter):
@@ -148,7 +151,7 @@ class ManagerFormatter(logging.Formatter):
         text = record.getMessage().rstrip("\n")
         if record.exc_info:
             text += "\n" + (record.exc_text or self.formatException(record.exc_info))
-        return f"{time.asctime(time.localtime(record.created))} - [{level}]{place} {redact(text)}"
+        return f"{time.asctime(time.localtime(record.created))} - [{level}]{place} {visible(redact(text))}"
 
 
 class _Steady(logging.Handler):
@@ -177,11 +180,13 @@ class ManagerLogFile(_Steady, WatchedFileHandler):
     """Appends to manager_log; when the disk or the directory fails, its lines go to standard error."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
 
     def _open(self) -> TextIO:  # type: ignore[override]
-        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        # Where nobody else may write, a link, a pipe or a terminal is what an operator wants.
+        path, how = Path(self.baseFilename), os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        descriptor = open_own(path, how, 0o640) if doubt(path.parent) else os.open(path, how, 0o640)
         return os.fdopen(descriptor, "a", encoding=self.encoding, errors=self.errors)
 
     def emit(self, record: logging.LogRecord) -> None:

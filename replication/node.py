@@ -19,6 +19,7 @@ from replication.binlog.events import MAGIC
 from replication.binlog.reader import LogEnd, LogReader, StartInside, Transaction
 from replication.binlog.relay import beginning, find_source_position, received_up_to
 from replication.errors import LogError
+from replication.own_files import open_own
 from replication.positions import BinlogPosition, log_index, unbroken_row
 
 #: The predecessor's numbers for what can be said of a place in relay logs (apply_diff_relay_logs 0.58).
@@ -298,7 +299,7 @@ def whole_file(path: Path, sources: Sequence[Path] = ()) -> Iterator[BinaryIO]:
         raise LogError(f"{path} is one of the logs that are read; name another file")
     part = path.with_name(f".{path.name}.part{os.getpid()}")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
+        descriptor = open_own(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
         with os.fdopen(descriptor, "wb") as out:
             yield out
             out.flush()

@@ -24,6 +24,7 @@ from replication.drain import drain, stop_applier
 from replication.errors import DeadlineExceeded, LogError, MhaError, StatementFailed, UnsafeStatement
 from replication.gtid import Gtid, MariadbGtid
 from replication.node import local_log, whole_file
+from replication.own_files import open_own
 from replication.positions import BinlogPosition
 from replication.programs import Client, last_line
 from replication.promote import open_to_us
@@ -174,7 +175,7 @@ def _run(
     words: list[str], given: bytes | IO[bytes], errors: Path, seconds: float, environment: dict[str, str] | None
 ) -> None:
     with _error_file(errors) as err:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - words, no shell
             words,
             stdin=subprocess.PIPE if isinstance(given, bytes) else given,
             stdout=subprocess.DEVNULL,
@@ -196,7 +197,7 @@ def _run(
 
 @contextlib.contextmanager
 def _error_file(path: Path) -> Iterator[IO[bytes]]:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as out:
+    with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as out:
         yield out
 
 

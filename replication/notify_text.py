@@ -7,11 +7,13 @@ the rest the body, and ``${name}`` stands for a value (docs/notifications.md lis
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
+
+from replication.words import apart, in_markdown, plain
 
 #: What is said of an event in its title, behind the cluster's name.
 TITLES = {
@@ -64,7 +66,8 @@ def text_of(document: dict[str, Any], templates: Path | None = None) -> Text:
     """The notification of an event as `EventHooks` tells it. A template that is wrong is told, and ours is used."""
     values, problem = values_of(document), ""
     event = document["event"]
-    title = f"{document['cluster']}: {Template(TITLES[event]).safe_substitute(values)}"
+    said = values_of(document, plain)
+    title = f"{said['cluster']}: {Template(TITLES[event]).safe_substitute(said)}"
     body = "\n".join(_body(document, values))
     if templates is not None:
         try:
@@ -76,29 +79,29 @@ def text_of(document: dict[str, Any], templates: Path | None = None) -> Text:
         except (OSError, ValueError, KeyError) as error:
             reason = f"it knows no {error}" if isinstance(error, KeyError) else str(error)
             problem = f"The template for {event} in {templates} cannot be used: {reason}"
-    title = " ".join(title.split())[:TITLE_LENGTH]
+    title = apart(" ".join(title.split())[:TITLE_LENGTH])
     return Text(title, body, KINDS.get(event, "info"), values["report"], problem)
 
 
-def values_of(document: dict[str, Any]) -> dict[str, str]:
-    """What a template may say, by name."""
+def values_of(document: dict[str, Any], as_text: Callable[[str], str] = in_markdown) -> dict[str, str]:
+    """What a template may say, by name: as Markdown in which the words of others mean nothing, or ``as_text``."""
     facts = document["facts"]
     replicas = facts.get("replicas") or {}
     return {
         "event": document["event"],
         "at": document["at"],
-        "cluster": document["cluster"],
-        "conf": document["conf"],
-        "text": document["text"],
-        "manager": socket.gethostname(),
-        "old_primary": _name(document["old_primary"]),
-        "new_primary": _name(document["new_primary"]),
+        "cluster": as_text(document["cluster"]),
+        "conf": as_text(document["conf"]),
+        "text": as_text(document["text"]),
+        "manager": as_text(socket.gethostname()),
+        "old_primary": as_text(_name(document["old_primary"])),
+        "new_primary": as_text(_name(document["new_primary"])),
         "exit_code": str(facts.get("exit_code", "")),
         "refusal": str(facts.get("refusal") or ""),
-        "remedy": str(facts.get("remedy") or ""),
-        "replicas": "\n".join(f"- {name}: {detail}" for name, detail in replicas.items()),
-        "plan": "\n".join(f"{number}. {step}" for number, step in enumerate(facts.get("plan") or (), 1)),
-        "failed": "\n".join(f"- {check}" for check in facts.get("failed") or ()),
+        "remedy": as_text(str(facts.get("remedy") or "")),
+        "replicas": "\n".join(f"- {as_text(f'{name}: {detail}')}" for name, detail in replicas.items()),
+        "plan": "\n".join(f"{number}. {as_text(str(step))}" for number, step in enumerate(facts.get("plan") or (), 1)),
+        "failed": "\n".join(f"- {as_text(str(check))}" for check in facts.get("failed") or ()),
         "report": str(facts.get("report") or ""),
     }
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from config import ClusterConfig
+from replication.own_files import PRIVATE, open_own, ours, own_directory, written
 
 log = logging.getLogger("mha")
 
@@ -40,18 +41,16 @@ class Outbox:
 
     def open(self) -> None:
         """Keep events from now on. Raises OSError."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o750)
+        own_directory(self.path)
 
     def put(self, document: dict[str, Any]) -> None:
         """Keep one event, if anybody will deliver it; a disk that takes no more is told and stops nobody."""
         if not self.path.is_dir():
             return
         name = f"{time.time_ns():020}-{os.getpid()}-{next(_numbers)}.json"
-        unfinished = self.path / f".{name}"
         try:
-            # A name that appears at once with all of its text: a reader never sees half of it.
-            unfinished.write_text(json.dumps(document, default=str, ensure_ascii=False), encoding="utf-8")
-            unfinished.rename(self.path / name)
+            with written(self.path / name) as file:
+                file.write(json.dumps(document, default=str, ensure_ascii=False))
         except OSError as error:
             log.error("Prefect will not be told of %s: %s", document.get("event"), error)
         self.filled.set()
@@ -59,14 +58,16 @@ class Outbox:
     def waiting(self) -> list[Path]:
         """The files of the events that wait, the oldest first."""
         try:
-            return sorted(self.path.glob("[0-9]*.json"))
+            return sorted(self.path.glob("[0-9]*.json")) if ours(self.path) else []
         except OSError:
             return []
 
     @contextlib.contextmanager
     def emptying(self) -> Iterator[bool]:
         """Whether this process is the one that delivers now: of several, one at a time, so that the order stays."""
-        file = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o640)
+        # Whom the kernel lets open it, it lets lock it: nobody else may.
+        file = open_own(self.path / ".lock", os.O_RDWR | os.O_CREAT)
+        os.fchmod(file, PRIVATE)
         try:
             yield _locked(file)
         finally:

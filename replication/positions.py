@@ -6,19 +6,27 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+#: Digits of the largest number that a place can have: 64 bits.
+LONGEST_NUMBER = 20
+
+
+def numbered(name: str) -> bool:
+    """Whether a name ends in a number, as a log's does; digits of other scripts, which a file may have, make none."""
+    suffix = name.rpartition(".")[2]
+    return suffix.isascii() and suffix.isdigit() and len(suffix) <= LONGEST_NUMBER
+
 
 def log_index(name: str) -> int:
     """The numeric suffix of a log's name. Raises ValueError for a name without one."""
-    suffix = name.rpartition(".")[2]
-    if not suffix.isdigit():
+    if not numbered(name):
         raise ValueError(f"{name!r} is not the name of a binary log: it does not end in .NUMBER")
-    return int(suffix)
+    return int(name.rpartition(".")[2])
 
 
 def unbroken_row(names: Iterable[str], one: str) -> list[str]:
     """The logs of the same base name that stand in a row with ``one``, without a gap, in order; empty without it."""
     base, index = one.rpartition(".")[0], log_index(one)
-    present = {log_index(n): n for n in names if n.rpartition(".")[0] == base and n.rpartition(".")[2].isdigit()}
+    present = {log_index(n): n for n in names if n.rpartition(".")[0] == base and numbered(n)}
     first = last = index
     while first - 1 in present:
         first -= 1
@@ -43,7 +51,7 @@ class BinlogPosition:
     def parse(cls, text: str) -> BinlogPosition:
         """From ``mysql-bin.000003:1234``."""
         file, _, pos = text.rpartition(":")
-        if not file or not pos.isdigit():
+        if not file or not (pos.isascii() and pos.isdigit() and len(pos) <= LONGEST_NUMBER):
             raise ValueError(f"{text!r} is not a log position FILE:OFFSET")
         return cls(file, int(pos))
 

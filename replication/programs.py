@@ -47,7 +47,7 @@ def write_text(log: Path, client: Client, out: IO[bytes], *, disable_log_bin: bo
     with log.open("rb") as stream:
         vendor = LogReader(stream, name=log.name).format.vendor
     words = [client.reader(vendor), "--no-defaults", *(["--disable-log-bin"] if disable_log_bin else []), str(log)]
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - words, no shell
         words, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.PIPE, env=client.environment(), check=False
     )
     if done.returncode:

@@ -15,6 +15,7 @@ from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
 from replication.selection import Candidate, bytes_behind, followers_of, most_advanced
 from replication.snapshots import ClusterState
 from replication.topology import find_primary
+from replication.words import in_markdown as md
 
 #: Minutes after a failover in which the next one is refused: by `mha monitor`, and by `masterha_manager`.
 SOON, SOON_FOR_ITS_COMMAND = 60, 480
@@ -173,14 +174,14 @@ def _drain(plan: FailoverPlan, survivors: ClusterState) -> float | None:
 def markdown(readiness: Readiness) -> str:
     """A page for Prefect's UI: the answer, what is in the way, and every server's chances."""
     state = "ready" if readiness.ready else "NOT READY"
-    parts = [f"# {readiness.cluster}: {state} for a failover", "", str(readiness), ""]
+    parts = [f"# {md(readiness.cluster)}: {state} for a failover", "", md(str(readiness)), ""]
     for heading, lines in (("In the way", readiness.blockers), ("Also", readiness.notes)):
         if lines:
-            parts += [f"## {heading}", "", *(f"- {line}" for line in lines), ""]
+            parts += [f"## {heading}", "", *(f"- {md(line)}" for line in lines), ""]
     if readiness.candidates:
         parts += ["## Why this server", "", "| server | place | for it | against it |", "|---|---:|---|---|"]
         parts += [
-            f"| {c.name} | {c.rank or '–'} | {', '.join(c.merits)} | {'; '.join(c.barred)} |"
+            f"| {md(c.name)} | {c.rank or '–'} | {md(', '.join(c.merits))} | {md('; '.join(c.barred))} |"
             for c in readiness.candidates
         ]
     return "\n".join(parts) + "\n"

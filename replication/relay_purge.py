@@ -18,6 +18,7 @@ from replication.deadline import Deadline
 from replication.dialects import channel_index
 from replication.errors import AlreadyActing, RefusalError, ServerError, StatementFailed
 from replication.failover_lock import FAILOVER_LOCK, FailoverLock
+from replication.named_locks import may_be_a_manager
 from replication.plan import Refusal
 from replication.positions import log_index
 from replication.relay_files import RelayFiles, Shell
@@ -28,7 +29,7 @@ from replication.snapshots import ReplicaChannel, ServerState
 LOOK_EVERY, APPLIER_WAIT = 0.05, 10.0
 
 _WAITERS = (
-    "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND STATE <> '' "
+    "SELECT DISTINCT USER AS user FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND STATE <> '' "
     "AND INFO LIKE CONCAT('SELECT GET_LOCK(''', %s, '%%')"
 )
 
@@ -193,7 +194,8 @@ def _wait(server: Server, state: ServerState, files: list[RelayFiles], stop: thr
             return ""
         if stop.is_set():
             return "stopped early by a signal"
-        if server.scalar(_WAITERS, (FAILOVER_LOCK,), action="see whether a failover waits"):
+        waiters = server.query(_WAITERS, (FAILOVER_LOCK,), action="see whether a failover waits")
+        if any(may_be_a_manager(server, str(row["user"])) for row in waiters):
             return "stopped early, to give way to another command that acts on the cluster"
         if deadline.over:
             return (

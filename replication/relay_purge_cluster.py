@@ -12,6 +12,7 @@ from typing import Any
 from config import ClusterConfig, ServerConfig
 from replication.deadline import Deadline
 from replication.errors import MhaError, RefusalError
+from replication.named_locks import end_strangers
 from replication.plan import Refusal
 from replication.relay_files import shell_of
 from replication.relay_purge import LOOK_EVERY, Purged, purge_replica, why_not
@@ -100,6 +101,7 @@ class ClusterPurge:
         self._lock = Server(decided.primary)
 
     def __enter__(self) -> ClusterPurge:
+        end_strangers(self._lock, PURGE_LOCK)
         if self._lock.scalar("SELECT GET_LOCK(%s, 0)", (PURGE_LOCK,), action="take the lock of a purge") != 1:
             self._lock.close()
             raise RefusalError(

@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import paramiko
-from paramiko.sftp import CMD_DATA, CMD_READ, int64
+from paramiko.sftp import CMD_CLOSE, CMD_DATA, CMD_OPENDIR, CMD_READ, CMD_READDIR, int64
+from paramiko.sftp_attr import SFTPAttributes
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -22,6 +23,30 @@ MOST_CHUNK = 255 << 10
 #: Requests under way at once, at first and at most: together they fill paramiko's window of 2 MiB.
 FIRST_REQUESTS = 2
 MOST_REQUESTS = 8
+
+
+#: Names of one directory that are read.
+MOST_NAMES = 1 << 20
+
+
+def names_in(sftp: paramiko.SFTPClient, path: str) -> list[str]:
+    """The names in a directory. paramiko's own listing fails on the first name that is no UTF-8, and anybody who may
+    write there may give one. Raises OSError, EOFError and paramiko's errors.
+    """
+    _, answer = sftp._request(CMD_OPENDIR, path.encode("utf-8", "surrogateescape"))  # type: ignore[attr-defined]
+    handle, names = answer.get_binary(), list[str]()
+    try:
+        while len(names) <= MOST_NAMES:
+            _, answer = sftp._request(CMD_READDIR, handle)  # type: ignore[attr-defined]
+            for _ in range(answer.get_int()):
+                names.append(answer.get_binary().decode("utf-8", "surrogateescape"))
+                answer.get_binary()
+                SFTPAttributes._from_msg(answer)  # type: ignore[attr-defined]
+        raise OSError(f"it has more than {MOST_NAMES} names")
+    except EOFError:
+        return [name for name in names if name not in (".", "..")]
+    finally:
+        sftp._request(CMD_CLOSE, handle)  # type: ignore[attr-defined]
 
 
 class RemoteReader(io.RawIOBase):

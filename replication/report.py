@@ -13,6 +13,8 @@ from replication.ledger import Fate, losses
 from replication.outcome import Outcome
 from replication.plan import ALREADY_ACTING, FailoverPlan, Refusal
 from replication.selection import RULES, Candidate
+from replication.words import in_block
+from replication.words import in_markdown as md
 
 TITLE = "----- Failover Report -----"
 
@@ -94,12 +96,13 @@ def _refusal(refusal: Refusal) -> Iterator[str]:
 
 def markdown(outcome: Outcome, cluster: str, dead: str) -> str:
     """The report as a Markdown document for Prefect's UI."""
-    parts = [f"# {subject(outcome, cluster, dead)}", ""]
+    parts = [f"# {md(subject(outcome, cluster, dead))}", ""]
     if outcome.refusal is not None:
-        parts += [f"**Refused** (`{outcome.refusal.code}`): {outcome.refusal.sentence}", "", outcome.refusal.remedy, ""]
-        parts += [f"- {line}" for line in outcome.refusal.evidence]
+        refused, remedy = md(outcome.refusal.sentence), md(outcome.refusal.remedy)
+        parts += [f"**Refused** (`{outcome.refusal.code}`): {refused}", "", remedy, ""]
+        parts += [f"- {md(line)}" for line in outcome.refusal.evidence]
         return "\n".join(parts) + "\n"
-    parts += [f"- {line}" for line in _story(outcome, dead, "") if line]
+    parts += [f"- {md(line)}" for line in _story(outcome, dead, "") if line]
     parts += [""]
     if outcome.plan is not None and outcome.promoted is not None:
         parts += [*_trees(outcome.plan, [r.name for r in outcome.replicas if r.ok]), ""]
@@ -108,7 +111,9 @@ def markdown(outcome: Outcome, cluster: str, dead: str) -> str:
     parts += ["## Timeline", "", "| at | step | server | seconds | |", "|---|---|---|---:|---|"]
     for step in outcome.timeline:
         at = datetime.fromtimestamp(step.began).strftime("%H:%M:%S.%f")[:-3]
-        parts.append(f"| {at} | {step.step} | {step.server} | {step.seconds:.3f} | {'' if step.ok else 'failed'} |")
+        parts.append(
+            f"| {at} | {md(step.step)} | {md(step.server)} | {step.seconds:.3f} | {'' if step.ok else 'failed'} |"
+        )
     return "\n".join(parts) + "\n"
 
 
@@ -130,7 +135,7 @@ def candidate_matrix(candidates: Sequence[Candidate]) -> Iterator[str]:
     for c in candidates:
         first = c.lost[0] if c.lost else ""
         cells = "".join(f"{'**✗ lost**' if rule == first else '✗' if rule in c.lost else '✓'} | " for rule in rules)
-        yield f"| {c.name} | {c.rank or '–'} | {cells}{', '.join(c.merits)} | {'; '.join(c.barred)} |"
+        yield f"| {md(c.name)} | {c.rank or '–'} | {cells}{md(', '.join(c.merits))} | {md('; '.join(c.barred))} |"
     met = [rule for rule in RULES if rule not in lost]
     yield ""
     yield f"Every server meets: {', '.join(met)}."
@@ -138,12 +143,13 @@ def candidate_matrix(candidates: Sequence[Candidate]) -> Iterator[str]:
 
 def plan_markdown(plan: FailoverPlan) -> str:
     """The plan as a Markdown document for Prefect's UI: the tree as it is and as it will be, steps, candidates."""
-    parts = [f"# Failover plan for {plan.cluster}", "", f"**{plan.dead_name} → {plan.new_primary_name}** ({plan.kind})"]
+    moved = f"**{md(plan.dead_name)} → {md(plan.new_primary_name)}** ({plan.kind})"
+    parts = [f"# Failover plan for {md(plan.cluster)}", "", moved]
     parts += ["", *_trees(plan, [x.name for x in plan.others])]
-    parts += ["", "## Steps", "", *(f"{number}. {step}" for number, step in enumerate(plan.steps, 1))]
+    parts += ["", "## Steps", "", *(f"{number}. {md(step)}" for number, step in enumerate(plan.steps, 1))]
     parts += ["", *_matrix(plan)]
-    parts += [f"- left out: {name}: {reason}" for name, reason in plan.left_out]
-    parts += [f"- {remark}" for remark in plan.remarks]
+    parts += [f"- left out: {md(f'{name}: {reason}')}" for name, reason in plan.left_out]
+    parts += [f"- {md(remark)}" for remark in plan.remarks]
     return "\n".join(parts) + "\n"
 
 
@@ -163,9 +169,9 @@ def before_and_after(before: Tree, after: Tree) -> Iterator[str]:
     """Two topologies as a picture of text: Prefect's UI shows a fixed-width block as it stands, and no diagrams."""
     yield "```"
     for title, (primary, replicas, apart) in (("before", before), ("after", after)):
-        yield f"{title + ':':8}{primary}"
-        yield from (f"{'':8} +--{name}" for name in replicas)
-        yield from (f"{'':8}{name}" for name in apart)
+        yield in_block(f"{title + ':':8}{primary}")
+        yield from (in_block(f"{'':8} +--{name}") for name in replicas)
+        yield from (in_block(f"{'':8}{name}") for name in apart)
     yield "```"
 
 

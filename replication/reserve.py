@@ -13,6 +13,8 @@ import logging
 import os
 from pathlib import Path
 
+from replication.own_files import make_directory, open_own
+
 log = logging.getLogger("mha")
 
 #: Bytes that are set aside: a failover of a hundred servers writes a tenth of it.
@@ -26,8 +28,8 @@ def keep(workdir: Path, app: str) -> str:
     """Set the room aside unless it is; returns why that cannot be done, in words, empty when it is there."""
     path = workdir / f"{app}{_SUFFIX}"
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o640)
+        make_directory(workdir)
+        descriptor = open_own(path, os.O_WRONLY | os.O_CREAT)
         try:
             if os.fstat(descriptor).st_blocks * 512 < SIZE:
                 os.posix_fallocate(descriptor, 0, SIZE)

@@ -11,6 +11,7 @@ import logging
 import os
 import posixpath
 import shlex
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -24,7 +25,8 @@ from replication.binlog.reader import LogEnd, LogReader, Transaction
 from replication.binlog.relay import find_source_position
 from replication.binlog.sequence import LogSequence
 from replication.errors import DeadlineExceeded, HostError, HostUnreachable, LogError, RemoteFileError
-from replication.positions import BinlogPosition, log_index, unbroken_row
+from replication.own_files import open_own, own_directory
+from replication.positions import BinlogPosition, log_index, numbered, unbroken_row
 from replication.snapshots import ServerState
 from replication.source.identity import Whose, continues, look, refuted
 from replication.ssh import RemoteStat, SshHost
@@ -124,11 +126,11 @@ def _proof(host: SshHost, log: RemoteLog, whose: Whose, pos: int | None) -> tupl
     if whose == ANYBODY:
         return 0, ""
     try:
-        with host.open(log.path) as stream:
+        with host.open(log.path, links=False) as stream:
             seen = look(stream, log.name, log.size, pos)
         why, same = refuted(seen, whose), None
         if not why and whose.received is not None:
-            same = continues(LogFile(log.name, log.size, partial(host.open, log.path)), whose.received)
+            same = continues(LogFile(log.name, log.size, partial(host.open, log.path, links=False)), whose.received)
     except (LogError, RemoteFileError):
         # Whoever reads it will say so; a log of that server with a broken disk is still its log.
         return 0, ""
@@ -146,7 +148,7 @@ def find_start(host: SshHost, directories: Sequence[str], state: ServerState, wh
     searched = []
     for directory in dict.fromkeys((*whose.named, *directories)):
         try:
-            names = [n for n in host.listdir(directory) if n.rpartition(".")[2].isdigit()]
+            names = [n for n in host.listdir(directory) if numbered(n)]
         except RemoteFileError as error:
             searched.append(str(error))
             continue
@@ -167,9 +169,9 @@ def find_start(host: SshHost, directories: Sequence[str], state: ServerState, wh
 
 def _knows(host: SshHost, path: str, state: ServerState, whose: Whose) -> bool | None:
     """Whether a server executed all that was written before this log; None for what is none with GTIDs, or not its."""
-    log = RemoteLog(path, host.stat(path).size)
+    log = RemoteLog(path, host.stat(path, links=False).size)
     try:
-        with host.open(path) as stream:
+        with host.open(path, links=False) as stream:
             if refuted(look(stream, log.name, log.size), whose):
                 return None
             reader = LogReader(stream, name=log.name, size=log.size)
@@ -187,7 +189,9 @@ def _listed(host: SshHost, directory: str, names: Sequence[str], first: str) -> 
     if index not in names:
         return []
     try:
-        text = host.read_file(posixpath.join(directory, index), INDEX_LIMIT).decode("utf-8", "surrogateescape")
+        text = host.read_file(posixpath.join(directory, index), INDEX_LIMIT, links=False).decode(
+            "utf-8", "surrogateescape"
+        )
     except RemoteFileError:
         return []
     entries = [line.strip() for line in text.splitlines() if line.strip()]
@@ -197,7 +201,7 @@ def _listed(host: SshHost, directory: str, names: Sequence[str], first: str) -> 
     here = set(names)
     # Relative entries are so to the data directory, which is not known here; the logs lie beside their index.
     return [
-        entry if entry.startswith("/") and log not in here else posixpath.join(directory, log)
+        entry if entry.startswith("/") and log not in here and numbered(log) else posixpath.join(directory, log)
         for entry, log in zip(entries, logs, strict=True)
     ][logs.index(first) :]
 
@@ -208,14 +212,14 @@ def _numbered(directory: str, names: Sequence[str], first: str) -> list[str]:
     logs = row[row.index(first) :]
     base, _, digits = first.rpartition(".")
     after = log_index(logs[-1]) + 1
-    if any(n.rpartition(".")[0] == base and n.rpartition(".")[2].isdigit() and log_index(n) > after for n in names):
+    if any(n.rpartition(".")[0] == base and numbered(n) and log_index(n) > after for n in names):
         logs = [*logs, f"{base}.{after:0{len(digits)}d}"]
     return [posixpath.join(directory, log) for log in logs]
 
 
 def _look(host: SshHost, path: str) -> RemoteStat | None:
     try:
-        return host.stat(path)
+        return host.stat(path, links=False)
     except RemoteFileError:
         return None
 
@@ -223,14 +227,14 @@ def _look(host: SshHost, path: str) -> RemoteStat | None:
 def find_relay_logs(host: SshHost, basename: str) -> tuple[RemoteLog, ...]:
     """Every relay log of a server, oldest first; ``basename`` is its variable relay_log_basename."""
     directory, base = posixpath.split(basename)
-    names = [n for n in host.listdir(directory) if n.rpartition(".")[0] == base and n.rpartition(".")[2].isdigit()]
+    names = [n for n in host.listdir(directory) if n.rpartition(".")[0] == base and numbered(n)]
     paths = [posixpath.join(directory, name) for name in sorted(names, key=log_index)]
-    return tuple(RemoteLog(path, host.stat(path).size) for path in paths)
+    return tuple(RemoteLog(path, host.stat(path, links=False).size) for path in paths)
 
 
 def opened(host: SshHost, logs: Sequence[RemoteLog]) -> list[LogFile]:
     """Logs that are read where they lie."""
-    return [LogFile(log.name, log.size, partial(host.open, log.path)) for log in logs]
+    return [LogFile(log.name, log.size, partial(host.open, log.path, links=False)) for log in logs]
 
 
 def borrow_relay_logs(
@@ -257,14 +261,21 @@ def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, dire
     that cannot be ends it, and `Mirror.stopped` tells. Raises HostError's children when that leaves nothing, and
     LogError when nobody could read the copy from ``start`` on (it is encrypted, or no log).
     """
-    directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+    own_directory(directory)
+    room = shutil.disk_usage(directory).free
     total, stopped = 0, None
     copied: list[RemoteLog] = []
     pool = ThreadPoolExecutor(1, thread_name_prefix="digest")
     try:
         for number, log in enumerate(logs):
             begin = start.pos if number == 0 else 0
-            count, trouble = _copy(host, log, begin, directory / log.name, pool)
+            trouble: RemoteFileError | None
+            if log.size - begin + total > room:
+                # As long as its inode says, and perhaps nothing but a hole.
+                said = f"it is {log.size} bytes long, and {room - total} are free in {directory.parent}"
+                count, trouble = 0, RemoteFileError(host.name, f"copy {log.path}", said)
+            else:
+                count, trouble = _copy(host, log, begin, directory / log.name, pool)
             total += count
             if trouble is not None and not (copied or count):
                 raise trouble
@@ -313,8 +324,7 @@ def survey_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transacti
 def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool], path: Path) -> Cut:
     """Write the wanted complete transactions from ``start`` on into one log file at ``path`` on the manager."""
     logs = logs_from(copy, start)
-    with path.open("wb") as out:
-        path.chmod(0o640)
+    with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as out:
         result = cut(logs, start, wanted, out)
         out.flush()
     return _as_stopped(copy, result)
@@ -368,7 +378,10 @@ class _Copying:
     def go_on(self, pool: ThreadPoolExecutor) -> Future[str | None]:
         """Copy what has not come yet; returns their side's sum, which is on its way."""
         log, length = self._log, max(0, self._log.size - self._begin)
-        with self._host.open(log.path) as remote, self._target.open("r+b" if self.copied else "wb") as local:
+        with (
+            self._host.open(log.path, links=False) as remote,
+            self._target.open("r+b" if self.copied else "wb") as local,
+        ):
             self._target.chmod(0o640)
             if self._begin and not self.copied:
                 local.write(remote.read(min(HEAD, self._begin)))

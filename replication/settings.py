@@ -16,6 +16,7 @@ from replication.binlog.cutter import Cut
 from replication.errors import ServerError
 from replication.gtid import MariadbGtidPosition
 from replication.server import Server
+from replication.words import plain
 
 log = logging.getLogger("mha")
 
@@ -45,16 +46,27 @@ def wanted_by_applier(cut: Cut) -> dict[str, int]:
     return dict(DURABILITY) if cut.transactions >= RELAX_FROM else {}
 
 
+def ours(values: Mapping[str, int]) -> dict[str, int]:
+    """What of this is a setting that is ever lent: a name stands in a statement as it is, and a journal is a file."""
+    known = {**PACKET, **DURABILITY, **FILES, **LOOSE}
+    for name in values.keys() - known.keys():
+        log.error(
+            "%s is no setting that an application of logs changes, so it is not given back.", plain(str(name), 80)
+        )
+    return {name: int(value) for name, value in values.items() if name in known}
+
+
 def read(server: Server, names: Mapping[str, int]) -> dict[str, int]:
     """The global values of these variables now."""
+    names = ours(names)
     columns = ", ".join(f"@@GLOBAL.{name} AS {name}" for name in names)
     (row,) = server.query(f"SELECT {columns}", action=f"read {', '.join(names)}")
     return {name: int(value) for name, value in row.items()}
 
 
 def put(server: Server, values: Mapping[str, int]) -> None:
-    """Set these global variables."""
-    if values:
+    """Set these global variables; only those that are ever lent (`ours`)."""
+    if values := ours(values):
         assignments = ", ".join(f"GLOBAL {name} = {value:d}" for name, value in values.items())
         server.query(f"SET {assignments}", action=f"set {', '.join(values)}")
 
@@ -64,11 +76,11 @@ def give_back(server: Server, former: Mapping[str, int]) -> None:
 
     A variable that somebody else has set meanwhile stays as it is.
     """
-    if not former:
+    if not (former := ours(former)):
         return
     lent = {**PACKET, **DURABILITY, **FILES, **LOOSE}
-    ours = {name for name, value in read(server, former).items() if value == lent[name]}
-    put(server, {name: value for name, value in former.items() if name in ours})
+    still = {name for name, value in read(server, former).items() if value == lent[name]}
+    put(server, {name: value for name, value in former.items() if name in still})
     if former.keys() & DURABILITY.keys():
         # Closing a binary log syncs it; nobody commits here now who would do it instead.
         for kind in ("ENGINE", "BINARY"):

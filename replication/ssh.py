@@ -19,7 +19,9 @@ import paramiko
 
 from replication.deadline import Deadline
 from replication.errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
-from replication.remote_file import RemoteReader
+from replication.own_files import open_own
+from replication.remote_file import RemoteReader, names_in
+from replication.scripts import script
 from replication.ssh_connect import CONNECT, NOT_UNDERSTOOD, open_transport
 from replication.ssh_forward import Forward
 from replication.ssh_login import load_login
@@ -152,41 +154,56 @@ class SshHost:
         except SessionBroken as error:
             raise HostUnreachable(self._name, action, str(error)) from error
 
-    def open(self, path: str, timeout: float = FILE_TIMEOUT) -> BinaryIO:
+    def open(self, path: str, timeout: float = FILE_TIMEOUT, *, links: bool = True) -> BinaryIO:
         """A remote file for reading: seekable, read ahead in bounded pieces, ``timeout`` seconds for each.
 
-        Reading at the end of a file that grows gives what was added since. Errors: RemoteFileError, also while reading.
+        Reading at the end of a file that grows gives what was added since. Without ``links`` the name has to be a
+        file's own, which is proven of what was opened: who may write to a directory does not choose what root reads.
+        Errors: RemoteFileError, also while reading.
         """
         action = f"read {path}"
         lease = self._borrow_sftp(action, timeout)
         try:
             with self._file_errors(action, lease):
+                named = None if links else self._file_itself(lease.sftp, path, action)
                 handle = lease.sftp.open(path, "rb", bufsize=0)
-                size = handle.stat().st_size or 0
+                found = handle.stat()
+                size = found.st_size or 0
+                if named is not None and _kind(found) != _kind(named):
+                    handle.close()
+                    raise RemoteFileError(self._name, action, "it was replaced by another file while it was opened")
         except BaseException as error:
             lease.give_back(sound=isinstance(error, RemoteFileError))
             raise
         raw = RemoteReader(handle, size, lambda: self._file_errors(action, lease), lease.give_back)
         return io.BufferedReader(raw, buffer_size=CHUNK * 2)
 
-    def read_file(self, path: str, limit: int, timeout: float = FILE_TIMEOUT) -> bytes:
+    def _file_itself(self, sftp: paramiko.SFTPClient, path: str, action: str) -> paramiko.SFTPAttributes:
+        found = sftp.lstat(path)
+        mode = found.st_mode or 0
+        if not stat_modes.S_ISREG(mode):
+            what = "a link, and links are not followed" if stat_modes.S_ISLNK(mode) else "no file"
+            raise RemoteFileError(self._name, action, f"it is {what}")
+        return found
+
+    def read_file(self, path: str, limit: int, timeout: float = FILE_TIMEOUT, *, links: bool = True) -> bytes:
         """A whole small file. Errors: RemoteFileError, also when it is larger than ``limit`` bytes."""
-        with self.open(path, timeout) as file:
+        with self.open(path, timeout, links=links) as file:
             data = file.read(limit + 1)
         if len(data) > limit:
             raise RemoteFileError(self._name, f"read {path}", f"it is larger than {limit} bytes")
         return data
 
-    def stat(self, path: str, timeout: float = FILE_TIMEOUT) -> RemoteStat:
-        """Size, time and mode of a file, links followed. Errors: RemoteFileError."""
+    def stat(self, path: str, timeout: float = FILE_TIMEOUT, *, links: bool = True) -> RemoteStat:
+        """Size, time and mode of a file; without ``links`` of what has the name itself. Errors: RemoteFileError."""
         with self._sftp(f"look at {path}", timeout) as sftp:
-            found = sftp.stat(path)
+            found = sftp.stat(path) if links else sftp.lstat(path)
             return RemoteStat(found.st_size or 0, found.st_mtime or 0, found.st_mode or 0)
 
     def listdir(self, path: str, timeout: float = FILE_TIMEOUT) -> tuple[str, ...]:
-        """The names in a directory, sorted. Errors: RemoteFileError."""
+        """The names in a directory, sorted; bytes that are no text come as surrogates. Errors: RemoteFileError."""
         with self._sftp(f"list {path}", timeout) as sftp:
-            return tuple(sorted(sftp.listdir(path)))
+            return tuple(sorted(names_in(sftp, path)))
 
     def remove(self, path: str, missing_ok: bool = True, timeout: float = FILE_TIMEOUT) -> None:
         """Delete a file. Errors: RemoteFileError."""
@@ -202,6 +219,13 @@ class SshHost:
         where = shlex.quote(path)
         command = f"test -d {where} || mkdir -p -m {mode:o} -- {where}"
         self._shell(command, f"make the directory {path}", Deadline(timeout))
+
+    def own_directory(self, path: str, timeout: float = FILE_TIMEOUT) -> str:
+        """That directory, made if need be; where every local user may write there, one of the SSH user's alone, within
+        it or in his home. Errors: RemoteFileError.
+        """
+        command = f"{script('own.sh')}\nown_directory {shlex.quote(path)}"
+        return self._shell(command, f"make the directory {path}", Deadline(timeout)).stdout.strip()
 
     def put(self, data: bytes | Source, path: str, mode: int = 0o600, timeout: float = 600.0) -> str:
         """Write a remote file, whole or not at all; the SHA-256 of what was written, in hex.
@@ -232,7 +256,7 @@ class SshHost:
         digest = hashlib.sha256()
         part = local.with_name(f"{local.name}.part{os.getpid()}-{threading.get_ident()}")
         try:
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            descriptor = open_own(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             with os.fdopen(descriptor, "wb") as target, self.open(path, timeout) as source:
                 while data := source.read(CHUNK * 8):
                     digest.update(data)
@@ -379,13 +403,18 @@ class SshHost:
         except PermissionError as error:
             user = self._name.split("@")[0]
             raise RemoteFileError(self._name, action, "permission denied", _needs_access(user)) from error
-        except (OSError, EOFError, paramiko.SSHException, paramiko.SFTPError) as error:
+        except (OSError, EOFError, UnicodeError, paramiko.SSHException, paramiko.SFTPError) as error:
             if lease.channel.closed or not lease.active:
                 raise HostUnreachable(self._name, action, "the session broke") from error
             raise RemoteFileError(self._name, action, str(error) or "it failed without a reason") from error
         except NOT_UNDERSTOOD as error:
             cause = f"it answers what is no SFTP: {type(error).__name__}: {error}"
             raise RemoteFileError(self._name, action, cause) from error
+
+
+def _kind(found: paramiko.SFTPAttributes) -> tuple[int, int | None]:
+    """What SFTP tells of a file that one in its place of root's would not have: that it is one, and its owner."""
+    return stat_modes.S_IFMT(found.st_mode or 0), found.st_uid
 
 
 def _needs_access(user: str) -> str:

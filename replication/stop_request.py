@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from replication.own_files import open_own, ours
 
 
 class StopRequest:
@@ -13,11 +16,11 @@ class StopRequest:
 
     def ask(self) -> None:
         """Leave the wish."""
-        self._path.touch()
+        os.close(open_own(self._path, os.O_WRONLY | os.O_CREAT))
 
     def asked(self) -> bool:
         """Whether somebody left one."""
-        return self._path.exists()
+        return ours(self._path)
 
     def clear(self) -> None:
         """It is granted, or was meant for a former watch."""

@@ -21,6 +21,7 @@ from replication.evidence import Finding
 from replication.failover_lock import MONITOR_LOCK
 from replication.independence import is_own
 from replication.knock import knock
+from replication.named_locks import end_strangers
 from replication.right import (
     FORGOTTEN,
     STANDBY_LOCK,
@@ -185,7 +186,7 @@ class Right:
     @staticmethod
     def pause() -> float:
         """Seconds until the next try, so that two do not try in step for ever."""
-        return random.uniform(*AGAIN)
+        return random.uniform(*AGAIN)  # noqa: S311 - only so that many do not act in step
 
     # told by the voters ----------------------------------------------------------------------------------------
 
@@ -224,6 +225,7 @@ class _Voter:
         self._session, self._place_of_ours = 0, ""
         self._lost: set[int] = set()
         self._names: dict[int, str] = {}
+        self._managers: set[int] = set()
 
     def begin(self) -> None:
         """Ask again and again, from now on."""
@@ -263,6 +265,7 @@ class _Voter:
                 if said["me"] != self._session:
                     self._prepare()
                     said = self._said()
+                said = self._without_strangers(said)
                 vote = self._vote(said["watches"], want)
                 standby = self._standby(said["stands_by"], want)
                 holder = self._name(said["watches"]) if vote is Vote.ANOTHERS and said["watches"] else ""
@@ -282,6 +285,21 @@ class _Voter:
             _WHO, (MONITOR_LOCK, STANDBY_LOCK), action="see who watches the cluster", timeout=self._right.patience
         )[0]
 
+    def _without_strangers(self, said: dict[str, int | None]) -> dict[str, int | None]:
+        """What was said, when everybody has been ended who holds one of the locks and can be no manager.
+
+        Raises StatementFailed when that did not help: then that server's vote is nobody's, and counts as one.
+        """
+        known = {None, self._session, *self._lost, *self._managers}
+        if said["watches"] in known and said["stands_by"] in known:
+            return said
+        for lock in (MONITOR_LOCK, STANDBY_LOCK):
+            for holder in end_strangers(self._server, lock, timeout=self._right.patience):
+                if not holder.counts:
+                    raise StatementFailed(self.config.name, "see who watches the cluster", f"{holder} holds {lock}")
+                self._managers.add(holder.session)
+        return self._said()
+
     def _prepare(self) -> None:
         """A new session: the server is to end it by itself when nothing is heard of it for the length of the lease."""
         self._server.query(
@@ -291,6 +309,7 @@ class _Voter:
         self._session = self._server.thread_id or 0
         self._place_of_ours = self._place(self._session)
         self._names.clear()
+        self._managers.clear()
         # One that broke on its way lives on there, with its lock, until the server misses it.
         self._lost = {former} if place and self._place(former) == place else set()
         for session in self._lost:

@@ -93,7 +93,7 @@ def already_applied(job: FailoverJob, state: ServerState, proof: Drained, start:
     first = BinlogPosition.parse(before)
     try:
         for number, remote in enumerate(find_logs(host, [directory], first.file)):
-            with host.open(remote.path) as stream:
+            with host.open(remote.path, links=False) as stream:
                 reader = LogReader(stream, name=remote.name, size=remote.size)
                 count += sum(1 for _ in reader.transactions(first.pos if number == 0 else 4))
     except (MhaError, LogError) as error:

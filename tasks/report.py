@@ -13,6 +13,7 @@ from replication.hooks import report_args, run_hook
 from replication.job import FailoverJob
 from replication.ledger import as_json
 from replication.outcome import Outcome
+from replication.own_files import written
 from replication.plan import ALREADY_ACTING
 from tasks.policy import STEP
 
@@ -35,8 +36,8 @@ def report(job: FailoverJob, outcome: Outcome) -> str:
 def _write_ledger(job: FailoverJob, outcome: Outcome) -> None:
     path = job.journal.path.with_suffix(".ledger.json")
     try:
-        path.write_text(json.dumps(as_json(outcome.ledger), indent=2, ensure_ascii=False) + "\n")
-        path.chmod(0o640)
+        with written(path, 0o640) as file:
+            file.write(json.dumps(as_json(outcome.ledger), indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
         log.error("The ledger cannot be written to %s: %s; the journal has it", path, error)
 

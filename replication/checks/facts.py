@@ -11,6 +11,7 @@ from replication.dialects import Dialect, spelled
 from replication.dialects.accounts import AccountLife
 from replication.grants import Grants
 from replication.logins import Login
+from replication.named_locks import Holder
 from replication.plan import Refusal
 from replication.snapshots import ClusterState, ServerState
 from replication.strangers import Readers, Stranger, strangers
@@ -26,7 +27,7 @@ class ServerFacts:
     ``readers`` are those who replicate from it.
     ``lives`` are the accounts of our own user and of those that replicas use, None when they cannot be read.
     ``unproven`` is why nothing proves who it is, empty when its certificate was verified, None when that was not looked
-    at.
+    at. ``squatters`` hold one of MHA's named locks and can be no manager.
     """
 
     dialect: Dialect
@@ -39,6 +40,7 @@ class ServerFacts:
     readers: Readers = field(default_factory=Readers)
     lives: tuple[AccountLife, ...] | None = ()
     unproven: str | None = None
+    squatters: tuple[Holder, ...] = ()
 
     def name_of(self, variable: str) -> str:
         """How this server spells a variable that was renamed."""
@@ -108,7 +110,8 @@ class ScriptFacts:
 class ManagerFacts:
     """This machine: what is wrong with manager_workdir, and its free bytes; the same of the second place for logs.
 
-    ``spare_free`` is 0 where that is on the same disk.
+    ``spare_free`` is 0 where that is on the same disk. ``doubt``: why manager_workdir is not the manager's alone;
+    ``open_files``: those with passwords that others may read.
     """
 
     workdir: str
@@ -117,6 +120,8 @@ class ManagerFacts:
     spare: str = ""
     spare_trouble: str = ""
     spare_free: int = 0
+    doubt: str = ""
+    open_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

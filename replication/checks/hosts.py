@@ -7,7 +7,7 @@ from posixpath import dirname, join
 
 from config import ServerConfig
 from replication.check import Check, Severity
-from replication.checks.facts import Facts, HostFacts, Program
+from replication.checks.facts import Facts, HostFacts, ManagerFacts, Program
 from replication.checks.rule import Rule
 from replication.checks.servers import CLOCK_SECONDS, clock_text
 from replication.dialects import program_version
@@ -113,6 +113,18 @@ MANAGER_SPARE = Rule(
     "set `manager_spare_dir` to a directory on another disk that this user can write, with 1 GiB free",
     Severity.WARNING,
 )
+OWN_WORKDIR = Rule(
+    "own-workdir",
+    "Is manager_workdir a directory that no other user of this machine may write to?",
+    "set `manager_workdir` to a directory of the manager's own, such as /var/lib/mha/APP",
+    Severity.WARNING,
+)
+SECRET_FILES = Rule(
+    "secret-files",
+    "Are the files that hold passwords closed to other users of this machine?",
+    "`chmod o= {path}`, and change the password when this machine has other users",
+    Severity.WARNING,
+)
 LOGIN_RULES = (SSH, SFTP, WORKDIR, BINLOGS, RELAY_LOGS, RELAY_INFO, PAIR)
 RULES = (
     *LOGIN_RULES[:-1],
@@ -127,6 +139,8 @@ RULES = (
     PAIR,
     MANAGER_WORKDIR,
     MANAGER_SPARE,
+    OWN_WORKDIR,
+    SECRET_FILES,
 )
 
 
@@ -159,7 +173,7 @@ def checks(facts: Facts) -> Iterator[Check]:
         yield from _room(server, host)
         yield from _means(facts, server, host)
     if facts.manager is not None:
-        yield _manager(facts)
+        yield from _manager(facts)
         yield from _spare(facts)
 
 
@@ -335,9 +349,20 @@ def _means(facts: Facts, server: ServerConfig, host: HostFacts) -> Iterator[Chec
     yield FENCE.judge(server.name, can, text, server=server.hostname)
 
 
-def _manager(facts: Facts) -> Check:
+def _manager(facts: Facts) -> Iterator[Check]:
     manager = facts.manager
     assert manager is not None
+    yield _workdir(manager)
+    if not manager.trouble:
+        text = f"{manager.workdir}: {manager.doubt or 'nobody else may write there'}"
+        yield OWN_WORKDIR.judge("manager", not manager.doubt, text)
+    for path in manager.open_files:
+        yield SECRET_FILES.no("manager", f"every local user may read {path}", None, path=path)
+    if not manager.open_files:
+        yield SECRET_FILES.yes("manager", "others may read none of them")
+
+
+def _workdir(manager: ManagerFacts) -> Check:
     if manager.trouble:
         return MANAGER_WORKDIR.no("manager", manager.trouble, path=manager.workdir)
     free = manager.free or 0

@@ -9,6 +9,7 @@ import logging
 import os
 import shlex
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -26,11 +27,16 @@ from replication.checks.ways import Way, look_at_ways
 from replication.dialects import quote_name, spellings
 from replication.dialects.accounts import AccountLife
 from replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeMissing, ServerError
+from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from replication.grants import parse_grants
 from replication.hooks import failover_args, run_hook, shutdown_args, why_not_runnable
 from replication.independence import is_local, is_own
 from replication.logins import Login, of_channel, try_logins
+from replication.named_locks import holders
+from replication.own_files import doubt
 from replication.places import spare_of
+from replication.relay_purge_cluster import PURGE_LOCK
+from replication.right import STANDBY_LOCK
 from replication.scripts import script
 from replication.server import Server
 from replication.sessions import Sessions, as_cluster, replaced
@@ -57,6 +63,7 @@ _VARIABLES = spellings(
         "rpl_semi_sync_replica_enabled",
     )
 )
+_LOCKS = (FAILOVER_LOCK, MONITOR_LOCK, STANDBY_LOCK, PURGE_LOCK)
 #: What the first bytes of a binary log are when only a server with its keys can read it (MySQL 8.0.14 and newer).
 _ENCRYPTED = b"\xfdbin"
 
@@ -203,6 +210,7 @@ def _facts_of(server: Server) -> ServerFacts:
         readers=readers_of(server),
         lives=lives_on(server),
         unproven=server.unproven,
+        squatters=tuple(holder for holder in holders(server, _LOCKS) if not holder.counts),
     )
 
 
@@ -375,7 +383,7 @@ def _try_sftp(host: SshHost, logs: tuple[str, ...]) -> tuple[str, bool]:
         if not logs:
             host.stat("/")
             return "", False
-        with host.open(logs[0]) as file:
+        with host.open(logs[0], links=False) as file:
             return "", file.read(4) == _ENCRYPTED
     except MhaError as error:
         return str(error), False
@@ -418,13 +426,15 @@ def _ssh_to(server: ServerConfig) -> str:
 def look_at_manager(config: ClusterConfig) -> ManagerFacts:
     """The directory of state files, journals and saved logs; one that is missing is made when it is needed."""
     path, spare = config.manager_workdir, spare_of(config)
+    seen = ManagerFacts(str(path), open_files=tuple(str(file) for file in config.secret_files if _is_open(file)))
     there, trouble = _usable(path)
     if trouble:
-        return ManagerFacts(str(path), trouble)
+        return replace(seen, trouble=trouble)
     second, trouble = _usable(spare)
     apart = not trouble and second.stat().st_dev != there.stat().st_dev
-    return ManagerFacts(
-        str(path),
+    return replace(
+        seen,
+        doubt=doubt(path) if there == path else "",
         free=shutil.disk_usage(there).free,
         spare=str(spare),
         spare_trouble=trouble,
@@ -438,6 +448,14 @@ def _usable(path: Path) -> tuple[Path, str]:
     if not there.is_dir():
         return there, f"{there} is no directory"
     return there, "" if os.access(there, os.W_OK | os.X_OK) else f"{there} cannot be written by this user"
+
+
+def _is_open(file: Path) -> bool:
+    """Whether every local user may read it."""
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
 
 
 def ask_scripts(facts: Facts) -> list[ScriptFacts]:

@@ -103,6 +103,12 @@ PROVEN = Rule(
     "docs/security.md tells what holds without",
     Severity.WARNING,
 )
+LOCKS = Rule(
+    "named-locks",
+    "Are MHA's named locks held by managers and commands alone, not by an account that can do nothing of their work?",
+    "find out who uses {account} on {server}, and why it takes {lock}; a failover ends that session",
+    Severity.WARNING,
+)
 RULES = (
     READ_ONLY,
     SUPER_READ_ONLY,
@@ -116,6 +122,7 @@ RULES = (
     SERVER_ID,
     SERVER_UUID,
     CLOCK,
+    LOCKS,
     SEMI_SYNC,
     PROVEN,
 )
@@ -134,6 +141,7 @@ def checks(facts: Facts) -> Iterator[Check]:
         if seen.unproven is not None:
             text = seen.unproven or "its certificate is verified"
             yield PROVEN.judge(state.name, not seen.unproven, text, server=state.hostname)
+        yield from _locks(state, seen)
     yield from _unique(facts, SERVER_ID, lambda state: str(state.server_id or ""), "server_id")
     yield from _unique(facts, SERVER_UUID, lambda state: state.server_uuid, "server_uuid")
     yield from _semi_sync(facts)
@@ -192,6 +200,14 @@ def _durable(state: ServerState, seen: ServerFacts) -> Iterator[Check]:
         yield DURABLE.no(state.name, text, setting=setting, server=state.hostname)
     else:
         yield DURABLE.yes(state.name, "every commit is written to disk")
+
+
+def _locks(state: ServerState, seen: ServerFacts) -> Iterator[Check]:
+    if not seen.squatters:
+        yield LOCKS.yes(state.name, "nobody else holds MHA's locks")
+    for holder in seen.squatters:
+        text = f"{holder} holds {holder.lock} and can be no manager"
+        yield LOCKS.no(state.name, text, None, account=holder.user, server=state.hostname, lock=holder.lock)
 
 
 def _clock(state: ServerState, seen: ServerFacts) -> Iterator[Check]:

@@ -223,7 +223,7 @@ class Dialect:
         """
         whole = "'BACKUP'" if self.vendor is Vendor.MARIADB else "'GLOBAL', 'COMMIT'"
         return (
-            "SELECT t.PROCESSLIST_ID AS process, l.OBJECT_TYPE AS object_type, l.OBJECT_SCHEMA AS object_schema, "
+            "SELECT t.PROCESSLIST_ID AS process, l.OBJECT_TYPE AS object_type, l.OBJECT_SCHEMA AS object_schema, "  # noqa: S608 - no word of others
             "l.OBJECT_NAME AS object_name FROM performance_schema.metadata_locks l "
             "JOIN performance_schema.threads t ON t.THREAD_ID = l.OWNER_THREAD_ID "
             "WHERE l.LOCK_STATUS = 'GRANTED' AND ("

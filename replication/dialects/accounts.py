@@ -42,12 +42,12 @@ def life_query(vendor: Vendor, version: tuple[int, ...]) -> str:
     """Reads every account of some users; the names are its arguments, one placeholder is left for them."""
     if vendor is Vendor.MARIADB:
         if version < (10, 4):
-            return f"SELECT {_ALWAYS}, {_KEPT} FROM mysql.user WHERE User IN ({{}})"
+            return f"SELECT {_ALWAYS}, {_KEPT} FROM mysql.user WHERE User IN ({{}})"  # noqa: S608 - no word of others
         return "SELECT User AS user, Host AS host, Priv AS priv FROM mysql.global_priv WHERE User IN ({})"
     if version < (5, 7):
-        return f"SELECT {_ALWAYS}, {_KEPT}, password_expired AS expired FROM mysql.user WHERE User IN ({{}})"
+        return f"SELECT {_ALWAYS}, {_KEPT}, password_expired AS expired FROM mysql.user WHERE User IN ({{}})"  # noqa: S608 - no word of others
     return (
-        f"SELECT {_ALWAYS}, {_KEPT_57}, password_expired AS expired, account_locked AS locked, "
+        f"SELECT {_ALWAYS}, {_KEPT_57}, password_expired AS expired, account_locked AS locked, "  # noqa: S608 - no word of others
         "UNIX_TIMESTAMP(password_last_changed) AS changed, password_lifetime AS lifetime "
         "FROM mysql.user WHERE User IN ({})"
     )

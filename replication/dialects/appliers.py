@@ -24,7 +24,7 @@ def causes_query(vendor: Vendor, version: tuple[int, ...], rows: Iterable[Row]) 
     if vendor is Vendor.MARIADB or version < (5, 7) or not any(_is_consequence(row) for row in rows):
         return ""
     return (
-        "SELECT CHANNEL_NAME AS channel, LAST_ERROR_NUMBER AS errno, LAST_ERROR_MESSAGE AS message "
+        "SELECT CHANNEL_NAME AS channel, LAST_ERROR_NUMBER AS errno, LAST_ERROR_MESSAGE AS message "  # noqa: S608 - no word of others
         "FROM performance_schema.replication_applier_status_by_worker "
         f"WHERE LAST_ERROR_NUMBER NOT IN (0, {', '.join(map(str, _CONSEQUENCES))}) ORDER BY LAST_ERROR_TIMESTAMP"
     )

@@ -16,7 +16,7 @@ class Power(StrEnum):
     RUN_REPLICATION = "run-replication"
     RESET_REPLICATION = "reset-replication"
     SET_READ_ONLY = "set-read-only"
-    PASS_READ_ONLY = "pass-read-only"
+    PASS_READ_ONLY = "pass-read-only"  # noqa: S105 - a name, no password
     SET_VARIABLES = "set-variables"
     END_SESSIONS = "end-sessions"
     END_ANY_SESSION = "end-any-session"

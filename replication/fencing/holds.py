@@ -6,6 +6,7 @@ and who released it. Managers and commands of one working directory share it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +18,7 @@ from typing import Any
 from config import ClusterConfig, ServerConfig
 from config.models import is_address
 from replication.journal import Journal
+from replication.own_files import open_own, ours
 from replication.snapshots import ClusterState
 
 #: What is remembered of a held server's block: how it is reached. Secrets are not; they are the other servers'.
@@ -82,6 +84,8 @@ class Holds:
             stat = self.path.stat()
         except FileNotFoundError:
             return ()
+        if not ours(self.path):
+            return ()
         version = stat.st_mtime_ns, stat.st_size
         if version != self._seen:
             lines = list(self._lines())
@@ -134,7 +138,7 @@ class Holds:
         try:
             if _torn(self.path):
                 # What a crash left of a line must not swallow this one.
-                with self.path.open("ab") as file:
+                with os.fdopen(open_own(self.path, os.O_WRONLY | os.O_APPEND), "ab") as file:
                     file.write(b"\n")
             journal.record("hold", event, key, **facts)
         finally:
@@ -144,7 +148,7 @@ class Holds:
         for line in self.path.read_bytes().splitlines():
             try:
                 yield json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
 
 
@@ -179,36 +183,43 @@ def _renamed(lines: Iterable[Mapping[str, Any]], servers: Iterable[ServerConfig]
     by_name = {(s.hostname, s.port): s.address for s in servers if not is_address(s.hostname)}
     renamed = {}
     for line in lines:
-        reached = line.get("facts", {}).get("reached", {})
-        now = by_name.get((reached.get("hostname", ""), reached.get("port", 0)))
-        if line["event"] == HELD and now is not None and line["server"] not in configured:
-            renamed[line["server"]] = now
+        with contextlib.suppress(LookupError, TypeError, AttributeError):
+            reached = line.get("facts", {}).get("reached", {})
+            now = by_name.get((reached.get("hostname", ""), reached.get("port", 0)))
+            if line["event"] == HELD and now is not None and line["server"] not in configured:
+                renamed[line["server"]] = now
     return renamed
 
 
 def _fold(lines: Iterable[Mapping[str, Any]], renamed: Mapping[str, str]) -> tuple[Hold, ...]:
     holds: dict[str, Hold] = {}
     for line in lines:
-        key, facts = renamed.get(line["server"], line["server"]), line.get("facts", {})
-        hold = holds.get(key)
-        match line["event"]:
-            case "primary":
-                holds.pop(key, None)
-                holds = {k: replace(h, instead=key) for k, h in holds.items()}
-            case "held":
-                traces, instead = tuple(facts["traces"]), renamed.get(facts["instead"], facts["instead"])
-                server, uuid = facts.get("reached", {}), facts.get("uuid", "")
-                holds[key] = Hold(key, facts["name"], line["t"], instead, traces, server=server, uuid=uuid)
-            case "released":
-                holds.pop(key, None)
-            case "closed" if hold is not None:
-                holds[key] = replace(hold, returns=hold.returns + 1, last_closed=line["t"])
-            case "trace" if hold is not None:
-                holds[key] = replace(hold, traces=(*hold.traces, *facts["traces"]))
-            case "moved" if hold is not None:
-                del holds[key]
-                holds[facts["to"]] = replace(hold, key=facts["to"])
+        # What is no line of ours is passed over, as one that a crash cut off is; the others still hold.
+        with contextlib.suppress(LookupError, TypeError, AttributeError):
+            holds = _with(holds, line, renamed)
     return tuple(holds.values())
+
+
+def _with(holds: dict[str, Hold], line: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Hold]:
+    """Who is held after one more line. Raises LookupError, TypeError, AttributeError for one that is none of ours."""
+    key, facts = renamed.get(line["server"], line["server"]), line.get("facts", {})
+    hold, others = holds.get(key), {k: h for k, h in holds.items() if k != key}
+    match line["event"]:
+        case "primary":
+            return {k: replace(h, instead=key) for k, h in others.items()}
+        case "held":
+            traces, instead = tuple(facts["traces"]), renamed.get(facts["instead"], facts["instead"])
+            server, uuid = facts.get("reached", {}), facts.get("uuid", "")
+            return {**holds, key: Hold(key, facts["name"], line["t"], instead, traces, server=server, uuid=uuid)}
+        case "released":
+            return others
+        case "closed" if hold is not None:
+            return {**holds, key: replace(hold, returns=hold.returns + 1, last_closed=line["t"])}
+        case "trace" if hold is not None:
+            return {**holds, key: replace(hold, traces=(*hold.traces, *facts["traces"]))}
+        case "moved" if hold is not None:
+            return {**others, facts["to"]: replace(hold, key=facts["to"])}
+    return holds
 
 
 def come_back_elsewhere(

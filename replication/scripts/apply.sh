@@ -15,6 +15,9 @@ export MYSQL_TEST_LOGIN_FILE=/nonexistent
 workdir=$1 logfile=$2 bindir=$3 libdir=$4 vendor=$5 era=$6 flags=$7
 socket=$8 question=$9 answer=${10} holds=${11}
 
+#include own.sh
+
+workdir=$(own_directory "$workdir") || exit 90
 # One application at a time: that of a manager which died may still be running here.
 command -v flock >/dev/null && { exec 9>>"$workdir/mha-apply.lock" && flock -w 3600 9 || exit 95; }
 

@@ -36,15 +36,20 @@ fi
 
 if [ "$persist" != 0 ]; then
   # What the server would read at its next start: directories that its option files include.
-  files=
+  # Anybody may call a process mysqld and give it an option file: one that others may write to is not read (a pipe would
+  # hold this up), and into a directory where they may, nothing is written (a link there would lead elsewhere).
+  alone() { [ -O "$1" ] && [ -z "$(find "$1" -maxdepth 0 -perm /022)" ]; }
+  files= written=
   for p in $pids; do
-    files="$files $(tr '\0' '\n' 2>/dev/null <"/proc/$p/cmdline" | sed -n 's/^--defaults-file=//p')"
+    for f in $(tr '\0' '\n' 2>/dev/null <"/proc/$p/cmdline" | sed -n 's/^--defaults-file=//p'); do
+      [ -f "$f" ] && alone "$f" && files="$files $f"
+    done
   done
-  [ -n "$(echo $files)" ] || files="/etc/my.cnf /etc/mysql/my.cnf /etc/mysql/mariadb.cnf"
-  written=
+  [ -n "$files" ] || files="/etc/my.cnf /etc/mysql/my.cnf /etc/mysql/mariadb.cnf"
   for d in $(sed -n 's/^!includedir[[:space:]]*//p' $files 2>/dev/null | sort -u); do
     d=${d%/}
-    [ -d "$d" ] || continue
+    [ -d "$d" ] && alone "$d/." || continue
+    rm -f "$d/.zz-mha-fenced.part"
     # Names of other versions are skipped with a warning because of loose_.
     printf '%s\n' "# Written when this server was fenced. 'mha release' takes it away." "[mysqld]" read_only=1 \
       loose_super_read_only=1 loose_skip_slave_start loose_skip_replica_start >"$d/.zz-mha-fenced.part" 2>/dev/null &&

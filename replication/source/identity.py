@@ -189,7 +189,7 @@ def last_event_received(host: SshHost, state: ServerState, dead: ServerConfig) -
         return None
     path = posixpath.join(posixpath.dirname(state.relay_log_basename), channel.relay_log.file)
     end = channel.relay_log.pos
-    with host.open(path) as stream:
+    with host.open(path, links=False) as stream:
         stream.seek(max(0, end - _WINDOW))
         event = event_before(stream.read(min(_WINDOW, end)), channel.executed.pos)
     return Received(channel.executed.file, channel.executed.pos, event) if event is not None else None

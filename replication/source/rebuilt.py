@@ -26,6 +26,7 @@ from replication.binlog.groups import GroupParser, Part, Transaction
 from replication.binlog.reader import LogEnd, LogFile
 from replication.binlog.sequence import LogSequence
 from replication.errors import LogError
+from replication.own_files import own_directory
 from replication.positions import BinlogPosition, log_index
 from replication.source.catalogue import Before, Catalogue, Extent, Served
 
@@ -49,7 +50,7 @@ def rebuild(
     Returns where reading of the relay logs ended. Raises LogError when they are not of that primary, hold nothing of it
     from ``start`` on, or contradict themselves; OSError.
     """
-    directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+    own_directory(directory)
     with ExitStack() as opened:
         made = _Rebuilding(catalogue, files, directory, start, by_gtid, opened)
         made.run()

@@ -15,6 +15,7 @@ from typing import Any
 from replication.errors import PrivilegeMissing, StatementFailed
 from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from replication.grants import Grants, parse_grants
+from replication.named_locks import holders
 from replication.server import Row, Server
 from replication.sessions import Sessions
 from replication.snapshots import ClusterState
@@ -89,13 +90,16 @@ class TableLock:
 
 @dataclass(frozen=True)
 class AdvisoryLock:
-    """Who holds one of MHA's two locks. ``ours`` is a manager or a command of this system, as far as can be told."""
+    """Who holds one of MHA's two locks. ``ours`` is a manager or a command of this system, as far as can be told;
+    ``counts``: it may be any manager or command at all (`named_locks`).
+    """
 
     name: str
     process: int
     user: str
     host: str
     ours: bool
+    counts: bool = True
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ def observe_activity(server: Server) -> Activity:
         name=server.config.name,
         processes=processes,
         locks=locks,
-        advisory=_advisory(ask, processes, me, programs="session_connect_attrs" in instrumented),
+        advisory=_advisory(server, ask, processes, me, programs="session_connect_attrs" in instrumented),
         grants=parse_grants(_text(next(iter(row.values()))) for row in ask("its own privileges", "SHOW GRANTS")),
         replication_accounts=None
         if any(line.startswith("accounts:") for line in unseen)
@@ -322,7 +326,9 @@ def _explains(text: str, table: str) -> bool:
     return not text or names_table(text, table) or text[:40].lstrip().upper().startswith(("CALL", "COMMIT", "EXECUTE"))
 
 
-def _advisory(ask: _Ask, processes: Sequence[Process], me: Row, *, programs: bool) -> tuple[AdvisoryLock, ...]:
+def _advisory(
+    server: Server, ask: _Ask, processes: Sequence[Process], me: Row, *, programs: bool
+) -> tuple[AdvisoryLock, ...]:
     """Who holds MHA's locks. Ours is a session whose program is ours; where that is not told, one of our account that
     comes from our host.
     """
@@ -340,7 +346,9 @@ def _advisory(ask: _Ask, processes: Sequence[Process], me: Row, *, programs: boo
         sessions_of_ours = {int(row["process"]) for row in told}
         if int(me["id"]) in sessions_of_ours:
             ours = holder in sessions_of_ours
-        found.append(AdvisoryLock(name, holder, its_user, its_host, ours))
+        # What a session says of its own program anybody may say.
+        counts = all(one.counts for one in holders(server, (name,), timeout=TIMEOUT) if one.session == holder)
+        found.append(AdvisoryLock(name, holder, its_user, its_host, ours and counts, counts))
     return tuple(found)
 
 

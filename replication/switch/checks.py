@@ -284,13 +284,15 @@ def _seen(case: SwitchCase) -> Iterator[Check]:
 
 def _others_acting(case: SwitchCase, acting: bool) -> Iterator[Check]:
     # The predecessor's manager takes the monitor lock on the primary alone, ours on every server.
-    locks = [lock for activity in case.activity.values() for lock in activity.advisory if lock.name == MONITOR_LOCK]
+    seen = [lock for activity in case.activity.values() for lock in activity.advisory if lock.counts]
+    locks = [lock for lock in seen if lock.name == MONITOR_LOCK]
     holders = [(lock.user, lock.host) for lock in locks]
     for state in case.cluster.up:
         activity = case.activity.get(state.key)
         if activity is None:
             continue
-        held = {lock.name: lock for lock in activity.advisory}
+        # A session that can do nothing of a manager's work is none: it is ended when the lock is taken.
+        held = {lock.name: lock for lock in activity.advisory if lock.counts}
         failover, monitor = held.get(FAILOVER_LOCK), held.get(MONITOR_LOCK)
         if not acting:
             yield judged(

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from replication.errors import StatementFailed
 from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
+from replication.named_locks import holders
 from replication.right import STANDBY_LOCK
 from replication.server import Server
 
@@ -18,13 +19,12 @@ NO_SUCH_THREAD = 1094
 
 
 def holders_of_locks(server: Server) -> frozenset[int]:
-    """The sessions that hold advisory locks: this command, the manager that watches the server, one that stands by."""
-    row = server.query(
-        "SELECT IS_USED_LOCK(%s) AS failover, IS_USED_LOCK(%s) AS monitor, IS_USED_LOCK(%s) AS standby",
-        (FAILOVER_LOCK, MONITOR_LOCK, STANDBY_LOCK),
-        action="see who holds MHA's locks",
-    )[0]
-    return frozenset(int(number) for number in row.values() if number is not None)
+    """The sessions that rightly hold advisory locks: a command, the manager that watches, one that stands by.
+
+    An application's session that holds one of these is nothing but an application's.
+    """
+    found = holders(server, (FAILOVER_LOCK, MONITOR_LOCK, STANDBY_LOCK), timeout=server.TIMEOUT)
+    return frozenset(holder.session for holder in found if holder.counts)
 
 
 def end_client_sessions(server: Server, spare: Collection[int], *, all_of_them: bool = False, since: int = 0) -> int:

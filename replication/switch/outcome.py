@@ -12,6 +12,8 @@ from replication.outcome import ReplicaOutcome, StepTime
 from replication.plan import Refusal
 from replication.report import candidate_matrix
 from replication.switch.plan import SwitchPlan
+from replication.words import in_block
+from replication.words import in_markdown as md
 
 TITLE = "----- Planned Switch Report -----"
 
@@ -87,12 +89,14 @@ def _story(outcome: SwitchOutcome) -> Iterator[str]:
 
 def markdown(outcome: SwitchOutcome, cluster: str) -> str:
     """The report as a Markdown document for Prefect's UI."""
-    parts = [f"# {cluster}: {outcome.summary}", "", *(f"- {line}" for line in _story(outcome)), ""]
+    parts = [f"# {md(f'{cluster}: {outcome.summary}')}", "", *(f"- {md(line)}" for line in _story(outcome)), ""]
     if outcome.timeline:
         parts += ["## Timeline", "", "| at | step | server | seconds | |", "|---|---|---|---:|---|"]
     for step in outcome.timeline:
         at = datetime.fromtimestamp(step.began).strftime("%H:%M:%S.%f")[:-3]
-        parts.append(f"| {at} | {step.step} | {step.server} | {step.seconds:.3f} | {'' if step.ok else 'failed'} |")
+        parts.append(
+            f"| {at} | {md(step.step)} | {md(step.server)} | {step.seconds:.3f} | {'' if step.ok else 'failed'} |"
+        )
     return "\n".join(parts) + "\n"
 
 
@@ -111,5 +115,6 @@ def plan_text(plan: SwitchPlan) -> str:
 
 def plan_markdown(plan: SwitchPlan) -> str:
     """The same as a Markdown document for Prefect's UI, with the candidates."""
-    parts = [f"# Planned switch of {plan.cluster}", "", "```", plan_text(plan), "```", "", "## Why this server", ""]
+    picture = ["```", in_block(plan_text(plan)), "```"]
+    parts = [f"# Planned switch of {md(plan.cluster)}", "", *picture, "", "## Why this server", ""]
     return "\n".join([*parts, *candidate_matrix(plan.candidates)]) + "\n"

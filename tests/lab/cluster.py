@@ -193,6 +193,7 @@ class Cluster:
         text += f"\n{blocks}\n"
         path = self.seat / f"{name}.cnf"
         path.write_text(text)
+        path.chmod(0o600)
         return path
 
     def run_there(

@@ -142,7 +142,7 @@ class HostileServer(socketserver.ThreadingTCPServer):
     def hear(self, said: bytes) -> None:
         """What it was told; what was encrypted for its key is read, too."""
         with contextlib.suppress(ValueError):
-            scheme = padding.OAEP(mgf=padding.MGF1(algorithm=hashes.SHA1()), algorithm=hashes.SHA1(), label=None)
+            scheme = padding.OAEP(mgf=padding.MGF1(algorithm=hashes.SHA1()), algorithm=hashes.SHA1(), label=None)  # noqa: S303 - as the servers do it
             hidden = _key().decrypt(said, scheme)
             said += b"|" + bytes(each ^ _SALT[n % len(_SALT)] for n, each in enumerate(hidden))
         self.told += said + b"\n"

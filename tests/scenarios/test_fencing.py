@@ -258,6 +258,24 @@ def test_it_starts_read_only_until_that_is_taken_back(alone: Cluster, server: Se
     assert "zz-mha" not in alone[1].run("ls /etc/mysql/conf.d; ls /etc/passwd")
 
 
+def test_an_option_file_of_a_local_user_leads_to_no_file_of_roots(alone: Cluster, server: ServerConfig) -> None:
+    """He calls a process of his mysqld, as anybody may, and has it name a file, and that a directory, of his."""
+    place = "/var/tmp/his"
+    alone[1].run(
+        f"rm -rf {place}; mkdir {place}; echo '!includedir {place}' >{place}/my.cnf; mkfifo {place}/pipe; "
+        f"cp /bin/bash {place}/mysqld; ln -s /etc/precious {place}/.zz-mha-fenced.part; "
+        f"chown -hR nobody {place}; echo precious >/etc/precious"
+    )
+    for name in ("my.cnf", "pipe"):
+        words = f"{place}/mysqld -c 'while :; do sleep 600; done' --defaults-file={place}/{name}"
+        alone[1].start(f"setpriv --reuid=nobody --clear-groups {words}")
+    began = time.monotonic()
+    result = fenced(server, persist=True)
+    assert time.monotonic() - began < 20
+    assert result.persisted == ("/etc/mysql/conf.d/zz-mha-fenced.cnf",)
+    assert alone[1].run(f"cat /etc/precious; ls {place}").split() == ["precious", "my.cnf", "mysqld", "pipe"]
+
+
 SYSTEMCTL = """\
 #!/bin/sh
 echo "$*" >>/systemctl.said

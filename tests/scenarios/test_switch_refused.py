@@ -332,7 +332,7 @@ def another_command_acts(cluster: Cluster) -> Iterator[Case]:
 
 @contextlib.contextmanager
 def another_manager_watches(cluster: Cluster) -> Iterator[Case]:
-    with application(cluster[1], f"SELECT GET_LOCK('{MONITOR_LOCK}', 1)"):
+    with locked(cluster[1], f"SELECT GET_LOCK('{MONITOR_LOCK}', 1)"):
         yield Case("it is no manager of this system")
 
 

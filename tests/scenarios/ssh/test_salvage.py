@@ -14,7 +14,7 @@ from replication.errors import LogError, RemoteFileError
 from replication.positions import BinlogPosition
 from replication.salvage import cut_from, find_logs, mirror
 from replication.ssh import SshHost
-from tests.scenarios.ssh.conftest import Start
+from tests.scenarios.ssh.conftest import Start, takes_at_most
 from tests.unit.replication.logs import HERE, LogBuilder
 
 BASE = "mysql-bin"
@@ -152,3 +152,64 @@ def test_an_encrypted_first_log_is_refused_and_an_encrypted_later_one_ends_the_c
     first.write_bytes(second.read_bytes())
     with pytest.raises(LogError, match="is encrypted"):
         salvage(tmp_path / "data")
+
+
+@pytest.mark.parametrize("what", ["a link", "a pipe", "a directory", "a hole of ten terabytes", "a chain of links"])
+def test_what_is_no_log_in_place_of_one_is_not_read(salvage: Salvage, tmp_path: Path, what: str) -> None:
+    """Who owns the data directory, as mysqld's user does, does not choose what root reads, nor how long."""
+    write(tmp_path / "data", 1, 2, index="./")
+    write(tmp_path / "elsewhere", 2)
+    odd = tmp_path / "data" / f"{BASE}.000002"
+    odd.unlink()
+    match what:
+        case "a link":
+            odd.symlink_to(tmp_path / "elsewhere" / odd.name)
+        case "a chain of links":
+            (tmp_path / "data" / "next").symlink_to(tmp_path / "elsewhere" / odd.name)
+            odd.symlink_to("next")
+        case "a pipe":
+            os.mkfifo(odd)
+        case "a directory":
+            odd.mkdir()
+        case _:
+            odd.touch()
+            os.truncate(odd, 10 << 40)
+    with takes_at_most(8.0):
+        result = salvage(tmp_path / "data")
+    assert taken(result) == "1"
+    said = {"a hole of ten terabytes": "bytes long, and", "a link": "it is a link", "a chain of links": "it is a link"}
+    assert said.get(what, "it is no file") in str(result.end_reason)
+    saved = tmp_path / "saved" / odd.name
+    assert not saved.exists() or saved.stat().st_size == 0
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "directory"])
+def test_the_first_log_is_no_log_and_it_is_said(salvage: Salvage, tmp_path: Path, what: str) -> None:
+    (tmp_path / "secret").write_bytes(b"\xfebin root's own words")
+    (tmp_path / "data").mkdir()
+    odd = tmp_path / "data" / f"{BASE}.000001"
+    {"link": lambda: odd.symlink_to(tmp_path / "secret"), "pipe": lambda: os.mkfifo(odd), "directory": odd.mkdir}[
+        what
+    ]()
+    with takes_at_most(8.0), pytest.raises(RemoteFileError, match=r"it is a link|it is no file"):
+        salvage(tmp_path / "data")
+    assert not any(b"root's own" in path.read_bytes() for path in (tmp_path / "saved").rglob("*") if path.is_file())
+
+
+def test_an_index_names_no_file_that_is_no_log(salvage: Salvage, tmp_path: Path) -> None:
+    write(tmp_path / "data", 1, 2, index="./")
+    (tmp_path / "secret").write_text("root's own words")
+    for entry in (f"{tmp_path}/secret", "/etc/shadow", f"/proc/self/root{tmp_path}/secret", "\x00/x", "²", "../secret"):
+        (tmp_path / "data" / f"{BASE}.index").write_text(f"./{BASE}.000001\n{entry}\n")
+        result = salvage(tmp_path / "data")
+        assert taken(result) == "1"
+        assert not any("root's own" in p.read_text("latin1") for p in (tmp_path / "saved").rglob("*") if p.is_file())
+
+
+def test_names_that_no_server_gives_disturb_nobody(salvage: Salvage, tmp_path: Path) -> None:
+    write(tmp_path / "data", 1, 2)
+    for name in ("²", "٣", "3\n", "\n000003", "-rf", "$(touch x)", "9" * 200, "\u202e3", "000003\r"):
+        (tmp_path / "data" / f"{BASE}.{name}").write_bytes(b"x")
+    (tmp_path / "data" / "-rf\n$(id)").touch()
+    os.close(os.open(os.fsencode(tmp_path / "data") + b"/\xff\xfe.000003", os.O_CREAT))
+    assert taken(salvage(tmp_path / "data")) == "1-2"

@@ -86,7 +86,7 @@ def test_all_of_it_is_applied_whatever_sshd_allows(
 ) -> None:
     sshd = start(f"MaxSessions {allowed}")
     host, (path, done) = sshd.host(), made
-    with on_its_way(host, config_of(sshd, there), path, done) as (log_file, stdin):
+    with on_its_way(host, config_of(sshd, there), path, done, str(there)) as (log_file, stdin):
         assert log_file == PIECES
         applied = apply(host, there, log_file, stdin)
     assert applied == path.read_bytes() + b"SELECT CONNECTION_ID();\n"
@@ -96,7 +96,7 @@ def test_all_of_it_is_applied_whatever_sshd_allows(
 def test_without_a_second_session_it_is_sent_whole_before(start: Start, made: tuple[Path, Cut], there: Path) -> None:
     sshd = start()
     host, (path, done) = sshd.host(), made
-    with on_its_way(host, config_of(sshd, there, ssh_port=1), path, done) as (log_file, stdin):
+    with on_its_way(host, config_of(sshd, there, ssh_port=1), path, done, str(there)) as (log_file, stdin):
         assert Path(log_file).read_bytes() == path.read_bytes()
         applied = apply(host, there, log_file, stdin)
     assert applied == path.read_bytes() + b"SELECT CONNECTION_ID();\n"
@@ -111,7 +111,7 @@ def test_a_piece_that_is_not_what_was_cut_is_not_announced(start: Start, made: t
     path.write_bytes(data)
     with (
         pytest.raises(CommandFailed, match="not what was cut"),
-        on_its_way(host, config_of(sshd, there), path, done) as (log_file, stdin),
+        on_its_way(host, config_of(sshd, there), path, done, str(there)) as (log_file, stdin),
     ):
         apply(host, there, log_file, stdin)
     # The script ends by itself, once its channel is closed.

@@ -11,6 +11,7 @@ from pydantic import BaseModel, SecretStr
 from config import ClusterConfig, ServerConfig, SshOptions, load_cluster
 from config.loader import CLUSTER_PARAMETERS, SERVER_PARAMETERS
 from config.models import _os_user
+from config.state import state_directory
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "configuration.md"
@@ -24,6 +25,8 @@ def default(model: type[BaseModel], name: str) -> str:
         return COMPUTED[name]
     if model.model_fields[name].default_factory is _os_user:
         return "the user who runs the command"
+    if model.model_fields[name].default_factory is state_directory:
+        return "`/var/lib/mha`; `~/.local/state/mha` for users other than root"
     if value is None or value in (SecretStr(""), SshOptions(), ()):
         return "not set"
     if value == ():

@@ -13,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 from config import ClusterConfig, ConfigError, ServerConfig
 from config.ini import parse_ini
 from config.loader import CLUSTER_PARAMETERS, PARAMETERS, SERVER_PARAMETERS
+from config.state import state_directory
 from replication.event_hooks import EVENTS
 
 #: The parameters of MHA 0.58: its wiki's, and two it reads without documenting them.
@@ -155,14 +156,14 @@ def test_a_server_parameter_is_inherited_and_overridden(load, name, text, meant)
 def test_a_cluster_parameter_holds_for_all_and_not_in_one_block(load, name, text, meant):
     assert getattr(load(f"[server default]\n{name}={text}\n[server1]\nhostname=10.0.0.1\n"), name) == meant
     misplaced = load(f"[server1]\nhostname=10.0.0.1\n{name}={text}\n")
-    assert getattr(misplaced, name) == ClusterConfig.model_fields[name].default
+    assert getattr(misplaced, name) == ClusterConfig.model_fields[name].get_default(call_default_factory=True)
     assert [w.line for w in misplaced.warnings] == [3]
 
 
-def test_the_defaults_are_the_predecessors(load):
+def test_the_defaults_are_the_predecessors_but_for_a_directory_that_everybody_may_write_to(load):
     cluster = load("[server1]\nhostname=node1\n")
     assert (cluster.ping_interval, cluster.ping_type, cluster.log_level) == (3, "SELECT", "info")
-    assert cluster.manager_workdir == Path("/var/tmp")
+    assert cluster.manager_workdir == state_directory()
     server = cluster.servers[0]
     assert (server.port, server.ssh_port, server.user, server.ssh_connection_timeout) == (3306, 22, "root", 5)
     assert server.master_binlog_dir == ("/var/lib/mysql", "/var/log/mysql")

@@ -23,6 +23,7 @@ from replication.errant import strays
 from replication.grants import parse_grants
 from replication.gtid import GtidSet, MariadbGtid
 from replication.logins import Login
+from replication.named_locks import Holder
 from replication.snapshots import ClusterState, Filters, SemiSync, ServerDown, ServerState, Vendor
 from replication.strangers import Readers, Registered
 from tests.unit.replication.build import UUID, channel, server
@@ -245,6 +246,7 @@ def semi(source: bool, replicas: bool | None, clients: int | None = None) -> Fac
     return said(1, replace(well, cluster=ClusterState(up, ())), semi_sync_clients=clients)
 
 
+SQUATTER = Holder("MHA_Master_High_Availability_Failover", 7, "app", "web1", counts=False)
 CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
     # name, cluster, subject, severity, a part of the text, a part of the hint
     (
@@ -503,6 +505,14 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
     ("server-uuid", lambda: on(2, server_uuid=UUID), "db2", ERROR, "is also that of db1", "remove auto.cnf from"),
     ("server-clock", lambda: said(2, clock_ahead=-7.0), "db2", WARNING, "7 s behind this machine's", "clock of db2"),
     ("server-proven", lambda: said(2, unproven="it offers no TLS"), "db2", WARNING, "no TLS", "`ssl_mode=verify_ca`"),
+    (
+        "named-locks",
+        lambda: said(2, squatters=(SQUATTER,)),
+        "db2",
+        WARNING,
+        "session 7 (app@web1) holds",
+        "uses app on",
+    ),
     ("semi-sync", lambda: semi(True, False), "db2", WARNING, "is off", "`SET GLOBAL rpl_semi_sync_replica_enabled=1`"),
     ("semi-sync", lambda: semi(True, None), "db2", WARNING, "has no plugin", "rpl_semi_sync_replica_enabled=1"),
     ("semi-sync", lambda: semi(True, True, 0), "db1", WARNING, "restart their IO threads", ""),
@@ -776,6 +786,22 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         WARNING,
         "no directory",
         "set `manager_spare_dir`",
+    ),
+    (
+        "own-workdir",
+        lambda: replace(facts(), manager=ManagerFacts("/x", free=1 << 40, doubt="every local user may write there")),
+        "manager",
+        WARNING,
+        "/x: every local user may write there",
+        "/var/lib/mha/APP",
+    ),
+    (
+        "secret-files",
+        lambda: replace(facts(), manager=ManagerFacts("/x", free=1 << 40, open_files=("/etc/app1.cnf",))),
+        "manager",
+        WARNING,
+        "every local user may read /etc/app1.cnf",
+        "`chmod o= /etc/app1.cnf`",
     ),
     (
         "script-defined",
