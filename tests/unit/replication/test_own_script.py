@@ -86,7 +86,7 @@ def test_a_lock_in_the_shared_directory_holds_up_no_rescue(shared: Path) -> None
     (shared.parent / "log").write_text("a log\n")
     with (shared / "mha-apply.lock").open("w") as squatter:
         fcntl.flock(squatter, fcntl.LOCK_EX)
-        words = [str(shared), f"{shared.parent}/log", str(shared.parent), "", "mysql", "new", "", "", "", ""]
+        words = [str(shared), f"{shared.parent}/log", str(shared.parent), "", "mysql", "new", "", "", "", "", "any"]
         done = subprocess.run(
             ["sh", "-c", script("apply.sh"), "apply", *words], input=b"[client]\n\n", capture_output=True, timeout=20
         )
