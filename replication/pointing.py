@@ -20,7 +20,7 @@ from replication.errors import CannotLevel, DeadlineExceeded, WayClosed
 from replication.fencing.everyone import start_replication
 from replication.job import FailoverJob
 from replication.journal import Entry, every_entry
-from replication.one_time import is_one_time_user
+from replication.one_time import is_one_time_user, marks_of
 from replication.positions import BinlogPosition
 from replication.repoint import HOW
 from replication.safety import Drained, discard_relay_logs
@@ -70,8 +70,8 @@ def former_options(
 ) -> ChannelOptions | None:
     """What a channel is to have back; None when it was not turned, or is turned back.
 
-    Another manager's journal is not here: then what the configuration and the channel tell. Raises CannotLevel when
-    they do not tell its user.
+    Another manager's journal is not here: then what the configuration tells, and the channel's one-time user. Raises
+    CannotLevel when they do not tell its user.
     """
     if not channel.of_a_rescue:
         return None
@@ -83,7 +83,7 @@ def former_options(
             "set it, or point the replica by hand"
         )
     now = ChannelOptions.of(channel, state.heartbeat_period, HOW[channel.gtid_kind])
-    return replace(now, user=config.repl_user)
+    return replace(now, user=config.repl_user, **asdict(marks_of(channel.source_user)))
 
 
 def former_of(job: FailoverJob, state: ServerState, channel: ReplicaChannel) -> ChannelOptions | None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from replication.one_time import Marks, marked
 from replication.positions import BinlogPosition
 from replication.snapshots import ReplicaChannel
 
@@ -107,7 +108,7 @@ class ChannelOptions:
             using_gtid=self.using_gtid,
             heartbeat=self.heartbeat,
             delay=0 if self.delay else None,
-            user=user,
+            user=marked(user, Marks(self.ssl, self.ssl_verify, self.public_key)),
             ssl=False if self.ssl else None,
             ssl_verify=False if self.ssl_verify else None,
             public_key=False if self.public_key else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from replication.job import Rescue
 from replication.journal import Journal
 from replication.kept_copies import kept, remember
 from replication.ledger import Fate, account
-from replication.one_time import is_one_time_user, one_time_user
+from replication.one_time import Marks, is_one_time_user, marked, marks_of, one_time_user, unmarked
 from replication.plan import FailoverPlan, Refusal
 from replication.pointing import TURN, former_options, has_reached, turned
 from replication.positions import BinlogPosition
@@ -99,7 +100,7 @@ def test_a_channel_is_turned_without_its_password_and_has_everything_back() -> N
         "SOURCE_LOG_POS": 8,
         "SOURCE_HEARTBEAT_PERIOD": 7.0,
         "SOURCE_DELAY": 0,
-        "SOURCE_USER": USER,
+        "SOURCE_USER": marked(USER, Marks(ssl=True, ssl_verify=True, public_key=True)),
         "SOURCE_SSL": 0,
         "SOURCE_SSL_VERIFY_SERVER_CERT": 0,
         "GET_SOURCE_PUBLIC_KEY": 0,
@@ -130,8 +131,8 @@ def test_the_first_turn_knows_the_options_and_the_way_back_forgets_them(tmp_path
     journal.close()
 
 
-def test_without_the_journal_the_configuration_tells_the_user_or_nobody_does() -> None:
-    lost = channel(source_user=USER, source_host="10.0.0.9")
+def test_without_the_journal_the_configuration_and_the_one_time_user_tell() -> None:
+    lost = channel(source_user=marked(USER, Marks(ssl=True, public_key=True)), source_host="10.0.0.9")
     config = configured().servers[1]
     state = server(2, lost)
     assert former_options(state, channel(), (), config) is None
@@ -139,7 +140,17 @@ def test_without_the_journal_the_configuration_tells_the_user_or_nobody_does() -
         former_options(state, lost, (), config)
     found = former_options(state, lost, (), config.model_copy(update={"repl_user": "repl"}))
     assert found is not None
-    assert found.user == "repl"
+    assert (found.user, found.ssl, found.ssl_verify, found.public_key) == ("repl", True, False, True)
+
+
+@pytest.mark.parametrize("marks", [Marks(*on) for on in itertools.product((False, True), repeat=3)])
+def test_a_one_time_user_tells_what_the_channel_is_to_have_back(marks: Marks) -> None:
+    made = one_time_user()
+    name = marked(made, marks)
+    assert is_one_time_user(name)
+    assert len(name) == 16
+    assert (marks_of(name), unmarked(name)) == (marks, made)
+    assert unmarked("repl") == "repl"
 
 
 def test_a_one_time_user_is_known_by_its_name() -> None:
