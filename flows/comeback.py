@@ -62,7 +62,7 @@ class OldPrimary:
         self._failover, job = failover, failover.job
         again = (lambda: fence.fence_over_ssh(job)) if SSH in job.config.fence else None
         host = job.sessions.host(job.dead.address)
-        self._lookout = Lookout(job.dead, host, self._note, again, self._may_act)
+        self._lookout = Lookout(job.dead, host, self._note, again, self._may_act, job.places)
         # Whether it was asked once more, by its fencing: one that lives and answers then must not have been touched.
         self._asked = False
         self._levelled = self._rounds = 0

@@ -35,6 +35,7 @@ from replication.fencing.last_look import OF_DISK, PRIMARY_ALIVE
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
 from replication.journal import VERDICT
+from replication.look import Places
 from replication.manager_files import ManagerLock, ManagerStatus, make_workdir
 from replication.open_business import dead_of_a_rescue
 from replication.outcome import Outcome
@@ -331,7 +332,9 @@ class Manager:
             EventHooks(self._config).tell("refused", old=dead, text=str(error), remedy=remedy)
             raise
         job.answers_though_dead = job.answers_though_dead or verdict.row in OF_DISK
-        job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row)
+        job.places = Places.of(dead, seen)
+        facts = {"why": verdict.why, "row": verdict.row, "datadir": job.places.datadir, "pid_file": job.places.pid_file}
+        job.journal.record(VERDICT, "dead", dead.address, **facts)
         if opened is not None:
             opened.is_begun_by(job)
         job.events.tell("dead", old=dead, text=verdict.why)

@@ -14,6 +14,7 @@ from replication.event_hooks import EventHooks
 from replication.failover_lock import FailoverLock
 from replication.fencing.last_look import OF_DISK
 from replication.journal import VERDICT, Entry, Journal
+from replication.look import Places
 from replication.plan import FailoverOptions
 from replication.positions import BinlogPosition
 from replication.safety import Drained
@@ -32,7 +33,8 @@ class FailoverJob:
     answer of the person who was asked, None on the automatic path. ``writes_back`` is called as soon as the new primary
     takes writes, and must not block; ``before_opening`` right before it, and raises CameBack when the dead one is not
     known to be dead any more. ``answers_though_dead``: the verdict is about its disk, and it may well answer. ``lock``
-    is the right to act, on whose session a server is opened.
+    is the right to act, on whose session a server is opened. ``places`` are what the dead one said of itself while it
+    lived: by them it is told from other servers of its host.
     """
 
     def __init__(
@@ -51,6 +53,10 @@ class FailoverJob:
         self.events = EventHooks(config)
         self.approval: Answer | None = None
         self.lock = FailoverLock([])
+        verdict = next((e.facts for e in reversed(past) if e.step == VERDICT), {})
+        self.places = Places(
+            verdict.get("pid_file", "") or dead.master_pid_file or "", datadir=verdict.get("datadir", "")
+        )
         self.before_opening: Callable[[], object] = lambda: None
         self.answers_though_dead = any(e.step == VERDICT and e.facts.get("row") in OF_DISK for e in past)
         self.writes_back: Callable[[], object] = lambda: None
@@ -105,7 +111,7 @@ class Recovered:
 
     ``end_of_log`` is the end of its own binary log then: where position replicas will read from it. ``source`` is the
     rescue's that was cut. ``proof`` is a new one where the replica received what was saved by its own channel;
-    ``means`` is how it got it, in words.
+    ``means`` is how it got it, in words. ``left_out`` of the transactions change only what its ``filters`` leave out.
     """
 
     key: str
@@ -116,3 +122,5 @@ class Recovered:
     source: str = ""
     proof: Drained | None = None
     means: str = ""
+    left_out: int = 0
+    filters: str = ""

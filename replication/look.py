@@ -21,10 +21,14 @@ HELD = frozenset({"systemd", "mysqld_safe", "none"})
 
 @dataclass(frozen=True)
 class Places:
-    """Where a server keeps what is looked at on its host: absolute paths, from what it said while it lived."""
+    """Where a server keeps what is looked at on its host: absolute paths, from what it said while it lived.
+
+    By ``pid_file`` and ``datadir`` it is told from other servers there; either may be unknown, and empty.
+    """
 
     pid_file: str = ""
     directories: tuple[str, ...] = ()
+    datadir: str = ""
 
     @classmethod
     def of(cls, server: ServerConfig, state: ServerState | None) -> Places:
@@ -34,7 +38,14 @@ class Places:
         pid_file = state.pid_file or server.master_pid_file or ""
         log = posixpath.dirname(state.log_bin_basename)
         directories = tuple(dict.fromkeys(d.rstrip("/") for d in (state.datadir, log) if d))
-        return cls(posixpath.join(state.datadir, pid_file) if pid_file else "", directories)
+        datadir = state.datadir.rstrip("/") if state.datadir.startswith("/") else ""
+        return cls(posixpath.join(state.datadir, pid_file) if pid_file else "", directories, datadir)
+
+
+def asking(server: ServerConfig, places: Places, *more: str) -> str:
+    """The command for a script that comes through stdin and looks for one instance (instance.sh)."""
+    words = (str(server.port), places.pid_file, server.ip, places.datadir, *more)
+    return "sh -s -- " + " ".join(shlex.quote(word) for word in words)
 
 
 @dataclass(frozen=True)
@@ -75,8 +86,7 @@ def look_at(
     ``before`` is an earlier look: a thread that waited then, and has not run since, shows a stalled disk.
     """
     began = time.monotonic()
-    words = [str(server.port), places.pid_file or "/nonexistent", *places.directories]
-    command = "sh -s -- " + " ".join(shlex.quote(word) for word in words)
+    command = asking(server, places, *places.directories)
 
     def saw(source: Source, finding: Finding, detail: str = "") -> Observation:
         return Observation(source, host.name, finding, detail, took=time.monotonic() - began)
@@ -106,7 +116,10 @@ def _read(
     listening = "listening" in told
     states = {state for _, state in processes}
     pids = ", ".join(pid for pid, _ in processes)
-    if not processes:
+    if not processes and (doubts := told.get("doubt")):
+        why = "; ".join(f"process {pid} may be another's: {' '.join(reason)}" for pid, *reason in doubts)
+        seen.append(saw(Source.PROCESS, Finding.NO_VIEW, why))
+    elif not processes:
         seen.append(saw(Source.PROCESS, Finding.GONE))
     elif states & {"T", "t"}:
         seen.append(saw(Source.PROCESS, Finding.STOPPED, f"{pids} in state {'/'.join(sorted(states))}"))

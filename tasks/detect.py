@@ -50,8 +50,9 @@ class SideChecks:
         sessions: Sessions,
         ears: dict[str, Ear] | None = None,
         listens: float = 1.0,
+        state: ServerState | None = None,
     ) -> None:
-        self._listens = listens
+        self._listens, self._places = listens, Places.of(primary, state)
         self._config, self._primary, self._sessions = config, primary, sessions
         self._others = [s for s in config.servers if s.address != primary.address]
         self._ears = {} if ears is None else ears
@@ -74,8 +75,8 @@ class SideChecks:
     def look_again(self) -> None:
         """Ask the replicas' hosts, and the primary's own, once more: their view is to be fresh at the verdict."""
         self._views = self._pool.submit(ask_others, self._sessions, self._primary, self._others)
-        host, places = self._sessions.host(self._primary.address), Places.of(self._primary, None)
-        self._process = self._pool.submit(look_at, host, self._primary, places, timeout=2.0)
+        host = self._sessions.host(self._primary.address)
+        self._process = self._pool.submit(look_at, host, self._primary, self._places, timeout=2.0)
         self._knock = self._pool.submit(self._knock_now)
         self._receivers = self._pool.submit(self._listen)
 
@@ -130,7 +131,7 @@ def watch(
     log.info("Set master ping interval %d seconds.", config.ping_interval)
     log.info("Starting ping health check on %s..", primary.name)
     if config.detection == "classic":
-        end = _watch_classic(config, primary, sessions, stop, listener)
+        end = _watch_classic(config, primary, sessions, stop, listener, state)
     else:
         end = Watch(config, primary, sessions, stop, listener, state).run()
     if isinstance(end, Verdict):
@@ -139,7 +140,12 @@ def watch(
 
 
 def _watch_classic(
-    config: ClusterConfig, primary: ServerConfig, sessions: Sessions, stop: threading.Event, listener: Listener
+    config: ClusterConfig,
+    primary: ServerConfig,
+    sessions: Sessions,
+    stop: threading.Event,
+    listener: Listener,
+    state: ServerState | None,
 ) -> Verdict | BeginAnew | None:
     """One ping each interval; four misses in a row are a suspicion, which the others confirm or not."""
     pinger, patience, refusals = Pinger(config, primary), Patience(), Refusals(listener)
@@ -163,7 +169,7 @@ def _watch_classic(
                 checks.close()
                 checks = None
             elif act is Act.ASK_OTHERS:
-                checks = SideChecks(config, primary, sessions, ears)
+                checks = SideChecks(config, primary, sessions, ears, state=state)
                 checks.begin()
             elif patience.misses == 3 and checks:
                 checks.look_again()

@@ -136,7 +136,7 @@ def fence_over_ssh(job: FailoverJob, *, ask: bool = False) -> Fenced:
     With ``ask`` one that still greets is left alone.
     """
     host, persist = job.sessions.host(job.dead.address), job.config.fence_persist
-    fenced = fence(host, job.dead, timeout=job.config.fence_timeout, persist=persist, ask=ask)
+    fenced = fence(host, job.dead, job.places, timeout=job.config.fence_timeout, persist=persist, ask=ask)
     traces = (*fenced.masked, *fenced.persisted)
     # What is left on that host is known even to a run that goes on where this one ends.
     job.journal.record("fence", "done", job.dead.address, traces=traces)
