@@ -15,14 +15,14 @@ from config import ServerConfig
 from replication.binlog.cutter import Cut
 from replication.dialects.changing import ChannelOptions, Repoint
 from replication.drain import drain, stop_applier, stop_receiver
-from replication.errors import CannotLevel, DeadlineExceeded, WayClosed
+from replication.errors import CannotLevel, DeadlineExceeded, StatementFailed, UnsafeStatement, WayClosed
 from replication.fencing.everyone import start_replication
 from replication.job import FailoverJob
 from replication.journal import Entry, every_entry
 from replication.one_time import is_one_time_user
 from replication.positions import BinlogPosition
 from replication.repoint import HOW
-from replication.safety import Drained, discard_relay_logs
+from replication.safety import Drained, discard_relay_logs, prove_kept
 from replication.server import Server
 from replication.snapshots import GtidKind, ReplicaChannel, ServerState
 
@@ -35,6 +35,8 @@ LOOK_EVERY = 0.01
 COME_IN = 3.0
 #: Seconds between two starts of a receiver that lost its session: it would wait for MASTER_CONNECT_RETRY itself.
 START_AGAIN = 1.0
+#: ER_MTA_CHANGE_SOURCE_CANT_RUN_WITH_GAPS (MySQL error reference), and seconds that filling them may take.
+MAY_HAVE_GAPS, FILLED_WITHIN = 1802, 20.0
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,37 @@ def turn_back(server: Server, kind: GtidKind, former: ChannelOptions, name: str,
     stop_applier(server, proof)
     sql, args = server.dialect.change_source(name, to)
     discard_relay_logs(server, proof, sql, args, action="point it back")
+
+
+def leave_saved_log(server: Server, kind: GtidKind, former: ChannelOptions, name: str) -> Drained:
+    """Take a replica that stopped within a saved log away from it: it stands where it executed up to, nothing follows.
+
+    The rest of what it received lies on the manager. Raises UnsafeStatement when it is not such a replica.
+    """
+
+    def change() -> None:
+        server.query(server.dialect.stop(name), action="stop replication", timeout=65.0)
+        proof = prove_kept(server.observe(), name)
+        if isinstance(proof, str):
+            raise UnsafeStatement(f"{server}: leave the saved log: {proof}")
+        place = proof.executed if kind is GtidKind.POSITION else None
+        to = former.back(Repoint(former.host, former.port, HOW[kind], place, former.using_gtid))
+        sql, args = server.dialect.change_source(name, to)
+        discard_relay_logs(server, proof, sql, args, action="leave the saved log")
+
+    try:
+        change()
+    except StatementFailed as error:
+        if error.errno != MAY_HAVE_GAPS:
+            raise
+        # Of parallel appliers one stopped: the place is that of the last of them, and MySQL wants no gaps before it.
+        start_replication(server, name, action="fill the gaps of its appliers", timeout=65.0, fill_gaps=True)
+        ends = time.monotonic() + FILLED_WITHIN
+        while channel_named(server.observe(), name).applier_running and time.monotonic() < ends:
+            time.sleep(LOOK_EVERY)
+        change()
+    now = channel_named(server.observe(), name)
+    return Drained(server.key, server.config.name, name, now.received, now.executed)
 
 
 def channel_named(state: ServerState, name: str) -> ReplicaChannel:

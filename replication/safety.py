@@ -70,6 +70,20 @@ def prove(
     return f"executed up to {after.executed}, received up to {after.received}"
 
 
+def prove_kept(now: ServerState, channel_name: str) -> Drained | str:
+    """The proof for a channel that was turned to a saved log and cannot execute all of it, or why there is none. Pure.
+
+    It was drained before it was turned, so what it received and did not execute is a part of the copy that the manager
+    keeps: nothing is lost with its relay logs. Both its halves are stopped.
+    """
+    channel = _channel(now, channel_name)
+    if channel is None or not channel.of_a_rescue:
+        return "it does not follow a saved log"
+    if not channel.receiver_stopped or channel.applier_running:
+        return "its threads run"
+    return Drained(now.key, now.name, channel_name, channel.received, channel.executed)
+
+
 def discard_relay_logs(server: Server, proof: Drained, sql: str, args: Sequence[Any], *, action: str) -> None:
     """Issue a statement that deletes the relay logs of a channel.
 

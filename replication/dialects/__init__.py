@@ -152,6 +152,11 @@ class Dialect:
         suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
         return f"{verb}{' ' + thread.value if thread else ''}{suffix}"
 
+    def fill_gaps(self, channel: str) -> str:
+        """Execute what parallel appliers skipped when one of them stopped, and end there (MySQL only)."""
+        suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
+        return f"START {self._replica} SQL_THREAD UNTIL SQL_AFTER_MTS_GAPS{suffix}"
+
     def stop(self, channel: str, thread: ChannelThread | None = None) -> str:
         """Stop both halves of a channel, or one of them; nothing that was received is lost by it."""
         return self._in_channel("STOP", channel, thread.value if thread else "")
