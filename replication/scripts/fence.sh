@@ -144,7 +144,11 @@ for p in $pids; do
 done
 
 for p in $(safes); do
-  supervises "$p" && kill -9 "$p" 2>/dev/null && echo "supervisor $p"
+  if supervises "$p"; then
+    kill -9 "$p" 2>/dev/null && echo "supervisor $p"
+  elif ! far "$p" && ! busy "$p" && [ -z "$(port_of "$p")" ]; then
+    echo "restarts mysqld_safe, process $p, of which nothing tells the port"
+  fi
 done
 
 # A shell that starts mysqld in a loop: by its own text, or the script that it runs. Not this one, nor who started it.
