@@ -152,6 +152,7 @@ def test_a_server_at_another_address_of_the_same_port_is_another(alone: Cluster,
     assert neighbour.pid == other
 
 
+@pytest.mark.slow
 def test_a_container_that_the_port_is_published_to_is_ours_and_one_that_may_be_is_left_alone(
     alone: Cluster, host: Host
 ) -> None:
