@@ -91,7 +91,12 @@ def ask(host: str, primary: ServerConfig, given: Namespace) -> Observation:
     try:
         return within(look, Deadline(2 * given.timeout + 2.0), f"ask {host}")
     except MhaError as error:
-        return Observation(Source.OBSERVER, host, Finding.NO_VIEW, str(error))
+        view = Observation(Source.OBSERVER, host, Finding.NO_VIEW, str(error))
+    # One that goes dark together with the primary must not forbid its failover for ever.
+    try:
+        return independent(view, described(host, address(host, "-s"), 3306, given), primary)
+    except MhaError:
+        return view
 
 
 def described(host: str, ip: str, port: int, given: Namespace | None = None) -> ServerConfig:

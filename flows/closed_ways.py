@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from replication.errors import MhaError, RefusalError, WayClosed
+from replication.binlog.cutter import Cut
+from replication.errors import MhaError, RefusalError, StoppedInTail, WayClosed
 from replication.job import Rescue
 from replication.journal import Entry, Journal
 from replication.plan import FailoverPlan, Refusal
+from replication.snapshots import GtidKind
 
 log = logging.getLogger("mha")
 
@@ -50,10 +52,35 @@ class ClosedWays:
                 raise RefusalError(self._refusal(plan)) from refused
         self._journal.record(GIVEN_UP, "intent", why=[str(error) for error in self._closed.values()])
         self.given_up = True
-        for key in self._closed:
+        for key in self._least_lacking():
             del self._failed[key]
         log.error("What was saved can be brought to no replica: the most advanced one is promoted without it.")
         return choose(self._failed)
+
+    def _least_lacking(self) -> list[str]:
+        """Where no applier could execute all of it, those that came furthest; else everybody that was tried."""
+        lacking = {key: error.kept.transactions for key, error in self._closed.items() if error.kept is not None}
+        if not any(isinstance(error, StoppedInTail) for error in self._closed.values()):
+            return list(lacking)
+        return [key for key, count in lacking.items() if count == min(lacking.values())]
+
+    def stopped(self, key: str) -> StoppedInTail | None:
+        """The error of a replica that is to go on from where its applier stopped within what was saved."""
+        error = self._closed.get(key)
+        return error if self.given_up and isinstance(error, StoppedInTail) else None
+
+    def left(self, key: str, lacks: Cut) -> None:
+        """It stands there now, and lacks this."""
+        self._closed[key].kept = lacks
+
+    def may_follow(self, plan: FailoverPlan, key: str) -> bool:
+        """Whether a replica that stopped within what was saved has nothing that the promoted one lacks."""
+        new, other = self.stopped(plan.new_primary), self.stopped(key)
+        if new is None or other is None or new.kept is None or other.kept is None:
+            return False
+        if plan.kind is GtidKind.POSITION:
+            return new.kept.transactions == other.kept.transactions
+        return new.kept.transactions <= other.kept.transactions
 
     def rescue(self, plan: FailoverPlan, rescue: Rescue) -> Rescue:
         """The rescue that is gone on with: as it is, or once given up, none, which tells what is missing and where."""
@@ -76,7 +103,7 @@ class ClosedWays:
             MISSING,
             f"Transactions of {plan.dead_name} were saved and can be brought to no replica, and salvage_policy is "
             "strict: nothing was opened for writes.",
-            "Open a way (rescue_port from the replicas to the manager, or SSH to their hosts) and start again, or go "
-            "on without them with --salvage_policy=safe.",
+            "Mend what stopped their appliers, or open a way (rescue_port from the replicas to the manager, or SSH to "
+            "their hosts), and start again, or go on without them with --salvage_policy=safe.",
             tuple(str(error) for error in self._closed.values()),
         )

@@ -63,7 +63,7 @@ class OldPrimary:
         again = (lambda: fence.fence_over_ssh(job)) if SSH in job.config.fence else None
         host = job.sessions.host(job.dead.address)
         else_ = job.somebody_else
-        self._lookout = Lookout(job.dead, host, self._note, again, self._may_act, owned=job.owned, stranger=else_)
+        self._lookout = Lookout(job.dead, host, self._note, again, self._may_act, job.places, stranger=else_)
         # Whether it was asked once more, by its fencing: one that lives and answers then must not have been touched.
         self._asked = False
         self._levelled = self._rounds = 0

@@ -15,7 +15,7 @@ from flows.fencing import Fencing
 from flows.level import Level, reached, until, whole
 from flows.recorder import Recorder
 from flows.taking_along import Chain
-from replication.errors import CannotLevel
+from replication.errors import CannotLevel, StoppedInTail
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.ledger import LedgerLine
 from replication.plan import FailoverPlan, Leveling
@@ -62,7 +62,9 @@ class Leveler(Recorder):
         log.info("The latest binary log file/position on all slaves is %s", latest[0].received if latest else "?")
         log.info("Latest slaves: %s", ", ".join(x.name for x in latest))
         target = plan.target
-        proof, given = self.chain.give(plan, self.drained(plan, target))
+        stopped = self.ways.stopped(target.key)
+        left = self.left(plan, target, stopped) if stopped is not None else self.drained(plan, target)
+        proof, given = self.chain.give(plan, left)
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
         start = None if given else self.rescue_from(plan, proof)
         rescue = self.ways.rescue(plan, self.saved(plan, start, target.key))
@@ -73,7 +75,7 @@ class Leveler(Recorder):
         log.info("New master is %s", target.name)
         log.info("* Phase 3.4: New Master Diff Log Generation Phase..")
         differences = Differences(self, plan)
-        if rescue.copy is None and plan.kind is not GtidKind.POSITION:
+        if rescue.copy is None and plan.kind is not GtidKind.POSITION and stopped is None:
             proof = differences.by_gtid(proof)
         log.info("* Phase 3.5: Master Log Apply Phase..")
         recovered = self.apply(plan, target, proof, rescue)
@@ -135,6 +137,12 @@ class Leveler(Recorder):
     def drained(self, plan: FailoverPlan, replica: Leveling) -> Drained:
         """One replica's proof that it executed what it received."""
         return self.run(apply_diffs.execute_received, self.job, plan, replica.key, about=replica.name)
+
+    def left(self, plan: FailoverPlan, replica: Leveling, stopped: StoppedInTail) -> Drained:
+        """The proof of one that stopped within what was saved, and goes on from there without the rest."""
+        proof, lacks = self.run(apply_diffs.leave_saved, self.job, plan, replica.key, stopped, about=replica.name)
+        self.ways.left(replica.key, lacks)
+        return proof
 
     def rescue_from(self, plan: FailoverPlan, proof: Drained) -> BinlogPosition | None:
         """Where in the dead primary's log the saving begins.

@@ -341,8 +341,8 @@ class Manager:
         job.remembered = as_heard(self._seen, verdict.heard) if self._seen is not None else None
         job.answers_though_dead = job.answers_though_dead or verdict.row in ANSWER_THOUGH_DEAD
         job.somebody_else = job.somebody_else or verdict.row == SOMEBODY_ELSE
-        job.owned = tuple(dict.fromkeys((*job.owned, *Places.of(dead, seen).owned)))
-        job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row, owned=job.owned)
+        job.places = Places.of(dead, seen)
+        job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row, **job.places.facts)
         if opened is not None:
             opened.is_begun_by(job)
         job.events.tell("dead", old=dead, text=verdict.why)

@@ -19,7 +19,7 @@ from flows.fencing import Fencing
 from flows.level import Level, reached, until
 from flows.leveling import Leveler
 from flows.way_back import tell_how_to_return
-from replication.errors import AlreadyActing, CameBack, CannotRemember, LockLost, MhaError, RefusalError
+from replication.errors import AlreadyActing, CameBack, CannotLevel, CannotRemember, LockLost, MhaError, RefusalError
 from replication.failover_lock import FailoverLock
 from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.job import FailoverJob, Recovered, Rescue
@@ -317,7 +317,12 @@ class Runbook(Leveler):
         """Level one replica and point it at the new primary. Raises MhaError when it stays as it is."""
         if other.broken:
             return ReplicaOutcome(other.key, other.name, False, f"left as it is: {other.broken}")
-        proof = self.drained(plan, other)
+        stopped = self.ways.stopped(other.key)
+        proof = self.left(plan, other, stopped) if stopped is not None else self.drained(plan, other)
+        if stopped is not None and not self.ways.may_follow(plan, other.key):
+            raise CannotLevel(
+                f"{other.name}: {stopped}; it has more of it than the new primary, so rebuild it from that"
+            )
         if plan.kind is GtidKind.POSITION:
             proof = self.level_by_position(plan, level, other, proof)
         return self.run(repoint.repoint, self.job, plan, other.key, proof, level.recovered, about=other.name)

@@ -39,6 +39,7 @@ from replication.words import plain
 if TYPE_CHECKING:
     from replication.binlog.cutter import Cut
     from replication.plan import Refusal
+    from replication.salvage import Mirror
 
 
 class MhaError(Exception):
@@ -171,6 +172,14 @@ class WayClosed(CannotLevel):
     def __init__(self, sentence: str, *, kept: Cut | None = None, directory: str = "", source: str = "") -> None:
         self.kept, self.directory, self.source = kept, directory, source
         super().__init__(sentence)
+
+
+class StoppedInTail(WayClosed):
+    """A replica's applier stopped within what was saved: ``kept`` is what it lacks from there on, ``copy`` has it."""
+
+    def __init__(self, sentence: str, *, kept: Cut, copy: Mirror, source: str) -> None:
+        self.copy = copy
+        super().__init__(sentence, kept=kept, directory=str(copy.directory), source=source)
 
 
 class CameBack(MhaError):

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 from replication.errors import HookError
+from replication.own_commands import path_with_them
 
 if TYPE_CHECKING:
     from config import ServerConfig
@@ -197,7 +198,8 @@ def run_hook(
 
     Its output goes line by line to the log ``mha.hooks`` and into the result, with ``secrets`` as ``xxx``. A child that
     it leaves in the background is neither waited for nor stopped. ``command`` says in messages what it was called for.
-    It gets ``env`` over this process's environment, or ``alone``, and ``stdin``, which it need not read.
+    It gets ``env`` over this process's environment, or ``alone``, and ``stdin``, which it need not read. Our own
+    commands are on its PATH.
     Errors: HookError when it cannot be started (also the shell's 126 and 127) or had to be stopped at the deadline.
     """
     veil = _Veil(secrets)
@@ -210,12 +212,12 @@ def run_hook(
             stdin=_to_read(stdin),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**({} if alone else os.environ), **(env or {})},
+            env=with_own_commands({**({} if alone else os.environ), **(env or {})}),
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
         cause = "its arguments are too long" if getattr(error, "errno", 0) == errno.E2BIG else "it cannot be started"
-        raise HookError(shown, action, f"{cause}: {veil(str(error))}", None) from None
+        raise HookError(shown, action, f"{cause}: {veil(str(error))}", 126) from None
     output = _Output(process.stdout, veil)
     try:
         code = process.wait(timeout)
@@ -229,6 +231,11 @@ def run_hook(
     if code in (126, 127):
         raise HookError(shown, action, f"exit code {code}: {_why_not_started(script, code)}", code)
     return HookResult(shown, command, code if code >= 0 else 128 - code, output.lines(), time.monotonic() - began)
+
+
+def with_own_commands(env: dict[str, str]) -> dict[str, str]:
+    """The environment, with our own commands on its PATH."""
+    return {**env, "PATH": path_with_them(env.get("PATH", os.defpath))}
 
 
 def _to_read(data: bytes | None) -> IO[bytes] | int:
@@ -325,7 +332,7 @@ def why_not_runnable(script: str) -> str:
     if re.search(r"[=$`(){};&|<>!]", first) or first in _SHELL_WORDS:
         return ""
     path = Path(first)
-    if shutil.which(path) is None:
+    if shutil.which(path, path=path_with_them()) is None:
         return _why_not_started(script, 126 if path.exists() else 127)
     return _of_the_interpreter(path)
 
@@ -351,7 +358,7 @@ def _why_not_started(script: str, code: int) -> str:
 def _of_the_interpreter(path: Path) -> str:
     """What is wrong with a script's first line; empty for nothing, and for a program that is no script."""
     try:
-        with Path(shutil.which(path) or path).open("rb") as file:
+        with Path(shutil.which(path, path=path_with_them()) or path).open("rb") as file:
             first = file.readline(200)
     except OSError:
         return f"{path} cannot be read"

@@ -8,6 +8,7 @@ comes: knocks and pings of earlier rounds are still listened to, and other hosts
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -22,6 +23,7 @@ from replication.independence import own_names
 from replication.knock import Knocks
 from replication.look import Look, Places, look_at
 from replication.observers import independent, look_from, neighbours
+from replication.patience import NO_WORD
 from replication.pinger import write_a_row
 from replication.pings import Pings
 from replication.receiving import Ear
@@ -44,6 +46,8 @@ TELLS = 0.7
 EARLY = 0.3
 #: A thread that was to run so many seconds ago and only now does: the manager does not keep time.
 LATE = 0.5
+
+log = logging.getLogger("mha")
 
 Seen = tuple[Observation, ...]
 _PORT = "port "
@@ -74,6 +78,7 @@ class Inquiry:
         self._silence, self._begun = SILENCE, 0.0
         self._pending: dict[str, Future[Seen]] = {}
         self._script: Future[Seen] | None = None
+        self._mute = False
         self.last_look = self.look_before = Look(())
         self.known = False
         self.supervisor = ""
@@ -91,6 +96,7 @@ class Inquiry:
         """
         self._silence, self._begun = silence, time.monotonic()
         self._words.clear()
+        self._mute = False
         self._knocks.close()
         self._sshd_knocks.close()
         self._knocks, self._sshd_knocks = self._new_knocks()
@@ -144,7 +150,8 @@ class Inquiry:
 
     def ask_secondary(self) -> None:
         """Run `secondary_check_script` in the background, if one is configured and does not run yet."""
-        if self._config.secondary_check_script and (self._script is None or self._script.done()):
+        idle = self._script is None or self._script.done()
+        if self._config.secondary_check_script and idle and not self._mute:
             self._script = self._pool.submit(self._secondary)
 
     # what a round is made of -----------------------------------------------------------------------------------
@@ -264,12 +271,13 @@ class Inquiry:
     def _secondary(self) -> Seen:
         began = time.monotonic()
         code = run_secondary(self._config, self._primary)
-        finding = Finding.CONFIRMED if code == 0 else Finding.DENIED
+        self._mute = code == NO_WORD
+        finding = {0: Finding.CONFIRMED, NO_WORD: Finding.NO_VIEW}.get(code, Finding.DENIED)
         return (Observation(Source.SECONDARY, "script", finding, str(code), took=time.monotonic() - began),)
 
 
 def run_secondary(config: ClusterConfig, primary: ServerConfig) -> int:
-    """The exit code of `secondary_check_script`, -1 when it could not be run to its end."""
+    """The exit code of `secondary_check_script`: -1 when it was stopped at its deadline, NO_WORD when it cannot run."""
     arguments = [
         f"--user={primary.ssh_user}",
         f"--master_host={primary.hostname}",
@@ -281,7 +289,10 @@ def run_secondary(config: ClusterConfig, primary: ServerConfig) -> int:
     try:
         return run_hook(script, arguments, command="secondary check", timeout=config.hook_timeout).exit_code
     except HookError as error:
-        return error.exit_code if error.exit_code is not None else -1
+        if error.exit_code is None:
+            return -1
+        log.warning("%s. Nobody is asked by secondary_check_script, and it forbids nothing.", error)
+        return NO_WORD
 
 
 def _late(seconds: float) -> Observation:

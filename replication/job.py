@@ -15,6 +15,7 @@ from replication.evidence import SOMEBODY_ELSE
 from replication.failover_lock import FailoverLock
 from replication.fencing.last_look import ANSWER_THOUGH_DEAD
 from replication.journal import VERDICT, Entry, Journal
+from replication.look import Places
 from replication.plan import FailoverOptions
 from replication.positions import BinlogPosition
 from replication.safety import Drained
@@ -35,9 +36,9 @@ class FailoverJob:
     answer of the person who was asked, None on the automatic path. ``writes_back`` is called as soon as the new primary
     takes writes, and must not block; ``before_opening`` right before it, and raises CameBack when the dead one is not
     known to be dead any more. ``answers_though_dead``: the verdict is about its disk, and it may well answer, or
-    about its process while something else answers (``somebody_else``). ``owned`` are directories of the dead one, as it
-    said while it lived: whose owner runs it. ``lock`` is the right to act, on whose session a server is opened.
-    ``remembered`` is the cluster as the watch saw it last, None without a watch.
+    about its process while something else answers (``somebody_else``). ``lock`` is the right to act, on whose session a
+    server is opened. ``places`` are what the dead one said of itself while it lived: by them it is told from other
+    servers of its host. ``remembered`` is the cluster as the watch saw it last, None without a watch.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class FailoverJob:
         verdicts = [e.facts for e in past if e.step == VERDICT]
         self.answers_though_dead = any(facts.get("row") in ANSWER_THOUGH_DEAD for facts in verdicts)
         self.somebody_else = any(facts.get("row") == SOMEBODY_ELSE for facts in verdicts)
-        self.owned: tuple[str, ...] = tuple(d for facts in verdicts for d in facts.get("owned", ()))
+        self.places = Places.parse(verdicts[-1] if verdicts else {}, dead)
         self.writes_back: Callable[[], object] = lambda: None
         self.remembered: ClusterState | None = None
 
@@ -119,7 +120,8 @@ class Recovered:
 
     ``end_of_log`` is the end of its own binary log then: where position replicas will read from it. ``source`` is the
     rescue's that was cut. ``proof`` is a new one where the replica received what was saved by its own channel;
-    ``means`` is how it got it, in words. ``of_relay_logs``: the cut is of another replica's relay logs.
+    ``means`` is how it got it, in words. ``of_relay_logs``: the cut is of another replica's relay logs. ``left_out`` of
+    the transactions change only what its ``filters`` leave out.
     """
 
     key: str
@@ -131,3 +133,5 @@ class Recovered:
     proof: Drained | None = None
     means: str = ""
     of_relay_logs: bool = False
+    left_out: int = 0
+    filters: str = ""

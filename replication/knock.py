@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import select
 import socket
@@ -11,6 +12,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from replication.evidence import Finding
+
+#: Bytes read of a greeting: all of it, for what is left unread resets the connection.
+GREETING = 4096
+#: A login, of protocol 4.1, of a user that is nobody: lengths, capabilities, the largest packet, character set, name.
+LOGIN = b"\x2a\0\0\1" + b"\0\x82\0\0" + b"\0\0\0\1" + b"\x21" + bytes(23) + b"mha-look\0" + b"\0"
+
+
+def awaits_login(greeting: bytes) -> bool:
+    """Whether it is that of a server that waits for a login now: not an error, and not sshd's."""
+    return greeting[4:5] == b"\x0a"
+
+
+def finish(connection: socket.socket, greeting: bytes) -> None:
+    """End a handshake after the greeting, as somebody who is refused; nothing is waited for, and no error raised.
+
+    A server counts who leaves before, and at max_connect_errors it takes nothing more from that host (error 1129); it
+    does not count who is refused.
+    """
+    if awaits_login(greeting):
+        with contextlib.suppress(OSError):
+            connection.send(LOGIN)
+            connection.shutdown(socket.SHUT_WR)
 
 
 def knock(address: str, port: int, timeout: float) -> tuple[Finding, str]:
@@ -29,7 +52,8 @@ def knock(address: str, port: int, timeout: float) -> tuple[Finding, str]:
     with connection:
         try:
             connection.settimeout(max(0.01, ends - time.monotonic()))
-            if connection.recv(1):
+            if greeting := connection.recv(GREETING):
+                finish(connection, greeting)
                 return Finding.ANSWERED, ""
             return Finding.SILENT, "it closed the connection without a greeting"
         except OSError as error:
@@ -137,7 +161,9 @@ class Knocks:
             self._forget(each)
             return (Finding.REFUSED, "connection refused") if code == errno.ECONNREFUSED else (Finding.UNANSWERED, "")
         try:
-            said = each.socket.recv(1)
+            said = each.socket.recv(GREETING)
+            if said:
+                finish(each.socket, said)
         except OSError:
             said = b""
         self._forget(each)

@@ -39,7 +39,8 @@ class LedgerLine:
     """Transactions with one fate. ``where`` is a GTID set, or places in the dead primary's log.
 
     ``server`` is who has them now, ``source`` where they came from or should have. ``transactions`` and ``bytes`` are
-    None where nobody can count them; ``first`` and ``last`` are their times in seconds since the epoch.
+    None where nobody can count them; ``left_out`` of them its filters leave out. ``first`` and ``last`` are their times
+    in seconds since the epoch.
     """
 
     fate: Fate
@@ -52,6 +53,7 @@ class LedgerLine:
     last: int | None = None
     tables: tuple[str, ...] = ()
     why: str = ""
+    left_out: int = 0
 
     def __str__(self) -> str:
         count = "" if self.transactions is None else f" {self.transactions} transactions"
@@ -132,7 +134,11 @@ def _beyond(
 
 def _rescued(each: Recovered) -> LedgerLine:
     assert each.cut is not None
-    return _of(each.cut, Fate.RESCUED, each.source, each.name)
+    line = _of(each.cut, Fate.RESCUED, each.source, each.name)
+    if not each.left_out:
+        return line
+    why = f"{each.left_out} of them change only what its filters leave out ({each.filters})"
+    return replace(line, left_out=each.left_out, why=why)
 
 
 def _of(cut: Cut, fate: Fate, source: str, server: str) -> LedgerLine:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import posixpath
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from config import ServerConfig
 from replication.errors import DeadlineExceeded, HostError
@@ -21,11 +22,15 @@ HELD = frozenset({"systemd", "mysqld_safe", "none"})
 
 @dataclass(frozen=True)
 class Places:
-    """Where a server keeps what is looked at on its host: absolute paths, from what it said while it lived."""
+    """Where a server keeps what is looked at on its host: absolute paths, from what it said while it lived.
+
+    By ``pid_file`` and ``datadir`` it is told from other servers there; either may be unknown, and empty. ``owned`` are
+    directories whose owner runs the server: nobody else's process is it.
+    """
 
     pid_file: str = ""
     directories: tuple[str, ...] = ()
-    #: Directories whose owner runs the server: nobody else's process is it.
+    datadir: str = ""
     owned: tuple[str, ...] = ()
 
     @classmethod
@@ -36,12 +41,27 @@ class Places:
         pid_file = state.pid_file or server.master_pid_file or ""
         log = posixpath.dirname(state.log_bin_basename)
         directories = tuple(dict.fromkeys(d.rstrip("/") for d in (state.datadir, log) if d))
-        return cls(posixpath.join(state.datadir, pid_file) if pid_file else "", directories, directories)
+        datadir = state.datadir.rstrip("/") if state.datadir.startswith("/") else ""
+        owned = tuple(dict.fromkeys((*directories, *server.master_binlog_dir)))
+        return cls(posixpath.join(state.datadir, pid_file) if pid_file else "", directories, datadir, owned)
+
+    @classmethod
+    def parse(cls, facts: Mapping[str, Any], server: ServerConfig) -> Places:
+        """What a journal kept of `facts`, and where it kept nothing, what the configuration says."""
+        owned = tuple(dict.fromkeys((*facts.get("owned", ()), *server.master_binlog_dir)))
+        pid_file = facts.get("pid_file") or server.master_pid_file or ""
+        return cls(pid_file, datadir=facts.get("datadir", ""), owned=owned)
 
     @property
-    def words(self) -> list[str]:
-        """What `vitals.sh` is told of them."""
-        return [self.pid_file or "/nonexistent", ",".join(self.owned), *self.directories]
+    def facts(self) -> dict[str, Any]:
+        """Plain data for a journal."""
+        return {"pid_file": self.pid_file, "datadir": self.datadir, "owned": self.owned}
+
+
+def asking(server: ServerConfig, places: Places, *more: str) -> str:
+    """The command for a script that comes through stdin and looks for one instance (instance.sh)."""
+    words = (str(server.port), places.pid_file, server.ip, places.datadir, ",".join(places.owned), *more)
+    return "sh -s -- " + " ".join(shlex.quote(word) for word in words)
 
 
 @dataclass(frozen=True)
@@ -82,8 +102,7 @@ def look_at(
     ``before`` is an earlier look: a thread that waited then, and has not run since, shows a stalled disk.
     """
     began = time.monotonic()
-    words = [str(server.port), *places.words]
-    command = "sh -s -- " + " ".join(shlex.quote(word) for word in words)
+    command = asking(server, places, *places.directories)
 
     def saw(source: Source, finding: Finding, detail: str = "") -> Observation:
         return Observation(source, host.name, finding, detail, took=time.monotonic() - began)
@@ -113,7 +132,10 @@ def _read(
     listening = "listening" in told
     states = {state for _, state in processes}
     pids = ", ".join(pid for pid, _ in processes)
-    if not processes:
+    if not processes and (doubts := told.get("doubt")):
+        why = "; ".join(f"process {pid} may be another's: {' '.join(reason)}" for pid, *reason in doubts)
+        seen.append(saw(Source.PROCESS, Finding.NO_VIEW, why))
+    elif not processes:
         seen.append(saw(Source.PROCESS, Finding.GONE))
     elif states & {"T", "t"}:
         seen.append(saw(Source.PROCESS, Finding.STOPPED, f"{pids} in state {'/'.join(sorted(states))}"))

@@ -82,9 +82,10 @@ def neighbours(observer: ServerConfig, primary: ServerConfig, servers: Sequence[
 def independent(view: Observation, observer: ServerConfig, primary: ServerConfig) -> Observation:
     """The same view as it counts: a silence on the manager's own host, or the primary's, is no second voice.
 
-    What such a host hears of the primary counts as everybody's does.
+    Nor is it one that such a host cannot be asked: it goes dark with what it is to tell of. What it hears of the
+    primary counts as everybody's does.
     """
-    if view.finding not in (Finding.UNANSWERED, Finding.SILENT, Finding.REFUSED):
+    if view.finding not in (Finding.UNANSWERED, Finding.SILENT, Finding.REFUSED, Finding.NO_VIEW):
         return view
     if same_host(observer, primary):
         why = "it is the primary's own host"

@@ -65,6 +65,10 @@ class Patience:
         return missed, Act.ASK_OTHERS if missed.misses == 1 else Act.GO_ON
 
 
+#: A `secondary_check_script` that cannot be run: what the shell says of a program that it does not find.
+NO_WORD = 127
+
+
 @dataclass(frozen=True)
 class SecondaryCheck:
     """The end of `secondary_check_script`: its exit code, None when none is configured or it did not end."""
@@ -73,9 +77,14 @@ class SecondaryCheck:
     exit_code: int | None = None
 
     @property
+    def speaks(self) -> bool:
+        """Whether it has a word in it: one that cannot be run has none, and is no veto for ever either."""
+        return self.configured and self.exit_code != NO_WORD
+
+    @property
     def objection(self) -> str:
         """Why a death is not confirmed, empty when it is: only exit code 0 confirms (MHA, HealthCheck)."""
-        if not self.configured or self.exit_code == 0:
+        if not self.speaks or self.exit_code == 0:
             return ""
         ended = "did not end in time" if self.exit_code is None else f"ended with {self.exit_code}"
         return f"the secondary check {ended}; only 0 confirms a dead primary"
@@ -151,7 +160,7 @@ def decide(
     if connected and (refused or not (silent or by_hand)):
         return verdict(False, f"{', '.join(connected)} is still connected to the primary, its heartbeat not overdue")
     deaf = [name for name in found(Source.REPLICA, *DEAF) if name not in own]
-    if not (refused or silent or deaf or secondary.configured or by_hand):
+    if not (refused or silent or deaf or secondary.speaks or by_hand):
         why = "nobody but the manager says so, and what lives on its own host is no second voice; a witness would be"
         return verdict(False, why)
     agree = f"; {', '.join(silent)} cannot reach it either" if silent else ""

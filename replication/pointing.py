@@ -16,14 +16,15 @@ from replication.binlog.cutter import Cut
 from replication.dialects import channel_name
 from replication.dialects.changing import ChannelOptions, Repoint
 from replication.drain import drain, stop_applier, stop_receiver
-from replication.errors import CannotLevel, DeadlineExceeded, WayClosed
+from replication.errors import CannotLevel, DeadlineExceeded, StatementFailed, UnsafeStatement, WayClosed
 from replication.fencing.everyone import start_replication
+from replication.gaps import GAPS, fill_gaps
 from replication.job import FailoverJob
 from replication.journal import Entry, every_entry
 from replication.one_time import is_one_time_user, marks_of
 from replication.positions import BinlogPosition
 from replication.repoint import HOW
-from replication.safety import Drained, discard_relay_logs
+from replication.safety import Drained, discard_relay_logs, prove_kept
 from replication.server import Server
 from replication.snapshots import GtidKind, ReplicaChannel, ServerState
 
@@ -207,6 +208,34 @@ def turn_back(server: Server, kind: GtidKind, former: ChannelOptions, name: str,
     stop_applier(server, proof)
     sql, args = server.dialect.change_source(name, to)
     discard_relay_logs(server, proof, sql, args, action="point it back")
+
+
+def leave_saved_log(server: Server, kind: GtidKind, former: ChannelOptions, name: str) -> Drained:
+    """Take a replica that stopped within a saved log away from it: it stands where it executed up to, nothing follows.
+
+    The rest of what it received lies on the manager. Raises UnsafeStatement when it is not such a replica.
+    """
+
+    def change() -> None:
+        server.query(server.dialect.stop(name), action="stop replication", timeout=65.0)
+        proof = prove_kept(server.observe(), name)
+        if isinstance(proof, str):
+            raise UnsafeStatement(f"{server}: leave the saved log: {proof}")
+        place = proof.executed if kind is GtidKind.POSITION else None
+        to = former.back(Repoint(former.host, former.port, HOW[kind], place, former.using_gtid))
+        sql, args = server.dialect.change_source(name, to)
+        discard_relay_logs(server, proof, sql, args, action="leave the saved log", drained=False)
+
+    try:
+        change()
+    except StatementFailed as error:
+        if error.errno != GAPS:
+            raise
+        # Of parallel appliers one stopped: the place is that of the last of them, and MySQL wants no gaps before it.
+        fill_gaps(server, name)
+        change()
+    now = channel_named(server.observe(), name)
+    return Drained(server.key, server.config.name, name, now.received, now.executed)
 
 
 def channel_named(state: ServerState, name: str) -> ReplicaChannel:

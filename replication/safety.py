@@ -7,22 +7,15 @@ with a `Drained` proof that is still true at that moment.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from replication.dialects import ChannelThread
-from replication.errors import DeadlineExceeded, StatementFailed, UnsafeStatement
+from replication.errors import StatementFailed, UnsafeStatement
+from replication.gaps import GAPS, fill_gaps
 from replication.positions import BinlogPosition
 from replication.server import Server
 from replication.snapshots import ReplicaChannel, ServerState
-
-#: ER_MTS_CHANGE_MASTER_CANT_RUN_WITH_GAPS: parallel appliers did not note down together how far each of them was; seen
-#: on 5.6, of replicas that lacked nothing.
-GAPS = 1802
-#: Seconds that filling them may take, and between two looks.
-FILLS, LOOK_EVERY = 20.0, 0.02
 
 
 @dataclass(frozen=True)
@@ -78,8 +71,24 @@ def prove(
     return f"executed up to {after.executed}, received up to {after.received}"
 
 
-def discard_relay_logs(server: Server, proof: Drained, sql: str, args: Sequence[Any], *, action: str) -> None:
-    """Issue a statement that deletes the relay logs of a channel.
+def prove_kept(now: ServerState, channel_name: str) -> Drained | str:
+    """The proof for a channel that was turned to a saved log and cannot execute all of it, or why there is none. Pure.
+
+    It was drained before it was turned, so what it received and did not execute is a part of the copy that the manager
+    keeps: nothing is lost with its relay logs. Both its halves are stopped.
+    """
+    channel = _channel(now, channel_name)
+    if channel is None or not channel.of_a_rescue:
+        return "it does not follow a saved log"
+    if not channel.receiver_stopped or channel.applier_running:
+        return "its threads run"
+    return Drained(now.key, now.name, channel_name, channel.received, channel.executed)
+
+
+def discard_relay_logs(
+    server: Server, proof: Drained, sql: str, args: Sequence[Any], *, action: str, drained: bool = True
+) -> None:
+    """Issue a statement that deletes the relay logs of a channel; without ``drained`` the proof is one of `prove_kept`.
 
     Raises UnsafeStatement when the proof is of another server, or when the replica's state is no longer what it was.
     """
@@ -94,22 +103,11 @@ def discard_relay_logs(server: Server, proof: Drained, sql: str, args: Sequence[
     try:
         server.query(sql, args, action=action)
     except StatementFailed as error:
-        if error.errno != GAPS:
+        # A replica that is drained lacks nothing that could fill them; one that is not may stand elsewhere afterwards.
+        if error.errno != GAPS or not drained:
             raise
-        _fill_gaps(server, proof.channel)
+        fill_gaps(server, proof.channel)
         server.query(sql, args, action=action)
-
-
-def _fill_gaps(server: Server, channel: str) -> None:
-    """The way that error 1802 names. What it finds to execute are transactions that the relay logs hold."""
-    server.query(server.dialect.start_until_no_gaps(channel), action="fill the gaps that its appliers left")
-    ends = time.monotonic() + FILLS
-    while (seen := _channel(server.observe(), channel)) is not None and seen.applier_running and not seen.has_read_all:
-        if time.monotonic() > ends:
-            raise DeadlineExceeded(f"{server}: fill the gaps that its appliers left", FILLS, seen.applier_state)
-        time.sleep(LOOK_EVERY)
-    # With GTIDs 5.6 does not end by itself where there was no gap.
-    server.query(server.dialect.stop(channel, ChannelThread.APPLIER), action="stop its applier", timeout=65.0)
 
 
 def _still_true(proof: Drained, channel: ReplicaChannel) -> bool:

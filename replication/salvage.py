@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import posixpath
+import re
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
@@ -42,6 +43,8 @@ INDEX_LIMIT = 16 << 20
 ANYBODY = Whose()
 #: Seconds to wait for the far side's sum whatever there is to sum, and the slowest disk waited for (bytes per second).
 PROOF_BASE, PROOF_RATE = 60.0, 10e6
+#: What sha256sum says of its input.
+_SUM = re.compile(r"([0-9a-f]{64}) [ *]-\n")
 
 
 @dataclass(frozen=True)
@@ -411,4 +414,5 @@ def _digest_there(host: SshHost, log: RemoteLog, begin: int) -> str | None:
         result = host.run(command, action="prove the copy", timeout=PROOF_BASE + length / PROOF_RATE, ok=(0, 3))
     except (HostError, DeadlineExceeded):
         return None
-    return result.stdout.split()[0] if result.exit_code == 0 and result.stdout else None
+    summed = _SUM.fullmatch(result.stdout)
+    return summed[1] if result.exit_code == 0 and summed else None

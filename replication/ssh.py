@@ -24,8 +24,10 @@ from replication.remote_file import RemoteReader, names_in
 from replication.scripts import script
 from replication.ssh_connect import CONNECT, NOT_UNDERSTOOD, open_transport
 from replication.ssh_forward import Forward
+from replication.ssh_framing import Frame
+from replication.ssh_hints import NO_SHELL, hint_for, last_line, needs_access
 from replication.ssh_login import load_login
-from replication.ssh_session import Session, SessionBroken, SftpLease
+from replication.ssh_session import Lease, Session, SessionBroken, SftpLease
 from replication.ssh_streams import CHUNK, Collector, HashingSource, Source, drain, feed
 
 if TYPE_CHECKING:
@@ -40,22 +42,14 @@ ATTEMPTS = 3
 
 _T = TypeVar("_T")
 
-_HINTS = {
-    "No space left on device": "free space on that host, or set remote_workdir to a directory that has some",
-    "Read-only file system": "set remote_workdir to a directory that can be written",
-    "Permission denied": "give the SSH user access to it, or set another remote_workdir or ssh_user",
-    "No such file or directory": "make the directory, or correct the path in the configuration",
-    "Directory nonexistent": "make the directory, or correct the path in the configuration",
-}
-_EXIT_HINTS = {
-    126: "the program may not be executed by this user",
-    127: "install the program on that host, or name its directory in client_bindir",
-}
+_BROKE, _UNKNOWN = "the session broke before the command's end", "it is not known whether it took effect"
 
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a remote command ended. ``exit_code`` is -1 when a signal ended it; ``seconds`` its duration seen from here.
+    """How a remote command ended. ``exit_code`` is -1 when a signal ended it, or its end did not come whole.
+
+    ``seconds`` is its duration seen from here. What the user's login files print is in neither output (`ssh_framing`).
 
     Each output holds at most 1 MiB: the first and the last half of it, and a line between that says what is missing.
     """
@@ -239,12 +233,14 @@ class SshHost:
         # Renamed only once the size is known to be right: to cat a session that broke looks like the end of the data.
         command = (
             f"umask 077; {{ cat > {part} && chmod {mode:o} {part} && wc -c < {part}; }} "
-            f"|| {{ code=$?; rm -f {part}; exit $code; }}"
+            f"|| {{ code=$?; rm -f {part}; exit $code; }}; "
+            f"command -v sha256sum >/dev/null || exit 0; sha256sum < {part} || {{ rm -f {part}; exit 1; }}"
         )
-        written = self._shell(command, action, deadline, digest).stdout.strip()
-        if written != str(digest.size):
+        written, *summed = self._shell(command, action, deadline, digest).stdout.split() or [""]
+        if written != str(digest.size) or summed not in ([], [digest.hex, "-"]):
             self.remove(f"{path}.part{os.getpid()}-{threading.get_ident()}")
-            raise RemoteFileError(self._name, action, f"{written} of {digest.size} bytes arrived")
+            what = f"{written} of {digest.size} bytes" if written != str(digest.size) else "other bytes than were sent"
+            raise RemoteFileError(self._name, action, f"{what} arrived")
         self._shell(f"mv -f -- {part} {final}", action, deadline)
         return digest.hex
 
@@ -319,35 +315,61 @@ class SshHost:
     # Commands
 
     def _execute(self, command: str, action: str, deadline: Deadline, source: Source) -> CommandResult:
-        began = time.monotonic()
-        try:
-            lease = self._opened(deadline, lambda session, patience: session.open_channel(deadline, patience))
-        except TimeoutError as error:
-            raise DeadlineExceeded(f"{self._name}: {action}", deadline.seconds, str(error)) from error
-        collectors = Collector(lease.channel.recv), Collector(lease.channel.recv_stderr)
+        began, frame = time.monotonic(), Frame()
+        lease = self._begun(frame.around(command), action, deadline)
+        collectors = Collector(lease.channel.recv, frame), Collector(lease.channel.recv_stderr, frame)
         with lease:
+            for collector in collectors:
+                collector.start()
+            with contextlib.suppress(EOFError, paramiko.SSHException):
+                feed(lease.channel, source)
+            lease.channel.status_event.wait()
+            drain(collectors, deadline)
+            code, broken, expired = lease.channel.exit_status, not lease.active, lease.expired
+        (out, told), (err, _) = (collector.result() for collector in collectors)
+        if code < 0 and expired:
+            raise DeadlineExceeded(f"{self._name}: {action}", deadline.seconds, last_line(out, err))
+        if code < 0 and broken:
+            raise HostUnreachable(self._name, action, _BROKE, _UNKNOWN)
+        if code >= 0 and not collectors[0].begun:
+            said = last_line(*(bytes(c.noise).decode(errors="replace") for c in collectors))
+            cause = "the login shell of this user ran no command" + (f", it said: {said}" if said else "")
+            raise CommandFailed(self._name, action, cause, NO_SHELL)
+        # What a shell around it ends with is not the command's word.
+        return CommandResult(-1 if told is None else told, out, err, time.monotonic() - began)
+
+    def _begun(self, command: str, action: str, deadline: Deadline) -> Lease:
+        """A channel in which the command was begun. sshd that refuses to start one has executed nothing of it.
+
+        That happens on a healthy host, when it has no process to spare just then, so one refusal is asked again.
+        """
+        for last in (False, True):
+            try:
+                lease = self._opened(deadline, lambda session, patience: session.open_channel(deadline, patience))
+            except TimeoutError as error:
+                raise DeadlineExceeded(f"{self._name}: {action}", deadline.seconds, str(error)) from error
             try:
                 lease.channel.exec_command(command)
-                for collector in collectors:
-                    collector.start()
-                feed(lease.channel, source)
-                lease.channel.status_event.wait()
-                drain(collectors, deadline)
+                return lease
             except (EOFError, paramiko.SSHException) as error:
-                if lease.active and not lease.expired:
-                    hint = "is there a ForceCommand, or a shell that lets nobody in?"
-                    raise CommandFailed(self._name, action, "sshd runs no command for this user", hint) from error
+                expired, refused = lease.expired, getattr(lease.channel, "refused", False)
+                with lease:
+                    if refused and not last:
+                        continue
+                if refused:
+                    cause = "sshd runs no command for this user"
+                    raise CommandFailed(self._name, action, cause, NO_SHELL) from error
+                if expired:
+                    raise DeadlineExceeded(f"{self._name}: {action}", deadline.seconds) from error
+                raise HostUnreachable(self._name, action, _BROKE, _UNKNOWN) from error
             except NOT_UNDERSTOOD as error:
-                cause = f"it answers what is no SSH: {type(error).__name__}: {error}"
-                raise HostUnreachable(self._name, action, cause) from error
-            code, broken, expired = lease.channel.exit_status, not lease.active, lease.expired
-        out, err = (collector.text() for collector in collectors)
-        if code < 0 and expired:
-            raise DeadlineExceeded(f"{self._name}: {action}", deadline.seconds, _last_line(out, err))
-        if code < 0 and broken:
-            cause = "the session broke before the command's end"
-            raise HostUnreachable(self._name, action, cause, "it is not known whether it took effect")
-        return CommandResult(code, out, err, time.monotonic() - began)
+                with lease:
+                    cause = f"it answers what is no SSH: {type(error).__name__}: {error}"
+                    raise HostUnreachable(self._name, action, cause) from error
+            except BaseException:
+                with lease:
+                    raise
+        raise AssertionError("unreachable")
 
     def _shell(self, command: str, action: str, deadline: Deadline, source: Source | None = None) -> CommandResult:
         """A command that deals with a file: its failure is the file's."""
@@ -358,10 +380,9 @@ class SshHost:
         return result
 
     def _failed(self, kind: type[HostError], action: str, result: CommandResult) -> HostError:
-        said = _last_line(result.stdout, result.stderr)
+        said = last_line(result.stdout, result.stderr)
         end = f"exit {result.exit_code}" if result.exit_code >= 0 else "ended by a signal"
-        hint = next((hint for words, hint in _HINTS.items() if words in said), _EXIT_HINTS.get(result.exit_code, ""))
-        return kind(self._name, action, f"{end}: {said}" if said else end, hint)
+        return kind(self._name, action, f"{end}: {said}" if said else end, hint_for(said, result.exit_code))
 
     # Files
 
@@ -372,7 +393,7 @@ class SshHost:
         except TimeoutError as error:
             raise DeadlineExceeded(f"{self._name}: {action}", deadline.seconds, str(error)) from error
         except (OSError, EOFError, paramiko.SSHException, paramiko.SFTPError) as error:
-            hint = "sshd_config needs a line 'Subsystem sftp internal-sftp', and .bashrc must print nothing"
+            hint = "sshd_config needs a line 'Subsystem sftp internal-sftp', or the host a program sftp-server"
             raise RemoteFileError(self._name, action, f"sshd offers no SFTP: {error}", hint) from error
         lease.channel.settimeout(timeout)
         return lease
@@ -402,7 +423,7 @@ class SshHost:
             raise RemoteFileError(self._name, action, "no such file or directory") from error
         except PermissionError as error:
             user = self._name.split("@")[0]
-            raise RemoteFileError(self._name, action, "permission denied", _needs_access(user)) from error
+            raise RemoteFileError(self._name, action, "permission denied", needs_access(user)) from error
         except (OSError, EOFError, UnicodeError, paramiko.SSHException, paramiko.SFTPError) as error:
             if lease.channel.closed or not lease.active:
                 raise HostUnreachable(self._name, action, "the session broke") from error
@@ -415,12 +436,3 @@ class SshHost:
 def _kind(found: paramiko.SFTPAttributes) -> tuple[int, int | None]:
     """What SFTP tells of a file that one in its place of root's would not have: that it is one, and its owner."""
     return stat_modes.S_IFMT(found.st_mode or 0), found.st_uid
-
-
-def _needs_access(user: str) -> str:
-    return f"give user {user} access to it, for example through the group mysql"
-
-
-def _last_line(*texts: str) -> str:
-    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""

@@ -27,6 +27,7 @@ from replication.known_hosts import (
     remember_key,
 )
 from replication.ssh_login import Login
+from replication.ssh_order import OrderedTransport
 
 logger = logging.getLogger("mha.ssh")
 
@@ -58,7 +59,7 @@ def open_transport(login: Login, deadline: Deadline) -> paramiko.Transport:
             connection = socket.create_connection((login.address, login.port), timeout=deadline.left or 0.001)
             undo.callback(connection.close)
             _tune(connection)
-            transport = paramiko.Transport(connection)
+            transport = OrderedTransport(connection)
             undo.callback(transport.close)
             transport.set_log_channel(PARAMIKO_LOG)
             _handshake(transport, login, deadline)

@@ -9,6 +9,7 @@ import paramiko
 
 from replication.deadline import Deadline
 from replication.errors import HostUnreachable
+from replication.ssh_order import orderly
 from replication.ssh_session import Session, Watchdog
 
 #: Seconds to give a port up.
@@ -25,7 +26,9 @@ class Forward:
         self._transport = session.transport
         watchdog = Watchdog(self._transport, Deadline(timeout))
         try:
-            self.port = self._transport.request_port_forward("127.0.0.1", 0, lambda channel, _, __: deliver(channel))
+            self.port = self._transport.request_port_forward(
+                "127.0.0.1", 0, lambda channel, _, __: deliver(orderly(channel))
+            )
         except (OSError, EOFError, paramiko.SSHException) as error:
             hint = "sshd_config needs AllowTcpForwarding yes or remote"
             raise HostUnreachable(name, "forward a port to the manager", str(error) or "no answer", hint) from error

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 
 import paramiko
 
 from replication.deadline import Deadline
+from replication.knock import GREETING, LOGIN, awaits_login
+from replication.ssh_framing import Frame, sftp_by_shell
+from replication.ssh_order import orderly
 
 #: Channels used at once before sshd has said what it allows; two below its default, for the probe and a straggler.
 CHANNELS = 8
@@ -105,7 +109,7 @@ class Session:
         self._in_use = 0
         self._limit = CHANNELS
         self._idle: list[SftpLease] = []
-        self._retired = False
+        self._retired, self._sftp_by_shell = False, False
         self._probe: threading.Thread | None = None
         self._probe_answered = False
 
@@ -128,10 +132,21 @@ class Session:
                 if not lease.channel.closed:
                     return lease
                 self._in_use -= 1
+        if not self._sftp_by_shell:
+            try:
+                return self._new_sftp(deadline, patience, lambda channel: channel.invoke_subsystem("sftp"))
+            except (OSError, EOFError, paramiko.SSHException, paramiko.SFTPError):
+                # There is no such subsystem, or the login shell that sshd starts its program in prints something first.
+                lease = self._new_sftp(deadline, patience, _begin_sftp)
+                self._sftp_by_shell = True
+                return lease
+        return self._new_sftp(deadline, patience, _begin_sftp)
+
+    def _new_sftp(self, deadline: Deadline, patience: float, begin: Callable[[paramiko.Channel], object]) -> SftpLease:
         channel = self._open(deadline, patience)
         watchdog = Watchdog(self.transport, Deadline(min(patience, deadline.left)), channel)
         try:
-            channel.invoke_subsystem("sftp")
+            begin(channel)
             return SftpLease(self, channel, paramiko.SFTPClient(channel))
         except BaseException as error:
             self.give_up(channel)
@@ -148,11 +163,17 @@ class Session:
         """
         channel: paramiko.Channel | None = None
         try:
-            channel = self.transport.open_channel(
-                "direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=max(0.01, deadline.left)
+            where, origin = (address, port), ("127.0.0.1", 0)
+            channel = orderly(
+                self.transport.open_channel("direct-tcpip", where, origin, timeout=max(0.01, deadline.left))
             )
             channel.settimeout(max(0.01, deadline.left))
-            return bool(channel.recv(1))
+            greeting = channel.recv(GREETING)
+            if awaits_login(greeting):
+                # Whoever leaves before a handshake's end is counted against that host.
+                channel.sendall(LOGIN)
+                channel.shutdown_write()
+            return bool(greeting)
         except TimeoutError:
             return False
         except paramiko.ChannelException as error:
@@ -220,7 +241,7 @@ class Session:
             wait = Deadline(min(patience, deadline.left))
             watchdog = Watchdog(self.transport, wait)
             try:
-                return self.transport.open_session(timeout=wait.left)
+                return orderly(self.transport.open_session(timeout=wait.left))
             except (OSError, EOFError, paramiko.SSHException) as error:
                 self._release()
                 if not self.transport.is_active() or wait.over:
@@ -263,6 +284,19 @@ class Session:
                 self._changed.wait(REFUSED_PAUSE)
         if refused.over:
             raise SessionBroken(f"sshd opens no channel in it: {error}") from error
+
+
+def _begin_sftp(channel: paramiko.Channel) -> None:
+    """Have the host's own program speak SFTP behind whatever the login shell prints. Raises EOFError."""
+    frame = Frame()
+    channel.exec_command(sftp_by_shell(frame))
+    seen = b""
+    while not seen.endswith(frame.begin):
+        # Not a byte more: what follows is the program's.
+        byte = channel.recv(1)
+        if not byte:
+            raise EOFError("no sftp-server is found there")
+        seen = (seen + byte)[-len(frame.begin) :]
 
 
 def _close(channel: paramiko.Channel) -> None:

@@ -6,21 +6,25 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from prefect import task
 
 from replication import settings
+from replication.binlog.cutter import Cut
 from replication.catch_up import LEVEL_LIMIT, tell_what_was_applied, wait_executed
 from replication.drain import drain, execute_all, stop_applier, stop_receiver
-from replication.errors import CannotLevel, HostError, MhaError
+from replication.errors import CannotLevel, DeadlineExceeded, HostError, MhaError, StoppedInTail
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import Lent, still_lent
+from replication.left_out import CountingLeftOut, in_words
 from replication.plan import FailoverPlan
-from replication.pointing import TURN, channel_named, former_of
+from replication.pointing import TURN, channel_named, former_of, leave_saved_log
+from replication.positions import BinlogPosition
 from replication.promote import keep_closed
 from replication.repoint import change_source, start_following
 from replication.safety import Drained
-from replication.salvage import survey_from
+from replication.salvage import Mirror, survey_from
 from replication.server import Server
 from replication.snapshots import GtidKind, ServerState
 from replication.tails import Case, Lacking, why_not_served
@@ -84,7 +88,8 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
     """Give this replica what it lacks of the saved log: its own threads receive and execute it.
 
     A client session replays it instead only where that is proven to be the same. Safe to enter again after a crash: the
-    server knows what it has, by GTIDs or by its place. Raises WayClosed when nothing that is safe leads there.
+    server knows what it has, by GTIDs or by its place. Raises WayClosed when nothing that is safe leads there, and
+    StoppedInTail with the replica's own words when its applier stops in it.
     """
     server = job.sessions.server(key)
     pipe.wait_for_former(job, key)
@@ -94,7 +99,9 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
         return Recovered(key, server.config.name, None, state.end_of_log, source=rescue.source)
     _check_not_rebooted(job, key)
     done = pipe.already_applied(job, state, proof, start)
-    lacks = survey_from(rescue.copy, start, Lacking(plan.kind, state, done))
+    filters = channel_named(state, proof.channel).filters
+    wanted = CountingLeftOut(Lacking(plan.kind, state, done), filters)
+    lacks = survey_from(rescue.copy, start, wanted)
     reached = lacks.last.source_end if lacks.last else proof.executed
     if rescue.end is not None and (reached is None or reached < rescue.end):
         raise CannotLevel(f"{server}: the borrowed relay logs reach {reached}, not {rescue.end}: {lacks.end_reason}")
@@ -111,7 +118,10 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
     began, means, why, rebuilt = time.monotonic(), "", why_not_served(case), True
     if not why:
         with lend_settings(job, server, settings.wanted_by_applier(lacks)):
-            proof, means, why, rebuilt = serve.serve(job, server, proof, case)
+            try:
+                proof, means, why, rebuilt = serve.serve(job, server, proof, case)
+            except (CannotLevel, DeadlineExceeded) as error:
+                raise _stopped(server, proof, case, error) from error
     if not means:
         # Relay logs that are not the primary's log byte for byte (MariaDB's receiver uncompresses) are all there is.
         if rebuilt or not rescue.of_relay_logs:
@@ -121,9 +131,43 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
     seconds = time.monotonic() - began
     log.info("%s executed %d transactions of the saved log in %.2f s: %s.", server, lacks.transactions, seconds, means)
     end_of_log = server.observe().end_of_log
-    return Recovered(
-        key, server.config.name, lacks, end_of_log, seconds, rescue.source, proof, means, rescue.of_relay_logs
-    )
+    if wanted.count:
+        log.info("%s leaves %d of them out (%s), as it always does.", server, wanted.count, in_words(filters))
+    done_so = Recovered(key, server.config.name, lacks, end_of_log, seconds, rescue.source, proof, means)
+    done_so = replace(done_so, of_relay_logs=rescue.of_relay_logs)
+    return replace(done_so, left_out=wanted.count, filters=in_words(filters)) if wanted.count else done_so
+
+
+def _stopped(server: Server, proof: Drained, case: Case, error: MhaError) -> MhaError:
+    """The same error with what the replica still lacks, if that can be told."""
+    copy, channel = case.rescue.copy, channel_named(server.observe(), proof.channel)
+    place = channel.executed if case.kind is GtidKind.POSITION else case.lacks.start
+    if copy is None or place is None:
+        return error
+    return StoppedInTail(str(error), kept=_lacks(server, case.kind, copy, place), copy=copy, source=case.rescue.source)
+
+
+def _lacks(server: Server, kind: GtidKind, copy: Mirror, place: BinlogPosition) -> Cut:
+    return survey_from(copy, place, Lacking(kind, server.observe(), 0))
+
+
+@task(name="Leave what was saved", **ACTING)
+def leave_saved(job: FailoverJob, plan: FailoverPlan, key: str, stopped: StoppedInTail) -> tuple[Drained, Cut]:
+    """A replica that stopped within the saved log goes on without the rest of it, which lies on the manager.
+
+    Returns the proof, and what it lacks: parallel appliers bring their place up to date only now.
+    """
+    server, channel = job.sessions.server(key), plan.channel_of(key)
+    assert stopped.kept is not None
+    state = server.observe()
+    former = former_of(job, state, channel_named(state, channel))
+    if former is None:
+        return _execute_all(job, plan, key), stopped.kept
+    proof = leave_saved_log(server, plan.kind, former, channel)
+    job.journal.record(TURN, "done", key)
+    log.warning("%s goes on without the rest of the saved log, from %s on.", server, proof.executed)
+    place = proof.executed if plan.kind is GtidKind.POSITION else stopped.kept.start
+    return proof, _lacks(server, plan.kind, stopped.copy, place or stopped.kept.start)
 
 
 @contextlib.contextmanager

@@ -52,7 +52,7 @@ class SideChecks:
         listens: float = 1.0,
         state: ServerState | None = None,
     ) -> None:
-        self._listens, self._state = listens, state
+        self._listens, self._places = listens, Places.of(primary, state)
         self._config, self._primary, self._sessions = config, primary, sessions
         self._others = [s for s in config.servers if s.address != primary.address]
         self._ears = {} if ears is None else ears
@@ -75,8 +75,8 @@ class SideChecks:
     def look_again(self) -> None:
         """Ask the replicas' hosts, and the primary's own, once more: their view is to be fresh at the verdict."""
         self._views = self._pool.submit(ask_others, self._sessions, self._primary, self._others)
-        host, places = self._sessions.host(self._primary.address), Places.of(self._primary, self._state)
-        self._process = self._pool.submit(look_at, host, self._primary, places, timeout=2.0)
+        host = self._sessions.host(self._primary.address)
+        self._process = self._pool.submit(look_at, host, self._primary, self._places, timeout=2.0)
         self._knock = self._pool.submit(self._knock_now)
         self._receivers = self._pool.submit(self._listen)
 

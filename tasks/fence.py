@@ -19,7 +19,7 @@ from replication.hooks import HookResult, run_hook, shutdown_args
 from replication.job import FailoverJob
 from replication.open_business import note_stopped
 from replication.plan import FailoverPlan
-from replication.pointing import TURN, channel_named, former_of, turn_back
+from replication.pointing import TURN, channel_named, former_of, leave_saved_log, turn_back
 from replication.server import Server
 from replication.snapshots import ClusterState, ServerDown, ServerState
 from tasks.policy import ACTING, STEP
@@ -75,7 +75,11 @@ def start_receiver(job: FailoverJob, plan: FailoverPlan, key: str) -> None:
     state = server.observe()
     turned = channel_named(state, plan.channel_of(key))
     if (former := former_of(job, state, turned)) is not None:
-        turn_back(server, plan.kind, former, turned.name, stall=job.config.drain_timeout)
+        if turned.broken:
+            # What stopped it lies on the manager; whoever fails over next is to find a replica that can be promoted.
+            leave_saved_log(server, plan.kind, former, turned.name)
+        else:
+            turn_back(server, plan.kind, former, turned.name, stall=job.config.drain_timeout)
         job.journal.record(TURN, "done", key)
     for channel in server.observe().channels:
         unexecuted = channel.name == plan.channel_of(key) and channel.executed != channel.received
@@ -136,7 +140,7 @@ def fence_over_ssh(job: FailoverJob, *, ask: bool = False) -> Fenced:
     With ``ask`` one that still greets is left alone.
     """
     host, persist = job.sessions.host(job.dead.address), job.config.fence_persist
-    fenced = fence(host, job.dead, timeout=job.config.fence_timeout, persist=persist, ask=ask, owned=job.owned)
+    fenced = fence(host, job.dead, job.places, timeout=job.config.fence_timeout, persist=persist, ask=ask)
     traces = (*fenced.masked, *fenced.persisted)
     # What is left on that host is known even to a run that goes on where this one ends.
     job.journal.record("fence", "done", job.dead.address, traces=traces)

@@ -154,8 +154,8 @@ class Dialect:
         suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
         return f"{verb}{' ' + thread.value if thread else ''}{suffix}"
 
-    def start_until_no_gaps(self, channel: str) -> str:
-        """Have parallel appliers execute what one of them left out when they were stopped, and end. MySQL only."""
+    def fill_gaps(self, channel: str) -> str:
+        """Execute what parallel appliers skipped when one of them stopped, and end there (MySQL only)."""
         suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
         return f"START {self._replica} SQL_THREAD UNTIL SQL_AFTER_MTS_GAPS{suffix}"
 

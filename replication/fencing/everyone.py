@@ -77,9 +77,13 @@ def start_replication(
     *,
     action: str = "start replication",
     timeout: float | None = None,
+    fill_gaps: bool = False,
 ) -> None:
-    """START of both halves of a replica or one of them, also where the server is closed to everybody, and stays so."""
-    sql = server.dialect.start(channel, thread)
+    """START of both halves of a replica or one of them, also where the server is closed to everybody, and stays so.
+
+    ``fill_gaps``: parallel appliers only, until nothing is left between what they executed.
+    """
+    sql = server.dialect.fill_gaps(channel) if fill_gaps else server.dialect.start(channel, thread)
     # A receiver, too: MySQL 5.6 may keep its place in a table, which it writes as itself.
     if not closed_to_everybody(server):
         server.query(sql, action=action, timeout=timeout)

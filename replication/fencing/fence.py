@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from config import ServerConfig
 from replication.errors import DeadlineExceeded, HostError
+from replication.look import Places, asking
 from replication.scripts import script
 from replication.ssh import SshHost
 
@@ -26,7 +27,8 @@ class Fenced:
     ``systemctl unmask UNIT``), or the file with a condition that keeps one from starting; a boot of the host lifts
     neither, save of those in ``brief``. ``containers`` are those whose restart policy was set to no, ``persisted``
     option files that keep the server read-only when it is started, ``dying`` killed processes that hang in the kernel,
-    on a disk that does not answer: they run no more, and are gone when it does. ``cannot`` says in words why nothing
+    on a disk that does not answer: they run no more, and are gone when it does. ``doubts`` are servers that may be
+    another's and were left alone, with the reason. ``cannot`` says in words why nothing
     could be proven; ``still_there`` that a mysqld was seen which does not go away; ``greets`` that it still greets
     whoever connects to it there, so that nothing was done.
     """
@@ -45,6 +47,7 @@ class Fenced:
     seconds: float = 0.0
     greets: bool = False
     stranger: bool = False
+    doubts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if not self.sure:
@@ -72,26 +75,29 @@ class Fenced:
 def fence(
     host: SshHost,
     server: ServerConfig,
+    places: Places | None = None,
     *,
     timeout: float = 15.0,
     persist: bool = False,
     ask: bool = False,
-    owned: Sequence[str] = (),
 ) -> Fenced:
     """Fence one instance; safe to repeat. An unreachable host is an answer (``sure`` is False), not an exception.
 
+    ``places`` are what it said of itself while it lived: by them it is told from other servers of its host. One that
+    may be another's is not touched, and nothing is sure then.
+
     With ``persist`` an option file makes the server read-only whenever it is started, until `unfence`. With ``ask`` a
-    server that still greets is not killed: who was found dead by its silence is not. ``owned`` are directories of the
-    server besides those configured: who else listens on its port is not it, and is left alone (``stranger``).
+    server that still greets is not killed: who was found dead by its silence is not. Who else listens
+    on its port, by the owner of its directories, is not it, and is left alone (``stranger``).
     """
-    return _run(host, server, str(int(persist)), timeout, ask=ask, owned=owned)
+    return _run(host, server, places, str(int(persist)), timeout, ask=ask)
 
 
 def _run(
-    host: SshHost, server: ServerConfig, persist: str, timeout: float, *, ask: bool = False, owned: Sequence[str] = ()
+    host: SshHost, server: ServerConfig, places: Places | None, persist: str, timeout: float, *, ask: bool = False
 ) -> Fenced:
     began = time.monotonic()
-    command = f"sh -s -- {_instance(server)} {persist} {int(ask)} {_owned(server, owned)}"
+    command = asking(server, places or Places.of(server, None), persist, str(int(ask)))
     try:
         result = host.run(
             command,
@@ -106,15 +112,7 @@ def _run(
 
 def keep_read_only(host: SshHost, server: ServerConfig, *, timeout: float = 15.0) -> Fenced:
     """Only write the option file that keeps a server read-only at its next starts; nothing is stopped."""
-    return _run(host, server, "only", timeout)
-
-
-def _instance(server: ServerConfig) -> str:
-    return f"{server.port} {shlex.quote(server.master_pid_file or '/nonexistent')}"
-
-
-def _owned(server: ServerConfig, more: Sequence[str]) -> str:
-    return shlex.quote(",".join(dict.fromkeys((*more, *server.master_binlog_dir))))
+    return _run(host, server, None, "only", timeout)
 
 
 @dataclass(frozen=True)
@@ -125,16 +123,19 @@ class Present:
     stranger: bool = False
 
 
-def present_on(host: SshHost, server: ServerConfig, *, timeout: float, owned: Sequence[str] = ()) -> Present:
-    """Whether a mysqld of the instance runs on the host now, and who listens on its port.
+def present_on(host: SshHost, server: ServerConfig, places: Places | None = None, *, timeout: float) -> Present:
+    """Whether a mysqld of the instance runs on the host now, and who listens on its port; ``places`` as in `fence`.
 
     Raises HostError's children; DeadlineExceeded; HostError when the host could not tell.
     """
-    command = f"sh -s -- {_instance(server)} {_owned(server, owned)}"
+    command = asking(server, places or Places.of(server, None))
     action = "see whether mysqld runs"
-    told = host.run(command, action=action, timeout=timeout, stdin=script("present.sh").encode()).stdout.split()
+    output = host.run(command, action=action, timeout=timeout, stdin=script("present.sh").encode()).stdout
+    told = {line.partition(" ")[0]: line for line in output.splitlines()}
     if "done" not in told:
         raise HostError(host.name, action, "the script on that host did not come to its end")
+    if "process" not in told and "listening" not in told and "doubt" in told:
+        raise HostError(host.name, action, f"nobody can tell whose a mysqld there is: {told['doubt']}")
     return Present("process" in told or "listening" in told, "stranger" in told)
 
 
@@ -157,12 +158,13 @@ def _read(output: str, seconds: float) -> Fenced:
     for key, *rest in told:
         by_key.setdefault(key, []).extend(rest)
     left = by_key.get("left", []) + (["a listener"] if "listening" in by_key else [])
-    again = by_key.get("restarts", [])
+    again, doubts = by_key.get("restarts", []), tuple(by_key.get("doubt", []))
     finished, greets = "done" in by_key, "greets" in by_key
     return Fenced(
-        sure=finished and not left and not again and not greets,
+        sure=finished and not left and not again and not greets and not doubts,
         greets=greets,
         stranger="stranger" in by_key,
+        doubts=doubts,
         killed=tuple(int(p) for p in by_key.get("killed", [])),
         supervisors=tuple(int(p) for p in by_key.get("supervisor", [])),
         masked=tuple(by_key.get("masked", [])),
@@ -171,15 +173,18 @@ def _read(output: str, seconds: float) -> Fenced:
         containers=tuple(by_key.get("container", [])),
         persisted=tuple(by_key.get("persisted", [])),
         not_persisted=", ".join(by_key.get("unpersisted", [])),
-        cannot="it still greets who connects to it there" if greets else _why_not(left, again, finished),
+        cannot="it still greets who connects to it there" if greets else _why_not(left, again, doubts, finished),
         still_there=bool(left) or greets,
         seconds=seconds,
     )
 
 
-def _why_not(left: list[str], again: list[str], finished: bool) -> str:
+def _why_not(left: list[str], again: list[str], doubts: Sequence[str], finished: bool) -> str:
     if left:
         return f"still there after kill -9: {', '.join(left)}"
     if again:
         return f"mysqld was killed, but this may start it again: {', '.join(again)}"
+    if doubts:
+        told = "; ".join(doubt.replace(" ", ": ", 1) for doubt in doubts)
+        return f"a mysqld runs there that may be another's, and was left alone: process {told}"
     return "" if finished else "the script on that host did not come to its end"

@@ -20,6 +20,7 @@ from replication.errors import AccessDenied, DeadlineExceeded, HostError, Server
 from replication.fencing.closing import Closed, close_for_writes, is_closed
 from replication.fencing.fence import Fenced, Present, present_on
 from replication.fencing.knocks import Knocks, knock
+from replication.look import Places
 from replication.server import Server
 from replication.snapshots import ServerState
 from replication.ssh import SshHost
@@ -90,8 +91,8 @@ class Lookout:
     """One old primary; ``note`` writes an event and its facts down and must not raise.
 
     ``fence`` stops what runs on its host and is None where the policy does not allow that; ``may_act`` is asked before
-    anything is done to it, for it may be somebody else's primary by now. ``with Lookout(…):``; the threads are daemons,
-    each wait is bounded.
+    anything is done to it, for it may be somebody else's primary by now.
+    By ``places`` its processes are known. ``with Lookout(…):``; the threads are daemons, each wait is bounded.
     """
 
     def __init__(
@@ -101,21 +102,21 @@ class Lookout:
         note: Callable[[str, dict[str, Any]], None],
         fence: Callable[[], Fenced] | None,
         may_act: Callable[[], bool] = lambda: True,
+        places: Places | None = None,
         *,
-        owned: tuple[str, ...] = (),
         stranger: bool = False,
     ) -> None:
         self.began = time.time()
         self._config, self._host, self._note, self._fence = server, host, note, fence
-        self._may_act = may_act
+        self._may_act, self._places = may_act, places
         self._server = Server(server)
         self._ended, self._changed = threading.Event(), threading.Condition()
         self._sight = Sight(self.began)
         self._by_ssh, self._may_kill = threading.Event(), threading.Event()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="old primary")
         self._said = ""
-        self._owned, self._stranger = owned, stranger
-        self._hangs, self._looked = False, 0.0
+        self._stranger = stranger
+        self._hangs, self._refused, self._looked = False, False, 0.0
         self._threads: list[threading.Thread] = []
         self.closings: list[Closing] = []
 
@@ -186,7 +187,7 @@ class Lookout:
         """The processes, where the session with the host is there; a login costs more than a look may."""
         if not self._by_ssh.is_set() or self.sight.process is None:
             return None
-        return self._pool.submit(present_on, self._host, self._config, timeout=LAST_LOOK, owned=self._owned)
+        return self._pool.submit(present_on, self._host, self._config, self._places, timeout=LAST_LOOK)
 
     def _wait_closed(self) -> None:
         """Until the thread at the port has closed it or knows why it cannot; one that hung before is not waited for."""
@@ -204,7 +205,8 @@ class Lookout:
         knocks = Knocks(self._config.ip, self._config.port)
         try:
             while not self._ended.is_set():
-                said = self._whose(knocks.knock(LOOK))
+                # One that answers and refuses us is not knocked at: each knock counts against this host (1129).
+                said = "open" if self._refused else self._whose(knocks.knock(LOOK))
                 if said == "open":
                     self._see(port=said)
                     self._keep_closed()
@@ -221,6 +223,7 @@ class Lookout:
         """Close it, and see that it stays so for as long as the session lasts."""
         began = time.monotonic()
         try:
+            self._refused = False
             self._server.connect(LOGIN)
             self._hangs = False
             while not (self._ended.is_set() or self._stranger):
@@ -230,6 +233,7 @@ class Lookout:
                 if self._server.stirs(LOOK):
                     break
         except (AccessDenied, ServerBusy) as error:
+            self._refused = True
             self._see(closed=False, cannot=f"and refuses us: {error}")
             self._say(f"{self._config.name} answers, but it cannot be closed: {error}")
             self._ended.wait(LOOK)
@@ -272,7 +276,7 @@ class Lookout:
             if self.sight.process is None and self.sight.port == "silent":
                 continue
             try:
-                present = present_on(self._host, self._config, timeout=LOGIN, owned=self._owned)
+                present = present_on(self._host, self._config, self._places, timeout=LOGIN)
             except (HostError, DeadlineExceeded) as error:
                 log.debug("%s", error)
                 self._stranger = False

@@ -1,20 +1,20 @@
-# fence.sh PORT PIDFILE PERSIST ASK OWNED: make sure that the mysqld of one instance does not serve again on this host.
-# Tells what it found and did, one "key value" a line; the last line is "done".
+# fence.sh PORT PIDFILE ADDRESS DATADIR OWNED PERSIST ASK: make sure that the mysqld of one instance does not serve again
+# on this host. Tells what it found and did, one "key value" a line; the last line is "done". What may be another's is left
+# alone and told ("doubt").
 # PERSIST is 1 to write read_only to an option file, "only" to do nothing else, 0 for none.
 # With ASK=1 a server that still greets who connects to it is told of ("greets"), and nothing is done.
 port=$1
 pidfile=$2
-persist=$3
-ask=$4
+address=$3
+datadir=$4
 owned=$5
+persist=$6
+ask=$7
 
 #include instance.sh
 
 look
-if [ -s "$pidfile" ]; then
-  p=$(cat "$pidfile" 2>/dev/null)
-  case $(cat "/proc/$p/comm" 2>/dev/null) in mysqld | mariadbd) pids="$pids $p" ;; esac
-fi
+seen=$pids
 
 # One that is stopped (T) greets nobody; one that listens on one address alone is asked there.
 greets() {
@@ -39,13 +39,23 @@ if [ "$persist" != 0 ]; then
   # Anybody may call a process mysqld and give it an option file: one that others may write to is not read (a pipe would
   # hold this up), and into a directory where they may, nothing is written (a link there would lead elsewhere).
   alone() { [ -O "$1" ] && [ -z "$(find "$1" -maxdepth 0 -perm /022)" ]; }
+  usual="/etc/my.cnf /etc/mysql/my.cnf /etc/mysql/mariadb.cnf"
   files= written=
   for p in $pids; do
-    for f in $(tr '\0' '\n' 2>/dev/null <"/proc/$p/cmdline" | sed -n 's/^--defaults-file=//p'); do
+    for f in $(words "$p" | option defaults-file); do
       [ -f "$f" ] && alone "$f" && files="$files $f"
     done
   done
-  [ -n "$files" ] || files="/etc/my.cnf /etc/mysql/my.cnf /etc/mysql/mariadb.cnf"
+  [ -n "$files" ] || files=$usual
+  # Another server that reads the same ones would be closed by it, too.
+  for p in $others $(printf '%s\n' "$doubtful" | sed 's/ .*//'); do
+    far "$p" && continue
+    file=$(words "$p" | option defaults-file)
+    for file in ${file:-$usual}; do
+      case " $(echo $files) " in *" $file "*) [ -e "$file" ] && shared=$p ;; esac
+    done
+  done
+  [ -z "${shared:-}" ] || files=/nonexistent
   for d in $(sed -n 's/^!includedir[[:space:]]*//p' $files 2>/dev/null | sort -u); do
     d=${d%/}
     [ -d "$d" ] && alone "$d/." || continue
@@ -56,9 +66,36 @@ if [ "$persist" != 0 ]; then
       chmod 644 "$d/.zz-mha-fenced.part" && mv -f "$d/.zz-mha-fenced.part" "$d/zz-mha-fenced.cnf" &&
       written=$d/zz-mha-fenced.cnf && echo "persisted $written"
   done
-  [ -n "$written" ] || echo "unpersisted no option file of this host has an !includedir that can be written"
+  if [ -n "${shared:-}" ]; then
+    echo "unpersisted another server, process $shared, reads the same option files"
+  elif [ -z "$written" ]; then
+    echo "unpersisted no option file of this host has an !includedir that can be written"
+  fi
   [ "$persist" = only ] && echo done && exit 0
 fi
+
+# Every mysqld_safe: its first word, or the script that its shell runs.
+safes() {
+  for f in $(grep -alE '(mysqld|mariadbd)[_-]safe' /proc/[0-9]*/cmdline 2>/dev/null); do
+    s=${f#/proc/}
+    s=${s%/cmdline}
+    words "$s" | head -2 | grep -Eq '(^|/)(mysqld|mariadbd)[_-]safe$' && echo "$s"
+  done
+}
+
+# Whether a process has started a server that is not the instance's.
+busy() {
+  for s in $others $(printf '%s\n' "$doubtful" | sed 's/ .*//'); do descends "$s" "$1" && return 0; done
+  return 1
+}
+
+# Whether this mysqld_safe would start the instance again: it has, or has nobody and was started for it.
+supervises() {
+  words "$1" | head -2 | grep -Eq '(^|/)(mysqld|mariadbd)[_-]safe$' || return 1
+  for s in $pids; do descends "$s" "$1" && return 0; done
+  busy "$1" && return 1
+  ! far "$1" && [ "$(port_of "$1")" = "$port" ]
+}
 
 # Supervisors go first, or they would start it again: systemd's unit is masked, which a boot of the host does not lift.
 # A unit file of the site's own in /etc cannot be masked: a condition that never holds keeps it from starting.
@@ -71,16 +108,29 @@ hold_off() {
   systemctl mask --runtime "$1" >/dev/null 2>&1 && echo "masked $1" && echo "brief $1" && return
   echo "restarts systemd's $1"
 }
+# Whether a unit that has no process now would start the instance: by the words that it starts with.
+starts_it() {
+  told=$(systemctl show -p ExecStart --value "$1" 2>/dev/null | sed -n 's/.*argv\[\]=\([^;]*\);.*/\1/p' | tail -1)
+  more=$(systemctl show -p Environment --value "$1" 2>/dev/null)
+  [ -z "$told" ] || [ "$(printf '%s\n' $told $more | sed 's/^[A-Z_]*=-/-/' | port_in "")" = "$port" ]
+}
 if [ -d /run/systemd/system ]; then
   units=""
   for p in $pids; do
     units="$units $(sed -n 's#.*/\([^/]*\.service\).*#\1#p' "/proc/$p/cgroup" 2>/dev/null | head -1)"
   done
-  if [ -z "$(echo $units)" ]; then
-    for u in mysql mysqld mariadb; do
-      case $(systemctl show -p ActiveState --value "$u" 2>/dev/null) in
-        active | activating | failed) units="$units $u.service" ;;
-      esac
+  if [ -z "$(echo $units)" ] && [ -z "$doubtful" ]; then
+    known=$(systemctl list-units --all --plain --no-legend 'mysql*.service' 'mariadb*.service' 2>/dev/null | awk '{ print $1 }')
+    for u in $(printf '%s\n' mysql mysqld mariadb $known | sed 's/\.service$//' | sort -u); do
+      case $(systemctl show -p ActiveState --value "$u" 2>/dev/null) in active | activating | failed) ;; *) continue ;; esac
+      main=$(systemctl show -p MainPID --value "$u" 2>/dev/null | tr -cd 0-9)
+      if [ "${main:-0}" -gt 0 ] && [ -d "/proc/$main" ]; then
+        # One that runs something else runs another instance.
+        case " $(echo $pids) " in *" $main "*) ;; *) supervises "$main" || continue ;; esac
+      elif [ -n "$pids" ] || ! starts_it "$u"; then
+        continue
+      fi
+      units="$units $u.service"
     done
   fi
   for u in $(printf '%s\n' $units | sort -u); do
@@ -101,13 +151,12 @@ for p in $pids; do
   fi
 done
 
-for f in $(grep -alE '(mysqld|mariadbd)[_-]safe' /proc/[0-9]*/cmdline 2>/dev/null); do
-  p=${f#/proc/}
-  p=${p%/cmdline}
-  [ "$p" = $$ ] && continue
-  other=$(port_argument "$p")
-  [ -n "$other" ] && [ "$other" != "$port" ] && continue
-  kill -9 "$p" 2>/dev/null && echo "supervisor $p"
+for p in $(safes); do
+  if supervises "$p"; then
+    kill -9 "$p" 2>/dev/null && echo "supervisor $p"
+  elif ! far "$p" && ! busy "$p" && [ -z "$(port_of "$p")" ]; then
+    echo "restarts mysqld_safe, process $p, of which nothing tells the port"
+  fi
 done
 
 # A shell that starts mysqld in a loop: by its own text, or the script that it runs. Not this one, nor who started it.
@@ -128,15 +177,12 @@ for p in $(ls -l /proc/[0-9]*/exe 2>/dev/null | sed -nE "$shells"); do
   text=$words
   [ -n "$file" ] && [ -f "$file" ] && text=$(head -c 65536 "$file" 2>/dev/null)
   printf '%s\n' "$text" | grep -Eq "$starts" || continue
+  far "$p" && continue
   other=$(printf '%s\n' "$text" | sed -n 's/.*--port=\([0-9]*\).*/\1/p' | tail -1)
   [ -n "$other" ] && [ "$other" != "$port" ] && continue
-  busy=
-  for m in $(grep -lxE 'mysqld|mariadbd' /proc/[0-9]*/comm 2>/dev/null); do
-    m=${m#/proc/}
-    m=${m%/comm}
-    case " $(echo $pids) " in *" $m "*) ;; *) [ "$(parent "$m")" = "$p" ] && busy=1 ;; esac
-  done
-  [ -n "$busy" ] || { kill -9 "$p" 2>/dev/null && echo "supervisor $p"; }
+  with=$(printf '%s\n' "$text" | sed -n 's/.*--defaults-file=\([^[:space:];&|]*\).*/\1/p' | tail -1)
+  [ -z "$other" ] && [ -n "$with" ] && [ "$(printf '%s\n' "--defaults-file=$with" | port_in "")" != "$port" ] && continue
+  busy "$p" || { kill -9 "$p" 2>/dev/null && echo "supervisor $p"; }
 done
 
 look
@@ -165,4 +211,6 @@ done
 for p in $pids; do echo "left $p"; done
 [ -n "$(listening)" ] && echo "listening $port"
 [ -n "$stranger" ] && echo "stranger $port"
+# Once the instance was found, another was not it.
+[ -n "$seen" ] || tell_doubts
 echo done

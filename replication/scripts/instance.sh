@@ -1,32 +1,128 @@
-# instance.sh: which processes on this host are the mysqld of one instance. Wants $port and $owned.
+# instance.sh: which processes on this host are the mysqld of one instance, and which are somebody else's. Wants $port;
+# $pidfile, $address, $datadir and $owned are what is known of the instance, each may be empty.
 #
 # Without these nothing that is said below could be believed: no view is better than a wrong one.
-for tool in grep sed tr head tail sort cat awk ls; do
+for tool in grep sed tr head tail sort cat awk ls readlink; do
   command -v "$tool" >/dev/null || { echo "this host has no $tool" >&2; exit 9; }
 done
 [ -r /proc/self/stat ] || { echo "this host has no /proc" >&2; exit 9; }
 
-# A process belongs to the instance when it is a mysqld that listens on the port, or one that listens on no TCP port
-# yet (starting, recovering) and was not started for another port.
+#include options.sh
 
-port_argument() { tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | sed -n 's/^--port=//p' | tail -1; }
 parent() { sed -n 's/^PPid:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null; }
 
-mine() {
-  for f in $(grep -lxE 'mysqld|mariadbd' /proc/[0-9]*/comm 2>/dev/null); do
-    p=${f#/proc/}
-    p=${p%/comm}
-    read -r _ _ state _ 2>/dev/null <"/proc/$p/stat" || continue
-    [ "$state" = Z ] && continue
-    theirs=$(printf '%s\n' "$listeners" | grep -F "pid=$p,")
-    if [ -n "$theirs" ]; then
-      printf '%s\n' "$theirs" | grep -Eq "[:.]$port[[:space:]]" && echo "$p"
-      continue
-    fi
-    other=$(port_argument "$p")
-    [ -n "$other" ] && [ "$other" != "$port" ] && continue
-    echo "$p"
+# Whether a process descends from another: mysqld_safe may have a shell of its own between itself and mysqld.
+descends() {
+  above=$1
+  for _ in 1 2 3 4; do
+    above=$(parent "$above")
+    [ "$above" = "$2" ] && return 0
+    [ "${above:-0}" -gt 1 ] || return 1
   done
+  return 1
+}
+
+# Every server that lives, whosever it is.
+servers() {
+  for f in $(grep -lxE 'mysqld|mariadbd' /proc/[0-9]*/comm 2>/dev/null); do
+    s=${f#/proc/}
+    s=${s%/comm}
+    read -r _ _ state _ 2>/dev/null <"/proc/$s/stat" || continue
+    [ "$state" = Z ] || echo "$s"
+  done
+}
+
+depth() { sed -n 's/^NSpid:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null | awk '{ print NF }'; }
+
+# A process of another network, as in a container: its port 3306 is not this host's. Which network another user's process
+# has is not shown; whether it has numbers of its own is.
+far() {
+  net=$(readlink "/proc/$1/ns/net" 2>/dev/null)
+  if [ -n "$net" ]; then
+    [ "$net" != "$(readlink /proc/self/ns/net)" ]
+  else
+    [ "$(depth "$1")" != "$(depth self)" ]
+  fi
+}
+
+# Whether a server's data is the instance's: yes, no, or nothing. mysqld works in its data directory; where that is not
+# shown, as to another user, the kernel tells whose files are locked (proc(5)), and InnoDB and Aria lock theirs.
+at_home() { # PID ROOT
+  [ -n "$datadir" ] || return
+  if [ -e "/proc/$1/cwd/." ]; then
+    [ "/proc/$1/cwd/." -ef "$2$datadir/." ] && echo yes && return
+    # One that has only just begun is not in any.
+    for f in ibdata1 aria_log_control auto.cnf mysql.ibd; do [ -e "/proc/$1/cwd/$f" ] && echo no && return; done
+  fi
+  {
+    ls -i "$2$datadir" "$2$datadir/mysql" 2>/dev/null
+    echo "[locks]"
+    cat /proc/locks 2>/dev/null
+  } | awk -v p="$1" '
+    $1 == "[locks]" { locks = 1; next }
+    !locks { if ($1 ~ /^[0-9]+$/) { files[$1] = 1; some = 1 } next }
+    $5 == p { split($6, at, ":"); held = 1; if (at[3] in files) ours = 1 }
+    END { if (ours) print "yes"; else if (held && some) print "no" }'
+}
+
+# Whether the pid file that is known names it, by its number here or in a container.
+named_by_pid_file() {
+  named=$(head -c 20 "$(root_of "$1")$pidfile" 2>/dev/null | tr -cd 0-9)
+  [ -n "$named" ] && grep -E '^(Pid|NSpid):' "/proc/$1/status" 2>/dev/null | grep -qw "$named"
+}
+
+# Whether who listens on the port passes it on to that container (docker-proxy says where to).
+published() {
+  for l in $(listening | sed -n 's/.*pid=\([0-9]*\),.*/\1/p'); do
+    to=$(words "$l" | awk 'before == "-container-ip" { print } { before = $0 }')
+    [ -n "$to" ] && grep -qF -e "-- $to" "/proc/$1/net/fib_trie" 2>/dev/null && return 0
+  done
+  return 1
+}
+
+# Whether somebody takes connections. What the kernel itself passes on to a container is no listener of this host.
+taken() {
+  [ -n "$(listening)" ] && return 0
+  command -v timeout >/dev/null && command -v bash >/dev/null || return 1
+  timeout 0.5 bash -c "exec 3<>/dev/tcp/${address:-127.0.0.1}/$port" 2>/dev/null
+}
+
+# Whose a server is: mine, other, or doubt and why.
+whose() {
+  theirs=$(printf '%s\n' "$listeners" | grep -F "pid=$1,")
+  if [ -n "$theirs" ]; then
+    if [ -n "$(printf '%s\n' "$theirs" | at_port)" ]; then echo mine; else echo other; fi
+    return
+  fi
+  if far "$1"; then
+    # A path of its own world says nothing in this one.
+    if [ "$(at_home "$1" "")" = yes ] || published "$1"; then
+      echo mine
+    elif taken; then
+      echo "doubt it has a network of its own, and $port may be passed on to it"
+    else
+      echo other
+    fi
+    return
+  fi
+  home=$(at_home "$1" "$(root_of "$1")")
+  its=$(port_of "$1")
+  yes='' no=''
+  [ "$home" = yes ] && yes="it works in $datadir"
+  [ -n "$pidfile" ] && named_by_pid_file "$1" && yes="$pidfile names it"
+  [ "$home" = no ] && no="its data directory is another than $datadir"
+  [ -n "$its" ] && [ "$its" != "$port" ] && no="its port is $its"
+  if [ -n "$yes" ] && [ -n "$no" ]; then
+    echo "doubt $yes, and $no"
+  elif [ -n "$yes" ]; then
+    echo mine
+  elif [ -n "$no" ]; then
+    echo other
+  elif [ "$its" = "$port" ]; then
+    echo mine
+  else
+    echo "doubt nothing tells its port"
+  fi
 }
 
 # Whether every thread that is left has a kill pending: it hangs in the kernel, on a disk mostly, and runs no more.
@@ -48,7 +144,23 @@ hanging() {
   done
 }
 
-listening() { [ -n "$stranger" ] || printf '%s\n' "$listeners" | grep -E "[:.]$port[[:space:]]"; }
+# Of listeners, those of the port and the instance's address: another server may have the port at another address.
+at_port() {
+  awk -v port="$port" -v address="$address" -v here="$address_is_here" '
+    {
+      at = $4
+      number = at
+      sub(/^.*:/, "", number)
+      sub(/:[0-9]*$/, "", at)
+      gsub(/[][]/, "", at)
+      sub(/%.*/, "", at)
+      sub(/^::ffff:/, "", at)
+      every = at == "*" || at == "::" || at == "0.0.0.0" || at == ""
+      if (number == port && (here == "" || every || at == address)) print
+    }'
+}
+
+listening() { [ -n "$stranger" ] || printf '%s\n' "$listeners" | at_port; }
 
 # Who listens on TCP, as ss tells it; without ss from the kernel's own tables (proc(5)), and the servers' open files.
 listening_sockets() {
@@ -97,9 +209,28 @@ foreign() {
     END { exit !(seen && !known) }'
 }
 
+# Sets pids to those of the instance, doubtful to a line for each server that may be its, and others to who is not.
 look() {
+  address_is_here=
+  # Behind address translation no socket of this host has the address that is configured.
+  case $address in
+    *.*) grep -qF -e "-- $address" /proc/net/fib_trie 2>/dev/null && address_is_here=yes ;;
+  esac
   listeners=$(listening_sockets)
-  pids=$(mine)
-  stranger=
-  foreign && stranger=1
+  pids='' doubtful='' others='' stranger=''
+  for p in $(servers); do
+    said=$(whose "$p")
+    case $said in
+      mine) pids="${pids:+$pids
+}$p" ;;
+      other) others="$others $p" ;;
+      *) doubtful="${doubtful:+$doubtful
+}$p ${said#doubt }" ;;
+    esac
+  done
+  # One instance is one server, or what is left of a former one: who is found beside it for certain is none of it.
+  [ -z "$pids" ] || doubtful=
+  [ -n "$(listening)" ] && foreign && stranger=1
 }
+
+tell_doubts() { [ -z "$doubtful" ] || printf '%s\n' "$doubtful" | sed 's/^/doubt /'; }

@@ -1,14 +1,18 @@
-# vitals.sh PORT PIDFILE OWNED DIRECTORY…: how the mysqld of one instance is, and the file systems it writes to. Changes nothing.
+# vitals.sh PORT PIDFILE ADDRESS DATADIR OWNED DIRECTORY…: how the mysqld of one instance is, and the file systems it
+# writes to. Changes nothing.
 # Tells what it saw, one "key value" a line; the last line is "done".
 #   process PID STATE    the letter of proc(5); supervisor WORD  who would start it again: systemd, mysqld_safe, none, or
 #   a program's name;    waits TID COUNT  a thread in uninterruptible sleep, and how often it was ever put to run
+#   doubt PID WHY        a server that may be the instance's, and may be another's
 #   listening            somebody listens on the port;   pidfile there|absent
 #   stranger             who listens there is no mysqld, and of a user who owns none of the directories OWNED
 #   disk PATH full|read-only|good|silent
 port=$1
 pidfile=$2
-owned=$3
-shift 3
+address=$3
+datadir=$4
+owned=$5
+shift 5
 
 #include instance.sh
 
@@ -35,9 +39,10 @@ for p in $pids; do
     read -r _ _ runs 2>/dev/null <"$t/schedstat" && echo "waits ${t##*/} $runs"
   done
 done
+tell_doubts
 [ -n "$(listening)" ] && echo "listening $port"
 [ -n "$stranger" ] && echo "stranger $port"
-if [ -e "$pidfile" ]; then echo "pidfile there"; else echo "pidfile absent"; fi
+if [ -n "$pidfile" ] && [ -e "$pidfile" ]; then echo "pidfile there"; else echo "pidfile absent"; fi
 # Without these a disk would be called silent that nobody asked.
 command -v timeout >/dev/null && command -v df >/dev/null || set --
 for d in "$@"; do

@@ -1,7 +1,8 @@
 """The words that receivers say before they ask for a log, and what the dead primary would have answered.
 
 Seen with MySQL 5.6 and 9.7, MariaDB 10.11 and 11.8. What is not known is answered with an error (1193), which every
-receiver takes well but for MariaDB's question after semi-synchronous replication: that one wants an empty result.
+receiver takes well but for MariaDB's question after semi-synchronous replication and MySQL 5.6's after a server_uuid,
+which a replica that was pointed back has forgotten: these want an empty result.
 """
 
 from __future__ import annotations
@@ -45,12 +46,12 @@ def answer(query: str, identity: Identity, checksum: Callable[[], bool], said: S
         return (OK,), said
     if found := _SHOW.fullmatch(words):
         name = found[1].lower()
-        if name.startswith("rpl_semi_sync"):
-            return result(("Variable_name", "Value"), ()), said
         value = {"server_id": str(identity.server_id), "server_uuid": identity.uuid}.get(name)
-        if value is not None:
-            # MySQL 5.6 takes an error for the end of everything, and none for a server that has no UUID.
-            return result(("Variable_name", "Value"), ((name, value),) if value else ()), said
+        if value:
+            return result(("Variable_name", "Value"), ((name, value),)), said
+        if name.startswith("rpl_semi_sync") or name == "server_uuid":
+            # 5.6 stops for good at an error here; what a server has not, it shows nothing of.
+            return result(("Variable_name", "Value"), ()), said
     elif found := _SELECT.fullmatch(words):
         value = _value(found[1], identity, checksum)
         if value is not None:

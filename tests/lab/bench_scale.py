@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from config import load_cluster
-from replication.look import Places
+from replication.look import Places, asking
 from replication.scripts import script
 from replication.server import Server
 from tests.lab import stub_servers
@@ -121,8 +121,7 @@ def _answer_looks(cluster: Cluster) -> None:
     session = Server(server)
     places = Places.of(server, session.observe())
     session.close()
-    words = " ".join([str(server.port), *(word or "''" for word in places.words)])
-    found = host.run(f"sh -s -- {words}", data=script("vitals.sh"))
+    found = host.run(asking(server, places, *places.directories), data=script("vitals.sh"))
     (host.upper / "vitals").write_text(found)
     host.run(
         f"/usr/sbin/sshd -p {SSH_PORT} -o PermitRootLogin=yes -o UseDNS=no -o UsePAM=no -o MaxStartups=1000 "

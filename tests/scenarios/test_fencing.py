@@ -280,14 +280,25 @@ SYSTEMCTL = """\
 #!/bin/sh
 echo "$*" >>/systemctl.said
 case $1 in
-  show) [ "$5" = mariadb ] && echo active || echo inactive ;;
+  list-units) echo "mariadb@other.service loaded failed failed another instance" ;;
+  show) case $3/$5 in
+    ActiveState/mariadb) echo active ;;
+    ActiveState/mariadb@other) echo failed ;;
+    ActiveState/*) echo inactive ;;
+    MainPID/mariadb) pgrep -x 'mysqld|mariadbd' || echo 0 ;;
+    MainPID/*) echo 0 ;;
+    ExecStart/mariadb@other) echo "{ path=/usr/sbin/mariadbd ; argv[]=/usr/sbin/mariadbd --port=3307 ; pid=0 }" ;;
+  esac ;;
   mask) [ ! -e /mask-fails ] ;;
 esac
 """
 
 
 def test_what_would_start_it_is_held_off_for_the_next_boots_too(alone: Cluster, server: ServerConfig) -> None:
-    """Its unit is masked for good; one of the site's own, which cannot be, gets a condition. Both are lifted."""
+    """Its unit is masked for good; one of the site's own, which cannot be, gets a condition. Both are lifted.
+
+    Another instance's unit, which failed and may be started again, is none of ours.
+    """
     host = alone[1]
     host.run("cat >/usr/local/bin/systemctl && chmod 755 /usr/local/bin/systemctl", data=SYSTEMCTL)
     host.run("mkdir -p /run/systemd/system")

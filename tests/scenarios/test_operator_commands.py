@@ -131,6 +131,8 @@ def test_other_routes_to_the_primary() -> None:
         first.power_off()
         assert asked(second.ip, third.ip).code == 0
         # A monitoring host that is down forbids nothing while most of them can be asked.
+        assert asked(second.ip, first.ip).code == 0, "the dead host's own silence is none of theirs"
+        assert asked(first.ip).code == 2
         third.power_off()
         done = asked(second.ip, third.ip)
         assert done.code == 2
@@ -159,6 +161,44 @@ def test_an_old_file_with_the_old_commands_line_fails_over() -> None:
             in manager.log()
         )
         assert third.replica_status()["Source_Host"] == second.ip
+
+
+@pytest.mark.parametrize("there", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["found", "missing"])
+def test_the_usual_secondary_check_under_crons_path_and_one_host_in_it_that_is_the_primarys(there: bool) -> None:
+    """The manager is started by its absolute path; two servers, one of which can be asked, and the power goes.
+
+    Where the script cannot be run at all it has no word: the manager's own observers decide.
+    """
+    with Cluster("mariadb", gtid=True, n=2) as cluster:
+        first, second = cluster.hosts
+        programs = cluster.seat / "bin"
+        programs.mkdir()
+        for name in ("masterha_manager", "masterha_secondary_check"):
+            text = f"#!{sys.executable}\nimport sys\nfrom commands.{name} import main\nsys.exit(main())\n"
+            (programs / name).write_text(text)
+            (programs / name).chmod(0o755)
+        name = "masterha_secondary_check" if there else "no-such-program"
+        known = f"--options='-o UserKnownHostsFile={cluster.seat}/.ssh/known_hosts -i {cluster.seat}/.ssh/id_ed25519'"
+        script = f"secondary_check_script = {name} -s {second.ip} -s {first.ip} {known}"
+        conf = cluster.write_cnf(default=f"{script}\nstart_checks=warn")
+        log = conf.with_suffix("") / "manager.log"
+        log.parent.mkdir()
+        with (cluster.seat / "out").open("wb") as out:
+            words = (str(programs / "masterha_manager"), f"--conf={conf}")
+            manager = cluster.run_there(*words, env={"PATH": "/usr/bin:/bin"}, out=out)
+        wait_for(lambda: log.exists() and "waiting until MySQL doesn't respond" in log.read_text())
+        if there:
+            checked = cluster.command("masterha_check_repl", f"--conf={conf}", env={"PATH": "/usr/bin:/bin:/usr/sbin"})
+            assert f"is the host of the primary {first.ip}" in checked.output, checked
+        else:
+            wait_for(lambda: "no-such-program was not found in PATH" in log.read_text())
+        first.power_off()
+        assert manager.wait(60) == 0, log.read_text()
+        if there:
+            assert f"Monitoring server {first.ip} is not counted: it is the primary's own host" in log.read_text()
+        else:
+            assert "Nobody is asked by secondary_check_script, and it forbids nothing" in log.read_text()
+        assert second.replica_status() == {}
 
 
 def test_a_password_of_every_awkward_character_is_seen_nowhere() -> None:

@@ -17,6 +17,7 @@ from tests.lab.kinds import REPL, REPL_PASSWORD
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import MODES, assert_survivors_agree, finish
 from tests.scenarios.moving import wait_until
+from tests.scenarios.test_rescue_contents import level
 
 SOME_MODES = [MODES[1], MODES[2], MODES[5]]
 
@@ -104,6 +105,115 @@ def test_a_conflict_on_another_replica_is_told_and_stops_nothing(kind: str, gtid
         assert account(acks, [cluster[2]]).rows_lost == 0, manager.log()
         assert f"{cluster[3].ip}(" in manager.log().split("Failover Report")[1]
         assert "1062" in manager.log().split("Failover Report")[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "gtid", "policy"),
+    [
+        pytest.param("mariadb", False, "safe", id="mariadb-position-safe"),
+        pytest.param("mysql97", True, "strict", id="9.7-gtid-strict"),
+        *(
+            pytest.param(*mode.values, policy, id=f"{mode.id}-{policy}", marks=pytest.mark.slow)
+            for mode in MODES
+            for policy in ("safe", "availability", "strict")
+            if (mode.id, policy) not in (("mariadb-position", "safe"), ("9.7-gtid", "strict"))
+        ),
+    ],
+)
+def test_a_conflict_on_every_replica_is_for_the_policy_to_decide(kind: str, gtid: bool, policy: str) -> None:
+    """Rows before it are there, those behind it lie in a named directory; strict opens nobody until told otherwise."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        cluster[1].sql("CREATE TABLE app.conflict (id INT PRIMARY KEY)")
+        conf = cluster.write_cnf(candidate=2, default=f"salvage_policy={policy}\nstart_checks=warn")
+        manager = cluster.start_manager(conf)
+        level(cluster)
+        for number in (2, 3):
+            cluster.stop_receiver(cluster[number])
+            put_a_row_in_the_way(cluster[number])
+        for row in (5, 1, 6, 7):
+            cluster[1].sql(f"INSERT INTO app.conflict VALUES ({row})")
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        code = manager.wait(120)
+        log = manager.log()
+        read_only = [cluster[n].sql("SELECT @@GLOBAL.read_only AS r")[0]["r"] for n in (2, 3)]
+        if policy == "strict":
+            assert (code, read_only) == (1, [1, 1]), log
+            assert "salvage_policy is strict: nothing was opened for writes" in log
+            words = ["--master_state=dead", f"--dead_master_host={cluster[1].ip}", "--interactive=0"]
+            words += ["--ignore_last_failover", "--salvage_policy=safe"]
+            done = cluster.command("masterha_master_switch", f"--conf={conf}", *words)
+            code, log = done.code, log + done.output
+            read_only = [cluster[n].sql("SELECT @@GLOBAL.read_only AS r")[0]["r"] for n in (2, 3)]
+        assert (code, read_only) == (10, [0, 1]), log
+        for number in (2, 3):
+            found = [r["id"] for r in cluster[number].sql("SELECT id FROM app.conflict ORDER BY id")]
+            assert found == [1, 5], log
+        assert cluster[3].replica_status()["Source_Host"] == cluster[2].ip, log
+        cluster[2].sql("INSERT INTO app.conflict VALUES (9)")
+        wait_until(lambda: bool(cluster[3].sql("SELECT id FROM app.conflict WHERE id=9")), "a row of the new primary")
+        newest = sorted(manager.workdir.glob("*.ledger.json"))[-1]
+        (lost,) = [line for line in json.loads(newest.read_text()) if line["fate"] == "lost"]
+        assert lost["transactions"] == 3, lost
+        assert f"{manager.workdir}/saved_master_binlog_from_" in lost["why"]
+        # Of parallel appliers another one may be who stops first, because it waits for that one's commit.
+        assert "stopped while it executed the saved log" in lost["why"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["safe", "availability", "strict"])
+def test_where_no_replica_can_execute_what_it_received_nobody_is_opened(policy: str) -> None:
+    """What stopped their appliers came before the primary died: their relay logs are kept, whatever the policy."""
+    with Cluster("mariadb", gtid=True) as cluster:
+        cluster[1].sql("CREATE TABLE app.conflict (id INT PRIMARY KEY)")
+        conf = cluster.write_cnf(default=f"salvage_policy={policy}\nstart_checks=warn")
+        manager = cluster.start_manager(conf)
+        level(cluster)
+        for number in (2, 3):
+            put_a_row_in_the_way(cluster[number])
+        cluster[1].sql("INSERT INTO app.conflict VALUES (1)")
+        both = (cluster[2], cluster[3])
+        wait_until(lambda: all(h.replica_status()["Last_SQL_Errno"] == 1062 for h in both), "the appliers stop")
+        relay_logs = [cluster[number].run("ls /var/lib/mysql/relay-bin.0*") for number in (2, 3)]
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        assert manager.wait(60) == 1, manager.log()
+        assert [cluster[n].sql("SELECT @@GLOBAL.read_only AS r")[0]["r"] for n in (2, 3)] == [1, 1]
+        assert [cluster[n].run("ls /var/lib/mysql/relay-bin.0*") for n in (2, 3)] == relay_logs
+
+
+@pytest.mark.parametrize(
+    ("kind", "gtid"),
+    [MODES[4], MODES[3], *(pytest.param(*m.values, id=m.id, marks=pytest.mark.slow) for m in MODES[:3])],
+)
+def test_what_the_replicas_leave_out_stops_no_rescue_and_is_counted(kind: str, gtid: bool) -> None:
+    """A schema that is filtered, and that the replicas have not, in what only the dead primary's disk has."""
+    filters = "replicate-ignore-db=audit"
+    with Cluster(kind, gtid=gtid, extra={2: filters, 3: filters}) as cluster:
+        # The statement itself is filtered by the schema that it is made for.
+        cluster[1].sql("CREATE DATABASE audit")
+        by_hand(cluster[1], "autocommit=1", "CREATE TABLE app.kept (id INT PRIMARY KEY)")
+        in_schema(cluster[1], "audit", "CREATE TABLE audit.trail (id INT PRIMARY KEY)")
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2, default="start_checks=warn"))
+        level(cluster)
+        for number in (2, 3):
+            assert not cluster[number].sql("SHOW DATABASES LIKE 'audit'")
+            cluster.stop_receiver(cluster[number])
+        for row in range(3):
+            cluster[1].sql(f"INSERT INTO app.kept VALUES ({row})")
+            in_schema(cluster[1], "audit", f"INSERT INTO audit.trail VALUES ({row})")
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        assert manager.wait(90) == 0, manager.log()
+        for number in (2, 3):
+            assert cluster[number].sql("SELECT COUNT(*) AS n FROM app.kept")[0]["n"] == 3, manager.log()
+            assert not cluster[number].sql("SHOW DATABASES LIKE 'audit'")
+        lines = [line for line in ledger(manager) if line["fate"] == "rescued" and line["transactions"] == 6]
+        assert lines, ledger(manager)
+        assert all(line["left_out"] == 3 and "ignore_db: audit" in line["why"] for line in lines), lines
+
+
+def in_schema(host: Host, schema: str, statement: str) -> None:
+    """As a session does whose default schema that is."""
+    with host.connect(database=schema) as session, session.cursor() as cursor:
+        cursor.execute(statement)
 
 
 @pytest.mark.parametrize(("kind", "gtid"), SOME_MODES)

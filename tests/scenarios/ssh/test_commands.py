@@ -7,12 +7,17 @@ import os
 import random
 import re
 import signal
+import subprocess
 import threading
+import time
 from pathlib import Path
 
+import paramiko
 import pytest
+from paramiko.common import cMSG_CHANNEL_EOF
 
 from replication.errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
+from replication.ssh import SshHost
 from replication.ssh_streams import OUTPUT_LIMIT
 from tests.scenarios.ssh.conftest import Start, takes_at_most
 
@@ -191,3 +196,111 @@ def test_no_shell_and_no_sftp_are_explained(start: Start) -> None:
         host.run("echo", action="speak", timeout=10)
     with pytest.raises(RemoteFileError, match=r"offers no SFTP.*Subsystem sftp"):
         host.stat("/")
+
+
+# The login shell, and what is sent too late
+
+
+NOISE = "echo server greeted; echo done; echo 'process 1 S'; echo nonsense >&2"
+
+
+@pytest.mark.parametrize(
+    "around", [f'{NOISE}; eval "$SSH_ORIGINAL_COMMAND"', f'sh -vxc "$SSH_ORIGINAL_COMMAND"; {NOISE}']
+)
+def test_what_login_files_print_is_no_answer(start: Start, tmp_path: Path, around: str) -> None:
+    """A greeting before, a farewell after, a shell that shows what it executes, and an exit code that is not ours."""
+    wrapper = tmp_path / "wrapper"
+    wrapper.write_text(f"#!/bin/sh\n{around}\nexit 0\n")
+    wrapper.chmod(0o755)
+    host = start(f"ForceCommand {wrapper}").host()
+    done = host.run("cat; echo to stderr >&2; exit 7", action="count", timeout=20, stdin=b"in\n", ok=(7,))
+    assert (done.exit_code, done.stdout) == (7, "in\n")
+    assert done.stderr.replace("+", "").split("\n")[-2].endswith("to stderr")
+    path = str(tmp_path / "file")
+    digest = host.put(b"content", path)
+    assert (Path(path).read_bytes(), digest) == (b"content", hashlib.sha256(b"content").hexdigest())
+
+
+@pytest.mark.parametrize(
+    "shell", ["echo This account is currently not available.; exit 1", "echo done; exit 0", "exit 0"]
+)
+def test_a_login_shell_that_runs_nothing_is_an_error_and_no_answer(start: Start, shell: str) -> None:
+    host = start(f"ForceCommand {shell}").host()
+    with pytest.raises(CommandFailed, match="the login shell of this user ran no command"):
+        host.run("echo hello", action="look", timeout=10, ok=range(256))
+
+
+def test_an_end_of_input_that_comes_too_late_ends_nobody_elses_command(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """paramiko makes a message and sends it later: sshd, which closed the channel, would end the whole session."""
+    host, others = start().host(), []
+    host.connect()
+    send = paramiko.Transport._send_user_message  # type: ignore[attr-defined]
+
+    def late(transport: paramiko.Transport, message: paramiko.Message) -> None:
+        if message.asbytes()[:1] == cMSG_CHANNEL_EOF:
+            time.sleep(0.4)
+        send(transport, message)
+
+    beside = threading.Thread(
+        target=lambda: others.append(host.run("sleep 1.2; echo fine", action="go on", timeout=20).stdout)
+    )
+    beside.start()
+    monkeypatch.setattr(paramiko.Transport, "_send_user_message", late)
+    assert host.run("exit 0", action="end at once", timeout=20).exit_code == 0
+    beside.join(20)
+    assert others == ["fine\n"]
+    assert host.alive()
+
+
+def test_commands_and_files_at_once_on_a_busy_machine_end_no_session(start: Start) -> None:
+    """Fourteen at once in one session, with input and without, while every processor is taken."""
+    burners = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(4)]
+    sshd, troubles, ends = start(), [], time.monotonic() + 6.0
+
+    def one(host: SshHost, number: int) -> None:
+        try:
+            if number % 4 == 0:
+                host.stat("/")
+            elif number % 4 == 1:
+                host.run("exit 0", action="end at once", timeout=20, stdin=bytes(100_000))
+            else:
+                assert host.run("sh -s", action="say", timeout=20, stdin=b"echo hi").stdout == "hi\n"
+        except (HostError, DeadlineExceeded) as error:
+            troubles.append(str(error))
+
+    try:
+        while time.monotonic() < ends:
+            host = sshd.host()
+            threads = [threading.Thread(target=one, args=(host, number)) for number in range(14)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60)
+            host.close()
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+    assert troubles == []
+
+
+def test_a_command_that_sshd_had_no_process_for_is_begun_once_more(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it was executed; a second refusal is believed."""
+    host, refusals = start().host(), [1]
+    begin = paramiko.Channel.exec_command
+
+    def refused(channel: paramiko.Channel, command: str) -> None:
+        if refusals and refusals.pop():
+            channel.refused = True  # type: ignore[attr-defined]
+            raise paramiko.SSHException("Channel closed.")
+        begin(channel, command)
+
+    monkeypatch.setattr(paramiko.Channel, "exec_command", refused)
+    assert host.run("echo fine", action="say", timeout=20).stdout == "fine\n"
+    refusals.extend((1, 1))
+    with pytest.raises(CommandFailed, match="sshd runs no command for this user"):
+        host.run("echo fine", action="say", timeout=20)

@@ -89,3 +89,13 @@ def test_what_the_examples_comment_out_is_right_too(tmp_path, monkeypatch, name)
     assert cluster.warnings == ()
     assert len(cluster.binlog_servers) == 1
     assert cluster.servers[0].ssh_options.strict_host_key_checking == "accept-new"
+
+
+def test_each_row_of_the_table_of_policies_names_a_test_that_there_is() -> None:
+    guide = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    section = guide.split("### When a replica cannot be brought level")[1].split("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ") and "What fails" not in line]
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(rows) == 10
+    for *_, name in rows:
+        assert f"def test_{name.strip(' |`')}(" in tests, name

@@ -332,3 +332,16 @@ def test_what_shows_of_a_script_without_starting_it(text: str, mode: int, says: 
     found = why_not_runnable(f"{script} --option")
     assert says in found
     assert bool(found) == bool(says)
+
+
+def test_our_own_commands_are_found_behind_what_stands_in_a_short_path(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "masterha_manager").write_text("#!/bin/sh\necho ours\n")
+    (tmp_path / "masterha_manager").chmod(0o755)
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "masterha_manager")])
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert why_not_runnable("masterha_manager --status") == ""
+    assert run(script("masterha_manager; echo $PATH")).output[0] == "ours"
+    assert run(script("echo $PATH")).output[0].startswith("/usr/bin:/bin:")
+    assert run(script("echo $PATH"), alone=True, env={"PATH": "/opt/bin"}).output[0].startswith("/opt/bin:")

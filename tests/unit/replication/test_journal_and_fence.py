@@ -105,6 +105,7 @@ class Says:
         ("killed 77\nleft 77\ndone\n", False, True, "still there after kill -9: 77"),
         ("listening 3306\ndone\n", False, True, "a listener"),
         ("killed 77\n", False, False, "did not come to its end"),
+        ("doubt 12 nothing tells its port\ndone\n", False, False, "process 12: nothing tells its port"),
         ("", False, False, "did not come to its end"),
         (HostUnreachable("root@db1:22", "connect", "no route"), False, False, "no route"),
         (DeadlineExceeded("fence", 15.0), False, False, "not within 15 s"),
@@ -121,5 +122,5 @@ def test_fenced_is_only_what_was_seen_to_the_end(
 @pytest.mark.parametrize("name", ["fence.sh", "vitals.sh"])
 def test_a_script_travels_whole(name: str) -> None:
     assert "#include" not in script(name)
-    assert "mine() {" in script(name)
+    assert "whose() {" in script(name)
     assert script(name).count("parent() {") == 1

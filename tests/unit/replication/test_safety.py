@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replication.gtid import GtidSet
+from replication.one_time import one_time_user
 from replication.positions import BinlogPosition
-from replication.safety import Drained, _still_true, prove
+from replication.safety import Drained, _still_true, prove, prove_kept
 from tests.unit.replication.build import UUID, at, channel, server
 
 HOUSE = Path(__file__).parents[3]
@@ -117,3 +118,24 @@ def test_only_the_guard_issues_statements_that_delete_relay_logs() -> None:
     for name, text in callers.items():
         code = "\n".join(line for line in text.splitlines() if ".query(" in line)
         assert not raw.search(code), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "why_not"),
+    [
+        ({}, ""),
+        ({"applier_errno": 1062}, ""),
+        ({"executed": at(800)}, ""),
+        ({"source_user": "repl"}, "does not follow a saved log"),
+        ({"receiver": "Yes"}, "threads run"),
+        ({"applier_running": True}, "threads run"),
+    ],
+)
+def test_only_what_a_saved_log_served_is_given_up_unexecuted(changes: dict[str, object], why_not: str) -> None:
+    """The manager keeps the log that it was served from; of any other source the relay logs may be the only copy."""
+    turned: dict[str, object] = {"source_user": one_time_user(), "receiver": "No", "applier_running": False}
+    proof = prove_kept(server(2, channel(**{**turned, **changes})), "")
+    if why_not:
+        assert why_not in str(proof)
+    else:
+        assert isinstance(proof, Drained)

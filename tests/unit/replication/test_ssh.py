@@ -15,6 +15,7 @@ from config import ServerConfig, SshOptions
 from replication.deadline import Deadline, within
 from replication.errors import DeadlineExceeded, HostUnreachable
 from replication.ssh import SshHost
+from replication.ssh_framing import Frame
 from replication.ssh_login import Login, load_login, resolve_login
 from replication.ssh_streams import OUTPUT_LIMIT, Collector, HashingSource
 
@@ -189,17 +190,19 @@ def test_match_exec_runs_nothing_and_matches_nothing(ssh_dir: Path) -> None:
     assert not (ssh_dir / "ran").exists()
 
 
-def collected(chunks: list[bytes]) -> str:
-    collector = Collector(lambda _: b"")
-    for chunk in chunks:
+def collected(chunks: list[bytes], before: bytes = b"", after: bytes = b"") -> tuple[str, int | None]:
+    frame = Frame()
+    collector = Collector(lambda _: b"", frame)
+    for chunk in [before, frame.begin, *chunks, frame.end + b"3\n", after]:
         collector.add(chunk)
-    return collector.text()
+    return collector.result()
 
 
 @given(st.lists(st.integers(0, OUTPUT_LIMIT), max_size=5))
 def test_output_is_whole_up_to_the_limit_and_never_longer(sizes: list[int]) -> None:
     whole = b"".join(bytes([97 + number]) * size for number, size in enumerate(sizes))
-    text = collected([bytes([97 + number]) * size for number, size in enumerate(sizes)])
+    text, code = collected([bytes([97 + number]) * size for number, size in enumerate(sizes)], b"Hello\n", b"Bye\n")
+    assert code == 3
     if len(whole) <= OUTPUT_LIMIT:
         assert text == whole.decode()
     else:
@@ -209,7 +212,35 @@ def test_output_is_whole_up_to_the_limit_and_never_longer(sizes: list[int]) -> N
 
 
 def test_output_that_is_no_text_does_not_fail() -> None:
-    assert collected([b"\xff\xfeok"]).endswith("ok")
+    assert collected([b"\xff\xfeok"])[0].endswith("ok")
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60), st.binary(max_size=60), st.integers(1, 7))
+def test_an_output_is_what_stands_in_its_frame_however_it_comes(
+    noise: bytes, inside: bytes, after: bytes, step: int
+) -> None:
+    frame = Frame("f" * 16)
+    collector = Collector(lambda _: b"", frame)
+    whole = noise + frame.begin + inside + frame.end + b"0\n" + after
+    for start in range(0, len(whole), step):
+        collector.add(whole[start : start + step])
+    assert collector.result() == (inside.decode(errors="replace"), 0)
+    assert bytes(collector.noise) == noise
+
+
+@pytest.mark.parametrize("answer", [b"", b"Hello\n", b"mha<another\n1\nmha>another 0\n"])
+def test_what_is_not_framed_is_no_answer(answer: bytes) -> None:
+    collector = Collector(lambda _: b"", Frame())
+    collector.add(answer)
+    assert (collector.begun, *collector.result()) == (False, "", None)
+
+
+@pytest.mark.parametrize("end", [b"", b"0", b"x\n", b"-1\n"])
+def test_an_end_that_is_not_whole_tells_no_exit_code(end: bytes) -> None:
+    frame = Frame()
+    collector = Collector(lambda _: b"", frame)
+    collector.add(frame.begin + b"so far\n" + frame.end[: None if end else 5] + end)
+    assert collector.result()[1] is None
 
 
 def test_hashing_source_counts_what_was_read() -> None:
