@@ -36,7 +36,8 @@ def listener(user: int, family: socket.AddressFamily = socket.AF_INET) -> Iterat
 
 def look(port: int, owned: str) -> set[str]:
     # Whatever servers run on this machine are no part of it.
-    words = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-s", "--", str(port), "/nonexistent", owned]
+    words = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-s", "--"]
+    words += [str(port), "/nonexistent", "", "", owned]
     done = subprocess.run(words, input=script("present.sh"), capture_output=True, text=True, check=True)
     told = {line.split()[0] for line in done.stdout.splitlines()}
     assert "done" in told, done
