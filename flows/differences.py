@@ -113,14 +113,25 @@ class Differences:
         """
         self.furthest = place
         for other in (*self.more_than(place), *self._unknown(whole)):
-            if self.furthest is not None and other.received is not None and other.received <= self.furthest:
+            reached = self.furthest is not None and other.received is not None and other.received <= self.furthest
+            if reached or other.key in self.failed:
                 continue
             try:
                 self._ask(other, key, place)
             except MhaError as error:
                 log.error("%s cannot be asked for what it received: %s", other.name, error)
                 self.failed[other.key] = str(error)
-        return self._lent or self.for_replica(key, place)
+        try:
+            return self._lent or self.for_replica(key, place)
+        except CannotLevel as error:
+            lender = self._lender
+            if lender is None or self._answers(lender.key):
+                raise
+            # It died since it was asked, and its disk with it: the others are asked for what they have.
+            log.error("%s is lost with what it had received: %s", lender.name, error)
+            self.failed[lender.key] = str(error)
+            self._lender = self._lent = None
+            return self.for_target(key, place, whole=whole)
 
     def _unknown(self, whole: bool) -> list[Leveling]:
         """Of those who may have received more than when they were looked at, the ones whose disks can be asked."""
