@@ -204,6 +204,25 @@ def left_behind(config: ClusterConfig, state: ServerState, chain: Sequence[Tail]
     return None
 
 
+def remarks(config: ClusterConfig, cluster: ClusterState, chain: Sequence[Tail]) -> tuple[str, ...]:
+    """What a plan in a chain of dead primaries does before all else, in sentences. Pure."""
+    names = {server.address: server.name for server in config.servers}
+    told = []
+    for state in cluster.up if chain else ():
+        link = left_behind(config, state, chain)
+        if link is not None:
+            first = names[chain[link[0]].dead]
+            told.append(
+                f"{state.name} still stands in the log of {first}: it is levelled from the tail of that one first"
+            )
+        told += [
+            f"{state.name} lacks what was saved of {names[tail.dead]}: it is given that first"
+            for tail in chain
+            if link is None and state.key not in (tail.dead, tail.opened) and tail.lacking(state)
+        ]
+    return tuple(told)
+
+
 def begins_in(copy: Mirror, kind: GtidKind, state: ServerState) -> BinlogPosition | None:
     """Where in a copy the part of a replica with GTIDs begins; None when it lacks something that stands before.
 
