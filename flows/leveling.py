@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import posixpath
+from dataclasses import replace
 from typing import Any
 
 from flows.closed_ways import ClosedWays
@@ -109,6 +110,8 @@ class Leveler(Recorder):
             return kept
         whose = self.whose()
         rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), self.fencing.ssh, key, whose)
+        if self.chain:
+            rescue = replace(rescue, of=whose)
         self.fencing.keep(rescue)
         if rescue.copy is not None or start is None or not job.config.binlog_servers:
             return rescue
@@ -118,7 +121,7 @@ class Leveler(Recorder):
     def whose(self) -> Whose:
         """What is known of the dead primary, whose log is wanted."""
         states = self.stopped.up if self.stopped is not None else ()
-        return known_of(self.job.dead, states, self.log_directories)
+        return self.chain.identity(known_of(self.job.dead, states, self.log_directories))
 
     def directories(self) -> tuple[str, ...]:
         """Where the dead primary's log may be: where it said while it lived, and where the others keep theirs."""

@@ -29,7 +29,8 @@ class Tail:
 
     ``begins`` is the end of that one's own log then: where position replicas go on. ``end`` and ``begins`` are None
     where nobody knows. ``gtids`` are those that it had executed, as text. ``server_id`` and ``uuid`` are the dead
-    primary's, ``named`` the directories that it kept its logs in, as far as they are known.
+    primary's, ``named`` the directories that it kept its logs in, as far as they are known; ``opened_id`` and
+    ``opened_uuid`` those of its successor, which a replica that never reached that one cannot tell.
     """
 
     dead: str
@@ -41,6 +42,8 @@ class Tail:
     server_id: int = 0
     uuid: str = ""
     named: tuple[str, ...] = ()
+    opened_id: int = 0
+    opened_uuid: str = ""
 
     def followed_by(self, state: ServerState, dead: ServerConfig) -> ReplicaChannel | None:
         """The channel through which a server still follows that dead primary, or was turned to its saved log."""
@@ -104,6 +107,8 @@ def _parse(entry: Entry) -> Tail:
         int(facts["server_id"]),
         facts["uuid"],
         tuple(facts["named"]),
+        int(facts["opened_id"]),
+        facts["opened_uuid"],
     )
 
 
