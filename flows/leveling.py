@@ -66,7 +66,11 @@ class Leveler(Recorder):
         proof, given = self.chain.give(plan, self.drained(plan, target))
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
         start = None if given else self.rescue_from(plan, proof)
-        rescue = self.ways.rescue(plan, self.saved(plan, start, target.key))
+        saved = self.saved(plan, start, target.key)
+        if saved.copy is None and start is not None and plan.kind is not GtidKind.POSITION and start != proof.executed:
+            # What is saved for the others' sake must not cost the replica to be promoted its own part.
+            saved = self.saved(plan, proof.executed, target.key)
+        rescue = self.ways.rescue(plan, saved)
         if rescue.copy is not None:
             self.note("rescue", "saved", plan.dead, end=str(rescue.copy.end))
         self.fencing.after_saving()
