@@ -67,7 +67,8 @@ class Leveler(Recorder):
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
         start = None if given else self.rescue_from(plan, proof)
         saved = self.saved(plan, start, target.key)
-        if saved.copy is None and start is not None and plan.kind is not GtidKind.POSITION and start != proof.executed:
+        for_others = plan.kind is not GtidKind.POSITION and start is not None and start != proof.executed
+        if saved.copy is None and for_others and self.fencing.ssh:
             # What is saved for the others' sake must not cost the replica to be promoted its own part.
             saved = self.saved(plan, proof.executed, target.key)
         rescue = self.ways.rescue(plan, saved)
