@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -63,6 +64,8 @@ class Differences:
         self._lent: Rescue | None = None
         self.furthest: BinlogPosition | None = None
         self.failed: dict[str, str] = {}
+        #: The replica to be promoted was pointed at another one: its place is one in that one's log.
+        self._elsewhere = False
 
     @property
     def _silent(self) -> list[Leveling]:
@@ -196,12 +199,14 @@ class Differences:
         for donor in self._donors():
             try:
                 proof = self._failover.run(apply_diffs.catch_up, self._failover.job, plan, target.key, proof, donor.key)
+                self._elsewhere = True
                 break
             except MhaError as error:
                 if self._answers(donor.key):
                     raise
                 log.error("%s answers no more, its disk is asked: %s", donor.name, error)
                 gone.append(donor)
+                self._elsewhere = True
                 proof = self._failover.drained(plan, target)
         for other in plan.others:
             if other.broken:
@@ -239,10 +244,13 @@ class Differences:
             try:
                 lent = self._failover.run(borrow, job, other.key, target.key, remembered, about=other.name)
                 if lent is not None:
+                    lent = replace(lent, by_gtid=self._elsewhere)
                     proof = self._failover.apply(plan, target, proof, lent).proof or proof
             except MhaError as error:
                 log.error("What only %s received cannot be used: %s", other.name, error)
                 self.failed[other.key] = str(error)
+                with contextlib.suppress(MhaError):
+                    proof = self._failover.drained(plan, target)
                 if alive:
                     self._failover.notes.append(f"What only {other.name} received is not applied: {error}")
         return proof
