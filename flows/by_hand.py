@@ -16,7 +16,7 @@ from replication.last_check import LastCheck, left_behind
 from replication.open_business import dead_of_a_rescue
 from replication.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
 from replication.sessions import Sessions, replaced, with_writers
-from replication.tail_chain import carried, chain_of, remembered, successor
+from replication.tail_chain import carried, chain_of, remarks, remembered, successor
 from replication.topology import find_primary, opened_by_another
 from tasks import detect
 
@@ -92,11 +92,13 @@ def _look(
     # Receivers that our own had stopped say nothing: some sites leave their replicas writable.
     if not ours and (opened := opened_by_another(dead, cluster)) is not None:
         raise RefusalError(cut_short_elsewhere(config, dead, opened))
-    cluster = carried(config, cluster, chain_of(remembered(config), dead.address))
+    chain = chain_of(remembered(config), dead.address)
+    first = remarks(config, cluster, chain)
+    cluster = carried(config, cluster, chain)
     decided = make_plan(config, dead, cluster, options)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
-    decided = replace(decided, remarks=left_behind(LastCheck(config).read()))
+    decided = replace(decided, remarks=(*first, *left_behind(LastCheck(config).read())))
     return Decision(dead, decided, options, verdict.ssh_reachable, somebody_else=verdict.row == SOMEBODY_ELSE)
 
 

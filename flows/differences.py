@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
@@ -63,6 +64,8 @@ class Differences:
         self._lent: Rescue | None = None
         self.furthest: BinlogPosition | None = None
         self.failed: dict[str, str] = {}
+        #: The replica to be promoted was pointed at another one: its place is one in that one's log.
+        self._elsewhere = False
 
     @property
     def _silent(self) -> list[Leveling]:
@@ -113,14 +116,25 @@ class Differences:
         """
         self.furthest = place
         for other in (*self.more_than(place), *self._unknown(whole)):
-            if self.furthest is not None and other.received is not None and other.received <= self.furthest:
+            reached = self.furthest is not None and other.received is not None and other.received <= self.furthest
+            if reached or other.key in self.failed:
                 continue
             try:
                 self._ask(other, key, place)
             except MhaError as error:
                 log.error("%s cannot be asked for what it received: %s", other.name, error)
                 self.failed[other.key] = str(error)
-        return self._lent or self.for_replica(key, place)
+        try:
+            return self._lent or self.for_replica(key, place)
+        except CannotLevel as error:
+            lender = self._lender
+            if lender is None or self._answers(lender.key):
+                raise
+            # It died since it was asked, and its disk with it: the others are asked for what they have.
+            log.error("%s is lost with what it had received: %s", lender.name, error)
+            self.failed[lender.key] = str(error)
+            self._lender = self._lent = None
+            return self.for_target(key, place, whole=whole)
 
     def _unknown(self, whole: bool) -> list[Leveling]:
         """Of those who may have received more than when they were looked at, the ones whose disks can be asked."""
@@ -185,12 +199,14 @@ class Differences:
         for donor in self._donors():
             try:
                 proof = self._failover.run(apply_diffs.catch_up, self._failover.job, plan, target.key, proof, donor.key)
+                self._elsewhere = True
                 break
             except MhaError as error:
                 if self._answers(donor.key):
                     raise
                 log.error("%s answers no more, its disk is asked: %s", donor.name, error)
                 gone.append(donor)
+                self._elsewhere = True
                 proof = self._failover.drained(plan, target)
         for other in plan.others:
             if other.broken:
@@ -228,10 +244,13 @@ class Differences:
             try:
                 lent = self._failover.run(borrow, job, other.key, target.key, remembered, about=other.name)
                 if lent is not None:
+                    lent = replace(lent, by_gtid=self._elsewhere)
                     proof = self._failover.apply(plan, target, proof, lent).proof or proof
             except MhaError as error:
                 log.error("What only %s received cannot be used: %s", other.name, error)
                 self.failed[other.key] = str(error)
+                with contextlib.suppress(MhaError):
+                    proof = self._failover.drained(plan, target)
                 if alive:
                     self._failover.notes.append(f"What only {other.name} received is not applied: {error}")
         return proof

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import posixpath
+from dataclasses import replace
 from typing import Any
 
 from flows.closed_ways import ClosedWays
@@ -67,7 +68,12 @@ class Leveler(Recorder):
         proof, given = self.chain.give(plan, left)
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
         start = None if given else self.rescue_from(plan, proof)
-        rescue = self.ways.rescue(plan, self.saved(plan, start, target.key))
+        saved = self.saved(plan, start, target.key)
+        for_others = plan.kind is not GtidKind.POSITION and start is not None and start != proof.executed
+        if saved.copy is None and for_others and self.fencing.ssh:
+            # What is saved for the others' sake must not cost the replica to be promoted its own part.
+            saved = self.saved(plan, proof.executed, target.key)
+        rescue = self.ways.rescue(plan, saved)
         if rescue.copy is not None:
             self.note("rescue", "saved", plan.dead, end=str(rescue.copy.end))
         self.fencing.after_saving()
@@ -111,6 +117,8 @@ class Leveler(Recorder):
             return kept
         whose = self.whose()
         rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), self.fencing.ssh, key, whose)
+        if self.chain:
+            rescue = replace(rescue, of=whose)
         self.fencing.keep(rescue)
         if rescue.copy is not None or start is None or not job.config.binlog_servers:
             return rescue
@@ -120,7 +128,7 @@ class Leveler(Recorder):
     def whose(self) -> Whose:
         """What is known of the dead primary, whose log is wanted."""
         states = self.stopped.up if self.stopped is not None else ()
-        return known_of(self.job.dead, states, self.log_directories)
+        return self.chain.identity(known_of(self.job.dead, states, self.log_directories))
 
     def directories(self) -> tuple[str, ...]:
         """Where the dead primary's log may be: where it said while it lived, and where the others keep theirs."""

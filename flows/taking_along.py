@@ -66,6 +66,15 @@ class Chain:
     def __bool__(self) -> bool:
         return bool(self.tails)
 
+    def identity(self, told: Whose) -> Whose:
+        """Who the dead primary is: what was seen when it was opened, rather than what its replicas say of their source.
+
+        A channel that was pointed at it and never reached it still has its former source's number (seen on MariaDB).
+        """
+        if not self.tails or not self.tails[-1].opened_id:
+            return told
+        return replace(told, server_id=self.tails[-1].opened_id, uuid=self.tails[-1].opened_uuid)
+
     def planned(self, cluster: ClusterState) -> ClusterState:
         """The cluster as it will be once everybody was taken along: what plans are made on."""
         return carried(self._job.config, cluster, self.tails)
@@ -169,6 +178,8 @@ class Chain:
             whose.server_id,
             whose.uuid,
             whose.named,
+            state.server_id,
+            state.server_uuid,
         )
         note_open(self._job.journal, tail)
 

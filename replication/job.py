@@ -95,6 +95,7 @@ class Rescue:
     ``of_relay_logs``: the copy is of relay logs. ``of`` is whose log it is, where that is another server than the one
     that the replica's channel names: an earlier primary, or a replica. ``continues``: the replica that it is for is
     proven to have all that stands before it. ``no_room``: it could be read, and no place on the manager took it.
+    ``by_gtid``: its place is one in another server's log, so that only its GTIDs tell where its part begins.
     """
 
     copy: Mirror | None
@@ -107,6 +108,7 @@ class Rescue:
     of: Whose | None = None
     continues: bool = False
     no_room: bool = False
+    by_gtid: bool = False
 
     def __str__(self) -> str:
         if self.copy is None:

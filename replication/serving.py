@@ -71,18 +71,21 @@ def rebuilt_of(
     """Publish another replica's relay logs as the primary's log, from the place that the taker stands at.
 
     MySQL's sets tell by themselves what is lacking. MariaDB's positions need to know what stands before; where relay
-    logs do not tell the places of their events (11.8), the one that is asked from must be among them.
+    logs do not tell the places of their events (11.8), or the taker stands in another server's log (``place`` is None),
+    the one that is asked from must be among them.
     """
     directory, logs = copy.directory / "rebuilt", copy.logs()
     if kind is GtidKind.MYSQL:
         rebuild(catalogue, logs, directory, by_gtid=True, before=before)
         return
-    try:
-        rebuild(catalogue, logs, directory, start=place, before=before)
-    except LogError:
-        if kind is GtidKind.POSITION:
-            raise
-        rebuild(catalogue, logs, directory, by_gtid=True, before=MariadbGtidPosition())
+    if place is not None or kind is GtidKind.POSITION:
+        try:
+            rebuild(catalogue, logs, directory, start=place, before=before)
+            return
+        except LogError:
+            if kind is GtidKind.POSITION:
+                raise
+    rebuild(catalogue, logs, directory, by_gtid=True, before=MariadbGtidPosition())
 
 
 @contextlib.contextmanager

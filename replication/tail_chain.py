@@ -29,7 +29,8 @@ class Tail:
 
     ``begins`` is the end of that one's own log then: where position replicas go on. ``end`` and ``begins`` are None
     where nobody knows. ``gtids`` are those that it had executed, as text. ``server_id`` and ``uuid`` are the dead
-    primary's, ``named`` the directories that it kept its logs in, as far as they are known.
+    primary's, ``named`` the directories that it kept its logs in, as far as they are known; ``opened_id`` and
+    ``opened_uuid`` those of its successor, which a replica that never reached that one cannot tell.
     """
 
     dead: str
@@ -41,6 +42,8 @@ class Tail:
     server_id: int = 0
     uuid: str = ""
     named: tuple[str, ...] = ()
+    opened_id: int = 0
+    opened_uuid: str = ""
 
     def followed_by(self, state: ServerState, dead: ServerConfig) -> ReplicaChannel | None:
         """The channel through which a server still follows that dead primary, or was turned to its saved log."""
@@ -104,6 +107,8 @@ def _parse(entry: Entry) -> Tail:
         int(facts["server_id"]),
         facts["uuid"],
         tuple(facts["named"]),
+        int(facts["opened_id"]),
+        facts["opened_uuid"],
     )
 
 
@@ -202,6 +207,25 @@ def left_behind(config: ClusterConfig, state: ServerState, chain: Sequence[Tail]
         if channel is not None and state.key != chain[number].dead:
             return number, channel
     return None
+
+
+def remarks(config: ClusterConfig, cluster: ClusterState, chain: Sequence[Tail]) -> tuple[str, ...]:
+    """What a plan in a chain of dead primaries does before all else, in sentences. Pure."""
+    names = {server.address: server.name for server in config.servers}
+    told = []
+    for state in cluster.up if chain else ():
+        link = left_behind(config, state, chain)
+        if link is not None:
+            first = names[chain[link[0]].dead]
+            told.append(
+                f"{state.name} still stands in the log of {first}: it is levelled from the tail of that one first"
+            )
+        told += [
+            f"{state.name} lacks what was saved of {names[tail.dead]}: it is given that first"
+            for tail in chain
+            if link is None and state.key not in (tail.dead, tail.opened) and tail.lacking(state)
+        ]
+    return tuple(told)
 
 
 def begins_in(copy: Mirror, kind: GtidKind, state: ServerState) -> BinlogPosition | None:

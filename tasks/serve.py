@@ -39,7 +39,7 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
     """Try every way in. Raises CannotLevel with the replica's own words when its applier stops, DeadlineExceeded."""
     copy, lacks = case.rescue.copy, case.lacks
     assert copy is not None
-    logs, place = logs_from(copy, lacks.start), proof.executed
+    logs, place = logs_from(copy, lacks.start), None if case.rescue.by_gtid else proof.executed
     catalogue = Catalogue(identity_of(case.state, case.channel, lacks, logs, case.rescue.of))
     before = asks_from(server, case.state, case.channel, case.kind)
 

@@ -23,6 +23,7 @@ from replication.tail_chain import (
     note_open,
     note_settled,
     open_tails,
+    remarks,
     successor,
 )
 from tests.unit.replication.build import UUID, at, channel, cluster, server
@@ -88,6 +89,10 @@ def test_a_plan_is_made_as_if_everybody_had_been_taken_along() -> None:
     assert isinstance(plan, FailoverPlan)
     assert (plan.new_primary, plan.target.executed) == (THREE, at(700))
     assert carried(CONFIG, seen, ()) is seen
+    (told,) = remarks(CONFIG, seen, (FIRST,))
+    assert told.startswith("db3")
+    assert "in the log of db1" in told
+    assert remarks(CONFIG, carried(CONFIG, seen, (FIRST,)), (FIRST,)) == ()
 
 
 @pytest.mark.parametrize(
