@@ -161,7 +161,7 @@ class Server:
         """Whether the server closes the session, or says anything unasked, within ``seconds``; True without one."""
         connection = self._connection
         sock = connection._sock if connection is not None else None  # type: ignore[attr-defined]
-        if sock is None:
+        if connection is None or sock is None or connection.unread:
             return True
         poll = select.poll()
         poll.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
