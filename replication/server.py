@@ -118,6 +118,11 @@ class Server:
         return self._connection is not None
 
     @property
+    def plugin(self) -> str:
+        """What the account logs in with there; empty without a session."""
+        return "" if self._connection is None else self._connection.plugin
+
+    @property
     def unproven(self) -> str:
         """Why nothing proves who is at the other end, in words; empty where its certificate was verified."""
         return "" if self._connection is None else str(self._connection.proof)

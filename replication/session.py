@@ -103,6 +103,8 @@ class Session(_Connection):
 
     _shared: Any = None
     _greeted = False
+    #: What the account logged in with, once it has.
+    plugin = ""
     salt: bytes
     _auth_plugin_name: str
 
@@ -182,6 +184,7 @@ class Session(_Connection):
     def _get_auth_plugin_handler(self, plugin_name: Any) -> Any:
         # The server's next word is about the password: from here on it counts who is at the other end.
         self.proof.of_session(self._sock)  # type: ignore[attr-defined]
+        self.plugin = plugin_name.decode("ascii") if isinstance(plugin_name, bytes) else str(plugin_name)
         return super()._get_auth_plugin_handler(plugin_name)  # type: ignore[misc]
 
     def _set_all(self) -> None:
