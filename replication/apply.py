@@ -27,6 +27,7 @@ log = logging.getLogger("mha")
 
 #: From so many transactions on it is worth finding out whether the client may use the server's socket.
 NEAR_FROM = 500
+NATIVE = "mysql_native_password"
 #: The log file's name for apply.sh when the log comes in pieces.
 PIECES = "-"
 #: Tells one server, and one account of it, from every other, whichever way they are reached.
@@ -54,8 +55,12 @@ def tls_options(server: ServerConfig) -> list[str]:
     return [] if server.tls_mode == "preferred" else ["loose-ssl-mode=REQUIRED", "loose-ssl"]
 
 
-def client_options(server: ServerConfig) -> str:
-    """An option file for the mysql client: escaped as its parser unescapes (Reference Manual, Using Option Files)."""
+def client_options(server: ServerConfig, *, vendor: Vendor | None = None, plugin: str = "") -> str:
+    """An option file for the mysql client: escaped as its parser unescapes (Reference Manual, Using Option Files).
+
+    ``plugin`` is what the account logs in with. MariaDB's client has mysql_native_password built in, and loads whatever
+    else a server asks for: with no directory to load from, it has nothing that tells the password.
+    """
     lines = [
         "[client]",
         f"host={quoted(server.ip)}",
@@ -65,6 +70,7 @@ def client_options(server: ServerConfig) -> str:
         f"password={quoted(server.password.get_secret_value())}",
         "connect-timeout=10",
         *tls_options(server),
+        *(["plugin-dir=/nonexistent"] if (vendor, plugin) == (Vendor.MARIADB, NATIVE) else []),
         "[mysql]",
         # As `session` sets it for sessions of ours: globals of the server must not cut the application short, and one
         # that was the primary may be closed to everybody who does not ask (`fencing.everyone`).
@@ -148,7 +154,8 @@ def apply_cut(
     place = host.own_directory(config.remote_workdir)
     # By GTIDs the others would never ask for what this one has and did not log.
     unlogged = config.disable_log_bin and kind is GtidKind.POSITION
-    with on_its_way(host, config, path, cut, place) as (log_file, stdin):
+    options = client_options(config, vendor=seen.vendor, plugin=server.plugin).encode()
+    with on_its_way(host, config, path, cut, place, options) as (log_file, stdin):
         programs = (config.client_bindir, config.client_libdir)
         words = script_words(server, seen, cut, log_file, place, programs, disable_log_bin=unlogged)
         result = host.run(
@@ -168,7 +175,7 @@ def apply_cut(
 
 @contextlib.contextmanager
 def on_its_way(
-    host: SshHost, config: ServerConfig, path: Path, cut: Cut, place: str
+    host: SshHost, config: ServerConfig, path: Path, cut: Cut, place: str, options: bytes | None = None
 ) -> Iterator[tuple[str, bytes | Source]]:
     """While it lasts the cut is in that place on the host, or comes there in pieces: apply.sh's name for it, and what
     it is told.
@@ -176,7 +183,7 @@ def on_its_way(
     Pieces take a session of their own: sshd may allow one channel in each. Where that cannot be had, and where what one
     session may apply ends at other places, the cut goes there whole before anything is applied.
     """
-    options = client_options(config).encode()
+    options = client_options(config).encode() if options is None else options
     remote = posixpath.join(place, path.name)
     other = SshHost(config) if len(cut.pieces) > 1 and len(cut.sittings) < 2 else None
     try:

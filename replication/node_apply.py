@@ -141,7 +141,7 @@ def apply_log(
     with open_to_us(server, state), settings.lent(server, done):
         _run(
             ["sh", "-c", script("apply.sh"), "apply", *words],
-            client_options(server.config).encode(),
+            client_options(server.config, vendor=state.vendor, plugin=server.plugin).encode(),
             errors,
             BASE + done.bytes / RATE,
             None,
@@ -161,7 +161,8 @@ def apply_text(
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mha-apply.", dir=errors.parent)))
         options = directory / "client.cnf"
         options.touch(mode=0o600)
-        options.write_text(client_options(server.config), encoding="utf-8")
+        text_of_options = client_options(server.config, vendor=state.vendor, plugin=server.plugin)
+        options.write_text(text_of_options, encoding="utf-8")
         words = [client.client(state.vendor.value), f"--defaults-file={options}", "--local-infile=0"]
         words += ["--binary-mode", "--batch"]
         if disable_log_bin:

@@ -120,6 +120,11 @@ class Server:
         return self._connection is not None
 
     @property
+    def plugin(self) -> str:
+        """What the account logs in with there; empty without a session."""
+        return "" if self._connection is None else self._connection.plugin
+
+    @property
     def unproven(self) -> str:
         """Why nothing proves who is at the other end, in words; empty where its certificate was verified."""
         return "" if self._connection is None else str(self._connection.proof)
@@ -163,7 +168,7 @@ class Server:
         """Whether the server closes the session, or says anything unasked, within ``seconds``; True without one."""
         connection = self._connection
         sock = connection._sock if connection is not None else None  # type: ignore[attr-defined]
-        if sock is None:
+        if connection is None or sock is None or connection.unread:
             return True
         poll = select.poll()
         poll.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)

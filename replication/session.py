@@ -104,6 +104,8 @@ class Session(_Connection):
 
     _shared: Any = None
     _greeted = False
+    #: What the account logged in with, once it has.
+    plugin = ""
     salt: bytes
     _auth_plugin_name: str
 
@@ -135,10 +137,18 @@ class Session(_Connection):
         )
 
     def allow(self, timeout: float, *, whole: float | None = None) -> None:
-        """What comes next may take ``timeout`` seconds for each packet, ``whole`` for all of them (twice as long)."""
-        self._exchange = timeout
-        self._ends = time.monotonic() + (whole if whole is not None else timeout + max(1.0, timeout))
+        """What comes next may take ``timeout`` seconds for each packet, ``whole`` for all of them (twice as long).
+
+        Seconds of waiting: a process that stood still meanwhile finds what has come.
+        """
+        self._exchange, self._left_for_packet = timeout, timeout
+        self._left = whole if whole is not None else timeout + max(1.0, timeout)
         self._packets = self._bytes = 0
+
+    @property
+    def unread(self) -> bool:
+        """Whether more has come than was asked for."""
+        return bool(self._buffer)
 
     def connect(self, sock: Any = None) -> None:
         """Connect, and set what the session depends on."""
@@ -175,6 +185,7 @@ class Session(_Connection):
     def _get_auth_plugin_handler(self, plugin_name: Any) -> Any:
         # The server's next word is about the password: from here on it counts who is at the other end.
         self.proof.of_session(self._sock)  # type: ignore[attr-defined]
+        self.plugin = plugin_name.decode("ascii") if isinstance(plugin_name, bytes) else str(plugin_name)
         return super()._get_auth_plugin_handler(plugin_name)  # type: ignore[misc]
 
     def _set_all(self) -> None:
@@ -202,7 +213,7 @@ class Session(_Connection):
             return packet_type(data, encoding)
 
         self._packets += 1
-        self._packet_ends = min(self._ends, time.monotonic() + self._exchange)
+        self._left_for_packet = self._exchange
         try:
             if self._packets > MOST_PACKETS:
                 raise _odd(f"it sends more than {MOST_PACKETS} rows and columns")
@@ -219,8 +230,6 @@ class Session(_Connection):
             failed.answered = True  # type: ignore[attr-defined]
             raise failed from None
         return packet
-
-    _packet_ends = 0.0
 
     def _read_query_result(self, unbuffered: bool = False) -> Any:
         try:
@@ -241,11 +250,14 @@ class Session(_Connection):
             if self._bytes > MOST_BYTES:
                 raise _odd(f"it sends more than {MOST_BYTES >> 20} MB")
             while len(self._buffer) < num_bytes:
-                if (left := self._packet_ends - time.monotonic()) <= 0:
+                if (given := min(self._left, self._left_for_packet)) <= 0:
                     raise TimeoutError("timed out")
-                sock.settimeout(left)
+                sock.settimeout(given)
                 self._current_timeout = None
+                began = time.monotonic()
                 data = sock.recv(max(_CHUNK, num_bytes - len(self._buffer)))
+                waited = min(given, time.monotonic() - began)
+                self._left, self._left_for_packet = self._left - waited, self._left_for_packet - waited
                 if not data:
                     raise pymysql.OperationalError(CR.CR_SERVER_LOST, "Lost connection to MySQL server during query")
                 self._buffer += data

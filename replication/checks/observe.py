@@ -253,7 +253,9 @@ def look_at_hosts(facts: Facts, sessions: Sessions) -> dict[str, HostFacts]:
         host = sessions.host(server.address)
         if server.skip_init_ssh_check:
             return HostFacts(host.name, skipped=True)
-        return _look_at(host, server, facts.cluster.get(server.address), facts.servers.get(server.address))
+        state, plugin = facts.cluster.get(server.address), sessions.server(server.address).plugin
+        options = client_options(server, vendor=state.vendor, plugin=plugin) if state else ""
+        return _look_at(host, server, state, facts.servers.get(server.address), options)
 
     return _by(sessions, ask, facts.config.servers, lambda s: s.address, lambda s: sessions.host(s.address).name)
 
@@ -288,13 +290,15 @@ def _by(
     return found
 
 
-def _look_at(host: SshHost, server: ServerConfig, state: ServerState | None, facts: ServerFacts | None) -> HostFacts:
+def _look_at(
+    host: SshHost, server: ServerConfig, state: ServerState | None, facts: ServerFacts | None, options: str
+) -> HostFacts:
     vendor = state.vendor.value if state else Vendor.MYSQL.value
     datadir = state.datadir if state else ""
     current = state.end_of_log.file if state and state.end_of_log else ""
     words = [vendor, server.client_bindir or "", server.client_libdir or "", server.remote_workdir, datadir, current]
     words += [relay_log_info(state, facts), "1" if state else "0", *directories_of(server, state)]
-    seen = _ask_host(host, words, client_options(server).encode() if state else b"")
+    seen = _ask_host(host, words, options.encode())
     return replace(seen, info=words[6])
 
 

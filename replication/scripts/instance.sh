@@ -184,29 +184,41 @@ listening_sockets() {
     }'
 }
 
-# Users who may run the instance: who runs a mysqld of it, the owners of its directories ($owned, comma separated).
+# The owners of the instance's directories ($owned, comma separated).
 owners() {
-  for p in $pids; do
-    sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null
-  done
   printf '%s\n' "$owned" | tr , '\n' | while IFS= read -r d; do
     [ -n "$d" ] && [ -d "$d" ] && ls -nd -- "$d/." | awk '{ print $3 }'
   done
 }
 
-# Whether whoever listens on the port is somebody else: each such socket is of a user who is neither root nor one of
-# these. The kernel tells the user to everybody (proc(5), net/tcp, the eighth column).
-foreign() {
-  theirs=$(owners)
-  [ -n "$theirs" ] || return 1
-  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port="$port" -v owners="$(echo $theirs)" '
-    BEGIN { n = split(owners, o, " "); for (i = 1; i <= n; i++) ours[o[i]] = 1; ours[0] = 1 }
+# Of which users the sockets are that listen on the port; the kernel tells it to everybody (ss, or proc(5), net/tcp).
+listening_users() {
+  if command -v ss >/dev/null; then
+    ss -Hltne 2>/dev/null | grep -E "[:.]$port[[:space:]]" | sed -n 's/.*uid:\([0-9]*\).*/\1/p; t; s/.*/0/p'
+    return
+  fi
+  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port="$port" '
     $4 == "0A" {
       n = split($2, at, ":"); number = 0
       for (i = 1; i <= 4; i++) number = number * 16 + index("0123456789ABCDEF", substr(at[n], i, 1)) - 1
-      if (number == port + 0) { seen++; if ($8 in ours) known++ }
-    }
-    END { exit !(seen && !known) }'
+      if (number == port + 0) print $8
+    }'
+}
+
+# Whether whoever listens on the port is somebody else: each such socket is of a user who is neither root, nor an owner of
+# the data, nor runs a mysqld of the instance. Where the data is nobody's nothing is known.
+foreign() {
+  known=$(owners)
+  [ -n "$known" ] || return 1
+  for p in $pids; do
+    known="$known $(sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null)"
+  done
+  some=
+  for u in $(listening_users); do
+    case " 0 $(echo $known) " in *" $u "*) return 1 ;; esac
+    some=1
+  done
+  [ -n "$some" ]
 }
 
 # Sets pids to those of the instance, doubtful to a line for each server that may be its, and others to who is not.

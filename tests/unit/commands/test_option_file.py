@@ -12,6 +12,7 @@ from commands.option_file import read_client_options
 from commands.purge_relay_logs import parser, server_config
 from config import ConfigError, ServerConfig
 from replication.apply import client_options
+from replication.snapshots import Vendor
 from tests.unit.commands.conftest import environment
 
 AWKWARD = "\"'\\!=#&;` |*?$<>()[]{}"
@@ -83,3 +84,14 @@ def test_a_secret_leaves_the_arguments_that_others_see():
     assert AWKWARD not in done.stdout
     assert "--user=mha\n" in done.stdout
     assert f"--password={'x' * len(AWKWARD)}" in done.stdout
+
+
+def test_mariadbs_client_has_nothing_to_load_that_tells_the_password() -> None:
+    server = ServerConfig(block="server1", hostname="db1", ip="10.0.0.1", ssh_host="db1", ssh_ip="10.0.0.1")
+    native = client_options(server, vendor=Vendor.MARIADB, plugin="mysql_native_password")
+    assert "plugin-dir=/nonexistent" in native
+    for vendor, plugin in ((Vendor.MARIADB, "client_ed25519"), (Vendor.MYSQL, "mysql_native_password"), (None, "")):
+        assert "plugin-dir" not in client_options(server, vendor=vendor, plugin=plugin)
+    for text in (native, client_options(server)):
+        assert "local-infile=0" in text
+        assert "public-key" not in text

@@ -34,11 +34,12 @@ def listener(user: int, family: socket.AddressFamily = socket.AF_INET) -> Iterat
             process.kill()
 
 
-def look(port: int, owned: str) -> set[str]:
+def look(port: int, owned: str, text: str = "") -> set[str]:
     # Whatever servers run on this machine are no part of it.
     words = ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-s", "--"]
     words += [str(port), "/nonexistent", "", "", owned]
-    done = subprocess.run(words, input=script("present.sh"), capture_output=True, text=True, check=True)
+    text = text or script("present.sh")
+    done = subprocess.run(words, input=text, capture_output=True, text=True, check=True)
     told = {line.split()[0] for line in done.stdout.splitlines()}
     assert "done" in told, done
     return told & {"listening", "stranger"}
@@ -56,6 +57,9 @@ def test_a_listener_is_a_stranger_only_beside_a_known_owner(tmp_path: Path) -> N
             assert look(port, f"{tmp_path},{theirs}") == {"listening"}
             assert look(port, "") == {"listening"}, "nobody knows whose the data is"
             assert look(port, "/nowhere") == {"listening"}
+            without_ss = script("present.sh").replace("command -v ss ", "command -v no-such-ss ")
+            assert look(port, str(tmp_path), without_ss) == {"stranger"}
+            assert look(port, str(theirs), without_ss) == {"listening"}
             assert look(port + 1 if port < 65535 else port - 1, str(tmp_path)) == set()
 
 
