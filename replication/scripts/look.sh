@@ -39,10 +39,13 @@ if client=$(find_program $clients 2>/dev/null); then
   if [ "$connect" = 1 ]; then
     # sshd may give a socket as stdin, which nobody can open by its name; a pipe anybody can.
     said=$(cat | "$client" --defaults-file=/proc/self/fd/0 --connect-timeout=4 --batch --skip-column-names \
-      --execute='SELECT 1' 2>&1)
+      --execute="SELECT CONCAT('id ', @@server_id)" 2>&1)
     # Before its answer it may warn of options that it does not know.
     said=$(printf '%s\n' "$said" | grep -vi '^[^ ]*warning' | tail -n 1 | tr '\t' ' ')
-    [ "$said" = 1 ] && tell connects || tell connects "${said:-it said nothing}"
+    case $said in
+      "id "*) tell connects "" "${said#id }" ;;
+      *) tell connects "${said:-it said nothing}" ;;
+    esac
   fi
 fi
 

@@ -981,6 +981,12 @@ def test_passwords_that_cannot_be_tried_are_compared_by_what_servers_keep_of_the
     assert "on db3" in spoken[1].text
 
 
+def test_whoever_lets_the_client_in_must_be_that_server() -> None:
+    assert not found(of_replication(on_host(2, answers=2)), "client-connects", "db2")
+    (spoken,) = found(of_replication(on_host(2, answers=3)), "client-connects", "db2")
+    assert "is another server there: one with server_id 3 answers" in spoken.text
+
+
 def test_a_reader_of_another_maker_is_not_fit_whatever_its_number() -> None:
     foreign = Program("/usr/local/bin/mysqlbinlog", "mysqlbinlog Ver 3.5 for debian-linux-gnu at x86_64", "mariadb")
     (spoken,) = found(of_replication(on_host(2, reader=foreign, reads="")), "mysqlbinlog", "db2")
