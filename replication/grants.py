@@ -103,7 +103,7 @@ _ACT = (
 _NEEDS = {
     Job.WATCH: _WATCH,
     Job.REPOINT: (*_WATCH, Power.RUN_REPLICATION),
-    Job.FAILOVER: (*_ACT, Power.APPLY_LOG, Power.SET_LOG_VARIABLES),
+    Job.FAILOVER: (*_ACT, Power.END_ANY_SESSION, Power.APPLY_LOG, Power.SET_LOG_VARIABLES),
     Job.SWITCH: (*_ACT, Power.FLUSH, Power.END_ANY_SESSION, Power.MOVE_EVENTS),
 }
 
@@ -122,7 +122,7 @@ MEANING = {
     Power.SET_VARIABLES: "set other global variables",
     Power.SET_LOG_VARIABLES: "set sync_binlog, so that a replica executes what was saved faster",
     Power.END_SESSIONS: "end the sessions of others",
-    Power.END_ANY_SESSION: "end sessions of accounts with SYSTEM_USER",
+    Power.END_ANY_SESSION: "end sessions of accounts with SYSTEM_USER, and parallel appliers",
     Power.MOVE_EVENTS: "see and move events",
     Power.FLUSH: "hold the global read lock (FLUSH TABLES WITH READ LOCK)",
     Power.APPLY_LOG: "apply what mysqlbinlog writes (BINLOG, gtid_next)",
