@@ -23,6 +23,8 @@ log = logging.getLogger("mha")
 #: Seconds between two looks; the second of two equal looks is what proves that the applier stands still.
 LOOK_EVERY = 0.02
 NO_SUCH_THREAD = 1094
+#: ER_KILL_DENIED_ERROR: MySQL 8.0.16 and newer let only who has SYSTEM_USER end a thread of the server's own.
+NOT_ITS_OWNER = 1095
 
 
 def stop_receiver(server: Server, channel: str, *, timeout: float = 10.0, host: SshHost | None = None) -> ServerState:
@@ -150,18 +152,24 @@ def stop_applier(server: Server, proof: Drained, *, timeout: float = 65.0) -> No
     """
     if proof.torn and len(server.show_channels()) == 1:
         for thread in server.query("SHOW PROCESSLIST", action="find its parallel appliers"):
-            if thread["User"] == "system user" and server.dialect.is_idle_worker(str(thread["State"])):
-                _end_worker(server, int(thread["Id"]))
+            idle = thread["User"] == "system user" and server.dialect.is_idle_worker(str(thread["State"]))
+            if idle and not _end_worker(server, int(thread["Id"])):
+                break
     sql = server.dialect.stop(proof.channel, ChannelThread.APPLIER)
     server.query(sql, action="stop its applier", timeout=timeout)
 
 
-def _end_worker(server: Server, thread: int) -> None:
+def _end_worker(server: Server, thread: int) -> bool:
+    """False where the account may not: then the stop takes its minute."""
     try:
         server.query(f"KILL {thread}", action="end a parallel applier")
     except StatementFailed as error:
+        if error.errno == NOT_ITS_OWNER:
+            log.warning("%s; its stop may take a minute (grant SYSTEM_USER).", error)
+            return False
         if error.errno != NO_SUCH_THREAD:  # the first one to end takes the others with it
             raise
+    return True
 
 
 def _channel(state: ServerState, name: str) -> ReplicaChannel:

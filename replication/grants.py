@@ -103,12 +103,12 @@ _ACT = (
 _NEEDS = {
     Job.WATCH: _WATCH,
     Job.REPOINT: (*_WATCH, Power.RUN_REPLICATION),
-    Job.FAILOVER: (*_ACT, Power.APPLY_LOG),
+    Job.FAILOVER: (*_ACT, Power.END_ANY_SESSION, Power.APPLY_LOG, Power.SET_LOG_VARIABLES),
     Job.SWITCH: (*_ACT, Power.FLUSH, Power.END_ANY_SESSION, Power.MOVE_EVENTS),
 }
 
 #: Without these a job is done all the same, where nothing calls for them.
-_OPTIONAL = frozenset({Power.END_ANY_SESSION, Power.MOVE_EVENTS})
+_OPTIONAL = frozenset({Power.END_ANY_SESSION, Power.MOVE_EVENTS, Power.SET_LOG_VARIABLES})
 
 #: What each power is for, as a part of a sentence.
 MEANING = {
@@ -120,8 +120,9 @@ MEANING = {
     Power.SET_READ_ONLY: "set and clear read_only",
     Power.PASS_READ_ONLY: "write while read_only is set",
     Power.SET_VARIABLES: "set other global variables",
+    Power.SET_LOG_VARIABLES: "set sync_binlog, so that a replica executes what was saved faster",
     Power.END_SESSIONS: "end the sessions of others",
-    Power.END_ANY_SESSION: "end sessions of accounts with SYSTEM_USER",
+    Power.END_ANY_SESSION: "end sessions of accounts with SYSTEM_USER, and parallel appliers",
     Power.MOVE_EVENTS: "see and move events",
     Power.FLUSH: "hold the global read lock (FLUSH TABLES WITH READ LOCK)",
     Power.APPLY_LOG: "apply what mysqlbinlog writes (BINLOG, gtid_next)",

@@ -14,7 +14,7 @@ from replication import settings
 from replication.binlog.cutter import Cut
 from replication.catch_up import LEVEL_LIMIT, tell_what_was_applied, wait_executed
 from replication.drain import drain, execute_all, stop_applier, stop_receiver
-from replication.errors import CannotLevel, DeadlineExceeded, HostError, MhaError, StoppedInTail
+from replication.errors import CannotLevel, DeadlineExceeded, HostError, MhaError, PrivilegeMissing, StoppedInTail
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import Lent, still_lent
 from replication.left_out import CountingLeftOut, in_words
@@ -190,7 +190,12 @@ def lend_settings(job: FailoverJob, server: Server, wanted: dict[str, int]) -> I
         return
     job.journal.record("settings", "intent", server.key, former=former, boot_id=lent.boot_id)
     try:
-        settings.put(server, changed)
+        try:
+            settings.put(server, changed)
+        except PrivilegeMissing as error:
+            if not changed.keys() <= settings.DURABILITY.keys():
+                raise
+            log.warning("%s keeps its settings while it executes the saved log, and takes longer: %s", server, error)
         yield
     finally:
         _give_back(job, lent)

@@ -66,9 +66,9 @@ class HostFacts:
 
     ``info`` is the file of a replica's place in its relay logs, empty where that is in a table; ``unreadable`` maps a
     path that was to be read to the reason; ``logs`` are paths under which the server's current binary log lies;
-    ``sftp`` is why files cannot be read over SFTP, empty when they can. ``connects`` is what the mysql
-    client said when it could not open a session there, None when that was not tried; ``reads`` is
-    the same of mysqlbinlog with the beginning of the current log. ``free`` is bytes by path,
+    ``sftp`` is why files cannot be read over SFTP, empty when they can. ``connects`` is what the mysql client said when
+    it could not open a session there, None when that was not tried; ``answers`` is the server_id of who let it in.
+    ``reads`` is the same of mysqlbinlog with the beginning of the current log. ``free`` is bytes by path,
     ``clock_ahead`` seconds. ``skipped``: the configuration leaves the host out.
     """
 
@@ -85,6 +85,7 @@ class HostFacts:
     client: Program | None = None
     connects: str | None = None
     reads: str | None = None
+    answers: int = 0
     logs: tuple[str, ...] = ()
     unreadable: Mapping[str, str] = field(default_factory=dict)
     info: str = ""

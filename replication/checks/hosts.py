@@ -273,8 +273,10 @@ def _programs(server: ServerConfig, host: HostFacts, state: ServerState) -> Iter
     )
     if host.connects is not None:
         text = host.connects or f"{server.user} logs in from there"
-        address = state.key.rpartition(":")[0]
-        yield CONNECTS.judge(server.name, not host.connects, text, user=server.user, address=address)
+        if host.answers not in (0, state.server_id):
+            text = f"{server.ip}:{server.port} is another server there: one with server_id {host.answers} answers"
+        ok = not host.connects and host.answers in (0, state.server_id)
+        yield CONNECTS.judge(server.name, ok, text, user=server.user, address=state.key.rpartition(":")[0])
 
 
 def _unfit(program: Program, beside: Program | None, state: ServerState) -> tuple[str, bool]:

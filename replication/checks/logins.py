@@ -10,6 +10,7 @@ from replication.checks.rule import Rule
 from replication.dialects import ChannelThread, Dialect
 from replication.dialects.accounts import AccountLife
 from replication.dialects.connecting import PRIVATE_PLUGINS, Connecting
+from replication.dialects.for_people import typed
 from replication.logins import Login, of_channel
 
 LOGIN = Rule(
@@ -143,10 +144,12 @@ def _key(facts: Facts, key: str) -> Iterator[Check]:
         f"asks for neither TLS nor a public key, and the account {user} gives its password in private only: "
         f"{', '.join(demand)} would refuse it unless they remember it"
     )
-    yield KEY.no(state.name, text, server=state.hostname, **_typed(seen.dialect, channel.name))
+    words = _typed(seen.dialect, channel.name, len(state.channels))
+    yield KEY.no(state.name, text, server=state.hostname, **words)
 
 
-def _typed(dialect: Dialect, channel: str) -> dict[str, str]:
+def _typed(dialect: Dialect, channel: str, channels: int) -> dict[str, str]:
     change, _ = dialect.ask_for_key(channel, None)
     receiver = ChannelThread.RECEIVER
-    return {"stop": dialect.stop(channel, receiver), "change": change, "start": dialect.start(channel, receiver)}
+    words = {"stop": dialect.stop(channel, receiver), "change": change, "start": dialect.start(channel, receiver)}
+    return {name: typed(sql, channels) for name, sql in words.items()}

@@ -359,6 +359,7 @@ def _read(host: SshHost, output: str, began: float) -> HostFacts:
         reader=program("reader"),
         client=program("client"),
         connects=_tried(told, "connects"),
+        answers=_answers(told),
         reads=None if encrypted else _tried(told, "reads"),
         logs=logs,
         unreadable={values[0]: values[1] for values in told.get("unreadable", ())},
@@ -371,6 +372,12 @@ def _tried(told: Mapping[str, list[list[str]]], key: str) -> str | None:
     if key not in told:
         return None
     return told[key][0][0] if told[key][0] else ""
+
+
+def _answers(told: Mapping[str, list[list[str]]]) -> int:
+    """The server_id of who let the client in; 0 when nobody did."""
+    said = told.get("connects", [[]])[0]
+    return int(said[1]) if len(said) > 1 and said[1].isdigit() else 0
 
 
 def _ahead(clock: list[list[str]] | None, began: float) -> float | None:

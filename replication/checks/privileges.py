@@ -9,14 +9,10 @@ from replication.accounts import SHORTLY, SOON, how_it_ends, named, sentence
 from replication.check import Check, Severity
 from replication.checks.facts import Facts, ServerFacts
 from replication.checks.rule import Rule
+from replication.dialects.connecting import more_of_channels
 from replication.dialects.privileges import Power
 from replication.grants import MEANING, Job, may_come, need, powers_of
 
-#: What statements in a log need where a session replays them; an applier needs none of it, nor do rows in BINLOG.
-CONTENT = (
-    *("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "REFERENCES", "TRIGGER", "EVENT"),
-    *("CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "EXECUTE", "CREATE TEMPORARY TABLES", "CREATE USER"),
-)
 #: When that is no error: no session has to replay anything then.
 _REPLAYED = "only told while every replica can fetch the saved log from `rescue_port`, or over SSH"
 
@@ -26,16 +22,16 @@ POWERS = {
         f"privilege-{power}",
         f"May `user` {MEANING[power]}?",
         _GRANT,
+        Severity.WARNING if power is Power.SET_LOG_VARIABLES else Severity.ERROR,
         varies=_REPLAYED if power is Power.APPLY_LOG else "",
     )
     for power in powers_of(Job.FAILOVER)
 }
-DATA = Rule(
-    "privilege-data",
-    "May `user` execute the statements that a saved log may hold (" + ", ".join(CONTENT) + ")?",
-    _GRANT,
+CHANNELS = Rule(
+    "privilege-see-channels",
+    "May `user` read how channels of MySQL 8.0 and newer connect, so that all of it is kept when they are turned?",
+    "`GRANT SELECT ON performance_schema.* TO {account}` on {server}",
     Severity.WARNING,
-    varies=_REPLAYED,
 )
 REPLICATE = Rule(
     "replication-account",
@@ -51,7 +47,7 @@ LASTS = Rule(
     Severity.WARNING,
     varies=f"error when it is expired or locked, or has less than {SHORTLY} days; only told when it cannot be seen",
 )
-RULES = (*POWERS.values(), LASTS, DATA, REPLICATE)
+RULES = (*POWERS.values(), LASTS, CHANNELS, REPLICATE)
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -81,10 +77,11 @@ def _own(server: ServerConfig, seen: ServerFacts, *, served: bool) -> Iterator[C
         fields = {"privilege": asked.any_of[0], "account": seen.account, "server": server.hostname}
         worse = Severity.INFO if served and power is Power.APPLY_LOG else None
         yield POWERS[power].judge(server.name, asked.granted, text, worse, **fields)
-    missing = [privilege for privilege in CONTENT if not seen.grants.has(privilege)]
-    text = f"the account {seen.account} has no {', '.join(missing)} on all schemas" if missing else "all of them"
-    fields = {"privilege": ", ".join(missing), "account": seen.account, "server": server.hostname}
-    yield DATA.judge(server.name, not missing, text, Severity.INFO if served else None, **fields)
+    if not more_of_channels(vendor, version):
+        return
+    may = seen.grants.has("SELECT") or seen.grants.has_on("performance_schema", "SELECT")
+    text = f"the account {seen.account} {'may' if may else 'may not'} read performance_schema"
+    yield CHANNELS.judge(server.name, may, text, account=seen.account, server=server.hostname)
 
 
 def _lasting(server: ServerConfig, seen: ServerFacts) -> Iterator[Check]:

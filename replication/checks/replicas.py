@@ -8,6 +8,7 @@ from replication.check import Check
 from replication.checks.facts import Facts
 from replication.checks.rule import Rule
 from replication.dialects import ChannelThread
+from replication.dialects.for_people import typed
 from replication.snapshots import Filters, ReplicaChannel, ServerState
 
 RECEIVER = Rule(
@@ -82,7 +83,7 @@ def _threads(facts: Facts, state: ServerState, channel: ReplicaChannel) -> Itera
             yield rule.yes(state.name, f"the {word} thread{where} runs")
             continue
         because = f": error {errno}: {error}" if errno else ""
-        start = dialect.start(channel.name, thread)
+        start = typed(dialect.start(channel.name, thread), len(state.channels))
         if thread is ChannelThread.APPLIER and state.tx_read_only and dialect.read_only_for_everybody:
             # It would stop with error 1792 at once.
             start = f"SET GLOBAL {dialect.read_only_for_everybody} = 0; {start}"

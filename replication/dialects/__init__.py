@@ -128,8 +128,14 @@ class Dialect:
         tail = f" {tail}" if tail else ""
         if self.vendor is Vendor.MARIADB:
             return f"{verb} {self._replica}{' ' + quote_name(channel) if channel else ''}{tail}"
-        suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
-        return f"{verb} {self._replica}{tail}{suffix}"
+        return f"{verb} {self._replica}{tail}{self._for_channel(channel)}"
+
+    def _for_channel(self, channel: str) -> str:
+        """MySQL: the one without a name is named, too, or a statement would mean all channels of the server.
+
+        START, STOP and RESET do then, and CHANGE is refused where there are several (error 3079; seen on 9.7).
+        """
+        return f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel else ""
 
     def show_channels(self) -> str:
         """One row for each channel, whatever their number."""
@@ -151,8 +157,7 @@ class Dialect:
         if self.vendor is Vendor.MARIADB:
             # MariaDB: START SLAVE ['name'] [SQL_THREAD]
             return self._in_channel("START", channel, thread.value if thread else "")
-        suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
-        return f"{verb}{' ' + thread.value if thread else ''}{suffix}"
+        return f"{verb}{' ' + thread.value if thread else ''}{self._for_channel(channel)}"
 
     def fill_gaps(self, channel: str) -> str:
         """Execute what parallel appliers skipped when one of them stopped, and end there (MySQL only)."""
@@ -171,8 +176,7 @@ class Dialect:
         """Begin a new relay log. LOCAL: without it the statement goes into the binary log, as an errant transaction."""
         if self.vendor is Vendor.MARIADB:
             return f"FLUSH LOCAL RELAY LOGS{' ' + quote_name(channel) if channel else ''}"
-        suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
-        return f"FLUSH LOCAL RELAY LOGS{suffix}"
+        return f"FLUSH LOCAL RELAY LOGS{self._for_channel(channel)}"
 
     def change_source(self, channel: str, to: Repoint) -> tuple[str, tuple[Any, ...]]:
         """A CHANGE with bound parameters that names only what is to differ. It deletes relay logs."""
@@ -205,15 +209,13 @@ class Dialect:
     def show_relay_events(self, channel: str, position: int, limit: int) -> str:
         """A page of a relay log, whose name is the statement's parameter, from an event's place on."""
         name = f" {quote_name(channel)}" if channel and self.vendor is Vendor.MARIADB else ""
-        suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
-        return f"SHOW RELAYLOG{name} EVENTS IN %s FROM {position:d} LIMIT {limit:d}{suffix}"
+        return f"SHOW RELAYLOG{name} EVENTS IN %s FROM {position:d} LIMIT {limit:d}{self._for_channel(channel)}"
 
     def _change(self, channel: str, parts: Sequence[str]) -> str:
         if self.vendor is Vendor.MARIADB:
             return f"CHANGE MASTER{' ' + quote_name(channel) if channel else ''} TO {', '.join(parts)}"
         verb = "CHANGE REPLICATION SOURCE TO" if self._source_words else "CHANGE MASTER TO"
-        suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
-        return f"{verb} {', '.join(parts)}{suffix}"
+        return f"{verb} {', '.join(parts)}{self._for_channel(channel)}"
 
     def table_locks(self) -> str:
         """Whose locks outlive their statements, from the performance schema: process and object.
@@ -303,7 +305,7 @@ class Dialect:
         SOURCE_POS_WAIT came with 8.0.26, when the old name was deprecated; 5.6 knows no channels.
         """
         word = "SOURCE" if self.version >= (8, 0, 26) and self.vendor is Vendor.MYSQL else "MASTER"
-        named = f", {quote_name(channel)}" if channel and (self.multi_channel or self.vendor is Vendor.MARIADB) else ""
+        named = f", {quote_name(channel)}" if self.multi_channel or (channel and self.vendor is Vendor.MARIADB) else ""
         return f"SELECT IF({word}_POS_WAIT(%s, %s, %s{named}) >= 0, 0, 1)"
 
     def become_replica(

@@ -13,6 +13,11 @@ MASK = "xxx"
 _SOUGHT = "CHANGE MASTER TO"
 
 
+def typed(sql: str, channels: int = 1) -> str:
+    """As a person types it: the channel without a name is named only where there are several."""
+    return sql.replace(" FOR CHANNEL ''", "") if channels < 2 else sql
+
+
 def follow(dialect: Dialect, channel: str, to: Repoint, user: str, like: Row) -> str:
     """A CHANGE for a server that was a primary until now, ended by a semicolon; ``like`` as for `become_replica`.
 
@@ -27,7 +32,7 @@ def follow(dialect: Dialect, channel: str, to: Repoint, user: str, like: Row) ->
         else:
             to = replace(to, using_gtid="Current_Pos")
     sql, args = dialect.become_replica(channel, to, user, MASK, like)
-    first, *rest = sql.split("%s")
+    first, *rest = typed(sql).split("%s")
     text = first + "".join(f"{_literal(value)}{part}" for value, part in zip(args, rest, strict=True)) + demote + ";"
     return text if _SOUGHT in text else f"{text} -- {_SOUGHT}, as {dialect.vendor.value} spells it now"
 

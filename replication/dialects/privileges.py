@@ -18,6 +18,7 @@ class Power(StrEnum):
     SET_READ_ONLY = "set-read-only"
     PASS_READ_ONLY = "pass-read-only"  # noqa: S105 - a name, no password
     SET_VARIABLES = "set-variables"
+    SET_LOG_VARIABLES = "set-log-variables"
     END_SESSIONS = "end-sessions"
     END_ANY_SESSION = "end-any-session"
     MOVE_EVENTS = "move-events"
@@ -42,6 +43,7 @@ _POWERS_MYSQL_80 = {
     Power.SET_READ_ONLY: ("SYSTEM_VARIABLES_ADMIN", "SUPER"),
     Power.PASS_READ_ONLY: ("CONNECTION_ADMIN", "SUPER"),
     Power.SET_VARIABLES: ("SYSTEM_VARIABLES_ADMIN", "SUPER"),
+    Power.SET_LOG_VARIABLES: ("SYSTEM_VARIABLES_ADMIN", "SUPER"),
     Power.END_SESSIONS: ("CONNECTION_ADMIN", "SUPER"),
     Power.APPLY_LOG: ("REPLICATION_APPLIER", "SUPER"),
     Power.END_ANY_SESSION: ("SYSTEM_USER",),
@@ -55,6 +57,7 @@ _POWERS_MARIADB_105 = {
     Power.PASS_READ_ONLY: ("READ_ONLY ADMIN", "SUPER"),
     Power.END_SESSIONS: ("CONNECTION ADMIN", "SUPER"),
     Power.APPLY_LOG: ("BINLOG REPLAY", "SUPER"),
+    Power.SET_LOG_VARIABLES: ("BINLOG ADMIN", "SUPER"),
     Power.END_ANY_SESSION: ("CONNECTION ADMIN", "SUPER"),
 }
 

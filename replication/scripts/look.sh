@@ -40,10 +40,13 @@ if client=$(find_program $clients 2>/dev/null); then
     # sshd may give a socket as stdin, which nobody can open by its name; a pipe can be opened by who made it.
     unprivileged "$client"
     said=$($as sh -c 'cat | "$0" --defaults-file=/proc/self/fd/0 --local-infile=0 --connect-timeout=4 --batch \
-      --skip-column-names --execute="SELECT 1" 2>&1' "$client")
+      --skip-column-names --execute="$1" 2>&1' "$client" "SELECT CONCAT('id ', @@server_id)")
     # Before its answer it may warn of options that it does not know.
     said=$(printf '%s\n' "$said" | grep -vi '^[^ ]*warning' | tail -n 1 | tr '\t' ' ')
-    [ "$said" = 1 ] && tell connects || tell connects "${said:-it said nothing}"
+    case $said in
+      "id "*) tell connects "" "${said#id }" ;;
+      *) tell connects "${said:-it said nothing}" ;;
+    esac
   fi
 fi
 

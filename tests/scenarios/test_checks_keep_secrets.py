@@ -64,10 +64,13 @@ def test_no_password_shows_anywhere(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         cluster[1].sql("CREATE USER 'odd'@'%%' IDENTIFIED BY %s", (PASSWORD,))
         cluster[1].sql("GRANT ALL ON *.* TO 'odd'@'%'")
+        cluster[1].sql("CREATE USER 'oddrepl'@'%%' IDENTIFIED BY %s", (PASSWORD,))
+        cluster[1].sql("GRANT REPLICATION SLAVE ON *.* TO 'oddrepl'@'%'")
         script = cluster.seat / "hook"
         script.write_text('#!/bin/sh\nset -x\necho "$@"\n')
         script.chmod(0o755)
-        default = f"user=odd\npassword='{PASSWORD}'\nrepl_password='{PASSWORD}'\nmaster_ip_failover_script={script}"
+        default = f"user=odd\npassword='{PASSWORD}'\nrepl_user=oddrepl\nrepl_password='{PASSWORD}'\n"
+        default += f"master_ip_failover_script={script}"
         conf = cluster.write_cnf("odd", default=default)
         time.sleep(1.0)
         with Watcher() as watcher:

@@ -19,7 +19,7 @@ from tests.lab.host import Host
 from tests.lab.kinds import ADMIN_PASSWORD, REPL, REPL_PASSWORD
 from tests.scenarios.failing_over import MODES
 from tests.scenarios.test_rescue_contents import level
-from tests.scenarios.test_tail_is_replicated import MORE, differences, part, port_closed
+from tests.scenarios.test_tail_is_replicated import ROWS, differences, part, port_closed
 
 
 def not_ok(cluster: Cluster, conf: Path, *names: str) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ def test_a_session_that_replays_logs_what_others_will_ask_for(kind: str, gtid: b
     with Cluster(kind, gtid=gtid) as cluster, no_forwarding(cluster, cluster[2], cluster[3]):
         conf = cluster.write_cnf(candidate=2, default="disable_log_bin=1\nstart_checks=warn")
         manager = cluster.start_manager(conf)
-        expected = part(cluster, MORE)
+        expected = part(cluster, ROWS)
         cluster[1].signal_mysqld(signal.SIGKILL)
         assert manager.wait(90) == 0, manager.log()
         assert "is replayed on" in manager.log()

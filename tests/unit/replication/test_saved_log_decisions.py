@@ -93,6 +93,7 @@ def test_a_channel_is_turned_without_its_password_and_has_everything_back() -> N
     former = ChannelOptions.of(there, 7.0, "position")
     sql, args = POSITION.change_source("", former.away("10.0.0.9", 23306, USER, at(8)))
     assert "PASSWORD=" not in sql
+    assert sql.endswith(" FOR CHANNEL ''")
     assert dict(zip(_names(sql), args, strict=True)) == {
         "SOURCE_HOST": "10.0.0.9",
         "SOURCE_PORT": 23306,
@@ -118,7 +119,8 @@ def test_what_a_channel_never_had_is_not_named() -> None:
 
 
 def _names(sql: str) -> list[str]:
-    return [part.split("=")[0].split()[-1] for part in sql.split(", ") if part.endswith("=%s")]
+    parts = sql.removesuffix(" FOR CHANNEL ''").split(", ")
+    return [part.split("=")[0].split()[-1] for part in parts if part.endswith("=%s")]
 
 
 def test_the_first_turn_knows_the_options_and_the_way_back_forgets_them(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def dialect(vendor: Vendor, *version: int) -> Dialect:
     [
         (dialect(Vendor.MYSQL, 5, 6, 24), "", "SELECT IF(MASTER_POS_WAIT(%s, %s, %s) >= 0, 0, 1)"),
         (dialect(Vendor.MYSQL, 5, 7, 44), "c", "SELECT IF(MASTER_POS_WAIT(%s, %s, %s, 'c') >= 0, 0, 1)"),
-        (dialect(Vendor.MYSQL, 9, 7, 0), "", "SELECT IF(SOURCE_POS_WAIT(%s, %s, %s) >= 0, 0, 1)"),
+        (dialect(Vendor.MYSQL, 9, 7, 0), "", "SELECT IF(SOURCE_POS_WAIT(%s, %s, %s, '') >= 0, 0, 1)"),
         (dialect(Vendor.MARIADB, 10, 11, 6), "c", "SELECT IF(MASTER_POS_WAIT(%s, %s, %s, 'c') >= 0, 0, 1)"),
     ],
 )
@@ -126,6 +126,7 @@ def test_a_new_replica_connects_as_the_others_do() -> None:
     assert sql == (
         "CHANGE REPLICATION SOURCE TO SOURCE_HOST=%s, SOURCE_PORT=%s, SOURCE_USER=%s, SOURCE_PASSWORD=%s, "
         "SOURCE_CONNECT_RETRY=%s, SOURCE_SSL=%s, GET_SOURCE_PUBLIC_KEY=%s, SOURCE_LOG_FILE=%s, SOURCE_LOG_POS=%s"
+        " FOR CHANNEL ''"
     )
     assert args == ("10.0.0.2", 3306, "repl", "s", 7, 0, 1, "mysql-bin.000004", 99)
 
