@@ -15,7 +15,12 @@ def state_directory() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/mha")
     own = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(own) if own.startswith("/") else Path("~/.local/state").expanduser()) / "mha"
+    if own.startswith("/"):
+        return Path(own) / "mha"
+    try:
+        return Path("~/.local/state/mha").expanduser()
+    except RuntimeError:  # a user without a name and a home, as containers have
+        return Path("/var/lib/mha")
 
 
 def left_in_former(app: str, directory: Path) -> bool:
