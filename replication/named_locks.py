@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from replication.dialects.privileges import Power, privileges_for
-from replication.errors import StatementFailed
+from replication.errors import PrivilegeMissing, StatementFailed
 from replication.server import Server
 
 log = logging.getLogger("mha")
@@ -25,6 +25,9 @@ ASKED_WITHIN, ENDED_WITHIN = 1.0, 1.0
 LOOK_AGAIN = 0.01
 #: How often a holder is looked for in the list of sessions before it is taken for one that we are not shown.
 LOOKS = 5
+#: Seconds until it is told again that sessions of one account were ended for one lock.
+TELL_AGAIN = 60.0
+_told: dict[tuple[str, str, str], float] = {}
 _NO_SUCH_THREAD = 1094
 #: Any of these is enough to open, close or turn a server: a manager needs at least one.
 _WORK = (Power.SET_READ_ONLY, Power.RUN_REPLICATION, Power.END_ANY_SESSION)
@@ -92,15 +95,25 @@ def end_strangers(server: Server, lock: str, *, timeout: float = ASKED_WITHIN) -
             ended.add(holder.session)
             try:
                 server.query(f"KILL {holder.session}", action=f"end {holder}, which holds {lock}", timeout=timeout)
-            except StatementFailed as error:
+            except (PrivilegeMissing, StatementFailed) as error:
                 if error.errno != _NO_SUCH_THREAD:
                     log.warning("%s", error)
                     return left
-            log.warning(
-                "%s: %s held %s, which is a manager's; the account can do nothing of a manager's work, so that "
-                "session was ended.",
-                server, holder, lock,
-            )  # fmt: skip
+            _tell(server, holder)
+
+
+def _tell(server: Server, holder: Holder) -> None:
+    """Once a minute of each account: who is ended may come again at once."""
+    key, now = (server.key, holder.lock, holder.user), time.monotonic()
+    often = now - _told.get(key, -TELL_AGAIN) < TELL_AGAIN
+    _told[key] = _told[key] if often else now
+    log.log(
+        logging.DEBUG if often else logging.WARNING,
+        "%s: %s held %s, which is for managers, and the account can do nothing of their work; that session was ended.",
+        server,
+        holder,
+        holder.lock,
+    )
 
 
 def _taken(server: Server, locks: Sequence[str], timeout: float) -> list[tuple[str, int]]:
@@ -119,7 +132,7 @@ def may_be_a_manager(server: Server, user: str, *, timeout: float = ASKED_WITHIN
     enough = {"SUPER"} | {name for power in _WORK for name in privileges_for(dialect.vendor, dialect.version, power)}
     try:
         rows = server.query(_RIGHTS, (quoted, quoted), action=f"see what {user} may do", timeout=timeout)
-    except StatementFailed as error:
+    except (PrivilegeMissing, StatementFailed) as error:
         log.debug("%s", error)
         return False
     return any(_text(row["name"]).upper() in enough for row in rows)
