@@ -12,7 +12,8 @@
 # make bench-switch  how long a planned switch holds writes (SWITCHES=20 a mode)
 # make bench-scale  one process that watches 1, 10, 100, 300 clusters, and twenty primaries dying at once (SIZES="1 10")
 # make test-soak  ten minutes of troubles that are no death: no failover (SEED=, MINUTES=10, KIND=mariadb; not in CI)
-# make chaos      ten minutes of dying primaries: nothing lost, one primary (SEED=, MINUTES=10, KIND=mariadb, SLACK=0)
+# make chaos      ten minutes of dying primaries, and pairs of faults: nothing lost, one primary (SEED=, MINUTES=10,
+#                 PAIRS=20, KIND=mariadb, SLACK=0)
 # make images     only build what the tests boot
 # make lint       ruff, ruff format, mypy
 # make clean      remove caches of this checkout
@@ -25,6 +26,7 @@ TAILS ?= rows bytes
 SWITCHES ?= 20
 SIZES ?= 1 10 100 300
 MINUTES ?= 10
+PAIRS ?= 20
 KIND ?= mariadb
 SLACK ?= 0
 SEEDED = $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES) --kind $(KIND) $(if $(FIRST),--first $(FIRST))
@@ -96,6 +98,7 @@ test-soak: preflight images
 
 chaos: preflight images
 	$(RUN) -m tests.lab.chaos $(SEEDED) --slack $(SLACK)
+	$(RUN) -m tests.lab.pairs $(if $(SEED),--seed $(SEED)) --pairs $(PAIRS) --kind $(KIND)
 
 images: preflight $(STAMP)
 	$(RUN) -m tests.lab.images

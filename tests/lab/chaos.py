@@ -30,7 +30,7 @@ from tests.lab.host import Host
 from tests.lab.kinds import KINDS
 from tests.lab.local_writer import Observers, Taken, two_writable
 from tests.lab.schedule import FaultStep, faults
-from tests.lab.seeded import MODES, WRONG, Spoiled, arguments, held, keep, until
+from tests.lab.seeded import MODES, WRONG, Spoiled, arguments, held, keep, timed, until
 from tests.lab.writer import Ack, Writer, gap
 from tests.scenarios.watching import SIGHT, Monitor
 
@@ -317,7 +317,7 @@ def _median(seconds: Sequence[float]) -> str:
 
 def main() -> int:
     """Do what was asked for; 1 when a promise was broken."""
-    parser = arguments("python -m tests.lab.chaos", __doc__ or "")
+    parser = timed(arguments("python -m tests.lab.chaos", __doc__ or ""))
     parser.add_argument("--slack", type=float, default=0.0, help="seconds added to every bound, on a busy machine (0)")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))

@@ -37,12 +37,17 @@ class Spoiled(Exception):
 
 
 def arguments(program: str, description: str) -> argparse.ArgumentParser:
-    """SEED, MINUTES and the kind of server; whoever gives no seed gets one, and reads it in the output."""
+    """SEED and the kind of server; whoever gives no seed gets one, and reads it in the output."""
     parser = argparse.ArgumentParser(prog=program, description=description)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 10**6))
-    parser.add_argument("--minutes", type=float, default=10.0, help="no step but the first begins later (10)")
     parser.add_argument("--kind", choices=MODES, default="mariadb")
     parser.add_argument("--first", type=int, default=1, help="the first step to be done; those before it are left out")
+    return parser
+
+
+def timed(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """MINUTES, too."""
+    parser.add_argument("--minutes", type=float, default=10.0, help="no step but the first begins later (10)")
     return parser
 
 

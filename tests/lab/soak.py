@@ -24,7 +24,7 @@ from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster
 from tests.lab.faults import TROUBLES, broken
 from tests.lab.schedule import TroubleStep, troubles
-from tests.lab.seeded import MODES, WRONG, Spoiled, arguments, keep, until
+from tests.lab.seeded import MODES, WRONG, Spoiled, arguments, keep, timed, until
 from tests.lab.writer import Writer
 from tests.scenarios.watching import SIGHT, Monitor
 
@@ -151,7 +151,7 @@ def tally(turns: Sequence[Turn]) -> Table:
 
 def main() -> int:
     """Do what was asked for; 1 when anything was done to the cluster."""
-    given = arguments("python -m tests.lab.soak", __doc__ or "").parse_args()
+    given = timed(arguments("python -m tests.lab.soak", __doc__ or "")).parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
     console = Console(width=120, highlight=False)
     console.print(f"SEED={given.seed} KIND={given.kind} MINUTES={given.minutes:g}")
