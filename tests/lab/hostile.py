@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import IO
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -131,7 +132,7 @@ class HostileServer(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, way: Way, address: tuple[str, int] = ("127.0.0.1", 0), record: Path | None = None) -> None:
+    def __init__(self, way: Way, address: tuple[str, int] = ("127.0.0.1", 0), record: IO[bytes] | None = None) -> None:
         self.way, self.told, self.asked, self.over = way, b"", 0, threading.Event()
         self._record = record
         _key(), _tls()
@@ -147,8 +148,8 @@ class HostileServer(socketserver.ThreadingTCPServer):
             said += b"|" + bytes(each ^ _SALT[n % len(_SALT)] for n, each in enumerate(hidden))
         self.told += said + b"\n"
         if self._record is not None:
-            with self._record.open("ab") as file:
-                file.write(said + b"\n")
+            self._record.write(said + b"\n")
+            self._record.flush()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Whoever was told this has hung up."""
@@ -370,12 +371,14 @@ def squat(host: Host, way: Way, port: int = 3306, *, user: int = UNPRIVILEGED) -
 
 
 def _main(way: str, address: str, port: str, record: str, user: str) -> None:
+    # The file is the test's: it is opened before this process is somebody without rights.
+    file = Path(record).open("ab")  # noqa: SIM115 - as long as it lives
     os.setgid(int(user))
     os.setuid(int(user))
     ends = time.monotonic() + 20.0
     while True:
         try:
-            HostileServer(Way[way], (address, int(port)), Path(record))
+            HostileServer(Way[way], (address, int(port)), file)
             break
         except OSError:
             if time.monotonic() > ends:

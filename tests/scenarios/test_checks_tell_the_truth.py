@@ -24,7 +24,7 @@ from tests.scenarios.failing_over import MODES
 HEALTHY, UNHEALTHY = "MySQL Replication Health is OK.", "MySQL Replication Health is NOT OK!"
 PASSED, NOT_PASSED = "All SSH connection tests passed successfully.", "SSH Configuration Check Failed!"
 #: What the lab's clusters are told of, however well they are: it defines no scripts, and db3 has a small disk.
-USUAL = {"script-defined", "super-read-only", "free-disk"}
+USUAL = {"server-proven", "script-defined", "super-read-only", "free-disk"}
 
 
 @pytest.fixture(
