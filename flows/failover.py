@@ -276,6 +276,13 @@ def dead_again(config: ClusterConfig, sessions: Sessions, opened: Opened) -> boo
     return any((tail.dead, tail.opened) == (opened.dead, opened.key) for tail in remembered(config))
 
 
+def failed_as_it_opened(config: ClusterConfig) -> str:
+    """The ``ip:port`` that a failover of this host was about to open, or had opened, when it failed; empty for none."""
+    past = unfinished(config.manager_workdir, config.name)
+    opened = opened_before(past)
+    return opened.key if opened is not None and failed_when_open(past) else ""
+
+
 def new_job(config: ClusterConfig, dead: ServerConfig, options: FailoverOptions, sessions: Sessions) -> FailoverJob:
     """A job with a journal of its own, and what is known of a failover that was cut short."""
     past = unfinished(config.manager_workdir, config.name, dead.address)

@@ -18,7 +18,7 @@ from config import ClusterConfig, ConfigError, ServerConfig
 from config.edit import remove_block
 from flows.deployed import load_named, stopped_by_cancelling
 from flows.events import telling_prefect
-from flows.failover import cut_short_failover, new_job, run_beside_prefect
+from flows.failover import cut_short_failover, failed_as_it_opened, new_job, run_beside_prefect
 from flows.listening import Manned, SteadyHealth, moved_to
 from flows.parameters import ClusterName
 from flows.run_log import logged
@@ -35,7 +35,7 @@ from replication.evidence import SOMEBODY_ELSE
 from replication.fencing.last_look import ANSWER_THOUGH_DEAD, PRIMARY_ALIVE
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
-from replication.journal import VERDICT
+from replication.journal import VERDICT, opened_before
 from replication.look import Places
 from replication.manager_files import ManagerLock, ManagerStatus, make_workdir
 from replication.open_business import dead_of_a_rescue
@@ -329,8 +329,8 @@ class Manager:
     ) -> int | None:
         self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
         options = self._options.failover
-        if dead.address == self._died_open:
-            # The rules against flapping do not count one that died right after it was opened.
+        if dead.address in (self._died_open, failed_as_it_opened(self._config)):
+            # The rules against flapping do not count one that died as it was opened.
             options = replace(options, ignore_last_failover=True)
         try:
             job = new_job(self._config, dead, options, sessions)
@@ -379,12 +379,13 @@ class Manager:
     def _after(self, job: FailoverJob, outcome: Outcome) -> int | None:
         """What follows a failover: the dead block leaves the file if asked, the status file tells of a failure.
 
-        None to go on in the same breath: the new primary died right after it was opened.
+        None to go on in the same breath: the new primary died as it was opened, or right after it.
         """
         self.last_words = result_line(outcome)
-        if outcome.exit_code == 1 and outcome.promoted is not None and self._died(outcome.promoted.key):
-            log.warning("%s died right after it was opened: watching who is left.", outcome.promoted.name)
-            self._died_open = outcome.promoted.key
+        opened = outcome.promoted or opened_before(job.journal.entries())
+        if outcome.exit_code == 1 and opened is not None and self._died(opened.key):
+            log.warning("%s died as it was opened: watching who is left.", job.config_of(opened.key))
+            self._died_open = opened.key
             job.journal.close()
             return None
         if outcome.promoted is not None:

@@ -203,9 +203,11 @@ class Scene:
         lost = wanted - rows(open_[0])
         if lost:
             self._where(lost, open_[0])
+        # A receiver notices that its link was cut when nothing has come for slave_net_timeout.
+        patience = 90.0 if self.step.how == "cut off" else 20.0
         for host in living:
             if host is not open_[0] and host.number != 1:
-                until(lambda host=host: not wanted - lost - rows(host), f"{host.name} lacks rows", seconds=20.0)  # type: ignore[misc]
+                until(lambda host=host: not wanted - lost - rows(host), f"{host.name} lacks rows", seconds=patience)  # type: ignore[misc]
 
     def _where(self, lost: set[tuple[int, int]], primary: Host) -> None:
         """On whose disk the rows are that the primary lacks; only a dark one may be the only one that has them."""

@@ -332,8 +332,16 @@ def another_command_acts(cluster: Cluster) -> Iterator[Case]:
 
 @contextlib.contextmanager
 def another_manager_watches(cluster: Cluster) -> Iterator[Case]:
-    with locked(cluster[1], f"SELECT GET_LOCK('{MONITOR_LOCK}', 1)"):
+    """With an account of its own, that could do a manager's work."""
+    cluster[1].sql(f"CREATE USER other@'%%' IDENTIFIED BY '{POOR_PASSWORD}'")
+    cluster[1].sql("GRANT ALL ON *.* TO other@'%%'")
+    with (
+        cluster[1].connect(user="other", password=POOR_PASSWORD) as session,
+        session.cursor() as cursor,
+    ):
+        cursor.execute(f"SELECT GET_LOCK('{MONITOR_LOCK}', 1)")
         yield Case("it is no manager of this system")
+    cluster[1].sql("DROP USER other@'%%'")
 
 
 @contextlib.contextmanager

@@ -251,4 +251,4 @@ def test_the_chosen_dies_right_after_its_opening_and_the_next_one_is_taken(kind:
         writes_there(writer, cluster[3])
         acks = writer.stop()
         assert account(acks, [cluster[3]]).rows_lost == 0, told
-        assert "died right after it was opened" in told
+        assert "died as it was opened" in told
