@@ -93,9 +93,9 @@ class ClosedWays:
     @property
     def undone(self) -> tuple[str, ...]:
         """For the report: what is left to do."""
-        if not self.given_up:
+        where = sorted({error.directory for error in self._closed.values()} - {""})
+        if not self.given_up or not where:
             return ()
-        where = sorted({error.directory for error in self._closed.values()})
         return (f"what was saved of the dead primary is on no server: it lies in {', '.join(where)} on the manager",)
 
     def _refusal(self, plan: FailoverPlan) -> Refusal:

@@ -144,7 +144,7 @@ class Runbook(Leveler):
         # What an earlier primary's successor took has reached nobody as long as its own tail has not.
         lost = lost or level.rescue.no_room or (self.chain.used and level.rescue.copy is None)
         something_left = something_left or lost or bool(self.old.lines)
-        self.notes += self.undone
+        self.notes += (*self.undone, *self.ways.undone)
         summary = f"{plan.new_primary_name} is the new primary"
         return Outcome(10 if something_left else 0, summary, replicas=replicas, **self.known)
 
