@@ -36,7 +36,7 @@ EVERY, REQUEST_SECONDS = 1.0, 2.0
 #: How long an API that was away when a run ended is tried, while the process lives (seconds).
 TRIED_FOR = 30 * 86400.0
 #: How long a process that ends waits for an API that answers (seconds), and what answering is.
-DELIVERED_WITHIN, ANSWERS_WITHIN = 15.0, 1.0
+DELIVERED_WITHIN, ANSWERS_WITHIN = 30.0, 2.0
 
 log = logging.getLogger("mha")
 

@@ -87,8 +87,18 @@ taken() {
   timeout 0.5 bash -c "exec 3<>/dev/tcp/${address:-127.0.0.1}/$port" 2>/dev/null
 }
 
+# Whether it is run by a user who is neither root nor the owner of anything of the instance's: anybody may call a program
+# mysqld. In a world of its own users have other numbers.
+alien() {
+  [ -n "$owning" ] && ! far "$1" || return 1
+  case " 0 $owning " in
+    *" $(sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$1/status" 2>/dev/null) "*) return 1 ;;
+  esac
+}
+
 # Whose a server is: mine, other, or doubt and why.
 whose() {
+  alien "$1" && echo other && return
   theirs=$(printf '%s\n' "$listeners" | grep -F "pid=$1,")
   if [ -n "$theirs" ]; then
     if [ -n "$(printf '%s\n' "$theirs" | at_port)" ]; then echo mine; else echo other; fi
@@ -184,9 +194,9 @@ listening_sockets() {
     }'
 }
 
-# The owners of the instance's directories ($owned, comma separated).
+# The owners of the instance's directories ($datadir, and $owned, comma separated).
 owners() {
-  printf '%s\n' "$owned" | tr , '\n' | while IFS= read -r d; do
+  printf '%s\n' "$datadir,$owned" | tr , '\n' | while IFS= read -r d; do
     [ -n "$d" ] && [ -d "$d" ] && ls -nd -- "$d/." | awk '{ print $3 }'
   done
 }
@@ -208,7 +218,7 @@ listening_users() {
 # Whether whoever listens on the port is somebody else: each such socket is of a user who is neither root, nor an owner of
 # the data, nor runs a mysqld of the instance. Where the data is nobody's nothing is known.
 foreign() {
-  known=$(owners)
+  known=$owning
   [ -n "$known" ] || return 1
   for p in $pids; do
     known="$known $(sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null)"
@@ -229,6 +239,7 @@ look() {
     *.*) grep -qF -e "-- $address" /proc/net/fib_trie 2>/dev/null && address_is_here=yes ;;
   esac
   listeners=$(listening_sockets)
+  owning=$(echo $(owners))
   pids='' doubtful='' others='' stranger=''
   for p in $(servers); do
     said=$(whose "$p")

@@ -96,7 +96,7 @@ class Copier:
             time.sleep(0.05)
 
     def wait_says(self, text: str, seconds: float = 20.0) -> None:
-        self.wait(lambda: text in self.health().get("trouble", ""), f"'{text}'", seconds)
+        self.wait(lambda: text.lower() in self.health().get("trouble", "").lower(), f"'{text}'", seconds)
 
     def wait_equal(self, host: Host, seconds: float = 20.0) -> None:
         self.wait(lambda: self.differences(host) == [], f"equal to {host.name}: {self.differences(host)}", seconds)

@@ -518,9 +518,13 @@ def test_a_host_without_sftp(cluster: Cluster) -> None:
     options = "-o PermitRootLogin=yes -o UseDNS=no -o UsePAM=no -o PidFile=/run/other.pid"
     host.run(f"/usr/sbin/sshd -f /dev/null -p 2222 {options}")
     open_door = f"ssh_port=2222\nssh_options=-i {cluster.seat}/.ssh/id_ed25519 -o StrictHostKeyChecking=no"
-    check = Told(cluster, cluster.write_cnf("nosftp", servers={2: open_door})).of("sftp", host.ip)
-    assert statement(check) == "Subsystem sftp internal-sftp"
-    host.run("kill $(cat /run/other.pid)")
+    server = "/usr/lib/openssh/sftp-server"
+    host.run(f"mv {server} {server}.away")
+    try:
+        check = Told(cluster, cluster.write_cnf("nosftp", servers={2: open_door})).of("sftp", host.ip)
+        assert statement(check) == "Subsystem sftp internal-sftp"
+    finally:
+        host.run(f"mv {server}.away {server}; kill $(cat /run/other.pid)")
 
 
 def test_an_ssh_user_with_too_few_rights(cluster: Cluster) -> None:

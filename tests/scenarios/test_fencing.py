@@ -274,6 +274,8 @@ def test_an_option_file_of_a_local_user_leads_to_no_file_of_roots(alone: Cluster
     assert time.monotonic() - began < 20
     assert result.persisted == ("/etc/mysql/conf.d/zz-mha-fenced.cnf",)
     assert alone[1].run(f"cat /etc/precious; ls {place}").split() == ["precious", "my.cnf", "mysqld", "pipe"]
+    assert len(alone[1].run("pgrep -u nobody -x mysqld").split()) == 2, "they are nobody's, and live on"
+    alone[1].run("pkill -KILL -u nobody -x mysqld")
 
 
 SYSTEMCTL = """\
