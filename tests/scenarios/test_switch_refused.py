@@ -80,6 +80,8 @@ def ask_for_a_switch(cluster: Cluster, conf: Path, *options: str) -> tuple[int, 
 def files(cluster: Cluster) -> dict[str, bytes]:
     """Every file in the manager's seat but the log, and what Prefect keeps for itself."""
     found = (path for path in cluster.seat.rglob("*") if path.is_file() and ".prefect" not in path.parts)
+    # Whom the manager meets first it remembers, whatever becomes of the switch.
+    found = (path for path in found if path.suffix != ".known_servers")
     return {str(path): path.read_bytes() for path in found if path.name != "manager.log"}
 
 
