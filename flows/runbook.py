@@ -188,7 +188,7 @@ class Runbook(Leveler):
         rescue = until(rescue, self.stands)
         self.fencing.after_saving()
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
-        self.run(fence.hold_old_primary, self.job, plan, self.dead_uuid(), about=self.job.dead.name)
+        self.run(fence.hold_old_primary, self.job, plan, self.whose().uuid, about=self.job.dead.name)
         recovered = Recovered(opened.key, plan.new_primary_name, None, end)
         if not new.writable:
             log.warning(
@@ -260,7 +260,7 @@ class Runbook(Leveler):
             if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
                 raise RefusalError(refusal)
             self.acquire_address(plan)
-            self.run(fence.hold_old_primary, self.job, plan, self.dead_uuid(), about=self.job.dead.name)
+            self.run(fence.hold_old_primary, self.job, plan, self.whose().uuid, about=self.job.dead.name)
             self.lock.verify()
             self.chain.opens(plan, level, self.whose())
             try:
@@ -351,15 +351,6 @@ class Runbook(Leveler):
             self.notes.append(came_back)
         return replicas
 
-    def dead_uuid(self) -> str:
-        """MySQL's server_uuid of the dead primary, as its replicas know it; empty where nobody tells."""
-        dead = self.job.dead
-        for state in self.stopped.up if self.stopped is not None else ():
-            channel = state.channel_from(dead.hostname, dead.ip, dead.port) or state.rescued_channel
-            if channel is not None and channel.source_uuid:
-                return channel.source_uuid
-        return ""
-
     def account(self) -> tuple[LedgerLine, ...]:
         """Which transactions were rescued, which are lost, which cannot be known; nothing before a plan was made."""
         plan: FailoverPlan | None = self.known.get("plan")
@@ -370,7 +361,7 @@ class Runbook(Leveler):
             new = self.job.sessions.server(plan.new_primary).observe()
         # What a run that was cut short could not save is not known to the one that finishes it.
         rescue = None if self.opened is not None else self.known.get("rescue")
-        lines = account(plan, rescue, self.applied, new, self.dead_uuid(), self.furthest)
+        lines = account(plan, rescue, self.applied, new, self.whose().uuid, self.furthest)
         return (*lines, *self.beyond, *self.old.lines)
 
     def let_receive_again(self) -> None:

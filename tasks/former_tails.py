@@ -34,22 +34,30 @@ ASKED_WITHIN = 3.0
 def find_tail(job: FailoverJob, tail: Tail, drained: Drained, directories: Sequence[str]) -> Rescue:
     """What the drained replica is to be given of it: the copy of that failover, or else what its disk still holds.
 
-    Without GTIDs the replica stands in that primary's log. Never more than what its successor was opened with. Raises
-    CannotLevel when neither reaches back far enough.
+    Without GTIDs the replica stands in that primary's log; with them the successor's own log holds all that it was
+    opened with, too. Never more than that. Raises CannotLevel when none of them reaches back far enough.
     """
-    place = drained.executed if tail.kind is GtidKind.POSITION else None
-    if tail.end is None or (tail.kind is GtidKind.POSITION and place is None):
-        raise CannotLevel(
-            f"{drained.name}: up to where {tail.opened} had the log of {tail.dead} is not known, so none of it is given"
-        )
-    if place is not None and tail.end <= place:
+    by_gtid = tail.kind is not GtidKind.POSITION
+    place = None if by_gtid else drained.executed
+    found: Rescue | None = None
+    why = []
+    if tail.end is None or (not by_gtid and place is None):
+        why.append(f"up to where {tail.opened} had the log of {tail.dead} is not known")
+    elif place is not None and tail.end <= place:
         return Rescue(None, f"it stands at {place}, and the log of {tail.dead} was needed up to {tail.end}")
-    found, why = _copied(job, tail, drained, place)
+    else:
+        found, said = _copied(job, tail, drained, place)
+        why.append(said)
+        if found is None:
+            whose = Whose(tail.server_id, tail.uuid, tail.named)
+            found, said = _on_disk(job, tail.dead, whose, drained, place, tail.end, directories)
+            why.append(said)
+    if found is None and by_gtid:
+        whose = Whose(tail.opened_id, tail.opened_uuid)
+        found, said = _on_disk(job, tail.opened, whose, drained, None, tail.begins, directories)
+        why.append(said)
     if found is None:
-        found, said = _from_its_disk(job, tail, drained, place, directories)
-        why = f"{why}; {said}"
-    if found is None:
-        raise CannotLevel(f"{drained.name}: lacks what was saved of {tail.dead}: {why}")
+        raise CannotLevel(f"{drained.name}: lacks what {tail.opened} was opened with of {tail.dead}: {'; '.join(why)}")
     log.info("The tail of %s for %s: %s.", tail.dead, drained.name, found)
     return found
 
@@ -74,20 +82,25 @@ def _copied(job: FailoverJob, tail: Tail, drained: Drained, place: BinlogPositio
     return None, f"no copy in {job.workdir} reaches back far enough"
 
 
-def _from_its_disk(
-    job: FailoverJob, tail: Tail, drained: Drained, place: BinlogPosition | None, directories: Sequence[str]
+def _on_disk(
+    job: FailoverJob,
+    key: str,
+    whose: Whose,
+    drained: Drained,
+    place: BinlogPosition | None,
+    end: BinlogPosition | None,
+    directories: Sequence[str],
 ) -> tuple[Rescue | None, str]:
-    assert tail.end is not None
-    dead, host = job.config_of(tail.dead), job.sessions.host(tail.dead)
+    """The binary log of the dead server ``key`` from where the replica stands, up to ``end`` where that is known."""
+    dead, host = job.config_of(key), job.sessions.host(key)
     if not reachable(host, ASKED_WITHIN):
         return None, f"{dead.hostname} is not reachable over SSH"
-    whose = Whose(tail.server_id, tail.uuid, tail.named)
     searched = [*dead.master_binlog_dir, *directories]
     name = f"saved_master_binlog_from_{dead.hostname}_{dead.port}_{job.stamp}"
     try:
         start = place or find_start(host, searched, job.sessions.server(drained.key).observe(), whose)
-        logs = up_to(find_logs(host, searched, start.file, whose, start.pos), tail.end)
-        copy = copied(job, host, logs, start, name)
+        logs = find_logs(host, searched, start.file, whose, start.pos)
+        copy = copied(job, host, logs if end is None else up_to(logs, end), start, name)
     except (HostError, LogError, NoRoom, DeadlineExceeded, ValueError) as error:
         return None, str(error)
     begin = copy.start if place is None else None

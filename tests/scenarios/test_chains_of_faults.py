@@ -22,6 +22,7 @@ from tests.scenarios.test_manager_killed import kill_at
 from tests.scenarios.test_who_is_primary import OPENED, writable, writes_there
 
 EXECUTES = '"step": "Execute what was received", "event": "began"'
+HELD = '"step": "Hold the old primary", "event": "done"'
 CATCHES_UP = '"step": "Catch up from the most advanced replica", "event": "began"'
 
 
@@ -159,6 +160,26 @@ def test_the_manager_and_the_new_primary_die_and_the_third_still_follows_the_fir
             assert done.code == 10, told
             missing = [line for line in ledgers(manager.workdir) if line["fate"] in ("lost", "unknown")]
             assert any(cluster[2].ip in line["source"] for line in missing), told
+
+
+@pytest.mark.parametrize(("kind", "gtid"), modes("mariadb-gtid", gtid=True))
+def test_the_chosen_dies_as_it_is_opened_and_had_received_what_only_a_dark_host_had(kind: str, gtid: bool) -> None:
+    """What it executed of the first one's log stands in its own, which its host still gives."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2))
+        writer = Writer(cluster)
+        rows_on(cluster, writer, 2)
+        acks = writer.stop()
+        wait_until(lambda: lost_on(acks, cluster[2]) == 0, "db2 has them")
+        assert lost_on(acks, cluster[3]) > 0
+        cluster[1].power_off()
+        wait_until(lambda: HELD in journals(manager.workdir), "db2 is about to be opened", 40.0)
+        cluster[2].signal_mysqld(signal.SIGKILL)
+        code = manager.wait(120.0)
+        told = manager.log()
+        assert code in (0, 10), told
+        assert writable(cluster[3]), told
+        assert lost_on(acks, cluster[3]) == 0, told
 
 
 @pytest.mark.slow
