@@ -11,10 +11,11 @@ import contextlib
 import hashlib
 import logging
 import os
-import stat
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+
+from replication.own_files import open_own
 
 log = logging.getLogger("mha")
 
@@ -51,31 +52,34 @@ def known(path: Path | None, address: str) -> Key | None:
 
 
 def remember(path: Path | None, address: str, key: Key) -> None:
-    """Write it down where nothing is known of that address; what cannot be written is not remembered."""
+    """Write it down where nothing is known of that address; what cannot be written is not remembered, and is told."""
     if path is None:
         return
     with _lock:
         if known(path, address) is not None:
             return
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(path, flags, 0o600), "ab") as file:
-                if _is_ours(file.fileno()):
+            with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
+                if not _open_to_others(file.fileno()):
                     file.write(f"{address} {key.kind} {key.sha256}\n".encode())
+        except FileNotFoundError:
+            log.debug("The key of %s is not remembered yet: %s is not there", address, path.parent)
         except OSError as error:
-            log.debug("The key of %s is not remembered: %s", address, error)
+            log.warning("The key of %s is not remembered: %s", address, error)
 
 
 def _read(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if _is_ours(file.fileno()):
-                return file.read(_MOST).decode(errors="replace")
-            log.warning("%s belongs to somebody else, or others may write it: it is not believed.", path)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        try:
+            with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+                if not _open_to_others(file.fileno()):
+                    return file.read(_MOST).decode(errors="replace")
+        except PermissionError as error:
+            log.warning("Keys of servers are not believed: %s", error)
+            return ""
+        log.warning("%s may be written by others: it is not believed.", path)
     return ""
 
 
-def _is_ours(descriptor: int) -> bool:
-    found = os.fstat(descriptor)
-    return stat.S_ISREG(found.st_mode) and found.st_uid in (os.geteuid(), 0) and not found.st_mode & 0o022
+def _open_to_others(descriptor: int) -> bool:
+    return bool(os.fstat(descriptor).st_mode & 0o022)

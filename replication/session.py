@@ -16,6 +16,7 @@ from pymysql.protocol import MysqlPacket
 
 from config import ServerConfig
 from replication.addresses import address_of
+from replication.authentication import PLUGINS, Proof, context, key_of
 from replication.dialects import session as settings
 from replication.errors import (
     AccessDenied,
@@ -26,7 +27,6 @@ from replication.errors import (
     ServerUnreachable,
     StatementFailed,
 )
-from replication.login import PLUGINS, Proof, context, key_of
 
 BUSY_ERRORS = frozenset({1040, 1041, 1135, 1203, 1226})
 DENIED_ERRORS = frozenset(
@@ -81,7 +81,7 @@ _HINTS = {
 def new_session(config: ServerConfig, timeout: float) -> Session:
     """A session to be connected, as ``ssl_mode`` says: by default TLS when the server offers it.
 
-    Who is told what `login` says. It raises PyMySQL's and the operating system's errors; `map_error` makes them ours.
+    Who is told what: `authentication`. It raises PyMySQL's and the operating system's errors; `map_error` makes them ours.
     """
     return Session(config, timeout, defer_connect=True)
 

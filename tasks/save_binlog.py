@@ -13,12 +13,12 @@ from prefect import task
 from replication.binlog.events import MAGIC
 from replication.binlog.relay import last_complete
 from replication.binlog_archive import archive_directories
+from replication.copy_places import save_in
 from replication.deadline import Deadline, within
 from replication.errant import errant
 from replication.errors import DeadlineExceeded, HostError, LogError, MhaError, NoRoom, ServerError
 from replication.job import FailoverJob, Rescue
 from replication.kept_copies import kept, remember
-from replication.places import save_in
 from replication.positions import BinlogPosition
 from replication.salvage import (
     Mirror,

@@ -24,6 +24,7 @@ from replication.apply import client_options
 from replication.binlog_archive import archive_directories
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, Route, ScriptFacts, ServerFacts
 from replication.checks.ways import Way, look_at_ways
+from replication.copy_places import spare_of
 from replication.dialects import quote_name, spellings
 from replication.dialects.accounts import AccountLife
 from replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeMissing, ServerError
@@ -34,7 +35,6 @@ from replication.independence import is_local, is_own
 from replication.logins import Login, of_channel, try_logins
 from replication.named_locks import holders
 from replication.own_files import doubt
-from replication.places import spare_of
 from replication.relay_purge_cluster import PURGE_LOCK
 from replication.right import STANDBY_LOCK
 from replication.scripts import script

@@ -202,7 +202,7 @@ class Scene:
         done.acknowledged = len(wanted)
         lost = wanted - rows(open_[0])
         if lost:
-            self._where(lost, open_[0])
+            self._where(set(lost), open_[0])
         # A receiver notices that its link was cut when nothing has come for slave_net_timeout.
         patience = 90.0 if self.step.how == "cut off" else 20.0
         for host in living:

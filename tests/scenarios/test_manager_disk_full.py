@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,20 @@ def test_the_room_that_was_set_aside_carries_the_failover() -> None:
         assert_survivors_agree(cluster, acks, 2, (3,))
 
 
+def primary_dies_with_a_long_tail(cluster: Cluster, conf: Path) -> tuple[int, str]:
+    """16 MB of its log are on no replica, and the manager's disk is full: the exit code, and what was said."""
+    cluster[1].sql("CREATE TABLE app.big (id INT PRIMARY KEY, data LONGBLOB)")
+    manager = cluster.start_manager(conf)
+    for number in (2, 3):
+        cluster.stop_receiver(cluster[number])
+    for number in range(8):
+        cluster[1].sql(f"INSERT INTO app.big VALUES ({number}, REPEAT('x', 2000000))")
+    fill(cluster)
+    cluster[1].signal_mysqld(signal.SIGKILL)
+    code = manager.wait()
+    return code, manager.log() + manager.out.read_text()
+
+
 @pytest.mark.parametrize(
     ("kind", "gtid"),
     [
@@ -63,16 +78,7 @@ def test_a_tail_that_does_not_fit_goes_to_the_second_place(kind: str, gtid: bool
     with Cluster(kind, gtid=gtid) as cluster, small_disk(cluster, 8):
         spare = cluster.seat / "spare"
         conf = cluster.write_cnf(candidate=2, default=f"start_checks=warn\nmanager_spare_dir={spare}")
-        cluster[1].sql("CREATE TABLE app.big (id INT PRIMARY KEY, data LONGBLOB)")
-        manager = cluster.start_manager(conf)
-        for number in (2, 3):
-            cluster.stop_receiver(cluster[number])
-        for number in range(8):
-            cluster[1].sql(f"INSERT INTO app.big VALUES ({number}, REPEAT('x', 2000000))")
-        fill(cluster)
-        cluster[1].signal_mysqld(signal.SIGKILL)
-        code = manager.wait()
-        told = manager.log() + manager.out.read_text()
+        code, told = primary_dies_with_a_long_tail(cluster, conf)
         assert code == 0, told
         assert "Traceback" not in told
         assert f"What is saved goes to {spare}" in told
@@ -87,16 +93,7 @@ def test_a_tail_that_fits_nowhere_is_told_and_the_failover_goes_on() -> None:
     with Cluster("mariadb", gtid=True) as cluster, small_disk(cluster, 8):
         spare = cluster.seat / "app1" / "spare"
         conf = cluster.write_cnf(candidate=2, default=f"start_checks=warn\nmanager_spare_dir={spare}")
-        cluster[1].sql("CREATE TABLE app.big (id INT PRIMARY KEY, data LONGBLOB)")
-        manager = cluster.start_manager(conf)
-        for number in (2, 3):
-            cluster.stop_receiver(cluster[number])
-        for number in range(8):
-            cluster[1].sql(f"INSERT INTO app.big VALUES ({number}, REPEAT('x', 2000000))")
-        fill(cluster)
-        cluster[1].signal_mysqld(signal.SIGKILL)
-        code = manager.wait()
-        told = manager.log() + manager.out.read_text()
+        code, told = primary_dies_with_a_long_tail(cluster, conf)
         assert code == 10, told
         assert "Traceback" not in told
         assert "no place on the manager takes a copy" in told

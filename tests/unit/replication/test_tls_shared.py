@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from config import ServerConfig
-from replication.login import context
+from replication.authentication import context
 from replication.session import Session
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from replication import places
+from replication import copy_places
+from replication.copy_places import save_in, unused
 from replication.errors import NoRoom
-from replication.places import save_in, unused
 from tests.unit.replication.test_selection_and_plan import configured
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -35,7 +35,7 @@ def test_where_a_copy_goes(
     goes: str | None,
 ) -> None:
     config = configured(manager_workdir=tmp_path / "work", manager_spare_dir=tmp_path / "spare")
-    monkeypatch.setattr(places, "room_in", lambda place: free[place.name])
+    monkeypatch.setattr(copy_places, "room_in", lambda place: free[place.name])
 
     def copying(directory: Path) -> str:
         directory.mkdir(parents=True, exist_ok=True)
