@@ -81,7 +81,8 @@ _HINTS = {
 def new_session(config: ServerConfig, timeout: float) -> Session:
     """A session to be connected, as ``ssl_mode`` says: by default TLS when the server offers it.
 
-    Who is told what: `authentication`. It raises PyMySQL's and the operating system's errors; `map_error` makes them ours.
+    Who is told what: see `authentication`. Raises PyMySQL's and the operating system's errors; `map_error` makes them
+    ours.
     """
     return Session(config, timeout, defer_connect=True)
 
