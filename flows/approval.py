@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -19,7 +18,6 @@ from prefect.settings import PREFECT_UI_URL
 from prefect.states import Running
 from pydantic import Field, WithJsonSchema, create_model
 
-from flows.steps import described
 from replication.approval import Answer, Ask, Question
 from replication.words import in_markdown as md
 from replication.words import plain
@@ -107,14 +105,6 @@ def show_page(document: str, key: str, description: str) -> UUID:
     made = create_markdown_artifact(document, key=key, description=description)
     assert isinstance(made, UUID)
     return made
-
-
-def patiently(call: Callable[[], object]) -> None:
-    """Show something in Prefect, waiting for it; what it does not take is told, and changes nothing."""
-    try:
-        call()
-    except Exception as error:  # noqa: BLE001 - the deed is done, and its report is on the manager's disk
-        log.warning("The record in Prefect lacks something: %s", described(error))
 
 
 def is_retry() -> bool:

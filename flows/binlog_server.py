@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from config import ConfigError
 from flows.deployed import load_named, stopped_by_cancelling
@@ -12,15 +15,17 @@ from flows.parameters import ClusterName
 from flows.run_log import logged
 from replication.binlog_health import is_here
 from replication.binlog_server import BinlogServer, CopyOptions, pick_block
+from replication.errors import AlreadyActing
 
 log = logging.getLogger("mha")
 
 
 @flow(name="binlog-server", flow_run_name="binlog server {name} of {cluster}", persist_result=False)
-def binlog_server(cluster: ClusterName, name: str = "") -> None:
+def binlog_server(cluster: ClusterName, name: str = "") -> State[Any]:
     """Copy a cluster's binary logs to this worker's host until the run is cancelled.
 
-    Once it runs it asks nothing of Prefect: with the API away it copies all the same.
+    Once it runs it asks nothing of Prefect: with the API away it copies all the same. Where another one copies into the
+    same directory the run is *Skipped*.
 
     Args:
         cluster: Name of a configured cluster, such as "app1" (see the monitor).
@@ -35,4 +40,8 @@ def binlog_server(cluster: ClusterName, name: str = "") -> None:
             "that is the deployment's alone"
         )
     with logged(config, in_file=False), stopped_by_cancelling() as stop:
-        BinlogServer(load, name, CopyOptions(), stop).run()
+        try:
+            BinlogServer(load, name, CopyOptions(), stop).run()
+        except AlreadyActing as error:
+            return Completed(name="Skipped", message=str(error))
+    return Completed(message="it was asked to end")

@@ -1,7 +1,7 @@
 """Failover: the Prefect flow around the runbook, and the ways to start it.
 
-A manager and a command run it beside Prefect, and so does the flow of a deployment that a person starts: Prefect gets
-the record once the writes are back, as a run of its own or in that flow's. All of them end in `run_job`.
+A manager and a command act in a flow run that stands ready, a deployment that a person starts in its own. All of them
+end in `run_job`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -21,17 +20,17 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from config import ClusterConfig, ServerConfig
+from flows.acting import ActingRun, Deed, Shown
 from flows.approval import ask_in_prefect, is_retry, show_page, this_run_id
-from flows.beside import Beside
 from flows.by_hand import decide
-from flows.delivery import ArtifactRecord, CutShort, FlowRecord
 from flows.deployed import load_named
 from flows.engine import step
 from flows.events import with_events
-from flows.kept import KeptRuns
 from flows.parameters import ClusterName, FailoverRequest
+from flows.record import Page
 from flows.run_log import logged
 from flows.runbook import recover
+from flows.standing import StandingRun
 from replication.approval import APPROVAL, Ask, approved_before
 from replication.errors import MhaError, RefusalError
 from replication.event_hooks import finish as finish_hooks
@@ -65,52 +64,39 @@ def run_job(
     return outcome
 
 
-def run_beside_prefect(
+def standing_failover(config: ClusterConfig) -> StandingRun:
+    """The flow run of a cluster's next failover; it is to `stand_by`."""
+    return StandingRun(failover.name, config.name, config.manager_workdir)
+
+
+def act_in(
+    run: ActingRun,
     job: FailoverJob,
     *,
     ssh_reachable: bool | None = None,
     log_directories: tuple[str, ...] = (),
-    within: UUID | None = None,
-) -> tuple[Outcome, Beside]:
-    """`run_job` without Prefect, and the record of it that Prefect gets once the writes are back.
-
-    ``within`` is the flow run that this is called in, if it is in one.
-    """
+) -> Outcome:
+    """`run_job` in that flow run, whose id the journal remembers for whoever has to finish it."""
     cluster = job.config.name
-    if within is not None:
-        job.journal.record(*FLOW_RUN, job.dead.address, id=str(within))
-    beside = Beside(
-        FlowRecord(
-            key=record_key(cluster, job.journal.path.name),
-            flow_name=failover.name,
-            run_name=f"failover {cluster}",
-            tags=(f"cluster:{cluster}",),
-            parameters={"cluster": cluster},
-            started=datetime.now(UTC),
-            finishes=cut_short_runs(cluster, job.past),
-            within=within,
-        ),
-        KeptRuns(job.config.manager_workdir, cluster),
+    if run.id is not None:
+        job.journal.record(*FLOW_RUN, job.dead.address, id=str(run.id))
+    job.writes_back = run.show
+    deed = Deed(
+        key=f"{cluster}/{job.journal.path.name}",
+        name=f"failover {cluster}: {job.dead.name} is dead",
+        parameters={"cluster": cluster},
+        finishes=cut_short_runs(job.past),
     )
-    job.writes_back = beside.show
-    outcome = beside.run(
+    return run.act(
+        deed,
         partial(run_job, job, ssh_reachable=ssh_reachable, log_directories=log_directories),
-        lambda done: (conclude(done), run_name(cluster, done), tuple(_artifacts(cluster, job.dead.name, done))),
+        lambda done: Shown(conclude(done), run_name(cluster, done), tuple(_pages(cluster, job.dead.name, done))),
     )
-    return outcome, beside
 
 
-def record_key(cluster: str, journal: str) -> str:
-    """What a run beside Prefect is known by there: its cluster and the name of its journal."""
-    return f"{cluster}/{journal}"
-
-
-def cut_short_runs(cluster: str, past: Iterable[Entry]) -> CutShort:
+def cut_short_runs(past: Iterable[Entry]) -> tuple[UUID, ...]:
     """The flow runs of failovers that were cut short, by what they left in their journals. Pure."""
-    entries = [entry for entry in past if entry.journal]
-    ids = {entry.journal: UUID(entry.facts["id"]) for entry in entries if (entry.step, entry.event) == FLOW_RUN}
-    keys = dict.fromkeys(record_key(cluster, entry.journal) for entry in entries if entry.journal not in ids)
-    return CutShort(ids=tuple(ids.values()), keys=tuple(keys))
+    return tuple(UUID(entry.facts["id"]) for entry in past if (entry.step, entry.event) == FLOW_RUN)
 
 
 def _tell_end(job: FailoverJob, outcome: Outcome, text: str) -> None:
@@ -145,13 +131,13 @@ def artifact_key(cluster: str) -> str:
     return "failover-" + re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")
 
 
-def _artifacts(cluster: str, dead: str, outcome: Outcome) -> Iterator[ArtifactRecord]:
+def _pages(cluster: str, dead: str, outcome: Outcome) -> Iterator[Page]:
     page, told = markdown(outcome, cluster, dead), f"Failover report of {cluster}"
-    yield ArtifactRecord(key=artifact_key(cluster), type="markdown", data=page, description=told)
+    yield Page(key=artifact_key(cluster), type="markdown", data=page, description=told)
     if outcome.ledger:
         rows = json.dumps(table(outcome.ledger), ensure_ascii=False)
         key, told = f"{artifact_key(cluster)}-ledger", f"Transactions of {cluster}"
-        yield ArtifactRecord(key=key, type="table", data=rows, description=told)
+        yield Page(key=key, type="table", data=rows, description=told)
 
 
 @flow(name="failover", flow_run_name="failover {cluster}", persist_result=False)
@@ -172,7 +158,7 @@ def failover(cluster: ClusterName, how: FailoverRequest = FailoverRequest()) -> 
                 dry_run=how.dry_run,
                 ask=ask_in_prefect(how.waiting(), plan_key(cluster)) if how.ask_first else None,
                 resume=is_retry(),
-                within=this_run_id(),
+                run=ActingRun(failover.name, cluster, config.manager_workdir, this_run_id()),
             )
     except MhaError as error:
         return Failed(name="Refused" if isinstance(error, RefusalError) else "Failed", message=str(error))
@@ -197,19 +183,23 @@ def fail_over_by_hand(
     dry_run: bool = False,
     ask: Ask | None = None,
     resume: bool = False,
-    within: UUID | None = None,
+    run: ActingRun | None = None,
 ) -> Outcome:
     """A failover that was not begun by a monitor: find the dead primary, prove it dead, plan, then recover.
 
     ``ask`` puts the plan to a person. ``resume``: when a failover was cut short, go on with it, as it was asked for and
-    approved then. ``within`` is the flow run that this is called in, if it is in one. Raises MhaError's children when
-    there is nothing to do or nothing may be done.
+    approved then. ``run`` is the flow run that this is called in; without one it makes its own. Raises MhaError's
+    children when there is nothing to do or nothing may be done.
     """
     sessions = Sessions(config)
+    if run is None:
+        run = standing_failover(config)
+        if not dry_run:
+            run.stand_by()
     try:
         cut_short = cut_short_failover(config, sessions)
         if cut_short is not None and not dry_run:
-            return _recover(new_job(config, cut_short, options, sessions), None, within)
+            return _recover(run, new_job(config, cut_short, options, sessions), None)
         cut = unfinished(config.manager_workdir, config.name)
         past = cut if resume else ()
         begun = begun_before(past)
@@ -242,16 +232,17 @@ def fail_over_by_hand(
         if decision.approval is not None:
             job.approval = decision.approval
             job.journal.record(APPROVAL, "answered", job.dead.address, **decision.approval.as_dict())
-        return _recover(job, decision.ssh_reachable, within)
+        return _recover(run, job, decision.ssh_reachable)
     finally:
+        run.stand_down()
         sessions.close()
         finish_hooks(config.hook_timeout)
 
 
-def _recover(job: FailoverJob, ssh_reachable: bool | None, within: UUID | None) -> Outcome:
+def _recover(run: ActingRun, job: FailoverJob, ssh_reachable: bool | None) -> Outcome:
     with ended_in_order():
-        outcome, beside = run_beside_prefect(job, ssh_reachable=ssh_reachable, within=within)
-    beside.wait()
+        outcome = act_in(run, job, ssh_reachable=ssh_reachable)
+    run.wait()
     return outcome
 
 

@@ -11,14 +11,17 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from config import ClusterConfig, ConfigError, ServerConfig
 from config.edit import remove_block
 from flows.deployed import load_named, stopped_by_cancelling
 from flows.events import telling_prefect
-from flows.failover import cut_short_failover, failed_as_it_opened, new_job, run_beside_prefect
+from flows.failover import act_in, cut_short_failover, failed_as_it_opened, new_job, standing_failover
 from flows.listening import Manned, SteadyHealth, moved_to
 from flows.parameters import ClusterName
 from flows.run_log import logged
@@ -28,7 +31,7 @@ from flows.unfinished_switch import finish_switch
 from replication import notify, reserve
 from replication.accounts import tell_daily
 from replication.address import FailoverCalls, chain_of
-from replication.errors import CannotRemember, MhaError, RefusalError, ServerError
+from replication.errors import AlreadyActing, CannotRemember, MhaError, RefusalError, ServerError
 from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
 from replication.evidence import SOMEBODY_ELSE
@@ -62,6 +65,8 @@ log = logging.getLogger("mha")
 LOOK_AGAIN = 10.0
 #: Seconds before the cluster is looked at again after somebody else was found acting on it.
 AFTER_ANOTHER = 2.0
+#: Seconds that a manager which ends waits for the run that stood by to be left.
+STAND_DOWN = 3.0
 #: Seconds that a verdict may have waited for its turn and still counts.
 FRESH = 2.0
 
@@ -98,6 +103,7 @@ class Manager:
         self._balanced: HealthServer | None = None
         self._guard = guard_of(self._config)
         self._right = Right(self._config)
+        self._standing = standing_failover(self._config)
         self._refused: Refusal | None = None
         self._died_open = ""
         self._seen: ClusterState | None = None
@@ -123,6 +129,7 @@ class Manager:
             raise
         finally:
             over.set()
+            self._standing.stand_down(STAND_DOWN)
             self._right.close()
             self._health.remove()
             if self._balanced is not None:
@@ -209,6 +216,7 @@ class Manager:
         self.started.set()
         steady = self._settle(sessions, cluster, primary)
         self._health.write(steady, primary.hostname)
+        self._standing.stand_by()
         self._guard.watching(primary.address)
         if cluster.get(primary.address) is None:
             let_try_again(sessions, cluster, primary)
@@ -347,12 +355,12 @@ class Manager:
             opened.is_begun_by(job)
         job.events.tell("dead", old=dead, text=verdict.why)
         directory = str(Path(seen.log_bin_basename).parent) if seen and seen.log_bin_basename else ""
-        outcome, beside = run_beside_prefect(
-            job, ssh_reachable=verdict.ssh_reachable, log_directories=(directory,) if directory else ()
-        )
+        run, self._standing = self._standing, standing_failover(self._config)
+        directories = (directory,) if directory else ()
+        outcome = act_in(run, job, ssh_reachable=verdict.ssh_reachable, log_directories=directories)
         look_again = self._not_ours(outcome, sessions, dead)
         if not (look_again or self._options.go_on):
-            beside.wait()
+            run.wait()
         if look_again:
             job.journal.close()
             self._stop.wait(AFTER_ANOTHER)
@@ -423,8 +431,10 @@ class Manager:
 
 
 @flow(name="monitor", flow_run_name="monitor {cluster}", persist_result=False)
-def monitor(cluster: ClusterName) -> None:
+def monitor(cluster: ClusterName) -> State[Any]:
     """Watch a cluster until the run is cancelled; fail over when its primary dies, and go on with the new one.
+
+    Where another manager watches on this host the run is *Skipped*: a schedule may start it again and again.
 
     Args:
         cluster: Name of a configured cluster, such as "app1": the configuration is /etc/mha/app1.cnf or
@@ -433,8 +443,17 @@ def monitor(cluster: ClusterName) -> None:
     config, load = load_named(cluster)
     options = ManagerOptions(failover=FailoverOptions(last_failover_minute=60), go_on=True)
     make_workdir(config.manager_workdir)
-    with logged(config), stopped_by_cancelling() as stop, ManagerLock(config.manager_workdir, config.name):
-        Manager(load, options, stop).run()
+    lock = ManagerLock(config.manager_workdir, config.name)
+    with logged(config), stopped_by_cancelling() as stop:
+        try:
+            lock.acquire()
+        except AlreadyActing as error:
+            return Completed(name="Skipped", message=str(error))
+        try:
+            Manager(load, options, stop).run()
+        finally:
+            lock.release()
+    return Completed(message="it was asked to end")
 
 
 def _check_address(config: ClusterConfig, sessions: Sessions, primary: ServerConfig) -> None:

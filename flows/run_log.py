@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import logging
 from collections.abc import Iterator
-from uuid import UUID
+from contextvars import ContextVar
 
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
 from config import ClusterConfig
-from flows.steps import this_step
 from replication.manager_log import LEVELS, ManagerFormatter, ManagerLogFile, open_log, register_secrets, secrets_of
 
 
@@ -22,24 +20,25 @@ class _RunLogHandler(APILogHandler):
     def emit(self, record: logging.LogRecord) -> None:
         if (FlowRunContext.get() or TaskRunContext.get()) is None:
             return
-        if (done := this_step()) is not None:
-            record = copy.copy(record)
-            record.task_run_id = done
         super().emit(record)
 
     def flush(self) -> None:
         return None
 
 
-class _OwnLines(logging.Filter):
-    """Leaves out what another flow run of this process logs. Threads that know of no flow run are this one's."""
+#: Whose manager_log the lines of this context are for: those of a run that stands by are its monitor's as well.
+_logged: ContextVar[object | None] = ContextVar("mha_logged", default=None)
 
-    def __init__(self, run: UUID | None) -> None:
+
+class _OwnLines(logging.Filter):
+    """Leaves out what another flow of this process logs. Threads that know of none are this one's."""
+
+    def __init__(self, mine: object) -> None:
         super().__init__()
-        self._run = run
+        self._mine = mine
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return _this_run() in (None, self._run)
+        return _logged.get() in (None, self._mine)
 
 
 @contextlib.contextmanager
@@ -66,11 +65,14 @@ def logged(config: ClusterConfig, *, in_file: bool = True) -> Iterator[None]:
         return
     file.setFormatter(ManagerFormatter())
     file.setLevel(level)
-    file.addFilter(_OwnLines(_this_run()))
+    mine = object()
+    file.addFilter(_OwnLines(mine))
     logger.addHandler(file)
+    before = _logged.set(mine)
     try:
         yield
     finally:
+        _logged.reset(before)
         logger.removeHandler(file)
         with contextlib.suppress(OSError):  # a full disk, already told
             file.close()
@@ -80,8 +82,3 @@ def log_to_prefect(logger: logging.Logger) -> None:
     """Show what ``logger`` logs during a flow run on its page in the UI; once per logger, without any waiting."""
     if not any(isinstance(handler, _RunLogHandler) for handler in logger.handlers):
         logger.addHandler(_RunLogHandler())
-
-
-def _this_run() -> UUID | None:
-    context = FlowRunContext.get()
-    return context.flow_run.id if context is not None and context.flow_run is not None else None

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.client.orchestration import get_client
 from prefect.deployments.runner import RunnerDeployment
+from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 from prefect.runner import Runner
 from prefect.schedules import Cron, Interval
 
@@ -22,9 +23,11 @@ from flows.purge_relay_logs import purge_relay_logs
 from flows.switchover import switchover
 from replication.binlog_health import is_here
 
-#: One run of a deployment at a time; one more is turned away. So a frequent schedule starts again what has ended.
-ONE = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
-AGAIN = Interval(timedelta(seconds=15))
+#: What is always to run is started again when it crashed or failed, after so many seconds; and by a slow schedule, for
+#: what nobody was told of. One that finds another at work ends as *Skipped*; so no limit is needed, whose lease a run
+#: would lose when the server is restarted.
+AFTER_A_FAILURE = timedelta(seconds=10)
+AGAIN = Interval(timedelta(minutes=10))
 
 
 def serve_all(*, watch: bool = True) -> None:
@@ -40,7 +43,10 @@ async def _serve(deployments: Sequence[RunnerDeployment]) -> None:
     # As many at once as there are: a monitor never ends, and a failover must not wait for a place.
     runner = Runner(name="mha", limit=len(deployments), pause_on_shutdown=False)
     for deployment in deployments:
-        await runner.aadd_deployment(deployment)
+        made = await runner.aadd_deployment(deployment)
+        if deployment.triggers:  # what is always to run does not wait for its slow schedule
+            async with get_client() as client:
+                await client.create_flow_run_from_deployment(made)
     print(f"Serving {len(deployments)} deployments; end with Ctrl-C.", flush=True)
     await runner.start()
 
@@ -54,13 +60,12 @@ def deployments_of(cluster: str, *, watch: bool = True) -> Iterator[RunnerDeploy
             name=f"{what}-{cluster}",
             parameters=parameters,
             tags=[f"cluster:{cluster}"],
-            concurrency_limit=ONE,
             **more,
         )
         return deployment
 
     if watch:
-        yield made(monitor, "monitor", schedules=[AGAIN])
+        yield made(monitor, "monitor", **always(f"monitor-{cluster}"))
     yield made(failover, "failover")
     yield made(switchover, "switchover")
     yield made(health_check, "health-check", schedules=[Interval(timedelta(minutes=10))])
@@ -68,6 +73,18 @@ def deployments_of(cluster: str, *, watch: bool = True) -> Iterator[RunnerDeploy
     config, _ = load_named(cluster)
     for block in config.binlog_servers:
         if is_here(block):
-            yield made(
-                binlog_server, f"binlog-server-{block.block}", parameters={"name": block.block}, schedules=[AGAIN]
-            )
+            what = f"binlog-server-{block.block}"
+            yield made(binlog_server, what, parameters={"name": block.block}, **always(f"{what}-{cluster}"))
+
+
+def always(deployment: str) -> dict[str, Any]:
+    """Keeps a deployment running: what starts it, and what starts it again."""
+    again = DeploymentEventTrigger(
+        name=f"mha: start {deployment} again",
+        description="It crashed or failed.",
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related={"prefect.resource.name": deployment, "prefect.resource.role": "deployment"},
+        expect={"prefect.flow-run.Crashed", "prefect.flow-run.Failed"},
+        schedule_after=AFTER_A_FAILURE,
+    )
+    return {"schedules": [AGAIN], "triggers": [again]}

@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -18,14 +17,14 @@ from prefect.states import Cancelled, Completed, Failed
 
 from config import ClusterConfig, ConfigError
 from config.edit import remove_block
-from flows.approval import ask_in_prefect, name_run, patiently, show_page, this_run_id
-from flows.beside import Beside
-from flows.delivery import ArtifactRecord, FlowRecord
+from flows.acting import ActingRun, Deed, Shown
+from flows.approval import ask_in_prefect, show_page, this_run_id
 from flows.deployed import load_named
 from flows.events import with_events
-from flows.kept import KeptRuns
 from flows.parameters import ClusterName, SwitchRequest
+from flows.record import Page
 from flows.run_log import logged
+from flows.standing import StandingRun
 from flows.switch_runbook import switch_over
 from flows.unfinished_switch import finish_switch
 from replication.approval import APPROVAL, ASK_AT_MOST, Answer, Ask, approved_switch, switch_question
@@ -56,20 +55,24 @@ def switch_by_hand(
     *,
     dry_run: bool = False,
     ask: Ask | None = None,
-    within: UUID | None = None,
+    run: ActingRun | None = None,
 ) -> SwitchOutcome:
     """Look, plan, ask, then switch. ``ask`` puts the plan to a person.
 
-    ``within`` is the flow run that this is called in, if it is in one. A dry run and --check_only change nothing.
-    A refusal is an outcome with exit code 1. Raises MhaError's children when the servers cannot be looked at.
+    ``run`` is the flow run that this is called in; without one it makes its own. A dry run and --check_only change
+    nothing. A refusal is an outcome with exit code 1. Raises MhaError's children when the servers cannot be looked at.
     """
     sessions = Sessions(config)
+    if run is None:
+        run = StandingRun(switchover.name, config.name, config.manager_workdir)
+        if not dry_run and not options.check_only:
+            run.stand_by()
     try:
         if not dry_run and not options.check_only:
             with ended_in_order():
                 finished = finish_switch(config, sessions)
             if finished is not None:
-                return _shown(config.name, finished, within)
+                return _shown(run, config, options, finished)
         log.info("Starting online master switch..")
         log.info("* Phase 1: Configuration Check Phase..")
         plan = _plan(config, options, sessions, acting=False)
@@ -81,14 +84,15 @@ def switch_by_hand(
             plan, options, answer = _agree(config, options, sessions, plan, ask)
             if not answer.go_on:
                 return SwitchOutcome(1, f"{answer}; nothing was changed", plan=plan, stopped=True)
-        return _beside_prefect(config, options, within, partial(_act, config, options, sessions, plan, answer))
+        return _act_in(run, config, options, partial(_act, config, options, sessions, plan, answer))
     except RefusalError as error:
         outcome = SwitchOutcome(1, error.refusal.sentence, refusal=error.refusal)
         log.error("%s %s", error.refusal.sentence, error.refusal.remedy)
         for line in error.refusal.evidence:
             log.error("  %s", line)
-        return _shown(config.name, outcome, within)
+        return _shown(run, config, options, outcome)
     finally:
+        run.stand_down()
         sessions.close()
         finish_hooks(config.hook_timeout)
 
@@ -202,32 +206,25 @@ def _remove_old(config: ClusterConfig, job: SwitchJob) -> None:
 # in Prefect --------------------------------------------------------------------------------------------------------
 
 
-def _beside_prefect(
-    config: ClusterConfig, options: SwitchOptions, within: UUID | None, core: Callable[[], SwitchOutcome]
+def _act_in(
+    run: ActingRun, config: ClusterConfig, options: SwitchOptions, core: Callable[[], SwitchOutcome]
 ) -> SwitchOutcome:
-    """The switch without Prefect, which gets its record afterwards: nothing else may hold up the writes."""
-    cluster, began = config.name, datetime.now(UTC)
+    """The switch, its steps as tasks of that flow run."""
+    cluster = config.name
     how = SwitchRequest(
         new_primary=options.new_master_host or "",
         keep_old_as_replica=options.orig_master_is_new_slave,
         ask_first=False,
     )
-    beside = Beside(
-        FlowRecord(
-            key=f"{cluster}/switchover/{began.isoformat()}",
-            flow_name=switchover.name,
-            run_name=f"switchover {cluster}",
-            tags=(f"cluster:{cluster}",),
-            parameters={"cluster": cluster, "how": how.model_dump()},
-            started=began,
-            within=within,
-        ),
-        KeptRuns(config.manager_workdir, cluster),
+    deed = Deed(
+        key=f"{cluster}/switchover/{datetime.now(UTC).isoformat()}",
+        name=f"switchover {cluster}",
+        parameters={"cluster": cluster, "how": how.model_dump()},
     )
     try:
-        return beside.run(core, lambda done: (conclude(done), run_name(cluster, done), (_artifact(cluster, done),)))
+        return run.act(deed, core, lambda done: Shown(conclude(done), run_name(cluster, done), (_page(cluster, done),)))
     finally:
-        beside.wait()
+        run.wait()
 
 
 def conclude(outcome: SwitchOutcome) -> State[Any]:
@@ -256,18 +253,14 @@ def run_name(cluster: str, outcome: SwitchOutcome) -> str:
     return f"switchover {cluster}: {old} → {new}"
 
 
-def _artifact(cluster: str, outcome: SwitchOutcome) -> ArtifactRecord:
+def _page(cluster: str, outcome: SwitchOutcome) -> Page:
     page, told = markdown(outcome, cluster), f"Planned switch of {cluster}"
-    return ArtifactRecord(key=artifact_key(cluster), type="markdown", data=page, description=told)
+    return Page(key=artifact_key(cluster), type="markdown", data=page, description=told)
 
 
-def _shown(cluster: str, outcome: SwitchOutcome, within: UUID | None) -> SwitchOutcome:
-    """Put what was not done beside Prefect on the page of the flow run that it happened in, if it was in one."""
-    if within is not None:
-        page = _artifact(cluster, outcome)
-        patiently(lambda: show_page(page.data, page.key, page.description))
-        patiently(lambda: name_run(run_name(cluster, outcome)))
-    return outcome
+def _shown(run: ActingRun, config: ClusterConfig, options: SwitchOptions, outcome: SwitchOutcome) -> SwitchOutcome:
+    """Show what was not done by this run's steps on its page, where a person started it and looks there."""
+    return outcome if isinstance(run, StandingRun) else _act_in(run, config, options, lambda: outcome)
 
 
 @flow(name="switchover", flow_run_name="switchover {cluster}", persist_result=False)
@@ -280,9 +273,10 @@ def switchover(cluster: ClusterName, how: SwitchRequest = SwitchRequest()) -> St
     """
     config, _ = load_named(cluster)
     ask = ask_in_prefect(how.waiting(), f"{artifact_key(cluster)}-plan") if how.ask_first else None
+    run = ActingRun(switchover.name, cluster, config.manager_workdir, this_run_id())
     try:
         with logged(config):
-            outcome = switch_by_hand(config, how.options(), dry_run=how.dry_run, ask=ask, within=this_run_id())
+            outcome = switch_by_hand(config, how.options(), dry_run=how.dry_run, ask=ask, run=run)
     except MhaError as error:
         return Failed(message=str(error))
     if outcome.checked_only and outcome.plan is not None:

@@ -42,6 +42,7 @@ def test_killed_and_cancelled(by: str) -> None:
             for words in (
                 ("work-pool", "create", "mha", "--type", "process"),
                 ("deploy", "--all", "--prefect-file", str(HOUSE / "prefect.yaml")),
+                ("deployment", "run", "monitor/monitor"),
             ):
                 process = cluster.run_there(sys.executable, "-m", "prefect", "--no-prompt", *words, env=env)
                 output, _ = process.communicate(timeout=180)

@@ -33,6 +33,18 @@ def ask(cluster: Cluster, url: str, path: str, body: dict[str, Any]) -> Any:
         return ask_api(url, path, body)
 
 
+def wait_for_standing_run(cluster: Cluster, url: str, *, seconds: float = 60.0) -> dict[str, Any]:
+    """The run of the failover that stands ready, once a task was run in it."""
+    ends = time.monotonic() + seconds
+    tagged = {"flow_runs": {"tags": {"all_": ["standing-by"]}, "state": {"type": {"any_": ["RUNNING"]}}}}
+    while time.monotonic() < ends:
+        for run in ask(cluster, url, "/flow_runs/filter", tagged):
+            if steps_of(cluster, url, run, at_least=1, seconds=0.1):
+                return dict(run)
+        time.sleep(0.2)
+    raise AssertionError("no run stands ready")
+
+
 def wait_for_run(cluster: Cluster, url: str, *, seconds: float = 40.0) -> dict[str, Any]:
     """The newest flow run that has ended."""
     ends = time.monotonic() + seconds
@@ -60,6 +72,8 @@ def test_a_failover_is_a_flow_run_with_a_task_run_a_step(cluster: Cluster) -> No
     with cluster.in_manager_net(), PrefectServer() as server:
         url = server.api_url
         manager = cluster.start_manager(cluster.write_cnf(candidate=2), env={"PREFECT_API_URL": url})
+        standing = wait_for_standing_run(cluster, url)
+        assert standing["name"] == "failover app1: standing by"
         for number in (2, 3):
             cluster.stop_receiver(cluster[number])
         cluster[1].sql("CREATE TABLE app.rescued (id INT PRIMARY KEY)")
@@ -67,6 +81,7 @@ def test_a_failover_is_a_flow_run_with_a_task_run_a_step(cluster: Cluster) -> No
         cluster[1].signal_mysqld(signal.SIGKILL)
         assert manager.wait(40) == 0, manager.log()
         run = wait_for_run(cluster, url)
+        assert run["id"] == standing["id"]
         assert run["name"] == f"failover app1: {cluster[1].ip} → {cluster[2].ip}"
         assert run["state_type"] == "COMPLETED"
         assert run["tags"] == ["cluster:app1"]

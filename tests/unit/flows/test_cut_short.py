@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import UUID
 
-from flows.delivery import CutShort
 from flows.failover import FLOW_RUN, cut_short_runs
 from replication.journal import BEGIN, Journal, unfinished
 
@@ -21,12 +20,11 @@ def journal(directory: Path, stamp: str, *, run: UUID | None = None) -> Journal:
     return made
 
 
-def test_one_beside_prefect_is_known_by_its_journal_and_one_in_a_flow_by_its_id(tmp_path: Path) -> None:
-    beside = journal(tmp_path, "20260102030405")
+def test_the_runs_of_all_that_were_cut_short_are_known_by_their_journals(tmp_path: Path) -> None:
+    journal(tmp_path, "20260102030405")
     journal(tmp_path, "20260102030505", run=RUN)
-    past = unfinished(tmp_path, "app1", DEAD)
-    assert cut_short_runs("app1", past) == CutShort(ids=(RUN,), keys=(f"app1/{beside.path.name}",))
+    assert cut_short_runs(unfinished(tmp_path, "app1", DEAD)) == (RUN,)
 
 
 def test_nothing_was_cut_short(tmp_path: Path) -> None:
-    assert cut_short_runs("app1", unfinished(tmp_path, "app1")) == CutShort()
+    assert cut_short_runs(unfinished(tmp_path, "app1")) == ()

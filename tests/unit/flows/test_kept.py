@@ -7,17 +7,21 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from flows import kept
-from flows.delivery import FlowRecord, Unanswered
 from flows.kept import KeptRuns
+from flows.record import RunRecord, Unanswered
 from replication.errors import MhaError
 
+RUN = UUID("3f0c5a4e-8a52-4f3e-9d9b-52c6f1f1f0a1")
 
-def record(key: str) -> FlowRecord:
-    return FlowRecord(key=key, flow_name="failover", run_name="failover app1", started=datetime.now(UTC))
+
+def record(key: str) -> RunRecord:
+    now = datetime.now(UTC)
+    return RunRecord(key=key, flow_name="failover", run_name="failover", started=now, ended=now, state="COMPLETED")
 
 
 def left(runs: KeptRuns, *keys: str) -> None:
@@ -47,7 +51,7 @@ def test_they_are_delivered_in_order_and_one_that_is_refused_holds_nobody_up(
     (tmp_path / "app1.runs" / "0-999999999.json").write_text("{")
     got = []
 
-    def deliver(given: FlowRecord, _seconds: float) -> None:
+    def deliver(given: RunRecord, _seconds: float) -> None:
         if given.key == "refused":
             raise MhaError("404")
         got.append(given.key)
@@ -61,7 +65,7 @@ def test_they_are_delivered_in_order_and_one_that_is_refused_holds_nobody_up(
 def test_while_the_api_is_away_they_stay(runs: KeptRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     left(runs, "a", "b")
 
-    def deliver(_given: FlowRecord, _seconds: float) -> None:
+    def deliver(_given: RunRecord, _seconds: float) -> None:
         raise Unanswered("refused")
 
     monkeypatch.setattr(kept, "deliver", deliver)
@@ -72,3 +76,34 @@ def test_while_the_api_is_away_they_stay(runs: KeptRuns, monkeypatch: pytest.Mon
 def test_a_disk_that_takes_nothing_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert KeptRuns(tmp_path / "file", "app1").keep(record("a")) is None
+
+
+class TestRunsThatStandBy:
+    def gone(self, runs: KeptRuns) -> Path:
+        """The file of a run whose process is gone."""
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        with runs.standing(RUN):
+            (file,) = runs.directory.glob("standing-*")
+            return file.rename(file.with_name(file.name.replace(f"-{os.getpid()}", f"-{ended.pid}")))
+
+    def test_one_that_is_left_in_order_leaves_nothing(self, runs: KeptRuns) -> None:
+        with runs.standing(RUN):
+            assert list(runs.left_standing()) == []
+        assert list(runs.directory.iterdir()) == []
+
+    def test_one_whose_process_died_is_ended_once(self, runs: KeptRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+        file, ended = self.gone(runs), []
+        monkeypatch.setattr(kept, "end_crashed", lambda given, *_: ended.append(given))
+        assert runs.deliver_left_behind()
+        assert runs.deliver_left_behind()
+        assert (ended, file.exists()) == ([(RUN,)], False)
+
+    def test_while_the_api_is_away_it_stays(self, runs: KeptRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+        def away(*_: object) -> None:
+            raise Unanswered("refused")
+
+        file = self.gone(runs)
+        monkeypatch.setattr(kept, "end_crashed", away)
+        assert not runs.deliver_left_behind()
+        assert file.exists()

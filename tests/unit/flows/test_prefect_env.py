@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from flows import prefect_env
-from flows.delivery import FlowRecord, StepRecord, deliver_later
+from flows.record import RunRecord, deliver_later
 from replication.errors import DeadlineExceeded, MhaError
+from tasks.prefect_settings import PROTECTION, protect_from_prefect
 from tests.lab.prefect_server import refused_port
 
 from prefect.settings import Settings, temporary_settings  # isort: skip - after ours, as in the product
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[3]
 
 class TestProtection:
     def test_every_name_is_one_that_prefect_reads(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name, value in prefect_env.PROTECTION.items():
+        for name, value in PROTECTION.items():
             monkeypatch.setenv(name, value)
         read = Settings()
         assert read.client.server_version_check_enabled is False
@@ -33,7 +33,7 @@ class TestProtection:
 
     def test_what_the_user_has_set_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PREFECT_LOGGING_INTERNAL_LEVEL", "ERROR")
-        prefect_env.protect_from_prefect()
+        protect_from_prefect()
         assert Settings().internal.logging_level == "ERROR"
 
 
@@ -74,21 +74,19 @@ class TestLeave:
 class TestDelivery:
     START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
-    def record(self) -> FlowRecord:
-        one = StepRecord(name="fence db1", started=self.START, ended=self.START, state="COMPLETED")
-        return FlowRecord(
+    def record(self) -> RunRecord:
+        return RunRecord(
             key="app1/1",
             flow_name="failover",
             run_name="failover app1",
             started=self.START,
             ended=self.START,
             state="COMPLETED",
-            steps=(one,),
         )
 
     def test_a_record_survives_being_kept_in_a_file(self) -> None:
         record = self.record()
-        assert FlowRecord.model_validate_json(record.model_dump_json()) == record
+        assert RunRecord.model_validate_json(record.model_dump_json()) == record
 
     def test_gives_up_at_its_deadline_and_says_what_it_saw_last(self) -> None:
         with refused_port() as port, temporary_settings({"api.url": f"http://127.0.0.1:{port}/api"}):

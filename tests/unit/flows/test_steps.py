@@ -1,4 +1,4 @@
-"""Steps without any Prefect server: how often they are called, what surfaces, and what is written down of them."""
+"""Steps without any Prefect server: how often they are called, and what surfaces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from flows.engine import parallel, step
-from flows.steps import RunSoFar
 from replication.errors import MhaError
 from tests.lab.prefect_server import refused_port
 
@@ -115,52 +114,6 @@ class TestStepPlainly:
     def test_needs_no_api(self) -> None:
         with refused_port() as port, temporary_settings({"api.url": f"http://127.0.0.1:{port}/api"}):
             assert step(save, "binlog") == "binlog"
-
-
-class TestRunSoFar:
-    def test_writes_down_every_step_with_its_end_and_its_error(self) -> None:
-        run = RunSoFar()
-
-        def core() -> None:
-            step(save, "binlog")
-            step(save, "nothing")
-
-        with pytest.raises(MhaError, match="nothing to save"):
-            run.run(core)
-        seen = [(each.name, each.state, each.message) for each in run.steps]
-        assert seen == [
-            ("save binlog", "COMPLETED", ""),
-            ("save nothing", "FAILED", "db1: there is nothing to save"),
-        ]
-        assert all(each.ended is not None and each.ended >= each.started for each in run.steps)
-
-    def test_a_step_that_runs_is_there_without_an_end(self) -> None:
-        run = RunSoFar()
-
-        @task
-        def look() -> tuple[Any, ...]:
-            return run.steps
-
-        ((during,),) = [run.run(lambda: step(look))]
-        assert (during.name, during.state, during.ended) == ("look", "RUNNING", None)
-
-    def test_keeps_its_own_lines_with_the_number_of_their_step_and_no_others(self) -> None:
-        run, other = RunSoFar(), RunSoFar()
-
-        def core() -> None:
-            log.warning("two at once")
-            parallel([lambda: step(save, "one"), lambda: step(save, "two")])
-            other.run(lambda: log.warning("another cluster's"))
-
-        run.run(core)
-        log.warning("afterwards")
-        numbers = {each.name: number for number, each in enumerate(run.steps)}
-        assert {(line.text, line.step) for line in run.lines} == {
-            ("two at once", None),
-            ("saving one", numbers["save one"]),
-            ("saving two", numbers["save two"]),
-        }
-        assert [line.text for line in other.lines] == ["another cluster's"]
 
 
 class TestParallel:

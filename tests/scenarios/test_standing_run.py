@@ -1,0 +1,166 @@
+"""The run that stands ready in Prefect, and what becomes of it when its API, its manager or somebody ends it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.lab.checker import account
+from tests.lab.cluster import Cluster
+from tests.lab.prefect_server import PrefectServer, ask_api, free_port
+from tests.lab.writer import Writer
+
+WATCH = ("-m", "commands.mha", "monitor", "--conf")
+#: Seconds that a busy machine may take for what is awaited.
+PATIENCE = 90.0
+
+
+class Prefect:
+    """A cluster's Prefect server, asked from the manager's seat."""
+
+    def __init__(self, cluster: Cluster, url: str) -> None:
+        self._cluster, self.url = cluster, url
+
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        with self._cluster.in_manager_net():
+            return ask_api(self.url, path, body or {})
+
+    def runs(self) -> list[dict[str, Any]]:
+        return list(self.ask("/flow_runs/filter", {"sort": "EXPECTED_START_TIME_ASC"}))
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        (found,) = self.ask("/flow_runs/filter", {"flow_runs": {"id": {"any_": [run_id]}}})
+        return dict(found)
+
+    def tasks(self, run: dict[str, Any]) -> list[dict[str, Any]]:
+        asked = {"flow_runs": {"id": {"any_": [run["id"]]}}, "limit": 200}
+        return list(self.ask("/task_runs/filter", asked))
+
+    def standing(self, other_than: str = "") -> dict[str, Any]:
+        """The run that stands ready, once a task was run in it."""
+        ends = time.monotonic() + PATIENCE
+        while time.monotonic() < ends:
+            for run in self.runs():
+                ready = run["state_type"] == "RUNNING" and "standing-by" in run["tags"] and run["id"] != other_than
+                if ready and self.tasks(run):
+                    return run
+            time.sleep(0.2)  # the API has no way to wait for this
+        raise AssertionError("no run stands ready")
+
+    def ended(self, run_id: str) -> dict[str, Any]:
+        """That run, once it is over and each of its task runs is."""
+        ends = time.monotonic() + PATIENCE
+        while True:
+            run = self.run(run_id)
+            if run["state_type"] not in ("RUNNING", "SCHEDULED", "PENDING") and all(map(_over, self.tasks(run))):
+                return run
+            assert time.monotonic() < ends, (run["state"], [(t["name"], t["state_name"]) for t in self.tasks(run)])
+            time.sleep(0.2)
+
+    def pages(self, run: dict[str, Any]) -> list[str]:
+        asked = {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}, "sort": "KEY_ASC"}
+        return [page["key"] for page in self.ask("/artifacts/filter", asked)]
+
+
+def _over(task: dict[str, Any]) -> bool:
+    return task["state_type"] in ("COMPLETED", "FAILED", "CRASHED")
+
+
+def until(log: Path, words: str, times: int = 1) -> None:
+    ends = time.monotonic() + PATIENCE
+    while not log.exists() or log.read_text().count(words) < times:
+        assert time.monotonic() < ends, log.read_text() if log.exists() else "no log"
+        time.sleep(0.1)
+
+
+def test_an_api_that_is_killed_at_the_verdict_has_every_step_when_it_is_back() -> None:
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
+        conf = cluster.write_cnf(candidate=2)
+        log = conf.with_suffix("") / "manager.log"
+        with (cluster.seat / "monitor.out").open("w") as out:
+            manager = cluster.run_there(
+                sys.executable, *WATCH, str(conf), env={"PREFECT_API_URL": server.api_url}, out=out
+            )
+        try:
+            prefect = Prefect(cluster, server.api_url)
+            until(log, "waiting until MySQL doesn't respond")
+            standing = prefect.standing()
+            writer = Writer(cluster)
+            server.kill()
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            until(log, "completed successfully.")
+            assert account(writer.stop(), [cluster[2], cluster[3]]).rows_lost == 0
+            server.start()
+            run = prefect.ended(standing["id"])
+            assert run["name"] == f"failover app1: {cluster[1].ip} → {cluster[2].ip}"
+            assert (run["state_type"], run["tags"]) == ("COMPLETED", ["cluster:app1"])
+            names = Counter(task["name"] for task in prefect.tasks(run))
+            assert names["Save the dead primary's binary log"] == 1
+            assert names["Open the new primary for writes"] == 1
+            assert {task["state_type"] for task in prefect.tasks(run)} == {"COMPLETED"}
+            assert "failover-app1" in prefect.pages(run)
+            # The next one is ready.
+            assert prefect.standing(standing["id"])["name"] == "failover app1: standing by"
+        finally:
+            manager.kill()
+            manager.wait(10)
+
+
+def test_an_api_that_never_was_there_gets_one_late_run_from_the_next_process() -> None:
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net():
+        port = free_port()
+        env = {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+        conf = cluster.write_cnf(candidate=2)
+        manager = cluster.start_manager(conf, env=env)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        assert manager.wait(60) == 0, manager.log()
+        with PrefectServer(port) as server, (cluster.seat / "monitor.out").open("w") as out:
+            following = cluster.run_there(sys.executable, *WATCH, str(conf), env=env, out=out)
+            try:
+                prefect = Prefect(cluster, server.api_url)
+                ends = time.monotonic() + PATIENCE
+                while not (late := [run for run in prefect.runs() if "→" in run["name"]]):
+                    assert time.monotonic() < ends, manager.log()
+                    time.sleep(0.2)
+                run = prefect.ended(late[0]["id"])
+                assert run["name"] == f"failover app1: {cluster[1].ip} → {cluster[2].ip}"
+                assert run["state_type"] == "COMPLETED"
+                assert "recorded afterwards" in run["state"]["message"]
+                assert prefect.tasks(run) == []
+                assert "failover-app1" in prefect.pages(run)
+                assert len(late) == 1
+            finally:
+                following.kill()
+                following.wait(10)
+
+
+def test_a_run_whose_manager_died_is_ended_and_one_that_is_stopped_stands_down() -> None:
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
+        conf, env = cluster.write_cnf(), {"PREFECT_API_URL": server.api_url}
+        prefect = Prefect(cluster, server.api_url)
+
+        def watch() -> Any:
+            with (cluster.seat / "monitor.out").open("a") as out:
+                return cluster.run_there(sys.executable, *WATCH, str(conf), env=env, out=out)
+
+        first = watch()
+        standing = prefect.standing()
+        first.send_signal(signal.SIGKILL)
+        first.wait(10)
+        second = watch()
+        try:
+            other = prefect.standing(standing["id"])
+            over = prefect.ended(standing["id"])
+            assert (over["state_type"], over["name"]) == ("CRASHED", "failover app1: standing by")
+            assert "its process died" in over["state"]["message"]
+            second.send_signal(signal.SIGTERM)
+            assert second.wait(60) == 0
+            done = prefect.ended(other["id"])
+            assert (done["state_type"], done["state_name"]) == ("COMPLETED", "Stood down")
+        finally:
+            second.kill()
+            second.wait(10)
