@@ -29,12 +29,12 @@ from replication.server import Server
 from replication.snapshots import GtidKind, ServerState
 from replication.tails import Case, Lacking, why_not_served
 from tasks import pipe, serve
-from tasks.policy import ACTING, STEP
+from tasks.policy import STEP, once
 
 log = logging.getLogger("mha")
 
 
-@task(name="Execute what was received", **ACTING)
+@task(name="Execute what was received", **STEP)
 def execute_received(job: FailoverJob, plan: FailoverPlan, key: str) -> Drained:
     """Let one replica execute all it received, be it delayed on purpose; the proof that it did."""
     server = job.sessions.server(key)
@@ -48,7 +48,7 @@ def _execute_all(job: FailoverJob, plan: FailoverPlan, key: str) -> Drained:
     return execute_all(server, channel, job.journal, job.past, stall=job.config.drain_timeout)
 
 
-@task(name="Catch up from the most advanced replica", **ACTING)
+@task(name="Catch up from the most advanced replica", **STEP)
 def catch_up(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, latest: str) -> Drained:
     """With GTIDs: let the chosen replica fetch from the most advanced one what only that received."""
     server, source = job.sessions.server(key), job.sessions.server(latest)
@@ -83,7 +83,10 @@ def wait_level(job: FailoverJob, key: str, channel: str, goal: ServerState, sour
     return drain(server, channel, stall=job.config.drain_timeout)
 
 
-@task(name="Apply what was saved", **STEP)
+@task(
+    name="Apply what was saved",
+    **once("a failover that is resumed goes on from where the replica stands"),
+)
 def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, rescue: Rescue) -> Recovered:
     """Give this replica what it lacks of the saved log: its own threads receive and execute it.
 
@@ -151,7 +154,7 @@ def _lacks(server: Server, kind: GtidKind, copy: Mirror, place: BinlogPosition) 
     return survey_from(copy, place, Lacking(kind, server.observe(), 0))
 
 
-@task(name="Leave what was saved", **ACTING)
+@task(name="Leave what was saved", **STEP)
 def leave_saved(job: FailoverJob, plan: FailoverPlan, key: str, stopped: StoppedInTail) -> tuple[Drained, Cut]:
     """A replica that stopped within the saved log goes on without the rest of it, which lies on the manager.
 
@@ -201,7 +204,7 @@ def lend_settings(job: FailoverJob, server: Server, wanted: dict[str, int]) -> I
         _give_back(job, lent)
 
 
-@task(name="Give back the settings of a former try", **ACTING)
+@task(name="Give back the settings of a former try", **STEP)
 def give_back_settings(job: FailoverJob) -> list[str]:
     """A manager that died while it applied logs left servers with relaxed settings; returns what stays so, and why."""
     left = []

@@ -23,7 +23,7 @@ from replication.last_check import Found, LastCheck, names_of, news
 from replication.manager_files import FailoverFlags
 from replication.readiness import Past, Readiness
 from replication.sessions import Sessions
-from tasks.policy import STEP
+from tasks.policy import STEP, once
 
 
 @task(name="Look at servers, hosts and scripts", **STEP)
@@ -66,7 +66,7 @@ def show_readiness(ready: Readiness) -> None:
     )
 
 
-@task(name="Tell what is new", **STEP)
+@task(name="Tell what is new", **once("people are told once"))
 def tell(config: ClusterConfig, checks: Sequence[Check], ready: Readiness) -> None:
     """What the last check did not find, to people; the readiness and who is late, to Prefect, each time."""
     events = EventHooks(config)

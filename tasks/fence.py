@@ -22,7 +22,7 @@ from replication.plan import FailoverPlan
 from replication.pointing import TURN, channel_named, former_of, leave_saved_log, turn_back
 from replication.server import Server
 from replication.snapshots import ClusterState, ServerDown, ServerState
-from tasks.policy import ACTING, STEP
+from tasks.policy import STEP, once
 
 log = logging.getLogger("mha")
 
@@ -33,7 +33,7 @@ STOPPED_WITHIN = 600.0
 LAST_LOOK, LAST_LOOK_AT_A_DARK_ONE = 0.3, 0.1
 
 
-@task(name="Stop every receiver", **ACTING)
+@task(name="Stop every receiver", **STEP)
 def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     """STOP … IO_THREAD on every replica at once, so that what each has received no longer changes.
 
@@ -59,7 +59,7 @@ def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     return ClusterState(tuple(up), tuple(down))
 
 
-@task(name="Let every replica receive again", **ACTING)
+@task(name="Let every replica receive again", **STEP)
 def start_receivers(job: FailoverJob, plan: FailoverPlan) -> None:
     """Take the stop back on every replica that still follows the dead primary."""
 
@@ -88,7 +88,7 @@ def start_receiver(job: FailoverJob, plan: FailoverPlan, key: str) -> None:
     start_replication(server, plan.channel_of(key), action="start replication again")
 
 
-@task(name="Fence the old primary", **STEP)
+@task(name="Fence the old primary", **once("it tries each means in turn, each with its own deadline"))
 def fence_old_primary(job: FailoverJob, ssh_reachable: bool, too_late: bool = False) -> tuple[Tried, ...]:
     """The means `ssh` and `sql` of the policy, in its order: what each did. No means that fails raises.
 
@@ -163,7 +163,7 @@ def _over_sql(job: FailoverJob) -> Tried:
     return Tried(SQL, True, closed.everyone, str(closed))
 
 
-@task(name="Shut the old primary down", **STEP)
+@task(name="Shut the old primary down", **once("a script that cuts power is run once"))
 def shut_down(job: FailoverJob, ssh_reachable: bool) -> tuple[Tried, ...]:
     """Every `script:` of the policy in its order, then `shutdown_script`; nothing that fails raises.
 

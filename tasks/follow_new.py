@@ -17,12 +17,12 @@ from replication.server import Server
 from replication.snapshots import GtidKind
 from replication.switch.job import HandedOver, SwitchJob
 from replication.switch.write_stop import LogEnd
-from tasks.policy import ACTING
+from tasks.policy import STEP
 
 log = logging.getLogger("mha")
 
 
-@task(name="Point a replica at the new primary", task_run_name="Point {replica.name} at the new primary", **ACTING)
+@task(name="Point a replica at the new primary", task_run_name="Point {replica.name} at the new primary", **STEP)
 def follow_new(job: SwitchJob, replica: Leveling, handed: HandedOver) -> ReplicaOutcome:
     """Receive the old primary's log to its end, execute it, CHANGE, start, and see both threads run."""
     server, primary = job.sessions.server(replica.key), job.new

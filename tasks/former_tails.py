@@ -21,7 +21,7 @@ from replication.sessions import reachable
 from replication.snapshots import GtidKind
 from replication.source.identity import Whose
 from replication.tail_chain import Tail, begins_in
-from tasks.policy import ACTING
+from tasks.policy import STEP
 from tasks.save_binlog import copied
 
 log = logging.getLogger("mha")
@@ -30,7 +30,7 @@ log = logging.getLogger("mha")
 ASKED_WITHIN = 3.0
 
 
-@task(name="Find an earlier dead primary's tail", **ACTING)
+@task(name="Find an earlier dead primary's tail", **STEP)
 def find_tail(job: FailoverJob, tail: Tail, drained: Drained, directories: Sequence[str]) -> Rescue:
     """What the drained replica is to be given of it: the copy of that failover, or else what its disk still holds.
 
@@ -107,7 +107,7 @@ def _on_disk(
     return Rescue(copy, begin=begin, source=f"the binary log of {dead.name}", of=whose), ""
 
 
-@task(name="Take a replica along to the next dead primary", **ACTING)
+@task(name="Take a replica along to the next dead primary", **STEP)
 def take_along(job: FailoverJob, tail: Tail, kind: GtidKind, drained: Drained) -> Drained:
     """Point it where that tail's successor went on: it stands as if it had followed it. Nothing is started.
 

@@ -8,12 +8,12 @@ from prefect import task
 
 from replication.switch.hand_over import hand_over
 from replication.switch.job import HandedOver, Ready, SwitchJob
-from tasks.policy import ACTING, STEP
+from tasks.policy import STEP, once
 
 log = logging.getLogger("mha")
 
 
-@task(name="Hand the writes over", **STEP)
+@task(name="Hand the writes over", **once("it takes itself back when it fails, and writes are not held twice"))
 def hand_writes_over(job: SwitchJob, ready: Ready) -> HandedOver:
     """Stop writes, wait for the new primary, open it. From its end on the switch only goes forward."""
     handed = hand_over(job, ready)
@@ -29,7 +29,7 @@ def hand_writes_over(job: SwitchJob, ready: Ready) -> HandedOver:
     return handed
 
 
-@task(name="Give writes back to the old primary", **ACTING)
+@task(name="Give writes back to the old primary", **STEP)
 def give_writes_back(job: SwitchJob) -> None:
     """Lock, read_only, event scheduler as they were; verified. Raises ServerError when that cannot be done."""
     job.stop.give_back()

@@ -16,7 +16,7 @@ from replication.switch.client_sessions import end_client_sessions, holders_of_l
 from replication.switch.demote import become_replica, stray_writes
 from replication.switch.job import HandedOver, Ready, SwitchJob
 from replication.switch.semi_sync import take_roles
-from tasks.policy import ACTING, STEP
+from tasks.policy import STEP
 
 log = logging.getLogger("mha")
 
@@ -37,7 +37,7 @@ def end_sessions(job: SwitchJob) -> Ended:
     return Ended(ended)
 
 
-@task(name="Let go of the old primary", **ACTING)
+@task(name="Let go of the old primary", **STEP)
 def let_go(job: SwitchJob, handed: HandedOver) -> ReplicaOutcome:
     """Release the lock; it stays read-only. What was written all the same is found and told."""
     server = job.sessions.server(job.plan.old)
@@ -60,7 +60,7 @@ def how_to_return(job: SwitchJob, ready: Ready, handed: HandedOver) -> tuple[str
     return (f"To make {job.plan.old_name} a replica of {job.plan.new_primary_name}: {opened_first(dialect)}{typed}",)
 
 
-@task(name="Make the old primary a replica", **ACTING)
+@task(name="Make the old primary a replica", **STEP)
 def make_replica(job: SwitchJob, ready: Ready, handed: HandedOver) -> ReplicaOutcome:
     """CHANGE … TO the new primary, with the account the other replicas use; then start and see both threads run."""
     server, channel = job.sessions.server(job.plan.old), job.plan.target.channel

@@ -13,8 +13,7 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from replication.errors import HostUnreachable, ServerUnreachable
 
-#: A step that looks or decides.
-STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+_STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
 def broken_session(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
@@ -28,5 +27,10 @@ def broken_session(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -
     return False
 
 
-#: A step that acts: it checks whether it is done, does it, verifies it; so it may be entered again.
-ACTING: dict[str, Any] = {**STEP, "retries": 2, "retry_delay_seconds": [0.2, 1.0], "retry_condition_fn": broken_session}
+#: A step that looks, decides, or acts after it has checked whether it is done: it may be entered again.
+STEP: dict[str, Any] = {**_STEP, "retries": 2, "retry_delay_seconds": [0.2, 1.0], "retry_condition_fn": broken_session}
+
+
+def once(why: str) -> dict[str, Any]:
+    """A step that is not entered again by itself, and why; in Prefect that is what is said of it."""
+    return {**_STEP, "description": f"Not retried: {why}."}

@@ -14,12 +14,12 @@ from replication.pointing import TURN, turned
 from replication.promote import forget_source, open_for_writes
 from replication.safety import Drained
 from replication.snapshots import ServerState
-from tasks.policy import ACTING
+from tasks.policy import STEP
 
 log = logging.getLogger("mha")
 
 
-@task(name="Open the new primary for writes", **ACTING)
+@task(name="Open the new primary for writes", **STEP)
 def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Recovered) -> ServerState:
     """Stop the applier, then read_only=0, verified; from here on the failover only goes forward.
 
@@ -43,7 +43,7 @@ def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Rec
     return state
 
 
-@task(name="Open the new primary again", **ACTING)
+@task(name="Open the new primary again", **STEP)
 def open_again(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Recovered) -> ServerState:
     """It took writes, and is read-only since it was started again: it still is the primary, and the only one."""
     server = job.sessions.server(plan.new_primary)
@@ -54,7 +54,7 @@ def open_again(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: 
     return open_for_writes(server, job.lock)
 
 
-@task(name="Forget the old source on the new primary", **ACTING)
+@task(name="Forget the old source on the new primary", **STEP)
 def clean_up(job: FailoverJob, plan: FailoverPlan, proof: Drained) -> bool:
     """RESET REPLICA ALL, unless `skip_reset_slave` or --skip_change_master is set. Returns whether it was done."""
     if job.config_of(plan.new_primary).skip_reset_slave:

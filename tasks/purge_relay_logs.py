@@ -7,10 +7,10 @@ from prefect import task
 from config import ServerConfig
 from replication.relay_purge import Purged
 from replication.relay_purge_cluster import ClusterPurge
-from tasks.policy import STEP
+from tasks.policy import once
 
 
-@task(name="Purge relay logs", task_run_name="Purge relay logs on {replica}", **STEP)
+@task(name="Purge relay logs", task_run_name="Purge relay logs on {replica}", **once("the next night is near"))
 def purge_relay_logs(run: ClusterPurge, replica: ServerConfig) -> Purged:
     """One of the replicas of a run; not retried, for the next night is near."""
     return run.purge(replica)

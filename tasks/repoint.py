@@ -14,12 +14,12 @@ from replication.pointing import TURN, channel_named, former_of
 from replication.repoint import change_source, follows, start_following
 from replication.safety import Drained
 from replication.snapshots import GtidKind
-from tasks.policy import ACTING
+from tasks.policy import STEP
 
 log = logging.getLogger("mha")
 
 
-@task(name="Point a replica at the new primary", task_run_name="Point {key} at the new primary", **ACTING)
+@task(name="Point a replica at the new primary", task_run_name="Point {key} at the new primary", **STEP)
 def repoint(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, promoted: Recovered) -> ReplicaOutcome:
     """CHANGE … TO host, port and place; then start and see both threads run."""
     server, primary = job.sessions.server(key), job.config_of(plan.new_primary)

@@ -15,12 +15,12 @@ from replication.ledger import as_json
 from replication.outcome import Outcome
 from replication.own_files import written
 from replication.plan import ALREADY_ACTING
-from tasks.policy import STEP
+from tasks.policy import once
 
 log = logging.getLogger("mha")
 
 
-@task(name="Report", **STEP)
+@task(name="Report", **once("people are told once"))
 def report(job: FailoverJob, outcome: Outcome) -> str:
     """Write the report to the log and hand it to `report_script`; returns it as Markdown."""
     where = str(job.config.manager_log or "")

@@ -34,7 +34,7 @@ from replication.selection import lacks_received
 from replication.snapshots import ServerState
 from replication.source.identity import Received, Whose, last_event_received
 from replication.ssh import SshHost
-from tasks.policy import ACTING
+from tasks.policy import STEP
 
 log = logging.getLogger("mha")
 
@@ -42,7 +42,7 @@ log = logging.getLogger("mha")
 PROOF_TIMEOUT = 1.0
 
 
-@task(name="Save the dead primary's binary log", **ACTING)
+@task(name="Save the dead primary's binary log", **STEP)
 def save_binlog(
     job: FailoverJob, start: BinlogPosition | None, directories: Sequence[str], ssh: bool, key: str, whose: Whose
 ) -> Rescue:
@@ -117,7 +117,7 @@ def _in_time(job: FailoverJob, host: SshHost, save: Callable[[], Mirror]) -> Mir
     return result
 
 
-@task(name="Save the binary log from the binlog servers", **ACTING)
+@task(name="Save the binary log from the binlog servers", **STEP)
 def save_from_binlog_servers(
     job: FailoverJob, start: BinlogPosition, received: BinlogPosition | None, whose: Whose
 ) -> Rescue:
@@ -145,7 +145,7 @@ def save_from_binlog_servers(
     return best if best.copy is not None else Rescue(None, "; ".join(why))
 
 
-@task(name="Borrow the relay logs of another replica", **ACTING)
+@task(name="Borrow the relay logs of another replica", **STEP)
 def borrow(
     job: FailoverJob,
     lender: str,
@@ -187,7 +187,7 @@ def borrow(
     return Rescue(copy, begin=begin, end=reached, source=f"the relay logs of {state.name}", of_relay_logs=True)
 
 
-@task(name="Borrow what a broken replica did not execute", **ACTING)
+@task(name="Borrow what a broken replica did not execute", **STEP)
 def borrow_unexecuted(
     job: FailoverJob, lender: str, target: str, remembered: ServerState | None = None
 ) -> Rescue | None:
@@ -209,7 +209,7 @@ def borrow_unexecuted(
     return Rescue(copy, begin=begin, source=f"the relay logs of {theirs.name}", of_relay_logs=True)
 
 
-@task(name="Borrow the binary log of a replica that answers no more", **ACTING)
+@task(name="Borrow the binary log of a replica that answers no more", **STEP)
 def borrow_own_log(job: FailoverJob, lender: str, target: str, remembered: ServerState) -> Rescue | None:
     """With GTIDs: what it executed of the dead primary's log stands in its own, and its relay logs may be purged.
 

@@ -15,7 +15,7 @@ from replication.switch.events_move import enable_events, read_events
 from replication.switch.job import HandedOver, Ready, SwitchJob
 from replication.switch.semi_sync import take_roles
 from replication.switch.write_stop import set_event_scheduler
-from tasks.policy import ACTING
+from tasks.policy import STEP
 
 log = logging.getLogger("mha")
 
@@ -23,7 +23,7 @@ log = logging.getLogger("mha")
 LOOKED_AT, LOOK_EVERY = 0.5, 0.05
 
 
-@task(name="Forget the old source on the new primary", **ACTING)
+@task(name="Forget the old source on the new primary", **STEP)
 def forget_old_source(job: SwitchJob) -> bool:
     """RESET REPLICA ALL with the proof that nothing is unexecuted, unless `skip_reset_slave` is set."""
     server, channel = job.sessions.server(job.plan.new_primary), job.plan.target.channel
@@ -40,7 +40,7 @@ def forget_old_source(job: SwitchJob) -> bool:
     return True
 
 
-@task(name="Move events and the event scheduler", **ACTING)
+@task(name="Move events and the event scheduler", **STEP)
 def move_events(job: SwitchJob, ready: Ready) -> tuple[str, ...]:
     """What ran on the old primary runs on the new one, and nothing runs on both; returns what is left, in words."""
     new, old = job.sessions.server(job.plan.new_primary), job.sessions.server(job.plan.old)
@@ -54,7 +54,7 @@ def move_events(job: SwitchJob, ready: Ready) -> tuple[str, ...]:
     return tuple(left)
 
 
-@task(name="Move semi-synchronous roles", **ACTING)
+@task(name="Move semi-synchronous roles", **STEP)
 def move_semi_sync(job: SwitchJob, ready: Ready) -> bool:
     """The new primary waits for replicas as the old one did: only now, when there are replicas to answer."""
     server = job.sessions.server(job.plan.new_primary)
@@ -64,7 +64,7 @@ def move_semi_sync(job: SwitchJob, ready: Ready) -> bool:
     return changed
 
 
-@task(name="Verify every server", **ACTING)
+@task(name="Verify every server", **STEP)
 def verify_switch(job: SwitchJob, handed: HandedOver) -> tuple[str, ...]:
     """Look at everybody once more; returns what is not as it should be, in words.
 

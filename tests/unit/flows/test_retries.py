@@ -1,0 +1,63 @@
+"""Which steps are retried, on what, and why the others are not; docs/prefect.md says the same."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tasks
+from replication.errors import HostUnreachable, MhaError, ServerUnreachable
+from tasks.policy import broken_session
+
+from prefect import Task  # isort: skip - after ours, as in the product
+from prefect.states import Failed  # isort: skip
+
+ROOT = Path(__file__).parents[3]
+
+
+def steps() -> Iterator[Task[..., Any]]:
+    """Every task of the rooms below ``tasks/``, once."""
+    found: dict[int, Task[..., Any]] = {}
+    for path in sorted(Path(tasks.__path__[0]).glob("[a-z]*.py")):
+        module = importlib.import_module(f"tasks.{path.stem}")
+        found |= {id(each): each for each in vars(module).values() if isinstance(each, Task)}
+    yield from found.values()
+
+
+def why_not(step: Task[..., Any]) -> str:
+    """Why a step is not retried, as it says itself; empty when it is."""
+    return (step.description or "").removeprefix("Not retried: ").rstrip(".") if step.retries == 0 else ""
+
+
+@pytest.mark.parametrize("step", list(steps()), ids=lambda step: step.name)
+def test_a_step_is_retried_on_a_broken_session_or_says_why_not(step: Task[..., Any]) -> None:
+    if step.retries:
+        assert (step.retries, step.retry_delay_seconds) == (2, [0.2, 1.0])
+        assert step.retry_condition_fn is broken_session
+    else:
+        assert (step.description or "").startswith("Not retried: ")
+
+
+def test_the_documentation_lists_those_that_are_not() -> None:
+    page = (ROOT / "docs" / "prefect.md").read_text()
+    told = dict(re.findall(r"^\| \*([^*]+)\* \| (.+) \|$", page, re.MULTILINE))
+    assert told == {step.name: why_not(step) for step in steps() if not step.retries}
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (ServerUnreachable("db2", "observe", "gone", 2013), True),
+        (HostUnreachable("db2", "connect", "gone"), True),
+        (MhaError("db2 refuses"), False),
+        (ValueError("odd"), False),
+    ],
+)
+def test_only_a_broken_session_is_a_reason(error: Exception, again: bool) -> None:
+    step = next(steps())
+    assert broken_session(step, None, Failed(data=error)) is again  # type: ignore[arg-type]
