@@ -20,6 +20,7 @@ _LINES = {
     "Wait for a while and try checking again.",
     ManagerStatus.PING_FAILING: "{app} master maybe down({status}). {primary}",
     ManagerStatus.PING_FAILED: "{app} master maybe down({status}). {primary}",
+    ManagerStatus.PRIMARY_READ_ONLY: "{app} is running, but its read-only primary takes no writes({status}). {primary}",
     ManagerStatus.RETRYING_MONITOR: "{app} monitoring waits for retrying to monitor master again({status}). "
     "Wait for a while and try checking again.",
     ManagerStatus.CONFIG_ERROR: "{app} servers are not correctly configured({status}).",
@@ -34,6 +35,7 @@ _LINES = {
 _SEE_LOG = {
     ManagerStatus.PING_FAILING,
     ManagerStatus.PING_FAILED,
+    ManagerStatus.PRIMARY_READ_ONLY,
     ManagerStatus.CONFIG_ERROR,
     ManagerStatus.FAILOVER_RUNNING,
     ManagerStatus.FAILOVER_ERROR,

@@ -23,6 +23,7 @@ PingType = Literal["SELECT", "CONNECT", "INSERT"]
 SalvagePolicy = Literal["strict", "safe", "availability"]
 Detection = Literal["fast", "classic"]
 OnShutdown = Literal["failover", "wait"]
+Reopen = Literal["yes", "tell", "failover"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Policy = Literal["refuse", "go_on"]
 #: What a server's port is where nobody says otherwise.
@@ -261,6 +262,11 @@ class ClusterConfig(BaseModel):
         description="Modern: seconds that a crashed primary is given to be started again; when not set, 0 where "
         "fencing holds off what would start it, else 3.",
     )
+    reopen: Reopen = Field(
+        "yes",
+        description="Modern: yes, tell or failover: what follows when the primary is read-only because it was "
+        "restarted, and nobody else took writes.",
+    )
     secondary_check_script: str | None = Field(None, description="Confirms a dead primary over other routes.")
     master_ip_failover_script: str | None = Field(None, description="Moves the address at a failover.")
     master_ip_online_change_script: str | None = Field(None, description="Moves the address at a planned switch.")
@@ -300,6 +306,8 @@ class ClusterConfig(BaseModel):
     on_check_failed: str | None = Field(None, description="Modern: run when a health check finds something new wrong.")
     on_check_passed: str | None = Field(None, description="Modern: run when a health check finds all well again.")
     on_took_over: str | None = Field(None, description="Modern: run when a manager that stood by watches.")
+    on_read_only: str | None = Field(None, description="Modern: run when the primary answers and takes no writes.")
+    on_reopened: str | None = Field(None, description="Modern: run when such a primary takes writes again.")
     abort_on: tuple[str, ...] = Field(
         (), description="Modern: of started and fenced: those whose command may stop the failover."
     )
@@ -359,6 +367,12 @@ class ClusterConfig(BaseModel):
     )
     notify_took_over: SecretStr | None = Field(
         None, description="Modern: URLs for took_over instead of those in notify; or none."
+    )
+    notify_read_only: SecretStr | None = Field(
+        None, description="Modern: URLs for read_only instead of those in notify; or none."
+    )
+    notify_reopened: SecretStr | None = Field(
+        None, description="Modern: URLs for reopened instead of those in notify; or none."
     )
     notify_templates: Path | None = Field(None, description="Modern: directory of your own texts, EVENT.md.")
     notify_timeout: float = Field(

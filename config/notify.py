@@ -21,6 +21,8 @@ EVENTS = (
     "check_failed",
     "check_passed",
     "took_over",
+    "read_only",
+    "reopened",
 )
 #: Those that `notify` is for when `notify_events` says nothing: not each step of a failover that is under way.
 USUAL = tuple(event for event in EVENTS if event not in ("fenced", "released"))

@@ -47,6 +47,8 @@ NAMES = {
     "check_failed": "mha.check.failed",
     "check_passed": "mha.check.passed",
     "took_over": "mha.monitor.took-over",
+    "read_only": "mha.primary.read-only",
+    "reopened": "mha.primary.reopened",
     "lagging": "mha.replica.lagging",
     "ready": "mha.failover.ready",
     "not_ready": "mha.failover.not-ready",

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Iterator
 
 from config import ClusterConfig, ServerConfig
 from replication.event_hooks import EventHooks
+from replication.fencing.last_look import READ_ONLY_PRIMARY
 from replication.manager_files import HealthFile, ManagerStatus
+from replication.patience import Verdict
 from replication.plan import Refusal
+from replication.reopening import Act
 from replication.sessions import Sessions
 from replication.switch.unfinished import cut_short_switch
 from replication.topology import find_primary
 from replication.votes import Right
 from tasks.detect import Listener
+from tasks.reopen import Reopener
 
 log = logging.getLogger("mha")
 
@@ -93,18 +98,57 @@ class Manned(Reporter):
     ) -> None:
         super().__init__(config, health, primary, sessions, right, steady)
         self._events = EventHooks(config)
-        self._alarmed = False
+        self._reopener = Reopener(config, primary, sessions, right)
+        self._alarmed, self._shut, self._shut_told = False, False, ""
+        #: The verdict that a primary which takes no writes gets where the policy is to fail over.
+        self.verdict: Verdict | None = None
         # One that could not be ended when this watch began is tried again, but not at every ping.
         self._again_at = time.monotonic() + SWITCH_AGAIN
+
+    def open(self, *, fresh: bool) -> None:
+        if fresh or self._shut:
+            # Beside the pings, which wait for nobody.
+            threading.Thread(target=self._reopener.takes_writes, name="remember the primary", daemon=True).start()
+        if self._shut:
+            if self._shut_told:
+                self._takes_writes_again(f"{self._primary.name} takes writes again")
+            self._shut = False
+            self._health.write(self._steady, self._primary.hostname)
 
     def closed(self) -> str:
         if moved := super().closed():
             return moved
-        if time.monotonic() < self._again_at:
-            return ""
         if cut_short_switch(self._config.manager_workdir, self._config.name) is not None:
+            if time.monotonic() < self._again_at:
+                return ""
             return f"A planned switch from {self._primary.name} was cut short"
+        return self._closed_to_all()
+
+    def _closed_to_all(self) -> str:
+        """Nobody takes writes: it is opened again where that is safe, and people are told."""
+        looked = self._reopener.look()
+        if looked is None:
+            return ""
+        words = looked.sentence(self._primary.name)
+        if looked.opened:
+            self._takes_writes_again(words)
+            return ""
+        if not self._shut:
+            self._shut = True
+            self._health.write(ManagerStatus.PRIMARY_READ_ONLY, self._primary.hostname)
+        if words != self._shut_told:
+            self._shut_told = words
+            log.error("%s.", words)
+            self._events.tell("read_only", old=self._primary, text=words, closed_by=list(looked.closed_by))
+        if looked.judged.act is Act.FAIL_OVER:
+            self.verdict = Verdict(True, words, None, (), READ_ONLY_PRIMARY)
+            return f"{words}; reopen is failover"
         return ""
+
+    def _takes_writes_again(self, words: str) -> None:
+        self._shut_told = ""
+        log.warning("%s.", words)
+        self._events.tell("reopened", old=self._primary, text=words)
 
     def alarm(self, why: str) -> None:
         self._alarmed = True
@@ -115,6 +159,8 @@ class Manned(Reporter):
             self._alarmed = False
             self._events.tell("recovered", old=self._primary, text=why)
         super().recovered(why)
+        # What it takes is seen at the next ping.
+        self._shut = False
 
 
 def moved_to(config: ClusterConfig, primary: ServerConfig, sessions: Sessions) -> str:

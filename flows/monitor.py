@@ -39,6 +39,7 @@ from replication.fencing.last_look import ANSWER_THOUGH_DEAD, PRIMARY_ALIVE
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
 from replication.journal import VERDICT, opened_before
+from replication.last_writable import LastWritable
 from replication.look import Places
 from replication.manager_files import ManagerLock, ManagerStatus, make_workdir
 from replication.open_business import dead_of_a_rescue
@@ -130,6 +131,7 @@ class Manager:
         finally:
             over.set()
             self._standing.stand_down(STAND_DOWN)
+            LastWritable(self._config).watch_ends()
             self._right.close()
             self._health.remove()
             if self._balanced is not None:
@@ -224,6 +226,8 @@ class Manager:
         verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
         if verdict is None:
             return 0
+        if isinstance(verdict, BeginAnew) and listener.verdict is not None:
+            verdict = listener.verdict
         if isinstance(verdict, BeginAnew):
             log.info("%s; watching the cluster anew.", verdict.why)
             return None

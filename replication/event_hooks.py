@@ -44,6 +44,8 @@ EVENTS = {
     "check_failed": "a health check found something new that is wrong, or an account will soon be refused",
     "check_passed": "a health check found nothing wrong any more",
     "took_over": "a manager that stood by watches the cluster now, because the one that did is gone",
+    "read_only": "the primary answers and takes no writes, and nobody else does: it is left as it is, and why",
+    "reopened": "a primary that took no writes takes them again: by the manager after its restart, or by hand",
 }
 #: Those that come before a failover can no longer be taken back, and so may stop it.
 ABORTABLE = ("started", "fenced")

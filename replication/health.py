@@ -93,7 +93,9 @@ def _standing(config: ClusterConfig, cluster: ClusterState, server: ServerConfig
         reason = next((d.reason for d in cluster.down if d.key == server.address), "it does not answer")
         return Standing(server.name, "none", reason)
     if not state.channels:
-        return Standing(server.name, "primary") if state.writable else Standing(server.name, "none", "it is read-only")
+        if state.closed_by:
+            return Standing(server.name, "none", "it is read-only" if not state.writable else "it takes no writes")
+        return Standing(server.name, "primary")
     if state.writable:
         return _writable_replica(server, state)
     for channel in state.channels:

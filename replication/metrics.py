@@ -16,8 +16,10 @@ from replication.health import Standings
 from replication.last_check import LastCheck
 from replication.manager_files import FailoverFlags, HealthFile
 from replication.outbox import Outbox
+from replication.plan import Refusal
 from replication.readiness import Past, assess
 from replication.snapshots import ClusterState
+from replication.topology import find_primary
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,13 @@ class _Collector(Collector):
         ready = assess(self._config, self._seen.cluster, past)
         yield from self._one(
             "mha_failover_ready", "1 when a failover would go on if the primary died now.", ready.ready
+        )
+        primary = find_primary(self._config, self._seen.cluster)
+        state = None if isinstance(primary, Refusal) else self._seen.cluster.get(primary.address)
+        yield from self._one(
+            "mha_primary_writable",
+            "1 when the primary takes the writes of applications, 0 for a read-only primary.",
+            None if state is None else not state.closed_by,
         )
         yield from self._one("mha_failover_blockers", "How many reasons are in its way.", len(ready.blockers))
         yield from self._one(

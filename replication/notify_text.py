@@ -32,6 +32,8 @@ TITLES = {
     "check_failed": "health check failed",
     "check_passed": "health check passed again",
     "took_over": "the manager that stood by took over",
+    "read_only": "${old_primary} takes no writes, and nobody else does",
+    "reopened": "${old_primary} takes writes again",
 }
 #: What kind of news it is, as services colour it.
 KINDS = {
@@ -39,10 +41,12 @@ KINDS = {
     "refused": "failure",
     "failed": "failure",
     "check_failed": "failure",
+    "read_only": "failure",
     "suspect": "warning",
     "returned": "warning",
     "took_over": "warning",
     "recovered": "success",
+    "reopened": "success",
     "promoted": "success",
     "completed": "success",
     "switched": "success",

@@ -8,7 +8,7 @@ import re
 
 from config import ClusterConfig, ServerConfig
 from replication.deadline import Deadline
-from replication.errors import ServerError, ServerOdd
+from replication.errors import ServerError, ServerOdd, StatementFailed
 from replication.evidence import Finding
 from replication.patience import Ping
 from replication.server import Server
@@ -43,19 +43,26 @@ DISK_WORDS = re.compile(
 )
 
 
+_UNKNOWN_VARIABLE = 1193
+_TX_READ_ONLY = frozenset({"transaction_read_only", "tx_read_only"})
+
+
 class Pinger:
     """Pings one primary; each ping ends within `ping_interval` seconds, whatever the server does.
 
     SELECT keeps its session, CONNECT makes a new one each time, INSERT writes a row (and so sees a full or hung
-    disk). ``closed`` tells of the last answer: the primary is read-only, which is no fault of it; then no row is
-    written. ``of_disk``: the last answer was an error of its disk. Whatever it answers, it lives.
+    disk). ``closed`` tells of the last answer: the primary takes no writes of applications, which is no fault of it;
+    while it is read-only no row is written. ``renewed``: the last answer was the first one of a session. ``of_disk``:
+    it was an error of its disk. Whatever it answers, it lives.
     """
 
     def __init__(self, config: ClusterConfig, primary: ServerConfig) -> None:
         self.primary, self._interval, self._type = primary, float(config.ping_interval), config.ping_type
         self._server = Server(primary)
         self._prepared = False
-        self.closed = self.of_disk = False
+        self._asked: tuple[str, ...] | None = None
+        self._greeted = True
+        self.closed = self.of_disk = self.renewed = False
 
     def ping(self, limit: float | None = None) -> tuple[Ping, str]:
         """One ping: what it showed, and the error in words. ``limit`` (seconds) takes the place of the interval."""
@@ -63,12 +70,19 @@ class Pinger:
         try:
             if self._type == "CONNECT" or not self._server.connected:
                 self._reconnect(timeout)
-            self.closed = _closed(self._server, timeout)
-            if self._type == "INSERT" and not self.closed:
+            read_only = _closed(self._server, timeout, *(self._asked or ()))
+            self.closed = any(read_only)
+            self.renewed, self._greeted = self._greeted, False
+            if self.renewed and self._asked is None:
+                self._asked = _other_ways(self._server, timeout)
+            if self._type == "INSERT" and not read_only[0]:
                 self._prepare_insert()
                 self._server.query(_INSERT, action="insert ping", timeout=timeout)
         except ServerError as error:
             self._forget()
+            if error.errno == _UNKNOWN_VARIABLE:
+                # Another version answers there by now.
+                self._asked = None
             self.of_disk = error.answered and _of_disk(error)
             return Ping.ALIVE_BUT_REFUSED if error.answered else Ping.MISSED, str(error)
         self.of_disk = False
@@ -107,7 +121,7 @@ class Pinger:
             action="prepare",
             timeout=self._interval,
         )
-        self._prepared = False
+        self._prepared, self._greeted = False, True
 
     def _prepare_insert(self) -> None:
         if not self._prepared:
@@ -120,11 +134,29 @@ def _of_disk(error: ServerError) -> bool:
     return error.errno in _DISK_ERRORS or bool(DISK_WORDS.search(error.cause))
 
 
-def _closed(server: Server, timeout: float) -> bool:
-    read_only = server.scalar("SELECT @@GLOBAL.read_only", action="select ping", timeout=timeout)
-    if read_only is None:
+def _closed(server: Server, timeout: float, *others: str) -> tuple[bool, ...]:
+    """Whether it is read-only, and whether these ``others`` of its variables are on."""
+    words = ", ".join(f"@@GLOBAL.{name}" for name in ("read_only", *others))
+    rows = server.query(f"SELECT {words}", action="select ping", timeout=timeout)
+    answers = tuple(rows[0].values()) if rows else ()
+    if len(answers) != 1 + len(others) or answers[0] is None:
         raise ServerOdd(server.config.name, "select ping", "it has no read_only", answered=True)
-    return str(read_only).upper() not in ("0", "OFF")
+    return tuple(str(answer).upper() not in ("0", "OFF") for answer in answers)
+
+
+def _other_ways(server: Server, timeout: float) -> tuple[str, ...]:
+    """Which variables it has that keep applications out while read_only is off; it may be of any version."""
+    try:
+        rows = server.query(
+            "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('offline_mode', 'transaction_read_only', 'tx_read_only')",
+            action="prepare",
+            timeout=timeout,
+        )
+    except StatementFailed:
+        return ()
+    known = {str(row["Variable_name"]).lower() for row in rows} & {"offline_mode", *_TX_READ_ONLY}
+    # MariaDB 11.1 and MySQL 5.7 know both names, and the older one warns.
+    return tuple(sorted(known - ({"tx_read_only"} if known >= _TX_READ_ONLY else set())))
 
 
 def write_a_row(primary: ServerConfig, *, timeout: float) -> tuple[Finding, str]:
@@ -138,7 +170,7 @@ def write_a_row(primary: ServerConfig, *, timeout: float) -> tuple[Finding, str]
     try:
         server.connect(timeout / 3)
         server.query("SET SESSION wait_timeout=10", action="prepare", timeout=timeout / 3)
-        closed = _closed(server, timeout / 3)
+        closed = _closed(server, timeout / 3)[0]
     except ServerError as error:
         server.close()
         return Finding.NO_VIEW, str(error)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from replication.errors import StatementFailed
 from replication.failover_lock import FailoverLock
-from replication.fencing.everyone import open_to_everybody
+from replication.fencing.everyone import end_those_who_may_not_write, lift
 from replication.safety import Drained, discard_relay_logs
 from replication.server import Server
 from replication.snapshots import ServerState
@@ -36,19 +36,26 @@ def keep_closed(server: Server) -> ServerState:
 
 
 def open_for_writes(server: Server, lock: FailoverLock | None = None) -> ServerState:
-    """Clear read_only (which clears super_read_only with it), on the session that has the ``lock``, and verify."""
+    """Clear read_only (which clears super_read_only with it), on the session that has the ``lock``, and verify.
+
+    So are offline_mode and transaction_read_only, which a server that says read_only=0 may have as well.
+    """
     state = server.observe()
     # A primary of before may be closed to everybody, with applications connected that could never write. This comes
     # first: should the manager die in between, the server is not taken for open.
-    if state.super_read_only is None and state.tx_read_only:
-        open_to_everybody(server)
+    if state.tx_read_only:
+        lift(server)
+        end_those_who_may_not_write(server)
+    if state.offline_mode:
+        server.query("SET GLOBAL offline_mode=OFF", action="clear offline_mode")
     if not state.writable:
         sql, action = "SET GLOBAL read_only=0", "clear read_only"
         if lock is None or not lock.say(server.key, sql, action=action):
             server.query(sql, action=action)
         state = server.observe()
-    if not state.writable:
-        raise StatementFailed(server.config.name, "clear read_only", "it is still read-only")
+    if state.closed_by:
+        left = " and ".join(server.dialect.variable(name) for name in state.closed_by)
+        raise StatementFailed(server.config.name, f"clear {left}", "it is still closed to applications")
     return state
 
 

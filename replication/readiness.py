@@ -102,7 +102,12 @@ def assess(
     decided = make_plan(config, primary, survivors, FailoverOptions())
     if isinstance(decided, Refusal):
         return Readiness(
-            config.name, primary.name, False, blockers=_blockers(decided, past), readable=readable, notes=also
+            config.name,
+            primary.name,
+            False,
+            blockers=_blockers(decided, past),
+            readable=readable,
+            notes=(*_read_only(cluster, primary), *also),
         )
     blockers = _blockers(None, past)
     return Readiness(
@@ -116,7 +121,7 @@ def assess(
         archived=bool(config.binlog_servers),
         drain_seconds=_drain(decided, survivors),
         blockers=blockers,
-        notes=(*_notes(decided, past), *also),
+        notes=(*_read_only(cluster, primary), *_notes(decided, past), *also),
         candidates=decided.candidates,
     )
 
@@ -137,6 +142,12 @@ def _blockers(refusal: Refusal | None, past: Past) -> tuple[str, ...]:
     if past.age is not None and past.age < SOON * 60:
         found.append(f"the last failover was {past.age / 60:.0f} minutes ago: too early for the next one")
     return tuple(found)
+
+
+def _read_only(cluster: ClusterState, primary: ServerConfig) -> Iterator[str]:
+    state = cluster.get(primary.address)
+    if state is not None and state.closed_by:
+        yield f"{primary.name} is a read-only primary: nobody takes writes now ({', '.join(state.closed_by)})"
 
 
 def _notes(plan: FailoverPlan, past: Past) -> Iterator[str]:

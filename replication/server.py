@@ -50,7 +50,7 @@ _VARIABLES = (
     "log_bin_basename log_bin_index datadir pid_file max_binlog_size relay_log_basename relay_log_purge "
     "relay_log_recovery relay_log_info_repository event_scheduler rpl_semi_sync_master_enabled "
     "rpl_semi_sync_slave_enabled rpl_semi_sync_source_enabled rpl_semi_sync_replica_enabled "
-    "slave_checkpoint_period replica_checkpoint_period tx_read_only transaction_read_only"
+    "slave_checkpoint_period replica_checkpoint_period tx_read_only transaction_read_only offline_mode"
 ).split()
 
 
@@ -380,4 +380,5 @@ def _state(
         channels=tuple(dialect.channel(row) for row in channels),
         observed_at=time.time(),
         tx_read_only=flag("transaction_read_only", "tx_read_only"),
+        offline_mode=flag("offline_mode"),
     )

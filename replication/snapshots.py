@@ -134,7 +134,8 @@ class ServerState:
     ``super_read_only`` is None where the server knows no such variable; GTID sets are None where it has no such
     GTIDs. ``end_of_log`` is the end of its own binary log; ``gtid_binlog_state`` is MariaDB's, empty elsewhere.
     ``checkpoint_period`` (seconds) is how late ``executed`` of a channel with parallel appliers may be, 0 elsewhere.
-    ``tx_read_only``: new sessions may not write, of accounts with SUPER too; None where the variable is not known.
+    ``tx_read_only``: new sessions may not write, of accounts with SUPER too; ``offline_mode``: it ends and refuses the
+    sessions of all others. Both None where the variable is not known.
     """
 
     key: str
@@ -174,6 +175,7 @@ class ServerState:
     channels: tuple[ReplicaChannel, ...]
     observed_at: float = field(compare=False, default=0.0)
     tx_read_only: bool | None = None
+    offline_mode: bool | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -187,6 +189,17 @@ class ServerState:
     def writable(self) -> bool:
         """An application's session could write here."""
         return not self.read_only and not self.super_read_only
+
+    @property
+    def closed_by(self) -> tuple[str, ...]:
+        """The settings that keep the rows of applications out, by `dialects`' names of them; none for a server that is
+        open."""
+        closed = {
+            "read_only": not self.writable,
+            "offline_mode": self.offline_mode,
+            "transaction_read_only": self.tx_read_only,
+        }
+        return tuple(name for name, true in closed.items() if true)
 
     @property
     def sources(self) -> str:

@@ -173,7 +173,9 @@ def _watch_classic(
                 log.info("Ping(%s) succeeded, waiting until MySQL doesn't respond..", config.ping_type)
                 greeted = True
             _tell(listener, refusals, ping, act, patience, config)
-            if ping is Ping.ANSWERED and pinger.closed and (why := listener.closed()):
+            if ping is Ping.ANSWERED and not pinger.closed:
+                listener.open(fresh=pinger.renewed)
+            elif ping is Ping.ANSWERED and (why := listener.closed()):
                 return BeginAnew(why)
             if act is Act.RECOVERED and checks:
                 checks.close()

@@ -12,8 +12,11 @@ class Listener:
     def suspect(self, misses: int, error: str) -> None:
         """A ping was missed for the ``misses``-th time in a row, or something else is wrong (0)."""
 
+    def open(self, *, fresh: bool) -> None:
+        """The primary answers and may be written; ``fresh``: in a new session, so it may have been restarted."""
+
     def closed(self) -> str:
-        """The primary answers and is read-only: why the watch is to begin anew, empty to go on."""
+        """The primary answers and takes no writes: why the watch is to begin anew, empty to go on."""
         return ""
 
     def displaced(self) -> str:

@@ -149,7 +149,9 @@ class Watch:
             self._greet()
             self._refusals.over()
             self._listener.answered()
-            if self._pinger.closed and (why := self._listener.closed()):
+            if not self._pinger.closed:
+                self._listener.open(fresh=self._pinger.renewed)
+            elif why := self._listener.closed():
                 return BeginAnew(why)
         elif self._pinger.of_disk and time.monotonic() >= self._quiet_disk:
             return Trouble(began, error, of_disk=True)

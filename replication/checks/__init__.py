@@ -6,7 +6,19 @@
 from __future__ import annotations
 
 from replication.check import Check
-from replication.checks import gtids, hosts, logins, privileges, replicas, scripts, servers, topology, voices, ways
+from replication.checks import (
+    gtids,
+    hosts,
+    logins,
+    openness,
+    privileges,
+    replicas,
+    scripts,
+    servers,
+    topology,
+    voices,
+    ways,
+)
 from replication.checks.facts import Facts
 from replication.checks.rule import Rule
 
@@ -18,6 +30,7 @@ RULES: tuple[Rule, ...] = (
     *replicas.RULES,
     *gtids.RULES,
     *servers.RULES,
+    *openness.RULES,
     *privileges.RULES,
     *logins.RULES,
     *hosts.RULES,
@@ -39,6 +52,7 @@ def of_replication(facts: Facts, seconds_behind: int = SECONDS_BEHIND) -> tuple[
         *replicas.checks(facts, seconds_behind),
         *gtids.checks(facts),
         *servers.checks(facts),
+        *openness.checks(facts),
         *privileges.checks(facts),
         *logins.checks(facts),
         *hosts.logins(facts),

@@ -58,6 +58,8 @@ _VARIABLES = spellings(
         "binlog_encryption",
         "binlog_expire_logs_seconds",
         "log_replica_updates",
+        "init_connect",
+        "require_secure_transport",
         "relay_log_info_file",
         "rpl_semi_sync_source_enabled",
         "rpl_semi_sync_replica_enabled",

@@ -6,20 +6,23 @@ from collections.abc import Iterable
 
 from config import ClusterConfig
 from replication.check import Check, failed
+from replication.checks.openness import PRIMARY_OPEN
 from replication.checks.replicas import LAG
 from replication.plan import Refusal
 
+#: What forbids nothing.
+PASSING = (LAG.name, PRIMARY_OPEN.name)
 #: The code of the refusal.
 START_CHECKS = "start-checks"
 
 
 def forbidding(config: ClusterConfig, checks: Iterable[Check], *, ignore_fail: bool) -> tuple[Check, ...]:
-    """The failed checks but for lag, which passes by itself.
+    """The failed checks but for lag, which passes by itself, and a read-only primary, which the watch is to open.
 
     ``ignore_fail`` is --ignore_fail_on_start: those of servers with ignore_fail=1 forbid nothing then.
     """
     waived = {server.name for server in config.servers if ignore_fail and server.ignore_fail}
-    return tuple(check for check in failed(checks) if check.name != LAG.name and check.subject not in waived)
+    return tuple(check for check in failed(checks) if check.name not in PASSING and check.subject not in waived)
 
 
 def refusal(config: ClusterConfig, forbidden: tuple[Check, ...], asked: int) -> Refusal:

@@ -271,8 +271,18 @@ class Dialect:
         MariaDB has no super_read_only, MySQL since 5.7.8; this one came with 5.6.5, and MariaDB renamed it in 11.1.
         """
         if self.vendor is Vendor.MARIADB:
-            return "transaction_read_only" if self.version >= (11, 1) else "tx_read_only"
+            return self.transaction_read_only
         return "tx_read_only" if (5, 6, 5) <= self.version < (5, 7, 8) else ""
+
+    @property
+    def transaction_read_only(self) -> str:
+        """What it calls the variable for new sessions' transactions: MariaDB renamed it in 11.1, MySQL in 5.7.20."""
+        since = (11, 1) if self.vendor is Vendor.MARIADB else (5, 7, 20)
+        return "transaction_read_only" if self.version >= since else "tx_read_only"
+
+    def variable(self, name: str) -> str:
+        """What it calls a variable of `ServerState.closed_by`."""
+        return self.transaction_read_only if name == "transaction_read_only" else name
 
     def set_at_run_time(self) -> str:
         """A question with the name of a variable, whose answer is 1 when it was set globally since the server started.

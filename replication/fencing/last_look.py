@@ -12,8 +12,10 @@ from replication.server import Server
 PRIMARY_ALIVE = "primary-alive"
 #: Verdicts about its disk: such a server answers, and what it answers is no reason not to fence it.
 OF_DISK = frozenset({"hung storage", "full or read-only disk"})
+#: And the one about a primary that takes no writes, where `reopen` is failover.
+READ_ONLY_PRIMARY = "read-only primary"
 #: And the one about its process, while something else answers.
-ANSWER_THOUGH_DEAD = OF_DISK | {SOMEBODY_ELSE}
+ANSWER_THOUGH_DEAD = OF_DISK | {SOMEBODY_ELSE, READ_ONLY_PRIMARY}
 
 
 def look_once_more(server: ServerConfig, *, timeout: float) -> tuple[str, str]:

@@ -35,6 +35,11 @@ LINES = [
     (20, "PING_FAILING", "app1 master maybe down(20:PING_FAILING). master:db1"),
     (21, "PING_FAILED", "app1 master maybe down(21:PING_FAILED). master:db1"),
     (
+        22,
+        "PRIMARY_READ_ONLY",
+        "app1 is running, but its read-only primary takes no writes(22:PRIMARY_READ_ONLY). master:db1",
+    ),
+    (
         30,
         "RETRYING_MONITOR",
         "app1 monitoring waits for retrying to monitor master again(30:RETRYING_MONITOR). "
@@ -66,7 +71,7 @@ def test_the_table_has_every_state() -> None:
 def test_line_of_each_state(code: int, name: str, line: str) -> None:
     view = ManagerView("app1", ManagerStatus[name], 7, "db1", (8, 9), active="10.0.0.9")
     assert status_lines(view, None) == [line]
-    details = ["Check /l for details."] if code in (20, 21, 31, 50, 51) else []
+    details = ["Check /l for details."] if code in (20, 21, 22, 31, 50, 51) else []
     assert status_lines(view, Path("/l")) == [line, *details]
 
 

@@ -81,6 +81,7 @@ CLUSTER_VALUES = [
     ("confirm_interval", "0.5", 0.5),
     ("managers", "2", 2),
     ("on_shutdown", "wait", "wait"),
+    ("reopen", "tell", "tell"),
     ("restart_grace", "1.5", 1.5),
     ("ping_type", "insert", "INSERT"),
     ("secondary_check_script", "check -s 'a' -s 'b'", "check -s 'a' -s 'b'"),

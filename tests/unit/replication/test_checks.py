@@ -85,6 +85,8 @@ def facts(**changes: Any) -> Facts:
             "rpl_semi_sync_source_enabled": "OFF",
             "rpl_semi_sync_replica_enabled": "OFF",
             "binlog_encryption": "OFF",
+            "init_connect": "",
+            "require_secure_transport": "OFF",
         },
         clock_ahead=0.1,
         unproven="",
@@ -872,6 +874,32 @@ CASES += [
         "let db2 connect to 10.0.0.9, ports 23306-23315",
     )
     for forward, text in (("", "SSH forwards one"), ("sshd refuses", "sshd refuses"))
+]
+CASES += [
+    (
+        "primary-takes-writes",
+        lambda: on(1, read_only=True),
+        "db1",
+        ERROR,
+        "read_only keeps applications out",
+        "`SET GLOBAL read_only=0` on db1",
+    ),
+    (
+        "open-to-applications",
+        lambda: on(2, offline_mode=True),
+        "db2",
+        WARNING,
+        "offline_mode keeps applications out",
+        "`SET GLOBAL offline_mode=0` on db2",
+    ),
+    (
+        "same-door",
+        lambda: variable(2, init_connect="SET @no_such_thing := nothing()"),
+        "db2",
+        WARNING,
+        "init_connect is another",
+        "`init_connect` on db2 as on db1",
+    ),
 ]
 # Each power of the manager's account is one check, and an account with no privilege at all lacks every one.
 CASES += [
