@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from commands.host_files import write_files
 from config import ClusterConfig, ConfigError, ServerConfig, load_cluster
 from replication.address.haproxy_config import haproxy_config
 from replication.address.keepalived_config import keepalived_files
@@ -16,16 +17,7 @@ from replication.topology import find_primary
 def write_keepalived(conf: Path, global_conf: Path, to: Path | None, *, check_script: bool, unicast: bool) -> None:
     """To the terminal, or into a folder for each host as the files are to lie there."""
     hosts = keepalived_files(load_cluster(conf, global_conf), check_script=check_script, unicast=unicast)
-    for host, files in hosts.items():
-        for path, text in files.items():
-            if to is None:
-                print(f"##### {host}:{path}\n{text}")
-                continue
-            target = to / host / path.lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
-            target.chmod(0o755 if path.endswith(".sh") else 0o644)
-            print(target)
+    write_files(hosts, to)
 
 
 def print_haproxy(conf: Path, global_conf: Path, primary: str | None) -> None:

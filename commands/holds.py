@@ -89,7 +89,7 @@ def _take_back(hold: Hold, server: ServerConfig | None) -> int:
         return 1
     ssh = SshHost(server)
     try:
-        for line in unfence(ssh, hold.traces):
+        for line in unfence(ssh, server, hold.traces):
             print(f"{hold.name}: {line}")
     except (HostError, DeadlineExceeded) as error:
         print(f"{error}. {by_hand}")

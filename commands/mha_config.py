@@ -105,3 +105,21 @@ def convert(
     for secret in secrets:
         print(f"warning: {conf}: {secret} is in plain text; file:/path or env:NAME keeps it apart", file=sys.stderr)
     print(f"Wrote {out} .")
+
+
+@config.command(epilog="Example: `mha config sudoers --conf /etc/mha/app1.cnf --to /tmp/hosts`")
+def sudoers(
+    conf: Conf,
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    to: Annotated[
+        Path | None, typer.Option(help="A directory; each host gets a folder in it. Shown when not given.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="The plain user of SSH sessions; ssh_user when not given.")] = None,
+) -> None:
+    """Write what lets a plain SSH user fence a server and move addresses: root's helper for each host, the sudoers file
+    that allows its few words, and what to put before the manager's key in authorized_keys. The servers are asked for
+    their directories.
+    """
+    from commands.host_files import write_sudoers
+
+    raise typer.Exit(write_sudoers(conf, global_conf, to, user))

@@ -14,7 +14,9 @@ import socket
 import threading
 from collections.abc import Iterator
 
+from config import ServerConfig
 from replication.errors import DeadlineExceeded, HostError
+from replication.host_rights import as_root
 from replication.server import Server
 from replication.snapshots import ReplicaChannel
 from replication.ssh import SshHost
@@ -59,7 +61,9 @@ def _free(server: Server, channel: ReplicaChannel, host: SshHost, over: threadin
     log.warning("%s: its receiver connects to %s, which is dark; ending that attempt.", server, channel.source_host)
     while True:
         try:
-            host.run(closing_command(channel), action="end its receiver's attempt to connect", timeout=CLOSING)
+            host.run(
+                closing_command(channel, server.config), action="end its receiver's attempt to connect", timeout=CLOSING
+            )
         except (HostError, DeadlineExceeded, OSError) as error:
             log.warning("%s; its STOP ends with the attempt, after slave_net_timeout at most.", error)
             return
@@ -67,16 +71,17 @@ def _free(server: Server, channel: ReplicaChannel, host: SshHost, over: threadin
             return
 
 
-def closing_command(channel: ReplicaChannel) -> str:
-    """Close what is on its way to the source, and nothing that is connected; needs root, or sudo without a password.
+def closing_command(channel: ReplicaChannel, replica: ServerConfig) -> str:
+    """Close what is on its way to the source, and nothing that is connected; needs root, his helper on the replica's
+    host, or sudo for ss.
 
     ss of older iproute2 exits with 0 whether or not it closed anything. Raises OSError for a name without address.
     """
     found = socket.getaddrinfo(channel.source_host, channel.source_port, type=socket.SOCK_STREAM)
-    addresses = dict.fromkeys(str(each[4][0]) for each in found)
-    words = " ".join(shlex.quote(f"[{a}]" if ":" in a else a) for a in addresses)
-    close = f'$sudo ss -K -t state syn-sent dst "$address" dport = :{channel.source_port}'
-    return (
-        "PATH=$PATH:/usr/sbin:/sbin; sudo=; [ \"$(id -u)\" = 0 ] || sudo='sudo -n'; "
-        f"for address in {words}; do {close} || exit 1; done"
-    )
+    commands = []
+    for address in dict.fromkeys(str(each[4][0]) for each in found):
+        there = f"[{address}]" if ":" in address else address
+        close = f"$sudo ss -K -t state syn-sent dst {shlex.quote(there)} dport = :{channel.source_port}"
+        commands.append(f"({as_root(replica, f'close {shlex.quote(there)} {channel.source_port}', close)}) || exit 1")
+    sudo = "sudo=; [ \"$(id -u)\" = 0 ] || sudo='sudo -n'"
+    return f"PATH=$PATH:/usr/sbin:/sbin; {sudo}; {'; '.join(commands)}"

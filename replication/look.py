@@ -12,6 +12,7 @@ from typing import Any
 from config import ServerConfig
 from replication.errors import DeadlineExceeded, HostError
 from replication.evidence import Finding, Observation, Source
+from replication.host_rights import as_root
 from replication.scripts import script
 from replication.snapshots import ServerState
 from replication.ssh import SshHost
@@ -58,10 +59,13 @@ class Places:
         return {"pid_file": self.pid_file, "datadir": self.datadir, "owned": self.owned}
 
 
-def asking(server: ServerConfig, places: Places, *more: str) -> str:
-    """The command for a script that comes through stdin and looks for one instance (instance.sh)."""
+def asking(server: ServerConfig, places: Places, *more: str, helper: str) -> str:
+    """The command for a script that comes through stdin and looks for one instance (instance.sh).
+
+    ``helper`` are the words by which a plain SSH user has root's helper do the same (`host_rights`).
+    """
     words = (str(server.port), places.pid_file, server.ip, places.datadir, ",".join(places.owned), *more)
-    return "sh -s -- " + " ".join(shlex.quote(word) for word in words)
+    return as_root(server, helper, "sh -s -- " + " ".join(shlex.quote(word) for word in words))
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ def look_at(
     ``before`` is an earlier look: a thread that waited then, and has not run since, shows a stalled disk.
     """
     began = time.monotonic()
-    command = asking(server, places, *places.directories)
+    command = asking(server, places, *places.directories, helper="vitals")
 
     def saw(source: Source, finding: Finding, detail: str = "") -> Observation:
         return Observation(source, host.name, finding, detail, took=time.monotonic() - began)

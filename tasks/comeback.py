@@ -96,7 +96,7 @@ def take_back_fencing(job: FailoverJob) -> tuple[str, ...]:
     traces = traces_of(job)
     if not traces or holds.get(job.dead.address) is not None:
         return ()
-    done = unfence(job.sessions.host(job.dead.address), traces)
+    done = unfence(job.sessions.host(job.dead.address), job.dead, traces)
     log.info("%s: %s.", job.dead.name, ", ".join(done))
     return done
 

@@ -58,7 +58,7 @@ def take_back(server: ServerConfig, traces: tuple[str, ...]) -> None:
     """A server that is held no longer may be started again by what starts it; what stays on its host is told."""
     host = SshHost(server)
     try:
-        for line in unfence(host, traces):
+        for line in unfence(host, server, traces):
             log.info("%s: %s", server.name, line)
     except (HostError, DeadlineExceeded) as error:
         log.error("%s. Take back by hand on that host: %s.", error, ", ".join(traces))

@@ -135,4 +135,5 @@ def placed(address: str, holders: tuple[tuple[ServerConfig, ...], ...]) -> Check
 
 def _rights(server: ServerConfig) -> str:
     prefix = sudo_of(server)
-    return f"{server.ssh_user} needs '{prefix}' for ip, perl and sysctl without a password" if prefix else ""
+    either = f"the helper that `mha config sudoers` writes, or '{prefix}' for ip, perl and sysctl without a password"
+    return f"{server.ssh_user} needs {either}" if prefix else ""

@@ -17,6 +17,7 @@ from replication.address.provider import Half, Place
 from replication.check import Check, Severity
 from replication.deadline import Deadline
 from replication.errors import AddressError, DeadlineExceeded, HostError
+from replication.host_rights import as_root
 from replication.scripts import script
 from replication.sessions import Sessions, reachable
 
@@ -135,10 +136,11 @@ class KeepalivedProvider:
     def _run(self, server: ServerConfig, verb: str) -> dict[str, str]:
         words = (verb, sudo_of(server), server.keepalived_config, server.keepalived_pid_file)
         seconds = self._config.vip_timeout
+        plain = f"env LC_ALL=C timeout -k 1 {seconds:g} sh -s -- {' '.join(map(shlex.quote, words))}"
         action = f"{verb} keepalived" if verb != "look" else "look at keepalived"
         try:
             result = self._sessions.host(server.address).run(
-                f"env LC_ALL=C timeout -k 1 {seconds:g} sh -s -- {' '.join(map(shlex.quote, words))}",
+                as_root(server, f"keepalived {verb}", plain),
                 action=action,
                 timeout=seconds + 2.0,
                 stdin=script("keepalived.sh").encode(),

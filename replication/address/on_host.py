@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from config import ClusterConfig, ServerConfig
 from replication.errors import AddressError
+from replication.host_rights import as_root
 from replication.scripts import script
 from replication.sessions import Sessions
 from replication.ssh import SshHost
@@ -54,9 +55,9 @@ def on_host(host: SshHost, server: ServerConfig, config: ClusterConfig, verb: st
         *config.vip_addresses,
     ]
     # A channel that is closed at the deadline ends nothing on the host, and an address must not come back later.
-    command = f"env LC_ALL=C NEIGHBOURS={shlex.quote(script('neighbours.pl'))} timeout -k 1 {seconds:g} sh -s --"
+    plain = f"env LC_ALL=C NEIGHBOURS={shlex.quote(script('neighbours.pl'))} timeout -k 1 {seconds:g} sh -s --"
     result = host.run(
-        f"{command} {' '.join(map(shlex.quote, words))}",
+        as_root(server, f"address {verb}", f"{plain} {' '.join(map(shlex.quote, words))}"),
         action=action,
         timeout=seconds + 2.0,
         stdin=script("address.sh").encode(),

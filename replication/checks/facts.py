@@ -68,6 +68,7 @@ class HostFacts:
     path that was to be read to the reason; ``logs`` are paths under which the server's current binary log lies;
     ``sftp`` is why files cannot be read over SFTP, empty when they can. ``connects`` is what the mysql client said when
     it could not open a session there, None when that was not tried; ``answers`` is the server_id of who let it in.
+    ``helper`` is the version that root's helper told, ``no_helper`` why sudo did not start the one that is there.
     ``reads`` is the same of mysqlbinlog with the beginning of the current log. ``free`` is bytes by path,
     ``clock_ahead`` seconds. ``skipped``: the configuration leaves the host out.
     """
@@ -80,6 +81,8 @@ class HostFacts:
     clock_ahead: float | None = None
     superuser: bool = False
     owns_data: bool = False
+    helper: str = ""
+    no_helper: str = ""
     tools: frozenset[str] = frozenset()
     reader: Program | None = None
     client: Program | None = None
@@ -91,6 +94,11 @@ class HostFacts:
     info: str = ""
     workdir: str = ""
     free: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def user(self) -> str:
+        """Whose session it is."""
+        return self.name.rpartition("@")[0]
 
     @property
     def reached(self) -> bool:

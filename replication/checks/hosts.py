@@ -7,6 +7,7 @@ from posixpath import dirname, join
 
 from config import ServerConfig
 from replication.check import Check, Severity
+from replication.checks import rights
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Program
 from replication.checks.rule import Rule
 from replication.checks.servers import CLOCK_SECONDS, clock_text
@@ -65,12 +66,6 @@ TOOLS = Rule(
     "Are bash (without it sshd has to forward for a second view of the primary), ss (the fence asks faster) and "
     "flock (one rescue at a time) there?",
     "install {packages} on {server}",
-    Severity.WARNING,
-)
-FENCE = Rule(
-    "fence",
-    "May ssh_user kill mysqld, so that a primary that hangs cannot come back?",
-    "set `ssh_user` to root or to the user who runs mysqld on {server}, or define `shutdown_script`",
     Severity.WARNING,
 )
 BINLOGS = Rule(
@@ -134,7 +129,7 @@ RULES = (
     DISK,
     CLOCK,
     TOOLS,
-    FENCE,
+    *rights.RULES,
     ENCRYPTED,
     PAIR,
     MANAGER_WORKDIR,
@@ -153,6 +148,7 @@ def logins(facts: Facts) -> Iterator[Check]:
         yield from _login(server, host)
         if host.reached:
             yield from _files(server, host, facts.cluster.get(server.address))
+            yield from rights.helpers(facts, server, host)
     for pair in facts.pairs:
         text = f"reaches {pair.end}" if not pair.error else f"does not reach {pair.end}: {pair.error}"
         (start, at, _), (user, address, port) = who(pair.start), who(pair.end)
@@ -346,9 +342,7 @@ def _means(facts: Facts, server: ServerConfig, host: HostFacts) -> Iterator[Chec
     text = f"{', '.join(missing)} missing" if missing else "bash, ss and flock are there"
     names = ", ".join(packages[tool] for tool in missing)
     yield TOOLS.judge(server.name, not missing, text, packages=names, server=server.hostname)
-    can = host.superuser or host.owns_data or bool(facts.config.shutdown_script)
-    text = f"{who(host.name)[0]} {'may' if host.superuser or host.owns_data else 'may not'} kill mysqld"
-    yield FENCE.judge(server.name, can, text, server=server.hostname)
+    yield rights.fence(facts, server, host)
 
 
 def _manager(facts: Facts) -> Iterator[Check]:

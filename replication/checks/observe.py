@@ -31,6 +31,7 @@ from replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeM
 from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from replication.grants import parse_grants
 from replication.hooks import failover_args, run_hook, shutdown_args, why_not_runnable
+from replication.host_rights import helper_path
 from replication.independence import is_local, is_own
 from replication.logins import Login, of_channel, try_logins
 from replication.named_locks import holders
@@ -300,7 +301,7 @@ def _look_at(
     current = state.end_of_log.file if state and state.end_of_log else ""
     words = [vendor, server.client_bindir or "", server.client_libdir or "", server.remote_workdir, datadir, current]
     words += [relay_log_info(state, facts), "1" if state else "0", *directories_of(server, state)]
-    seen = _ask_host(host, words, options.encode())
+    seen = _ask_host(host, words, options.encode(), helper_path(server))
     return replace(seen, info=words[6])
 
 
@@ -324,12 +325,12 @@ def directories_of(server: ServerConfig, state: ServerState | None) -> tuple[str
     return tuple(dict.fromkeys(directory.rstrip("/") or "/" for directory in (*server.master_binlog_dir, *named)))
 
 
-def _ask_host(host: SshHost, words: list[str], options: bytes) -> HostFacts:
+def _ask_host(host: SshHost, words: list[str], options: bytes, helper: str = "") -> HostFacts:
     arguments = " ".join(shlex.quote(word) for word in words)
     began = time.time()
     try:
         done = host.run(
-            f"sh -c {shlex.quote(script('look.sh'))} look {arguments}",
+            f"HELPER={shlex.quote(helper)} sh -c {shlex.quote(script('look.sh'))} look {arguments}",
             action="see what a rescue needs there",
             timeout=HOST_SECONDS,
             stdin=options,
@@ -357,6 +358,8 @@ def _read(host: SshHost, output: str, began: float) -> HostFacts:
         clock_ahead=_ahead(told.get("clock"), began),
         superuser="superuser" in told,
         owns_data="owns" in told,
+        helper=told["helper"][0][0] if "helper" in told else "",
+        no_helper=told["nohelper"][0][0] if "nohelper" in told else "",
         tools=frozenset(values[0] for values in told.get("tool", ())),
         reader=program("reader"),
         client=program("client"),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from config import ServerConfig
 from replication.errors import DeadlineExceeded, HostError
+from replication.host_rights import as_root, without_rights
 from replication.look import Places, asking
 from replication.scripts import script
 from replication.ssh import SshHost
@@ -97,7 +98,8 @@ def _run(
     host: SshHost, server: ServerConfig, places: Places | None, persist: str, timeout: float, *, ask: bool = False
 ) -> Fenced:
     began = time.monotonic()
-    command = asking(server, places or Places.of(server, None), persist, str(int(ask)))
+    words = (persist, str(int(ask)))
+    command = asking(server, places or Places.of(server, None), *words, helper=f"fence {' '.join(words)}")
     try:
         result = host.run(
             command,
@@ -107,7 +109,7 @@ def _run(
         )
     except (HostError, DeadlineExceeded) as error:
         return Fenced(False, cannot=str(error), seconds=time.monotonic() - began)
-    return _read(result.stdout, time.monotonic() - began)
+    return _read(server, result.stdout, time.monotonic() - began)
 
 
 def keep_read_only(host: SshHost, server: ServerConfig, *, timeout: float = 15.0) -> Fenced:
@@ -128,7 +130,7 @@ def present_on(host: SshHost, server: ServerConfig, places: Places | None = None
 
     Raises HostError's children; DeadlineExceeded; HostError when the host could not tell.
     """
-    command = asking(server, places or Places.of(server, None))
+    command = asking(server, places or Places.of(server, None), helper="present")
     action = "see whether mysqld runs"
     output = host.run(command, action=action, timeout=timeout, stdin=script("present.sh").encode()).stdout
     told = {line.partition(" ")[0]: line for line in output.splitlines()}
@@ -139,7 +141,7 @@ def present_on(host: SshHost, server: ServerConfig, places: Places | None = None
     return Present("process" in told or "listening" in told, "stranger" in told)
 
 
-def unfence(host: SshHost, traces: Sequence[str], *, timeout: float = 15.0) -> tuple[str, ...]:
+def unfence(host: SshHost, server: ServerConfig, traces: Sequence[str], *, timeout: float = 15.0) -> tuple[str, ...]:
     """Take back what `fence` left: option files and masked units. Returns what was done, in words.
 
     No server is started or opened by it. Raises HostError's children; DeadlineExceeded.
@@ -148,11 +150,16 @@ def unfence(host: SshHost, traces: Sequence[str], *, timeout: float = 15.0) -> t
         return ()
     words = " ".join(shlex.quote(each) for each in traces)
     action = "take back what fencing left"
-    output = host.run(f"sh -s -- {words}", action=action, timeout=timeout, stdin=script("unfence.sh").encode()).stdout
-    return tuple(line for line in output.splitlines() if line and line != "done")
+    command = as_root(server, "unfence", f"sh -s -- {words}")
+    output = host.run(command, action=action, timeout=timeout, stdin=script("unfence.sh").encode()).stdout
+    told = [line for line in output.splitlines() if line.partition(" ")[0] in ("removed", "unmasked", "kept")]
+    # The helper gives free what it noted itself.
+    ours = [trace for trace in traces if trace.endswith((".service", "/zz-mha-fenced.cnf", "/zz-mha-fenced.conf"))]
+    left = [trace for trace in ours if not any(line.endswith(f" {trace}") for line in told)]
+    return (*told, *(f"kept {trace}" for trace in left))
 
 
-def _read(output: str, seconds: float) -> Fenced:
+def _read(server: ServerConfig, output: str, seconds: float) -> Fenced:
     told = [line.split(maxsplit=1) for line in output.splitlines() if line.strip()]
     by_key: dict[str, list[str]] = {}
     for key, *rest in told:
@@ -160,6 +167,7 @@ def _read(output: str, seconds: float) -> Fenced:
     left = by_key.get("left", []) + (["a listener"] if "listening" in by_key else [])
     again, doubts = by_key.get("restarts", []), tuple(by_key.get("doubt", []))
     finished, greets = "done" in by_key, "greets" in by_key
+    lacks = without_rights(server, output.splitlines())
     return Fenced(
         sure=finished and not left and not again and not greets and not doubts,
         greets=greets,
@@ -173,15 +181,15 @@ def _read(output: str, seconds: float) -> Fenced:
         containers=tuple(by_key.get("container", [])),
         persisted=tuple(by_key.get("persisted", [])),
         not_persisted=", ".join(by_key.get("unpersisted", [])),
-        cannot="it still greets who connects to it there" if greets else _why_not(left, again, doubts, finished),
+        cannot="it still greets who connects to it there" if greets else _why_not(left, again, doubts, finished, lacks),
         still_there=bool(left) or greets,
         seconds=seconds,
     )
 
 
-def _why_not(left: list[str], again: list[str], doubts: Sequence[str], finished: bool) -> str:
+def _why_not(left: list[str], again: list[str], doubts: Sequence[str], finished: bool, lacks: str) -> str:
     if left:
-        return f"still there after kill -9: {', '.join(left)}"
+        return f"still there after kill -9: {', '.join(left)}" + (f" ({lacks})" if lacks else "")
     if again:
         return f"mysqld was killed, but this may start it again: {', '.join(again)}"
     if doubts:

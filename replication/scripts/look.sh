@@ -1,7 +1,7 @@
 # look.sh VENDOR BINDIR LIBDIR WORKDIR DATADIR CURRENT INFO CONNECT [DIRECTORY…] <client.cnf: what a rescue needs of this
 # host, without leaving anything on it. Tells what it found, a line each: key, tab, value[, tab, value].
 # CURRENT is the name of the server's current binary log, INFO a file to be read, each empty for none; with CONNECT=1
-# the mysql client opens a session with the option file that comes through stdin.
+# the mysql client opens a session with the option file that comes through stdin. $HELPER is where root's helper would be.
 set -u
 export LC_ALL=C
 # A login file would count more than what comes here, and it is read whatever else is named.
@@ -21,6 +21,10 @@ clock=$(date +%s.%N)
 tell clock "${clock%.N}"
 [ "$(id -u)" = 0 ] && tell superuser yes
 [ -n "$datadir" ] && [ -O "$datadir" ] && tell owns yes
+if [ "$(id -u)" != 0 ] && [ -n "${HELPER:-}" ] && [ -e "$HELPER" ]; then
+  said=$(sudo -n "$HELPER" version 2>&1 </dev/null | tail -n 1 | tr '\t' ' ')
+  case $said in "version "*) tell helper "${said#version }" ;; *) tell nohelper "${said:-it said nothing}" ;; esac
+fi
 
 for tool in bash ss flock timeout sha256sum tail head mktemp; do
   command -v "$tool" >/dev/null && tell tool "$tool"

@@ -242,6 +242,15 @@ class Host:
                 time.sleep(0.05)
         raise RuntimeError(f"mysqld on {self.name}: {error}\n{self.run('tail -30 /var/log/mysqld.err', check=False)}")
 
+    def stop_mysqld(self, seconds: float = 40.0) -> None:
+        """Shut the server down, and wait for its end; RuntimeError when it is not in time."""
+        self.signal_mysqld(signal.SIGTERM)
+        ends = time.monotonic() + seconds
+        while self.mysqld_pids():
+            if time.monotonic() > ends:
+                raise RuntimeError(f"mysqld on {self.name} does not end within {seconds:g} s")
+            time.sleep(0.05)
+
     def mysqld_pids(self) -> list[int]:
         """Process ids of every mysqld that lives, in the host's own numbering."""
         return [int(p) for p in self.run(f"pgrep -r R,S,D,T -x '{PROCESS}'", check=False).split()]

@@ -34,13 +34,13 @@ _TOOLS = (
 )
 _MARIADB = ("mariadb-server", "mariadb-client", *_TOOLS)
 _SUITES = {
-    "bookworm": ("bookworm", ("libaio1", "libnuma1", *_MARIADB)),
-    "mysql97": ("sid", ("mysql-server-core", "mysql-client-core", "mysql-common", *_TOOLS)),
+    "bookworm": ("bookworm", ("libaio1", "libnuma1", "sudo", *_MARIADB)),
+    "mysql97": ("sid", ("mysql-server-core", "mysql-client-core", "mysql-common", "sudo", *_TOOLS)),
     "bullseye": ("bullseye", _MARIADB),
     "trixie": ("trixie", _MARIADB),
 }
 #: Where each lies in the cache. The number goes up when packages are added: hosts that run keep the root they have.
-_FOLDERS = {"bookworm": "bookworm-2", "mysql97": "mysql97-2", "bullseye": "bullseye-1", "trixie": "trixie-1"}
+_FOLDERS = {"bookworm": "bookworm-3", "mysql97": "mysql97-3", "bullseye": "bullseye-1", "trixie": "trixie-1"}
 _PROOF = {
     name: (
         "usr/sbin/mysqld" if name == "mysql97" else "usr/sbin/mariadbd",

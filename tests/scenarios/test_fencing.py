@@ -251,8 +251,8 @@ def test_it_starts_read_only_until_that_is_taken_back(alone: Cluster, server: Se
         target.close()
     host = SshHost(server)
     try:
-        assert unfence(host, result.persisted) == ("removed /etc/mysql/conf.d/zz-mha-fenced.cnf",)
-        assert unfence(host, ("/etc/passwd",)) == ()
+        assert unfence(host, server, result.persisted) == ("removed /etc/mysql/conf.d/zz-mha-fenced.cnf",)
+        assert unfence(host, server, ("/etc/passwd",)) == ()
     finally:
         host.close()
     assert "zz-mha" not in alone[1].run("ls /etc/mysql/conf.d; ls /etc/passwd")
@@ -311,14 +311,14 @@ def test_what_would_start_it_is_held_off_for_the_next_boots_too(alone: Cluster, 
         assert result.masked == ("mariadb.service",)
         assert "masked mariadb.service, also for the next boots, until 'mha release'" in str(result)
         assert "mask mariadb.service\n" in host.run("cat /systemctl.said")
-        assert unfence(ssh, result.masked) == ("unmasked mariadb.service",)
+        assert unfence(ssh, server, result.masked) == ("unmasked mariadb.service",)
         assert "unmask mariadb.service\n" in host.run("cat /systemctl.said")
 
         host.run("touch /mask-fails")
         result = fenced(server)
         assert result.masked == (drop_in,)
         assert host.run(f"tail -2 {drop_in}") == "[Unit]\nConditionPathExists=!/\n"
-        assert unfence(ssh, result.masked) == (f"removed {drop_in}",)
+        assert unfence(ssh, server, result.masked) == (f"removed {drop_in}",)
         assert host.run(f"ls {drop_in} 2>/dev/null || echo none") == "none\n"
     finally:
         ssh.close()

@@ -701,6 +701,30 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "set `ssh_user` to root",
     ),
     (
+        "host-helper",
+        lambda: on_host(2, superuser=False, name="mha@10.0.0.2:22"),
+        "db2",
+        WARNING,
+        "mha is not root, and /usr/local/sbin/mha-host-3306 is not there",
+        "`mha ALL=(root) NOPASSWD: /usr/local/sbin/mha-host-3306 fence 0 0`",
+    ),
+    (
+        "host-helper",
+        lambda: on_host(2, superuser=False, name="mha@10.0.0.2:22", no_helper="sudo: a password is required"),
+        "db2",
+        WARNING,
+        "sudo does not let mha start /usr/local/sbin/mha-host-3306",
+        "install on db2",
+    ),
+    (
+        "host-helper",
+        lambda: on_host(2, superuser=False, name="mha@10.0.0.2:22", helper="0123456789abcdef"),
+        "db2",
+        WARNING,
+        "is of another configuration or version",
+        "install on db2",
+    ),
+    (
         "binlog-directory",
         lambda: on_host(2, logs=(), unreadable={"/var/lib/mysql": "permission denied"}),
         "db2",
@@ -944,9 +968,10 @@ def test_names_are_unique_and_for_programs() -> None:
 def test_a_cluster_that_is_well_passes_every_check() -> None:
     checks = of_replication(facts())
     assert [c for c in checks if not c.ok] == []
-    # What only GTIDs, filters, a dead server or a strange source lets be asked is not among them.
+    # What only GTIDs, filters, a dead server, a strange source or a plain user lets be asked is not among them.
     asked = {c.name for c in checks}
     optional = {
+        "host-helper",
         "secondary-route",
         "disable-log-bin",
         "source-resolves",

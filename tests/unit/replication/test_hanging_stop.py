@@ -6,25 +6,27 @@ from dataclasses import replace
 
 import pytest
 
+from config import ServerConfig
 from replication.dialects import Dialect
 from replication.hanging_stop import closing_command
 from replication.snapshots import Vendor
 from tests.unit.replication.build import channel
 
+REPLICA = ServerConfig(block="s2", hostname="db2", ip="10.0.0.2", ssh_host="db2", ssh_ip="10.0.0.2", ssh_user="mha")
+
 
 def test_only_sockets_that_are_not_connected_are_closed() -> None:
-    command = closing_command(replace(channel(), source_host="10.0.0.1", source_port=3307))
-    assert 'ss -K -t state syn-sent dst "$address" dport = :3307' in command
-    assert "for address in 10.0.0.1;" in command
+    command = closing_command(replace(channel(), source_host="10.0.0.1", source_port=3307), REPLICA)
+    assert "ss -K -t state syn-sent dst 10.0.0.1 dport = :3307" in command
 
 
 def test_an_address_of_the_newer_kind_is_in_brackets() -> None:
-    assert "'[2001:db8::1]'" in closing_command(replace(channel(), source_host="2001:db8::1"))
+    assert "'[2001:db8::1]'" in closing_command(replace(channel(), source_host="2001:db8::1"), REPLICA)
 
 
 def test_a_name_without_an_address_is_an_error() -> None:
     with pytest.raises(OSError):
-        closing_command(replace(channel(), source_host="nobody.invalid"))
+        closing_command(replace(channel(), source_host="nobody.invalid"), REPLICA)
 
 
 @pytest.mark.parametrize(
