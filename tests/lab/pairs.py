@@ -40,12 +40,17 @@ IN_THE_END, ONE_LOOK = 120.0, 1.0
 
 @dataclass
 class Pair:
-    """One pair and what became of it; ``wrong`` are the promises that were broken."""
+    """One pair and what became of it.
+
+    ``dark`` are rows that only a dark disk has; ``left`` replicas that people are told to mend; ``wrong`` the promises
+    that were broken.
+    """
 
     step: PairStep
     back: float = float("nan")
     acknowledged: int = 0
     dark: int = 0
+    left: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
 
@@ -209,8 +214,19 @@ class Scene:
         # A receiver notices that its link was cut when nothing has come for slave_net_timeout.
         patience = 90.0 if self.step.how == "cut off" else 20.0
         for host in living:
-            if host is not open_[0] and host.number != 1:
+            if host is open_[0] or host.number == 1:
+                continue
+            try:
                 until(lambda host=host: not wanted - lost - rows(host), f"{host.name} lacks rows", seconds=patience)  # type: ignore[misc]
+            except Spoiled:
+                if not self._told_of(host):
+                    raise
+                done.left.append(host.name)
+
+    def _told_of(self, host: Host) -> bool:
+        """Whether the manager says that this replica is left to people."""
+        log = self.managed.monitor.log()
+        return f"Left open by a failover: {host.ip}(" in log or f"\n{host.ip}({host.ip}:3306): ERROR:" in log
 
     def _where(self, lost: set[tuple[int, int]], primary: Host) -> None:
         """On whose disk the rows are that the primary lacks; only a dark one may be the only one that has them."""
@@ -258,6 +274,7 @@ def _one(server: str, gtid: bool, done: Pair, name: str, console: Console) -> No
         finally:
             scene.managed.monitor.stop()
         rows_told = f"{done.acknowledged} rows, {done.dark} on a dark disk only"
+        rows_told += f", left to people: {', '.join(done.left)}" if done.left else ""
         verdict = ": WRONG" if done.wrong else ""
         console.print(f"{done.step.number:3} {done.step}: back after {done.back:.2f} s, {rows_told}{verdict}")
         for line in done.wrong:
