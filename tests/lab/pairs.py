@@ -30,8 +30,7 @@ FIRSTS = ("kill -9", "power off")
 SECONDS = [
     ("primary", "returns"),
     *((target, how) for target in ("chosen", "other") for how in ("killed", "frozen", "powered off", "cut off")),
-    ("manager", "killed"),
-    ("manager", "frozen"),
+    *(("manager", how) for how in ("killed", "frozen", "cut off")),
 ]
 #: Seconds until what was frozen or cut off is well again: a server, and a manager (a virtual machine that was moved).
 WELL, AWAKE = 15.0, 40.0
@@ -41,39 +40,51 @@ IN_THE_END, ONE_LOOK = 120.0, 1.0
 
 @dataclass
 class Pair:
-    """One pair and what became of it; ``wrong`` are the promises that were broken."""
+    """One pair and what became of it.
+
+    ``dark`` are rows that only a dark disk has; ``left`` replicas that people are told to mend; ``wrong`` the promises
+    that were broken.
+    """
 
     step: PairStep
     back: float = float("nan")
     acknowledged: int = 0
     dark: int = 0
+    left: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
 
 class Managed:
-    """A manager, and what starts it again."""
+    """A manager on a host of its own, and what starts it again."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster, self._conf = cluster, cluster.write_cnf(candidate=2)
-        self.monitor = Monitor(cluster, self._conf)
-        self._frozen = False
+        self._number = cluster.n + 1
+        self._namespace = cluster.subnet.attach(self._number)
+        self.monitor = Monitor(cluster, self._conf, namespace=self._namespace)
 
     def look_after(self) -> None:
         """Start it again when it is gone."""
         if self.monitor.process.poll() is not None:
-            self.monitor = Monitor(self._cluster, self._conf, sight=False)
+            self.monitor = Monitor(self._cluster, self._conf, sight=False, namespace=self._namespace)
 
     def strike(self, how: str) -> None:
-        """It is gone at once, or stands still."""
-        if how == "killed":
-            self.monitor.process.kill()
-            self.monitor.process.wait(10)
-        else:
-            self.monitor.process.send_signal(signal.SIGSTOP)
+        """It is gone at once, stands still, or reaches nobody; the applications do."""
+        match how:
+            case "killed":
+                self.monitor.process.kill()
+                self.monitor.process.wait(10)
+            case "frozen":
+                self.monitor.process.send_signal(signal.SIGSTOP)
+            case _:
+                self._cluster.subnet.link(self._number, up=False)
 
-    def wake(self) -> None:
-        """It stood still and does not know it."""
-        self.monitor.process.send_signal(signal.SIGCONT)
+    def wake(self, how: str) -> None:
+        """It stood still and does not know it; or it reaches everybody again."""
+        if how == "frozen":
+            self.monitor.process.send_signal(signal.SIGCONT)
+        else:
+            self._cluster.subnet.link(self._number, up=True)
 
     def has_come_to(self, step: str, event: str) -> bool:
         """Whether a journal says so, or that a failover is over."""
@@ -157,28 +168,25 @@ class Scene:
                 host.cut_cable()
 
     def _well_again(self) -> None:
-        if self.step.target in ("chosen", "other"):
-            host = self.cluster[2 if self.step.target == "chosen" else 3]
-            if self.step.how == "cut off":
-                host.mend_cable()
-            elif self.step.how == "frozen":
-                host.run("pkill -CONT -x 'mysqld|mariadbd'", check=False)
+        host = self.cluster[2 if self.step.target == "chosen" else 3]
+        if self.step.how == "cut off":
+            host.mend_cable()
+        else:
+            # The manager may have killed it.
+            host.run("pkill -CONT -x 'mysqld|mariadbd'", check=False)
 
     def _settle(self, writer: Writer, struck: float) -> None:
         """Until one server takes the application's rows, and has for a moment."""
-        began, well, awake = time.monotonic(), False, (self.step.target, self.step.how) != ("manager", "frozen")
+        began, mended = time.monotonic(), self.step.how not in ("cut off", "frozen")
+        manager = self.step.target == "manager"
         while True:
             at = time.monotonic() - began
-            if at > WELL and not well:
-                well = True
-                self._well_again()
-            if at > AWAKE and not awake:
-                awake = True
-                self.managed.wake()
+            if not mended and at > (AWAKE if manager else WELL):
+                mended = True
+                self.managed.wake(self.step.how) if manager else self._well_again()
             self.managed.look_after()
             late = [ack for ack in writer.acks() if ack.at > time.time() - 2.0 and ack.at > struck]
-            lasts = well or self.step.how not in ("cut off", "frozen") or self.step.target == "manager"
-            if late and at > 6.0 and lasts and self.managed.monitor.log().count("waiting until MySQL") > 1:
+            if late and at > 6.0 and mended and self.managed.monitor.log().count("waiting until MySQL") > 1:
                 first = min(ack.at for ack in writer.acks() if ack.at > struck)
                 self.done.back = first - struck
                 return
@@ -206,8 +214,19 @@ class Scene:
         # A receiver notices that its link was cut when nothing has come for slave_net_timeout.
         patience = 90.0 if self.step.how == "cut off" else 20.0
         for host in living:
-            if host is not open_[0] and host.number != 1:
+            if host is open_[0] or host.number == 1:
+                continue
+            try:
                 until(lambda host=host: not wanted - lost - rows(host), f"{host.name} lacks rows", seconds=patience)  # type: ignore[misc]
+            except Spoiled:
+                if not self._told_of(host):
+                    raise
+                done.left.append(host.name)
+
+    def _told_of(self, host: Host) -> bool:
+        """Whether the manager says that this replica is left to people."""
+        log = self.managed.monitor.log()
+        return f"Left open by a failover: {host.ip}(" in log or f"\n{host.ip}({host.ip}:3306): ERROR:" in log
 
     def _where(self, lost: set[tuple[int, int]], primary: Host) -> None:
         """On whose disk the rows are that the primary lacks; only a dark one may be the only one that has them."""
@@ -255,6 +274,7 @@ def _one(server: str, gtid: bool, done: Pair, name: str, console: Console) -> No
         finally:
             scene.managed.monitor.stop()
         rows_told = f"{done.acknowledged} rows, {done.dark} on a dark disk only"
+        rows_told += f", left to people: {', '.join(done.left)}" if done.left else ""
         verdict = ": WRONG" if done.wrong else ""
         console.print(f"{done.step.number:3} {done.step}: back after {done.back:.2f} s, {rows_told}{verdict}")
         for line in done.wrong:
