@@ -23,11 +23,11 @@ from flows.purge_relay_logs import purge_relay_logs
 from flows.switchover import switchover
 from replication.binlog_health import is_here
 
-#: What is always to run is started again when it crashed or failed, after so many seconds; and by a slow schedule, for
-#: what nobody was told of. One that finds another at work ends as *Skipped*; so no limit is needed, whose lease a run
-#: would lose when the server is restarted.
-AFTER_A_FAILURE = timedelta(seconds=10)
-AGAIN = Interval(timedelta(minutes=10))
+#: What is always to run is started again: at once when its process died, later when it failed by itself, for that may
+#: happen again and again, and by a slow schedule, for what nobody was told of. A run that finds another at work ends as
+#: *Skipped*; so no limit is needed, whose lease a run would lose when the server is restarted.
+AGAIN_AFTER = {"Crashed": timedelta(0), "Failed": timedelta(minutes=1)}
+AGAIN_IN_ANY_CASE = timedelta(minutes=10)
 
 
 def serve_all(*, watch: bool = True) -> None:
@@ -79,12 +79,14 @@ def deployments_of(cluster: str, *, watch: bool = True) -> Iterator[RunnerDeploy
 
 def always(deployment: str) -> dict[str, Any]:
     """Keeps a deployment running: what starts it, and what starts it again."""
-    again = DeploymentEventTrigger(
-        name=f"mha: start {deployment} again",
-        description="It crashed or failed.",
-        match={"prefect.resource.id": "prefect.flow-run.*"},
-        match_related={"prefect.resource.name": deployment, "prefect.resource.role": "deployment"},
-        expect={"prefect.flow-run.Crashed", "prefect.flow-run.Failed"},
-        schedule_after=AFTER_A_FAILURE,
-    )
-    return {"schedules": [AGAIN], "triggers": [again]}
+    again = [
+        DeploymentEventTrigger(
+            name=f"mha: start {deployment} again that {what.lower()}",
+            match={"prefect.resource.id": "prefect.flow-run.*"},
+            match_related={"prefect.resource.name": deployment, "prefect.resource.role": "deployment"},
+            expect={f"prefect.flow-run.{what}"},
+            schedule_after=after,
+        )
+        for what, after in AGAIN_AFTER.items()
+    ]
+    return {"schedules": [Interval(AGAIN_IN_ANY_CASE)], "triggers": again}

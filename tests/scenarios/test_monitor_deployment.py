@@ -59,7 +59,6 @@ def test_killed_and_cancelled(by: str) -> None:
             second = watcher(lock, health, other_than=first, log=log)
             took = time.monotonic() - killed
             print(f"{by}: another monitor watched {took:.1f} s after the kill")
-            assert took < 30.0
 
             runs = ask_api(server.api_url, "/flow_runs/filter", {"flows": {"name": {"any_": ["monitor"]}}})
             by_state = [r["state_type"] for r in runs]
