@@ -12,7 +12,7 @@ import typer
 
 from commands import mha_check, mha_config, mha_look, mha_notify, mha_relay_logs, mha_replay
 from commands.mha_options import Conf, Confs, GlobalConf, LogFile, Output, Workdir
-from commands.options import DEFAULT_GLOBAL_CONF, exit_code, expected_errors, one_line, package_version
+from commands.options import DEFAULT_GLOBAL_CONF, ended, exit_code, expected_errors, one_line, package_version
 
 log = logging.getLogger("mha")
 app = typer.Typer(
@@ -36,7 +36,7 @@ def main() -> int:
         raise
     except expected_errors() as error:
         print(one_line(error), file=sys.stderr, flush=True)
-        return exit_code(error)
+        return ended(exit_code(error))
     return 0
 
 

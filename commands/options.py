@@ -239,7 +239,7 @@ def run(command: Callable[[], int]) -> int:
         # Said and done; the errors below need not be imported for it.
         raise
     except KeyboardInterrupt:
-        return 130
+        return ended(130)
     except BrokenPipeError:
         # The interpreter flushes standard output once more on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -251,7 +251,15 @@ def run(command: Callable[[], int]) -> int:
             logging.getLogger("mha").error("%s", one_line(error))
         if not (in_file() and on_terminal()):
             print(one_line(error), file=sys.stderr, flush=True)
-        return exit_code(error)
+        return ended(exit_code(error))
+    return code
+
+
+def ended(code: int) -> int:
+    """The exit code. Where a run stands by in Prefect the process ends here: with its thread the interpreter aborts."""
+    standing = sys.modules.get("flows.standing")
+    if standing is not None and standing.at_work():
+        standing.prefect_env.leave(code)
     return code
 
 

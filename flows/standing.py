@@ -48,6 +48,8 @@ SHOWN_AFTER = 5.0
 TRIED_FOR = 30 * 86400.0
 #: How long a process that ends waits for an API that answers (seconds), and what answering is.
 DELIVERED_WITHIN, ANSWERS_WITHIN, FLUSHED_WITHIN = 30.0, 2.0, 10.0
+#: What the threads are called in which a run stands.
+THREAD = "standing run"
 #: Runs that one process enters at a time: whoever watches a hundred clusters does not ask the API for all at once.
 _entering = threading.Semaphore(2)
 
@@ -79,7 +81,7 @@ class StandingRun(ActingRun):
             return
         log_to_prefect(logging.getLogger("mha"))
         context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._stand,), name="standing run", daemon=True)
+        self._thread = threading.Thread(target=context.run, args=(self._stand,), name=THREAD, daemon=True)
         self._thread.start()
 
     def stand_down(self, seconds: float = 0.0) -> None:
@@ -202,6 +204,11 @@ class StandingRun(ActingRun):
         except MhaError as error:
             log.warning("Prefect has no record of this run: %s", error)
         self._forget()
+
+
+def at_work() -> bool:
+    """Whether a thread of this process stands in a run."""
+    return any(thread.name == THREAD for thread in threading.enumerate())
 
 
 def _lost(run_id: UUID) -> bool:
