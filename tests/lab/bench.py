@@ -23,7 +23,7 @@ from replication.journal import Entry, read_journal
 from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.faults import FAULTS, broken
-from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port, slow_port
+from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port, slow_port, standing_run
 from tests.lab.writer import Writer, gap
 
 MODES = (
@@ -36,7 +36,7 @@ MODES = (
 )
 #: The modes that every fault is measured in; kill -9 is in all of them.
 MEASURED = (("mysql97", True), ("mysql56", False), ("mariadb", True))
-PREFECT = ("unset", "healthy", "refused", "hanging", "slow", "killed")
+PREFECT = ("unset", "healthy", "refused", "hanging", "slow", "stopped", "killed")
 #: Seconds that a slow API takes for an answer.
 SLOW = 5.0
 
@@ -63,11 +63,13 @@ def measure(kind: str, gtid: bool, fault: str, prefect: str = "") -> Run:
     disk = {1: FAULTS[fault].disk} if FAULTS[fault].disk else None
     with Cluster(kind, gtid=gtid, disk=disk) as cluster, _prefect(cluster, prefect) as (env, server):
         manager = cluster.start_manager(cluster.write_cnf(), env=env)
+        if server is not None and prefect != "slow":
+            standing_run(server.api_url)
         writer = Writer(cluster)
         time.sleep(2.5)
         with broken(cluster[1], fault) as struck:
-            if prefect == "killed" and server is not None:
-                _once_begun(manager, server.kill)
+            if prefect in ("killed", "stopped") and server is not None:
+                _once_begun(manager, server.kill if prefect == "killed" else server.freeze)
             code = manager.wait(60)
             # The application's session, and each new one, hangs two seconds on a server whose disk hangs.
             time.sleep(5.0 if fault == "disk stalled" else 1.0)
@@ -117,7 +119,7 @@ def _once_begun(manager: Manager, call: Callable[[], object]) -> None:
 def _prefect(cluster: Cluster, state: str) -> Iterator[tuple[dict[str, str], PrefectServer | None]]:
     """The environment of a manager whose Prefect API, in its own network, is in that state; and its server."""
     with cluster.in_manager_net(), contextlib.ExitStack() as stack:
-        server = stack.enter_context(PrefectServer()) if state in ("healthy", "slow", "killed") else None
+        server = stack.enter_context(PrefectServer()) if state in ("healthy", "slow", "stopped", "killed") else None
         if state in ("", "unset"):
             yield {}, None
             return

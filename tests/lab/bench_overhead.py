@@ -1,7 +1,7 @@
 """``make bench-overhead``: what Prefect costs a failover, the same steps in three ways, in turns.
 
-``python -m tests.lab.bench_overhead [--runs N] [--json FILE]``. Without Prefect; with the record put into a healthy
-Prefect beside it, as a manager does it; and in a flow run, as a deployment does it that a person starts. By the
+``python -m tests.lab.bench_overhead [--runs N] [--json FILE]``. Without Prefect; in a run that a
+command enters while it looks at the servers; and in the flow run of a deployment that a person starts. By the
 journal, from a failover's beginning; a measurement, nothing passes or fails.
 """
 
@@ -32,7 +32,7 @@ _PLAIN = (
 )
 _FLOW = "from flows.failover import failover; failover('app1', {'ask_first': False}, return_state=True)"
 #: Name, program, whether there is a Prefect API. The first is what the others are compared with.
-WAYS = (("without Prefect", _PLAIN, False), ("beside Prefect", _PLAIN, True), ("in a flow run", _FLOW, True))
+WAYS = (("without Prefect", _PLAIN, False), ("in a run of its own", _PLAIN, True), ("in a flow run", _FLOW, True))
 
 
 @dataclass(frozen=True)

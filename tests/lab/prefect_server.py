@@ -53,6 +53,19 @@ def ask_api(api_url: str, path: str, body: dict[str, Any] | None = None, *, meth
             time.sleep(0.2)
 
 
+def standing_run(api_url: str, *, other_than: str = "", seconds: float = 90.0) -> dict[str, Any]:
+    """The run of a failover that stands ready, as soon as a task was run in it; it can be acted in from then on."""
+    ready = {"tags": {"all_": ["standing-by"]}, "state": {"type": {"any_": ["RUNNING"]}}}
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        for run in ask_api(api_url, "/flow_runs/filter", {"flow_runs": ready}):
+            of_run = {"flow_runs": {"id": {"any_": [run["id"]]}}}
+            if run["id"] != other_than and ask_api(api_url, "/task_runs/filter", of_run):
+                return dict(run)
+        time.sleep(0.2)  # the API has no way to wait for this
+    raise RuntimeError("no run stands ready")
+
+
 class PrefectServer:
     """``prefect server start`` on loopback, as a context manager: healthy on entry, gone on exit.
 

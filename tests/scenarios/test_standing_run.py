@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
-from tests.lab.prefect_server import PrefectServer, ask_api, free_port
+from tests.lab.prefect_server import PrefectServer, ask_api, free_port, standing_run
 from tests.lab.writer import Writer
 
 WATCH = ("-m", "commands.mha", "monitor", "--conf")
@@ -41,15 +41,8 @@ class Prefect:
         return list(self.ask("/task_runs/filter", asked))
 
     def standing(self, other_than: str = "") -> dict[str, Any]:
-        """The run that stands ready, once a task was run in it."""
-        ends = time.monotonic() + PATIENCE
-        while time.monotonic() < ends:
-            for run in self.runs():
-                ready = run["state_type"] == "RUNNING" and "standing-by" in run["tags"] and run["id"] != other_than
-                if ready and self.tasks(run):
-                    return run
-            time.sleep(0.2)  # the API has no way to wait for this
-        raise AssertionError("no run stands ready")
+        with self._cluster.in_manager_net():
+            return standing_run(self.url, other_than=other_than)
 
     def ended(self, run_id: str) -> dict[str, Any]:
         """That run, once it is over and each of its task runs is."""

@@ -16,7 +16,7 @@ import pytest
 
 from tests.lab.checker import account
 from tests.lab.cluster import HOUSE, Cluster
-from tests.lab.prefect_server import PrefectServer, ask_api, hanging_port, refused_port
+from tests.lab.prefect_server import PrefectServer, ask_api, hanging_port, refused_port, standing_run
 from tests.lab.writer import Writer
 
 
@@ -31,18 +31,6 @@ def ask(cluster: Cluster, url: str, path: str, body: dict[str, Any]) -> Any:
     """One question to the Prefect API, from the manager's seat."""
     with cluster.in_manager_net():
         return ask_api(url, path, body)
-
-
-def wait_for_standing_run(cluster: Cluster, url: str, *, seconds: float = 60.0) -> dict[str, Any]:
-    """The run of the failover that stands ready, once a task was run in it."""
-    ends = time.monotonic() + seconds
-    tagged = {"flow_runs": {"tags": {"all_": ["standing-by"]}, "state": {"type": {"any_": ["RUNNING"]}}}}
-    while time.monotonic() < ends:
-        for run in ask(cluster, url, "/flow_runs/filter", tagged):
-            if steps_of(cluster, url, run, at_least=1, seconds=0.1):
-                return dict(run)
-        time.sleep(0.2)
-    raise AssertionError("no run stands ready")
 
 
 def wait_for_run(cluster: Cluster, url: str, *, seconds: float = 40.0) -> dict[str, Any]:
@@ -72,7 +60,7 @@ def test_a_failover_is_a_flow_run_with_a_task_run_a_step(cluster: Cluster) -> No
     with cluster.in_manager_net(), PrefectServer() as server:
         url = server.api_url
         manager = cluster.start_manager(cluster.write_cnf(candidate=2), env={"PREFECT_API_URL": url})
-        standing = wait_for_standing_run(cluster, url)
+        standing = standing_run(url)
         assert standing["name"] == "failover app1: standing by"
         for number in (2, 3):
             cluster.stop_receiver(cluster[number])
