@@ -1,4 +1,4 @@
-"""Apply a cut of a binary log on a server, through its own ``mysqlbinlog | mysql``, and verify by what it executed."""
+"""Apply a cut of row events on a server, through its own ``mysqlbinlog | mysql``, and verify by what it executed."""
 
 from __future__ import annotations
 
@@ -76,8 +76,6 @@ def client_options(server: ServerConfig, *, vendor: Vendor | None = None, plugin
         # that was the primary may be closed to everybody who does not ask (`fencing.everyone`).
         f"init-command={quoted(CLIENT)}",
         "max-allowed-packet=1G",
-        # Those within a routine belong to it; MariaDB's client, and older ones, would leave them out.
-        "comments",
         "local-infile=0",
     ]
     return "\n".join(lines) + "\n"
@@ -102,19 +100,6 @@ def wait_for_former(host: SshHost, server: ServerConfig, *, timeout: float = 360
     )
 
 
-def _sittings(server: Server, cut: Cut) -> tuple[str, ...]:
-    """The parts of the cut that need a session each, as apply.sh wants them; empty when one session can take it all.
-
-    Only MySQL 8.0.29 and newer detaches an XA transaction from its session once it is prepared.
-    """
-    if len(cut.sittings) < 2:
-        return ()
-    rows = server.query("SHOW GLOBAL VARIABLES LIKE 'xa_detach_on_prepare'", action="read its variables")
-    if rows and rows[0]["Value"] == "ON":
-        return ()
-    return tuple(":".join(map(str, (*each.described, each.start, each.end))) for each in cut.sittings)
-
-
 def script_words(
     server: Server,
     seen: ServerState,
@@ -134,9 +119,8 @@ def script_words(
     flags = "--disable-log-bin" if disable_log_bin else ""
     bindir, libdir = (each or "" for each in programs)
     how = (workdir, log_file, bindir, libdir, seen.vendor.value, era, flags)
-    more = (f"{patience(cut):.0f}",) if log_file == PIECES else _sittings(server, cut)
-    holds = "rows" if cut.plain else "any"
-    return (*how, socket, _WHO, f"{asked['who']}\t{asked['account']}", holds, *more)
+    more = (f"{patience(cut):.0f}",) if log_file == PIECES else ()
+    return (*how, socket, _WHO, f"{asked['who']}\t{asked['account']}", *more)
 
 
 def apply_cut(
@@ -180,12 +164,12 @@ def on_its_way(
     """While it lasts the cut is in that place on the host, or comes there in pieces: apply.sh's name for it, and what
     it is told.
 
-    Pieces take a session of their own: sshd may allow one channel in each. Where that cannot be had, and where what one
-    session may apply ends at other places, the cut goes there whole before anything is applied.
+    Pieces take a session of their own: sshd may allow one channel in each. Where that cannot be had, the cut goes there
+    whole before anything is applied.
     """
     options = client_options(config).encode() if options is None else options
     remote = posixpath.join(place, path.name)
-    other = SshHost(config) if len(cut.pieces) > 1 and len(cut.sittings) < 2 else None
+    other = SshHost(config) if len(cut.pieces) > 1 else None
     try:
         if other is not None and _connected(other):
             try:
