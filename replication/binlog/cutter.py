@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from replication.binlog.events import (
     ARTIFICIAL_FLAG,
@@ -33,15 +33,6 @@ __all__ = ["Cut", "LogFile", "cut"]
 COPY = 1 << 20
 #: What stands at a log's head and is not sent to replicas.
 _LISTS = (EventType.PREVIOUS_GTIDS, EventType.MARIADB_GTID_LIST)
-#: Bytes from which on a piece ends with the next transaction.
-PIECE = 16 << 20
-
-
-class Piece(NamedTuple):
-    """A part of a cut that ends with a whole transaction: its end, and the SHA-256 of everything up to there."""
-
-    end: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -51,7 +42,7 @@ class Cut:
     ``start`` and ``end`` are places in the logs that were cut, ``end`` that of the last complete transaction; ``gtids``
     is None where the logs have none. ``end_reason`` tells where reading ended; ``passed`` where earlier logs end
     unclean, but the server is known to have started again behind that and rolled back what was not complete.
-    ``pieces`` are where the cut may be parted on its way, the last one is its end. ``plain``: every transaction is.
+    ``plain``: every transaction is.
     ``origins`` are the ids of the servers that executed its transactions first.
     """
 
@@ -67,7 +58,6 @@ class Cut:
     end_reason: LogEnd
     sha256: str
     passed: tuple[LogEnd, ...] = ()
-    pieces: tuple[Piece, ...] = ()
     plain: bool = False
     origins: frozenset[int] = frozenset()
 
@@ -135,7 +125,6 @@ def _cut(
         end_reason=sequence.stop or LogEnd("clean", position.pos, log=position.file),
         sha256=writer.digest.hexdigest() if writer is not None else "",
         passed=tuple(sequence.passed),
-        pieces=tuple(writer.pieces) if writer is not None else (),
         plain=taken.plain,
         origins=frozenset(taken.origins),
     )
@@ -154,7 +143,6 @@ class _Writer:
         self._waiting: Part | None = None
         self._opened: tuple[str, BinaryIO] | None = None
         self._streams = ExitStack()
-        self.pieces: list[Piece] = []
         self.digest = hashlib.sha256()
 
     def __enter__(self) -> _Writer:
@@ -179,21 +167,12 @@ class _Writer:
             else:
                 self._copy()
                 self._waiting = part
-        waiting, begin = self._waiting, self.pieces[-1].end if self.pieces else 0
-        if waiting is not None and self._written + waiting.end - waiting.start - begin >= PIECE:
-            self._end_piece()
 
     def finish(self, described: FormatDescription) -> None:
         """Write what is left; an empty cut is a log of its description only."""
         self._copy()
         if not self._essence:
             self._describe(described)
-        self._end_piece()
-
-    def _end_piece(self) -> None:
-        self._copy()
-        if not self.pieces or self.pieces[-1].end < self._written:
-            self.pieces.append(Piece(self._written, self.digest.hexdigest()))
 
     def _describe(self, described: FormatDescription) -> None:
         if described is self._in_force:

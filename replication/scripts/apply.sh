@@ -1,9 +1,6 @@
-# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR ERA FLAGS SOCKET QUESTION ANSWER [SECONDS] <client.cnf: run a binary log
+# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR ERA FLAGS SOCKET QUESTION ANSWER <client.cnf: run a binary log
 # of nothing but row events on this host's server; of anything else in it nothing reaches the client.
 # QUESTION has two columns, which server it is and which account; ANSWER is what the manager was told.
-# A LOGFILE called - comes in pieces, each of whole transactions: behind client.cnf and an empty line, stdin names each
-# one when all of it is here, and at last a dot. SECONDS may pass from one to the next. Without the dot what came is
-# applied, and that there is more is an error.
 # The client's option file, with the password, comes through stdin into a file that only this user can read and that
 # lives as long as the command. Both exit statuses count: "a | b" alone would hide the first.
 set -u
@@ -11,7 +8,7 @@ umask 077
 # Option files of this host's users say who they are, not who we are; a login file counts more than all others.
 export MYSQL_TEST_LOGIN_FILE=/nonexistent
 workdir=$1 logfile=$2 bindir=$3 libdir=$4 vendor=$5 era=$6 flags=$7
-socket=$8 question=$9 answer=${10} seconds=${11:-}
+socket=$8 question=$9 answer=${10}
 
 #include own.sh
 
@@ -35,31 +32,13 @@ unprivileged "$client"
 quiet=
 [ "$vendor" != mariadb ] || quiet=--skip-annotate-row-events
 
-# Between two GTIDs a server before 8.0 takes nothing but SET GTID_NEXT (error 1837): neither the version comments that
-# a newer mysqlbinlog writes there, nor its plain ones, which a newer client sends by themselves. Within statements all
-# stays; only a text of which one line ends in the delimiter and the next begins with # could be taken for what it is not.
-suit_old_server() {
-  LC_ALL=C sed ':between
-    /^#/ b drop
-    /^\/\*!80[0-9]* SET @@session\.[a-z_]*=[0-9]*\*\/\/\*!\*\/;$/ b drop
-    :inside
-    /\/\*!\*\/;$/ {
-      n
-      b between
-    }
-    n
-    b inside
-    :drop
-    $ d
-    N
-    s/^[^\n]*\n//
-    b between'
-}
-
 # What mysqlbinlog makes of row events, and not a line more: names and texts of users, and whatever else a log may have
 # been made to hold, are in comments at most. A line that is neither is an error, for to leave it out would be one.
+#
+# Between two GTIDs a server before 8.0 takes nothing but SET GTID_NEXT (error 1837): not the version comments that a
+# newer mysqlbinlog writes there.
 only_rows() {
-  LC_ALL=C awk -v unlogged="$flags" '
+  LC_ALL=C awk -v unlogged="$flags" -v era="$era" '
     function is_setting(text) { return text ~ /^(@@?(session\.)?[a-z_0-9]+|timestamp|insert_id|last_insert_id) ?= ?(-?[0-9.]+|default|@@?[a-z_]+|\047[a-z0-9_:\/+ -]*\047)$/ }
     function settings(text,  parts, n, i) {
       sub(/^set +/, "", text)
@@ -70,6 +49,7 @@ only_rows() {
     inside && /^[A-Za-z0-9+\/=]+$/ { print; next }
     inside && /^\047(\/\*!\*\/)?;?$/ { inside = 0; print; next }
     inside { exit 1 }
+    era == "old" && /^\/\*!80[0-9]* SET @@session\.[a-z_]*=[0-9]*\*\/\/\*!\*\/;$/ { next }
     /^#/ || /^$/ || /^\/\*!\\C [a-z0-9_]+ \*\/\/\*!\*\/;$/ { next }
     /^(BINLOG|SET @binlog_fragment_[0-9]+ ?=) ?\047$/ { inside = 1; print; next }
     /^BINLOG @binlog_fragment_[0-9]+, ?@binlog_fragment_[0-9]+(\/\*!\*\/)?;$/ { print; next }
@@ -112,44 +92,20 @@ if [ -n "$question" ]; then
 fi
 [ -z "$socket" ] || [ "$(run_client --raw --execute="$question" 2>/dev/null </dev/null)" = "$answer" ] || socket=""
 
-# A shell reads a line from a pipe and nothing behind it. Who sends them may be gone without a word.
-next_piece() { $limit sh -c 'IFS= read -r name && printf "%s\n" "$name"'; }
-
-give_pieces() {
-  limit=""
-  timeout 1 true 2>/dev/null && limit="timeout $1"
-  while piece=$(next_piece); do
-    [ "$piece" != . ] || return 0
-    cat "$piece" && rm -f "$piece" || return
-  done
-  : >"$directory/short"
-}
-
-read_log() {
-  if [ "$logfile" = - ]; then
-    give_pieces "$seconds" | $as "$reader" --no-defaults $quiet $flags -
-  else
-    $as "$reader" --no-defaults $quiet $flags - <"$logfile"
-  fi
-  echo $? >"$directory/status"
-}
-
 # What goes to the client: the rows of the log, as text.
 text() {
-  read_log | only_rows
+  {
+    $as "$reader" --no-defaults $quiet $flags - <"$logfile"
+    echo $? >"$directory/status"
+  } | only_rows
   echo $? >"$directory/rows"
 }
 
 # A client that gives up ends the reader too, so its own word comes first. All of the log passes through these pipes:
 # nothing stands between that is not needed.
-if [ "$era" = old ]; then
-  text | suit_old_server | run_client || exit
-else
-  text | run_client || exit
-fi
+text | run_client || exit
 [ "$(cat "$directory/status")" = 0 ] || { echo "$reader could not read the saved log" >&2; exit 94; }
 [ "$(cat "$directory/rows")" = 0 ] || {
   echo "the saved log holds more than rows: the rest of it was not applied" >&2
   exit 97
 }
-[ ! -e "$directory/short" ] || { echo "the rest of the saved log did not come" >&2; exit 94; }

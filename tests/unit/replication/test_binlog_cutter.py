@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replication.binlog import cutter
 from replication.binlog.cutter import Cut, LogFile, cut
 from replication.binlog.events import CONTROL, EventType
 from replication.binlog.reader import LogReader, StartInside, Transaction
@@ -164,25 +163,6 @@ def test_reading_far_away_takes_few_round_trips() -> None:
     result, _ = cut_all([file])
     assert result.transactions == 2000
     assert calls <= 6
-
-
-@pytest.mark.parametrize("size", [1, 300, 1000, 1 << 20])
-@pytest.mark.parametrize("names", [["mysql97-pos.000001"], ["mariadb-domains.000001", "mariadb-domains.000002"]])
-def test_a_piece_ends_with_a_whole_transaction_and_is_proven(
-    names: list[str], size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cutter, "PIECE", size)
-    result, data = cut_all([log(name, content(name)) for name in names])
-    borders = [t.end for t in LogReader(io.BytesIO(data), name="cut.000001").transactions()]
-    ends = [piece.end for piece in result.pieces]
-    assert ends == sorted(set(ends))
-    assert set(ends) <= set(borders)
-    assert ends[-1] == len(data)
-    assert all(piece.sha256 == hashlib.sha256(data[: piece.end]).hexdigest() for piece in result.pieces)
-    begins = [0, *ends[:-1]]
-    assert all(end - begin >= size for begin, end in zip(begins[:-1], ends[:-1], strict=True))
-    for begin, end in zip(begins, ends, strict=True):
-        assert all(border - begin < size for border in borders if begin < border < end), "longer than it must be"
 
 
 @pytest.mark.parametrize(("flags", "taken"), [(0x02, 1), (0x04, 2), (0x08, 1)])
