@@ -18,6 +18,7 @@ from replication.node import (
     LogRow,
     PlaceNotFound,
     find_place,
+    local_log,
     log_index_of,
     relay_logs,
     relay_logs_by_info,
@@ -71,6 +72,7 @@ def parser() -> OptionParser:
     # The predecessor's default; what is made there is made anew, through no link (`node.whole_file`).
     add("--workdir", type=Path, default=Path("/var/tmp"), metavar="DIR", help="where files go (/var/tmp)")  # noqa: S108
     add("--timestamp", default=time.strftime("%Y%m%d%H%M%S"), metavar="TEXT", help="for their names (now)")
+    add("--rescue_port", default="23306-23315", metavar="PORTS", help="where the target fetches it (23306-23315)")
     add("--no_apply", nargs="?", type=int, const=1, default=0, choices=(0, 1), help="only make the file to be applied")
     add("--disable_log_bin", type=int, choices=(0, 1), default=0, help="1: do not write the target's binary log (0)")
     add("--handle_raw_binlog", type=int, choices=(0, 1), default=1, help="0: files are mysqlbinlog's text (1)")
@@ -226,24 +228,29 @@ def test(given: Namespace) -> int:
 
 def apply(given: Namespace) -> int:
     """Let the target execute what it received, then what is in the files."""
-    from replication.node_apply import ApplyFailed, Lacking, apply_log, apply_text, finish_relay_logs, join_texts, merge
+    from replication.errors import ApplyFailed
+    from replication.node_apply import Lacking, finish_relay_logs, give, join_texts, merge
+    from replication.node_serve import taker
 
     files = [Path(name.strip()) for name in given.apply_files.split(",") if name.strip()]
     name = f"{given.slave_host}_{given.slave_port}"
     suffix = "binlog" if given.handle_raw_binlog else "sql"
     total = given.workdir / f"total_binlog_for_{name}.{given.timestamp}.{suffix}"
     errors = given.workdir / f"relay_log_apply_for_{name}_{given.timestamp}_err.log"
-    unlogged = bool(given.disable_log_bin)
+    if not given.handle_raw_binlog and not given.no_apply:
+        raise LogError(
+            "nothing was applied: nobody can prove of a text that a session does the same with it as the replica's own "
+            "applier; generate the files without --handle_raw_binlog=0"
+        )
+    ports = rescue_ports(given.rescue_port)
     server = open_server(given)
     try:
         state = server.observe() if given.no_apply else finish_relay_logs(server)
         if not given.handle_raw_binlog:
             join_texts(files, total)
-            if not given.no_apply:
-                apply_text(server, state, total, client(given), errors, disable_log_bin=unlogged)
-                print(f"Applied {total} on {server}")
             return 0
-        done = merge(files, total, Lacking(state), torn_end=bool(given.no_apply))
+        channel = taker(state, [local_log(path) for path in files])
+        done = merge(files, total, Lacking(state, channel), torn_end=bool(given.no_apply))
         if done.end_reason.kind != "clean":
             print(f"{files[-1]} ends {done.end_reason.kind}: {done.end_reason.reason}", file=sys.stderr)
         if given.no_apply:
@@ -251,14 +258,28 @@ def apply(given: Namespace) -> int:
         elif not done.transactions:
             print(f"{server} has everything that is in the files ({done.skipped} transactions)")
         else:
-            apply_log(server, state, total, done, client(given), errors, disable_log_bin=unlogged)
-            print(f"Applied {done.transactions} transactions ({done.bytes} bytes) on {server}")
+            unlogged = bool(given.disable_log_bin)
+            how = give(
+                server, state, channel, total, done, client(given), errors, ports=ports, disable_log_bin=unlogged
+            )
+            print(f"Applied {done.transactions} transactions ({done.bytes} bytes) on {server}: {how}")
     except ApplyFailed as error:
         print(f"Applying {total} on {server} failed: {error}", file=sys.stderr)
         return APPLYING_FAILED
     finally:
         server.close()
     return 0
+
+
+def rescue_ports(text: str) -> range:
+    """The ports that --rescue_port names. Raises ConfigError."""
+    from config import ConfigError
+    from config.values import ports_of
+
+    try:
+        return ports_of(text)
+    except ValueError as error:
+        raise ConfigError(f"--rescue_port {error}") from None
 
 
 def open_server(given: Namespace) -> Server:

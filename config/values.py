@@ -99,13 +99,21 @@ def convert(model: type[BaseModel], key: str, value: Value) -> Any:
     return text.lower() if key in ("log_level", "ssl_mode") else text
 
 
-def _ports(key: str, value: Value) -> str:
-    """A port, or a range of at most 1000 of them."""
-    found = re.fullmatch(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?", value.text.strip())
+def ports_of(text: str) -> range:
+    """A port, or a range of at most 1000 of them. Raises ValueError."""
+    found = re.fullmatch(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?", text.strip())
     first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
     if not 0 < first <= last < min(65536, first + 1000):
-        raise wrong(value, key, f"must be a port or a range of ports, as 23306-23315, not {value.text!r}")
-    return f"{first}-{last}" if last > first else str(first)
+        raise ValueError(f"must be a port or a range of ports, as 23306-23315, not {text!r}")
+    return range(first, last + 1)
+
+
+def _ports(key: str, value: Value) -> str:
+    try:
+        ports = ports_of(value.text)
+    except ValueError as error:
+        raise wrong(value, key, str(error)) from None
+    return f"{ports[0]}-{ports[-1]}" if len(ports) > 1 else str(ports[0])
 
 
 def _choices(key: str, value: Value) -> tuple[str, ...]:

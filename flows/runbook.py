@@ -18,6 +18,7 @@ from flows.engine import parallel
 from flows.fencing import Fencing
 from flows.level import Level, reached, until
 from flows.leveling import Leveler
+from flows.purged import give_purged
 from flows.way_back import tell_how_to_return
 from replication.errors import AlreadyActing, CameBack, CannotLevel, CannotRemember, LockLost, MhaError, RefusalError
 from replication.failover_lock import FailoverLock
@@ -325,6 +326,8 @@ class Runbook(Leveler):
             )
         if plan.kind is GtidKind.POSITION:
             proof = self.level_by_position(plan, level, other, proof)
+        else:
+            proof = give_purged(self, plan, level, other, proof)
         return self.run(repoint.repoint, self.job, plan, other.key, proof, level.recovered, about=other.name)
 
     def phase_5_clean_up(

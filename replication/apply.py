@@ -1,35 +1,29 @@
-"""Apply a cut of a binary log on a server, through its own ``mysqlbinlog | mysql``, and verify by what it executed."""
+"""Apply a cut of row events on a server, through its own ``mysqlbinlog | mysql``, and verify by what it executed."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import posixpath
 import shlex
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from config import ServerConfig
 from replication.binlog.cutter import Cut
 from replication.dialects.session import CLIENT
-from replication.errors import CommandFailed, HostError, StatementFailed
+from replication.errors import CommandFailed, StatementFailed
 from replication.option_file import quoted
 from replication.scripts import script
-from replication.sending import Announcing, patience, remove_pieces
 from replication.server import Server
 from replication.snapshots import GtidKind, ServerState, Vendor
 from replication.ssh import SshHost
-from replication.ssh_streams import Source
 
 log = logging.getLogger("mha")
 
 #: From so many transactions on it is worth finding out whether the client may use the server's socket.
 NEAR_FROM = 500
 NATIVE = "mysql_native_password"
-#: The log file's name for apply.sh when the log comes in pieces.
-PIECES = "-"
 #: Tells one server, and one account of it, from every other, whichever way they are reached.
 _WHO = "SELECT CONCAT_WS(' ', @@hostname, @@port, @@server_id, @@datadir) AS who, CURRENT_USER() AS account"
 
@@ -76,8 +70,6 @@ def client_options(server: ServerConfig, *, vendor: Vendor | None = None, plugin
         # that was the primary may be closed to everybody who does not ask (`fencing.everyone`).
         f"init-command={quoted(CLIENT)}",
         "max-allowed-packet=1G",
-        # Those within a routine belong to it; MariaDB's client, and older ones, would leave them out.
-        "comments",
         "local-infile=0",
     ]
     return "\n".join(lines) + "\n"
@@ -102,19 +94,6 @@ def wait_for_former(host: SshHost, server: ServerConfig, *, timeout: float = 360
     )
 
 
-def _sittings(server: Server, cut: Cut) -> tuple[str, ...]:
-    """The parts of the cut that need a session each, as apply.sh wants them; empty when one session can take it all.
-
-    Only MySQL 8.0.29 and newer detaches an XA transaction from its session once it is prepared.
-    """
-    if len(cut.sittings) < 2:
-        return ()
-    rows = server.query("SHOW GLOBAL VARIABLES LIKE 'xa_detach_on_prepare'", action="read its variables")
-    if rows and rows[0]["Value"] == "ON":
-        return ()
-    return tuple(":".join(map(str, (*each.described, each.start, each.end))) for each in cut.sittings)
-
-
 def script_words(
     server: Server,
     seen: ServerState,
@@ -125,8 +104,8 @@ def script_words(
     *,
     disable_log_bin: bool,
 ) -> tuple[str, ...]:
-    """The arguments of apply.sh: ``log_file`` holds the cut (PIECES: it is told of them), ``programs`` are the
-    directories of the client's programs and of their libraries; all paths are of the host where it runs.
+    """The arguments of apply.sh: ``log_file`` holds the cut, ``programs`` are the directories of the client's programs
+    and of their libraries; all paths are of the host where it runs.
     """
     (asked,) = server.query(f"{_WHO}, @@socket AS socket", action="ask for its socket")
     socket = str(asked["socket"] or "") if cut.transactions >= NEAR_FROM else ""
@@ -134,9 +113,7 @@ def script_words(
     flags = "--disable-log-bin" if disable_log_bin else ""
     bindir, libdir = (each or "" for each in programs)
     how = (workdir, log_file, bindir, libdir, seen.vendor.value, era, flags)
-    more = (f"{patience(cut):.0f}",) if log_file == PIECES else _sittings(server, cut)
-    holds = "rows" if cut.plain else "any"
-    return (*how, socket, _WHO, f"{asked['who']}\t{asked['account']}", holds, *more)
+    return (*how, socket, _WHO, f"{asked['who']}\t{asked['account']}")
 
 
 def apply_cut(
@@ -155,15 +132,19 @@ def apply_cut(
     # By GTIDs the others would never ask for what this one has and did not log.
     unlogged = config.disable_log_bin and kind is GtidKind.POSITION
     options = client_options(config, vendor=seen.vendor, plugin=server.plugin).encode()
-    with on_its_way(host, config, path, cut, place, options) as (log_file, stdin):
-        programs = (config.client_bindir, config.client_libdir)
-        words = script_words(server, seen, cut, log_file, place, programs, disable_log_bin=unlogged)
+    remote = posixpath.join(place, path.name)
+    programs = (config.client_bindir, config.client_libdir)
+    words = script_words(server, seen, cut, remote, place, programs, disable_log_bin=unlogged)
+    try:
+        _send(host, path, cut, remote)
         result = host.run(
             f"sh -c {shlex.quote(script('apply.sh'))} apply {' '.join(shlex.quote(w) for w in words)}",
             action="apply the saved binary log",
             timeout=timeout,
-            stdin=stdin,
+            stdin=options,
         )
+    finally:
+        host.remove(remote)
     log.info("Applied %d transactions on %s in %.2f s.", cut.transactions, server, result.seconds)
     after = server.observe()
     if (kind is not GtidKind.POSITION) and not is_applied(after, cut):
@@ -173,46 +154,7 @@ def apply_cut(
     return Applied(cut.transactions, cut.bytes, result.seconds)
 
 
-@contextlib.contextmanager
-def on_its_way(
-    host: SshHost, config: ServerConfig, path: Path, cut: Cut, place: str, options: bytes | None = None
-) -> Iterator[tuple[str, bytes | Source]]:
-    """While it lasts the cut is in that place on the host, or comes there in pieces: apply.sh's name for it, and what
-    it is told.
-
-    Pieces take a session of their own: sshd may allow one channel in each. Where that cannot be had, and where what one
-    session may apply ends at other places, the cut goes there whole before anything is applied.
-    """
-    options = client_options(config).encode() if options is None else options
-    remote = posixpath.join(place, path.name)
-    other = SshHost(config) if len(cut.pieces) > 1 and len(cut.sittings) < 2 else None
-    try:
-        if other is not None and _connected(other):
-            try:
-                yield PIECES, Announcing(options, other, path, cut, remote)
-            finally:
-                remove_pieces(host, remote)
-        else:
-            _send_whole(host, path, cut, remote)
-            try:
-                yield remote, options
-            finally:
-                host.remove(remote)
-    finally:
-        if other is not None:
-            other.close()
-
-
-def _connected(host: SshHost) -> bool:
-    try:
-        host.connect()
-    except HostError as error:
-        log.warning("The saved log is sent before it is applied, not meanwhile: %s", error)
-        return False
-    return True
-
-
-def _send_whole(host: SshHost, path: Path, cut: Cut, remote: str) -> None:
+def _send(host: SshHost, path: Path, cut: Cut, remote: str) -> None:
     began = time.monotonic()
     with path.open("rb") as data:
         digest = host.put(data, remote)

@@ -162,6 +162,10 @@ class CannotLevel(MhaError):
     """A replica lacks something that no reachable copy holds in a form it can take."""
 
 
+class ApplyFailed(MhaError):
+    """A server refused what it was to execute of a log that a person gave it; its words are in the text."""
+
+
 class WayClosed(CannotLevel):
     """A copy of what a replica lacks is there, and it cannot be brought there by this way, or by any that is safe.
 

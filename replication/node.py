@@ -146,7 +146,7 @@ def save_from(logs: LogRow, start: BinlogPosition, out: BinaryIO) -> Cut:
             "or this disk lost what a replica had received"
         )
     try:
-        done = cut(logs.files, start, lambda _: True, out)
+        done = cut(logs.files, start, lambda _: True, out, received=True)
     except StartInside:
         raise LogError(_where_it_begins(logs.paths[0], first, start.pos)) from None
     # Without checksums any bytes may look like events; with them, a wrong start looks like damage right there.
@@ -243,7 +243,7 @@ def write_difference(logs: LogRow, target: BinlogPosition, latest: BinlogPositio
     while number and beginning(logs.files[number]) is None:
         number -= 1
     wanted = _Between((found.name, offset), latest)
-    done = cut(logs.files[number:], BinlogPosition(logs.files[number].name, len(MAGIC)), wanted, out)
+    done = cut(logs.files[number:], BinlogPosition(logs.files[number].name, len(MAGIC)), wanted, out, received=True)
     reached = done.last.source_end if done.last else target
     if wanted.unplaced:
         raise LogError(f"{logs.directory / wanted.unplaced} does not tell which of the source's transactions it holds")

@@ -1,4 +1,7 @@
-"""Apply cuts of logs on a server over TCP, from where this runs, through ``mysqlbinlog | mysql``."""
+"""Apply cuts of logs on a server over TCP, from where this runs.
+
+Its own threads receive and execute them; ``mysqlbinlog | mysql`` gives it those of which that is proven to be the same.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
@@ -18,19 +20,21 @@ from replication.apply import client_options, is_applied, script_words
 from replication.binlog.cutter import Cut, LogFile, cut
 from replication.binlog.events import MAGIC
 from replication.binlog.reader import LogReader, Transaction
-from replication.dialects import ChannelThread
-from replication.dialects.session import CLIENT
+from replication.dialects import ChannelThread, channel_name
 from replication.drain import drain, stop_applier
-from replication.errors import DeadlineExceeded, LogError, MhaError, StatementFailed, UnsafeStatement
+from replication.errors import ApplyFailed, DeadlineExceeded, LogError, StatementFailed, UnsafeStatement
 from replication.gtid import Gtid, MariadbGtid
 from replication.node import local_log, whole_file
+from replication.node_serve import serve_log
 from replication.own_files import open_own
 from replication.positions import BinlogPosition
 from replication.programs import Client, last_line
 from replication.promote import open_to_us
 from replication.scripts import script
 from replication.server import Server
-from replication.snapshots import GtidKind, ServerState, Vendor
+from replication.snapshots import GtidKind, ReplicaChannel, ServerState, Vendor
+from replication.source import facing
+from replication.tails import why_not_replayed
 
 #: Seconds for an application whatever its size, and the slowest rate that is still waited for (bytes per second).
 BASE, RATE = 60.0, 50_000.0
@@ -38,10 +42,6 @@ BASE, RATE = 60.0, 50_000.0
 STALL = 60.0
 #: apply.sh ends with one of these when the client was not started, or when it was given less than there is.
 _NOT_THE_CLIENT = range(90, 98)
-
-
-class ApplyFailed(MhaError):
-    """The client or the server refused what was to be applied; its words are in the file that the text names."""
 
 
 def merge(paths: Sequence[Path], total: Path, wanted: Callable[[Transaction], bool], *, torn_end: bool) -> Cut:
@@ -66,7 +66,7 @@ def merge(paths: Sequence[Path], total: Path, wanted: Callable[[Transaction], bo
     # Names of their own: files of two directories may be called the same.
     named = [LogFile(f"part.{number:06d}", log.size, log.open) for number, log in enumerate(files, 1)]
     with whole_file(total, paths) as out:
-        return cut(named, BinlogPosition(named[0].name, len(MAGIC)), wanted, out)
+        return cut(named, BinlogPosition(named[0].name, len(MAGIC)), wanted, out, received=True)
 
 
 def join_texts(paths: Sequence[Path], total: Path) -> None:
@@ -100,13 +100,17 @@ def finish_relay_logs(server: Server) -> ServerState:
 
 
 class Lacking:
-    """Which transactions a replica lacks, as far as its GTIDs tell; without them it is all."""
+    """Which transactions a replica lacks, as far as GTIDs tell, or its place where they are of ``channel``'s source."""
 
-    def __init__(self, state: ServerState) -> None:
-        self._state, self._kinds = state, {channel.gtid_kind for channel in state.channels}
+    def __init__(self, state: ServerState, channel: ReplicaChannel | None = None) -> None:
+        self._state, self._kinds = state, {each.gtid_kind for each in state.channels}
+        by_place = channel is not None and channel.gtid_kind is GtidKind.POSITION
+        self._executed = channel.executed if channel is not None and by_place else None
 
     def __call__(self, transaction: Transaction) -> bool:
-        gtid, state = transaction.gtid, self._state
+        gtid, state, end, executed = transaction.gtid, self._state, transaction.source_end, self._executed
+        if executed is not None and end is not None and end.base == executed.base and end <= executed:
+            return False
         # MySQL's GTIDs mean the same however the replica finds its place; MariaDB writes them into every log, and only
         # a replica that follows them keeps to their order.
         if isinstance(gtid, Gtid) and state.gtid_executed is not None:
@@ -116,10 +120,55 @@ class Lacking:
         return True
 
 
+def give(
+    server: Server,
+    state: ServerState,
+    channel: ReplicaChannel | None,
+    log: Path,
+    lacks: Cut,
+    client: Client,
+    errors: Path,
+    *,
+    ports: Sequence[int],
+    disable_log_bin: bool,
+) -> str:
+    """Give a server a log that `merge` made, and prove that it has it; how, in words.
+
+    Its own threads receive and execute it; where they cannot, a session replays it if that is proven to do the same.
+    ``channel`` is the one whose source wrote it. Raises LogError when neither can be, ApplyFailed, DeadlineExceeded.
+    """
+    why = _why_not_served(state, channel, lacks, disable_log_bin=disable_log_bin)
+    if not why and channel is not None:
+        notes = log.with_name(f"apply_diff_relay_logs_on_{server.config.hostname}_{server.config.port}.journal")
+        why = serve_log(server, channel, log, lacks, ports=ports, notes=notes)
+        if not why:
+            return f"received from {facing(server.config.ip)}"
+    name = channel.name if channel is not None else ""
+    status = next((row for row in server.show_channels() if channel_name(row) == name), {})
+    if not_same := why_not_replayed(lacks, status):
+        raise LogError(
+            f"nothing was applied: {log} cannot be served to {server} ({why}), nor replayed by a session, which may do "
+            f"something else than its applier: {not_same}"
+        )
+    logging.getLogger("mha").warning("It is replayed on %s by a session, for it cannot be served: %s.", server, why)
+    apply_log(server, server.observe(), log, lacks, client, errors, disable_log_bin=disable_log_bin)
+    return "replayed by a session"
+
+
+def _why_not_served(state: ServerState, channel: ReplicaChannel | None, lacks: Cut, *, disable_log_bin: bool) -> str:
+    if channel is None:
+        return "none of its channels has the source that wrote it"
+    if disable_log_bin and channel.gtid_kind is GtidKind.POSITION:
+        return "--disable_log_bin: what a replica's own threads execute is logged"
+    if state.server_id in lacks.origins:
+        return "the replica itself executed some of it first, and its receiver leaves that out"
+    return ""
+
+
 def apply_log(
     server: Server, state: ServerState, log: Path, done: Cut, client: Client, errors: Path, *, disable_log_bin: bool
 ) -> None:
-    """Apply one log on a server and prove it.
+    """Replay a log of rows on a server and prove it.
 
     ``state`` is the server's, just before; ``errors`` the file for what the client says. Raises ApplyFailed,
     DeadlineExceeded, and StatementFailed when all ended well and yet the transactions are not there.
@@ -132,19 +181,13 @@ def apply_log(
         )
         disable_log_bin = False
     programs, here = (client.bindir, client.libdir), str(errors.parent)
-    if done.loads_file:
-        raise LogError(
-            f"{log} holds a LOAD DATA, whose file no client of ours gives to a server; nothing was applied: let the "
-            "replica receive it from a server that has it in its binary log"
-        )
     words = script_words(server, state, done, str(log), here, programs, disable_log_bin=disable_log_bin)
-    with open_to_us(server, state), settings.lent(server, done):
+    with open_to_us(server, state), settings.lent(server, settings.wanted(done)):
         _run(
             ["sh", "-c", script("apply.sh"), "apply", *words],
             client_options(server.config, vendor=state.vendor, plugin=server.plugin).encode(),
             errors,
             BASE + done.bytes / RATE,
-            None,
         )
     after = server.observe()
     if named and not is_applied(after, done):
@@ -153,39 +196,17 @@ def apply_log(
         raise StatementFailed(server.config.name, f"apply {log}", "its own binary log did not grow")
 
 
-def apply_text(
-    server: Server, state: ServerState, text: Path, client: Client, errors: Path, *, disable_log_bin: bool
-) -> None:
-    """Apply statements, as mysqlbinlog wrote them, on a server. Raises ApplyFailed and DeadlineExceeded."""
-    with contextlib.ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mha-apply.", dir=errors.parent)))
-        options = directory / "client.cnf"
-        options.touch(mode=0o600)
-        text_of_options = client_options(server.config, vendor=state.vendor, plugin=server.plugin)
-        options.write_text(text_of_options, encoding="utf-8")
-        words = [client.client(state.vendor.value), f"--defaults-file={options}", "--local-infile=0"]
-        words += ["--binary-mode", "--batch"]
-        if disable_log_bin:
-            words.append(f"--init-command={CLIENT}, SESSION sql_log_bin=0")
-        source = stack.enter_context(text.open("rb"))
-        stack.enter_context(open_to_us(server, state))
-        _run(words, source, errors, BASE + text.stat().st_size / RATE, client.environment())
-
-
-def _run(
-    words: list[str], given: bytes | IO[bytes], errors: Path, seconds: float, environment: dict[str, str] | None
-) -> None:
+def _run(words: list[str], given: bytes, errors: Path, seconds: float) -> None:
     with _error_file(errors) as err:
         process = subprocess.Popen(  # noqa: S603 - words, no shell
             words,
-            stdin=subprocess.PIPE if isinstance(given, bytes) else given,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=err,
-            env=environment,
             start_new_session=True,
         )
         try:
-            process.communicate(given if isinstance(given, bytes) else None, timeout=seconds)
+            process.communicate(given, timeout=seconds)
         except subprocess.TimeoutExpired:
             raise DeadlineExceeded(f"apply it (see {errors})", seconds) from None
         finally:

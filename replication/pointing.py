@@ -97,16 +97,35 @@ def former_of(job: FailoverJob, state: ServerState, channel: ReplicaChannel) -> 
     return former_options(state, channel, entries, job.config_of(state.key))
 
 
+def noted(job: FailoverJob, server: Server, name: str, kind: GtidKind) -> ChannelOptions:
+    """What the replica's channel is to have back: in the journal before it is turned. Raises CannotLevel."""
+    state = server.observe()
+    channel = channel_named(state, name)
+    if (former := former_of(job, state, channel)) is not None:
+        return former
+    former = options_now(server, state, channel, kind)
+    job.journal.record(TURN, "intent", server.key, **asdict(former))
+    if former.delay:
+        job.journal.record("delay", "intent", server.key, seconds=former.delay)
+    return former
+
+
+def options_now(server: Server, state: ServerState, channel: ReplicaChannel, kind: GtidKind) -> ChannelOptions:
+    """A channel's options as they are. ``state`` is the server's."""
+    return ChannelOptions.of(channel, state.heartbeat_period, HOW[kind], _compression(server, channel.name))
+
+
 def execute_served(
-    job: FailoverJob, server: Server, proof: Drained, cut: Cut, kind: GtidKind, where: Where, *, stall: float
+    server: Server, proof: Drained, cut: Cut, kind: GtidKind, where: Where, former: ChannelOptions, *, stall: float
 ) -> Drained:
     """Turn the replica to the source, wait until it executed all of the tail, stop its receiver; the new proof.
 
-    ``cut`` is what the replica lacks. Waits as long as there is progress, at most ``stall`` seconds without any.
-    Raises WayClosed when it does not come in, so that another way may be tried; CannotLevel with the replica's own
-    words when its applier stops: what it received stays in its relay logs, and nothing is skipped.
+    ``cut`` is what the replica lacks, ``former`` what its channel had, which is kept somewhere already. Waits as long
+    as there is progress, at most ``stall`` seconds without any. Raises WayClosed when it does not come in, so that
+    another way may be tried; CannotLevel with the replica's own words when its applier stops: what it received stays in
+    its relay logs, and nothing is skipped.
     """
-    turn(job, server, proof, kind, where)
+    turn(server, proof, kind, where, former)
     start_replication(server, proof.channel, action="start replication from the saved log", timeout=65.0)
     _come_in(server, proof.channel, where)
     _execute(server, proof.channel, cut, kind, stall=stall)
@@ -114,16 +133,8 @@ def execute_served(
     return drain(server, proof.channel, stall=stall)
 
 
-def turn(job: FailoverJob, server: Server, proof: Drained, kind: GtidKind, where: Where) -> None:
+def turn(server: Server, proof: Drained, kind: GtidKind, where: Where, former: ChannelOptions) -> None:
     """Both threads stopped, then CHANGE: only a drained replica's relay logs are given up for it."""
-    state = server.observe()
-    channel = channel_named(state, proof.channel)
-    former = former_of(job, state, channel)
-    if former is None:
-        former = ChannelOptions.of(channel, state.heartbeat_period, HOW[kind], _compression(server, channel.name))
-        job.journal.record(TURN, "intent", server.key, **asdict(former))
-        if former.delay:
-            job.journal.record("delay", "intent", server.key, seconds=former.delay)
     place = proof.executed if kind is GtidKind.POSITION else None
     to = former.away(where.host, where.port, where.user, place)
     stop_applier(server, proof)

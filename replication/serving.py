@@ -10,6 +10,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from replication.binlog.cutter import Cut
 from replication.binlog.reader import LogFile
@@ -19,7 +20,6 @@ from replication.gtid import Gtid, MariadbGtid, MariadbGtidPosition
 from replication.one_time import one_time_user
 from replication.pointing import Where
 from replication.positions import BinlogPosition
-from replication.salvage import Mirror
 from replication.server import Server
 from replication.snapshots import GtidKind, ReplicaChannel, ServerState
 from replication.source import Account, Catalogue, Identity, Source, facing
@@ -66,15 +66,19 @@ def asks_from(server: Server, state: ServerState, channel: ReplicaChannel, kind:
 
 
 def rebuilt_of(
-    catalogue: Catalogue, copy: Mirror, place: BinlogPosition | None, kind: GtidKind, before: Before | None
+    catalogue: Catalogue,
+    logs: Sequence[LogFile],
+    directory: Path,
+    place: BinlogPosition | None,
+    kind: GtidKind,
+    before: Before | None,
 ) -> None:
-    """Publish another replica's relay logs as the primary's log, from the place that the taker stands at.
+    """Publish relay logs as the primary's log, from the place that the taker stands at; it is made in ``directory``.
 
     MySQL's sets tell by themselves what is lacking. MariaDB's positions need to know what stands before; where relay
     logs do not tell the places of their events (11.8), or the taker stands in another server's log (``place`` is None),
     the one that is asked from must be among them.
     """
-    directory, logs = copy.directory / "rebuilt", copy.logs()
     if kind is GtidKind.MYSQL:
         rebuild(catalogue, logs, directory, by_gtid=True, before=before)
         return
@@ -91,7 +95,7 @@ def rebuilt_of(
 @contextlib.contextmanager
 def served(
     server: Server,
-    host: SshHost,
+    host: SshHost | None,
     catalogue: Catalogue,
     publish: Callable[[Catalogue], object],
     ports: Iterable[int],
@@ -99,7 +103,7 @@ def served(
     """While it lasts, what ``publish`` puts into the catalogue is served; gives the ways in, one after the other.
 
     The log is proven, and published, while the replica is being turned. A way is opened when it is asked for; what
-    cannot be opened is told and left out.
+    cannot be opened is told and left out. Without its ``host`` there is none over SSH.
     """
     account = Account(one_time_user(), "")
     with contextlib.ExitStack() as open_:
@@ -119,7 +123,7 @@ def _prove(catalogue: Catalogue, publish: Callable[[Catalogue], object]) -> None
 
 
 def _ways(
-    source: Source, user: str, server: Server, host: SshHost, open_: contextlib.ExitStack, ports: tuple[int, ...]
+    source: Source, user: str, server: Server, host: SshHost | None, open_: contextlib.ExitStack, ports: tuple[int, ...]
 ) -> Iterator[Where]:
     try:
         address = facing(server.config.ip)
@@ -128,6 +132,8 @@ def _ways(
         log.warning("%s: %s", server, error)
     if failed := source.catalogue.view().failed:
         raise WayClosed(f"{server}: {failed}")
+    if host is None:
+        return
     try:
         forward = host.forward(lambda channel: source.adopt(channel, f"the SSH session of {server.config.hostname}"))
     except HostError as error:

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 
 from replication.binlog.cutter import Cut
 from replication.errors import ServerError
-from replication.gtid import MariadbGtidPosition
 from replication.server import Server
 from replication.words import plain
 
@@ -22,23 +21,16 @@ log = logging.getLogger("mha")
 
 PACKET = {"max_allowed_packet": 1 << 30}
 DURABILITY = {"sync_binlog": 0, "innodb_flush_log_at_trx_commit": 2}
-#: What a manager of before lent for LOAD DATA as a statement; it is only given back.
-FILES = {"local_infile": 1}
-#: MariaDB's CREATE TABLE … SELECT, or rows that took numbers from a sequence: a session makes two transactions of them,
-#: under the one GTID that they have. Its replicas take the same from their relay logs whatever the mode.
-LOOSE = {"gtid_strict_mode": 0}
+#: What a manager of before lent for statements that no session of ours executes any more; they are only given back.
+FORMER = {"local_infile": 1, "gtid_strict_mode": 0}
 
 #: Below so many transactions the two fsyncs of each are cheaper than making everything durable at the end.
 RELAX_FROM = 20
 
 
 def wanted(cut: Cut) -> dict[str, int]:
-    """The settings under which a cut is applied."""
-    return {
-        **PACKET,
-        **(DURABILITY if cut.transactions >= RELAX_FROM else {}),
-        **(LOOSE if isinstance(cut.gtids, MariadbGtidPosition) else {}),
-    }
+    """The settings under which a session applies a cut."""
+    return {**PACKET, **wanted_by_applier(cut)}
 
 
 def wanted_by_applier(cut: Cut) -> dict[str, int]:
@@ -48,7 +40,7 @@ def wanted_by_applier(cut: Cut) -> dict[str, int]:
 
 def ours(values: Mapping[str, int]) -> dict[str, int]:
     """What of this is a setting that is ever lent: a name stands in a statement as it is, and a journal is a file."""
-    known = {**PACKET, **DURABILITY, **FILES, **LOOSE}
+    known = {**PACKET, **DURABILITY, **FORMER}
     for name in values.keys() - known.keys():
         log.error(
             "%s is no setting that an application of logs changes, so it is not given back.", plain(str(name), 80)
@@ -78,7 +70,7 @@ def give_back(server: Server, former: Mapping[str, int]) -> None:
     """
     if not (former := ours(former)):
         return
-    lent = {**PACKET, **DURABILITY, **FILES, **LOOSE}
+    lent = {**PACKET, **DURABILITY, **FORMER}
     still = {name for name, value in read(server, former).items() if value == lent[name]}
     put(server, {name: value for name, value in former.items() if name in still})
     if former.keys() & DURABILITY.keys():
@@ -107,9 +99,11 @@ def left_lent(server: Server) -> bool:
 
 
 @contextmanager
-def lent(server: Server, cut: Cut) -> Iterator[None]:
-    """While it lasts, the server takes the cut; for whoever keeps no journal and is there to the end."""
-    changed = wanted(cut)
+def lent(server: Server, changed: Mapping[str, int]) -> Iterator[None]:
+    """While it lasts, the server has these settings; for whoever keeps no journal and is there to the end."""
+    if not changed:
+        yield
+        return
     former = {name: value for name, value in read(server, changed).items() if value != changed[name]}
     try:
         put(server, {name: changed[name] for name in former})

@@ -52,14 +52,14 @@ def why_not_served(case: Case) -> str:
     return ""
 
 
-def why_not_replayed(case: Case, status: Mapping[str, Any]) -> str:
+def why_not_replayed(lacks: Cut, status: Mapping[str, Any]) -> str:
     """Why a client session might do something else than the applier; empty when it is proven to do the same.
 
-    ``status`` is the channel's raw row: what it filters.
+    ``status`` is the channel's raw row: what it filters. Empty of a server that has no channel.
     """
-    if not case.lacks.plain:
+    if not lacks.plain:
         return "it holds more than rows"
-    if len(case.lacks.origins) > 1:
+    if len(lacks.origins) > 1:
         return "several servers wrote it"
     filters = sorted(
         name for name, value in status.items() if name.startswith("Replicate_") and value not in ("", None)

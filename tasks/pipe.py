@@ -30,7 +30,7 @@ def check_same(server: Server, proof: Drained, case: Case, why: str) -> None:
     ``why`` is why its own threads could not be given it.
     """
     row = next((r for r in server.show_channels() if server.dialect.channel(r).name == proof.channel), {})
-    if not_same := why_not_replayed(case, row):
+    if not_same := why_not_replayed(case.lacks, row):
         raise _closed(server, case, f"served to it ({why}), nor replayed: {not_same}")
 
 

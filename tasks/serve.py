@@ -6,10 +6,11 @@ import logging
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from replication.dialects.changing import ChannelOptions
 from replication.drain import drain
 from replication.errors import WayClosed
 from replication.job import FailoverJob
-from replication.pointing import Where, execute_served
+from replication.pointing import Where, execute_served, noted
 from replication.safety import Drained
 from replication.salvage import logs_from
 from replication.server import Server
@@ -45,7 +46,7 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
 
     def publish(catalogue: Catalogue) -> None:
         if case.rescue.of_relay_logs:
-            rebuilt_of(catalogue, copy, place, case.kind, before)
+            rebuilt_of(catalogue, copy.logs(), copy.directory / "rebuilt", place, case.kind, before)
             return
         # At a log's head the log itself tells what was executed before it.
         told = None if case.rescue.begin and not case.rescue.continues else before
@@ -53,10 +54,12 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
 
     stall = max(job.config.drain_timeout, STALL_BASE + lacks.bytes / STALL_RATE)
     reasons: list[str] = []
+    former: ChannelOptions | None = None
     with served(server, job.sessions.host(server.key), catalogue, publish, job.config.rescue_ports) as ways:
         while (where := next_of(ways, reasons)) is not None:
             try:
-                new = execute_served(job, server, proof, lacks, case.kind, where, stall=stall)
+                former = former or noted(job, server, proof.channel, case.kind)
+                new = execute_served(server, proof, lacks, case.kind, where, former, stall=stall)
                 return Served(new, f"received from the manager, {where.way}")
             except WayClosed as error:
                 log.warning("%s", error)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from replication.binlog.events import (
     ARTIFICIAL_FLAG,
@@ -17,8 +17,11 @@ from replication.binlog.events import (
     IN_USE_FLAG,
     MAGIC,
     RELAY_LOG_FLAG,
+    EventType,
     FormatDescription,
+    named_log,
 )
+from replication.binlog.placing import Between, Placing
 from replication.binlog.reader import LogEnd, LogFile, Part, Transaction
 from replication.binlog.sequence import LogSequence
 from replication.errors import LogError
@@ -28,23 +31,8 @@ from replication.positions import BinlogPosition
 __all__ = ["Cut", "LogFile", "cut"]
 
 COPY = 1 << 20
-#: Bytes from which on a piece ends with the next transaction.
-PIECE = 16 << 20
-
-
-class Sitting(NamedTuple):
-    """What one session can apply of a cut: its bytes ``start`` to ``end``, described by those of ``described``."""
-
-    described: tuple[int, int]
-    start: int
-    end: int
-
-
-class Piece(NamedTuple):
-    """A part of a cut that ends with a whole transaction: its end, and the SHA-256 of everything up to there."""
-
-    end: int
-    sha256: str
+#: What stands at a log's head and is not sent to replicas.
+_LISTS = (EventType.PREVIOUS_GTIDS, EventType.MARIADB_GTID_LIST)
 
 
 @dataclass(frozen=True)
@@ -54,9 +42,7 @@ class Cut:
     ``start`` and ``end`` are places in the logs that were cut, ``end`` that of the last complete transaction; ``gtids``
     is None where the logs have none. ``end_reason`` tells where reading ended; ``passed`` where earlier logs end
     unclean, but the server is known to have started again behind that and rolled back what was not complete.
-    ``sittings`` are the parts between which a session must end on servers where an XA transaction, once it is prepared,
-    stays with its session and lets nothing else into it. ``loads_file``: one of the statements loads a file.
-    ``pieces`` are where the cut may be parted on its way, the last one is its end. ``plain``: every transaction is.
+    ``plain``: every transaction is.
     ``origins`` are the ids of the servers that executed its transactions first.
     """
 
@@ -72,9 +58,6 @@ class Cut:
     end_reason: LogEnd
     sha256: str
     passed: tuple[LogEnd, ...] = ()
-    sittings: tuple[Sitting, ...] = ()
-    loads_file: bool = False
-    pieces: tuple[Piece, ...] = ()
     plain: bool = False
     origins: frozenset[int] = frozenset()
 
@@ -84,15 +67,24 @@ def survey(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Tr
     return _cut(files, start, wanted, None)
 
 
-def cut(files: Sequence[LogFile], start: BinlogPosition, wanted: Callable[[Transaction], bool], out: BinaryIO) -> Cut:
+def cut(
+    files: Sequence[LogFile],
+    start: BinlogPosition,
+    wanted: Callable[[Transaction], bool],
+    out: BinaryIO,
+    *,
+    received: bool = False,
+) -> Cut:
     """Write every complete wanted transaction from ``start`` on to ``out``, in order; half an ALTER never is one.
 
     ``files`` are logs without a gap, of which the first is the one that ``start`` lies in. The output begins with a
     format description; transactions of a log that describes itself otherwise (its checksums were switched) come after
-    one of their own. Reading stops at the first damage: what lies behind it cannot be trusted to follow. Raises
-    LogError when the first log's head cannot be read or ``start`` is not where a transaction begins.
+    one of their own. ``received``: it is written as a receiver would have written it, a relay log that names the logs
+    it is of and holds what stands between their transactions, so that every place is known. Reading stops at the first
+    damage: what lies behind it cannot be trusted to follow. Raises LogError when the first log's head cannot be read or
+    ``start`` is not where a transaction begins.
     """
-    with _Writer(out, files) as writer:
+    with (_Received if received else _Writer)(out, files) as writer:
         return _cut(files, start, wanted, writer)
 
 
@@ -101,18 +93,20 @@ def _cut(
 ) -> Cut:
     if not files or files[0].name != start.file:
         raise LogError(f"no log {start.file} to cut from")
-    sequence, taken = LogSequence(files, start.pos), _Taken()
+    placing = Placing()
+    sequence, taken = LogSequence(files, start.pos, placing), _Taken()
     transaction: Transaction | None = None
     for transaction in sequence:
+        between, placing.between = placing.between, []
         if transaction.kind == "half_alter" and writer is not None:
             # Only a replica's parallel appliers can hold it open; a session would execute and log it twice.
             continue
         if wanted(transaction) and taken.is_new(transaction.gtid):
             taken.add(transaction)
             if writer is not None:
+                writer.keep(between, placing.at_head)
+                writer.tell(transaction.source_start, sequence.described, placing.at_head)
                 writer.add(sequence.described, transaction.parts)
-                if transaction.kind == "xa_prepare":
-                    writer.end_sitting()
         else:
             taken.skipped += 1
     if writer is not None:
@@ -131,9 +125,6 @@ def _cut(
         end_reason=sequence.stop or LogEnd("clean", position.pos, log=position.file),
         sha256=writer.digest.hexdigest() if writer is not None else "",
         passed=tuple(sequence.passed),
-        sittings=tuple(writer.sittings) if writer is not None else (),
-        loads_file=taken.loads_file,
-        pieces=tuple(writer.pieces) if writer is not None else (),
         plain=taken.plain,
         origins=frozenset(taken.origins),
     )
@@ -152,10 +143,6 @@ class _Writer:
         self._waiting: Part | None = None
         self._opened: tuple[str, BinaryIO] | None = None
         self._streams = ExitStack()
-        self._described = (0, 0)
-        self._sitting = Sitting((0, 0), 0, 0)
-        self.sittings: list[Sitting] = []
-        self.pieces: list[Piece] = []
         self.digest = hashlib.sha256()
 
     def __enter__(self) -> _Writer:
@@ -163,6 +150,12 @@ class _Writer:
 
     def __exit__(self, *_: object) -> None:
         self._streams.close()
+
+    def tell(self, place: BinlogPosition | None, described: FormatDescription, at_head: Set[str]) -> None:
+        """What is written next stands there in the source's log; of a log in ``at_head`` nothing before it is left."""
+
+    def keep(self, between: Sequence[Between], at_head: Set[str]) -> None:
+        """Write what stands between two transactions, where that is wanted."""
 
     def add(self, described: FormatDescription, parts: Sequence[Part]) -> None:
         """Write these parts of logs that are described so: a whole transaction."""
@@ -174,29 +167,12 @@ class _Writer:
             else:
                 self._copy()
                 self._waiting = part
-        waiting, begin = self._waiting, self.pieces[-1].end if self.pieces else 0
-        if waiting is not None and self._written + waiting.end - waiting.start - begin >= PIECE:
-            self._end_piece()
-
-    def end_sitting(self) -> None:
-        """What comes next is for another session."""
-        self._copy()
-        if self._written > self._sitting.start:
-            self.sittings.append(self._sitting._replace(end=self._written))
-        self._sitting = Sitting(self._described, self._written, self._written)
 
     def finish(self, described: FormatDescription) -> None:
         """Write what is left; an empty cut is a log of its description only."""
         self._copy()
         if not self._essence:
             self._describe(described)
-        self.end_sitting()
-        self._end_piece()
-
-    def _end_piece(self) -> None:
-        self._copy()
-        if not self.pieces or self.pieces[-1].end < self._written:
-            self.pieces.append(Piece(self._written, self.digest.hexdigest()))
 
     def _describe(self, described: FormatDescription) -> None:
         if described is self._in_force:
@@ -207,19 +183,22 @@ class _Writer:
         if essence == self._essence:
             return
         self._copy()
-        head = b"" if self._essence else MAGIC
+        if not self._essence:
+            self._begin(described)
         self._essence = essence
+        self._write(self._description(described, 0))
+
+    def _begin(self, described: FormatDescription) -> None:
+        self._write(MAGIC)
+
+    def _description(self, described: FormatDescription, flag: int) -> bytes:
+        """The cut is a finished log, whoever wrote what it was taken from, and however that ended."""
         raw = bytearray(described.raw)
-        # The cut is a finished binary log, whoever wrote what it was taken from, and however that ended.
-        raw[13:17] = (self._written + len(head) + len(raw) & 0xFFFFFFFF).to_bytes(4, "little")
+        raw[13:17] = (self._written + len(raw) & 0xFFFFFFFF).to_bytes(4, "little")
         flags = int.from_bytes(raw[17:19], "little") & ~(IN_USE_FLAG | ARTIFICIAL_FLAG | RELAY_LOG_FLAG)
-        raw[17:19] = flags.to_bytes(2, "little")
+        raw[17:19] = (flags | flag).to_bytes(2, "little")
         raw[-CHECKSUM:] = zlib.crc32(raw[:-CHECKSUM]).to_bytes(CHECKSUM, "little")
-        begin, untouched = self._written + len(head), self._sitting.start == self._written
-        self._write(head + bytes(raw))
-        self._described = (begin, self._written)
-        if untouched:
-            self._sitting = Sitting(self._described, self._written, self._written)
+        return bytes(raw)
 
     def _copy(self) -> None:
         if self._waiting is None:
@@ -247,11 +226,38 @@ class _Writer:
         self.digest.update(data)
 
 
+class _Received(_Writer):
+    """Writes as a receiver does: names the source's logs, and keeps what stands between their transactions."""
+
+    def __init__(self, out: BinaryIO, files: Sequence[LogFile]) -> None:
+        super().__init__(out, files)
+        self._file = ""
+
+    def tell(self, place: BinlogPosition | None, described: FormatDescription, at_head: Set[str]) -> None:
+        if place is None or place.file == self._file:
+            return
+        self._describe(described)
+        self._copy()
+        begin = len(MAGIC) if place.file in at_head else place.pos
+        self._write(named_log(place.file, begin, described.server_id, checksum=described.checksum))
+        self._file = place.file
+
+    def keep(self, between: Sequence[Between], at_head: Set[str]) -> None:
+        for each in between:
+            if each.type not in _LISTS:
+                self.tell(each.place, each.described, at_head)
+                self.add(each.described, (each.part,))
+
+    def _begin(self, described: FormatDescription) -> None:
+        super()._begin(described)
+        self._write(self._description(described, RELAY_LOG_FLAG))
+
+
 class _Taken:
     """What was cut, counted."""
 
     def __init__(self) -> None:
-        self.count, self.bytes, self.skipped, self.loads_file = 0, 0, 0, False
+        self.count, self.bytes, self.skipped = 0, 0, 0
         self.plain, self.origins = True, set[int]()
         self.first: Transaction | None = None
         self.last: Transaction | None = None
@@ -265,7 +271,6 @@ class _Taken:
         self.bytes += transaction.size
         self.first = self.first or transaction
         self.last = transaction
-        self.loads_file |= transaction.loads_file
         self.plain &= transaction.plain
         self.origins.add(transaction.server_id)
         if transaction.tables != self._last_tables:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
+import zlib
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import NamedTuple
@@ -127,6 +128,19 @@ class Event(NamedTuple):
 
 
 _TYPES = frozenset(int(each) for each in EventType)
+
+
+def made(kind: EventType, server_id: int, body: bytes, *, checksum: bool, pos: int = 0, flags: int = 0) -> bytes:
+    """A whole event that no server wrote; ``pos`` is the place behind it that it tells, 0 for none."""
+    size = HEADER + len(body) + (CHECKSUM if checksum else 0)
+    event = HEADER_FIELDS.pack(0, kind, server_id, size, pos, flags) + body
+    return event + (zlib.crc32(event).to_bytes(CHECKSUM, "little") if checksum else b"")
+
+
+def named_log(name: str, pos: int, server_id: int, *, checksum: bool) -> bytes:
+    """The event by which a source tells which of its logs, from which place on, it sends next."""
+    body = struct.pack("<Q", pos) + name.encode("utf-8", "surrogateescape")
+    return made(EventType.ROTATE, server_id, body, checksum=checksum, flags=ARTIFICIAL_FLAG)
 
 
 @dataclass(frozen=True)

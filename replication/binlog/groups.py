@@ -94,10 +94,9 @@ class Transaction(NamedTuple):
     transactions), xa_prepare, xa_commit, xa_rollback, half_alter (MariaDB logs an ALTER in two phases; that which
     ends it holds all of it) or incident. ``timestamp`` is its first event's, in seconds.
     ``tables`` are those it is known to change: none can be told of compressed transactions. ``source_start`` and
-    ``source_end`` are its place in the primary's log, None where the relay log does not tell. ``loads_file`` tells that
-    it holds a file, which a statement loads. ``server_id`` is that of the server which executed it first. ``plain`` are
-    rows of tables that users made and nothing else, between BEGIN and COMMIT: what a client session executes as an
-    applier does.
+    ``source_end`` are its place in the primary's log, None where the relay log does not tell. ``server_id`` is that of
+    the server which executed it first. ``plain`` are rows of tables that users made and nothing else, between BEGIN and
+    COMMIT: what a client session executes as an applier does.
     """
 
     log: str
@@ -111,7 +110,6 @@ class Transaction(NamedTuple):
     parts: tuple[Part, ...]
     source_start: BinlogPosition | None
     source_end: BinlogPosition | None
-    loads_file: bool = False
     server_id: int = 0
     plain: bool = False
 
@@ -265,7 +263,6 @@ class _Group:
         "_gtid",
         "_half_alter",
         "_kind",
-        "_loads_file",
         "_log",
         "_open",
         "_parts",
@@ -281,7 +278,7 @@ class _Group:
         self._gtid = bodies.gtid(event) if event.type in GTIDS else None
         # MariaDB's GTID event stands for BEGIN, unless it announces a single statement.
         self._open = event.type == EventType.MARIADB_GTID and not bodies.is_standalone(event)
-        self._kind, self._loads_file = "dml", False
+        self._kind = "dml"
         self._plain = True
         self._half_alter = event.type == EventType.MARIADB_GTID and bodies.is_half_alter(event)
         self._tables: dict[str, None] = {}
@@ -329,7 +326,6 @@ class _Group:
             parts=(*self._parts, Part(self._log, self._from, self._to)),
             source_start=source_start,
             source_end=source_end,
-            loads_file=self._loads_file,
             server_id=self.first.server_id,
             plain=self._plain,
         )
@@ -352,7 +348,6 @@ class _Group:
             case EventType.MARIADB_QUERY_COMPRESSED:
                 return None if self._open else "ddl"
             case EventType.EXECUTE_LOAD_QUERY:
-                self._loads_file = True
                 return None if self._open else "dml"
             case EventType.INCIDENT:
                 return "incident"

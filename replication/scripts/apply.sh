@@ -1,11 +1,6 @@
-# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR ERA FLAGS SOCKET QUESTION ANSWER HOLDS [SITTING…|SECONDS] <client.cnf: run
-# a binary log on this host's server.
-# HOLDS is "rows" for a log of nothing but row events, of which nothing else reaches the client; else "any".
+# apply.sh WORKDIR LOGFILE BINDIR LIBDIR VENDOR ERA FLAGS SOCKET QUESTION ANSWER <client.cnf: run a binary log
+# of nothing but row events on this host's server; of anything else in it nothing reaches the client.
 # QUESTION has two columns, which server it is and which account; ANSWER is what the manager was told.
-# A LOGFILE called - comes in pieces, each of whole transactions: behind client.cnf and an empty line, stdin names each
-# one when all of it is here, and at last a dot. SECONDS may pass from one to the next. Without the dot what came is
-# applied, and that there is more is an error.
-# A SITTING is a part of the log for a session of its own: where its description begins and ends, and it itself.
 # The client's option file, with the password, comes through stdin into a file that only this user can read and that
 # lives as long as the command. Both exit statuses count: "a | b" alone would hide the first.
 set -u
@@ -13,7 +8,7 @@ umask 077
 # Option files of this host's users say who they are, not who we are; a login file counts more than all others.
 export MYSQL_TEST_LOGIN_FILE=/nonexistent
 workdir=$1 logfile=$2 bindir=$3 libdir=$4 vendor=$5 era=$6 flags=$7
-socket=$8 question=$9 answer=${10} holds=${11}
+socket=$8 question=$9 answer=${10}
 
 #include own.sh
 
@@ -35,33 +30,15 @@ reader=$(find_program $readers) || exit 92
 client=$(find_program $clients) || exit 93
 unprivileged "$client"
 quiet=
-[ "$holds" != rows ] || [ "$vendor" != mariadb ] || quiet=--skip-annotate-row-events
-
-# Between two GTIDs a server before 8.0 takes nothing but SET GTID_NEXT (error 1837): neither the version comments that
-# a newer mysqlbinlog writes there, nor its plain ones, which a newer client sends by themselves. Within statements all
-# stays; only a text of which one line ends in the delimiter and the next begins with # could be taken for what it is not.
-suit_old_server() {
-  LC_ALL=C sed ':between
-    /^#/ b drop
-    /^\/\*!80[0-9]* SET @@session\.[a-z_]*=[0-9]*\*\/\/\*!\*\/;$/ b drop
-    :inside
-    /\/\*!\*\/;$/ {
-      n
-      b between
-    }
-    n
-    b inside
-    :drop
-    $ d
-    N
-    s/^[^\n]*\n//
-    b between'
-}
+[ "$vendor" != mariadb ] || quiet=--skip-annotate-row-events
 
 # What mysqlbinlog makes of row events, and not a line more: names and texts of users, and whatever else a log may have
 # been made to hold, are in comments at most. A line that is neither is an error, for to leave it out would be one.
+#
+# Between two GTIDs a server before 8.0 takes nothing but SET GTID_NEXT (error 1837): not the version comments that a
+# newer mysqlbinlog writes there.
 only_rows() {
-  LC_ALL=C awk -v unlogged="$flags" '
+  LC_ALL=C awk -v unlogged="$flags" -v era="$era" '
     function is_setting(text) { return text ~ /^(@@?(session\.)?[a-z_0-9]+|timestamp|insert_id|last_insert_id) ?= ?(-?[0-9.]+|default|@@?[a-z_]+|\047[a-z0-9_:\/+ -]*\047)$/ }
     function settings(text,  parts, n, i) {
       sub(/^set +/, "", text)
@@ -72,6 +49,7 @@ only_rows() {
     inside && /^[A-Za-z0-9+\/=]+$/ { print; next }
     inside && /^\047(\/\*!\*\/)?;?$/ { inside = 0; print; next }
     inside { exit 1 }
+    era == "old" && /^\/\*!80[0-9]* SET @@session\.[a-z_]*=[0-9]*\*\/\/\*!\*\/;$/ { next }
     /^#/ || /^$/ || /^\/\*!\\C [a-z0-9_]+ \*\/\/\*!\*\/;$/ { next }
     /^(BINLOG|SET @binlog_fragment_[0-9]+ ?=) ?\047$/ { inside = 1; print; next }
     /^BINLOG @binlog_fragment_[0-9]+, ?@binlog_fragment_[0-9]+(\/\*!\*\/)?;$/ { print; next }
@@ -96,7 +74,7 @@ only_rows() {
 # the only one that it reads, and no server gets a file of this host from it.
 run_client() {
   [ -z "$socket" ] || set -- --host=localhost --protocol=socket --socket="$socket" "$@"
-  [ "$holds" != rows ] || set -- --skip-comments "$@"
+  set -- --skip-comments "$@"
   $as sh -c 'exec 5<&0; cat <&4 | "$0" --defaults-file=/proc/self/fd/3 --local-infile=0 --binary-mode --batch \
     --skip-column-names "$@" 3<&0 0<&5 4<&- 5<&-' "$client" "$@" 4<"$directory/client.cnf"
 }
@@ -114,70 +92,20 @@ if [ -n "$question" ]; then
 fi
 [ -z "$socket" ] || [ "$(run_client --raw --execute="$question" 2>/dev/null </dev/null)" = "$answer" ] || socket=""
 
-# A shell reads a line from a pipe and nothing behind it. Who sends them may be gone without a word.
-next_piece() { $limit sh -c 'IFS= read -r name && printf "%s\n" "$name"'; }
-
-give_pieces() {
-  limit=""
-  timeout 1 true 2>/dev/null && limit="timeout $1"
-  while piece=$(next_piece); do
-    [ "$piece" != . ] || return 0
-    cat "$piece" && rm -f "$piece" || return
-  done
-  : >"$directory/short"
-}
-
-read_log() {
-  if [ "$1" = - ]; then
-    give_pieces "$2" | $as "$reader" --no-defaults $quiet $flags -
-  else
-    $as "$reader" --no-defaults $quiet $flags - <"$1"
-  fi
-  echo $? >"$directory/status"
-}
-
-# What goes to the client: the log as text, and at last a question for the session's number.
+# What goes to the client: the rows of the log, as text.
 text() {
-  if [ "$holds" = rows ]; then
-    read_log "$@" | only_rows
-    echo $? >"$directory/rows"
-  else
-    read_log "$@"
-  fi
-  echo 'SELECT CONNECTION_ID();'
+  {
+    $as "$reader" --no-defaults $quiet $flags - <"$logfile"
+    echo $? >"$directory/status"
+  } | only_rows
+  echo $? >"$directory/rows"
 }
 
-# apply LOG [SECONDS]: in one session, whose number is left in a file. A client that gives up ends the reader too, so
-# its own word comes first. All of the log passes through these pipes: nothing stands between that is not needed.
-apply() {
-  if [ "$era" = old ]; then
-    text "$@" | suit_old_server | run_client >"$directory/session" || exit
-  else
-    text "$@" | run_client >"$directory/session" || exit
-  fi
-  [ "$(cat "$directory/status")" = 0 ] || { echo "$reader could not read the saved log" >&2; exit 94; }
-  [ "$holds" != rows ] || [ "$(cat "$directory/rows")" = 0 ] || {
-    echo "the saved log holds more than rows: the rest of it was not applied" >&2
-    exit 97
-  }
-  [ ! -e "$directory/short" ] || { echo "the rest of the saved log did not come" >&2; exit 94; }
+# A client that gives up ends the reader too, so its own word comes first. All of the log passes through these pipes:
+# nothing stands between that is not needed.
+text | run_client || exit
+[ "$(cat "$directory/status")" = 0 ] || { echo "$reader could not read the saved log" >&2; exit 94; }
+[ "$(cat "$directory/rows")" = 0 ] || {
+  echo "the saved log holds more than rows: the rest of it was not applied" >&2
+  exit 97
 }
-
-piece() { tail -c "+$(($1 + 1))" "$logfile" | head -c "$(($2 - $1))"; }
-
-shift 11
-if [ "$logfile" = - ]; then
-  apply - "$1"
-  exit
-fi
-[ $# -gt 0 ] || apply "$logfile"
-for sitting in "$@"; do
-  IFS=: read -r described until start end <<WORDS
-$sitting
-WORDS
-  { piece 0 4; piece "$described" "$until"; piece "$start" "$end"; } >"$directory/sitting"
-  apply "$directory/sitting"
-  # The server gives a prepared XA transaction free when it has noticed that its session is over.
-  query="SELECT COUNT(*) FROM information_schema.processlist WHERE id = $(tail -n 1 "$directory/session")"
-  while open=$(run_client -e "$query") || exit; [ "$open" != 0 ]; do sleep 0.01; done
-done

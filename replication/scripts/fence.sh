@@ -164,7 +164,8 @@ ancestors=" 1 "
 p=$$
 while [ -n "$p" ] && [ "$p" -gt 1 ]; do
   ancestors="$ancestors$p "
-  p=$(parent "$p")
+  while read -r key next; do [ "$key" != PPid: ] || break; done 2>/dev/null <"/proc/$p/status" || next=
+  p=$next
 done
 starts='(^|[;&|({]|do|then|exec|nohup|setsid|while|until)[[:space:]]*([^[:space:];]*/)?(mysqld|mariadbd)([[:space:];&|>]|$)'
 # By its program: a script that is run by its first line has a name of its own.
@@ -201,7 +202,7 @@ in_vain() {
 }
 # The socket of a killed process closes a moment after it.
 i=0
-while look; [ -n "$pids$(listening)" ] && [ $i -lt 100 ] && ! in_vain; do
+while look; open=$(listening); [ -n "$pids$open" ] && [ $i -lt 100 ] && ! in_vain; do
   # What only hangs will not serve again; waiting for its disk would keep everybody waiting.
   hang=$([ $i -ge 4 ] && hanging)
   if [ -n "$hang" ] && [ -z "$(printf '%s\n' $pids | grep -vxF "$hang")" ] &&
@@ -216,7 +217,7 @@ while look; [ -n "$pids$(listening)" ] && [ $i -lt 100 ] && ! in_vain; do
   i=$((i + 1))
 done
 for p in $pids; do echo "left $p"; done
-[ -n "$(listening)" ] && echo "listening $port"
+[ -n "$open" ] && echo "listening $port"
 [ -n "$stranger" ] && echo "stranger $port"
 # Once the instance was found, another was not it.
 [ -n "$seen" ] || tell_doubts

@@ -170,7 +170,7 @@ at_port() {
     }'
 }
 
-listening() { [ -n "$stranger" ] || printf '%s\n' "$listeners" | at_port; }
+listening() { [ -n "$stranger" ] || [ -z "$listeners" ] || printf '%s\n' "$listeners" | at_port; }
 
 # Who listens on TCP, as ss tells it; without ss from the kernel's own tables (proc(5)), and the servers' open files.
 listening_sockets() {
@@ -196,9 +196,14 @@ listening_sockets() {
 
 # The owners of the instance's directories ($datadir, and $owned, comma separated).
 owners() {
-  printf '%s\n' "$datadir,$owned" | tr , '\n' | while IFS= read -r d; do
-    [ -n "$d" ] && [ -d "$d" ] && ls -nd -- "$d/." | awk '{ print $3 }'
+  rest=$datadir,$owned
+  set --
+  while [ -n "$rest" ]; do
+    d=${rest%%,*}
+    case $rest in *,*) rest=${rest#*,} ;; *) rest= ;; esac
+    [ -n "$d" ] && [ -d "$d" ] && set -- "$@" "$d/."
   done
+  [ $# = 0 ] || ls -nd -- "$@" | awk '{ print $3 }'
 }
 
 # Of which users the sockets are that listen on the port; the kernel tells it to everybody (ss, or proc(5), net/tcp).
@@ -232,14 +237,17 @@ foreign() {
 }
 
 # Sets pids to those of the instance, doubtful to a line for each server that may be its, and others to who is not.
+# The first one also finds out what stays so: every program that is started costs the cluster its milliseconds.
 look() {
-  address_is_here=
-  # Behind address translation no socket of this host has the address that is configured.
-  case $address in
-    *.*) grep -qF -e "-- $address" /proc/net/fib_trie 2>/dev/null && address_is_here=yes ;;
-  esac
+  if [ -z "${looked:-}" ]; then
+    looked=yes address_is_here=
+    # Behind address translation no socket of this host has the address that is configured.
+    case $address in
+      *.*) grep -qF -e "-- $address" /proc/net/fib_trie 2>/dev/null && address_is_here=yes ;;
+    esac
+    owning=$(echo $(owners))
+  fi
   listeners=$(listening_sockets)
-  owning=$(echo $(owners))
   pids='' doubtful='' others='' stranger=''
   for p in $(servers); do
     said=$(whose "$p")

@@ -13,16 +13,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from replication.binlog import bodies
-from replication.binlog.events import (
-    CONTROL,
-    MAGIC,
-    RELAY_LOG_FLAG,
-    Event,
-    EventType,
-    FormatDescription,
-)
-from replication.binlog.groups import GroupParser, Part, Transaction
+from replication.binlog.events import MAGIC, FormatDescription
+from replication.binlog.groups import Part, Transaction
+from replication.binlog.placing import Placing
 from replication.binlog.reader import LogEnd, LogFile
 from replication.binlog.sequence import LogSequence
 from replication.errors import LogError
@@ -31,8 +24,6 @@ from replication.positions import BinlogPosition, log_index
 from replication.source.catalogue import Before, Catalogue, Extent, Served
 
 _COPIED = 1 << 20
-#: Control events that a replica is not sent, or that its own log has.
-_NOT_PLACED = frozenset({EventType.FORMAT_DESCRIPTION, EventType.STOP, EventType.HEARTBEAT, EventType.HEARTBEAT_V2})
 
 
 def rebuild(
@@ -78,7 +69,7 @@ class _Rebuilding:
         self._start, self._by_gtid, self._opened = start, by_gtid, opened
         self._relay = {log.name: log for log in files}
         self._streams: dict[str, BinaryIO] = {}
-        self._parser = _Placing()
+        self._parser = Placing()
 
     def run(self) -> None:
         sequence = LogSequence(self._files, groups=self._parser)
@@ -108,15 +99,13 @@ class _Rebuilding:
         seen, self._parser.between = self._parser.between, []
         if self._by_gtid:
             return
-        for file, relay, event, described in seen:
+        for _, begin, part, described in seen:
             if not self._ours(described):
                 continue
-            begin = BinlogPosition(file, event.log_pos - event.size)
             if self._start is not None and (begin.base != self._start.base or begin < self._start):
                 continue
-            log = self._log(file, described, at_head=file in self._parser.at_head)
-            part = Part(relay, event.offset, event.end_offset)
-            log.put(begin.pos, self._bytes((part,)), event.size, None)
+            log = self._log(begin.file, described, at_head=begin.file in self._parser.at_head)
+            log.put(begin.pos, self._bytes((part,)), part.end - part.start, None)
 
     def _ours(self, described: FormatDescription) -> bool:
         """Whether the primary described what is being read; relay logs may begin with another source's."""
@@ -146,35 +135,6 @@ class _Rebuilding:
                     raise LogError(f"{part.log} ends before {part.end}, but was read so far")
                 left -= len(piece)
                 yield piece
-
-
-class _Placing(GroupParser):
-    """Remembers what the source wrote between groups, and at whose heads it began to send."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.between: list[tuple[str, str, Event, FormatDescription]] = []
-        self.at_head: set[str] = set()
-        self._described: FormatDescription | None = None
-
-    def enter(self, log: str, described: FormatDescription, *, start_known: bool, gtids: bool = False) -> None:
-        self._described = described
-        super().enter(log, described, start_known=start_known, gtids=gtids)
-
-    def describe(self, described: FormatDescription) -> None:
-        self._described = described
-        super().describe(described)
-
-    def feed(self, event: Event) -> Transaction | None:
-        if event.type in CONTROL and not event.flags & RELAY_LOG_FLAG:
-            if event.type == EventType.ROTATE:
-                following = bodies.rotate(event)
-                if following.pos <= len(MAGIC):
-                    self.at_head.add(following.file)
-            source, described = self.source_file, self._described
-            if source and described and not event.artificial and event.type not in _NOT_PLACED:
-                self.between.append((source, self.log, event, described))
-        return super().feed(event)
 
 
 class _Log:

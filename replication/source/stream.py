@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from replication.binlog.events import (
-    ARTIFICIAL_FLAG,
     CHECKSUM,
     CONTROL,
     GTIDS,
@@ -30,6 +29,8 @@ from replication.binlog.events import (
     Event,
     EventType,
     FormatDescription,
+    made,
+    named_log,
 )
 from replication.errors import LogError
 from replication.positions import BinlogPosition
@@ -287,12 +288,10 @@ class EventStream:
 
     def _rotate(self, name: str, pos: int) -> None:
         self.sending.place = BinlogPosition(name, pos)
-        self._made(EventType.ROTATE, struct.pack("<Q", pos) + name.encode("utf-8", "surrogateescape"))
+        self._wire.add_event(named_log(name, pos, self._catalogue.identity.server_id, checksum=self._checksum))
 
-    def _made(self, kind: EventType, body: bytes, *, pos: int = 0, flags: int = ARTIFICIAL_FLAG) -> None:
-        size = HEADER + len(body) + (CHECKSUM if self._checksum else 0)
-        event = HEADER_FIELDS.pack(0, kind, self._catalogue.identity.server_id, size, pos, flags) + body
-        self._wire.add_event(event + (struct.pack("<I", zlib.crc32(event)) if self._checksum else b""))
+    def _heartbeat_event(self, kind: EventType, body: bytes, *, pos: int = 0) -> None:
+        self._wire.add_event(made(kind, self._catalogue.identity.server_id, body, checksum=self._checksum, pos=pos))
 
     # waiting ---------------------------------------------------------------------------------------------------
 
@@ -310,9 +309,9 @@ class EventStream:
             # MySQL 8.0.26, WL#11567: fields of number, length and value. Only where the older ones cannot say it.
             packed = length_encoded(place)
             fields = b"\x01" + counted(name) + b"\x02" + counted(packed) + b"\0"
-            self._made(EventType.HEARTBEAT_V2, fields, flags=0)
+            self._heartbeat_event(EventType.HEARTBEAT_V2, fields)
         else:
-            self._made(EventType.HEARTBEAT, name, pos=min(place, 0xFFFFFFFF), flags=0)
+            self._heartbeat_event(EventType.HEARTBEAT, name, pos=min(place, 0xFFFFFFFF))
         self._wire.flush()
 
     @staticmethod

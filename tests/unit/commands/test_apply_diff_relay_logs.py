@@ -15,10 +15,10 @@ from commands.apply_diff_relay_logs import main, parser, slave_config
 from config import ConfigError
 from replication.binlog.reader import LogReader, Transaction
 from replication.binlog.sequence import LogSequence
-from replication.errors import DeadlineExceeded, LogError
+from replication.errors import ApplyFailed, DeadlineExceeded, LogError
 from replication.gtid import GtidSet, MariadbGtidPosition
 from replication.node import relay_logs_by_info
-from replication.node_apply import ApplyFailed, Lacking, _run, merge
+from replication.node_apply import Lacking, _run, merge
 from replication.positions import BinlogPosition
 from replication.snapshots import Vendor
 from tests.unit.commands.conftest import ROOT, environment
@@ -299,7 +299,7 @@ def test_how_the_client_ends(tmp_path: Path) -> None:
     errors = tmp_path / "err.log"
 
     def run(script: str, seconds: float = 10.0) -> None:
-        _run(["sh", "-c", script], b"", errors, seconds, None)
+        _run(["sh", "-c", script], b"", errors, seconds)
 
     run("cat; echo warned >&2")
     assert errors.read_text() == "warned\n"

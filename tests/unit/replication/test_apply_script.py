@@ -1,11 +1,8 @@
-"""apply.sh and a log that comes in pieces: all of it, or a beginning of whole pieces and an error."""
+"""apply.sh: nothing but rows reaches the client, its own word counts, and nothing is left behind."""
 
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,14 +10,17 @@ import pytest
 from replication.scripts import script
 
 OPTIONS = b'[client]\npassword="a \\\\ b"\n\n'
+#: What mysqlbinlog makes of a row.
+ROW = b"BEGIN\n/*!*/;\nBINLOG '\nYWJj\n'/*!*/;\nCOMMIT/*!*/;\n"
+NEWER = b"/*!80001 SET @@session.original_commit_timestamp=1700000000000000*//*!*/;\n"
 
 
 class Host:
     """A host whose mysqlbinlog gives its input on, and whose client writes down what it is told."""
 
-    def __init__(self, directory: Path, *, client: str = "") -> None:
+    def __init__(self, directory: Path, *, client: str = "", reader: str = "exec cat") -> None:
         self.directory, self.applied = directory, directory / "applied"
-        self._program("mysqlbinlog", "exec cat")
+        self._program("mysqlbinlog", reader)
         self._program("mysql", client or f'cat "${{1#*=}}" >{directory}/options; cat >{self.applied}')
 
     def _program(self, name: str, body: str) -> None:
@@ -28,84 +28,49 @@ class Host:
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
 
-    def piece(self, number: int, data: bytes) -> bytes:
-        """Put a piece there; the line that announces it."""
-        path = self.directory / f"log.{number}"
-        path.write_bytes(data)
-        return f"{path}\n".encode()
-
-    @contextmanager
-    def applying(self, seconds: int = 60) -> Iterator[subprocess.Popen[bytes]]:
+    def apply(self, log: bytes, era: str = "new") -> tuple[int, bytes]:
+        """How it ends, and what it says."""
+        (self.directory / "log").write_bytes(log)
         where = str(self.directory)
-        words = [where, "-", where, "", "mysql", "new", "", "", "", "", "any", str(seconds)]
-        with subprocess.Popen(
-            ["sh", "-c", script("apply.sh"), "apply", *words], stdin=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as process:
-            yield process
-            assert process.wait(20) is not None
-
-    def left(self) -> list[str]:
-        """What nobody cleared away."""
-        own = {"mysqlbinlog", "mysql", "applied", "options", "mha-apply.lock"}
-        return sorted({path.name for path in self.directory.iterdir()} - own)
+        words = [where, f"{where}/log", where, "", "mysql", era, "", "", "", ""]
+        done = subprocess.run(
+            ["sh", "-c", script("apply.sh"), "apply", *words], input=OPTIONS, capture_output=True, timeout=20
+        )
+        own = {"mysqlbinlog", "mysql", "applied", "options", "mha-apply.lock", "log"}
+        assert {path.name for path in self.directory.iterdir()} <= own
+        return done.returncode, done.stderr
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Host:
-    return Host(tmp_path)
-
-
-def say(process: subprocess.Popen[bytes], *lines: bytes) -> None:
-    assert process.stdin is not None
-    process.stdin.write(b"".join(lines))
-    process.stdin.flush()
-
-
-def test_pieces_are_one_log_and_gone_afterwards(host: Host) -> None:
-    with host.applying() as process:
-        say(process, OPTIONS, host.piece(1, b"one\n"), host.piece(2, b"\0two\n"), b".\n")
-        assert process.wait(20) == 0
-    assert host.applied.read_bytes() == b"one\n\0two\nSELECT CONNECTION_ID();\n"
+def test_rows_reach_the_client_and_the_password_its_option_file(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    assert host.apply(b"# a comment\n" + ROW * 3) == (0, b"")
+    assert host.applied.read_bytes() == ROW * 3
     assert (host.directory / "options").read_bytes() == OPTIONS[:-1]
-    assert host.left() == []
 
 
-def test_a_piece_is_applied_while_the_next_is_on_its_way(host: Host) -> None:
-    with host.applying() as process:
-        say(process, OPTIONS, host.piece(1, b"one\n"))
-        ends = time.monotonic() + 10
-        while not host.applied.exists() or host.applied.read_bytes() != b"one\n":
-            assert time.monotonic() < ends
-        say(process, b".\n")
-        assert process.wait(20) == 0
+@pytest.mark.parametrize("line", [b"DROP TABLE t\n", b"GRANT ALL ON *.* TO evil@'%'\n/*!*/;\n", b"\\! touch x\n"])
+def test_what_is_no_row_ends_it_and_is_told(line: bytes, tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    code, said = host.apply(ROW + line + ROW)
+    assert code == 97
+    assert b"more than rows" in said
+    assert host.applied.read_bytes() == ROW
 
 
-def test_who_sends_them_is_gone_and_what_was_announced_is_applied(host: Host) -> None:
-    with host.applying() as process:
-        host.piece(3, b"on its way")
-        said = process.communicate(OPTIONS + host.piece(1, b"one\n") + host.piece(2, b"two\n"), timeout=20)[1]
-    assert (process.returncode, said) == (94, b"the rest of the saved log did not come\n")
-    assert host.applied.read_bytes() == b"one\ntwo\nSELECT CONNECTION_ID();\n"
-    assert host.left() == ["log.3"]
+def test_a_server_before_8_is_not_given_what_a_newer_reader_writes_between_two_gtids(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    assert host.apply(NEWER + ROW, era="old")[0] == 0
+    assert host.applied.read_bytes() == ROW
+    assert host.apply(NEWER + ROW)[0] == 0
+    assert host.applied.read_bytes() == NEWER + ROW
 
 
-def test_a_line_that_was_cut_off_announces_nothing(host: Host) -> None:
-    with host.applying() as process:
-        process.communicate(OPTIONS + host.piece(1, b"one\n") + host.piece(2, b"two\n")[:-1], timeout=20)
-    assert process.returncode == 94
-    assert host.applied.read_bytes().startswith(b"one\nSELECT")
-
-
-def test_who_sends_them_falls_silent(host: Host) -> None:
-    with host.applying(seconds=1) as process:
-        say(process, OPTIONS, host.piece(1, b"one\n"))
-        assert process.wait(20) == 94
-    assert host.applied.read_bytes().startswith(b"one\nSELECT")
+def test_a_log_that_cannot_be_read_is_told_whatever_the_client_made_of_its_beginning(tmp_path: Path) -> None:
+    code, said = Host(tmp_path, reader="head -c 20; exit 1").apply(ROW)
+    assert code == 94
+    assert b"could not read the saved log" in said
 
 
 def test_the_clients_own_word_counts_when_it_gives_up(tmp_path: Path) -> None:
     host = Host(tmp_path, client="head -c 1 >/dev/null; echo ERROR 1062 >&2; exit 1")
-    with host.applying() as process:
-        lines = [host.piece(number, b"x" * 200_000) for number in range(1, 4)]
-        said = process.communicate(OPTIONS + b"".join(lines) + b".\n", timeout=20)[1]
-    assert (process.returncode, said) == (1, b"ERROR 1062\n")
+    assert host.apply(ROW * 40_000) == (1, b"ERROR 1062\n")

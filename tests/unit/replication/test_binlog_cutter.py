@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replication.binlog import cutter
 from replication.binlog.cutter import Cut, LogFile, cut
 from replication.binlog.events import CONTROL, EventType
 from replication.binlog.reader import LogReader, StartInside, Transaction
@@ -166,45 +165,6 @@ def test_reading_far_away_takes_few_round_trips() -> None:
     assert calls <= 6
 
 
-@pytest.mark.parametrize("name", ["mysql97-pos.000001", "mariadb-gtid.000001"])
-def test_every_sitting_of_a_cut_is_a_log_by_itself_and_ends_with_what_keeps_a_session(name: str) -> None:
-    result, data = cut_all([log(name, content(name)), LogBuilder(checksum=False).transaction(1).log("last.000002")])
-    kinds: list[str] = []
-    for sitting in result.sittings:
-        alone = data[:4] + data[slice(*sitting.described)] + data[sitting.start : sitting.end]
-        reader = LogReader(io.BytesIO(alone), name="sitting.000001")
-        found = [t.kind for t in reader.transactions()]
-        assert reader.stop is not None
-        assert reader.stop.kind == "clean"
-        assert "xa_prepare" not in found[:-1]
-        kinds += found
-    assert kinds == [t.kind for t in LogReader(io.BytesIO(data), name="cut.000001").transactions()]
-    assert len(result.sittings) == 1 + kinds.count("xa_prepare") > 1
-
-
-@pytest.mark.parametrize("size", [1, 300, 1000, 1 << 20])
-@pytest.mark.parametrize("names", [["mysql97-pos.000001"], ["mariadb-domains.000001", "mariadb-domains.000002"]])
-def test_a_piece_ends_with_a_whole_transaction_and_is_proven(
-    names: list[str], size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cutter, "PIECE", size)
-    result, data = cut_all([log(name, content(name)) for name in names])
-    borders = [t.end for t in LogReader(io.BytesIO(data), name="cut.000001").transactions()]
-    ends = [piece.end for piece in result.pieces]
-    assert ends == sorted(set(ends))
-    assert set(ends) <= set(borders)
-    assert ends[-1] == len(data)
-    assert all(piece.sha256 == hashlib.sha256(data[: piece.end]).hexdigest() for piece in result.pieces)
-    begins = [0, *ends[:-1]]
-    assert all(end - begin >= size for begin, end in zip(begins[:-1], ends[:-1], strict=True))
-    for begin, end in zip(begins, ends, strict=True):
-        assert all(border - begin < size for border in borders if begin < border < end), "longer than it must be"
-
-
-def test_a_cut_without_anything_has_no_sittings() -> None:
-    assert cut_all([LogBuilder().log()])[0].sittings == ()
-
-
 @pytest.mark.parametrize(("flags", "taken"), [(0x02, 1), (0x04, 2), (0x08, 1)])
 def test_of_an_alter_in_two_phases_only_the_half_that_ends_it_is_cut(flags: int, taken: int) -> None:
     builder = LogBuilder(version="10.11.18-MariaDB")
@@ -223,10 +183,3 @@ def test_a_log_that_names_another_one_than_follows_ends_the_cut() -> None:
         assert (result.transactions, result.end_reason.kind, result.end_reason.log) == (1, "unreadable", "b.000003")
     following = LogBuilder(created=0).transaction(2).log("b.000003")
     assert cut_all([rotated.log("b.000001"), following])[0].transactions == 2
-
-
-def test_a_statement_that_loads_a_file_is_told() -> None:
-    loading = LogBuilder().gtid(1).query("BEGIN").add(EventType.BEGIN_LOAD_QUERY, bytes(9))
-    loading.add(EventType.EXECUTE_LOAD_QUERY, bytes(40)).add(EventType.XID, bytes(8))
-    assert cut_all([loading.log()])[0].loads_file
-    assert not cut_all([LogBuilder().transaction(1).log()])[0].loads_file

@@ -69,12 +69,12 @@ def case(cut: Cut, **changes: object) -> Case:
 def test_a_session_is_the_same_as_an_applier_for_rows_of_users_alone(built: LogBuilder, plain: bool) -> None:
     cut = cut_of(built)
     assert cut.plain is plain
-    assert (why_not_replayed(case(cut), {}) == "") is plain
+    assert (why_not_replayed(cut, {}) == "") is plain
 
 
 def test_a_session_filters_nothing() -> None:
     status = {"Replicate_Ignore_Table": "app.noise", "Replicate_Do_DB": ""}
-    assert "Replicate_Ignore_Table" in why_not_replayed(case(cut_of(rows())), status)
+    assert "Replicate_Ignore_Table" in why_not_replayed(cut_of(rows()), status)
 
 
 def test_what_the_replica_itself_executed_first_is_not_served_to_it() -> None:
