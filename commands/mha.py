@@ -13,6 +13,7 @@ import typer
 from commands import mha_check, mha_config, mha_look, mha_notify, mha_relay_logs, mha_replay
 from commands.mha_options import Conf, Confs, GlobalConf, LogFile, Output, Workdir
 from commands.options import DEFAULT_GLOBAL_CONF, ended, exit_code, expected_errors, one_line, package_version
+from replication.core_files import leave_none
 
 log = logging.getLogger("mha")
 app = typer.Typer(
@@ -29,6 +30,7 @@ for part in (mha_check, mha_look, mha_relay_logs, mha_config, mha_notify, mha_re
 
 def main() -> int:
     """Run the command line; what an operator can cause is one line, exit 2 for the configuration, else 1."""
+    leave_none()
     try:
         app()
     except SystemExit:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from replication.core_files import leave_none
+
 DEFAULT_GLOBAL_CONF = Path("/etc/masterha_default.cnf")
 CONF_DIRECTORY = Path("/usr/local/masterha/conf")
 SERVICE_DIRECTORY = Path("/service")
@@ -232,6 +234,7 @@ def run(command: Callable[[], int]) -> int:
 
     Errors of the configuration: 2. Errors of cluster and files: 1. Interrupted: 130. Its output's reader gone: 141.
     """
+    leave_none()
     try:
         code = command()
         sys.stdout.flush()

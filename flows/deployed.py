@@ -12,6 +12,7 @@ from pathlib import Path
 
 from config import ClusterConfig, ConfigError, load_cluster
 from config.loader import DEFAULT_GLOBAL_CONF
+from replication.core_files import leave_none
 
 CONF_DIR = "MHA_CONF_DIR"
 DEFAULT_CONF_DIR = "/etc/mha"
@@ -48,6 +49,8 @@ def load_named(cluster: str) -> tuple[ClusterConfig, Callable[[], ClusterConfig]
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         named = [path for path in configuration_files(directory) if path.stem == cluster]
         for path in sorted(named, key=lambda path: SUFFIXES.index(path.suffix)):
+            # From here on this process knows passwords.
+            leave_none()
             load = partial(load_cluster, path)
             return load(), load
     known = configured_clusters()

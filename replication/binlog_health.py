@@ -168,7 +168,7 @@ def _read_there(binlog: ServerConfig) -> tuple[str, float]:
     path = shlex.quote(posixpath.join(archive_root(binlog), FILE))
     try:
         # Its own clock: an age over two clocks would be none.
-        command = f"date +%s; if [ -e {path} ]; then head -c 65536 {path}; fi"
+        command = f"date +%s; if [ -f {path} ]; then head -c 65536 {path}; fi"
         said = host.run(f"sh -c {shlex.quote(command)}", action="read the binlog server's state", timeout=PATIENCE)
     finally:
         host.close()

@@ -167,7 +167,8 @@ def _kept_password(state: ServerState, channel: str, server: Server, host: SshHo
             return _text(rows[0]["kept"])
     name = f"master{'-' + channel.lower() if channel else ''}.info"
     try:
-        lines = host.read_file(join(state.datadir, name), _INFO_LIMIT).decode("utf-8", "surrogateescape").split("\n")
+        text = host.read_file(join(state.datadir, name), _INFO_LIMIT, links=False)
+        lines = text.decode("utf-8", "surrogateescape").split("\n")
     except MhaError as error:
         log.debug("%s", error)
         return None

@@ -105,7 +105,10 @@ class RelayFiles:
     def _paths(self) -> list[str]:
         # The server writes its index anew under another name, so for a moment there is none.
         index = shlex.quote(self._index)
-        command = f"for i in $(seq 30); do cat -- {index} 2>/dev/null && exit; sleep 0.1; done; cat -- {index}"
+        read = f"for i in $(seq 30); do cat -- {index} 2>/dev/null && exit; sleep 0.1; done; cat -- {index}"
+        # Who runs the server may put something else in its place, and root would read it.
+        odd = f"[ -L {index} ] || {{ [ -e {index} ] && [ ! -f {index} ]; }}"
+        command = f"! {{ {odd}; }} || {{ echo 'it is a link or no file, and such are not read' >&2; exit 1; }}; {read}"
         printed = self._shell(command, action=f"read {self._index}")
         return [str(PurePosixPath(self._datadir) / line) for line in printed.splitlines() if line]
 

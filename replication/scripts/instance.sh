@@ -67,7 +67,8 @@ at_home() { # PID ROOT
 
 # Whether the pid file that is known names it, by its number here or in a container.
 named_by_pid_file() {
-  named=$(head -c 20 "$(root_of "$1")$pidfile" 2>/dev/null | tr -cd 0-9)
+  # Who runs the server may put a pipe there, which would hold this up.
+  named=$(file=$(root_of "$1")$pidfile; [ -f "$file" ] && head -c 20 "$file" 2>/dev/null | tr -cd 0-9)
   [ -n "$named" ] && grep -E '^(Pid|NSpid):' "/proc/$1/status" 2>/dev/null | grep -qw "$named"
 }
 

@@ -86,7 +86,9 @@ for directory in "$@"; do
   elif [ ! -r "$directory" ] || [ ! -x "$directory" ]; then
     tell unreadable "$directory" "permission denied"
   elif [ -n "$current" ] && [ -e "$directory/$current" ]; then
-    if [ -r "$directory/$current" ]; then
+    if [ -L "$directory/$current" ] || [ ! -f "$directory/$current" ]; then
+      tell unreadable "$directory/$current" "it is a link or no file, and such are not read"
+    elif [ -r "$directory/$current" ]; then
       tell log "$directory/$current"
       [ -n "$reader" ] && try_reader "$directory/$current" && reader=""
     else

@@ -89,6 +89,8 @@ class Way(StrEnum):
     NASTY = "has names with quotes, line breaks, commands and marks"
 
 
+#: Who are told nothing: they do not speak, or not for long enough to be answered.
+MUTE = (Way.SILENT, Way.HANGS_UP, Way.GARBAGE, Way.SSH, Way.SLOW, Way.ANCIENT)
 WITH_TLS = (Way.CLEAR_TLS, Way.SHA256_TLS, Way.SHA2_TLS)
 ASKS = tuple(way for way in Way if way.name.startswith(("CLEAR", "DIALOG", "SHA", "OLD")))
 

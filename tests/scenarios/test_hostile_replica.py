@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 
 from tests.lab.cluster import Cluster
-from tests.lab.hostile import Way, squat
+from tests.lab.hostile import MUTE, Way, squat
 from tests.lab.kinds import ADMIN_PASSWORD
 from tests.lab.writer import Writer, gap
 from tests.scenarios.failing_over import assert_survivors_agree, finish
+from tests.scenarios.usual import MORE, usual
 
-#: Seconds from the death until writes are back: two more than where the replica is merely down, on a loaded machine.
-USUAL = 8.0
+#: Seconds from the death until writes are back, on a loaded machine; the slow ones measure what is usual there.
+QUICKLY = 8.0
 QUICK = {("mariadb", Way.LOCAL_INFILE), ("mysql97", Way.ODD), ("mariadb", Way.ROWS)}
 CASES = [
     pytest.param(kind, way, id=f"{kind}-{way.name.lower()}", marks=() if (kind, way) in QUICK else pytest.mark.slow)
@@ -24,7 +26,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("kind", "way"), CASES)
-def test_a_hostile_replica_takes_down_nobody_else(kind: str, way: Way) -> None:
+def test_a_hostile_replica_takes_down_nobody_else(
+    kind: str, way: Way, record_property: Callable[[str, object], None]
+) -> None:
     with Cluster(kind, gtid=True) as cluster:
         manager = cluster.start_manager(cluster.write_cnf(candidate=2, default="start_checks=warn"))
         # The application is no part of it, and asks whoever is there.
@@ -39,7 +43,13 @@ def test_a_hostile_replica_takes_down_nobody_else(kind: str, way: Way) -> None:
             cluster[1].signal_mysqld(signal.SIGKILL)
             code, acks = finish(manager, writer, seconds=60.0)
             assert code in (0, 10), manager.log()
-            assert gap(acks, struck) < USUAL, manager.log()
+            took, limit = gap(acks, struck), QUICKLY
+            if (kind, way) not in QUICK:
+                limit = usual(kind, True, third_down=True) + MORE
+            record_property("took", f"{took:.2f} of {limit:.2f} s")
+            assert took < limit, manager.log()
+            # A fake that is not talked to, or hangs up before it has done what it is for, proves nothing.
+            assert record.read_bytes() or way in MUTE
             assert "Traceback" not in manager.log() + manager.out.read_text()
             assert_survivors_agree(cluster, acks, 2, ())
             assert ADMIN_PASSWORD.encode() not in record.read_bytes()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,13 +12,14 @@ import pytest
 
 from tests.lab.cluster import Cluster
 from tests.lab.faults import without_ssh
-from tests.lab.hostile import NASTY, Way, squat
+from tests.lab.hostile import MUTE, NASTY, Way, squat
 from tests.lab.kinds import ADMIN_PASSWORD
 from tests.lab.writer import Writer, gap
 from tests.scenarios.failing_over import assert_survivors_agree, finish
+from tests.scenarios.usual import MORE, usual
 
-#: Seconds from the squatter's first word until writes are back, on a loaded machine.
-USUAL = 10.0
+#: Seconds from the squatter's first word until writes are back, on a loaded machine; slow ones measure what is usual.
+QUICKLY = 10.0
 #: Ways that are tried with every change; the others in `make test-all`.
 QUICK = {("mariadb", Way.CLEAR), ("mysql97", Way.SHA2_TLS)}
 KINDS = ("mariadb", "mysql97", "mysql56")
@@ -33,7 +35,7 @@ WAYS = (Way.CLEAR, Way.SHA2_TLS, Way.SHA2, Way.DIALOG, Way.SHA256_TLS, Way.FINE,
     ],
 )
 def test_a_squatter_on_a_dead_primarys_port_stops_no_failover_and_gets_no_password(
-    kind: str, way: Way, tmp_path: Path
+    kind: str, way: Way, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     told = tmp_path / "told"
     hook = tmp_path / "hook.sh"
@@ -54,11 +56,16 @@ def test_a_squatter_on_a_dead_primarys_port_stops_no_failover_and_gets_no_passwo
             manager.process.send_signal(signal.SIGCONT)
             code, acks = finish(manager, writer, seconds=60.0)
             assert code == 0, manager.log()
-            assert gap(acks, struck) < USUAL, manager.log()
+            took, limit = gap(acks, struck), QUICKLY
+            if (kind, way) not in QUICK:
+                limit = usual(kind, kind != "mysql56", third_down=False) + MORE
+            record_property("took", f"{took:.2f} of {limit:.2f} s")
+            assert took < limit, manager.log()
             assert "something else answers" in manager.log()
             assert "something else answers" in told.read_text() or "somebody else" in told.read_text(), told.read_text()
             assert_survivors_agree(cluster, acks, 2, (3,))
             heard = record.read_bytes()
+            assert heard or way in MUTE
             assert ADMIN_PASSWORD.encode() not in heard
             assert NASTY not in manager.log()
 
