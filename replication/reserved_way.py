@@ -116,4 +116,4 @@ def on_a_kept_place(session: Server, timeout: float) -> bool:
     most = session.scalar("SELECT @@GLOBAL.max_connections", action=_HOW_FULL, timeout=timeout)
     rows = session.query("SHOW GLOBAL STATUS LIKE 'Threads_connected'", action=_HOW_FULL, timeout=timeout)
     with session.reading(_HOW_FULL):
-        return int(rows[0]["Value"]) > int(most)
+        return any(int(row["Value"]) > int(most) for row in rows)

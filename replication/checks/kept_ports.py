@@ -17,6 +17,8 @@ from replication.snapshots import ServerState, Vendor
 
 #: Sessions that a planned switch has open on a primary at once: to look, the lock of managers, two that stop writes.
 WANTED = 4
+#: Seconds that the port may take for each answer: what the server itself says must not have to wait for it.
+WITHIN = 2.0
 KEPT_PORT = Rule(
     "kept-port",
     "Does every server keep a port for administrators, so that a manager gets in when its connections are all taken?",
@@ -41,14 +43,14 @@ class KeptPort:
     most: int | None = None
 
 
-def look_at_port(server: Server, timeout: float) -> KeptPort:
+def look_at_port(server: Server) -> KeptPort:
     """Try it; what is wrong with it is a fact. Raises ServerError when the server itself does not answer."""
     way = way_of(server.config)
     if way is None:
         return KeptPort()
     rows = server.query("SHOW GLOBAL VARIABLES LIKE 'extra_max_connections'", action="see how many its port takes")
     most = int(rows[0]["Value"]) + 1 if rows else None
-    session = new_session(server.config, timeout, way)
+    session = new_session(server.config, WITHIN, way)
     try:
         session.connect()
         with contextlib.closing(session):

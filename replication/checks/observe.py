@@ -148,7 +148,7 @@ def look_at_servers(config: ClusterConfig, sessions: Sessions, *, warm_hosts: bo
         seen = _facts_of(session)
         try:
             state = session.observe()
-            return state, replace(seen, kept_port=look_at_port(session, SERVER_SECONDS))
+            return state, replace(seen, kept_port=look_at_port(session))
         except ServerError as error:
             # A missing privilege is no reason not to say which others are.
             return error, seen
