@@ -127,6 +127,13 @@ class ServerConfig(BaseModel):
         "/etc/keepalived/keepalived.conf", description="Modern: keepalived's configuration on the host."
     )
     keepalived_pid_file: str = Field("/run/keepalived.pid", description="Modern: its pid file.")
+    admin_port: int = Field(
+        0,
+        gt=-1,
+        lt=65536,
+        description="Modern: the port that it keeps for administrators (MariaDB's extra_port, MySQL's admin_port), for "
+        "when its connections are all taken; 0: as it says itself while it takes sessions.",
+    )
     ssl_mode: SslMode | None = Field(
         None,
         description="Modern: disabled, preferred, required, verify_ca or verify_identity; when not set, preferred, or "

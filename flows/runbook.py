@@ -225,6 +225,7 @@ class Runbook(Leveler):
             self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
         self.fencing = Fencing(self, bool(self.ssh))
         finish_from_here()
+        self.chain.begin_to_look(plan)
         self.at_once(lambda: self.stop_receivers(plan), self.fencing.at_once)
         assert self.stopped is not None
         self.old.fenced()

@@ -22,6 +22,7 @@ from replication.job import FailoverJob, Recovered, Rescue
 from replication.ledger import Fate, LedgerLine
 from replication.outcome import ReplicaOutcome
 from replication.plan import FailoverPlan, Leveling, Refusal
+from replication.reaching import Reaching
 from replication.safety import Drained
 from replication.snapshots import ClusterState, GtidKind, ServerDown, ServerState
 from replication.source.identity import Whose
@@ -62,6 +63,7 @@ class Chain:
         #: Somebody stood in an earlier log, or lacked an earlier tail: of what the one that is dead now took after its
         #: opening, that one has nothing.
         self.used = False
+        self._reaching: Reaching | None = None
 
     def __bool__(self) -> bool:
         return bool(self.tails)
@@ -164,6 +166,12 @@ class Chain:
 
     # this failover's own ------------------------------------------------------------------------------------------
 
+    def begin_to_look(self, plan: FailoverPlan) -> None:
+        """See who reaches the replica that is to be promoted, while their hosts have nothing else to do."""
+        job = self._job
+        others = [job.config_of(x.key) for x in plan.others]
+        self._reaching = Reaching(job.sessions, job.config_of(plan.new_primary), others)
+
     def opens(self, plan: FailoverPlan, level: Level, whose: Whose) -> None:
         """Remember what the new primary is opened with, before it is."""
         state = level.state or self._job.sessions.server(plan.new_primary).observe()
@@ -180,6 +188,8 @@ class Chain:
             whose.named,
             state.server_id,
             state.server_uuid,
+            self._reaching.of(plan.new_primary) if self._reaching is not None else (),
+            state.relay_log_basename,
         )
         note_open(self._job.journal, tail)
 

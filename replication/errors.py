@@ -15,6 +15,7 @@ MhaError
 │   ├── CommandFailed            a remote command ended with an exit status that was not expected
 │   └── RemoteFileError          a remote file is missing, unreadable, or cannot be written
 ├── LogError                     a binary or relay log cannot be read as such
+│   └── LogEncrypted             only a server with its keys can read it
 ├── NoRoom                       no place on the manager takes a copy of a log
 ├── HookError                    a user's script failed, or did not end within its deadline
 ├── AddressError                 the address that applications use could not be moved, or its means are missing
@@ -120,6 +121,14 @@ class RemoteFileError(HostError):
 
 class LogError(MhaError):
     """A binary or relay log cannot be read: not a log, encrypted, unknown version, broken at the start."""
+
+
+class LogEncrypted(LogError):
+    """Only a server with its keys can read it; ``head``: bytes of the file that are no part of the log."""
+
+    def __init__(self, text: str, head: int) -> None:
+        self.head = head
+        super().__init__(text)
 
 
 class NoRoom(MhaError):

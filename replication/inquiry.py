@@ -31,6 +31,7 @@ from replication.round_trips import RoundTrips
 from replication.sessions import Sessions
 from replication.snapshots import ReplicaChannel, ServerState
 from replication.suspicion import SILENCE, WRITE_WAITS
+from replication.tail_chain import reached_before
 
 #: Seconds for one look, and for one round; a written row gets longer, for a slow disk is no dead one.
 LOOK, ROUND, WRITE = 0.9, 1.1, WRITE_WAITS
@@ -72,7 +73,7 @@ class Inquiry:
         self._pool = ThreadPoolExecutor(8 + 2 * len(self._others), thread_name_prefix="inquiry")
         uuid, server_id = (state.server_uuid, state.server_id) if state is not None else ("", 0)
         self._ears = {s.address: Ear(primary, uuid, server_id) for s in self._others}
-        self._reached: set[str] = set()
+        self._reached = set(reached_before(config, primary.address))
         self._linked: set[str] = set()
         self._words: dict[str, Seen] = {}
         self._silence, self._begun = SILENCE, 0.0

@@ -96,6 +96,7 @@ class Rescue:
     that the replica's channel names: an earlier primary, or a replica. ``continues``: the replica that it is for is
     proven to have all that stands before it. ``no_room``: it could be read, and no place on the manager took it.
     ``by_gtid``: its place is one in another server's log, so that only its GTIDs tell where its part begins.
+    ``log_end``: nobody can read the dead primary's log, and by its size it ends there.
     """
 
     copy: Mirror | None
@@ -109,6 +110,7 @@ class Rescue:
     continues: bool = False
     no_room: bool = False
     by_gtid: bool = False
+    log_end: BinlogPosition | None = None
 
     def __str__(self) -> str:
         if self.copy is None:

@@ -168,15 +168,31 @@ def _unread(
     if rescue.copy is None:
         places = [seen, *(x.received for x in plan.levelings)]
         furthest = max((place for place in places if place is not None), default=None)
+        if rescue.log_end is not None and furthest is not None:
+            yield from _encrypted(plan, furthest, rescue.log_end, rescue.why_not)
+            return
         where = f"everything behind {furthest}" if furthest else "everything that no replica received"
         yield LedgerLine(Fate.UNKNOWN, where, plan.dead_name, why=rescue.why_not)
         return
     end = next((x.cut.end_reason for x in applied if x.key == plan.new_primary and x.cut is not None), None)
     if end is None or end.kind == "clean":
         return
+    if end.kind == "encrypted":
+        received = [place for place in (seen, *(x.received for x in plan.levelings)) if place is not None]
+        read, last = BinlogPosition(end.log, 0), rescue.copy.end
+        last = BinlogPosition(last.file, max(0, last.pos - end.offset))
+        yield from _encrypted(plan, max((read, *received)), last, str(end))
+        return
     left = rescue.copy.end.pos - end.offset if end.log == rescue.copy.end.file else None
     fate = Fate.INCOMPLETE if _ends_as_a_crash_does(end, rescue) else Fate.UNKNOWN
     yield LedgerLine(fate, f"what follows {end.log}:{end.offset}", rescue.source, bytes=left, why=str(end))
+
+
+def _encrypted(plan: FailoverPlan, furthest: BinlogPosition, end: BinlogPosition, why: str) -> Iterator[LedgerLine]:
+    """What nobody can read and nobody received is lost: its size says that it is there."""
+    if furthest < end:
+        left = end.pos - furthest.pos if end.file == furthest.file else None
+        yield LedgerLine(Fate.LOST, f"{furthest} to {end}", plan.dead_name, bytes=left, why=why)
 
 
 def _ends_as_a_crash_does(end: LogEnd, rescue: Rescue) -> bool:

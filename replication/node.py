@@ -153,7 +153,7 @@ def save_from(logs: LogRow, start: BinlogPosition, out: BinaryIO) -> Cut:
     suspect = [(end.log, end.offset) for end in (*done.passed, done.end_reason) if end.kind != "clean"]
     if (start.file, start.pos) in suspect or not _has_checksums(first):
         _prove_border(logs.paths[0], first, start.pos)
-    if not done.transactions and done.end_reason.kind in ("corrupt", "unreadable"):
+    if not done.transactions and done.end_reason.kind in ("corrupt", "unreadable", "encrypted"):
         raise LogError(f"{logs.directory}: nothing can be read from {start} on: {done.end_reason}")
     return done
 
@@ -254,7 +254,7 @@ def write_difference(logs: LogRow, target: BinlogPosition, latest: BinlogPositio
                 f"the relay logs in {logs.directory} hold the source's log up to {received}, not up to {latest} "
                 f"(reading them ended {done.end_reason})"
             )
-        if done.end_reason.kind in ("corrupt", "unreadable"):
+        if done.end_reason.kind in ("corrupt", "unreadable", "encrypted"):
             raise LogError(f"the relay logs in {logs.directory} cannot be read up to {latest}: {done.end_reason}")
     return done
 

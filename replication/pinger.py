@@ -11,6 +11,7 @@ from replication.deadline import Deadline
 from replication.errors import ServerError, ServerOdd, StatementFailed
 from replication.evidence import Finding
 from replication.patience import Ping
+from replication.reserved_way import on_a_kept_place
 from replication.server import Server
 
 _DATABASE = "CREATE DATABASE IF NOT EXISTS infra"
@@ -59,7 +60,7 @@ class Pinger:
     def __init__(self, config: ClusterConfig, primary: ServerConfig) -> None:
         self.primary, self._interval, self._type = primary, float(config.ping_interval), config.ping_type
         self._server = Server(primary)
-        self._prepared = False
+        self._prepared = self._kept_place = False
         self._asked: tuple[str, ...] | None = None
         self._greeted = True
         self.closed = self.of_disk = self.renewed = False
@@ -86,6 +87,9 @@ class Pinger:
             self.of_disk = error.answered and _of_disk(error)
             return Ping.ALIVE_BUT_REFUSED if error.answered else Ping.MISSED, str(error)
         self.of_disk = False
+        if self._kept_place:
+            # It is there for whoever has to do something, a DBA too.
+            self._forget()
         return Ping.ANSWERED, ""
 
     @property
@@ -121,6 +125,7 @@ class Pinger:
             action="prepare",
             timeout=self._interval,
         )
+        self._kept_place = on_a_kept_place(self._server, timeout)
         self._prepared, self._greeted = False, True
 
     def _prepare_insert(self) -> None:

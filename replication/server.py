@@ -20,6 +20,7 @@ from replication.dialects.connecting import more_of_channels
 from replication.errors import MhaError, PrivilegeMissing, ServerError, ServerOdd, ServerUnreachable, StatementFailed
 from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from replication.positions import BinlogPosition
+from replication.reserved_way import VARIABLES, Way, enter, learn
 from replication.session import Session, map_error, new_session
 from replication.snapshots import SemiSync, ServerState, Vendor
 from replication.source_names import SourceNames
@@ -45,13 +46,14 @@ SYNTAX_ERRORS = frozenset({1064})
 _LONGEST_PATH = 4096
 
 _VARIABLES = (
-    "version version_comment server_id server_uuid read_only super_read_only log_bin log_slave_updates "
+    *VARIABLES,
+    *"version version_comment server_id server_uuid read_only super_read_only log_bin log_slave_updates "
     "log_replica_updates binlog_format gtid_mode gtid_purged gtid_binlog_pos gtid_slave_pos gtid_binlog_state "
     "log_bin_basename log_bin_index datadir pid_file max_binlog_size relay_log_basename relay_log_purge "
     "relay_log_recovery relay_log_info_repository event_scheduler rpl_semi_sync_master_enabled "
     "rpl_semi_sync_slave_enabled rpl_semi_sync_source_enabled rpl_semi_sync_replica_enabled "
-    "slave_checkpoint_period replica_checkpoint_period tx_read_only transaction_read_only offline_mode"
-).split()
+    "slave_checkpoint_period replica_checkpoint_period tx_read_only transaction_read_only offline_mode".split(),
+)
 
 
 class Server:
@@ -69,6 +71,8 @@ class Server:
         self.config = config
         self._connection: Session | None = None
         self._opening: Session | None = None
+        #: The session came by the port for administrators.
+        self.by_kept_port = False
         self._dialect: Dialect | None = None
         self._lock = threading.RLock()
 
@@ -90,12 +94,16 @@ class Server:
         with self._lock:
             if self._connection is None:
                 with self._mapped("connect"):
-                    self._opening = new_session(self.config, timeout)
-                    try:
-                        self._opening.connect()
-                        self._connection = self._opening
-                    finally:
-                        self._opening = None
+                    entered = enter(self.config, lambda way: self._entered(timeout, way))
+                    self._connection, self.by_kept_port = entered
+
+    def _entered(self, timeout: float, way: Way | None) -> Session:
+        session = self._opening = new_session(self.config, timeout, way)
+        try:
+            session.connect()
+        finally:
+            self._opening = None
+        return session
 
     def close(self) -> None:
         """End the session; the next statement opens a new one."""
@@ -260,6 +268,7 @@ class Server:
         if lacks := [name for name in _ALWAYS if name not in variables]:
             # Without them it would pass for a primary that takes writes.
             raise ServerOdd(self.config.name, "read its variables", f"it has no {', '.join(lacks)}", answered=True)
+        learn(self.config, variables)
         channels = self.query(dialect.show_channels(), action="read its replication status")
         if causes := causes_query(dialect.vendor, dialect.version, channels):
             with contextlib.suppress(PrivilegeMissing):

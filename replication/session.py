@@ -27,6 +27,7 @@ from replication.errors import (
     ServerUnreachable,
     StatementFailed,
 )
+from replication.reserved_way import Way
 
 BUSY_ERRORS = frozenset({1040, 1041, 1135, 1203, 1226})
 DENIED_ERRORS = frozenset(
@@ -52,7 +53,8 @@ _PLUGIN = (
     "mysql_native_password or ed25519"
 )
 _HINTS = {
-    1040: "every connection is taken; raise max_connections or keep one free for a user with SUPER",
+    1040: "every connection is taken; raise max_connections, or let the server keep a port for administrators "
+    "(extra_port of MariaDB, admin_address of MySQL) and name it in admin_port",
     1041: "that host has no memory left for a session",
     1045: "check user and password in the configuration, and that the account may connect from this host; one that "
     "must show a certificate (REQUIRE X509, SUBJECT, ISSUER) needs ssl_cert and ssl_key",
@@ -78,13 +80,13 @@ _HINTS = {
 }
 
 
-def new_session(config: ServerConfig, timeout: float) -> Session:
+def new_session(config: ServerConfig, timeout: float, way: Way | None = None) -> Session:
     """A session to be connected, as ``ssl_mode`` says: by default TLS when the server offers it.
 
-    Who is told what: see `authentication`. Raises PyMySQL's and the operating system's errors; `map_error` makes them
-    ours.
+    ``way`` is the port that it keeps for administrators, if that is to be taken. Who is told what: see
+    `authentication`. Raises PyMySQL's and the operating system's errors; `map_error` makes them ours.
     """
-    return Session(config, timeout, defer_connect=True)
+    return Session(config, timeout, way, defer_connect=True)
 
 
 if TYPE_CHECKING:
@@ -110,15 +112,17 @@ class Session(_Connection):
     salt: bytes
     _auth_plugin_name: str
 
-    def __init__(self, config: ServerConfig, timeout: float, *, defer_connect: bool = False) -> None:
+    def __init__(
+        self, config: ServerConfig, timeout: float, way: Way | None = None, *, defer_connect: bool = False
+    ) -> None:
         self.proof = Proof(config)
         self.server_key: bytes | None = None
         self._config = config
         self._buffer, self._read_from = bytearray(), None
         self.allow(timeout, whole=max(LOGIN * timeout, timeout + 8.0))
         super().__init__(
-            host=address_of(config),
-            port=config.port,
+            host=way.address if way is not None and way.address else address_of(config),
+            port=config.port if way is None else way.port,
             unix_socket=config.unix_socket,
             user=config.user,
             # Bytes, because PyMySQL encodes text as latin-1 and a password may hold anything.

@@ -8,8 +8,9 @@ history and nobody's tail.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from config import ClusterConfig, ServerConfig
 from replication.binlog.sequence import LogSequence
@@ -21,6 +22,8 @@ from replication.snapshots import ClusterState, GtidKind, ReplicaChannel, Server
 
 #: The step of a journal that tells of a tail, and its events.
 TAIL, OPEN, SETTLED = "tail", "open", "settled"
+#: Seconds for which it counts that a host reached another: a manager that died is started again before that.
+RECENT = 3600.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,9 @@ class Tail:
     ``begins`` is the end of that one's own log then: where position replicas go on. ``end`` and ``begins`` are None
     where nobody knows. ``gtids`` are those that it had executed, as text. ``server_id`` and ``uuid`` are the dead
     primary's, ``named`` the directories that it kept its logs in, as far as they are known; ``opened_id`` and
-    ``opened_uuid`` those of its successor, which a replica that never reached that one cannot tell.
+    ``opened_uuid`` those of its successor, which a replica that never reached that one cannot tell. ``reached_by``
+    (``ip:port``) are the replicas whose hosts the successor greeted right before, ``relay_logs`` is what its relay logs
+    are called (relay_log_basename), and ``at`` when this was written down (seconds since the epoch).
     """
 
     dead: str
@@ -44,6 +49,9 @@ class Tail:
     named: tuple[str, ...] = ()
     opened_id: int = 0
     opened_uuid: str = ""
+    reached_by: tuple[str, ...] = ()
+    relay_logs: str = ""
+    at: float = field(default=0.0, compare=False)
 
     def followed_by(self, state: ServerState, dead: ServerConfig) -> ReplicaChannel | None:
         """The channel through which a server still follows that dead primary, or was turned to its saved log."""
@@ -66,6 +74,7 @@ def note_open(journal: Journal, tail: Tail) -> None:
     """Write down, before the successor is opened, what it is opened with."""
     facts = asdict(tail)
     facts.pop("dead")
+    facts.pop("at")
     facts.update(kind=tail.kind.value, end=str(tail.end or ""), begins=str(tail.begins or ""))
     journal.record(TAIL, OPEN, tail.dead, **facts)
 
@@ -109,6 +118,9 @@ def _parse(entry: Entry) -> Tail:
         tuple(facts["named"]),
         int(facts["opened_id"]),
         facts["opened_uuid"],
+        tuple(facts.get("reached_by", ())),
+        facts.get("relay_logs", ""),
+        entry.at,
     )
 
 
@@ -133,6 +145,14 @@ def remembered(config: ClusterConfig) -> tuple[Tail, ...]:
             entries += read_journal(path)
     tails = open_tails(entries)
     return tuple(tail for tail in tails if tail.dead in here and tail.opened in here)
+
+
+def reached_before(config: ClusterConfig, key: str) -> frozenset[str]:
+    """The replicas whose hosts reached the server at ``key`` when a failover of this host opened it not long ago."""
+    since = time.time() - RECENT
+    return frozenset(
+        address for tail in remembered(config) if tail.opened == key and tail.at > since for address in tail.reached_by
+    )
 
 
 def settled_by_gtid(config: ClusterConfig, cluster: ClusterState) -> tuple[Tail, ...]:

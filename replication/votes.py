@@ -16,12 +16,13 @@ from enum import Enum
 
 from config import ClusterConfig, ServerConfig
 from replication.addresses import address_of
-from replication.errors import PrivilegeMissing, ServerError, ServerUnreachable, StatementFailed
+from replication.errors import PrivilegeMissing, ServerBusy, ServerError, ServerUnreachable, StatementFailed
 from replication.evidence import Finding
 from replication.failover_lock import MONITOR_LOCK
 from replication.independence import is_own
 from replication.knock import knock
 from replication.named_locks import end_strangers
+from replication.reserved_way import on_a_kept_place
 from replication.right import (
     FORGOTTEN,
     STANDBY_LOCK,
@@ -301,7 +302,13 @@ class _Voter:
         return self._said()
 
     def _prepare(self) -> None:
-        """A new session: the server is to end it by itself when nothing is heard of it for the length of the lease."""
+        """A new session: the server is to end it by itself when nothing is heard of it for the length of the lease.
+
+        One of the places that are there when all others are taken is not kept for that. Raises ServerBusy.
+        """
+        if on_a_kept_place(self._server, self._right.patience):
+            self._server.close()
+            raise ServerBusy(self.config.name, "see who watches the cluster", "all of its connections are taken")
         self._server.query(
             "SET SESSION wait_timeout=%s", (int(self._right.lease),), action="prepare", timeout=self._right.patience
         )

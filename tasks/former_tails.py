@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from prefect import task
 
+from replication.binlog.relay import last_complete, received_up_to
+from replication.copy_places import save_in
 from replication.errors import CannotLevel, DeadlineExceeded, HostError, LogError, NoRoom
 from replication.job import FailoverJob, Rescue
 from replication.journal import every_entry
@@ -16,7 +18,7 @@ from replication.pointing import TURN, channel_named, former_of
 from replication.positions import BinlogPosition
 from replication.repoint import change_source
 from replication.safety import Drained
-from replication.salvage import find_logs, find_start, shortened, up_to
+from replication.salvage import borrow_relay_logs, find_logs, find_relay_logs, find_start, opened, shortened, up_to
 from replication.sessions import reachable
 from replication.snapshots import GtidKind
 from replication.source.identity import Whose
@@ -34,8 +36,9 @@ ASKED_WITHIN = 3.0
 def find_tail(job: FailoverJob, tail: Tail, drained: Drained, directories: Sequence[str]) -> Rescue:
     """What the drained replica is to be given of it: the copy of that failover, or else what its disk still holds.
 
-    Without GTIDs the replica stands in that primary's log; with them the successor's own log holds all that it was
-    opened with, too. Never more than that. Raises CannotLevel when none of them reaches back far enough.
+    With GTIDs the successor's own log holds all that it was opened with, too. Without them the replica stands in that
+    primary's log, which the successor's relay logs hold as well, unless they were purged. Never more than that.
+    Raises CannotLevel when none of them reaches back far enough.
     """
     by_gtid = tail.kind is not GtidKind.POSITION
     place = None if by_gtid else drained.executed
@@ -55,6 +58,9 @@ def find_tail(job: FailoverJob, tail: Tail, drained: Drained, directories: Seque
     if found is None and by_gtid:
         whose = Whose(tail.opened_id, tail.opened_uuid)
         found, said = _on_disk(job, tail.opened, whose, drained, None, tail.begins, directories)
+        why.append(said)
+    if found is None and place is not None and tail.end is not None:
+        found, said = _in_relay_logs(job, tail, drained, place)
         why.append(said)
     if found is None:
         raise CannotLevel(f"{drained.name}: lacks what {tail.opened} was opened with of {tail.dead}: {'; '.join(why)}")
@@ -105,6 +111,41 @@ def _on_disk(
         return None, str(error)
     begin = copy.start if place is None else None
     return Rescue(copy, begin=begin, source=f"the binary log of {dead.name}", of=whose), ""
+
+
+def _in_relay_logs(job: FailoverJob, tail: Tail, drained: Drained, place: BinlogPosition) -> tuple[Rescue | None, str]:
+    """What the successor had received itself: all that it was opened with, where nobody gave it more."""
+    opened_one, host = job.config_of(tail.opened), job.sessions.host(tail.opened)
+    if not tail.relay_logs:
+        return None, f"where {opened_one.name} kept its relay logs is not known"
+    if not reachable(host, ASKED_WITHIN):
+        return None, f"{opened_one.hostname} is not reachable over SSH"
+    lent_to = job.config_of(drained.key)
+    name = f"relay_logs_from_{opened_one.hostname}_{opened_one.port}_for_{lent_to.hostname}_{lent_to.port}_{job.stamp}"
+    try:
+        logs = find_relay_logs(host, tail.relay_logs)
+        there = received_up_to(opened(host, logs))
+        if tail.end is None or there is None or there < tail.end:
+            return None, f"the relay logs of {opened_one.name} end at {there}, and {tail.end} is needed"
+        lent = save_in(
+            job.config,
+            name,
+            sum(each.size for each in logs),
+            lambda directory: borrow_relay_logs(host, logs, place, directory, tail.server_id),
+        )
+        if lent is None:
+            if last_complete(opened(host, logs)) == place:
+                return Rescue(None, f"no transaction lies between {place} and {tail.end}"), ""
+            return (
+                None,
+                f"the relay logs of {opened_one.name} do not reach back to {place}: relay_log_purge=0 keeps them",
+            )
+        copy, begin = lent
+        end = last_complete(copy.logs())
+    except (HostError, LogError, NoRoom, DeadlineExceeded) as error:
+        return None, f"the relay logs of {opened_one.name} cannot be used: {error}"
+    source, of = f"the relay logs of {opened_one.name}", Whose(tail.server_id, tail.uuid)
+    return Rescue(copy, begin=begin, end=end, source=source, of=of, of_relay_logs=True), ""
 
 
 @task(name="Take a replica along to the next dead primary", **STEP)

@@ -20,7 +20,7 @@ from replication.snapshots import GtidKind
 from replication.source.identity import Whose
 from replication.ssh import SshHost
 from replication.tail_chain import begins_in
-from tasks.policy import ACTING, STEP
+from tasks.policy import STEP
 from tasks.save_binlog import copied
 
 log = logging.getLogger("mha")
@@ -32,7 +32,7 @@ def lacks_purged(job: FailoverJob, kind: GtidKind, holder: str, key: str) -> str
     return still_lacks(job.sessions.server(key).observe(), purged_by(job.sessions.server(holder), kind))
 
 
-@task(name="Look for a copy on the manager", **ACTING)
+@task(name="Look for a copy on the manager", **STEP)
 def copy_here(job: FailoverJob, kind: GtidKind, key: str) -> Rescue | None:
     """A copy of the dead primary's log that a failover saved on this machine and that reaches back far enough."""
     state = job.sessions.server(key).observe()
@@ -49,7 +49,7 @@ def copy_here(job: FailoverJob, kind: GtidKind, key: str) -> Rescue | None:
     return None
 
 
-@task(name="Look for a copy on the binlog servers", **ACTING)
+@task(name="Look for a copy on the binlog servers", **STEP)
 def copy_of_binlog_servers(job: FailoverJob, key: str, whose: Whose) -> Rescue | None:
     """What a binlog server kept of the dead primary's log, from what the replica lacks on."""
     kept = replace(whose, named=(), foreign=frozenset())
@@ -64,7 +64,7 @@ def copy_of_binlog_servers(job: FailoverJob, key: str, whose: Whose) -> Rescue |
     return None
 
 
-@task(name="Copy another server's binary log", **ACTING)
+@task(name="Copy another server's binary log", **STEP)
 def copy_of_server(job: FailoverJob, lender: str, key: str, holder: str) -> Rescue:
     """The binary log of a server that logs what it executes, from what the replica lacks on.
 

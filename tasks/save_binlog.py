@@ -16,7 +16,7 @@ from replication.binlog_archive import archive_directories
 from replication.copy_places import save_in
 from replication.deadline import Deadline, within
 from replication.errant import errant
-from replication.errors import DeadlineExceeded, HostError, LogError, MhaError, NoRoom, ServerError
+from replication.errors import DeadlineExceeded, HostError, LogEncrypted, LogError, MhaError, NoRoom, ServerError
 from replication.job import FailoverJob, Rescue
 from replication.kept_copies import kept, remember
 from replication.positions import BinlogPosition
@@ -70,12 +70,29 @@ def save_binlog(
     except (HostError, LogError, NoRoom, DeadlineExceeded) as error:
         log.error("Saving the dead master's binlog failed: %s", error)
         rescue = _of_a_former_run(job, key, start, f"not saved: {error}")
+        if rescue.copy is None and isinstance(error, LogEncrypted) and start is not None:
+            return replace(rescue, log_end=_end_by_size(host, searched, start, whose, error.head))
         return replace(rescue, no_room=rescue.copy is None and isinstance(error, NoRoom))
     log.info("Saved binlog of %s: %s", job.dead.name, Rescue(copy))
     begin = copy.start if start is None else None
     rescue = Rescue(copy, begin=begin, source=f"the binary log of {job.dead.name}")
     remember(job.journal, job.dead.address, key, rescue)
     return rescue
+
+
+def _end_by_size(
+    host: SshHost, directories: Sequence[str], start: BinlogPosition, whose: Whose, head: int
+) -> BinlogPosition | None:
+    """Where a log ends that nobody can read: encrypted it is as long as in clear, behind ``head`` bytes.
+
+    None where the host answers no more.
+    """
+    try:
+        last = find_logs(host, directories, start.file, whose, start.pos)[-1]
+    except HostError as error:
+        log.warning("How long the dead master's binlog is, is not known: %s", error)
+        return None
+    return BinlogPosition(last.name, max(0, last.size - head))
 
 
 def _of_a_former_run(job: FailoverJob, key: str, start: BinlogPosition | None, why_not: str) -> Rescue:

@@ -17,6 +17,8 @@ from replication.errors import LogError
 
 MAGIC = b"\xfebin"
 ENCRYPTED_MAGIC = b"\xfdbin"
+#: Bytes that stand before an encrypted log of MySQL in its file; MariaDB encrypts each event where it stands.
+ENCRYPTED_HEAD = 512
 HEADER = 19
 CHECKSUM = 4
 #: Flags of an event's header.

@@ -18,6 +18,7 @@ from replication.binlog import bodies
 from replication.binlog.events import (
     CHECKSUM,
     CONTROL,
+    ENCRYPTED_HEAD,
     ENCRYPTED_MAGIC,
     HEADER,
     HEADER_FIELDS,
@@ -28,7 +29,7 @@ from replication.binlog.events import (
     FormatDescription,
 )
 from replication.binlog.groups import GroupParser, Part, StartInside, Transaction
-from replication.errors import LogError
+from replication.errors import LogEncrypted, LogError
 from replication.gtid import GtidSet, MariadbGtidPosition
 
 T = TypeVar("T")
@@ -71,7 +72,8 @@ class LogEnd:
     """Where reading ended, and why.
 
     ``kind``: clean; torn (the rest is missing); corrupt (the rest is not what was written); unreadable (the disk
-    refused); in_transaction (whole events, but the last transaction is not complete). ``offset`` is in bytes.
+    refused); encrypted (``offset`` is where the log begins in its file); in_transaction (whole events, but the last
+    transaction is not complete). ``offset`` is in bytes.
     """
 
     kind: str
@@ -179,7 +181,8 @@ class LogReader:
         try:
             magic = cursor.take(len(MAGIC))
             if magic == ENCRYPTED_MAGIC:
-                raise LogError(f"{self.name} is encrypted (binlog_encryption): only a server with its keys can read it")
+                said = f"{self.name} is encrypted (binlog_encryption): only a server with its keys can read it"
+                raise LogEncrypted(said, ENCRYPTED_HEAD)
             if magic != MAGIC:
                 raise LogError(f"{self.name} is not a binary log: it begins with {magic!r}")
             raw = cursor.take(HEADER)
@@ -194,7 +197,8 @@ class LogReader:
         except LogError as error:
             raise error if self.name in str(error) else LogError(f"{self.name}: {error}") from None
         if len(following) == HEADER and following[4] == EventType.MARIADB_START_ENCRYPTION:
-            raise LogError(f"{self.name} is encrypted (encrypt_binlog): only a server with its keys can read it")
+            said = f"{self.name} is encrypted (encrypt_binlog): only a server with its keys can read it"
+            raise LogEncrypted(said, 0)
         return described, len(MAGIC) + len(raw)
 
     def _in_head(self, wanted: EventType) -> Event | None:

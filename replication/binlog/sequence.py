@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from replication.binlog.events import FormatDescription
 from replication.binlog.groups import GroupParser, Part, Transaction
 from replication.binlog.reader import LogEnd, LogFile, LogReader
-from replication.errors import LogError, RemoteFileError
+from replication.errors import LogEncrypted, LogError, RemoteFileError
 from replication.positions import log_index
 
 
@@ -59,6 +59,11 @@ class LogSequence:
                     if reader.stop is not None:
                         unfinished = self._groups.open_part
                         self.ends.append((log.name, unfinished.start if unfinished else reader.stop.offset))
+            except LogEncrypted as error:
+                if not number:
+                    raise
+                self.stop = LogEnd("encrypted", error.head, str(error), log.name)
+                return
             except LogError as error:
                 if not number:
                     raise

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from config import ClusterConfig, ServerConfig
+from replication.checks.kept_ports import KeptPort
 from replication.checks.ways import Way
 from replication.dialects import Dialect, spelled
 from replication.dialects.accounts import AccountLife
@@ -27,7 +28,7 @@ class ServerFacts:
     ``readers`` are those who replicate from it.
     ``lives`` are the accounts of our own user and of those that replicas use, None when they cannot be read.
     ``unproven`` is why nothing proves who it is, empty when its certificate was verified, None when that was not looked
-    at. ``squatters`` hold one of MHA's named locks and can be no manager.
+    at. ``squatters`` hold one of MHA's named locks and can be no manager. ``kept_port``: None where nobody looked.
     """
 
     dialect: Dialect
@@ -41,6 +42,7 @@ class ServerFacts:
     lives: tuple[AccountLife, ...] | None = ()
     unproven: str | None = None
     squatters: tuple[Holder, ...] = ()
+    kept_port: KeptPort | None = None
 
     def name_of(self, variable: str) -> str:
         """How this server spells a variable that was renamed."""

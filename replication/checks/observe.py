@@ -23,6 +23,7 @@ from replication.accounts import lives_of, lives_on
 from replication.apply import client_options
 from replication.binlog_archive import archive_directories
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, Route, ScriptFacts, ServerFacts
+from replication.checks.kept_ports import look_at_port
 from replication.checks.ways import Way, look_at_ways
 from replication.copy_places import spare_of
 from replication.dialects import quote_name, spellings
@@ -149,7 +150,8 @@ def look_at_servers(config: ClusterConfig, sessions: Sessions, *, warm_hosts: bo
         session.connect(SERVER_SECONDS)
         seen = _facts_of(session)
         try:
-            return session.observe(), seen
+            state = session.observe()
+            return state, replace(seen, kept_port=look_at_port(session))
         except ServerError as error:
             # A missing privilege is no reason not to say which others are.
             return error, seen

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from replication.check import Check, Severity
+from replication.checks import kept_ports
 from replication.checks.facts import Facts, ServerFacts
 from replication.checks.rule import Rule
 from replication.snapshots import GtidKind, ServerState
@@ -125,6 +126,7 @@ RULES = (
     LOCKS,
     SEMI_SYNC,
     PROVEN,
+    *kept_ports.RULES,
 )
 
 
@@ -142,6 +144,8 @@ def checks(facts: Facts) -> Iterator[Check]:
             text = seen.unproven or "its certificate is verified"
             yield PROVEN.judge(state.name, not seen.unproven, text, server=state.hostname)
         yield from _locks(state, seen)
+        if seen.kept_port is not None:
+            yield from kept_ports.checks(state, seen.kept_port)
     yield from _unique(facts, SERVER_ID, lambda state: str(state.server_id or ""), "server_id")
     yield from _unique(facts, SERVER_UUID, lambda state: state.server_uuid, "server_uuid")
     yield from _semi_sync(facts)

@@ -18,6 +18,7 @@ import pymysql
 
 from tests.lab.cluster import Cluster
 from tests.lab.host import SMALLEST_DISK, Host
+from tests.lab.hostile_globals import hostile_for_a_while
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD
 from tests.lab.network import sh
 from tests.lab.weather import Rule, both_ways
@@ -169,6 +170,42 @@ def password_rotated(cluster: Cluster, host: Host) -> Iterator[None]:
             _set_password(cluster, admin, ADMIN_PASSWORD)
 
 
+@contextlib.contextmanager
+def account_refused(cluster: Cluster, host: Host, *, locked: bool = False) -> Iterator[None]:
+    """The password of the manager's account has expired there, or the account is locked where a server knows that."""
+    locks = locked and (cluster.kind.modern or cluster.kind.mariadb)
+    with host.connect() as admin, admin.cursor() as cursor:
+        cursor.execute("SET sql_log_bin=0")
+        cursor.execute(f"ALTER USER {ADMIN}@'%' {'ACCOUNT LOCK' if locks else 'PASSWORD EXPIRE'}")
+        end_sessions(admin, [admin])
+        try:
+            yield
+        finally:
+            if locks:
+                cursor.execute(f"ALTER USER {ADMIN}@'%' ACCOUNT UNLOCK")
+            else:
+                _set_password(cluster, admin, ADMIN_PASSWORD)
+
+
+@contextlib.contextmanager
+def hostile(cluster: Cluster) -> Iterator[None]:
+    """The globals of every server are as no administrator would set them, and the manager's sessions begin anew."""
+    with hostile_for_a_while(*cluster.hosts):
+        for host in cluster.hosts:
+            with host.connect() as admin:
+                end_sessions(admin, [admin])
+        yield
+
+
+def stands_still(pid: int, seconds: float) -> None:
+    """That process is stopped, as a virtual machine is that is moved."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(seconds)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def link_flaps(host: Host, seconds: float) -> None:
     """Its cable is out for two seconds and in for two, in turns."""
     _flaps(host.cut_cable, host.mend_cable, seconds)
@@ -226,6 +263,8 @@ def _during(trouble: contextlib.AbstractContextManager[object], seconds: float) 
         time.sleep(seconds)
 
 
+#: Seconds that a manager stands still beyond those of its turn: longer than servers wait for one (wait_timeout).
+STILL = 30.0
 #: Each is given a cluster with weather whose primary is db1 and has few ``max_connections``, the manager's process, one
 #: of the replicas, and the seconds that it is to last.
 TROUBLES: dict[str, Callable[[Cluster, int, Host, float], None]] = {
@@ -237,6 +276,11 @@ TROUBLES: dict[str, Callable[[Cluster, int, Host, float], None]] = {
     "applier stopped on all": lambda c, _, __, s: _during(appliers_stopped(c, *c.hosts[1:]), s),
     "primary at max_connections": lambda c, _, __, s: _full(c, s),
     "password rotated": lambda c, _, __, s: _during(password_rotated(c, c[1]), s),
+    "password expired": lambda c, _, __, s: _during(account_refused(c, c[1]), s),
+    "account locked": lambda c, _, __, s: _during(account_refused(c, c[1], locked=True), s),
+    "hostile globals": lambda c, _, __, s: _during(hostile(c), s),
+    "manager stands still": lambda _, pid, __, s: stands_still(pid, s),
+    "manager stands still for long": lambda _, pid, __, s: stands_still(pid, STILL + s),
     "manager starved of CPU": lambda _, pid, __, s: starved(pid, s),
     "primary's link flaps": lambda c, _, __, s: link_flaps(c[1], s),
     "manager's link flaps": lambda c, _, __, s: managers_link_flaps(c, s),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import pytest
 
@@ -15,7 +13,7 @@ from replication.patience import Ping
 from replication.pinger import Pinger
 from replication.server import Server
 from tests.lab.cluster import Cluster
-from tests.lab.host import Host
+from tests.lab.hostile_globals import MODES, hostile
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree, finish, promoted
 
@@ -24,38 +22,6 @@ KINDS = [
     pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
     pytest.param("mariadb", True, id="mariadb-gtid"),
 ]
-MODES = "ANSI_QUOTES,PIPES_AS_CONCAT,PAD_CHAR_TO_FULL_LENGTH,NO_BACKSLASH_ESCAPES,IGNORE_SPACE,HIGH_NOT_PRECEDENCE"
-#: What a session takes from its server, and a value that breaks something; NULL: this server has no such variable.
-HOSTILE = {
-    "autocommit": 0,
-    "completion_type": 1,
-    "sql_select_limit": 0,
-    "sql_safe_updates": 1,
-    "sql_big_selects": 0,
-    "sql_mode": MODES,
-    "time_zone": "+12:45",
-    "lock_wait_timeout": 1,
-    "innodb_lock_wait_timeout": 1,
-    "net_read_timeout": 1,
-    "net_write_timeout": 1,
-    "wait_timeout": 1,
-    "max_statement_time": 0.001,
-    "max_execution_time": 1,
-    "transaction_isolation": "READ-COMMITTED",
-    "tx_isolation": "READ-COMMITTED",
-    "transaction_read_only": 1,
-    "tx_read_only": 1,
-}
-
-
-def hostile(host: Host, wanted: Mapping[str, Any] = HOSTILE) -> dict[str, Any]:
-    """Set all of them that this server knows; the session that does it has other values."""
-    known = {str(row["Variable_name"]) for row in host.sql("SHOW GLOBAL VARIABLES")}
-    values = {name: value for name, value in wanted.items() if name in known}
-    with host.connect() as admin, admin.cursor() as cursor:
-        for name, value in values.items():
-            cursor.execute(f"SET GLOBAL {name}=%s", (value,))
-    return values
 
 
 def reach(cluster: Cluster, **cnf: str) -> ClusterConfig:

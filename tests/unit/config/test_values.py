@@ -45,6 +45,7 @@ SERVER_VALUES = [
     ("node_label", "rack 7", "rack 7"),
     ("replication_host", "10.1.0.1", "10.1.0.1"),
     ("beside_manager", "1", True),
+    ("admin_port", "33062", 33062),
     ("candidate_master", "1", True),
     ("no_master", "yes", True),
     ("ignore_fail", "on", True),

@@ -14,6 +14,7 @@ from config import ClusterConfig, ServerConfig
 from replication.check import Check, Severity
 from replication.checks import RULES, of_replication, of_ssh
 from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, Route, ScriptFacts, ServerFacts
+from replication.checks.kept_ports import KeptPort
 from replication.checks.start import forbidding, refusal
 from replication.checks.ways import Way
 from replication.dialects import Dialect
@@ -90,6 +91,7 @@ def facts(**changes: Any) -> Facts:
         },
         clock_ahead=0.1,
         unproven="",
+        kept_port=KeptPort(33062),
         lives=(AccountLife("mha", "%"), AccountLife("repl", "10.0.0.%", plugin="caching_sha2_password")),
     )
     return Facts(
@@ -507,6 +509,9 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
     ("server-uuid", lambda: on(2, server_uuid=UUID), "db2", ERROR, "is also that of db1", "remove auto.cnf from"),
     ("server-clock", lambda: said(2, clock_ahead=-7.0), "db2", WARNING, "7 s behind this machine's", "clock of db2"),
     ("server-proven", lambda: said(2, unproven="it offers no TLS"), "db2", WARNING, "no TLS", "`ssl_mode=verify_ca`"),
+    ("kept-port", lambda: said(2, kept_port=KeptPort()), "db2", INFO, "keeps no port", "`admin_address=db2`"),
+    ("kept-port", lambda: said(2, kept_port=KeptPort(33062, "refused")), "db2", WARNING, "33062 for", "`admin_port`"),
+    ("kept-port", lambda: said(2, kept_port=KeptPort(3307, "", 2)), "db2", INFO, "takes 2 sessions", "restart it"),
     (
         "named-locks",
         lambda: said(2, squatters=(SQUATTER,)),

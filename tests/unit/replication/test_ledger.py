@@ -97,6 +97,26 @@ def test_where_reading_ended_decides_what_the_rest_is(end: LogEnd, fate: Fate) -
     assert bool(losses([rest])) is (fate is Fate.UNKNOWN)
 
 
+@pytest.mark.parametrize(("end", "lost"), [(1400, True), (1000, False)])
+def test_an_encrypted_log_that_is_longer_than_what_was_received_is_lost(end: int, lost: bool) -> None:
+    rescue = Rescue(None, "it is encrypted", log_end=at(end))
+    lines = account(planned(), rescue, [], None)
+    assert [(line.fate, line.where, line.bytes) for line in lines] == (
+        [(Fate.LOST, "mysql-bin.000001:1000 to mysql-bin.000001:1400", 400)] if lost else []
+    )
+
+
+def test_a_later_log_that_is_encrypted_is_lost_as_far_as_nobody_received_it() -> None:
+    copy = replace(COPY, end=at(1012, 2))
+    end = LogEnd("encrypted", 512, "it is encrypted", "mysql-bin.000002")
+    rescued, lost = account(planned(), Rescue(copy), [applied(end)], None)
+    assert rescued.fate is Fate.RESCUED
+    assert (lost.fate, lost.where) == (Fate.LOST, "mysql-bin.000002:0 to mysql-bin.000002:500")
+    everything = at(500, 2)
+    (rescued,) = account(planned(), Rescue(copy), [applied(end)], None, furthest=everything)
+    assert rescued.fate is Fate.RESCUED
+
+
 def test_a_gap_in_the_primarys_gtids_is_proven_lost() -> None:
     new = server(2, gtid_executed=GtidSet.parse(f"{UUID}:1-5:8-9"))
     (line,) = account(planned(), Rescue(COPY), [], new, UUID)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from replication.salvage import Mirror, shortened
 from replication.selection import Follower
 from replication.snapshots import GtidKind, Replaced
 from replication.tail_chain import (
+    RECENT,
     Tail,
     begins_in,
     carried,
@@ -23,6 +25,7 @@ from replication.tail_chain import (
     note_open,
     note_settled,
     open_tails,
+    reached_before,
     remarks,
     successor,
 )
@@ -47,6 +50,18 @@ def test_a_tail_is_read_as_it_was_written_until_everybody_has_it(tmp_path: Path)
     assert open_tails(memory.entries()) == (FIRST, SECOND)
     note_settled(memory, [FIRST])
     assert open_tails(memory.entries()) == (SECOND,)
+
+
+@pytest.mark.parametrize(("later", "known"), [(60.0, {THREE}), (RECENT + 60.0, set())])
+def test_who_reached_the_successor_counts_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: float, known: set[str]
+) -> None:
+    note_open(journal(tmp_path), replace(FIRST, reached_by=(THREE,)))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + later)
+    config = CONFIG.model_copy(update={"manager_workdir": tmp_path})
+    assert reached_before(config, TWO) == known
+    assert reached_before(config, ONE) == set()
 
 
 def test_the_last_of_several_tries_counts_and_one_that_was_not_opened_has_none(tmp_path: Path) -> None:
