@@ -27,7 +27,8 @@ class ServerFacts:
     ``readers`` are those who replicate from it.
     ``lives`` are the accounts of our own user and of those that replicas use, None when they cannot be read.
     ``unproven`` is why nothing proves who it is, empty when its certificate was verified, None when that was not looked
-    at. ``squatters`` hold one of MHA's named locks and can be no manager.
+    at. ``squatters`` hold one of MHA's named locks and can be no manager. ``connected`` is how many sessions there are;
+    ``probe`` why `probe_user` gets none, empty when it does, None where it is not configured.
     """
 
     dialect: Dialect
@@ -41,6 +42,8 @@ class ServerFacts:
     lives: tuple[AccountLife, ...] | None = ()
     unproven: str | None = None
     squatters: tuple[Holder, ...] = ()
+    connected: int | None = None
+    probe: str | None = None
 
     def name_of(self, variable: str) -> str:
         """How this server spells a variable that was renamed."""
