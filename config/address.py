@@ -15,6 +15,16 @@ BUILT_IN = ("ip", "keepalived", "haproxy", "script")
 NEEDED = {"ip": "vip_addresses", "keepalived": "vip_addresses", "haproxy": "haproxy_sockets"}
 
 
+def may_forbid(providers: Iterable[str], *, script: bool, on_failure: str) -> bool:
+    """Whether moving the address may end a failover, so that it comes before anything is opened.
+
+    A ``script`` decides by its exit code, a site's own provider may, and all do where `vip_on_failure` is abort.
+    """
+    others = set(providers) - {"script"}
+    decides = (script and "script" in providers) or others - set(BUILT_IN)
+    return bool(decides or (others and on_failure == "abort"))
+
+
 def provider_names() -> tuple[str, ...]:
     """Every provider that `vip_provider` may name: the built-in ones, and those that other packages offer."""
     return (*BUILT_IN, *sorted(entry_points(group=PROVIDER_GROUP).names))

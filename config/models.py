@@ -80,6 +80,12 @@ class ServerConfig(BaseModel):
     repl_password: SecretStr | None = Field(
         None, description="Password of repl_user; when not set, the replicas keep theirs."
     )
+    probe_user: str | None = Field(
+        None,
+        description="Modern: an account like the applications', without SUPER, that proves that rows get in; when not "
+        "set, user does.",
+    )
+    probe_password: SecretStr | None = Field(None, description="Modern: its password; when not set, that of user.")
     disable_log_bin: bool = Field(
         False, description="Where a session replays differences, without writing the binary log; ignored with GTIDs."
     )

@@ -21,11 +21,14 @@ from replication.topology import find_primary
 from replication.votes import Right
 from tasks.detect import Listener
 from tasks.reopen import Reopener
+from tasks.role import remember_role
 
 log = logging.getLogger("mha")
 
 #: Seconds before a planned switch that was cut short, and could not be ended when the watch began, is tried again.
 SWITCH_AGAIN = 10.0
+#: Seconds between two looks at what runs on the primary, for whoever has to take its place.
+REMEMBERED_EVERY = 60.0
 
 
 class SteadyHealth(HealthFile):
@@ -100,15 +103,17 @@ class Manned(Reporter):
         self._events = EventHooks(config)
         self._reopener = Reopener(config, primary, sessions, right)
         self._alarmed, self._shut, self._shut_told = False, False, ""
+        self._remember_at = 0.0
         #: The verdict that a primary which takes no writes gets where the policy is to fail over.
         self.verdict: Verdict | None = None
         # One that could not be ended when this watch began is tried again, but not at every ping.
         self._again_at = time.monotonic() + SWITCH_AGAIN
 
     def open(self, *, fresh: bool) -> None:
-        if fresh or self._shut:
+        if fresh or self._shut or time.monotonic() >= self._remember_at:
+            self._remember_at = time.monotonic() + REMEMBERED_EVERY
             # Beside the pings, which wait for nobody.
-            threading.Thread(target=self._reopener.takes_writes, name="remember the primary", daemon=True).start()
+            threading.Thread(target=self._remember, name="remember the primary", daemon=True).start()
         if self._shut:
             if self._shut_told:
                 self._takes_writes_again(f"{self._primary.name} takes writes again")
@@ -123,6 +128,10 @@ class Manned(Reporter):
                 return ""
             return f"A planned switch from {self._primary.name} was cut short"
         return self._closed_to_all()
+
+    def _remember(self) -> None:
+        self._reopener.takes_writes()
+        remember_role(self._sessions, self._primary.address)
 
     def _closed_to_all(self) -> str:
         """Nobody takes writes: it is opened again where that is safe, and people are told."""

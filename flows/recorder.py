@@ -28,13 +28,13 @@ class Recorder:
         """One line of the journal about a step."""
         self.journal.record(step_name, event, about, **facts)
 
-    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
+    def run(self, task: Task[..., R], *args: Any, about: str = "", **named: Any) -> R:
         """One step; ``about`` names the server it is about. Raises MhaError and nothing else."""
         name = task.name
         self.note(name, "began", about)
         began, clock, ok = time.time(), time.monotonic(), False
         try:
-            result = step(task, *args)
+            result = step(task, *args, **named)
             ok = True
             self.note(name, "done", about, result=str(result)[:2000])
             return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from flows.engine import parallel
 from flows.fencing import Fencing
 from flows.level import Level, reached, until
 from flows.leveling import Leveler
+from flows.opening import Opening
 from flows.purged import give_purged
 from flows.way_back import tell_how_to_return
 from replication.errors import AlreadyActing, CameBack, CannotLevel, CannotRemember, LockLost, MhaError, RefusalError
@@ -35,7 +36,7 @@ from replication.safety import Drained
 from replication.sessions import reachable, took_writes
 from replication.snapshots import GtidKind
 from replication.source.identity import known_of
-from tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
+from tasks import apply_diffs, comeback, fence, promote, repoint, role, save_binlog, select, verify, vip
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
@@ -117,6 +118,7 @@ class Runbook(Leveler):
         self.fencing = Fencing(self, bool(self.ssh))
         self.opened = opened_before(job.past)
         self.old = OldPrimary(self)
+        self.opening = Opening(self)
         #: Where in the dead primary's log the server stands that a former run opened, as far as its journal tells.
         self.stands: BinlogPosition | None = None
 
@@ -247,13 +249,13 @@ class Runbook(Leveler):
         while True:
             self.known["plan"] = plan
             try:
-                plan = self.known["plan"] = self.old.settled(plan)
+                plan = self.known["plan"] = self.opening.settled(self.old.settled(plan))
                 level = self.bring_level(plan)
             except (RefusalError, AlreadyActing):
                 raise
             except MhaError as error:
                 log.error("%s could not be brought level: %s", plan.new_primary_name, error)
-                following = self.ways.next_best(plan, error, partial(self.run, select.choose, self.job, self.stopped))
+                following = self.ways.next_best(plan, error, self.opening.choose)
                 plan = following.with_others_of(plan)
                 continue
             if self.old.came_back():
@@ -261,23 +263,38 @@ class Runbook(Leveler):
             self.known["rescue"] = level.rescue
             if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
                 raise RefusalError(refusal)
-            self.acquire_address(plan)
+            if self.job.address.may_forbid:
+                self.acquire_address(plan)
             self.run(fence.hold_old_primary, self.job, plan, self.whose().uuid, about=self.job.dead.name)
             self.lock.verify()
             self.chain.opens(plan, level, self.whose())
+            before = level.state or self.job.sessions.server(plan.new_primary).observe()
             try:
                 self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
-                break
             except CameBack as error:
                 log.warning("%s", error)
+                continue
+            better = self.opening.proven(plan, level, before)
+            if better is None:
+                break
+            if self.job.address.may_forbid:
+                self.run(vip.take_from_candidate, self.job, plan, about=plan.new_primary_name)
+            plan = better
+        # From here on the opened one stays the primary, whatever becomes of the address.
+        self.known["promoted"] = level.recovered
+        if not self.job.address.may_forbid:
+            self.acquire_address(plan)
         self.known["writes_back_at"] = time.time()
         self.job.writes_back()
-        self.known["promoted"] = level.recovered
         new = self.job.config_of(plan.new_primary)
         self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")
         self.old.opened()
         log.info("** Phase 3: Master Recovery Phase completed.")
         return plan, level
+
+    def chosen(self, excluded: Mapping[str, str], barred: Mapping[str, str] | None = None) -> FailoverPlan:
+        """The plan without these servers, for the reasons given; the barred may follow. Raises RefusalError."""
+        return self.run(select.choose, self.job, self.stopped, excluded, barred)
 
     def stop_receivers(self, plan: FailoverPlan) -> None:
         """Kept at once: whatever goes wrong beside it, who was stopped is to receive again."""
@@ -349,11 +366,25 @@ class Runbook(Leveler):
             self.undone += verified.undone
             self.notes += verified.notes
             self.chain.settle(plan, replicas, saved=level.rescue.copy is not None)
+        self.take_role(plan, replicas)
+        self.opening.seen_by_others(plan, replicas)
         self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
         if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
             log.warning("%s", came_back)
             self.notes.append(came_back)
         return replicas
+
+    def take_role(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
+        """What ran on the old primary runs on the new one."""
+        try:
+            taken = self.run(role.take_role, self.job, plan, replicas, about=plan.new_primary_name)
+        except LockLost:
+            raise
+        except MhaError as error:
+            self.undone.append(f"{plan.new_primary_name}: what ran on the old primary was not taken over: {error}")
+            return
+        self.notes += taken.notes
+        self.undone += taken.undone
 
     def account(self) -> tuple[LedgerLine, ...]:
         """Which transactions were rescued, which are lost, which cannot be known; nothing before a plan was made."""
@@ -374,6 +405,7 @@ class Runbook(Leveler):
             return
         with contextlib.suppress(MhaError):
             self.run(comeback.take_back_fencing, self.job, about=self.job.dead.name)
+        self.opening.give_back()
         if opened_before(self.job.journal.entries()) is None:
             with contextlib.suppress(MhaError):
                 self.old.give_back()
@@ -385,10 +417,10 @@ class Runbook(Leveler):
 
     # how a step is run -----------------------------------------------------------------------------------------
 
-    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
+    def run(self, task: Task[..., R], *args: Any, about: str = "", **named: Any) -> R:
         """One step, while the lock is ours: what a manager that stood still was about to do is not done."""
         self.lock.verify()
-        return super().run(task, *args, about=about)
+        return super().run(task, *args, about=about, **named)
 
     def take_lock(self, plan: FailoverPlan) -> None:
         """Nobody else acts on these servers from here on. Raises AlreadyActing."""

@@ -187,7 +187,7 @@ def _server(server: ServerConfig | None) -> dict[str, str | int] | None:
 def _secrets(config: ClusterConfig) -> Iterator[str]:
     yield from config.notify_secrets()
     for server in (*config.servers, *config.binlog_servers):
-        for secret in (server.password, server.repl_password):
+        for secret in (server.password, server.repl_password, server.probe_password):
             if secret is not None and secret.get_secret_value():
                 yield secret.get_secret_value()
 

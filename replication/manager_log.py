@@ -67,7 +67,12 @@ def _but_for_accounts(secret: str) -> str:
 def secrets_of(config: ClusterConfig) -> list[str]:
     """Every secret of a cluster, for the log's filter."""
     held = [s.password for s in (*config.servers, *config.binlog_servers)]
-    held += [s.repl_password for s in (*config.servers, *config.binlog_servers) if s.repl_password is not None]
+    held += [
+        secret
+        for s in (*config.servers, *config.binlog_servers)
+        for secret in (s.repl_password, s.probe_password)
+        if secret is not None
+    ]
     passwords = [secret.get_secret_value() for secret in held if secret.get_secret_value()]
     return [*passwords, *config.notify_secrets()]
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from config import ClusterConfig, ServerConfig
+from config.address import may_forbid
 from replication.positions import BinlogPosition
 from replication.selection import Candidate, Follower, Selection, bereaved_of, gtid_kind, most_advanced, rank
 from replication.snapshots import ClusterState, GtidKind
@@ -138,18 +139,20 @@ def make_plan(
     options: FailoverOptions,
     *,
     excluded: Mapping[str, str] | None = None,
+    barred: Mapping[str, str] | None = None,
 ) -> FailoverPlan | Refusal:
     """Decide what to do about a dead primary, or why nothing may be done.
 
     A replica that is down or broken is left out and reported, never a reason to refuse (design rule 9). ``excluded``
-    maps addresses of servers that were tried and failed to the reason.
+    maps addresses of servers that were tried and failed to the reason, ``barred`` those of servers that let no
+    application in, and may follow as well as others.
     """
     absent = {d.key: d.reason for d in cluster.down}
     followers = bereaved_of(dead, config, cluster)
     refusal = _first_refusal(config, dead, cluster, followers)
     if refusal is not None:
         return refusal
-    selection = rank(config, dead, followers, absent, excluded=excluded)
+    selection = rank(config, dead, followers, absent, excluded={**(barred or {}), **(excluded or {})})
     chosen = _chosen(config, selection, options)
     if isinstance(chosen, Refusal):
         return chosen
@@ -355,9 +358,10 @@ def _steps(config: ClusterConfig, plan: FailoverPlan) -> tuple[str, ...]:
     if behind:
         steps += [f"bring {plan.new_primary_name} level with the most advanced replica"]
     steps += [f"let {plan.new_primary_name} receive the saved part from the manager, as if {plan.dead_name} lived"]
-    steps += address_steps(config, hook, "give", f"to {plan.new_primary_name}", "--command=start")
-    if plan.open_for_writes:
-        steps += [f"open {plan.new_primary_name} for writes"]
+    address = list(address_steps(config, hook, "give", f"to {plan.new_primary_name}", "--command=start"))
+    opening = [f"open {plan.new_primary_name} for writes", "write a row there"] if plan.open_for_writes else []
+    first = may_forbid(config.vip_provider, script=bool(hook), on_failure=config.vip_on_failure)
+    steps += [*address, *opening] if first else [*opening, *address]
     if plan.repoint:
         steps += [f"level {others} and point them at {plan.new_primary_name} ({plan.kind})"]
     steps += [f"forget the old source on {plan.new_primary_name}", "verify every server", "report"]

@@ -24,6 +24,7 @@ from replication.manager_files import FailoverFlags
 from replication.readiness import Past, Readiness
 from replication.sessions import Sessions
 from tasks.policy import STEP, once
+from tasks.role import remember_role
 
 
 @task(name="Look at servers, hosts and scripts", **STEP)
@@ -31,7 +32,11 @@ def look_at_cluster(config: ClusterConfig) -> Facts:
     """Everything that the checks judge; what cannot be seen is a fact, too."""
     sessions = Sessions(config)
     try:
-        return look(config, sessions)
+        facts = look(config, sessions)
+        primary = facts.cluster.get(facts.primary.address) if facts.primary is not None else None
+        if primary is not None and primary.writable:
+            remember_role(sessions, primary.key)
+        return facts
     finally:
         sessions.close()
 

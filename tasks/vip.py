@@ -6,7 +6,7 @@ import logging
 
 from prefect import task
 
-from replication.address import Moved
+from replication.address import FailoverCalls, Moved, chain_of
 from replication.check import Check
 from replication.job import FailoverJob
 from replication.plan import FailoverPlan
@@ -26,12 +26,25 @@ def release_address(job: FailoverJob, ssh_reachable: bool) -> Moved:
 
 @task(name="Move the address", **STEP)
 def acquire_address(job: FailoverJob, plan: FailoverPlan) -> Moved:
-    """Give the address to the new primary, before it is opened: who is first there finds a server that is read-only.
+    """Give the address to the new primary: where that may forbid the failover before it is opened, else once a row got
+    in.
 
     Raises HookError when the user's script ends with another exit code than 0 and 10, AddressError when an address
     cannot be had and `vip_on_failure` is abort.
     """
     return job.address.acquire(job.config_of(plan.new_primary))
+
+
+@task(name="Take the address from who takes no rows", **STEP)
+def take_from_candidate(job: FailoverJob, plan: FailoverPlan) -> Moved:
+    """It was opened, and closed again: another server gets the address. A script is told who, and takes it itself."""
+    own = tuple(name for name in job.config.vip_provider if name != "script")
+    new = job.config_of(plan.new_primary)
+    chain = chain_of(job.config.model_copy(update={"vip_provider": own}), job.sessions, FailoverCalls(job.config, new))
+    try:
+        return chain.release(new, reachable=True)
+    finally:
+        chain.close()
 
 
 @task(name="Verify the address", **STEP)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from config import ClusterConfig, ServerConfig
+from config.address import may_forbid
 from replication.address.haproxy import HaproxyProvider
 from replication.address.ip import IpProvider
 from replication.address.keepalived import KeepalivedProvider
@@ -40,10 +41,13 @@ class Moved:
 
 
 class AddressChain:
-    """Several providers that are asked as one. ``on_failure`` is abort or go_on, for `acquire`."""
+    """Several providers that are asked as one. ``on_failure`` is abort or go_on, for `acquire`.
 
-    def __init__(self, providers: Iterable[AddressProvider], on_failure: str) -> None:
-        self._providers, self._on_failure = tuple(providers), on_failure
+    ``may_forbid``: an `acquire` may end a failover, so that it comes before anything is opened.
+    """
+
+    def __init__(self, providers: Iterable[AddressProvider], on_failure: str, *, may_forbid: bool = True) -> None:
+        self._providers, self._on_failure, self.may_forbid = tuple(providers), on_failure, may_forbid
 
     def check(self) -> tuple[Check, ...]:
         """What a move would need."""
@@ -112,7 +116,13 @@ def chain_of(config: ClusterConfig, sessions: Sessions, calls: ScriptCalls) -> A
             made.append(ScriptProvider(config, calls))
         else:
             made.append(OfferedProvider(name, config, sessions))
-    return AddressChain(made, config.vip_on_failure)
+    return AddressChain(
+        made,
+        config.vip_on_failure,
+        may_forbid=may_forbid(
+            config.vip_provider, script=bool(config.master_ip_failover_script), on_failure=config.vip_on_failure
+        ),
+    )
 
 
 def _at(place: Place, new: ServerConfig) -> Check:

@@ -39,6 +39,7 @@ from replication.named_locks import holders
 from replication.own_files import doubt
 from replication.relay_purge_cluster import PURGE_LOCK
 from replication.right import STANDBY_LOCK
+from replication.row_proof import let_in
 from replication.scripts import script
 from replication.server import Server
 from replication.sessions import Sessions, as_cluster, replaced
@@ -61,6 +62,7 @@ _VARIABLES = spellings(
         "binlog_expire_logs_seconds",
         "log_replica_updates",
         "init_connect",
+        "max_connections",
         "require_secure_transport",
         "relay_log_info_file",
         "rpl_semi_sync_source_enabled",
@@ -204,6 +206,7 @@ def _facts_of(server: Server) -> ServerFacts:
         "SHOW GLOBAL STATUS WHERE Variable_name IN ('Rpl_semi_sync_source_clients', 'Rpl_semi_sync_master_clients')",
         action="read its semi-synchronous replicas",
     )
+    connected = server.query("SHOW GLOBAL STATUS LIKE 'Threads_connected'", action="see how many sessions it has")
     return ServerFacts(
         dialect=server.dialect,
         account=f"{quote_name(name)}@{quote_name(host)}",
@@ -212,6 +215,8 @@ def _facts_of(server: Server) -> ServerFacts:
         variables={str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows},
         clock_ahead=there - here,
         semi_sync_clients=int(clients[0]["Value"]) if clients else None,
+        connected=int(connected[0]["Value"]) if connected else None,
+        probe=let_in(server.config) if server.config.probe_user is not None else None,
         readers=readers_of(server),
         lives=lives_on(server),
         unproven=server.unproven,

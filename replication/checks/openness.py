@@ -26,7 +26,19 @@ SAME_DOOR = Rule(
     "set `{variable}` on {server} as on {primary}: applications that work today may be refused there",
     Severity.WARNING,
 )
-RULES = (PRIMARY_OPEN, OPEN_TO_APPLICATIONS, SAME_DOOR)
+PROBE = Rule(
+    "probe-account",
+    "Does every server let `probe_user` in, as it would an application?",
+    "give {server} that account as {primary} has it, or mend what the error names; a failover passes {server} over",
+    Severity.WARNING,
+)
+ROOM = Rule(
+    "connections-left",
+    "Has every server a tenth of its max_connections left for applications?",
+    "find out who keeps sessions on {server}, or raise `max_connections` there; a full server lets no application in",
+    Severity.WARNING,
+)
+RULES = (PRIMARY_OPEN, OPEN_TO_APPLICATIONS, SAME_DOOR, PROBE, ROOM)
 #: What decides about a session before its first statement.
 DOOR = ("init_connect", "require_secure_transport")
 
@@ -38,12 +50,27 @@ def checks(facts: Facts) -> Iterator[Check]:
         closed = primary.closed_by
         said = _said(facts, primary, closed)
         yield PRIMARY_OPEN.judge(primary.name, not closed, said, **_where(facts, primary, closed))
+    for state in facts.cluster.up:
+        yield from _sessions(facts, state)
     for state in facts.replicas:
         others = tuple(name for name in state.closed_by if name != "read_only")
         text = _said(facts, state, others) if others else "nothing but read_only keeps applications out"
         yield OPEN_TO_APPLICATIONS.judge(state.name, not others, text, **_where(facts, state, others))
         if primary is not None:
             yield from _door(facts, primary, state)
+
+
+def _sessions(facts: Facts, state: ServerState) -> Iterator[Check]:
+    """Whether there is room for those of applications, and one of them gets in."""
+    seen = facts.servers[state.key]
+    if seen.probe is not None:
+        first = facts.primary.hostname if facts.primary is not None else "the primary"
+        text = seen.probe or "an application's account gets in"
+        yield PROBE.judge(state.name, not seen.probe, text, server=state.hostname, primary=first)
+    most = int(seen.value("max_connections") or 0)
+    if seen.connected is not None and most:
+        text = f"{seen.connected} of {most} sessions are taken"
+        yield ROOM.judge(state.name, 10 * seen.connected <= 9 * most, text, server=state.hostname)
 
 
 def _door(facts: Facts, primary: ServerState, state: ServerState) -> Iterator[Check]:

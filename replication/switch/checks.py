@@ -365,6 +365,13 @@ def _moved_over(case: SwitchCase) -> Iterator[Check]:
     )
     if old is None or target is None or old.key == target.key:
         return
+    yield judged(
+        "lets-applications-in",
+        target.name,
+        f"{shut} is on, so no application would get in" if (shut := _shut(target)) else "",
+        "nothing but read_only keeps applications out",
+        f"SET GLOBAL {shut}=0 there",
+    )
     activity = case.activity.get(old.key)
     events = activity.events if activity else 0
     runs = old.event_scheduler.upper() in ("ON", "1")
@@ -385,6 +392,13 @@ def _moved_over(case: SwitchCase) -> Iterator[Check]:
         "install the plugin that the primary has",
         Severity.WARNING,
     )
+
+
+def _shut(target: ServerState) -> str:
+    """What the switch itself does not clear; where there is no super_read_only, a former switch closed it so."""
+    if target.offline_mode:
+        return "offline_mode"
+    return "transaction_read_only" if target.tx_read_only and target.super_read_only is not None else ""
 
 
 def _dotted(state: ServerState) -> str:

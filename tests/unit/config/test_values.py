@@ -35,6 +35,8 @@ SERVER_VALUES = [
     ("password", "a=b=c", SecretStr("a=b=c")),
     ("repl_user", "repl", "repl"),
     ("repl_password", "r", SecretStr("r")),
+    ("probe_user", "probe", "probe"),
+    ("probe_password", "p", SecretStr("p")),
     ("disable_log_bin", "1", True),
     ("master_pid_file", "/run/mysqld.pid", "/run/mysqld.pid"),
     ("handle_raw_binlog", "0", False),

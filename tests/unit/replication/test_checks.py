@@ -87,9 +87,12 @@ def facts(**changes: Any) -> Facts:
             "rpl_semi_sync_replica_enabled": "OFF",
             "binlog_encryption": "OFF",
             "init_connect": "",
+            "max_connections": "151",
             "require_secure_transport": "OFF",
         },
         clock_ahead=0.1,
+        connected=12,
+        probe="",
         unproven="",
         kept_port=KeptPort(33062),
         lives=(AccountLife("mha", "%"), AccountLife("repl", "10.0.0.%", plugin="caching_sha2_password")),
@@ -929,6 +932,15 @@ CASES += [
         "init_connect is another",
         "`init_connect` on db2 as on db1",
     ),
+    (
+        "probe-account",
+        lambda: said(2, probe="db2: connect: error 1045: Access denied"),
+        "db2",
+        WARNING,
+        "error 1045",
+        "a failover passes db2 over",
+    ),
+    ("connections-left", lambda: said(3, connected=140), "db3", WARNING, "140 of 151", "`max_connections`"),
 ]
 # Each power of the manager's account is one check, and an account with no privilege at all lacks every one.
 CASES += [

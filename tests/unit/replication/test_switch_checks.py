@@ -116,6 +116,16 @@ def the_target_is_unknown(scene: Scene) -> None:
     scene.options, scene.target = SwitchOptions(new_master_host="db77"), None
 
 
+@error("lets-applications-in", "db2", "offline_mode is on, so no application would get in")
+def the_target_is_offline(scene: Scene) -> None:
+    scene.state(2, offline_mode=True)
+
+
+@error("lets-applications-in", "db2", "transaction_read_only is on")
+def the_target_takes_only_reading_transactions(scene: Scene) -> None:
+    scene.state(2, tx_read_only=True)
+
+
 @error("super-writers", "db1", "nothing keeps out sessions of accounts with SUPER: session 8 (boss@10.0.0.9:50000)")
 def accounts_with_super_cannot_be_kept_out(scene: Scene) -> None:
     scene.state(1, super_read_only=None, tx_read_only=None)

@@ -1,0 +1,78 @@
+"""Role: what ran on the dead primary runs on the new one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prefect import task
+
+from replication.errors import MhaError
+from replication.job import FailoverJob
+from replication.outcome import ReplicaOutcome
+from replication.plan import FailoverPlan
+from replication.role import LastRole, Role, acknowledgements, read_role, waits_in_vain, without_memory
+from replication.server import Server
+from replication.sessions import Sessions
+from replication.switch.events_move import enable_events, read_events
+from replication.switch.semi_sync import take_roles
+from replication.switch.write_stop import set_event_scheduler
+from replication.words import plain
+from tasks.policy import STEP
+
+log = logging.getLogger("mha")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was taken over, and what is left to do, in sentences."""
+
+    notes: tuple[str, ...] = ()
+    undone: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "; ".join((*self.notes, *self.undone)) or "nothing had to be taken over"
+
+
+@task(name="Take over events and semi-synchronous replication", **STEP)
+def take_role(job: FailoverJob, plan: FailoverPlan, replicas: Sequence[ReplicaOutcome]) -> Taken:
+    """As they were on the dead primary when it was looked at last; now, when there are replicas to acknowledge."""
+    server = job.sessions.server(plan.new_primary)
+    role = LastRole(job.config).of(plan.dead)
+    if role is None:
+        said = plain(without_memory(read_events(server)))
+        return Taken(undone=(f"{server}: {said}",) if said else ())
+    notes, undone = _events(server, role)
+    ours = [job.sessions.server(replica.key) for replica in replicas if replica.ok]
+    acknowledging = sum(bool(other.observe().semi_sync.replica_enabled) for other in ours)
+    if why := waits_in_vain(role, acknowledgements(server), acknowledging):
+        undone.append(f"{server}: {why}")
+    elif role.semi_sync and take_roles(server, role.semi_sync):
+        on = "on" if role.semi_sync.get("source") else "off"
+        notes.append(f"{server}: semi-synchronous replication is {on}, as it was on {plan.dead_name}")
+    for line in notes:
+        log.info("%s.", line)
+    for line in undone:
+        log.error("%s", line)
+    return Taken(tuple(notes), tuple(undone))
+
+
+def _events(server: Server, role: Role) -> tuple[list[str], list[str]]:
+    before = {str(event) for event in read_events(server) if event.disabled_as_replica}
+    undone = [f"{server}: {plain(line)}" for line in enable_events(server, role.events)]
+    on = sorted(before & {str(event) for event in read_events(server) if event.enabled})
+    notes = (
+        [f"{server}: {len(on)} events run now that ran on the old primary: {plain(', '.join(on[:10]))}"] if on else []
+    )
+    if on and role.scheduler == "ON":
+        set_event_scheduler(server, role.scheduler)
+    return notes, undone
+
+
+def remember_role(sessions: Sessions, key: str) -> None:
+    """What runs on the primary while it lives; what cannot be read now is read another time."""
+    try:
+        LastRole(sessions.config).write(read_role(sessions.server(key)))
+    except MhaError as error:
+        log.debug("%s", error)
