@@ -64,6 +64,11 @@ class ClosedWays:
             return list(lacking)
         return [key for key, count in lacking.items() if count == min(lacking.values())]
 
+    @property
+    def failed(self) -> dict[str, str]:
+        """Who was tried in vain (``ip:port``), and why."""
+        return dict(self._failed)
+
     def stopped(self, key: str) -> StoppedInTail | None:
         """The error of a replica that is to go on from where its applier stopped within what was saved."""
         error = self._closed.get(key)

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from prefect import Task
 
+from flows.waiting import Waiting
 from replication.errors import CannotLevel, MhaError, ServerError
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.ledger import LedgerLine, never_reached
@@ -35,6 +36,7 @@ class Failover(Protocol):
 
     job: FailoverJob
     notes: list[str]
+    waiting: Waiting
     seen: dict[str, Follower]
     stopped: ClusterState | None
 
@@ -198,7 +200,9 @@ class Differences:
         gone = [x for x in self._silent if x.received is not None] + self._unknown(False)
         for donor in self._donors():
             try:
-                proof = self._failover.run(apply_diffs.catch_up, self._failover.job, plan, target.key, proof, donor.key)
+                patience = self._failover.waiting.for_other(plan, donor)
+                job = self._failover.job
+                proof = self._failover.run(apply_diffs.catch_up, job, plan, target.key, proof, donor.key, patience)
                 self._elsewhere = True
                 break
             except MhaError as error:
@@ -209,7 +213,7 @@ class Differences:
                 self._elsewhere = True
                 proof = self._failover.drained(plan, target)
         for other in plan.others:
-            if other.broken:
+            if other.broken or other.key in self._failover.waiting.busy:
                 proof = self._unexecuted(other, proof, alive=True)
         for other in gone:
             proof = self._unexecuted(other, proof, alive=False)

@@ -16,6 +16,7 @@ from flows.fencing import Fencing
 from flows.level import Level, reached, until, whole
 from flows.recorder import Recorder
 from flows.taking_along import Chain
+from flows.waiting import Waiting
 from replication.errors import CannotLevel, StoppedInTail
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.ledger import LedgerLine
@@ -55,6 +56,7 @@ class Leveler(Recorder):
         self.ways = ClosedWays(job.salvage_policy, job.journal)
         self.fencing = Fencing(self, False)
         self.chain = Chain(self)
+        self.waiting = Waiting(self)
 
     def bring_level(self, plan: FailoverPlan) -> Level:
         """Drain the chosen replica, save what only the dead host has, and apply it."""
@@ -143,8 +145,10 @@ class Leveler(Recorder):
         return recovered
 
     def drained(self, plan: FailoverPlan, replica: Leveling) -> Drained:
-        """One replica's proof that it executed what it received."""
-        return self.run(apply_diffs.execute_received, self.job, plan, replica.key, about=replica.name)
+        """One replica's proof that it executed what it received. Raises TooBusy where that is not waited for."""
+        first = replica.key == plan.new_primary
+        patience = self.waiting.for_candidate(plan) if first else self.waiting.for_other(plan, replica)
+        return self.run(apply_diffs.execute_received, self.job, plan, replica.key, patience, about=replica.name)
 
     def left(self, plan: FailoverPlan, replica: Leveling, stopped: StoppedInTail) -> Drained:
         """The proof of one that stopped within what was saved, and goes on from there without the rest."""

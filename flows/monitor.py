@@ -19,6 +19,7 @@ from config.edit import remove_block
 from flows.deployed import load_named, stopped_by_cancelling
 from flows.events import telling_prefect
 from flows.failover import cut_short_failover, failed_as_it_opened, new_job, run_beside_prefect
+from flows.follow_up import Following
 from flows.listening import Manned, SteadyHealth, moved_to
 from flows.parameters import ClusterName
 from flows.run_log import logged
@@ -98,6 +99,7 @@ class Manager:
         self._balanced: HealthServer | None = None
         self._guard = guard_of(self._config)
         self._right = Right(self._config)
+        self._following = Following(self._config, self._right.held)
         self._refused: Refusal | None = None
         self._died_open = ""
         self._seen: ClusterState | None = None
@@ -199,6 +201,7 @@ class Manager:
             sessions.close()
 
     def _watch_and_recover(self, sessions: Sessions) -> int | None:
+        self._following = Following(self._config, self._right.held)
         self._finish_switch(sessions)
         cut_short = cut_short_failover(self._config, sessions)
         if cut_short is not None:
@@ -213,7 +216,12 @@ class Manager:
         if cluster.get(primary.address) is None:
             let_try_again(sessions, cluster, primary)
         listener = Manned(self._config, self._health, primary, sessions, self._right, steady)
-        verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
+        following = self._following
+        following.start(primary.address)
+        try:
+            verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
+        finally:
+            following.end()
         if verdict is None:
             return 0
         if isinstance(verdict, BeginAnew):
@@ -247,6 +255,9 @@ class Manager:
         sessions.warm()
         cluster = with_those_who_moved(self._config, sessions.observe())
         primary = find_primary(self._config, cluster)
+        if not isinstance(primary, Refusal) and self._following.here(primary.address, 0.0, self._stop):
+            # Who was left out and is free now follows before anybody asks whether all is well.
+            cluster = with_those_who_moved(self._config, sessions.observe())
         if isinstance(primary, Refusal) or cluster.get(primary.address) is not None:
             self._check_once(sessions)
         else:
@@ -390,6 +401,9 @@ class Manager:
             return None
         if outcome.promoted is not None:
             self._guard.watching(outcome.promoted.key)
+            if not self._options.go_on:
+                following = Following(self._config, self._right.held)
+                following.here(outcome.promoted.key, self._config.follow_up_timeout, self._stop)
         if outcome.exit_code == 1:
             self._health.write(ManagerStatus.FAILOVER_ERROR, job.dead.hostname)
             self._stop.wait(self._options.wait_on_failover_error)

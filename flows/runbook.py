@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -19,8 +19,18 @@ from flows.fencing import Fencing
 from flows.level import Level, reached, until
 from flows.leveling import Leveler
 from flows.way_back import tell_how_to_return
-from replication.errors import AlreadyActing, CameBack, CannotLevel, CannotRemember, LockLost, MhaError, RefusalError
+from replication.errors import (
+    AlreadyActing,
+    CameBack,
+    CannotLevel,
+    CannotRemember,
+    LockLost,
+    MhaError,
+    RefusalError,
+    TooBusy,
+)
 from replication.failover_lock import FailoverLock
+from replication.follow_up import note_left, note_stands
 from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, LOCK_LOST, Opened, opened_before, saved_before, still_lent
@@ -31,6 +41,7 @@ from replication.plan import ALREADY_ACTING, FailoverPlan, Leveling, Refusal
 from replication.positions import BinlogPosition
 from replication.report import result_line
 from replication.safety import Drained
+from replication.selection import NOT_ITS_REPLICA
 from replication.sessions import reachable, took_writes
 from replication.snapshots import GtidKind
 from replication.source.identity import known_of
@@ -137,6 +148,7 @@ class Runbook(Leveler):
             plan, level = self.phase_3_new_primary(plan)
         replicas = self.phase_4_other_replicas(plan, level)
         replicas = self.phase_5_clean_up(plan, level, replicas)
+        self.note_who_is_left(plan, replicas)
         self.old.count(plan, self.stands or reached(level.recovered, level.proof))
         astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
         something_left = plan.left_out or self.undone or astray or any(not replica.ok for replica in replicas)
@@ -249,10 +261,14 @@ class Runbook(Leveler):
                 level = self.bring_level(plan)
             except (RefusalError, AlreadyActing):
                 raise
+            except TooBusy as error:
+                log.warning("%s", error)
+                self.waiting.pass_over(plan, error)
+                plan = self.chosen(self.ways.failed).with_others_of(plan)
+                continue
             except MhaError as error:
                 log.error("%s could not be brought level: %s", plan.new_primary_name, error)
-                following = self.ways.next_best(plan, error, partial(self.run, select.choose, self.job, self.stopped))
-                plan = following.with_others_of(plan)
+                plan = self.ways.next_best(plan, error, self.chosen).with_others_of(plan)
                 continue
             if self.old.came_back():
                 continue
@@ -263,6 +279,7 @@ class Runbook(Leveler):
             self.run(fence.hold_old_primary, self.job, plan, self.whose().uuid, about=self.job.dead.name)
             self.lock.verify()
             self.chain.opens(plan, level, self.whose())
+            note_stands(self.job.journal, plan.new_primary, level.end, level.state)
             try:
                 self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
                 break
@@ -276,6 +293,10 @@ class Runbook(Leveler):
         self.old.opened()
         log.info("** Phase 3: Master Recovery Phase completed.")
         return plan, level
+
+    def chosen(self, failed: Mapping[str, str]) -> FailoverPlan:
+        """The plan without those that were tried in vain; who is busy comes last."""
+        return self.run(select.choose, self.job, self.stopped, failed, self.waiting.passed)
 
     def stop_receivers(self, plan: FailoverPlan) -> None:
         """Kept at once: whatever goes wrong beside it, who was stopped is to receive again."""
@@ -350,6 +371,16 @@ class Runbook(Leveler):
             log.warning("%s", came_back)
             self.notes.append(came_back)
         return replicas
+
+    def note_who_is_left(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
+        """Whoever does not follow the new primary is open business: the manager goes on with it."""
+        if not plan.repoint:
+            return
+        names = {name: why for name, why in plan.left_out if why != NOT_ITS_REPLICA}
+        left = {s.address: names[s.name] for s in self.job.config.servers if s.name in names}
+        left.update({r.key: r.detail for r in replicas if not r.ok})
+        left.pop(plan.dead, None)
+        note_left(self.job.journal, left)
 
     def account(self) -> tuple[LedgerLine, ...]:
         """Which transactions were rescued, which are lost, which cannot be known; nothing before a plan was made."""

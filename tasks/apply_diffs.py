@@ -13,8 +13,16 @@ from prefect import task
 from replication import settings
 from replication.binlog.cutter import Cut
 from replication.catch_up import LEVEL_LIMIT, tell_what_was_applied, wait_executed
-from replication.drain import drain, execute_all, stop_applier, stop_receiver
-from replication.errors import CannotLevel, DeadlineExceeded, HostError, MhaError, PrivilegeMissing, StoppedInTail
+from replication.drain import Patience, drain, execute_all, stop_applier, stop_receiver
+from replication.errors import (
+    CannotLevel,
+    DeadlineExceeded,
+    HostError,
+    MhaError,
+    PrivilegeMissing,
+    StoppedInTail,
+    TooBusy,
+)
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import Lent, still_lent
 from replication.left_out import CountingLeftOut, in_words
@@ -35,25 +43,33 @@ log = logging.getLogger("mha")
 
 
 @task(name="Execute what was received", **ACTING)
-def execute_received(job: FailoverJob, plan: FailoverPlan, key: str) -> Drained:
-    """Let one replica execute all it received, be it delayed on purpose; the proof that it did."""
+def execute_received(job: FailoverJob, plan: FailoverPlan, key: str, patience: Patience | None = None) -> Drained:
+    """Let one replica execute all it received, be it delayed on purpose; the proof that it did. Raises TooBusy."""
     server = job.sessions.server(key)
-    proof = _execute_all(job, plan, key)
+    proof = _execute_all(job, plan, key, patience)
     log.info("%s executed all that it received, up to %s.", server, proof.executed)
     return proof
 
 
-def _execute_all(job: FailoverJob, plan: FailoverPlan, key: str) -> Drained:
-    server, channel = job.sessions.server(key), plan.channel_of(key)
-    return execute_all(server, channel, job.journal, job.past, stall=job.config.drain_timeout)
+def _execute_all(job: FailoverJob, plan: FailoverPlan, key: str, patience: Patience | None = None) -> Drained:
+    server, channel, stall = job.sessions.server(key), plan.channel_of(key), job.config.drain_timeout
+    return execute_all(server, channel, job.journal, job.past, stall=stall, patience=patience)
 
 
 @task(name="Catch up from the most advanced replica", **ACTING)
-def catch_up(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, latest: str) -> Drained:
-    """With GTIDs: let the chosen replica fetch from the most advanced one what only that received."""
+def catch_up(
+    job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, latest: str, patience: Patience
+) -> Drained:
+    """With GTIDs: let the chosen replica fetch from the most advanced one what only that received.
+
+    Of one that is busy it fetches what that has executed so far.
+    """
     server, source = job.sessions.server(key), job.sessions.server(latest)
     channel = plan.channel_of(key)
-    _execute_all(job, plan, latest)
+    try:
+        _execute_all(job, plan, latest, patience)
+    except TooBusy as error:
+        log.warning("%s; what it has executed is fetched from it, the rest is in its relay logs.", error)
     goal = source.observe()
     if plan.kind is GtidKind.MARIADB and any(e.step == "apply" and e.server == key for e in job.journal.entries()):
         tell_what_was_applied(server, channel)

@@ -66,9 +66,11 @@ def check_allowed(job: FailoverJob) -> None:
 
 
 @task(name="Choose the new primary", **STEP)
-def choose(job: FailoverJob, cluster: ClusterState, excluded: Mapping[str, str]) -> FailoverPlan:
+def choose(
+    job: FailoverJob, cluster: ClusterState, excluded: Mapping[str, str], busy: Mapping[str, str] | None = None
+) -> FailoverPlan:
     """The plan, with every candidate's reasons. Raises RefusalError when nothing may be promoted."""
-    decided = make_plan(job.config, job.dead, cluster, job.options, excluded=excluded)
+    decided = make_plan(job.config, job.dead, cluster, job.options, excluded=excluded, busy=busy)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
     log.info("Searching new master from slaves..")
