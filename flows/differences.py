@@ -19,6 +19,7 @@ from replication.safety import Drained
 from replication.selection import Follower, lacks_received
 from replication.sessions import reachable
 from replication.snapshots import ClusterState, ServerState
+from replication.source.identity import Whose
 from tasks import apply_diffs, save_binlog
 
 log = logging.getLogger("mha")
@@ -200,7 +201,7 @@ class Differences:
         gone = [x for x in self._silent if x.received is not None] + self._unknown(False)
         for donor in self._donors():
             try:
-                patience = self._failover.waiting.for_other(plan, donor)
+                patience = self._failover.waiting.for_other(donor)
                 job = self._failover.job
                 proof = self._failover.run(apply_diffs.catch_up, job, plan, target.key, proof, donor.key, patience)
                 self._elsewhere = True
@@ -249,6 +250,9 @@ class Differences:
                 lent = self._failover.run(borrow, job, other.key, target.key, remembered, about=other.name)
                 if lent is not None:
                     lent = replace(lent, by_gtid=self._elsewhere)
+                    if self._elsewhere and lent.of is None and seen is not None:
+                        # Its own channel names the one that it was pointed at: the relay logs are the dead primary's.
+                        lent = replace(lent, of=Whose(seen.channel.source_server_id, seen.channel.source_uuid))
                     proof = self._failover.apply(plan, target, proof, lent).proof or proof
             except MhaError as error:
                 log.error("What only %s received cannot be used: %s", other.name, error)

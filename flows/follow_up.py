@@ -130,13 +130,12 @@ class Following:
             self._thread.join(ENDS_WITHIN)
 
     def here(self, primary: str, seconds: float, stop: threading.Event) -> bool:
-        """Look after them in this thread while one of them is at work, ``seconds`` at most; False: nobody is left."""
+        """Look after them in this thread while one of them is at work, ``seconds`` at most; whether one is left."""
         left = left_out(self._config.manager_workdir, self._config.name)
         if left is None or left.opened.key != primary:
             return False
         ends = time.monotonic() + seconds
-        self._look_after(left, lambda waits: not waits or time.monotonic() > ends or stop.is_set())
-        return True
+        return self._look_after(left, lambda waits: not waits or time.monotonic() > ends or stop.is_set())
 
     def _journal(self) -> Journal:
         """The newest: of the journals that are appended to, the newest is the last."""
@@ -148,15 +147,17 @@ class Following:
         except Exception:
             log.exception("Those that the failover left out are looked after no longer")
 
-    def _look_after(self, left: LeftOut, over: Callable[[bool], bool]) -> None:
+    def _look_after(self, left: LeftOut, over: Callable[[bool], bool]) -> bool:
+        """Go on until nobody is left, or it is ``over``, asked with whether one is at work; whether one is left."""
         sessions = Sessions(self._config)
         open_ones = dict(left.servers)
         try:
             while open_ones and not self._stop.is_set():
                 waits = self._round(sessions, left, open_ones)
                 if not open_ones or over(waits):
-                    return
+                    break
                 self._stop.wait(LOOK_EVERY)
+            return bool(open_ones)
         finally:
             sessions.close()
 

@@ -139,15 +139,15 @@ class Leveler(Recorder):
         return (*self.log_directories, *theirs)
 
     def apply(self, plan: FailoverPlan, replica: Leveling, proof: Drained, rescue: Rescue) -> Recovered:
-        """Apply a replica's part of what was saved, and keep it for the account."""
-        recovered = self.run(apply_diffs.apply_saved, self.job, plan, replica.key, proof, rescue, about=replica.name)
+        """Apply a replica's part of what was saved, and keep it for the account. Raises TooBusy for a lock."""
+        given = (plan, replica.key, proof, rescue, self.waiting.of(plan, replica, in_tail=True))
+        recovered = self.run(apply_diffs.apply_saved, self.job, *given, about=replica.name)
         self.applied.append(recovered)
         return recovered
 
     def drained(self, plan: FailoverPlan, replica: Leveling) -> Drained:
         """One replica's proof that it executed what it received. Raises TooBusy where that is not waited for."""
-        first = replica.key == plan.new_primary
-        patience = self.waiting.for_candidate(plan) if first else self.waiting.for_other(plan, replica)
+        patience = self.waiting.of(plan, replica)
         return self.run(apply_diffs.execute_received, self.job, plan, replica.key, patience, about=replica.name)
 
     def left(self, plan: FailoverPlan, replica: Leveling, stopped: StoppedInTail) -> Drained:

@@ -34,6 +34,7 @@ from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
 from replication.evidence import SOMEBODY_ELSE
 from replication.fencing.last_look import ANSWER_THOUGH_DEAD, PRIMARY_ALIVE
+from replication.follow_up import left_out
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
 from replication.journal import VERDICT, opened_before
@@ -255,7 +256,7 @@ class Manager:
         sessions.warm()
         cluster = with_those_who_moved(self._config, sessions.observe())
         primary = find_primary(self._config, cluster)
-        if not isinstance(primary, Refusal) and self._following.here(primary.address, 0.0, self._stop):
+        if not isinstance(primary, Refusal) and self._brings_along(primary):
             # Who was left out and is free now follows before anybody asks whether all is well.
             cluster = with_those_who_moved(self._config, sessions.observe())
         if isinstance(primary, Refusal) or cluster.get(primary.address) is not None:
@@ -285,6 +286,14 @@ class Manager:
             if not getattr(self._config, name):
                 log.warning("%s is not defined.", name)
         return cluster, primary
+
+    def _brings_along(self, primary: ServerConfig) -> bool:
+        """Whether the last failover left somebody out; who is free now is brought along."""
+        rest = left_out(self._config.manager_workdir, self._config.name)
+        if rest is None or rest.opened.key != primary.address:
+            return False
+        self._following.here(primary.address, 0.0, self._stop)
+        return True
 
     def _check_once(self, sessions: Sessions) -> None:
         """Whether it could fail over, asked at the start. With a primary that is dead there is no time for that."""
@@ -403,7 +412,10 @@ class Manager:
             self._guard.watching(outcome.promoted.key)
             if not self._options.go_on:
                 following = Following(self._config, self._right.held)
-                following.here(outcome.promoted.key, self._config.follow_up_timeout, self._stop)
+                left = following.here(outcome.promoted.key, self._config.follow_up_timeout, self._stop)
+                if outcome.only_late and not left:
+                    log.info("Nothing of the failover is left to do.")
+                    outcome = replace(outcome, exit_code=0)
         if outcome.exit_code == 1:
             self._health.write(ManagerStatus.FAILOVER_ERROR, job.dead.hostname)
             self._stop.wait(self._options.wait_on_failover_error)

@@ -151,14 +151,17 @@ class Runbook(Leveler):
         self.note_who_is_left(plan, replicas)
         self.old.count(plan, self.stands or reached(level.recovered, level.proof))
         astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
-        something_left = plan.left_out or self.undone or astray or any(not replica.ok for replica in replicas)
+        ill = {replica.key for replica in replicas if not replica.ok}
+        something_left = bool(plan.left_out or self.undone or astray)
         lost = any(line.fate is Fate.LOST for line in self.account())
         # What an earlier primary's successor took has reached nobody as long as its own tail has not.
         lost = lost or level.rescue.no_room or (self.chain.used and level.rescue.copy is None)
         something_left = something_left or lost or bool(self.old.lines)
+        late = not something_left and not self.ways.undone and bool(ill) and ill <= self.waiting.busy.keys()
         self.notes += (*self.undone, *self.ways.undone)
         summary = f"{plan.new_primary_name} is the new primary"
-        return Outcome(10 if something_left else 0, summary, replicas=replicas, **self.known)
+        code = 10 if something_left or ill else 0
+        return Outcome(code, summary, replicas=replicas, only_late=late, **self.known)
 
     def where_it_was_cut_short(self, opened: Opened) -> tuple[FailoverPlan, Level]:
         """A former run died after it had opened a server: enter after phase 3, with everything looked at afresh."""

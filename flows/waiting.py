@@ -51,19 +51,24 @@ class Waiting:
         self.passed: dict[str, str] = {}
         self.busy: dict[str, str] = {}
 
-    def for_candidate(self, plan: FailoverPlan) -> Patience:
-        """The replica to be promoted: while it is at work, `busy_after` and `busy_candidate` decide."""
-        return _Candidate(self, self._failover, plan)
+    def of(self, plan: FailoverPlan, replica: Leveling, *, in_tail: bool = False) -> Patience:
+        """How long that replica is waited for; ``in_tail``: while it executes what was saved, as all have to.
 
-    def for_other(self, plan: FailoverPlan, replica: Leveling) -> Patience:
-        """Everybody else: nobody waits for a long statement, or a lock, of a replica that can come later."""
+        There only a lock is none of the others' trouble.
+        """
+        if replica.key == plan.new_primary:
+            return _Candidate(self, self._failover, plan, in_tail)
+        return self.for_other(replica, in_tail=in_tail)
+
+    def for_other(self, replica: Leveling, *, in_tail: bool = False) -> Patience:
+        """Nobody waits for a long statement, or a lock, of a replica that can come later."""
         job = self._failover.job
         server = job.sessions.server(replica.key)
 
         def goes_on(channel: ReplicaChannel, stood: float) -> bool:
             work = busy.look(server, channel)
-            if work is None:
-                return False
+            if work is None or (in_tail and not work.locked):
+                return work is not None
             if stood < STANDS_AFTER or max(stood, busy.seconds_left(work)) <= job.config.busy_after:
                 return True
             self.busy[replica.key] = str(work)
@@ -80,8 +85,8 @@ class Waiting:
 class _Candidate:
     """Asked again and again while the replica to be promoted is not drained."""
 
-    def __init__(self, waiting: Waiting, failover: Failover, plan: FailoverPlan) -> None:
-        self._waiting, self._failover, self._plan = waiting, failover, plan
+    def __init__(self, waiting: Waiting, failover: Failover, plan: FailoverPlan, in_tail: bool) -> None:
+        self._waiting, self._failover, self._plan, self._in_tail = waiting, failover, plan, in_tail
         self._began = time.monotonic()
         self._first: ReplicaChannel | None = None
         self._said = ""
@@ -91,6 +96,8 @@ class _Candidate:
         config = job.config
         server = job.sessions.server(plan.new_primary)
         work = busy.look(server, channel)
+        if self._in_tail and not (work is not None and work.locked):
+            return work is not None and time.monotonic() - self._began < LEVEL_LIMIT
         chosen = self._need(channel, work, stood)
         if max(chosen.seconds, stood) <= config.busy_after:
             return work is not None

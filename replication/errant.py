@@ -37,7 +37,9 @@ def strays(primary: ServerState, replica: ServerState) -> str:
     """
     if replica.gtid_executed is not None and primary.gtid_executed is not None:
         coming = {primary.server_uuid.lower(), *(c.source_uuid.lower() for c in primary.channels)}
-        return str((replica.gtid_executed - primary.gtid_executed).without(coming))
+        beyond = (replica.gtid_executed - primary.gtid_executed).without(coming)
+        its_channel = next((c for c in replica.channels if c.source_uuid.lower() in coming), None)
+        return str(beyond - _passed_on(replica, its_channel, beyond) if its_channel is not None else beyond)
     if primary.gtid_binlog_state:
         return _mariadb(replica, [primary])
     # A log that holds nothing yet cannot tell one server's transactions from another's; the place in each domain can.

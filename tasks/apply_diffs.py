@@ -100,12 +100,14 @@ def wait_level(job: FailoverJob, key: str, channel: str, goal: ServerState, sour
 
 
 @task(name="Apply what was saved", **STEP)
-def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, rescue: Rescue) -> Recovered:
+def apply_saved(
+    job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, rescue: Rescue, patience: Patience | None = None
+) -> Recovered:
     """Give this replica what it lacks of the saved log: its own threads receive and execute it.
 
     A client session replays it instead only where that is proven to be the same. Safe to enter again after a crash: the
     server knows what it has, by GTIDs or by its place. Raises WayClosed when nothing that is safe leads there, and
-    StoppedInTail with the replica's own words when its applier stops in it.
+    StoppedInTail with the replica's own words when its applier stops in it, and what ``patience`` raises.
     """
     server = job.sessions.server(key)
     pipe.wait_for_former(job, key)
@@ -135,7 +137,7 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
     if not why:
         with lend_settings(job, server, settings.wanted_by_applier(lacks)):
             try:
-                proof, means, why, rebuilt = serve.serve(job, server, proof, case)
+                proof, means, why, rebuilt = serve.serve(job, server, proof, case, patience)
             except (CannotLevel, DeadlineExceeded) as error:
                 raise _stopped(server, proof, case, error) from error
     if not means:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from replication.drain import drain
+from replication.drain import Patience, drain
 from replication.errors import WayClosed
 from replication.job import FailoverJob
 from replication.pointing import Where, execute_served
@@ -35,8 +35,11 @@ class Served(NamedTuple):
     served: bool = True
 
 
-def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Served:
-    """Try every way in. Raises CannotLevel with the replica's own words when its applier stops, DeadlineExceeded."""
+def serve(job: FailoverJob, server: Server, proof: Drained, case: Case, patience: Patience | None = None) -> Served:
+    """Try every way in. Raises CannotLevel with the replica's own words when its applier stops, DeadlineExceeded.
+
+    What ``patience`` raises goes on: what it received then is in its relay logs.
+    """
     copy, lacks = case.rescue.copy, case.lacks
     assert copy is not None
     logs, place = logs_from(copy, lacks.start), None if case.rescue.by_gtid else proof.executed
@@ -56,7 +59,7 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
     with served(server, job.sessions.host(server.key), catalogue, publish, job.config.rescue_ports) as ways:
         while (where := next_of(ways, reasons)) is not None:
             try:
-                new = execute_served(job, server, proof, lacks, case.kind, where, stall=stall)
+                new = execute_served(job, server, proof, lacks, case.kind, where, stall=stall, patience=patience)
                 return Served(new, f"received from the manager, {where.way}")
             except WayClosed as error:
                 log.warning("%s", error)

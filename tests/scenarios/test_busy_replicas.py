@@ -178,6 +178,26 @@ def test_a_lock_on_the_most_advanced_replica_keeps_nobody_waiting(kind: str, gti
         monitor.stop()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), modes())
+def test_a_lock_on_a_level_candidate_is_met_in_the_tail_and_keeps_nobody_waiting(kind: str, gtid: bool) -> None:
+    """It has executed all that it received; what was saved it cannot, so the other one is promoted with it."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        monitor = Monitor(cluster, cluster.write_cnf(candidate=2))
+        writer = prepared(cluster)
+        rows_on(cluster, writer, 0, rows=10)
+        session = hold(cluster[2], READ_LOCK)
+        acks = writer.stop()
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        took = first_row(cluster, monitor.workdir)
+        print(f"first row after {took:.1f} s")
+        assert took < BACK + 5.0, monitor.log()
+        assert writable(cluster[3]), monitor.log()
+        session.close()
+        comes_later(cluster, acks, cluster[2], cluster[3], 30.0)
+        monitor.stop()
+
+
 @pytest.mark.parametrize("ends", ["ends", pytest.param("waits", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("statement", [pytest.param(ROW, id="row"), pytest.param(READ_LOCK, id="read-lock")])
 @pytest.mark.parametrize(("kind", "gtid"), modes("mariadb-gtid"))
