@@ -119,7 +119,8 @@ class _Candidate:
                 self._failover.notes.append(f"{text}.")
         elif chosen.why != self._said:
             self._said = chosen.why
-            log.warning("%s is waited for, and nobody is ready sooner: %s.", plan.new_primary_name, needs)
+            name = plan.new_primary_name
+            log.warning("%s is waited for, and nobody is ready sooner: %s (%s).", name, chosen.why, needs)
         return work is not None and time.monotonic() - self._began < LEVEL_LIMIT
 
     def _need(self, channel: ReplicaChannel, work: busy.Work | None, stood: float) -> Need:

@@ -122,7 +122,7 @@ def remarks(sessions: Sessions, cluster: ClusterState, channels: Mapping[str, st
         work = look(sessions.server(state.key), channel)
         if work is None:
             return ""
-        needs = "nobody can tell how long" if work.locked else f"about {seconds_left(work):.0f} s"
+        needs = "an unknown time" if work.locked else f"about {seconds_left(work):.0f} s"
         return f"{state.name} needs {needs} until it has executed what it received: {work}."
 
     looked = sessions.each(told, [s for s in cluster.up if s.key in channels], timeout=2 * TIMEOUT)

@@ -33,8 +33,8 @@ class Need:
 
     @property
     def words(self) -> str:
-        """For people: ``12 s``, or that it cannot be told."""
-        return "nobody can tell how long" if math.isinf(self.seconds) else f"about {self.seconds:.0f} s"
+        """For people: ``about 12 s``, or that it cannot be told."""
+        return "an unknown time" if math.isinf(self.seconds) else f"about {self.seconds:.0f} s"
 
 
 class Next(StrEnum):
