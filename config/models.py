@@ -21,6 +21,7 @@ from config.state import state_directory
 
 PingType = Literal["SELECT", "CONNECT", "INSERT"]
 SalvagePolicy = Literal["strict", "safe", "availability"]
+BusyPolicy = Literal["other", "wait", "refuse"]
 Detection = Literal["fast", "classic"]
 OnShutdown = Literal["failover", "wait"]
 Reopen = Literal["yes", "tell", "failover"]
@@ -329,6 +330,25 @@ class ClusterConfig(BaseModel):
         gt=0,
         allow_inf_nan=False,
         description="Modern: seconds a replica may stand still while draining or catching up.",
+    )
+    busy_after: float = Field(
+        5.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Modern: seconds that one statement, or a lock, of a replica is waited for in a failover.",
+    )
+    busy_candidate: BusyPolicy = Field(
+        "other", description="Modern: other, wait or refuse: what then, when it is the one to be promoted."
+    )
+    end_blockers: bool = Field(
+        True,
+        description="Modern: end the sessions whose locks it waits for, where nobody else can be promoted; 0: never.",
+    )
+    follow_up_timeout: float = Field(
+        300.0,
+        gt=-1,
+        allow_inf_nan=False,
+        description="Modern: seconds that masterha_manager stays after a failover for replicas that were busy in it.",
     )
 
     notify: SecretStr | None = Field(

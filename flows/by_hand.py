@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from config import ClusterConfig, ServerConfig
 from flows.engine import step
 from flows.taken_over import cut_short_elsewhere
+from replication import busy
 from replication.approval import ASK_AT_MOST, Answer, Ask, approved_failover, failover_question
 from replication.errors import RefusalError
 from replication.evidence import SOMEBODY_ELSE
@@ -98,7 +99,9 @@ def _look(
     decided = make_plan(config, dead, cluster, options)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
-    decided = replace(decided, remarks=(*first, *left_behind(LastCheck(config).read())))
+    channels = {each.key: each.channel for each in decided.levelings}
+    drains = busy.remarks(sessions, cluster, channels)
+    decided = replace(decided, remarks=(*first, *drains, *left_behind(LastCheck(config).read())))
     return Decision(dead, decided, options, verdict.ssh_reachable, somebody_else=verdict.row == SOMEBODY_ELSE)
 
 

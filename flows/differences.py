@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from prefect import Task
 
+from flows.waiting import Waiting
 from replication.errors import CannotLevel, MhaError, ServerError
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.ledger import LedgerLine, never_reached
@@ -18,6 +19,7 @@ from replication.safety import Drained
 from replication.selection import Follower, lacks_received
 from replication.sessions import reachable
 from replication.snapshots import ClusterState, ServerState
+from replication.source.identity import Whose
 from tasks import apply_diffs, save_binlog
 
 log = logging.getLogger("mha")
@@ -35,6 +37,7 @@ class Failover(Protocol):
 
     job: FailoverJob
     notes: list[str]
+    waiting: Waiting
     seen: dict[str, Follower]
     stopped: ClusterState | None
 
@@ -198,7 +201,9 @@ class Differences:
         gone = [x for x in self._silent if x.received is not None] + self._unknown(False)
         for donor in self._donors():
             try:
-                proof = self._failover.run(apply_diffs.catch_up, self._failover.job, plan, target.key, proof, donor.key)
+                patience = self._failover.waiting.for_other(donor)
+                job = self._failover.job
+                proof = self._failover.run(apply_diffs.catch_up, job, plan, target.key, proof, donor.key, patience)
                 self._elsewhere = True
                 break
             except MhaError as error:
@@ -209,7 +214,7 @@ class Differences:
                 self._elsewhere = True
                 proof = self._failover.drained(plan, target)
         for other in plan.others:
-            if other.broken:
+            if other.broken or other.key in self._failover.waiting.busy:
                 proof = self._unexecuted(other, proof, alive=True)
         for other in gone:
             proof = self._unexecuted(other, proof, alive=False)
@@ -245,6 +250,9 @@ class Differences:
                 lent = self._failover.run(borrow, job, other.key, target.key, remembered, about=other.name)
                 if lent is not None:
                     lent = replace(lent, by_gtid=self._elsewhere)
+                    if self._elsewhere and lent.of is None and seen is not None:
+                        # Its own channel names the one that it was pointed at: the relay logs are the dead primary's.
+                        lent = replace(lent, of=Whose(seen.channel.source_server_id, seen.channel.source_uuid))
                     proof = self._failover.apply(plan, target, proof, lent).proof or proof
             except MhaError as error:
                 log.error("What only %s received cannot be used: %s", other.name, error)

@@ -16,6 +16,7 @@ from flows.fencing import Fencing
 from flows.level import Level, reached, until, whole
 from flows.recorder import Recorder
 from flows.taking_along import Chain
+from flows.waiting import Waiting
 from replication.errors import CannotLevel, StoppedInTail
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.ledger import LedgerLine
@@ -55,6 +56,7 @@ class Leveler(Recorder):
         self.ways = ClosedWays(job.salvage_policy, job.journal)
         self.fencing = Fencing(self, False)
         self.chain = Chain(self)
+        self.waiting = Waiting(self)
 
     def bring_level(self, plan: FailoverPlan) -> Level:
         """Drain the chosen replica, save what only the dead host has, and apply it."""
@@ -137,14 +139,16 @@ class Leveler(Recorder):
         return (*self.log_directories, *theirs)
 
     def apply(self, plan: FailoverPlan, replica: Leveling, proof: Drained, rescue: Rescue) -> Recovered:
-        """Apply a replica's part of what was saved, and keep it for the account."""
-        recovered = self.run(apply_diffs.apply_saved, self.job, plan, replica.key, proof, rescue, about=replica.name)
+        """Apply a replica's part of what was saved, and keep it for the account. Raises TooBusy for a lock."""
+        given = (plan, replica.key, proof, rescue, self.waiting.of(plan, replica, in_tail=True))
+        recovered = self.run(apply_diffs.apply_saved, self.job, *given, about=replica.name)
         self.applied.append(recovered)
         return recovered
 
     def drained(self, plan: FailoverPlan, replica: Leveling) -> Drained:
-        """One replica's proof that it executed what it received."""
-        return self.run(apply_diffs.execute_received, self.job, plan, replica.key, about=replica.name)
+        """One replica's proof that it executed what it received. Raises TooBusy where that is not waited for."""
+        patience = self.waiting.of(plan, replica)
+        return self.run(apply_diffs.execute_received, self.job, plan, replica.key, patience, about=replica.name)
 
     def left(self, plan: FailoverPlan, replica: Leveling, stopped: StoppedInTail) -> Drained:
         """The proof of one that stopped within what was saved, and goes on from there without the rest."""

@@ -22,6 +22,7 @@ from config.edit import remove_block
 from flows.deployed import load_named, stopped_by_cancelling
 from flows.events import telling_prefect
 from flows.failover import act_in, cut_short_failover, failed_as_it_opened, new_job, standing_failover
+from flows.follow_up import Following
 from flows.listening import Manned, SteadyHealth, moved_to
 from flows.parameters import ClusterName
 from flows.run_log import logged
@@ -36,6 +37,7 @@ from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
 from replication.evidence import SOMEBODY_ELSE
 from replication.fencing.last_look import ANSWER_THOUGH_DEAD, PRIMARY_ALIVE
+from replication.follow_up import left_out
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
 from replication.journal import VERDICT, opened_before
@@ -105,6 +107,7 @@ class Manager:
         self._guard = guard_of(self._config)
         self._right = Right(self._config)
         self._standing = standing_failover(self._config)
+        self._following = Following(self._config, self._right.held)
         self._refused: Refusal | None = None
         self._died_open = ""
         self._seen: ClusterState | None = None
@@ -208,6 +211,7 @@ class Manager:
             sessions.close()
 
     def _watch_and_recover(self, sessions: Sessions) -> int | None:
+        self._following = Following(self._config, self._right.held)
         self._finish_switch(sessions)
         cut_short = cut_short_failover(self._config, sessions)
         if cut_short is not None:
@@ -223,7 +227,12 @@ class Manager:
         if cluster.get(primary.address) is None:
             let_try_again(sessions, cluster, primary)
         listener = Manned(self._config, self._health, primary, sessions, self._right, steady)
-        verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
+        following = self._following
+        following.start(primary.address)
+        try:
+            verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
+        finally:
+            following.end()
         if verdict is None:
             return 0
         if isinstance(verdict, BeginAnew) and listener.verdict is not None:
@@ -259,6 +268,9 @@ class Manager:
         sessions.warm()
         cluster = with_those_who_moved(self._config, sessions.observe())
         primary = find_primary(self._config, cluster)
+        if not isinstance(primary, Refusal) and self._brings_along(primary):
+            # Who was left out and is free now follows before anybody asks whether all is well.
+            cluster = with_those_who_moved(self._config, sessions.observe())
         if isinstance(primary, Refusal) or cluster.get(primary.address) is not None:
             self._check_once(sessions)
         else:
@@ -286,6 +298,14 @@ class Manager:
             if not getattr(self._config, name):
                 log.warning("%s is not defined.", name)
         return cluster, primary
+
+    def _brings_along(self, primary: ServerConfig) -> bool:
+        """Whether the last failover left somebody out; who is free now is brought along."""
+        rest = left_out(self._config.manager_workdir, self._config.name)
+        if rest is None or rest.opened.key != primary.address:
+            return False
+        self._following.here(primary.address, 0.0, self._stop)
+        return True
 
     def _check_once(self, sessions: Sessions) -> None:
         """Whether it could fail over, asked at the start. With a primary that is dead there is no time for that."""
@@ -402,6 +422,12 @@ class Manager:
             return None
         if outcome.promoted is not None:
             self._guard.watching(outcome.promoted.key)
+            if not self._options.go_on:
+                following = Following(self._config, self._right.held)
+                left = following.here(outcome.promoted.key, self._config.follow_up_timeout, self._stop)
+                if outcome.only_late and not left:
+                    log.info("Nothing of the failover is left to do.")
+                    outcome = replace(outcome, exit_code=0)
         if outcome.exit_code == 1:
             self._health.write(ManagerStatus.FAILOVER_ERROR, job.dead.hostname)
             self._stop.wait(self._options.wait_on_failover_error)

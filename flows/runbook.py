@@ -21,8 +21,18 @@ from flows.leveling import Leveler
 from flows.opening import Opening
 from flows.purged import give_purged
 from flows.way_back import tell_how_to_return
-from replication.errors import AlreadyActing, CameBack, CannotLevel, CannotRemember, LockLost, MhaError, RefusalError
+from replication.errors import (
+    AlreadyActing,
+    CameBack,
+    CannotLevel,
+    CannotRemember,
+    LockLost,
+    MhaError,
+    RefusalError,
+    TooBusy,
+)
 from replication.failover_lock import FailoverLock
+from replication.follow_up import note_left, note_stands
 from replication.interrupts import Interrupted, finish_from_here, put_off
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import BEGIN, END, LOCK_LOST, Opened, opened_before, saved_before, still_lent
@@ -33,6 +43,7 @@ from replication.plan import ALREADY_ACTING, FailoverPlan, Leveling, Refusal
 from replication.positions import BinlogPosition
 from replication.report import result_line
 from replication.safety import Drained
+from replication.selection import NOT_ITS_REPLICA
 from replication.sessions import reachable, took_writes
 from replication.snapshots import GtidKind
 from replication.source.identity import known_of
@@ -140,16 +151,20 @@ class Runbook(Leveler):
             plan, level = self.phase_3_new_primary(plan)
         replicas = self.phase_4_other_replicas(plan, level)
         replicas = self.phase_5_clean_up(plan, level, replicas)
+        self.note_who_is_left(plan, replicas)
         self.old.count(plan, self.stands or reached(level.recovered, level.proof))
         astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
-        something_left = plan.left_out or self.undone or astray or any(not replica.ok for replica in replicas)
+        ill = {replica.key for replica in replicas if not replica.ok}
+        something_left = bool(plan.left_out or self.undone or astray)
         lost = any(line.fate is Fate.LOST for line in self.account())
         # What an earlier primary's successor took has reached nobody as long as its own tail has not.
         lost = lost or level.rescue.no_room or (self.chain.used and level.rescue.copy is None)
         something_left = something_left or lost or bool(self.old.lines)
+        late = not something_left and not self.ways.undone and bool(ill) and ill <= self.waiting.busy.keys()
         self.notes += (*self.undone, *self.ways.undone)
         summary = f"{plan.new_primary_name} is the new primary"
-        return Outcome(10 if something_left else 0, summary, replicas=replicas, **self.known)
+        code = 10 if something_left or ill else 0
+        return Outcome(code, summary, replicas=replicas, only_late=late, **self.known)
 
     def where_it_was_cut_short(self, opened: Opened) -> tuple[FailoverPlan, Level]:
         """A former run died after it had opened a server: enter after phase 3, with everything looked at afresh."""
@@ -253,6 +268,11 @@ class Runbook(Leveler):
                 level = self.bring_level(plan)
             except (RefusalError, AlreadyActing):
                 raise
+            except TooBusy as error:
+                log.warning("%s", error)
+                self.waiting.pass_over(plan, error)
+                plan = self.opening.choose(self.ways.failed).with_others_of(plan)
+                continue
             except MhaError as error:
                 log.error("%s could not be brought level: %s", plan.new_primary_name, error)
                 following = self.ways.next_best(plan, error, self.opening.choose)
@@ -269,6 +289,7 @@ class Runbook(Leveler):
             self.lock.verify()
             self.chain.opens(plan, level, self.whose())
             before = level.state or self.job.sessions.server(plan.new_primary).observe()
+            note_stands(self.job.journal, plan.new_primary, level.end, level.state)
             try:
                 self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
             except CameBack as error:
@@ -293,8 +314,11 @@ class Runbook(Leveler):
         return plan, level
 
     def chosen(self, excluded: Mapping[str, str], barred: Mapping[str, str] | None = None) -> FailoverPlan:
-        """The plan without these servers, for the reasons given; the barred may follow. Raises RefusalError."""
-        return self.run(select.choose, self.job, self.stopped, excluded, barred)
+        """The plan without these servers, for the reasons given; the barred may follow, who is busy comes last.
+
+        Raises RefusalError.
+        """
+        return self.run(select.choose, self.job, self.stopped, excluded, barred, self.waiting.passed)
 
     def stop_receivers(self, plan: FailoverPlan) -> None:
         """Kept at once: whatever goes wrong beside it, who was stopped is to receive again."""
@@ -385,6 +409,16 @@ class Runbook(Leveler):
             return
         self.notes += taken.notes
         self.undone += taken.undone
+
+    def note_who_is_left(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
+        """Whoever does not follow the new primary is open business: the manager goes on with it."""
+        if not plan.repoint:
+            return
+        names = {name: why for name, why in plan.left_out if why != NOT_ITS_REPLICA}
+        left = {s.address: names[s.name] for s in self.job.config.servers if s.name in names}
+        left.update({r.key: r.detail for r in replicas if not r.ok})
+        left.pop(plan.dead, None)
+        note_left(self.job.journal, left)
 
     def account(self) -> tuple[LedgerLine, ...]:
         """Which transactions were rescued, which are lost, which cannot be known; nothing before a plan was made."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from replication.dialects import ChannelThread
 from replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
@@ -22,7 +22,12 @@ log = logging.getLogger("mha")
 
 #: Seconds between two looks; the second of two equal looks is what proves that the applier stands still.
 LOOK_EVERY = 0.02
+#: Seconds between two questions whether a replica that is not drained is to be waited for.
+ASK_EVERY = 0.25
 NO_SUCH_THREAD = 1094
+#: Asked with the channel as it is and the seconds it stood still: whether that is none of the standing still that
+#: `drain` gives up for. Raises TooBusy where it is not to be waited for.
+Patience = Callable[[ReplicaChannel, float], bool]
 #: ER_KILL_DENIED_ERROR: MySQL 8.0.16 and newer let only who has SYSTEM_USER end a thread of the server's own.
 NOT_ITS_OWNER = 1095
 
@@ -89,11 +94,14 @@ def free_applier(server: Server, channel: str) -> bool:
     return True
 
 
-def drain(server: Server, channel: str, *, stall: float, freed: bool = False) -> Drained:
+def drain(
+    server: Server, channel: str, *, stall: float, freed: bool = False, patience: Patience | None = None
+) -> Drained:
     """Run the applier until it executed everything received; ``freed`` is that `free_applier` was called before.
 
-    Waits as long as it makes progress and at most ``stall`` seconds without any. Raises DeadlineExceeded after that,
-    and UnsafeStatement when the applier has stopped with an error (its relay logs are left as they are).
+    Waits as long as it makes progress and at most ``stall`` seconds without any, unless ``patience`` says that it
+    works. Raises DeadlineExceeded after that, what ``patience`` raises, and UnsafeStatement when the applier has
+    stopped with an error (its relay logs are left as they are).
     """
     earlier = server.observe()
     seen = _channel(earlier, channel)
@@ -103,7 +111,7 @@ def drain(server: Server, channel: str, *, stall: float, freed: bool = False) ->
         return proof
     if not seen.applier_running and not seen.broken and (freed or seen.executed != seen.received):
         start_replication(server, channel, ChannelThread.APPLIER, action="start its applier")
-    moved_at = time.monotonic()
+    moved_at = worked_at = ask_at = time.monotonic()
     while True:
         time.sleep(LOOK_EVERY)
         # Asked before the state is looked at: what a thread does between the two shows in the state.
@@ -118,15 +126,27 @@ def drain(server: Server, channel: str, *, stall: float, freed: bool = False) ->
         if current.broken:
             raise UnsafeStatement(f"{server}: {proof}; what it received stays in its relay logs")
         if (current.executed, current.relay_log) != (seen.executed, seen.relay_log):
-            moved_at = time.monotonic()
-        elif time.monotonic() - moved_at > stall:
+            moved_at = worked_at = time.monotonic()
+        elif time.monotonic() - worked_at > stall:
             raise DeadlineExceeded(f"{server}: execute what it received", stall, proof)
+        if patience is not None and time.monotonic() >= ask_at:
+            if patience(current, time.monotonic() - moved_at):
+                worked_at = time.monotonic()
+            ask_at = time.monotonic() + ASK_EVERY
         if not waits or (current.executed, current.relay_log) != (seen.executed, seen.relay_log):
             earlier = now
         seen = current
 
 
-def execute_all(server: Server, channel: str, journal: Journal, past: tuple[Entry, ...], *, stall: float) -> Drained:
+def execute_all(
+    server: Server,
+    channel: str,
+    journal: Journal,
+    past: tuple[Entry, ...],
+    *,
+    stall: float,
+    patience: Patience | None = None,
+) -> Drained:
     """`drain`, also of a replica that executes late on purpose, or would delete relay logs when it is started.
 
     A delay that is lifted is journaled, so that it is set again when the replica follows another primary.
@@ -141,7 +161,7 @@ def execute_all(server: Server, channel: str, journal: Journal, past: tuple[Entr
         if not freed:
             seen = _channel(server.observe(), channel)
             return Drained(server.key, server.config.name, channel, seen.received, seen.executed)
-    return drain(server, channel, stall=stall, freed=freed)
+    return drain(server, channel, stall=stall, freed=freed, patience=patience)
 
 
 def stop_applier(server: Server, proof: Drained, *, timeout: float = 65.0) -> None:

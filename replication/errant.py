@@ -21,7 +21,8 @@ def errant(followers: Sequence[Following]) -> dict[str, str]:
     for state, channel in followers:
         others = [other for other in followers if other[0].key != state.key]
         if others and state.gtid_executed is not None and primaries:
-            text = str(_mysql(state.gtid_executed, channel, others).without(primaries))
+            beyond = _mysql(state.gtid_executed, channel, others).without(primaries)
+            text = str(beyond - _passed_on(state, channel, beyond))
         else:
             text = _mariadb(state, [other for other, _ in others])
         if text:
@@ -36,7 +37,9 @@ def strays(primary: ServerState, replica: ServerState) -> str:
     """
     if replica.gtid_executed is not None and primary.gtid_executed is not None:
         coming = {primary.server_uuid.lower(), *(c.source_uuid.lower() for c in primary.channels)}
-        return str((replica.gtid_executed - primary.gtid_executed).without(coming))
+        beyond = (replica.gtid_executed - primary.gtid_executed).without(coming)
+        its_channel = next((c for c in replica.channels if c.source_uuid.lower() in coming), None)
+        return str(beyond - _passed_on(replica, its_channel, beyond) if its_channel is not None else beyond)
     if primary.gtid_binlog_state:
         return _mariadb(replica, [primary])
     # A log that holds nothing yet cannot tell one server's transactions from another's; the place in each domain can.
@@ -50,6 +53,12 @@ def _mysql(executed: GtidSet, channel: ReplicaChannel, others: Sequence[Followin
     for other, its_channel in others:
         known = known | (other.gtid_executed or GtidSet()) | (its_channel.retrieved or GtidSet())
     return executed - known
+
+
+def _passed_on(state: ServerState, channel: ReplicaChannel, found: GtidSet) -> GtidSet:
+    """What came through its other channels and is still in its log: whoever follows it gets that from there."""
+    others = {c.source_uuid for c in state.channels if c.name != channel.name and c.source_uuid}
+    return found - found.without(others) - (state.gtid_purged or GtidSet())
 
 
 def _mariadb(state: ServerState, others: Sequence[ServerState]) -> str:

@@ -21,6 +21,7 @@ MhaError
 ├── AddressError                 the address that applications use could not be moved, or its means are missing
 │   └── AddressTaken             somebody else answers for it
 ├── DeadlineExceeded             a wait ended before what it waited for
+├── TooBusy                      a replica executes what it received, or waits for a lock, longer than it is waited for
 ├── UnsafeStatement              a statement that would destroy what has not been executed (design rule 4)
 ├── CannotLevel                  a replica lacks what no reachable copy holds in a form it can take
 │   └── WayClosed                a copy is there, and there is no way, or none that is safe, to bring it there
@@ -161,6 +162,14 @@ class DeadlineExceeded(MhaError):
     def __init__(self, what: str, seconds: float, seen: str = "") -> None:
         self.seconds = seconds
         super().__init__(f"{what}: not within {seconds:g} s" + (f"; last seen: {plain(seen)}" if seen else ""))
+
+
+class TooBusy(MhaError):
+    """A replica needs longer than it is waited for. ``other`` is who is taken instead (``ip:port``), if anybody."""
+
+    def __init__(self, text: str, other: str = "") -> None:
+        self.other = other
+        super().__init__(text)
 
 
 class UnsafeStatement(MhaError):

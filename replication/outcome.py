@@ -41,7 +41,8 @@ class Outcome:
     """What came of a failover. ``exit_code`` is the predecessor's: 0 done, 10 something is left to do, 1 not done.
 
     ``released`` and ``acquired`` are the two halves of moving the address, ``address`` where it was found at the end.
-    ``stopped``: the person who was asked said no, or somebody ended it before anything was changed.
+    ``stopped``: the person who was asked said no, or somebody ended it before anything was changed. ``only_late``: all
+    that is left to do is that busy replicas come along.
     """
 
     exit_code: int
@@ -60,6 +61,7 @@ class Outcome:
     acquired: Moved | None = None
     address: tuple[Check, ...] = ()
     stopped: bool = False
+    only_late: bool = False
 
     @property
     def began_phase_2(self) -> bool:

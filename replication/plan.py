@@ -140,19 +140,20 @@ def make_plan(
     *,
     excluded: Mapping[str, str] | None = None,
     barred: Mapping[str, str] | None = None,
+    busy: Mapping[str, str] | None = None,
 ) -> FailoverPlan | Refusal:
     """Decide what to do about a dead primary, or why nothing may be done.
 
     A replica that is down or broken is left out and reported, never a reason to refuse (design rule 9). ``excluded``
     maps addresses of servers that were tried and failed to the reason, ``barred`` those of servers that let no
-    application in, and may follow as well as others.
+    application in, and may follow as well as others; those that are ``busy`` are promoted last.
     """
     absent = {d.key: d.reason for d in cluster.down}
     followers = bereaved_of(dead, config, cluster)
     refusal = _first_refusal(config, dead, cluster, followers)
     if refusal is not None:
         return refusal
-    selection = rank(config, dead, followers, absent, excluded={**(barred or {}), **(excluded or {})})
+    selection = rank(config, dead, followers, absent, excluded={**(barred or {}), **(excluded or {})}, busy=busy)
     chosen = _chosen(config, selection, options)
     if isinstance(chosen, Refusal):
         return chosen

@@ -15,8 +15,8 @@ from config import ServerConfig
 from replication.binlog.cutter import Cut
 from replication.dialects import channel_name
 from replication.dialects.changing import ChannelOptions, Repoint
-from replication.drain import drain, stop_applier, stop_receiver
-from replication.errors import CannotLevel, DeadlineExceeded, StatementFailed, UnsafeStatement, WayClosed
+from replication.drain import ASK_EVERY, Patience, drain, stop_applier, stop_receiver
+from replication.errors import CannotLevel, DeadlineExceeded, StatementFailed, TooBusy, UnsafeStatement, WayClosed
 from replication.fencing.everyone import start_replication
 from replication.gaps import GAPS, fill_gaps
 from replication.job import FailoverJob
@@ -116,19 +116,27 @@ def options_now(server: Server, state: ServerState, channel: ReplicaChannel, kin
 
 
 def execute_served(
-    server: Server, proof: Drained, cut: Cut, kind: GtidKind, where: Where, former: ChannelOptions, *, stall: float
+    server: Server,
+    proof: Drained,
+    cut: Cut,
+    kind: GtidKind,
+    where: Where,
+    former: ChannelOptions,
+    *,
+    stall: float,
+    patience: Patience | None = None,
 ) -> Drained:
     """Turn the replica to the source, wait until it executed all of the tail, stop its receiver; the new proof.
 
     ``cut`` is what the replica lacks, ``former`` what its channel had, which is kept somewhere already. Waits as long
     as there is progress, at most ``stall`` seconds without any. Raises WayClosed when it does not come in, so that
     another way may be tried; CannotLevel with the replica's own words when its applier stops: what it received stays in
-    its relay logs, and nothing is skipped.
+    its relay logs, and nothing is skipped; and what ``patience`` raises.
     """
     turn(server, proof, kind, where, former)
     start_replication(server, proof.channel, action="start replication from the saved log", timeout=65.0)
     _come_in(server, proof.channel, where)
-    _execute(server, proof.channel, cut, kind, stall=stall)
+    _execute(server, proof.channel, cut, kind, stall=stall, patience=patience)
     stop_receiver(server, proof.channel)
     return drain(server, proof.channel, stall=stall)
 
@@ -164,8 +172,10 @@ def _come_in(server: Server, channel: str, where: Where) -> None:
         time.sleep(LOOK_EVERY)
 
 
-def _execute(server: Server, name: str, cut: Cut, kind: GtidKind, *, stall: float) -> None:
-    moved_at = started_at = time.monotonic()
+def _execute(
+    server: Server, name: str, cut: Cut, kind: GtidKind, *, stall: float, patience: Patience | None = None
+) -> None:
+    moved_at = worked_at = started_at = ask_at = time.monotonic()
     seen: ReplicaChannel | None = None
     while True:
         state = server.observe()
@@ -183,10 +193,18 @@ def _execute(server: Server, name: str, cut: Cut, kind: GtidKind, *, stall: floa
             seen.received,
             seen.relay_log,
         ):
-            moved_at = time.monotonic()
-        elif time.monotonic() - moved_at > stall:
+            moved_at = worked_at = time.monotonic()
+        elif time.monotonic() - worked_at > stall:
             said = now.receiver_error or now.applier_state
             raise DeadlineExceeded(f"{server}: execute the saved log, up to {_end(cut)}", stall, said)
+        if patience is not None and time.monotonic() >= ask_at:
+            try:
+                if patience(now, time.monotonic() - moved_at):
+                    worked_at = time.monotonic()
+            except TooBusy:
+                stop_receiver(server, name)
+                raise
+            ask_at = time.monotonic() + ASK_EVERY
         if now.receiver != "Yes" and time.monotonic() - started_at > START_AGAIN:
             log.warning("%s lost the saved log (%s): its receiver is started again.", server, now.receiver_error)
             started_at = time.monotonic()

@@ -48,6 +48,8 @@ class Follower:
 
 #: The reason that is the operator's own wish.
 NO_MASTER = "no_master is set"
+#: The reason of one that answers and is none of the dead primary's.
+NOT_ITS_REPLICA = "it does not replicate from the dead primary"
 #: What is asked of every server, in this order, as the columns of the matrix name it.
 RULES = (
     "not tried yet",
@@ -189,12 +191,14 @@ def rank(
     absent: Mapping[str, str],
     *,
     excluded: Mapping[str, str] | None = None,
+    busy: Mapping[str, str] | None = None,
 ) -> Selection:
     """Rank every configured server but the dead one.
 
     ``absent`` maps the address of a server that cannot take part to the reason; ``excluded`` likewise, for those that
-    were tried and failed. Order (MHA, "Selection order"): with `latest_priority` a most advanced candidate_master,
-    any candidate_master, a most advanced one, any; without it a candidate_master, any; then configured order.
+    were tried and failed; those that are ``busy`` come last of those that can. Order (MHA, "Selection order"): with
+    `latest_priority` a most advanced candidate_master, any candidate_master, a most advanced one, any; without it a
+    candidate_master, any; then configured order.
     """
     by_key = {f.key: f for f in followers}
     latest = {f.key for f in most_advanced([f for f in followers if not f.broken] or followers)}
@@ -212,7 +216,7 @@ def rank(
             continue
         follower = by_key.get(server.address)
         if follower is None:
-            why = absent.get(server.address, "it does not replicate from the dead primary")
+            why = absent.get(server.address, NOT_ITS_REPLICA)
             judged.append(((9, order), Candidate(server.address, server.name, (why,), (), lost=("replicates",))))
             continue
         reasons = _bars(follower, kind, oldest, furthest, usual)
@@ -228,6 +232,7 @@ def rank(
                 ("candidate_master is set", is_candidate),
                 ("received the most", is_latest),
                 (f"place {order + 1} in the configuration", True),
+                ((busy or {}).get(server.address, ""), server.address in (busy or {})),
             )
             if true
         )
@@ -235,6 +240,7 @@ def rank(
             group = {(True, True): 0, (True, False): 1, (False, True): 2, (False, False): 3}[is_candidate, is_latest]
         else:
             group = 0 if is_candidate else 1
+        group += 4 * (server.address in (busy or {}))
         barred, lost = tuple(text for _, text in reasons), tuple(rule for rule, _ in reasons)
         judged.append(
             ((9 if reasons else group, order), Candidate(server.address, server.name, barred, merits, lost=lost))

@@ -13,8 +13,16 @@ from prefect import task
 from replication import settings
 from replication.binlog.cutter import Cut
 from replication.catch_up import LEVEL_LIMIT, tell_what_was_applied, wait_executed
-from replication.drain import drain, execute_all, stop_applier, stop_receiver
-from replication.errors import CannotLevel, DeadlineExceeded, HostError, MhaError, PrivilegeMissing, StoppedInTail
+from replication.drain import Patience, drain, execute_all, stop_applier, stop_receiver
+from replication.errors import (
+    CannotLevel,
+    DeadlineExceeded,
+    HostError,
+    MhaError,
+    PrivilegeMissing,
+    StoppedInTail,
+    TooBusy,
+)
 from replication.job import FailoverJob, Recovered, Rescue
 from replication.journal import Lent, still_lent
 from replication.left_out import CountingLeftOut, in_words
@@ -35,25 +43,33 @@ log = logging.getLogger("mha")
 
 
 @task(name="Execute what was received", **STEP)
-def execute_received(job: FailoverJob, plan: FailoverPlan, key: str) -> Drained:
-    """Let one replica execute all it received, be it delayed on purpose; the proof that it did."""
+def execute_received(job: FailoverJob, plan: FailoverPlan, key: str, patience: Patience | None = None) -> Drained:
+    """Let one replica execute all it received, be it delayed on purpose; the proof that it did. Raises TooBusy."""
     server = job.sessions.server(key)
-    proof = _execute_all(job, plan, key)
+    proof = _execute_all(job, plan, key, patience)
     log.info("%s executed all that it received, up to %s.", server, proof.executed)
     return proof
 
 
-def _execute_all(job: FailoverJob, plan: FailoverPlan, key: str) -> Drained:
-    server, channel = job.sessions.server(key), plan.channel_of(key)
-    return execute_all(server, channel, job.journal, job.past, stall=job.config.drain_timeout)
+def _execute_all(job: FailoverJob, plan: FailoverPlan, key: str, patience: Patience | None = None) -> Drained:
+    server, channel, stall = job.sessions.server(key), plan.channel_of(key), job.config.drain_timeout
+    return execute_all(server, channel, job.journal, job.past, stall=stall, patience=patience)
 
 
 @task(name="Catch up from the most advanced replica", **STEP)
-def catch_up(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, latest: str) -> Drained:
-    """With GTIDs: let the chosen replica fetch from the most advanced one what only that received."""
+def catch_up(
+    job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, latest: str, patience: Patience
+) -> Drained:
+    """With GTIDs: let the chosen replica fetch from the most advanced one what only that received.
+
+    Of one that is busy it fetches what that has executed so far.
+    """
     server, source = job.sessions.server(key), job.sessions.server(latest)
     channel = plan.channel_of(key)
-    _execute_all(job, plan, latest)
+    try:
+        _execute_all(job, plan, latest, patience)
+    except TooBusy as error:
+        log.warning("%s; what it has executed is fetched from it, the rest is in its relay logs.", error)
     goal = source.observe()
     if plan.kind is GtidKind.MARIADB and any(e.step == "apply" and e.server == key for e in job.journal.entries()):
         tell_what_was_applied(server, channel)
@@ -87,12 +103,14 @@ def wait_level(job: FailoverJob, key: str, channel: str, goal: ServerState, sour
     name="Apply what was saved",
     **once("a failover that is resumed goes on from where the replica stands"),
 )
-def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, rescue: Rescue) -> Recovered:
+def apply_saved(
+    job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, rescue: Rescue, patience: Patience | None = None
+) -> Recovered:
     """Give this replica what it lacks of the saved log: its own threads receive and execute it.
 
     A client session replays it instead only where that is proven to be the same. Safe to enter again after a crash: the
     server knows what it has, by GTIDs or by its place. Raises WayClosed when nothing that is safe leads there, and
-    StoppedInTail with the replica's own words when its applier stops in it.
+    StoppedInTail with the replica's own words when its applier stops in it, and what ``patience`` raises.
     """
     server = job.sessions.server(key)
     pipe.wait_for_former(job, key)
@@ -122,7 +140,7 @@ def apply_saved(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, 
     if not why:
         with lend_settings(job, server, settings.wanted_by_applier(lacks)):
             try:
-                proof, means, why, rebuilt = serve.serve(job, server, proof, case)
+                proof, means, why, rebuilt = serve.serve(job, server, proof, case, patience)
             except (CannotLevel, DeadlineExceeded) as error:
                 raise _stopped(server, proof, case, error) from error
     if not means:

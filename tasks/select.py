@@ -67,10 +67,14 @@ def check_allowed(job: FailoverJob) -> None:
 
 @task(name="Choose the new primary", **STEP)
 def choose(
-    job: FailoverJob, cluster: ClusterState, excluded: Mapping[str, str], barred: Mapping[str, str] | None = None
+    job: FailoverJob,
+    cluster: ClusterState,
+    excluded: Mapping[str, str],
+    barred: Mapping[str, str] | None = None,
+    busy: Mapping[str, str] | None = None,
 ) -> FailoverPlan:
     """The plan, with every candidate's reasons. Raises RefusalError when nothing may be promoted."""
-    decided = make_plan(job.config, job.dead, cluster, job.options, excluded=excluded, barred=barred)
+    decided = make_plan(job.config, job.dead, cluster, job.options, excluded=excluded, barred=barred, busy=busy)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)
     log.info("Searching new master from slaves..")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from replication.dialects.changing import ChannelOptions
-from replication.drain import drain
+from replication.drain import Patience, drain
 from replication.errors import WayClosed
 from replication.job import FailoverJob
 from replication.pointing import Where, execute_served, noted
@@ -36,8 +36,11 @@ class Served(NamedTuple):
     served: bool = True
 
 
-def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Served:
-    """Try every way in. Raises CannotLevel with the replica's own words when its applier stops, DeadlineExceeded."""
+def serve(job: FailoverJob, server: Server, proof: Drained, case: Case, patience: Patience | None = None) -> Served:
+    """Try every way in. Raises CannotLevel with the replica's own words when its applier stops, DeadlineExceeded.
+
+    What ``patience`` raises goes on: what it received then is in its relay logs.
+    """
     copy, lacks = case.rescue.copy, case.lacks
     assert copy is not None
     logs, place = logs_from(copy, lacks.start), None if case.rescue.by_gtid else proof.executed
@@ -59,7 +62,7 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case) -> Serve
         while (where := next_of(ways, reasons)) is not None:
             try:
                 former = former or noted(job, server, proof.channel, case.kind)
-                new = execute_served(server, proof, lacks, case.kind, where, former, stall=stall)
+                new = execute_served(server, proof, lacks, case.kind, where, former, stall=stall, patience=patience)
                 return Served(new, f"received from the manager, {where.way}")
             except WayClosed as error:
                 log.warning("%s", error)

@@ -10,6 +10,7 @@ from replication import tail_chain
 from replication.dialects import ChannelThread
 from replication.errors import ServerError
 from replication.fencing.everyone import start_replication
+from replication.follow_up import left_out
 from replication.journal import Journal, journals
 from replication.open_business import Settlement, note_settled, settle, stopped_receivers
 from replication.sessions import Sessions
@@ -34,7 +35,10 @@ def settle_open_business(
     if tails := settled_by_gtid(config, cluster):
         with contextlib.closing(Journal(journals(config.manager_workdir, config.name)[0])) as journal:
             tail_chain.note_settled(journal, tails)
-    stopped = stopped_receivers(config.manager_workdir, config.name)
+    # Who was left out by a failover that opened somebody is gone on with beside the watch.
+    rest = left_out(config.manager_workdir, config.name)
+    looked_after = rest.servers if rest is not None and rest.opened.key == primary.address else {}
+    stopped = [r for r in stopped_receivers(config.manager_workdir, config.name) if r.key not in looked_after]
     if not stopped:
         return ()
     decided = settle(stopped, cluster, primary)

@@ -29,7 +29,8 @@ class ServerFacts:
     ``lives`` are the accounts of our own user and of those that replicas use, None when they cannot be read.
     ``unproven`` is why nothing proves who it is, empty when its certificate was verified, None when that was not looked
     at. ``squatters`` hold one of MHA's named locks and can be no manager. ``kept_port``: None where nobody looked.
-    ``connected`` is how many sessions there are; ``probe`` why `probe_user` gets none, empty when it does, None where it is not configured.
+    ``connected`` is how many sessions
+    there are; ``probe`` why `probe_user` gets none, empty when it does, None where it is not configured.
     """
 
     dialect: Dialect

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Iterator
 
 from replication.dialects import ChannelThread
@@ -122,9 +123,21 @@ def _opened_for_a_moment(server: Server) -> Iterator[None]:
 
 
 def _end_newcomers(server: Server, helper: Server, before: int) -> None:
+    """Those who came in the moment; whoever comes later is closed out as before, be there a storm of them.
+
+    A session has its number before it has its variables, so those of the moment are below one that begins now.
+    """
+    now, until = Server(server.config), math.inf
+    try:
+        now.connect()
+        until = now.thread_id or math.inf
+    except ServerError as error:
+        log.warning("%s", error)
+    finally:
+        now.close()
     spare = {*holders_of_locks(server), *((helper.thread_id,) if helper.thread_id is not None else ())}
     for _ in range(LOOKS):
-        if not end_client_sessions(server, spare, since=before):
+        if not end_client_sessions(server, spare, since=before, until=until):
             return
 
 

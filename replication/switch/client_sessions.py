@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection
 
 from replication.errors import StatementFailed
@@ -27,10 +28,12 @@ def holders_of_locks(server: Server) -> frozenset[int]:
     return frozenset(holder.session for holder in found if holder.counts)
 
 
-def end_client_sessions(server: Server, spare: Collection[int], *, all_of_them: bool = False, since: int = 0) -> int:
+def end_client_sessions(
+    server: Server, spare: Collection[int], *, all_of_them: bool = False, since: int = 0, until: float = math.inf
+) -> int:
     """End every session that is not replication's, the server's own, or among ``spare``; returns how many.
 
-    Only those with a number above ``since``: a server counts them.
+    Only those with a number above ``since`` and below ``until``: a server counts them.
 
     What they had open is rolled back by the server. Raises ServerError when the list of sessions cannot be had, and
     with ``all_of_them`` when one of them may not be ended; otherwise that is logged.
@@ -38,7 +41,7 @@ def end_client_sessions(server: Server, spare: Collection[int], *, all_of_them: 
     ended = 0
     for row in server.query("SHOW PROCESSLIST", action="see who is connected"):
         number = int(row["Id"])
-        if number in spare or number == server.thread_id or number <= since:
+        if number in spare or number == server.thread_id or not since < number < until:
             continue
         if row["User"] in _OWN_USERS or row["Command"] in _OWN_COMMANDS:
             continue

@@ -23,6 +23,8 @@ from tests.scenarios.test_who_is_primary import OPENED, writable, writes_there
 
 EXECUTES = '"step": "Execute what was received", "event": "began"'
 HELD = '"step": "Hold the old primary", "event": "done"'
+#: A chosen one whose applier waits for a lock is waited for, and nobody is ended.
+PATIENT = "busy_candidate=wait\nend_blockers=0"
 CATCHES_UP = '"step": "Catch up from the most advanced replica", "event": "began"'
 
 
@@ -219,9 +221,10 @@ def lock_the_table(host: Host) -> Any:
 def only_second_has_the_last(cluster: Cluster, *, also_dies: bool = False, **cnf: Any) -> tuple[Manager, list[Ack]]:
     """db2 received rows that no other replica has and executed none of them; the primary's host is gone.
 
-    ``also_dies``: so is its mysqld.
+    ``also_dies``: so is its mysqld. The failover waits for it, so that what dies then dies in the middle.
     """
-    manager = cluster.start_manager(cluster.write_cnf(**cnf))
+    default = f"{cnf.pop('default', '')}\n{PATIENT}"
+    manager = cluster.start_manager(cluster.write_cnf(default=default, **cnf))
     writer = Writer(cluster)
     wait_until(lambda: len(writer.acks()) > 20, "the application writes")
     cluster[2].keep = lock_the_table(cluster[2])  # type: ignore[attr-defined]
@@ -302,7 +305,7 @@ def test_the_donor_dies_while_the_chosen_one_fetches_from_it(kind: str, gtid: bo
 def test_two_of_three_replicas_die_one_after_the_other(kind: str, gtid: bool) -> None:
     """The furthest is tried first, then the second; the third has all that either disk holds."""
     with Cluster(kind, gtid=gtid, n=4) as cluster:
-        manager = cluster.start_manager(cluster.write_cnf(candidate=2))
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2, default=PATIENT))
         writer = Writer(cluster)
         wait_until(lambda: len(writer.acks()) > 20, "the application writes")
         cluster.stop_receiver(cluster[4])

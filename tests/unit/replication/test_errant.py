@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -35,6 +36,14 @@ def mysql(number: int, executed: str, retrieved: str = "") -> tuple[ServerState,
 )
 def test_mysql_transactions_that_nobody_else_has(second: tuple[str, ...], third: tuple[str, ...], found: str) -> None:
     assert errant([mysql(2, *second), mysql(3, *third)]).get("10.0.0.2:3306", "") == found
+
+
+def test_what_came_through_another_channel_is_passed_on_while_it_is_in_the_log() -> None:
+    state, follows = mysql(2, f"{UUID}:1-9,{TWO}:1-2,{THREE}:1-7")
+    state = replace(state, channels=(follows, channel(name="other", source_uuid=THREE)))
+    assert errant([(state, follows), mysql(3, f"{UUID}:1-9")]) == {state.key: f"{TWO}:1-2"}
+    purged = replace(state, gtid_purged=GtidSet.parse(f"{THREE}:1-3"))
+    assert errant([(purged, follows), mysql(3, f"{UUID}:1-9")]) == {state.key: f"{TWO}:1-2,{THREE}:1-3"}
 
 
 def test_a_single_replica_has_nobody_to_be_compared_with() -> None:
