@@ -373,6 +373,7 @@ class Manager:
         job.remembered = as_heard(self._seen, verdict.heard) if self._seen is not None else None
         job.answers_though_dead = job.answers_though_dead or verdict.row in ANSWER_THOUGH_DEAD
         job.somebody_else = job.somebody_else or verdict.row == SOMEBODY_ELSE
+        job.since = verdict.since
         job.places = Places.of(dead, seen)
         job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row, **job.places.facts)
         if opened is not None:

@@ -305,7 +305,8 @@ class Runbook(Leveler):
         self.known["promoted"] = level.recovered
         if not self.job.address.may_forbid:
             self.acquire_address(plan)
-        self.known["writes_back_at"] = time.time()
+        if self.job.since:
+            self.known["out"] = (self.job.since, time.time())
         self.job.writes_back()
         new = self.job.config_of(plan.new_primary)
         self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")

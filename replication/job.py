@@ -38,7 +38,8 @@ class FailoverJob:
     known to be dead any more. ``answers_though_dead``: the verdict is about its disk, and it may well answer, or
     about its process while something else answers (``somebody_else``). ``lock`` is the right to act, on whose session a
     server is opened. ``places`` are what the dead one said of itself while it lived: by them it is told from other
-    servers of its host. ``remembered`` is the cluster as the watch saw it last, None without a watch.
+    servers of its host. ``remembered`` is the cluster as the watch saw it last, None without a watch, and
+    ``since`` when that saw the first sign of trouble (seconds since the epoch), 0 without one.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class FailoverJob:
         self.places = Places.parse(verdicts[-1] if verdicts else {}, dead)
         self.writes_back: Callable[[], object] = lambda: None
         self.remembered: ClusterState | None = None
+        self.since = 0.0
 
     @property
     def workdir(self) -> Path:

@@ -94,7 +94,8 @@ class SecondaryCheck:
 class Verdict:
     """Whether the primary is dead, why, and who agrees. ``row`` names the row of the table that says so.
 
-    ``heard`` are the replicas' channels from it as the watch saw them last, by ``ip:port``.
+    ``heard`` are the replicas' channels from it as the watch saw them last, by ``ip:port``. ``since`` is when the first
+    sign of trouble was seen (seconds since the epoch), 0 where nobody watched.
     """
 
     dead: bool
@@ -103,6 +104,7 @@ class Verdict:
     observations: tuple[Observation, ...] = field(default=())
     row: str = ""
     heard: Mapping[str, ReplicaChannel] = field(default_factory=dict, compare=False, repr=False)
+    since: float = 0.0
 
 
 def decide(

@@ -46,6 +46,11 @@ def text(outcome: Outcome, cluster: str, dead: str, log_file: str) -> str:
 
 
 def _story(outcome: Outcome, dead: str, log_file: str) -> Iterator[str]:
+    if outcome.out is not None:
+        since, back = outcome.out
+        first, last = (datetime.fromtimestamp(at).strftime("%H:%M:%S.%f")[:-5] for at in outcome.out)
+        yield f"Writes were out for {back - since:.1f} s: from the first sign of trouble at {first} until {last}."
+        yield ""
     yield f"Master {dead} is down!"
     yield ""
     if log_file:

@@ -288,7 +288,8 @@ class Watch:
         if case.now.is_(Source.SSH, Finding.ANSWERED, Finding.REFUSED, Finding.SILENT):
             ssh = True if case.now.of(Source.PROCESS) else None
         seen = tuple(o for o in case.now.seen if o.source is not Source.LINK)
-        return Verdict(True, judged.why, ssh, seen, judged.row.name, self._inquiry.heard)
+        since = time.time() - (time.monotonic() - case.since)
+        return Verdict(True, judged.why, ssh, seen, judged.row.name, self._inquiry.heard, since)
 
     # words -----------------------------------------------------------------------------------------------------
 
