@@ -50,7 +50,15 @@ def give_purged(failover: Failover, plan: FailoverPlan, level: Level, other: Lev
     def lacking() -> str:
         return failover.run(purged.lacks_purged, failover.job, plan.kind, plan.new_primary, other.key, about=other.name)
 
-    missing, why = lacking(), []
+    why: list[str] = []
+    try:
+        missing = lacking()
+    except LockLost:
+        raise
+    except MhaError as error:
+        # Its receiver will tell.
+        log.warning("What %s has purged is not known: %s", plan.new_primary_name, error)
+        return proof
     if not missing:
         return proof
     log.warning("%s lacks %s, which %s has purged: others are asked.", other.name, missing, plan.new_primary_name)

@@ -19,7 +19,15 @@ from replication.binlog.sequence import LogSequence
 from replication.dialects import ChannelThread
 from replication.dialects.changing import ChannelOptions
 from replication.drain import drain
-from replication.errors import ApplyFailed, CannotLevel, DeadlineExceeded, LogError, PrivilegeMissing, WayClosed
+from replication.errors import (
+    ApplyFailed,
+    CannotLevel,
+    DeadlineExceeded,
+    LogError,
+    PrivilegeMissing,
+    UnsafeStatement,
+    WayClosed,
+)
 from replication.fencing.everyone import start_replication
 from replication.journal import Journal, read_journal
 from replication.own_files import ours
@@ -70,7 +78,8 @@ def serve_log(
 
     ``lacks`` is what it holds, ``notes`` the file for what the channel had. Afterwards the channel names whom it named
     before, with its place behind what was executed, and its receiver is stopped. Raises ApplyFailed with the replica's
-    words when its applier stops; LogError, before anything is done, when something is missing between them.
+    words when its applier stops; before anything is done LogError, when something is missing between them, and
+    UnsafeStatement, when a run turned it of which ``notes`` know nothing.
     """
     state, kind = server.observe(), channel.gtid_kind
     log, proof = LogFile.at(path), drain(server, channel.name, stall=STALL_BASE)
@@ -95,7 +104,8 @@ def serve_log(
                     former = _noted(server, state, channel, kind, notes)
                     execute_served(server, proof, lacks, kind, where, former, stall=stall)
             except PrivilegeMissing as error:
-                notes.unlink(missing_ok=True)
+                if not channel.of_a_rescue:
+                    notes.unlink(missing_ok=True)
                 return str(error)
             except WayClosed as error:
                 if former is None:
@@ -124,7 +134,7 @@ def _noted(server: Server, state: ServerState, channel: ReplicaChannel, kind: Gt
         return options
     former = turned(read_journal(notes)).get(server.key) if ours(notes) else None
     if former is None:
-        raise CannotLevel(
+        raise UnsafeStatement(
             f"{server}: its channel names the source of a rescue that is gone, and {notes} does not tell whom it named "
             "before: name the --workdir of the run that turned it, or point it by hand"
         )

@@ -136,17 +136,15 @@ def apply_saved(
     # An applier that holds the torn beginning of a transaction would hold its locks, and its GTID, against us.
     stop_applier(server, proof)
     case = Case(plan.kind, state, channel_named(state, proof.channel), lacks, rescue, done)
-    began, means, why, rebuilt = time.monotonic(), "", why_not_served(case), True
+    began, means, why = time.monotonic(), "", why_not_served(case)
     if not why:
         with lend_settings(job, server, settings.wanted_by_applier(lacks)):
             try:
-                proof, means, why, rebuilt = serve.serve(job, server, proof, case, patience)
+                proof, means, why = serve.serve(job, server, proof, case, patience)
             except (CannotLevel, DeadlineExceeded) as error:
                 raise _stopped(server, proof, case, error) from error
     if not means:
-        # Relay logs that are not the primary's log byte for byte (MariaDB's receiver uncompresses) are all there is.
-        if rebuilt or not rescue.of_relay_logs:
-            pipe.check_same(server, proof, case, why)
+        pipe.check_same(server, proof, case, why)
         with lend_settings(job, server, settings.wanted(lacks)):
             means = pipe.replay(job, server, proof, case, start, why)
     seconds = time.monotonic() - began

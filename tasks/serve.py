@@ -25,15 +25,11 @@ STALL_BASE, STALL_RATE = 60.0, 50_000.0
 
 
 class Served(NamedTuple):
-    """How it went: the replica's proof now, and the means in words, or ``why`` no way led there.
-
-    ``served`` is whether there was anything to come for: the log could be proven, or rebuilt.
-    """
+    """How it went: the replica's proof now, and the means in words, or ``why`` no way led there."""
 
     proof: Drained
     means: str = ""
     why: str = ""
-    served: bool = True
 
 
 def serve(job: FailoverJob, server: Server, proof: Drained, case: Case, patience: Patience | None = None) -> Served:
@@ -69,7 +65,7 @@ def serve(job: FailoverJob, server: Server, proof: Drained, case: Case, patience
                 reasons.append(str(error).removeprefix(f"{server}: "))
                 # What the change of its source left of its places is what later statements go by.
                 proof = drain(server, proof.channel, stall=job.config.drain_timeout)
-    return Served(proof, why="; ".join(reasons), served=not catalogue.view().failed)
+    return Served(proof, why="; ".join(reasons))
 
 
 def next_of(ways: Iterator[Where], reasons: list[str]) -> Where | None:

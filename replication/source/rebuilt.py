@@ -4,6 +4,10 @@ A receiver writes what it gets byte for byte, so put at their own places the eve
 what is not sent to replicas (lists of GTIDs at a log's head). The rebuilt logs are sparse files. By GTID places do not
 matter: the groups are put one behind the other, for there may be gaps (what the lender had from elsewhere), and MariaDB
 11.8 writes relay logs in which events within a transaction name no place.
+
+MariaDB's receiver uncompresses what log_bin_compress made small: such a group does not fit into its place. From there
+on all of that log is put one behind the other. A replica asks for more by what it received, and its applier goes by the
+places in the headers, which are the primary's still.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ from replication.positions import BinlogPosition, log_index
 from replication.source.catalogue import Before, Catalogue, Extent, Served
 
 _COPIED = 1 << 20
+#: Bytes by which an event may be larger compressed than it is otherwise.
+_FRAME = 20
 
 
 def rebuild(
@@ -70,6 +76,8 @@ class _Rebuilding:
         self._relay = {log.name: log for log in files}
         self._streams: dict[str, BinaryIO] = {}
         self._parser = Placing()
+        #: Logs in which nothing has its own place any more, with the place up to which they hold the primary's.
+        self._moved: dict[str, int] = {}
 
     def run(self) -> None:
         sequence = LogSequence(self._files, groups=self._parser)
@@ -87,11 +95,11 @@ class _Rebuilding:
         if self._by_gtid:
             log = self._log(self.logs[0].name if self.logs else _name(group), described, at_head=True)
             log.append(self._bytes(group.parts), group.size, group)
-        elif begin is None or end is None or begin.file != end.file or end.pos - begin.pos != group.size:
+        elif begin is None or end is None or begin.file != end.file or not self._fits(end.pos - begin.pos, group):
             raise LogError(f"{group.log}:{group.start}: its place in the source's log cannot be told")
         elif self._start is None or begin >= self._start:
             log = self._log(begin.file, described, at_head=begin.file in self._parser.at_head)
-            log.put(begin.pos, self._bytes(group.parts), group.size, group)
+            self._put(log, begin, end.pos, self._bytes(group.parts), group.size, group)
         if self.logs:
             self._catalogue.note((group,))
 
@@ -105,7 +113,34 @@ class _Rebuilding:
             if self._start is not None and (begin.base != self._start.base or begin < self._start):
                 continue
             log = self._log(begin.file, described, at_head=begin.file in self._parser.at_head)
-            log.put(begin.pos, self._bytes((part,)), part.end - part.start, None)
+            size = part.end - part.start
+            self._put(log, begin, begin.pos + size, self._bytes((part,)), size, None)
+
+    def _fits(self, place: int, group: Transaction) -> bool:
+        """Whether a group has the size of its place, or another for its events were small there.
+
+        The shortest ones grow when they are compressed, by zlib's frame and the length in front of it.
+        """
+        grown = group.size - place
+        return grown == 0 or (self._catalogue.identity.mariadb and place > 0 and grown >= -_FRAME * group.events)
+
+    def _put(
+        self, log: _Log, begin: BinlogPosition, end: int, pieces: Iterator[bytes], size: int, group: Transaction | None
+    ) -> None:
+        """At its place; behind everything else where an earlier one, or itself, is larger than its own."""
+        moved = self._moved.get(log.name)
+        if moved is None and end - begin.pos == size:
+            log.put(begin.pos, pieces, size, group)
+            return
+        if moved is None:
+            log.begin(begin.pos)
+            moved = begin.pos
+        if begin.pos > moved:
+            raise LogError(f"the relay logs lack {log.name} from {moved} to {begin.pos}")
+        self._moved[log.name] = max(moved, end)
+        # A receiver may have asked twice.
+        if begin.pos == moved:
+            log.append(pieces, size, group)
 
     def _ours(self, described: FormatDescription) -> bool:
         """Whether the primary described what is being read; relay logs may begin with another source's."""
@@ -153,7 +188,14 @@ class _Log:
     def _end(self) -> int:
         return self._extents[-1].end if self._extents else self._format_end
 
-    def append(self, pieces: Iterator[bytes], size: int, group: Transaction) -> None:
+    def begin(self, start: int) -> None:
+        """What comes next is put from there on, where nothing is yet. Raises LogError when there is a gap before it."""
+        if self._extents and self._end != start:
+            raise LogError(f"the relay logs lack {self.name} from {self._end} to {start}")
+        if not self._extents:
+            self._extents.append(Extent(start, start))
+
+    def append(self, pieces: Iterator[bytes], size: int, group: Transaction | None) -> None:
         """Behind everything else."""
         self.put(self._end, pieces, size, group)
 

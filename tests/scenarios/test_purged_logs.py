@@ -37,7 +37,7 @@ def purge(server: Host, table: str) -> None:
     assert [row["Log_name"] for row in server.sql("SHOW BINARY LOGS")] == [newest]
 
 
-@pytest.mark.parametrize(("kind", "who"), cases(("mysql97", "dead"), ("mariadb", "sibling")))
+@pytest.mark.parametrize(("kind", "who"), cases(("mysql97", "dead")))
 def test_what_the_new_primary_has_purged_comes_from_who_has_it(kind: str, who: str) -> None:
     """The dead primary's disk; else an archive of its logs; else a sibling's binary log; else a rebuild is named."""
     with Cluster(kind, gtid=True, n=4) as cluster:

@@ -51,7 +51,7 @@ def test_rows_reach_the_client_and_the_password_its_option_file(tmp_path: Path) 
 @pytest.mark.parametrize("line", [b"DROP TABLE t\n", b"GRANT ALL ON *.* TO evil@'%'\n/*!*/;\n", b"\\! touch x\n"])
 def test_what_is_no_row_ends_it_and_is_told(line: bytes, tmp_path: Path) -> None:
     host = Host(tmp_path)
-    code, said = host.apply(ROW + line + ROW)
+    code, said = host.apply(ROW + line + ROW * 40_000)
     assert code == 97
     assert b"more than rows" in said
     assert host.applied.read_bytes() == ROW

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from replication.binlog.events import EventType
+from replication.binlog.events import ARTIFICIAL_FLAG, CHECKSUM, HEADER, MAGIC, RELAY_LOG_FLAG, EventType
 from replication.binlog.reader import LogFile, LogReader
 from replication.errors import LogError
 from replication.positions import BinlogPosition
 from replication.source import Catalogue
 from replication.source.catalogue import Identity
 from replication.source.rebuilt import rebuild
-from tests.unit.replication.logs import RELAYED, logs
+from tests.unit.replication.logs import RELAYED, LogBuilder, logs
 from tests.unit.replication.source.peer import Peer, catalogue_of, identity_of, served
 
 
@@ -84,3 +84,61 @@ def test_by_gtid_the_groups_stand_one_behind_the_other(kind: str, tmp_path: Path
     catalogue = rebuilt(kind, tmp_path, by_gtid=True)
     assert (catalogue.groups, catalogue.gtids) == (truth.groups, truth.gtids)
     assert len(catalogue.view().logs) == 1
+
+
+def relay(sizes: list[int], *, twice: bool = False, skip: int = -1) -> LogFile:
+    """MariaDB's relay log of transactions that took so many bytes of the source's log when they were compressed."""
+    builder = LogBuilder(version="10.11.6-MariaDB", created=0, flags=RELAY_LOG_FLAG)
+    builder.add(EventType.ROTATE, (4).to_bytes(8, "little") + b"bin.000001", log_pos=0, flags=ARTIFICIAL_FLAG)
+    source = LogBuilder(version="10.11.6-MariaDB", created=0)
+    builder.data += source.data[len(MAGIC) :]
+    at = len(source.data)
+    for number, size in enumerate(sizes):
+        for _ in range(2 if twice else 1):
+            if number == skip:
+                continue
+            head = (number + 1).to_bytes(8, "little") + bytes(5)
+            gtid = HEADER + len(head.ljust(19, b"\0")) + CHECKSUM
+            builder.add(EventType.MARIADB_GTID, head.ljust(19, b"\0"), log_pos=at + gtid)
+            builder.query("INSERT INTO t VALUES (1)", log_pos=at + size - 31).add(
+                EventType.XID, bytes(8), log_pos=at + size
+            )
+        at += size
+    return builder.log("relay.000001")
+
+
+def moved(file: LogFile, tmp_path: Path) -> Catalogue:
+    catalogue = Catalogue(Identity("10.11.6-MariaDB", 1))
+    rebuild(catalogue, [file], tmp_path)
+    catalogue.finish()
+    return catalogue
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_what_a_receiver_uncompressed_stands_one_behind_the_other_and_is_sent_once(twice: bool, tmp_path: Path) -> None:
+    catalogue = moved(relay([120, 100, 150, 90], twice=twice), tmp_path)
+    (log,) = catalogue.view().logs
+    assert len(log.extents) == 1
+    with served(catalogue) as (_, port), Peer(port).greet(0.05).dump("bin.000001", 4) as peer:
+        sent = peer.written()["bin.000001"]
+    kinds = [sent[at + 4] for at in offsets(sent)]
+    assert kinds.count(EventType.XID) == 4
+
+
+def test_what_is_missing_among_what_was_uncompressed_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match=r"relay logs lack bin\.000001 from"):
+        moved(relay([120, 100, 150, 90], skip=2), tmp_path)
+
+
+def test_a_group_that_is_much_smaller_than_its_place_is_not_believed(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match="cannot be told"):
+        moved(relay([120, 900, 200]), tmp_path)
+
+
+def offsets(data: bytes) -> list[int]:
+    """Where events begin."""
+    found, at = [], 0
+    while at < len(data):
+        found.append(at)
+        at += int.from_bytes(data[at + 9 : at + 13], "little")
+    return found
