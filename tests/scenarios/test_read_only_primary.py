@@ -53,7 +53,10 @@ class Scene:
         self.primary.signal_mysqld(number)
         while self.primary.mysqld_pids():
             time.sleep(0.02)
-        self.primary.start_mysqld()
+        try:
+            self.primary.start_mysqld()
+        except RuntimeError as error:
+            raise AssertionError(f"{error}\n{self.monitor.log()}") from error
         return time.time()
 
     def status(self) -> tuple[int, str]:
