@@ -86,7 +86,7 @@ class Opening:
         book = self._book
         if not plan.open_for_writes:
             return None
-        self.proof = book.run(let_in.write_proof, book.job, plan, about=plan.new_primary_name)
+        self.proof = self._written(plan)
         if not self.proof.error:
             if self.proof.unproven:
                 log.warning("No row was written to prove that applications get in: %s", self.proof.unproven)
@@ -103,6 +103,19 @@ class Opening:
         book.undone.append(f"{plan.new_primary_name} was opened and closed again: {self.proof.error}")
         self._give_back(plan.new_primary)
         return following
+
+    def _written(self, plan: FailoverPlan, *, followed: bool = False) -> RowProof:
+        """A step that fails is no row either: from here on somebody is open, and the failover goes on."""
+        book = self._book
+        try:
+            proof: RowProof = book.run(
+                let_in.write_proof, book.job, plan, followed=followed, about=plan.new_primary_name
+            )
+        except AlreadyActing:
+            raise
+        except MhaError as error:
+            return RowProof(error=str(error))
+        return proof
 
     def complete(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
         """What ran on the old primary runs on the new one, now that there are replicas, and they have its row."""
@@ -124,7 +137,7 @@ class Opening:
             return
         try:
             if not self.proof.id and not self.proof.error:
-                self.proof = book.run(let_in.write_proof, book.job, plan, followed=True, about=plan.new_primary_name)
+                self.proof = self._written(plan, followed=True)
                 if self.proof.error:
                     book.undone.append(
                         f"{plan.new_primary_name} is open, and no row of an application got in: {self.proof.error}"
