@@ -29,6 +29,8 @@ log = logging.getLogger("mha")
 SWITCH_AGAIN = 10.0
 #: Seconds between two looks at what runs on the primary, for whoever has to take its place.
 REMEMBERED_EVERY = 60.0
+#: Seconds between two looks at a primary that takes no writes, once people were told.
+LOOK_AGAIN = 5.0
 
 
 class SteadyHealth(HealthFile):
@@ -103,7 +105,7 @@ class Manned(Reporter):
         self._events = EventHooks(config)
         self._reopener = Reopener(config, primary, sessions, right)
         self._alarmed, self._shut, self._shut_told = False, False, ""
-        self._remember_at = 0.0
+        self._remember_at = self._look_at = 0.0
         self._remembering: threading.Thread | None = None
         #: The verdict that a primary which takes no writes gets where the policy is to fail over.
         self.verdict: Verdict | None = None
@@ -146,7 +148,10 @@ class Manned(Reporter):
 
     def _closed_to_all(self) -> str:
         """Nobody takes writes: it is opened again where that is safe, and people are told."""
+        if self._shut and time.monotonic() < self._look_at:
+            return ""
         looked = self._reopener.look()
+        self._look_at = time.monotonic() + LOOK_AGAIN
         if looked is None:
             return ""
         words = looked.sentence(self._primary.name)
