@@ -29,6 +29,8 @@ log = logging.getLogger("mha")
 SWITCH_AGAIN = 10.0
 #: Seconds between two looks at what runs on the primary, for whoever has to take its place.
 REMEMBERED_EVERY = 60.0
+#: Seconds between two looks at a primary that takes no writes, once people were told.
+LOOK_AGAIN = 5.0
 
 
 class SteadyHealth(HealthFile):
@@ -103,7 +105,8 @@ class Manned(Reporter):
         self._events = EventHooks(config)
         self._reopener = Reopener(config, primary, sessions, right)
         self._alarmed, self._shut, self._shut_told = False, False, ""
-        self._remember_at = 0.0
+        self._remember_at = self._look_at = 0.0
+        self._remembering: threading.Thread | None = None
         #: The verdict that a primary which takes no writes gets where the policy is to fail over.
         self.verdict: Verdict | None = None
         # One that could not be ended when this watch began is tried again, but not at every ping.
@@ -111,9 +114,7 @@ class Manned(Reporter):
 
     def open(self, *, fresh: bool) -> None:
         if fresh or self._shut or time.monotonic() >= self._remember_at:
-            self._remember_at = time.monotonic() + REMEMBERED_EVERY
-            # Beside the pings, which wait for nobody.
-            threading.Thread(target=self._remember, name="remember the primary", daemon=True).start()
+            self._remember()
         if self._shut:
             if self._shut_told:
                 self._takes_writes_again(f"{self._primary.name} takes writes again")
@@ -130,12 +131,27 @@ class Manned(Reporter):
         return self._closed_to_all()
 
     def _remember(self) -> None:
-        self._reopener.takes_writes()
-        remember_role(self._sessions, self._primary.address)
+        """Beside the pings, which wait for nobody; one at a time."""
+        if self._remembering is not None and self._remembering.is_alive():
+            return
+        role = time.monotonic() >= self._remember_at
+        if role:
+            self._remember_at = time.monotonic() + REMEMBERED_EVERY
+
+        def work() -> None:
+            self._reopener.takes_writes()
+            if role:
+                remember_role(self._sessions, self._primary.address)
+
+        self._remembering = threading.Thread(target=work, name="remember the primary", daemon=True)
+        self._remembering.start()
 
     def _closed_to_all(self) -> str:
         """Nobody takes writes: it is opened again where that is safe, and people are told."""
+        if self._shut and time.monotonic() < self._look_at:
+            return ""
         looked = self._reopener.look()
+        self._look_at = time.monotonic() + LOOK_AGAIN
         if looked is None:
             return ""
         words = looked.sentence(self._primary.name)

@@ -16,7 +16,8 @@ from replication.outcome import ReplicaOutcome
 from replication.plan import FailoverPlan
 from replication.row_proof import RowProof
 from replication.snapshots import ServerState
-from tasks import let_in, promote
+from tasks import let_in, promote, role
+from tasks.let_in import Door
 
 if TYPE_CHECKING:
     from flows.runbook import Runbook
@@ -43,34 +44,39 @@ class Opening:
                 log.error("Nobody else can be promoted: what keeps applications out is no reason any more.")
         return self._book.chosen(excluded)
 
-    def settled(self, plan: FailoverPlan) -> FailoverPlan:
-        """The plan, or that of the next best where its new primary lets nobody in and somebody else may be promoted."""
+    def look(self, plan: FailoverPlan) -> Door | None:
+        """What keeps applications out of the new primary, seen while it is brought level; or None."""
+        if not plan.open_for_writes or plan.new_primary in self._seen:
+            return None
+        self._seen.add(plan.new_primary)
         book = self._book
-        while plan.open_for_writes and plan.new_primary not in self._seen:
-            self._seen.add(plan.new_primary)
-            try:
-                door = book.run(let_in.see_door, book.job, plan, about=plan.new_primary_name)
-            except AlreadyActing:
-                raise
-            except MhaError as error:
-                log.warning("%s", error)
-                break
-            self._lifted[plan.new_primary] = door.lifted
-            if door.closed_by:
-                what = " and ".join(door.closed_by)
-                book.notes.append(f"{plan.new_primary_name} had {what} on, which keeps applications out: cleared")
-            if not door.shut:
-                break
-            log.error("%s: %s", plan.new_primary_name, door.shut)
-            self._shut[plan.new_primary] = door.shut
-            following = self._another(plan)
-            if following is None:
-                book.undone.append(f"{plan.new_primary_name} is the only one that can be opened, and {door.shut}")
-                break
-            book.undone.append(f"{plan.new_primary_name} was passed over: {door.shut}")
-            self._give_back(plan.new_primary)
-            plan = following
-        return plan
+        try:
+            door: Door = book.run(let_in.see_door, book.job, plan, about=plan.new_primary_name)
+        except AlreadyActing:
+            raise
+        except MhaError as error:
+            log.warning("%s", error)
+            return None
+        self._lifted[plan.new_primary] = door.lifted
+        if door.closed_by:
+            what = " and ".join(door.closed_by)
+            book.notes.append(f"{plan.new_primary_name} had {what} on, which keeps applications out: cleared")
+        return door
+
+    def better(self, plan: FailoverPlan, door: Door | None) -> FailoverPlan | None:
+        """The plan of the next best where nobody would get in by this door and somebody else may be promoted."""
+        if door is None or not door.shut:
+            return None
+        book = self._book
+        log.error("%s: %s", plan.new_primary_name, door.shut)
+        self._shut[plan.new_primary] = door.shut
+        following = self._another(plan)
+        if following is None:
+            book.undone.append(f"{plan.new_primary_name} is the only one that can be opened, and {door.shut}")
+            return None
+        book.undone.append(f"{plan.new_primary_name} was passed over: {door.shut}")
+        self._give_back(plan.new_primary)
+        return following
 
     def proven(self, plan: FailoverPlan, level: Level, before: ServerState) -> FailoverPlan | None:
         """None once a row got in, or the opened one has to stay what it is; else the plan of the next best.
@@ -80,7 +86,7 @@ class Opening:
         book = self._book
         if not plan.open_for_writes:
             return None
-        self.proof = book.run(let_in.write_proof, book.job, plan, about=plan.new_primary_name)
+        self.proof = self._written(plan)
         if not self.proof.error:
             if self.proof.unproven:
                 log.warning("No row was written to prove that applications get in: %s", self.proof.unproven)
@@ -98,14 +104,40 @@ class Opening:
         self._give_back(plan.new_primary)
         return following
 
-    def seen_by_others(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
+    def _written(self, plan: FailoverPlan, *, followed: bool = False) -> RowProof:
+        """A step that fails is no row either: from here on somebody is open, and the failover goes on."""
+        book = self._book
+        try:
+            proof: RowProof = book.run(
+                let_in.write_proof, book.job, plan, followed=followed, about=plan.new_primary_name
+            )
+        except AlreadyActing:
+            raise
+        except MhaError as error:
+            return RowProof(error=str(error))
+        return proof
+
+    def complete(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
+        """What ran on the old primary runs on the new one, now that there are replicas, and they have its row."""
+        book = self._book
+        try:
+            taken = book.run(role.take_role, book.job, plan, replicas, about=plan.new_primary_name)
+            book.notes += taken.notes
+            book.undone += taken.undone
+        except AlreadyActing:
+            raise
+        except MhaError as error:
+            book.undone.append(f"{plan.new_primary_name}: what ran on the old primary was not taken over: {error}")
+        self._seen_by_others(plan, replicas)
+
+    def _seen_by_others(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
         """The row is read on those that follow; one that had to wait for them is written now."""
         book = self._book
         if not plan.open_for_writes or not any(replica.ok for replica in replicas):
             return
         try:
             if not self.proof.id and not self.proof.error:
-                self.proof = book.run(let_in.write_proof, book.job, plan, followed=True, about=plan.new_primary_name)
+                self.proof = self._written(plan, followed=True)
                 if self.proof.error:
                     book.undone.append(
                         f"{plan.new_primary_name} is open, and no row of an application got in: {self.proof.error}"

@@ -47,7 +47,7 @@ from replication.selection import NOT_ITS_REPLICA
 from replication.sessions import reachable, took_writes
 from replication.snapshots import GtidKind
 from replication.source.identity import known_of
-from tasks import apply_diffs, comeback, fence, promote, repoint, role, save_binlog, select, verify, vip
+from tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
@@ -264,8 +264,8 @@ class Runbook(Leveler):
         while True:
             self.known["plan"] = plan
             try:
-                plan = self.known["plan"] = self.opening.settled(self.old.settled(plan))
-                level = self.bring_level(plan)
+                plan = self.known["plan"] = settled = self.old.settled(plan)
+                level, door = self.at_once(partial(self.bring_level, settled), partial(self.opening.look, settled))
             except (RefusalError, AlreadyActing):
                 raise
             except TooBusy as error:
@@ -277,6 +277,9 @@ class Runbook(Leveler):
                 log.error("%s could not be brought level: %s", plan.new_primary_name, error)
                 following = self.ways.next_best(plan, error, self.opening.choose)
                 plan = following.with_others_of(plan)
+                continue
+            if (better := self.opening.better(plan, door)) is not None:
+                plan = better
                 continue
             if self.old.came_back():
                 continue
@@ -295,8 +298,7 @@ class Runbook(Leveler):
             except CameBack as error:
                 log.warning("%s", error)
                 continue
-            better = self.opening.proven(plan, level, before)
-            if better is None:
+            if (better := self.opening.proven(plan, level, before)) is None:
                 break
             if self.job.address.may_forbid:
                 self.run(vip.take_from_candidate, self.job, plan, about=plan.new_primary_name)
@@ -391,25 +393,12 @@ class Runbook(Leveler):
             self.undone += verified.undone
             self.notes += verified.notes
             self.chain.settle(plan, replicas, saved=level.rescue.copy is not None)
-        self.take_role(plan, replicas)
-        self.opening.seen_by_others(plan, replicas)
+        self.opening.complete(plan, replicas)
         self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
         if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
             log.warning("%s", came_back)
             self.notes.append(came_back)
         return replicas
-
-    def take_role(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
-        """What ran on the old primary runs on the new one."""
-        try:
-            taken = self.run(role.take_role, self.job, plan, replicas, about=plan.new_primary_name)
-        except LockLost:
-            raise
-        except MhaError as error:
-            self.undone.append(f"{plan.new_primary_name}: what ran on the old primary was not taken over: {error}")
-            return
-        self.notes += taken.notes
-        self.undone += taken.undone
 
     def note_who_is_left(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
         """Whoever does not follow the new primary is open business: the manager goes on with it."""

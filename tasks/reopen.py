@@ -28,10 +28,14 @@ LOOK = 2.0
 
 @dataclass(frozen=True)
 class Looked:
-    """What came of a look: what closes it, the judgement, and whether it was opened just now."""
+    """What came of a look: what closes it, the judgement, and whether it was opened just now.
+
+    ``life`` is when its life began, as in `last_writable`.
+    """
 
     closed_by: tuple[str, ...]
     judged: Judgement
+    life: int
     opened: bool = False
 
     def sentence(self, name: str) -> str:
@@ -104,7 +108,7 @@ class Reopener:
             self._open_business(),
         )
         named = tuple(server.dialect.variable(name) for name in state.closed_by)
-        return Looked(named, judge(self._config, self._primary, case))
+        return Looked(named, judge(self._config, self._primary, case), life)
 
     def _opened(self) -> Looked | None:
         lock = FailoverLock(self._config.servers)
@@ -116,9 +120,12 @@ class Reopener:
                 return looked
             lock.verify()
             open_for_writes(self._sessions.server(self._primary.address), lock)
-            return replace(looked, opened=True)
         finally:
             lock.release()
+        # Whoever closes it from now on does so by hand, in this life of it.
+        known = self._memory.read() or Seen(self._primary.address, looked.life)
+        self._memory.write(replace(known, started=looked.life))
+        return replace(looked, opened=True)
 
     def _somebody_acts(self, cluster: ClusterState) -> bool:
         """A switch or a failover has the lock on one of them: what is seen is its work."""

@@ -44,7 +44,8 @@ def take_role(job: FailoverJob, plan: FailoverPlan, replicas: Sequence[ReplicaOu
         said = plain(without_memory(read_events(server)))
         return Taken(undone=(f"{server}: {said}",) if said else ())
     notes, undone = _events(server, role)
-    ours = [job.sessions.server(replica.key) for replica in replicas if replica.ok]
+    # Left where they are, they acknowledge nothing of the new primary's.
+    ours = [job.sessions.server(replica.key) for replica in replicas if replica.ok and plan.repoint]
     acknowledging = sum(bool(other.observe().semi_sync.replica_enabled) for other in ours)
     if why := waits_in_vain(role, acknowledgements(server), acknowledging):
         undone.append(f"{server}: {why}")
