@@ -115,12 +115,15 @@ class Following:
         self._said: dict[str, str] = {}
         self._again: dict[str, float] = {}
 
-    def start(self, primary: str) -> None:
-        """Go on with them while the server at ``ip:port`` is the primary; nothing where nobody was left out."""
+    def start(self, primary: str, settled: Callable[[], object]) -> None:
+        """Go on with them while the server at ``ip:port`` is the primary; nothing where nobody was left out.
+
+        ``settled`` is called when nobody is left out any more.
+        """
         left = left_out(self._config.manager_workdir, self._config.name)
         if left is None or left.opened.key != primary:
             return
-        self._thread = threading.Thread(target=self._run, args=(left,), name="follow up", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(left, settled), name="follow up", daemon=True)
         self._thread.start()
 
     def end(self) -> None:
@@ -141,9 +144,10 @@ class Following:
         """The newest: of the journals that are appended to, the newest is the last."""
         return Journal(journals(self._config.manager_workdir, self._config.name)[0])
 
-    def _run(self, left: LeftOut) -> None:
+    def _run(self, left: LeftOut, settled: Callable[[], object]) -> None:
         try:
-            self._look_after(left, lambda waits: False)
+            if not self._look_after(left, lambda waits: False):
+                settled()
         except Exception:
             log.exception("Those that the failover left out are looked after no longer")
 
@@ -229,6 +233,14 @@ class Following:
         (log.error if tell else log.info)("%s.", text)
         if tell:
             EventHooks(self._config).tell("check_failed", old=server, text=text)
+
+
+def late_ones(config: ClusterConfig, primary: ServerConfig, cluster: ClusterState) -> tuple[str, ...]:
+    """Who answers, and was left out by the failover that made this server the primary: ``ip:port``."""
+    left = left_out(config.manager_workdir, config.name)
+    if left is None or left.opened.key != primary.address:
+        return ()
+    return tuple(key for key in left.servers if cluster.get(key) is not None)
 
 
 def _server(config: ClusterConfig, key: str) -> ServerConfig | None:

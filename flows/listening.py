@@ -70,6 +70,11 @@ class Reporter(Listener):
         self._config, self._health, self._primary, self._sessions = config, health, primary, sessions
         self._right, self._steady = right, steady
 
+    def settled(self) -> None:
+        """What a failover left open is over: from now on the status is that of a watch where all is well."""
+        self._steady = ManagerStatus.PING_OK
+        self._health.write(self._steady, self._primary.hostname)
+
     def displaced(self) -> str:
         return "" if self._right.held() else "this manager no longer has the right to act"
 

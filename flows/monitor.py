@@ -22,7 +22,7 @@ from config.edit import remove_block
 from flows.deployed import load_named, stopped_by_cancelling
 from flows.events import telling_prefect
 from flows.failover import act_in, cut_short_failover, failed_as_it_opened, new_job, standing_failover
-from flows.follow_up import Following
+from flows.follow_up import Following, late_ones
 from flows.listening import Manned, SteadyHealth, moved_to
 from flows.parameters import ClusterName
 from flows.run_log import logged
@@ -37,7 +37,6 @@ from replication.event_hooks import EventHooks
 from replication.event_hooks import finish as finish_hooks
 from replication.evidence import SOMEBODY_ELSE
 from replication.fencing.last_look import ANSWER_THOUGH_DEAD, PRIMARY_ALIVE
-from replication.follow_up import left_out
 from replication.health_http import HealthServer
 from replication.job import FailoverJob
 from replication.journal import VERDICT, opened_before
@@ -220,7 +219,9 @@ class Manager:
         cluster, primary = self._take_stock(sessions)
         self._seen = cluster
         self.started.set()
-        steady = self._settle(sessions, cluster, primary)
+        settled = self._settle(sessions, cluster, primary)
+        late = late_ones(self._config, primary, cluster)
+        steady = ManagerStatus.PING_OK if settled and not late else ManagerStatus.FAILOVER_UNFINISHED
         self._health.write(steady, primary.hostname)
         self._standing.stand_by()
         self._guard.watching(primary.address)
@@ -228,7 +229,7 @@ class Manager:
             let_try_again(sessions, cluster, primary)
         listener = Manned(self._config, self._health, primary, sessions, self._right, steady)
         following = self._following
-        following.start(primary.address)
+        following.start(primary.address, listener.settled if settled else lambda: None)
         try:
             verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
         finally:
@@ -242,16 +243,15 @@ class Manager:
             return None
         return self._in_turn(sessions, primary, cluster.get(primary.address), verdict)
 
-    def _settle(self, sessions: Sessions, cluster: ClusterState, primary: ServerConfig) -> ManagerStatus:
-        """End what a failover left open; what cannot be ended is told, and it is not PING_OK beside it."""
+    def _settle(self, sessions: Sessions, cluster: ClusterState, primary: ServerConfig) -> bool:
+        """End what a failover left open; what cannot be ended is told, and it is not PING_OK beside it (False)."""
         left = settle_open_business(self._config, sessions, cluster, primary)
         for line in left:
             log.error("Left open by a failover: %s.", line)
-        if not left:
-            return ManagerStatus.PING_OK
-        text = f"a failover of {self._config.name} left something open: {'; '.join(left)}"
-        EventHooks(self._config).tell("check_failed", old=primary, text=text)
-        return ManagerStatus.FAILOVER_UNFINISHED
+        if left:
+            text = f"a failover of {self._config.name} left something open: {'; '.join(left)}"
+            EventHooks(self._config).tell("check_failed", old=primary, text=text)
+        return not left
 
     def _opened_elsewhere(self, sessions: Sessions, dead: ServerConfig) -> OpenedElsewhere | None:
         try:
@@ -268,7 +268,8 @@ class Manager:
         sessions.warm()
         cluster = with_those_who_moved(self._config, sessions.observe())
         primary = find_primary(self._config, cluster)
-        if not isinstance(primary, Refusal) and self._brings_along(primary):
+        if not isinstance(primary, Refusal) and late_ones(self._config, primary, cluster):
+            self._following.here(primary.address, 0.0, self._stop)
             # Who was left out and is free now follows before anybody asks whether all is well.
             cluster = with_those_who_moved(self._config, sessions.observe())
         if isinstance(primary, Refusal) or cluster.get(primary.address) is not None:
@@ -298,14 +299,6 @@ class Manager:
             if not getattr(self._config, name):
                 log.warning("%s is not defined.", name)
         return cluster, primary
-
-    def _brings_along(self, primary: ServerConfig) -> bool:
-        """Whether the last failover left somebody out; who is free now is brought along."""
-        rest = left_out(self._config.manager_workdir, self._config.name)
-        if rest is None or rest.opened.key != primary.address:
-            return False
-        self._following.here(primary.address, 0.0, self._stop)
-        return True
 
     def _check_once(self, sessions: Sessions) -> None:
         """Whether it could fail over, asked at the start. With a primary that is dead there is no time for that."""

@@ -28,6 +28,8 @@ BUSY = "busy-candidate"
 LOOK_WITHIN, RATED_AFTER = 1.5, 1.0
 #: Seconds that an applier has to stand still for an estimate to be believed.
 STANDS_AFTER = 0.5
+#: One that moves on gets so many times `busy_after`: how fast it is may change, and it gets nearer all the time.
+MOVES_ON = 4
 
 
 class Failover(Protocol):
@@ -99,11 +101,12 @@ class _Candidate:
         if self._in_tail and not (work is not None and work.locked):
             return work is not None and time.monotonic() - self._began < LEVEL_LIMIT
         chosen = self._need(channel, work, stood)
-        if max(chosen.seconds, stood) <= config.busy_after:
+        after = config.busy_after * (MOVES_ON if stood < STANDS_AFTER else 1)
+        if max(chosen.seconds, stood) <= after:
             return work is not None
         others = self._others()
         policy = "wait" if job.options.new_master_host is not None else config.busy_candidate
-        step = decide(chosen, others, stood, after=config.busy_after, policy=policy, end_blockers=config.end_blockers)
+        step = decide(chosen, others, stood, after=after, policy=policy, end_blockers=config.end_blockers)
         needs = "; ".join(f"{need.name} needs {need.words}" for need in (chosen, *others))
         if step.what is Next.REFUSE:
             raise RefusalError(_refusal(plan, chosen, others))

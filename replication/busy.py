@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from replication.dialects.applying import age_query, row_lock_query
+from replication.dialects.applying import METADATA_LOCKS, age_query, row_lock_query
 from replication.errors import PrivilegeMissing, ServerError, StatementFailed
 from replication.server import Row, Server
 from replication.sessions import Sessions
@@ -100,7 +100,7 @@ def look(server: Server, channel: ReplicaChannel) -> Work | None:
     holders = _row_locks(server, number)
     locked = bool(holders) or _waits_for_lock(state)
     if locked and not holders:
-        holders = _metadata_locks(server)
+        holders = {int(row["process"]) for row in _ask(server, METADATA_LOCKS, number)}
     known = {int(row["Id"]): row for row in rows}
     return Work(
         state=state,
@@ -169,10 +169,6 @@ def _age(server: Server, number: int, channel: ReplicaChannel) -> float | None:
 def _row_locks(server: Server, number: int) -> set[int]:
     question = row_lock_query(server.dialect.vendor, server.dialect.version)
     return {int(row["process"]) for row in _ask(server, question, number)}
-
-
-def _metadata_locks(server: Server) -> set[int]:
-    return {int(row["process"]) for row in _ask(server, server.dialect.table_locks()) if row["process"]}
 
 
 def _ask(server: Server, question: str, *args: Any) -> list[Row]:

@@ -39,3 +39,19 @@ def row_lock_query(vendor: Vendor, version: tuple[int, ...]) -> str:
             "wanted": "r.trx_id = w.requesting_trx_id",
         }
     return "SELECT DISTINCT " + waits.format(**names)
+
+
+#: A question with the number of a thread: the sessions whose locks on tables, or on the whole server, it waits for.
+#: Only who certainly is in its way: FLUSH TABLES WITH READ LOCK, LOCK TABLES, and anybody at all where the applier
+#: wants a table for itself. Needs the instrument ``wait/lock/metadata/sql/mdl``.
+METADATA_LOCKS = (
+    "SELECT DISTINCT ht.PROCESSLIST_ID AS process FROM performance_schema.metadata_locks w "
+    "JOIN performance_schema.threads wt ON wt.THREAD_ID = w.OWNER_THREAD_ID AND wt.PROCESSLIST_ID = %s "
+    "JOIN performance_schema.metadata_locks h ON h.OBJECT_TYPE = w.OBJECT_TYPE "
+    "AND h.OBJECT_SCHEMA <=> w.OBJECT_SCHEMA AND h.OBJECT_NAME <=> w.OBJECT_NAME "
+    "AND h.LOCK_STATUS = 'GRANTED' AND h.OWNER_THREAD_ID <> w.OWNER_THREAD_ID "
+    "JOIN performance_schema.threads ht ON ht.THREAD_ID = h.OWNER_THREAD_ID "
+    "WHERE w.LOCK_STATUS = 'PENDING' AND ht.PROCESSLIST_ID IS NOT NULL AND (h.LOCK_DURATION = 'EXPLICIT' "
+    "OR (w.OBJECT_TYPE = 'TABLE' AND (w.LOCK_TYPE = 'EXCLUSIVE' "
+    "OR h.LOCK_TYPE IN ('SHARED_READ_ONLY', 'SHARED_NO_WRITE', 'SHARED_NO_READ_WRITE', 'EXCLUSIVE'))))"
+)

@@ -199,7 +199,9 @@ def test_a_lock_on_a_level_candidate_is_met_in_the_tail_and_keeps_nobody_waiting
 
 
 @pytest.mark.parametrize("ends", ["ends", pytest.param("waits", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("statement", [pytest.param(ROW, id="row"), pytest.param(READ_LOCK, id="read-lock")])
+@pytest.mark.parametrize(
+    "statement", [pytest.param(ROW, id="row"), pytest.param(READ_LOCK, id="read-lock", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(("kind", "gtid"), modes("mariadb-gtid"))
 def test_the_only_candidate_is_freed_of_a_lock_or_waited_for(kind: str, gtid: bool, statement: str, ends: str) -> None:
     """The session is named, and ended with end_blockers; without, nobody touches it, and the failover waits."""

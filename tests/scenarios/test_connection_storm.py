@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
@@ -47,6 +47,13 @@ def storm(cluster: Cluster, number: int, threads: int = 24) -> Iterator[None]:
         process.wait(10)
 
 
+def seconds_between(log: str, first: str, last: str) -> float:
+    """By the log's clock: what a loaded machine needs to start the command is not the switch's."""
+    lines = [next(line for line in log.splitlines() if words in line) for words in (first, last)]
+    began, ended = (datetime.strptime(line[:24], "%a %b %d %H:%M:%S %Y") for line in lines)
+    return (ended - began).total_seconds()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gtid"), modes())
 def test_a_switch_under_a_storm_of_connections_ends_soon(kind: str, gtid: bool) -> None:
@@ -57,14 +64,13 @@ def test_a_switch_under_a_storm_of_connections_ends_soon(kind: str, gtid: bool) 
         with storm(cluster, 1):
             before = len(writer.acks())
             wait_until(lambda: len(writer.acks()) > before + 50, "rows in the storm")
-            began = time.monotonic()
             words = ("--master_state=alive", "--interactive=0", f"--new_master_host={cluster[2].ip}")
             more = ("--orig_master_is_new_slave", f"--conf={conf}")
             done = cluster.command("masterha_master_switch", *words, *more, timeout=180.0)
-            took = time.monotonic() - began
         acks = writer.stop()
-        print(f"the command took {took:.1f} s, writes were held {outage(acks).seconds:.2f} s")
+        took = seconds_between(done.output, "Starting online master switch", "completed successfully")
+        print(f"the switch took {took:.1f} s, writes were held {outage(acks).seconds:.2f} s")
         assert done.code == 0, done
         assert writable(cluster[2]), done
-        assert took < 30.0, done
+        assert took < 15.0, done
         assert lost_on(acks, cluster[2]) == 0

@@ -38,8 +38,13 @@ def follow_too(cluster: Cluster, host: Host) -> None:
     p, kind = cluster.kind.word("SOURCE", "MASTER"), cluster.kind
     place = f"{p}_LOG_FILE='{log['File']}', {p}_LOG_POS={log['Position']}"
     how = f"{p}_HOST='{source.ip}', {p}_USER='{REPL}', {p}_PASSWORD='{REPL_PASSWORD}', {p}_CONNECT_RETRY=1"
-    host.sql("CREATE DATABASE IF NOT EXISTS elsewhere")
-    host.sql("CREATE TABLE IF NOT EXISTS elsewhere.t (id INT AUTO_INCREMENT PRIMARY KEY)")
+    if kind.mariadb or not cluster.gtid:
+        session = host.connect()
+        with session.cursor() as cursor:
+            cursor.execute("SET SESSION sql_log_bin = 0")
+            cursor.execute("CREATE DATABASE elsewhere")
+            cursor.execute("CREATE TABLE elsewhere.t (id INT AUTO_INCREMENT PRIMARY KEY)")
+        session.close()
     if kind.mariadb:
         host.sql(f"CHANGE MASTER '{OTHER}' TO {how}, {place}")
         host.sql(f"START SLAVE '{OTHER}'")
