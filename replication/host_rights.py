@@ -25,11 +25,18 @@ def as_root(server: ServerConfig, words: str, plain: str) -> str:
 
     Where there is none, or sudo refuses, that is told in a line before what ``plain`` prints; see `without_rights`.
     """
-    if server.ssh_user == "root":
+    if _is_root(server):
         return plain
     path = helper_path(server)
     asked = f"[ -x {path} ] && {{ sudo -n {path} {words} </dev/null && exit; no=refused; }}"
     return f'[ "$(id -u)" = 0 ] || {{ no=none; {asked}; echo "{_WITHOUT} $(id -un) $no"; }}; {plain}'
+
+
+def _is_root(server: ServerConfig) -> bool:
+    """Whether the configuration says so; else ssh_config may name another user (`ssh_login.resolve_login`)."""
+    if server.ssh_options.user:
+        return server.ssh_options.user == "root"
+    return server.ssh_user == "root" and "ssh_user" in server.model_fields_set
 
 
 def without_rights(server: ServerConfig, lines: Iterable[str]) -> str:

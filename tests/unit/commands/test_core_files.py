@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 _ASKED = "subprocess.run(['sh', '-c', 'ulimit -c']).returncode"
-_START = "import resource, subprocess; resource.setrlimit(resource.RLIMIT_CORE, (1 << 20, 1 << 20)); "
+_START = (
+    "import resource, subprocess; most = resource.getrlimit(resource.RLIMIT_CORE)[1]; "
+    "resource.setrlimit(resource.RLIMIT_CORE, (most, most)); "
+)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from config import ClusterConfig, ConfigError, ServerConfig
+from config import ClusterConfig, ConfigError, ServerConfig, SshOptions
 from replication.host_helper import helper, login_options, sudoers, version_of
 from replication.host_rights import as_root, without_rights
 from replication.look import Places
@@ -75,8 +75,22 @@ def test_a_key_is_of_use_from_the_manager_and_to_the_cluster_only() -> None:
     assert " " not in options
 
 
-def test_root_is_asked_for_nothing() -> None:
-    assert as_root(block(1, ssh_user="root"), "vitals", "sh -s") == "sh -s"
+@pytest.mark.parametrize(
+    ("changes", "root"),
+    [
+        ({"ssh_user": "root"}, True),
+        ({"ssh_user": "mha", "ssh_options": SshOptions(user="root")}, True),
+        ({"ssh_user": "root", "ssh_options": SshOptions(user="mha")}, False),
+        ({"ssh_user": "mha"}, False),
+    ],
+)
+def test_only_who_is_root_for_certain_is_not_asked(changes: dict[str, Any], root: bool) -> None:
+    assert (as_root(block(1, **changes), "vitals", "sh -s") == "sh -s") is root
+
+
+def test_a_user_that_ssh_config_may_change_is_asked() -> None:
+    known = {name: value for name, value in block(1) if name in ("block", "hostname", "ip", "ssh_host", "ssh_ip")}
+    assert as_root(ServerConfig(**known), "vitals", "sh -s") != "sh -s"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,17 @@ def test_files_are_linked_beside_themselves_and_only_links_are_removed(tmp_path:
 def test_what_is_wrong_on_the_host_is_one_sentence(tmp_path: Path):
     with pytest.raises(CommandFailed, match="is this the server's own host"):
         RelayFiles(local_shell, str(tmp_path / "none.index"), str(tmp_path)).names()
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "directory"])
+def test_what_stands_in_place_of_the_list_is_not_read(tmp_path: Path, what: str):
+    """Who runs the server may put it there, and root would show a line of another file in an error."""
+    (tmp_path / "secret").write_text("words of root alone\n")
+    index = tmp_path / "relay-bin.index"
+    {"link": lambda: index.symlink_to("secret"), "pipe": lambda: os.mkfifo(index), "directory": index.mkdir}[what]()
+    with pytest.raises(CommandFailed, match="it is a link or no file") as told:
+        RelayFiles(local_shell, str(index), str(tmp_path)).sizes()
+    assert "words of root" not in str(told.value)
 
 
 def test_the_list_of_a_channels_relay_logs():

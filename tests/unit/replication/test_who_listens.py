@@ -69,3 +69,12 @@ def test_root_is_no_stranger(tmp_path: Path) -> None:
     os.chown(theirs, NOBODY, NOBODY)
     with listener(0) as port:
         assert look(port, str(theirs)) == {"listening"}
+
+
+def test_a_pipe_in_place_of_the_pid_file_holds_nobody_up(tmp_path: Path) -> None:
+    """Who runs the server may put one there."""
+    os.mkfifo(tmp_path / "pid")
+    text = script("instance.sh") + "\nnamed_by_pid_file $$ || echo done\n"
+    words = ["sh", "-c", f"port=3306 pidfile={tmp_path}/pid address= datadir= owned=; {text}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=20)
+    assert done.stdout == "done\n"
