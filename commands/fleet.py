@@ -46,7 +46,7 @@ def watch_all(given: Namespace, confs: Sequence[Path], directory: Path | None, m
     from flows.deployed import configuration_files
     from flows.engine import leave
     from flows.fleet import Fleet
-    from flows.monitor import ManagerOptions
+    from flows.manager import ManagerOptions
     from replication.thread_owner import threads_inherit
     from replication.turns import Turns
 

@@ -60,7 +60,7 @@ def manage(given: Namespace, *, go_on: bool) -> int:
     with ManagerLock(config.manager_workdir, config.name):
         # Prefect takes seconds to import; everything that can refuse has refused before it.
         from flows.engine import leave
-        from flows.monitor import Manager, ManagerOptions
+        from flows.manager import Manager, ManagerOptions
 
         options = ManagerOptions(
             failover=failover_options(given),

@@ -55,8 +55,8 @@ def monitor(given: Namespace) -> int:
     with ManagerLock(config.manager_workdir, config.name):
         # Prefect takes seconds to import; everything that can refuse has refused before it.
         from flows.engine import leave
+        from flows.manager import ManagerOptions
         from flows.master_monitor import MASTER_DEAD, MasterMonitor
-        from flows.monitor import ManagerOptions
 
         options = ManagerOptions(
             ignore_fail_on_start=given.ignore_fail_on_start,

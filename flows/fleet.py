@@ -14,7 +14,7 @@ from pathlib import Path
 
 from config import ClusterConfig, ConfigError
 from config.loader import app_name
-from flows.monitor import Manager, ManagerOptions
+from flows.manager import Manager, ManagerOptions
 from replication.errors import MhaError
 from replication.manager_files import ManagerLock, make_workdir
 from replication.stop_request import StopRequest

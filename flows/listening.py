@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from config import ClusterConfig, ServerConfig
 from replication.event_hooks import EventHooks
 from replication.fencing.last_look import READ_ONLY_PRIMARY
+from replication.health_http import HealthServer
 from replication.manager_files import HealthFile, ManagerStatus
 from replication.patience import Verdict
 from replication.plan import Refusal
@@ -201,3 +202,28 @@ def moved_to(config: ClusterConfig, primary: ServerConfig, sessions: Sessions) -
         return ""
     state = cluster.get(found.address)
     return found.name if state is not None and state.writable else ""
+
+
+class LoadBalancers:
+    """The HTTP server of `health_port`, which goes along with the configuration."""
+
+    def __init__(self) -> None:
+        self._server: HealthServer | None = None
+
+    def answer(self, config: ClusterConfig) -> None:
+        """As this configuration says; a port that is taken is told, and no reason not to watch."""
+        self.stop()
+        if not config.health_port:
+            return
+        try:
+            self._server = HealthServer(config)
+        except OSError as error:
+            log.error("Load balancers get no answer on health_port %d: %s", config.health_port, error)
+            return
+        self._server.start()
+
+    def stop(self) -> None:
+        """End it, where there is one."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from flows.listening import Reporter
-from flows.monitor import Manager
+from flows.manager import Manager
 from replication.manager_files import ManagerStatus
 from replication.sessions import Sessions
 from tasks.detect import BeginAnew, watch

@@ -9,7 +9,7 @@ import pytest
 
 from config import load_cluster
 from flows.fleet import Fleet
-from flows.monitor import ManagerOptions
+from flows.manager import ManagerOptions
 from replication.turns import Turns
 
 A, B, OTHER_A = Path("/etc/mha/a.cnf"), Path("/etc/mha/b.toml"), Path("/srv/a.cnf")
