@@ -28,8 +28,8 @@ from flows.engine import step
 from flows.events import with_events
 from flows.parameters import ClusterName, FailoverRequest
 from flows.record import Page
+from flows.recovery import recover
 from flows.run_log import logged
-from flows.runbook import recover
 from flows.standing import StandingRun
 from replication.approval import APPROVAL, Ask, approved_before
 from replication.errors import MhaError, RefusalError
