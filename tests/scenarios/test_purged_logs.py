@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -18,14 +19,14 @@ KINDS = ("mysql97", "mariadb", "mysql56")
 
 def cases(*quick: tuple[str, str]) -> list[Any]:
     """Every kind with every one that may have a copy."""
-    every = [(kind, who) for kind in KINDS for who in ("dead", "sibling", "archive", "nobody")]
+    every = [(kind, who) for kind in KINDS for who in ("dead", "archive", "relayed", "sibling", "nobody")]
     return [
         pytest.param(*case, id="-".join(case), marks=() if case in quick else (pytest.mark.slow,)) for case in every
     ]
 
 
-def purge(server: Host, table: str) -> None:
-    """Its binary logs go once it executed all, and its relay logs with them."""
+def purge(server: Host, table: str, *, relay_logs: bool) -> None:
+    """Its binary logs go once it executed all, and its relay logs with them or not."""
     ends = time.monotonic() + 20
     while not server.sql(f"SELECT 1 FROM app.{table} WHERE id = 29"):
         assert time.monotonic() < ends
@@ -35,11 +36,19 @@ def purge(server: Host, table: str) -> None:
     newest = server.sql("SHOW BINARY LOGS")[-1]["Log_name"]
     server.sql(f"PURGE BINARY LOGS TO '{newest}'")
     assert [row["Log_name"] for row in server.sql("SHOW BINARY LOGS")] == [newest]
+    if relay_logs:
+        first = server.run("ls /var/lib/mysql | grep '^relay-bin\\.0' | head -1").strip()
+        server.sql("SET GLOBAL relay_log_purge=1")
+        while first in server.run("ls /var/lib/mysql"):
+            assert time.monotonic() < ends
+            server.sql("FLUSH RELAY LOGS")
+            time.sleep(0.1)
 
 
 @pytest.mark.parametrize(("kind", "who"), cases(("mysql97", "dead")))
 def test_what_the_new_primary_has_purged_comes_from_who_has_it(kind: str, who: str) -> None:
-    """The dead primary's disk; else an archive of its logs; else a sibling's binary log; else a rebuild is named."""
+    """The dead primary's disk, an archive of its logs, the new primary's relay logs, a sibling's binary log; else a
+    rebuild is named."""
     with Cluster(kind, gtid=True, n=4) as cluster:
         behind, blocks = cluster[3], ""
         if who == "archive":
@@ -59,7 +68,7 @@ def test_what_the_new_primary_has_purged_comes_from_who_has_it(kind: str, who: s
         for number in range(30):
             cluster[1].sql(f"INSERT INTO app.purged VALUES ({number})")
         level(cluster, 2, 4)
-        purge(cluster[2], "purged")
+        purge(cluster[2], "purged", relay_logs=who != "relayed")
         cluster[1].sql("INSERT INTO app.purged VALUES (100)")
         level(cluster, 2, 4)
         expected = everything(cluster[1])
@@ -78,6 +87,15 @@ def test_what_the_new_primary_has_purged_comes_from_who_has_it(kind: str, who: s
             assert behind.sql("SELECT COUNT(*) AS n FROM app.purged") == [{"n": 0}]
             return
         assert code == 0, log
+        names = {
+            "dead": cluster[1].ip,
+            "archive": "binlog server",
+            "relayed": "the relay logs",
+            "sibling": cluster[4].ip,
+        }
+        assert re.search(f"Saved .* of .*{names[who]}|Saved binlog of {names[who]}|Borrowed .* of {names[who]}", log), (
+            log
+        )
         assert everything(behind) == expected, log
         assert behind.replica_status()["Source_Host"] == cluster[2].ip
         cluster[2].sql("INSERT INTO app.purged VALUES (1000)")
