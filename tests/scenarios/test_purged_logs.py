@@ -32,7 +32,7 @@ def purge(server: Host, table: str, *, relay_logs: bool) -> None:
         assert time.monotonic() < ends
         time.sleep(0.02)
     for _ in range(2):
-        server.sql("FLUSH LOGS")
+        server.sql("FLUSH LOCAL BINARY LOGS")
     newest = server.sql("SHOW BINARY LOGS")[-1]["Log_name"]
     server.sql(f"PURGE BINARY LOGS TO '{newest}'")
     assert [row["Log_name"] for row in server.sql("SHOW BINARY LOGS")] == [newest]
@@ -41,7 +41,7 @@ def purge(server: Host, table: str, *, relay_logs: bool) -> None:
         server.sql("SET GLOBAL relay_log_purge=1")
         while first in server.run("ls /var/lib/mysql"):
             assert time.monotonic() < ends
-            server.sql("FLUSH RELAY LOGS")
+            server.sql("FLUSH LOCAL RELAY LOGS")
             time.sleep(0.1)
 
 
