@@ -36,8 +36,11 @@ def purge(server: Host, table: str) -> None:
     for _ in range(2):
         server.sql("FLUSH LOCAL BINARY LOGS")
     newest = server.sql("SHOW BINARY LOGS")[-1]["Log_name"]
-    server.sql(f"PURGE BINARY LOGS TO '{newest}'")
-    assert [row["Log_name"] for row in server.sql("SHOW BINARY LOGS")] == [newest]
+    # MariaDB keeps one that a checkpoint still needs.
+    while [row["Log_name"] for row in server.sql("SHOW BINARY LOGS")] != [newest]:
+        assert time.monotonic() < ends
+        server.sql(f"PURGE BINARY LOGS TO '{newest}'")
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(("kind", "who"), cases(("mysql97", "dead")))
