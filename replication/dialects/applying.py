@@ -43,10 +43,12 @@ def row_lock_query(vendor: Vendor, version: tuple[int, ...]) -> str:
 
 #: A question with the number of a thread: the sessions whose locks on tables, or on the whole server, it waits for.
 #: Only who certainly is in its way: FLUSH TABLES WITH READ LOCK, LOCK TABLES, and anybody at all where the applier
-#: wants a table for itself. Needs the instrument ``wait/lock/metadata/sql/mdl``.
+#: wants a table for itself. MariaDB's appliers have no number there, but a name (seen on 10.11). Needs the instrument
+#: ``wait/lock/metadata/sql/mdl``.
 METADATA_LOCKS = (
     "SELECT DISTINCT ht.PROCESSLIST_ID AS process FROM performance_schema.metadata_locks w "
-    "JOIN performance_schema.threads wt ON wt.THREAD_ID = w.OWNER_THREAD_ID AND wt.PROCESSLIST_ID = %s "
+    "JOIN performance_schema.threads wt ON wt.THREAD_ID = w.OWNER_THREAD_ID AND (wt.PROCESSLIST_ID = %s "
+    "OR wt.NAME REGEXP 'sql/(slave|replica)_(sql|worker)|sql/rpl_parallel') "
     "JOIN performance_schema.metadata_locks h ON h.OBJECT_TYPE = w.OBJECT_TYPE "
     "AND h.OBJECT_SCHEMA <=> w.OBJECT_SCHEMA AND h.OBJECT_NAME <=> w.OBJECT_NAME "
     "AND h.LOCK_STATUS = 'GRANTED' AND h.OWNER_THREAD_ID <> w.OWNER_THREAD_ID "
