@@ -253,10 +253,6 @@ class _Talk(socketserver.BaseRequestHandler):
     def _answer(self, way: Way, command: bytes) -> None:
         sql = command[1:].decode(errors="replace")
         reads = sql.upper().startswith(("SELECT", "SHOW"))
-        if way in (Way.ODD, Way.NASTY) and sql.upper().startswith(("INSERT", "REPLACE")):
-            # The application goes to another server.
-            self._say([b"\xff" + struct.pack("<H", 1290) + b"#HY000it is read-only"], 1)
-            return
         if not reads and way not in (Way.SEQUENCE, Way.TORN):
             self._say([_OK], 1)
             return
