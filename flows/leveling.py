@@ -130,7 +130,7 @@ class Leveler(Recorder):
     def whose(self) -> Whose:
         """What is known of the dead primary, whose log is wanted."""
         states = self.stopped.up if self.stopped is not None else ()
-        return self.chain.identity(known_of(self.job.dead, states, self.log_directories))
+        return self.chain.identity(known_of(self.job.dead, states, self.log_directories, self.job.places.who))
 
     def directories(self) -> tuple[str, ...]:
         """Where the dead primary's log may be: where it said while it lived, and where the others keep theirs."""

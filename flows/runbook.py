@@ -133,7 +133,7 @@ class Runbook(Leveler):
                 self.directories(),
                 self.fencing.ssh,
                 opened.key,
-                known_of(self.job.dead, cluster.up, self.log_directories),
+                known_of(self.job.dead, cluster.up, self.log_directories, self.job.places.who),
             )
         self.stands = BinlogPosition.parse(saved) if (saved := saved_before(self.job.past)) else proof.executed
         rescue = until(rescue, self.stands)

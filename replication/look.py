@@ -26,13 +26,16 @@ class Places:
     """Where a server keeps what is looked at on its host: absolute paths, from what it said while it lived.
 
     By ``pid_file`` and ``datadir`` it is told from other servers there; either may be unknown, and empty. ``owned`` are
-    directories whose owner runs the server: nobody else's process is it.
+    directories whose owner runs the server: nobody else's process is it. ``server_id`` and ``server_uuid`` are who it
+    said that it was.
     """
 
     pid_file: str = ""
     directories: tuple[str, ...] = ()
     datadir: str = ""
     owned: tuple[str, ...] = ()
+    server_id: int = 0
+    server_uuid: str = ""
 
     @classmethod
     def of(cls, server: ServerConfig, state: ServerState | None) -> Places:
@@ -44,19 +47,27 @@ class Places:
         directories = tuple(dict.fromkeys(d.rstrip("/") for d in (state.datadir, log) if d))
         datadir = state.datadir.rstrip("/") if state.datadir.startswith("/") else ""
         owned = tuple(dict.fromkeys((*directories, *server.master_binlog_dir)))
-        return cls(posixpath.join(state.datadir, pid_file) if pid_file else "", directories, datadir, owned)
+        pid_file = posixpath.join(state.datadir, pid_file) if pid_file else ""
+        return cls(pid_file, directories, datadir, owned, state.server_id, state.server_uuid or "")
 
     @classmethod
     def parse(cls, facts: Mapping[str, Any], server: ServerConfig) -> Places:
         """What a journal kept of `facts`, and where it kept nothing, what the configuration says."""
         owned = tuple(dict.fromkeys((*facts.get("owned", ()), *server.master_binlog_dir)))
         pid_file = facts.get("pid_file") or server.master_pid_file or ""
-        return cls(pid_file, datadir=facts.get("datadir", ""), owned=owned)
+        who = int(facts.get("server_id") or 0), str(facts.get("server_uuid") or "")
+        return cls(pid_file, datadir=facts.get("datadir", ""), owned=owned, server_id=who[0], server_uuid=who[1])
+
+    @property
+    def who(self) -> tuple[int, str]:
+        """Its server id and uuid; 0 and empty where it was never seen alive."""
+        return self.server_id, self.server_uuid
 
     @property
     def facts(self) -> dict[str, Any]:
         """Plain data for a journal."""
-        return {"pid_file": self.pid_file, "datadir": self.datadir, "owned": self.owned}
+        who = {"server_id": self.server_id, "server_uuid": self.server_uuid}
+        return {"pid_file": self.pid_file, "datadir": self.datadir, "owned": self.owned, **who}
 
 
 def asking(server: ServerConfig, places: Places, *more: str, helper: str) -> str:

@@ -49,7 +49,7 @@ UNLOGGED = Rule(
 LEFT_OUT = Rule(
     "filtered-gtids",
     "MariaDB's GTIDs: can the others follow a promoted replica that leaves transactions out?",
-    "`SET GLOBAL gtid_strict_mode=0` on {strict} and in my.cnf, or take the filters of {server} away",
+    "set `no_master=1` for {server}, or take its filters away",
     Severity.WARNING,
     varies="only told of replicas that filter and may be promoted",
 )
@@ -89,9 +89,7 @@ def _left_out(facts: Facts) -> Iterator[Check]:
         names = ", ".join(s.hostname for s in strict)
         why = f"and {names} with gtid_strict_mode may not follow it after a rescue that ends with one (error 1236)"
         text = f"leaves transactions out ({filters})"
-        yield LEFT_OUT.judge(
-            state.name, not strict, f"{text}, {why}" if strict else text, strict=names, server=state.hostname
-        )
+        yield LEFT_OUT.judge(state.name, not strict, f"{text}, {why}" if strict else text, server=state.hostname)
 
 
 def _unlogged(facts: Facts) -> Iterator[Check]:

@@ -83,16 +83,21 @@ class Seen:
     uuid: str = ""
 
 
-def known_of(dead: ServerConfig, states: Sequence[ServerState], named: tuple[str, ...] = ()) -> Whose:
+def known_of(
+    dead: ServerConfig, states: Sequence[ServerState], named: tuple[str, ...] = (), said: tuple[int, str] = (0, "")
+) -> Whose:
     """What its replicas and its neighbours tell of a dead server; ``named`` are directories it named. Pure.
 
-    Of replicas that contradict each other nothing is believed.
+    ``said`` is who it was by its own word while it lived. Of those who contradict each other nothing is believed: the
+    replicas have asked whoever listens on its port since.
     """
     channels = [state.channel_from(dead.hostname, dead.ip, dead.port) for state in states]
     if not any(channels):
         # A failover that was cut short had turned all of them to what it saved: that names the server it is of.
         channels = [state.rescued_channel for state in states]
     told = {(c.source_server_id, c.source_uuid) for c in channels if c is not None and c.source_server_id}
+    if said[0]:
+        told.add(said)
     server_id, uuid = next(iter(told)) if len(told) == 1 else (0, "")
     foreign = frozenset(
         posixpath.join(_plain(posixpath.dirname(state.log_bin_basename)), posixpath.basename(state.log_bin_basename))

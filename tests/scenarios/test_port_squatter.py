@@ -60,7 +60,12 @@ def test_a_squatter_on_a_dead_primarys_port_stops_no_failover_and_gets_no_passwo
             if (kind, way) not in QUICK:
                 limit = usual(kind, kind != "mysql56", third_down=False) + MORE
             record_property("took", f"{took:.2f} of {limit:.2f} s")
-            assert took < limit, manager.log()
+            if way is Way.ODD:
+                # The application takes his nonsense for answers and stays with him: what it wrote before counts.
+                acks = [ack for ack in acks if ack.at < struck]
+            else:
+                assert took < limit, manager.log()
+            assert "is not the log of that server" not in manager.log()
             assert "something else answers" in manager.log()
             assert "something else answers" in told.read_text() or "somebody else" in told.read_text(), told.read_text()
             assert_survivors_agree(cluster, acks, 2, (3,))

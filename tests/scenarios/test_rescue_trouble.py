@@ -211,13 +211,10 @@ def test_what_the_replicas_leave_out_stops_no_rescue_and_is_counted(kind: str, g
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("kind", ["mariadb", "mariadb118"])
-def test_a_filtered_last_transaction_under_strict_gtids_is_told_before_it_keeps_a_replica_away(
-    kind: str, strict: bool
-) -> None:
+def test_a_filtered_last_transaction_under_strict_gtids_is_told_before_it_keeps_a_replica_away(kind: str) -> None:
     """MariaDB: what was rescued ends with one that both leave out; it is in gtid_slave_pos, and in no replica's log."""
-    extra = f"replicate-ignore-db=audit\ngtid_strict_mode={int(strict)}"
+    extra = "replicate-ignore-db=audit\ngtid_strict_mode=1"
     with Cluster(kind, gtid=True, extra={2: extra, 3: extra}) as cluster:
         cluster[1].sql("CREATE DATABASE audit")
         by_hand(cluster[1], "autocommit=1", "CREATE TABLE app.kept (id INT PRIMARY KEY)")
@@ -225,15 +222,15 @@ def test_a_filtered_last_transaction_under_strict_gtids_is_told_before_it_keeps_
         level(cluster)
         conf = cluster.write_cnf(candidate=2, default="start_checks=warn")
         said = cluster.command("masterha_check_repl", f"--conf={conf}").output
-        assert ("filtered-gtids: leaves transactions out (ignore_db: audit), and " in said) == strict, said
+        assert "filtered-gtids: leaves transactions out (ignore_db: audit), and " in said, said
         manager = cluster.start_manager(conf)
         for number in (2, 3):
             cluster.stop_receiver(cluster[number])
         cluster[1].sql("INSERT INTO app.kept VALUES (1)")
         in_schema(cluster[1], "audit", "INSERT INTO audit.trail VALUES (1)")
         cluster[1].signal_mysqld(signal.SIGKILL)
-        assert manager.wait(60) == (10 if strict else 0), manager.log()
-        assert ("1236" in manager.log()) == strict, manager.log()
+        assert manager.wait(60) == 10, manager.log()
+        assert "1236" in manager.log()
 
 
 def in_schema(host: Host, schema: str, statement: str) -> None:

@@ -83,6 +83,14 @@ def test_of_replicas_that_contradict_each_other_nothing_is_believed() -> None:
     assert known_of(DEAD, ()) == Whose()
 
 
+def test_replicas_that_asked_a_stranger_on_its_port_do_not_say_who_it_was() -> None:
+    """They have 1 from him; what is not believed refutes nothing, and the bytes that they received prove it."""
+    replicas = [server(n, channel(source_server_id=1, source_uuid="")) for n in (2, 3)]
+    assert known_of(DEAD, replicas).server_id == 1
+    assert known_of(DEAD, replicas, said=(101, "")).server_id == 0
+    assert known_of(DEAD, replicas, said=(1, "")).server_id == 1
+
+
 @pytest.mark.parametrize("kind", RELAYED)
 def test_the_last_event_received_is_found_in_the_primary_s_log_and_in_no_other(kind: str) -> None:
     received = last_received(logs(kind, "relay-bin"))
