@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from config import ClusterConfig, ServerConfig
 from flows.level import Level, until
+from flows.purged import give_purged
 from flows.runbook import Runbook
 from replication import busy
 from replication.errors import AlreadyActing, CannotLevel, MhaError, ServerError, TooBusy
@@ -99,6 +100,8 @@ class FollowUp(Runbook):
             raise CannotLevel(f"{other.name}: {why}; take over by hand what you need of it, then rebuild it")
         if plan.kind is GtidKind.POSITION:
             proof = self.level_by_position(plan, level, other, proof)
+        else:
+            proof = give_purged(self, plan, level, other, proof)
         return self.run(repoint.repoint, self.job, plan, other.key, proof, level.recovered, about=other.name)
 
 
