@@ -11,12 +11,13 @@ from prefect import Task
 from replication import busy
 from replication.catch_up import LEVEL_LIMIT
 from replication.drain import Patience
-from replication.errors import RefusalError, TooBusy
+from replication.errors import RefusalError, ServerError, TooBusy
 from replication.job import FailoverJob
 from replication.plan import FailoverPlan, Leveling, Refusal
 from replication.pointing import channel_named
 from replication.safety import Drained, prove
 from replication.selection import bytes_behind
+from replication.server import Server
 from replication.snapshots import ReplicaChannel, ServerState
 from replication.soonest import Need, Next, decide
 
@@ -68,7 +69,7 @@ class Waiting:
         server = job.sessions.server(replica.key)
 
         def goes_on(channel: ReplicaChannel, stood: float) -> bool:
-            work = busy.look(server, channel)
+            work = _seen(server, channel)
             if work is None or (in_tail and not work.locked):
                 return work is not None
             if stood < STANDS_AFTER or max(stood, busy.seconds_left(work)) <= job.config.busy_after:
@@ -97,7 +98,7 @@ class _Candidate:
         job, plan = self._failover.job, self._plan
         config = job.config
         server = job.sessions.server(plan.new_primary)
-        work = busy.look(server, channel)
+        work = _seen(server, channel)
         if self._in_tail and not (work is not None and work.locked):
             return work is not None and time.monotonic() - self._began < LEVEL_LIMIT
         chosen = self._need(channel, work, stood)
@@ -156,12 +157,21 @@ class _Candidate:
             passed = key in self._waiting.passed
             if _ready(state, channel) or (channel.has_read_all and server.appliers_wait()):
                 return Need(key, state.name, 0.0)
-            work = busy.look(server, channel)
+            work = _seen(server, channel)
             seconds = busy.seconds_left(work) if work is not None else job.config.busy_after
             return Need(key, state.name, max(seconds, 0.1), str(work or "its applier does not run"), passed)
 
         looked = job.sessions.each(need, [c.key for c in able if c.key in channels], timeout=LOOK_WITHIN)
         return [result for _, result in looked if isinstance(result, Need)]
+
+
+def _seen(server: Server, channel: ReplicaChannel) -> busy.Work | None:
+    """What its applier is at; a look that fails says nothing, and is no failure of the replica."""
+    try:
+        return busy.look(server, channel)
+    except ServerError as error:
+        log.debug("%s", error)
+        return None
 
 
 def _ready(state: ServerState, channel: ReplicaChannel) -> bool:

@@ -16,6 +16,7 @@ from pymysql.protocol import MysqlPacket
 
 from config import ServerConfig
 from replication.addresses import address_of
+from replication.any_bytes import CODEC
 from replication.authentication import PLUGINS, Proof, context, key_of
 from replication.dialects import session as settings
 from replication.errors import (
@@ -138,8 +139,11 @@ class Session(_Connection):
             ssl_disabled=config.tls_mode == "disabled",
             # Its files are read once the server has greeted: what is wrong with them is no silence of its.
             ssl=None if config.tls_mode in ("disabled", "preferred") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            defer_connect=defer_connect,
+            defer_connect=True,
         )
+        self.encoding = CODEC
+        if not defer_connect:
+            self.connect()
 
     def allow(self, timeout: float, *, whole: float | None = None) -> None:
         """What comes next may take ``timeout`` seconds for each packet, ``whole`` for all of them (twice as long).

@@ -213,7 +213,7 @@ def test_a_user_without_rights_is_told_which_are_missing(hosts: Cluster) -> None
     with moving(hosts, ip(hosts, "ssh_user=mha")) as (chain, (_, new, _)):
         half = chain.acquire(new).halves[0]
         assert not half.done
-        assert "mha needs 'sudo -n' for ip, perl and sysctl without a password" in half.text
+        assert "or 'sudo -n' for ip, perl and sysctl without a password" in half.text
 
 
 def test_an_interface_that_is_down_or_not_there(hosts: Cluster) -> None:

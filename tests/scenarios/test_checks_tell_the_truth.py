@@ -23,8 +23,11 @@ from tests.scenarios.failing_over import MODES
 
 HEALTHY, UNHEALTHY = "MySQL Replication Health is OK.", "MySQL Replication Health is NOT OK!"
 PASSED, NOT_PASSED = "All SSH connection tests passed successfully.", "SSH Configuration Check Failed!"
-#: What the lab's clusters are told of, however well they are: it defines no scripts, and db3 has a small disk.
-USUAL = {"server-proven", "script-defined", "super-read-only", "free-disk"}
+#: What the lab's clusters are told of, however well they are: it defines no scripts, no server keeps a port for
+#: administrators, and db3 has a small disk.
+USUAL = {"server-proven", "script-defined", "super-read-only", "free-disk", "kept-port"}
+#: What a user without rights is told that he lacks.
+LACKING = ("fence", "relay-log-info", "host-tools", "host-helper")
 
 
 @pytest.fixture(
@@ -545,7 +548,7 @@ def test_an_ssh_user_with_too_few_rights(cluster: Cluster) -> None:
     assert "give ops read access" in told.of("binlog-directory", host.ip)["hint"]
     host.run("usermod -aG mysql ops && chmod 750 /var/lib/mysql && chown ops /var/lab-closed")
     told = Told(cluster, conf)
-    assert [name for name, _, _ in told.not_ok if name not in ("fence", "relay-log-info", "host-tools")] == []
+    assert [name for name, _, _ in told.not_ok if name not in LACKING] == []
 
 
 def test_programs_of_another_version_or_none(cluster: Cluster) -> None:
