@@ -159,7 +159,7 @@ def keep_waiting(cluster: Cluster, writer: Writer, statement: str) -> Any:
         pytest.param(ROW, id="row", marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize(("kind", "gtid"), modes("mariadb-position"))
+@pytest.mark.parametrize(("kind", "gtid"), modes())
 def test_a_lock_on_the_most_advanced_replica_keeps_nobody_waiting(kind: str, gtid: bool, statement: str) -> None:
     """Somebody else is promoted and the lock is left alone; once it is given back, that replica follows."""
     with Cluster(kind, gtid=gtid) as cluster:
@@ -202,7 +202,7 @@ def test_a_lock_on_a_level_candidate_is_met_in_the_tail_and_keeps_nobody_waiting
 @pytest.mark.parametrize(
     "statement", [pytest.param(ROW, id="row"), pytest.param(READ_LOCK, id="read-lock", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize(("kind", "gtid"), modes("mariadb-gtid"))
+@pytest.mark.parametrize(("kind", "gtid"), modes())
 def test_the_only_candidate_is_freed_of_a_lock_or_waited_for(kind: str, gtid: bool, statement: str, ends: str) -> None:
     """The session is named, and ended with end_blockers; without, nobody touches it, and the failover waits."""
     if statement == READ_LOCK and kind == "mysql56":

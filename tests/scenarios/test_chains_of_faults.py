@@ -160,7 +160,7 @@ def test_the_manager_and_the_new_primary_die_and_the_third_still_follows_the_fir
             assert any(cluster[2].ip in line["source"] for line in missing), told
 
 
-@pytest.mark.parametrize(("kind", "gtid"), modes("mariadb-gtid", "mariadb-position"))
+@pytest.mark.parametrize(("kind", "gtid"), modes("mariadb-gtid"))
 def test_the_chosen_dies_as_it_is_opened_and_had_received_what_only_a_dark_host_had(kind: str, gtid: bool) -> None:
     """What it executed of the first one's log stands in its own, and in its relay logs: its host still gives them."""
     with Cluster(kind, gtid=gtid) as cluster:

@@ -108,7 +108,7 @@ KEPT_OUT = {
             *mode.values,
             what,
             id=f"{mode.id}-{what}",
-            marks=() if (mode.id, what) == ("mariadb-gtid", "init_connect") else pytest.mark.slow,
+            marks=pytest.mark.slow,
         )
         for mode in MODES
         for what in KEPT_OUT

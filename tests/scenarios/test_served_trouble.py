@@ -28,7 +28,7 @@ MOST = 200 << 20
 @pytest.mark.parametrize(
     ("kind", "gtid"),
     [
-        pytest.param("mariadb", False, id="position"),
+        pytest.param("mariadb", False, id="position", marks=pytest.mark.slow),
         pytest.param("mariadb", True, id="gtid", marks=pytest.mark.slow),
         pytest.param("mariadb105", False, id="10.5-position", marks=pytest.mark.slow),
         pytest.param("mariadb118", False, id="11.8-position", marks=pytest.mark.slow),

@@ -9,6 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.prefect_server import PrefectServer, ask_api, free_port, standing_run
@@ -103,6 +105,7 @@ def test_an_api_that_is_killed_at_the_verdict_has_every_step_when_it_is_back() -
             manager.wait(10)
 
 
+@pytest.mark.slow
 def test_an_api_that_never_was_there_gets_one_late_run_from_the_next_process() -> None:
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net():
         port = free_port()
