@@ -20,7 +20,6 @@ IN_PLACE = {
     "directory": ("mkdir", "it is no file"),
     "hole": ("truncate -s 10T", "bytes long, and"),
 }
-QUICK = ("pipe", "root")
 #: Put by mysqld's user: names of no server's making, and pipes where a pid file and an account's file are looked for.
 BESIDE = r"""
 cd /var/lib/mysql
@@ -35,9 +34,7 @@ ln -s /root/secret mysql-bin.000009
 @pytest.mark.parametrize(
     ("what", "user"),
     [
-        pytest.param(
-            what, user, id=f"{what}-{user}", marks=() if (what, user) == ("pipe", "root") else pytest.mark.slow
-        )
+        pytest.param(what, user, id=f"{what}-{user}", marks=pytest.mark.slow)
         for user in ("root", "mha")
         for what in IN_PLACE
     ],

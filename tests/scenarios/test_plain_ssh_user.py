@@ -57,7 +57,7 @@ def holds_address(cluster: Cluster, address: str) -> list[int]:
 @pytest.mark.parametrize(
     ("fault", "kind", "gtid"),
     [
-        pytest.param("frozen", "mariadb", True, id="frozen-mariadb-gtid"),
+        pytest.param("frozen", "mariadb", True, id="frozen-mariadb-gtid", marks=pytest.mark.slow),
         pytest.param("killed", "mariadb", True, id="killed-mariadb-gtid", marks=pytest.mark.slow),
         pytest.param("dark", "mariadb", True, id="dark-mariadb-gtid", marks=pytest.mark.slow),
         pytest.param("frozen", "mysql97", False, id="frozen-9.7-position", marks=pytest.mark.slow),

@@ -19,12 +19,10 @@ from tests.scenarios.test_rescue_contents import level
 KINDS = ("mysql97", "mariadb", "mysql56")
 
 
-def cases(*quick: tuple[str, str]) -> list[Any]:
+def cases() -> list[Any]:
     """Every kind with every one that may have a copy."""
     every = [(kind, who) for kind in KINDS for who in ("dead", "archive", "relayed", "sibling", "nobody")]
-    return [
-        pytest.param(*case, id="-".join(case), marks=() if case in quick else (pytest.mark.slow,)) for case in every
-    ]
+    return [pytest.param(*case, id="-".join(case), marks=pytest.mark.slow) for case in every]
 
 
 def purge(server: Host, table: str) -> None:
@@ -43,7 +41,7 @@ def purge(server: Host, table: str) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize(("kind", "who"), cases(("mysql97", "dead")))
+@pytest.mark.parametrize(("kind", "who"), cases())
 def test_what_the_new_primary_has_purged_comes_from_who_has_it(kind: str, who: str) -> None:
     """The dead primary's disk, an archive of its logs, the new primary's relay logs, a sibling's binary log; else a
     rebuild is named."""

@@ -134,6 +134,7 @@ def test_an_api_that_never_was_there_gets_one_late_run_from_the_next_process() -
                 following.wait(10)
 
 
+@pytest.mark.slow
 def test_a_run_whose_manager_died_is_ended_and_one_that_is_stopped_stands_down() -> None:
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
         conf, env = cluster.write_cnf(), {"PREFECT_API_URL": server.api_url}
