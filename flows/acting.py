@@ -25,9 +25,6 @@ from flows.steps import described
 
 R = TypeVar("R")
 
-#: Seconds that one request may take which nobody waits for.
-REQUEST_SECONDS = 10.0
-
 log = logging.getLogger("mha")
 
 
@@ -81,8 +78,8 @@ class ActingRun:
         self._end(self._concluded(deed, began, result, conclude))
         return result
 
-    def stand_down(self, seconds: float = 0.0) -> None:
-        """It is not needed any more, if it was made ready for something; that it ends is waited for so long."""
+    def stand_down(self) -> None:
+        """It is not needed any more, where it was made ready for something; that it ends is waited for, briefly."""
 
     def show(self) -> None:
         """From now on requests may be made: what is urgent is over. Returns at once."""
@@ -98,7 +95,7 @@ class ActingRun:
         self._remember(record)
         try:
             # This run ends itself when its flow is left.
-            deliver(record, REQUEST_SECONDS, ends_itself=True)
+            deliver(record, ends_itself=True)
         except Unanswered as error:
             log.warning("Prefect does not answer; what this run ended with is shown when it does: %s", error)
         except Exception as error:  # noqa: BLE001 - whatever Prefect cannot do, the deed was done

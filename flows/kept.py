@@ -24,9 +24,6 @@ from replication.processes import process_alive
 
 log = logging.getLogger("mha")
 
-#: Seconds that one request of a late delivery may take.
-REQUEST = 10.0
-
 
 class KeptRuns:
     """The undelivered runs of one cluster."""
@@ -54,19 +51,17 @@ class KeptRuns:
             if not process_alive(int(file.stem.rpartition("-")[2])):
                 yield file
 
-    @contextlib.contextmanager
-    def standing(self, run_id: UUID) -> Iterator[None]:
-        """A flow run of this process, remembered while in it. A disk that takes nothing is no reason not to run."""
+    def mark_standing(self, run_id: UUID) -> Path:
+        """Remember a flow run that this process stands in, until whoever left it in order deletes the file.
+
+        A disk that takes nothing is no reason not to run.
+        """
         file = self.directory / f"standing-{run_id}-{os.getpid()}"
         with contextlib.suppress(OSError):
             own_directory(self.directory)
             with written(file):
                 pass
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                file.unlink(missing_ok=True)
+        return file
 
     def left_standing(self) -> Iterator[tuple[Path, UUID]]:
         """The flow runs that nobody stands in any more: their processes died."""
@@ -83,7 +78,7 @@ class KeptRuns:
         for file in self.left_behind():
             with contextlib.suppress(FileNotFoundError):
                 try:
-                    deliver(RunRecord.model_validate_json(file.read_bytes()), REQUEST)
+                    deliver(RunRecord.model_validate_json(file.read_bytes()))
                 except Unanswered:
                     return False
                 except (MhaError, ValidationError) as error:
@@ -96,7 +91,7 @@ class KeptRuns:
         if not left:
             return True
         try:
-            end_crashed(tuple(left.values()), "nobody acted in it since", REQUEST)
+            end_crashed(tuple(left.values()), "nobody acted in it since")
         except Unanswered:
             return False
         except MhaError as error:

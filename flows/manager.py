@@ -58,8 +58,6 @@ log = logging.getLogger("mha")
 LOOK_AGAIN = 10.0
 #: Seconds before the cluster is looked at again after somebody else was found acting on it.
 AFTER_ANOTHER = 2.0
-#: Seconds that a manager which ends waits for the run that stood by to be left.
-STAND_DOWN = 3.0
 #: Seconds that a verdict may have waited for its turn and still counts.
 FRESH = 2.0
 
@@ -123,7 +121,7 @@ class Manager:
             raise
         finally:
             over.set()
-            self._standing.stand_down(STAND_DOWN)
+            self._standing.stand_down()
             LastWritable(self._config).watch_ends()
             self._right.close()
             self._health.remove()

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 StateName = Literal["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 
-_REQUEST_SECONDS = 10.0  # nobody waits for a delivery, so a slow API may take its time
+#: Seconds that one request may take: nobody waits for a delivery, so a slow API may take its time.
+REQUEST_SECONDS = 10.0
 _PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between attempts; the last one repeats
 
 
@@ -85,7 +86,7 @@ def deliver_later(record: RunRecord, deadline: float) -> uuid.UUID:
     for pause in _pauses():
         left = ends - time.monotonic()
         try:
-            return deliver(record, max(0.1, min(_REQUEST_SECONDS, left)))
+            return deliver(record, max(0.1, min(REQUEST_SECONDS, left)))
         except Unanswered as error:
             last = str(error)
         if time.monotonic() + pause > ends:
@@ -100,7 +101,7 @@ def _pauses() -> Iterator[float]:
         yield _PAUSES[-1]
 
 
-def deliver(record: RunRecord, request_seconds: float, *, ends_itself: bool = False) -> uuid.UUID:
+def deliver(record: RunRecord, request_seconds: float = REQUEST_SECONDS, *, ends_itself: bool = False) -> uuid.UUID:
     """Put into Prefect what it lacks of the record, now; the flow run's id.
 
     ``ends_itself``: its flow is about to be left, and sets the state. Raises Unanswered when trying again may help,
@@ -145,9 +146,9 @@ def _asking(what: str, request_seconds: float) -> Iterator[SyncPrefectClient]:
         raise Unanswered(f"{type(error).__name__}: {error}") from error
 
 
-def end_crashed(runs: tuple[uuid.UUID, ...], why: str, request_seconds: float) -> None:
+def end_crashed(runs: tuple[uuid.UUID, ...], why: str) -> None:
     """End runs whose processes died. Raises as `deliver`."""
-    with _asking("the end of runs whose processes died", request_seconds) as client:
+    with _asking("the end of runs whose processes died", REQUEST_SECONDS) as client:
         _mark_crashed(client, runs, why)
 
 

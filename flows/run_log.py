@@ -82,3 +82,5 @@ def log_to_prefect(logger: logging.Logger) -> None:
     """Show what ``logger`` logs during a flow run on its page in the UI; once per logger, without any waiting."""
     if not any(isinstance(handler, _RunLogHandler) for handler in logger.handlers):
         logger.addHandler(_RunLogHandler())
+        # Else Prefect's sender writes on standard error whenever its API is away.
+        logging.raiseExceptions = False

@@ -30,8 +30,8 @@ from prefect.settings import temporary_settings
 from prefect.states import Completed
 
 from flows import prefect_env
-from flows.acting import REQUEST_SECONDS, ActingRun, Deed
-from flows.record import RunRecord, deliver, deliver_later
+from flows.acting import ActingRun, Deed
+from flows.record import REQUEST_SECONDS, RunRecord, deliver, deliver_later
 from flows.run_log import log_to_prefect
 from flows.steps import described
 from replication.errors import MhaError
@@ -46,6 +46,8 @@ LOOK, AGAIN = 60.0, 10.0
 SHOWN_AFTER = 5.0
 #: How long an API that was away when a run ended is tried, while the process lives (seconds).
 TRIED_FOR = 30 * 86400.0
+#: How long a run that was not needed is waited for (seconds): it ends at once where the API answers.
+STOOD_DOWN_WITHIN = 3.0
 #: How long a process that ends waits for an API that answers (seconds), and what answering is.
 DELIVERED_WITHIN, ANSWERS_WITHIN, FLUSHED_WITHIN = 30.0, 2.0, 10.0
 #: What the threads are called in which a run stands.
@@ -74,6 +76,8 @@ class StandingRun(ActingRun):
         self._deed: Deed | None = None
         self._over = self._visible = self._named = False
         self._thread: threading.Thread | None = None
+        self._later: threading.Timer | None = None
+        self._mark: Path | None = None
 
     def stand_by(self) -> None:
         """Have it entered, beside whatever this thread does; as a subflow, where this is called in a flow run."""
@@ -84,12 +88,10 @@ class StandingRun(ActingRun):
         self._thread = threading.Thread(target=context.run, args=(self._stand,), name=THREAD, daemon=True)
         self._thread.start()
 
-    def stand_down(self, seconds: float = 0.0) -> None:
-        with self._lock:
-            self._over = True
-        self._wake.set()
-        if self._thread is not None and seconds:
-            self._thread.join(seconds)
+    def stand_down(self) -> None:
+        self._is_over()
+        if self._thread is not None:
+            self._thread.join(STOOD_DOWN_WITHIN)
 
     def show(self) -> None:
         self._visible = True
@@ -111,14 +113,22 @@ class StandingRun(ActingRun):
         with self._lock:
             self._deed = deed
             context = self._context
-        later = threading.Timer(SHOWN_AFTER, self.show)
-        later.daemon = True
-        later.start()
+        if context is not None:
+            self._later = threading.Timer(SHOWN_AFTER, self.show)
+            self._later.daemon = True
+            self._later.start()
         return context
 
     def _end(self, record: RunRecord) -> None:
+        if self._later is not None:
+            self._later.cancel()
         self._remember(record)
-        self.stand_down()
+        self._is_over()
+
+    def _is_over(self) -> None:
+        with self._lock:
+            self._over = True
+        self._wake.set()
 
     # standing in it --------------------------------------------------------------------------------------------
 
@@ -151,19 +161,26 @@ class StandingRun(ActingRun):
             with tags(*self.tags or (), STANDING_BY):
                 standing(self.cluster, return_state=True)
         except Exception as error:  # noqa: BLE001 - whatever Prefect cannot do, nobody's failover waits for it
+            # One that was left while nobody answered stays marked: the next process ends it.
             log.debug("Prefect has no run of %s standing ready; it is tried again: %s", self.cluster, described(error))
+        else:
+            if self._mark is not None:
+                self._mark.unlink(missing_ok=True)
         finally:
             place.close()
             with self._lock:
                 self._context = None
+                if self._deed is None:
+                    self.id = None
 
     def _stay(self) -> State[Any]:
         run = FlowRunContext.get()
         assert run is not None
         assert run.flow_run is not None
         self.id = run.flow_run.id
+        self._mark = self._kept.mark_standing(self.id)
         # A task with a tag asks the API for a place.
-        with self._kept.standing(self.id), TagsContext(current_tags=set()):
+        with TagsContext(current_tags=set()):
             _warm_up()
             with self._lock:
                 self._context = contextvars.copy_context()
@@ -172,9 +189,16 @@ class StandingRun(ActingRun):
                 self._wake.clear()
                 if self._visible and not self._named:
                     self._rename(self.id)
-                if not woken and self._deed is None and _lost(self.id):
+                if not woken and self._deed is None and _lost(self.id) and self._given_up():
                     break
         return self._left()
+
+    def _given_up(self) -> bool:
+        """Nobody can act in it from now on; False where somebody began to in this moment."""
+        with self._lock:
+            if self._deed is None:
+                self._context = None
+        return self._context is None
 
     def _rename(self, run_id: UUID) -> None:
         """It stands by no longer; told once, for its end brings the last name in any case."""
@@ -194,7 +218,7 @@ class StandingRun(ActingRun):
         if record is None:
             return Completed(name="Stood down", message="nothing had to be done in it")
         with contextlib.suppress(MhaError):
-            deliver(record.model_copy(update={"within": self.id}), REQUEST_SECONDS, ends_itself=True)
+            deliver(record.model_copy(update={"within": self.id}), ends_itself=True)
         return State(type=StateType(record.state), name=record.state_name or None, message=record.message)
 
     def _deliver(self, record: RunRecord) -> None:

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from config import ClusterConfig, ConfigError, ServerConfig
+from replication.address import on_host
 from replication.host_rights import helper_path
 from replication.look import Places
 from replication.scripts import script
@@ -75,16 +76,7 @@ def _escaped(words: str) -> str:
 
 def _facts(config: ClusterConfig, server: ServerConfig, places: Places) -> Iterator[str]:
     instance = [str(server.port), places.pid_file, server.ip, places.datadir, ",".join(places.owned)]
-    addresses = [
-        "",
-        server.vip_interface or "",
-        server.ip,
-        config.vip_label or "",
-        f"{config.vip_duplicate_wait:g}",
-        str(config.vip_announcements),
-        config.vip_duplicate,
-        *config.vip_addresses,
-    ]
+    addresses = ["", *on_host.words_of(server, config)]
     if odd := [text for text in (*instance, *places.directories, *addresses) if not text.isprintable()]:
         raise ConfigError(f"{server.name} names a place with control characters: {odd[0]!r}", file=config.path)
     yield f"version={_VERSION}"

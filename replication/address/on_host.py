@@ -40,12 +40,9 @@ def bare(addresses: Iterable[str]) -> tuple[str, ...]:
     return tuple(text.partition("/")[0] for text in addresses)
 
 
-def on_host(host: SshHost, server: ServerConfig, config: ClusterConfig, verb: str, action: str) -> Seen:
-    """Run one verb of the script on a host. Errors: HostError; DeadlineExceeded; AddressError when it broke off."""
-    seconds = config.vip_timeout
-    words = [
-        verb,
-        sudo_of(server),
+def words_of(server: ServerConfig, config: ClusterConfig) -> list[str]:
+    """What the script is told of a server and its addresses, behind the verb and sudo."""
+    return [
         server.vip_interface or "",
         server.ip,
         config.vip_label or "",
@@ -54,6 +51,12 @@ def on_host(host: SshHost, server: ServerConfig, config: ClusterConfig, verb: st
         config.vip_duplicate,
         *config.vip_addresses,
     ]
+
+
+def on_host(host: SshHost, server: ServerConfig, config: ClusterConfig, verb: str, action: str) -> Seen:
+    """Run one verb of the script on a host. Errors: HostError; DeadlineExceeded; AddressError when it broke off."""
+    seconds = config.vip_timeout
+    words = [verb, sudo_of(server), *words_of(server, config)]
     # A channel that is closed at the deadline ends nothing on the host, and an address must not come back later.
     plain = f"env LC_ALL=C NEIGHBOURS={shlex.quote(script('neighbours.pl'))} timeout -k 1 {seconds:g} sh -s --"
     result = host.run(

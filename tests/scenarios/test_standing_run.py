@@ -161,3 +161,15 @@ def test_a_run_whose_manager_died_is_ended_and_one_that_is_stopped_stands_down()
         finally:
             second.kill()
             second.wait(10)
+
+
+@pytest.mark.slow
+def test_a_run_that_somebody_cancelled_is_entered_again() -> None:
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
+        manager = cluster.start_manager(cluster.write_cnf(), env={"PREFECT_API_URL": server.api_url})
+        prefect = Prefect(cluster, server.api_url)
+        standing = prefect.standing()
+        prefect.ask(f"/flow_runs/{standing['id']}/set_state", {"state": {"type": "CANCELLING"}, "force": False})
+        assert prefect.standing(standing["id"])["name"] == "failover app1: standing by"
+        assert prefect.ended(standing["id"])["state_type"] != "RUNNING"
+        assert manager.process.poll() is None, manager.log()

@@ -51,7 +51,7 @@ def test_they_are_delivered_in_order_and_one_that_is_refused_holds_nobody_up(
     (tmp_path / "app1.runs" / "0-999999999.json").write_text("{")
     got = []
 
-    def deliver(given: RunRecord, _seconds: float) -> None:
+    def deliver(given: RunRecord) -> None:
         if given.key == "refused":
             raise MhaError("404")
         got.append(given.key)
@@ -65,7 +65,7 @@ def test_they_are_delivered_in_order_and_one_that_is_refused_holds_nobody_up(
 def test_while_the_api_is_away_they_stay(runs: KeptRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     left(runs, "a", "b")
 
-    def deliver(_given: RunRecord, _seconds: float) -> None:
+    def deliver(_given: RunRecord) -> None:
         raise Unanswered("refused")
 
     monkeypatch.setattr(kept, "deliver", deliver)
@@ -83,14 +83,12 @@ class TestRunsThatStandBy:
         """The file of a run whose process is gone."""
         ended = subprocess.Popen([sys.executable, "-c", ""])
         ended.wait()
-        with runs.standing(RUN):
-            (file,) = runs.directory.glob("standing-*")
-            return file.rename(file.with_name(file.name.replace(f"-{os.getpid()}", f"-{ended.pid}")))
+        file = runs.mark_standing(RUN)
+        return file.rename(file.with_name(file.name.replace(f"-{os.getpid()}", f"-{ended.pid}")))
 
-    def test_one_that_is_left_in_order_leaves_nothing(self, runs: KeptRuns) -> None:
-        with runs.standing(RUN):
-            assert list(runs.left_standing()) == []
-        assert list(runs.directory.iterdir()) == []
+    def test_who_lives_ends_its_own(self, runs: KeptRuns) -> None:
+        assert runs.mark_standing(RUN).exists()
+        assert list(runs.left_standing()) == []
 
     def test_one_whose_process_died_is_ended_once(self, runs: KeptRuns, monkeypatch: pytest.MonkeyPatch) -> None:
         file, ended = self.gone(runs), []
