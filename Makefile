@@ -37,7 +37,7 @@ STAMP := $(VENV)/.complete
 BROWSER := $(MHA_CACHE)/browser-$(shell cat requirements.lock tests/ui/requirements.txt | sha256sum | cut -c1-12)
 # Compiled once, beside the checkout: a scenario starts several processes, and each would spend a second on that.
 COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(VENV)/compiled
-RUN := PYTHONPATH=$(CURDIR) $(COMPILED) $(VENV)/bin/python
+RUN := PYTHONPATH=$(CURDIR)/src:$(CURDIR) $(COMPILED) $(VENV)/bin/python
 PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 4 --dist worksteal
@@ -64,7 +64,7 @@ test-matrix: preflight images
 	$(PYTEST) $(SEVERAL) tests/scenarios -m matrix
 
 test-ui: preflight images $(BROWSER)
-	PYTHONPATH=$(CURDIR):$(BROWSER) $(COMPILED) $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/ui
+	PYTHONPATH=$(CURDIR)/src:$(CURDIR):$(BROWSER) $(COMPILED) $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/ui
 
 try-script: preflight images
 	MHA_TRY_SCRIPT=$(abspath $(SCRIPT)) $(PYTEST) -s tests/scenarios/test_address_scripts.py -m site

@@ -7,13 +7,21 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from commands.options import OptionParser, die, run, say_without_effect
-from replication.binlog.cutter import Cut
-from replication.binlog.events import MAGIC
-from replication.binlog.reader import LogReader
-from replication.node import LogRow, binary_logs, log_index_of, lost_behind, newest_binary_log, save_from, whole_file
-from replication.positions import BinlogPosition
-from replication.programs import Client, write_text
+from prefect_mha.commands.shared.options import OptionParser, die, run, say_without_effect
+from prefect_mha.replication.binlog.cutter import Cut
+from prefect_mha.replication.binlog.events import MAGIC
+from prefect_mha.replication.binlog.reader import LogReader
+from prefect_mha.replication.maintenance.node.client_programs import Client, write_text
+from prefect_mha.replication.maintenance.node.logs import (
+    LogRow,
+    binary_logs,
+    log_index_of,
+    lost_behind,
+    newest_binary_log,
+    save_from,
+    whole_file,
+)
+from prefect_mha.replication.model.position import BinlogPosition
 
 NOTHING_AFTER = 10
 DIRECTORIES = "/var/lib/mysql,/var/log/mysql"

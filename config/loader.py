@@ -14,15 +14,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from config.address import combination_problem
-from config.errors import ConfigError, ConfigWarning
-from config.ini import parse_ini
-from config.init_script import run_init_script
-from config.models import ClusterConfig, ServerConfig
-from config.raw import DEFAULT, SECRET_KEYS, Block, RawConfig, Value, is_utf8, read_text
-from config.state import FORMER, left_in_former, state_directory
-from config.toml import parse_toml
-from config.values import Values, build, convert, wrong
+from prefect_mha.config.address import combination_problem
+from prefect_mha.config.errors import ConfigError, ConfigWarning
+from prefect_mha.config.forms.ini import parse_ini
+from prefect_mha.config.forms.raw import DEFAULT, SECRET_KEYS, Block, RawConfig, Value, is_utf8, read_text
+from prefect_mha.config.forms.toml import parse_toml
+from prefect_mha.config.init_script import run_init_script
+from prefect_mha.config.models import ClusterConfig, ServerConfig
+from prefect_mha.config.state import FORMER, left_in_former, state_directory
+from prefect_mha.config.values import Values, build, convert, wrong
 
 DEFAULT_GLOBAL_CONF = Path("/etc/masterha_default.cnf")
 RESOLVE_SECONDS = 10.0

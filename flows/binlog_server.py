@@ -9,13 +9,13 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from config import ConfigError
-from flows.deployed import load_named, stopped_by_cancelling
-from flows.parameters import ClusterName
-from flows.run_log import logged
-from replication.binlog_health import is_here
-from replication.binlog_server import BinlogServer, CopyOptions, pick_block
-from replication.errors import AlreadyActing
+from prefect_mha.config import ConfigError
+from prefect_mha.flows.clusters import load_named, stopped_by_cancelling
+from prefect_mha.flows.engine.run_log import logged
+from prefect_mha.flows.forms import ClusterName
+from prefect_mha.replication.errors import AlreadyActing
+from prefect_mha.replication.maintenance.binlog_server.health import is_here
+from prefect_mha.replication.maintenance.binlog_server.server import BinlogServer, CopyOptions, pick_block
 
 log = logging.getLogger("mha")
 

@@ -19,31 +19,39 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
-from config import ClusterConfig, ServerConfig
-from flows.acting import ActingRun, Deed, Shown
-from flows.approval import ask_in_prefect, is_retry, show_page, this_run_id
-from flows.by_hand import decide
-from flows.deployed import load_named
-from flows.engine import step
-from flows.events import with_events
-from flows.parameters import ClusterName, FailoverRequest
-from flows.record import Page
-from flows.recovery import recover
-from flows.run_log import logged
-from flows.standing import StandingRun
-from replication.approval import APPROVAL, Ask, approved_before
-from replication.errors import MhaError, RefusalError
-from replication.event_hooks import finish as finish_hooks
-from replication.interrupts import ended_in_order
-from replication.job import FailoverJob
-from replication.journal import Entry, Journal, Opened, begun_before, failed_when_open, opened_before, unfinished
-from replication.ledger import table
-from replication.outcome import Outcome
-from replication.plan import FailoverOptions
-from replication.report import markdown, plan_markdown, plan_text
-from replication.sessions import Sessions, took_writes
-from replication.tail_chain import remembered
-from tasks.report import report
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.flows.approval import ask_in_prefect, is_retry, show_page, this_run_id
+from prefect_mha.flows.clusters import load_named
+from prefect_mha.flows.engine.acting import ActingRun, Deed, Shown
+from prefect_mha.flows.engine.events import with_events
+from prefect_mha.flows.engine.record import Page
+from prefect_mha.flows.engine.run_log import logged
+from prefect_mha.flows.engine.standing import StandingRun
+from prefect_mha.flows.engine.start import step
+from prefect_mha.flows.forms import ClusterName, FailoverRequest
+from prefect_mha.flows.on_demand import decide
+from prefect_mha.flows.runbooks.recovery import recover
+from prefect_mha.replication.cluster.pool import Sessions, took_writes
+from prefect_mha.replication.errors import MhaError, RefusalError
+from prefect_mha.replication.local.interrupts import ended_in_order
+from prefect_mha.replication.memory.journal import (
+    Entry,
+    Journal,
+    Opened,
+    begun_before,
+    failed_when_open,
+    opened_before,
+    unfinished,
+)
+from prefect_mha.replication.notify.events import finish as finish_hooks
+from prefect_mha.replication.planning.plan import FailoverOptions
+from prefect_mha.replication.reporting.approval import APPROVAL, Ask, approved_before
+from prefect_mha.replication.reporting.job import FailoverJob
+from prefect_mha.replication.reporting.ledger import table
+from prefect_mha.replication.reporting.outcome import Outcome
+from prefect_mha.replication.reporting.report import markdown, plan_markdown, plan_text
+from prefect_mha.replication.rescue.tail_chain import remembered
+from prefect_mha.tasks.report import report
 
 log = logging.getLogger("mha")
 

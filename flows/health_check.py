@@ -13,16 +13,16 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from config import ClusterConfig
-from flows.deployed import load_named
-from flows.engine import step
-from flows.events import telling_prefect
-from flows.parameters import ClusterName
-from flows.run_log import logged
-from replication.check import Check, Severity, failed
-from replication.event_hooks import finish as finish_hooks
-from replication.readiness import Readiness
-from tasks.check import assess, judge, look_at_cluster, show_checks, show_readiness, tell
+from prefect_mha.config import ClusterConfig
+from prefect_mha.flows.clusters import load_named
+from prefect_mha.flows.engine.events import telling_prefect
+from prefect_mha.flows.engine.run_log import logged
+from prefect_mha.flows.engine.start import step
+from prefect_mha.flows.forms import ClusterName
+from prefect_mha.replication.model.check import Check, Severity, failed
+from prefect_mha.replication.notify.events import finish as finish_hooks
+from prefect_mha.replication.planning.readiness import Readiness
+from prefect_mha.tasks.health_check import assess, judge, look_at_cluster, show_checks, show_readiness, tell
 
 log = logging.getLogger("mha")
 

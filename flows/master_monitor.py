@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from flows.listening import Reporter
-from flows.manager import Manager
-from replication.manager_files import ManagerStatus
-from replication.sessions import Sessions
-from tasks.detect import BeginAnew, watch
+from prefect_mha.flows.manager.listening import Reporter
+from prefect_mha.flows.manager.manager import Manager
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.memory.manager_files import ManagerStatus
+from prefect_mha.tasks.detect import BeginAnew, watch
 
 log = logging.getLogger("mha")
 

@@ -8,13 +8,13 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows.deployed import load_named, stopped_by_cancelling
-from flows.manager import Manager, ManagerOptions
-from flows.parameters import ClusterName
-from flows.run_log import logged
-from replication.errors import AlreadyActing
-from replication.manager_files import ManagerLock, make_workdir
-from replication.plan import FailoverOptions
+from prefect_mha.flows.clusters import load_named, stopped_by_cancelling
+from prefect_mha.flows.engine.run_log import logged
+from prefect_mha.flows.forms import ClusterName
+from prefect_mha.flows.manager.manager import Manager, ManagerOptions
+from prefect_mha.replication.errors import AlreadyActing
+from prefect_mha.replication.memory.manager_files import ManagerLock, make_workdir
+from prefect_mha.replication.planning.plan import FailoverOptions
 
 
 @flow(name="monitor", flow_run_name="monitor {cluster}", persist_result=False)

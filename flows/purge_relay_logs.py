@@ -12,14 +12,14 @@ from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows.deployed import load_named
-from flows.engine import step
-from flows.parameters import ClusterName
-from flows.run_log import logged
-from replication.errors import MhaError
-from replication.relay_purge_cluster import purge_cluster
-from replication.words import plain
-from tasks.purge_relay_logs import purge_relay_logs as purge_one
+from prefect_mha.flows.clusters import load_named
+from prefect_mha.flows.engine.run_log import logged
+from prefect_mha.flows.engine.start import step
+from prefect_mha.flows.forms import ClusterName
+from prefect_mha.replication.errors import MhaError
+from prefect_mha.replication.maintenance.relay_logs.purge_cluster import purge_cluster
+from prefect_mha.replication.words import plain
+from prefect_mha.tasks.purge_relay_logs import purge_relay_logs as purge_one
 
 log = logging.getLogger("mha")
 

@@ -15,35 +15,42 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
-from config import ClusterConfig, ConfigError
-from config.edit import remove_block
-from flows.acting import ActingRun, Deed, Shown
-from flows.approval import ask_in_prefect, show_page, this_run_id
-from flows.deployed import load_named
-from flows.events import with_events
-from flows.parameters import ClusterName, SwitchRequest
-from flows.record import Page
-from flows.run_log import logged
-from flows.standing import StandingRun
-from flows.switch_runbook import switch_over
-from flows.unfinished_switch import finish_switch
-from replication.approval import APPROVAL, ASK_AT_MOST, Answer, Ask, approved_switch, switch_question
-from replication.checks.topology import of_strangers
-from replication.errors import MhaError, RefusalError
-from replication.event_hooks import EventHooks
-from replication.event_hooks import finish as finish_hooks
-from replication.failover_lock import FailoverLock
-from replication.interrupts import Interrupted, ended_in_order
-from replication.journal import SWITCH, Journal
-from replication.logins import try_logins
-from replication.plan import Refusal
-from replication.sessions import Sessions
-from replication.strangers import look_for_strangers
-from replication.switch.activity import observe_activities
-from replication.switch.job import SwitchJob
-from replication.switch.options import SwitchOptions
-from replication.switch.outcome import SwitchOutcome, markdown, plan_markdown, plan_text, text
-from replication.switch.plan import SwitchPlan, make_switch_plan
+from prefect_mha.config import ClusterConfig, ConfigError
+from prefect_mha.config.editing.edit import remove_block
+from prefect_mha.flows.approval import ask_in_prefect, show_page, this_run_id
+from prefect_mha.flows.clusters import load_named
+from prefect_mha.flows.engine.acting import ActingRun, Deed, Shown
+from prefect_mha.flows.engine.events import with_events
+from prefect_mha.flows.engine.record import Page
+from prefect_mha.flows.engine.run_log import logged
+from prefect_mha.flows.engine.standing import StandingRun
+from prefect_mha.flows.forms import ClusterName, SwitchRequest
+from prefect_mha.flows.runbooks.resume_switchover import finish_switch
+from prefect_mha.flows.runbooks.switchover import switch_over
+from prefect_mha.replication.checks.cluster.topology import of_strangers
+from prefect_mha.replication.checks.trying_logins import try_logins
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.unknown_replicas import look_for_strangers
+from prefect_mha.replication.coordination.failover_lock import FailoverLock
+from prefect_mha.replication.errors import MhaError, RefusalError
+from prefect_mha.replication.local.interrupts import Interrupted, ended_in_order
+from prefect_mha.replication.memory.journal import SWITCH, Journal
+from prefect_mha.replication.notify.events import EventHooks
+from prefect_mha.replication.notify.events import finish as finish_hooks
+from prefect_mha.replication.planning.plan import Refusal
+from prefect_mha.replication.reporting.approval import (
+    APPROVAL,
+    ASK_AT_MOST,
+    Answer,
+    Ask,
+    approved_switch,
+    switch_question,
+)
+from prefect_mha.replication.switchover.context import SwitchJob
+from prefect_mha.replication.switchover.outcome import SwitchOutcome, markdown, plan_markdown, plan_text, text
+from prefect_mha.replication.switchover.plan import SwitchPlan, make_switch_plan
+from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
+from prefect_mha.replication.workload.activity import observe_activities
 
 log = logging.getLogger("mha")
 

@@ -36,12 +36,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replication.words import plain
+from prefect_mha.replication.words import plain
 
 if TYPE_CHECKING:
-    from replication.binlog.cutter import Cut
-    from replication.plan import Refusal
-    from replication.salvage import Mirror
+    from prefect_mha.replication.binlog.cutter import Cut
+    from prefect_mha.replication.planning.plan import Refusal
+    from prefect_mha.replication.rescue.salvage import Mirror
 
 
 class MhaError(Exception):

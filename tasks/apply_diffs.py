@@ -10,11 +10,14 @@ from dataclasses import replace
 
 from prefect import task
 
-from replication import settings
-from replication.binlog.cutter import Cut
-from replication.catch_up import LEVEL_LIMIT, tell_what_was_applied, wait_executed
-from replication.drain import Patience, drain, execute_all, stop_applier, stop_receiver
-from replication.errors import (
+from prefect_mha.replication.actions.drain import Patience, drain, execute_all, stop_applier, stop_receiver
+from prefect_mha.replication.actions.drained import Drained
+from prefect_mha.replication.actions.promote import keep_closed
+from prefect_mha.replication.actions.repoint import change_source, start_following
+from prefect_mha.replication.binlog.cutter import Cut
+from prefect_mha.replication.binlog.filtered import CountingLeftOut, in_words
+from prefect_mha.replication.cluster.catch_up import LEVEL_LIMIT, tell_what_was_applied, wait_executed
+from prefect_mha.replication.errors import (
     CannotLevel,
     DeadlineExceeded,
     HostError,
@@ -23,21 +26,18 @@ from replication.errors import (
     StoppedInTail,
     TooBusy,
 )
-from replication.job import FailoverJob, Recovered, Rescue
-from replication.journal import Lent, still_lent
-from replication.left_out import CountingLeftOut, in_words
-from replication.plan import FailoverPlan
-from replication.pointing import TURN, channel_named, former_of, leave_saved_log
-from replication.positions import BinlogPosition
-from replication.promote import keep_closed
-from replication.repoint import change_source, start_following
-from replication.safety import Drained
-from replication.salvage import Mirror, survey_from
-from replication.server import Server
-from replication.snapshots import GtidKind, ServerState
-from replication.tails import Case, Lacking, why_not_served
-from tasks import pipe, serve
-from tasks.policy import STEP, once
+from prefect_mha.replication.memory.journal import Lent, still_lent
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.state import GtidKind, ServerState
+from prefect_mha.replication.mysql import temporary_settings as settings
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.planning.plan import FailoverPlan
+from prefect_mha.replication.reporting.job import FailoverJob, Recovered, Rescue
+from prefect_mha.replication.rescue.pointing import TURN, channel_named, former_of, leave_saved_log
+from prefect_mha.replication.rescue.salvage import Mirror, survey_from
+from prefect_mha.replication.rescue.tails import Case, Lacking, why_not_served
+from prefect_mha.tasks.policy import STEP, once
+from prefect_mha.tasks.rescue import pipe, serve
 
 log = logging.getLogger("mha")
 

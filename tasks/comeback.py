@@ -8,23 +8,23 @@ from collections.abc import Sequence
 
 from prefect import task
 
-from replication.binlog.sequence import LogSequence
-from replication.catch_up import tell_what_was_applied
-from replication.errors import DeadlineExceeded, HostError, MhaError, StatementFailed
-from replication.fencing.comeback import Apart, apart, lacks
-from replication.fencing.fence import unfence
-from replication.fencing.holds import Holds
-from replication.fencing.lookout import Closing
-from replication.job import FailoverJob
-from replication.log_events import transactions_behind
-from replication.plan import FailoverPlan
-from replication.positions import BinlogPosition
-from replication.promote import open_for_writes
-from replication.salvage import find_logs, opened
-from replication.server import Server
-from replication.snapshots import GtidKind, ServerState
-from tasks.fence import start_receiver, traces_of
-from tasks.policy import STEP
+from prefect_mha.replication.actions.promote import open_for_writes
+from prefect_mha.replication.binlog.sequence import LogSequence
+from prefect_mha.replication.cluster.catch_up import tell_what_was_applied
+from prefect_mha.replication.errors import DeadlineExceeded, HostError, MhaError, StatementFailed
+from prefect_mha.replication.fencing.comeback import Apart, apart, lacks
+from prefect_mha.replication.fencing.kill import unfence
+from prefect_mha.replication.fencing.lookout import Closing
+from prefect_mha.replication.memory.held_servers import Holds
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.state import GtidKind, ServerState
+from prefect_mha.replication.mysql.log_events import transactions_behind
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.planning.plan import FailoverPlan
+from prefect_mha.replication.reporting.job import FailoverJob
+from prefect_mha.replication.rescue.salvage import find_logs, opened
+from prefect_mha.tasks.fence import start_receiver, traces_of
+from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")
 

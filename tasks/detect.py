@@ -10,23 +10,32 @@ from typing import TypeVar
 
 from prefect import task
 
-from config import ClusterConfig, ServerConfig
-from replication.addresses import address_of
-from replication.evidence import Observation, Source
-from replication.independence import own_names
-from replication.inquiry import run_secondary
-from replication.knock import knock
-from replication.look import Look, Places, look_at
-from replication.observers import ask_others
-from replication.patience import ALARM_AT, Act, Patience, Ping, SecondaryCheck, Verdict, decide, somebody_else
-from replication.pinger import Pinger
-from replication.receiving import Ear
-from replication.sessions import Sessions, reachable
-from replication.snapshots import ServerState
-from tasks.listener import Listener
-from tasks.policy import STEP
-from tasks.refusals import Refusals
-from tasks.watch import BeginAnew, Watch
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.cluster.pool import Sessions, reachable
+from prefect_mha.replication.detection.classic_rules import (
+    ALARM_AT,
+    Act,
+    Patience,
+    Ping,
+    SecondaryCheck,
+    Verdict,
+    decide,
+    somebody_else,
+)
+from prefect_mha.replication.detection.independence import own_names
+from prefect_mha.replication.detection.observation import Observation, Source
+from prefect_mha.replication.local.addresses import address_of
+from prefect_mha.replication.model.state import ServerState
+from prefect_mha.replication.probes.host import Look, Places, look_at
+from prefect_mha.replication.probes.ping import Pinger
+from prefect_mha.replication.probes.receiving import Ear
+from prefect_mha.replication.probes.replica import ask_others
+from prefect_mha.replication.probes.survey import run_secondary
+from prefect_mha.replication.probes.tcp import knock
+from prefect_mha.replication.watch.listener import Listener
+from prefect_mha.replication.watch.primary import BeginAnew, Watch
+from prefect_mha.replication.watch.refusals import Refusals
+from prefect_mha.tasks.policy import STEP
 
 __all__ = ["BeginAnew", "Listener", "confirm_dead", "watch"]
 

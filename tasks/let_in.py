@@ -8,20 +8,20 @@ from dataclasses import dataclass
 
 from prefect import task
 
-from replication.errors import ServerError
-from replication.evidence import Finding, Source
-from replication.fencing.closing import close_for_writes
-from replication.fencing.everyone import open_to_everybody
-from replication.job import FailoverJob
-from replication.look import Places, look_at
-from replication.outcome import ReplicaOutcome
-from replication.own_writes import may_have_written
-from replication.plan import FailoverPlan
-from replication.positions import BinlogPosition
-from replication.row_proof import RowProof, has_row, let_in, write_row
-from replication.server import Server
-from replication.snapshots import ServerState
-from tasks.policy import STEP
+from prefect_mha.replication.cluster.own_writes import may_have_written
+from prefect_mha.replication.cluster.row_proof import RowProof, has_row, let_in, write_row
+from prefect_mha.replication.detection.observation import Finding, Source
+from prefect_mha.replication.errors import ServerError
+from prefect_mha.replication.fencing.everyone import open_to_everybody
+from prefect_mha.replication.fencing.read_only import close_for_writes
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.state import ServerState
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.planning.plan import FailoverPlan
+from prefect_mha.replication.probes.host import Places, look_at
+from prefect_mha.replication.reporting.job import FailoverJob
+from prefect_mha.replication.reporting.outcome import ReplicaOutcome
+from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")
 

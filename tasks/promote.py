@@ -6,15 +6,15 @@ import logging
 
 from prefect import task
 
-from replication.drain import stop_applier
-from replication.errors import CameBack
-from replication.job import FailoverJob, Recovered
-from replication.plan import FailoverPlan
-from replication.pointing import TURN, turned
-from replication.promote import forget_source, open_for_writes
-from replication.safety import Drained
-from replication.snapshots import ServerState
-from tasks.policy import STEP
+from prefect_mha.replication.actions.drain import stop_applier
+from prefect_mha.replication.actions.drained import Drained
+from prefect_mha.replication.actions.promote import forget_source, open_for_writes
+from prefect_mha.replication.errors import CameBack
+from prefect_mha.replication.model.state import ServerState
+from prefect_mha.replication.planning.plan import FailoverPlan
+from prefect_mha.replication.reporting.job import FailoverJob, Recovered
+from prefect_mha.replication.rescue.pointing import TURN, turned
+from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")
 

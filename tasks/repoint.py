@@ -6,15 +6,15 @@ import logging
 
 from prefect import task
 
-from replication.job import FailoverJob, Recovered
-from replication.journal import lifted_delays
-from replication.outcome import ReplicaOutcome
-from replication.plan import FailoverPlan
-from replication.pointing import TURN, channel_named, former_of
-from replication.repoint import change_source, follows, start_following
-from replication.safety import Drained
-from replication.snapshots import GtidKind
-from tasks.policy import STEP
+from prefect_mha.replication.actions.drained import Drained
+from prefect_mha.replication.actions.repoint import change_source, follows, start_following
+from prefect_mha.replication.memory.journal import lifted_delays
+from prefect_mha.replication.model.state import GtidKind
+from prefect_mha.replication.planning.plan import FailoverPlan
+from prefect_mha.replication.reporting.job import FailoverJob, Recovered
+from prefect_mha.replication.reporting.outcome import ReplicaOutcome
+from prefect_mha.replication.rescue.pointing import TURN, channel_named, former_of
+from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")
 

@@ -8,18 +8,25 @@ from dataclasses import dataclass
 
 from prefect import task
 
-from replication.errors import MhaError
-from replication.job import FailoverJob
-from replication.outcome import ReplicaOutcome
-from replication.plan import FailoverPlan
-from replication.role import LastRole, Role, acknowledgements, read_role, waits_in_vain, without_memory
-from replication.server import Server
-from replication.sessions import Sessions
-from replication.switch.events_move import enable_events, read_events
-from replication.switch.semi_sync import take_roles
-from replication.switch.write_stop import set_event_scheduler
-from replication.words import plain
-from tasks.policy import STEP
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.errors import MhaError
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.planning.plan import FailoverPlan
+from prefect_mha.replication.reporting.job import FailoverJob
+from prefect_mha.replication.reporting.outcome import ReplicaOutcome
+from prefect_mha.replication.role.remembered import (
+    LastRole,
+    Role,
+    acknowledgements,
+    read_role,
+    waits_in_vain,
+    without_memory,
+)
+from prefect_mha.replication.role.scheduled_events import enable_events, read_events
+from prefect_mha.replication.role.semi_sync import take_roles
+from prefect_mha.replication.switchover.write_lock import set_event_scheduler
+from prefect_mha.replication.words import plain
+from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")
 

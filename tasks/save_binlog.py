@@ -10,17 +10,27 @@ from functools import partial
 
 from prefect import task
 
-from replication.binlog.events import MAGIC
-from replication.binlog.relay import last_complete
-from replication.binlog_archive import archive_directories
-from replication.copy_places import save_in
-from replication.deadline import Deadline, within
-from replication.errant import errant
-from replication.errors import DeadlineExceeded, HostError, LogEncrypted, LogError, MhaError, NoRoom, ServerError
-from replication.job import FailoverJob, Rescue
-from replication.kept_copies import kept, remember
-from replication.positions import BinlogPosition
-from replication.salvage import (
+from prefect_mha.replication.binlog.events import MAGIC
+from prefect_mha.replication.binlog.relay_position import last_complete
+from prefect_mha.replication.deadline import Deadline, within
+from prefect_mha.replication.errors import (
+    DeadlineExceeded,
+    HostError,
+    LogEncrypted,
+    LogError,
+    MhaError,
+    NoRoom,
+    ServerError,
+)
+from prefect_mha.replication.local.copy_places import save_in
+from prefect_mha.replication.maintenance.binlog_server.archive import archive_directories
+from prefect_mha.replication.model.errant import errant
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.state import ServerState
+from prefect_mha.replication.planning.selection import lacks_received
+from prefect_mha.replication.reporting.job import FailoverJob, Rescue
+from prefect_mha.replication.rescue.kept_copies import kept, remember
+from prefect_mha.replication.rescue.salvage import (
     Mirror,
     RemoteLog,
     borrow_relay_logs,
@@ -30,11 +40,9 @@ from replication.salvage import (
     mirror,
     opened,
 )
-from replication.selection import lacks_received
-from replication.snapshots import ServerState
-from replication.source.identity import Received, Whose, last_event_received
-from replication.ssh import SshHost
-from tasks.policy import STEP
+from prefect_mha.replication.source.identity import Received, Whose, last_event_received
+from prefect_mha.replication.ssh.host import SshHost
+from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")
 

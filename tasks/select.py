@@ -7,15 +7,15 @@ from collections.abc import Mapping
 
 from prefect import task
 
-from replication.errors import RefusalError
-from replication.job import FailoverJob
-from replication.journal import Opened
-from replication.manager_files import FailoverFlags
-from replication.plan import FailoverPlan, Refusal, make_plan, resume_plan
-from replication.sessions import with_writers
-from replication.snapshots import ClusterState, GtidKind
-from replication.topology import listing
-from tasks.policy import STEP
+from prefect_mha.replication.cluster.pool import with_writers
+from prefect_mha.replication.errors import RefusalError
+from prefect_mha.replication.memory.journal import Opened
+from prefect_mha.replication.memory.manager_files import FailoverFlags
+from prefect_mha.replication.model.state import ClusterState, GtidKind
+from prefect_mha.replication.model.topology import listing
+from prefect_mha.replication.planning.plan import FailoverPlan, Refusal, make_plan, resume_plan
+from prefect_mha.replication.reporting.job import FailoverJob
+from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")
 

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 from prefect import task
 
-from replication.catch_up import LEVEL_LIMIT, wait_executed
-from replication.errors import MhaError, ServerError
-from replication.fencing.closing import close_for_writes
-from replication.fencing.holds import Holds
-from replication.job import FailoverJob, Recovered
-from replication.outcome import ReplicaOutcome
-from replication.plan import FailoverPlan
-from replication.repoint import follows
-from replication.server import Server
-from replication.sessions import with_writers
-from replication.settings import left_lent
-from tasks.policy import STEP
+from prefect_mha.replication.actions.repoint import follows
+from prefect_mha.replication.cluster.catch_up import LEVEL_LIMIT, wait_executed
+from prefect_mha.replication.cluster.pool import with_writers
+from prefect_mha.replication.errors import MhaError, ServerError
+from prefect_mha.replication.fencing.read_only import close_for_writes
+from prefect_mha.replication.memory.held_servers import Holds
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.mysql.temporary_settings import left_lent
+from prefect_mha.replication.planning.plan import FailoverPlan
+from prefect_mha.replication.reporting.job import FailoverJob, Recovered
+from prefect_mha.replication.reporting.outcome import ReplicaOutcome
+from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")
 

@@ -6,11 +6,11 @@ import logging
 
 from prefect import task
 
-from replication.address import FailoverCalls, Moved, chain_of
-from replication.check import Check
-from replication.job import FailoverJob
-from replication.plan import FailoverPlan
-from tasks.policy import STEP
+from prefect_mha.replication.address import FailoverCalls, Moved, chain_of
+from prefect_mha.replication.model.check import Check
+from prefect_mha.replication.planning.plan import FailoverPlan
+from prefect_mha.replication.reporting.job import FailoverJob
+from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")
 

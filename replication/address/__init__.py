@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from replication.address.chain import AddressChain, Moved, chain_of
-from replication.address.provider import AddressProvider, Half, Place
-from replication.address.script import FailoverCalls, OnlineChangeCalls, ScriptCalls
+from prefect_mha.replication.address.chain import AddressChain, Moved, chain_of
+from prefect_mha.replication.address.provider import AddressProvider, Half, Place
+from prefect_mha.replication.address.script import FailoverCalls, OnlineChangeCalls, ScriptCalls
 
 __all__ = [
     "AddressChain",

@@ -10,17 +10,17 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from config import ClusterConfig, ServerConfig
-from config.address import may_forbid
-from replication.address.haproxy import HaproxyProvider
-from replication.address.ip import IpProvider
-from replication.address.keepalived import KeepalivedProvider
-from replication.address.offered import OfferedProvider
-from replication.address.provider import AddressProvider, Half, Place
-from replication.address.script import ScriptCalls, ScriptProvider
-from replication.check import Check
-from replication.errors import HookError, MhaError
-from replication.sessions import Sessions
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.config.address import may_forbid
+from prefect_mha.replication.address.haproxy import HaproxyProvider
+from prefect_mha.replication.address.ip import IpProvider
+from prefect_mha.replication.address.keepalived import KeepalivedProvider
+from prefect_mha.replication.address.plugin import OfferedProvider
+from prefect_mha.replication.address.provider import AddressProvider, Half, Place
+from prefect_mha.replication.address.script import ScriptCalls, ScriptProvider
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.errors import HookError, MhaError
+from prefect_mha.replication.model.check import Check
 
 log = logging.getLogger("mha")
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from config import ClusterConfig, ServerConfig
-from replication.address.haproxy_socket import HaproxySocket, ProxyServer
-from replication.address.provider import Half, Place
-from replication.check import Check, Severity
-from replication.errors import AddressError
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.address.haproxy_socket import HaproxySocket, ProxyServer
+from prefect_mha.replication.address.provider import Half, Place
+from prefect_mha.replication.errors import AddressError
+from prefect_mha.replication.model.check import Check, Severity
 
 R = TypeVar("R")
 

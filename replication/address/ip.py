@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from config import ClusterConfig, ServerConfig
-from replication.address.on_host import Seen, bare, census, on_host, sudo_of
-from replication.address.provider import Half, Place
-from replication.check import Check, Severity
-from replication.errors import AddressError, AddressTaken, DeadlineExceeded, HostError, MhaError
-from replication.sessions import Sessions
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.address.host_addresses import Seen, bare, census, on_host, sudo_of
+from prefect_mha.replication.address.provider import Half, Place
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.errors import AddressError, AddressTaken, DeadlineExceeded, HostError, MhaError
+from prefect_mha.replication.model.check import Check, Severity
 
 
 class IpProvider:

@@ -7,11 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from config import ClusterConfig, ServerConfig
-from replication.address.provider import Half, Place
-from replication.check import Check
-from replication.errors import HookError
-from replication.hooks import OnlineChangeCommand, failover_args, online_change_args, password_environment, run_hook
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.address.provider import Half, Place
+from prefect_mha.replication.errors import HookError
+from prefect_mha.replication.local.site_scripts import (
+    OnlineChangeCommand,
+    failover_args,
+    online_change_args,
+    password_environment,
+    run_hook,
+)
+from prefect_mha.replication.model.check import Check
 
 log = logging.getLogger("mha")
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from replication.binlog.events import (
+from prefect_mha.replication.binlog.events import (
     ARTIFICIAL_FLAG,
     CHECKSUM,
     HEADER,
@@ -21,12 +21,12 @@ from replication.binlog.events import (
     FormatDescription,
     named_log,
 )
-from replication.binlog.placing import Between, Placing
-from replication.binlog.reader import LogEnd, LogFile, Part, Transaction
-from replication.binlog.sequence import LogSequence
-from replication.errors import LogError
-from replication.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
-from replication.positions import BinlogPosition
+from prefect_mha.replication.binlog.placing import Between, Placing
+from prefect_mha.replication.binlog.reader import LogEnd, LogFile, Part, Transaction
+from prefect_mha.replication.binlog.sequence import LogSequence
+from prefect_mha.replication.errors import LogError
+from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
+from prefect_mha.replication.model.position import BinlogPosition
 
 __all__ = ["Cut", "LogFile", "cut"]
 

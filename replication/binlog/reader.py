@@ -14,8 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from replication.binlog import bodies
-from replication.binlog.events import (
+from prefect_mha.replication.binlog import event_bodies as bodies
+from prefect_mha.replication.binlog.events import (
     CHECKSUM,
     CONTROL,
     ENCRYPTED_HEAD,
@@ -28,9 +28,9 @@ from replication.binlog.events import (
     EventType,
     FormatDescription,
 )
-from replication.binlog.groups import GroupParser, Part, StartInside, Transaction
-from replication.errors import LogEncrypted, LogError
-from replication.gtid import GtidSet, MariadbGtidPosition
+from prefect_mha.replication.binlog.transactions import GroupParser, Part, StartInside, Transaction
+from prefect_mha.replication.errors import LogEncrypted, LogError
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
 
 T = TypeVar("T")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from replication.binlog.events import FormatDescription
-from replication.binlog.groups import GroupParser, Part, Transaction
-from replication.binlog.reader import LogEnd, LogFile, LogReader
-from replication.errors import LogEncrypted, LogError, RemoteFileError
-from replication.positions import log_index
+from prefect_mha.replication.binlog.events import FormatDescription
+from prefect_mha.replication.binlog.reader import LogEnd, LogFile, LogReader
+from prefect_mha.replication.binlog.transactions import GroupParser, Part, Transaction
+from prefect_mha.replication.errors import LogEncrypted, LogError, RemoteFileError
+from prefect_mha.replication.model.position import log_index
 
 
 class LogSequence:

@@ -5,22 +5,12 @@
 
 from __future__ import annotations
 
-from replication.check import Check
-from replication.checks import (
-    gtids,
-    hosts,
-    logins,
-    openness,
-    privileges,
-    replicas,
-    scripts,
-    servers,
-    topology,
-    voices,
-    ways,
-)
-from replication.checks.facts import Facts
-from replication.checks.rule import Rule
+from prefect_mha.replication.checks.cluster import gtids, logins, openness, privileges, replicas, servers, topology
+from prefect_mha.replication.checks.facts import Facts
+from prefect_mha.replication.checks.hosts import scripts, voices, ways
+from prefect_mha.replication.checks.hosts import tools as hosts
+from prefect_mha.replication.checks.rule import Rule
+from prefect_mha.replication.model.check import Check
 
 #: Seconds a replica may be late (MHA's default for --seconds_behind_master).
 SECONDS_BEHIND = 30

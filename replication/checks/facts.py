@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from config import ClusterConfig, ServerConfig
-from replication.checks.kept_ports import KeptPort
-from replication.checks.ways import Way
-from replication.dialects import Dialect, spelled
-from replication.dialects.accounts import AccountLife
-from replication.grants import Grants
-from replication.logins import Login
-from replication.named_locks import Holder
-from replication.plan import Refusal
-from replication.snapshots import ClusterState, ServerState
-from replication.strangers import Readers, Stranger, strangers
-from replication.topology import find_primary
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.checks.cluster.admin_ports import KeptPort
+from prefect_mha.replication.checks.hosts.ways import Way
+from prefect_mha.replication.checks.trying_logins import Login
+from prefect_mha.replication.cluster.unknown_replicas import Readers, Stranger, strangers
+from prefect_mha.replication.model.state import ClusterState, ServerState
+from prefect_mha.replication.model.topology import find_primary
+from prefect_mha.replication.mysql.advisory_locks import Holder
+from prefect_mha.replication.mysql.dialects import Dialect, spelled
+from prefect_mha.replication.mysql.dialects.accounts import AccountLife
+from prefect_mha.replication.mysql.grants import Grants
+from prefect_mha.replication.planning.plan import Refusal
 
 
 @dataclass(frozen=True)

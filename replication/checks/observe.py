@@ -17,36 +17,45 @@ from itertools import pairwise
 from pathlib import Path
 from posixpath import basename, dirname, join
 
-from config import ClusterConfig, ServerConfig
-from config.loader import resolve_host
-from replication.accounts import lives_of, lives_on
-from replication.apply import client_options
-from replication.binlog_archive import archive_directories
-from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, Route, ScriptFacts, ServerFacts
-from replication.checks.kept_ports import look_at_port
-from replication.checks.ways import Way, look_at_ways
-from replication.copy_places import spare_of
-from replication.dialects import quote_name, spellings
-from replication.dialects.accounts import AccountLife
-from replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeMissing, ServerError
-from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
-from replication.grants import parse_grants
-from replication.hooks import failover_args, run_hook, shutdown_args, why_not_runnable
-from replication.host_rights import helper_path
-from replication.independence import is_local, is_own
-from replication.logins import Login, of_channel, try_logins
-from replication.named_locks import holders
-from replication.own_files import doubt
-from replication.relay_purge_cluster import PURGE_LOCK
-from replication.right import STANDBY_LOCK
-from replication.row_proof import let_in
-from replication.scripts import script
-from replication.server import Server
-from replication.sessions import Sessions, as_cluster, replaced
-from replication.snapshots import ClusterState, ServerState, Vendor
-from replication.ssh import SshHost
-from replication.strangers import readers_of
-from replication.topology import source_of
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.config.loader import resolve_host
+from prefect_mha.replication.checks.account_life import lives_of, lives_on
+from prefect_mha.replication.checks.cluster.admin_ports import look_at_port
+from prefect_mha.replication.checks.facts import (
+    Facts,
+    HostFacts,
+    ManagerFacts,
+    Pair,
+    Program,
+    Route,
+    ScriptFacts,
+    ServerFacts,
+)
+from prefect_mha.replication.checks.hosts.ways import Way, look_at_ways
+from prefect_mha.replication.checks.trying_logins import Login, of_channel, try_logins
+from prefect_mha.replication.cluster.pool import Sessions, as_cluster, replaced
+from prefect_mha.replication.cluster.row_proof import let_in
+from prefect_mha.replication.cluster.unknown_replicas import readers_of
+from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
+from prefect_mha.replication.coordination.quorum import STANDBY_LOCK
+from prefect_mha.replication.detection.independence import is_local, is_own
+from prefect_mha.replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeMissing, ServerError
+from prefect_mha.replication.local.copy_places import spare_of
+from prefect_mha.replication.local.own_files import doubt
+from prefect_mha.replication.local.site_scripts import failover_args, run_hook, shutdown_args, why_not_runnable
+from prefect_mha.replication.maintenance.binlog_server.archive import archive_directories
+from prefect_mha.replication.maintenance.relay_logs.purge_cluster import PURGE_LOCK
+from prefect_mha.replication.model.state import ClusterState, ServerState, Vendor
+from prefect_mha.replication.model.topology import source_of
+from prefect_mha.replication.mysql.advisory_locks import holders
+from prefect_mha.replication.mysql.dialects import quote_name, spellings
+from prefect_mha.replication.mysql.dialects.accounts import AccountLife
+from prefect_mha.replication.mysql.grants import parse_grants
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.rescue.apply import client_options
+from prefect_mha.replication.scripts import script
+from prefect_mha.replication.ssh.host import SshHost
+from prefect_mha.replication.ssh.rights import helper_path
 
 log = logging.getLogger("mha")
 

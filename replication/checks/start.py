@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from config import ClusterConfig
-from replication.check import Check, failed
-from replication.checks.openness import PRIMARY_OPEN
-from replication.checks.replicas import LAG
-from replication.plan import Refusal
+from prefect_mha.config import ClusterConfig
+from prefect_mha.replication.checks.cluster.openness import PRIMARY_OPEN
+from prefect_mha.replication.checks.cluster.replicas import LAG
+from prefect_mha.replication.model.check import Check, failed
+from prefect_mha.replication.planning.plan import Refusal
 
 #: What forbids nothing.
 PASSING = (LAG.name, PRIMARY_OPEN.name)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from replication.fencing.last_look import PRIMARY_ALIVE
-from replication.fencing.lookout import Sight
-from replication.gtid import Gtid, MariadbGtid
-from replication.plan import Refusal
-from replication.snapshots import GtidKind, ServerState
+from prefect_mha.replication.fencing.last_look import PRIMARY_ALIVE
+from prefect_mha.replication.fencing.lookout import Sight
+from prefect_mha.replication.model.gtid import Gtid, MariadbGtid
+from prefect_mha.replication.model.state import GtidKind, ServerState
+from prefect_mha.replication.planning.plan import Refusal
 
 #: Seconds by which the start that a server tells may be too early: its uptime is the difference of two whole seconds.
 UPTIME = 2.0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from config import ServerConfig
-from replication.errors import ServerError
-from replication.evidence import SOMEBODY_ELSE
-from replication.plan import Refusal
-from replication.server import Server
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.detection.observation import SOMEBODY_ELSE
+from prefect_mha.replication.errors import ServerError
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.planning.plan import Refusal
 
 #: The code of the refusal; who watches goes on watching.
 PRIMARY_ALIVE = "primary-alive"

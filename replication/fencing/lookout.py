@@ -15,15 +15,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from config import ServerConfig
-from replication.errors import AccessDenied, DeadlineExceeded, HostError, ServerBusy, ServerError, ServerUnreachable
-from replication.fencing.closing import Closed, close_for_writes, is_closed
-from replication.fencing.fence import Fenced, Present, present_on
-from replication.fencing.knocks import Knocks, knock
-from replication.look import Places
-from replication.server import Server
-from replication.snapshots import ServerState
-from replication.ssh import SshHost
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.errors import (
+    AccessDenied,
+    DeadlineExceeded,
+    HostError,
+    ServerBusy,
+    ServerError,
+    ServerUnreachable,
+)
+from prefect_mha.replication.fencing.kill import Fenced, Present, present_on
+from prefect_mha.replication.fencing.ports import Knocks, knock
+from prefect_mha.replication.fencing.read_only import Closed, close_for_writes, is_closed
+from prefect_mha.replication.model.state import ServerState
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.probes.host import Places
+from prefect_mha.replication.ssh.host import SshHost
 
 log = logging.getLogger("mha")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from replication.positions import BinlogPosition
+from prefect_mha.replication.model.position import BinlogPosition
 
 
 @dataclass(frozen=True)

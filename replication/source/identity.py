@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from config import ServerConfig
-from replication.binlog import bodies
-from replication.binlog.events import (
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.binlog import event_bodies as bodies
+from prefect_mha.replication.binlog.events import (
     CHECKSUM,
     CONTROL,
     GTIDS,
@@ -27,11 +27,11 @@ from replication.binlog.events import (
     EventType,
     FormatDescription,
 )
-from replication.binlog.reader import LogFile, LogReader
-from replication.errors import LogError
-from replication.gtid import Gtid
-from replication.snapshots import ServerState
-from replication.ssh import SshHost
+from prefect_mha.replication.binlog.reader import LogFile, LogReader
+from prefect_mha.replication.errors import LogError
+from prefect_mha.replication.model.gtid import Gtid
+from prefect_mha.replication.model.state import ServerState
+from prefect_mha.replication.ssh.host import SshHost
 
 #: Bytes that are looked at of a log's head, and of an event to prove a place: they may come over SFTP.
 _LOOK = 4096

@@ -19,13 +19,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from replication.deadline import Deadline
-from replication.errors import MhaError
-from replication.source.account import Account
-from replication.source.catalogue import Catalogue
-from replication.source.followers import Follower
-from replication.source.packets import Socket
-from replication.source.session import Session
+from prefect_mha.replication.deadline import Deadline
+from prefect_mha.replication.errors import MhaError
+from prefect_mha.replication.source.account import Account
+from prefect_mha.replication.source.catalogue import Catalogue
+from prefect_mha.replication.source.followers import Follower
+from prefect_mha.replication.source.protocol.packets import Socket
+from prefect_mha.replication.source.session import Session
 
 logger = logging.getLogger("mha")
 

@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from replication.binlog import bodies
-from replication.binlog.events import Event, EventType
-from replication.errors import LogError
-from replication.positions import BinlogPosition
-from replication.source import handshake, queries
-from replication.source.account import Account
-from replication.source.catalogue import Catalogue
-from replication.source.packets import EOF, OK, Gone, ProtocolError, Refused, Socket, Wire, error
-from replication.source.stream import EventStream, Sending
-from replication.source.wanted import LacksMariadb, LacksMysql, Wanted
+from prefect_mha.replication.binlog import event_bodies as bodies
+from prefect_mha.replication.binlog.events import Event, EventType
+from prefect_mha.replication.errors import LogError
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.source.account import Account
+from prefect_mha.replication.source.catalogue import Catalogue
+from prefect_mha.replication.source.protocol import handshake, queries
+from prefect_mha.replication.source.protocol.packets import EOF, OK, Gone, ProtocolError, Refused, Socket, Wire, error
+from prefect_mha.replication.source.stream import EventStream, Sending
+from prefect_mha.replication.source.wanted import LacksMariadb, LacksMysql, Wanted
 
 logger = logging.getLogger("mha")
 

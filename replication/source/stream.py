@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from replication.binlog.events import (
+from prefect_mha.replication.binlog.events import (
     CHECKSUM,
     CONTROL,
     GTIDS,
@@ -32,11 +32,11 @@ from replication.binlog.events import (
     made,
     named_log,
 )
-from replication.errors import LogError
-from replication.positions import BinlogPosition
-from replication.source.catalogue import Catalogue, Extent, Served, View
-from replication.source.packets import Refused, Wire, counted, length_encoded
-from replication.source.wanted import Wanted
+from prefect_mha.replication.errors import LogError
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.source.catalogue import Catalogue, Extent, Served, View
+from prefect_mha.replication.source.protocol.packets import Refused, Wire, counted, length_encoded
+from prefect_mha.replication.source.wanted import Wanted
 
 CHUNK = 256 * 1024
 #: Seconds between heartbeats for a follower that named no period, and the most anyone waits for one.

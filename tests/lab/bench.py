@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from replication.journal import Entry, read_journal
+from prefect_mha.replication.memory.journal import Entry, read_journal
 from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.faults import FAULTS, broken

@@ -37,7 +37,7 @@ def seconds(cluster: Cluster, runs: int, cache: Path, module: str, *options: str
     times = []
     for _ in range(runs):
         began = time.monotonic()
-        process = cluster.run_there(sys.executable, "-m", f"commands.{module}", *options, env=env)
+        process = cluster.run_there(sys.executable, "-m", f"prefect_mha.commands.{module}", *options, env=env)
         output, _ = process.communicate(timeout=60)
         times.append(time.monotonic() - began)
         assert process.returncode == code, output
@@ -55,7 +55,7 @@ def compiled(directory: Path) -> Path:
                 "-m",
                 compileall.__name__,
                 "-q",
-                str(HOUSE / package),
+                str(HOUSE / "src" / "prefect_mha" / package),
             ],
             check=True,
             env={"PATH": "/usr/bin:/bin"},

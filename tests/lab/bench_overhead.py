@@ -20,17 +20,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from replication.journal import BEGIN, END, read_journal
+from prefect_mha.replication.memory.journal import BEGIN, END, read_journal
 from tests.lab.cluster import Cluster
 from tests.lab.prefect_server import PrefectServer
 from tests.lab.writer import Writer
 
 _PLAIN = (
-    "from flows.deployed import load_named; from flows.failover import fail_over_by_hand; "
-    "from flows.parameters import FailoverRequest; "
+    "from prefect_mha.flows.clusters import load_named; from prefect_mha.flows.failover import fail_over_by_hand; "
+    "from prefect_mha.flows.forms import FailoverRequest; "
     "fail_over_by_hand(load_named('app1')[0], FailoverRequest().options())"
 )
-_FLOW = "from flows.failover import failover; failover('app1', {'ask_first': False}, return_state=True)"
+_FLOW = "from prefect_mha.flows.failover import failover; failover('app1', {'ask_first': False}, return_state=True)"
 #: Name, program, whether there is a Prefect API. The first is what the others are compared with.
 WAYS = (("without Prefect", _PLAIN, False), ("in a run of its own", _PLAIN, True), ("in a flow run", _FLOW, True))
 

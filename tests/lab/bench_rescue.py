@@ -26,9 +26,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from replication.journal import Entry, read_journal
-from replication.pointing import TURN
-from replication.settings import DURABILITY, PACKET
+from prefect_mha.replication.memory.journal import Entry, read_journal
+from prefect_mha.replication.mysql.temporary_settings import DURABILITY, PACKET
+from prefect_mha.replication.rescue.pointing import TURN
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD

@@ -26,10 +26,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from config import load_cluster
-from replication.look import Places, asking
-from replication.scripts import script
-from replication.server import Server
+from prefect_mha.config import load_cluster
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.probes.host import Places, asking
+from prefect_mha.replication.scripts import script
 from tests.lab import stub_servers
 from tests.lab.cluster import Cluster
 from tests.lab.fleet import FleetMonitor

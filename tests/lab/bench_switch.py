@@ -19,7 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from replication.journal import read_journal
+from prefect_mha.replication.memory.journal import read_journal
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.writer import Ack, Writer

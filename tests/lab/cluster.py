@@ -21,6 +21,8 @@ from tests.lab.network import Subnet, inside
 from tests.lab.weather import Weather
 
 HOUSE = Path(__file__).resolve().parents[2]
+#: Where Python finds the product, and what tests it.
+IMPORTS = f"{HOUSE / 'src'}:{HOUSE}"
 
 LOG_LINES = 120
 
@@ -208,7 +210,7 @@ class Cluster:
         ``namespace`` is another host's network, as `Subnet.host` names it.
         """
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
-        home = {"HOME": str(self.seat), "PYTHONPATH": str(HOUSE), "PREFECT_HOME": str(self.seat / ".prefect")}
+        home = {"HOME": str(self.seat), "PYTHONPATH": IMPORTS, "PREFECT_HOME": str(self.seat / ".prefect")}
         return subprocess.Popen(
             ["ip", "netns", "exec", namespace or self.subnet.manager, *words],
             env={**clean, **home, **(env or {})},
@@ -221,7 +223,7 @@ class Cluster:
 
     def command(self, name: str, *options: str, env: Mapping[str, str] | None = None, timeout: float = 90.0) -> Done:
         """Run one of the project's commands to its end: ``cluster.command("masterha_manager", "--conf=…")``."""
-        process = self.run_there(sys.executable, "-m", f"commands.{name}", *options, env=env)
+        process = self.run_there(sys.executable, "-m", f"prefect_mha.commands.{name}", *options, env=env)
         try:
             output, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -298,7 +300,13 @@ class Manager:
         self.out = self.workdir / "manager.out"
         with self.out.open("ab") as out:
             self.process = cluster.run_there(
-                sys.executable, "-m", "commands.masterha_manager", f"--conf={conf}", *options, env=env, out=out
+                sys.executable,
+                "-m",
+                "prefect_mha.commands.masterha_manager",
+                f"--conf={conf}",
+                *options,
+                env=env,
+                out=out,
             )
         ends = time.monotonic() + seconds
         while "waiting until MySQL doesn't respond" not in self.log():

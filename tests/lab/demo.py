@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.table import Table
 
-from replication.journal import Entry, read_journal
+from prefect_mha.replication.memory.journal import Entry, read_journal
 from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster
 from tests.lab.network import inside

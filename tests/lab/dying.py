@@ -16,9 +16,9 @@ import signal
 import sys
 from typing import Any
 
-from replication.journal import Entry, Journal
-from replication.server import Row, Server
-from replication.ssh import CommandResult, SshHost
+from prefect_mha.replication.memory.journal import Entry, Journal
+from prefect_mha.replication.mysql.server import Row, Server
+from prefect_mha.replication.ssh.host import CommandResult, SshHost
 
 #: A failover's steps, in order; every one is recorded in the journal. The report comes after its end.
 STEPS = [
@@ -103,7 +103,7 @@ def main() -> int:
     assert point in POINTS or point.isdigit(), point
     arrange(step, point)
     sys.argv = [command, *words]
-    return int(importlib.import_module(f"commands.{command}").main() or 0)
+    return int(importlib.import_module(f"prefect_mha.commands.{command}").main() or 0)
 
 
 if __name__ == "__main__":

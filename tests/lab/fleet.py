@@ -32,7 +32,7 @@ class FleetMonitor:
     def __init__(self, seat: Cluster, confs: Sequence[Path], *options: str) -> None:
         self.workdirs = {conf.stem: conf.with_suffix("") for conf in confs}
         self.out = seat.seat / "fleet.out"
-        words = ["-m", "commands.mha", "monitor", "--last-failover-minute", "0", *options]
+        words = ["-m", "prefect_mha.commands.mha", "monitor", "--last-failover-minute", "0", *options]
         with self.out.open("a") as out:
             self.process = seat.run_there(sys.executable, *words, out=out)
 

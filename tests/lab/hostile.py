@@ -359,7 +359,7 @@ def squat(host: Host, way: Way, port: int = 3306, *, user: int = UNPRIVILEGED) -
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         start_new_session=True,
     )
     try:

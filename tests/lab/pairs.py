@@ -16,7 +16,7 @@ from itertools import islice
 
 from rich.console import Console
 
-from replication.journal import END
+from prefect_mha.replication.memory.journal import END
 from tests.lab.cluster import Cluster
 from tests.lab.dying import STEPS
 from tests.lab.host import Host

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from replication.journal import Entry, Journal
+from prefect_mha.replication.memory.journal import Entry, Journal
 
 POINTS = ("began", "done")
 MOST = 60.0
@@ -45,7 +45,7 @@ def main() -> int:
     assert point in POINTS, point
     arrange(step, point, Path(directory))
     sys.argv = [command, *words]
-    return int(importlib.import_module(f"commands.{command}").main() or 0)
+    return int(importlib.import_module(f"prefect_mha.commands.{command}").main() or 0)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pymysql
 
-from replication.errors import MhaError
-from replication.fencing.holds import Holds
+from prefect_mha.replication.errors import MhaError
+from prefect_mha.replication.memory.held_servers import Holds
 from tests.lab.cluster import HOUSE, Cluster
 
 MODES = {

@@ -24,7 +24,7 @@ from typing import Any
 
 from pymysql.cursors import DictCursor
 
-from replication.server import Row, Server
+from prefect_mha.replication.mysql.server import Row, Server
 
 PORT = 3306
 PRIMARY = "{primary}"

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from replication.event_hooks import EventHooks
+from prefect_mha.replication.notify.events import EventHooks
 
 
 def time_it(file: Path) -> None:
@@ -38,7 +38,7 @@ def main() -> int:
     file, command, *words = sys.argv[1:]
     time_it(Path(file))
     sys.argv = [command, *words]
-    return int(importlib.import_module(f"commands.{command}").main() or 0)
+    return int(importlib.import_module(f"prefect_mha.commands.{command}").main() or 0)
 
 
 if __name__ == "__main__":

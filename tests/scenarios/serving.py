@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from replication.binlog.reader import LogFile
-from replication.gtid import GtidSet, MariadbGtidPosition
-from replication.positions import BinlogPosition
-from replication.source import Catalogue, Identity, Prover, Source
+from prefect_mha.replication.binlog.reader import LogFile
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.source import Catalogue, Identity, Prover, Source
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from config import ClusterConfig, ServerConfig, load_cluster
-from replication.address import AddressChain, FailoverCalls, chain_of
-from replication.errors import AddressError, AddressTaken, HookError
-from replication.sessions import Sessions
+from prefect_mha.config import ClusterConfig, ServerConfig, load_cluster
+from prefect_mha.replication.address import AddressChain, FailoverCalls, chain_of
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.errors import AddressError, AddressTaken, HookError
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from config import ClusterConfig, load_cluster
-from replication.patience import Ping
-from replication.pinger import Pinger
-from replication.sessions import Sessions
-from tasks.detect import confirm_dead, watch
-from tasks.listener import Listener
+from prefect_mha.config import ClusterConfig, load_cluster
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.detection.classic_rules import Ping
+from prefect_mha.replication.probes.ping import Pinger
+from prefect_mha.replication.watch.listener import Listener
+from prefect_mha.tasks.detect import confirm_dead, watch
 from tests.lab.stub_errors import ErrorServer, Moment
 
 #: Every number that MySQL and MariaDB give to what clients are told, and what proxies in between say.

@@ -8,15 +8,15 @@ import sys
 import time
 from typing import Any
 
-from tests.lab.cluster import HOUSE
+from tests.lab.cluster import IMPORTS
 from tests.lab.prefect_server import PrefectServer, ask_api
 
 PROGRAM = """
 import json, sys
 from prefect import flow
 from prefect.states import Cancelled, Completed
-from flows.approval import Waiting, ask_in_prefect
-from replication.approval import Choice, Question
+from prefect_mha.flows.approval import Waiting, ask_in_prefect
+from prefect_mha.replication.reporting.approval import Choice, Question
 
 QUESTION = Question("failover", "app1", sys.argv[1], "Start?", "the plan", "# the plan", ("open db2",),
                     (Choice("10.0.0.2:3306", "db2"), Choice("10.0.0.3:3306", "db3")), True)
@@ -35,7 +35,7 @@ def asked(server: PrefectServer, name: str, seconds: float, without: str) -> sub
     """A run that asks, in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, name, str(seconds), without],
-        env={**server.client_environment(), "PYTHONPATH": str(HOUSE)},
+        env={**server.client_environment(), "PYTHONPATH": IMPORTS},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -47,7 +47,7 @@ class Copier:
 
     def start(self, *options: str) -> Copier:
         with self.out.open("ab") as out:
-            words = (sys.executable, "-m", "commands.mha", "binlog-server", f"--conf={self.conf}", *options)
+            words = (sys.executable, "-m", "prefect_mha.commands.mha", "binlog-server", f"--conf={self.conf}", *options)
             self.process = self.cluster.run_there(*words, out=out)
         return self
 

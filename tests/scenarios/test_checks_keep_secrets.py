@@ -104,7 +104,7 @@ def test_a_health_check_is_a_flow_run_with_a_table() -> None:
         env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(conf.parent)}
 
         def check() -> dict[str, object]:
-            program = "from flows.health_check import health_check; health_check('app1', return_state=True)"
+            program = "from prefect_mha.flows.health_check import health_check; health_check('app1', return_state=True)"
             process = cluster.run_there(sys.executable, "-c", program, env=env)
             output, _ = process.communicate(timeout=90)
             assert process.returncode == 0, output

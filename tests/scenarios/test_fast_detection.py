@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from config import load_cluster
-from replication.evidence import Finding, read_incident
-from replication.pinger import write_a_row
+from prefect_mha.config import load_cluster
+from prefect_mha.replication.detection.observation import Finding, read_incident
+from prefect_mha.replication.probes.ping import write_a_row
 from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.faults import FAULTS, broken

@@ -13,14 +13,14 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from config import ServerConfig, load_cluster
-from replication.evidence import Finding, Source
-from replication.fencing.closing import close_for_writes, is_closed
-from replication.fencing.fence import Fenced, fence, unfence
-from replication.look import Places, look_at
-from replication.observers import look_from
-from replication.server import Server
-from replication.ssh import SshHost
+from prefect_mha.config import ServerConfig, load_cluster
+from prefect_mha.replication.detection.observation import Finding, Source
+from prefect_mha.replication.fencing.kill import Fenced, fence, unfence
+from prefect_mha.replication.fencing.read_only import close_for_writes, is_closed
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.probes.host import Places, look_at
+from prefect_mha.replication.probes.replica import look_from
+from prefect_mha.replication.ssh.host import SshHost
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host

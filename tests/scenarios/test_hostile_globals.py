@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from config import ClusterConfig, load_cluster
-from replication.errors import ServerError
-from replication.patience import Ping
-from replication.pinger import Pinger
-from replication.server import Server
+from prefect_mha.config import ClusterConfig, load_cluster
+from prefect_mha.replication.detection.classic_rules import Ping
+from prefect_mha.replication.errors import ServerError
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.probes.ping import Pinger
 from tests.lab.cluster import Cluster
 from tests.lab.hostile_globals import MODES, hostile
 from tests.lab.writer import Writer
@@ -82,7 +82,7 @@ def test_a_failover_among_hostile_servers_loses_nothing(kind: str, gtid: bool) -
 def test_a_server_that_lacks_a_variable_still_takes_our_sessions(
     kind: str, gtid: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from replication.dialects import session as settings
+    from prefect_mha.replication.mysql.dialects import session as settings
 
     unknown = settings.STATEMENTS[0].replace("sql_big_selects", "sql_no_such_thing")
     monkeypatch.setattr(settings, "STATEMENTS", (unknown, *settings.STATEMENTS[1:]))

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from config import load_cluster
-from flows.failover import new_job, run_job
-from replication.manager_files import FailoverFlags
-from replication.plan import FailoverOptions
-from replication.sessions import Sessions
+from prefect_mha.config import load_cluster
+from prefect_mha.flows.failover import new_job, run_job
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.memory.manager_files import FailoverFlags
+from prefect_mha.replication.planning.plan import FailoverOptions
 from tests.lab import faults
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster

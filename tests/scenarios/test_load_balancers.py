@@ -130,7 +130,7 @@ def test_writes_and_reads_through_haproxy_while_the_primary_dies(kind: str) -> N
         proxy.signal_mysqld(signal.SIGKILL)
         conf = cluster.write_cnf(candidate=2, default=balanced(cluster, proxy), apart=(4,))
         start_haproxy(cluster, proxy, conf)
-        words = ["-m", "commands.mha", "monitor", "--conf", str(conf)]
+        words = ["-m", "prefect_mha.commands.mha", "monitor", "--conf", str(conf)]
         monitor = cluster.run_there(sys.executable, *words)
         log = conf.with_suffix("") / "manager.log"
         try:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
-from replication.manager_files import ManagerLock
+from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
+from prefect_mha.replication.memory.manager_files import ManagerLock
 from tests.lab.cluster import HOUSE, Cluster
 from tests.lab.prefect_server import PrefectServer, ask_api
 
-SERVED = ("-m", "commands.mha", "serve")
+SERVED = ("-m", "prefect_mha.commands.mha", "serve")
 WORKER = ("-m", "prefect", "worker", "start", "--pool", "mha")
 
 

@@ -11,17 +11,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.lab.cluster import HOUSE
+from tests.lab.cluster import IMPORTS
 from tests.lab.prefect_server import PrefectServer, ask_api
 
 PROGRAM = """
 from prefect import serve
-from flows.binlog_server import binlog_server
-from flows.failover import failover
-from flows.health_check import health_check
-from flows.monitor import monitor
-from flows.purge_relay_logs import purge_relay_logs
-from flows.switchover import switchover
+from prefect_mha.flows.binlog_server import binlog_server
+from prefect_mha.flows.failover import failover
+from prefect_mha.flows.health_check import health_check
+from prefect_mha.flows.monitor import monitor
+from prefect_mha.flows.purge_relay_logs import purge_relay_logs
+from prefect_mha.flows.switchover import switchover
 
 flows = (binlog_server, failover, health_check, monitor, purge_relay_logs, switchover)
 serve(*(flow.to_deployment(flow.name) for flow in flows), limit=2)
@@ -70,7 +70,7 @@ def test_a_cluster_of_a_run_is_a_name_and_no_path(tmp_path: Path) -> None:
         "binlog-server": {"cluster": "app1", "name": f"../../{elsewhere}/x\n## all is well\n"},
     }
     with PrefectServer() as server:
-        environment = {**os.environ, **server.client_environment(), "PYTHONPATH": str(HOUSE)}
+        environment = {**os.environ, **server.client_environment(), "PYTHONPATH": IMPORTS}
         environment |= {"MHA_CONF_DIR": str(configured), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
         with (tmp_path / "runner.log").open("w") as out:
             runner = subprocess.Popen(

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from config import ServerConfig, load_cluster
-from replication.evidence import Finding, Source
-from replication.fencing.fence import fence, present_on
-from replication.look import Places, look_at
-from replication.ssh import SshHost
+from prefect_mha.config import ServerConfig, load_cluster
+from prefect_mha.replication.detection.observation import Finding, Source
+from prefect_mha.replication.fencing.kill import fence, present_on
+from prefect_mha.replication.probes.host import Places, look_at
+from prefect_mha.replication.ssh.host import SshHost
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.neighbour import CONTAINER, Neighbour

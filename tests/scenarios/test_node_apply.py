@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from replication.one_time import is_one_time_user
+from prefect_mha.replication.model.one_time_account import is_one_time_user
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.scenarios.failing_over import MODES
@@ -115,7 +115,9 @@ def test_a_command_that_is_killed_is_gone_on_with_by_the_next_one(kind: str, gti
         replica, saved, expected = left(cluster, (*many, *STATEMENTS))
         before = channel(replica)
         words = ["--command=apply", *place_of(cluster, replica), f"--apply_files={saved}"]
-        process = cluster.run_there(sys.executable, "-m", "commands.apply_diff_relay_logs", *words, env=PASSWORD)
+        process = cluster.run_there(
+            sys.executable, "-m", "prefect_mha.commands.apply_diff_relay_logs", *words, env=PASSWORD
+        )
         ends = time.monotonic() + 30
         while not is_one_time_user(str(channel(replica)[2])) or not replica.sql("SELECT 1 FROM app.parted LIMIT 1"):
             assert time.monotonic() < ends

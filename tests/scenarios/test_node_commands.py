@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from replication.binlog.reader import LogFile, LogReader
-from replication.positions import BinlogPosition
+from prefect_mha.replication.binlog.reader import LogFile, LogReader
+from prefect_mha.replication.model.position import BinlogPosition
 from tests.lab import images
 from tests.lab.cluster import Cluster, Done
 from tests.lab.host import Host

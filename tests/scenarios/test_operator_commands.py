@@ -49,7 +49,7 @@ def test_the_cluster_as_it_is_and_a_primary_that_dies(kind: str, gtid: bool) -> 
 
         # The manager's monitoring half: it watches, says that the primary is dead, and touches nothing.
         monitor = cluster.run_there(
-            sys.executable, "-m", "commands.masterha_master_monitor", f"--conf={conf}", "--skip_check_ssh"
+            sys.executable, "-m", "prefect_mha.commands.masterha_master_monitor", f"--conf={conf}", "--skip_check_ssh"
         )
         log = conf.with_suffix("") / "manager.log"
         wait_for(lambda: log.exists() and "waiting until MySQL doesn't respond" in log.read_text())
@@ -85,7 +85,13 @@ def test_the_cluster_as_it_is_and_a_primary_that_dies(kind: str, gtid: bool) -> 
 def test_a_monitor_that_is_stopped_or_cannot_start() -> None:
     with Cluster("mariadb", gtid=True, n=2) as cluster:
         conf = cluster.write_cnf()
-        words = [sys.executable, "-m", "commands.masterha_master_monitor", f"--conf={conf}", "--interactive=1"]
+        words = [
+            sys.executable,
+            "-m",
+            "prefect_mha.commands.masterha_master_monitor",
+            f"--conf={conf}",
+            "--interactive=1",
+        ]
         out = cluster.seat / "monitor.out"
         with out.open("wb") as file:
             monitor = cluster.run_there(*words, out=file)
@@ -149,7 +155,7 @@ def test_an_old_file_with_the_old_commands_line_fails_over() -> None:
         programs = cluster.seat / "bin"
         programs.mkdir()
         command = programs / "masterha_secondary_check"
-        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m commands.masterha_secondary_check "$@"\n')
+        command.write_text(f'#!/bin/sh\nexec {sys.executable} -m prefect_mha.commands.masterha_secondary_check "$@"\n')
         command.chmod(0o755)
         script = f"secondary_check_script = masterha_secondary_check -s {second.ip} -s {third.ip}"
         conf = cluster.write_cnf(default=script)
@@ -174,7 +180,7 @@ def test_the_usual_secondary_check_under_crons_path_and_one_host_in_it_that_is_t
         programs = cluster.seat / "bin"
         programs.mkdir()
         for name in ("masterha_manager", "masterha_secondary_check"):
-            text = f"#!{sys.executable}\nimport sys\nfrom commands.{name} import main\nsys.exit(main())\n"
+            text = f"#!{sys.executable}\nimport sys\nfrom prefect_mha.commands.{name} import main\nsys.exit(main())\n"
             (programs / name).write_text(text)
             (programs / name).chmod(0o755)
         name = "masterha_secondary_check" if there else "no-such-program"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from replication.journal import read_journal
+from prefect_mha.replication.memory.journal import read_journal
 from tests.lab.cluster import Cluster
 from tests.lab.prefect_server import free_port
 from tests.lab.services import MailServer, SilentService, Webhook
@@ -119,7 +119,9 @@ def test_mail_and_a_webhook_tell_of_a_failover(kind: str, gtid: bool) -> None:
         for text in (shown, tested.output, *watcher.seen):
             assert PASSWORD not in text
             assert TOKEN not in text
-        assert any("replication.notify_sender" in text for text in watcher.seen), "the sender was watched, too"
+        assert any("prefect_mha.replication.notify.worker" in text for text in watcher.seen), (
+            "the sender was watched, too"
+        )
 
 
 @pytest.mark.slow

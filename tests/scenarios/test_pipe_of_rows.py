@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from replication.scripts import script
+from prefect_mha.replication.scripts import script
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.hostile import Way, squat

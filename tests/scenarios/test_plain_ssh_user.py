@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from config import ServerConfig, load_cluster
-from replication.fencing.fence import fence, present_on, unfence
-from replication.look import Places
-from replication.ssh import SshHost
+from prefect_mha.config import ServerConfig, load_cluster
+from prefect_mha.replication.fencing.kill import fence, present_on, unfence
+from prefect_mha.replication.probes.host import Places
+from prefect_mha.replication.ssh.host import SshHost
 from tests.lab.cluster import Cluster
 from tests.lab.neighbour import Neighbour
 from tests.lab.plain_user import USER, as_plain_user, log_in

@@ -13,8 +13,8 @@ from typing import Any
 import pymysql
 import pytest
 
-from replication.failover_lock import FAILOVER_LOCK
-from replication.journal import read_journal
+from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK
+from prefect_mha.replication.memory.journal import read_journal
 from tests.lab import bench_switch
 from tests.lab.bench_switch import block, switch
 from tests.lab.checker import account
@@ -315,7 +315,7 @@ def test_killed_while_writes_are_held_and_after_the_opening(kind: str, gtid: boo
         conf = cluster.write_cnf(default=hook.line)
         words = ("--master_state=alive", f"--conf={conf}", "--interactive=0", "--orig_master_is_new_slave")
         to_second = (*words, f"--new_master_host={cluster[2].ip}")
-        process = cluster.run_there(sys.executable, "-m", "commands.masterha_master_switch", *to_second)
+        process = cluster.run_there(sys.executable, "-m", "prefect_mha.commands.masterha_master_switch", *to_second)
         hook.wait()
         with applier_held(cluster[2]):
             one_more_row(writer)
@@ -328,7 +328,7 @@ def test_killed_while_writes_are_held_and_after_the_opening(kind: str, gtid: boo
 
         second = Hook(cluster, "start")
         conf.write_text(conf.read_text().replace(str(hook.path), str(second.path)))
-        process = cluster.run_there(sys.executable, "-m", "commands.masterha_master_switch", *to_second)
+        process = cluster.run_there(sys.executable, "-m", "prefect_mha.commands.masterha_master_switch", *to_second)
         second.wait()  # called for the way back
         assert f"--new_master_host={cluster[1].ip}" in second.args.read_text()
         assert not closed(cluster[1])
@@ -344,7 +344,11 @@ def test_killed_while_writes_are_held_and_after_the_opening(kind: str, gtid: boo
         to = 1 if closed(cluster[1]) else 2
         conf.write_text(conf.read_text().replace(str(second.path), str(third.path)))
         process = cluster.run_there(
-            sys.executable, "-m", "commands.masterha_master_switch", *words, f"--new_master_host={cluster[to].ip}"
+            sys.executable,
+            "-m",
+            "prefect_mha.commands.masterha_master_switch",
+            *words,
+            f"--new_master_host={cluster[to].ip}",
         )
         third.wait()
         process.kill()
@@ -397,7 +401,7 @@ def test_a_manager_gives_back_what_a_killed_switch_held() -> None:
             process = cluster.run_there(
                 sys.executable,
                 "-m",
-                "commands.masterha_master_switch",
+                "prefect_mha.commands.masterha_master_switch",
                 "--master_state=alive",
                 f"--conf={conf}",
                 "--interactive=0",

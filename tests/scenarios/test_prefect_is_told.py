@@ -69,7 +69,7 @@ def test_what_happened_while_prefect_was_away_comes_later_in_order_and_once() ->
         with PrefectServer(port) as server:
             assert server.api_url == url
             env = {"PREFECT_API_URL": url, "MHA_CONF_DIR": str(conf.parent)}
-            program = "from flows.health_check import health_check; health_check('app1', return_state=True)"
+            program = "from prefect_mha.flows.health_check import health_check; health_check('app1', return_state=True)"
             check = cluster.run_there(sys.executable, "-c", program, env=env)
             output, _ = check.communicate(timeout=90)
             assert check.returncode == 0, output

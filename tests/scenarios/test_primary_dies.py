@@ -266,7 +266,7 @@ def test_candidate_behind_and_host_gone_catches_up_from_the_other_replica() -> N
 def test_mha_monitor_goes_on_with_the_new_primary_and_saves_it_too() -> None:
     with Cluster("mariadb", gtid=True) as cluster:
         conf = cluster.write_cnf(candidate=2)
-        words = ["-m", "commands.mha", "monitor", "--conf", str(conf), "--last-failover-minute", "0"]
+        words = ["-m", "prefect_mha.commands.mha", "monitor", "--conf", str(conf), "--last-failover-minute", "0"]
         with (cluster.seat / "monitor.out").open("w") as out:
             monitor = cluster.run_there(sys.executable, *words, out=out)
         log = conf.with_suffix("") / "manager.log"

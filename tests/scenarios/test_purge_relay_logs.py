@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.cluster import HOUSE, Cluster, Done
+from tests.lab.cluster import IMPORTS, Cluster, Done
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD
 from tests.scenarios.process_list import watched
@@ -162,7 +162,9 @@ def test_two_runs_of_one_cluster_at_once() -> None:
         cluster[1].sql("CREATE TABLE app.t (id INT AUTO_INCREMENT PRIMARY KEY)")
         level(cluster)
         with held_applier(cluster[1], cluster[2]):
-            first = cluster.run_there(sys.executable, "-m", "commands.mha", "purge-relay-logs", f"--conf={conf}")
+            first = cluster.run_there(
+                sys.executable, "-m", "prefect_mha.commands.mha", "purge-relay-logs", f"--conf={conf}"
+            )
             wait_until(lambda: purging(cluster[2]))
             assert not purging(cluster[3])
             second = cluster.command("mha", "purge-relay-logs", f"--conf={conf}")
@@ -292,7 +294,7 @@ def start_on_its_host(
         "mount -t tmpfs tmpfs /var/lib && mkdir /var/lib/mysql && "
         f"mount --bind {root}/{DATA} /var/lib/mysql && mount -t tmpfs tmpfs /run && mkdir /run/mysqld && "
         f"mount --bind {root}/run/mysqld /run/mysqld && "
-        f'exec {shlex.quote(sys.executable)} -m commands.purge_relay_logs "$@"'
+        f'exec {shlex.quote(sys.executable)} -m prefect_mha.commands.purge_relay_logs "$@"'
     )
     # Neither strace-like wrappers nor a shell keep the arguments: every program here is replaced by the next one.
     nsenter = ["nsenter", "-t", str(host._pid), "-m", "-n", "unshare", "-m", "sh", "-c", place, "sh"]
@@ -300,7 +302,7 @@ def start_on_its_host(
     given = {"MYSQL_PWD": ADMIN_PASSWORD} if env is None else env
     return subprocess.Popen(
         [*nsenter, *words],
-        env={**clean, "PYTHONPATH": str(HOUSE), "HOME": str(cluster.seat), **given},
+        env={**clean, "PYTHONPATH": IMPORTS, "HOME": str(cluster.seat), **given},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from replication.binlog.cutter import Cut, LogFile, cut
-from replication.positions import BinlogPosition
+from prefect_mha.replication.binlog.cutter import Cut, LogFile, cut
+from prefect_mha.replication.model.position import BinlogPosition
 from tests.lab.cluster import Cluster, Done
 from tests.lab.host import Host
 from tests.scenarios.test_primary_dies import MODES

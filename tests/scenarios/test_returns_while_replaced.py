@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from replication.journal import END, Entry, read_journal
+from prefect_mha.replication.memory.journal import END, Entry, read_journal
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.dying import STEPS

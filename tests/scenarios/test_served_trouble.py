@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from replication.one_time import is_one_time_user
+from prefect_mha.replication.model.one_time_account import is_one_time_user
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.host import Host

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from replication.source import Catalogue, Prover
-from replication.source.rebuilt import rebuild
+from prefect_mha.replication.source import Catalogue, Prover
+from prefect_mha.replication.source.rebuilt import rebuild
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.scenarios.contents import Contents

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pymysql
 import pytest
 
-from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
-from replication.right import STANDBY_LOCK
+from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
+from prefect_mha.replication.coordination.quorum import STANDBY_LOCK
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.kinds import APP, APP_PASSWORD

@@ -16,7 +16,7 @@ from tests.lab.cluster import Cluster
 from tests.lab.prefect_server import PrefectServer, ask_api, free_port, standing_run
 from tests.lab.writer import Writer
 
-WATCH = ("-m", "commands.mha", "monitor", "--conf")
+WATCH = ("-m", "prefect_mha.commands.mha", "monitor", "--conf")
 #: Seconds that a busy machine may take for what is awaited.
 PATIENCE = 90.0
 

@@ -147,7 +147,7 @@ def on_a_terminal(cluster: Cluster, name: str, *options: str) -> tuple[int, str]
     ours, theirs = pty.openpty()
     home = {"HOME": str(cluster.seat), "PATH": os.environ["PATH"], "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     process = subprocess.Popen(
-        ["ip", "netns", "exec", cluster.subnet.manager, sys.executable, "-m", f"commands.{name}", *options],
+        ["ip", "netns", "exec", cluster.subnet.manager, sys.executable, "-m", f"prefect_mha.commands.{name}", *options],
         env=home, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
     )  # fmt: skip
     os.close(theirs)

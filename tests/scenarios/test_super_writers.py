@@ -12,7 +12,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from replication.fencing.holds import Holds
+from prefect_mha.replication.memory.held_servers import Holds
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster, Done
 from tests.lab.host import Host
@@ -170,7 +170,7 @@ def test_a_returned_primary_takes_no_write_of_an_account_with_super(kind: str, g
     """It is held; and when somebody makes it a replica in the usual way, its applier runs."""
     with Cluster(kind, gtid=gtid) as cluster, stubborn(cluster) as writers:
         conf = cluster.write_cnf(candidate=2)
-        words = ["-m", "commands.mha", "monitor", "--conf", str(conf)]
+        words = ["-m", "prefect_mha.commands.mha", "monitor", "--conf", str(conf)]
         with (cluster.seat / "monitor.out").open("w") as out:
             monitor = cluster.run_there(sys.executable, *words, out=out)
         log = conf.with_suffix("") / "manager.log"

@@ -17,12 +17,12 @@ from typing import Any
 import pymysql
 import pytest
 
-from config import load_cluster
-from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
-from replication.plan import Refusal
-from replication.sessions import Sessions
-from replication.switch.activity import observe_activities
-from replication.switch.plan import SwitchOptions, SwitchPlan, make_switch_plan
+from prefect_mha.config import load_cluster
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
+from prefect_mha.replication.planning.plan import Refusal
+from prefect_mha.replication.switchover.plan import SwitchOptions, SwitchPlan, make_switch_plan
+from prefect_mha.replication.workload.activity import observe_activities
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.kinds import APP, APP_PASSWORD

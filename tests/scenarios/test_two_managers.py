@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from config import load_cluster
-from replication import failover_lock
-from replication.errors import AlreadyActing
-from replication.failover_lock import MONITOR_LOCK
-from replication.right import STANDBY_LOCK
+from prefect_mha.config import load_cluster
+from prefect_mha.replication.coordination import failover_lock
+from prefect_mha.replication.coordination.failover_lock import MONITOR_LOCK
+from prefect_mha.replication.coordination.quorum import STANDBY_LOCK
+from prefect_mha.replication.errors import AlreadyActing
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host

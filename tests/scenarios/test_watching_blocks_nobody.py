@@ -8,12 +8,12 @@ import time
 import pymysql
 import pytest
 
-from config import load_cluster
-from replication.evidence import Finding
-from replication.forwarded import look_through
-from replication.knock import Knocks, knock
-from replication.observers import look_from
-from replication.ssh import SshHost
+from prefect_mha.config import load_cluster
+from prefect_mha.replication.detection.observation import Finding
+from prefect_mha.replication.probes.forwarded import look_through
+from prefect_mha.replication.probes.replica import look_from
+from prefect_mha.replication.probes.tcp import Knocks, knock
+from prefect_mha.replication.ssh.host import SshHost
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.faults import port_down_for_the_manager
 

@@ -86,7 +86,7 @@ def test_opened_by_a_switch_took_writes_and_came_back_read_only(kind: str, gtid:
         conf = cluster.write_cnf(default=f"master_ip_online_change_script={hook}")
         how = ("--master_state=alive", f"--conf={conf}", "--interactive=0", "--orig_master_is_new_slave")
         words = (*how, f"--new_master_host={cluster[2].ip}")
-        process = cluster.run_there(sys.executable, "-m", "commands.masterha_master_switch", *words)
+        process = cluster.run_there(sys.executable, "-m", "prefect_mha.commands.masterha_master_switch", *words)
         wait_until((hook.parent / "online_change.there").exists, "the new primary is open", 40.0)
         process.kill()
         process.wait(10)

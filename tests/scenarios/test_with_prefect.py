@@ -87,7 +87,9 @@ def test_a_failover_is_a_flow_run_with_a_task_run_a_step(cluster: Cluster) -> No
         assert "Phase 3: Master Recovery Phase" in said
         assert "lab-admin-pw" not in said + artifact["data"] + json.dumps(run)
         # A deployment logs what the command logs: on its page, and in manager_log. (A server is dead: it is refused.)
-        _as_deployed(cluster, url, "from flows.switchover import switchover as f; f('app1', return_state=True)")
+        _as_deployed(
+            cluster, url, "from prefect_mha.flows.switchover import switchover as f; f('app1', return_state=True)"
+        )
         page, file = _page_and_file(cluster, url, "switchover")
         for line in ("Starting online master switch..", "* Phase 1: Configuration Check Phase.."):
             assert sum(line in each for each in page) == 1, page
@@ -123,7 +125,7 @@ def test_deployments_of_monitor_and_failover_log_what_the_commands_log() -> None
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
         url, conf = server.api_url, cluster.write_cnf(candidate=2)
         env = {"PREFECT_API_URL": url, "MHA_CONF_DIR": str(cluster.seat)}
-        words = "from flows.monitor import monitor; monitor('app1')"
+        words = "from prefect_mha.flows.monitor import monitor; monitor('app1')"
         with (cluster.seat / "flow.out").open("w") as out:
             watching = cluster.run_there(sys.executable, "-c", words, env=env, out=out)
         log = conf.with_suffix("") / "manager.log"
@@ -148,7 +150,8 @@ def test_deployments_of_monitor_and_failover_log_what_the_commands_log() -> None
         assert "lab-admin-pw" not in file + "".join(page)
         cluster[2].signal_mysqld(signal.SIGKILL)
         log.unlink()
-        how = "from flows.parameters import FailoverRequest as R; from flows.failover import failover as f; "
+        how = "from prefect_mha.flows.forms import FailoverRequest as R; "
+        how += "from prefect_mha.flows.failover import failover as f; "
         _as_deployed(cluster, url, how + "f('app1', R(ask_first=False), return_state=True)")
         page, file = _page_and_file(cluster, url, "failover")
         for line in ("* Phase 1: Configuration Check Phase..", "* Phase 3: Master Recovery Phase..", "Failover Report"):
@@ -241,7 +244,7 @@ def test_the_nightly_purge_of_relay_logs_is_a_run_with_a_table() -> None:
             for _ in range(3):
                 cluster[number].sql("FLUSH LOCAL RELAY LOGS")
         cluster[3].sql("STOP SLAVE SQL_THREAD")
-        program = "from flows.purge_relay_logs import purge_relay_logs; purge_relay_logs('app1')"
+        program = "from prefect_mha.flows.purge_relay_logs import purge_relay_logs; purge_relay_logs('app1')"
         env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(conf.parent)}
         run = cluster.run_there(sys.executable, "-c", program, env=env)
         output, _ = run.communicate(timeout=90)

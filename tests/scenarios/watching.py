@@ -21,7 +21,7 @@ class Monitor:
         self.conf, self.workdir = conf, conf.with_suffix("")
         self._out = cluster.seat / ("monitor.out" if conf.stem == "app1" else f"{conf.stem}.out")
         before = self._read().count(SIGHT)
-        words = ["-m", "commands.mha", "monitor", "--conf", str(conf), "--last-failover-minute", "0"]
+        words = ["-m", "prefect_mha.commands.mha", "monitor", "--conf", str(conf), "--last-failover-minute", "0"]
         with self._out.open("a") as out:
             self.process = cluster.run_there(sys.executable, *words, out=out, namespace=namespace)
         if sight:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from config import ServerConfig, SshOptions
-from replication.ssh import SshHost
+from prefect_mha.config import ServerConfig, SshOptions
+from prefect_mha.replication.ssh.host import SshHost
 
 LOOPBACK = "127.0.0.1"
 ME = getpass.getuser()

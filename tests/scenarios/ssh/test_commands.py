@@ -16,9 +16,9 @@ import paramiko
 import pytest
 from paramiko.common import cMSG_CHANNEL_EOF
 
-from replication.errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
-from replication.ssh import SshHost
-from replication.ssh_streams import OUTPUT_LIMIT
+from prefect_mha.replication.errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
+from prefect_mha.replication.ssh.host import SshHost
+from prefect_mha.replication.ssh.streams import OUTPUT_LIMIT
 from tests.scenarios.ssh.conftest import Start, takes_at_most
 
 

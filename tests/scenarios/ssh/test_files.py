@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from replication.errors import HostUnreachable, RemoteFileError
+from prefect_mha.replication.errors import HostUnreachable, RemoteFileError
 from tests.scenarios.ssh.conftest import Start, takes_at_most
 
 

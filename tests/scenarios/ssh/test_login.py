@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from replication.errors import HostKeyMismatch, HostUnreachable, LoginRefused
-from replication.ssh import SshHost
+from prefect_mha.replication.errors import HostKeyMismatch, HostUnreachable, LoginRefused
+from prefect_mha.replication.ssh.host import SshHost
 from tests.scenarios.ssh.conftest import LOOPBACK, ME, Start, keygen, server, takes_at_most
 
 

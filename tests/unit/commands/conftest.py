@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 _MANAGER = """
 import signal, sys
 from pathlib import Path
-from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
+from prefect_mha.replication.memory.manager_files import HealthFile, ManagerLock, ManagerStatus
 workdir, app, status, primary, lock, on_term = sys.argv[1:7]
 health = HealthFile(Path(workdir), app)
 if lock == "1":
@@ -47,7 +47,7 @@ class Result:
 def run_command(name: str, *arguments: str) -> Result:
     """Run one of our commands as a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", f"commands.{name}", *arguments],
+        [sys.executable, "-m", f"prefect_mha.commands.{name}", *arguments],
         cwd=ROOT,
         env=environment(),
         capture_output=True,
@@ -59,7 +59,10 @@ def run_command(name: str, *arguments: str) -> Result:
 
 def environment() -> dict[str, str]:
     """This environment, with our packages found from anywhere."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
 
 
 class ManagerMaker:

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from commands.apply_diff_relay_logs import main, parser, slave_config
-from config import ConfigError
-from replication.binlog.reader import LogReader, Transaction
-from replication.binlog.sequence import LogSequence
-from replication.errors import ApplyFailed, DeadlineExceeded, LogError
-from replication.gtid import GtidSet, MariadbGtidPosition
-from replication.node import relay_logs_by_info
-from replication.node_apply import Lacking, _run, merge
-from replication.positions import BinlogPosition
-from replication.snapshots import Vendor
+from prefect_mha.commands.apply_diff_relay_logs import main, parser, slave_config
+from prefect_mha.config import ConfigError
+from prefect_mha.replication.binlog.reader import LogReader, Transaction
+from prefect_mha.replication.binlog.sequence import LogSequence
+from prefect_mha.replication.errors import ApplyFailed, DeadlineExceeded, LogError
+from prefect_mha.replication.maintenance.node.apply import Lacking, _run, merge
+from prefect_mha.replication.maintenance.node.logs import relay_logs_by_info
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.state import Vendor
 from tests.unit.commands.conftest import ROOT, environment
 from tests.unit.replication.build import UUID, channel, server
 from tests.unit.replication.logs import HERE, RELAYED, LogBuilder, content, logs
@@ -320,7 +320,7 @@ def test_how_the_client_ends(tmp_path: Path) -> None:
 def test_the_filter_passes_everything_on() -> None:
     data = bytes(range(256)) * 5000 + b"ROLLBACK /* added by mysqlbinlog */;\n"
     done = subprocess.run(
-        [sys.executable, "-m", "commands.filter_mysqlbinlog"],
+        [sys.executable, "-m", "prefect_mha.commands.filter_mysqlbinlog"],
         input=data,
         capture_output=True,
         env=environment(),

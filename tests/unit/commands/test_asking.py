@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from commands.asking import ask
-from replication.approval import Choice, Question
+from prefect_mha.commands.shared.asking import ask
+from prefect_mha.replication.reporting.approval import Choice, Question
 
 DB2, DB3 = Choice("10.0.0.2:3306", "db2(10.0.0.2:3306)"), Choice("10.0.0.3:3306", "db3(10.0.0.3:3306)")
 QUESTION = Question(

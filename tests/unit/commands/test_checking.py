@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from commands import masterha_check_repl, masterha_check_ssh
-from commands.check_output import line, print_json, print_table
-from replication.check import Check, Severity
+from prefect_mha.commands import masterha_check_repl, masterha_check_ssh
+from prefect_mha.commands.shared.check_output import line, print_json, print_table
+from prefect_mha.replication.model.check import Check, Severity
 
 HEALTHY, UNHEALTHY = "MySQL Replication Health is OK.", "MySQL Replication Health is NOT OK!"
 NOT_PASSED = "SSH Configuration Check Failed!"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from commands.masterha_conf_host import main, parameters
-from config import ConfigError, load_cluster
+from prefect_mha.commands.masterha_conf_host import main, parameters
+from prefect_mha.config import ConfigError, load_cluster
 from tests.unit.commands.conftest import run_command
 
 FILE = """\

@@ -19,8 +19,8 @@ _START = (
 @pytest.mark.parametrize(
     "program",
     [
-        f"from commands import options; options.run(lambda: {_ASKED})",
-        f"from commands import mha; mha.app = lambda: {_ASKED}; mha.main()",
+        f"from prefect_mha.commands.shared import options; options.run(lambda: {_ASKED})",
+        f"from prefect_mha.commands import mha; mha.app = lambda: {_ASKED}; mha.main()",
     ],
     ids=["masterha", "mha"],
 )

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from commands.fleet_log import FleetLog
-from config import load_cluster
-from replication import thread_owner
+from prefect_mha.commands.shared.fleet_log import FleetLog
+from prefect_mha.config import load_cluster
+from prefect_mha.replication.local import thread_owner
 
 log = logging.getLogger("mha")
 

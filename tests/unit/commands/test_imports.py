@@ -47,7 +47,7 @@ def test_help_loads_nothing_heavy(command: str) -> None:
     "words", [["--help"], ["check", "--help"], ["failover", "--help"], ["--version"]], ids=" ".join
 )
 def test_help_of_mha_loads_neither_prefect_nor_drivers(words: list[str]) -> None:
-    code, modules = loaded("commands.mha", *words)
+    code, modules = loaded("prefect_mha.commands.mha", *words)
     assert code in ("0", "None")
     assert modules <= TYPER
 
@@ -64,12 +64,12 @@ def conf(tmp_path: Path) -> Path:
 
 
 def test_a_status_needs_no_server(conf: Path) -> None:
-    assert loaded("commands.masterha_check_status", f"--conf={conf}") == ("2", {"pydantic"})
+    assert loaded("prefect_mha.commands.masterha_check_status", f"--conf={conf}") == ("2", {"pydantic"})
 
 
 @pytest.mark.parametrize("command", ["masterha_check_repl", "masterha_check_ssh"])
 @pytest.mark.parametrize(("output", "shown_with"), [("text", set()), ("json", set()), ("table", {"rich"})])
 def test_a_check_needs_no_prefect(command: str, output: str, shown_with: set[str], conf: Path) -> None:
-    code, modules = loaded(f"commands.{command}", f"--conf={conf}", f"--output={output}")
+    code, modules = loaded(f"prefect_mha.commands.{command}", f"--conf={conf}", f"--output={output}")
     assert code == "1"
     assert modules == {"pydantic", "pymysql", "paramiko", "cryptography"} | shown_with

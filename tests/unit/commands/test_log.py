@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import pytest
 
-from replication import manager_log
-from replication.manager_log import redact, register_secrets, setup_logging
+from prefect_mha.replication.notify import manager_log
+from prefect_mha.replication.notify.manager_log import redact, register_secrets, setup_logging
 
 SECRET = "\"'\\!=#&;` |*?$<>()[]{}"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from commands import options
-from commands.masterha_check_status import main, status_lines
-from replication.manager_files import ManagerStatus, ManagerView
+from prefect_mha.commands.masterha_check_status import main, status_lines
+from prefect_mha.commands.shared import options
+from prefect_mha.replication.memory.manager_files import ManagerStatus, ManagerView
 from tests.unit.commands.conftest import ManagerMaker, run_command
 
 LINES = [

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
-from replication.processes import process_alive
-from replication.stop_request import StopRequest
+from prefect_mha.replication.local.processes import process_alive
+from prefect_mha.replication.local.stop_request import StopRequest
+from prefect_mha.replication.memory.manager_files import HealthFile, ManagerLock, ManagerStatus
 from tests.unit.commands.conftest import ManagerMaker, ended_by, run_command
 
 

@@ -15,10 +15,10 @@ from tests.unit.commands.conftest import ROOT
 
 BANNER = "anonymous usage data"
 COMMANDS = (
-    ("commands.masterha_manager",),
-    ("commands.masterha_master_switch", "--master_state=alive", "--interactive=0"),
-    ("commands.mha", "switchover"),
-    ("commands.mha", "failover", "--yes"),
+    ("prefect_mha.commands.masterha_manager",),
+    ("prefect_mha.commands.masterha_master_switch", "--master_state=alive", "--interactive=0"),
+    ("prefect_mha.commands.mha", "switchover"),
+    ("prefect_mha.commands.mha", "failover", "--yes"),
 )
 
 
@@ -27,7 +27,11 @@ def on_a_terminal(home: Path, *words: str) -> str:
     ours, theirs = pty.openpty()
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT") and name != "CI"}
     env.pop("DO_NOT_TRACK", None)
-    env |= {"PREFECT_HOME": str(home), "PREFECT_API_URL": "http://127.0.0.1:1/api", "PYTHONPATH": str(ROOT)}
+    env |= {
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": "http://127.0.0.1:1/api",
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+    }
     process = subprocess.Popen(
         [sys.executable, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=env, cwd=home, start_new_session=True
     )

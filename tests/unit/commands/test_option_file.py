@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from commands.option_file import read_client_options
-from commands.purge_relay_logs import parser, server_config
-from config import ConfigError, ServerConfig
-from replication.apply import client_options
-from replication.snapshots import Vendor
+from prefect_mha.commands.purge_relay_logs import parser, server_config
+from prefect_mha.commands.shared.option_file import read_client_options
+from prefect_mha.config import ConfigError, ServerConfig
+from prefect_mha.replication.model.state import Vendor
+from prefect_mha.replication.rescue.apply import client_options
 from tests.unit.commands.conftest import environment
 
 AWKWARD = "\"'\\!=#&;` |*?$<>()[]{}"
@@ -70,7 +70,7 @@ def test_options_win_over_the_file(tmp_path, monkeypatch):
 
 def test_a_secret_leaves_the_arguments_that_others_see():
     program = (
-        "import sys; from commands.arguments import hide; hide(sys.argv[2], 'told'); "
+        "import sys; from prefect_mha.commands.shared.arguments import hide; hide(sys.argv[2], 'told'); "
         "print(open('/proc/self/cmdline').read().replace(chr(0), chr(10)))"
     )
     done = subprocess.run(

@@ -9,9 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from commands import options
-from commands.options import OptionParser, SelectionError, add_conf, add_selectors, die, require_conf, run
-from replication.errors import AlreadyActing
+from prefect_mha.commands.shared import options
+from prefect_mha.commands.shared.options import (
+    OptionParser,
+    SelectionError,
+    add_conf,
+    add_selectors,
+    die,
+    require_conf,
+    run,
+)
+from prefect_mha.replication.errors import AlreadyActing
 from tests.unit.commands.conftest import ROOT, environment, run_command
 
 
@@ -152,7 +160,7 @@ def test_a_reader_that_went_away_makes_no_noise(tmp_path: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     done = subprocess.run(
-        [sys.executable, "-m", "commands.masterha_check_status", "--app=app1", f"--status_dir={tmp_path}"],
+        [sys.executable, "-m", "prefect_mha.commands.masterha_check_status", "--app=app1", f"--status_dir={tmp_path}"],
         cwd=ROOT,
         stdout=write,
         stderr=subprocess.PIPE,
@@ -166,7 +174,7 @@ def test_a_reader_that_went_away_makes_no_noise(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["masterha_check_status", "masterha_stop"])
 def test_nothing_heavy_is_imported(command: str, tmp_path: Path) -> None:
     code = (
-        f"import sys; from commands.{command} import main\n"
+        f"import sys; from prefect_mha.commands.{command} import main\n"
         f"main(['--app=app1', '--status_dir={tmp_path}'])\n"
         "print(*sorted({m.partition('.')[0] for m in sys.modules}))\n"
     )

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from commands.save_binary_logs import main
-from replication.binlog.events import CONTROL
-from replication.binlog.reader import LogReader, Transaction
-from replication.binlog.sequence import LogSequence
-from replication.errors import LogError
-from replication.node import binary_logs, save_from
-from replication.positions import BinlogPosition
+from prefect_mha.commands.save_binary_logs import main
+from prefect_mha.replication.binlog.events import CONTROL
+from prefect_mha.replication.binlog.reader import LogReader, Transaction
+from prefect_mha.replication.binlog.sequence import LogSequence
+from prefect_mha.replication.errors import LogError
+from prefect_mha.replication.maintenance.node.logs import binary_logs, save_from
+from prefect_mha.replication.model.position import BinlogPosition
 from tests.unit.replication.logs import HERE, RELAYED, LogBuilder, content, logs
 
 

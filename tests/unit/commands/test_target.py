@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from commands import options
+from prefect_mha.commands.shared import options
 
 
 def test_looking_for_files_runs_no_script_and_resolves_no_name(tmp_path: Path) -> None:

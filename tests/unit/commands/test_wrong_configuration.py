@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from commands.mha import app
+from prefect_mha.commands.mha import app
 from tests.unit.commands.conftest import ROOT, Result, environment
 
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-MODULES = {name: target.partition(":")[0].removeprefix("commands.") for name, target in SCRIPTS.items()}
+MODULES = {name: target.partition(":")[0].removeprefix("prefect_mha.commands.") for name, target in SCRIPTS.items()}
 FRONT = typer.main.get_command(app)
 
 
@@ -65,7 +65,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     def runner(name: str, *words: str) -> Result:
         monkeypatch.setattr(sys, "argv", [name, *words])
         try:
-            code = importlib.import_module(f"commands.{MODULES[name]}").main()
+            code = importlib.import_module(f"prefect_mha.commands.{MODULES[name]}").main()
         except SystemExit as ended:
             code = ended.code
         return Result(code, *capsys.readouterr())
@@ -106,7 +106,7 @@ def test_a_file_that_is_wrong(command: tuple[str, ...], wrong: str, tmp_path: Pa
 @pytest.mark.parametrize("name", MODULES)
 def test_help_needs_no_prefect(name: str) -> None:
     code = (
-        f"import sys; sys.argv = ['{name}', '--help']; from commands.{MODULES[name]} import main\n"
+        f"import sys; sys.argv = ['{name}', '--help']; from prefect_mha.commands.{MODULES[name]} import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
         "print(*sorted({m.partition('.')[0] for m in sys.modules}))\n"
     )
@@ -114,5 +114,5 @@ def test_help_needs_no_prefect(name: str) -> None:
         [sys.executable, "-c", code], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
     )
     loaded = set(done.stdout.splitlines()[-1].split())
-    assert "commands" in loaded
+    assert "prefect_mha" in loaded
     assert not loaded & {"prefect", "pymysql", "paramiko"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config import ClusterConfig, load_cluster
+from prefect_mha.config import ClusterConfig, load_cluster
 
 SAMPLES = Path(__file__).parent / "samples"
 NODES = {f"node{n}": f"192.168.10.{215 + n}" for n in (1, 2, 3)}

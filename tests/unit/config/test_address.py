@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config import ConfigError
+from prefect_mha.config import ConfigError
 
 SERVERS = "[server1]\nhostname=10.0.0.1\n[server2]\nhostname=10.0.0.2\n"
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from config import ConfigError, load_cluster
-from config.edit import without_block
-from config.loader import PARAMETERS
-from config.raw import decode
-from config.toml import parse_toml
+from prefect_mha.config import ConfigError, load_cluster
+from prefect_mha.config.editing.edit import without_block
+from prefect_mha.config.forms.raw import decode
+from prefect_mha.config.forms.toml import parse_toml
+from prefect_mha.config.loader import PARAMETERS
 from tests.unit.config.conftest import resolve
 from tests.unit.config.test_edit import INI, LINES, TOML
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config import ConfigError, load_cluster
-from config.convert import converted, plain_secrets
-from config.ini import parse_ini
-from config.toml import parse_toml
-from config.write import header, ini_setting, toml_setting
+from prefect_mha.config import ConfigError, load_cluster
+from prefect_mha.config.editing.convert import converted, plain_secrets
+from prefect_mha.config.editing.write import header, ini_setting, toml_setting
+from prefect_mha.config.forms.ini import parse_ini
+from prefect_mha.config.forms.toml import parse_toml
 from tests.unit.config.conftest import SAMPLES
 
 INI, TOML = Path("app1.cnf"), Path("mha.toml")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from config import ClusterConfig, ServerConfig, SshOptions, load_cluster
-from config.loader import CLUSTER_PARAMETERS, SERVER_PARAMETERS
-from config.models import _os_user
-from config.state import state_directory
+from prefect_mha.config import ClusterConfig, ServerConfig, SshOptions, load_cluster
+from prefect_mha.config.loader import CLUSTER_PARAMETERS, SERVER_PARAMETERS
+from prefect_mha.config.models import _os_user
+from prefect_mha.config.state import state_directory
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "configuration.md"

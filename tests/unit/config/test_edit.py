@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config import ConfigError, edit
-from config.edit import add_block, remove_block, with_block, without_block
-from config.ini import parse_ini
+from prefect_mha.config import ConfigError
+from prefect_mha.config.editing import edit
+from prefect_mha.config.editing.edit import add_block, remove_block, with_block, without_block
+from prefect_mha.config.forms.ini import parse_ini
 
 FILE = """\
 # The shop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config import ConfigError, load_cluster
+from prefect_mha.config import ConfigError, load_cluster
 from tests.unit.config.conftest import resolve
 
 ONE = "[server1]\nhostname=10.0.0.1\n"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from config import ConfigError, app_name, load_cluster
-from config.init_script import run_init_script
-from config.loader import resolve_host
-from config.raw import Value
+from prefect_mha.config import ConfigError, app_name, load_cluster
+from prefect_mha.config.forms.raw import Value
+from prefect_mha.config.init_script import run_init_script
+from prefect_mha.config.loader import resolve_host
 
 ONE = "[server1]\nhostname=10.0.0.1\n"
 SCRIPT = Value("", Path("app1.cnf"), 2)

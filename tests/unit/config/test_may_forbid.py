@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.address import may_forbid
+from prefect_mha.config.address import may_forbid
 
 
 @pytest.mark.parametrize(

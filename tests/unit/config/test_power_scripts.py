@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from config import ServerConfig
-from replication.hooks import shutdown_args
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.local.site_scripts import shutdown_args
 from tests.lab.board import PASSWORD, USER, ipmitool, redfish
 
 EXAMPLES = Path(__file__).parents[3] / "config" / "examples"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config import load_cluster
+from prefect_mha.config import load_cluster
 from tests.unit.config.conftest import SAMPLES, resolve
 
 

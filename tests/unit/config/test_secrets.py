@@ -8,10 +8,10 @@ import traceback
 import pytest
 from pydantic import SecretStr
 
-from config import ConfigError, load_cluster
-from config.ini import parse_ini
-from config.init_script import run_init_script
-from config.raw import Value
+from prefect_mha.config import ConfigError, load_cluster
+from prefect_mha.config.forms.ini import parse_ini
+from prefect_mha.config.forms.raw import Value
+from prefect_mha.config.init_script import run_init_script
 from tests.unit.config.conftest import resolve
 from tests.unit.config.test_edit import INI
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config import ClusterConfig, ConfigError, load_cluster
+from prefect_mha.config import ClusterConfig, ConfigError, load_cluster
 
 
 def cluster(tmp_path: Path, *blocks: str) -> ClusterConfig:

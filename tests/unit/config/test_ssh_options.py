@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config import SshOptions
+from prefect_mha.config import SshOptions
 
 UNDERSTOOD = [
     ("", {}),

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from config import ClusterConfig, ConfigError
+from prefect_mha.config import ClusterConfig, ConfigError
 from tests.unit.config.test_values import CLUSTER_VALUES, SERVER_VALUES
 
 ONE = '[server.db1]\nhostname = "10.0.0.1"\n'

@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from flows.events import HEARTBEAT, NAMES, _Delivery, prefect_event
-from replication.event_hooks import EVENTS, sample
-from replication.manager_files import HealthFile, ManagerLock, ManagerStatus
-from replication.outbox import Outbox
+from prefect_mha.flows.engine.events import HEARTBEAT, NAMES, _Delivery, prefect_event
+from prefect_mha.replication.memory.manager_files import HealthFile, ManagerLock, ManagerStatus
+from prefect_mha.replication.memory.outbox import Outbox
+from prefect_mha.replication.notify.events import EVENTS, sample
 from tests.unit.replication.test_address import config
 
 

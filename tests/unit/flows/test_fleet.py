@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from config import load_cluster
-from flows.fleet import Fleet
-from flows.manager import ManagerOptions
-from replication.turns import Turns
+from prefect_mha.config import load_cluster
+from prefect_mha.flows.manager.fleet import Fleet
+from prefect_mha.flows.manager.manager import ManagerOptions
+from prefect_mha.replication.coordination.failover_slots import Turns
 
 A, B, OTHER_A = Path("/etc/mha/a.cnf"), Path("/etc/mha/b.toml"), Path("/srv/a.cnf")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from flows.health_check import conclude
-from replication.check import Check, Severity
-from replication.readiness import Readiness
-from tasks.check import artifact_key
+from prefect_mha.flows.health_check import conclude
+from prefect_mha.replication.model.check import Check, Severity
+from prefect_mha.replication.planning.readiness import Readiness
+from prefect_mha.tasks.health_check import artifact_key
 
 WELL = Check("ssh", "db1", True, "in")
 WARNED = Check("host-clock", "db2", False, "90 s ahead", Severity.WARNING, "chrony")

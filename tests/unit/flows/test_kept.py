@@ -11,10 +11,10 @@ from uuid import UUID
 
 import pytest
 
-from flows import kept
-from flows.kept import KeptRuns
-from flows.record import RunRecord, Unanswered
-from replication.errors import MhaError
+from prefect_mha.flows.engine import kept
+from prefect_mha.flows.engine.kept import KeptRuns
+from prefect_mha.flows.engine.record import RunRecord, Unanswered
+from prefect_mha.replication.errors import MhaError
 
 RUN = UUID("3f0c5a4e-8a52-4f3e-9d9b-52c6f1f1f0a1")
 

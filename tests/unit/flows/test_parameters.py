@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from flows.approval import Waiting, form
-from flows.failover import failover
-from flows.parameters import FailoverRequest, SwitchRequest
-from flows.switchover import switchover
-from replication.approval import Choice, Question
+from prefect_mha.flows.approval import Waiting, form
+from prefect_mha.flows.failover import failover
+from prefect_mha.flows.forms import FailoverRequest, SwitchRequest
+from prefect_mha.flows.switchover import switchover
+from prefect_mha.replication.reporting.approval import Choice, Question
 
 ROOT = Path(__file__).resolve().parents[3]
 DB2, DB3 = Choice("10.0.0.2:3306", "db2(10.0.0.2:3306)"), Choice("10.0.0.3:3306", "db3(10.0.0.3:3306)")
@@ -36,13 +36,12 @@ def test_every_field_has_a_title_and_a_description(flow: Any) -> None:
 def test_the_form_offers_the_clusters_that_are_configured(tmp_path: Path) -> None:
     for name in ("shop.cnf", "app1.toml", "masterha_default.cnf", "notes.txt"):
         (tmp_path / name).write_text("")
-    code = (
-        "from flows.failover import failover; import json; print(json.dumps(failover.parameters.properties['cluster']))"
-    )
+    code = "from prefect_mha.flows.failover import failover; import json; "
+    code += "print(json.dumps(failover.parameters.properties['cluster']))"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env={"MHA_CONF_DIR": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={"PYTHONPATH": str(ROOT / "src"), "MHA_CONF_DIR": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         check=True,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.record import RunRecord, deliver_later
-from replication.errors import DeadlineExceeded, MhaError
-from tasks.prefect_settings import PROTECTION, protect_from_prefect
+from prefect_mha.flows.engine.record import RunRecord, deliver_later
+from prefect_mha.replication.errors import DeadlineExceeded, MhaError
+from prefect_mha.tasks.prefect_settings import PROTECTION, protect_from_prefect
 from tests.lab.prefect_server import refused_port
 
 from prefect.settings import Settings, temporary_settings  # isort: skip - after ours, as in the product
@@ -41,7 +41,7 @@ class TestLeave:
     @staticmethod
     def run(code: str) -> tuple[int, str, float]:
         started = time.monotonic()
-        script = "import threading, time, atexit\nfrom flows.prefect_env import leave\n" + code
+        script = "import threading, time, atexit\nfrom prefect_mha.flows.engine.api import leave\n" + code
         done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30)
         return done.returncode, done.stdout, time.monotonic() - started
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from flows.level import Level
-from flows.purged import give_purged
-from replication.errors import CannotLevel, HostUnreachable
-from replication.job import Recovered, Rescue
-from replication.safety import Drained
-from replication.salvage import Mirror
+from prefect_mha.flows.runbooks.leveling.new_primary import Level
+from prefect_mha.flows.runbooks.leveling.purged import give_purged
+from prefect_mha.replication.actions.drained import Drained
+from prefect_mha.replication.errors import CannotLevel, HostUnreachable
+from prefect_mha.replication.reporting.job import Recovered, Rescue
+from prefect_mha.replication.rescue.salvage import Mirror
 from tests.unit.replication.build import at
 from tests.unit.replication.test_ledger import planned
 

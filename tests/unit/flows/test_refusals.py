@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from tasks.listener import Listener
-from tasks.refusals import Refusals
+from prefect_mha.replication.watch.listener import Listener
+from prefect_mha.replication.watch.refusals import Refusals
 
 
 class Told(Listener):

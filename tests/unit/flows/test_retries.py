@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 
 import pytest
 
-import tasks
-from replication.errors import HostUnreachable, MhaError, ServerUnreachable
-from tasks.policy import broken_session
+from prefect_mha import tasks
+from prefect_mha.replication.errors import HostUnreachable, MhaError, ServerUnreachable
+from prefect_mha.tasks.policy import broken_session
 
 from prefect import Task  # isort: skip - after ours, as in the product
 from prefect.states import Failed  # isort: skip
@@ -23,8 +24,8 @@ ROOT = Path(__file__).parents[3]
 def steps() -> Iterator[Task[..., Any]]:
     """Every task of the rooms below ``tasks/``, once."""
     found: dict[int, Task[..., Any]] = {}
-    for path in sorted(Path(tasks.__path__[0]).glob("[a-z]*.py")):
-        module = importlib.import_module(f"tasks.{path.stem}")
+    for found_module in pkgutil.walk_packages(tasks.__path__, "prefect_mha.tasks."):
+        module = importlib.import_module(found_module.name)
         found |= {id(each): each for each in vars(module).values() if isinstance(each, Task)}
     yield from found.values()
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from flows.engine import parallel, step
-from replication.errors import MhaError
+from prefect_mha.flows.engine.start import parallel, step
+from prefect_mha.replication.errors import MhaError
 from tests.lab.prefect_server import refused_port
 
 # ruff keeps this block apart: Prefect is imported after the engine has set the environment
@@ -60,7 +60,7 @@ class TestStepPlainly:
         self, delays: Any, waited: list[float], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         slept: list[float] = []
-        monkeypatch.setattr("flows.steps.time.sleep", slept.append)
+        monkeypatch.setattr("prefect_mha.flows.engine.steps.time.sleep", slept.append)
 
         @task(retries=3, retry_delay_seconds=delays)
         def never() -> None:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from replication.grants import Grants
-from replication.gtid import GtidSet
-from replication.positions import BinlogPosition
-from replication.snapshots import ClusterState, Filters, ReplicaChannel, SemiSync, ServerDown, ServerState, Vendor
-from replication.switch.activity import Activity, Process
-from replication.switch.statements import kind_of, shorten
+from prefect_mha.replication.model.gtid import GtidSet
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.state import (
+    ClusterState,
+    Filters,
+    ReplicaChannel,
+    SemiSync,
+    ServerDown,
+    ServerState,
+    Vendor,
+)
+from prefect_mha.replication.mysql.grants import Grants
+from prefect_mha.replication.workload.activity import Activity, Process
+from prefect_mha.replication.workload.statements import kind_of, shorten
 
 UUID = "11111111-1111-1111-1111-111111111111"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from replication.dialects.accounts import AccountLife, life_of, life_query
-from replication.snapshots import Vendor
+from prefect_mha.replication.model.state import Vendor
+from prefect_mha.replication.mysql.dialects.accounts import AccountLife, life_of, life_query
 
 DAY, NOW = 86400.0, 1_800_000_000.0
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from config import ClusterConfig, ConfigError, ServerConfig
-from replication.address import AddressChain, FailoverCalls, Half, Place, chain_of
-from replication.address.haproxy_config import haproxy_config
-from replication.address.haproxy_socket import parse_state
-from replication.address.keepalived_config import CHECK_SCRIPT, keepalived_files
-from replication.address.on_host import read, sudo_of
-from replication.errors import AddressError, HookError, MhaError
-from replication.sessions import Sessions
+from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
+from prefect_mha.replication.address import AddressChain, FailoverCalls, Half, Place, chain_of
+from prefect_mha.replication.address.haproxy_config import haproxy_config
+from prefect_mha.replication.address.haproxy_socket import parse_state
+from prefect_mha.replication.address.host_addresses import read, sudo_of
+from prefect_mha.replication.address.keepalived_config import CHECK_SCRIPT, keepalived_files
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.errors import AddressError, HookError, MhaError
 
 
 def config(**changes) -> ClusterConfig:
@@ -113,7 +113,7 @@ def test_a_chain_is_made_in_the_order_of_the_configuration(tmp_path, monkeypatch
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mha_dns\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[prefect_mha.address_providers]\ndns = mha_dns:Dns\n")
     (tmp_path / "mha_dns.py").write_text(
-        "from replication.address import Half\n"
+        "from prefect_mha.replication.address import Half\n"
         "class Dns:\n"
         "    name = 'dns'\n"
         "    def __init__(self, config, sessions):\n"

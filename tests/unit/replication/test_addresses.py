@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from config import load_cluster
-from replication.addresses import address_of, choose
+from prefect_mha.config import load_cluster
+from prefect_mha.replication.local.addresses import address_of, choose
 
 OTHERS = frozenset({"10.0.0.2"})
 

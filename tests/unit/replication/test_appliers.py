@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from replication.dialects.appliers import causes_query, with_causes
-from replication.snapshots import Vendor
+from prefect_mha.replication.model.state import Vendor
+from prefect_mha.replication.mysql.dialects.appliers import causes_query, with_causes
 
 GAVE_WAY = {"Channel_Name": "", "Last_SQL_Errno": 3030, "Last_SQL_Error": "Coordinator stopped"}
 DUPLICATE = {"channel": "", "errno": 1062, "message": "Duplicate entry '1'"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from replication.scripts import script
+from prefect_mha.replication.scripts import script
 
 OPTIONS = b'[client]\npassword="a \\\\ b"\n\n'
 #: What mysqlbinlog makes of a row.

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from config import load_cluster
-from replication.approval import (
+from prefect_mha.config import load_cluster
+from prefect_mha.replication.memory.journal import Journal, begun_before, opened_before, unfinished
+from prefect_mha.replication.model.state import GtidKind
+from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan
+from prefect_mha.replication.planning.selection import Candidate
+from prefect_mha.replication.reporting.approval import (
     Answer,
     Question,
     approved_before,
     approved_failover,
     failover_question,
 )
-from replication.journal import Journal, begun_before, opened_before, unfinished
-from replication.plan import FailoverOptions, FailoverPlan
-from replication.report import candidate_matrix, plan_markdown
-from replication.selection import Candidate
-from replication.snapshots import GtidKind
+from prefect_mha.replication.reporting.report import candidate_matrix, plan_markdown
 
 DB2 = Candidate("10.0.0.2:3306", "db2(10.0.0.2:3306)", (), ("received the most",), 1)
 DB3 = Candidate("10.0.0.3:3307", "db3(10.0.0.3:3307)", (), (), 2)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config import ServerConfig
-from replication.binlog_archive import (
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.maintenance.binlog_server.archive import (
     Intake,
     LogFile,
     OtherHistoryError,
@@ -22,7 +22,7 @@ from replication.binlog_archive import (
     resume_point,
     set_aside,
 )
-from replication.positions import BinlogPosition
+from prefect_mha.replication.model.position import BinlogPosition
 
 
 def config(hostname: str = "db1", port: int = 3306, directories: tuple[str, ...] = ("/srv/binlog",)) -> ServerConfig:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replication.binlog.cutter import Cut, LogFile, cut
-from replication.binlog.events import CONTROL, EventType
-from replication.binlog.reader import LogReader, StartInside, Transaction
-from replication.errors import LogError
-from replication.gtid import Gtid, GtidSet, MariadbGtidPosition
-from replication.positions import BinlogPosition
+from prefect_mha.replication.binlog.cutter import Cut, LogFile, cut
+from prefect_mha.replication.binlog.events import CONTROL, EventType
+from prefect_mha.replication.binlog.reader import LogReader, StartInside, Transaction
+from prefect_mha.replication.errors import LogError
+from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtidPosition
+from prefect_mha.replication.model.position import BinlogPosition
 from tests.unit.replication.logs import SAMPLES, LogBuilder, content, log, logs
 
 

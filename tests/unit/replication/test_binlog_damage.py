@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replication.binlog.cutter import cut
-from replication.binlog.reader import LogReader, Transaction
-from replication.errors import LogError
-from replication.gtid import GtidSet, MariadbGtidPosition
-from replication.positions import BinlogPosition
+from prefect_mha.replication.binlog.cutter import cut
+from prefect_mha.replication.binlog.reader import LogReader, Transaction
+from prefect_mha.replication.errors import LogError
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
+from prefect_mha.replication.model.position import BinlogPosition
 from tests.unit.replication.logs import SAMPLES, SUMMED, LogBuilder, content, log
 
 WHOLE = {name: list(LogReader(io.BytesIO(content(name)), name=name).transactions()) for name in SAMPLES}

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from replication.binlog.events import EventType
-from replication.binlog.reader import LogReader, StartInside, Transaction
-from replication.errors import LogError
-from replication.gtid import Gtid, GtidSet, MariadbGtidPosition
+from prefect_mha.replication.binlog.events import EventType
+from prefect_mha.replication.binlog.reader import LogReader, StartInside, Transaction
+from prefect_mha.replication.errors import LogError
+from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtidPosition
 from tests.unit.replication.logs import SAMPLES, LogBuilder, content
 
 BORDERS: dict[str, list[tuple[int, str]]] = json.loads(content("borders.json"))

@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import pytest
 
-from replication.binlog.cutter import cut
-from replication.binlog.events import RELAY_LOG_FLAG, EventType
-from replication.binlog.reader import LogFile, LogReader, Transaction
-from replication.binlog.relay import find_source_position, received_up_to
-from replication.binlog.sequence import LogSequence
-from replication.errors import LogError
-from replication.positions import BinlogPosition
+from prefect_mha.replication.binlog.cutter import cut
+from prefect_mha.replication.binlog.events import RELAY_LOG_FLAG, EventType
+from prefect_mha.replication.binlog.reader import LogFile, LogReader, Transaction
+from prefect_mha.replication.binlog.relay_position import find_source_position, received_up_to
+from prefect_mha.replication.binlog.sequence import LogSequence
+from prefect_mha.replication.errors import LogError
+from prefect_mha.replication.model.position import BinlogPosition
 from tests.unit.replication.logs import RELAYED, LogBuilder, logs
 
 

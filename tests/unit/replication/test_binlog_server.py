@@ -13,14 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from config import ConfigError, load_cluster
-from replication.binlog_health import FILE, BinlogHealth, CopyState, known_gaps, parse_health, status_line, write_health
-from replication.binlog_lock import DirectoryLock
-from replication.binlog_server import BinlogServer, CopyOptions, pick_block
-from replication.binlog_stream import Reader, arguments, derived_server_id, explain, find_reader
-from replication.binlog_watch import next_source
-from replication.dialects import binary_log
-from replication.errors import (
+from prefect_mha.config import ConfigError, load_cluster
+from prefect_mha.replication.errors import (
     AccessDenied,
     AlreadyActing,
     CommandFailed,
@@ -29,8 +23,28 @@ from replication.errors import (
     ServerUnreachable,
     StatementFailed,
 )
-from replication.plan import Refusal
-from replication.snapshots import Vendor
+from prefect_mha.replication.maintenance.binlog_server.health import (
+    FILE,
+    BinlogHealth,
+    CopyState,
+    known_gaps,
+    parse_health,
+    status_line,
+    write_health,
+)
+from prefect_mha.replication.maintenance.binlog_server.lock import DirectoryLock
+from prefect_mha.replication.maintenance.binlog_server.server import BinlogServer, CopyOptions, pick_block
+from prefect_mha.replication.maintenance.binlog_server.source import next_source
+from prefect_mha.replication.maintenance.binlog_server.stream import (
+    Reader,
+    arguments,
+    derived_server_id,
+    explain,
+    find_reader,
+)
+from prefect_mha.replication.model.state import Vendor
+from prefect_mha.replication.mysql.dialects import binary_log
+from prefect_mha.replication.planning.plan import Refusal
 from tests.unit.replication.build import channel, cluster, server
 
 
@@ -215,10 +229,10 @@ exec sleep 60
 STARTER = """\
 import sys, time
 from pathlib import Path
-from config import ServerConfig
+from prefect_mha.config import ServerConfig
 from pydantic import SecretStr
-from replication.binlog_lock import DirectoryLock
-from replication.binlog_stream import Reader, Stream
+from prefect_mha.replication.maintenance.binlog_server.lock import DirectoryLock
+from prefect_mha.replication.maintenance.binlog_server.stream import Reader, Stream
 root = Path(sys.argv[1])
 source = ServerConfig(block="server1", hostname="h", ip="10.0.0.1", ssh_host="h", ssh_ip="10.0.0.1", user="u",
                       password=SecretStr("a-secret"), repl_user="repl", repl_password=SecretStr('it"s \\\\ one'))
@@ -269,7 +283,7 @@ def test_the_program_dies_with_its_starter_and_gets_its_password_in_a_private_fi
 
 def test_the_lock_is_free_only_when_the_program_is_gone_too(started, monkeypatch):
     root, process, pid = started
-    monkeypatch.setattr("replication.binlog_lock.LOCK_WAIT", 0.2)
+    monkeypatch.setattr("prefect_mha.replication.maintenance.binlog_server.lock.LOCK_WAIT", 0.2)
     with pytest.raises(AlreadyActing, match=f"pid {process.pid}"):
         DirectoryLock(root).__enter__()
     os.kill(pid, signal.SIGSTOP)
@@ -331,7 +345,7 @@ def test_a_full_disk_does_not_keep_it_from_telling(tmp_path, monkeypatch):
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("replication.binlog_health.tempfile.mkstemp", full)
+    monkeypatch.setattr("prefect_mha.replication.maintenance.binlog_server.health.tempfile.mkstemp", full)
     write_health(tmp_path, replace(WELL, trouble="the disk is full", file=""))
     read = parse_health((tmp_path / FILE).read_text())
     assert read is not None

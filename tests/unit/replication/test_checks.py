@@ -10,23 +10,32 @@ from typing import Any
 
 import pytest
 
-from config import ClusterConfig, ServerConfig
-from replication.check import Check, Severity
-from replication.checks import RULES, of_replication, of_ssh
-from replication.checks.facts import Facts, HostFacts, ManagerFacts, Pair, Program, Route, ScriptFacts, ServerFacts
-from replication.checks.kept_ports import KeptPort
-from replication.checks.start import forbidding, refusal
-from replication.checks.ways import Way
-from replication.dialects import Dialect
-from replication.dialects.accounts import AccountLife
-from replication.dialects.connecting import Connecting
-from replication.errant import strays
-from replication.grants import parse_grants
-from replication.gtid import GtidSet, MariadbGtid
-from replication.logins import Login
-from replication.named_locks import Holder
-from replication.snapshots import ClusterState, Filters, SemiSync, ServerDown, ServerState, Vendor
-from replication.strangers import Readers, Registered
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.checks import RULES, of_replication, of_ssh
+from prefect_mha.replication.checks.cluster.admin_ports import KeptPort
+from prefect_mha.replication.checks.facts import (
+    Facts,
+    HostFacts,
+    ManagerFacts,
+    Pair,
+    Program,
+    Route,
+    ScriptFacts,
+    ServerFacts,
+)
+from prefect_mha.replication.checks.hosts.ways import Way
+from prefect_mha.replication.checks.start import forbidding, refusal
+from prefect_mha.replication.checks.trying_logins import Login
+from prefect_mha.replication.cluster.unknown_replicas import Readers, Registered
+from prefect_mha.replication.model.check import Check, Severity
+from prefect_mha.replication.model.errant import strays
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid
+from prefect_mha.replication.model.state import ClusterState, Filters, SemiSync, ServerDown, ServerState, Vendor
+from prefect_mha.replication.mysql.advisory_locks import Holder
+from prefect_mha.replication.mysql.dialects import Dialect
+from prefect_mha.replication.mysql.dialects.accounts import AccountLife
+from prefect_mha.replication.mysql.dialects.connecting import Connecting
+from prefect_mha.replication.mysql.grants import parse_grants
 from tests.unit.replication.build import UUID, channel, server
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO

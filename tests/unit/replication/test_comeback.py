@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from config import ServerConfig, load_cluster
-from replication.detection import TABLE
-from replication.fencing.closing import Closed
-from replication.fencing.comeback import (
+from prefect_mha.config import ServerConfig, load_cluster
+from prefect_mha.replication.detection.rules import TABLE
+from prefect_mha.replication.fencing.comeback import (
     PRIMARY_ALIVE,
     Comeback,
     Step,
@@ -22,15 +21,16 @@ from replication.fencing.comeback import (
     lacks,
     refusal,
 )
-from replication.fencing.holds import Holds, config_of, reached_by
-from replication.fencing.knocks import Knocks
-from replication.fencing.last_look import OF_DISK
-from replication.fencing.lookout import Closing, Sight
-from replication.fencing.returning import rejoined
-from replication.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
-from replication.journal import Journal, opened_before
-from replication.log_events import ends_of_transactions
-from replication.snapshots import GtidKind, Vendor
+from prefect_mha.replication.fencing.guard import rejoined
+from prefect_mha.replication.fencing.last_look import OF_DISK
+from prefect_mha.replication.fencing.lookout import Closing, Sight
+from prefect_mha.replication.fencing.ports import Knocks
+from prefect_mha.replication.fencing.read_only import Closed
+from prefect_mha.replication.memory.held_servers import Holds, config_of, reached_by
+from prefect_mha.replication.memory.journal import Journal, opened_before
+from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
+from prefect_mha.replication.model.state import GtidKind, Vendor
+from prefect_mha.replication.mysql.log_events import ends_of_transactions
 from tests.unit.replication.build import UUID, channel, server
 
 BEGAN = 1000.0

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from replication import copy_places
-from replication.copy_places import save_in, unused
-from replication.errors import NoRoom
+from prefect_mha.replication.errors import NoRoom
+from prefect_mha.replication.local import copy_places
+from prefect_mha.replication.local.copy_places import save_in, unused
 from tests.unit.replication.test_selection_and_plan import configured
 
 FULL = OSError(errno.ENOSPC, "No space left on device")

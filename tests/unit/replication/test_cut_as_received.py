@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from replication.binlog.cutter import LogFile, cut
-from replication.binlog.sequence import LogSequence
-from replication.positions import BinlogPosition
-from replication.source import Catalogue
-from replication.source.rebuilt import rebuild
+from prefect_mha.replication.binlog.cutter import LogFile, cut
+from prefect_mha.replication.binlog.sequence import LogSequence
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.source import Catalogue
+from prefect_mha.replication.source.rebuilt import rebuild
 from tests.unit.replication.logs import RELAYED, logs
 from tests.unit.replication.source.peer import catalogue_of, identity_of
 

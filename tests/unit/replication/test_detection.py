@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replication.detection import TABLE, Sure, judge, row_of
-from replication.evidence import Finding as F
-from replication.evidence import Observation, Round
-from replication.evidence import Source as S
-from replication.pinger import DISK_WORDS
-from replication.suspicion import Case, Terms
+from prefect_mha.replication.detection.observation import Finding as F
+from prefect_mha.replication.detection.observation import Observation, Round
+from prefect_mha.replication.detection.observation import Source as S
+from prefect_mha.replication.detection.rules import TABLE, Sure, judge, row_of
+from prefect_mha.replication.detection.suspicion import Case, Terms
+from prefect_mha.replication.probes.ping import DISK_WORDS
 
 Facts = dict[S, tuple[F, ...]]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from replication.dialects import Dialect, program_version, spelled, spellings
-from replication.snapshots import Vendor
+from prefect_mha.replication.model.state import Vendor
+from prefect_mha.replication.mysql.dialects import Dialect, program_version, spelled, spellings
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from replication.errant import errant
-from replication.gtid import GtidSet, MariadbGtid
-from replication.snapshots import ReplicaChannel, ServerState
+from prefect_mha.replication.model.errant import errant
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid
+from prefect_mha.replication.model.state import ReplicaChannel, ServerState
 from tests.unit.replication.build import UUID, channel, server
 
 TWO, THREE, OLD = (UUID.replace("1", n) for n in "234")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from config import ClusterConfig, ServerConfig
-from config.loader import CLUSTER_PARAMETERS
-from config.values import _CHOICES
-from replication.errors import RefusalError
-from replication.event_hooks import ABORTABLE, EVENTS, EventHooks, finish
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.config.loader import CLUSTER_PARAMETERS
+from prefect_mha.config.values import _CHOICES
+from prefect_mha.replication.errors import RefusalError
+from prefect_mha.replication.notify.events import ABORTABLE, EVENTS, EventHooks, finish
 
 ROOT = Path(__file__).parents[3]
 SECRET = "s3cr3t w0rd"
@@ -65,7 +65,7 @@ def test_the_events_the_parameters_and_the_page_are_one_list() -> None:
 
 def test_every_event_is_told_somewhere() -> None:
     code = "".join(
-        p.read_text() for d in ("flows", "tasks", "commands", "replication") for p in (ROOT / d).glob("*.py")
+        p.read_text() for d in ("flows", "tasks", "commands", "replication") for p in (ROOT / d).rglob("*.py")
     )
     assert [event for event in EVENTS if f'"{event}"' not in code] == []
 

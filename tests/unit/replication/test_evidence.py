@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from replication.evidence import (
+from prefect_mha.replication.detection.observation import (
     MOST_FILES,
     MOST_LINES,
     REMEMBERED,

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from replication.fencing.policy import Answer, Tried, judge, power_now
+from prefect_mha.replication.fencing.policy import Answer, Tried, judge, power_now
 
 KILLED = Tried("ssh", True, True, "killed mysqld 7")
 NO_SSH = Tried("ssh", False, False, "SSH to db1 is not reachable")

@@ -5,9 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from replication.follow_up import Act, LeftOut, ahead, decide, left_out, note_done, note_left, note_stands
-from replication.gtid import GtidSet
-from replication.journal import BEGIN, END, Journal, Opened
+from prefect_mha.replication.memory.follow_up import (
+    Act,
+    LeftOut,
+    ahead,
+    decide,
+    left_out,
+    note_done,
+    note_left,
+    note_stands,
+)
+from prefect_mha.replication.memory.journal import BEGIN, END, Journal, Opened
+from prefect_mha.replication.model.gtid import GtidSet
 from tests.unit.replication.build import UUID, at, channel, server
 from tests.unit.replication.test_selection_and_plan import configured
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from config import ConfigError, load_cluster
-from replication.binlog_health import parse_health as parse_copy_health
-from replication.fencing.holds import Holds
-from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
-from replication.health import Standings
-from replication.health_http import answer
-from replication.journal import read_journal
-from replication.manager_files import parse_health
-from replication.positions import BinlogPosition, log_index, unbroken_row
+from prefect_mha.config import ConfigError, load_cluster
+from prefect_mha.replication.health.http import answer
+from prefect_mha.replication.health.roles import Standings
+from prefect_mha.replication.maintenance.binlog_server.health import parse_health as parse_copy_health
+from prefect_mha.replication.memory.held_servers import Holds
+from prefect_mha.replication.memory.journal import read_journal
+from prefect_mha.replication.memory.manager_files import parse_health
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
+from prefect_mha.replication.model.position import BinlogPosition, log_index, unbroken_row
 
 #: Of each; make test-all runs 10,000.
 FUZZ = int(os.environ.get("MHA_FUZZ", "200"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from replication.dialects.privileges import Power
-from replication.grants import Grants, Job, needs, parse_grants
-from replication.snapshots import Vendor
+from prefect_mha.replication.model.state import Vendor
+from prefect_mha.replication.mysql.dialects.privileges import Power
+from prefect_mha.replication.mysql.grants import Grants, Job, needs, parse_grants
 
 MYSQL56 = """GRANT RELOAD, PROCESS, SUPER, REPLICATION CLIENT ON *.* TO 'mha'@'10.%' IDENTIFIED BY PASSWORD '*2470C0C0'
 GRANT SELECT, INSERT (a, b), EVENT ON `my``app`.* TO 'mha'@'10.%' WITH GRANT OPTION

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from config import ServerConfig
-from replication.dialects import Dialect
-from replication.hanging_stop import closing_command
-from replication.snapshots import Vendor
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.actions.hanging_stop import closing_command
+from prefect_mha.replication.model.state import Vendor
+from prefect_mha.replication.mysql.dialects import Dialect
 from tests.unit.replication.build import channel
 
 REPLICA = ServerConfig(block="s2", hostname="db2", ip="10.0.0.2", ssh_host="db2", ssh_ip="10.0.0.2", ssh_user="mha")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from replication.health import STALE, judge
-from replication.health_http import answer
-from replication.snapshots import ClusterState, ServerDown
+from prefect_mha.replication.health.http import answer
+from prefect_mha.replication.health.roles import STALE, judge
+from prefect_mha.replication.model.state import ClusterState, ServerDown
 from tests.unit.replication.build import channel, server
 from tests.unit.replication.test_address import config
 

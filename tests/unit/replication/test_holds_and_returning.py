@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from config import ServerConfig
-from replication.fencing.holds import Holds, come_back_elsewhere, reached_by
-from replication.fencing.knocks import knock
-from replication.fencing.returning import Guard, PrimaryView, Return, decide
-from replication.snapshots import ClusterState
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.fencing.guard import Guard, PrimaryView, Return, decide
+from prefect_mha.replication.fencing.ports import knock
+from prefect_mha.replication.memory.held_servers import Holds, come_back_elsewhere, reached_by
+from prefect_mha.replication.model.state import ClusterState
 from tests.unit.replication.build import channel, server
 
 DB1, DB2, DB3 = (f"10.0.0.{n}:3306" for n in (1, 2, 3))

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config import ServerConfig, SshOptions
-from replication.errors import HookError
-from replication.hooks import (
+from prefect_mha.config import ServerConfig, SshOptions
+from prefect_mha.replication.errors import HookError
+from prefect_mha.replication.local.site_scripts import (
     failover_args,
     password_environment,
     report_args,
@@ -223,7 +223,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 def test_script_that_ignores_sigterm_is_killed(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replication.hooks.GRACE", 0.2)
+    monkeypatch.setattr("prefect_mha.replication.local.site_scripts.GRACE", 0.2)
     began = time.monotonic()
     with pytest.raises(HookError, match="stopped"):
         run(script("trap '' TERM; while :; do sleep 0.05; done"), timeout=0.2)

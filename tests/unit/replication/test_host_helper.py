@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from config import ClusterConfig, ConfigError, ServerConfig, SshOptions
-from replication.host_helper import helper, login_options, sudoers, version_of
-from replication.host_rights import as_root, without_rights
-from replication.look import Places
+from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig, SshOptions
+from prefect_mha.replication.maintenance.host_helper import helper, login_options, sudoers, version_of
+from prefect_mha.replication.probes.host import Places
+from prefect_mha.replication.ssh.rights import as_root, without_rights
 
 PLACES = Places("/run/my d'/pid", ("/data",), "/data", ("/data", "/logs"))
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from config import ServerConfig
-from replication.errors import AccessDenied, ServerError, ServerOdd
-from replication.known_servers import Key, known, remember
-from replication.server import Server
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.errors import AccessDenied, ServerError, ServerOdd
+from prefect_mha.replication.mysql.known_servers import Key, known, remember
+from prefect_mha.replication.mysql.server import Server
 from tests.lab.hostile import ASKS, HostileServer, Way
 
 PASSWORD = "readable-secret"

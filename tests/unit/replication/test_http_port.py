@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replication.http_port import LONGEST, MOST, HttpPort, Reply
+from prefect_mha.replication.local.http_port import LONGEST, MOST, HttpPort, Reply
 
 FUZZ = int(os.environ.get("MHA_FUZZ", "200"))
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from replication.interrupts import Interrupted, ended_in_order, finish_from_here, put_off
+from prefect_mha.replication.local.interrupts import Interrupted, ended_in_order, finish_from_here, put_off
 
 
 def ask(number: signal.Signals) -> None:

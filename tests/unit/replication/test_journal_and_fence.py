@@ -8,12 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from config import ServerConfig
-from replication.errors import DeadlineExceeded, HostUnreachable
-from replication.fencing.fence import Fenced, fence
-from replication.journal import BEGIN, END, Journal, Lent, opened_before, read_journal, still_lent, unfinished
-from replication.scripts import script
-from replication.ssh import CommandResult
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.errors import DeadlineExceeded, HostUnreachable
+from prefect_mha.replication.fencing.kill import Fenced, fence
+from prefect_mha.replication.memory.journal import (
+    BEGIN,
+    END,
+    Journal,
+    Lent,
+    opened_before,
+    read_journal,
+    still_lent,
+    unfinished,
+)
+from prefect_mha.replication.scripts import script
+from prefect_mha.replication.ssh.host import CommandResult
 
 SERVER = ServerConfig(
     block="server1", hostname="db1", ip="10.0.0.1", ssh_host="db1", ssh_ip="10.0.0.1", ssh_user="root"

@@ -6,11 +6,11 @@ import socket
 import threading
 import time
 
-from replication.evidence import Finding
-from replication.knock import Knocks
-from replication.patience import Ping
-from replication.pings import Pings
-from replication.round_trips import RoundTrips
+from prefect_mha.replication.detection.classic_rules import Ping
+from prefect_mha.replication.detection.observation import Finding
+from prefect_mha.replication.detection.round_trips import RoundTrips
+from prefect_mha.replication.probes.pings import Pings
+from prefect_mha.replication.probes.tcp import Knocks
 
 
 def test_a_greeting_that_comes_after_the_knock_was_over_is_heard_by_the_next() -> None:

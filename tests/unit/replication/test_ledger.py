@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from config import ClusterConfig, ServerConfig
-from replication.binlog.cutter import Cut
-from replication.binlog.groups import Part, Transaction
-from replication.binlog.reader import LogEnd
-from replication.gtid import GtidSet
-from replication.job import Recovered, Rescue
-from replication.ledger import Fate, account, as_json, judge, losses, table
-from replication.plan import FailoverOptions, FailoverPlan, make_plan
-from replication.salvage import Mirror
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.binlog.cutter import Cut
+from prefect_mha.replication.binlog.reader import LogEnd
+from prefect_mha.replication.binlog.transactions import Part, Transaction
+from prefect_mha.replication.model.gtid import GtidSet
+from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
+from prefect_mha.replication.reporting.job import Recovered, Rescue
+from prefect_mha.replication.reporting.ledger import Fate, account, as_json, judge, losses, table
+from prefect_mha.replication.rescue.salvage import Mirror
 from tests.unit.replication.build import UUID, at, channel, cluster, server
 
 

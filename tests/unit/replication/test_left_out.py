@@ -2,8 +2,8 @@
 
 import pytest
 
-from replication.left_out import leaves_out
-from replication.snapshots import Filters
+from prefect_mha.replication.binlog.filtered import leaves_out
+from prefect_mha.replication.model.state import Filters
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from config import ServerConfig
-from replication.checks.logins import judged
-from replication.dialects.accounts import AccountLife
-from replication.dialects.connecting import Connecting
-from replication.logins import Login, _read
-from replication.option_file import quoted
-from replication.snapshots import Vendor
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.checks.cluster.logins import judged
+from prefect_mha.replication.checks.trying_logins import Login, _read
+from prefect_mha.replication.model.state import Vendor
+from prefect_mha.replication.mysql.dialects.accounts import AccountLife
+from prefect_mha.replication.mysql.dialects.connecting import Connecting
+from prefect_mha.replication.mysql.option_file import quoted
 
 NINE: dict[str, Any] = {
     "Source_SSL_Allowed": "Yes",

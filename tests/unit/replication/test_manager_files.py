@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replication.errors import AlreadyActing
-from replication.manager_files import (
+from prefect_mha.replication.errors import AlreadyActing
+from prefect_mha.replication.local.processes import is_manager_command, orphans_of, process_alive
+from prefect_mha.replication.memory.manager_files import (
     FailoverFlags,
     HealthFile,
     ManagerLock,
@@ -25,7 +26,6 @@ from replication.manager_files import (
     observe_manager,
     parse_health,
 )
-from replication.processes import is_manager_command, orphans_of, process_alive
 
 S = ManagerStatus
 
@@ -236,7 +236,7 @@ def test_looking_at_a_free_lock_neither_makes_nor_takes_it(tmp_path: Path) -> No
 def test_a_killed_holder_frees_the_lock_while_a_hook_it_started_goes_on(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys, pathlib\n"
-        "from replication.manager_files import ManagerLock\n"
+        "from prefect_mha.replication.memory.manager_files import ManagerLock\n"
         "ManagerLock(pathlib.Path(sys.argv[1]), 'app1').acquire()\n"
         "print(subprocess.Popen(['sleep', '60']).pid, flush=True)\n"
         "sys.stdin.read()\n"
@@ -286,7 +286,7 @@ def test_what_is_reported_for_what_is_written(
         ("perl /usr/bin/masterha_manager --conf=/etc/mha/app1.cnf", True),
         ("/usr/bin/perl -w /usr/local/bin/masterha_master_monitor --conf /etc/app1.cnf", True),
         ("/venv/bin/python /venv/bin/mha monitor --conf /etc/mha/app1.toml", True),
-        ("python3 -m commands.masterha_manager --ignore_last_failover --conf=app1.cnf", True),
+        ("python3 -m prefect_mha.commands.masterha_manager --ignore_last_failover --conf=app1.cnf", True),
         ("masterha_manager -conf=app1.cnf", True),
         ("mha monitor", True),
         ("perl /usr/bin/masterha_manager --conf=/etc/mha/app2.cnf", False),

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from config import load_cluster
-from config.notify import EVENTS, URL_KEYS, parts_of, urls_in
-from replication import event_hooks, notify_sender
-from replication.event_hooks import EventHooks, sample
-from replication.notify import Courier, letters
-from replication.notify_text import TITLES, text_of, values_of
-from replication.outbox import Outbox
+from prefect_mha.config import load_cluster
+from prefect_mha.config.notify import EVENTS, URL_KEYS, parts_of, urls_in
+from prefect_mha.replication.memory.outbox import Outbox
+from prefect_mha.replication.notify import events as event_hooks
+from prefect_mha.replication.notify import worker as notify_sender
+from prefect_mha.replication.notify.dispatcher import Courier, letters
+from prefect_mha.replication.notify.events import EventHooks, sample
+from prefect_mha.replication.notify.text import TITLES, text_of, values_of
 from tests.lab.services import Webhook
 from tests.unit.replication.test_address import config
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from config import ServerConfig
-from replication.evidence import Finding, Observation, Source
-from replication.observers import independent, neighbours, said
-from replication.scripts import script
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.detection.observation import Finding, Observation, Source
+from prefect_mha.replication.probes.replica import independent, neighbours, said
+from prefect_mha.replication.scripts import script
 
 
 def server(number: int, ip: str = "", **more: object) -> ServerConfig:

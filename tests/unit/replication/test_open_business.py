@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from replication.journal import BEGIN, END, Journal, unfinished
-from replication.open_business import StoppedReceiver, note_settled, note_stopped, settle, stopped_receivers
+from prefect_mha.replication.memory.journal import BEGIN, END, Journal, unfinished
+from prefect_mha.replication.memory.open_business import (
+    StoppedReceiver,
+    note_settled,
+    note_stopped,
+    settle,
+    stopped_receivers,
+)
 from tests.unit.replication.build import channel, cluster, server
 from tests.unit.replication.test_selection_and_plan import configured
 

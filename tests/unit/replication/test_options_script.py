@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from replication.scripts import script
+from prefect_mha.replication.scripts import script
 
 FILES = {
     "etc/my.cnf": "[client]\nport=1\n[mysqld]\nport = 3310 # ours\n!includedir /etc/conf.d\n",

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from replication.errors import AlreadyActing
-from replication.fencing.holds import Holds
-from replication.journal import Journal, every_entry, unfinished
-from replication.manager_files import FailoverFlags, ManagerLock, make_workdir
-from replication.own_files import doubt, open_own, own_directory, written
-from replication.stop_request import StopRequest
+from prefect_mha.replication.errors import AlreadyActing
+from prefect_mha.replication.local.own_files import doubt, open_own, own_directory, written
+from prefect_mha.replication.local.stop_request import StopRequest
+from prefect_mha.replication.memory.held_servers import Holds
+from prefect_mha.replication.memory.journal import Journal, every_entry, unfinished
+from prefect_mha.replication.memory.manager_files import FailoverFlags, ManagerLock, make_workdir
 
 NOBODY = 65534
 HOW = os.O_RDWR | os.O_CREAT | os.O_TRUNC

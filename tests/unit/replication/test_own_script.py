@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from replication.scripts import script
+from prefect_mha.replication.scripts import script
 
 NOBODY = 65534
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replication.evidence import Finding, Observation, Source
-from replication.patience import Act, Patience, Ping, SecondaryCheck, by_routes, decide
+from prefect_mha.replication.detection.classic_rules import Act, Patience, Ping, SecondaryCheck, by_routes, decide
+from prefect_mha.replication.detection.observation import Finding, Observation, Source
 
 ANSWERS = Observation(Source.OBSERVER, "db2", Finding.ANSWERED)
 SILENT = Observation(Source.OBSERVER, "db3", Finding.SILENT)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replication.positions import BinlogPosition, log_index
+from prefect_mha.replication.model.position import BinlogPosition, log_index
 
 
 def test_a_seventh_digit_does_not_go_backwards() -> None:

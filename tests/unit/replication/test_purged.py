@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from replication.binlog.cutter import LogFile, cut
-from replication.gtid import GtidSet, MariadbGtidPosition
-from replication.node_serve import missing, taker
-from replication.positions import BinlogPosition
-from replication.purged import has_more, still_lacks
-from replication.snapshots import Vendor
-from replication.source import Catalogue
-from replication.source.rebuilt import rebuild
+from prefect_mha.replication.binlog.cutter import LogFile, cut
+from prefect_mha.replication.maintenance.node.serve import missing, taker
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.state import Vendor
+from prefect_mha.replication.rescue.purged import has_more, still_lacks
+from prefect_mha.replication.source import Catalogue
+from prefect_mha.replication.source.rebuilt import rebuild
 from tests.unit.replication.build import UUID, channel, server
 from tests.unit.replication.logs import logs
 from tests.unit.replication.source.peer import identity_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replication.quiet import Quiet
+from prefect_mha.replication.notify.debounce import Quiet
 
 
 def happened(event: str, cluster: str = "app1", at: str = "t0") -> dict:

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from replication.check import Check
-from replication.health import judge
-from replication.last_check import Found, LastCheck, names_of, news
-from replication.metrics import Seen, exposition
-from replication.plan import FailoverOptions, FailoverPlan, make_plan
-from replication.positions import BinlogPosition
-from replication.readiness import Past, assess, markdown
-from replication.snapshots import ClusterState, ServerDown
+from prefect_mha.replication.health.metrics import Seen, exposition
+from prefect_mha.replication.health.roles import judge
+from prefect_mha.replication.memory.last_check import Found, LastCheck, names_of, news
+from prefect_mha.replication.model.check import Check
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.state import ClusterState, ServerDown
+from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
+from prefect_mha.replication.planning.readiness import Past, assess, markdown
 from tests.unit.replication.build import channel, server
 from tests.unit.replication.test_address import config
 

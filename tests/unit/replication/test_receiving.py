@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from replication.dialects.receiving import heartbeats, heartbeats_query, place
-from replication.evidence import Finding
-from replication.receiving import Heard, compare
-from replication.snapshots import Vendor
+from prefect_mha.replication.detection.observation import Finding
+from prefect_mha.replication.model.state import Vendor
+from prefect_mha.replication.mysql.dialects.receiving import heartbeats, heartbeats_query, place
+from prefect_mha.replication.probes.receiving import Heard, compare
 
 HERE, THERE = ("mysql-bin.000001", "1000", "", "", "3"), ("mysql-bin.000001", "1000", "", "", "4")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from config import load_cluster
-from replication.dialects import channel_index
-from replication.errors import CommandFailed
-from replication.plan import Refusal
-from replication.relay_files import RelayFiles, local_shell
-from replication.relay_purge import why_not
-from replication.relay_purge_cluster import PurgePlan, lacking, plan_purge
+from prefect_mha.config import load_cluster
+from prefect_mha.replication.errors import CommandFailed
+from prefect_mha.replication.maintenance.relay_logs.files import RelayFiles, local_shell
+from prefect_mha.replication.maintenance.relay_logs.purge import why_not
+from prefect_mha.replication.maintenance.relay_logs.purge_cluster import PurgePlan, lacking, plan_purge
+from prefect_mha.replication.mysql.dialects import channel_index
+from prefect_mha.replication.planning.plan import Refusal
 from tests.unit.replication.build import at, channel, cluster, server
 
 CONFIG = load_cluster(

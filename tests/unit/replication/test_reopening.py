@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from config import ClusterConfig
-from replication.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
-from replication.last_writable import LastWritable, Seen
-from replication.reopening import Act, Case, judge
-from replication.snapshots import Replaced, ServerState, Vendor
+from prefect_mha.config import ClusterConfig
+from prefect_mha.replication.memory.last_writable import LastWritable, Seen
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
+from prefect_mha.replication.model.state import Replaced, ServerState, Vendor
+from prefect_mha.replication.planning.reopening import Act, Case, judge
 from tests.unit.replication.build import UUID, at, channel, cluster, server
 from tests.unit.replication.test_checks import block
 

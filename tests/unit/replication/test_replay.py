@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from replication.evidence import Incident, read_incident
-from replication.replay import replay, simulate, terms_in, was_death
+from prefect_mha.replication.detection.observation import Incident, read_incident
+from prefect_mha.replication.detection.replay import replay, simulate, terms_in, was_death
 
 RECORDINGS = sorted((Path(__file__).parent / "incidents").glob("*.jsonl"))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from replication.outcome import Outcome
-from replication.report import text
+from prefect_mha.replication.reporting.outcome import Outcome
+from prefect_mha.replication.reporting.report import text
 
 
 def test_the_outage_is_the_first_line_after_the_subject() -> None:

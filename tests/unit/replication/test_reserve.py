@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from replication import reserve
-from replication.errors import CannotRemember
-from replication.journal import Journal, read_journal
+from prefect_mha.replication.errors import CannotRemember
+from prefect_mha.replication.local import reserved_space as reserve
+from prefect_mha.replication.memory.journal import Journal, read_journal
 
 
 def full_disk(monkeypatch: pytest.MonkeyPatch, room: Path, takes: int = 3) -> None:

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pymysql
 import pytest
 
-from config import ServerConfig
-from replication import reserved_way
-from replication.reserved_way import Way, enter, learn, told_by, way_of
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.mysql import admin_port as reserved_way
+from prefect_mha.replication.mysql.admin_port import Way, enter, learn, told_by, way_of
 
 FULL = pymysql.OperationalError(1040, "Too many connections")
 

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from replication.right import (
+from prefect_mha.replication.coordination.quorum import (
     FORGOTTEN,
     Ballot,
     Vote,

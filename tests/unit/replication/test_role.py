@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from config import ClusterConfig
-from replication.role import LastRole, Role, waits_in_vain, without_memory
-from replication.switch.events_move import Event
+from prefect_mha.config import ClusterConfig
+from prefect_mha.replication.role.remembered import LastRole, Role, waits_in_vain, without_memory
+from prefect_mha.replication.role.scheduled_events import Event
 
 TICK = Event("app", "tick", "root@%", "ENABLED")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import SecretStr
 
-from replication.dialects import Dialect
-from replication.row_proof import RowProof, as_application
-from replication.snapshots import Vendor
+from prefect_mha.replication.cluster.row_proof import RowProof, as_application
+from prefect_mha.replication.model.state import Vendor
+from prefect_mha.replication.mysql.dialects import Dialect
 from tests.unit.replication.build import server
 from tests.unit.replication.test_checks import block
 

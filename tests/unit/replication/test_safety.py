@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replication.gtid import GtidSet
-from replication.one_time import one_time_user
-from replication.positions import BinlogPosition
-from replication.safety import Drained, _still_true, prove, prove_kept
+from prefect_mha.replication.actions.drained import Drained, _still_true, prove, prove_kept
+from prefect_mha.replication.model.gtid import GtidSet
+from prefect_mha.replication.model.one_time_account import one_time_user
+from prefect_mha.replication.model.position import BinlogPosition
 from tests.unit.replication.build import UUID, at, channel, server
 
 HOUSE = Path(__file__).parents[3]
@@ -112,7 +112,11 @@ def test_only_the_guard_issues_statements_that_delete_relay_logs() -> None:
         r"\b(RESET (REPLICA|SLAVE|MASTER|BINARY)|CHANGE (MASTER|REPLICATION SOURCE))\b.*TO|RESET \w+ ALL\""
     )
     asks = {name for name, text in callers.items() if "dialect.change_source(" in text or "dialect.reset_all(" in text}
-    assert asks == {"replication/promote.py", "replication/pointing.py", "replication/repoint.py"}
+    assert asks == {
+        "replication/actions/promote.py",
+        "replication/rescue/pointing.py",
+        "replication/actions/repoint.py",
+    }
     for name in asks:
         assert "discard_relay_logs(" in callers[name], name
     for name, text in callers.items():

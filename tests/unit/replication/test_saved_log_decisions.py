@@ -8,24 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from flows.closed_ways import ClosedWays, given_up_before
-from replication.binlog.cutter import Cut, survey
-from replication.binlog.events import EventType
-from replication.dialects import Dialect, Repoint
-from replication.dialects.changing import ChannelOptions
-from replication.errors import CannotLevel, RefusalError, WayClosed
-from replication.job import Rescue
-from replication.journal import Journal
-from replication.kept_copies import kept, remember
-from replication.ledger import Fate, account
-from replication.one_time import Marks, is_one_time_user, marked, marks_of, one_time_user, unmarked
-from replication.plan import FailoverPlan, Refusal
-from replication.pointing import TURN, former_options, has_reached, turned
-from replication.positions import BinlogPosition
-from replication.salvage import Mirror
-from replication.selection import bereaved_of, followers_of
-from replication.snapshots import GtidKind, Vendor
-from replication.tails import Case, why_not_replayed, why_not_served
+from prefect_mha.flows.runbooks.leveling.closed_ways import ClosedWays, given_up_before
+from prefect_mha.replication.binlog.cutter import Cut, survey
+from prefect_mha.replication.binlog.events import EventType
+from prefect_mha.replication.errors import CannotLevel, RefusalError, WayClosed
+from prefect_mha.replication.memory.journal import Journal
+from prefect_mha.replication.model.one_time_account import (
+    Marks,
+    is_one_time_user,
+    marked,
+    marks_of,
+    one_time_user,
+    unmarked,
+)
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.state import GtidKind, Vendor
+from prefect_mha.replication.mysql.dialects import Dialect, Repoint
+from prefect_mha.replication.mysql.dialects.changing import ChannelOptions
+from prefect_mha.replication.planning.plan import FailoverPlan, Refusal
+from prefect_mha.replication.planning.selection import bereaved_of, followers_of
+from prefect_mha.replication.reporting.job import Rescue
+from prefect_mha.replication.reporting.ledger import Fate, account
+from prefect_mha.replication.rescue.kept_copies import kept, remember
+from prefect_mha.replication.rescue.pointing import TURN, former_options, has_reached, turned
+from prefect_mha.replication.rescue.salvage import Mirror
+from prefect_mha.replication.rescue.tails import Case, why_not_replayed, why_not_served
 from tests.unit.replication.build import at, channel, cluster, server
 from tests.unit.replication.logs import LogBuilder
 from tests.unit.replication.test_ledger import CUT, configured, planned

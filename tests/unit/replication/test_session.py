@@ -7,7 +7,7 @@ import ssl
 import pymysql
 import pytest
 
-from replication.errors import (
+from prefect_mha.replication.errors import (
     AccessDenied,
     PrivilegeMissing,
     ServerBusy,
@@ -15,7 +15,7 @@ from replication.errors import (
     ServerUnreachable,
     StatementFailed,
 )
-from replication.session import _marked, map_error
+from prefect_mha.replication.mysql.session import _marked, map_error
 
 
 @pytest.mark.parametrize(

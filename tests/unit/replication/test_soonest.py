@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from replication.busy import Work, seconds_left
-from replication.soonest import Need, Next, decide
+from prefect_mha.replication.planning.soonest import Need, Next, decide
+from prefect_mha.replication.workload.busy import Work, seconds_left
 
 LOCK = Need("2", "db2", math.inf, "it waits for a lock", ends=True)
 LONG = Need("2", "db2", 100.0, "it executes ALTER")

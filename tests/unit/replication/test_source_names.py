@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from replication import source_names
-from replication.source_names import SourceNames
+from prefect_mha.replication.model import source_names
+from prefect_mha.replication.model.source_names import SourceNames
 from tests.unit.replication.build import channel, server
 from tests.unit.replication.test_checks import block
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config import ServerConfig, SshOptions
-from replication.deadline import Deadline, within
-from replication.errors import DeadlineExceeded, HostUnreachable
-from replication.ssh import SshHost
-from replication.ssh_framing import Frame
-from replication.ssh_login import Login, load_login, resolve_login
-from replication.ssh_streams import OUTPUT_LIMIT, Collector, HashingSource
+from prefect_mha.config import ServerConfig, SshOptions
+from prefect_mha.replication.deadline import Deadline, within
+from prefect_mha.replication.errors import DeadlineExceeded, HostUnreachable
+from prefect_mha.replication.ssh.framing import Frame
+from prefect_mha.replication.ssh.host import SshHost
+from prefect_mha.replication.ssh.login import Login, load_login, resolve_login
+from prefect_mha.replication.ssh.streams import OUTPUT_LIMIT, Collector, HashingSource
 
 HOME = Path("/home/dba")
 
@@ -132,7 +132,7 @@ def test_proxies_are_recognised(config: dict[str, Any], proxy: str) -> None:
 @pytest.fixture
 def ssh_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("replication.ssh_login.SYSTEM_CONFIG", tmp_path / "etc" / "ssh_config")
+    monkeypatch.setattr("prefect_mha.replication.ssh.login.SYSTEM_CONFIG", tmp_path / "etc" / "ssh_config")
     (tmp_path / "etc").mkdir()
     (tmp_path / ".ssh").mkdir()
     return tmp_path / ".ssh"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replication.known_hosts import (
+from prefect_mha.replication.ssh.known_hosts import (
     KeyVerdict,
     KnownKey,
     fingerprint,

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from replication.dialects import Dialect
-from replication.ledger import Fate, LedgerLine
-from replication.positions import BinlogPosition
-from replication.snapshots import GtidKind, Vendor
-from replication.statement import may_be_ahead, statement
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.state import GtidKind, Vendor
+from prefect_mha.replication.mysql.dialects import Dialect
+from prefect_mha.replication.reporting.ledger import Fate, LedgerLine
+from prefect_mha.replication.reporting.statement import may_be_ahead, statement
 from tests.unit.replication.test_checks import block
 
 PLACE = BinlogPosition("mysql-bin.000004", 120)

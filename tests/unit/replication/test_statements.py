@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replication.switch.statements import SHOWN, StatementKind, kind_of, names_table, shorten
+from prefect_mha.replication.workload.statements import SHOWN, StatementKind, kind_of, names_table, shorten
 
 READ, UPDATE, DDL, LOCK = StatementKind.READ, StatementKind.UPDATE, StatementKind.DDL, StatementKind.LOCK
 

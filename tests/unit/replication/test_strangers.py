@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from config import ClusterConfig
-from replication.snapshots import ClusterState, ServerDown
-from replication.strangers import Readers, Registered, strangers
+from prefect_mha.config import ClusterConfig
+from prefect_mha.replication.cluster.unknown_replicas import Readers, Registered, strangers
+from prefect_mha.replication.model.state import ClusterState, ServerDown
 from tests.unit.replication.build import channel, server
 from tests.unit.replication.test_checks import block
 

@@ -9,22 +9,28 @@ from typing import Any
 
 import pytest
 
-from config import ClusterConfig, ServerConfig
-from replication.dialects import Dialect, Repoint
-from replication.gtid import MariadbGtidPosition
-from replication.hooks import online_change_args, password_environment
-from replication.journal import BEGIN, END, SWITCH, Journal, unfinished
-from replication.manager_files import FailoverFlags
-from replication.outcome import ReplicaOutcome
-from replication.plan import Leveling, Refusal
-from replication.positions import BinlogPosition
-from replication.snapshots import GtidKind, Vendor
-from replication.switch.job import HandedOver, Ready
-from replication.switch.outcome import SwitchOutcome, plan_text, result_line
-from replication.switch.plan import SwitchPlan
-from replication.switch.unfinished import CutShort, cut_short_switch, facts_of, facts_of_ready, may_give_back
-from replication.switch.write_stop import Former, LogEnd, lacking
-from replication.topology import find_primary
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.local.site_scripts import online_change_args, password_environment
+from prefect_mha.replication.memory.journal import BEGIN, END, SWITCH, Journal, unfinished
+from prefect_mha.replication.memory.manager_files import FailoverFlags
+from prefect_mha.replication.model.gtid import MariadbGtidPosition
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.state import GtidKind, Vendor
+from prefect_mha.replication.model.topology import find_primary
+from prefect_mha.replication.mysql.dialects import Dialect, Repoint
+from prefect_mha.replication.planning.plan import Leveling, Refusal
+from prefect_mha.replication.reporting.outcome import ReplicaOutcome
+from prefect_mha.replication.switchover.context import HandedOver, Ready
+from prefect_mha.replication.switchover.outcome import SwitchOutcome, plan_text, result_line
+from prefect_mha.replication.switchover.plan import SwitchPlan
+from prefect_mha.replication.switchover.resume import (
+    CutShort,
+    cut_short_switch,
+    facts_of,
+    facts_of_ready,
+    may_give_back,
+)
+from prefect_mha.replication.switchover.write_lock import Former, LogEnd, lacking
 from tests.unit.replication.build import channel, cluster, server
 
 #: A number that no process has: beyond the largest that Linux gives.

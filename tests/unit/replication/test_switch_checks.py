@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from config import ClusterConfig
-from replication.check import Check, failed
-from replication.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
-from replication.grants import Grants
-from replication.gtid import GtidSet, MariadbGtid
-from replication.snapshots import Filters, SemiSync, ServerState, Vendor
-from replication.switch.activity import Activity, AdvisoryLock, Process, TableLock, Transaction
-from replication.switch.checks import switch_checks
-from replication.switch.options import SwitchOptions
+from prefect_mha.config import ClusterConfig
+from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
+from prefect_mha.replication.model.check import Check, failed
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid
+from prefect_mha.replication.model.state import Filters, SemiSync, ServerState, Vendor
+from prefect_mha.replication.mysql.grants import Grants
+from prefect_mha.replication.switchover.preconditions.cluster import switch_checks
+from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
+from prefect_mha.replication.workload.activity import Activity, AdvisoryLock, Process, TableLock, Transaction
 from tests.unit.replication.build import UUID, activity, channel, cluster, process, server
 from tests.unit.replication.test_selection_and_plan import configured
 

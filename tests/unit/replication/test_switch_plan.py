@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from config import ClusterConfig
-from replication.gtid import GtidSet
-from replication.plan import Refusal
-from replication.snapshots import GtidKind, ServerState
-from replication.switch.plan import SwitchOptions, SwitchPlan, make_switch_plan
+from prefect_mha.config import ClusterConfig
+from prefect_mha.replication.model.gtid import GtidSet
+from prefect_mha.replication.model.state import GtidKind, ServerState
+from prefect_mha.replication.planning.plan import Refusal
+from prefect_mha.replication.switchover.plan import SwitchOptions, SwitchPlan, make_switch_plan
 from tests.unit.replication.build import UUID, activity, at, channel, cluster, process, server
 from tests.unit.replication.test_selection_and_plan import configured
 

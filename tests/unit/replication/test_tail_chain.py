@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from replication.gtid import GtidSet, MariadbGtidPosition
-from replication.journal import Journal
-from replication.ledger import Fate, never_reached
-from replication.plan import FailoverOptions, FailoverPlan, make_plan
-from replication.salvage import Mirror, shortened
-from replication.selection import Follower
-from replication.snapshots import GtidKind, Replaced
-from replication.tail_chain import (
+from prefect_mha.replication.memory.journal import Journal
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
+from prefect_mha.replication.model.state import GtidKind, Replaced
+from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
+from prefect_mha.replication.planning.selection import Follower
+from prefect_mha.replication.reporting.ledger import Fate, never_reached
+from prefect_mha.replication.rescue.salvage import Mirror, shortened
+from prefect_mha.replication.rescue.tail_chain import (
     RECENT,
     Tail,
     begins_in,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ssl
 
-from config import ServerConfig
-from replication.authentication import context
-from replication.session import Session
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.mysql.authentication import context
+from prefect_mha.replication.mysql.session import Session
 
 
 def test_only_sessions_without_tls_settings_share_it() -> None:

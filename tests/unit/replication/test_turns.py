@@ -8,7 +8,7 @@ from itertools import permutations
 
 import pytest
 
-from replication.turns import Claim, Turns, in_order, may_go
+from prefect_mha.replication.coordination.failover_slots import Claim, Turns, in_order, may_go
 
 A, B, C, D = Claim("a", 100, 3.0), Claim("b", 200, 4.0), Claim("c", 100, 1.0), Claim("d", -5, 0.0)
 

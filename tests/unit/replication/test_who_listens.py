@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from replication.scripts import script
+from prefect_mha.replication.scripts import script
 
 NOBODY = 65534
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may be somebody else")

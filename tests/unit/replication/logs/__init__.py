@@ -6,8 +6,8 @@ import io
 import zlib
 from pathlib import Path
 
-from replication.binlog.events import CHECKSUM, HEADER, HEADER_FIELDS, IN_USE_FLAG, MAGIC, EventType
-from replication.binlog.reader import LogFile
+from prefect_mha.replication.binlog.events import CHECKSUM, HEADER, HEADER_FIELDS, IN_USE_FLAG, MAGIC, EventType
+from prefect_mha.replication.binlog.reader import LogFile
 
 HERE = Path(__file__).parent
 #: Every readable sample that is one log by itself.

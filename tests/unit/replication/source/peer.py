@@ -9,14 +9,14 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 
-from replication.binlog.events import CHECKSUM, EventType, FormatDescription
-from replication.binlog.reader import LogFile, LogReader
-from replication.gtid import GtidSet, MariadbGtidPosition
-from replication.positions import BinlogPosition
-from replication.source import Account, Catalogue, Identity, Prover, Source
-from replication.source.handshake import scramble
-from replication.source.packets import Wire
-from replication.source.stream import EventStream
+from prefect_mha.replication.binlog.events import CHECKSUM, EventType, FormatDescription
+from prefect_mha.replication.binlog.reader import LogFile, LogReader
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.source import Account, Catalogue, Identity, Prover, Source
+from prefect_mha.replication.source.protocol.handshake import scramble
+from prefect_mha.replication.source.protocol.packets import Wire
+from prefect_mha.replication.source.stream import EventStream
 
 ACCOUNT = Account("mha_tail_abc123", "only-for-this-rescue")
 

@@ -7,14 +7,14 @@ import random
 
 import pytest
 
-from replication.binlog.reader import LogFile
-from replication.errors import LogError
-from replication.gtid import GtidSet, MariadbGtidPosition
-from replication.positions import BinlogPosition
-from replication.source import Catalogue, Prover
-from replication.source.packets import Refused
-from replication.source.stream import description
-from replication.source.wanted import LacksMariadb, LacksMysql
+from prefect_mha.replication.binlog.reader import LogFile
+from prefect_mha.replication.errors import LogError
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.source import Catalogue, Prover
+from prefect_mha.replication.source.protocol.packets import Refused
+from prefect_mha.replication.source.stream import description
+from prefect_mha.replication.source.wanted import LacksMariadb, LacksMysql
 from tests.unit.replication.logs import SUMMED, content, log
 from tests.unit.replication.source.peer import catalogue_of, identity_of, sent
 

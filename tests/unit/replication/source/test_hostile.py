@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from replication.source import Account, Catalogue, Identity, Source, session
-from replication.source.handshake import NATIVE, SHA2
-from replication.source.server import PER_PEER, CannotListen
+from prefect_mha.replication.source import Account, Catalogue, Identity, Source, session
+from prefect_mha.replication.source.protocol.handshake import NATIVE, SHA2
+from prefect_mha.replication.source.server import PER_PEER, CannotListen
 from tests.unit.replication.logs import LogBuilder, content, log
 from tests.unit.replication.source.peer import ACCOUNT, Peer, ServerSaid, catalogue_of, served, threads
 

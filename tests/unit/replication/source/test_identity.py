@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from config import ServerConfig
-from replication.binlog.events import RELAY_LOG_FLAG, EventType
-from replication.binlog.reader import LogReader
-from replication.errors import LogError
-from replication.source.identity import (
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.binlog.events import RELAY_LOG_FLAG, EventType
+from prefect_mha.replication.binlog.reader import LogReader
+from prefect_mha.replication.errors import LogError
+from prefect_mha.replication.source.identity import (
     Received,
     Whose,
     continues,

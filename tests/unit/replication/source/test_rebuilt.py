@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from replication.binlog.events import ARTIFICIAL_FLAG, CHECKSUM, HEADER, MAGIC, RELAY_LOG_FLAG, EventType
-from replication.binlog.reader import LogFile, LogReader
-from replication.errors import LogError
-from replication.positions import BinlogPosition
-from replication.source import Catalogue
-from replication.source.catalogue import Identity
-from replication.source.rebuilt import rebuild
+from prefect_mha.replication.binlog.events import ARTIFICIAL_FLAG, CHECKSUM, HEADER, MAGIC, RELAY_LOG_FLAG, EventType
+from prefect_mha.replication.binlog.reader import LogFile, LogReader
+from prefect_mha.replication.errors import LogError
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.source import Catalogue
+from prefect_mha.replication.source.catalogue import Identity
+from prefect_mha.replication.source.rebuilt import rebuild
 from tests.unit.replication.logs import RELAYED, LogBuilder, logs
 from tests.unit.replication.source.peer import Peer, catalogue_of, identity_of, served
 

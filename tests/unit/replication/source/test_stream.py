@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from replication.binlog.events import EventType
-from replication.binlog.reader import LogFile, LogReader
-from replication.errors import LogError
-from replication.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
-from replication.positions import BinlogPosition
-from replication.source import Catalogue, Prover
-from replication.source.wanted import LacksMariadb, LacksMysql
+from prefect_mha.replication.binlog.events import EventType
+from prefect_mha.replication.binlog.reader import LogFile, LogReader
+from prefect_mha.replication.errors import LogError
+from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.source import Catalogue, Prover
+from prefect_mha.replication.source.wanted import LacksMariadb, LacksMysql
 from tests.unit.replication.logs import SAMPLES, LogBuilder, content, log, logs
 from tests.unit.replication.source.peer import Peer, ServerSaid, catalogue_of, identity_of, sent, served
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replication.gtid import MariadbGtidPosition
-from replication.source import Account, Identity, is_rescue_account
-from replication.source.catalogue import Catalogue
-from replication.source.handshake import NATIVE, SHA2, greeting, parse_login, scramble
-from replication.source.packets import FULL, Gone, ProtocolError, Refused, Wire, length_encoded
-from replication.source.queries import Said, answer
+from prefect_mha.replication.model.gtid import MariadbGtidPosition
+from prefect_mha.replication.source import Account, Identity, is_rescue_account
+from prefect_mha.replication.source.catalogue import Catalogue
+from prefect_mha.replication.source.protocol.handshake import NATIVE, SHA2, greeting, parse_login, scramble
+from prefect_mha.replication.source.protocol.packets import FULL, Gone, ProtocolError, Refused, Wire, length_encoded
+from prefect_mha.replication.source.protocol.queries import Said, answer
 
 MYSQL56 = Identity("5.6.24-log", 1, "11111111-1111-1111-1111-111111111111", "ON")
 MYSQL97 = Identity("9.7.0", 1, "11111111-1111-1111-1111-111111111111")

@@ -1,0 +1,1 @@
+"""The verbs of `mha`, one file each."""

@@ -1,0 +1,68 @@
+"""What `mha monitor` does with several configurations: one process, a watch for each of them."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import resource
+import signal
+import threading
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from prefect_mha.commands.shared.failover_options import failover_options
+from prefect_mha.commands.shared.fleet_log import FleetLog
+from prefect_mha.replication.notify.manager_log import secrets_of
+
+log = logging.getLogger("mha")
+
+
+def watch_all(given: Namespace, confs: Sequence[Path], directory: Path | None, most: int) -> NoReturn:
+    """Watch the clusters of ``confs`` and of ``directory`` until a signal ends it; ``most`` failovers at a time.
+
+    SIGTERM, SIGINT and SIGQUIT ask for the end: every watch ends, failovers that run are finished. SIGHUP: look at the
+    directory now, and begin again what masterha_stop ended. Raises OSError when the log cannot be written.
+    """
+    from prefect_mha.config import ClusterConfig, load_cluster
+
+    logs = FleetLog(given.manager_log)
+    logs.set_up()
+    stop, again = threading.Event(), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, lambda *_: again.set())
+    _open_as_many_files_as_allowed()
+    places = {"manager_workdir": str(given.manager_workdir)} if given.manager_workdir else {}
+
+    def load(path: Path) -> ClusterConfig:
+        return load_cluster(path, given.global_conf, places)
+
+    def prepare(config: ClusterConfig) -> None:
+        logs.route(config, secrets_of(config))
+
+    # Prefect takes seconds to import; everything that can refuse has refused before it.
+    from prefect_mha.flows.clusters import configuration_files
+    from prefect_mha.flows.engine.start import leave
+    from prefect_mha.flows.manager.fleet import Fleet
+    from prefect_mha.flows.manager.manager import ManagerOptions
+    from prefect_mha.replication.coordination.failover_slots import Turns
+    from prefect_mha.replication.local.thread_owner import threads_inherit
+
+    threads_inherit()
+
+    def files() -> tuple[Path, ...]:
+        return (*confs, *(configuration_files(directory) if directory else ()))
+
+    options = ManagerOptions(failover=failover_options(given), go_on=True)
+    leave(Fleet(files, load, options, Turns(most), prepare).run(stop, again))
+
+
+def _open_as_many_files_as_allowed() -> None:
+    """A cluster of three takes a dozen descriptors, and the usual soft limit is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            log.debug("Up to %d descriptors may be open instead of %d.", hard, soft)

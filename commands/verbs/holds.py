@@ -1,0 +1,99 @@
+"""Who is held read-only after a failover: the lines of `mha status`, and `mha release`."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from prefect_mha.commands.shared.options import one_line
+from prefect_mha.config import ConfigError, ServerConfig, load_cluster
+from prefect_mha.replication.errors import DeadlineExceeded, HostError, ServerError, ServerUnreachable
+from prefect_mha.replication.fencing.everyone import closed_to_everybody, let_go
+from prefect_mha.replication.fencing.kill import unfence
+from prefect_mha.replication.memory.held_servers import Hold, Holds, config_of
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.notify.events import EventHooks, finish
+from prefect_mha.replication.notify.manager_log import secrets_of, setup_logging
+from prefect_mha.replication.ssh.host import SshHost
+
+
+def held_lines(conf: Path, global_conf: Path) -> list[str]:
+    """One line for each server that is held; nothing that goes wrong is an error."""
+    try:
+        config = load_cluster(conf, global_conf, resolve=str, secrets=False)
+        held = Holds.of(config).current()
+    except (ConfigError, OSError) as error:
+        return [f"Who is held read-only cannot be told: {one_line(error)}"]
+    return [f"{hold}; 'mha release --conf={conf} --host={hold.name.partition('(')[0]}' lifts it" for hold in held]
+
+
+def lift(conf: Path, global_conf: Path, workdir: Path | None, host: str) -> int:
+    """Record the release, and take away what fencing left on the host; 0 when both are done, 1 when not.
+
+    The record comes first: a manager that watches must not close the server again while it is being made ready.
+    """
+    config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
+    setup_logging(None, config.log_level, secrets_of(config))
+    holds = Holds.of(config)
+    server = config.server(host)
+    hold = _named(holds.current(), host, server)
+    server = config_of(hold, config.servers) if hold is not None else server
+    if hold is None:
+        held = ", ".join(h.name for h in holds.current()) or "nobody"
+        print(f"{host} is not held read-only; held is {held}.")
+        return 1
+    who = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
+    holds.release(hold.key, who, "mha release")
+    print(f"{hold.name} is held read-only no longer. It stays as it is: set read_only=0, or make it a replica.")
+    _open_to_everybody(server)
+    EventHooks(config).tell("released", old=server, text=f"{hold.name} was released by {who}", by=who)
+    code = _take_back(hold, server)
+    finish(config.hook_timeout)
+    return code
+
+
+def _named(held: Sequence[Hold], host: str, server: ServerConfig | None) -> Hold | None:
+    if server is not None:
+        return next((h for h in held if h.key == server.address), None)
+    # One that was taken out of the configuration since.
+    return next((h for h in held if host in (h.key, h.key.rpartition(":")[0], h.name.partition("(")[0])), None)
+
+
+def _open_to_everybody(server: ServerConfig | None) -> None:
+    """It was closed to accounts with SUPER too; whoever makes it ready must not fall over that."""
+    if server is None:
+        return
+    session = Server(server)
+    try:
+        session.connect(2.0)
+        if closed_to_everybody(session):
+            let_go(session, session.observe())
+            print(f"{server.name}: tx_read_only is 0 again: read_only alone keeps applications out.")
+    except ServerUnreachable:
+        pass  # a start clears it
+    except ServerError as error:
+        print(f"{error}. Where tx_read_only is 1, set it to 0 before START SLAVE, and before it is opened.")
+    finally:
+        session.close()
+
+
+def _take_back(hold: Hold, server: ServerConfig | None) -> int:
+    if not hold.traces:
+        return 0
+    by_hand = f"Take back by hand on that host: {', '.join(hold.traces)}."
+    if server is None:
+        print(f"{hold.name} is not in the configuration. {by_hand}")
+        return 1
+    ssh = SshHost(server)
+    try:
+        for line in unfence(ssh, server, hold.traces):
+            print(f"{hold.name}: {line}")
+    except (HostError, DeadlineExceeded) as error:
+        print(f"{error}. {by_hand}")
+        return 1
+    finally:
+        ssh.close()
+    return 0

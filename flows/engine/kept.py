@@ -1,0 +1,101 @@
+"""What Prefect is still to be told of runs, on the manager's disk: a process may end before the API answers.
+
+Each record is one file below ``<workdir>/<cluster>.runs``, there from the end of its run until it is delivered: by the
+process that ran it, and when that is gone by the next one that tells Prefect of the events of that cluster
+(`flows.engine.events`). A run that stands by is an empty file there, so that one whose process died is ended as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from prefect_mha.flows.engine.record import RunRecord, Unanswered, deliver, end_crashed
+from prefect_mha.replication.errors import MhaError
+from prefect_mha.replication.local.own_files import ours, own_directory, written
+from prefect_mha.replication.local.processes import process_alive
+
+log = logging.getLogger("mha")
+
+
+class KeptRuns:
+    """The undelivered runs of one cluster."""
+
+    def __init__(self, workdir: Path, cluster: str) -> None:
+        self.directory = workdir / f"{cluster}.runs"
+
+    def keep(self, record: RunRecord) -> Path | None:
+        """Write it down; None where the disk takes nothing more, which is told and stops nobody."""
+        file = self.directory / f"{time.time_ns():020}-{os.getpid()}.json"
+        try:
+            own_directory(self.directory)
+            with written(file) as out:
+                out.write(record.model_dump_json())
+        except OSError as error:
+            log.error("The record of %s is lost for Prefect should it not answer now: %s", record.run_name, error)
+            return None
+        return file
+
+    def left_behind(self) -> Iterator[Path]:
+        """Those whose process is gone, the oldest first."""
+        if not ours(self.directory):
+            return
+        for file in sorted(self.directory.glob("[0-9]*.json")):
+            if not process_alive(int(file.stem.rpartition("-")[2])):
+                yield file
+
+    def mark_standing(self, run_id: UUID) -> Path:
+        """Remember a flow run that this process stands in, until whoever left it in order deletes the file.
+
+        A disk that takes nothing is no reason not to run.
+        """
+        file = self.directory / f"standing-{run_id}-{os.getpid()}"
+        with contextlib.suppress(OSError):
+            own_directory(self.directory)
+            with written(file):
+                pass
+        return file
+
+    def left_standing(self) -> Iterator[tuple[Path, UUID]]:
+        """The flow runs that nobody stands in any more: their processes died."""
+        if not ours(self.directory):
+            return
+        for file in self.directory.glob("standing-*-*"):
+            run_id, _, pid = file.name.removeprefix("standing-").rpartition("-")
+            if pid.isdecimal() and not process_alive(int(pid)):
+                with contextlib.suppress(ValueError):
+                    yield file, UUID(run_id)
+
+    def deliver_left_behind(self) -> bool:
+        """Put them into Prefect, in order; False as soon as it does not answer. One that it refuses is given up."""
+        for file in self.left_behind():
+            with contextlib.suppress(FileNotFoundError):
+                try:
+                    deliver(RunRecord.model_validate_json(file.read_bytes()))
+                except Unanswered:
+                    return False
+                except (MhaError, ValidationError) as error:
+                    log.warning("Prefect does not take the record %s: %s", file.name, error)
+                file.unlink()
+        return self._end_left_standing()
+
+    def _end_left_standing(self) -> bool:
+        left = dict(self.left_standing())
+        if not left:
+            return True
+        try:
+            end_crashed(tuple(left.values()), "nobody acted in it since")
+        except Unanswered:
+            return False
+        except MhaError as error:
+            log.warning("%s", error)
+        for file in left:
+            file.unlink(missing_ok=True)
+        return True

@@ -1,0 +1,51 @@
+"""How a runbook runs a step: announced in the journal, done as a Prefect task or plainly, timed, its end recorded."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, TypeVar
+
+from prefect import Task
+
+from prefect_mha.flows.engine.start import step
+from prefect_mha.replication.errors import MhaError, ServerOdd
+from prefect_mha.replication.memory.journal import Journal
+from prefect_mha.replication.reporting.outcome import StepTime
+
+log = logging.getLogger("mha")
+R = TypeVar("R")
+
+
+class Recorder:
+    """What every runbook keeps: its journal, and the timeline for the report."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.timeline: list[StepTime] = []
+
+    def note(self, step_name: str, event: str, about: str, **facts: Any) -> None:
+        """One line of the journal about a step."""
+        self.journal.record(step_name, event, about, **facts)
+
+    def run(self, task: Task[..., R], *args: Any, about: str = "", **named: Any) -> R:
+        """One step; ``about`` names the server it is about. Raises MhaError and nothing else."""
+        name = task.name
+        self.note(name, "began", about)
+        began, clock, ok = time.time(), time.monotonic(), False
+        try:
+            result = step(task, *args, **named)
+            ok = True
+            self.note(name, "done", about, result=str(result)[:2000])
+            return result
+        except MhaError as error:
+            self.note(name, "failed", about, error=str(error))
+            raise
+        except Exception as error:
+            # Whatever one server makes of a step is the step's failure: the next best is tried, and nobody else falls.
+            log.exception("%s (%s) meets an error that nobody foresaw", name, about)
+            odd = ServerOdd(about or "a server", name.lower(), f"{type(error).__name__}: {error}"[:500], answered=True)
+            self.note(name, "failed", about, error=str(odd))
+            raise odd from error
+        finally:
+            self.timeline.append(StepTime(name, about, began, time.monotonic() - clock, ok))

@@ -1,0 +1,247 @@
+"""A run that stands ready: the flow of a failover or a switch, entered while all is well, for the moment it is needed.
+
+Entering a flow asks Prefect's API some eight times; a task of an entered one asks nothing. So a thread of the manager
+enters the flow when the watch begins, and its body waits. Whoever acts then calls its steps in a copy of that body's
+context, in a thread of his own: they are genuine task runs of that run, whether the API still answers or not. Where no
+run could be entered in time the steps are plain calls, and the record of the run's end comes late.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import logging
+import threading
+from contextvars import Context
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect import flow, tags, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, StateType
+from prefect.context import FlowRunContext, TagsContext
+from prefect.events.worker import EventsWorker
+from prefect.exceptions import ObjectNotFound
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import temporary_settings
+from prefect.states import Completed
+
+from prefect_mha.flows.engine import api as prefect_env
+from prefect_mha.flows.engine.acting import ActingRun, Deed
+from prefect_mha.flows.engine.record import REQUEST_SECONDS, RunRecord, deliver, deliver_later
+from prefect_mha.flows.engine.run_log import log_to_prefect
+from prefect_mha.flows.engine.steps import described
+from prefect_mha.replication.errors import MhaError
+
+log = logging.getLogger("mha.engine")
+
+#: What a run that waits is tagged with, so that a list of runs can be without them.
+STANDING_BY = "standing-by"
+#: Seconds between two looks whether Prefect still has the run as it is; and until a run that was not entered is tried.
+LOOK, AGAIN = 60.0, 10.0
+#: Seconds after which a run is renamed although it has not said yet that it is past what is urgent.
+SHOWN_AFTER = 5.0
+#: How long an API that was away when a run ended is tried, while the process lives (seconds).
+TRIED_FOR = 30 * 86400.0
+#: How long a run that was not needed is waited for (seconds): it ends at once where the API answers.
+STOOD_DOWN_WITHIN = 3.0
+#: How long a process that ends waits for an API that answers (seconds), and what answering is.
+DELIVERED_WITHIN, ANSWERS_WITHIN, FLUSHED_WITHIN = 30.0, 2.0, 10.0
+#: What the threads are called in which a run stands.
+THREAD = "standing run"
+#: Runs that one process enters at a time: whoever watches a hundred clusters does not ask the API for all at once.
+_entering = threading.Semaphore(2)
+
+
+@task(name="Stand by", cache_policy=NO_CACHE, persist_result=False)
+def _warm_up() -> None:
+    """The first task of a process costs ten times what another one does."""
+
+
+class StandingRun(ActingRun):
+    """A flow run that stands ready for one deed. ``stand_by`` enters it; without an API it does nothing.
+
+    Prefect may lose it, end it, or be restarted: it is entered again, unless it is acted in at that moment.
+    """
+
+    def __init__(self, flow_name: str, cluster: str, workdir: Path) -> None:
+        super().__init__(flow_name, cluster, workdir)
+        self.tags = (f"cluster:{cluster}",)
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._context: Context | None = None
+        self._deed: Deed | None = None
+        self._over = self._visible = self._named = False
+        self._thread: threading.Thread | None = None
+        self._later: threading.Timer | None = None
+        self._mark: Path | None = None
+
+    def stand_by(self) -> None:
+        """Have it entered, beside whatever this thread does; as a subflow, where this is called in a flow run."""
+        if self._thread is not None or not prefect_env.api_configured():
+            return
+        log_to_prefect(logging.getLogger("mha"))
+        context = contextvars.copy_context()
+        self._thread = threading.Thread(target=context.run, args=(self._stand,), name=THREAD, daemon=True)
+        self._thread.start()
+
+    def stand_down(self) -> None:
+        self._is_over()
+        if self._thread is not None:
+            self._thread.join(STOOD_DOWN_WITHIN)
+
+    def show(self) -> None:
+        self._visible = True
+        self._wake.set()
+
+    def wait(self) -> None:
+        if self._thread is None or not prefect_env.api_answers(ANSWERS_WITHIN):
+            return
+        self._thread.join(DELIVERED_WITHIN)
+        # What was queued for Prefect is sent; an API that dies meanwhile holds nobody up.
+        for queue in (EventsWorker, APILogWorker):
+            flush = threading.Thread(target=queue.drain_all, kwargs={"timeout": FLUSHED_WITHIN}, daemon=True)
+            flush.start()
+            flush.join(FLUSHED_WITHIN)
+
+    # acting in it ----------------------------------------------------------------------------------------------
+
+    def _taken(self, deed: Deed) -> Context | None:
+        with self._lock:
+            self._deed = deed
+            context = self._context
+        if context is not None:
+            self._later = threading.Timer(SHOWN_AFTER, self.show)
+            self._later.daemon = True
+            self._later.start()
+        return context
+
+    def _end(self, record: RunRecord) -> None:
+        if self._later is not None:
+            self._later.cancel()
+        self._remember(record)
+        self._is_over()
+
+    def _is_over(self) -> None:
+        with self._lock:
+            self._over = True
+        self._wake.set()
+
+    # standing in it --------------------------------------------------------------------------------------------
+
+    def _stand(self) -> None:
+        with temporary_settings({"api.request_timeout": REQUEST_SECONDS, "client.max_retries": 0}):
+            while not self._over:
+                self._enter()
+                if not self._over:
+                    self._wake.wait(AGAIN)
+                    self._wake.clear()
+            if self._record is not None:
+                self._deliver(self._record)
+
+    def _enter(self) -> None:
+        """Enter the flow, and stay in it until it is over or Prefect has it no more."""
+        place = contextlib.ExitStack()
+
+        @flow(
+            name=self.flow_name,
+            flow_run_name=f"{self.flow_name} {self.cluster}: standing by",
+            persist_result=False,
+            validate_parameters=False,
+        )
+        def standing(cluster: str) -> State[Any]:
+            place.close()
+            return self._stay()
+
+        try:
+            place.enter_context(_entering)
+            with tags(*self.tags or (), STANDING_BY):
+                standing(self.cluster, return_state=True)
+        except Exception as error:  # noqa: BLE001 - whatever Prefect cannot do, nobody's failover waits for it
+            # One that was left while nobody answered stays marked: the next process ends it.
+            log.debug("Prefect has no run of %s standing ready; it is tried again: %s", self.cluster, described(error))
+        else:
+            if self._mark is not None:
+                self._mark.unlink(missing_ok=True)
+        finally:
+            place.close()
+            with self._lock:
+                self._context = None
+                if self._deed is None:
+                    self.id = None
+
+    def _stay(self) -> State[Any]:
+        run = FlowRunContext.get()
+        assert run is not None
+        assert run.flow_run is not None
+        self.id = run.flow_run.id
+        self._mark = self._kept.mark_standing(self.id)
+        # A task with a tag asks the API for a place.
+        with TagsContext(current_tags=set()):
+            _warm_up()
+            with self._lock:
+                self._context = contextvars.copy_context()
+            while not self._over:
+                woken = self._wake.wait(LOOK)
+                self._wake.clear()
+                if self._visible and not self._named:
+                    self._rename(self.id)
+                if not woken and self._deed is None and _lost(self.id) and self._given_up():
+                    break
+        return self._left()
+
+    def _given_up(self) -> bool:
+        """Nobody can act in it from now on; False where somebody began to in this moment."""
+        with self._lock:
+            if self._deed is None:
+                self._context = None
+        return self._context is None
+
+    def _rename(self, run_id: UUID) -> None:
+        """It stands by no longer; told once, for its end brings the last name in any case."""
+        self._named = True
+        deed = self._deed
+        if deed is None or self._over:
+            return
+        try:
+            with get_client(sync_client=True) as client:
+                client.update_flow_run(run_id, name=deed.name, tags=self.tags)
+        except (httpx.HTTPError, RuntimeError, OSError) as error:
+            log.debug("Prefect does not rename the run %s: %s", deed.name, error)
+
+    def _left(self) -> State[Any]:
+        """The state that the run ends in; before that it gets its pages and its name."""
+        record = self._record
+        if record is None:
+            return Completed(name="Stood down", message="nothing had to be done in it")
+        with contextlib.suppress(MhaError):
+            deliver(record.model_copy(update={"within": self.id}), ends_itself=True)
+        return State(type=StateType(record.state), name=record.state_name or None, message=record.message)
+
+    def _deliver(self, record: RunRecord) -> None:
+        """See that Prefect has all of it: the flow may have been left while nobody answered."""
+        try:
+            deliver_later(record.model_copy(update={"within": self.id}), TRIED_FOR)
+        except MhaError as error:
+            log.warning("Prefect has no record of this run: %s", error)
+        self._forget()
+
+
+def at_work() -> bool:
+    """Whether a thread of this process stands in a run."""
+    return any(thread.name == THREAD for thread in threading.enumerate())
+
+
+def _lost(run_id: UUID) -> bool:
+    """Whether Prefect has ended this run, or has it no more. One that does not answer has lost nothing."""
+    try:
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(run_id).state
+    except ObjectNotFound:
+        return True
+    except (httpx.HTTPError, RuntimeError, OSError):
+        return False
+    return state is not None and (state.is_final() or state.is_cancelling())

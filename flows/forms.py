@@ -1,0 +1,124 @@
+"""What the form of a deployment asks, in words for somebody tired; nothing secret is passed."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
+
+from prefect_mha.flows.approval import Waiting
+from prefect_mha.flows.clusters import configured_clusters
+from prefect_mha.replication.planning.plan import FailoverOptions
+from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
+
+#: A host's name or address, and its port; an address with colons in brackets when there is a port.
+PLACE = re.compile(
+    r"(?:(?P<host>[\w.-]{1,255})|\[?(?P<address>[0-9a-fA-F:]{2,45})\]?(?=$|:\d))(?::(?P<port>[1-9]\d{0,4}))?", re.ASCII
+)
+
+AS_CONFIGURED: Literal["as configured"] = "as configured"
+
+
+def _cluster_schema() -> dict[str, object]:
+    """A choice of the clusters that are configured where this is deployed from; free text when there are none."""
+    names = list(configured_clusters())
+    return {"type": "string", "enum": names} if names else {"type": "string"}
+
+
+ClusterName = Annotated[str, WithJsonSchema(_cluster_schema())]
+"""A configured cluster. Only the form is held to the choice: the worker looks for the file itself."""
+
+
+class _Asking(BaseModel):
+    """The questions that a failover and a planned switch share."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    new_primary: str = Field(
+        default="",
+        title="New primary",
+        description="Host to promote, or host:port. Leave it empty, and the best replica is chosen by the configured "
+        "rules; the plan tells which, and why.",
+    )
+    dry_run: bool = Field(
+        default=False,
+        title="Dry run",
+        description="Only check, make the plan and show it. Nothing is changed, nobody is asked.",
+    )
+    ask_first: bool = Field(
+        default=True,
+        title="Ask before acting",
+        description="Pause with the plan until somebody approves it on the page of this run. Without: act at once.",
+    )
+    answer_within: int = Field(
+        default=60, title="Minutes to wait for an answer", description="How long the question stands.", ge=1, le=24 * 60
+    )
+    without_answer: Literal["abort", "start"] = Field(
+        default="abort",
+        title="When nobody answers",
+        description="abort: change nothing (the default). start: act as planned.",
+    )
+
+    def waiting(self) -> Waiting:
+        """For how long somebody is asked, and what happens without an answer."""
+        return Waiting(60.0 * self.answer_within, self.without_answer == "start")
+
+    @field_validator("new_primary", "dead_primary", check_fields=False)
+    @classmethod
+    def _is_place(cls, text: str) -> str:
+        if text.strip() and not PLACE.fullmatch(text.strip()):
+            raise ValueError("is no host and no host:port")
+        return text.strip()
+
+    def _place(self) -> tuple[str | None, int | None]:
+        found = PLACE.fullmatch(self.new_primary.strip())
+        if found is None:
+            return None, None
+        return found["host"] or found["address"], int(found["port"]) if found["port"] else None
+
+
+class FailoverRequest(_Asking):
+    """A failover of a cluster whose primary is dead."""
+
+    model_config = ConfigDict(title="What is to be done")
+
+    dead_primary: str = Field(
+        default="",
+        title="Dead primary",
+        description="Its host. Leave it empty, and it is found out from the replicas. A primary that answers is never "
+        "failed over.",
+    )
+    salvage_policy: Literal["as configured", "strict", "safe", "availability"] = Field(
+        default=AS_CONFIGURED,
+        title="When transactions are or may be lost",
+        description="strict: open nothing. safe: rescue all that can be rescued, go on and tell what is missing. "
+        "availability: the same, but do not wait longer for the rescue than salvage_timeout.",
+    )
+
+    def options(self) -> FailoverOptions:
+        """As the failover wants it. A person who starts one is not held back by the last one."""
+        host, port = self._place()
+        policy = None if self.salvage_policy == AS_CONFIGURED else self.salvage_policy
+        return FailoverOptions(
+            new_master_host=host, new_master_port=port, ignore_last_failover=True, salvage_policy=policy
+        )
+
+
+class SwitchRequest(_Asking):
+    """A planned switch of a cluster whose primary is alive."""
+
+    model_config = ConfigDict(title="What is to be done")
+
+    keep_old_as_replica: bool = Field(
+        default=True,
+        title="Keep the old primary as a replica",
+        description="It replicates from the new one afterwards. Without: it is left read-only, a replica of nobody.",
+    )
+
+    def options(self) -> SwitchOptions:
+        """As the switch wants it."""
+        host, port = self._place()
+        return SwitchOptions(
+            new_master_host=host, new_master_port=port, orig_master_is_new_slave=self.keep_old_as_replica
+        )

@@ -1,0 +1,1 @@
+"""The manager of a cluster: it watches, and starts the failover. And many of them in one process."""

@@ -1,0 +1,63 @@
+"""Look again: is a primary still dead that was found dead a while ago?"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.detection.classic_rules import Verdict
+from prefect_mha.replication.model.state import ServerState
+from prefect_mha.tasks.detect import Listener, watch
+
+log = logging.getLogger("mha")
+
+#: Answers to pings, an interval apart and without any other trouble, after which it is back.
+ANSWERS = 3
+#: Seconds beyond the patience of detection, four missed pings, in which there is to be a verdict.
+SLACK = 6.0
+
+
+def still_dead(
+    config: ClusterConfig,
+    primary: ServerConfig,
+    sessions: Sessions,
+    stop: threading.Event,
+    state: ServerState | None,
+) -> Verdict | None:
+    """A fresh verdict by the rules of detection, or None when there is none: it is back, or nobody can tell.
+
+    Takes as long as detection does, and for one that answers again `ANSWERS` pings: a disk in trouble, which is no
+    reason not to answer, is found within them.
+    """
+    end = _End(stop, time.monotonic() + 4.0 * config.ping_interval + SLACK)
+    found = watch(config, primary, sessions, end, _Counting(end), state)
+    return found if isinstance(found, Verdict) and found.dead else None
+
+
+class _End(threading.Event):
+    """Set by itself at a time (monotonic clock), and when ``stop`` is."""
+
+    def __init__(self, stop: threading.Event, at: float) -> None:
+        super().__init__()
+        self._stop, self._at = stop, at
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._stop.is_set() or time.monotonic() >= self._at
+
+
+class _Counting(Listener):
+    """Ends the look when the primary answers again and again."""
+
+    def __init__(self, end: threading.Event) -> None:
+        self._end, self._answers = end, 0
+
+    def answered(self) -> None:
+        self._answers += 1
+        if self._answers >= ANSWERS:
+            self._end.set()
+
+    def suspect(self, misses: int, error: str) -> None:
+        self._answers = 0

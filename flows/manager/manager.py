@@ -1,0 +1,415 @@
+"""The manager: watches a cluster's primary, and runs the failover the moment it is dead.
+
+It is the long-running process behind `masterha_manager` (which ends after one failover, as its users'
+supervisors expect), `mha monitor` and the `monitor` deployment (which go on with the new primary).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
+from prefect_mha.config.editing.edit import remove_block
+from prefect_mha.flows.engine.events import telling_prefect
+from prefect_mha.flows.failover import act_in, cut_short_failover, failed_as_it_opened, new_job, standing_failover
+from prefect_mha.flows.manager.listening import LoadBalancers, Manned, SteadyHealth, moved_to
+from prefect_mha.flows.manager.look_again import still_dead
+from prefect_mha.flows.manager.start_checks import check_at_start, check_beside, tell_of_the_last_failover
+from prefect_mha.flows.manager.stock import check_address, tell_stock, version
+from prefect_mha.flows.runbooks.follow_up import Following, late_ones
+from prefect_mha.flows.runbooks.foreign_failover import OpenedElsewhere, opened_elsewhere
+from prefect_mha.flows.runbooks.resume_switchover import finish_switch
+from prefect_mha.replication.checks.account_life import tell_daily
+from prefect_mha.replication.cluster.pool import Sessions, with_those_who_moved
+from prefect_mha.replication.coordination.failover_slots import Turns
+from prefect_mha.replication.coordination.leadership import Right
+from prefect_mha.replication.detection.classic_rules import Verdict
+from prefect_mha.replication.detection.observation import SOMEBODY_ELSE
+from prefect_mha.replication.errors import CannotRemember, MhaError, RefusalError, ServerError
+from prefect_mha.replication.fencing.last_look import ANSWER_THOUGH_DEAD, PRIMARY_ALIVE
+from prefect_mha.replication.local import reserved_space as reserve
+from prefect_mha.replication.memory.journal import VERDICT, opened_before
+from prefect_mha.replication.memory.last_writable import LastWritable
+from prefect_mha.replication.memory.manager_files import ManagerStatus
+from prefect_mha.replication.memory.open_business import dead_of_a_rescue
+from prefect_mha.replication.model.state import ClusterState, ServerState, as_heard
+from prefect_mha.replication.model.topology import find_primary
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.notify import dispatcher as notify
+from prefect_mha.replication.notify.events import EventHooks
+from prefect_mha.replication.notify.events import finish as finish_hooks
+from prefect_mha.replication.planning.plan import ALREADY_ACTING, FailoverOptions, Refusal
+from prefect_mha.replication.probes.host import Places
+from prefect_mha.replication.reporting.job import FailoverJob
+from prefect_mha.replication.reporting.outcome import Outcome
+from prefect_mha.replication.reporting.report import result_line
+from prefect_mha.replication.rescue.tail_chain import successor
+from prefect_mha.replication.watch.guard import guard_of
+from prefect_mha.replication.watch.settle import let_try_again, settle_open_business
+from prefect_mha.replication.watch.stand_by import Turn, wait_for_turn
+from prefect_mha.tasks.detect import BeginAnew, watch
+
+log = logging.getLogger("mha")
+
+#: How long a manager that goes on watching waits before it looks again at a cluster it could not watch (seconds).
+LOOK_AGAIN = 10.0
+#: Seconds before the cluster is looked at again after somebody else was found acting on it.
+AFTER_ANOTHER = 2.0
+#: Seconds that a verdict may have waited for its turn and still counts.
+FRESH = 2.0
+
+
+@dataclass(frozen=True)
+class ManagerOptions:
+    """What the command line asks of a manager beyond the failover itself. ``wait_*`` are seconds."""
+
+    failover: FailoverOptions = field(default_factory=FailoverOptions)
+    go_on: bool = False
+    ignore_fail_on_start: bool = False
+    skip_check_ssh: bool = False
+    wait_on_monitor_error: float = 0.0
+    wait_on_failover_error: float = 0.0
+
+
+class Manager:
+    """Watches one cluster. ``load`` reads the configuration afresh; ``stop`` ends the watch, not a failover.
+
+    ``turns`` are shared with the other managers of this process. ``started`` is set once the cluster was looked at.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], ClusterConfig],
+        options: ManagerOptions,
+        stop: threading.Event,
+        turns: Turns | None = None,
+    ) -> None:
+        self._load, self._options, self._stop, self._turns = load, options, stop, turns or Turns()
+        self.started = threading.Event()
+        self._config = load()
+        self._health = SteadyHealth(self._config.manager_workdir, self._config.name)
+        self._balanced = LoadBalancers()
+        self._guard = guard_of(self._config)
+        self._right = Right(self._config)
+        self._standing = standing_failover(self._config)
+        self._following = Following(self._config, self._right.held)
+        self._refused: Refusal | None = None
+        self._died_open = ""
+        self._seen: ClusterState | None = None
+        self._checked, self._may_refuse = False, True
+        #: How it ended, for whoever has no log before the eyes.
+        self.last_words = ""
+
+    def run(self) -> int:
+        """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
+        if lacks := reserve.keep(self._config.manager_workdir, self._config.name):
+            log.error("%s; make room there, a failover that cannot remember must not act.", lacks)
+        self._balanced.answer(self._config)
+        notify.get_ready(self._config)
+        over = threading.Event()
+        threading.Thread(target=tell_daily, args=(lambda: self._config, over), name="accounts", daemon=True).start()
+        try:
+            with telling_prefect(self._config, heartbeat=True), self._guard:
+                self._guard.first_look()
+                self._right.start()
+                return self._watches()
+        except Exception:
+            log.exception("The manager meets an error that it does not know, and ends.")
+            raise
+        finally:
+            over.set()
+            self._standing.stand_down()
+            LastWritable(self._config).watch_ends()
+            self._right.close()
+            self._health.remove()
+            self._balanced.stop()
+            finish_hooks(self._config.hook_timeout)
+
+    def _watches(self) -> int:
+        while True:
+            code = self._one_watch()
+            if code is None and not self._stop.is_set():
+                self._config = self._reload()
+                self._right.adopt(self._config)
+                self._guard.adopt(self._config.servers)
+                continue
+            code = code or 0
+            if not self._options.go_on or self._stop.is_set():
+                return code
+            if code == 1:
+                self._health.write(ManagerStatus.RETRYING_MONITOR)
+                self._stop.wait(LOOK_AGAIN)
+            before, self._config = self._config, self._reload()
+            self._right.adopt(self._config)
+            self._guard.adopt(self._config.servers)
+            if before != self._config:
+                self._balanced.answer(self._config)
+
+    def _one_watch(self) -> int | None:
+        """The exit code that this watch would end the process with; None to watch again, whoever is the primary now."""
+        self._health.write(ManagerStatus.INITIALIZING_MONITOR)
+        sessions = Sessions(self._config)
+        # The predecessor's command ends when another one watches, unless it was told that there are two.
+        patient = self._options.go_on or self._config.managers > 1
+        try:
+            turn = wait_for_turn(
+                self._config,
+                self._right,
+                sessions,
+                self._health,
+                self._stop,
+                patient=patient,
+                meanwhile=lambda: self._finish_switch(sessions),
+            )
+            if turn is not Turn.AT_ONCE:
+                # Whoever stood by is needed now: the one that watched is gone, and a server with it, perhaps.
+                self._may_refuse = False
+                return None if turn is Turn.WAITED else 0
+            return self._watch_and_recover(sessions)
+        except MhaError as error:
+            refusal = error.refusal if isinstance(error, RefusalError) else None
+            log.error("Error happened on monitoring servers: %s", error)
+            evidence = refusal.evidence if refusal else ()
+            for line in evidence:
+                log.error("  %s", line)
+            self.last_words = "\n  ".join((str(error), *evidence))
+            self._health.write(ManagerStatus.CONFIG_ERROR)
+            self._stop.wait(self._options.wait_on_monitor_error)
+            return 1
+        finally:
+            self.started.set()
+            sessions.close()
+
+    def _watch_and_recover(self, sessions: Sessions) -> int | None:
+        self._following = Following(self._config, self._right.held)
+        self._finish_switch(sessions)
+        cut_short = cut_short_failover(self._config, sessions)
+        if cut_short is not None:
+            finish = Verdict(True, "its failover was cut short")
+            return self._in_turn(sessions, cut_short, None, finish, begun_here=True)
+        cluster, primary = self._take_stock(sessions)
+        self._seen = cluster
+        self.started.set()
+        settled = self._settle(sessions, cluster, primary)
+        late = late_ones(self._config, primary, cluster)
+        steady = ManagerStatus.PING_OK if settled and not late else ManagerStatus.FAILOVER_UNFINISHED
+        self._health.write(steady, primary.hostname)
+        self._standing.stand_by()
+        self._guard.watching(primary.address)
+        if cluster.get(primary.address) is None:
+            let_try_again(sessions, cluster, primary)
+        listener = Manned(self._config, self._health, primary, sessions, self._right, steady)
+        following = self._following
+        following.start(primary.address, listener.settled if settled else lambda: None)
+        try:
+            verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
+        finally:
+            following.end()
+        if verdict is None:
+            return 0
+        if isinstance(verdict, BeginAnew) and listener.verdict is not None:
+            verdict = listener.verdict
+        if isinstance(verdict, BeginAnew):
+            log.info("%s; watching the cluster anew.", verdict.why)
+            return None
+        return self._in_turn(sessions, primary, cluster.get(primary.address), verdict)
+
+    def _settle(self, sessions: Sessions, cluster: ClusterState, primary: ServerConfig) -> bool:
+        """End what a failover left open; what cannot be ended is told, and it is not PING_OK beside it (False)."""
+        left = settle_open_business(self._config, sessions, cluster, primary)
+        for line in left:
+            log.error("Left open by a failover: %s.", line)
+        if left:
+            text = f"a failover of {self._config.name} left something open: {'; '.join(left)}"
+            EventHooks(self._config).tell("check_failed", old=primary, text=text)
+        return not left
+
+    def _opened_elsewhere(self, sessions: Sessions, dead: ServerConfig) -> OpenedElsewhere | None:
+        try:
+            return opened_elsewhere(self._config, dead, sessions)
+        except RefusalError as error:
+            if error.refusal != self._refused:
+                self._refused = error.refusal
+                EventHooks(self._config).tell("refused", old=dead, text=str(error), remedy=error.refusal.remedy)
+            raise
+
+    def _take_stock(self, sessions: Sessions) -> tuple[ClusterState, ServerConfig]:
+        """Look at everybody once, as the predecessor does before its first ping."""
+        log.info("MHA::MasterMonitor version %s.", version())
+        sessions.warm()
+        cluster = with_those_who_moved(self._config, sessions.observe())
+        primary = find_primary(self._config, cluster)
+        if not isinstance(primary, Refusal) and late_ones(self._config, primary, cluster):
+            self._following.here(primary.address, 0.0, self._stop)
+            # Who was left out and is free now follows before anybody asks whether all is well.
+            cluster = with_those_who_moved(self._config, sessions.observe())
+        if isinstance(primary, Refusal) or cluster.get(primary.address) is not None:
+            self._check_once(sessions)
+        else:
+            self._may_refuse = False
+        if isinstance(primary, Refusal):
+            turned = dead_of_a_rescue(self._config, cluster)
+            if turned is None:
+                raise RefusalError(primary)
+            primary = turned
+        primary = successor(self._config, cluster, primary)
+        tell_stock(self._config, cluster, primary)
+        threading.Thread(target=check_address, args=(self._config, sessions, primary), daemon=True).start()
+        return cluster, primary
+
+    def _check_once(self, sessions: Sessions) -> None:
+        """Whether it could fail over, asked at the start. With a primary that is dead there is no time for that."""
+        if self._checked:
+            return
+        self._checked = True
+        options = self._options
+        tell_of_the_last_failover(self._config, options.failover)
+        mode = self._config.start_checks or ("warn" if options.go_on else "refuse")
+        if mode == "warn" or not self._may_refuse:
+            check_beside(self._config, skip_hosts=options.skip_check_ssh)
+            return
+        skip, ignore = options.skip_check_ssh, options.ignore_fail_on_start
+        check_at_start(self._config, sessions, skip_hosts=skip, ignore_fail=ignore)
+
+    def _in_turn(
+        self,
+        sessions: Sessions,
+        dead: ServerConfig,
+        seen: ServerState | None,
+        verdict: Verdict,
+        *,
+        begun_here: bool = False,
+    ) -> int | None:
+        """Recover when it is this cluster's turn; what was true before the waiting is not acted upon unproven.
+
+        ``begun_here`` tells of a failover that this host's journal remembers.
+        """
+        self._health.write(ManagerStatus.PING_FAILED, dead.hostname)
+        with self._turns.turn(self._config.name, self._config.priority, self._stop) as waited:
+            if waited is None:
+                return None
+            if waited > FRESH and seen is not None:
+                log.info("That %s is dead was found %.1f s ago: looking again.", dead.name, waited)
+                fresh = still_dead(self._config, dead, sessions, self._stop, seen)
+                if fresh is None:
+                    log.warning("No failover: %s is not found dead any more; watching the cluster anew.", dead.name)
+                    return None
+                verdict = fresh
+            if not self._right.held():
+                log.warning("No failover by this manager: it no longer has the right to act.")
+                return None
+            opened = None if begun_here or self._right.alone else self._opened_elsewhere(sessions, dead)
+            return self._recover(sessions, dead, seen, verdict, opened)
+
+    def _recover(
+        self,
+        sessions: Sessions,
+        dead: ServerConfig,
+        seen: ServerState | None,
+        verdict: Verdict,
+        opened: OpenedElsewhere | None = None,
+    ) -> int | None:
+        self._health.write(ManagerStatus.FAILOVER_RUNNING, dead.hostname)
+        options = self._options.failover
+        if dead.address in (self._died_open, failed_as_it_opened(self._config)):
+            # The rules against flapping do not count one that died as it was opened.
+            options = replace(options, ignore_last_failover=True)
+        try:
+            job = new_job(self._config, dead, options, sessions)
+        except CannotRemember as error:
+            remedy = f"Make room in {self._config.manager_workdir}, then act: mha failover."
+            EventHooks(self._config).tell("refused", old=dead, text=str(error), remedy=remedy)
+            raise
+        job.remembered = as_heard(self._seen, verdict.heard) if self._seen is not None else None
+        job.answers_though_dead = job.answers_though_dead or verdict.row in ANSWER_THOUGH_DEAD
+        job.somebody_else = job.somebody_else or verdict.row == SOMEBODY_ELSE
+        job.since = verdict.since
+        job.places = Places.of(dead, seen)
+        job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row, **job.places.facts)
+        if opened is not None:
+            opened.is_begun_by(job)
+        job.events.tell("dead", old=dead, text=verdict.why)
+        directory = str(Path(seen.log_bin_basename).parent) if seen and seen.log_bin_basename else ""
+        run, self._standing = self._standing, standing_failover(self._config)
+        directories = (directory,) if directory else ()
+        outcome = act_in(run, job, ssh_reachable=verdict.ssh_reachable, log_directories=directories)
+        look_again = self._not_ours(outcome, sessions, dead)
+        if not (look_again or self._options.go_on):
+            run.wait()
+        if look_again:
+            job.journal.close()
+            self._stop.wait(AFTER_ANOTHER)
+            return None
+        return self._after(job, outcome)
+
+    def _not_ours(self, outcome: Outcome, sessions: Sessions, dead: ServerConfig) -> bool:
+        """Somebody moves, or has moved, the primary's role, or the primary was never dead: look again, do not end."""
+        if outcome.called_off or outcome.lost_its_lock:
+            return True
+        if outcome.refusal is None or outcome.began_phase_2:
+            return False
+        if outcome.refusal.code in (ALREADY_ACTING, PRIMARY_ALIVE):
+            return True
+        return bool(moved_to(self._config, dead, sessions))
+
+    def _finish_switch(self, sessions: Sessions) -> None:
+        """A planned switch that died on this host is ended first; trouble with it does not keep us from watching."""
+        try:
+            finish_switch(self._config, sessions)
+        except MhaError as error:
+            log.error("%s", error)
+
+    def _after(self, job: FailoverJob, outcome: Outcome) -> int | None:
+        """What follows a failover: the dead block leaves the file if asked, the status file tells of a failure.
+
+        None to go on in the same breath: the new primary died as it was opened, or right after it.
+        """
+        self.last_words = result_line(outcome)
+        opened = outcome.promoted or opened_before(job.journal.entries())
+        if outcome.exit_code == 1 and opened is not None and self._died(opened.key):
+            log.warning("%s died as it was opened: watching who is left.", job.config_of(opened.key))
+            self._died_open = opened.key
+            job.journal.close()
+            return None
+        if outcome.promoted is not None:
+            self._guard.watching(outcome.promoted.key)
+            if not self._options.go_on:
+                following = Following(self._config, self._right.held)
+                left = following.here(outcome.promoted.key, self._config.follow_up_timeout, self._stop)
+                if outcome.only_late and not left:
+                    log.info("Nothing of the failover is left to do.")
+                    outcome = replace(outcome, exit_code=0)
+        if outcome.exit_code == 1:
+            self._health.write(ManagerStatus.FAILOVER_ERROR, job.dead.hostname)
+            self._stop.wait(self._options.wait_on_failover_error)
+        elif outcome.exit_code == 0 and self._options.failover.remove_dead_master_conf:
+            try:
+                remove_block(self._config.path, job.dead.block)
+                log.info("Deleted %s entry from %s .", job.dead.block, self._config.path)
+            except ConfigError as error:
+                log.error("%s", error)
+        job.journal.close()
+        return outcome.exit_code
+
+    def _died(self, key: str) -> bool:
+        """Nobody answers there; once for each server, so that this ends."""
+        server = Server(next(s for s in self._config.servers if s.address == key))
+        try:
+            server.connect(1.0)
+        except ServerError as error:
+            return not error.answered and self._died_open != key
+        finally:
+            server.close()
+        return False
+
+    def _reload(self) -> ClusterConfig:
+        """The configuration as it is now; a file broken meanwhile must not end the watch."""
+        try:
+            return self._load()
+        except ConfigError as error:
+            log.error("The configuration cannot be read now, so the last good one stays: %s", error)
+            return self._config

@@ -1,0 +1,55 @@
+"""What a manager says of its cluster before its first ping: who is there, who is the primary, what is not set."""
+
+from __future__ import annotations
+
+import logging
+from importlib import metadata
+
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.address import FailoverCalls, chain_of
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.errors import MhaError
+from prefect_mha.replication.model.state import ClusterState
+from prefect_mha.replication.model.topology import tree
+
+log = logging.getLogger("mha")
+
+
+def tell_stock(config: ClusterConfig, cluster: ClusterState, primary: ServerConfig) -> None:
+    """Log what was seen, in the lines that users of the predecessor look for."""
+    for down in cluster.down:
+        log.warning("Dead server: %s: %s", down.name, down.reason)
+    log.info("Alive Servers: %s", ", ".join(s.name for s in cluster.up))
+    if cluster.get(primary.address):
+        log.info("Current Alive Master: %s", primary.name)
+    for line in tree(config, cluster, primary):
+        log.info("%s", line)
+    scripts = ["shutdown_script", "secondary_check_script"]
+    if "script" in config.vip_provider:
+        scripts.insert(0, "master_ip_failover_script")
+    elif config.master_ip_failover_script:
+        log.warning("master_ip_failover_script is not run, because vip_provider does not name script.")
+    for name in scripts:
+        if not getattr(config, name):
+            log.warning("%s is not defined.", name)
+
+
+def check_address(config: ClusterConfig, sessions: Sessions, primary: ServerConfig) -> None:
+    """What moving the address would lack is told while there is time; no watch waits for it, and no script is run."""
+    own = tuple(name for name in config.vip_provider if name != "script")
+    chain = chain_of(config.model_copy(update={"vip_provider": own}), sessions, FailoverCalls(config, primary))
+    try:
+        for check in chain.check():
+            (log.debug if check.ok else log.warning)("Address: %s", check)
+    except (MhaError, RuntimeError) as error:
+        log.warning("The address could not be checked: %s", error)
+    finally:
+        chain.close()
+
+
+def version() -> str:
+    """That of this package; from a checkout nobody knows."""
+    try:
+        return metadata.version("prefect-mha")
+    except metadata.PackageNotFoundError:
+        return "unknown"

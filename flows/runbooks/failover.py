@@ -1,0 +1,399 @@
+"""The runbook of what happens when a primary dies, phase by phase; it knows nothing of how it was started."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+from prefect import Task
+
+from prefect_mha.flows.engine.start import parallel
+from prefect_mha.flows.runbooks.comeback import OldPrimary
+from prefect_mha.flows.runbooks.fencing import Fencing
+from prefect_mha.flows.runbooks.leveling.closed_ways import given_up_before
+from prefect_mha.flows.runbooks.leveling.new_primary import Level, reached, until
+from prefect_mha.flows.runbooks.leveling.one_replica import Leveler
+from prefect_mha.flows.runbooks.leveling.purged import give_purged
+from prefect_mha.flows.runbooks.opening import Opening
+from prefect_mha.replication.actions.drained import Drained
+from prefect_mha.replication.cluster.pool import reachable, took_writes
+from prefect_mha.replication.coordination.failover_lock import FailoverLock
+from prefect_mha.replication.errors import (
+    AlreadyActing,
+    CameBack,
+    CannotLevel,
+    LockLost,
+    MhaError,
+    RefusalError,
+    TooBusy,
+)
+from prefect_mha.replication.local.interrupts import finish_from_here
+from prefect_mha.replication.memory.follow_up import note_left, note_stands
+from prefect_mha.replication.memory.journal import Opened, opened_before, saved_before, still_lent
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.state import GtidKind
+from prefect_mha.replication.planning.plan import FailoverPlan, Leveling
+from prefect_mha.replication.planning.selection import NOT_ITS_REPLICA
+from prefect_mha.replication.reporting.job import FailoverJob, Recovered, Rescue
+from prefect_mha.replication.reporting.ledger import Fate, LedgerLine, account, judge
+from prefect_mha.replication.reporting.outcome import Outcome, ReplicaOutcome
+from prefect_mha.replication.source.identity import known_of
+from prefect_mha.tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
+
+log = logging.getLogger("mha")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+class Runbook(Leveler):
+    """One failover, phase by phase; what each phase found is kept for the next one and for the report."""
+
+    def __init__(self, job: FailoverJob, ssh_reachable: bool | None, log_directories: tuple[str, ...]) -> None:
+        super().__init__(job, log_directories)
+        self.ssh = ssh_reachable if job.options.ssh_reachable is None else job.options.ssh_reachable
+        self.lock = FailoverLock([])
+        self.frozen: FailoverPlan | None = None
+        self.undone: list[str] = []
+        self.fencing = Fencing(self, bool(self.ssh))
+        self.opened = opened_before(job.past)
+        self.old = OldPrimary(self)
+        self.opening = Opening(self)
+        #: Where in the dead primary's log the server stands that a former run opened, as far as its journal tells.
+        self.stands: BinlogPosition | None = None
+
+    def outcome(self) -> Outcome:
+        """All phases, in order."""
+        if self.job.past:
+            # What was cut short has left servers in the middle: there is no before the first effect.
+            finish_from_here()
+        if still_lent(self.job.past):
+            kept: list[str] = self.run(apply_diffs.give_back_settings, self.job)
+            self.notes += kept
+        if self.opened is not None and not took_writes(self.job.sessions, self.opened):
+            self.opened = None
+        if self.opened is not None:
+            plan, level = self.where_it_was_cut_short(self.opened)
+        else:
+            plan = self.phase_1_configuration()
+            plan = self.phase_2_dead_primary(plan)
+            plan, level = self.phase_3_new_primary(plan)
+        replicas = self.phase_4_other_replicas(plan, level)
+        replicas = self.phase_5_clean_up(plan, level, replicas)
+        self.note_who_is_left(plan, replicas)
+        self.old.count(plan, self.stands or reached(level.recovered, level.proof))
+        astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
+        ill = {replica.key for replica in replicas if not replica.ok}
+        something_left = bool(plan.left_out or self.undone or astray)
+        lost = any(line.fate is Fate.LOST for line in self.account())
+        # What an earlier primary's successor took has reached nobody as long as its own tail has not.
+        lost = lost or level.rescue.no_room or (self.chain.used and level.rescue.copy is None)
+        something_left = something_left or lost or bool(self.old.lines)
+        late = not something_left and not self.ways.undone and bool(ill) and ill <= self.waiting.busy.keys()
+        self.notes += (*self.undone, *self.ways.undone)
+        summary = f"{plan.new_primary_name} is the new primary"
+        code = 10 if something_left or ill else 0
+        return Outcome(code, summary, replicas=replicas, only_late=late, **self.known)
+
+    def where_it_was_cut_short(self, opened: Opened) -> tuple[FailoverPlan, Level]:
+        """A former run died after it had opened a server: enter after phase 3, with everything looked at afresh."""
+        log.warning("Going on with a failover that was cut short: %s had been opened for writes.", opened.key)
+        cluster = self.run(select.observe, self.job)
+        plan = self.run(select.resume, self.job, cluster, opened)
+        self.known["plan"] = plan
+        self.take_lock(plan)
+        if self.ssh is None:
+            host = self.job.sessions.host(self.job.dead.address)
+            self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
+        self.fencing = Fencing(self, bool(self.ssh), too_late=True)
+        self.fencing.at_once()
+        self.old.opened()
+        self.release_address()
+        new = cluster.get(opened.key)
+        assert new is not None, "the plan is a refusal where it does not answer"
+        proof = Drained(opened.key, plan.new_primary_name, plan.target.channel, None, None)
+        dead = self.job.dead
+        if new.channel_from(dead.hostname, dead.ip, dead.port) or new.rescued_channel:
+            # It may have been started again since, and its receiver with it.
+            self.run(fence.stop_receivers, self.job, replace(plan, levelings=(plan.target,)))
+            proof = self.run(apply_diffs.execute_received, self.job, plan, opened.key, about=new.name)
+        places = [x.executed for x in plan.others if x.executed and not x.broken]
+        rescue = Rescue(None, "not needed")
+        if given_up_before(self.job.past):
+            rescue = Rescue(None, "it was saved, and could be brought to nobody")
+        elif plan.kind is GtidKind.POSITION and places:
+            rescue = self.run(
+                save_binlog.save_binlog,
+                self.job,
+                min(places),
+                self.directories(),
+                self.fencing.ssh,
+                opened.key,
+                known_of(self.job.dead, cluster.up, self.log_directories, self.job.places.who),
+            )
+        self.stands = BinlogPosition.parse(saved) if (saved := saved_before(self.job.past)) else proof.executed
+        rescue = until(rescue, self.stands)
+        self.fencing.after_saving()
+        end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
+        self.run(fence.hold_old_primary, self.job, plan, self.whose().uuid, about=self.job.dead.name)
+        recovered = Recovered(opened.key, plan.new_primary_name, None, end)
+        if not new.writable:
+            log.warning(
+                "%s took writes and is read-only again: it is opened again, for nobody else has them.", new.name
+            )
+            self.run(promote.open_again, self.job, plan, proof, recovered, about=new.name)
+        self.acquire_address(plan)
+        self.known.update(promoted=recovered, rescue=rescue)
+        return plan, Level(proof, rescue, recovered)
+
+    def phase_1_configuration(self) -> FailoverPlan:
+        """Who is there, may we act, and whom would we promote?"""
+        log.info("* Phase 1: Configuration Check Phase..")
+        self.run(select.check_allowed, self.job)
+        cluster = self.chain.planned(self.run(select.observe, self.job))
+        if self.job.remembered is not None:
+            self.see(self.job.remembered)
+        self.see(cluster)
+        plan = self.run(select.choose, self.job, cluster, {})
+        self.known["plan"] = plan
+        log.info("GTID failover mode = %d", plan.kind is GtidKind.MYSQL)
+        self.take_lock(plan)
+        new = self.job.config_of(plan.new_primary)
+        self.job.events.tell("started", old=self.job.dead, new=new, text=f"fail over to {new.name}", plan=plan.steps)
+        log.info("** Phase 1: Configuration Check Phase completed.")
+        return plan
+
+    def phase_2_dead_primary(self, plan: FailoverPlan) -> FailoverPlan:
+        """Freeze what was received; make sure that the old primary is out of the way; plan again on what is frozen."""
+        log.info("* Phase 2: Dead Master Shutdown Phase..")
+        if self.ssh is None:
+            host = self.job.sessions.host(self.job.dead.address)
+            self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
+        self.fencing = Fencing(self, bool(self.ssh))
+        finish_from_here()
+        self.chain.begin_to_look(plan)
+        self.at_once(lambda: self.stop_receivers(plan), self.fencing.at_once)
+        assert self.stopped is not None
+        self.old.fenced()
+        self.release_address()
+        self.fencing.before_saving()
+        self.stopped = self.chain.take_along(plan, self.stopped)
+        self.see(self.stopped)
+        looked: FailoverPlan = self.run(select.choose, self.job, self.stopped, {})
+        newer = looked.with_others_of(plan)
+        for change in plan.difference(newer):
+            log.warning("The plan changed: %s.", change)
+        log.info("** Phase 2: Dead Master Shutdown Phase completed.")
+        self.frozen = newer
+        return newer
+
+    def phase_3_new_primary(self, plan: FailoverPlan) -> tuple[FailoverPlan, Level]:
+        """Bring the chosen replica level, or the next best when it fails; move the address; open it for writes."""
+        log.info("* Phase 3: Master Recovery Phase..")
+        while True:
+            self.known["plan"] = plan
+            try:
+                plan = self.known["plan"] = settled = self.old.settled(plan)
+                level, door = self.at_once(partial(self.bring_level, settled), partial(self.opening.look, settled))
+            except (RefusalError, AlreadyActing):
+                raise
+            except TooBusy as error:
+                log.warning("%s", error)
+                self.waiting.pass_over(plan, error)
+                plan = self.opening.choose(self.ways.failed).with_others_of(plan)
+                continue
+            except MhaError as error:
+                log.error("%s could not be brought level: %s", plan.new_primary_name, error)
+                following = self.ways.next_best(plan, error, self.opening.choose)
+                plan = following.with_others_of(plan)
+                continue
+            if (better := self.opening.better(plan, door)) is not None:
+                plan = better
+                continue
+            if self.old.came_back():
+                continue
+            self.known["rescue"] = level.rescue
+            if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
+                raise RefusalError(refusal)
+            if self.job.address.may_forbid:
+                self.acquire_address(plan)
+            self.run(fence.hold_old_primary, self.job, plan, self.whose().uuid, about=self.job.dead.name)
+            self.lock.verify()
+            self.chain.opens(plan, level, self.whose())
+            before = level.state or self.job.sessions.server(plan.new_primary).observe()
+            note_stands(self.job.journal, plan.new_primary, level.end, level.state)
+            try:
+                self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
+            except CameBack as error:
+                log.warning("%s", error)
+                continue
+            if (better := self.opening.proven(plan, level, before)) is None:
+                break
+            if self.job.address.may_forbid:
+                self.run(vip.take_from_candidate, self.job, plan, about=plan.new_primary_name)
+            plan = better
+        # From here on the opened one stays the primary, whatever becomes of the address.
+        self.known["promoted"] = level.recovered
+        if not self.job.address.may_forbid:
+            self.acquire_address(plan)
+        if self.job.since:
+            self.known["out"] = (self.job.since, time.time())
+        self.job.writes_back()
+        new = self.job.config_of(plan.new_primary)
+        self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")
+        self.old.opened()
+        log.info("** Phase 3: Master Recovery Phase completed.")
+        return plan, level
+
+    def chosen(self, excluded: Mapping[str, str], barred: Mapping[str, str] | None = None) -> FailoverPlan:
+        """The plan without these servers, for the reasons given; the barred may follow, who is busy comes last.
+
+        Raises RefusalError.
+        """
+        return self.run(select.choose, self.job, self.stopped, excluded, barred, self.waiting.passed)
+
+    def stop_receivers(self, plan: FailoverPlan) -> None:
+        """Kept at once: whatever goes wrong beside it, who was stopped is to receive again."""
+        self.stopped = self.run(fence.stop_receivers, self.job, plan)
+        self.see(self.stopped)
+
+    def release_address(self) -> None:
+        """The old primary loses the address; what could not be done is told, and does not stop the failover."""
+        moved = self.run(vip.release_address, self.job, bool(self.ssh), about=self.job.dead.name)
+        self.known["released"] = moved
+        self.fencing.address(bool(moved.halves) and all(half.done for half in moved.halves))
+
+    def acquire_address(self, plan: FailoverPlan) -> None:
+        """The new primary gets the address."""
+        self.known["acquired"] = self.run(vip.acquire_address, self.job, plan, about=plan.new_primary_name)
+
+    def phase_4_other_replicas(self, plan: FailoverPlan, level: Level) -> tuple[ReplicaOutcome, ...]:
+        """Every other replica, in parallel: execute what it received, level it, point it at the new primary."""
+        log.info("* Phase 4: Slaves Recovery Phase..")
+        if not plan.repoint:
+            log.info("Leaving the other replicas as they are (--skip_change_master).")
+            return tuple(ReplicaOutcome(x.key, x.name, True, "left as it is, as asked") for x in plan.others)
+        log.info("* Phase 4.1: Starting Slaves in parallel..")
+        done = parallel([partial(self.follow, plan, level, x) for x in plan.others], [x.name for x in plan.others])
+        outcomes = []
+        for other, result in zip(plan.others, done, strict=True):
+            if isinstance(result, ReplicaOutcome):
+                outcomes.append(result)
+            elif isinstance(result, MhaError) and not isinstance(result, LockLost):
+                log.error("%s was not recovered: %s", other.name, result)
+                delay = f"; its delay of {other.delay} s may be lifted, set it again" if other.delay else ""
+                outcomes.append(ReplicaOutcome(other.key, other.name, False, f"{result}{delay}"))
+            else:
+                raise result
+        log.info("** Phase 4: Slaves Recovery Phase completed.")
+        return tuple(outcomes)
+
+    def follow(self, plan: FailoverPlan, level: Level, other: Leveling) -> ReplicaOutcome:
+        """Level one replica and point it at the new primary. Raises MhaError when it stays as it is."""
+        if other.broken:
+            return ReplicaOutcome(other.key, other.name, False, f"left as it is: {other.broken}")
+        stopped = self.ways.stopped(other.key)
+        proof = self.left(plan, other, stopped) if stopped is not None else self.drained(plan, other)
+        if stopped is not None and not self.ways.may_follow(plan, other.key):
+            raise CannotLevel(
+                f"{other.name}: {stopped}; it has more of it than the new primary, so rebuild it from that"
+            )
+        if plan.kind is GtidKind.POSITION:
+            proof = self.level_by_position(plan, level, other, proof)
+        else:
+            proof = give_purged(self, plan, level, other, proof)
+        return self.run(repoint.repoint, self.job, plan, other.key, proof, level.recovered, about=other.name)
+
+    def phase_5_clean_up(
+        self, plan: FailoverPlan, level: Level, replicas: tuple[ReplicaOutcome, ...]
+    ) -> tuple[ReplicaOutcome, ...]:
+        """The new primary forgets its old source; everybody is looked at once more."""
+        log.info("* Phase 5: New master cleanup phase..")
+        try:
+            self.run(promote.clean_up, self.job, plan, level.proof, about=plan.new_primary_name)
+        except LockLost:
+            raise
+        except MhaError as error:
+            log.error("%s", error)
+            self.undone.append(f"{plan.new_primary_name} keeps its old replication settings: {error}")
+        if plan.repoint:
+            verified = self.run(verify.verify, self.job, plan, level.recovered, replicas)
+            replicas = verified.replicas
+            self.undone += verified.undone
+            self.notes += verified.notes
+            self.chain.settle(plan, replicas, saved=level.rescue.copy is not None)
+        self.opening.complete(plan, replicas)
+        self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
+        if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
+            log.warning("%s", came_back)
+            self.notes.append(came_back)
+        return replicas
+
+    def note_who_is_left(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
+        """Whoever does not follow the new primary is open business: the manager goes on with it."""
+        if not plan.repoint:
+            return
+        names = {name: why for name, why in plan.left_out if why != NOT_ITS_REPLICA}
+        left = {s.address: names[s.name] for s in self.job.config.servers if s.name in names}
+        left.update({r.key: r.detail for r in replicas if not r.ok})
+        left.pop(plan.dead, None)
+        note_left(self.job.journal, left)
+
+    def account(self) -> tuple[LedgerLine, ...]:
+        """Which transactions were rescued, which are lost, which cannot be known; nothing before a plan was made."""
+        plan: FailoverPlan | None = self.known.get("plan")
+        if plan is None:
+            return ()
+        new = None
+        with contextlib.suppress(MhaError):
+            new = self.job.sessions.server(plan.new_primary).observe()
+        # What a run that was cut short could not save is not known to the one that finishes it.
+        rescue = None if self.opened is not None else self.known.get("rescue")
+        lines = account(plan, rescue, self.applied, new, self.whose().uuid, self.furthest)
+        return (*lines, *self.beyond, *self.old.lines)
+
+    def let_receive_again(self) -> None:
+        """After a failure before anything was opened: the replicas listen again, should the old primary return."""
+        if "promoted" in self.known:
+            return
+        with contextlib.suppress(MhaError):
+            self.run(comeback.take_back_fencing, self.job, about=self.job.dead.name)
+        self.opening.give_back()
+        if opened_before(self.job.journal.entries()) is None:
+            with contextlib.suppress(MhaError):
+                self.old.give_back()
+        if self.stopped is None:
+            return
+        with contextlib.suppress(MhaError):
+            # Those that were tried in vain are in no later plan, and listen again as well.
+            self.run(fence.start_receivers, self.job, self.frozen or self.known["plan"])
+
+    # how a step is run -----------------------------------------------------------------------------------------
+
+    def run(self, task: Task[..., R], *args: Any, about: str = "", **named: Any) -> R:
+        """One step, while the lock is ours: what a manager that stood still was about to do is not done."""
+        self.lock.verify()
+        return super().run(task, *args, about=about, **named)
+
+    def take_lock(self, plan: FailoverPlan) -> None:
+        """Nobody else acts on these servers from here on. Raises AlreadyActing."""
+        self.lock = self.job.lock = FailoverLock([self.job.config_of(x.key) for x in plan.levelings])
+        self.lock.take()
+
+    def begun(self) -> list[str]:
+        """What was done before the lock was lost, for people: nothing of it is taken back, for others may act now."""
+        done = [f"{step.step}{f' ({step.server})' if step.server else ''}" for step in self.timeline if step.ok]
+        log.error("Done before the lock was lost, and left as it is: %s.", "; ".join(done) or "nothing")
+        return [f"Done before the lock was lost, and left as it is: {'; '.join(done)}."] if done else []
+
+    def at_once(self, first: Callable[[], R], second: Callable[[], S]) -> tuple[R, S]:
+        """Two steps side by side; the first failure is raised when both have ended."""
+        results = parallel([first, second])
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return results[0], results[1]  # type: ignore[return-value]

@@ -1,0 +1,1 @@
+"""How a failover brings replicas level, whoever has what they lack."""

@@ -1,0 +1,192 @@
+"""Who is opened lets applications in: seen before, proven by a row after, and the next best is tried where it fails.
+
+One part of the runbook, apart from its phases. A server that was opened is closed again before another one is opened;
+where nobody else can be, or it took rows of others, it stays the new primary and people are told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from prefect_mha.flows.runbooks.leveling.new_primary import Level
+from prefect_mha.replication.cluster.row_proof import RowProof
+from prefect_mha.replication.errors import AlreadyActing, MhaError, RefusalError
+from prefect_mha.replication.model.state import ServerState
+from prefect_mha.replication.planning.plan import FailoverPlan
+from prefect_mha.replication.reporting.outcome import ReplicaOutcome
+from prefect_mha.tasks import let_in, promote, role
+from prefect_mha.tasks.let_in import Door
+
+if TYPE_CHECKING:
+    from prefect_mha.flows.runbooks.failover import Runbook
+
+log = logging.getLogger("mha")
+
+
+class Opening:
+    """Whom applications get into. ``proof`` is the row of who was opened."""
+
+    def __init__(self, book: Runbook) -> None:
+        self._book = book
+        self._shut: dict[str, str] = {}
+        self._lifted: dict[str, tuple[str, ...]] = {}
+        self._seen: set[str] = set()
+        self.proof = RowProof()
+
+    def choose(self, excluded: Mapping[str, str]) -> FailoverPlan:
+        """The best of those that let applications in; where there is none, of all. Raises RefusalError."""
+        if self._shut:
+            try:
+                return self._book.chosen(excluded, self._shut)
+            except RefusalError:
+                log.error("Nobody else can be promoted: what keeps applications out is no reason any more.")
+        return self._book.chosen(excluded)
+
+    def look(self, plan: FailoverPlan) -> Door | None:
+        """What keeps applications out of the new primary, seen while it is brought level; or None."""
+        if not plan.open_for_writes or plan.new_primary in self._seen:
+            return None
+        self._seen.add(plan.new_primary)
+        book = self._book
+        try:
+            door: Door = book.run(let_in.see_door, book.job, plan, about=plan.new_primary_name)
+        except AlreadyActing:
+            raise
+        except MhaError as error:
+            log.warning("%s", error)
+            return None
+        self._lifted[plan.new_primary] = door.lifted
+        if door.closed_by:
+            what = " and ".join(door.closed_by)
+            book.notes.append(f"{plan.new_primary_name} had {what} on, which keeps applications out: cleared")
+        return door
+
+    def better(self, plan: FailoverPlan, door: Door | None) -> FailoverPlan | None:
+        """The plan of the next best where nobody would get in by this door and somebody else may be promoted."""
+        if door is None or not door.shut:
+            return None
+        book = self._book
+        log.error("%s: %s", plan.new_primary_name, door.shut)
+        self._shut[plan.new_primary] = door.shut
+        following = self._another(plan)
+        if following is None:
+            book.undone.append(f"{plan.new_primary_name} is the only one that can be opened, and {door.shut}")
+            return None
+        book.undone.append(f"{plan.new_primary_name} was passed over: {door.shut}")
+        self._give_back(plan.new_primary)
+        return following
+
+    def proven(self, plan: FailoverPlan, level: Level, before: ServerState) -> FailoverPlan | None:
+        """None once a row got in, or the opened one has to stay what it is; else the plan of the next best.
+
+        ``before`` is how it was before it was opened.
+        """
+        book = self._book
+        if not plan.open_for_writes:
+            return None
+        self.proof = self._written(plan)
+        if not self.proof.error:
+            if self.proof.unproven:
+                log.warning("No row was written to prove that applications get in: %s", self.proof.unproven)
+            return None
+        sentence = f"{plan.new_primary_name} is open, and no row of an application got in: {self.proof.error}"
+        self._shut[plan.new_primary] = f"it was opened, and no row got in: {self.proof.error}"
+        following = self._another(plan)
+        if following is None:
+            book.undone.append(sentence)
+            return None
+        if not self._closed(plan, level, before):
+            book.undone.append(sentence)
+            return None
+        book.undone.append(f"{plan.new_primary_name} was opened and closed again: {self.proof.error}")
+        self._give_back(plan.new_primary)
+        return following
+
+    def _written(self, plan: FailoverPlan, *, followed: bool = False) -> RowProof:
+        """A step that fails is no row either: from here on somebody is open, and the failover goes on."""
+        book = self._book
+        try:
+            proof: RowProof = book.run(
+                let_in.write_proof, book.job, plan, followed=followed, about=plan.new_primary_name
+            )
+        except AlreadyActing:
+            raise
+        except MhaError as error:
+            return RowProof(error=str(error))
+        return proof
+
+    def complete(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
+        """What ran on the old primary runs on the new one, now that there are replicas, and they have its row."""
+        book = self._book
+        try:
+            taken = book.run(role.take_role, book.job, plan, replicas, about=plan.new_primary_name)
+            book.notes += taken.notes
+            book.undone += taken.undone
+        except AlreadyActing:
+            raise
+        except MhaError as error:
+            book.undone.append(f"{plan.new_primary_name}: what ran on the old primary was not taken over: {error}")
+        self._seen_by_others(plan, replicas)
+
+    def _seen_by_others(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
+        """The row is read on those that follow; one that had to wait for them is written now."""
+        book = self._book
+        if not plan.open_for_writes or not any(replica.ok for replica in replicas):
+            return
+        try:
+            if not self.proof.id and not self.proof.error:
+                self.proof = self._written(plan, followed=True)
+                if self.proof.error:
+                    book.undone.append(
+                        f"{plan.new_primary_name} is open, and no row of an application got in: {self.proof.error}"
+                    )
+            if self.proof.unproven:
+                book.notes.append(f"No row proves that applications get in: {self.proof.unproven}.")
+            if self.proof.id and (lacking := book.run(let_in.read_proof, book.job, plan, self.proof, replicas)):
+                book.notes.append(f"{lacking}.")
+        except AlreadyActing:
+            raise
+        except MhaError as error:
+            book.notes.append(f"The row was not read on the replicas: {error}.")
+
+    def give_back(self) -> None:
+        """Nobody was opened: what was cleared on those that were looked at is as it was."""
+        for key in list(self._lifted):
+            self._give_back(key)
+
+    def _another(self, plan: FailoverPlan) -> FailoverPlan | None:
+        book = self._book
+        try:
+            following = book.chosen(book.ways.failed, self._shut)
+        except RefusalError as error:
+            log.error("Nobody else can be promoted: %s", error)
+            return None
+        return following.with_others_of(plan)
+
+    def _closed(self, plan: FailoverPlan, level: Level, before: ServerState) -> bool:
+        """Whether it is closed, with nothing in its log that the next one lacks."""
+        book = self._book
+        end = level.recovered.end_of_log
+        try:
+            wrote = book.run(let_in.close_again, book.job, before, end, about=plan.new_primary_name)
+        except AlreadyActing:
+            raise
+        except MhaError as error:
+            log.error("%s cannot be closed again, so nobody else is opened: %s", plan.new_primary_name, error)
+            return False
+        if wrote:
+            log.error("%s took something meanwhile that nobody else has: it stays the primary.", plan.new_primary_name)
+            book.run(promote.open_again, book.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
+            return False
+        book.job.journal.record("promote", "not opened", plan.new_primary)
+        return True
+
+    def _give_back(self, key: str) -> None:
+        lifted = self._lifted.pop(key, ())
+        if lifted:
+            try:
+                self._book.run(let_in.shut_door, self._book.job, key, lifted)
+            except MhaError as error:
+                self._book.notes.append(f"{', '.join(lifted)} was cleared and could not be set again: {error}")

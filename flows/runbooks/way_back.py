@@ -1,0 +1,42 @@
+"""How the old primary of a failover may come back: the statement that a person types there, or why none may be."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from prefect_mha.replication.fencing.policy import FenceVerdict
+from prefect_mha.replication.memory.last_check import LastCheck, left_behind
+from prefect_mha.replication.mysql.dialects.for_people import opened_first
+from prefect_mha.replication.reporting.ledger import LedgerLine
+from prefect_mha.replication.reporting.statement import STATEMENT, may_be_ahead, not_to_be_typed, statement
+
+if TYPE_CHECKING:
+    from prefect_mha.flows.runbooks.failover import Runbook
+
+log = logging.getLogger("mha")
+
+
+def tell_how_to_return(run: Runbook, ledger: tuple[LedgerLine, ...]) -> None:
+    """In the log and in the report, once the new primary is open; and of replicas that were left behind unknown."""
+    for line in left_behind(LastCheck(run.job.config).read()):
+        log.warning("%s", line)
+        run.notes.append(line)
+    job, plan, rescue = run.job, run.known["plan"], run.known.get("rescue")
+    fenced: FenceVerdict | None = run.known.get("fenced")
+    read = run.opened is None and rescue is not None and rescue.copy is not None
+    why = may_be_ahead(ledger, read=read, closed=fenced is not None and fenced.sure)
+    dialect, new = job.sessions.server(plan.new_primary).dialect, job.config_of(plan.new_primary)
+    place = run.known["promoted"].end_of_log
+    # As it was before the rescue, which may have pointed it elsewhere for a while.
+    state = run.stopped.get(plan.new_primary) if run.stopped is not None else None
+    channel = next((c for c in state.channels if c.name == plan.target.channel), None) if state else None
+    like = channel.row if channel is not None else {}
+    typed = "" if why else statement(dialect, plan.target.channel, job.dead, new, plan.kind, place, like)
+    if not typed:
+        behind = max((x.received for x in plan.levelings if x.received), default=None)
+        run.notes.append(not_to_be_typed(job.dead, plan.new_primary_name, why or "its place is not known", behind))
+        log.warning("%s", run.notes[-1])
+        return
+    log.info(STATEMENT, typed)
+    run.notes.append(f"To make {job.dead.name} a replica of {plan.new_primary_name}: {opened_first(dialect)}{typed}")

@@ -1,0 +1,1 @@
+"""Checks of the servers, their channels and accounts."""

@@ -1,0 +1,61 @@
+"""What a host lets its SSH user do that needs the rights of root: stop mysqld, move addresses. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prefect_mha.config import ConfigError, ServerConfig
+from prefect_mha.replication.checks.facts import Facts, HostFacts
+from prefect_mha.replication.checks.rule import Rule
+from prefect_mha.replication.maintenance.host_helper import helper, version_of
+from prefect_mha.replication.model.check import Check, Severity
+from prefect_mha.replication.probes.host import Places
+from prefect_mha.replication.ssh.rights import helper_path, lacking
+
+FENCE = Rule(
+    "fence",
+    "May ssh_user kill mysqld, so that a primary that hangs cannot come back?",
+    "install on {server} what `mha config sudoers` writes, set `ssh_user` to root or to the user who runs mysqld, or "
+    "define `shutdown_script`",
+    Severity.WARNING,
+)
+HELPER = Rule(
+    "host-helper",
+    "Where ssh_user is not root: may it start root's helper, and is that the one that this configuration would write?",
+    "install on {server} what `mha config sudoers` writes: {path}, and a sudoers file with lines like "
+    "`{user} ALL=(root) NOPASSWD: {path} fence 0 0`",
+    Severity.WARNING,
+    varies="only told for a user who is neither root nor mysqld's",
+)
+RULES = (FENCE, HELPER)
+
+
+def fence(facts: Facts, server: ServerConfig, host: HostFacts) -> Check:
+    """Whether the old primary could be stopped over SSH, or by a script."""
+    may = host.superuser or host.owns_data or bool(host.helper)
+    can = may or bool(facts.config.shutdown_script)
+    text = f"{host.user} {'may' if may else 'may not'} kill mysqld"
+    return FENCE.judge(server.name, can, text, server=server.hostname)
+
+
+def helpers(facts: Facts, server: ServerConfig, host: HostFacts) -> Iterator[Check]:
+    """Whether a plain user's helper is there, and of this configuration and version of ours."""
+    user, path = host.user, helper_path(server)
+    fields = {"path": path, "user": user, "server": server.hostname}
+    if host.superuser or (host.owns_data and not (host.helper or host.no_helper)):
+        return
+    if not host.helper:
+        text = lacking(server, user, refused=bool(host.no_helper))
+        yield HELPER.no(server.name, text + (f" ({host.no_helper})" if host.no_helper else ""), **fields)
+        return
+    state = facts.cluster.get(server.address)
+    if state is None:
+        return
+    try:
+        wanted = version_of(helper(facts.config, server, Places.of(server, state)))
+    except ConfigError as error:
+        yield HELPER.no(server.name, str(error), **fields)
+        return
+    same = host.helper == wanted
+    what = "the one that this configuration would write" if same else "of another configuration or version"
+    yield HELPER.judge(server.name, same, f"{path} is {what}", **fields)

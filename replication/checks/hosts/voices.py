@@ -1,0 +1,49 @@
+"""Who would notice that the primary is silent, besides the manager and what lives on its own host. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prefect_mha.replication.checks.facts import Facts
+from prefect_mha.replication.checks.rule import Rule
+from prefect_mha.replication.detection.independence import same_host
+from prefect_mha.replication.model.check import Check, Severity
+
+SECOND = Rule(
+    "second-voice",
+    "Would somebody notice a silent primary who lives neither on the manager's host nor on the primary's?",
+    "run the manager elsewhere, or let a witness be asked: "
+    "`secondary_check_script = masterha_secondary_check -s WITNESS`; without one a silent host is never failed over",
+    Severity.WARNING,
+)
+ROUTE = Rule(
+    "secondary-route",
+    "Are the hosts that secondary_check_script asks others than the primary's and the manager's?",
+    "name another host with `-s`: this one goes dark together with what it is to tell of, and is not counted",
+    Severity.WARNING,
+)
+RULES = (SECOND, ROUTE)
+
+
+def checks(facts: Facts) -> Iterator[Check]:
+    """Every check of the voices."""
+    primary = facts.primary
+    if primary is not None:
+        others = [s for s in facts.config.servers if s.address != primary.address and not same_host(s, primary)]
+        voices = [s.name for s in others if s.address not in facts.own]
+        counted = [r.host for r in facts.routes if not r.local and r.address not in (primary.ip, primary.ssh_ip)]
+        if voices:
+            yield SECOND.yes(facts.config.name, f"{', '.join(voices)} would")
+        elif facts.config.secondary_check_script and (counted or not facts.routes):
+            yield SECOND.yes(facts.config.name, f"{', '.join(counted) or 'the secondary check'} would")
+        else:
+            own = ", ".join(s.name for s in others) or "nobody"
+            text = f"besides the primary there is only {own}, on the manager's own host or the primary's"
+            yield SECOND.no(facts.config.name, text)
+    for route in facts.routes:
+        if route.local:
+            yield ROUTE.no(route.host, "is the manager's own host")
+        elif primary is not None and route.address in (primary.ip, primary.ssh_ip):
+            yield ROUTE.no(route.host, f"is the host of the primary {primary.name}")
+        else:
+            yield ROUTE.yes(route.host, "is another host")

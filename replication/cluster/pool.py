@@ -1,0 +1,215 @@
+"""Everything a manager keeps warm for one cluster: a session with every server, an SSH session with every host."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.cluster.own_writes import may_have_written, takes_writes
+from prefect_mha.replication.errors import DeadlineExceeded, HostError, MhaError, ServerError, ServerOdd
+from prefect_mha.replication.memory.held_servers import Holds, come_back_elsewhere
+from prefect_mha.replication.memory.journal import Opened
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.source_names import SourceNames
+from prefect_mha.replication.model.state import ClusterState, Replaced, ServerDown, ServerState
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.ssh.host import SshHost
+
+log = logging.getLogger("mha")
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: Seconds that a replica which is open is given to show that somebody writes to it, and between two looks.
+LOOK_TWICE, LOOK_AGAIN = 0.5, 0.05
+
+
+class Sessions:
+    """Servers and hosts of one cluster by ``ip:port``. Nothing is opened before it is used."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self.config = config
+        self._servers = {s.address: Server(s) for s in config.servers}
+        names = SourceNames(config.servers)
+        for session in self._servers.values():
+            session.names = names
+        self._hosts = {s.address: SshHost(s) for s in config.servers}
+        self._binlog_hosts = {s.block: SshHost(s) for s in config.binlog_servers}
+        self._pool = ThreadPoolExecutor(max_workers=max(8, 4 * len(config.servers)), thread_name_prefix="sessions")
+
+    def server(self, key: str) -> Server:
+        """The session with that server."""
+        return self._servers[key]
+
+    def host(self, key: str) -> SshHost:
+        """The SSH session with that server's host."""
+        return self._hosts[key]
+
+    def binlog_host(self, block: str) -> SshHost:
+        """The SSH session with the host of a [binlogN] block."""
+        return self._binlog_hosts[block]
+
+    def each(
+        self,
+        work: Callable[[T], R],
+        items: Iterable[T],
+        *,
+        timeout: float,
+        patience: Callable[[T], float] | None = None,
+    ) -> list[tuple[T, R | MhaError | None]]:
+        """Do the same for several at once; an MhaError is a result, None means not done within ``timeout`` seconds.
+
+        Any other error is a ServerOdd then: it is of what that one said. ``patience`` may be less for some of them.
+        """
+        began = time.monotonic()
+        waits = [(item, timeout if patience is None else min(timeout, patience(item))) for item in items]
+        futures = [(item, self._pool.submit(work, item)) for item, _ in waits]
+        for (_, future), (_, limit) in zip(futures, waits, strict=True):
+            wait([future], timeout=max(0.0, began + limit - time.monotonic()))
+        return [(item, _result(future, item)) for item, future in futures]
+
+    def warm(self, *, timeout: float = 10.0) -> dict[str, MhaError]:
+        """Open what is not open; returns what could not be, by ``ip:port``. SSH troubles go to the log only."""
+
+        def open_both(server: ServerConfig) -> ServerState:
+            try:
+                self.host(server.address).connect()
+            except HostError as error:
+                log.warning("%s", error)
+            self.server(server.address).connect()
+            return self.server(server.address).observe()
+
+        done = self.each(open_both, self.config.servers, timeout=timeout)
+        return {s.address: r for s, r in done if isinstance(r, MhaError)}
+
+    def observe(
+        self, servers: Sequence[ServerConfig] | None = None, *, timeout: float = 4.0, unconnected: float = 4.0
+    ) -> ClusterState:
+        """Look at every server at once. One that does not answer within ``timeout`` seconds is down, and why.
+
+        Who has no session with us is waited for ``unconnected`` seconds: it did not answer a moment ago either.
+        """
+        wanted = self.config.servers if servers is None else servers
+        looked = self.each(
+            lambda s: self.server(s.address).observe(),
+            wanted,
+            timeout=timeout,
+            patience=lambda s: timeout if self.server(s.address).connected else unconnected,
+        )
+        return as_cluster(looked, timeout, replaced(self.config))
+
+    def close(self) -> None:
+        """End every session; locks held by them are released by the servers."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for server in self._servers.values():
+            # Who is still waited for would keep this process from ending.
+            server.abort()
+            server.close()
+        for host in (*self._hosts.values(), *self._binlog_hosts.values()):
+            host.close()
+
+
+def replaced(config: ClusterConfig) -> tuple[Replaced, ...]:
+    """The former primaries that this host remembers as held; a record that cannot be read is no memory, and is told."""
+    try:
+        holds = Holds.of(config).current()
+    except OSError as error:
+        log.warning("It cannot be read who is held read-only: %s", error)
+        return ()
+    return tuple(Replaced(hold.key, hold.instead) for hold in holds)
+
+
+def with_those_who_moved(config: ClusterConfig, cluster: ClusterState) -> ClusterState:
+    """The same servers, where one that is held and answers at another address is held there from now on."""
+    holds = Holds.of(config)
+    try:
+        moved = come_back_elsewhere(holds.current(), config.servers, cluster)
+        for key, to in moved:
+            log.warning("The server that is held read-only as %s answers at %s now: it is held there.", key, to)
+            holds.moved(key, to)
+    except OSError as error:
+        log.warning("It cannot be recorded who is held read-only: %s", error)
+        return cluster
+    return replace(cluster, held=replaced(config)) if moved else cluster
+
+
+def as_cluster(
+    looked: Iterable[tuple[ServerConfig, ServerState | MhaError | None]],
+    timeout: float,
+    held: tuple[Replaced, ...] = (),
+) -> ClusterState:
+    """What `Sessions.each` gave for the servers' states; None is no answer within ``timeout`` seconds."""
+    up: list[ServerState] = []
+    down: list[ServerDown] = []
+    for server, result in looked:
+        if isinstance(result, ServerState):
+            up.append(result)
+            continue
+        reason = str(result) if result is not None else f"{server.name}: no answer within {timeout:g} s"
+        alive = isinstance(result, ServerError) and result.answered
+        down.append(ServerDown(server.address, server.name, server.hostname, reason, alive))
+    return ClusterState(tuple(up), tuple(down), held)
+
+
+def took_writes(sessions: Sessions, opened: Opened) -> bool:
+    """Whether a server that was about to be opened was: it is open, or its log has grown since.
+
+    One that does not answer may have been, and so may one of which no end of its log is known. It may be read-only
+    again by now: after a crash a server is what its my.cnf says.
+    """
+    server = sessions.server(opened.key)
+    end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
+    try:
+        return server.observe().writable or may_have_written(server, end)
+    except ServerError:
+        return True
+
+
+def with_writers(sessions: Sessions, cluster: ClusterState) -> ClusterState:
+    """The cluster, and who of its replicas took writes of its own: those that are open are looked at again.
+
+    Ends as soon as each of them was seen to write, after `LOOK_TWICE` seconds at most; at once where none is open.
+    """
+    open_ones = {state.key: state for state in cluster.up if state.writable and state.channels}
+    writing: set[str] = set()
+    ends = time.monotonic() + LOOK_TWICE
+    while len(writing) < len(open_ones):
+        quiet = [s for s in sessions.config.servers if s.address in open_ones and s.address not in writing]
+        again = sessions.observe(quiet)
+        writing |= {now.key for now in again.up if takes_writes(open_ones[now.key], now)}
+        if time.monotonic() > ends:
+            break
+        time.sleep(LOOK_AGAIN)
+    return replace(cluster, writing=tuple(sorted(writing)))
+
+
+def reachable(host: SshHost, timeout: float) -> bool:
+    """Whether the host answers over SSH now: on the kept session, or on a new one. Within ``timeout`` seconds."""
+    ends = time.monotonic() + timeout
+    if host.alive(timeout / 2):
+        return True
+    try:
+        host.connect(max(0.1, ends - time.monotonic()))
+    except (HostError, DeadlineExceeded):
+        return False
+    return host.alive(max(0.1, ends - time.monotonic()))
+
+
+def _result(future: Future[Any], item: object) -> Any:
+    if not future.done():
+        future.cancel()
+        return None
+    error = future.exception()
+    if error is None:
+        return future.result()
+    if isinstance(error, MhaError):
+        return error
+    if not isinstance(error, Exception):
+        raise error
+    # Whatever one of them makes of us is that one's trouble; the others go on.
+    log.error("What %s says cannot be made sense of.", item, exc_info=error)
+    return ServerOdd(str(item), "read what it says", f"{type(error).__name__}: {error}"[:500], answered=True)

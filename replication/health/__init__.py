@@ -1,0 +1,1 @@
+"""What load balancers and Prometheus ask of a manager."""

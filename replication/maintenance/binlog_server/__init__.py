@@ -1,0 +1,1 @@
+"""A binlog server: it copies a primary's binary logs, for ever, and follows a new primary."""

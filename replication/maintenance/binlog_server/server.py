@@ -1,0 +1,393 @@
+"""A binlog server: copies the primary's binary logs to the host it runs on, for ever, and follows a new primary.
+
+It survives what it depends on: mysqlbinlog, the source, the network and the disk may fail and come back; it says what
+is wrong in one sentence, in the log once and in its health file as long as it lasts, and tries again. Only a second
+binlog server in the same directory and a wrong configuration end it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.errors import MhaError, RemoteFileError, ServerUnreachable, StatementFailed
+from prefect_mha.replication.maintenance.binlog_server.archive import (
+    Intake,
+    LogFile,
+    OtherHistoryError,
+    archive_directory,
+    archive_root,
+    bytes_behind,
+    expired,
+    local_logs,
+    remove,
+    resume_point,
+    set_aside,
+)
+from prefect_mha.replication.maintenance.binlog_server.health import (
+    BinlogHealth,
+    CopyState,
+    is_here,
+    known_gaps,
+    write_health,
+)
+from prefect_mha.replication.maintenance.binlog_server.lock import DirectoryLock
+from prefect_mha.replication.maintenance.binlog_server.source import Look, Watch, next_source, read_logs
+from prefect_mha.replication.maintenance.binlog_server.stream import Reader, Stream, derived_server_id, find_reader
+from prefect_mha.replication.model.state import ServerState
+from prefect_mha.replication.planning.plan import Refusal
+
+log = logging.getLogger("mha")
+
+#: Seconds between two looks at what mysqlbinlog has written; a new log is out of its place for so long at most.
+TICK = 0.1
+#: Seconds between two health files, and between two writes of what came to the disk.
+BEAT = 1.0
+#: Seconds without a byte, while the source has more, after which mysqlbinlog is started again.
+STALL = 10.0
+#: Seconds between two looks for logs to remove.
+SWEEP = 60.0
+#: Seconds before the next attempt: the first wait, doubled each time up to the last.
+FIRST_WAIT, LAST_WAIT = 0.5, 30.0
+#: The same while the source is away: a new primary is to be followed soon.
+LAST_LOOK = 2.0
+
+
+@dataclass(frozen=True)
+class CopyOptions:
+    """What a command line says over the ``[binlogN]`` block; None leaves it to that.
+
+    ``from_current``: begin an empty directory with the log that is written now. ``once``: end when everything is here
+    that the source had at the start, and end with an error where a running one would try again.
+    """
+
+    from_current: bool = False
+    once: bool = False
+    keep_days: float | None = None
+    keep_bytes: int | None = None
+    server_id: int | None = None
+
+
+def pick_block(config: ClusterConfig, name: str = "") -> ServerConfig:
+    """The ``[binlogN]`` block of that name, else the only one, else this host's by its address. Raises ConfigError."""
+    blocks = config.binlog_servers
+    names = ", ".join(b.block for b in blocks)
+    if not blocks:
+        raise ConfigError("it has no [binlogN] block; add one with hostname and master_binlog_dir", file=config.path)
+    if name:
+        found = [b for b in blocks if name in (b.block, b.block.removeprefix("binlog."))]
+        if not found:
+            raise ConfigError(f"it has no block [{name}]; there are: {names}", file=config.path)
+        return found[0]
+    here = blocks if len(blocks) == 1 else [b for b in blocks if is_here(b)]
+    if len(here) != 1:
+        raise ConfigError(f"several blocks may be meant ({names}); choose one with --name", file=config.path)
+    return here[0]
+
+
+class BinlogServer:
+    """The binlog server of one block, on this host. ``load`` reads the configuration afresh; ``stop`` ends it."""
+
+    def __init__(
+        self, load: Callable[[], ClusterConfig], name: str, options: CopyOptions, stop: threading.Event
+    ) -> None:
+        self._load, self._options, self._stop = load, options, stop
+        self._config = load()
+        self._block = pick_block(self._config, name)
+        self._root = Path(archive_root(self._block))
+        self._health = BinlogHealth(self._block.block, os.getpid(), CopyState.WAITING)
+        self._source: ServerConfig | None = None
+        self._anew: set[Path] = set()
+        self._told = ""
+        self._unwritten = False
+        self._lock = DirectoryLock(self._root)
+
+    def run(self) -> int:
+        """Copy until told to stop. Returns 0; raises AlreadyActing, ConfigError, OSError; MhaError with ``once``."""
+        if not archive_root(self._block):
+            raise ConfigError(f"[{self._block.block}] needs a master_binlog_dir", file=self._config.path)
+        if any((self._root / name).exists() for name in ("ibdata1", "mysql.ibd", "aria_log_control")):
+            raise ConfigError(
+                f"{self._root} is the data directory of a server; set master_binlog_dir in [{self._block.block}] to a "
+                "directory for the copies",
+                file=self._config.path,
+            )
+        self._root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        with self._lock:
+            self._health = replace(self._health, gaps=known_gaps(self._root))
+            try:
+                self._supervise()
+            finally:
+                self._say(state=CopyState.STOPPED, pid=0)
+        return 0
+
+    def _supervise(self) -> None:
+        wait = FIRST_WAIT
+        while not self._stop.is_set():
+            sessions = Sessions(self._config)
+            began, longest = time.monotonic(), LAST_WAIT
+            try:
+                if self._once_more(sessions):
+                    return
+            except (MhaError, OSError) as error:
+                if self._options.once:
+                    raise
+                away = isinstance(error, ServerUnreachable | _NoSource)
+                longest = LAST_LOOK if away else LAST_WAIT
+                state = CopyState.FAILED
+                if away:
+                    state = CopyState.WAITING if self._source is None else CopyState.UNREACHABLE
+                self._tell(state, error)
+            finally:
+                # In a thread: it waits for a statement under way, which on a host that is gone takes its whole timeout.
+                threading.Thread(target=sessions.close, name="close sessions", daemon=True).start()
+            # An attempt that copied for a while is no failure that adds up.
+            wait = FIRST_WAIT if time.monotonic() - began > LAST_WAIT else min(wait * 2, longest)
+            self._pause(wait)
+            self._reload()
+
+    def _once_more(self, sessions: Sessions) -> bool:
+        """Find the source and copy from it until something changes. True: all that ``once`` asked for is here."""
+        cluster = sessions.observe()
+        found = next_source(self._config, cluster, self._source)
+        if isinstance(found, Refusal):
+            raise _NoSource(found.sentence)
+        if self._source is None or self._source.address != found.address:
+            self._health = replace(self._health, file="", size=0, behind=-1, grew=0.0, checked=0.0)
+        self._source = found
+        self._say(source=found.name)
+        state = cluster.get(found.address)
+        if state is None:
+            down = next(d for d in cluster.down if d.key == found.address)
+            raise _NoSource(down.reason)
+        return self._copy(sessions, found, state)
+
+    # one source ------------------------------------------------------------------------------------------------
+
+    def _copy(self, sessions: Sessions, source: ServerConfig, state: ServerState) -> bool:
+        logs = read_logs(sessions.server(source.address))
+        end = state.end_of_log
+        if not logs or end is None:
+            raise StatementFailed(source.name, "read its binary logs", "it writes none", 0, "set log_bin there")
+        reader = find_reader(self._block, state.vendor)
+        directory = Path(archive_directory(self._block, source))
+        intake = Intake(directory)
+        try:
+            intake.make_ready()
+            start = self._where_to_begin(directory, logs)
+        except OtherHistoryError as other:
+            self._put_aside(directory, f"{source.name} sends another log than the copy that is here: {other}")
+            return False
+        watch = Watch(self._config, sessions, source)
+        if not self._told:
+            log.info("Copying the binary logs of %s into %s, beginning with %s.", source.name, directory, start)
+        stream = self._start(reader, source, intake, start, sessions)
+        try:
+            watch.start()
+            done = self._follow(stream, intake, watch, LogFile(end.file, end.pos))
+        except OtherHistoryError as other:
+            stream.stop()
+            self._put_aside(directory, f"{source.name} sends another log than the copy that is here: {other}")
+            return False
+        finally:
+            watch.stop()
+            stream.stop()
+        self._take_rest(intake)
+        return done
+
+    def _where_to_begin(self, directory: Path, logs: tuple[LogFile, ...]) -> str:
+        here = () if directory in self._anew else local_logs(directory)
+        resume = resume_point(here, logs, from_current=self._options.from_current and directory not in self._anew)
+        if resume.reset:
+            self._put_aside(directory, f"the server's newest log is {logs[-1].name}, which is before {here[-1].name}")
+        if resume.gap is not None:
+            first, last = resume.gap
+            gap = f"{directory.name}/{first}" + (f" to {last}" if first != last else "")
+            log.error(
+                "%s was purged on its server before it was copied; a rescue cannot use it from here. "
+                "Keep logs longer on the server (binlog_expire_logs_seconds, expire_logs_days).",
+                gap,
+            )
+            if gap not in self._health.gaps:
+                self._say(gaps=(*self._health.gaps, gap))
+        return resume.start
+
+    def _start(self, reader: Reader, source: ServerConfig, intake: Intake, start: str, sessions: Sessions) -> Stream:
+        server_id = self._options.server_id or self._block.binlog_server_id
+        if not server_id:
+            taken = {state.server_id for state in sessions.observe().up}
+            server_id = derived_server_id(f"{self._config.name} {self._block.block} {self._block.hostname}", taken)
+        return Stream(
+            reader,
+            source,
+            intake.incoming,
+            start,
+            server_id=server_id,
+            private=self._root / ".private",
+            held=self._lock.descriptor,
+        )
+
+    def _follow(self, stream: Stream, intake: Intake, watch: Watch, goal: LogFile) -> bool:
+        """Until the stream ends, stalls, or another server is to be copied. True: the goal of ``once`` is reached."""
+        moved = _Moved()
+        beat = sweep = 0.0
+        swept = intake.newest
+        flows = False
+        while not self._stop.wait(TICK):
+            # Asked before anything is tidied up, for a full disk is not full any more then.
+            failure = stream.failure() if stream.ended else None
+            intake.take(ended=failure is not None)
+            now = time.monotonic()
+            if moved.since(intake, now) == 0.0:
+                stream.forget_password()
+                flows = True
+            if failure is not None:
+                raise failure
+            look = watch.look
+            if now - beat >= BEAT:
+                beat = now
+                intake.sync()
+                newest = self._report(intake, look, flows=flows)
+                if intake.newest:
+                    self._anew.discard(intake.directory)
+                if self._options.once and intake.newest and newest is not None and _reaches(newest, goal):
+                    return intake.newest == newest.name
+                if look.other is not None:
+                    log.info("%s is the primary now; its binary logs are copied from here on.", look.other.name)
+                    return False
+                if look.state is not None and self._health.behind > 0 and moved.since(intake, now) > STALL:
+                    log.warning("Nothing came from %s for %g s, although it has more; reading again.", watch, STALL)
+                    return False
+            due = now - sweep >= SWEEP or intake.newest != swept
+            if due and look.cluster is not None and not local_logs(intake.incoming):
+                sweep, swept = now, intake.newest
+                self._sweep(look)
+        return False
+
+    def _report(self, intake: Intake, look: Look, *, flows: bool) -> LogFile | None:
+        here = local_logs(intake.directory)
+        newest = here[-1] if here else None
+        behind = -1
+        if look.state is not None and look.state.end_of_log is not None:
+            behind = bytes_behind(newest, look.state.end_of_log, look.logs)
+        if look.at and look.state is None:
+            self._tell(CopyState.UNREACHABLE, look.reason)
+        elif flows:
+            self._told = ""
+            self._health = replace(self._health, state=CopyState.COPYING, trouble="")
+        changed = newest is not None and (newest.name, newest.size) != (self._health.file, self._health.size)
+        self._say(
+            file=newest.name if newest else "",
+            size=newest.size if newest else 0,
+            behind=behind,
+            grew=time.time() if changed and intake.newest else self._health.grew,
+            checked=look.at if look.state is not None else self._health.checked,
+        )
+        return newest
+
+    def _take_rest(self, intake: Intake) -> None:
+        """What came since the last look; nothing that cannot be taken now is removed, so the next start has it."""
+        try:
+            intake.take(ended=True)
+            intake.sync()
+        except OtherHistoryError as other:
+            log.info("%s", other)
+
+    def _put_aside(self, directory: Path, why: str) -> None:
+        former = set_aside(directory)
+        self._anew.add(directory)
+        log.warning("%s. The logs of before are kept in %s; the copy begins again.", why, former)
+
+    def _sweep(self, look: Look) -> None:
+        """Remove what is too old or too much: only of servers that answer now, for of others it may be all there is."""
+        options, block = self._options, self._block
+        days = options.keep_days if options.keep_days is not None else block.binlog_keep_days
+        most = options.keep_bytes if options.keep_bytes is not None else block.binlog_keep_bytes
+        for server in self._config.servers:
+            if look.cluster is None or look.cluster.get(server.address) is None:
+                continue
+            directory = Path(archive_directory(block, server))
+            gone = expired(local_logs(directory), time.time(), keep_days=days, keep_bytes=most)
+            if gone:
+                remove(directory, gone)
+                log.info("Removed %s to %s from %s.", gone[0].name, gone[-1].name, directory)
+
+    # telling ---------------------------------------------------------------------------------------------------
+
+    def _tell(self, state: CopyState, trouble: object) -> None:
+        sentence = " ".join(str(trouble).split())
+        if isinstance(trouble, OSError) and not isinstance(trouble, MhaError):
+            sentence = str(_disk_error(self._root, trouble))
+        if sentence != self._told:
+            self._told = sentence
+            log.error("%s", sentence)
+        self._say(state=state, trouble=sentence, behind=-1)
+
+    def _say(self, **changes: object) -> None:
+        """Write the health file; a disk that is full must not end the copying."""
+        self._health = replace(self._health, **changes)  # type: ignore[arg-type]
+        try:
+            write_health(self._root, self._health)
+            self._unwritten = False
+        except OSError as error:
+            if not self._unwritten:
+                log.error("The health file cannot be written: %s", error)
+            self._unwritten = True
+
+    def _pause(self, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while not self._stop.wait(min(BEAT, max(0.0, ends - time.monotonic()))) and time.monotonic() < ends:
+            self._say()
+
+    def _reload(self) -> None:
+        """The configuration as it is now; a file broken meanwhile must not end the copying."""
+        try:
+            config = self._load()
+            block = pick_block(config, self._block.block)
+        except ConfigError as error:
+            log.error("The configuration cannot be read now, so the last good one stays: %s", error)
+            return
+        if archive_root(block) != archive_root(self._block):
+            log.error("master_binlog_dir of [%s] has changed; start the binlog server again for that.", block.block)
+            return
+        self._config, self._block = config, block
+
+
+class _NoSource(MhaError):
+    """There is nothing to copy from now."""
+
+
+class _Moved:
+    """When mysqlbinlog wrote last, by the sizes of its files."""
+
+    def __init__(self) -> None:
+        self._seen: object = None
+        self._at = time.monotonic()
+
+    def since(self, intake: Intake, now: float) -> float:
+        """Seconds since something changed; 0.0 when it just did."""
+        path = intake.directory / intake.newest
+        seen = (local_logs(intake.incoming), intake.newest, path.stat().st_size if intake.newest else 0)
+        if self._seen is None:
+            self._seen = ((), "", 0)
+        if seen != self._seen:
+            self._seen, self._at = seen, now
+            return 0.0
+        return max(now - self._at, 1e-6)
+
+
+def _reaches(newest: LogFile, goal: LogFile) -> bool:
+    return (newest.number, newest.size) >= (goal.number, goal.size)
+
+
+def _disk_error(root: Path, error: OSError) -> RemoteFileError:
+    hint = "free space there, or set binlog_keep_bytes or binlog_keep_days" if error.errno == 28 else ""
+    where = error.filename or root
+    return RemoteFileError("this host", f"write into {where}", error.strerror or str(error), hint)

@@ -1,0 +1,123 @@
+"""What a binlog server knows of its cluster: how its source is, and whether another server is the primary by now."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.errors import MhaError
+from prefect_mha.replication.maintenance.binlog_server.archive import LogFile, is_log_name
+from prefect_mha.replication.model.state import ClusterState, ServerState
+from prefect_mha.replication.model.topology import find_primary
+from prefect_mha.replication.mysql.dialects import binary_log
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.planning.plan import Refusal
+
+log = logging.getLogger("mha")
+
+#: Seconds between two looks at the source.
+INTERVAL = 1.0
+#: Every so many looks all servers are looked at, although the source is well.
+ALL_EVERY = 10
+#: Seconds that one look may take.
+PATIENCE = 4.0
+
+
+def read_logs(server: Server) -> tuple[LogFile, ...]:
+    """The binary logs that a server has, in its order; none when it writes none. Raises ServerError."""
+    rows = server.query("SHOW BINARY LOGS", action="list its binary logs")
+    named = [binary_log(row) for row in rows]
+    return tuple(LogFile(name, size) for name, size in named if is_log_name(name))
+
+
+def next_source(config: ClusterConfig, cluster: ClusterState, current: ServerConfig | None) -> ServerConfig | Refusal:
+    """Whose logs are to be copied now. Pure.
+
+    The primary, as the replicas see it. While that is not clear, in the middle of a failover, a source that is up and
+    follows nobody stays; when it is dead or a replica, the one server that takes writes and follows nobody is the new
+    one: a promoted server has no replica yet, and with two servers it never gets one. A wrong guess harms nothing,
+    for every server has its own directory.
+    """
+    found = find_primary(config, cluster)
+    known = next((s for s in config.servers if current is not None and s.address == current.address), None)
+    if isinstance(found, ServerConfig) and (known is None or found.address == known.address):
+        return found
+    if isinstance(found, ServerConfig) and cluster.get(found.address) is not None:
+        return found
+    state = cluster.get(known.address) if known is not None else None
+    if known is not None and state is not None and not state.channels:
+        return known
+    alone = [s for s in cluster.up if not s.channels and s.writable and s.log_bin]
+    if len(alone) == 1:
+        return next(s for s in config.servers if s.address == alone[0].key)
+    if known is not None:
+        return known
+    return found
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look: ``state`` of the source, or the ``reason`` why there is none; ``at`` in epoch seconds, 0: none yet.
+
+    ``other`` is the server to copy instead, ``cluster`` the last look at all servers, ``logs`` what the source had.
+    """
+
+    state: ServerState | None = None
+    reason: str = ""
+    other: ServerConfig | None = None
+    cluster: ClusterState | None = None
+    logs: tuple[LogFile, ...] = ()
+    at: float = 0.0
+
+
+class Watch(threading.Thread):
+    """Looks at the source about every second, in a thread: a source that hangs must not hold up the copying."""
+
+    def __init__(self, config: ClusterConfig, sessions: Sessions, source: ServerConfig) -> None:
+        super().__init__(name="binlog watch", daemon=True)
+        self._config, self._sessions, self._source = config, sessions, source
+        self._over = threading.Event()
+        self.look = Look()
+
+    def __str__(self) -> str:
+        return self._source.name
+
+    def run(self) -> None:
+        number = 0
+        while not self._over.is_set():
+            try:
+                self.look = self._look(everybody=number % ALL_EVERY == 0)
+            except MhaError as error:
+                self.look = Look(None, str(error), None, self.look.cluster, self.look.logs, time.time())
+            except RuntimeError:
+                if self._over.is_set():
+                    return  # the sessions were closed under a look that took long
+                raise
+            number += 1
+            self._over.wait(INTERVAL)
+
+    def stop(self) -> None:
+        """End it; a look that is under way is not waited for."""
+        self._over.set()
+
+    def _look(self, *, everybody: bool) -> Look:
+        before = self.look
+        # A source that was away, or is a replica now, costs no look of its own: who takes its place is the question.
+        everybody = everybody or before.state is None or bool(before.state.channels)
+        seen = self._sessions.observe(None if everybody else [self._source], timeout=PATIENCE)
+        state = seen.get(self._source.address)
+        other, logs = None, before.logs
+        if everybody:
+            found = next_source(self._config, seen, self._source)
+            if isinstance(found, ServerConfig) and found.address != self._source.address:
+                other = found
+        if state is not None and state.end_of_log is not None:
+            file = before.state.end_of_log.file if before.state and before.state.end_of_log else ""
+            if everybody or state.end_of_log.file != file:
+                logs = read_logs(self._sessions.server(self._source.address))
+        reason = next((d.reason for d in seen.down if d.key == self._source.address), "")
+        return Look(state, reason, other, seen if everybody else before.cluster, logs, time.time())

@@ -1,0 +1,1 @@
+"""What the commands do that a person runs on a database host."""

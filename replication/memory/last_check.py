@@ -1,0 +1,85 @@
+"""What the last health check of a cluster found, kept beside the manager's files: for the next one, and to be shown."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect_mha.config import ClusterConfig
+from prefect_mha.replication.local.own_files import make_directory, written
+from prefect_mha.replication.model.check import Check, failed
+
+log = logging.getLogger("mha")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One health check: when (seconds since the epoch), what failed (``check: subject``), and the readiness.
+
+    ``strangers`` are sentences about replicas that are not configured: the dead primary alone knew them.
+    """
+
+    at: float
+    failed: tuple[str, ...]
+    readiness: dict[str, Any]
+    strangers: tuple[str, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """For people: how long ago, and what it said of a failover."""
+        minutes = max(0.0, time.time() - self.at) / 60
+        checks = f", {len(self.failed)} checks failed" if self.failed else ""
+        return f"Health check {minutes:.0f} minutes ago{checks}. {self.readiness.get('text', '')}"
+
+
+def names_of(checks: Iterable[Check]) -> tuple[str, ...]:
+    """What failed, by names that are the same the next time."""
+    return tuple(sorted(f"{check.name}: {check.subject}" for check in failed(checks)))
+
+
+def news(before: Found | None, now: tuple[str, ...]) -> str:
+    """The event that a health check is worth: check_failed for something new, check_passed, or none. Pure."""
+    known = before.failed if before is not None else ()
+    if set(now) - set(known):
+        return "check_failed"
+    return "check_passed" if known and not now else ""
+
+
+def left_behind(found: Found | None) -> tuple[str, ...]:
+    """What a failover or its plan has to say of replicas that it does not know. Pure."""
+    if found is None or not found.strangers:
+        return ()
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.at))
+    return tuple(f"As seen at {at}: {each}: it is left as it is." for each in found.strangers)
+
+
+class LastCheck:
+    """``<app>.check.json`` in manager_workdir."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self.path: Path = config.manager_workdir / f"{config.name}.check.json"
+
+    def read(self) -> Found | None:
+        """What the last one found; None when there was none, or its file cannot be read."""
+        try:
+            told = json.loads(self.path.read_text(encoding="utf-8"))
+            strangers = tuple(map(str, told.get("strangers", ())))
+            return Found(float(told["at"]), tuple(told["failed"]), dict(told["readiness"]), strangers)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, found: Found) -> None:
+        """Keep it, replacing the file in one step; a disk that takes no more is told."""
+        told: dict[str, Any] = {"at": found.at, "failed": found.failed, "readiness": found.readiness}
+        told["strangers"] = found.strangers
+        try:
+            make_directory(self.path.parent)
+            with written(self.path, 0o640) as file:
+                file.write(json.dumps(told, default=str, ensure_ascii=False) + "\n")
+        except OSError as error:
+            log.error("What the health check found cannot be kept: %s", error)

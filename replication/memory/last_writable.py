@@ -1,0 +1,78 @@
+"""Which primary was last seen to take writes, and in which of its lives: what its restart takes away can be told by it.
+
+``<app>.primary.json`` in manager_workdir. A life of a server begins at its start, as its own clock says.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from prefect_mha.config import ClusterConfig
+from prefect_mha.replication.local.own_files import make_directory, ours, written
+from prefect_mha.replication.mysql.server import Server
+
+log = logging.getLogger("mha")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The primary (``ip:port``) as it was last seen to take writes.
+
+    ``started`` is when that life of it began (seconds since the epoch, by its own clock). ``watched``: a manager
+    watches it, or was killed while it did; one that ended in order does not know what was done afterwards. ``by_hand``:
+    somebody closed it since, while it ran. ``strays``: the transactions that others had by then and it lacks, by
+    ``ip:port``.
+    """
+
+    key: str
+    started: int
+    watched: bool = True
+    by_hand: bool = False
+    strays: Mapping[str, str] = field(default_factory=dict)
+
+
+class LastWritable:
+    """The memory of one application. What cannot be written is told, and is not remembered."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self.path: Path = config.manager_workdir / f"{config.name}.primary.json"
+
+    def read(self) -> Seen | None:
+        """None when nothing is known, or somebody else wrote the file."""
+        try:
+            told = json.loads(self.path.read_text(encoding="utf-8")) if ours(self.path) else {}
+            watched, by_hand = told["watched"] is True, told["by_hand"] is True
+            return Seen(str(told["key"]), int(told["started"]), watched, by_hand, dict(told["strays"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, seen: Seen) -> None:
+        """Keep it, replacing the file in one step."""
+        try:
+            make_directory(self.path.parent)
+            with written(self.path, 0o640) as file:
+                file.write(json.dumps(asdict(seen)) + "\n")
+        except OSError as error:
+            log.error("Which primary takes writes cannot be remembered: %s", error)
+
+    def watch_ends(self) -> None:
+        """A manager ends in order."""
+        seen = self.read()
+        if seen is not None and seen.watched:
+            self.write(replace(seen, watched=False))
+
+
+def started(server: Server, *, timeout: float) -> int:
+    """When this life of the server began, in seconds since the epoch by its own clock, which it measures it with.
+
+    May be a second off. Raises ServerError.
+    """
+    with server.reading("see when it was started"):
+        action = "see when it was started"
+        rows = server.query("SHOW GLOBAL STATUS LIKE 'Uptime'", action=action, timeout=timeout)
+        now = server.scalar("SELECT UNIX_TIMESTAMP()", action=action, timeout=timeout)
+        return int(now) - int(rows[0]["Value"])

@@ -1,0 +1,412 @@
+"""The only place that knows versions and vendors: which words a server speaks, and what its answers mean.
+
+Servers differ in vocabulary (SLAVE/MASTER up to MySQL 8.0.21 and in all of MariaDB, REPLICA/SOURCE from MySQL
+8.0.22/23, nothing else from 8.4), in the columns of their status, in GTIDs and in variables. A `Dialect` is made
+from what a server answered when it was probed, and turns intentions into statements and rows into snapshots.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.state import Filters, ReplicaChannel, Vendor
+from prefect_mha.replication.mysql.dialects.changing import Repoint, options
+from prefect_mha.replication.mysql.dialects.columns import Columns, channel_name
+from prefect_mha.replication.mysql.dialects.connecting import Connecting
+
+__all__ = ["ChannelThread", "Dialect", "Repoint", "channel_name"]
+
+Row = Mapping[str, Any]
+
+#: What the applier says when everything that was received is executed: 5.6 and 5.7; MariaDB; 8.0.26 and newer.
+_ALL_READ = ("has read all relay log",)
+
+
+class ChannelThread(StrEnum):
+    """The two halves of a replica: the one that receives and the one that executes."""
+
+    RECEIVER = "IO_THREAD"
+    APPLIER = "SQL_THREAD"
+
+
+def parse_version(text: str) -> tuple[int, ...]:
+    """The numeric part of any version string: 5.6.24-log, 8.0.36-28, 5.5.5-10.11.6-MariaDB-0+deb12u1-log."""
+    mariadb = re.search(r"(\d+)\.(\d+)\.(\d+)-MariaDB", text, re.IGNORECASE)
+    found = mariadb or re.match(r"\s*(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return tuple(int(part) for part in found.groups() if part is not None) if found else (0,)
+
+
+def quote_name(value: str) -> str:
+    """A string literal for statements that take no bound parameters, such as FOR CHANNEL."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+def log_readers(vendor: Vendor) -> tuple[str, ...]:
+    """Names of the program that reads a server's binary log from afar, best first."""
+    return ("mariadb-binlog", "mysqlbinlog") if vendor is Vendor.MARIADB else ("mysqlbinlog",)
+
+
+def reader_id_option(known: Container[str]) -> str:
+    """The option for the server id that such a program shows; ``known`` are the options of its ``--help``.
+
+    MySQL renamed it in 5.7 and took the old one away later; MariaDB and 5.6 have only the old one.
+    """
+    return "connection-server-id" if "connection-server-id" in known else "stop-never-slave-server-id"
+
+
+def binary_log(row: Row) -> tuple[str, int]:
+    """Name and bytes of one row of SHOW BINARY LOGS, as a client reads that file.
+
+    The header of an encrypted log (512 bytes; MySQL 8.0.14 and newer) stays on the server.
+    """
+    header = 512 if str(row.get("Encrypted") or "No") == "Yes" else 0
+    return str(row["Log_name"]), max(0, int(row["File_size"]) - header)
+
+
+def channel_index(basename: str, channel: str) -> str:
+    """The file in which a server lists the relay logs of a channel (both vendors put its name in lower case)."""
+    return f"{basename}{'-' + channel.lower() if channel else ''}.index"
+
+
+#: Variables that older servers, and MariaDB, know by another name; the newest first.
+_SPELLINGS = {
+    "log_replica_updates": ("log_replica_updates", "log_slave_updates"),
+    "rpl_semi_sync_source_enabled": ("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled"),
+    "rpl_semi_sync_replica_enabled": ("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled"),
+    "binlog_encryption": ("binlog_encryption", "encrypt_binlog"),
+    "binlog_expire_logs_seconds": ("binlog_expire_logs_seconds", "expire_logs_days"),
+}
+
+
+def spelled(variable: str, known: Container[str]) -> str:
+    """How a server that knows these variables spells one of them; the newest name when it knows none."""
+    names = _SPELLINGS.get(variable, (variable,))
+    return next((name for name in names if name in known), names[0])
+
+
+def spellings(variables: Iterable[str]) -> tuple[str, ...]:
+    """Every name that any server has for these variables."""
+    return tuple(name for variable in variables for name in _SPELLINGS.get(variable, (variable,)))
+
+
+def program_version(text: str) -> tuple[Vendor, tuple[int, ...]] | None:
+    """Whose program it is and of which server version, from a line of ``--version``; None when it does not say.
+
+    mysqlbinlog of MySQL up to 5.7 and of MariaDB up to 10.11 tells only a number of its own (Ver 3.4, Ver 3.5).
+    """
+    mariadb = re.search(r"(\d+\.\d+\.\d+)-MariaDB", text, re.IGNORECASE)
+    if mariadb:
+        return Vendor.MARIADB, parse_version(mariadb[1])
+    mysql = re.search(r"(?:Distrib|Ver)\s+(\d+\.\d+\.\d+)", text)
+    return (Vendor.MYSQL, parse_version(mysql[1])) if mysql else None
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How to speak to one server. ``replica_words`` and ``binary_log_status`` were probed, not guessed."""
+
+    vendor: Vendor
+    version: tuple[int, ...]
+    replica_words: bool
+    binary_log_status: bool
+    multi_channel: bool
+
+    # statements ------------------------------------------------------------------------------------------------
+
+    @property
+    def _replica(self) -> str:
+        return "REPLICA" if self.replica_words else "SLAVE"
+
+    def _in_channel(self, verb: str, channel: str, tail: str = "") -> str:
+        """Place a channel's name where the vendor wants it; MariaDB calls it a connection."""
+        tail = f" {tail}" if tail else ""
+        if self.vendor is Vendor.MARIADB:
+            return f"{verb} {self._replica}{' ' + quote_name(channel) if channel else ''}{tail}"
+        return f"{verb} {self._replica}{tail}{self._for_channel(channel)}"
+
+    def _for_channel(self, channel: str) -> str:
+        """MySQL: the one without a name is named, too, or a statement would mean all channels of the server.
+
+        START, STOP and RESET do then, and CHANGE is refused where there are several (error 3079; seen on 9.7).
+        """
+        return f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel else ""
+
+    def show_channels(self) -> str:
+        """One row for each channel, whatever their number."""
+        if self.vendor is Vendor.MARIADB:
+            return "SHOW ALL SLAVES STATUS"
+        return f"SHOW {self._replica} STATUS"
+
+    def show_replicas(self) -> str:
+        """Who has introduced itself as a replica of this server."""
+        return "SHOW REPLICAS" if self.replica_words else "SHOW SLAVE HOSTS"
+
+    def show_log_status(self) -> str:
+        """The server's own end of the binary log."""
+        return "SHOW BINARY LOG STATUS" if self.binary_log_status else "SHOW MASTER STATUS"
+
+    def start(self, channel: str, thread: ChannelThread | None = None) -> str:
+        """Start both halves of a channel, or one of them."""
+        verb = f"START {self._replica}"
+        if self.vendor is Vendor.MARIADB:
+            # MariaDB: START SLAVE ['name'] [SQL_THREAD]
+            return self._in_channel("START", channel, thread.value if thread else "")
+        return f"{verb}{' ' + thread.value if thread else ''}{self._for_channel(channel)}"
+
+    def fill_gaps(self, channel: str) -> str:
+        """Execute what parallel appliers skipped when one of them stopped, and end there (MySQL only)."""
+        suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
+        return f"START {self._replica} SQL_THREAD UNTIL SQL_AFTER_MTS_GAPS{suffix}"
+
+    def stop(self, channel: str, thread: ChannelThread | None = None) -> str:
+        """Stop both halves of a channel, or one of them; nothing that was received is lost by it."""
+        return self._in_channel("STOP", channel, thread.value if thread else "")
+
+    def reset_all(self, channel: str) -> str:
+        """Forget the source and DELETE the relay logs. Only `replication.actions.drained` may issue it."""
+        return self._in_channel("RESET", channel, "ALL")
+
+    def flush_relay_logs(self, channel: str) -> str:
+        """Begin a new relay log. LOCAL: without it the statement goes into the binary log, as an errant transaction."""
+        if self.vendor is Vendor.MARIADB:
+            return f"FLUSH LOCAL RELAY LOGS{' ' + quote_name(channel) if channel else ''}"
+        return f"FLUSH LOCAL RELAY LOGS{self._for_channel(channel)}"
+
+    def change_source(self, channel: str, to: Repoint) -> tuple[str, tuple[Any, ...]]:
+        """A CHANGE with bound parameters that names only what is to differ. It deletes relay logs."""
+        p = "SOURCE" if self._source_words else "MASTER"
+        parts, args = [f"{p}_HOST=%s", f"{p}_PORT=%s"], [to.host, to.port]
+        if to.how == "position":
+            assert to.position is not None
+            parts += [f"{p}_LOG_FILE=%s", f"{p}_LOG_POS=%s"]
+            args += [to.position.file, to.position.pos]
+        elif to.how == "gtid":
+            parts += [f"{p}_AUTO_POSITION=1"]
+        else:
+            parts += [f"MASTER_USE_GTID={to.using_gtid.lower()}"]
+        more, values = options(p, to)
+        return self._change(channel, [*parts, *more]), (*args, *values)
+
+    def go_on_in_relay_logs(
+        self, channel: str, relay_log: BinlogPosition, *, auto_position: bool
+    ) -> tuple[str, tuple[Any, ...]]:
+        """A CHANGE that keeps the relay logs, because it says where in them to go on, and ends a deliberate delay.
+
+        With auto-position that is not allowed (error 1776), so it is put off too, and MariaDB puts its GTIDs off by
+        itself: the CHANGE that points the replica elsewhere brings both back. Seen on 5.6, 9.7 and 10.11.
+        """
+        p = "SOURCE" if self._source_words else "MASTER"
+        parts = [f"{p}_AUTO_POSITION=0"] if auto_position else []
+        parts += ["RELAY_LOG_FILE=%s", "RELAY_LOG_POS=%s", f"{p}_DELAY=0"]
+        return self._change(channel, parts), (relay_log.file, relay_log.pos)
+
+    def show_relay_events(self, channel: str, position: int, limit: int) -> str:
+        """A page of a relay log, whose name is the statement's parameter, from an event's place on."""
+        name = f" {quote_name(channel)}" if channel and self.vendor is Vendor.MARIADB else ""
+        return f"SHOW RELAYLOG{name} EVENTS IN %s FROM {position:d} LIMIT {limit:d}{self._for_channel(channel)}"
+
+    def _change(self, channel: str, parts: Sequence[str]) -> str:
+        if self.vendor is Vendor.MARIADB:
+            return f"CHANGE MASTER{' ' + quote_name(channel) if channel else ''} TO {', '.join(parts)}"
+        verb = "CHANGE REPLICATION SOURCE TO" if self._source_words else "CHANGE MASTER TO"
+        return f"{verb} {', '.join(parts)}{self._for_channel(channel)}"
+
+    def table_locks(self) -> str:
+        """Whose locks outlive their statements, from the performance schema: process and object.
+
+        LOCK TABLES takes these on tables until UNLOCK TABLES, FLUSH TABLES WITH READ LOCK takes explicit ones on the
+        whole server; a statement's own are of other types. Seen on 9.7 and 10.11.
+        """
+        whole = "'BACKUP'" if self.vendor is Vendor.MARIADB else "'GLOBAL', 'COMMIT'"
+        return (
+            "SELECT t.PROCESSLIST_ID AS process, l.OBJECT_TYPE AS object_type, l.OBJECT_SCHEMA AS object_schema, "  # noqa: S608 - no word of others
+            "l.OBJECT_NAME AS object_name FROM performance_schema.metadata_locks l "
+            "JOIN performance_schema.threads t ON t.THREAD_ID = l.OWNER_THREAD_ID "
+            "WHERE l.LOCK_STATUS = 'GRANTED' AND ("
+            f"(l.OBJECT_TYPE IN ({whole}) AND l.LOCK_DURATION = 'EXPLICIT') "
+            "OR (l.OBJECT_TYPE = 'TABLE' AND l.LOCK_TYPE IN ('SHARED_READ_ONLY', 'SHARED_NO_READ_WRITE')))"
+        )
+
+    def is_idle_worker(self, state: str) -> bool:
+        """Whether a thread's state is that of a parallel applier that waits for the next part of a transaction."""
+        return self.vendor is Vendor.MYSQL and state == "Waiting for an event from Coordinator"
+
+    def is_waiting_applier(self, state: str) -> bool:
+        """Whether a thread's state is that of an applier, or a part of one, with nothing to do."""
+        waits = ("Waiting for an event from Coordinator", "Waiting for work from SQL thread")
+        return state in waits or any(text in state for text in _ALL_READ)
+
+    def keeps_place_in_file(self, repository: str) -> bool:
+        """Whether a replica's place in its relay logs is in a file; ``repository`` is relay_log_info_repository.
+
+        MariaDB knows nothing else, MySQL 8.3 and newer only a table (release notes); between, the variable says which.
+        """
+        return self.vendor is Vendor.MARIADB or repository.upper() == "FILE"
+
+    @property
+    def kill_conn_timeout(self) -> str:
+        """The variable (seconds) for how long a stopped receiver tries to kill its session on the primary; or empty.
+
+        A semi-synchronous replica of MariaDB does that over another connection, which it waits 5 s for when the
+        primary's host is dark (since 10.3.3).
+        """
+        since = self.vendor is Vendor.MARIADB and self.version >= (10, 3, 3)
+        return "rpl_semi_sync_slave_kill_conn_timeout" if since else ""
+
+    @property
+    def stop_waits_for_connecting(self) -> bool:
+        """Whether STOP of a receiver may wait for its attempt to connect: MariaDB 11 (11.8 does, 10.11 does not)."""
+        return self.vendor is Vendor.MARIADB and self.version >= (11,)
+
+    @property
+    def read_only_for_everybody(self) -> str:
+        """The variable that lets no new session write, not even with SUPER, where no super_read_only does; or empty.
+
+        MariaDB has no super_read_only, MySQL since 5.7.8; this one came with 5.6.5, and MariaDB renamed it in 11.1.
+        """
+        if self.vendor is Vendor.MARIADB:
+            return self.transaction_read_only
+        return "tx_read_only" if (5, 6, 5) <= self.version < (5, 7, 8) else ""
+
+    @property
+    def transaction_read_only(self) -> str:
+        """What it calls the variable for new sessions' transactions: MariaDB renamed it in 11.1, MySQL in 5.7.20."""
+        since = (11, 1) if self.vendor is Vendor.MARIADB else (5, 7, 20)
+        return "transaction_read_only" if self.version >= since else "tx_read_only"
+
+    def variable(self, name: str) -> str:
+        """What it calls a variable of `ServerState.closed_by`."""
+        return self.transaction_read_only if name == "transaction_read_only" else name
+
+    def set_at_run_time(self) -> str:
+        """A question with the name of a variable, whose answer is 1 when it was set globally since the server started.
+
+        Empty where nothing tells (before MySQL 8.0).
+        """
+        if self.vendor is Vendor.MARIADB:
+            return (
+                "SELECT COUNT(*) FROM information_schema.SYSTEM_VARIABLES "
+                "WHERE VARIABLE_NAME = %s AND GLOBAL_VALUE_ORIGIN = 'SQL'"
+            )
+        if self.version >= (8,):
+            return (
+                "SELECT COUNT(*) FROM performance_schema.variables_info "
+                "WHERE VARIABLE_NAME = %s AND VARIABLE_SOURCE = 'DYNAMIC'"
+            )
+        return ""
+
+    def wait_for_gtids(self) -> str:
+        """A question with two parameters, a set and seconds, whose answer is 0 once the set is executed."""
+        if self.vendor is Vendor.MARIADB:
+            return "SELECT -MASTER_GTID_WAIT(%s, %s)"
+        if self.version >= (5, 7, 5):
+            return "SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s)"
+        return "SELECT IF(WAIT_UNTIL_SQL_THREAD_AFTER_GTIDS(%s, %s) >= 0, 0, 1)"
+
+    def wait_for_place(self, channel: str) -> str:
+        """A question with a log's name, an offset and seconds, whose answer is 0 once a channel executed up to there.
+
+        SOURCE_POS_WAIT came with 8.0.26, when the old name was deprecated; 5.6 knows no channels.
+        """
+        word = "SOURCE" if self.version >= (8, 0, 26) and self.vendor is Vendor.MYSQL else "MASTER"
+        named = f", {quote_name(channel)}" if self.multi_channel or (channel and self.vendor is Vendor.MARIADB) else ""
+        return f"SELECT IF({word}_POS_WAIT(%s, %s, %s{named}) >= 0, 0, 1)"
+
+    def become_replica(
+        self, channel: str, to: Repoint, user: str, password: str, like: Row, *, tls: bool = False
+    ) -> tuple[str, tuple[Any, ...]]:
+        """A CHANGE with bound parameters for a server that was no replica.
+
+        ``like`` is the status row of a replica whose ways to connect it takes over, all of them (`Connecting`). With
+        ``tls`` the channel demands it, whatever that one does.
+        """
+        p = "SOURCE" if self._source_words else "MASTER"
+        sql, args = self.change_source(channel, to)
+        more: list[tuple[str, tuple[Any, ...]]] = [(f"{p}_USER=%s", (user,)), (f"{p}_PASSWORD=%s", (password,))]
+        connecting = Connecting.of(like)
+        more += (replace(connecting, tls=True) if tls else connecting).parts(p)
+        head, place = sql.split(f"{p}_PORT=%s, ", 1)
+        named = ", ".join(text for text, _ in more)
+        values = (value for _, several in more for value in several)
+        return f"{head}{p}_PORT=%s, {named}, {place}", (*args[:2], *values, *args[2:])
+
+    @property
+    def has_public_keys(self) -> bool:
+        """Whether a channel can ask its source for an RSA key (MySQL 8.0.4)."""
+        return self.vendor is Vendor.MYSQL and self.version >= (8, 0, 4)
+
+    def ask_for_key(self, channel: str, heartbeat: float | None) -> tuple[str, tuple[Any, ...]]:
+        """A CHANGE that lets a stopped receiver ask its source for its RSA key; the applier may run.
+
+        The heartbeat is named, or it would be reset.
+        """
+        p = "SOURCE" if self._source_words else "MASTER"
+        more, args = ("", ()) if heartbeat is None else (f"{p}_HEARTBEAT_PERIOD=%s", (heartbeat,))
+        return self._change(channel, [f"GET_{p}_PUBLIC_KEY=1", *([more] if more else [])]), args
+
+    @property
+    def _source_words(self) -> bool:
+        # STOP REPLICA came with 8.0.22, CHANGE REPLICATION SOURCE TO with 8.0.23 (release notes of both).
+        return self.replica_words and self.version >= (8, 0, 23)
+
+    # rows ------------------------------------------------------------------------------------------------------
+
+    def channel(self, row: Row) -> ReplicaChannel:
+        """One row of SHOW … STATUS as a snapshot, whatever the columns are called."""
+        get = Columns(row)
+        mariadb = self.vendor is Vendor.MARIADB
+        state = get.text("Slave_SQL_Running_State", "Replica_SQL_Running_State", "Slave_SQL_State")
+        return ReplicaChannel(
+            name=channel_name(row),
+            source_host=get.text("Source_Host", "Master_Host"),
+            source_port=get.number("Source_Port", "Master_Port") or 3306,
+            source_user=get.text("Source_User", "Master_User"),
+            source_server_id=get.number("Source_Server_Id", "Master_Server_Id") or 0,
+            source_uuid=get.text("Source_UUID", "Master_UUID"),
+            receiver=get.text("Replica_IO_Running", "Slave_IO_Running"),
+            applier_running=get.text("Replica_SQL_Running", "Slave_SQL_Running") == "Yes",
+            applier_state=state,
+            has_read_all=any(text in state for text in _ALL_READ),
+            received=_position(
+                get, ("Source_Log_File", "Master_Log_File"), ("Read_Source_Log_Pos", "Read_Master_Log_Pos")
+            ),
+            executed=_position(
+                get,
+                ("Relay_Source_Log_File", "Relay_Master_Log_File"),
+                ("Exec_Source_Log_Pos", "Exec_Master_Log_Pos"),
+            ),
+            relay_log=_position(get, ("Relay_Log_File",), ("Relay_Log_Pos",)),
+            auto_position=get.number("Auto_Position") == 1,
+            retrieved=None if mariadb else GtidSet.parse(get.text("Retrieved_Gtid_Set")),
+            using_gtid=get.text("Using_Gtid") or "No",
+            gtid_io_pos=MariadbGtidPosition.parse(get.text("Gtid_IO_Pos")) if mariadb else None,
+            seconds_behind=get.number("Seconds_Behind_Source", "Seconds_Behind_Master"),
+            delay=get.number("SQL_Delay") or 0,
+            receiver_errno=get.number("Last_IO_Errno") or 0,
+            receiver_error=get.text("Last_IO_Error"),
+            applier_errno=get.number("Last_SQL_Errno") or 0,
+            applier_error=get.text("Last_SQL_Error"),
+            ssl=get.text("Source_SSL_Allowed", "Master_SSL_Allowed") == "Yes",
+            ssl_verify=get.text("Source_SSL_Verify_Server_Cert", "Master_SSL_Verify_Server_Cert") == "Yes",
+            public_key=bool(get.number("Get_Source_public_key", "Get_master_public_key")),
+            filters=Filters(
+                do_db=get.text("Replicate_Do_DB"),
+                ignore_db=get.text("Replicate_Ignore_DB"),
+                do_table=get.text("Replicate_Do_Table"),
+                ignore_table=get.text("Replicate_Ignore_Table"),
+                wild_do_table=get.text("Replicate_Wild_Do_Table"),
+                wild_ignore_table=get.text("Replicate_Wild_Ignore_Table"),
+            ),
+            row=row,
+        )
+
+
+def _position(get: Columns, file: tuple[str, ...], pos: tuple[str, ...]) -> BinlogPosition | None:
+    name = get.text(*file)
+    return BinlogPosition(name, get.number(*pos) or 4) if name else None

@@ -1,0 +1,46 @@
+"""Why an applier stopped, where its status row names only who gave way: parallel workers stop each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from prefect_mha.replication.model.state import WORKERS_STOPPED, Vendor
+from prefect_mha.replication.mysql.dialects.columns import Columns, channel_name
+
+Row = dict[str, Any]
+
+#: ER_SLAVE_WORKER_STOPPED_PREVIOUS_THD_ERROR: a worker that gave way to one that had failed before it.
+GAVE_WAY = 3030
+_CONSEQUENCES = (WORKERS_STOPPED, GAVE_WAY)
+
+
+def causes_query(vendor: Vendor, version: tuple[int, ...], rows: Iterable[Row]) -> str:
+    """A question for the error that each worker met; empty where the status rows tell.
+
+    MySQL's row holds the error of the worker that stopped last, which is as often a consequence (3030, 1756) as the
+    cause. The performance schema keeps each worker's own, since 5.7.
+    """
+    if vendor is Vendor.MARIADB or version < (5, 7) or not any(_is_consequence(row) for row in rows):
+        return ""
+    return (
+        "SELECT CHANNEL_NAME AS channel, LAST_ERROR_NUMBER AS errno, LAST_ERROR_MESSAGE AS message "  # noqa: S608 - no word of others
+        "FROM performance_schema.replication_applier_status_by_worker "
+        f"WHERE LAST_ERROR_NUMBER NOT IN (0, {', '.join(map(str, _CONSEQUENCES))}) ORDER BY LAST_ERROR_TIMESTAMP"
+    )
+
+
+def with_causes(rows: Sequence[Row], answers: Sequence[Row]) -> list[Row]:
+    """The status rows, each with the first error a worker of its channel met; ``answers`` are of `causes_query`."""
+    first: dict[str, Row] = {}
+    for answer in answers:
+        first.setdefault(str(answer["channel"]), answer)
+    told = []
+    for row in rows:
+        cause = first.get(channel_name(row)) if _is_consequence(row) else None
+        told.append({**row, "Last_SQL_Errno": cause["errno"], "Last_SQL_Error": cause["message"]} if cause else row)
+    return told
+
+
+def _is_consequence(row: Row) -> bool:
+    return Columns(row).number("Last_SQL_Errno") in _CONSEQUENCES

@@ -1,0 +1,1 @@
+"""Telling people and programs: events, notification services, the log. Beside the path of a failover."""

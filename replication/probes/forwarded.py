@@ -1,0 +1,25 @@
+"""A view of the primary from a host that has nothing to look with: its sshd connects for us."""
+
+from __future__ import annotations
+
+import time
+
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.detection.observation import Finding, Observation, Source
+from prefect_mha.replication.errors import DeadlineExceeded, HostError
+from prefect_mha.replication.ssh.host import SshHost
+
+
+def look_through(host: SshHost, primary: ServerConfig, *, timeout: float) -> Observation:
+    """Whether the primary's port greets a connection that this host's sshd makes, within ``timeout`` seconds.
+
+    NO_VIEW where sshd forwards nothing (sshd_config(5), AllowTcpForwarding): a tool that is missing is no silence.
+    """
+    began = time.monotonic()
+    try:
+        greeted = host.greeted(primary.ip, primary.port, timeout=timeout)
+    except (HostError, DeadlineExceeded) as error:
+        took = time.monotonic() - began
+        return Observation(Source.OBSERVER, host.name, Finding.NO_VIEW, f"it has no bash, and {error}", took=took)
+    finding = Finding.ANSWERED if greeted else Finding.SILENT
+    return Observation(Source.OBSERVER, host.name, finding, took=time.monotonic() - began)

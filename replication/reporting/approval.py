@@ -1,0 +1,165 @@
+"""The question before a failover or a switch that a person starts, and the answer: one for the terminal and the UI.
+
+Pure: a plan in, a `Question` out; options and an `Answer` in, options out. How a person is asked is somebody else's
+(`commands/shared/asking.py`, `flows/approval.py`); on the automatic path nobody is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from prefect_mha.config import ClusterConfig
+from prefect_mha.replication.memory.journal import Entry
+from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan
+from prefect_mha.replication.planning.selection import Candidate
+from prefect_mha.replication.reporting.report import plan_markdown, plan_text
+from prefect_mha.replication.switchover.outcome import plan_markdown as switch_plan_markdown
+from prefect_mha.replication.switchover.outcome import plan_text as switch_plan_text
+from prefect_mha.replication.switchover.plan import SwitchPlan
+from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
+
+#: What a journal calls an answer.
+APPROVAL = "approval"
+#: How often one run asks before it gives up on a cluster that changes from question to question.
+ASK_AT_MOST = 3
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A server that may be chosen: its key ``ip:port``, and its name as people are shown it."""
+
+    key: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a person is asked: the plan as text, as Markdown and its steps; who may be chosen, the plan's own first.
+
+    ``accept_loss`` is what happens without a word about it when transactions are or may be lost: True, it goes on;
+    False, it stops; None when nothing can be lost. ``changed`` tells what is not as it was at the question before.
+    """
+
+    deed: str
+    cluster: str
+    run_name: str
+    sentence: str
+    plan: str
+    document: str
+    steps: tuple[str, ...]
+    choices: tuple[Choice, ...]
+    accept_loss: bool | None = None
+    changed: tuple[str, ...] = ()
+
+    @property
+    def chosen(self) -> Choice:
+        """Who is promoted unless another one is chosen."""
+        return self.choices[0]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered: go on or not, with whom (``ip:port``), by whom, where and when (seconds since the epoch).
+
+    ``accept_loss`` None leaves it to the configured policy.
+    """
+
+    go_on: bool
+    new_primary: str
+    by: str
+    where: str
+    at: float
+    accept_loss: bool | None = None
+
+    def __str__(self) -> str:
+        clock = datetime.fromtimestamp(self.at).strftime("%Y-%m-%d %H:%M:%S")
+        loss = {None: "", True: ", a possible loss is accepted", False: ", not if anything is or may be lost"}
+        what = f"Approved{loss[self.accept_loss]}" if self.go_on else "Stopped"
+        return f"{what}: by {self.by}, {self.where}, at {clock}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for the journal."""
+        return asdict(self)
+
+
+Ask = Callable[[Question], Answer]
+"""Puts a question to a person and waits for the answer, or for what its timer says."""
+
+
+def failover_question(plan: FailoverPlan, salvage_policy: str, changed: Iterable[str] = ()) -> Question:
+    """The question before a failover; ``salvage_policy`` is the one in force."""
+    return Question(
+        "failover",
+        plan.cluster,
+        f"failover {plan.cluster}: {_short(plan.dead_name)} → {_short(plan.new_primary_name)}",
+        f"Master {plan.dead_name} is dead. Start the failover to {plan.new_primary_name}?",
+        plan_text(plan),
+        plan_markdown(plan),
+        plan.steps,
+        _choices(plan.candidates),
+        accept_loss=salvage_policy != "strict",
+        changed=tuple(changed),
+    )
+
+
+def switch_question(plan: SwitchPlan, changed: Iterable[str] = ()) -> Question:
+    """The question before a planned switch: it loses nothing, or does not happen."""
+    return Question(
+        "switchover",
+        plan.cluster,
+        f"switchover {plan.cluster}: {_short(plan.old_name)} → {_short(plan.new_primary_name)}",
+        f"Starting master switch from {plan.old_name} to {plan.new_primary_name}?",
+        switch_plan_text(plan),
+        switch_plan_markdown(plan),
+        plan.steps,
+        _choices(plan.candidates),
+        changed=tuple(changed),
+    )
+
+
+def approved_failover(
+    config: ClusterConfig, options: FailoverOptions, question: Question, answer: Answer
+) -> FailoverOptions:
+    """The options of a failover that was approved.
+
+    Whoever only agrees leaves the choice open: should the chosen one fail on the way, the next best is tried.
+    """
+    policy = options.salvage_policy or config.salvage_policy
+    if answer.accept_loss is True and policy == "strict":
+        options = replace(options, salvage_policy="safe")
+    elif answer.accept_loss is False:
+        options = replace(options, salvage_policy="strict")
+    if answer.new_primary == question.chosen.key:
+        return options
+    host, port = _place(config, answer.new_primary)
+    return replace(options, new_master_host=host, new_master_port=port)
+
+
+def approved_switch(config: ClusterConfig, options: SwitchOptions, question: Question, answer: Answer) -> SwitchOptions:
+    """The options of a planned switch that was approved."""
+    if answer.new_primary == question.chosen.key:
+        return options
+    host, port = _place(config, answer.new_primary)
+    return replace(options, new_master_host=host, new_master_port=port)
+
+
+def approved_before(past: Iterable[Entry]) -> Answer | None:
+    """What was approved for a failover that was cut short, by its journal; the last word counts."""
+    told = [e.facts for e in past if e.step == APPROVAL]
+    return Answer(**told[-1]) if told else None
+
+
+def _choices(candidates: Iterable[Candidate]) -> tuple[Choice, ...]:
+    return tuple(Choice(c.key, c.name) for c in candidates if c.eligible)
+
+
+def _short(name: str) -> str:
+    return name.split("(")[0]
+
+
+def _place(config: ClusterConfig, key: str) -> tuple[str, int]:
+    server = next(s for s in config.servers if s.address == key)
+    return server.hostname, server.port

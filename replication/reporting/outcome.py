@@ -1,0 +1,93 @@
+"""What came of a failover: of every replica, of every step, of the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect_mha.replication.address import Moved
+from prefect_mha.replication.fencing.last_look import PRIMARY_ALIVE
+from prefect_mha.replication.fencing.policy import FenceVerdict
+from prefect_mha.replication.memory.journal import LOCK_LOST
+from prefect_mha.replication.model.check import Check
+from prefect_mha.replication.planning.plan import FailoverPlan, Refusal
+from prefect_mha.replication.reporting.job import Recovered, Rescue
+from prefect_mha.replication.reporting.ledger import LedgerLine, as_json
+
+
+@dataclass(frozen=True)
+class ReplicaOutcome:
+    """How one of the other replicas came out."""
+
+    key: str
+    name: str
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """One step of the timeline: began at (seconds since the epoch), took ``seconds``."""
+
+    step: str
+    server: str
+    began: float
+    seconds: float
+    ok: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a failover. ``exit_code`` is the predecessor's: 0 done, 10 something is left to do, 1 not done.
+
+    ``released`` and ``acquired`` are the two halves of moving the address, ``address`` where it was found at the end.
+    ``stopped``: the person who was asked said no, or somebody ended it before anything was changed. ``out``: from when
+    to when nobody took writes (seconds since the epoch), as far as a watch saw it. ``only_late``: all that is left to
+    do is that busy replicas come along.
+    """
+
+    exit_code: int
+    summary: str
+    plan: FailoverPlan | None = None
+    refusal: Refusal | None = None
+    fenced: FenceVerdict | None = None
+    rescue: Rescue | None = None
+    promoted: Recovered | None = None
+    replicas: tuple[ReplicaOutcome, ...] = ()
+    notes: tuple[str, ...] = ()
+    timeline: tuple[StepTime, ...] = field(default=())
+    out: tuple[float, float] | None = None
+    ledger: tuple[LedgerLine, ...] = ()
+    released: Moved | None = None
+    acquired: Moved | None = None
+    address: tuple[Check, ...] = ()
+    stopped: bool = False
+    only_late: bool = False
+
+    @property
+    def began_phase_2(self) -> bool:
+        """Something was changed; the predecessor sends its report only then."""
+        return self.fenced is not None or self.promoted is not None
+
+    @property
+    def called_off(self) -> bool:
+        """The primary was never dead, and the cluster is as it was."""
+        return self.refusal is not None and self.refusal.code == PRIMARY_ALIVE
+
+    @property
+    def lost_its_lock(self) -> bool:
+        """The manager stood still until others could act; what it began is as it left it."""
+        return self.refusal is not None and self.refusal.code == LOCK_LOST
+
+    def as_dict(self) -> dict[str, Any]:
+        """A short form for JSON."""
+        return {
+            "exit_code": self.exit_code,
+            "summary": self.summary,
+            "new_primary": self.promoted.name if self.promoted else None,
+            "refusal": self.refusal.code if self.refusal else None,
+            "replicas": {r.name: r.detail for r in self.replicas},
+            "ledger": as_json(self.ledger),
+            "address": [check.text for check in self.address],
+            "steps": [{"step": t.step, "server": t.server, "seconds": round(t.seconds, 4)} for t in self.timeline],
+        }

@@ -1,0 +1,73 @@
+"""Copies of a dead primary's log that a former run saved: they lie on the manager whatever became of its host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from prefect_mha.replication.memory.journal import Entry, Journal
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.reporting.job import Rescue
+from prefect_mha.replication.rescue.salvage import Mirror
+
+#: The step of a journal that tells of a copy.
+SAVED = "saved"
+
+
+def remember(journal: Journal, dead: str, key: str, rescue: Rescue) -> None:
+    """Journal a whole and proven copy of the log of ``dead`` that was made for the replica ``key`` (``ip:port``)."""
+    copy = rescue.copy
+    if copy is None or copy.stopped is not None:
+        return
+    journal.record(
+        SAVED,
+        "done",
+        dead,
+        key=key,
+        directory=str(copy.directory),
+        names=copy.names,
+        start=str(copy.start),
+        end=str(copy.end),
+        bytes=copy.bytes,
+        begin=str(rescue.begin or ""),
+        source=rescue.source,
+    )
+
+
+def kept(entries: Iterable[Entry], dead: str, key: str, start: BinlogPosition | None) -> Rescue | None:
+    """The newest copy that reaches back to ``start``; None when there is none that still lies there as it was.
+
+    A replica that was turned to a copy and knows only its GTIDs since (``start`` is None) executed what stands before
+    the one that was made for it.
+    """
+    for for_, rescue in copies(entries, dead):
+        copy = rescue.copy
+        assert copy is not None
+        reaches = for_ == key if start is None else copy.start <= start
+        if reaches:
+            return replace(rescue, begin=(rescue.begin or copy.start) if start is None else None)
+    return None
+
+
+def copies(entries: Iterable[Entry], dead: str) -> Iterator[tuple[str, Rescue]]:
+    """The copies of that server's log that still lie there as they were, the newest first, each with whom it is for."""
+    for entry in reversed(tuple(entries)):
+        if (entry.step, entry.event, entry.server) != (SAVED, "done", dead):
+            continue
+        facts = entry.facts
+        begin = BinlogPosition.parse(facts["begin"]) if facts["begin"] else None
+        copy = Mirror(
+            Path(facts["directory"]),
+            tuple(facts["names"]),
+            BinlogPosition.parse(facts["start"]),
+            BinlogPosition.parse(facts["end"]),
+            int(facts["bytes"]),
+        )
+        if _there(copy):
+            yield facts["key"], Rescue(copy, begin=begin, source=facts["source"])
+
+
+def _there(copy: Mirror) -> bool:
+    paths = [copy.directory / name for name in copy.names]
+    return all(path.is_file() for path in paths) and paths[-1].stat().st_size >= copy.end.pos

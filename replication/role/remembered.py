@@ -1,0 +1,106 @@
+"""What belongs to the primary's role and stays behind when it dies: events that run, and semi-synchronous replication.
+
+``<app>.role.json`` in manager_workdir: as the primary had it while it lived. A planned switch asks the old primary
+itself; after its death only this remembers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from prefect_mha.config import ClusterConfig
+from prefect_mha.replication.local.own_files import make_directory, ours, written
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.role.scheduled_events import Event, read_events
+from prefect_mha.replication.role.semi_sync import read_roles
+
+log = logging.getLogger("mha")
+
+#: What a setting of semi-synchronous replication demands: how many replicas acknowledge each transaction.
+_COUNTS = ("rpl_semi_sync_source_wait_for_replica_count", "rpl_semi_sync_master_wait_for_slave_count")
+
+
+@dataclass(frozen=True)
+class Role:
+    """The primary's (``ip:port``) at a time (seconds since the epoch): what ran on it.
+
+    ``scheduler`` is its event_scheduler, ``semi_sync`` as `semi_sync.read_roles` has it.
+    """
+
+    key: str
+    at: float
+    events: tuple[Event, ...] = ()
+    scheduler: str = ""
+    semi_sync: Mapping[str, int] = field(default_factory=dict)
+
+
+class LastRole:
+    """The memory of one application. What cannot be written is told, and is not remembered."""
+
+    def __init__(self, config: ClusterConfig) -> None:
+        self.path: Path = config.manager_workdir / f"{config.name}.role.json"
+
+    def of(self, key: str) -> Role | None:
+        """What is known of that primary; None when nothing is."""
+        try:
+            told = json.loads(self.path.read_text(encoding="utf-8")) if ours(self.path) else {}
+            events = tuple(
+                Event(**{name: str(event[name]) for name in Event.__annotations__}) for event in told["events"]
+            )
+            semi_sync = {str(role): int(value) for role, value in told["semi_sync"].items()}
+            role = Role(str(told["key"]), float(told["at"]), events, str(told["scheduler"]), semi_sync)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return role if role.key == key else None
+
+    def write(self, role: Role) -> None:
+        """Keep it, replacing the file in one step."""
+        try:
+            make_directory(self.path.parent)
+            with written(self.path, 0o640) as file:
+                file.write(json.dumps(asdict(role), ensure_ascii=False) + "\n")
+        except OSError as error:
+            log.error("What runs on the primary cannot be remembered: %s", error)
+
+
+def read_role(server: Server) -> Role:
+    """What a living primary has. Raises ServerError."""
+    with server.reading("see what runs on it"):
+        scheduler = server.scalar("SELECT @@GLOBAL.event_scheduler", action="see whether events run")
+        return Role(server.key, time.time(), read_events(server), str(scheduler), read_roles(server))
+
+
+def acknowledgements(server: Server) -> int:
+    """How many replicas have to acknowledge a transaction there, at least 1. Raises ServerError."""
+    rows = server.query(
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN (%s, %s)", _COUNTS, action="see how many have to acknowledge"
+    )
+    with server.reading("see how many have to acknowledge"):
+        return max((int(row["Value"]) for row in rows), default=1)
+
+
+def waits_in_vain(role: Role, wanted: int, acknowledging: int) -> str:
+    """Why the semi-synchronous role is not taken over; empty where it may be. Pure.
+
+    ``wanted`` replicas have to acknowledge, and so many of those that follow do.
+    """
+    if not role.semi_sync.get("source") or acknowledging >= max(1, wanted):
+        return ""
+    return (
+        f"semi-synchronous replication stays off: {acknowledging} of the replicas that follow acknowledge, "
+        f"{wanted} have to, and no row would be acknowledged"
+    )
+
+
+def without_memory(events: tuple[Event, ...]) -> str:
+    """What there is to say of events that a replica has, where nothing tells which of them ran; or nothing. Pure."""
+    off = [str(event) for event in events if event.disabled_as_replica]
+    if not off:
+        return ""
+    named = ", ".join(off[:10]) + (f" and {len(off) - 10} more" if len(off) > 10 else "")
+    return f"it is not known which events ran on the old primary: they are off ({named}); enable those that are to run"

@@ -1,0 +1,118 @@
+"""What goes into a remote command and what comes out of it."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import paramiko
+
+from prefect_mha.replication.deadline import Deadline
+from prefect_mha.replication.ssh.framing import NOISE, Frame, exit_code
+
+#: Seconds of silence after a command's end, when a child in the background still holds its output open.
+QUIET = 1.0
+#: Bytes kept of each of a command's outputs: half from the start, half from the end.
+OUTPUT_LIMIT = 1 << 20
+CHUNK = 1 << 15
+
+
+class Source(Protocol):
+    """What is sent to a command's standard input: its next bytes, at most so many, none at the end."""
+
+    def read(self, length: int, /) -> bytes: ...
+
+
+class HashingSource:
+    """A stream that remembers the SHA-256 and the length of what was read from it."""
+
+    def __init__(self, stream: Source) -> None:
+        self._stream, self._digest, self.size = stream, hashlib.sha256(), 0
+
+    def read(self, length: int) -> bytes:
+        data = self._stream.read(length)
+        self._digest.update(data)
+        self.size += len(data)
+        return data
+
+    @property
+    def hex(self) -> str:
+        return self._digest.hexdigest()
+
+
+class Collector(threading.Thread):
+    """Reads one output of a command to its end, keeping the first and the last half of OUTPUT_LIMIT of what is framed.
+
+    ``noise`` is the end of what came before the frame; `begun` whether the frame did.
+    """
+
+    def __init__(self, receive: Callable[[int], bytes], frame: Frame) -> None:
+        super().__init__(name="ssh output", daemon=True)
+        self._receive, self._frame = receive, frame
+        self._head, self._tail, self.noise = bytearray(), bytearray(), bytearray()
+        self._framed, self.seen, self.begun = 0, 0, False
+
+    def run(self) -> None:
+        while data := self._receive(CHUNK):
+            self.add(data)
+
+    def add(self, data: bytes) -> None:
+        self.seen += len(data)
+        if not self.begun:
+            self.noise += data
+            noise, mark, rest = bytes(self.noise).partition(self._frame.begin)
+            # What is cut off here cannot hold the beginning of a mark.
+            self.noise = bytearray(noise[-NOISE:])
+            if not mark:
+                return
+            self.begun, data = True, rest
+        self._framed += len(data)
+        room = OUTPUT_LIMIT // 2 - len(self._head)
+        self._head += data[:room]
+        self._tail += data[room:]
+        if len(self._tail) > OUTPUT_LIMIT:
+            del self._tail[: -OUTPUT_LIMIT // 2 - NOISE]
+
+    def result(self) -> tuple[str, int | None]:
+        """What the command printed, and the exit code behind it: None where its end did not come."""
+        head, tail, end = bytes(self._head), bytes(self._tail), self._frame.end
+        whole = head + tail if len(head) + len(tail) == self._framed else tail
+        inside, mark, after = whole.rpartition(end)
+        if not mark:
+            inside, after = whole, b""
+        behind = len(whole) - len(inside)
+        size = self._framed - behind
+        if whole is not tail:
+            head, tail = inside[: OUTPUT_LIMIT // 2], inside[OUTPUT_LIMIT // 2 :]
+        else:
+            tail = inside
+        tail = tail[-OUTPUT_LIMIT // 2 :]
+        missing = size - len(head) - len(tail)
+        middle = f"\n[{missing} bytes left out]\n".encode() if missing > 0 else b""
+        text = (head + middle + tail).decode("utf-8", errors="replace")
+        return text, exit_code(after if mark else None)
+
+
+def feed(channel: paramiko.Channel, source: Source) -> None:
+    """Send everything to a command's standard input, and end it; a command that does not want all of it is let be."""
+    while data := source.read(CHUNK):
+        try:
+            channel.sendall(data)
+        except OSError:
+            # The command ended without reading all of it; its exit code says whether that is an error.
+            return
+    channel.shutdown_write()
+
+
+def drain(collectors: Sequence[Collector], deadline: Deadline) -> None:
+    """Wait for the rest of the output: to its end, or until a child in the background keeps it open in silence."""
+    while True:
+        seen = sum(collector.seen for collector in collectors)
+        quiet = Deadline(min(QUIET, deadline.left))
+        for collector in collectors:
+            collector.join(quiet.left)
+        alive = any(collector.is_alive() for collector in collectors)
+        if not alive or deadline.over or seen == sum(collector.seen for collector in collectors):
+            return

@@ -1,0 +1,90 @@
+"""One planned switch's belongings: what it is about, the warm sessions it uses, its journal, and what it lent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.address import OnlineChangeCalls, chain_of
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.memory.journal import Entry, Journal
+from prefect_mha.replication.model.gtid import MariadbGtidPosition
+from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.mysql.server import Row
+from prefect_mha.replication.notify.events import EventHooks
+from prefect_mha.replication.role.scheduled_events import Event
+from prefect_mha.replication.role.semi_sync import Roles
+from prefect_mha.replication.switchover.plan import SwitchPlan
+from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
+from prefect_mha.replication.switchover.write_lock import Former, LogEnd, WriteStop
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What was read while writes still flowed, so that nothing of it has to be asked while they are held.
+
+    ``former`` is of the old primary, ``target_former`` of the new one; ``like`` the status row of the target's channel.
+    """
+
+    former: Former
+    target_former: Former
+    target_gtids: MariadbGtidPosition | None
+    events: tuple[Event, ...]
+    old_roles: Roles
+    target_roles: Roles
+    like: Row
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """The new primary is open. ``end`` is where the old one's log ended, ``target_end`` where the new one's began.
+
+    ``seconds`` are those from the first statement that could make a client wait to the opening, ``parts`` what they
+    went to, ``ended`` how many sessions of applications were ended on the old one.
+    """
+
+    end: LogEnd
+    target_end: BinlogPosition | None
+    seconds: float
+    parts: tuple[tuple[str, float], ...]
+    ended: int = 0
+
+
+class SwitchJob:
+    """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
+
+    ``address`` is what moves the address that applications use, ``events`` tells the site's own commands what happens,
+    ``may_be_open`` that the statement which opens the new primary was about to be sent, ``lifted`` that the new primary
+    was closed to everybody, as one of before, and is not any more.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        plan: SwitchPlan,
+        options: SwitchOptions,
+        sessions: Sessions,
+        journal: Journal,
+    ) -> None:
+        self.config, self.plan, self.options = config, plan, options
+        self.sessions, self.journal = sessions, journal
+        self.stop = WriteStop(self.config_of(plan.old), lock=not options.skip_lock_all_tables)
+        calls = OnlineChangeCalls(config, self.old, self.new, old_is_new_replica=plan.orig_is_new_replica)
+        self.address = chain_of(config, sessions, calls)
+        self.events = EventHooks(config)
+        self.past: tuple[Entry, ...] = ()
+        self.may_be_open = self.lifted = False
+
+    @property
+    def old(self) -> ServerConfig:
+        """The primary whose role moves."""
+        return self.config_of(self.plan.old)
+
+    @property
+    def new(self) -> ServerConfig:
+        """The server that becomes the primary."""
+        return self.config_of(self.plan.new_primary)
+
+    def config_of(self, key: str) -> ServerConfig:
+        """The configuration of the server at ``ip:port``."""
+        return next(s for s in self.config.servers if s.address == key)

@@ -1,0 +1,1 @@
+"""What must hold before a planned switch moves the role. Pure."""

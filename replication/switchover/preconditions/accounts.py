@@ -1,0 +1,93 @@
+"""What the accounts may do that a planned switch uses: the manager's, one privilege by one, and the replicas'. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from prefect_mha.config import ServerConfig
+from prefect_mha.replication.checks.cluster.logins import judged as judged_login
+from prefect_mha.replication.model.check import Check, Severity
+from prefect_mha.replication.mysql.grants import Job, may_come, needs
+from prefect_mha.replication.planning.selection import Follower
+from prefect_mha.replication.switchover.preconditions.subject import SwitchCase, judged
+
+
+def account_checks(case: SwitchCase) -> Iterator[Check]:
+    """Of every server, what the manager's account may do there, and who may replicate from the target."""
+    for server in case.config.servers:
+        state, activity = case.cluster.get(server.address), case.activity.get(server.address)
+        if state is None or activity is None:
+            continue
+        acts = server.address == case.old.address or (case.target is not None and server.address == case.target.address)
+        for need in needs(activity.grants, Job.SWITCH if acts else Job.REPOINT, state.vendor, state.version):
+            yield judged(
+                f"privilege-{need.power}",
+                server.name,
+                "" if need.granted else f"the account {server.user} may not {need.meaning}",
+                f"the account {server.user} may {need.meaning}",
+                f"GRANT {need.any_of[0]} ON *.* to it",
+                Severity.WARNING if need.optional else Severity.ERROR,
+            )
+    yield from _replication_account(case)
+    yield from _logins(case)
+
+
+def replication_user(old: ServerConfig, followers: Sequence[Follower]) -> str:
+    """The account with which the old primary will replicate: the configured one, or the one its replicas use."""
+    return old.repl_user or next((f.channel.source_user for f in followers if f.channel.source_user), "")
+
+
+def _follows_already(case: SwitchCase) -> bool:
+    old, new = case.old_state, case.target
+    return old is not None and new is not None and old.channel_from(new.hostname, new.ip, new.port) is not None
+
+
+def _logins(case: SwitchCase) -> Iterator[Check]:
+    """What was tried: whoever is to follow the target logs in there as its channel does, or with what it is given."""
+    target = case.target_state
+    if target is None:
+        return
+    new = {state.key for state in case.new_replicas}
+    given = () if _follows_already(case) else (case.old.address,)
+    for login in case.logins:
+        start = login.start.address
+        if login.end.address != target.key or start not in new or login.untried or login.own is (start in given):
+            continue
+        found = judged_login(login, target.server_id, ())
+        yield judged(
+            "replication-login",
+            login.start.name,
+            found[0] if found else "",
+            f"{target.name} lets it in as {login.user}",
+            found[1] if found else "",
+        )
+
+
+def _replication_account(case: SwitchCase) -> Iterator[Check]:
+    target = case.target_state
+    used = {(f.channel.source_user, f.config) for f in case.followers if target is None or f.key != target.key}
+    if case.options.orig_master_is_new_slave:
+        user, password = replication_user(case.old, case.followers), case.old.repl_password
+        missing = "repl_user" if not user else "repl_password" if password is None else ""
+        if _follows_already(case):
+            missing = ""  # one of a pair: its channel goes on with what it has
+        yield judged(
+            "replication-credentials",
+            case.old.name,
+            f"{missing} is not set, so it cannot be made a replica" if missing else "",
+            f"it can be made a replica with the account {user}",
+            f"set {missing or 'repl_password'} in the configuration, or leave out --orig_master_is_new_slave",
+        )
+        used.add((user, case.old))
+    activity = case.activity.get(target.key) if target else None
+    if target is None or activity is None or activity.replication_accounts is None:
+        return
+    for user, server in sorted(used, key=lambda item: (item[0], item[1].address)):
+        known = not user or may_come(activity.replication_accounts, user, server)
+        yield judged(
+            "replication-account",
+            target.name,
+            "" if known else f"it has no account {user} with REPLICATION SLAVE for {server.name}",
+            f"{server.name} may replicate from it as {user}",
+            "create the account on the primary, so that all servers have it",
+        )

@@ -1,0 +1,91 @@
+"""Settle: what failovers of this host began and left open is ended where that is safe, and told where it is not."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+
+from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.errors import ServerError
+from prefect_mha.replication.fencing.everyone import start_replication
+from prefect_mha.replication.memory.follow_up import left_out
+from prefect_mha.replication.memory.journal import Journal, journals
+from prefect_mha.replication.memory.open_business import Settlement, note_settled, settle, stopped_receivers
+from prefect_mha.replication.model.state import ClusterState
+from prefect_mha.replication.mysql.dialects import ChannelThread
+from prefect_mha.replication.rescue import tail_chain
+from prefect_mha.replication.rescue.tail_chain import settled_by_gtid
+
+log = logging.getLogger("mha")
+
+#: Seconds for all receivers that are started again.
+START = 12.0
+#: What a receiver says that found nobody: CR_CONNECTION_ERROR, CR_CONN_HOST_ERROR, CR_UNKNOWN_HOST, CR_SERVER_LOST.
+NOBODY_THERE = (2002, 2003, 2005, 2013)
+
+
+def settle_open_business(
+    config: ClusterConfig, sessions: Sessions, cluster: ClusterState, primary: ServerConfig
+) -> tuple[str, ...]:
+    """Start the receivers that a failover stopped which then opened nobody; returns what is left, in sentences.
+
+    Saved tails that everybody has by now are no longer remembered.
+    """
+    if tails := settled_by_gtid(config, cluster):
+        with contextlib.closing(Journal(journals(config.manager_workdir, config.name)[0])) as journal:
+            tail_chain.note_settled(journal, tails)
+    # Who was left out by a failover that opened somebody is gone on with beside the watch.
+    rest = left_out(config.manager_workdir, config.name)
+    looked_after = rest.servers if rest is not None and rest.opened.key == primary.address else {}
+    stopped = [r for r in stopped_receivers(config.manager_workdir, config.name) if r.key not in looked_after]
+    if not stopped:
+        return ()
+    decided = settle(stopped, cluster, primary)
+    done = [each.key for each in decided.over]
+    left = list(decided.told)
+    channels = {each.key: each.channel for each in decided.start}
+
+    def start(key: str) -> bool:
+        start_replication(sessions.server(key), channels[key], action="start replication again")
+        return True
+
+    for key, result in sessions.each(start, list(channels), timeout=START):
+        name = sessions.server(key).config.name
+        if result is not True:
+            left.append(f"{name}: its receiver stays stopped: {result or 'no answer in time'}")
+            continue
+        done.append(key)
+        log.warning("%s receives from %s again: a failover had stopped its receiver.", name, primary.name)
+    _note(config, done, decided)
+    return tuple(left)
+
+
+def let_try_again(sessions: Sessions, cluster: ClusterState, primary: ServerConfig) -> None:
+    """Receivers that gave up on a primary which does not answer try again: what they meet now is a second voice.
+
+    MySQL gives up after ten attempts, and a new primary may have died before its watch began.
+    """
+    for state in cluster.up:
+        channel = state.channel_from(primary.hostname, primary.ip, primary.port)
+        if channel is None or not channel.receiver_stopped or channel.start_deletes_relay_logs:
+            continue
+        if channel.receiver_errno not in NOBODY_THERE:
+            continue
+        try:
+            action = "let its receiver try again"
+            start_replication(sessions.server(state.key), channel.name, ChannelThread.RECEIVER, action=action)
+            log.info("%s had given up on %s: its receiver tries again.", state.name, primary.name)
+        except ServerError as error:
+            log.warning("%s", error)
+
+
+def _note(config: ClusterConfig, done: list[str], decided: Settlement) -> None:
+    if not done:
+        return
+    newest = journals(config.manager_workdir, config.name)[0]
+    journal = Journal(newest)
+    try:
+        note_settled(journal, done)
+    finally:
+        journal.close()

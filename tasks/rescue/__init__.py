@@ -1,0 +1,1 @@
+"""The steps that bring a saved tail to a replica."""
