@@ -14,8 +14,9 @@ from prefect_mha.replication.errors import RefusalError
 from prefect_mha.replication.fencing.last_look import PRIMARY_ALIVE
 from prefect_mha.replication.memory.last_check import LastCheck, left_behind
 from prefect_mha.replication.memory.open_business import dead_of_a_rescue
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.topology import find_primary, opened_by_another
-from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
+from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
 from prefect_mha.replication.reporting.approval import ASK_AT_MOST, Answer, Ask, approved_failover, failover_question
 from prefect_mha.replication.rescue.tail_chain import carried, chain_of, remarks, remembered, successor
 from prefect_mha.replication.workload import busy

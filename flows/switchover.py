@@ -35,17 +35,11 @@ from prefect_mha.replication.coordination.failover_lock import FailoverLock
 from prefect_mha.replication.errors import MhaError, RefusalError
 from prefect_mha.replication.local.interrupts import Interrupted, ended_in_order
 from prefect_mha.replication.memory.journal import SWITCH, Journal
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.notify.events import EventHooks
 from prefect_mha.replication.notify.events import finish as finish_hooks
-from prefect_mha.replication.planning.plan import Refusal
-from prefect_mha.replication.reporting.approval import (
-    APPROVAL,
-    ASK_AT_MOST,
-    Answer,
-    Ask,
-    approved_switch,
-    switch_question,
-)
+from prefect_mha.replication.reporting.approval import APPROVAL, ASK_AT_MOST, Answer, Ask
+from prefect_mha.replication.switchover.approval import approved_switch, switch_question
 from prefect_mha.replication.switchover.context import SwitchJob
 from prefect_mha.replication.switchover.outcome import SwitchOutcome, markdown, plan_markdown, plan_text, text
 from prefect_mha.replication.switchover.plan import SwitchPlan, make_switch_plan

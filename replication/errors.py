@@ -40,7 +40,7 @@ from prefect_mha.replication.words import plain
 
 if TYPE_CHECKING:
     from prefect_mha.replication.binlog.cutter import Cut
-    from prefect_mha.replication.planning.plan import Refusal
+    from prefect_mha.replication.model.refusal import Refusal
     from prefect_mha.replication.rescue.salvage import Mirror
 
 

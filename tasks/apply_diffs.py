@@ -32,12 +32,14 @@ from prefect_mha.replication.model.state import GtidKind, ServerState
 from prefect_mha.replication.mysql import temporary_settings as settings
 from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob, Recovered, Rescue
-from prefect_mha.replication.rescue.pointing import TURN, channel_named, former_of, leave_saved_log
+from prefect_mha.replication.reporting.job import FailoverJob
+from prefect_mha.replication.rescue.pointing import TURN, channel_named, leave_saved_log
 from prefect_mha.replication.rescue.salvage import Mirror, survey_from
+from prefect_mha.replication.rescue.saved import Recovered, Rescue
 from prefect_mha.replication.rescue.tails import Case, Lacking, why_not_served
 from prefect_mha.tasks.policy import STEP, once
 from prefect_mha.tasks.rescue import pipe, serve
+from prefect_mha.tasks.rescue.turned import former_of
 
 log = logging.getLogger("mha")
 

@@ -21,8 +21,9 @@ from prefect_mha.replication.model.state import ClusterState, ServerDown, Server
 from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.planning.plan import FailoverPlan
 from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.pointing import TURN, channel_named, former_of, leave_saved_log, turn_back
+from prefect_mha.replication.rescue.pointing import TURN, channel_named, leave_saved_log, turn_back
 from prefect_mha.tasks.policy import STEP, once
+from prefect_mha.tasks.rescue.turned import former_of
 
 log = logging.getLogger("mha")
 

@@ -12,8 +12,9 @@ from prefect_mha.replication.actions.promote import forget_source, open_for_writ
 from prefect_mha.replication.errors import CameBack
 from prefect_mha.replication.model.state import ServerState
 from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob, Recovered
+from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.rescue.pointing import TURN, turned
+from prefect_mha.replication.rescue.saved import Recovered
 from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")

@@ -11,10 +11,12 @@ from prefect_mha.replication.actions.repoint import change_source, follows, star
 from prefect_mha.replication.memory.journal import lifted_delays
 from prefect_mha.replication.model.state import GtidKind
 from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob, Recovered
+from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.rescue.pointing import TURN, channel_named, former_of
+from prefect_mha.replication.rescue.pointing import TURN, channel_named
+from prefect_mha.replication.rescue.saved import Recovered
 from prefect_mha.tasks.policy import STEP
+from prefect_mha.tasks.rescue.turned import former_of
 
 log = logging.getLogger("mha")
 

@@ -8,13 +8,7 @@ from dataclasses import dataclass
 
 from prefect import task
 
-from prefect_mha.replication.cluster.pool import Sessions
-from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.role.remembered import (
+from prefect_mha.replication.actions.role_memory import (
     LastRole,
     Role,
     acknowledgements,
@@ -22,8 +16,14 @@ from prefect_mha.replication.role.remembered import (
     waits_in_vain,
     without_memory,
 )
-from prefect_mha.replication.role.scheduled_events import enable_events, read_events
-from prefect_mha.replication.role.semi_sync import take_roles
+from prefect_mha.replication.actions.scheduled_events import enable_events, read_events
+from prefect_mha.replication.actions.semi_sync import take_roles
+from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.errors import MhaError
+from prefect_mha.replication.mysql.server import Server
+from prefect_mha.replication.planning.plan import FailoverPlan
+from prefect_mha.replication.reporting.job import FailoverJob
+from prefect_mha.replication.reporting.outcome import ReplicaOutcome
 from prefect_mha.replication.switchover.write_lock import set_event_scheduler
 from prefect_mha.replication.words import plain
 from prefect_mha.tasks.policy import STEP

@@ -28,7 +28,7 @@ from prefect_mha.replication.model.errant import errant
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ServerState
 from prefect_mha.replication.planning.selection import lacks_received
-from prefect_mha.replication.reporting.job import FailoverJob, Rescue
+from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.rescue.kept_copies import kept, remember
 from prefect_mha.replication.rescue.salvage import (
     Mirror,
@@ -40,6 +40,7 @@ from prefect_mha.replication.rescue.salvage import (
     mirror,
     opened,
 )
+from prefect_mha.replication.rescue.saved import Rescue
 from prefect_mha.replication.source.identity import Received, Whose, last_event_received
 from prefect_mha.replication.ssh.host import SshHost
 from prefect_mha.tasks.policy import STEP

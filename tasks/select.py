@@ -11,9 +11,10 @@ from prefect_mha.replication.cluster.pool import with_writers
 from prefect_mha.replication.errors import RefusalError
 from prefect_mha.replication.memory.journal import Opened
 from prefect_mha.replication.memory.manager_files import FailoverFlags
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, GtidKind
 from prefect_mha.replication.model.topology import listing
-from prefect_mha.replication.planning.plan import FailoverPlan, Refusal, make_plan, resume_plan
+from prefect_mha.replication.planning.plan import FailoverPlan, make_plan, resume_plan
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.tasks.policy import STEP
 

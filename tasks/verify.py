@@ -17,8 +17,9 @@ from prefect_mha.replication.memory.held_servers import Holds
 from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.mysql.temporary_settings import left_lent
 from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob, Recovered
+from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
+from prefect_mha.replication.rescue.saved import Recovered
 from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")

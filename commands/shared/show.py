@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, ReplicaChannel, ServerState
 from prefect_mha.replication.model.topology import find_primary, source_of, tree
-from prefect_mha.replication.planning.plan import Refusal
 from prefect_mha.replication.words import plain
 
 

@@ -10,8 +10,8 @@ from prefect_mha.replication.address.haproxy_config import haproxy_config
 from prefect_mha.replication.address.keepalived_config import keepalived_files
 from prefect_mha.replication.cluster.pool import Sessions
 from prefect_mha.replication.errors import RefusalError
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.planning.plan import Refusal
 
 
 def write_keepalived(conf: Path, global_conf: Path, to: Path | None, *, check_script: bool, unicast: bool) -> None:

@@ -15,9 +15,9 @@ from prefect_mha.replication.detection.classic_rules import Verdict
 from prefect_mha.replication.fencing.last_look import READ_ONLY_PRIMARY
 from prefect_mha.replication.health.http import HealthServer
 from prefect_mha.replication.memory.manager_files import HealthFile, ManagerStatus
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.topology import find_primary
 from prefect_mha.replication.notify.events import EventHooks
-from prefect_mha.replication.planning.plan import Refusal
 from prefect_mha.replication.planning.reopening import Act
 from prefect_mha.replication.switchover.resume import cut_short_switch
 from prefect_mha.replication.watch.reopen import Reopener

@@ -36,13 +36,14 @@ from prefect_mha.replication.memory.journal import VERDICT, opened_before
 from prefect_mha.replication.memory.last_writable import LastWritable
 from prefect_mha.replication.memory.manager_files import ManagerStatus
 from prefect_mha.replication.memory.open_business import dead_of_a_rescue
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, ServerState, as_heard
 from prefect_mha.replication.model.topology import find_primary
 from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.notify import dispatcher as notify
 from prefect_mha.replication.notify.events import EventHooks
 from prefect_mha.replication.notify.events import finish as finish_hooks
-from prefect_mha.replication.planning.plan import ALREADY_ACTING, FailoverOptions, Refusal
+from prefect_mha.replication.planning.plan import ALREADY_ACTING, FailoverOptions
 from prefect_mha.replication.probes.host import Places
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.outcome import Outcome

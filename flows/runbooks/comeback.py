@@ -21,8 +21,9 @@ from prefect_mha.replication.memory.held_servers import Holds
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ClusterState
 from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob, Recovered
+from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.ledger import Fate, LedgerLine
+from prefect_mha.replication.rescue.saved import Recovered
 from prefect_mha.tasks import comeback, fence, select
 
 log = logging.getLogger("mha")

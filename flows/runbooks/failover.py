@@ -39,9 +39,10 @@ from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import GtidKind
 from prefect_mha.replication.planning.plan import FailoverPlan, Leveling
 from prefect_mha.replication.planning.selection import NOT_ITS_REPLICA
-from prefect_mha.replication.reporting.job import FailoverJob, Recovered, Rescue
+from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.ledger import Fate, LedgerLine, account, judge
 from prefect_mha.replication.reporting.outcome import Outcome, ReplicaOutcome
+from prefect_mha.replication.rescue.saved import Recovered, Rescue
 from prefect_mha.replication.source.identity import known_of
 from prefect_mha.tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
 

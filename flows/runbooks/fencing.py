@@ -22,7 +22,8 @@ from prefect_mha.replication.fencing.policy import (
     power_now,
 )
 from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.reporting.job import FailoverJob, Rescue
+from prefect_mha.replication.reporting.job import FailoverJob
+from prefect_mha.replication.rescue.saved import Rescue
 from prefect_mha.tasks import fence
 
 log = logging.getLogger("mha")

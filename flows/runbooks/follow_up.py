@@ -20,12 +20,14 @@ from prefect_mha.replication.errors import AlreadyActing, CannotLevel, MhaError,
 from prefect_mha.replication.memory.follow_up import Act, LeftOut, ahead, decide, left_out, note_done
 from prefect_mha.replication.memory.journal import Journal, journals
 from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, GtidKind, ServerState
 from prefect_mha.replication.notify.events import EventHooks
-from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, Leveling, Refusal, resume_plan
-from prefect_mha.replication.reporting.job import FailoverJob, Recovered, Rescue
+from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, Leveling, resume_plan
+from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
 from prefect_mha.replication.rescue.kept_copies import kept
+from prefect_mha.replication.rescue.saved import Recovered, Rescue
 from prefect_mha.replication.workload import busy
 from prefect_mha.tasks import fence, repoint
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.cluster.pool import Sessions
 from prefect_mha.replication.errors import RefusalError
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind, ServerState
 from prefect_mha.replication.model.topology import opened_by_another
-from prefect_mha.replication.planning.plan import Refusal
 from prefect_mha.replication.planning.selection import bereaved_of, gtid_kind
 from prefect_mha.replication.reporting.job import FailoverJob
 

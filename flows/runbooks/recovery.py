@@ -12,7 +12,8 @@ from prefect_mha.replication.errors import AlreadyActing, CannotRemember, LockLo
 from prefect_mha.replication.local.interrupts import Interrupted, finish_from_here, put_off
 from prefect_mha.replication.memory.journal import BEGIN, END, LOCK_LOST
 from prefect_mha.replication.memory.manager_files import FailoverFlags
-from prefect_mha.replication.planning.plan import ALREADY_ACTING, Refusal
+from prefect_mha.replication.model.refusal import Refusal
+from prefect_mha.replication.planning.plan import ALREADY_ACTING
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.ledger import losses
 from prefect_mha.replication.reporting.outcome import Outcome

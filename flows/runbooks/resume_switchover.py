@@ -13,7 +13,7 @@ from prefect_mha.replication.coordination.failover_lock import FailoverLock
 from prefect_mha.replication.errors import MhaError, RefusalError, ServerError
 from prefect_mha.replication.local.interrupts import finish_from_here
 from prefect_mha.replication.memory.journal import END, SWITCH, Journal
-from prefect_mha.replication.planning.plan import Refusal
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.switchover.context import HandedOver, Ready, SwitchJob
 from prefect_mha.replication.switchover.outcome import SwitchOutcome
 from prefect_mha.replication.switchover.preconditions.options import SwitchOptions

@@ -10,13 +10,13 @@ from prefect_mha.replication.checks.cluster.admin_ports import KeptPort
 from prefect_mha.replication.checks.hosts.ways import Way
 from prefect_mha.replication.checks.trying_logins import Login
 from prefect_mha.replication.cluster.unknown_replicas import Readers, Stranger, strangers
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, ServerState
 from prefect_mha.replication.model.topology import find_primary
 from prefect_mha.replication.mysql.advisory_locks import Holder
 from prefect_mha.replication.mysql.dialects import Dialect, spelled
 from prefect_mha.replication.mysql.dialects.accounts import AccountLife
 from prefect_mha.replication.mysql.grants import Grants
-from prefect_mha.replication.planning.plan import Refusal
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from prefect_mha.config import ClusterConfig
 from prefect_mha.replication.checks.cluster.openness import PRIMARY_OPEN
 from prefect_mha.replication.checks.cluster.replicas import LAG
 from prefect_mha.replication.model.check import Check, failed
-from prefect_mha.replication.planning.plan import Refusal
+from prefect_mha.replication.model.refusal import Refusal
 
 #: What forbids nothing.
 PASSING = (LAG.name, PRIMARY_OPEN.name)

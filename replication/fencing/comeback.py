@@ -13,8 +13,8 @@ from enum import StrEnum
 from prefect_mha.replication.fencing.last_look import PRIMARY_ALIVE
 from prefect_mha.replication.fencing.lookout import Sight
 from prefect_mha.replication.model.gtid import Gtid, MariadbGtid
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind, ServerState
-from prefect_mha.replication.planning.plan import Refusal
 
 #: Seconds by which the start that a server tells may be too early: its uptime is the difference of two whole seconds.
 UPTIME = 2.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from prefect_mha.config import ServerConfig
 from prefect_mha.replication.detection.observation import SOMEBODY_ELSE
 from prefect_mha.replication.errors import ServerError
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import Refusal
 
 #: The code of the refusal; who watches goes on watching.
 PRIMARY_ALIVE = "primary-alive"

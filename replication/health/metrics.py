@@ -15,10 +15,10 @@ from prefect_mha.replication.health.roles import Standings
 from prefect_mha.replication.memory.last_check import LastCheck
 from prefect_mha.replication.memory.manager_files import FailoverFlags, HealthFile
 from prefect_mha.replication.memory.outbox import Outbox
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState
 from prefect_mha.replication.model.topology import find_primary
 from prefect_mha.replication.notify import dispatcher as notify
-from prefect_mha.replication.planning.plan import Refusal
 from prefect_mha.replication.planning.readiness import Past, assess
 
 

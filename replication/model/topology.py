@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, GtidKind, ServerState, Vendor
-from prefect_mha.replication.planning.plan import Refusal
 
 
 def source_of(config: ClusterConfig, state: ServerState) -> ServerConfig | None:

@@ -22,8 +22,8 @@ from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.errors import HookError, RefusalError
 from prefect_mha.replication.local.site_scripts import HookResult, run_hook
 from prefect_mha.replication.memory.outbox import Outbox
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.notify import dispatcher as notify
-from prefect_mha.replication.planning.plan import Refusal
 
 log = logging.getLogger("mha")
 

@@ -12,6 +12,7 @@ from typing import Any
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.config.address import may_forbid
 from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, GtidKind
 from prefect_mha.replication.planning.selection import (
     Candidate,
@@ -25,19 +26,6 @@ from prefect_mha.replication.planning.selection import (
 
 #: The code of the refusal of a failover that finds another command acting: it may be tried again when that has ended.
 ALREADY_ACTING = "already-acting"
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A decision not to act: a code for programs, one sentence, what to do, and what it rests on."""
-
-    code: str
-    sentence: str
-    remedy: str
-    evidence: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.sentence} {self.remedy}"
 
 
 @dataclass(frozen=True)

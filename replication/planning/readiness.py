@@ -11,9 +11,10 @@ from typing import Any
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.memory.manager_files import FailoverFlags
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState
 from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
+from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
 from prefect_mha.replication.planning.selection import Candidate, bytes_behind, followers_of, most_advanced
 from prefect_mha.replication.words import in_markdown as md
 

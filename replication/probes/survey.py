@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
@@ -31,7 +31,6 @@ from prefect_mha.replication.probes.pings import Pings
 from prefect_mha.replication.probes.receiving import Ear
 from prefect_mha.replication.probes.replica import independent, look_from, neighbours
 from prefect_mha.replication.probes.tcp import Knocks
-from prefect_mha.replication.rescue.tail_chain import reached_before
 
 #: Seconds for one look, and for one round; a written row gets longer, for a slow disk is no dead one.
 LOOK, ROUND, WRITE = 0.9, 1.1, WRITE_WAITS
@@ -55,7 +54,10 @@ _PORT = "port "
 
 
 class Inquiry:
-    """The looks of one watch. ``pings`` are the manager's own, ``state`` is what the primary said while it lived."""
+    """The looks of one watch. ``pings`` are the manager's own, ``state`` is what the primary said while it lived.
+
+    ``reached`` are the replicas, ``ip:port``, whose hosts are known to reach the primary.
+    """
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class Inquiry:
         state: ServerState | None,
         pings: Pings,
         trips: RoundTrips,
+        reached: Iterable[str] = (),
     ) -> None:
         self._config, self._primary, self._sessions = config, primary, sessions
         self._places, self._pings, self._trips = Places.of(primary, state), pings, trips
@@ -73,7 +76,7 @@ class Inquiry:
         self._pool = ThreadPoolExecutor(8 + 2 * len(self._others), thread_name_prefix="inquiry")
         uuid, server_id = (state.server_uuid, state.server_id) if state is not None else ("", 0)
         self._ears = {s.address: Ear(primary, uuid, server_id) for s in self._others}
-        self._reached = set(reached_before(config, primary.address))
+        self._reached = set(reached)
         self._linked: set[str] = set()
         self._words: dict[str, Seen] = {}
         self._silence, self._begun = SILENCE, 0.0

@@ -12,16 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prefect_mha.replication.detection.observation import Finding
-
-#: Bytes read of a greeting: all of it, for what is left unread resets the connection.
-GREETING = 4096
-#: A login, of protocol 4.1, of a user that is nobody: lengths, capabilities, the largest packet, character set, name.
-LOGIN = b"\x2a\0\0\1" + b"\0\x82\0\0" + b"\0\0\0\1" + b"\x21" + bytes(23) + b"mha-look\0" + b"\0"
-
-
-def awaits_login(greeting: bytes) -> bool:
-    """Whether it is that of a server that waits for a login now: not an error, and not sshd's."""
-    return greeting[4:5] == b"\x0a"
+from prefect_mha.replication.model.greeting import GREETING, LOGIN, awaits_login
 
 
 def finish(connection: socket.socket, greeting: bytes) -> None:

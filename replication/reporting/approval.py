@@ -1,4 +1,4 @@
-"""The question before a failover or a switch that a person starts, and the answer: one for the terminal and the UI.
+"""The question before a failover that a person starts, and the answer: one for the terminal and the UI.
 
 Pure: a plan in, a `Question` out; options and an `Answer` in, options out. How a person is asked is somebody else's
 (`commands/shared/asking.py`, `flows/approval.py`); on the automatic path nobody is.
@@ -16,10 +16,6 @@ from prefect_mha.replication.memory.journal import Entry
 from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan
 from prefect_mha.replication.planning.selection import Candidate
 from prefect_mha.replication.reporting.report import plan_markdown, plan_text
-from prefect_mha.replication.switchover.outcome import plan_markdown as switch_plan_markdown
-from prefect_mha.replication.switchover.outcome import plan_text as switch_plan_text
-from prefect_mha.replication.switchover.plan import SwitchPlan
-from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
 
 #: What a journal calls an answer.
 APPROVAL = "approval"
@@ -94,28 +90,13 @@ def failover_question(plan: FailoverPlan, salvage_policy: str, changed: Iterable
     return Question(
         "failover",
         plan.cluster,
-        f"failover {plan.cluster}: {_short(plan.dead_name)} → {_short(plan.new_primary_name)}",
+        f"failover {plan.cluster}: {short_name(plan.dead_name)} → {short_name(plan.new_primary_name)}",
         f"Master {plan.dead_name} is dead. Start the failover to {plan.new_primary_name}?",
         plan_text(plan),
         plan_markdown(plan),
         plan.steps,
-        _choices(plan.candidates),
+        choices_of(plan.candidates),
         accept_loss=salvage_policy != "strict",
-        changed=tuple(changed),
-    )
-
-
-def switch_question(plan: SwitchPlan, changed: Iterable[str] = ()) -> Question:
-    """The question before a planned switch: it loses nothing, or does not happen."""
-    return Question(
-        "switchover",
-        plan.cluster,
-        f"switchover {plan.cluster}: {_short(plan.old_name)} → {_short(plan.new_primary_name)}",
-        f"Starting master switch from {plan.old_name} to {plan.new_primary_name}?",
-        switch_plan_text(plan),
-        switch_plan_markdown(plan),
-        plan.steps,
-        _choices(plan.candidates),
         changed=tuple(changed),
     )
 
@@ -134,15 +115,7 @@ def approved_failover(
         options = replace(options, salvage_policy="strict")
     if answer.new_primary == question.chosen.key:
         return options
-    host, port = _place(config, answer.new_primary)
-    return replace(options, new_master_host=host, new_master_port=port)
-
-
-def approved_switch(config: ClusterConfig, options: SwitchOptions, question: Question, answer: Answer) -> SwitchOptions:
-    """The options of a planned switch that was approved."""
-    if answer.new_primary == question.chosen.key:
-        return options
-    host, port = _place(config, answer.new_primary)
+    host, port = host_and_port(config, answer.new_primary)
     return replace(options, new_master_host=host, new_master_port=port)
 
 
@@ -152,14 +125,17 @@ def approved_before(past: Iterable[Entry]) -> Answer | None:
     return Answer(**told[-1]) if told else None
 
 
-def _choices(candidates: Iterable[Candidate]) -> tuple[Choice, ...]:
+def choices_of(candidates: Iterable[Candidate]) -> tuple[Choice, ...]:
+    """Who of the candidates may be chosen, in their order."""
     return tuple(Choice(c.key, c.name) for c in candidates if c.eligible)
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
+    """A server's name without the address behind it."""
     return name.split("(")[0]
 
 
-def _place(config: ClusterConfig, key: str) -> tuple[str, int]:
+def host_and_port(config: ClusterConfig, key: str) -> tuple[str, int]:
+    """How options name the server at ``ip:port``."""
     server = next(s for s in config.servers if s.address == key)
     return server.hostname, server.port

@@ -14,10 +14,11 @@ from typing import Any
 from prefect_mha.replication.binlog.cutter import Cut
 from prefect_mha.replication.binlog.reader import LogEnd
 from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind, ServerState
-from prefect_mha.replication.planning.plan import FailoverPlan, Refusal
+from prefect_mha.replication.planning.plan import FailoverPlan
 from prefect_mha.replication.planning.selection import Follower
-from prefect_mha.replication.reporting.job import Recovered, Rescue
+from prefect_mha.replication.rescue.saved import Recovered, Rescue
 
 
 class Fate(StrEnum):

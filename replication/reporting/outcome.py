@@ -10,9 +10,10 @@ from prefect_mha.replication.fencing.last_look import PRIMARY_ALIVE
 from prefect_mha.replication.fencing.policy import FenceVerdict
 from prefect_mha.replication.memory.journal import LOCK_LOST
 from prefect_mha.replication.model.check import Check
-from prefect_mha.replication.planning.plan import FailoverPlan, Refusal
-from prefect_mha.replication.reporting.job import Recovered, Rescue
+from prefect_mha.replication.model.refusal import Refusal
+from prefect_mha.replication.planning.plan import FailoverPlan
 from prefect_mha.replication.reporting.ledger import LedgerLine, as_json
+from prefect_mha.replication.rescue.saved import Recovered, Rescue
 
 
 @dataclass(frozen=True)

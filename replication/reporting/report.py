@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from prefect_mha.replication.memory.journal import LOCK_LOST
-from prefect_mha.replication.planning.plan import ALREADY_ACTING, FailoverPlan, Refusal
+from prefect_mha.replication.model.refusal import Refusal
+from prefect_mha.replication.planning.plan import ALREADY_ACTING, FailoverPlan
 from prefect_mha.replication.planning.selection import RULES, Candidate
 from prefect_mha.replication.reporting.ledger import Fate, losses
 from prefect_mha.replication.reporting.outcome import Outcome

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from prefect_mha.replication.memory.journal import Entry, Journal
 from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.reporting.job import Rescue
 from prefect_mha.replication.rescue.salvage import Mirror
+from prefect_mha.replication.rescue.saved import Rescue
 
 #: The step of a journal that tells of a copy.
 SAVED = "saved"

@@ -26,14 +26,13 @@ from prefect_mha.replication.errors import (
     WayClosed,
 )
 from prefect_mha.replication.fencing.everyone import start_replication
-from prefect_mha.replication.memory.journal import Entry, every_entry
+from prefect_mha.replication.memory.journal import Entry
 from prefect_mha.replication.model.one_time_account import is_one_time_user, marks_of
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import GtidKind, ReplicaChannel, ServerState
 from prefect_mha.replication.mysql.dialects import channel_name
 from prefect_mha.replication.mysql.dialects.changing import ChannelOptions, Repoint
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.reporting.job import FailoverJob
 
 log = logging.getLogger("mha")
 
@@ -92,29 +91,6 @@ def former_options(
         )
     now = ChannelOptions.of(channel, state.heartbeat_period, HOW[channel.gtid_kind])
     return replace(now, user=config.repl_user, **asdict(marks_of(channel.source_user)))
-
-
-def former_of(job: FailoverJob, state: ServerState, channel: ReplicaChannel) -> ChannelOptions | None:
-    """`former_options` with all that this manager's journals tell, of failovers that ended as well."""
-    if not channel.of_a_rescue:
-        return None
-    entries: Iterable[Entry] = (*job.past, *job.journal.entries())
-    if state.key not in turned(entries):
-        entries = every_entry(job.workdir, job.config.name)
-    return former_options(state, channel, entries, job.config_of(state.key))
-
-
-def noted(job: FailoverJob, server: Server, name: str, kind: GtidKind) -> ChannelOptions:
-    """What the replica's channel is to have back: in the journal before it is turned. Raises CannotLevel."""
-    state = server.observe()
-    channel = channel_named(state, name)
-    if (former := former_of(job, state, channel)) is not None:
-        return former
-    former = options_now(server, state, channel, kind)
-    job.journal.record(TURN, "intent", server.key, **asdict(former))
-    if former.delay:
-        job.journal.record("delay", "intent", server.key, seconds=former.delay)
-    return former
 
 
 def options_now(server: Server, state: ServerState, channel: ReplicaChannel, kind: GtidKind) -> ChannelOptions:

@@ -10,7 +10,7 @@ from prefect_mha.replication.binlog.cutter import Cut
 from prefect_mha.replication.binlog.reader import Transaction
 from prefect_mha.replication.model.gtid import Gtid, MariadbGtid
 from prefect_mha.replication.model.state import GtidKind, ReplicaChannel, ServerState
-from prefect_mha.replication.reporting.job import Rescue
+from prefect_mha.replication.rescue.saved import Rescue
 
 
 @dataclass(frozen=True)

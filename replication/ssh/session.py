@@ -13,7 +13,7 @@ from collections.abc import Callable
 import paramiko
 
 from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.probes.tcp import GREETING, LOGIN, awaits_login
+from prefect_mha.replication.model.greeting import GREETING, LOGIN, awaits_login
 from prefect_mha.replication.ssh.channel_order import orderly
 from prefect_mha.replication.ssh.framing import Frame, sftp_by_shell
 

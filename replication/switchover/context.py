@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.replication.actions.scheduled_events import Event
+from prefect_mha.replication.actions.semi_sync import Roles
 from prefect_mha.replication.address import OnlineChangeCalls, chain_of
 from prefect_mha.replication.cluster.pool import Sessions
 from prefect_mha.replication.memory.journal import Entry, Journal
@@ -12,8 +14,6 @@ from prefect_mha.replication.model.gtid import MariadbGtidPosition
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.mysql.server import Row
 from prefect_mha.replication.notify.events import EventHooks
-from prefect_mha.replication.role.scheduled_events import Event
-from prefect_mha.replication.role.semi_sync import Roles
 from prefect_mha.replication.switchover.plan import SwitchPlan
 from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
 from prefect_mha.replication.switchover.write_lock import Former, LogEnd, WriteStop

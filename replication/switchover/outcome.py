@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from prefect_mha.replication.model.check import Check
-from prefect_mha.replication.planning.plan import Refusal
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome, StepTime
 from prefect_mha.replication.reporting.report import candidate_matrix
 from prefect_mha.replication.switchover.plan import SwitchPlan

@@ -13,9 +13,10 @@ from typing import Any
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.checks.trying_logins import Login
 from prefect_mha.replication.model.check import Check, failed
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, GtidKind
 from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.planning.plan import Leveling, Refusal, address_steps, leveling
+from prefect_mha.replication.planning.plan import Leveling, address_steps, leveling
 from prefect_mha.replication.planning.selection import Candidate, Follower, Selection, followers_of, gtid_kind, rank
 from prefect_mha.replication.switchover.preconditions.accounts import replication_user
 from prefect_mha.replication.switchover.preconditions.cluster import switch_checks

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from prefect_mha.replication.actions.scheduled_events import Event
 from prefect_mha.replication.local.processes import process_alive
 from prefect_mha.replication.memory.journal import SWITCH, Entry, unfinished
 from prefect_mha.replication.memory.manager_files import FailoverFlags
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ClusterState, GtidKind
 from prefect_mha.replication.planning.plan import Leveling
-from prefect_mha.replication.role.scheduled_events import Event
 from prefect_mha.replication.switchover.context import HandedOver, Ready
 from prefect_mha.replication.switchover.plan import SwitchPlan
 from prefect_mha.replication.switchover.write_lock import Former, LogEnd

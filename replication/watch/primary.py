@@ -20,6 +20,7 @@ from prefect_mha.replication.probes.host import HELD
 from prefect_mha.replication.probes.ping import Pinger
 from prefect_mha.replication.probes.pings import FINDING, Pings
 from prefect_mha.replication.probes.survey import ROUND, Inquiry
+from prefect_mha.replication.rescue.tail_chain import reached_before
 from prefect_mha.replication.watch.listener import Listener
 from prefect_mha.replication.watch.refusals import SAY_AGAIN, Refusals
 
@@ -80,7 +81,9 @@ class Watch:
         self._pinger = Pinger(config, primary)
         self._trips = RoundTrips()
         self._pings = Pings(self._pinger, self._trips)
-        self._inquiry = Inquiry(config, primary, sessions, state, self._pings, self._trips)
+        self._inquiry = Inquiry(
+            config, primary, sessions, state, self._pings, self._trips, reached_before(config, primary.address)
+        )
         facts = {"primary": primary.name, "terms": vars(self._terms)}
         self._recorder = Recorder(config.manager_workdir, config.name, facts)
         self._interval = float(config.ping_interval)

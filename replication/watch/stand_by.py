@@ -16,10 +16,10 @@ from prefect_mha.replication.fencing.guard import rejoined
 from prefect_mha.replication.memory.held_servers import Holds, reached_by
 from prefect_mha.replication.memory.journal import END, Journal, begun_before, still_lent, unfinished
 from prefect_mha.replication.memory.manager_files import HealthFile, ManagerStatus
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.topology import find_primary
 from prefect_mha.replication.mysql import temporary_settings as settings
 from prefect_mha.replication.notify.events import EventHooks
-from prefect_mha.replication.planning.plan import Refusal
 
 log = logging.getLogger("mha")
 

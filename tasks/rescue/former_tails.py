@@ -17,9 +17,9 @@ from prefect_mha.replication.local.copy_places import save_in
 from prefect_mha.replication.memory.journal import every_entry
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import GtidKind
-from prefect_mha.replication.reporting.job import FailoverJob, Rescue
+from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.rescue.kept_copies import copies
-from prefect_mha.replication.rescue.pointing import TURN, channel_named, former_of
+from prefect_mha.replication.rescue.pointing import TURN, channel_named
 from prefect_mha.replication.rescue.salvage import (
     borrow_relay_logs,
     find_logs,
@@ -29,9 +29,11 @@ from prefect_mha.replication.rescue.salvage import (
     shortened,
     up_to,
 )
+from prefect_mha.replication.rescue.saved import Rescue
 from prefect_mha.replication.rescue.tail_chain import Tail, begins_in
 from prefect_mha.replication.source.identity import Whose
 from prefect_mha.tasks.policy import STEP
+from prefect_mha.tasks.rescue.turned import former_of
 from prefect_mha.tasks.save_binlog import copied
 
 log = logging.getLogger("mha")

@@ -13,10 +13,11 @@ from prefect_mha.replication.errors import DeadlineExceeded, HostError, LogError
 from prefect_mha.replication.maintenance.binlog_server.archive import archive_directories
 from prefect_mha.replication.memory.journal import every_entry
 from prefect_mha.replication.model.state import GtidKind
-from prefect_mha.replication.reporting.job import FailoverJob, Rescue
+from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.rescue.kept_copies import copies
 from prefect_mha.replication.rescue.purged import has_more, purged_by, still_lacks
 from prefect_mha.replication.rescue.salvage import find_logs, find_start
+from prefect_mha.replication.rescue.saved import Rescue
 from prefect_mha.replication.rescue.tail_chain import begins_in
 from prefect_mha.replication.source.identity import Whose
 from prefect_mha.replication.ssh.host import SshHost

@@ -12,11 +12,12 @@ from prefect_mha.replication.errors import WayClosed
 from prefect_mha.replication.mysql.dialects.changing import ChannelOptions
 from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.pointing import Where, execute_served, noted
+from prefect_mha.replication.rescue.pointing import Where, execute_served
 from prefect_mha.replication.rescue.salvage import logs_from
 from prefect_mha.replication.rescue.serving import asks_from, identity_of, rebuilt_of, served
 from prefect_mha.replication.rescue.tails import Case
 from prefect_mha.replication.source import Catalogue, Prover
+from prefect_mha.tasks.rescue.turned import noted
 
 log = logging.getLogger("mha")
 

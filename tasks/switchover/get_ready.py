@@ -8,12 +8,12 @@ import time
 from prefect import task
 
 from prefect_mha.replication.actions import checkpoint_period as checkpoint
+from prefect_mha.replication.actions.scheduled_events import read_events
+from prefect_mha.replication.actions.semi_sync import read_roles
 from prefect_mha.replication.deadline import Deadline
 from prefect_mha.replication.errors import DeadlineExceeded
 from prefect_mha.replication.model.state import GtidKind
 from prefect_mha.replication.mysql.dialects import channel_name
-from prefect_mha.replication.role.scheduled_events import read_events
-from prefect_mha.replication.role.semi_sync import read_roles
 from prefect_mha.replication.switchover.context import Ready, SwitchJob
 from prefect_mha.replication.switchover.handover import wait_until_executed
 from prefect_mha.replication.switchover.write_lock import read_former

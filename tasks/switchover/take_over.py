@@ -9,9 +9,9 @@ from prefect import task
 
 from prefect_mha.replication.actions.drain import execute_all, stop_receiver
 from prefect_mha.replication.actions.promote import forget_source
+from prefect_mha.replication.actions.scheduled_events import enable_events, read_events
+from prefect_mha.replication.actions.semi_sync import take_roles
 from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.role.scheduled_events import enable_events, read_events
-from prefect_mha.replication.role.semi_sync import take_roles
 from prefect_mha.replication.switchover.context import HandedOver, Ready, SwitchJob
 from prefect_mha.replication.switchover.demote import written_here
 from prefect_mha.replication.switchover.write_lock import set_event_scheduler

@@ -20,7 +20,7 @@ import pytest
 from prefect_mha.config import load_cluster
 from prefect_mha.replication.cluster.pool import Sessions
 from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
-from prefect_mha.replication.planning.plan import Refusal
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.switchover.plan import SwitchOptions, SwitchPlan, make_switch_plan
 from prefect_mha.replication.workload.activity import observe_activities
 from tests.lab.cluster import Cluster

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from prefect_mha.replication.binlog.cutter import Cut
 from prefect_mha.replication.errors import MhaError, RefusalError, StoppedInTail, WayClosed
 from prefect_mha.replication.memory.journal import Entry, Journal
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind
-from prefect_mha.replication.planning.plan import FailoverPlan, Refusal
-from prefect_mha.replication.reporting.job import Rescue
+from prefect_mha.replication.planning.plan import FailoverPlan
+from prefect_mha.replication.rescue.saved import Rescue
 
 log = logging.getLogger("mha")
 

@@ -17,8 +17,9 @@ from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ClusterState, ServerState
 from prefect_mha.replication.planning.plan import FailoverPlan, Leveling
 from prefect_mha.replication.planning.selection import Follower, lacks_received
-from prefect_mha.replication.reporting.job import FailoverJob, Recovered, Rescue
+from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.ledger import LedgerLine, never_reached
+from prefect_mha.replication.rescue.saved import Recovered, Rescue
 from prefect_mha.replication.source.identity import Whose
 from prefect_mha.tasks import apply_diffs, save_binlog
 

@@ -8,8 +8,8 @@ from prefect_mha.flows.runbooks.leveling.donors import Differences
 from prefect_mha.replication.actions.drained import Drained
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.reporting.job import Recovered, Rescue
 from prefect_mha.replication.rescue.salvage import shortened
+from prefect_mha.replication.rescue.saved import Recovered, Rescue
 
 
 @dataclass(frozen=True)

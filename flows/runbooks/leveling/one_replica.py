@@ -23,8 +23,9 @@ from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ClusterState, GtidKind
 from prefect_mha.replication.planning.plan import FailoverPlan, Leveling
 from prefect_mha.replication.planning.selection import Follower, bereaved_of, bytes_behind
-from prefect_mha.replication.reporting.job import FailoverJob, Recovered, Rescue
+from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.ledger import LedgerLine
+from prefect_mha.replication.rescue.saved import Recovered, Rescue
 from prefect_mha.replication.source.identity import Whose, known_of
 from prefect_mha.tasks import apply_diffs, save_binlog
 

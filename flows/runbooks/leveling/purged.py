@@ -14,7 +14,8 @@ from prefect_mha.replication.actions.drained import Drained
 from prefect_mha.replication.errors import CannotLevel, LockLost, MhaError
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.planning.plan import FailoverPlan, Leveling
-from prefect_mha.replication.reporting.job import FailoverJob, Recovered, Rescue
+from prefect_mha.replication.reporting.job import FailoverJob
+from prefect_mha.replication.rescue.saved import Recovered, Rescue
 from prefect_mha.replication.source.identity import Whose
 from prefect_mha.tasks import save_binlog
 from prefect_mha.tasks.rescue import purged

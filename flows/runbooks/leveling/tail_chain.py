@@ -19,12 +19,14 @@ from prefect_mha.flows.runbooks.leveling.new_primary import Level
 from prefect_mha.replication.actions.drained import Drained
 from prefect_mha.replication.errors import LockLost, MhaError, RefusalError
 from prefect_mha.replication.model.gtid import GtidSet
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, GtidKind, ServerDown, ServerState
-from prefect_mha.replication.planning.plan import FailoverPlan, Leveling, Refusal
+from prefect_mha.replication.planning.plan import FailoverPlan, Leveling
 from prefect_mha.replication.probes.reaching import Reaching
-from prefect_mha.replication.reporting.job import FailoverJob, Recovered, Rescue
+from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.ledger import Fate, LedgerLine
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
+from prefect_mha.replication.rescue.saved import Recovered, Rescue
 from prefect_mha.replication.rescue.tail_chain import (
     Tail,
     carried,

@@ -12,9 +12,10 @@ from prefect_mha.replication.actions.drain import Patience
 from prefect_mha.replication.actions.drained import Drained, prove
 from prefect_mha.replication.cluster.catch_up import LEVEL_LIMIT
 from prefect_mha.replication.errors import RefusalError, ServerError, TooBusy
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ReplicaChannel, ServerState
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import FailoverPlan, Leveling, Refusal
+from prefect_mha.replication.planning.plan import FailoverPlan, Leveling
 from prefect_mha.replication.planning.selection import bytes_behind
 from prefect_mha.replication.planning.soonest import Need, Next, decide
 from prefect_mha.replication.reporting.job import FailoverJob

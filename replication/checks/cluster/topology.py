@@ -9,9 +9,9 @@ from prefect_mha.replication.checks.facts import Facts
 from prefect_mha.replication.checks.rule import Rule
 from prefect_mha.replication.cluster.unknown_replicas import Stranger
 from prefect_mha.replication.model.check import Check, Severity
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ServerState
 from prefect_mha.replication.model.topology import find_primary, source_of
-from prefect_mha.replication.planning.plan import Refusal
 from prefect_mha.replication.planning.selection import NO_MASTER, Candidate, followers_of, rank
 
 ANSWERS = Rule(

@@ -41,8 +41,8 @@ from prefect_mha.replication.maintenance.binlog_server.health import (
 from prefect_mha.replication.maintenance.binlog_server.lock import DirectoryLock
 from prefect_mha.replication.maintenance.binlog_server.source import Look, Watch, next_source, read_logs
 from prefect_mha.replication.maintenance.binlog_server.stream import Reader, Stream, derived_server_id, find_reader
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.planning.plan import Refusal
 
 log = logging.getLogger("mha")
 

@@ -11,11 +11,11 @@ from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.cluster.pool import Sessions
 from prefect_mha.replication.errors import MhaError
 from prefect_mha.replication.maintenance.binlog_server.archive import LogFile, is_log_name
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, ServerState
 from prefect_mha.replication.model.topology import find_primary
 from prefect_mha.replication.mysql.dialects import binary_log
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import Refusal
 
 log = logging.getLogger("mha")
 

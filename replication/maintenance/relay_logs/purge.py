@@ -19,11 +19,11 @@ from prefect_mha.replication.deadline import Deadline
 from prefect_mha.replication.errors import AlreadyActing, RefusalError, ServerError, StatementFailed
 from prefect_mha.replication.maintenance.relay_logs.files import RelayFiles, Shell
 from prefect_mha.replication.model.position import log_index
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ReplicaChannel, ServerState
 from prefect_mha.replication.mysql.advisory_locks import may_be_a_manager
 from prefect_mha.replication.mysql.dialects import channel_index
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import Refusal
 
 #: Seconds between two looks at a replica, and at most to wait for its applier.
 LOOK_EVERY, APPLIER_WAIT = 0.05, 10.0

@@ -15,11 +15,11 @@ from prefect_mha.replication.deadline import Deadline
 from prefect_mha.replication.errors import MhaError, RefusalError
 from prefect_mha.replication.maintenance.relay_logs.files import shell_of
 from prefect_mha.replication.maintenance.relay_logs.purge import LOOK_EVERY, Purged, purge_replica, why_not
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, ServerState
 from prefect_mha.replication.model.topology import find_primary
 from prefect_mha.replication.mysql.advisory_locks import end_strangers
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import Refusal
 
 log = logging.getLogger("mha")
 

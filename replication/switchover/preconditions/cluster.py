@@ -14,9 +14,9 @@ from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MO
 from prefect_mha.replication.model.check import Check, Severity
 from prefect_mha.replication.model.errant import strays
 from prefect_mha.replication.model.gtid import GtidSet
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, GtidKind, ServerState
 from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.planning.plan import Refusal
 from prefect_mha.replication.planning.selection import followers_of, gtid_kind
 from prefect_mha.replication.switchover.preconditions.accounts import account_checks
 from prefect_mha.replication.switchover.preconditions.filters import filter_checks

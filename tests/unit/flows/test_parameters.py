@@ -41,7 +41,12 @@ def test_the_form_offers_the_clusters_that_are_configured(tmp_path: Path) -> Non
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT / "src"), "MHA_CONF_DIR": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={
+            "PYTHONPATH": str(ROOT / "src"),
+            "MHA_CONF_DIR": str(tmp_path),
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(tmp_path),
+        },
         capture_output=True,
         text=True,
         check=True,

@@ -13,8 +13,8 @@ from prefect_mha.flows.runbooks.leveling.new_primary import Level
 from prefect_mha.flows.runbooks.leveling.purged import give_purged
 from prefect_mha.replication.actions.drained import Drained
 from prefect_mha.replication.errors import CannotLevel, HostUnreachable
-from prefect_mha.replication.reporting.job import Recovered, Rescue
 from prefect_mha.replication.rescue.salvage import Mirror
+from prefect_mha.replication.rescue.saved import Recovered, Rescue
 from tests.unit.replication.build import at
 from tests.unit.replication.test_ledger import planned
 

@@ -42,9 +42,9 @@ from prefect_mha.replication.maintenance.binlog_server.stream import (
     explain,
     find_reader,
 )
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import Vendor
 from prefect_mha.replication.mysql.dialects import binary_log
-from prefect_mha.replication.planning.plan import Refusal
 from tests.unit.replication.build import channel, cluster, server
 
 

@@ -13,9 +13,9 @@ from prefect_mha.replication.binlog.reader import LogEnd
 from prefect_mha.replication.binlog.transactions import Part, Transaction
 from prefect_mha.replication.model.gtid import GtidSet
 from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
-from prefect_mha.replication.reporting.job import Recovered, Rescue
 from prefect_mha.replication.reporting.ledger import Fate, account, as_json, judge, losses, table
 from prefect_mha.replication.rescue.salvage import Mirror
+from prefect_mha.replication.rescue.saved import Recovered, Rescue
 from tests.unit.replication.build import UUID, at, channel, cluster, server
 
 

@@ -12,8 +12,8 @@ from prefect_mha.replication.errors import CommandFailed
 from prefect_mha.replication.maintenance.relay_logs.files import RelayFiles, local_shell
 from prefect_mha.replication.maintenance.relay_logs.purge import why_not
 from prefect_mha.replication.maintenance.relay_logs.purge_cluster import PurgePlan, lacking, plan_purge
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.mysql.dialects import channel_index
-from prefect_mha.replication.planning.plan import Refusal
 from tests.unit.replication.build import at, channel, cluster, server
 
 CONFIG = load_cluster(

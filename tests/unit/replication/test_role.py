@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.role.remembered import LastRole, Role, waits_in_vain, without_memory
-from prefect_mha.replication.role.scheduled_events import Event
+from prefect_mha.replication.actions.role_memory import LastRole, Role, waits_in_vain, without_memory
+from prefect_mha.replication.actions.scheduled_events import Event
 
 TICK = Event("app", "tick", "root@%", "ENABLED")
 

@@ -22,16 +22,17 @@ from prefect_mha.replication.model.one_time_account import (
     unmarked,
 )
 from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind, Vendor
 from prefect_mha.replication.mysql.dialects import Dialect, Repoint
 from prefect_mha.replication.mysql.dialects.changing import ChannelOptions
-from prefect_mha.replication.planning.plan import FailoverPlan, Refusal
+from prefect_mha.replication.planning.plan import FailoverPlan
 from prefect_mha.replication.planning.selection import bereaved_of, followers_of
-from prefect_mha.replication.reporting.job import Rescue
 from prefect_mha.replication.reporting.ledger import Fate, account
 from prefect_mha.replication.rescue.kept_copies import kept, remember
 from prefect_mha.replication.rescue.pointing import TURN, former_options, has_reached, turned
 from prefect_mha.replication.rescue.salvage import Mirror
+from prefect_mha.replication.rescue.saved import Rescue
 from prefect_mha.replication.rescue.tails import Case, why_not_replayed, why_not_served
 from tests.unit.replication.build import at, channel, cluster, server
 from tests.unit.replication.logs import LogBuilder

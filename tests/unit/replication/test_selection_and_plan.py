@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.model.gtid import GtidSet
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, Filters, GtidKind
 from prefect_mha.replication.model.topology import find_primary, opened_by_another
-from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, Refusal, make_plan
+from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
 from prefect_mha.replication.planning.selection import MAX_BYTES_BEHIND, bytes_behind, followers_of, gtid_kind, rank
 from tests.unit.replication.build import UUID, at, channel, cluster, server
 

@@ -15,10 +15,11 @@ from prefect_mha.replication.memory.journal import BEGIN, END, SWITCH, Journal, 
 from prefect_mha.replication.memory.manager_files import FailoverFlags
 from prefect_mha.replication.model.gtid import MariadbGtidPosition
 from prefect_mha.replication.model.position import BinlogPosition
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind, Vendor
 from prefect_mha.replication.model.topology import find_primary
 from prefect_mha.replication.mysql.dialects import Dialect, Repoint
-from prefect_mha.replication.planning.plan import Leveling, Refusal
+from prefect_mha.replication.planning.plan import Leveling
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
 from prefect_mha.replication.switchover.context import HandedOver, Ready
 from prefect_mha.replication.switchover.outcome import SwitchOutcome, plan_text, result_line

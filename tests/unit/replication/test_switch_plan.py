@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from prefect_mha.config import ClusterConfig
 from prefect_mha.replication.model.gtid import GtidSet
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind, ServerState
-from prefect_mha.replication.planning.plan import Refusal
 from prefect_mha.replication.switchover.plan import SwitchOptions, SwitchPlan, make_switch_plan
 from tests.unit.replication.build import UUID, activity, at, channel, cluster, process, server
 from tests.unit.replication.test_selection_and_plan import configured

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, Replaced
 from prefect_mha.replication.model.topology import find_primary, source_of
-from prefect_mha.replication.planning.plan import Refusal
 from tests.unit.replication.build import channel, cluster, server
 from tests.unit.replication.test_selection_and_plan import configured
 

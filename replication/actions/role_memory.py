@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from prefect_mha.config import ClusterConfig
+from prefect_mha.replication.actions.scheduled_events import Event, read_events
+from prefect_mha.replication.actions.semi_sync import read_roles
 from prefect_mha.replication.local.own_files import make_directory, ours, written
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.role.scheduled_events import Event, read_events
-from prefect_mha.replication.role.semi_sync import read_roles
 
 log = logging.getLogger("mha")
 

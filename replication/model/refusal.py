@@ -1,0 +1,18 @@
+"""A decision not to act, and why. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A decision not to act: a code for programs, one sentence, what to do, and what it rests on."""
+
+    code: str
+    sentence: str
+    remedy: str
+    evidence: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.remedy}"
