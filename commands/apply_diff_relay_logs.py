@@ -39,7 +39,7 @@ WITHOUT_EFFECT = ("server_id", "target_version", "manager_version", "skip_filter
 
 
 def parser() -> OptionParser:
-    """The options of the predecessor's command."""
+    """The options of MHA's command."""
     made = OptionParser(
         "apply_diff_relay_logs",
         "Give a replica (the target) what another one (the latest) received and it did not.\n"
@@ -69,7 +69,7 @@ def parser() -> OptionParser:
     add("--slave_host", default="127.0.0.1", metavar="HOST", help="the target (127.0.0.1)")
     add("--slave_ip", metavar="ADDRESS", help="its address (default: resolved from its name)")
     add("--slave_port", type=int, default=3306, metavar="PORT", help="its port (3306)")
-    # The predecessor's default; what is made there is made anew, through no link (`node.whole_file`).
+    # MHA's default; what is made there is made anew, through no link (`node.whole_file`).
     add("--workdir", type=Path, default=Path("/var/tmp"), metavar="DIR", help="where files go (/var/tmp)")  # noqa: S108
     add("--timestamp", default=time.strftime("%Y%m%d%H%M%S"), metavar="TEXT", help="for their names (now)")
     add("--rescue_port", default="23306-23315", metavar="PORTS", help="where the target fetches it (23306-23315)")
@@ -229,7 +229,7 @@ def test(given: Namespace) -> int:
 def apply(given: Namespace) -> int:
     """Let the target execute what it received, then what is in the files."""
     from prefect_mha.replication.errors import ApplyFailed
-    from prefect_mha.replication.maintenance.node.apply import Lacking, finish_relay_logs, give, join_texts, merge
+    from prefect_mha.replication.maintenance.node.apply import MissingPart, finish_relay_logs, give, join_texts, merge
     from prefect_mha.replication.maintenance.node.serve import taker
 
     files = [Path(name.strip()) for name in given.apply_files.split(",") if name.strip()]
@@ -250,7 +250,7 @@ def apply(given: Namespace) -> int:
             join_texts(files, total)
             return 0
         channel = taker(state, [local_log(path) for path in files])
-        done = merge(files, total, Lacking(state, channel), torn_end=bool(given.no_apply))
+        done = merge(files, total, MissingPart(state, channel), torn_end=bool(given.no_apply))
         if done.end_reason.kind != "clean":
             print(f"{files[-1]} ends {done.end_reason.kind}: {done.end_reason.reason}", file=sys.stderr)
         if given.no_apply:

@@ -9,7 +9,7 @@ from prefect_mha.commands.shared.options import OptionParser, require_conf, run
 
 
 def parser() -> OptionParser:
-    """The options of the predecessor's command, and --output."""
+    """The options of MHA's command, and --output."""
     made = OptionParser(
         "masterha_check_repl",
         "Check that a cluster replicates well and is fit for a failover. Nothing is created or changed anywhere.\n\n"

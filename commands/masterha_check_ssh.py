@@ -9,7 +9,7 @@ from prefect_mha.commands.shared.options import OptionParser, require_conf, run
 
 
 def parser() -> OptionParser:
-    """The options of the predecessor's command, --all-pairs and --output."""
+    """The options of MHA's command, --all-pairs and --output."""
     made = OptionParser(
         "masterha_check_ssh",
         "Check SSH from here to every host as its configured user, and the files that are needed there.\n"

@@ -43,7 +43,7 @@ _SEE_LOG = {
 
 
 def status_lines(view: ManagerView, log: Path | None) -> list[str]:
-    """The predecessor's lines for a state (mha-manager 0.58); the log is named where it has more to tell."""
+    """MHA's lines for a state (mha-manager 0.58); the log is named where it has more to tell."""
     primary = f"master:{view.primary}" if view.primary else ""
     line = _LINES[view.status].format(
         app=view.app,
@@ -103,7 +103,7 @@ def show(target: Target, output: str) -> int:
 
 
 def parser() -> OptionParser:
-    """The predecessor's selectors, and --output."""
+    """MHA's selectors, and --output."""
     made = OptionParser(
         "masterha_check_status",
         "Tell what the manager of an application does on this host.\n\n"

@@ -16,7 +16,7 @@ _PARAMETER = re.compile(r"((?:[^;\"']|\"[^\"]*\"|'[^']*'|[\"'])*)(?:;|$)")
 
 
 def parser() -> OptionParser:
-    """The options of the predecessor's command."""
+    """The options of MHA's command."""
     made = OptionParser(
         "masterha_conf_host",
         "Add a server's block to a configuration file (app1.cnf or mha.toml), or delete one. Comments, order and\n"

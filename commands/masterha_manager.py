@@ -23,7 +23,7 @@ log = logging.getLogger("mha")
 
 
 def parser() -> OptionParser:
-    """Every option of the predecessor's command."""
+    """Every option of MHA's command."""
     made = OptionParser(
         "masterha_manager",
         "Watch the primary of one application and fail over when it dies.\n\n"

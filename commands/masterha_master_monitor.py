@@ -16,7 +16,7 @@ log = logging.getLogger("mha")
 
 
 def parser() -> OptionParser:
-    """The options of the predecessor's command."""
+    """The options of MHA's command."""
     made = OptionParser(
         "masterha_master_monitor",
         "Watch the primary of one application and end when it is dead. Nothing is changed; what follows is up to\n"

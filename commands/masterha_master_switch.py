@@ -17,7 +17,7 @@ log = logging.getLogger("mha")
 
 
 def parser() -> OptionParser:
-    """The options of the predecessor's command, and --dry-run."""
+    """The options of MHA's command, and --dry-run."""
     made = OptionParser(
         "masterha_master_switch",
         "Fail over a primary that is dead, now, by hand; or move the role of one that is alive.\n\n"

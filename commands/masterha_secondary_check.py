@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def parser() -> OptionParser:
-    """The options of the predecessor's command."""
+    """The options of MHA's command."""
     made = OptionParser(
         "masterha_secondary_check",
         "Ask other hosts, over SSH and all at once, whether the primary's port answers them. For\n"
@@ -74,7 +74,7 @@ def check(given: Namespace) -> int:
 def ask(host: str, primary: ServerConfig, given: Namespace) -> Observation:
     """What one host says of the primary; whatever is wrong with the host itself is no view."""
     from prefect_mha.replication.deadline import Deadline, within
-    from prefect_mha.replication.detection.observation import Finding, Observation, Source
+    from prefect_mha.replication.detection.observation import Finding, Observation, Observer
     from prefect_mha.replication.errors import MhaError
     from prefect_mha.replication.probes.replica import independent, look_from
     from prefect_mha.replication.ssh.host import SshHost
@@ -91,7 +91,7 @@ def ask(host: str, primary: ServerConfig, given: Namespace) -> Observation:
     try:
         return within(look, Deadline(2 * given.timeout + 2.0), f"ask {host}")
     except MhaError as error:
-        view = Observation(Source.OBSERVER, host, Finding.NO_VIEW, str(error))
+        view = Observation(Observer.OBSERVER, host, Finding.NO_VIEW, str(error))
     # One that goes dark together with the primary must not forbid its failover for ever.
     try:
         return independent(view, described(host, address(host, "-s"), 3306, given), primary)
@@ -116,7 +116,7 @@ def described(host: str, ip: str, port: int, given: Namespace | None = None) -> 
 
 
 def line(host: str, view: Observation, primary: str) -> str:
-    """The predecessor's words for one answer."""
+    """MHA's words for one answer."""
     from prefect_mha.replication.detection.classic_rules import NO_WAY
     from prefect_mha.replication.detection.observation import Finding
 

@@ -1,4 +1,4 @@
-"""mha: one front for every job, with the same engine as the predecessor's commands behind it."""
+"""mha: one front for every job, with the same engine as MHA's commands behind it."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def failover(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with one that was cut short, as it was begun; asks nothing.")
+        bool, typer.Option("--resume", help="Go on with one that was interrupted, as it was begun; asks nothing.")
     ] = False,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
@@ -132,7 +132,7 @@ def failover(
     from prefect_mha.flows.failover import fail_over_by_hand
 
     if resume and not unfinished(config.manager_workdir, config.name):
-        print(f"No failover of {config.name} was cut short on this host: there is nothing to resume.")
+        print(f"No failover of {config.name} was interrupted on this host: there is nothing to resume.")
         raise typer.Exit
     outcome = fail_over_by_hand(
         config,

@@ -23,7 +23,7 @@ WITHOUT_EFFECT = ("relay_log_info", "use_hardlink")
 
 
 def parser() -> OptionParser:
-    """The options of the predecessor's command."""
+    """The options of MHA's command."""
     made = OptionParser(
         "purge_relay_logs",
         "Remove the relay logs that the replica on this host has executed; for replicas with relay_log_purge=0,\n"

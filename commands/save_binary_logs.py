@@ -29,7 +29,7 @@ WITHOUT_EFFECT = ("relay_log_info", "oldest_version", "manager_version", "skip_f
 
 
 def parser() -> OptionParser:
-    """The options of the predecessor's command."""
+    """The options of MHA's command."""
     made = OptionParser(
         "save_binary_logs",
         "Save every complete transaction that the binary logs of this host hold from a place on, also of a server\n"

@@ -19,7 +19,7 @@ _KEY = "init_conf_load_script"
 def run_init_script(script: Value, seconds: float = INIT_SCRIPT_SECONDS) -> Values:
     """The ``name=value`` lines that it prints; what follows the first ``=`` is the value.
 
-    Raises ConfigError when it fails, unlike the predecessor, which went on with whatever the file held; and when it
+    Raises ConfigError when it fails, unlike MHA, which went on with whatever the file held; and when it
     does not end within ``seconds``. Its output may hold secrets: it is never shown, and lies in no named file.
     """
     with tempfile.TemporaryFile() as output:

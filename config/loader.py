@@ -273,7 +273,7 @@ def _name(value: Value) -> str:
 
 
 def _is_used(block: Block, warnings: list[ConfigWarning]) -> bool:
-    """A binary log server without a hostname is left out: the predecessor reads it without a word."""
+    """A binary log server without a hostname is left out: MHA reads it without a word."""
     used = "hostname" in block.values and bool(block.values["hostname"].text)
     if not used:
         warnings.append(ConfigWarning(block.file, block.line, f"[{block.name}] has no hostname, so it is not used"))

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-#: The predecessor's default, where it may have left state that still holds.
+#: MHA's default, where it may have left state that still holds.
 FORMER = Path("/var/tmp")  # noqa: S108 - only looked at
 
 

@@ -31,7 +31,7 @@ from prefect_mha.flows.engine.start import step
 from prefect_mha.flows.forms import ClusterName, FailoverRequest
 from prefect_mha.flows.on_demand import decide
 from prefect_mha.flows.runbooks.recovery import recover
-from prefect_mha.replication.cluster.pool import Sessions, took_writes
+from prefect_mha.replication.cluster.pool import ConnectionPool, took_writes
 from prefect_mha.replication.errors import MhaError, RefusalError
 from prefect_mha.replication.local.interrupts import ended_in_order
 from prefect_mha.replication.memory.journal import (
@@ -103,7 +103,7 @@ def act_in(
 
 
 def cut_short_runs(past: Iterable[Entry]) -> tuple[UUID, ...]:
-    """The flow runs of failovers that were cut short, by what they left in their journals. Pure."""
+    """The flow runs of failovers that were interrupted, by what they left in their journals. Pure."""
     return tuple(UUID(entry.facts["id"]) for entry in past if (entry.step, entry.event) == FLOW_RUN)
 
 
@@ -195,11 +195,11 @@ def fail_over_by_hand(
 ) -> Outcome:
     """A failover that was not begun by a monitor: find the dead primary, prove it dead, plan, then recover.
 
-    ``ask`` puts the plan to a person. ``resume``: when a failover was cut short, go on with it, as it was asked for and
-    approved then. ``run`` is the flow run that this is called in; without one it makes its own. Raises MhaError's
-    children when there is nothing to do or nothing may be done.
+    ``ask`` puts the plan to a person. ``resume``: when a failover was interrupted, go on with it, as it was asked
+    for and approved then. ``run`` is the flow run that this is called in; without one it makes its own. Raises
+    MhaError's children when there is nothing to do or nothing may be done.
     """
-    sessions = Sessions(config)
+    sessions = ConnectionPool(config)
     if run is None:
         run = standing_failover(config)
         if not dry_run:
@@ -217,7 +217,7 @@ def fail_over_by_hand(
             if opened is not None and dead_again(config, sessions, opened):
                 # The one that it had opened is lost, too: what that one took is the next failover's, and its tail.
                 dead_host = opened.key
-            log.warning("Going on with a failover of %s that was cut short.", dead_host)
+            log.warning("Going on with a failover of %s that was interrupted.", dead_host)
             options = replace(FailoverOptions(**begun.options), ignore_last_failover=True)
         decision = decide(
             config,
@@ -254,7 +254,7 @@ def _recover(run: ActingRun, job: FailoverJob, ssh_reachable: bool | None) -> Ou
     return outcome
 
 
-def cut_short_failover(config: ClusterConfig, sessions: Sessions) -> ServerConfig | None:
+def cut_short_failover(config: ClusterConfig, sessions: ConnectionPool) -> ServerConfig | None:
     """The dead primary of a failover that died after it had opened a new one: that is finished before all else.
 
     One that ended with an error then is gone on with while its new primary answers; else that one is the dead primary.
@@ -268,7 +268,7 @@ def cut_short_failover(config: ClusterConfig, sessions: Sessions) -> ServerConfi
     return next((s for s in config.servers if s.address == opened.dead), None)
 
 
-def dead_again(config: ClusterConfig, sessions: Sessions, opened: Opened) -> bool:
+def dead_again(config: ClusterConfig, sessions: ConnectionPool, opened: Opened) -> bool:
     """What a failover had opened does not answer, and this host remembers with what it was opened: it is the next."""
     if sessions.server(opened.key).connected:
         return False
@@ -282,8 +282,10 @@ def failed_as_it_opened(config: ClusterConfig) -> str:
     return opened.key if opened is not None and failed_when_open(past) else ""
 
 
-def new_job(config: ClusterConfig, dead: ServerConfig, options: FailoverOptions, sessions: Sessions) -> FailoverJob:
-    """A job with a journal of its own, and what is known of a failover that was cut short."""
+def new_job(
+    config: ClusterConfig, dead: ServerConfig, options: FailoverOptions, sessions: ConnectionPool
+) -> FailoverJob:
+    """A job with a journal of its own, and what is known of a failover that was interrupted."""
     past = unfinished(config.manager_workdir, config.name, dead.address)
     journal = Journal.new(config.manager_workdir, config.name)
     return FailoverJob(config, dead, options, sessions, journal, past=past)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from prefect_mha.flows.manager.listening import Reporter
+from prefect_mha.flows.manager.listening import StatusListener
 from prefect_mha.flows.manager.manager import Manager
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.memory.manager_files import ManagerStatus
 from prefect_mha.tasks.detect import BeginAnew, watch
 
@@ -18,10 +18,10 @@ MASTER_DEAD = 20
 class MasterMonitor(Manager):
     """Watches one cluster and changes nothing. `run` returns 20 for a dead primary, 0 when stopped, 1 on an error."""
 
-    def _watch_and_recover(self, sessions: Sessions) -> int | None:
+    def _watch_and_recover(self, sessions: ConnectionPool) -> int | None:
         cluster, primary = self._take_stock(sessions)
         self._health.write(ManagerStatus.PING_OK, primary.hostname)
-        reporter = Reporter(self._config, self._health, primary, sessions, self._right)
+        reporter = StatusListener(self._config, self._health, primary, sessions, self._right)
         verdict = watch(self._config, primary, sessions, self._stop, reporter, cluster.get(primary.address))
         if verdict is None:
             return 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.flows.engine.start import step
 from prefect_mha.flows.runbooks.foreign_failover import cut_short_elsewhere
-from prefect_mha.replication.cluster.pool import Sessions, replaced, with_writers
+from prefect_mha.replication.cluster.pool import ConnectionPool, replaced, with_writers
 from prefect_mha.replication.detection.observation import SOMEBODY_ELSE
 from prefect_mha.replication.errors import RefusalError
 from prefect_mha.replication.fencing.last_look import PRIMARY_ALIVE
@@ -42,7 +42,7 @@ class Decision:
 
 def decide(
     config: ClusterConfig,
-    sessions: Sessions,
+    sessions: ConnectionPool,
     dead_host: str | None,
     dead_port: int | None,
     options: FailoverOptions,
@@ -53,7 +53,7 @@ def decide(
 ) -> Decision:
     """Look, plan, ask; then look and plan again, for a person takes time: what is done is what was approved last.
 
-    ``before`` is an answer that was given to a failover which was cut short: it holds while it is about the same
+    ``before`` is an answer that was given to a failover which was interrupted: it holds while it is about the same
     server. ``ours``: the journal of such a one is here. Raises RefusalError.
     """
     decision = _look(config, sessions, dead_host, dead_port, options, ours)
@@ -84,7 +84,12 @@ def decide(
 
 
 def _look(
-    config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None, options: FailoverOptions, ours: bool
+    config: ClusterConfig,
+    sessions: ConnectionPool,
+    host: str | None,
+    port: int | None,
+    options: FailoverOptions,
+    ours: bool,
 ) -> Decision:
     dead = _dead_primary(config, sessions, host, port)
     verdict = step(detect.confirm_dead, config, dead, sessions)
@@ -106,7 +111,7 @@ def _look(
     return Decision(dead, decided, options, verdict.ssh_reachable, somebody_else=verdict.row == SOMEBODY_ELSE)
 
 
-def _dead_primary(config: ClusterConfig, sessions: Sessions, host: str | None, port: int | None) -> ServerConfig:
+def _dead_primary(config: ClusterConfig, sessions: ConnectionPool, host: str | None, port: int | None) -> ServerConfig:
     """The server that is said to be dead, or the one that the replicas follow. Raises RefusalError."""
     if host is None:
         cluster = sessions.observe()

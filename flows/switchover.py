@@ -29,7 +29,7 @@ from prefect_mha.flows.runbooks.resume_switchover import finish_switch
 from prefect_mha.flows.runbooks.switchover import switch_over
 from prefect_mha.replication.checks.cluster.topology import of_strangers
 from prefect_mha.replication.checks.trying_logins import try_logins
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.cluster.unknown_replicas import look_for_strangers
 from prefect_mha.replication.coordination.failover_lock import FailoverLock
 from prefect_mha.replication.errors import MhaError, RefusalError
@@ -40,7 +40,7 @@ from prefect_mha.replication.notify.events import EventHooks
 from prefect_mha.replication.notify.events import finish as finish_hooks
 from prefect_mha.replication.reporting.approval import APPROVAL, ASK_AT_MOST, Answer, Ask
 from prefect_mha.replication.switchover.approval import approved_switch, switch_question
-from prefect_mha.replication.switchover.context import SwitchJob
+from prefect_mha.replication.switchover.job import SwitchJob
 from prefect_mha.replication.switchover.outcome import SwitchOutcome, markdown, plan_markdown, plan_text, text
 from prefect_mha.replication.switchover.plan import SwitchPlan, make_switch_plan
 from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
@@ -63,7 +63,7 @@ def switch_by_hand(
     ``run`` is the flow run that this is called in; without one it makes its own. A dry run and --check_only change
     nothing. A refusal is an outcome with exit code 1. Raises MhaError's children when the servers cannot be looked at.
     """
-    sessions = Sessions(config)
+    sessions = ConnectionPool(config)
     if run is None:
         run = StandingRun(switchover.name, config.name, config.manager_workdir)
         if not dry_run and not options.check_only:
@@ -99,7 +99,7 @@ def switch_by_hand(
 
 
 def _agree(
-    config: ClusterConfig, options: SwitchOptions, sessions: Sessions, plan: SwitchPlan, ask: Ask
+    config: ClusterConfig, options: SwitchOptions, sessions: ConnectionPool, plan: SwitchPlan, ask: Ask
 ) -> tuple[SwitchPlan, SwitchOptions, Answer]:
     """Ask, and plan again with what was answered; asked anew when the cluster has changed meanwhile."""
     changed: tuple[str, ...] = ()
@@ -120,7 +120,7 @@ def _agree(
 def _act(
     config: ClusterConfig,
     options: SwitchOptions,
-    sessions: Sessions,
+    sessions: ConnectionPool,
     shown: SwitchPlan,
     answer: Answer | None,
 ) -> SwitchOutcome:
@@ -139,7 +139,7 @@ def _act(
 def _switch(
     config: ClusterConfig,
     options: SwitchOptions,
-    sessions: Sessions,
+    sessions: ConnectionPool,
     shown: SwitchPlan,
     answer: Answer | None,
 ) -> SwitchOutcome:
@@ -172,7 +172,7 @@ def _facts(config: ClusterConfig, outcome: SwitchOutcome) -> dict[str, Any]:
     return {**outcome.as_dict(), "report": markdown(outcome, config.name)}
 
 
-def _plan(config: ClusterConfig, options: SwitchOptions, sessions: Sessions, *, acting: bool) -> SwitchPlan:
+def _plan(config: ClusterConfig, options: SwitchOptions, sessions: ConnectionPool, *, acting: bool) -> SwitchPlan:
     cluster = sessions.observe()
     activities = observe_activities(sessions, cluster)
     # Under the lock it was tried a moment ago.

@@ -41,7 +41,7 @@ from prefect_mha.replication.words import plain
 if TYPE_CHECKING:
     from prefect_mha.replication.binlog.cutter import Cut
     from prefect_mha.replication.model.refusal import Refusal
-    from prefect_mha.replication.rescue.salvage import Mirror
+    from prefect_mha.replication.rescue.salvage import BinlogCopy
 
 
 class MhaError(Exception):
@@ -199,7 +199,7 @@ class WayClosed(CannotLevel):
 class StoppedInTail(WayClosed):
     """A replica's applier stopped within what was saved: ``kept`` is what it lacks from there on, ``copy`` has it."""
 
-    def __init__(self, sentence: str, *, kept: Cut, copy: Mirror, source: str) -> None:
+    def __init__(self, sentence: str, *, kept: Cut, copy: BinlogCopy, source: str) -> None:
         self.copy = copy
         super().__init__(sentence, kept=kept, directory=str(copy.directory), source=source)
 

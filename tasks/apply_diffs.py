@@ -26,7 +26,7 @@ from prefect_mha.replication.errors import (
     StoppedInTail,
     TooBusy,
 )
-from prefect_mha.replication.memory.journal import Lent, still_lent
+from prefect_mha.replication.memory.journal import TemporarySetting, unrestored_settings
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import GtidKind, ServerState
 from prefect_mha.replication.mysql import temporary_settings as settings
@@ -34,9 +34,9 @@ from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.planning.plan import FailoverPlan
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.rescue.pointing import TURN, channel_named, leave_saved_log
-from prefect_mha.replication.rescue.salvage import Mirror, survey_from
-from prefect_mha.replication.rescue.saved import Recovered, Rescue
-from prefect_mha.replication.rescue.tails import Case, Lacking, why_not_served
+from prefect_mha.replication.rescue.salvage import BinlogCopy, survey_from
+from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
+from prefect_mha.replication.rescue.tails import Lacking, MissingTail, why_not_served
 from prefect_mha.tasks.policy import STEP, once
 from prefect_mha.tasks.rescue import pipe, serve
 from prefect_mha.tasks.rescue.turned import former_of
@@ -106,8 +106,13 @@ def wait_level(job: FailoverJob, key: str, channel: str, goal: ServerState, sour
     **once("a failover that is resumed goes on from where the replica stands"),
 )
 def apply_saved(
-    job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, rescue: Rescue, patience: Patience | None = None
-) -> Recovered:
+    job: FailoverJob,
+    plan: FailoverPlan,
+    key: str,
+    proof: Drained,
+    rescue: SavedBinlog,
+    patience: Patience | None = None,
+) -> AppliedBinlog:
     """Give this replica what it lacks of the saved log: its own threads receive and execute it.
 
     A client session replays it instead only where that is proven to be the same. Safe to enter again after a crash: the
@@ -119,7 +124,7 @@ def apply_saved(
     state = keep_closed(server) if key == plan.new_primary else server.observe()
     start = rescue.begin or proof.executed
     if rescue.copy is None or start is None:
-        return Recovered(key, server.config.name, None, state.end_of_log, source=rescue.source)
+        return AppliedBinlog(key, server.config.name, None, state.end_of_log, source=rescue.source)
     _check_not_rebooted(job, key)
     done = pipe.already_applied(job, state, proof, start)
     filters = channel_named(state, proof.channel).filters
@@ -133,11 +138,11 @@ def apply_saved(
     if not lacks.transactions:
         log.info("%s lacks nothing of the saved log.", server)
         lent = rescue.of_relay_logs
-        return Recovered(key, server.config.name, lacks, state.end_of_log, source=rescue.source, of_relay_logs=lent)
+        return AppliedBinlog(key, server.config.name, lacks, state.end_of_log, source=rescue.source, of_relay_logs=lent)
     log.info("Applying %d transactions (%d bytes) of the saved log on %s.", lacks.transactions, lacks.bytes, server)
     # An applier that holds the torn beginning of a transaction would hold its locks, and its GTID, against us.
     stop_applier(server, proof)
-    case = Case(plan.kind, state, channel_named(state, proof.channel), lacks, rescue, done)
+    case = MissingTail(plan.kind, state, channel_named(state, proof.channel), lacks, rescue, done)
     began, means, why = time.monotonic(), "", why_not_served(case)
     if not why:
         with lend_settings(job, server, settings.wanted_by_applier(lacks)):
@@ -154,12 +159,12 @@ def apply_saved(
     end_of_log = server.observe().end_of_log
     if wanted.count:
         log.info("%s leaves %d of them out (%s), as it always does.", server, wanted.count, in_words(filters))
-    done_so = Recovered(key, server.config.name, lacks, end_of_log, seconds, rescue.source, proof, means)
+    done_so = AppliedBinlog(key, server.config.name, lacks, end_of_log, seconds, rescue.source, proof, means)
     done_so = replace(done_so, of_relay_logs=rescue.of_relay_logs)
     return replace(done_so, left_out=wanted.count, filters=in_words(filters)) if wanted.count else done_so
 
 
-def _stopped(server: Server, proof: Drained, case: Case, error: MhaError) -> MhaError:
+def _stopped(server: Server, proof: Drained, case: MissingTail, error: MhaError) -> MhaError:
     """The same error with what the replica still lacks, if that can be told."""
     copy, channel = case.rescue.copy, channel_named(server.observe(), proof.channel)
     place = channel.executed if case.kind is GtidKind.POSITION else case.lacks.start
@@ -168,7 +173,7 @@ def _stopped(server: Server, proof: Drained, case: Case, error: MhaError) -> Mha
     return StoppedInTail(str(error), kept=_lacks(server, case.kind, copy, place), copy=copy, source=case.rescue.source)
 
 
-def _lacks(server: Server, kind: GtidKind, copy: Mirror, place: BinlogPosition) -> Cut:
+def _lacks(server: Server, kind: GtidKind, copy: BinlogCopy, place: BinlogPosition) -> Cut:
     return survey_from(copy, place, Lacking(kind, server.observe(), 0))
 
 
@@ -204,7 +209,7 @@ def lend_settings(job: FailoverJob, server: Server, wanted: dict[str, int]) -> I
         return
     former = {name: now[name] for name in changed}
     try:
-        lent = Lent(server.key, former, _boot_id(job, server.key))
+        lent = TemporarySetting(server.key, former, _boot_id(job, server.key))
     except HostError as error:
         log.info("%s keeps its settings while it executes the saved log: %s", server, error)
         yield
@@ -226,7 +231,7 @@ def lend_settings(job: FailoverJob, server: Server, wanted: dict[str, int]) -> I
 def give_back_settings(job: FailoverJob) -> list[str]:
     """A manager that died while it applied logs left servers with relaxed settings; returns what stays so, and why."""
     left = []
-    for lent in still_lent(job.past):
+    for lent in unrestored_settings(job.past):
         try:
             _give_back(job, lent)
             log.info("%s has its own settings again: %s.", job.config_of(lent.key).name, lent)
@@ -236,7 +241,7 @@ def give_back_settings(job: FailoverJob) -> list[str]:
     return left
 
 
-def _give_back(job: FailoverJob, lent: Lent) -> None:
+def _give_back(job: FailoverJob, lent: TemporarySetting) -> None:
     settings.give_back(job.sessions.server(lent.key), lent.former)
     job.journal.record("settings", "done", lent.key)
 
@@ -249,7 +254,7 @@ def _boot_id(job: FailoverJob, key: str) -> str:
 
 def _check_not_rebooted(job: FailoverJob, key: str) -> None:
     """After a crash of the whole host with relaxed settings, its data and its log may disagree. Raises CannotLevel."""
-    for lent in still_lent(job.past):
+    for lent in unrestored_settings(job.past):
         if lent.key == key and lent.relaxed and lent.boot_id != _boot_id(job, key):
             raise CannotLevel(
                 f"{job.config_of(key).name}: its host went down while a former try applied logs with {lent} relaxed; "

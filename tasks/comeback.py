@@ -15,7 +15,7 @@ from prefect_mha.replication.errors import DeadlineExceeded, HostError, MhaError
 from prefect_mha.replication.fencing.comeback import Apart, apart, lacks
 from prefect_mha.replication.fencing.kill import unfence
 from prefect_mha.replication.fencing.lookout import Closing
-from prefect_mha.replication.memory.held_servers import Holds
+from prefect_mha.replication.memory.held_servers import HeldServers
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import GtidKind, ServerState
 from prefect_mha.replication.mysql.log_events import transactions_behind
@@ -83,7 +83,7 @@ def reopen(job: FailoverJob, why: str) -> None:
     finally:
         server.close()
     job.journal.record("old primary", "opened again", job.dead.address)
-    holds = Holds.of(job.config)
+    holds = HeldServers.of(job.config)
     if holds.get(job.dead.address) is not None:
         holds.release(job.dead.address, "failover", why)
     log.warning("%s takes writes again: %s.", job.dead.name, why)
@@ -92,7 +92,7 @@ def reopen(job: FailoverJob, why: str) -> None:
 @task(name="Take back what fencing left", **STEP)
 def take_back_fencing(job: FailoverJob) -> tuple[str, ...]:
     """The failover ends without a new primary: what starts the old one may do so again. Raises HostError's children."""
-    holds = Holds.of(job.config)
+    holds = HeldServers.of(job.config)
     traces = traces_of(job)
     if not traces or holds.get(job.dead.address) is not None:
         return ()

@@ -11,11 +11,11 @@ from typing import TypeVar
 from prefect import task
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions, reachable
+from prefect_mha.replication.cluster.pool import ConnectionPool, reachable
 from prefect_mha.replication.detection.classic_rules import (
     ALARM_AT,
-    Act,
-    Patience,
+    MissCounter,
+    NextAction,
     Ping,
     SecondaryCheck,
     Verdict,
@@ -23,15 +23,15 @@ from prefect_mha.replication.detection.classic_rules import (
     somebody_else,
 )
 from prefect_mha.replication.detection.independence import own_names
-from prefect_mha.replication.detection.observation import Observation, Source
+from prefect_mha.replication.detection.observation import Observation, Observer
 from prefect_mha.replication.local.addresses import address_of
 from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.probes.host import Look, Places, look_at
+from prefect_mha.replication.probes.host import HostView, ServerPaths, look_at
 from prefect_mha.replication.probes.ping import Pinger
-from prefect_mha.replication.probes.receiving import Ear
+from prefect_mha.replication.probes.receiving import ReceiverView
 from prefect_mha.replication.probes.replica import ask_others
 from prefect_mha.replication.probes.survey import run_secondary
-from prefect_mha.replication.probes.tcp import knock
+from prefect_mha.replication.probes.tcp import probe_port
 from prefect_mha.replication.watch.listener import Listener
 from prefect_mha.replication.watch.primary import BeginAnew, Watch
 from prefect_mha.replication.watch.refusals import Refusals
@@ -56,12 +56,12 @@ class SideChecks:
         self,
         config: ClusterConfig,
         primary: ServerConfig,
-        sessions: Sessions,
-        ears: dict[str, Ear] | None = None,
+        sessions: ConnectionPool,
+        ears: dict[str, ReceiverView] | None = None,
         listens: float = 1.0,
         state: ServerState | None = None,
     ) -> None:
-        self._listens, self._places = listens, Places.of(primary, state)
+        self._listens, self._places = listens, ServerPaths.of(primary, state)
         self._config, self._primary, self._sessions = config, primary, sessions
         self._others = [s for s in config.servers if s.address != primary.address]
         self._ears = {} if ears is None else ears
@@ -70,7 +70,7 @@ class SideChecks:
         self._receivers: Future[tuple[Observation, ...]] | None = None
         self._ssh: Future[bool] | None = None
         self._views: Future[tuple[Observation, ...]] | None = None
-        self._process: Future[Look] | None = None
+        self._process: Future[HostView] | None = None
         self._secondary: Future[int] | None = None
 
     def begin(self) -> None:
@@ -90,25 +90,25 @@ class SideChecks:
         self._receivers = self._pool.submit(self._listen)
 
     def _knock_now(self) -> Observation:
-        finding, detail = knock(address_of(self._primary), self._primary.port, KNOCK)
-        return Observation(Source.PING, "manager", finding, detail)
+        finding, detail = probe_port(address_of(self._primary), self._primary.port, KNOCK)
+        return Observation(Observer.PING, "manager", finding, detail)
 
     def _listen(self) -> tuple[Observation, ...]:
         """What the receivers hear: the last event of each replica is compared over a second."""
 
         def listen(server: ServerConfig) -> tuple[Observation, ...]:
-            ear = self._ears.setdefault(server.address, Ear(self._primary))
+            ear = self._ears.setdefault(server.address, ReceiverView(self._primary))
             return ear.listen(self._sessions.server(server.address), timeout=LOOK, apart=self._listens)
 
         heard = self._sessions.each(listen, self._others, timeout=2 * LOOK + self._listens + 0.5)
-        return tuple(o for _, seen in heard if isinstance(seen, tuple) for o in seen if o.source is Source.REPLICA)
+        return tuple(o for _, seen in heard if isinstance(seen, tuple) for o in seen if o.source is Observer.REPLICA)
 
     def somebody_else(self, wait: float) -> str:
         """Why what answers on the primary's port is not the primary, as its host sees it; empty where it does not."""
         process = _within(self._process, time.monotonic() + wait)
         return somebody_else(process.seen) if process is not None else ""
 
-    def verdict(self, patience: Patience, *, wait: float, by_hand: bool = False) -> Verdict:
+    def verdict(self, patience: MissCounter, *, wait: float, by_hand: bool = False) -> Verdict:
         """Collect what was said within ``wait`` seconds and decide. ``by_hand``: a person calls it dead."""
         ends = time.monotonic() + wait
         views = _within(self._views, ends) or ()
@@ -133,7 +133,7 @@ class SideChecks:
 def watch(
     config: ClusterConfig,
     primary: ServerConfig,
-    sessions: Sessions,
+    sessions: ConnectionPool,
     stop: threading.Event,
     listener: Listener,
     state: ServerState | None = None,
@@ -156,7 +156,7 @@ def watch(
 def _watch_classic(
     config: ClusterConfig,
     primary: ServerConfig,
-    sessions: Sessions,
+    sessions: ConnectionPool,
     stop: threading.Event,
     listener: Listener,
     state: ServerState | None,
@@ -165,8 +165,8 @@ def _watch_classic(
 
     What answers where the host shows that somebody else listens is no answer.
     """
-    pinger, patience, refusals = Pinger(config, primary), Patience(), Refusals(listener)
-    ears: dict[str, Ear] = {}
+    pinger, patience, refusals = Pinger(config, primary), MissCounter(), Refusals(listener)
+    ears: dict[str, ReceiverView] = {}
     checks: SideChecks | None = None
     greeted = False
     try:
@@ -186,15 +186,15 @@ def _watch_classic(
                 listener.open(fresh=pinger.renewed)
             elif ping is Ping.ANSWERED and (why := listener.closed()):
                 return BeginAnew(why)
-            if act is Act.RECOVERED and checks:
+            if act is NextAction.RECOVERED and checks:
                 checks.close()
                 checks = None
-            elif act is Act.ASK_OTHERS:
+            elif act is NextAction.ASK_OTHERS:
                 checks = SideChecks(config, primary, sessions, ears, state=state)
                 checks.begin()
             elif patience.misses == 3 and checks:
                 checks.look_again()
-            elif act is Act.DECIDE and checks:
+            elif act is NextAction.DECIDE and checks:
                 verdict = checks.verdict(patience, wait=config.hook_timeout if config.secondary_check_script else 4.0)
                 checks.close()
                 checks = None
@@ -202,7 +202,7 @@ def _watch_classic(
                     return verdict
                 log.warning("No failover: %s", verdict.why)
                 listener.recovered(verdict.why)
-                patience = Patience()
+                patience = MissCounter()
             stop.wait(max(0.0, config.ping_interval - (time.monotonic() - began)))
         return None
     finally:
@@ -211,15 +211,17 @@ def _watch_classic(
             checks.close()
 
 
-def _somebody_else(primary: ServerConfig, sessions: Sessions, state: ServerState | None) -> str:
+def _somebody_else(primary: ServerConfig, sessions: ConnectionPool, state: ServerState | None) -> str:
     """Only where the server itself said while it lived whose directories are its own."""
     if state is None:
         return ""
-    return somebody_else(look_at(sessions.host(primary.address), primary, Places.of(primary, state), timeout=LOOK).seen)
+    return somebody_else(
+        look_at(sessions.host(primary.address), primary, ServerPaths.of(primary, state), timeout=LOOK).seen
+    )
 
 
 @task(name="Confirm that the primary is dead", **STEP)
-def confirm_dead(config: ClusterConfig, dead: ServerConfig, sessions: Sessions) -> Verdict:
+def confirm_dead(config: ClusterConfig, dead: ServerConfig, sessions: ConnectionPool) -> Verdict:
     """For a failover that somebody asks for: a ping with time to answer, and everybody's view, now."""
     pinger = Pinger(config, dead)
     checks = SideChecks(config, dead, sessions, listens=BY_HAND)
@@ -229,20 +231,20 @@ def confirm_dead(config: ClusterConfig, dead: ServerConfig, sessions: Sessions) 
         if ping is not Ping.MISSED and not checks.somebody_else(LOOK):
             why = error or "it answers a ping"
             return Verdict(False, f"the primary {dead.name} is reachable via MySQL: {why}", None)
-        return checks.verdict(Patience(1, time.monotonic(), error), wait=config.hook_timeout, by_hand=True)
+        return checks.verdict(MissCounter(1, time.monotonic(), error), wait=config.hook_timeout, by_hand=True)
     finally:
         pinger.close()
         checks.close()
 
 
 def _tell(
-    listener: Listener, refusals: Refusals, ping: Ping, act: Act, patience: Patience, config: ClusterConfig
+    listener: Listener, refusals: Refusals, ping: Ping, act: NextAction, patience: MissCounter, config: ClusterConfig
 ) -> None:
     if ping is Ping.ANSWERED:
         refusals.over()
         listener.answered()
     elif ping is Ping.ALIVE_BUT_REFUSED:
-        refusals.refused(patience.last_error, suspected=act is Act.RECOVERED)
+        refusals.refused(patience.last_error, suspected=act is NextAction.RECOVERED)
     else:
         if patience.misses == 1:
             log.warning("Got error on MySQL %s ping: %s", config.ping_type.lower(), patience.last_error)
@@ -251,7 +253,7 @@ def _tell(
         listener.suspect(patience.misses, patience.last_error)
         if patience.misses == ALARM_AT:
             listener.alarm(f"it does not answer pings: {patience.last_error}")
-    if act is Act.RECOVERED and ping is Ping.ANSWERED:
+    if act is NextAction.RECOVERED and ping is Ping.ANSWERED:
         listener.recovered("the primary answered again")
 
 

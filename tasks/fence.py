@@ -15,7 +15,7 @@ from prefect_mha.replication.fencing.last_look import alive, look_once_more
 from prefect_mha.replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
 from prefect_mha.replication.fencing.read_only import try_to_close
 from prefect_mha.replication.local.site_scripts import HookResult, run_hook, shutdown_args
-from prefect_mha.replication.memory.held_servers import Hold, Holds, reached_by
+from prefect_mha.replication.memory.held_servers import HeldServers, Hold, reached_by
 from prefect_mha.replication.memory.open_business import note_stopped
 from prefect_mha.replication.model.state import ClusterState, ServerDown, ServerState
 from prefect_mha.replication.mysql.server import Server
@@ -145,7 +145,7 @@ def fence_over_ssh(job: FailoverJob, *, ask: bool = False) -> Fenced:
     traces = (*fenced.masked, *fenced.persisted)
     # What is left on that host is known even to a run that goes on where this one ends.
     job.journal.record("fence", "done", job.dead.address, traces=traces)
-    holds = Holds.of(job.config)
+    holds = HeldServers.of(job.config)
     hold = holds.get(job.dead.address)
     if hold is not None and (more := tuple(t for t in traces if t not in hold.traces)):
         holds.left_trace(hold.key, more)
@@ -222,6 +222,6 @@ def hold_old_primary(job: FailoverJob, plan: FailoverPlan, uuid: str) -> Hold | 
 
     ``uuid`` is its server_uuid, empty where nobody told it.
     """
-    holds = Holds.of(job.config)
+    holds = HeldServers.of(job.config)
     holds.replaced(job.dead.address, job.dead.name, plan.new_primary, traces_of(job), reached_by(job.dead), uuid)
     return holds.get(job.dead.address)

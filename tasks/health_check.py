@@ -16,7 +16,7 @@ from prefect_mha.replication.checks.cluster.replicas import LAG
 from prefect_mha.replication.checks.cluster.topology import STRANGERS
 from prefect_mha.replication.checks.facts import Facts
 from prefect_mha.replication.checks.observe import look
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.memory.last_check import Found, LastCheck, names_of, news
 from prefect_mha.replication.memory.manager_files import FailoverFlags
 from prefect_mha.replication.model.check import Check, failed, rows
@@ -30,7 +30,7 @@ from prefect_mha.tasks.role import remember_role
 @task(name="Look at servers, hosts and scripts", **STEP)
 def look_at_cluster(config: ClusterConfig) -> Facts:
     """Everything that the checks judge; what cannot be seen is a fact, too."""
-    sessions = Sessions(config)
+    sessions = ConnectionPool(config)
     try:
         facts = look(config, sessions)
         primary = facts.cluster.get(facts.primary.address) if facts.primary is not None else None

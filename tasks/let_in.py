@@ -10,7 +10,7 @@ from prefect import task
 
 from prefect_mha.replication.cluster.own_writes import may_have_written
 from prefect_mha.replication.cluster.row_proof import RowProof, has_row, let_in, write_row
-from prefect_mha.replication.detection.observation import Finding, Source
+from prefect_mha.replication.detection.observation import Finding, Observer
 from prefect_mha.replication.errors import ServerError
 from prefect_mha.replication.fencing.everyone import open_to_everybody
 from prefect_mha.replication.fencing.read_only import close_for_writes
@@ -18,7 +18,7 @@ from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ServerState
 from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.probes.host import Places, look_at
+from prefect_mha.replication.probes.host import ServerPaths, look_at
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
 from prefect_mha.tasks.policy import STEP
@@ -71,8 +71,8 @@ def _disk(job: FailoverJob, state: ServerState) -> str:
     if not host.alive(KEPT):
         return ""
     config = job.config_of(state.key)
-    seen = look_at(host, config, Places.of(config, state), timeout=LOOK).seen
-    bad = (o for o in seen if o.source is Source.DISK and o.finding in (Finding.FULL, Finding.READ_ONLY))
+    seen = look_at(host, config, ServerPaths.of(config, state), timeout=LOOK).seen
+    bad = (o for o in seen if o.source is Observer.DISK and o.finding in (Finding.FULL, Finding.READ_ONLY))
     return next((f"its disk takes no writes: {each}" for each in bad), "")
 
 

@@ -14,14 +14,14 @@ from prefect_mha.replication.model.state import ServerState
 from prefect_mha.replication.planning.plan import FailoverPlan
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.rescue.pointing import TURN, turned
-from prefect_mha.replication.rescue.saved import Recovered
+from prefect_mha.replication.rescue.saved import AppliedBinlog
 from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")
 
 
 @task(name="Open the new primary for writes", **STEP)
-def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Recovered) -> ServerState:
+def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: AppliedBinlog) -> ServerState:
     """Stop the applier, then read_only=0, verified; from here on the failover only goes forward.
 
     Raises CameBack, with nothing opened, when the old primary may have taken writes since it was proven dead.
@@ -45,7 +45,7 @@ def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Rec
 
 
 @task(name="Open the new primary again", **STEP)
-def open_again(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: Recovered) -> ServerState:
+def open_again(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: AppliedBinlog) -> ServerState:
     """It took writes, and is read-only since it was started again: it still is the primary, and the only one."""
     server = job.sessions.server(plan.new_primary)
     if any(channel.name == proof.channel for channel in server.observe().channels):

@@ -14,7 +14,7 @@ from prefect_mha.replication.planning.plan import FailoverPlan
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
 from prefect_mha.replication.rescue.pointing import TURN, channel_named
-from prefect_mha.replication.rescue.saved import Recovered
+from prefect_mha.replication.rescue.saved import AppliedBinlog
 from prefect_mha.tasks.policy import STEP
 from prefect_mha.tasks.rescue.turned import former_of
 
@@ -22,7 +22,7 @@ log = logging.getLogger("mha")
 
 
 @task(name="Point a replica at the new primary", task_run_name="Point {key} at the new primary", **STEP)
-def repoint(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, promoted: Recovered) -> ReplicaOutcome:
+def repoint(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, promoted: AppliedBinlog) -> ReplicaOutcome:
     """CHANGE … TO host, port and place; then start and see both threads run."""
     server, primary = job.sessions.server(key), job.config_of(plan.new_primary)
     state = server.observe()

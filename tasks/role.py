@@ -18,7 +18,7 @@ from prefect_mha.replication.actions.role_memory import (
 )
 from prefect_mha.replication.actions.scheduled_events import enable_events, read_events
 from prefect_mha.replication.actions.semi_sync import take_roles
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import MhaError
 from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.planning.plan import FailoverPlan
@@ -78,7 +78,7 @@ def _events(server: Server, role: Role) -> tuple[list[str], list[str]]:
     return notes, undone
 
 
-def remember_role(sessions: Sessions, key: str) -> None:
+def remember_role(sessions: ConnectionPool, key: str) -> None:
     """What runs on the primary while it lives; what cannot be read now is read another time."""
     try:
         LastRole(sessions.config).write(read_role(sessions.server(key)))

@@ -31,7 +31,7 @@ from prefect_mha.replication.planning.selection import lacks_received
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.rescue.kept_copies import kept, remember
 from prefect_mha.replication.rescue.salvage import (
-    Mirror,
+    BinlogCopy,
     RemoteLog,
     borrow_relay_logs,
     find_logs,
@@ -40,8 +40,8 @@ from prefect_mha.replication.rescue.salvage import (
     mirror,
     opened,
 )
-from prefect_mha.replication.rescue.saved import Rescue
-from prefect_mha.replication.source.identity import Received, Whose, last_event_received
+from prefect_mha.replication.rescue.saved import SavedBinlog
+from prefect_mha.replication.source.identity import ExpectedIdentity, Received, last_event_received
 from prefect_mha.replication.ssh.host import SshHost
 from prefect_mha.tasks.policy import STEP
 
@@ -53,15 +53,20 @@ PROOF_TIMEOUT = 1.0
 
 @task(name="Save the dead primary's binary log", **STEP)
 def save_binlog(
-    job: FailoverJob, start: BinlogPosition | None, directories: Sequence[str], ssh: bool, key: str, whose: Whose
-) -> Rescue:
+    job: FailoverJob,
+    start: BinlogPosition | None,
+    directories: Sequence[str],
+    ssh: bool,
+    key: str,
+    whose: ExpectedIdentity,
+) -> SavedBinlog:
     """Copy the dead primary's log from ``start`` to its end; without a place, from what the server ``key`` lacks on.
 
     What cannot be read is told and does not stop the failover: the replicas go on with what they have. ``directories``
     are searched after the configured ones; what is found has to prove that it is the log of ``whose``.
     """
     if job.options.skip_save_master_binlog:
-        return Rescue(None, "not saved: --skip_save_master_binlog was given")
+        return SavedBinlog(None, "not saved: --skip_save_master_binlog was given")
     if not ssh:
         log.warning("SSH is NOT reachable. Skipping saving binlog from the dead master.")
         return _of_a_former_run(job, key, start, f"not saved: {job.dead.hostname} is not reachable over SSH")
@@ -69,7 +74,7 @@ def save_binlog(
     name = f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}"
     searched = [*job.dead.master_binlog_dir, *directories]
 
-    def save() -> Mirror:
+    def save() -> BinlogCopy:
         place = start or find_start(host, searched, job.sessions.server(key).observe(), whose)
         known = replace(whose, received=_received(job, key))
         return copied(job, host, find_logs(host, searched, place.file, known, place.pos), place, name)
@@ -82,15 +87,15 @@ def save_binlog(
         if rescue.copy is None and isinstance(error, LogEncrypted) and start is not None:
             return replace(rescue, log_end=_end_by_size(host, searched, start, whose, error.head))
         return replace(rescue, no_room=rescue.copy is None and isinstance(error, NoRoom))
-    log.info("Saved binlog of %s: %s", job.dead.name, Rescue(copy))
+    log.info("Saved binlog of %s: %s", job.dead.name, SavedBinlog(copy))
     begin = copy.start if start is None else None
-    rescue = Rescue(copy, begin=begin, source=f"the binary log of {job.dead.name}")
+    rescue = SavedBinlog(copy, begin=begin, source=f"the binary log of {job.dead.name}")
     remember(job.journal, job.dead.address, key, rescue)
     return rescue
 
 
 def _end_by_size(
-    host: SshHost, directories: Sequence[str], start: BinlogPosition, whose: Whose, head: int
+    host: SshHost, directories: Sequence[str], start: BinlogPosition, whose: ExpectedIdentity, head: int
 ) -> BinlogPosition | None:
     """Where a log ends that nobody can read: encrypted it is as long as in clear, behind ``head`` bytes.
 
@@ -104,17 +109,17 @@ def _end_by_size(
     return BinlogPosition(last.name, max(0, last.size - head))
 
 
-def _of_a_former_run(job: FailoverJob, key: str, start: BinlogPosition | None, why_not: str) -> Rescue:
-    """What a run that was cut short had saved already, when it cannot be saved again."""
+def _of_a_former_run(job: FailoverJob, key: str, start: BinlogPosition | None, why_not: str) -> SavedBinlog:
+    """What a run that was interrupted had saved already, when it cannot be saved again."""
     rescue = kept(job.past, job.dead.address, key, start)
     if rescue is None:
-        return Rescue(None, why_not)
+        return SavedBinlog(None, why_not)
     log.warning("%s; what a former run had saved is used: %s", why_not, rescue)
     remember(job.journal, job.dead.address, key, rescue)
     return rescue
 
 
-def copied(job: FailoverJob, host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, name: str) -> Mirror:
+def copied(job: FailoverJob, host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, name: str) -> BinlogCopy:
     """`mirror`, into a new directory of this name where there is room. Raises what that does, and NoRoom."""
     needed = sum(each.size for each in logs) - start.pos
     return save_in(job.config, name, needed, lambda directory: mirror(host, logs, start, directory))
@@ -131,7 +136,7 @@ def _received(job: FailoverJob, key: str) -> Received | None:
         return None
 
 
-def _in_time(job: FailoverJob, host: SshHost, save: Callable[[], Mirror]) -> Mirror:
+def _in_time(job: FailoverJob, host: SshHost, save: Callable[[], BinlogCopy]) -> BinlogCopy:
     """Save, but not longer than the policy waits. Raises DeadlineExceeded after that."""
     limit = job.config.salvage_timeout
     ((_, result),) = job.sessions.each(lambda call: call(), [save], timeout=limit)
@@ -145,13 +150,13 @@ def _in_time(job: FailoverJob, host: SshHost, save: Callable[[], Mirror]) -> Mir
 
 @task(name="Save the binary log from the binlog servers", **STEP)
 def save_from_binlog_servers(
-    job: FailoverJob, start: BinlogPosition, received: BinlogPosition | None, whose: Whose
-) -> Rescue:
+    job: FailoverJob, start: BinlogPosition, received: BinlogPosition | None, whose: ExpectedIdentity
+) -> SavedBinlog:
     """Copy the dead primary's log from the binlog server that has the most of it, when that is more than ``received``.
 
     One that has no more than the replicas is of no use here, and one that cannot be asked is told.
     """
-    best, why = Rescue(None), []
+    best, why = SavedBinlog(None), []
     for server in job.config.binlog_servers:
         host = job.sessions.binlog_host(server.block)
         name = f"saved_binlog_{server.hostname}_{server.block}_{job.stamp}"
@@ -163,12 +168,12 @@ def save_from_binlog_servers(
                 why.append(f"{server.hostname} [{server.block}] ends at {end}, no replica lacks anything of it")
             elif best.copy is None or best.copy.end < end:
                 copy = copied(job, host, logs, start, name)
-                best = Rescue(copy, source=f"the binlog server {server.hostname} [{server.block}]")
+                best = SavedBinlog(copy, source=f"the binlog server {server.hostname} [{server.block}]")
                 log.info("Saved binlog from the binlog server %s [%s]: %s", server.hostname, server.block, best)
         except (HostError, LogError, NoRoom, DeadlineExceeded) as error:
             log.error("The binlog server %s [%s] cannot be used: %s", server.hostname, server.block, error)
             why.append(str(error))
-    return best if best.copy is not None else Rescue(None, "; ".join(why))
+    return best if best.copy is not None else SavedBinlog(None, "; ".join(why))
 
 
 @task(name="Borrow the relay logs of another replica", **STEP)
@@ -179,7 +184,7 @@ def borrow(
     place: BinlogPosition | None,
     end: BinlogPosition | None,
     remembered: ServerState | None = None,
-) -> Rescue | None:
+) -> SavedBinlog | None:
     """Without GTIDs and without the dead primary's log: what another replica received behind where the taker stands.
 
     ``end`` is where the lender stands; None to find out, when its applier is broken, or it answers no more and only its
@@ -200,7 +205,7 @@ def borrow(
             lambda directory: borrow_relay_logs(host, logs, place, directory, server_id),
         )
         if lent is None and last_complete(opened(host, logs)) == place:
-            return Rescue(None, f"no transaction lies between {place} and {end}")
+            return SavedBinlog(None, f"no transaction lies between {place} and {end}")
         if lent is None:
             log.warning("The relay logs of %s do not reach back far enough, to %s.", state.name, place)
             return None
@@ -210,13 +215,13 @@ def borrow(
         log.error("The relay logs of %s cannot be used: %s", state.name, error)
         return None
     log.info("Borrowed %d bytes of the relay logs of %s.", copy.bytes, state.name)
-    return Rescue(copy, begin=begin, end=reached, source=f"the relay logs of {state.name}", of_relay_logs=True)
+    return SavedBinlog(copy, begin=begin, end=reached, source=f"the relay logs of {state.name}", of_relay_logs=True)
 
 
 @task(name="Borrow what a broken replica did not execute", **STEP)
 def borrow_unexecuted(
     job: FailoverJob, lender: str, target: str, remembered: ServerState | None = None
-) -> Rescue | None:
+) -> SavedBinlog | None:
     """With GTIDs: all relay logs of a replica whose applier is broken, when they hold what the target lacks.
 
     ``remembered`` is of one that answers no more: its disk is asked in any case. Raises HostError's children, LogError,
@@ -232,11 +237,11 @@ def borrow_unexecuted(
     begin = BinlogPosition(logs[0].name, len(MAGIC))
     copy = copied(job, job.sessions.host(lender), logs, begin, _copies(job, lender, target))
     log.info("Borrowed %d bytes of the relay logs of %s.", copy.bytes, theirs.name)
-    return Rescue(copy, begin=begin, source=f"the relay logs of {theirs.name}", of_relay_logs=True)
+    return SavedBinlog(copy, begin=begin, source=f"the relay logs of {theirs.name}", of_relay_logs=True)
 
 
 @task(name="Borrow the binary log of a replica that answers no more", **STEP)
-def borrow_own_log(job: FailoverJob, lender: str, target: str, remembered: ServerState) -> Rescue | None:
+def borrow_own_log(job: FailoverJob, lender: str, target: str, remembered: ServerState) -> SavedBinlog | None:
     """With GTIDs: what it executed of the dead primary's log stands in its own, and its relay logs may be purged.
 
     None where it logs nothing of it, or has written what no other replica has. Raises HostError's children, LogError,
@@ -249,13 +254,13 @@ def borrow_own_log(job: FailoverJob, lender: str, target: str, remembered: Serve
     if lender in errant(followers):
         log.warning("The binary log of %s holds errant transactions, and is not used.", remembered.name)
         return None
-    whose = Whose(remembered.server_id, remembered.server_uuid)
+    whose = ExpectedIdentity(remembered.server_id, remembered.server_uuid)
     directories = [posixpath.dirname(remembered.log_bin_basename)]
     place = find_start(host, directories, ours, whose)
     logs = find_logs(host, directories, place.file, whose, place.pos)
     copy = copied(job, host, logs, place, _copies(job, lender, target))
     log.info("Borrowed %d bytes of the binary log of %s.", copy.bytes, remembered.name)
-    return Rescue(copy, begin=copy.start, source=f"the binary log of {remembered.name}", of=whose)
+    return SavedBinlog(copy, begin=copy.start, source=f"the binary log of {remembered.name}", of=whose)
 
 
 def _answers_or(job: FailoverJob, key: str, remembered: ServerState | None) -> ServerState:

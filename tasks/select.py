@@ -38,7 +38,7 @@ def observe(job: FailoverJob) -> ClusterState:
 
 @task(name="Check that a failover is allowed", **STEP)
 def check_allowed(job: FailoverJob) -> None:
-    """The predecessor's rules against flapping: an unfinished failover, or one too recent, stops the next.
+    """MHA's rules against flapping: an unfinished failover, or one too recent, stops the next.
 
     Raises RefusalError.
     """
@@ -88,7 +88,7 @@ def choose(
     return decided
 
 
-@task(name="Find out where the last failover was cut short", **STEP)
+@task(name="Find out where the last failover was interrupted", **STEP)
 def resume(job: FailoverJob, cluster: ClusterState, opened: Opened) -> FailoverPlan:
     """The rest of a failover that had opened a server. Raises RefusalError when that server is not there any more."""
     decided = resume_plan(job.config, job.dead, cluster, opened.key, GtidKind(opened.kind))

@@ -13,13 +13,13 @@ from prefect_mha.replication.cluster.catch_up import LEVEL_LIMIT, wait_executed
 from prefect_mha.replication.cluster.pool import with_writers
 from prefect_mha.replication.errors import MhaError, ServerError
 from prefect_mha.replication.fencing.read_only import close_for_writes
-from prefect_mha.replication.memory.held_servers import Holds
+from prefect_mha.replication.memory.held_servers import HeldServers
 from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.mysql.temporary_settings import left_lent
 from prefect_mha.replication.planning.plan import FailoverPlan
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.rescue.saved import Recovered
+from prefect_mha.replication.rescue.saved import AppliedBinlog
 from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")
@@ -40,7 +40,9 @@ class Verified:
 
 
 @task(name="Verify every server", **STEP)
-def verify(job: FailoverJob, plan: FailoverPlan, promoted: Recovered, replicas: Sequence[ReplicaOutcome]) -> Verified:
+def verify(
+    job: FailoverJob, plan: FailoverPlan, promoted: AppliedBinlog, replicas: Sequence[ReplicaOutcome]
+) -> Verified:
     """Each replica runs, follows the new primary and, when asked, has executed what the new primary began with.
 
     Nobody keeps the settings that a manager lent which died on another host: its journal is not here.
@@ -107,7 +109,7 @@ def old_primary_stays_away(job: FailoverJob) -> str:
         closed = close_for_writes(server)
         if not closed.was_open:
             return f"{job.dead.name} answers again; it is read-only."
-        Holds.of(job.config).closed(server.key, how=str(closed), seconds=closed.seconds)
+        HeldServers.of(job.config).closed(server.key, how=str(closed), seconds=closed.seconds)
         return f"{job.dead.name} answered again and took writes; it was {closed}."
     except ServerError as error:
         return f"{job.dead.name} answers again, and it could not be closed: {error}." if error.answered else ""

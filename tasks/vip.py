@@ -6,7 +6,7 @@ import logging
 
 from prefect import task
 
-from prefect_mha.replication.address import FailoverCalls, Moved, chain_of
+from prefect_mha.replication.address import AddressMove, FailoverCalls, chain_of
 from prefect_mha.replication.model.check import Check
 from prefect_mha.replication.planning.plan import FailoverPlan
 from prefect_mha.replication.reporting.job import FailoverJob
@@ -16,7 +16,7 @@ log = logging.getLogger("mha")
 
 
 @task(name="Invalidate the old address", **STEP)
-def release_address(job: FailoverJob, ssh_reachable: bool) -> Moved:
+def release_address(job: FailoverJob, ssh_reachable: bool) -> AddressMove:
     """Take the address from the old primary, as far as that can be done; what could not be done is in the result.
 
     Raises HookError when the user's script says that a failover must not go on.
@@ -25,7 +25,7 @@ def release_address(job: FailoverJob, ssh_reachable: bool) -> Moved:
 
 
 @task(name="Move the address", **STEP)
-def acquire_address(job: FailoverJob, plan: FailoverPlan) -> Moved:
+def acquire_address(job: FailoverJob, plan: FailoverPlan) -> AddressMove:
     """Give the address to the new primary: where that may forbid the failover before it is opened, else once a row got
     in.
 
@@ -36,7 +36,7 @@ def acquire_address(job: FailoverJob, plan: FailoverPlan) -> Moved:
 
 
 @task(name="Take the address from who takes no rows", **STEP)
-def take_from_candidate(job: FailoverJob, plan: FailoverPlan) -> Moved:
+def take_from_candidate(job: FailoverJob, plan: FailoverPlan) -> AddressMove:
     """It was opened, and closed again: another server gets the address. A script is told who, and takes it itself."""
     own = tuple(name for name in job.config.vip_provider if name != "script")
     new = job.config_of(plan.new_primary)

@@ -1,4 +1,4 @@
-"""Checks as people and programs want them: the predecessor's lines, a table, or JSON. No logic of the checks here."""
+"""Checks as people and programs want them: MHA's lines, a table, or JSON. No logic of the checks here."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def say(checks: Iterable[Check]) -> None:
 
 
 def picture(facts: Facts) -> Iterator[str]:
-    """Who is dead, who is alive and who follows whom, as the predecessor shows it."""
+    """Who is dead, who is alive and who follows whom, as MHA shows it."""
     from prefect_mha.replication.model.state import GtidKind
     from prefect_mha.replication.model.topology import listing, tree
     from prefect_mha.replication.planning.selection import followers_of, gtid_kind

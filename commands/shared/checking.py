@@ -44,9 +44,7 @@ class Asked:
 def add_check_options(parser: OptionParser) -> None:
     """``--conf``, ``--global_conf`` and ``--output``."""
     add_conf(parser)
-    parser.add_argument(
-        "--output", choices=OUTPUTS, default="text", help="lines as the predecessor's, a table, or JSON (text)"
-    )
+    parser.add_argument("--output", choices=OUTPUTS, default="text", help="lines as MHA's, a table, or JSON (text)")
 
 
 def check(conf: Path, global_conf: Path, asked: Asked) -> int:
@@ -91,9 +89,9 @@ def _wrong_files(error: Exception, asked: Asked, cluster: str, result: str) -> i
 
 def _see(config: ClusterConfig, asked: Asked) -> Facts:
     from prefect_mha.replication.checks.observe import look
-    from prefect_mha.replication.cluster.pool import Sessions
+    from prefect_mha.replication.cluster.pool import ConnectionPool
 
-    sessions = Sessions(config)
+    sessions = ConnectionPool(config)
     try:
         hosts = not asked.skip_hosts
         return look(config, sessions, hosts=hosts, scripts=asked.replication, all_pairs=asked.all_pairs)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def add_failover_options(parser: argparse.ArgumentParser) -> None:
-    """The predecessor's failover options, by their names."""
+    """MHA's failover options, by their names."""
     add = parser.add_argument
     add("--last_failover_minute", type=int, default=480, metavar="MINUTES", help="refuse a failover this soon (480)")
     add("--ignore_last_failover", action="store_true", help="go on although the last failover failed or was just now")
@@ -71,7 +71,7 @@ def add_places(parser: argparse.ArgumentParser) -> None:
 
 
 def add_start_options(parser: argparse.ArgumentParser) -> None:
-    """What the predecessor's manager and its monitor take for their start."""
+    """What MHA's manager and its monitor take for their start."""
     add = parser.add_argument
     add("--wait_on_monitor_error", type=float, default=0.0, metavar="SECONDS", help="wait before exiting")
     add(

@@ -28,7 +28,7 @@ _OPTION = re.compile(r"--?(?P<name>[A-Za-z][\w-]*)(?P<value>=.*)?", re.DOTALL)
 
 
 class OptionParser(argparse.ArgumentParser):
-    """Options as the predecessor takes them: ``--name=value``, ``--name value``, ``-name``, any case, abbreviated.
+    """Options as MHA takes them: ``--name=value``, ``--name value``, ``-name``, any case, abbreviated.
 
     ``_`` and ``-`` in names are the same. Unlike there, an unknown option is an error (exit 2) and names the
     nearest valid one. ``--help`` ends with an example, ``--version`` prints ``<command> version X.``.

@@ -17,7 +17,7 @@ from prefect_mha.replication.words import plain
 
 
 def topology_text(config: ClusterConfig, cluster: ClusterState) -> Iterator[str]:
-    """The predecessor's picture, and a line for everything in it that is not well."""
+    """MHA's picture, and a line for everything in it that is not well."""
     primary = find_primary(config, cluster)
     if isinstance(primary, Refusal):
         yield str(primary)

@@ -21,7 +21,7 @@ log = logging.getLogger("mha")
 
 
 def add_switch_options(parser: argparse.ArgumentParser) -> None:
-    """The predecessor's options of a planned switch, by their names."""
+    """MHA's options of a planned switch, by their names."""
     add = parser.add_argument
     add("--orig_master_is_new_slave", action="store_true", help="alive: make the old primary a replica of the new one")
     add(
@@ -72,7 +72,7 @@ def switch(given: argparse.Namespace) -> int:
     from prefect_mha.config import load_cluster
 
     config = load_cluster(require_conf(given), given.global_conf, places(given))
-    # The predecessor's switch speaks to the terminal, whoever started it.
+    # MHA's switch speaks to the terminal, whoever started it.
     log_file = None if given.interactive else config.manager_log
     setup_logging(log_file, config.log_level, secrets_of(config), speak=True)
     options = switch_options(given)

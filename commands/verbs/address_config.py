@@ -8,7 +8,7 @@ from prefect_mha.commands.verbs.host_files import write_files
 from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig, load_cluster
 from prefect_mha.replication.address.haproxy_config import haproxy_config
 from prefect_mha.replication.address.keepalived_config import keepalived_files
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import RefusalError
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.topology import find_primary
@@ -34,7 +34,7 @@ def _named(config: ClusterConfig, name: str) -> ServerConfig:
 
 
 def _found(config: ClusterConfig) -> ServerConfig:
-    sessions = Sessions(config)
+    sessions = ConnectionPool(config)
     try:
         found = find_primary(config, sessions.observe())
     finally:

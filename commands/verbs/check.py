@@ -1,4 +1,4 @@
-"""`mha check`: both of the predecessor's checks, or one of them."""
+"""`mha check`: both of MHA's checks, or one of them."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def watch_all(given: Namespace, confs: Sequence[Path], directory: Path | None, m
     from prefect_mha.flows.engine.start import leave
     from prefect_mha.flows.manager.fleet import Fleet
     from prefect_mha.flows.manager.manager import ManagerOptions
-    from prefect_mha.replication.coordination.failover_slots import Turns
+    from prefect_mha.replication.coordination.failover_slots import FailoverSlots
     from prefect_mha.replication.local.thread_owner import threads_inherit
 
     threads_inherit()
@@ -56,7 +56,7 @@ def watch_all(given: Namespace, confs: Sequence[Path], directory: Path | None, m
         return (*confs, *(configuration_files(directory) if directory else ()))
 
     options = ManagerOptions(failover=failover_options(given), go_on=True)
-    leave(Fleet(files, load, options, Turns(most), prepare).run(stop, again))
+    leave(Fleet(files, load, options, FailoverSlots(most), prepare).run(stop, again))
 
 
 def _open_as_many_files_as_allowed() -> None:

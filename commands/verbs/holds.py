@@ -13,7 +13,7 @@ from prefect_mha.config import ConfigError, ServerConfig, load_cluster
 from prefect_mha.replication.errors import DeadlineExceeded, HostError, ServerError, ServerUnreachable
 from prefect_mha.replication.fencing.everyone import closed_to_everybody, let_go
 from prefect_mha.replication.fencing.kill import unfence
-from prefect_mha.replication.memory.held_servers import Hold, Holds, config_of
+from prefect_mha.replication.memory.held_servers import HeldServers, Hold, config_of
 from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.notify.events import EventHooks, finish
 from prefect_mha.replication.notify.manager_log import secrets_of, setup_logging
@@ -24,7 +24,7 @@ def held_lines(conf: Path, global_conf: Path) -> list[str]:
     """One line for each server that is held; nothing that goes wrong is an error."""
     try:
         config = load_cluster(conf, global_conf, resolve=str, secrets=False)
-        held = Holds.of(config).current()
+        held = HeldServers.of(config).current()
     except (ConfigError, OSError) as error:
         return [f"Who is held read-only cannot be told: {one_line(error)}"]
     return [f"{hold}; 'mha release --conf={conf} --host={hold.name.partition('(')[0]}' lifts it" for hold in held]
@@ -37,7 +37,7 @@ def lift(conf: Path, global_conf: Path, workdir: Path | None, host: str) -> int:
     """
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
     setup_logging(None, config.log_level, secrets_of(config))
-    holds = Holds.of(config)
+    holds = HeldServers.of(config)
     server = config.server(host)
     hold = _named(holds.current(), host, server)
     server = config_of(hold, config.servers) if hold is not None else server

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig, load_cluster
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.maintenance.host_helper import helper, login_options, sudoers
 from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.probes.host import Places
+from prefect_mha.replication.probes.host import ServerPaths
 from prefect_mha.replication.ssh.login import load_login
 from prefect_mha.replication.ssh.rights import helper_path
 
@@ -39,14 +39,15 @@ def write_sudoers(conf: Path, global_conf: Path, to: Path | None, user: str | No
     Their places stand in the files, and only they know them. Raises ConfigError.
     """
     config = load_cluster(conf, global_conf)
-    sessions = Sessions(config)
+    sessions = ConnectionPool(config)
     try:
         states = sessions.observe()
         hosts: dict[str, dict[str, str]] = {}
         for server in config.servers:
             state = states.get(server.address)
             if isinstance(state, ServerState):
-                hosts.setdefault(server.hostname, {}).update(_files(config, server, Places.of(server, state), user))
+                files = _files(config, server, ServerPaths.of(server, state), user)
+                hosts.setdefault(server.hostname, {}).update(files)
             else:
                 print(f"{server.name} does not answer, so there is nothing for its host: {state}", file=sys.stderr)
     finally:
@@ -55,7 +56,7 @@ def write_sudoers(conf: Path, global_conf: Path, to: Path | None, user: str | No
     return 0 if len(hosts) == len({server.hostname for server in config.servers}) else 1
 
 
-def _files(config: ClusterConfig, server: ServerConfig, places: Places, user: str | None) -> dict[str, str]:
+def _files(config: ClusterConfig, server: ServerConfig, places: ServerPaths, user: str | None) -> dict[str, str]:
     name = user or load_login(server).user
     if name == "root":
         raise ConfigError(

@@ -23,12 +23,12 @@ def topology(
     """Show who replicates from whom, how far each replica is, and which managers watch or stand by."""
     from prefect_mha.commands.shared.show import topology_json, topology_table, topology_text
     from prefect_mha.config import load_cluster
-    from prefect_mha.replication.cluster.pool import Sessions
+    from prefect_mha.replication.cluster.pool import ConnectionPool
     from prefect_mha.replication.cluster.unknown_replicas import look_for_strangers
-    from prefect_mha.replication.coordination.leadership import Right
+    from prefect_mha.replication.coordination.leadership import Leadership
 
     config = load_cluster(conf, global_conf)
-    sessions, right = Sessions(config), Right(config)
+    sessions, right = ConnectionPool(config), Leadership(config)
     try:
         right.start()
         cluster = sessions.observe(timeout=6.0)

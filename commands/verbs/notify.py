@@ -45,13 +45,13 @@ def run_test(conf: Path, global_conf: Path, events: list[str], *, dry_run: bool)
     from prefect_mha.replication.notify.dispatcher import letters
     from prefect_mha.replication.notify.events import sample
     from prefect_mha.replication.notify.manager_log import redact, secrets_of, setup_logging
-    from prefect_mha.replication.notify.worker import Letter, attempt
+    from prefect_mha.replication.notify.worker import Notification, attempt
 
     if unknown := [event for event in events if event not in EVENTS]:
         raise ConfigError(f"no event is called {unknown[0]!r}; there are: {', '.join(EVENTS)}")
     config = load_cluster(conf, global_conf)
     setup_logging(None, config.log_level, secrets_of(config))
-    wanted: dict[tuple[str, str], Letter] = {}
+    wanted: dict[tuple[str, str], Notification] = {}
     for event in events or EVENTS:
         for letter in letters(config, sample(config, event)):
             # In the first words, of an operator's own text as well, and in no alarm's colour: it must wake nobody.

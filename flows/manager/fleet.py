@@ -16,7 +16,7 @@ from pathlib import Path
 from prefect_mha.config import ClusterConfig, ConfigError
 from prefect_mha.config.loader import app_name
 from prefect_mha.flows.manager.manager import Manager, ManagerOptions
-from prefect_mha.replication.coordination.failover_slots import Turns
+from prefect_mha.replication.coordination.failover_slots import FailoverSlots
 from prefect_mha.replication.errors import MhaError
 from prefect_mha.replication.local.stop_request import StopRequest
 from prefect_mha.replication.local.thread_owner import own
@@ -49,7 +49,7 @@ class Fleet:
         files: Files,
         load: Load,
         options: ManagerOptions,
-        turns: Turns,
+        turns: FailoverSlots,
         prepare: Callable[[ClusterConfig], None],
     ) -> None:
         self._files, self.load, self.options, self.turns, self.prepare = files, load, options, turns, prepare

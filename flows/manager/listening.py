@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
-from prefect_mha.replication.coordination.leadership import Right
+from prefect_mha.replication.cluster.pool import ConnectionPool
+from prefect_mha.replication.coordination.leadership import Leadership
 from prefect_mha.replication.detection.classic_rules import Verdict
 from prefect_mha.replication.fencing.last_look import READ_ONLY_PRIMARY
 from prefect_mha.replication.health.http import HealthServer
@@ -18,7 +18,7 @@ from prefect_mha.replication.memory.manager_files import HealthFile, ManagerStat
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.topology import find_primary
 from prefect_mha.replication.notify.events import EventHooks
-from prefect_mha.replication.planning.reopening import Act
+from prefect_mha.replication.planning.reopening import Reopening
 from prefect_mha.replication.switchover.resume import cut_short_switch
 from prefect_mha.replication.watch.reopen import Reopener
 from prefect_mha.tasks.detect import Listener
@@ -26,7 +26,7 @@ from prefect_mha.tasks.role import remember_role
 
 log = logging.getLogger("mha")
 
-#: Seconds before a planned switch that was cut short, and could not be ended when the watch began, is tried again.
+#: Seconds before a planned switch that was interrupted, and could not be ended when the watch began, is tried again.
 SWITCH_AGAIN = 10.0
 #: Seconds between two looks at what runs on the primary, for whoever has to take its place.
 REMEMBERED_EVERY = 60.0
@@ -34,7 +34,7 @@ REMEMBERED_EVERY = 60.0
 LOOK_AGAIN = 5.0
 
 
-class SteadyHealth(HealthFile):
+class TolerantStatusFile(HealthFile):
     """A status file that may fail to be written: a full disk is told once and stops neither watch nor failover."""
 
     def write(self, status: ManagerStatus, primary: str | None = None, active: str = "") -> None:
@@ -53,7 +53,7 @@ class SteadyHealth(HealthFile):
             log.error("The status file cannot be written: %s", error)
 
 
-class Reporter(Listener):
+class StatusListener(Listener):
     """Keeps the status file true, and notices that the primary's role was moved.
 
     ``steady`` is the status while the primary answers: not PING_OK where a failover left something open.
@@ -64,8 +64,8 @@ class Reporter(Listener):
         config: ClusterConfig,
         health: HealthFile,
         primary: ServerConfig,
-        sessions: Sessions,
-        right: Right,
+        sessions: ConnectionPool,
+        right: Leadership,
         steady: ManagerStatus = ManagerStatus.PING_OK,
     ) -> None:
         self._config, self._health, self._primary, self._sessions = config, health, primary, sessions
@@ -95,16 +95,16 @@ class Reporter(Listener):
         self._health.write(self._steady, self._primary.hostname)
 
 
-class Manned(Reporter):
-    """Tells people of a suspicion, too, and ends the watch for a planned switch that was cut short."""
+class FailoverListener(StatusListener):
+    """Tells people of a suspicion, too, and ends the watch for a planned switch that was interrupted."""
 
     def __init__(
         self,
         config: ClusterConfig,
         health: HealthFile,
         primary: ServerConfig,
-        sessions: Sessions,
-        right: Right,
+        sessions: ConnectionPool,
+        right: Leadership,
         steady: ManagerStatus = ManagerStatus.PING_OK,
     ) -> None:
         super().__init__(config, health, primary, sessions, right, steady)
@@ -133,7 +133,7 @@ class Manned(Reporter):
         if cut_short_switch(self._config.manager_workdir, self._config.name) is not None:
             if time.monotonic() < self._again_at:
                 return ""
-            return f"A planned switch from {self._primary.name} was cut short"
+            return f"A planned switch from {self._primary.name} was interrupted"
         return self._closed_to_all()
 
     def _remember(self) -> None:
@@ -171,7 +171,7 @@ class Manned(Reporter):
             self._shut_told = words
             log.error("%s.", words)
             self._events.tell("read_only", old=self._primary, text=words, closed_by=list(looked.closed_by))
-        if looked.judged.act is Act.FAIL_OVER:
+        if looked.judged.act is Reopening.FAIL_OVER:
             self.verdict = Verdict(True, words, None, (), READ_ONLY_PRIMARY)
             return f"{words}; reopen is failover"
         return ""
@@ -194,7 +194,7 @@ class Manned(Reporter):
         self._shut = False
 
 
-def moved_to(config: ClusterConfig, primary: ServerConfig, sessions: Sessions) -> str:
+def moved_to(config: ClusterConfig, primary: ServerConfig, sessions: ConnectionPool) -> str:
     """The name of another server that is the primary and takes writes; empty when there is none."""
     cluster = sessions.observe(timeout=2.0)
     found = find_primary(config, cluster)

@@ -7,7 +7,7 @@ import threading
 import time
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.detection.classic_rules import Verdict
 from prefect_mha.replication.model.state import ServerState
 from prefect_mha.tasks.detect import Listener, watch
@@ -23,7 +23,7 @@ SLACK = 6.0
 def still_dead(
     config: ClusterConfig,
     primary: ServerConfig,
-    sessions: Sessions,
+    sessions: ConnectionPool,
     stop: threading.Event,
     state: ServerState | None,
 ) -> Verdict | None:

@@ -16,7 +16,7 @@ from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
 from prefect_mha.config.editing.edit import remove_block
 from prefect_mha.flows.engine.events import telling_prefect
 from prefect_mha.flows.failover import act_in, cut_short_failover, failed_as_it_opened, new_job, standing_failover
-from prefect_mha.flows.manager.listening import LoadBalancers, Manned, SteadyHealth, moved_to
+from prefect_mha.flows.manager.listening import FailoverListener, LoadBalancers, TolerantStatusFile, moved_to
 from prefect_mha.flows.manager.look_again import still_dead
 from prefect_mha.flows.manager.start_checks import check_at_start, check_beside, tell_of_the_last_failover
 from prefect_mha.flows.manager.stock import check_address, tell_stock, version
@@ -24,9 +24,9 @@ from prefect_mha.flows.runbooks.follow_up import Following, late_ones
 from prefect_mha.flows.runbooks.foreign_failover import OpenedElsewhere, opened_elsewhere
 from prefect_mha.flows.runbooks.resume_switchover import finish_switch
 from prefect_mha.replication.checks.account_life import tell_daily
-from prefect_mha.replication.cluster.pool import Sessions, with_those_who_moved
-from prefect_mha.replication.coordination.failover_slots import Turns
-from prefect_mha.replication.coordination.leadership import Right
+from prefect_mha.replication.cluster.pool import ConnectionPool, with_those_who_moved
+from prefect_mha.replication.coordination.failover_slots import FailoverSlots
+from prefect_mha.replication.coordination.leadership import Leadership
 from prefect_mha.replication.detection.classic_rules import Verdict
 from prefect_mha.replication.detection.observation import SOMEBODY_ELSE
 from prefect_mha.replication.errors import CannotRemember, MhaError, RefusalError, ServerError
@@ -44,7 +44,7 @@ from prefect_mha.replication.notify import dispatcher as notify
 from prefect_mha.replication.notify.events import EventHooks
 from prefect_mha.replication.notify.events import finish as finish_hooks
 from prefect_mha.replication.planning.plan import ALREADY_ACTING, FailoverOptions
-from prefect_mha.replication.probes.host import Places
+from prefect_mha.replication.probes.host import ServerPaths
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.outcome import Outcome
 from prefect_mha.replication.reporting.report import result_line
@@ -87,15 +87,15 @@ class Manager:
         load: Callable[[], ClusterConfig],
         options: ManagerOptions,
         stop: threading.Event,
-        turns: Turns | None = None,
+        turns: FailoverSlots | None = None,
     ) -> None:
-        self._load, self._options, self._stop, self._turns = load, options, stop, turns or Turns()
+        self._load, self._options, self._stop, self._turns = load, options, stop, turns or FailoverSlots()
         self.started = threading.Event()
         self._config = load()
-        self._health = SteadyHealth(self._config.manager_workdir, self._config.name)
+        self._health = TolerantStatusFile(self._config.manager_workdir, self._config.name)
         self._balanced = LoadBalancers()
         self._guard = guard_of(self._config)
-        self._right = Right(self._config)
+        self._right = Leadership(self._config)
         self._standing = standing_failover(self._config)
         self._following = Following(self._config, self._right.held)
         self._refused: Refusal | None = None
@@ -153,8 +153,8 @@ class Manager:
     def _one_watch(self) -> int | None:
         """The exit code that this watch would end the process with; None to watch again, whoever is the primary now."""
         self._health.write(ManagerStatus.INITIALIZING_MONITOR)
-        sessions = Sessions(self._config)
-        # The predecessor's command ends when another one watches, unless it was told that there are two.
+        sessions = ConnectionPool(self._config)
+        # MHA's command ends when another one watches, unless it was told that there are two.
         patient = self._options.go_on or self._config.managers > 1
         try:
             turn = wait_for_turn(
@@ -185,12 +185,12 @@ class Manager:
             self.started.set()
             sessions.close()
 
-    def _watch_and_recover(self, sessions: Sessions) -> int | None:
+    def _watch_and_recover(self, sessions: ConnectionPool) -> int | None:
         self._following = Following(self._config, self._right.held)
         self._finish_switch(sessions)
         cut_short = cut_short_failover(self._config, sessions)
         if cut_short is not None:
-            finish = Verdict(True, "its failover was cut short")
+            finish = Verdict(True, "its failover was interrupted")
             return self._in_turn(sessions, cut_short, None, finish, begun_here=True)
         cluster, primary = self._take_stock(sessions)
         self._seen = cluster
@@ -203,7 +203,7 @@ class Manager:
         self._guard.watching(primary.address)
         if cluster.get(primary.address) is None:
             let_try_again(sessions, cluster, primary)
-        listener = Manned(self._config, self._health, primary, sessions, self._right, steady)
+        listener = FailoverListener(self._config, self._health, primary, sessions, self._right, steady)
         following = self._following
         following.start(primary.address, listener.settled if settled else lambda: None)
         try:
@@ -219,7 +219,7 @@ class Manager:
             return None
         return self._in_turn(sessions, primary, cluster.get(primary.address), verdict)
 
-    def _settle(self, sessions: Sessions, cluster: ClusterState, primary: ServerConfig) -> bool:
+    def _settle(self, sessions: ConnectionPool, cluster: ClusterState, primary: ServerConfig) -> bool:
         """End what a failover left open; what cannot be ended is told, and it is not PING_OK beside it (False)."""
         left = settle_open_business(self._config, sessions, cluster, primary)
         for line in left:
@@ -229,7 +229,7 @@ class Manager:
             EventHooks(self._config).tell("check_failed", old=primary, text=text)
         return not left
 
-    def _opened_elsewhere(self, sessions: Sessions, dead: ServerConfig) -> OpenedElsewhere | None:
+    def _opened_elsewhere(self, sessions: ConnectionPool, dead: ServerConfig) -> OpenedElsewhere | None:
         try:
             return opened_elsewhere(self._config, dead, sessions)
         except RefusalError as error:
@@ -238,8 +238,8 @@ class Manager:
                 EventHooks(self._config).tell("refused", old=dead, text=str(error), remedy=error.refusal.remedy)
             raise
 
-    def _take_stock(self, sessions: Sessions) -> tuple[ClusterState, ServerConfig]:
-        """Look at everybody once, as the predecessor does before its first ping."""
+    def _take_stock(self, sessions: ConnectionPool) -> tuple[ClusterState, ServerConfig]:
+        """Look at everybody once, as MHA does before its first ping."""
         log.info("MHA::MasterMonitor version %s.", version())
         sessions.warm()
         cluster = with_those_who_moved(self._config, sessions.observe())
@@ -262,7 +262,7 @@ class Manager:
         threading.Thread(target=check_address, args=(self._config, sessions, primary), daemon=True).start()
         return cluster, primary
 
-    def _check_once(self, sessions: Sessions) -> None:
+    def _check_once(self, sessions: ConnectionPool) -> None:
         """Whether it could fail over, asked at the start. With a primary that is dead there is no time for that."""
         if self._checked:
             return
@@ -278,7 +278,7 @@ class Manager:
 
     def _in_turn(
         self,
-        sessions: Sessions,
+        sessions: ConnectionPool,
         dead: ServerConfig,
         seen: ServerState | None,
         verdict: Verdict,
@@ -308,7 +308,7 @@ class Manager:
 
     def _recover(
         self,
-        sessions: Sessions,
+        sessions: ConnectionPool,
         dead: ServerConfig,
         seen: ServerState | None,
         verdict: Verdict,
@@ -329,7 +329,7 @@ class Manager:
         job.answers_though_dead = job.answers_though_dead or verdict.row in ANSWER_THOUGH_DEAD
         job.somebody_else = job.somebody_else or verdict.row == SOMEBODY_ELSE
         job.since = verdict.since
-        job.places = Places.of(dead, seen)
+        job.places = ServerPaths.of(dead, seen)
         job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row, **job.places.facts)
         if opened is not None:
             opened.is_begun_by(job)
@@ -347,7 +347,7 @@ class Manager:
             return None
         return self._after(job, outcome)
 
-    def _not_ours(self, outcome: Outcome, sessions: Sessions, dead: ServerConfig) -> bool:
+    def _not_ours(self, outcome: Outcome, sessions: ConnectionPool, dead: ServerConfig) -> bool:
         """Somebody moves, or has moved, the primary's role, or the primary was never dead: look again, do not end."""
         if outcome.called_off or outcome.lost_its_lock:
             return True
@@ -357,7 +357,7 @@ class Manager:
             return True
         return bool(moved_to(self._config, dead, sessions))
 
-    def _finish_switch(self, sessions: Sessions) -> None:
+    def _finish_switch(self, sessions: ConnectionPool) -> None:
         """A planned switch that died on this host is ended first; trouble with it does not keep us from watching."""
         try:
             finish_switch(self._config, sessions)

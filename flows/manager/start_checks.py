@@ -1,6 +1,6 @@
 """The checks at a manager's start: that a cluster cannot fail over is told before the emergency, not in it.
 
-The predecessor's command refuses to start then, and so does ours; a manager that goes on watches all the same, and
+MHA's command refuses to start then, and so does ours; a manager that goes on watches all the same, and
 tells. `start_checks` overrides either.
 """
 
@@ -16,7 +16,7 @@ from prefect_mha.replication.checks import of_replication
 from prefect_mha.replication.checks.facts import Facts
 from prefect_mha.replication.checks.observe import look
 from prefect_mha.replication.checks.start import forbidding, refusal
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import MhaError, RefusalError, ServerError
 from prefect_mha.replication.memory.manager_files import FailoverFlags
 from prefect_mha.replication.planning.plan import FailoverOptions
@@ -28,7 +28,7 @@ log = logging.getLogger("mha")
 _AT_A_TIME = threading.Semaphore(1)
 
 
-def check_at_start(config: ClusterConfig, sessions: Sessions, *, skip_hosts: bool, ignore_fail: bool) -> None:
+def check_at_start(config: ClusterConfig, sessions: ConnectionPool, *, skip_hosts: bool, ignore_fail: bool) -> None:
     """Every check of masterha_check_repl; people are told what is new. Raises RefusalError for what forbids a start."""
     facts = look(config, sessions, hosts=not skip_hosts)
     checks = of_replication(facts)
@@ -50,7 +50,7 @@ def check_beside(config: ClusterConfig, *, skip_hosts: bool) -> None:
 
 def _beside(config: ClusterConfig, skip_hosts: bool) -> None:
     with _AT_A_TIME:
-        sessions = Sessions(config)
+        sessions = ConnectionPool(config)
         try:
             facts = look(config, sessions, hosts=not skip_hosts)
             checks = of_replication(facts)
@@ -69,7 +69,7 @@ def _beside(config: ClusterConfig, skip_hosts: bool) -> None:
             sessions.close()
 
 
-def _died_meanwhile(facts: Facts, sessions: Sessions) -> bool:
+def _died_meanwhile(facts: Facts, sessions: ConnectionPool) -> bool:
     """Whether the primary, which answered a moment ago, does no longer: then what the checks say is about that."""
     primary = facts.primary
     if primary is None:

@@ -7,7 +7,7 @@ from importlib import metadata
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.address import FailoverCalls, chain_of
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import MhaError
 from prefect_mha.replication.model.state import ClusterState
 from prefect_mha.replication.model.topology import tree
@@ -16,7 +16,7 @@ log = logging.getLogger("mha")
 
 
 def tell_stock(config: ClusterConfig, cluster: ClusterState, primary: ServerConfig) -> None:
-    """Log what was seen, in the lines that users of the predecessor look for."""
+    """Log what was seen, in the lines that users of MHA look for."""
     for down in cluster.down:
         log.warning("Dead server: %s: %s", down.name, down.reason)
     log.info("Alive Servers: %s", ", ".join(s.name for s in cluster.up))
@@ -34,7 +34,7 @@ def tell_stock(config: ClusterConfig, cluster: ClusterState, primary: ServerConf
             log.warning("%s is not defined.", name)
 
 
-def check_address(config: ClusterConfig, sessions: Sessions, primary: ServerConfig) -> None:
+def check_address(config: ClusterConfig, sessions: ConnectionPool, primary: ServerConfig) -> None:
     """What moving the address would lack is told while there is time; no watch waits for it, and no script is run."""
     own = tuple(name for name in config.vip_provider if name != "script")
     chain = chain_of(config.model_copy(update={"vip_provider": own}), sessions, FailoverCalls(config, primary))

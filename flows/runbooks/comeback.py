@@ -10,20 +10,20 @@ from typing import Any, Protocol, TypeVar
 from prefect import Task
 
 from prefect_mha.flows.runbooks.fencing import Fencing
-from prefect_mha.replication.address import Moved
+from prefect_mha.replication.address import AddressMove
 from prefect_mha.replication.cluster.pool import reachable
 from prefect_mha.replication.coordination.failover_lock import FailoverLock
 from prefect_mha.replication.errors import CameBack, MhaError, RefusalError
-from prefect_mha.replication.fencing.comeback import Apart, Comeback, Step, Window, decide, refusal
+from prefect_mha.replication.fencing.comeback import Apart, Comeback, ComebackStep, Window, decide, refusal
 from prefect_mha.replication.fencing.lookout import Closing, Lookout, Sight
 from prefect_mha.replication.fencing.policy import SSH, FenceVerdict
-from prefect_mha.replication.memory.held_servers import Holds
+from prefect_mha.replication.memory.held_servers import HeldServers
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ClusterState
 from prefect_mha.replication.planning.plan import FailoverPlan
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.ledger import Fate, LedgerLine
-from prefect_mha.replication.rescue.saved import Recovered
+from prefect_mha.replication.rescue.saved import AppliedBinlog
 from prefect_mha.tasks import comeback, fence, select
 
 log = logging.getLogger("mha")
@@ -47,7 +47,7 @@ class Failover(Protocol):
     notes: list[str]
     known: dict[str, Any]
     stopped: ClusterState | None
-    applied: list[Recovered]
+    applied: list[AppliedBinlog]
 
     def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
         """Do one step and record it."""
@@ -107,17 +107,17 @@ class OldPrimary:
             return plan
         step, why = decide(self._case(sight))
         self._failover.job.journal.record("old primary", step.value, plan.dead, why=why)
-        strict = step is Step.LEAVE and self._failover.job.salvage_policy == "strict"
-        if strict or step in (Step.CALL_OFF, Step.REFUSE):
+        strict = step is ComebackStep.LEAVE and self._failover.job.salvage_policy == "strict"
+        if strict or step in (ComebackStep.CALL_OFF, ComebackStep.REFUSE):
             self._refuse(step, why)
-        if step is Step.GO_ON:
+        if step is ComebackStep.GO_ON:
             return plan
         log.warning("%s came back before anybody was opened: %s.", plan.dead_name, why)
         self._rounds += 1
         self._levelled = sight.appeared
-        if step is Step.SAVE:
+        if step is ComebackStep.SAVE:
             self._stop_over_ssh()
-        elif step is Step.RECEIVE and sight.last is not None:
+        elif step is ComebackStep.RECEIVE and sight.last is not None:
             plan = self._receive(plan, sight.last)
         return plan
 
@@ -142,7 +142,7 @@ class OldPrimary:
         # What was saved before is kept for a host that is dark by now.
         failover.fencing.ssh = answers and reachable(host, LOGIN)
         given = any(each.cut is not None and each.cut.transactions for each in failover.applied)
-        moved: list[Moved | None] = [failover.known.get("released"), failover.known.get("acquired")]
+        moved: list[AddressMove | None] = [failover.known.get("released"), failover.known.get("acquired")]
         return Comeback(
             sight=sight,
             new=sight.appeared > self._levelled,
@@ -153,9 +153,9 @@ class OldPrimary:
             receivable=not given,
         )
 
-    def _refuse(self, step: Step, why: str) -> None:
+    def _refuse(self, step: ComebackStep, why: str) -> None:
         failover = self._failover
-        if step is Step.CALL_OFF:
+        if step is ComebackStep.CALL_OFF:
             self._give_back("it was never dead")
         raise RefusalError(refusal(step, failover.job.dead.name, why))
 
@@ -188,7 +188,7 @@ class OldPrimary:
         except MhaError as error:
             log.error("What %s took could not be received: %s", job.dead.name, error)
             if job.salvage_policy == "strict":
-                self._refuse(Step.LEAVE, f"what it took could not be received ({error})")
+                self._refuse(ComebackStep.LEAVE, f"what it took could not be received ({error})")
         failover.stopped = failover.run(fence.stop_receivers, job, plan)
         newer: FailoverPlan = failover.run(select.choose, job, failover.stopped, {})
         # The address may be there already, and who received all of it is as good as another.
@@ -217,7 +217,7 @@ class OldPrimary:
         """
         job = self._failover.job
         sight = self._lookout.look()
-        hold = Holds.of(job.config).get(job.dead.address)
+        hold = HeldServers.of(job.config).get(job.dead.address)
         if not sight.appeared and not (hold is not None and hold.returns):
             return
         found = self._counted(plan, place, sight)
@@ -255,7 +255,7 @@ class OldPrimary:
         job = self._failover.job
         try:
             job.journal.record("old primary", event, job.dead.address, **facts)
-            holds = Holds.of(job.config)
+            holds = HeldServers.of(job.config)
             if facts.get("was_open"):
                 if holds.get(job.dead.address) is not None:
                     holds.closed(job.dead.address, how=facts["how"])

@@ -34,15 +34,15 @@ from prefect_mha.replication.errors import (
 )
 from prefect_mha.replication.local.interrupts import finish_from_here
 from prefect_mha.replication.memory.follow_up import note_left, note_stands
-from prefect_mha.replication.memory.journal import Opened, opened_before, saved_before, still_lent
+from prefect_mha.replication.memory.journal import Opened, opened_before, saved_before, unrestored_settings
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import GtidKind
-from prefect_mha.replication.planning.plan import FailoverPlan, Leveling
+from prefect_mha.replication.planning.plan import FailoverPlan, ReplicaRecovery
 from prefect_mha.replication.planning.selection import NOT_ITS_REPLICA
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.ledger import Fate, LedgerLine, account, judge
 from prefect_mha.replication.reporting.outcome import Outcome, ReplicaOutcome
-from prefect_mha.replication.rescue.saved import Recovered, Rescue
+from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
 from prefect_mha.replication.source.identity import known_of
 from prefect_mha.tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
 
@@ -70,9 +70,9 @@ class Runbook(Leveler):
     def outcome(self) -> Outcome:
         """All phases, in order."""
         if self.job.past:
-            # What was cut short has left servers in the middle: there is no before the first effect.
+            # What was interrupted has left servers in the middle: there is no before the first effect.
             finish_from_here()
-        if still_lent(self.job.past):
+        if unrestored_settings(self.job.past):
             kept: list[str] = self.run(apply_diffs.give_back_settings, self.job)
             self.notes += kept
         if self.opened is not None and not took_writes(self.job.sessions, self.opened):
@@ -102,7 +102,7 @@ class Runbook(Leveler):
 
     def where_it_was_cut_short(self, opened: Opened) -> tuple[FailoverPlan, Level]:
         """A former run died after it had opened a server: enter after phase 3, with everything looked at afresh."""
-        log.warning("Going on with a failover that was cut short: %s had been opened for writes.", opened.key)
+        log.warning("Going on with a failover that was interrupted: %s had been opened for writes.", opened.key)
         cluster = self.run(select.observe, self.job)
         plan = self.run(select.resume, self.job, cluster, opened)
         self.known["plan"] = plan
@@ -123,9 +123,9 @@ class Runbook(Leveler):
             self.run(fence.stop_receivers, self.job, replace(plan, levelings=(plan.target,)))
             proof = self.run(apply_diffs.execute_received, self.job, plan, opened.key, about=new.name)
         places = [x.executed for x in plan.others if x.executed and not x.broken]
-        rescue = Rescue(None, "not needed")
+        rescue = SavedBinlog(None, "not needed")
         if given_up_before(self.job.past):
-            rescue = Rescue(None, "it was saved, and could be brought to nobody")
+            rescue = SavedBinlog(None, "it was saved, and could be brought to nobody")
         elif plan.kind is GtidKind.POSITION and places:
             rescue = self.run(
                 save_binlog.save_binlog,
@@ -141,7 +141,7 @@ class Runbook(Leveler):
         self.fencing.after_saving()
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
         self.run(fence.hold_old_primary, self.job, plan, self.whose().uuid, about=self.job.dead.name)
-        recovered = Recovered(opened.key, plan.new_primary_name, None, end)
+        recovered = AppliedBinlog(opened.key, plan.new_primary_name, None, end)
         if not new.writable:
             log.warning(
                 "%s took writes and is read-only again: it is opened again, for nobody else has them.", new.name
@@ -293,7 +293,7 @@ class Runbook(Leveler):
         log.info("** Phase 4: Slaves Recovery Phase completed.")
         return tuple(outcomes)
 
-    def follow(self, plan: FailoverPlan, level: Level, other: Leveling) -> ReplicaOutcome:
+    def follow(self, plan: FailoverPlan, level: Level, other: ReplicaRecovery) -> ReplicaOutcome:
         """Level one replica and point it at the new primary. Raises MhaError when it stays as it is."""
         if other.broken:
             return ReplicaOutcome(other.key, other.name, False, f"left as it is: {other.broken}")
@@ -352,7 +352,7 @@ class Runbook(Leveler):
         new = None
         with contextlib.suppress(MhaError):
             new = self.job.sessions.server(plan.new_primary).observe()
-        # What a run that was cut short could not save is not known to the one that finishes it.
+        # What a run that was interrupted could not save is not known to the one that finishes it.
         rescue = None if self.opened is not None else self.known.get("rescue")
         lines = account(plan, rescue, self.applied, new, self.whose().uuid, self.furthest)
         return (*lines, *self.beyond, *self.old.lines)

@@ -15,15 +15,15 @@ from prefect_mha.replication.fencing.policy import (
     SHUTDOWN,
     SQL,
     SSH,
-    Answer,
     FenceVerdict,
     Tried,
+    WayOut,
     judge,
     power_now,
 )
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.saved import Rescue
+from prefect_mha.replication.rescue.saved import SavedBinlog
 from prefect_mha.tasks import fence
 
 log = logging.getLogger("mha")
@@ -52,7 +52,7 @@ class Fencing:
         self._failover, self._too_late = failover, too_late
         self._tried: list[Tried] = []
         self._scripts_are_due = True
-        self._copies: list[Rescue] = []
+        self._copies: list[SavedBinlog] = []
         self.ssh = ssh
 
     @property
@@ -74,7 +74,7 @@ class Fencing:
         later = self.will_power_off
         settled = [r for r in job.config.fence_required if r in (SSH, SQL) or (r == ANY and not later)]
         verdict = judge(settled, [replace(t, alive=t.alive and not later) for t in self._tried])
-        if verdict.answer is Answer.REFUSE and not self._too_late:
+        if verdict.answer is WayOut.REFUSE and not self._too_late:
             raise RefusalError(verdict.refusal(job.dead.name))
 
     def address(self, released: bool) -> None:
@@ -95,12 +95,12 @@ class Fencing:
             self._power_off()
             self._conclude()
 
-    def keep(self, rescue: Rescue) -> None:
+    def keep(self, rescue: SavedBinlog) -> None:
         """Remember what was saved while the host could be read."""
         if rescue.copy is not None:
             self._copies.append(rescue)
 
-    def kept_from(self, start: BinlogPosition | None) -> Rescue | None:
+    def kept_from(self, start: BinlogPosition | None) -> SavedBinlog | None:
         """What was saved before the host was powered off, if a replica that stands at ``start`` can be given it."""
         if self.ssh or start is None:
             return None
@@ -119,7 +119,7 @@ class Fencing:
         required = (*job.config.fence_required, *([SHUTDOWN] if job.config.shutdown_script else []))
         verdict: FenceVerdict = judge(required, self._tried)
         self._failover.known["fenced"] = verdict
-        if verdict.answer is Answer.REFUSE and not self._too_late:
+        if verdict.answer is WayOut.REFUSE and not self._too_late:
             raise RefusalError(verdict.refusal(job.dead.name))
         if not verdict.sure:
             self._failover.notes.append(f"{job.dead.name} could not be fenced: {verdict.why}. Keep it off the network.")

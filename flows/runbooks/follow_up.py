@@ -14,20 +14,20 @@ from prefect_mha.flows.runbooks.failover import Runbook
 from prefect_mha.flows.runbooks.leveling.new_primary import Level, until
 from prefect_mha.flows.runbooks.leveling.purged import give_purged
 from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.cluster.pool import Sessions, reachable
+from prefect_mha.replication.cluster.pool import ConnectionPool, reachable
 from prefect_mha.replication.coordination.failover_lock import FailoverLock
 from prefect_mha.replication.errors import AlreadyActing, CannotLevel, MhaError, ServerError, TooBusy
-from prefect_mha.replication.memory.follow_up import Act, LeftOut, ahead, decide, left_out, note_done
+from prefect_mha.replication.memory.follow_up import LeftOut, NextStep, ahead, decide, left_out, note_done
 from prefect_mha.replication.memory.journal import Journal, journals
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, GtidKind, ServerState
 from prefect_mha.replication.notify.events import EventHooks
-from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, Leveling, resume_plan
+from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, ReplicaRecovery, resume_plan
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
 from prefect_mha.replication.rescue.kept_copies import kept
-from prefect_mha.replication.rescue.saved import Recovered, Rescue
+from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
 from prefect_mha.replication.workload import busy
 from prefect_mha.tasks import fence, repoint
 
@@ -74,12 +74,12 @@ class FollowUp(Runbook):
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None
         proof = Drained(opened.key, plan.new_primary_name, plan.target.channel, None, None)
         places = [c.executed for s in stopped.up for c in s.channels if c.executed is not None]
-        rescue = Rescue(None, "not needed")
+        rescue = SavedBinlog(None, "not needed")
         if plan.kind is GtidKind.POSITION and places and self.stands is not None and min(places) < self.stands:
             rescue = until(self._saved(plan, min(places)), self.stands)
-        return Level(proof, rescue, Recovered(opened.key, plan.new_primary_name, None, end))
+        return Level(proof, rescue, AppliedBinlog(opened.key, plan.new_primary_name, None, end))
 
-    def _saved(self, plan: FailoverPlan, start: BinlogPosition) -> Rescue:
+    def _saved(self, plan: FailoverPlan, start: BinlogPosition) -> SavedBinlog:
         """What the failover saved; once more from the dead host where that does not reach back far enough."""
         job = self.job
         for key in (self._left.opened.key, *(x.key for x in plan.others)):
@@ -88,13 +88,13 @@ class FollowUp(Runbook):
         self.fencing.ssh = reachable(job.sessions.host(job.dead.address), HOST_WITHIN)
         return self.saved(plan, start, plan.others[0].key)
 
-    def level_by_position(self, plan: FailoverPlan, level: Level, other: Leveling, proof: Drained) -> Drained:
+    def level_by_position(self, plan: FailoverPlan, level: Level, other: ReplicaRecovery, proof: Drained) -> Drained:
         """One that stands where the new primary stood lacks nothing."""
         if self.stands is not None and proof.executed == self.stands:
             return proof
         return super().level_by_position(plan, level, other, proof)
 
-    def follow(self, plan: FailoverPlan, level: Level, other: Leveling) -> ReplicaOutcome:
+    def follow(self, plan: FailoverPlan, level: Level, other: ReplicaRecovery) -> ReplicaOutcome:
         """As in the failover; one that has more than the new primary had is left as it is."""
         proof = self.drained(plan, other)
         state = self.job.sessions.server(other.key).observe()
@@ -158,7 +158,7 @@ class Following:
 
     def _look_after(self, left: LeftOut, over: Callable[[bool], bool]) -> bool:
         """Go on until nobody is left, or it is ``over``, asked with whether one is at work; whether one is left."""
-        sessions = Sessions(self._config)
+        sessions = ConnectionPool(self._config)
         open_ones = dict(left.servers)
         try:
             while open_ones and not self._stop.is_set():
@@ -170,7 +170,7 @@ class Following:
         finally:
             sessions.close()
 
-    def _round(self, sessions: Sessions, left: LeftOut, open_ones: dict[str, str]) -> bool:
+    def _round(self, sessions: ConnectionPool, left: LeftOut, open_ones: dict[str, str]) -> bool:
         """One look at all of them, and what follows from it; whether one is at work, or was just brought along."""
         config = self._config
         dead, new = _server(config, left.opened.dead), _server(config, left.opened.key)
@@ -188,19 +188,19 @@ class Following:
             work = _work(sessions, state, dead) if state is not None else ""
             act, why = decide(state, dead, new, work)
             waits = waits or bool(work)
-            if act is Act.DONE:
+            if act is NextStep.DONE:
                 self._done(open_ones, server, why)
-            elif act is Act.BRING and time.monotonic() >= self._again.get(server.address, 0.0):
+            elif act is NextStep.BRING and time.monotonic() >= self._again.get(server.address, 0.0):
                 bring.append(server.address)
-            elif act is not Act.BRING:
-                self._say(server, why, act is Act.TELL)
+            elif act is not NextStep.BRING:
+                self._say(server, why, act is NextStep.TELL)
         if bring and self._may_act() and not self._stop.is_set():
             self._bring(sessions, left, open_ones, dead, bring)
             return True
         return waits
 
     def _bring(
-        self, sessions: Sessions, left: LeftOut, open_ones: dict[str, str], dead: ServerConfig, keys: list[str]
+        self, sessions: ConnectionPool, left: LeftOut, open_ones: dict[str, str], dead: ServerConfig, keys: list[str]
     ) -> None:
         with contextlib.closing(self._journal()) as journal:
             options = FailoverOptions(ignore_last_failover=True)
@@ -252,7 +252,7 @@ def _server(config: ClusterConfig, key: str) -> ServerConfig | None:
     return next((server for server in config.servers if server.address == key), None)
 
 
-def _work(sessions: Sessions, state: ServerState, dead: ServerConfig) -> str:
+def _work(sessions: ConnectionPool, state: ServerState, dead: ServerConfig) -> str:
     """What keeps its applier at work, in words; empty when it is free, or would be in a moment."""
     channel = state.channel_from(dead.hostname, dead.ip, dead.port) or state.rescued_channel
     if channel is None or channel.executed == channel.received:

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import RefusalError
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind, ServerState
@@ -26,13 +26,13 @@ class OpenedElsewhere:
     kind: GtidKind
 
     def is_begun_by(self, job: FailoverJob) -> None:
-        """The job is to finish that failover; so is the next one, should this one be cut short."""
+        """The job is to finish that failover; so is the next one, should this one be interrupted."""
         log.warning("%s takes writes: another manager's failover is gone on with.", self.name)
         facts = {"dead": job.dead.address, "kind": self.kind.value, "end_of_log": ""}
         job.past = (*job.past, job.journal.record("promote", "intent", self.key, **facts))
 
 
-def opened_elsewhere(config: ClusterConfig, dead: ServerConfig, sessions: Sessions) -> OpenedElsewhere | None:
+def opened_elsewhere(config: ClusterConfig, dead: ServerConfig, sessions: ConnectionPool) -> OpenedElsewhere | None:
     """Whether a failover of this dead primary has opened a server already; no other may be opened then.
 
     Raises RefusalError when the rest cannot be done here: without GTIDs only the journal knows the place in the new
@@ -54,7 +54,7 @@ def cut_short_elsewhere(config: ClusterConfig, dead: ServerConfig, opened: Serve
     return Refusal(
         "unfinished-failover",
         f"{opened.name} takes writes and has stopped receiving from the dead primary {dead.name}: another manager's "
-        f"failover of {config.name} was cut short after opening it, and its journal is not in "
+        f"failover of {config.name} was interrupted after opening it, and its journal is not in "
         f"{config.manager_workdir}.",
         "Go on with it where its journal is (mha failover --resume), or point the other replicas at "
         f"{opened.hostname} by hand; set read_only on it if nobody ever promoted it.",

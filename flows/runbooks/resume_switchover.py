@@ -8,13 +8,13 @@ from prefect_mha.config import ClusterConfig
 from prefect_mha.flows.runbooks.switchover import SwitchRunbook
 from prefect_mha.replication.actions.promote import open_for_writes
 from prefect_mha.replication.cluster.own_writes import may_have_written, wrote_beyond, wrote_since
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.coordination.failover_lock import FailoverLock
 from prefect_mha.replication.errors import MhaError, RefusalError, ServerError
 from prefect_mha.replication.local.interrupts import finish_from_here
 from prefect_mha.replication.memory.journal import END, SWITCH, Journal
 from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.switchover.context import HandedOver, Ready, SwitchJob
+from prefect_mha.replication.switchover.job import HandedOver, Preparation, SwitchJob
 from prefect_mha.replication.switchover.outcome import SwitchOutcome
 from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
 from prefect_mha.replication.switchover.resume import CutShort, cut_short_switch, may_give_back
@@ -24,8 +24,8 @@ from prefect_mha.tasks.switchover import get_ready, online_change
 log = logging.getLogger("mha")
 
 
-def finish_switch(config: ClusterConfig, sessions: Sessions) -> SwitchOutcome | None:
-    """What a switch that was cut short on this host needs is done now; None when there is none, or nothing is left.
+def finish_switch(config: ClusterConfig, sessions: ConnectionPool) -> SwitchOutcome | None:
+    """What a switch that was interrupted on this host needs is done now; None when there is none, or nothing is left.
 
     The new primary was opened, whether or not it still is: everything after that is done, and the outcome told. It was
     not: the old one gets its writes back, and whoever calls goes on with what it was about to do. Raises RefusalError
@@ -50,7 +50,7 @@ def finish_switch(config: ClusterConfig, sessions: Sessions) -> SwitchOutcome | 
         lock.release()
 
 
-def _opened(sessions: Sessions, key: str, handed: HandedOver) -> bool:
+def _opened(sessions: ConnectionPool, key: str, handed: HandedOver) -> bool:
     """The new primary takes writes, or took some before it was started again; what cannot be told counts as that.
 
     One that does not answer is nothing to go forward with: `may_give_back` says what that means.
@@ -66,9 +66,9 @@ def _opened(sessions: Sessions, key: str, handed: HandedOver) -> bool:
     return may_have_written(server, handed.target_end) if wrote is None else wrote
 
 
-def _go_forward(job: SwitchJob, ready: Ready, handed: HandedOver) -> SwitchOutcome:
+def _go_forward(job: SwitchJob, ready: Preparation, handed: HandedOver) -> SwitchOutcome:
     log.warning(
-        "Going on with a planned switch that was cut short: %s had been opened for writes.", job.plan.new_primary_name
+        "Going on with a planned switch that was interrupted: %s had been opened for writes.", job.plan.new_primary_name
     )
     try:
         close_for_writes(job.sessions.server(job.plan.old))
@@ -101,19 +101,19 @@ def _take_back(job: SwitchJob, cut: CutShort) -> None:
         why_not = may_give_back(cut, job.sessions.observe())
         if why_not:
             raise RefusalError(_undecidable(job, why_not))
-        log.warning("A planned switch was cut short before its new primary was opened: taking it back.")
+        log.warning("A planned switch was interrupted before its new primary was opened: taking it back.")
         give_back(job.sessions.server(job.plan.old), cut.ready.former)
         log.info("%s takes writes again.", job.plan.old_name)
         book.tolerate(lambda: book.run(online_change.come_back, job), "Applications were not called back")
     book.tolerate(lambda: book.run(get_ready.give_back_lent, job), "A lent setting was not given back")
-    job.journal.record(END, "ended", job.plan.old, summary="taken back after it was cut short")
+    job.journal.record(END, "ended", job.plan.old, summary="taken back after it was interrupted")
 
 
 def _two_histories(job: SwitchJob, rivals: list[str]) -> Refusal:
     both = f"{job.plan.new_primary_name} and {', '.join(dict.fromkeys(rivals))}"
     return Refusal(
         "two-histories",
-        f"A planned switch of {job.config.name} was cut short, and by now {both} took writes, or may take them.",
+        f"A planned switch of {job.config.name} was interrupted, and by now {both} took writes, or may take them.",
         "Compare both, open the one to keep (SET GLOBAL read_only=0), make the other a replica of it or rebuild it, "
         "and remove the journals named below.",
         _journals(job),
@@ -123,8 +123,8 @@ def _two_histories(job: SwitchJob, rivals: list[str]) -> Refusal:
 def _undecidable(job: SwitchJob, why_not: str) -> Refusal:
     return Refusal(
         "unfinished-switch",
-        f"A planned switch of {job.config.name} from {job.plan.old_name} to {job.plan.new_primary_name} was cut short, "
-        f"and {job.plan.old_name} may not be let take writes again: {why_not}.",
+        f"A planned switch of {job.config.name} from {job.plan.old_name} to {job.plan.new_primary_name} was "
+        f"interrupted, and {job.plan.old_name} may not be let take writes again: {why_not}.",
         "Look at both servers. When the cluster is as it should be, remove the journals named below.",
         _journals(job),
     )

@@ -14,11 +14,11 @@ from prefect_mha.replication.checks.cluster.topology import STRANGERS
 from prefect_mha.replication.errors import MhaError
 from prefect_mha.replication.fencing.everyone import close_to_everybody, end_those_who_may_not_write
 from prefect_mha.replication.local.interrupts import Interrupted, finish_from_here, put_off
-from prefect_mha.replication.memory.held_servers import Holds
+from prefect_mha.replication.memory.held_servers import HeldServers
 from prefect_mha.replication.memory.journal import END, SWITCH
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.switchover.context import HandedOver, Ready, SwitchJob
 from prefect_mha.replication.switchover.handover import close_again
+from prefect_mha.replication.switchover.job import HandedOver, Preparation, SwitchJob
 from prefect_mha.replication.switchover.outcome import SwitchOutcome, result_line
 from prefect_mha.replication.switchover.resume import facts_of, facts_of_ready
 from prefect_mha.tasks.switchover import follow_new, get_ready, hold_writes, old_primary, online_change, take_over
@@ -55,7 +55,7 @@ class SwitchRunbook(Recorder):
 
     # before the new primary is open ------------------------------------------------------------------------------
 
-    def hand_over(self) -> tuple[Ready, HandedOver]:
+    def hand_over(self) -> tuple[Preparation, HandedOver]:
         """Get ready while writes flow, let applications leave, then the moment itself."""
         job = self.job
         log.info("* Phase 2: Rejecting updates Phase..")
@@ -96,7 +96,7 @@ class SwitchRunbook(Recorder):
 
     # after it ------------------------------------------------------------------------------------------------------
 
-    def go_forward(self, ready: Ready, handed: HandedOver) -> SwitchOutcome:
+    def go_forward(self, ready: Preparation, handed: HandedOver) -> SwitchOutcome:
         """The new primary takes writes: whatever fails from here on is told, and the rest is done."""
         job, plan = self.job, self.job.plan
         if ready.target_former.tx_read_only:
@@ -104,7 +104,7 @@ class SwitchRunbook(Recorder):
             self.tolerate(lambda: end_those_who_may_not_write(new), "Sessions that can never write were not ended")
         checks = self.do(online_change.come_to_new, job) or ()
         self.left += [f"Address: {check}" for check in checks if not check.ok]
-        holds = Holds.of(job.config)
+        holds = HeldServers.of(job.config)
         self.tolerate(
             partial(holds.is_primary, plan.new_primary), f"{plan.new_primary_name} may still be held read-only"
         )
@@ -141,7 +141,7 @@ class SwitchRunbook(Recorder):
         log.info("%s", result_line(outcome))
         return outcome
 
-    def tell_who_may_write(self, ready: Ready) -> tuple[str, ...]:
+    def tell_who_may_write(self, ready: Preparation) -> tuple[str, ...]:
         """Where there is no super_read_only: what keeps accounts with SUPER out of the old primary, if anything."""
         name = self.job.plan.old_name
         if ready.former.super_read_only is not None:
@@ -153,7 +153,7 @@ class SwitchRunbook(Recorder):
             "set it to 0 before START SLAVE, and before it is opened, by hand",
         )
 
-    def free_old(self, ready: Ready, handed: HandedOver) -> ReplicaOutcome:
+    def free_old(self, ready: Preparation, handed: HandedOver) -> ReplicaOutcome:
         """The old primary's lock is given back only when nobody is there to use that."""
         job, name = self.job, self.job.plan.old_name
         self.run(old_primary.end_sessions, job, about=name)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.actions.scheduled_events import Event, read_events
+from prefect_mha.replication.actions.scheduled_events import ScheduledEvent, read_events
 from prefect_mha.replication.actions.semi_sync import read_roles
 from prefect_mha.replication.local.own_files import make_directory, ours, written
 from prefect_mha.replication.mysql.server import Server
@@ -34,7 +34,7 @@ class Role:
 
     key: str
     at: float
-    events: tuple[Event, ...] = ()
+    events: tuple[ScheduledEvent, ...] = ()
     scheduler: str = ""
     semi_sync: Mapping[str, int] = field(default_factory=dict)
 
@@ -50,7 +50,8 @@ class LastRole:
         try:
             told = json.loads(self.path.read_text(encoding="utf-8")) if ours(self.path) else {}
             events = tuple(
-                Event(**{name: str(event[name]) for name in Event.__annotations__}) for event in told["events"]
+                ScheduledEvent(**{name: str(event[name]) for name in ScheduledEvent.__annotations__})
+                for event in told["events"]
             )
             semi_sync = {str(role): int(value) for role, value in told["semi_sync"].items()}
             role = Role(str(told["key"]), float(told["at"]), events, str(told["scheduler"]), semi_sync)
@@ -97,7 +98,7 @@ def waits_in_vain(role: Role, wanted: int, acknowledging: int) -> str:
     )
 
 
-def without_memory(events: tuple[Event, ...]) -> str:
+def without_memory(events: tuple[ScheduledEvent, ...]) -> str:
     """What there is to say of events that a replica has, where nothing tells which of them ran; or nothing. Pure."""
     off = [str(event) for event in events if event.disabled_as_replica]
     if not off:

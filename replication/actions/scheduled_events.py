@@ -18,7 +18,7 @@ _DISABLED_HERE = frozenset({"SLAVESIDE_DISABLED", "REPLICA_SIDE_DISABLED"})
 
 
 @dataclass(frozen=True)
-class Event:
+class ScheduledEvent:
     """One event: where it is, whose rights it has (``user@host``), ENABLED or not."""
 
     schema: str
@@ -40,16 +40,16 @@ class Event:
         return f"{self.schema}.{self.name}"
 
 
-def read_events(server: Server) -> tuple[Event, ...]:
+def read_events(server: Server) -> tuple[ScheduledEvent, ...]:
     """Every event of a server. Raises ServerError."""
     rows = server.query(
         "SELECT EVENT_SCHEMA AS s, EVENT_NAME AS n, DEFINER AS d, STATUS AS st FROM information_schema.EVENTS",
         action="read its events",
     )
-    return tuple(Event(str(r["s"]), str(r["n"]), str(r["d"]), str(r["st"])) for r in rows)
+    return tuple(ScheduledEvent(str(r["s"]), str(r["n"]), str(r["d"]), str(r["st"])) for r in rows)
 
 
-def enable_events(server: Server, wanted: tuple[Event, ...]) -> tuple[str, ...]:
+def enable_events(server: Server, wanted: tuple[ScheduledEvent, ...]) -> tuple[str, ...]:
     """Switch those on that ran on the old primary; each keeps its definer. Returns what could not be done, in words."""
     ran = {str(event) for event in wanted if event.enabled}
     if not ran:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from prefect_mha.replication.address.chain import AddressChain, Moved, chain_of
-from prefect_mha.replication.address.provider import AddressProvider, Half, Place
+from prefect_mha.replication.address.chain import AddressChain, AddressMove, chain_of
+from prefect_mha.replication.address.provider import AddressLocation, AddressProvider, AddressStep
 from prefect_mha.replication.address.script import FailoverCalls, OnlineChangeCalls, ScriptCalls
 
 __all__ = [
     "AddressChain",
+    "AddressLocation",
+    "AddressMove",
     "AddressProvider",
+    "AddressStep",
     "FailoverCalls",
-    "Half",
-    "Moved",
     "OnlineChangeCalls",
-    "Place",
     "ScriptCalls",
     "chain_of",
 ]

@@ -15,10 +15,10 @@ from prefect_mha.config.address import may_forbid
 from prefect_mha.replication.address.haproxy import HaproxyProvider
 from prefect_mha.replication.address.ip import IpProvider
 from prefect_mha.replication.address.keepalived import KeepalivedProvider
-from prefect_mha.replication.address.plugin import OfferedProvider
-from prefect_mha.replication.address.provider import AddressProvider, Half, Place
+from prefect_mha.replication.address.plugin import PluginProvider
+from prefect_mha.replication.address.provider import AddressLocation, AddressProvider, AddressStep
 from prefect_mha.replication.address.script import ScriptCalls, ScriptProvider
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import HookError, MhaError
 from prefect_mha.replication.model.check import Check
 
@@ -26,13 +26,13 @@ log = logging.getLogger("mha")
 
 
 @dataclass(frozen=True)
-class Moved:
+class AddressMove:
     """What every provider did in one half of a move, and what it found."""
 
-    halves: tuple[Half, ...]
+    halves: tuple[AddressStep, ...]
 
     @property
-    def failed(self) -> tuple[Half, ...]:
+    def failed(self) -> tuple[AddressStep, ...]:
         """The halves whose effect is missing."""
         return tuple(half for half in self.halves if half.failed)
 
@@ -53,7 +53,7 @@ class AddressChain:
         """What a move would need."""
         return tuple(check for provider in self._providers for check in provider.check())
 
-    def release(self, old: ServerConfig, *, reachable: bool) -> Moved:
+    def release(self, old: ServerConfig, *, reachable: bool) -> AddressMove:
         """Take it from ``old``, as far as that can be done. Errors: HookError."""
         halves = []
         for provider in self._providers:
@@ -62,12 +62,12 @@ class AddressChain:
             except HookError:
                 raise
             except MhaError as error:
-                half = Half(provider.name, "release", False, str(error), failed=True)
+                half = AddressStep(provider.name, "release", False, str(error), failed=True)
             _tell(half)
             halves.append(half)
-        return Moved(tuple(halves))
+        return AddressMove(tuple(halves))
 
-    def acquire(self, new: ServerConfig) -> Moved:
+    def acquire(self, new: ServerConfig) -> AddressMove:
         """Give it to ``new``. Errors: HookError; with abort also the AddressError of the provider that failed."""
         halves = []
         for provider in self._providers:
@@ -78,10 +78,10 @@ class AddressChain:
             except MhaError as error:
                 if self._on_failure == "abort":
                     raise
-                half = Half(provider.name, "acquire", False, str(error), failed=True)
+                half = AddressStep(provider.name, "acquire", False, str(error), failed=True)
             _tell(half)
             halves.append(half)
-        return Moved(tuple(halves))
+        return AddressMove(tuple(halves))
 
     def verify(self, new: ServerConfig) -> tuple[Check, ...]:
         """Whether everything that moves is at ``new`` and nowhere else, one check for each thing."""
@@ -102,7 +102,7 @@ class AddressChain:
                 log.warning("%s", error)
 
 
-def chain_of(config: ClusterConfig, sessions: Sessions, calls: ScriptCalls) -> AddressChain:
+def chain_of(config: ClusterConfig, sessions: ConnectionPool, calls: ScriptCalls) -> AddressChain:
     """The chain that a configuration names; ``calls`` are what its scripts are called with in this kind of move."""
     made: list[AddressProvider] = []
     for name in config.vip_provider:
@@ -115,7 +115,7 @@ def chain_of(config: ClusterConfig, sessions: Sessions, calls: ScriptCalls) -> A
         elif name == "script":
             made.append(ScriptProvider(config, calls))
         else:
-            made.append(OfferedProvider(name, config, sessions))
+            made.append(PluginProvider(name, config, sessions))
     return AddressChain(
         made,
         config.vip_on_failure,
@@ -125,7 +125,7 @@ def chain_of(config: ClusterConfig, sessions: Sessions, calls: ScriptCalls) -> A
     )
 
 
-def _at(place: Place, new: ServerConfig) -> Check:
+def _at(place: AddressLocation, new: ServerConfig) -> Check:
     unheard = f"; not asked: {', '.join(place.unknown)}" if place.unknown else ""
     if place.only_at(new):
         return Check("vip-moved", new.name, True, f"{place.what} is there, and nowhere else{unheard}")
@@ -137,5 +137,5 @@ def _at(place: Place, new: ServerConfig) -> Check:
     return Check("vip-moved", new.name, False, found + unheard, hint=f"let {new.name} alone have it")
 
 
-def _tell(half: Half) -> None:
+def _tell(half: AddressStep) -> None:
     (log.info if half.done else log.warning)("Address: %s: %s.", half.verb, half)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.address.haproxy_socket import HaproxySocket, ProxyServer
-from prefect_mha.replication.address.provider import Half, Place
+from prefect_mha.replication.address.provider import AddressLocation, AddressStep
 from prefect_mha.replication.errors import AddressError
 from prefect_mha.replication.model.check import Check, Severity
 
@@ -35,7 +35,7 @@ class HaproxyProvider:
         """Each proxy answers, knows every server, and sends writes to one."""
         return tuple(check for proxy in self._proxies for check in self._check(proxy))
 
-    def release(self, old: ServerConfig, *, reachable: bool = True) -> Half:
+    def release(self, old: ServerConfig, *, reachable: bool = True) -> AddressStep:
         """No proxy sends anything to the old primary any more, and what it had open is closed."""
 
         def leave(proxy: HaproxySocket) -> str:
@@ -47,9 +47,9 @@ class HaproxyProvider:
                 raise AddressError(self.name, proxy.url, f"{old.name} is still in {self._config.haproxy_writer}")
             return f"{proxy.url} sends nothing to {old.name}"
 
-        return Half(self.name, "release", True, self._everywhere(leave))
+        return AddressStep(self.name, "release", True, self._everywhere(leave))
 
-    def acquire(self, new: ServerConfig) -> Half:
+    def acquire(self, new: ServerConfig) -> AddressStep:
         """Every proxy sends writes to the new primary, and to nobody else."""
 
         def switch(proxy: HaproxySocket) -> str:
@@ -69,14 +69,14 @@ class HaproxyProvider:
                 raise AddressError(self.name, proxy.url, cause, f"let {new.name} alone be ready there")
             return f"{proxy.url} sends writes to {new.name}" + ("" if proxy.keeps_state else _FORGETS)
 
-        return Half(self.name, "acquire", True, self._everywhere(switch))
+        return AddressStep(self.name, "acquire", True, self._everywhere(switch))
 
-    def verify(self) -> tuple[Place, ...]:
+    def verify(self) -> tuple[AddressLocation, ...]:
         """Where each proxy that can be asked sends writes."""
 
-        def look(proxy: HaproxySocket) -> Place:
+        def look(proxy: HaproxySocket) -> AddressLocation:
             ready = tuple((s.address,) for s in self._backends(proxy)[0] if s.ready)
-            return Place(f"the writer of {proxy.url}", ready)
+            return AddressLocation(f"the writer of {proxy.url}", ready)
 
         return self._of_each(look)
 

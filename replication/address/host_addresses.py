@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import AddressError
 from prefect_mha.replication.scripts import script
 from prefect_mha.replication.ssh.host import SshHost
@@ -15,7 +15,7 @@ from prefect_mha.replication.ssh.rights import as_root
 
 
 @dataclass(frozen=True)
-class Seen:
+class HostAddresses:
     """What the script told: ``lines`` are (key, address, value); ``finished`` that it came to its end."""
 
     lines: tuple[tuple[str, str, str], ...]
@@ -53,7 +53,7 @@ def words_of(server: ServerConfig, config: ClusterConfig) -> list[str]:
     ]
 
 
-def on_host(host: SshHost, server: ServerConfig, config: ClusterConfig, verb: str, action: str) -> Seen:
+def on_host(host: SshHost, server: ServerConfig, config: ClusterConfig, verb: str, action: str) -> HostAddresses:
     """Run one verb of the script on a host. Errors: HostError; DeadlineExceeded; AddressError when it broke off."""
     seconds = config.vip_timeout
     words = [verb, sudo_of(server), *words_of(server, config)]
@@ -74,12 +74,12 @@ def on_host(host: SshHost, server: ServerConfig, config: ClusterConfig, verb: st
     return seen
 
 
-def read(output: str) -> Seen:
+def read(output: str) -> HostAddresses:
     """What the script printed."""
     told = [line.split(maxsplit=2) for line in output.splitlines() if line.strip()]
     finished = bool(told) and told[-1] == ["done"]
     lines = tuple((key, *rest, *[""] * (2 - len(rest))) for key, *rest in told if key != "done")
-    return Seen(lines, finished)  # type: ignore[arg-type]
+    return HostAddresses(lines, finished)  # type: ignore[arg-type]
 
 
 def one_a_host(servers: Iterable[ServerConfig]) -> dict[tuple[str, int], tuple[ServerConfig, ...]]:
@@ -99,7 +99,7 @@ class Census:
     unknown: tuple[ServerConfig, ...]
 
 
-def census(sessions: Sessions, config: ClusterConfig, *, timeout: float) -> Census:
+def census(sessions: ConnectionPool, config: ClusterConfig, *, timeout: float) -> Census:
     """Ask every host that can be reached within ``timeout`` seconds which of the addresses it has."""
     hosts = one_a_host(config.servers)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.address.host_addresses import Seen, bare, census, on_host, sudo_of
-from prefect_mha.replication.address.provider import Half, Place
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.address.host_addresses import HostAddresses, bare, census, on_host, sudo_of
+from prefect_mha.replication.address.provider import AddressLocation, AddressStep
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import AddressError, AddressTaken, DeadlineExceeded, HostError, MhaError
 from prefect_mha.replication.model.check import Check, Severity
 
@@ -21,7 +21,7 @@ class IpProvider:
 
     name = "ip"
 
-    def __init__(self, config: ClusterConfig, sessions: Sessions) -> None:
+    def __init__(self, config: ClusterConfig, sessions: ConnectionPool) -> None:
         self._config, self._sessions = config, sessions
         self._wanted = bare(config.vip_addresses)
 
@@ -42,20 +42,20 @@ class IpProvider:
             *(placed(address, holders) for address, holders in found.holders.items()),
         )
 
-    def release(self, old: ServerConfig, *, reachable: bool = True) -> Half:
+    def release(self, old: ServerConfig, *, reachable: bool = True) -> AddressStep:
         """Take the addresses from the old primary's host, whatever interface they are on there."""
         if not reachable:
             text = f"{', '.join(self._wanted)} could not be taken from {old.name}, because SSH does not reach its host"
-            return Half(self.name, "release", False, text, failed=True)
+            return AddressStep(self.name, "release", False, text, failed=True)
         seen = self._on(old, "release", f"take {', '.join(self._wanted)} off")
         left, removed = seen.addresses("has"), seen.addresses("removed")
         if left:
             why = "; ".join(said for _, said in seen.of("failed")) or "it is still there"
             raise AddressError(self.name, old.name, f"{', '.join(sorted(left))} stays: {why}", _rights(old))
         text = f"{', '.join(sorted(removed))} taken from {old.name}" if removed else f"{old.name} did not have it"
-        return Half(self.name, "release", True, text)
+        return AddressStep(self.name, "release", True, text)
 
-    def acquire(self, new: ServerConfig) -> Half:
+    def acquire(self, new: ServerConfig) -> AddressStep:
         """Put the addresses on the new primary's host, unless somebody else has one, and tell the neighbours."""
         seen = self._on(new, "acquire", f"put {', '.join(self._wanted)} on")
         has = seen.addresses("has")
@@ -70,25 +70,25 @@ class IpProvider:
             troubles = [said for _, said in (*seen.of("failed"), *seen.of("missing"))]
             why = "; ".join(troubles) or "it is not there"
             raise AddressError(self.name, new.name, f"{', '.join(missing)} is missing: {why}", _rights(new))
-        return Half(self.name, "acquire", True, "; ".join(_acquired(seen, new, taken)))
+        return AddressStep(self.name, "acquire", True, "; ".join(_acquired(seen, new, taken)))
 
     def announce(self, server: ServerConfig) -> None:
         """Let a server's host tell the neighbours again of those addresses that it has. Errors: AddressError."""
         self._on(server, "announce", f"announce {', '.join(self._wanted)}")
 
-    def verify(self) -> tuple[Place, ...]:
+    def verify(self) -> tuple[AddressLocation, ...]:
         """Every host that can be reached is asked."""
         found = census(self._sessions, self._config, timeout=self._config.vip_timeout)
         unknown = tuple(server.name for server in found.unknown)
         return tuple(
-            Place(address, tuple(tuple(s.address for s in servers) for servers in holders), unknown)
+            AddressLocation(address, tuple(tuple(s.address for s in servers) for servers in holders), unknown)
             for address, holders in found.holders.items()
         )
 
     def close(self) -> None:
         """It has no sessions of its own."""
 
-    def _on(self, server: ServerConfig, verb: str, action: str) -> Seen:
+    def _on(self, server: ServerConfig, verb: str, action: str) -> HostAddresses:
         try:
             return on_host(self._sessions.host(server.address), server, self._config, verb, action)
         except (HostError, DeadlineExceeded) as error:
@@ -107,7 +107,7 @@ class IpProvider:
         }
 
 
-def _acquired(seen: Seen, new: ServerConfig, taken: list[tuple[str, str]]) -> Iterator[str]:
+def _acquired(seen: HostAddresses, new: ServerConfig, taken: list[tuple[str, str]]) -> Iterator[str]:
     added = seen.addresses("added")
     if added:
         yield f"{', '.join(sorted(added))} put on {new.name}"

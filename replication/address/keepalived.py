@@ -13,8 +13,8 @@ import time
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.address.host_addresses import bare, census, on_host, one_a_host, sudo_of
 from prefect_mha.replication.address.ip import placed
-from prefect_mha.replication.address.provider import Half, Place
-from prefect_mha.replication.cluster.pool import Sessions, reachable
+from prefect_mha.replication.address.provider import AddressLocation, AddressStep
+from prefect_mha.replication.cluster.pool import ConnectionPool, reachable
 from prefect_mha.replication.deadline import Deadline
 from prefect_mha.replication.errors import AddressError, DeadlineExceeded, HostError
 from prefect_mha.replication.model.check import Check, Severity
@@ -33,7 +33,7 @@ class KeepalivedProvider:
 
     name = "keepalived"
 
-    def __init__(self, config: ClusterConfig, sessions: Sessions) -> None:
+    def __init__(self, config: ClusterConfig, sessions: ConnectionPool) -> None:
         self._config, self._sessions = config, sessions
         self._wanted = bare(config.vip_addresses)
 
@@ -45,20 +45,22 @@ class KeepalivedProvider:
             *(placed(address, holders) for address, holders in found.holders.items()),
         )
 
-    def release(self, old: ServerConfig, *, reachable: bool = True) -> Half:
+    def release(self, old: ServerConfig, *, reachable: bool = True) -> AddressStep:
         """Stop it on the old primary's host, and take off what it left there."""
         if not reachable:
             text = f"keepalived on {old.name} could not be stopped, because SSH does not reach its host"
-            return Half(self.name, "release", False, text, failed=True)
+            return AddressStep(self.name, "release", False, text, failed=True)
         told = self._run(old, "stop")
         seen = on_host(self._sessions.host(old.address), old, self._config, "release", "take the address off")
         if left := seen.addresses("has"):
             raise AddressError(self.name, old.name, f"{', '.join(sorted(left))} stays although keepalived is stopped")
         what = "stopped" if "stopped" in told else "not running"
         rest = f"; it had left {', '.join(sorted(seen.addresses('removed')))}" if seen.addresses("removed") else ""
-        return Half(self.name, "release", True, f"keepalived on {old.name} {what}{rest}; start it when it is mended")
+        return AddressStep(
+            self.name, "release", True, f"keepalived on {old.name} {what}{rest}; start it when it is mended"
+        )
 
-    def acquire(self, new: ServerConfig) -> Half:
+    def acquire(self, new: ServerConfig) -> AddressStep:
         """Leave the new primary's as the only one until it has the address."""
         deadline = Deadline(self._config.vip_timeout)
         others = [s for s in self._hosts() if (s.ssh_ip, s.ssh_port) != (new.ssh_ip, new.ssh_port)]
@@ -78,14 +80,14 @@ class KeepalivedProvider:
                 notes.append(f"; keepalived on {server.name} stays stopped: {result['kept']}")
             elif isinstance(result, dict) and "failed" in result:
                 notes.append(f"; keepalived on {server.name} does not start again: {result['failed']}")
-        return Half(self.name, "acquire", True, f"{', '.join(self._wanted)} is on {new.name}{''.join(notes)}")
+        return AddressStep(self.name, "acquire", True, f"{', '.join(self._wanted)} is on {new.name}{''.join(notes)}")
 
-    def verify(self) -> tuple[Place, ...]:
+    def verify(self) -> tuple[AddressLocation, ...]:
         """Every host that can be reached is asked."""
         found = census(self._sessions, self._config, timeout=self._config.vip_timeout)
         unknown = tuple(server.name for server in found.unknown)
         return tuple(
-            Place(address, tuple(tuple(s.address for s in servers) for servers in holders), unknown)
+            AddressLocation(address, tuple(tuple(s.address for s in servers) for servers in holders), unknown)
             for address, holders in found.holders.items()
         )
 

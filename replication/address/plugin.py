@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.config.address import PROVIDER_GROUP
-from prefect_mha.replication.address.provider import AddressProvider, Half, Place
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.address.provider import AddressLocation, AddressProvider, AddressStep
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.deadline import Deadline, within
 from prefect_mha.replication.errors import AddressError, MhaError
 from prefect_mha.replication.model.check import Check
@@ -17,10 +17,10 @@ from prefect_mha.replication.model.check import Check
 R = TypeVar("R")
 
 
-class OfferedProvider:
+class PluginProvider:
     """What the entry point ``name`` offers, loaded when it is first asked. See `AddressProvider`."""
 
-    def __init__(self, name: str, config: ClusterConfig, sessions: Sessions) -> None:
+    def __init__(self, name: str, config: ClusterConfig, sessions: ConnectionPool) -> None:
         self.name, self._config, self._sessions = name, config, sessions
         self._made: AddressProvider | None = None
 
@@ -31,15 +31,15 @@ class OfferedProvider:
         except MhaError as error:
             return (Check(f"vip-{self.name}", "", False, str(error)),)
 
-    def release(self, old: ServerConfig, *, reachable: bool = True) -> Half:
+    def release(self, old: ServerConfig, *, reachable: bool = True) -> AddressStep:
         """As it does it, within `vip_timeout`."""
         return self._do("release", lambda: self._provider().release(old, reachable=reachable))
 
-    def acquire(self, new: ServerConfig) -> Half:
+    def acquire(self, new: ServerConfig) -> AddressStep:
         """As it does it, within `vip_timeout`."""
         return self._do("acquire", lambda: self._provider().acquire(new))
 
-    def verify(self) -> tuple[Place, ...]:
+    def verify(self) -> tuple[AddressLocation, ...]:
         """As it knows it, within `vip_timeout`."""
         return self._do("verify", lambda: self._provider().verify())
 

@@ -10,7 +10,7 @@ from prefect_mha.replication.model.check import Check
 
 
 @dataclass(frozen=True)
-class Half:
+class AddressStep:
     """What became of one half of a move, by one provider.
 
     ``verb`` is release or acquire, ``text`` what was found and done, in words. ``done`` is True only for an effect that
@@ -28,7 +28,7 @@ class Half:
 
 
 @dataclass(frozen=True)
-class Place:
+class AddressLocation:
     """Where one thing that moves was found: ``what`` it is, and for each host that has it the servers (``ip:port``)
     there. ``unknown`` are the names of those that could not be asked."""
 
@@ -55,15 +55,15 @@ class AddressProvider(Protocol):
         """Whether a move would find all it needs. Changes nothing, raises nothing."""
         ...
 
-    def release(self, old: ServerConfig, *, reachable: bool = True) -> Half:
+    def release(self, old: ServerConfig, *, reachable: bool = True) -> AddressStep:
         """Take it from ``old``. ``reachable`` is whether its host answers over SSH."""
         ...
 
-    def acquire(self, new: ServerConfig) -> Half:
+    def acquire(self, new: ServerConfig) -> AddressStep:
         """Give it to ``new``, which is what applications find from then on."""
         ...
 
-    def verify(self) -> tuple[Place, ...]:
+    def verify(self) -> tuple[AddressLocation, ...]:
         """Where it is now; empty for a provider that cannot know."""
         ...
 

@@ -1,4 +1,4 @@
-"""The user's own script as a provider, called exactly as the predecessor calls it."""
+"""The user's own script as a provider, called exactly as MHA calls it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.address.provider import Half, Place
+from prefect_mha.replication.address.provider import AddressLocation, AddressStep
 from prefect_mha.replication.errors import HookError
 from prefect_mha.replication.local.site_scripts import (
     OnlineChangeCommand,
@@ -127,7 +127,7 @@ class ScriptProvider:
         self._timeout, self._calls = config.hook_timeout, calls
 
     def check(self) -> tuple[Check, ...]:
-        """`--command=status`, as the predecessor asks at its start."""
+        """`--command=status`, as MHA asks at its start."""
         call = self._calls.status()
         if not self._calls.script or call is None:
             return ()
@@ -137,7 +137,7 @@ class ScriptProvider:
             return (Check("vip-script", "", False, str(error)),)
         return (Check("vip-script", "", done.done, done.text),)
 
-    def release(self, old: ServerConfig, *, reachable: bool = True) -> Half:
+    def release(self, old: ServerConfig, *, reachable: bool = True) -> AddressStep:
         """`stopssh`, or `stop` without SSH."""
         if not self._calls.script:
             return self._skipped("release", "invalidating dead master IP address")
@@ -146,7 +146,7 @@ class ScriptProvider:
         log.info("%s: %s.", self._calls.titles[0], done.text)
         return done
 
-    def acquire(self, new: ServerConfig) -> Half:
+    def acquire(self, new: ServerConfig) -> AddressStep:
         """`start`."""
         if not self._calls.script:
             return self._skipped("acquire", "taking over new master IP address")
@@ -158,14 +158,14 @@ class ScriptProvider:
         log.info("%s: %s.", self._calls.titles[1], done.text)
         return done
 
-    def verify(self) -> tuple[Place, ...]:
+    def verify(self) -> tuple[AddressLocation, ...]:
         """What a script did, only its author can know."""
         return ()
 
     def close(self) -> None:
         """It has no sessions of its own."""
 
-    def _run(self, call: Call, verb: str = "check") -> Half:
+    def _run(self, call: Call, verb: str = "check") -> AddressStep:
         script = self._calls.script or ""
         done = run_hook(
             script,
@@ -177,11 +177,11 @@ class ScriptProvider:
         )
         if not (done.ok or done.go_on):
             raise HookError(script, f"--command={call.command}", f"exit code {done.exit_code}", done.exit_code)
-        return Half(self.name, verb, done.ok, f"exit code {done.exit_code}")
+        return AddressStep(self.name, verb, done.ok, f"exit code {done.exit_code}")
 
-    def _skipped(self, verb: str, what: str) -> Half:
+    def _skipped(self, verb: str, what: str) -> AddressStep:
         log.warning("%s is not set. Skipping %s.", self._calls.setting, what)
-        return Half(self.name, verb, False, f"{self._calls.setting} is not set")
+        return AddressStep(self.name, verb, False, f"{self._calls.setting} is not set")
 
 
 def _inside(title: str) -> str:

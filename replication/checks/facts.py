@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.checks.cluster.admin_ports import KeptPort
-from prefect_mha.replication.checks.hosts.ways import Way
-from prefect_mha.replication.checks.trying_logins import Login
+from prefect_mha.replication.checks.hosts.ways import TriedWay
+from prefect_mha.replication.checks.trying_logins import TriedLogin
 from prefect_mha.replication.cluster.unknown_replicas import Readers, Stranger, strangers
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, ServerState
@@ -175,8 +175,8 @@ class Facts:
     scripts: tuple[ScriptFacts, ...] = ()
     manager: ManagerFacts | None = None
     pairs: tuple[Pair, ...] = ()
-    ways: tuple[Way, ...] = ()
-    logins: tuple[Login, ...] = ()
+    ways: tuple[TriedWay, ...] = ()
+    logins: tuple[TriedLogin, ...] = ()
     resolved: Mapping[str, str | None] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
     routes: tuple[Route, ...] = ()

@@ -31,9 +31,9 @@ from prefect_mha.replication.checks.facts import (
     ScriptFacts,
     ServerFacts,
 )
-from prefect_mha.replication.checks.hosts.ways import Way, look_at_ways
-from prefect_mha.replication.checks.trying_logins import Login, of_channel, try_logins
-from prefect_mha.replication.cluster.pool import Sessions, as_cluster, replaced
+from prefect_mha.replication.checks.hosts.ways import TriedWay, look_at_ways
+from prefect_mha.replication.checks.trying_logins import TriedLogin, of_channel, try_logins
+from prefect_mha.replication.cluster.pool import ConnectionPool, as_cluster, replaced
 from prefect_mha.replication.cluster.row_proof import let_in
 from prefect_mha.replication.cluster.unknown_replicas import readers_of
 from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
@@ -89,7 +89,12 @@ STARTED = ("master_ip_online_change_script", "secondary_check_script", "report_s
 
 
 def look(
-    config: ClusterConfig, sessions: Sessions, *, hosts: bool = True, scripts: bool = True, all_pairs: bool = False
+    config: ClusterConfig,
+    sessions: ConnectionPool,
+    *,
+    hosts: bool = True,
+    scripts: bool = True,
+    all_pairs: bool = False,
 ) -> Facts:
     """See everything once; troubles are facts. With ``all_pairs`` the hosts also try to reach each other."""
     facts = look_at_servers(config, sessions, warm_hosts=hosts)
@@ -97,8 +102,8 @@ def look(
     seen_hosts: dict[str, HostFacts] = {}
     seen_binlog: dict[str, HostFacts] = {}
     answers: list[ScriptFacts] = []
-    ways: list[Way] = []
-    logins: list[Login] = []
+    ways: list[TriedWay] = []
+    logins: list[TriedLogin] = []
     if hosts:
         rest.append(lambda: logins.extend(try_logins(facts.cluster, sessions)))
         rest.append(lambda: ways.extend(look_at_ways(config, sessions)))
@@ -128,7 +133,7 @@ def look(
     )
 
 
-def look_at_routes(script: str, sessions: Sessions) -> list[Route]:
+def look_at_routes(script: str, sessions: ConnectionPool) -> list[Route]:
     """The hosts that `masterha_secondary_check` is told to ask; of other scripts nothing is known."""
     try:
         words = shlex.split(script)
@@ -150,7 +155,7 @@ def look_at_routes(script: str, sessions: Sessions) -> list[Route]:
     return [found for _, found in sessions.each(route, hosts, timeout=NAME_SECONDS + 1) if isinstance(found, Route)]
 
 
-def look_at_servers(config: ClusterConfig, sessions: Sessions, *, warm_hosts: bool = False) -> Facts:
+def look_at_servers(config: ClusterConfig, sessions: ConnectionPool, *, warm_hosts: bool = False) -> Facts:
     """Every server's state and variables; meanwhile, with ``warm_hosts``, the SSH sessions are opened."""
 
     def ask(work: tuple[str, ServerConfig]) -> tuple[ServerState | ServerError, ServerFacts] | None:
@@ -182,7 +187,7 @@ def look_at_servers(config: ClusterConfig, sessions: Sessions, *, warm_hosts: bo
 
 
 def _with_accounts_of_channels(
-    facts: dict[str, ServerFacts], cluster: ClusterState, sessions: Sessions
+    facts: dict[str, ServerFacts], cluster: ClusterState, sessions: ConnectionPool
 ) -> dict[str, ServerFacts]:
     """Replicas may come in with other accounts than repl_user; how long those last is asked of every server, too."""
     used = {name for state in cluster.up if (name := of_channel(state.channels))}
@@ -249,7 +254,7 @@ def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _resolved(config: ClusterConfig, states: Iterable[ServerState], sessions: Sessions) -> dict[str, str | None]:
+def _resolved(config: ClusterConfig, states: Iterable[ServerState], sessions: ConnectionPool) -> dict[str, str | None]:
     """The addresses of sources that the configuration calls otherwise, or does not know."""
     names = {c.source_host for s in states if source_of(config, s) is None for c in s.channels if c.source_host}
 
@@ -266,7 +271,7 @@ def _resolved(config: ClusterConfig, states: Iterable[ServerState], sessions: Se
 # hosts ---------------------------------------------------------------------------------------------------------------
 
 
-def look_at_hosts(facts: Facts, sessions: Sessions) -> dict[str, HostFacts]:
+def look_at_hosts(facts: Facts, sessions: ConnectionPool) -> dict[str, HostFacts]:
     """Every server's host, over SSH, by ``ip:port``."""
 
     def ask(server: ServerConfig) -> HostFacts:
@@ -280,7 +285,7 @@ def look_at_hosts(facts: Facts, sessions: Sessions) -> dict[str, HostFacts]:
     return _by(sessions, ask, facts.config.servers, lambda s: s.address, lambda s: sessions.host(s.address).name)
 
 
-def look_at_binlog_hosts(facts: Facts, sessions: Sessions) -> dict[str, HostFacts]:
+def look_at_binlog_hosts(facts: Facts, sessions: ConnectionPool) -> dict[str, HostFacts]:
     """The hosts of the [binlogN] blocks, by block."""
     primary = facts.primary
 
@@ -296,7 +301,7 @@ def look_at_binlog_hosts(facts: Facts, sessions: Sessions) -> dict[str, HostFact
 
 
 def _by(
-    sessions: Sessions,
+    sessions: ConnectionPool,
     ask: Callable[[ServerConfig], HostFacts],
     servers: Iterable[ServerConfig],
     key: Callable[[ServerConfig], str],
@@ -422,8 +427,8 @@ def _try_sftp(host: SshHost, logs: tuple[str, ...]) -> tuple[str, bool]:
         return str(error), False
 
 
-def look_from_host_to_host(config: ClusterConfig, sessions: Sessions) -> list[Pair]:
-    """Every host to every other, with the hosts' own ssh and their own keys, as the predecessor needed it."""
+def look_from_host_to_host(config: ClusterConfig, sessions: ConnectionPool) -> list[Pair]:
+    """Every host to every other, with the hosts' own ssh and their own keys, as MHA needed it."""
     taking_part = [s for s in config.servers if not s.skip_init_ssh_check]
     wanted = [(a, b) for a in taking_part for b in taking_part if a.address != b.address]
 

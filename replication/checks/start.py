@@ -1,4 +1,4 @@
-"""Which failed checks forbid a manager's start, as the predecessor's did: it would refuse the failover anyway. Pure."""
+"""Which failed checks forbid a manager's start, as MHA's did: it would refuse the failover anyway. Pure."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from posixpath import join
 
 from prefect_mha.config import ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import MhaError, ServerError
 from prefect_mha.replication.model.state import ClusterState, ReplicaChannel, ServerState, Vendor
 from prefect_mha.replication.mysql.dialects import Row, channel_name
@@ -37,7 +37,7 @@ _INFO_LIMIT = 64 << 10
 
 
 @dataclass(frozen=True)
-class Login:
+class TriedLogin:
     """One try, or one that could not be made: from which server, to which, as whom.
 
     ``own`` is whether the password was the channel's own, or else the configuration's. ``error`` is what the client
@@ -68,7 +68,7 @@ class _Means:
     like: str
 
 
-def try_logins(cluster: ClusterState, sessions: Sessions) -> tuple[Login, ...]:
+def try_logins(cluster: ClusterState, sessions: ConnectionPool) -> tuple[TriedLogin, ...]:
     """From every server that answers to every other one that may be promoted, all hosts at once. Bounded by `ALL`."""
     rows = {state.key: row for state in cluster.up if (row := _channel_row(sessions, state)) is not None}
     pattern = next(iter(rows.values()), None)
@@ -77,7 +77,7 @@ def try_logins(cluster: ClusterState, sessions: Sessions) -> tuple[Login, ...]:
     like: Row = pattern
     wanted = [s for s in sessions.config.servers if cluster.get(s.address) is not None]
 
-    def ask(start: ServerConfig) -> tuple[Login, ...]:
+    def ask(start: ServerConfig) -> tuple[TriedLogin, ...]:
         state = cluster.get(start.address)
         ends = [end for end in wanted if end.address != start.address and not end.no_master]
         return _from(start, state, ends, rows.get(start.address), like, sessions) if state is not None else ()
@@ -86,7 +86,7 @@ def try_logins(cluster: ClusterState, sessions: Sessions) -> tuple[Login, ...]:
     return tuple(login for _, result in done if isinstance(result, tuple) for login in result)
 
 
-def _channel_row(sessions: Sessions, state: ServerState) -> Row | None:
+def _channel_row(sessions: ConnectionPool, state: ServerState) -> Row | None:
     """The status row of the channel that a failover would turn, with all that tells how it connects."""
     channel = next((c for c in state.channels if not c.of_a_rescue), None)
     if channel is None:
@@ -104,8 +104,8 @@ def _from(
     ends: list[ServerConfig],
     row: Row | None,
     pattern: Row,
-    sessions: Sessions,
-) -> tuple[Login, ...]:
+    sessions: ConnectionPool,
+) -> tuple[TriedLogin, ...]:
     host = sessions.host(start.address)
     server, untried = sessions.server(start.address), ""
     means = list(_means(start, state, row, pattern, server, host))
@@ -115,7 +115,7 @@ def _from(
         untried = "its password is not known here: repl_password is not set, and where it keeps it cannot be read"
     if untried:
         asks, user = Connecting.of(row or pattern), _user(row or pattern)
-        return tuple(Login(start, end, user, row is not None, asks, "", untried=untried) for end in ends)
+        return tuple(TriedLogin(start, end, user, row is not None, asks, "", untried=untried) for end in ends)
     tries = [(each, end) for each in means for end in ends]
     blocks = "".join(_option_file(state, each, end) for each, end in tries)
     told = _answers(host, start, state, blocks)
@@ -124,7 +124,7 @@ def _from(
     else:
         said = [_read(told.get(number, "")) for number in range(1, len(tries) + 1)]
     return tuple(
-        Login(start, end, each.user, each.own, each.asks, end.as_source(each.like), found, number, error, why)
+        TriedLogin(start, end, each.user, each.own, each.asks, end.as_source(each.like), found, number, error, why)
         for (each, end), (found, number, error, why) in zip(tries, said, strict=True)
     )
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.cluster.own_writes import may_have_written, takes_writes
 from prefect_mha.replication.errors import DeadlineExceeded, HostError, MhaError, ServerError, ServerOdd
-from prefect_mha.replication.memory.held_servers import Holds, come_back_elsewhere
+from prefect_mha.replication.memory.held_servers import HeldServers, come_back_elsewhere
 from prefect_mha.replication.memory.journal import Opened
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.source_names import SourceNames
@@ -28,7 +28,7 @@ R = TypeVar("R")
 LOOK_TWICE, LOOK_AGAIN = 0.5, 0.05
 
 
-class Sessions:
+class ConnectionPool:
     """Servers and hosts of one cluster by ``ip:port``. Nothing is opened before it is used."""
 
     def __init__(self, config: ClusterConfig) -> None:
@@ -116,7 +116,7 @@ class Sessions:
 def replaced(config: ClusterConfig) -> tuple[Replaced, ...]:
     """The former primaries that this host remembers as held; a record that cannot be read is no memory, and is told."""
     try:
-        holds = Holds.of(config).current()
+        holds = HeldServers.of(config).current()
     except OSError as error:
         log.warning("It cannot be read who is held read-only: %s", error)
         return ()
@@ -125,7 +125,7 @@ def replaced(config: ClusterConfig) -> tuple[Replaced, ...]:
 
 def with_those_who_moved(config: ClusterConfig, cluster: ClusterState) -> ClusterState:
     """The same servers, where one that is held and answers at another address is held there from now on."""
-    holds = Holds.of(config)
+    holds = HeldServers.of(config)
     try:
         moved = come_back_elsewhere(holds.current(), config.servers, cluster)
         for key, to in moved:
@@ -142,7 +142,7 @@ def as_cluster(
     timeout: float,
     held: tuple[Replaced, ...] = (),
 ) -> ClusterState:
-    """What `Sessions.each` gave for the servers' states; None is no answer within ``timeout`` seconds."""
+    """What `ConnectionPool.each` gave for the servers' states; None is no answer within ``timeout`` seconds."""
     up: list[ServerState] = []
     down: list[ServerDown] = []
     for server, result in looked:
@@ -155,7 +155,7 @@ def as_cluster(
     return ClusterState(tuple(up), tuple(down), held)
 
 
-def took_writes(sessions: Sessions, opened: Opened) -> bool:
+def took_writes(sessions: ConnectionPool, opened: Opened) -> bool:
     """Whether a server that was about to be opened was: it is open, or its log has grown since.
 
     One that does not answer may have been, and so may one of which no end of its log is known. It may be read-only
@@ -169,7 +169,7 @@ def took_writes(sessions: Sessions, opened: Opened) -> bool:
         return True
 
 
-def with_writers(sessions: Sessions, cluster: ClusterState) -> ClusterState:
+def with_writers(sessions: ConnectionPool, cluster: ClusterState) -> ClusterState:
     """The cluster, and who of its replicas took writes of its own: those that are open are looked at again.
 
     Ends as soon as each of them was seen to write, after `LOOK_TWICE` seconds at most; at once where none is open.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.config.loader import resolve_host
 from prefect_mha.config.models import is_address
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import MhaError, ServerError
 from prefect_mha.replication.model.state import ClusterState
 from prefect_mha.replication.mysql.server import Server
@@ -74,7 +74,7 @@ def readers_of(server: Server) -> Readers:
     return Readers(tuple(registered), tuple(each for each in sessions if each[1] not in _LOCAL))
 
 
-def look_for_strangers(config: ClusterConfig, cluster: ClusterState, sessions: Sessions) -> tuple[Stranger, ...]:
+def look_for_strangers(config: ClusterConfig, cluster: ClusterState, sessions: ConnectionPool) -> tuple[Stranger, ...]:
     """Ask every server that answers; one that does not tell is left out."""
     asked = [server for server in config.servers if cluster.get(server.address) is not None]
     done = sessions.each(lambda s: readers_of(sessions.server(s.address)), asked, timeout=ASK_SECONDS + 1)

@@ -37,7 +37,7 @@ def may_go(waiting: Iterable[Claim], running: int, most: int) -> tuple[Claim, ..
     return in_order(waiting)[: max(0, most - running)]
 
 
-class Turns:
+class FailoverSlots:
     """The places of one process's failovers, shared by its watchers. Thread-safe.
 
     One that is under way is never interrupted for a more important one. A process that watches a single cluster never

@@ -19,7 +19,7 @@ from prefect_mha.replication.coordination.failover_lock import MONITOR_LOCK
 from prefect_mha.replication.coordination.quorum import (
     FORGOTTEN,
     STANDBY_LOCK,
-    Ballot,
+    LockView,
     Vote,
     gains,
     holder_of,
@@ -38,7 +38,7 @@ from prefect_mha.replication.local.addresses import address_of
 from prefect_mha.replication.mysql.admin_port import on_a_kept_place
 from prefect_mha.replication.mysql.advisory_locks import end_strangers
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.probes.tcp import knock
+from prefect_mha.replication.probes.tcp import probe_port
 
 log = logging.getLogger("mha")
 
@@ -61,7 +61,7 @@ class Want(Enum):
     STAND_BY = "stand by"
 
 
-class Right:
+class Leadership:
     """One manager's right to act on its cluster. Thread-safe; nothing is asked before `start`."""
 
     def __init__(self, config: ClusterConfig) -> None:
@@ -71,7 +71,7 @@ class Right:
         self._mutex = threading.RLock()
         self._looked = threading.Condition(self._mutex)
         self._want = Want.NOTHING
-        self._voters: list[_Voter] = []
+        self._voters: list[_LockSession] = []
         self._started = False
 
     @property
@@ -113,7 +113,7 @@ class Right:
                 return
             stay = [v for v in before if v.config in config.servers]
             known = {v.config.address: v for v in stay}
-            self._voters = [known.get(s.address) or _Voter(s, self) for s in config.servers]
+            self._voters = [known.get(s.address) or _LockSession(s, self) for s in config.servers]
             for voter in self._voters:
                 voter.begin()
         for voter in before:
@@ -210,16 +210,16 @@ class Right:
             self.held()
             self._looked.notify_all()
 
-    def _ballots(self) -> list[Ballot]:
+    def _ballots(self) -> list[LockView]:
         return [voter.ballot for voter in self._voters]
 
 
-class _Voter:
+class _LockSession:
     """One server, and our session there."""
 
-    def __init__(self, config: ServerConfig, right: Right) -> None:
+    def __init__(self, config: ServerConfig, right: Leadership) -> None:
         self.config, self._right = config, right
-        self.ballot, self.asked = Ballot(config.name), False
+        self.ballot, self.asked = LockView(config.name), False
         self._server = Server(config)
         self._asking, self._over = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -258,7 +258,7 @@ class _Voter:
             self._over.wait(self._right.pace)
         self._server.close()
 
-    def _answer(self, want: Want) -> Ballot:
+    def _answer(self, want: Want) -> LockView:
         began, name = time.monotonic(), self.config.name
         try:
             with self._server.reading("see who watches the cluster"):
@@ -272,13 +272,13 @@ class _Voter:
                 holder = self._name(said["watches"]) if vote is Vote.ANOTHERS and said["watches"] else ""
         except ServerUnreachable as error:
             log.debug("%s", error)
-            finding, _ = knock(address_of(self.config), self.config.port, KNOCK)
+            finding, _ = probe_port(address_of(self.config), self.config.port, KNOCK)
             gone = finding is Finding.REFUSED
-            return Ballot(name, Vote.NOBODYS if gone else Vote.UNKNOWN, until=began + self._right.lease)
+            return LockView(name, Vote.NOBODYS if gone else Vote.UNKNOWN, until=began + self._right.lease)
         except ServerError as error:
             log.debug("%s", error)
-            return Ballot(name)
-        return Ballot(name, vote, holder, standby, began + self._right.lease)
+            return LockView(name)
+        return LockView(name, vote, holder, standby, began + self._right.lease)
 
     def _said(self) -> dict[str, int | None]:
         self._server.connect(self._right.patience)

@@ -1,10 +1,10 @@
 """The right to act on a cluster that several managers may watch: a majority of locks on the cluster's own servers.
 
 Every manager asks each configured server for MHA's monitor lock (GET_LOCK, in a session of its own). MHA's name stays:
-the predecessor's manager, which takes it on the primary alone, is kept out and keeps us out. Pure; `votes` asks.
+MHA's manager, which takes it on the primary alone, is kept out and keeps us out. Pure; `votes` asks.
 
 - More than half of the servers *gain* the right, and only while no lock at all is in another's hands: of two that got a
-  part each, both give theirs back and try again a random moment later, and a predecessor's manager is never outvoted.
+  part each, both give theirs back and try again a random moment later, and a MHA's manager is never outvoted.
 - Half of them *keep* it: the holder of two servers of which one just died goes on. Half and more than half cannot be
   had at the same time, so there is one holder at most. A server on the manager's own host makes no half of two: whoever
   is cut off together with it still has its lock.
@@ -41,7 +41,7 @@ class Vote(StrEnum):
 
 
 @dataclass(frozen=True)
-class Ballot:
+class LockView:
     """What one server last said: who has its monitor lock, and who stands by (``HOST`` or ``HOST, pid N``).
 
     ``until`` is when that is no longer true enough (monotonic clock). ``own``: it lives on this manager's host.
@@ -60,11 +60,11 @@ class Ballot:
 
 
 def lease_of(ping_interval: float) -> float:
-    """Seconds that a lock counts without an answer: four pings, as long as the predecessor is patient."""
+    """Seconds that a lock counts without an answer: four pings, as long as MHA is patient."""
     return float(max(4, math.ceil(4 * ping_interval)))
 
 
-def may_try(ballots: Sequence[Ballot], now: float, *, alone: bool) -> bool:
+def may_try(ballots: Sequence[LockView], now: float, *, alone: bool) -> bool:
     """Whether asking for the locks can give the right; who stands by takes none otherwise.
 
     A lock that its holder lost for a moment is not snatched from it.
@@ -74,13 +74,13 @@ def may_try(ballots: Sequence[Ballot], now: float, *, alone: bool) -> bool:
     return Vote.ANOTHERS not in votes and (alone or 2 * obtainable > _voters(votes))
 
 
-def gains(ballots: Sequence[Ballot], now: float, *, alone: bool) -> bool:
+def gains(ballots: Sequence[LockView], now: float, *, alone: bool) -> bool:
     """Whether these locks give the right to one that does not have it."""
     votes = [ballot.at(now) for ballot in ballots]
     return Vote.ANOTHERS not in votes and (alone or 2 * votes.count(Vote.OURS) > _voters(votes))
 
 
-def keeps(ballots: Sequence[Ballot], now: float, *, alone: bool) -> bool:
+def keeps(ballots: Sequence[LockView], now: float, *, alone: bool) -> bool:
     """Whether these locks are enough for the one that has the right."""
     votes = [ballot.at(now) for ballot in ballots]
     ours, voters = votes.count(Vote.OURS), _voters(votes)
@@ -88,13 +88,13 @@ def keeps(ballots: Sequence[Ballot], now: float, *, alone: bool) -> bool:
     return alone or 2 * ours > voters or (beyond and 2 * ours == voters)
 
 
-def others(ballots: Sequence[Ballot], now: float) -> bool:
+def others(ballots: Sequence[LockView], now: float) -> bool:
     """Whether another manager shows, active or standing by."""
     return any(b.at(now) is Vote.ANOTHERS or (b.standby and b.at(now) is not Vote.UNKNOWN) for b in ballots)
 
 
 def still_alone(
-    ballots: Sequence[Ballot], now: float, *, alone: bool, last_seen: float | None, managers: int = 1
+    ballots: Sequence[LockView], now: float, *, alone: bool, last_seen: float | None, managers: int = 1
 ) -> bool:
     """Whether no other manager is known of. ``last_seen`` is when one showed last, None for never."""
     if managers > 1 or others(ballots, now):
@@ -105,13 +105,13 @@ def still_alone(
     return majority and now - last_seen > FORGOTTEN
 
 
-def holder_of(ballots: Sequence[Ballot], now: float) -> str:
+def holder_of(ballots: Sequence[LockView], now: float) -> str:
     """Who has the right, as far as is seen: the holder of the most locks that are not ours; empty for nobody."""
     seen = [b.holder for b in ballots if b.at(now) is Vote.ANOTHERS and b.holder]
     return max(sorted(set(seen)), key=seen.count, default="")
 
 
-def who(ballots: Sequence[Ballot], now: float) -> str:
+def who(ballots: Sequence[LockView], now: float) -> str:
     """The other managers that show, in words."""
     standby = next((b.standby for b in ballots if b.standby and b.at(now) is not Vote.UNKNOWN), "")
     seen = [f"{holder_of(ballots, now)} watches"] if holder_of(ballots, now) else []
@@ -119,7 +119,7 @@ def who(ballots: Sequence[Ballot], now: float) -> str:
     return ", ".join(seen) or "nobody watches"
 
 
-def in_words(ballots: Sequence[Ballot], now: float) -> str:
+def in_words(ballots: Sequence[LockView], now: float) -> str:
     """Every server's vote, for the log."""
     return ", ".join(f"{b.server}: {b.at(now)}" for b in ballots)
 

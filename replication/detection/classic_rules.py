@@ -1,4 +1,4 @@
-"""The predecessor's patience: a pure state machine over pings, and its rule for what follows from four misses.
+"""MHA's patience: a pure state machine over pings, and its rule for what follows from four misses.
 
 Four misses in a row, one each `ping_interval`, are a suspicion. It becomes a verdict only when nobody else can reach
 the primary either: the second routes and the replicas' hosts are asked from the first miss on, beside the pings.
@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from prefect_mha.replication.detection.observation import SOMEBODY_ELSE, Finding, Observation, Source
+from prefect_mha.replication.detection.observation import SOMEBODY_ELSE, Finding, Observation, Observer
 from prefect_mha.replication.model.state import ReplicaChannel
 
 #: Misses in a row that make a suspicion (MHA counts to four, though its manual says three).
@@ -32,7 +32,7 @@ class Ping(Enum):
     MISSED = auto()
 
 
-class Act(Enum):
+class NextAction(Enum):
     """What the monitor is to do after a ping."""
 
     GO_ON = auto()
@@ -42,27 +42,27 @@ class Act(Enum):
 
 
 @dataclass(frozen=True)
-class Patience:
+class MissCounter:
     """How many pings were missed in a row, and since when (seconds on the monotonic clock)."""
 
     misses: int = 0
     since: float = 0.0
     last_error: str = ""
 
-    def after(self, ping: Ping, now: float, error: str = "") -> tuple[Patience, Act]:
+    def after(self, ping: Ping, now: float, error: str = "") -> tuple[MissCounter, NextAction]:
         """The next state and what to do.
 
         An answer clears the count. A refusal by a living server neither counts nor clears: it proves that
         somebody answers at the address, not that the server works.
         """
         if ping is Ping.ANSWERED:
-            return Patience(), Act.RECOVERED if self.misses else Act.GO_ON
+            return MissCounter(), NextAction.RECOVERED if self.misses else NextAction.GO_ON
         if ping is Ping.ALIVE_BUT_REFUSED:
-            return Patience(last_error=error), Act.RECOVERED if self.misses else Act.GO_ON
+            return MissCounter(last_error=error), NextAction.RECOVERED if self.misses else NextAction.GO_ON
         missed = replace(self, misses=self.misses + 1, since=self.since or now, last_error=error)
         if missed.misses >= MISSES:
-            return missed, Act.DECIDE
-        return missed, Act.ASK_OTHERS if missed.misses == 1 else Act.GO_ON
+            return missed, NextAction.DECIDE
+        return missed, NextAction.ASK_OTHERS if missed.misses == 1 else NextAction.GO_ON
 
 
 #: A `secondary_check_script` that cannot be run: what the shell says of a program that it does not find.
@@ -108,7 +108,7 @@ class Verdict:
 
 
 def decide(
-    patience: Patience,
+    patience: MissCounter,
     observations: Sequence[Observation],
     secondary: SecondaryCheck,
     ssh_reachable: bool | None,
@@ -130,20 +130,20 @@ def decide(
     Silence never counts against a mysqld that runs and listens on its host (design rule 12).
     """
     seen = tuple(observations)
-    who: dict[Source, dict[Finding, list[str]]] = {}
+    who: dict[Observer, dict[Finding, list[str]]] = {}
     for each in seen:
         who.setdefault(each.source, {}).setdefault(each.finding, []).append(each.who)
 
-    def found(source: Source, *findings: Finding) -> list[str]:
+    def found(source: Observer, *findings: Finding) -> list[str]:
         return [name for finding in findings for name in who.get(source, {}).get(finding, [])]
 
     def verdict(dead: bool, why: str, row: str = "patience") -> Verdict:
         return Verdict(dead, why, ssh_reachable, seen, row)
 
     else_ = somebody_else(seen)
-    if not else_ and found(Source.PING, Finding.ANSWERED, Finding.SLOW, Finding.LIVES):
+    if not else_ and found(Observer.PING, Finding.ANSWERED, Finding.SLOW, Finding.LIVES):
         return verdict(False, "the primary greets the manager: it lives")
-    answered = found(Source.OBSERVER, Finding.ANSWERED)
+    answered = found(Observer.OBSERVER, Finding.ANSWERED)
     if answered and not else_:
         return verdict(False, f"the primary answers {', '.join(answered)}; only the manager cannot reach it")
     if lives := _lives_on_its_host(seen):
@@ -152,16 +152,16 @@ def decide(
         return verdict(False, "the manager reaches no replica either: it is the manager that may be cut off")
     if else_:
         return verdict(True, f"{else_}; what answers there is no server of ours", SOMEBODY_ELSE)
-    if moves := found(Source.REPLICA, Finding.MOVES):
+    if moves := found(Observer.REPLICA, Finding.MOVES):
         return verdict(False, f"{', '.join(moves)} receives from the primary, with progress: it lives")
     if secondary.objection:
         return verdict(False, secondary.objection)
-    silent = [o.who for o in seen if o.source is Source.OBSERVER and o.finding in NO_WAY]
-    refused = bool(found(Source.PING, Finding.REFUSED))
-    connected = found(Source.REPLICA, Finding.RECEIVES)
+    silent = [o.who for o in seen if o.source is Observer.OBSERVER and o.finding in NO_WAY]
+    refused = bool(found(Observer.PING, Finding.REFUSED))
+    connected = found(Observer.REPLICA, Finding.RECEIVES)
     if connected and (refused or not (silent or by_hand)):
         return verdict(False, f"{', '.join(connected)} is still connected to the primary, its heartbeat not overdue")
-    deaf = [name for name in found(Source.REPLICA, *DEAF) if name not in own]
+    deaf = [name for name in found(Observer.REPLICA, *DEAF) if name not in own]
     if not (refused or silent or deaf or secondary.speaks or by_hand):
         why = "nobody but the manager says so, and what lives on its own host is no second voice; a witness would be"
         return verdict(False, why)
@@ -174,18 +174,18 @@ def somebody_else(seen: Sequence[Observation]) -> str:
 
     Whatever a server says is a sign of life (design rule 12), and what an imitator says on its port is none.
     """
-    gone = any(o.source is Source.PROCESS and o.finding is Finding.GONE for o in seen)
-    stranger = any(o.source is Source.PORT and o.finding is Finding.STRANGER for o in seen)
+    gone = any(o.source is Observer.PROCESS and o.finding is Finding.GONE for o in seen)
+    stranger = any(o.source is Observer.PORT and o.finding is Finding.STRANGER for o in seen)
     words = "its host has no mysqld of it, and who listens on its port is a user who does not own its data"
     return words if gone and stranger else ""
 
 
 def _lives_on_its_host(seen: Sequence[Observation]) -> str:
     """A process that is not held, or whoever listens there, in words; empty when nothing of it is seen."""
-    process = {o.finding: o for o in seen if o.source is Source.PROCESS}
+    process = {o.finding: o for o in seen if o.source is Observer.PROCESS}
     if runs := process.get(Finding.RUNNING):
         return f"its mysqld runs and listens on its host (process {runs.detail})"
-    listens = any(o.source is Source.PORT and o.finding is Finding.LISTENING for o in seen)
+    listens = any(o.source is Observer.PORT and o.finding is Finding.LISTENING for o in seen)
     return "somebody listens on its port" if listens and Finding.STOPPED not in process else ""
 
 

@@ -33,7 +33,7 @@ MOST_LINES, MOST_FILES = 5000, 50
 SOMEBODY_ELSE = "something else answers"
 
 
-class Source(StrEnum):
+class Observer(StrEnum):
     """What was looked at, and from where."""
 
     SESSION = "session"  # the manager's kept session with the primary, between two pings
@@ -95,7 +95,7 @@ class Observation:
     look took.
     """
 
-    source: Source
+    source: Observer
     who: str
     finding: Finding
     detail: str = ""
@@ -120,20 +120,20 @@ class Round:
     ended: float
     seen: tuple[Observation, ...]
 
-    def of(self, source: Source) -> tuple[Observation, ...]:
+    def of(self, source: Observer) -> tuple[Observation, ...]:
         """The observations from one source."""
         return tuple(o for o in self.seen if o.source is source)
 
-    def found(self, source: Source, *findings: Finding) -> tuple[str, ...]:
+    def found(self, source: Observer, *findings: Finding) -> tuple[str, ...]:
         """Who found one of these, as names."""
         return tuple(o.who for o in self.seen if o.source is source and o.finding in findings)
 
-    def is_(self, source: Source, *findings: Finding) -> bool:
+    def is_(self, source: Observer, *findings: Finding) -> bool:
         """Whether anybody found one of these."""
         return bool(self.found(source, *findings))
 
 
-class Recorder:
+class IncidentRecorder:
     """The ring of observations of one watched primary, and the incident file while something happens.
 
     Thread-safe. A disk that takes no file is told once; the watch goes on without.
@@ -273,7 +273,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _observation(facts: Mapping[str, Any]) -> Observation:
     return Observation(
-        Source(facts["source"]),
+        Observer(facts["source"]),
         facts["who"],
         Finding(facts["finding"]),
         facts.get("detail", ""),

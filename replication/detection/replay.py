@@ -13,7 +13,7 @@ from typing import Any
 
 from prefect_mha.replication.detection.observation import Incident, Round
 from prefect_mha.replication.detection.rules import Judgement, judge
-from prefect_mha.replication.detection.suspicion import Case, Terms
+from prefect_mha.replication.detection.suspicion import Suspicion, Thresholds
 
 #: Seconds between two rounds that are taken to follow, and how long at most.
 STEP, LONGEST = 0.3, 60.0
@@ -44,17 +44,17 @@ class Replayed:
 class Trial:
     """One set of thresholds against several recordings. Seconds are of the deaths that were seen."""
 
-    terms: Terms
+    terms: Thresholds
     false_alarms: tuple[str, ...]
     missed: tuple[str, ...]
     seconds: tuple[float, ...]
 
 
-def terms_in(incident: Incident) -> Terms:
+def terms_in(incident: Incident) -> Thresholds:
     """The thresholds that held when it was recorded."""
     recorded: Mapping[str, Any] = incident.head.get("terms", {})
-    known = {f.name for f in fields(Terms)}
-    return Terms(**{name: value for name, value in recorded.items() if name in known})
+    known = {f.name for f in fields(Thresholds)}
+    return Thresholds(**{name: value for name, value in recorded.items() if name in known})
 
 
 def was_death(incident: Incident) -> bool:
@@ -62,11 +62,11 @@ def was_death(incident: Incident) -> bool:
     return incident.end.get("line") == "verdict"
 
 
-def replay(incident: Incident, terms: Terms) -> Replayed:
+def replay(incident: Incident, terms: Thresholds) -> Replayed:
     """Judge its rounds in order until a death, or to their end."""
     moments: list[Moment] = []
     rounds: list[Round] = []
-    case: Case | None = None
+    case: Suspicion | None = None
     first = 0.0
     for round_, facts in zip(incident.rounds, incident.judged, strict=True):
         since = float(facts.get("since", incident.head.get("since", round_.began)))
@@ -75,7 +75,7 @@ def replay(incident: Incident, terms: Terms) -> Replayed:
         elif case.since != since:
             rounds = []
         rounds.append(round_)
-        case = Case(tuple(rounds), since, bool(facts.get("known")), bool(facts.get("held")), terms)
+        case = Suspicion(tuple(rounds), since, bool(facts.get("known")), bool(facts.get("held")), terms)
         moments.append(Moment(round_.ended - first, judge(case)))
         if moments[-1].judgement.dead:
             return Replayed(tuple(moments))
@@ -84,7 +84,7 @@ def replay(incident: Incident, terms: Terms) -> Replayed:
     return Replayed((*moments, *_had_it_gone_on(case, first)), estimated=True)
 
 
-def _had_it_gone_on(case: Case, first: float) -> Iterable[Moment]:
+def _had_it_gone_on(case: Suspicion, first: float) -> Iterable[Moment]:
     last = case.now
     for number in range(1, int(LONGEST / STEP)):
         later = _shifted(last, number * STEP)
@@ -108,7 +108,7 @@ def simulate(
     """Try every combination of thresholds against every recording."""
     trials = []
     for confirm, count, still in product(confirm_intervals, misses, stills):
-        tried: Terms | None = None
+        tried: Thresholds | None = None
         alarms, missed, seconds = [], [], []
         for name, incident in incidents.items():
             tried = replace(terms_in(incident), confirm_interval=confirm, misses=count, still=still, silence=still)

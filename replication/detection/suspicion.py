@@ -8,7 +8,7 @@ from typing import Literal
 
 from prefect_mha.config import ClusterConfig
 from prefect_mha.replication.detection.classic_rules import MISSES
-from prefect_mha.replication.detection.observation import Finding, Round, Source
+from prefect_mha.replication.detection.observation import Finding, Observer, Round
 
 #: Seconds that a process must stand still before it counts: a debugger and a snapshot of the disk take up to two.
 STILL = 2.3
@@ -25,7 +25,7 @@ MISSED = (Finding.REFUSED, Finding.SILENT, Finding.UNANSWERED, Finding.BROKEN)
 
 
 @dataclass(frozen=True)
-class Terms:
+class Thresholds:
     """What is configured, in seconds. ``restart_grace`` None: 0 when fencing holds the supervisor, else 3 s.
 
     ``secondary`` tells that a secondary check is configured, whose word is then needed. ``silence`` grows with what
@@ -44,7 +44,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Case:
+class Suspicion:
     """A suspicion so far: its rounds, oldest first, at least one.
 
     ``since`` is when the first look that found trouble was begun (monotonic clock). ``known`` tells that the process
@@ -56,7 +56,7 @@ class Case:
     since: float
     known: bool = False
     held: bool = False
-    terms: Terms = field(default_factory=Terms)
+    terms: Thresholds = field(default_factory=Thresholds)
 
     @property
     def now(self) -> Round:
@@ -71,7 +71,7 @@ class Case:
 
     @property
     def misses(self) -> int:
-        """How many pings the predecessor would have missed by now, one each `ping_interval`.
+        """How many pings MHA would have missed by now, one each `ping_interval`.
 
         A refusal is there at once, a silence only after an interval.
         """
@@ -79,16 +79,16 @@ class Case:
 
     def misses_since(self, since: float) -> int:
         """The same, counted from a later moment."""
-        if not self.now.is_(Source.PING, *MISSED):
+        if not self.now.is_(Observer.PING, *MISSED):
             return 0
         # Two looks are never exactly an interval apart.
         intervals = int((self.now.ended - since) / self.terms.ping_interval + 0.05)
-        return intervals + (1 if self.now.is_(Source.PING, Finding.REFUSED) else 0)
+        return intervals + (1 if self.now.is_(Observer.PING, Finding.REFUSED) else 0)
 
 
-def terms_of(config: ClusterConfig) -> Terms:
+def terms_of(config: ClusterConfig) -> Thresholds:
     """The thresholds of a configuration."""
-    return Terms(
+    return Thresholds(
         ping_interval=float(config.ping_interval),
         confirm_interval=config.confirm_interval,
         restart_grace=config.restart_grace,

@@ -20,7 +20,7 @@ from prefect_mha.replication.model.state import GtidKind, ServerState
 UPTIME = 2.0
 
 
-class Step(StrEnum):
+class ComebackStep(StrEnum):
     """What follows from it before the new primary is open."""
 
     GO_ON = "go on"
@@ -50,7 +50,7 @@ class Comeback:
     receivable: bool
 
 
-def decide(case: Comeback) -> tuple[Step, str]:
+def decide(case: Comeback) -> tuple[ComebackStep, str]:
     """The step and why, in words.
 
     A server that answers and cannot be closed forbids the opening (design rule 2). One that was never dead keeps its
@@ -58,16 +58,16 @@ def decide(case: Comeback) -> tuple[Step, str]:
     """
     sight = case.sight
     if sight.cannot and sight.port == "open":
-        return Step.REFUSE, f"it answers {sight.cannot}"
+        return ComebackStep.REFUSE, f"it answers {sight.cannot}"
     if sight.closed and never_dead(sight, case.began) and case.by_silence and case.reversible:
-        return Step.CALL_OFF, "it answers, and its mysqld was not restarted since it was found dead"
+        return ComebackStep.CALL_OFF, "it answers, and its mysqld was not restarted since it was found dead"
     if not case.new:
-        return Step.GO_ON, str(sight)
+        return ComebackStep.GO_ON, str(sight)
     if case.ssh:
-        return Step.SAVE, "it may have taken writes, and its host can be read"
+        return ComebackStep.SAVE, "it may have taken writes, and its host can be read"
     if sight.closed and case.receivable:
-        return Step.RECEIVE, "it took writes, and the replicas can have them from it"
-    return Step.LEAVE, "it may have taken writes, and nobody can read them now"
+        return ComebackStep.RECEIVE, "it took writes, and the replicas can have them from it"
+    return ComebackStep.LEAVE, "it may have taken writes, and nobody can read them now"
 
 
 def never_dead(sight: Sight, began: float) -> bool:
@@ -75,15 +75,15 @@ def never_dead(sight: Sight, began: float) -> bool:
     return sight.last is not None and sight.last.started + UPTIME < began
 
 
-def refusal(step: Step, name: str, why: str) -> Refusal:
+def refusal(step: ComebackStep, name: str, why: str) -> Refusal:
     """The refusal of a failover that is called off, or that may not open a second primary."""
-    if step is Step.CALL_OFF:
+    if step is ComebackStep.CALL_OFF:
         return Refusal(
             PRIMARY_ALIVE,
             f"{name} lives: {why}. Nothing was opened, it takes writes as before, and the replicas receive from it.",
             "Look at what kept it from answering.",
         )
-    if step is Step.LEAVE:
+    if step is ComebackStep.LEAVE:
         return Refusal(
             "transactions-missing",
             f"{name} came back and {why}, and salvage_policy is strict: nothing was opened for writes.",

@@ -1,8 +1,8 @@
 """A server that a failover replaced comes back: it is found within milliseconds and closed, until somebody releases it.
 
-`decide` is pure. `Guard` runs beside a manager's watch: for each server that is held it tries the port, bounded and
-cheap, and the moment somebody answers there it looks at the present primary first: the old one is closed only while
-another takes the writes.
+`decide` is pure. `FormerPrimaryGuard` runs beside a manager's watch: for each server that is held it tries the port,
+bounded and cheap, and the moment somebody answers there it looks at the present primary first: the old one is closed
+only while another takes the writes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from prefect_mha.replication.fencing.everyone import let_go
 from prefect_mha.replication.fencing.ports import knock
 from prefect_mha.replication.fencing.read_only import close_for_writes, is_closed
 from prefect_mha.replication.local.addresses import address_of
-from prefect_mha.replication.memory.held_servers import Hold, Holds, config_of
+from prefect_mha.replication.memory.held_servers import HeldServers, Hold, config_of
 from prefect_mha.replication.model.state import ServerState
 from prefect_mha.replication.mysql.server import Server
 
@@ -105,7 +105,7 @@ class News:
     text: str
 
 
-class Guard:
+class FormerPrimaryGuard:
     """Watches everybody who is held; ``tell`` is called in a thread of the guard and must not block.
 
     ``clear`` takes what applications find a primary by from the first server, which answers again, and leaves it with
@@ -117,7 +117,7 @@ class Guard:
     def __init__(
         self,
         servers: Iterable[ServerConfig],
-        holds: Holds,
+        holds: HeldServers,
         tell: Callable[[News], None],
         persist: Callable[[ServerConfig], tuple[str, ...]] | None = None,
         clear: Callable[[ServerConfig, ServerConfig], bool] | None = None,
@@ -127,12 +127,12 @@ class Guard:
         self._holds, self._tell, self._persist, self._clear = holds, tell, persist, clear
         self._take_back = take_back
         self._stop = threading.Event()
-        self._keepers: dict[str, _Keeper] = {}
+        self._keepers: dict[str, _HeldServerWatcher] = {}
         self._since: dict[str, tuple[float, str]] = {}
         self._unknown: set[str] = set()
         self._primary: str | None = None
 
-    def __enter__(self) -> Guard:
+    def __enter__(self) -> FormerPrimaryGuard:
         self._look_at_the_file()
         threading.Thread(target=self._run, name="guard", daemon=True).start()
         return self
@@ -189,7 +189,7 @@ class Guard:
             server = config_of(hold, self._servers.values())
             if server is not None:
                 log.info("%s; it is watched.", hold)
-                self._keepers[key] = _Keeper(self, hold, server)
+                self._keepers[key] = _HeldServerWatcher(self, hold, server)
             elif key not in self._unknown:
                 self._unknown.add(key)
                 log.warning("%s, but it is not in the configuration, so nobody watches it.", hold)
@@ -239,10 +239,10 @@ class Guard:
             threading.Thread(target=self._take_back, args=(server, left), name="take back", daemon=True).start()
 
 
-class _Keeper(threading.Thread):
+class _HeldServerWatcher(threading.Thread):
     """The watch over one held server."""
 
-    def __init__(self, guard: Guard, hold: Hold, config: ServerConfig) -> None:
+    def __init__(self, guard: FormerPrimaryGuard, hold: Hold, config: ServerConfig) -> None:
         super().__init__(name=f"hold {hold.name}", daemon=True)
         self._guard, self.hold, self._config = guard, hold, config
         self._ended = threading.Event()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from prefect_mha.config import ServerConfig
 from prefect_mha.replication.errors import DeadlineExceeded, HostError
-from prefect_mha.replication.probes.host import Places, asking
+from prefect_mha.replication.probes.host import ServerPaths, asking
 from prefect_mha.replication.scripts import script
 from prefect_mha.replication.ssh.host import SshHost
 from prefect_mha.replication.ssh.rights import as_root, without_rights
@@ -76,7 +76,7 @@ class Fenced:
 def fence(
     host: SshHost,
     server: ServerConfig,
-    places: Places | None = None,
+    places: ServerPaths | None = None,
     *,
     timeout: float = 15.0,
     persist: bool = False,
@@ -95,11 +95,11 @@ def fence(
 
 
 def _run(
-    host: SshHost, server: ServerConfig, places: Places | None, persist: str, timeout: float, *, ask: bool = False
+    host: SshHost, server: ServerConfig, places: ServerPaths | None, persist: str, timeout: float, *, ask: bool = False
 ) -> Fenced:
     began = time.monotonic()
     words = (persist, str(int(ask)))
-    command = asking(server, places or Places.of(server, None), *words, helper=f"fence {' '.join(words)}")
+    command = asking(server, places or ServerPaths.of(server, None), *words, helper=f"fence {' '.join(words)}")
     try:
         result = host.run(
             command,
@@ -125,12 +125,12 @@ class Present:
     stranger: bool = False
 
 
-def present_on(host: SshHost, server: ServerConfig, places: Places | None = None, *, timeout: float) -> Present:
+def present_on(host: SshHost, server: ServerConfig, places: ServerPaths | None = None, *, timeout: float) -> Present:
     """Whether a mysqld of the instance runs on the host now, and who listens on its port; ``places`` as in `fence`.
 
     Raises HostError's children; DeadlineExceeded; HostError when the host could not tell.
     """
-    command = asking(server, places or Places.of(server, None), helper="present")
+    command = asking(server, places or ServerPaths.of(server, None), helper="present")
     action = "see whether mysqld runs"
     output = host.run(command, action=action, timeout=timeout, stdin=script("present.sh").encode()).stdout
     told = {line.partition(" ")[0]: line for line in output.splitlines()}

@@ -25,11 +25,11 @@ from prefect_mha.replication.errors import (
     ServerUnreachable,
 )
 from prefect_mha.replication.fencing.kill import Fenced, Present, present_on
-from prefect_mha.replication.fencing.ports import Knocks, knock
+from prefect_mha.replication.fencing.ports import PortTries, knock
 from prefect_mha.replication.fencing.read_only import Closed, close_for_writes, is_closed
 from prefect_mha.replication.model.state import ServerState
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.probes.host import Places
+from prefect_mha.replication.probes.host import ServerPaths
 from prefect_mha.replication.ssh.host import SshHost
 
 log = logging.getLogger("mha")
@@ -109,7 +109,7 @@ class Lookout:
         note: Callable[[str, dict[str, Any]], None],
         fence: Callable[[], Fenced] | None,
         may_act: Callable[[], bool] = lambda: True,
-        places: Places | None = None,
+        places: ServerPaths | None = None,
         *,
         stranger: bool = False,
     ) -> None:
@@ -209,11 +209,11 @@ class Lookout:
     # the port --------------------------------------------------------------------------------------------------
 
     def _watch_port(self) -> None:
-        knocks = Knocks(self._config.ip, self._config.port)
+        knocks = PortTries(self._config.ip, self._config.port)
         try:
             while not self._ended.is_set():
                 # One that answers and refuses us is not knocked at: each knock counts against this host (1129).
-                said = "open" if self._refused else self._whose(knocks.knock(LOOK))
+                said = "open" if self._refused else self._whose(knocks.probe(LOOK))
                 if said == "open":
                     self._see(port=said)
                     self._keep_closed()

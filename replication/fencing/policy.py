@@ -15,7 +15,7 @@ from prefect_mha.replication.model.refusal import Refusal
 #: `fence_required=any`: one of the means has to be proof, whichever.
 ANY = "any"
 SSH, SQL, ADDRESS, SCRIPT = "ssh", "sql", "ip", "script:"
-#: The predecessor's parameter, always a means and always required.
+#: MHA's parameter, always a means and always required.
 SHUTDOWN = "shutdown_script"
 
 
@@ -39,7 +39,7 @@ class Tried:
         return f"{self.means} ({weight}): {self.detail}"
 
 
-class Answer(StrEnum):
+class WayOut(StrEnum):
     """What `judge` says."""
 
     SURE = "sure"
@@ -51,14 +51,14 @@ class Answer(StrEnum):
 class FenceVerdict:
     """What was tried against the old primary, and what follows. ``why`` is a sentence; empty when it is sure."""
 
-    answer: Answer
+    answer: WayOut
     tried: tuple[Tried, ...]
     why: str = ""
 
     @property
     def sure(self) -> bool:
         """No application can write to the old primary."""
-        return self.answer is Answer.SURE
+        return self.answer is WayOut.SURE
 
     def __str__(self) -> str:
         told = "; ".join(map(str, self.tried)) or "no means is configured"
@@ -85,17 +85,17 @@ def judge(required: Sequence[str], tried: Sequence[Tried]) -> FenceVerdict:
     by_means = {t.means: t for t in tried}
     for means in required:
         if means == ANY and not proven:
-            return FenceVerdict(Answer.REFUSE, tried, f"proof is required, and there is none: {_told(tried)}")
+            return FenceVerdict(WayOut.REFUSE, tried, f"proof is required, and there is none: {_told(tried)}")
         if means != ANY and not (means in by_means and by_means[means].done):
             detail = by_means[means].detail if means in by_means else "it was not tried"
-            return FenceVerdict(Answer.REFUSE, tried, f"{means} is required, and it failed: {detail}")
+            return FenceVerdict(WayOut.REFUSE, tried, f"{means} is required, and it failed: {detail}")
     off = any(t.powered_off for t in tried)
     alive = next((t for t in tried if t.alive), None)
     if alive is not None and not off:
-        return FenceVerdict(Answer.REFUSE, tried, f"its mysqld could not be stopped: {alive.detail}")
+        return FenceVerdict(WayOut.REFUSE, tried, f"its mysqld could not be stopped: {alive.detail}")
     if proven:
-        return FenceVerdict(Answer.SURE, tried)
-    return FenceVerdict(Answer.GO_ON, tried, _told(tried))
+        return FenceVerdict(WayOut.SURE, tried)
+    return FenceVerdict(WayOut.GO_ON, tried, _told(tried))
 
 
 def power_now(power_first: bool, ssh_reachable: bool) -> bool:

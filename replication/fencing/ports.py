@@ -24,14 +24,14 @@ def knock(ip: str, port: int, seconds: float) -> str:
         return "open"
 
 
-class Knocks:
+class PortTries:
     """Tries that do not wait for the ones before them: a late answer counts whenever it comes. One thread's own."""
 
     def __init__(self, ip: str, port: int) -> None:
         self._ip, self._port = ip, port
         self._pending: list[tuple[float, socket.socket]] = []
 
-    def knock(self, seconds: float) -> str:
+    def probe(self, seconds: float) -> str:
         """Begin one more, and wait ``seconds`` for an answer to any: open, refused or silent."""
         now = time.monotonic()
         for began, sock in self._pending:

@@ -25,8 +25,8 @@ from prometheus_client import CONTENT_TYPE_LATEST as METRICS
 from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
 from prefect_mha.replication.cluster.pool import replaced
 from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.health.metrics import Seen, exposition
-from prefect_mha.replication.health.roles import Answer, Standings, judge
+from prefect_mha.replication.health.metrics import WatchSeen, exposition
+from prefect_mha.replication.health.roles import HealthAnswer, Standings, judge
 from prefect_mha.replication.local.http_port import HttpPort, Reply
 from prefect_mha.replication.model.state import ClusterState, ServerDown, ServerState
 from prefect_mha.replication.mysql.server import Server
@@ -38,7 +38,7 @@ LOOK = 1.5
 RECENT = 0.05
 
 
-class Watch:
+class HealthWatch:
     """Looks at every server all the time, each in a thread and over a session of its own: one that hangs hides none of
     the others, and a failover never waits for it."""
 
@@ -49,7 +49,7 @@ class Watch:
         self._why: dict[str, str] = {}
         self._pings: dict[str, float] = {}
         self._standings: Standings | None = None
-        self._last: Seen | None = None
+        self._last: WatchSeen | None = None
         self._over = threading.Event()
         self._judging = threading.Lock()
 
@@ -66,7 +66,7 @@ class Watch:
         """What is known now."""
         return self.seen().standings
 
-    def seen(self, recent: float = 0.0) -> Seen:
+    def seen(self, recent: float = 0.0) -> WatchSeen:
         """What is known now, and what it is known from; or what was known at most ``recent`` seconds ago."""
         with self._judging:
             if self._last is not None and time.monotonic() - self._last.at < recent:
@@ -83,7 +83,7 @@ class Watch:
             now = time.monotonic() - max((time.time() - state.observed_at for state in up), default=0.0)
             cluster = ClusterState(tuple(up), tuple(down), replaced(self.config))
             self._standings = judge(self.config, cluster, self._standings, now)
-            self._last = Seen(cluster, self._standings, dict(self._pings), time.monotonic())
+            self._last = WatchSeen(cluster, self._standings, dict(self._pings), time.monotonic())
             return self._last
 
     def _keys(self) -> list[str]:
@@ -110,7 +110,7 @@ class HealthServer:
     """The HTTP server in the manager. ``port`` is the one that it listens on. Raises OSError when that is taken."""
 
     def __init__(self, config: ClusterConfig, port: int | None = None) -> None:
-        self._watch = Watch(config)
+        self._watch = HealthWatch(config)
         self._port = HttpPort(config.health_address, config.health_port if port is None else port, self._reply)
         self.port: int = self._port.port
 
@@ -144,7 +144,7 @@ def answer(config: ClusterConfig, standings: Standings, path: str, now: float) -
     except ValueError:
         return 400, {"ok": False, "text": "max_lag is a number of seconds"}
 
-    def ask(key: str) -> Answer:
+    def ask(key: str) -> HealthAnswer:
         return standings.primary(key, now) if role == "primary" else standings.replica(key, now, max_lag)
 
     if rest and rest[0]:
@@ -172,6 +172,6 @@ def _named(config: ClusterConfig, name: str) -> ServerConfig | None:
         return None
 
 
-def _any(ask: Callable[[str], Answer], standings: Standings, role: str) -> Answer:
+def _any(ask: Callable[[str], HealthAnswer], standings: Standings, role: str) -> HealthAnswer:
     answers = [ask(key) for key in standings.servers]
-    return next((a for a in answers if a.ok), Answer(False, f"no server is a {role} now"))
+    return next((a for a in answers if a.ok), HealthAnswer(False, f"no server is a {role} now"))

@@ -23,7 +23,7 @@ from prefect_mha.replication.planning.readiness import Past, assess
 
 
 @dataclass(frozen=True)
-class Seen:
+class WatchSeen:
     """What a manager's looks told. ``pings`` are seconds by ``ip:port``; ``at`` is a time.monotonic()."""
 
     cluster: ClusterState
@@ -32,7 +32,7 @@ class Seen:
     at: float
 
 
-def exposition(config: ClusterConfig, seen: Seen) -> bytes:
+def exposition(config: ClusterConfig, seen: WatchSeen) -> bytes:
     """Everything in Prometheus' text format."""
     registry = CollectorRegistry()
     registry.register(_Collector(config, seen))
@@ -42,7 +42,7 @@ def exposition(config: ClusterConfig, seen: Seen) -> bytes:
 class _Collector(Collector):
     """One scrape."""
 
-    def __init__(self, config: ClusterConfig, seen: Seen) -> None:
+    def __init__(self, config: ClusterConfig, seen: WatchSeen) -> None:
         self._config, self._seen = config, seen
 
     def describe(self) -> Iterable[Metric]:

@@ -30,7 +30,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Answer:
+class HealthAnswer:
     """What a load balancer is told: take it or not, and why in one line. ``lag`` is seconds."""
 
     ok: bool
@@ -46,35 +46,35 @@ class Standings:
     servers: dict[str, Standing]
     looked_at: float
 
-    def primary(self, key: str, now: float) -> Answer:
+    def primary(self, key: str, now: float) -> HealthAnswer:
         """Whether that server takes writes, and no other does."""
         if old := self._too_old(now):
             return old
         standing, writable = self.servers[key], [s for s in self.servers.values() if s.role == "primary"]
         if standing.role != "primary":
-            return Answer(False, standing.why or "it is a replica", standing.name)
+            return HealthAnswer(False, standing.why or "it is a replica", standing.name)
         if len(writable) > 1:
-            return Answer(False, f"several take writes: {', '.join(s.name for s in writable)}", standing.name)
-        return Answer(True, "it is the primary", standing.name)
+            return HealthAnswer(False, f"several take writes: {', '.join(s.name for s in writable)}", standing.name)
+        return HealthAnswer(True, "it is the primary", standing.name)
 
-    def replica(self, key: str, now: float, max_lag: float | None) -> Answer:
+    def replica(self, key: str, now: float, max_lag: float | None) -> HealthAnswer:
         """Whether that server is a working replica, at most ``max_lag`` seconds behind."""
         if old := self._too_old(now):
             return old
         standing = self.servers[key]
         if standing.role != "replica":
-            return Answer(False, standing.why or "it is the primary", standing.name)
+            return HealthAnswer(False, standing.why or "it is the primary", standing.name)
         if standing.fresh_at is None:
-            return Answer(False, "it was not seen to have all that its source has", standing.name)
+            return HealthAnswer(False, "it was not seen to have all that its source has", standing.name)
         lag = now - standing.fresh_at
         # What happened since the last look counts too, but a second of it is the pace of the looks.
         if max_lag is not None and lag - min(1.0, now - self.looked_at) > max_lag:
-            return Answer(False, f"it is {lag:.1f} s behind", standing.name, lag)
-        return Answer(True, "it replicates", standing.name, lag)
+            return HealthAnswer(False, f"it is {lag:.1f} s behind", standing.name, lag)
+        return HealthAnswer(True, "it replicates", standing.name, lag)
 
-    def _too_old(self, now: float) -> Answer | None:
+    def _too_old(self, now: float) -> HealthAnswer | None:
         age = now - self.looked_at
-        return Answer(False, f"the last look at the servers was {age:.1f} s ago") if age > STALE else None
+        return HealthAnswer(False, f"the last look at the servers was {age:.1f} s ago") if age > STALE else None
 
 
 def judge(config: ClusterConfig, cluster: ClusterState, before: Standings | None, now: float) -> Standings:

@@ -11,7 +11,7 @@ _MANAGER_PROGRAMS = frozenset({"masterha_manager", "masterha_master_monitor", "m
 
 
 def is_manager_command(arguments: Sequence[str], app: str) -> bool:
-    """Whether a command line is that of a manager of this application, the predecessor's included.
+    """Whether a command line is that of a manager of this application, MHA's included.
 
     A command line that names another configuration file belongs to another application's manager.
     """

@@ -121,7 +121,7 @@ def online_change_args(
     """Arguments of `master_ip_online_change_script`; both servers are named for both commands.
 
     ``--ssh_user`` is of the server that the command is about, as the failover's script gets it: many sites use one
-    script for both, though the predecessor's switch named no such argument.
+    script for both, though MHA's switch named no such argument.
     Without ``pass_password`` the password arguments stay empty, and `password_environment` carries them.
     """
     passwords = [server.password.get_secret_value() if pass_password else "" for server in (old, new)]
@@ -202,7 +202,7 @@ def run_hook(
     commands are on its PATH.
     Errors: HookError when it cannot be started (also the shell's 126 and 127) or had to be stopped at the deadline.
     """
-    veil = _Veil(secrets)
+    veil = _SecretMasker(secrets)
     shown, action = veil(script), command if alone else f"--command={command}"
     began = time.monotonic()
     try:
@@ -248,7 +248,7 @@ def _to_read(data: bytes | None) -> IO[bytes] | int:
     return file
 
 
-class _Veil:
+class _SecretMasker:
     """Replaces secrets in a text, also as shells print them with ``set -x`` and ``printf %q``."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
@@ -269,7 +269,7 @@ def _shell_forms(secret: str) -> tuple[str, ...]:
 class _Output(threading.Thread):
     """Logs and keeps what a script prints, for as long as anybody holds its output open."""
 
-    def __init__(self, stream: IO[bytes] | None, veil: _Veil) -> None:
+    def __init__(self, stream: IO[bytes] | None, veil: _SecretMasker) -> None:
         super().__init__(name="hook output", daemon=True)
         self._stream, self._veil = stream, veil
         self._kept: deque[str] = deque(maxlen=LINES)

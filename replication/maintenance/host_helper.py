@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
 from prefect_mha.replication.address import host_addresses as on_host
-from prefect_mha.replication.probes.host import Places
+from prefect_mha.replication.probes.host import ServerPaths
 from prefect_mha.replication.scripts import script
 from prefect_mha.replication.ssh.rights import helper_path
 
@@ -28,7 +28,7 @@ _KEEPALIVED = ("look", "stop", "pause", "start", "resume")
 _VERSION = "@version@"
 
 
-def helper(config: ClusterConfig, server: ServerConfig, places: Places) -> str:
+def helper(config: ClusterConfig, server: ServerConfig, places: ServerPaths) -> str:
     """The helper of one server's host, a shell script. Raises ConfigError for a place that cannot be written down."""
     text = script("helper.sh").replace("@facts@", "\n".join(_facts(config, server, places)))
     return text.replace(_VERSION, hashlib.sha256(text.encode()).hexdigest()[:16])
@@ -74,7 +74,7 @@ def _escaped(words: str) -> str:
     return re.sub(r"([][,:=\\])", r"\\\1", words)
 
 
-def _facts(config: ClusterConfig, server: ServerConfig, places: Places) -> Iterator[str]:
+def _facts(config: ClusterConfig, server: ServerConfig, places: ServerPaths) -> Iterator[str]:
     instance = [str(server.port), places.pid_file, server.ip, places.datadir, ",".join(places.owned)]
     addresses = ["", *on_host.words_of(server, config)]
     if odd := [text for text in (*instance, *places.directories, *addresses) if not text.isprintable()]:

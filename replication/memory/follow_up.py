@@ -69,7 +69,7 @@ def left_out(workdir: Path, app: str) -> LeftOut | None:
     return None
 
 
-class Act(StrEnum):
+class NextStep(StrEnum):
     """What is to be done about one that was left out."""
 
     DONE = "done"
@@ -78,27 +78,27 @@ class Act(StrEnum):
     TELL = "tell"
 
 
-def decide(state: ServerState | None, dead: ServerConfig, new: ServerConfig, work: str) -> tuple[Act, str]:
+def decide(state: ServerState | None, dead: ServerConfig, new: ServerConfig, work: str) -> tuple[NextStep, str]:
     """What becomes of a server that was left out, and why in words. ``work`` is what its applier is at, or empty.
 
     It is brought along only from the dead primary's channel, or from a rescue's: whoever follows somebody else, or
     stopped with an error, is for people. One that is at work is waited for; it goes on by itself.
     """
     if state is None:
-        return Act.WAIT, "it does not answer"
+        return NextStep.WAIT, "it does not answer"
     there = state.channel_from(new.hostname, new.ip, new.port)
     if there is not None:
         if there.broken:
-            return Act.TELL, f"its applier stopped with error {there.applier_errno}: {there.applier_error}"
+            return NextStep.TELL, f"its applier stopped with error {there.applier_errno}: {there.applier_error}"
         if there.receiver == "Yes" and there.applier_running:
-            return Act.DONE, f"it follows {new.name}"
-        return Act.WAIT, f"it points at {new.name} and does not run"
+            return NextStep.DONE, f"it follows {new.name}"
+        return NextStep.WAIT, f"it points at {new.name} and does not run"
     channel = state.channel_from(dead.hostname, dead.ip, dead.port) or state.rescued_channel
     if channel is None:
-        return Act.TELL, f"it replicates from {state.sources or 'nobody'}"
+        return NextStep.TELL, f"it replicates from {state.sources or 'nobody'}"
     if channel.broken:
-        return Act.TELL, f"its applier stopped with error {channel.applier_errno}: {channel.applier_error}"
-    return (Act.WAIT, work) if work else (Act.BRING, f"it still follows {dead.name}, which is dead")
+        return NextStep.TELL, f"its applier stopped with error {channel.applier_errno}: {channel.applier_error}"
+    return (NextStep.WAIT, work) if work else (NextStep.BRING, f"it still follows {dead.name}, which is dead")
 
 
 def ahead(left: LeftOut, state: ServerState, place: BinlogPosition | None) -> str:

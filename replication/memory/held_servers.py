@@ -56,7 +56,7 @@ class Hold:
         return text
 
 
-class Holds:
+class HeldServers:
     """The file of one application. Nothing is made before something is recorded. Raises OSError.
 
     A server is held under the ``ip:port`` that it had; one of ``servers`` that has its name, and another address by
@@ -70,7 +70,7 @@ class Holds:
         self._current: tuple[Hold, ...] = ()
 
     @classmethod
-    def of(cls, config: ClusterConfig) -> Holds:
+    def of(cls, config: ClusterConfig) -> HeldServers:
         """The holds of a configured application."""
         return cls(config.manager_workdir, config.name, config.servers)
 

@@ -190,7 +190,7 @@ def begun_before(past: tuple[Entry, ...]) -> Begun | None:
 
 @dataclass(frozen=True)
 class Opened:
-    """What a failover that was cut short had opened for writes: the server, and how it replicated until then.
+    """What a failover that was interrupted had opened for writes: the server, and how it replicated until then.
 
     ``end_of_log`` is the end of its own binary log just before it took writes, ``FILE:OFFSET`` or empty.
     """
@@ -218,7 +218,7 @@ def saved_before(past: tuple[Entry, ...]) -> str:
 
 
 @dataclass(frozen=True)
-class Lent:
+class TemporarySetting:
     """Settings of a server that were changed while a log was applied: what they were, in which boot of its host."""
 
     key: str
@@ -234,12 +234,12 @@ class Lent:
         return ", ".join(f"{name}={value}" for name, value in self.former.items())
 
 
-def still_lent(past: tuple[Entry, ...]) -> tuple[Lent, ...]:
+def unrestored_settings(past: tuple[Entry, ...]) -> tuple[TemporarySetting, ...]:
     """What a former, unfinished failover changed and did not give back."""
-    lent: dict[str, Lent] = {}
+    lent: dict[str, TemporarySetting] = {}
     for entry in past:
         if entry.step == "settings" and entry.event == "intent":
-            lent[entry.server] = Lent(entry.server, entry.facts["former"], entry.facts["boot_id"])
+            lent[entry.server] = TemporarySetting(entry.server, entry.facts["former"], entry.facts["boot_id"])
         elif entry.step == "settings":
             lent.pop(entry.server, None)
     return tuple(each for each in lent.values() if each.former)

@@ -19,7 +19,7 @@ log = logging.getLogger("mha")
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenWritable:
     """The primary (``ip:port``) as it was last seen to take writes.
 
     ``started`` is when that life of it began (seconds since the epoch, by its own clock). ``watched``: a manager
@@ -41,16 +41,16 @@ class LastWritable:
     def __init__(self, config: ClusterConfig) -> None:
         self.path: Path = config.manager_workdir / f"{config.name}.primary.json"
 
-    def read(self) -> Seen | None:
+    def read(self) -> SeenWritable | None:
         """None when nothing is known, or somebody else wrote the file."""
         try:
             told = json.loads(self.path.read_text(encoding="utf-8")) if ours(self.path) else {}
             watched, by_hand = told["watched"] is True, told["by_hand"] is True
-            return Seen(str(told["key"]), int(told["started"]), watched, by_hand, dict(told["strays"]))
+            return SeenWritable(str(told["key"]), int(told["started"]), watched, by_hand, dict(told["strays"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def write(self, seen: Seen) -> None:
+    def write(self, seen: SeenWritable) -> None:
         """Keep it, replacing the file in one step."""
         try:
             make_directory(self.path.parent)

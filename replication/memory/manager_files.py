@@ -1,6 +1,6 @@
 """What a manager keeps in its ``manager_workdir``, and what these files tell about it.
 
-Names and contents are the predecessor's, so that its own check scripts and monitoring plug-ins can read them:
+Names and contents are MHA's, so that its own check scripts and monitoring plug-ins can read them:
 ``<app>.master_status.health``, ``<app>.failover.complete`` and ``<app>.failover.error``. Ours alone is
 ``<app>.manager.lock``: the kernel drops the lock when its holder dies, however it dies, so it proves what a
 process number in a file cannot (numbers are used again).
@@ -85,7 +85,7 @@ class Health:
 def parse_health(text: str, mtime: float) -> Health | None:
     """``PID<TAB>code:NAME[<TAB>master:HOST]``, or None when the text is anything else.
 
-    Behind 40:STANDING_BY, which the predecessor does not have, ``<TAB>active:MANAGER`` may follow.
+    Behind 40:STANDING_BY, which MHA does not have, ``<TAB>active:MANAGER`` may follow.
     """
     fields = text.rstrip("\n").split("\t")
     active = fields.pop().removeprefix("active:") if fields[-1].startswith("active:") else ""
@@ -332,7 +332,7 @@ def observe_manager(workdir: Path, app: str, ping_limit: float = 10) -> ManagerV
         return ManagerView(app, ManagerStatus.UNEXPECTED_ERROR if unreadable else ManagerStatus.NOT_RUNNING)
     current = health.mtime >= first_process_started()
     # Its lock is free: that manager is gone, whoever has its number now. Without a lock file of its own (the
-    # predecessor's manager has none) the command line must do.
+    # MHA's manager has none) the command line must do.
     alive = held or (holder != health.pid and current and is_manager(health.pid, app))
     orphans = () if alive or not current else orphans_of(health.pid)
     age = max(0.0, time.time() - health.mtime)

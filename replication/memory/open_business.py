@@ -60,7 +60,7 @@ def _since_the_last_clean_one(workdir: Path, app: str) -> Iterable[tuple[Entry, 
 
 
 def dead_of_a_rescue(config: ClusterConfig, cluster: ClusterState) -> ServerConfig | None:
-    """The dead primary whose saved log every replica is turned to, as the journal of a failover cut short names it.
+    """The dead primary whose saved log every replica is turned to, as the journal of a failover interrupted names it.
 
     Nobody follows it by name then, so the servers cannot tell.
     """

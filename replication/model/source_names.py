@@ -1,6 +1,6 @@
 """Sources by the names of the configuration: a replica may follow db1 as db1.lan, as DB1, or by another name for it.
 
-The predecessor compares resolved addresses. Here a name that the configuration does not have is looked up where the
+MHA compares resolved addresses. Here a name that the configuration does not have is looked up where the
 server is observed, so that whatever looks at a snapshot finds the name that it knows.
 """
 

@@ -119,7 +119,7 @@ def _no_replica(config: ClusterConfig, cluster: ClusterState) -> Refusal:
 
 
 def opened_by_another(dead: ServerConfig, cluster: ClusterState) -> ServerState | None:
-    """The replica that a failover of this dead primary had opened before it was cut short.
+    """The replica that a failover of this dead primary had opened before it was interrupted.
 
     It takes writes, and its receiver was stopped; a replica that was merely left writable tries to reach its source.
     """
@@ -131,7 +131,7 @@ def opened_by_another(dead: ServerConfig, cluster: ClusterState) -> ServerState 
 
 
 def tree(config: ClusterConfig, cluster: ClusterState, primary: ServerConfig) -> Iterator[str]:
-    """The predecessor's picture of the cluster, a line a server; whoever does not belong to it stands at its end."""
+    """MHA's picture of the cluster, a line a server; whoever does not belong to it stands at its end."""
     alive = {s.key for s in cluster.up}
     mark = "current master" if primary.address in alive else "dead master"
     yield f"{primary.name} ({mark})"
@@ -155,7 +155,7 @@ def _branches(config: ClusterConfig, cluster: ClusterState, address: str, depth:
 
 
 def listing(config: ClusterConfig, cluster: ClusterState, primary: ServerConfig) -> Iterator[str]:
-    """The predecessor's list of who is dead, who is alive, and who replicates from the primary, dead or alive."""
+    """MHA's list of who is dead, who is alive, and who replicates from the primary, dead or alive."""
     by_address = {server.address: server for server in config.servers}
     yield "Dead Servers:"
     if cluster.get(primary.address) is None and all(down.key != primary.address for down in cluster.down):

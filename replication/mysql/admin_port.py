@@ -21,7 +21,7 @@ from prefect_mha.config.models import is_address
 
 if TYPE_CHECKING:
     from prefect_mha.replication.mysql.server import Server
-    from prefect_mha.replication.mysql.session import Session
+    from prefect_mha.replication.mysql.session import SqlSession
 
 ALL_TAKEN = 1040
 #: What a server's variables say of it; other servers have none of them.
@@ -31,7 +31,7 @@ _FIND_OUT = "SELECT @@GLOBAL.server_id, @@GLOBAL.port"
 
 
 @dataclass(frozen=True)
-class Way:
+class AdminPort:
     """A port, and its address where that may differ from the server's, else empty; ``server_id``: 0 where not known."""
 
     port: int
@@ -40,22 +40,22 @@ class Way:
 
 
 #: What servers said, by ``ip:port``.
-_told: dict[str, Way | None] = {}
+_told: dict[str, AdminPort | None] = {}
 
 
-def told_by(variables: Mapping[str, str]) -> Way | None:
+def told_by(variables: Mapping[str, str]) -> AdminPort | None:
     """What a server's variables say; None when it keeps no such port. Pure. Raises ValueError."""
     server_id = int(variables["server_id"])
     if int(variables.get("extra_port") or 0):
-        return Way(int(variables["extra_port"]), server_id=server_id)
+        return AdminPort(int(variables["extra_port"]), server_id=server_id)
     # One address or name, never a wildcard (Reference Manual, admin_address); with a network namespace behind a slash.
     address = variables.get("admin_address", "").partition("/")[0]
     if not address or address == "localhost":
         return None
     if not is_address(address):
-        return Way(int(variables["admin_port"]), server_id=server_id)
+        return AdminPort(int(variables["admin_port"]), server_id=server_id)
     loopback = ipaddress.ip_address(address).is_loopback
-    return None if loopback else Way(int(variables["admin_port"]), address, server_id)
+    return None if loopback else AdminPort(int(variables["admin_port"]), address, server_id)
 
 
 def learn(server: ServerConfig, variables: Mapping[str, str]) -> None:
@@ -63,17 +63,17 @@ def learn(server: ServerConfig, variables: Mapping[str, str]) -> None:
     _told[server.address] = told_by(variables)
 
 
-def way_of(server: ServerConfig) -> Way | None:
+def way_of(server: ServerConfig) -> AdminPort | None:
     """The port that the configuration names, or else that the server has told; None for none."""
     told = _told.get(server.address)
     if server.unix_socket is not None:
         return None
     if server.admin_port and (told is None or told.port != server.admin_port):
-        return Way(server.admin_port)
+        return AdminPort(server.admin_port)
     return told
 
 
-def enter(server: ServerConfig, connect: Callable[[Way | None], Session]) -> tuple[Session, bool]:
+def enter(server: ServerConfig, connect: Callable[[AdminPort | None], SqlSession]) -> tuple[SqlSession, bool]:
     """A session, and whether it came by the port for administrators: that is tried when all others are taken.
 
     Raises what ``connect`` raises; where neither way gives a session, 1040 with both reasons.
@@ -95,7 +95,7 @@ def enter(server: ServerConfig, connect: Callable[[Way | None], Session]) -> tup
     return session, True
 
 
-def enter_by(session: Session, server: ServerConfig, way: Way) -> None:
+def enter_by(session: SqlSession, server: ServerConfig, way: AdminPort) -> None:
     """Raise pymysql.OperationalError where another server listens at that port; the session is closed then."""
     with session.cursor() as cursor:
         cursor.execute(_FIND_OUT)

@@ -30,7 +30,7 @@ from prefect_mha.config import ServerConfig
 from prefect_mha.replication.mysql.known_servers import Key, known, remember
 
 if TYPE_CHECKING:
-    from prefect_mha.replication.mysql.session import Session
+    from prefect_mha.replication.mysql.session import SqlSession
 
 _FAST_OK, _FULL = 3, 4
 
@@ -108,7 +108,7 @@ class Proof:
 
 
 class _Plugin:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: SqlSession) -> None:
         self._session = session
 
     def _exchange(self, data: bytes) -> Any:

@@ -131,7 +131,7 @@ MEANING = {
 
 
 @dataclass(frozen=True)
-class Need:
+class NeededGrant:
     """One thing a job needs: the power, the privileges any one of which gives it, and whether the account has one."""
 
     power: Power
@@ -154,15 +154,15 @@ def powers_of(job: Job) -> tuple[Power, ...]:
     return _NEEDS[job]
 
 
-def needs(grants: Grants, job: Job, vendor: Vendor, version: tuple[int, ...]) -> tuple[Need, ...]:
+def needs(grants: Grants, job: Job, vendor: Vendor, version: tuple[int, ...]) -> tuple[NeededGrant, ...]:
     """Everything that a job needs on a server of that vendor and version, and whether it is granted."""
     return tuple(need(grants, power, vendor, version) for power in _NEEDS[job])
 
 
-def need(grants: Grants, power: Power, vendor: Vendor, version: tuple[int, ...]) -> Need:
+def need(grants: Grants, power: Power, vendor: Vendor, version: tuple[int, ...]) -> NeededGrant:
     """One power."""
     any_of = privileges_for(vendor, version, power)
-    return Need(power, any_of, grants.has(*any_of))
+    return NeededGrant(power, any_of, grants.has(*any_of))
 
 
 def may_come(accounts: Iterable[tuple[str, str]], user: str, server: ServerConfig) -> bool:

@@ -26,11 +26,11 @@ from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid, MariadbGtid
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.source_names import SourceNames
 from prefect_mha.replication.model.state import SemiSync, ServerState, Vendor
-from prefect_mha.replication.mysql.admin_port import VARIABLES, Way, enter, learn
+from prefect_mha.replication.mysql.admin_port import VARIABLES, AdminPort, enter, learn
 from prefect_mha.replication.mysql.dialects import Dialect, channel_name, parse_version
 from prefect_mha.replication.mysql.dialects.appliers import causes_query, with_causes
 from prefect_mha.replication.mysql.dialects.connecting import more_of_channels
-from prefect_mha.replication.mysql.session import Session, map_error, new_session
+from prefect_mha.replication.mysql.session import SqlSession, map_error, new_session
 
 Row = dict[str, Any]
 
@@ -38,7 +38,7 @@ Row = dict[str, Any]
 _ALWAYS = ("version", "server_id", "read_only", "log_bin", "datadir")
 
 
-class Answer(Row):
+class ResultRow(Row):
     """A row of an answer. A column that is not in it is the server's error."""
 
     def __init__(self, row: Row, *, server: str, action: str) -> None:
@@ -76,8 +76,8 @@ class Server:
 
     def __init__(self, config: ServerConfig) -> None:
         self.config = config
-        self._connection: Session | None = None
-        self._opening: Session | None = None
+        self._connection: SqlSession | None = None
+        self._opening: SqlSession | None = None
         #: The session came by the port for administrators.
         self.by_kept_port = False
         self._dialect: Dialect | None = None
@@ -104,7 +104,7 @@ class Server:
                     entered = enter(self.config, lambda way: self._entered(timeout, way))
                     self._connection, self.by_kept_port = entered
 
-    def _entered(self, timeout: float, way: Way | None) -> Session:
+    def _entered(self, timeout: float, way: AdminPort | None) -> SqlSession:
         session = self._opening = new_session(self.config, timeout, way)
         try:
             session.connect()
@@ -177,7 +177,7 @@ class Server:
             with self._mapped(action), connection.cursor(DictCursor) as cursor:
                 connection.allow(timeout or self.TIMEOUT)
                 cursor.execute(sql, tuple(args) or None)
-                return [Answer(row, server=self.config.name, action=action) for row in cursor.fetchall()]
+                return [ResultRow(row, server=self.config.name, action=action) for row in cursor.fetchall()]
 
     def stirs(self, seconds: float) -> bool:
         """Whether the server closes the session, or says anything unasked, within ``seconds``; True without one."""

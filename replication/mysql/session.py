@@ -25,7 +25,7 @@ from prefect_mha.replication.errors import (
     StatementFailed,
 )
 from prefect_mha.replication.local.addresses import address_of
-from prefect_mha.replication.mysql.admin_port import Way
+from prefect_mha.replication.mysql.admin_port import AdminPort
 from prefect_mha.replication.mysql.authentication import PLUGINS, Proof, context, key_of
 from prefect_mha.replication.mysql.decoding import CODEC
 from prefect_mha.replication.mysql.dialects import session as settings
@@ -41,7 +41,7 @@ _SESSION_OVER = frozenset({1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161,
 _NOTHING_CAME = frozenset({CR.CR_CONN_HOST_ERROR, CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST})
 _CLIENT_ERRORS = range(2000, 2100)
 #: What one answer may hold at most, and what all of a login may take, in the seconds of one of its exchanges.
-MOST_BYTES, MOST_PACKETS, LOGIN = 64 << 20, 300_000, 3.0
+MOST_BYTES, MOST_PACKETS, LOGIN = 64 << 20, 100_000, 3.0
 #: Bytes that are read at once.
 _CHUNK = 1 << 16
 
@@ -81,13 +81,13 @@ _HINTS = {
 }
 
 
-def new_session(config: ServerConfig, timeout: float, way: Way | None = None) -> Session:
+def new_session(config: ServerConfig, timeout: float, way: AdminPort | None = None) -> SqlSession:
     """A session to be connected, as ``ssl_mode`` says: by default TLS when the server offers it.
 
     ``way`` is the port that it keeps for administrators, if that is to be taken. Who is told what: see
     `authentication`. Raises PyMySQL's and the operating system's errors; `map_error` makes them ours.
     """
-    return Session(config, timeout, way, defer_connect=True)
+    return SqlSession(config, timeout, way, defer_connect=True)
 
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ else:
     _Connection = pymysql.Connection  # generic to type checkers alone
 
 
-class Session(_Connection):
+class SqlSession(_Connection):
     """PyMySQL's, which sets all that it depends on, and whose errors tell whether the server said them (``answered``).
 
     ``timeout`` (seconds) bounds each exchange of the login, which as a whole takes `LOGIN` times that at most.
@@ -114,7 +114,7 @@ class Session(_Connection):
     _auth_plugin_name: str
 
     def __init__(
-        self, config: ServerConfig, timeout: float, way: Way | None = None, *, defer_connect: bool = False
+        self, config: ServerConfig, timeout: float, way: AdminPort | None = None, *, defer_connect: bool = False
     ) -> None:
         self.proof = Proof(config)
         self.server_key: bytes | None = None
@@ -284,9 +284,9 @@ class Session(_Connection):
     def _create_ssl_ctx(self, sslp: dict[str, Any]) -> Any:
         if sslp:
             return super()._create_ssl_ctx(sslp)  # type: ignore[misc]
-        if Session._shared is None:
-            Session._shared = super()._create_ssl_ctx(sslp)  # type: ignore[misc]
-        return Session._shared
+        if SqlSession._shared is None:
+            SqlSession._shared = super()._create_ssl_ctx(sslp)  # type: ignore[misc]
+        return SqlSession._shared
 
 
 def _odd(what: str) -> pymysql.Error:

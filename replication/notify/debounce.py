@@ -23,7 +23,7 @@ class _Window:
     held: list[dict[str, Any]] = field(default_factory=list)
 
 
-class Quiet:
+class Debouncer:
     """Decides what is told now and what is told later as one. Times are those of any one clock, in seconds."""
 
     def __init__(self) -> None:

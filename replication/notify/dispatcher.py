@@ -27,9 +27,9 @@ from typing import Any
 import prefect_mha
 from prefect_mha.config import ClusterConfig
 from prefect_mha.replication.local.thread_owner import own
-from prefect_mha.replication.notify.debounce import Quiet
+from prefect_mha.replication.notify.debounce import Debouncer
 from prefect_mha.replication.notify.text import text_of
-from prefect_mha.replication.notify.worker import Answer, Letter
+from prefect_mha.replication.notify.worker import Notification, SendResult
 
 log = logging.getLogger("mha")
 
@@ -44,7 +44,7 @@ AGAIN = 2.0
 DEATHS = 3
 
 
-def letters(config: ClusterConfig, document: dict[str, Any]) -> list[Letter]:
+def letters(config: ClusterConfig, document: dict[str, Any]) -> list[Notification]:
     """The notifications of an event: one for each URL that is configured for it."""
     event = document["event"]
     urls = config.notify_urls(event)
@@ -55,7 +55,7 @@ def letters(config: ClusterConfig, document: dict[str, Any]) -> list[Letter]:
         log.warning("%s", text.problem)
     key = f"notify_{event}" if getattr(config, f"notify_{event}") else "notify"
     return [
-        Letter(
+        Notification(
             id=uuid.uuid4().hex,
             cluster=config.name,
             event=event,
@@ -79,7 +79,7 @@ class Wish(Enum):
     REVIVE = "the sender has ended"
 
 
-class Courier:
+class Dispatcher:
     """One for a process and all its clusters: the queue, the thread behind it, and the sender."""
 
     def __init__(self) -> None:
@@ -87,10 +87,10 @@ class Courier:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._sender: subprocess.Popen[bytes] | None = None
-        self._owed: dict[str, tuple[Letter, int]] = {}
+        self._owed: dict[str, tuple[Notification, int]] = {}
         self._changed = threading.Condition()
         self._unread = 0
-        self._quiet = Quiet()
+        self._quiet = Debouncer()
         self._configs: dict[str, ClusterConfig] = {}
         #: How many letters of a cluster were sent and how many failed.
         self.told: Counter[tuple[str, str]] = Counter()
@@ -171,7 +171,7 @@ class Courier:
                 self._owed[letter.id] = (letter, 0)
             self._write(letter)
 
-    def _write(self, letter: Letter) -> None:
+    def _write(self, letter: Notification) -> None:
         if self._sender is None or self._sender.stdin is None:
             return  # the next one gets it
         with contextlib.suppress(OSError):  # it died; the next one gets it
@@ -204,14 +204,16 @@ class Courier:
                 self._owed[letter.id] = (letter, deaths + 1)
         for letter, deaths in again:
             if deaths >= DEATHS:
-                self._settle(letter, Answer(letter.id, "failed", deaths, "the process that sends it died each time"))
+                self._settle(
+                    letter, SendResult(letter.id, "failed", deaths, "the process that sends it died each time")
+                )
             else:
                 self._write(letter)
 
     def _listen(self, sender: subprocess.Popen[bytes]) -> None:
         assert sender.stdout is not None
         for line in sender.stdout:
-            answer = Answer(**json.loads(line))
+            answer = SendResult(**json.loads(line))
             with self._changed:
                 letter, _ = self._owed.get(answer.id, (None, 0))
             if letter is not None:
@@ -220,7 +222,7 @@ class Courier:
         sender.wait()
         self._queue.put(Wish.REVIVE)
 
-    def _settle(self, letter: Letter, answer: Answer) -> None:
+    def _settle(self, letter: Notification, answer: SendResult) -> None:
         if answer.result == "retrying":
             if answer.tries == 1:
                 until = datetime.fromtimestamp(letter.until).strftime("%H:%M:%S")
@@ -238,15 +240,15 @@ class Courier:
             self._changed.notify_all()
 
 
-_courier: Courier | None = None
+_courier: Dispatcher | None = None
 _making = threading.Lock()
 
 
-def courier() -> Courier:
+def courier() -> Dispatcher:
     """This process's courier."""
     global _courier
     with _making:
-        _courier = _courier or Courier()
+        _courier = _courier or Dispatcher()
         return _courier
 
 

@@ -1,7 +1,7 @@
-"""The manager's log: the predecessor's line format, to a file, the terminal or both, with every secret replaced.
+"""The manager's log: MHA's line format, to a file, the terminal or both, with every secret replaced.
 
 ``Sat Nov 21 02:10:36 2026 - [info] text``; errors name their place: ``[error][failover.py, ln12] text``. Of a
-message of several lines (headings, the report) only the first gets the prefix, as the predecessor's readers
+message of several lines (headings, the report) only the first gets the prefix, as MHA's readers
 expect. Secrets are taken out of the record itself, so that other handlers (Prefect's, a test's) see none either.
 """
 
@@ -147,7 +147,7 @@ class RedactedRecord(logging.LogRecord):
 
 
 class ManagerFormatter(logging.Formatter):
-    """The predecessor's line, with English names of days and months in every locale."""
+    """MHA's line, with English names of days and months in every locale."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One entry; its lines end in newlines, but for the last."""

@@ -1,8 +1,8 @@
 """The process that talks to notification services, so that nothing of it is on the path of a failover.
 
-It reads one JSON object a line from its standard input (a `Letter`) and answers with one line for what became of it.
-URLs, which are secrets, come by that way alone: they are in no argument and no environment. When its input ends it goes
-on with what it has, each letter at most until its own deadline, also when the process that started it is gone.
+It reads one JSON object a line from its standard input (a `Notification`) and answers with one line for what became of
+it. URLs, which are secrets, come by that way alone: they are in no argument and no environment. When its input ends it
+goes on with what it has, each letter at most until its own deadline, also when the process that started it is gone.
 
 ``python -m prefect_mha.replication.notify.worker``; started by `replication.notify.dispatcher`.
 """
@@ -32,7 +32,7 @@ NICE = 10
 
 
 @dataclass(frozen=True)
-class Letter:
+class Notification:
     """One notification to one service. ``timeout`` is seconds for an attempt, ``until`` seconds since the epoch.
 
     ``where`` names the service without its secrets: ``json, URL 1 of notify``.
@@ -52,7 +52,7 @@ class Letter:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SendResult:
     """What became of a letter: ``sent``, ``retrying`` or ``failed``, after so many tries, and why."""
 
     id: str
@@ -68,7 +68,7 @@ def warm_up() -> None:
     apprise.Apprise.instantiate("json://127.0.0.1/")
 
 
-def attempt(letter: Letter) -> str:
+def attempt(letter: Notification) -> str:
     """Tell one service now; empty when it took it, else why not, without secrets."""
     import apprise
 
@@ -97,7 +97,7 @@ def attempt(letter: Letter) -> str:
 
 
 @contextlib.contextmanager
-def _file(letter: Letter) -> Iterator[Path]:
+def _file(letter: Notification) -> Iterator[Path]:
     """The attachment as a file with a name that a person understands."""
     with tempfile.TemporaryDirectory(prefix="mha-notify-") as directory:
         path = Path(directory) / f"{letter.cluster}-{letter.event}.md".replace("/", "-")
@@ -137,14 +137,14 @@ class Service(threading.Thread):
     def __init__(self, answer: _Answers) -> None:
         super().__init__(daemon=True)
         self._answer = answer
-        self.letters: queue.SimpleQueue[Letter] = queue.SimpleQueue()
+        self.letters: queue.SimpleQueue[Notification] = queue.SimpleQueue()
         self.start()
 
     def run(self) -> None:
         while True:
             self._deliver(self.letters.get())
 
-    def _deliver(self, letter: Letter) -> None:
+    def _deliver(self, letter: Notification) -> None:
         tries = 0
         while True:
             tries += 1
@@ -153,11 +153,11 @@ class Service(threading.Thread):
             except Exception as error:  # noqa: BLE001 - one of a hundred services may raise anything; none may end us
                 why = f"{type(error).__name__}: {_without_secrets(letter.url, [str(error)])}"
             if not why:
-                return self._answer(Answer(letter.id, "sent", tries))
+                return self._answer(SendResult(letter.id, "sent", tries))
             pause = PAUSES[min(tries, len(PAUSES)) - 1]
             if time.time() + pause > letter.until:
-                return self._answer(Answer(letter.id, "failed", tries, why))
-            self._answer(Answer(letter.id, "retrying", tries, why))
+                return self._answer(SendResult(letter.id, "failed", tries, why))
+            self._answer(SendResult(letter.id, "retrying", tries, why))
             time.sleep(pause)  # nothing tells when a service is back
 
 
@@ -173,7 +173,7 @@ class _Answers:
             self._owed += 1
             self._all_told.clear()
 
-    def __call__(self, answer: Answer) -> None:
+    def __call__(self, answer: SendResult) -> None:
         with self._lock:
             # Nobody reads any more when the manager has ended.
             with contextlib.suppress(OSError):
@@ -197,7 +197,7 @@ def main() -> int:
     services: dict[str, Service] = {}
     for line in sys.stdin:
         given: dict[str, Any] = json.loads(line)
-        letter = Letter(**given)
+        letter = Notification(**given)
         answers.owe()
         if letter.url not in services:
             services[letter.url] = Service(answers)

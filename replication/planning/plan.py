@@ -30,7 +30,7 @@ ALREADY_ACTING = "already-acting"
 
 @dataclass(frozen=True)
 class FailoverOptions:
-    """What a command line or a deployment asks of one failover; names are the predecessor's options."""
+    """What a command line or a deployment asks of one failover; names are MHA's options."""
 
     new_master_host: str | None = None
     new_master_port: int | None = None
@@ -46,7 +46,7 @@ class FailoverOptions:
 
 
 @dataclass(frozen=True)
-class Leveling:
+class ReplicaRecovery:
     """How one replica is brought to the new primary's state and pointed at it.
 
     ``delay`` (seconds) is lifted while it executes what it received, and set again when it follows the new primary.
@@ -76,7 +76,7 @@ class FailoverPlan:
     new_primary_name: str
     kind: GtidKind
     latest: tuple[str, ...]
-    levelings: tuple[Leveling, ...]
+    levelings: tuple[ReplicaRecovery, ...]
     left_out: tuple[tuple[str, str], ...]
     candidates: tuple[Candidate, ...]
     save_binlog: bool
@@ -86,12 +86,12 @@ class FailoverPlan:
     remarks: tuple[str, ...] = ()
 
     @property
-    def target(self) -> Leveling:
+    def target(self) -> ReplicaRecovery:
         """The replica that is promoted."""
         return next(x for x in self.levelings if x.key == self.new_primary)
 
     @property
-    def others(self) -> tuple[Leveling, ...]:
+    def others(self) -> tuple[ReplicaRecovery, ...]:
         """The replicas that will follow it."""
         return tuple(x for x in self.levelings if x.key != self.new_primary)
 
@@ -182,10 +182,10 @@ def _latest(usable: Sequence[Follower]) -> tuple[str, ...]:
     return tuple(f.key for f in sorted(advanced, key=lambda f: bool(f.channel.delay)))
 
 
-def leveling(follower: Follower, kind: GtidKind) -> Leveling:
+def leveling(follower: Follower, kind: GtidKind) -> ReplicaRecovery:
     """A replica as it is now."""
     channel = follower.channel
-    return Leveling(
+    return ReplicaRecovery(
         follower.key,
         follower.state.name,
         channel.name,
@@ -210,7 +210,7 @@ def _second_tier(config: ClusterConfig, cluster: ClusterState) -> set[str]:
 def resume_plan(
     config: ClusterConfig, dead: ServerConfig, cluster: ClusterState, opened: str, kind: GtidKind
 ) -> FailoverPlan | Refusal:
-    """Finish a failover that was cut short after the server at ``opened`` took writes: it stays the new primary.
+    """Finish a failover that was interrupted after the server at ``opened`` took writes: it stays the new primary.
 
     Those that follow it already are done; those that still follow the dead primary are leveled and pointed at it.
     It may be read-only again after a crash: it is opened again, unless somebody else takes writes by now.
@@ -221,16 +221,17 @@ def resume_plan(
         now = f"is read-only now, while {', '.join(others)} can be written" if others else "cannot be reached now"
         return Refusal(
             "unfinished-failover",
-            f"A failover of {config.name} was cut short after {opened} had been opened for writes, and {opened} {now}.",
+            f"A failover of {config.name} was interrupted after {opened} had been opened for writes, "
+            f"and {opened} {now}.",
             "It may hold transactions that no other server has. "
             + ("Set read_only on one of them" if others else "Bring it back")
             + ", or remove the journal named below.",
         )
     followers = [f for f in bereaved_of(dead, config, cluster) if f.key != opened]
     channel = new.channel_from(dead.hostname, dead.ip, dead.port) or new.rescued_channel
-    target = Leveling(opened, new.name, channel.name if channel else "", kind, None, None)
+    target = ReplicaRecovery(opened, new.name, channel.name if channel else "", kind, None, None)
     levelings = [leveling(f, kind) for f in followers]
-    chosen = Candidate(opened, new.name, (), ("it was opened for writes before the failover was cut short",), 1)
+    chosen = Candidate(opened, new.name, (), ("it was opened for writes before the failover was interrupted",), 1)
     plan = FailoverPlan(
         cluster=config.name,
         dead=dead.address,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.memory.last_writable import Seen
+from prefect_mha.replication.memory.last_writable import SeenWritable
 from prefect_mha.replication.model.errant import strays
 from prefect_mha.replication.model.state import ClusterState, ServerState
 from prefect_mha.replication.model.topology import source_of
@@ -21,7 +21,7 @@ from prefect_mha.replication.model.topology import source_of
 SAME_LIFE = 2
 
 
-class Act(StrEnum):
+class Reopening(StrEnum):
     """What follows."""
 
     OPEN = "open"
@@ -30,7 +30,7 @@ class Act(StrEnum):
 
 
 @dataclass(frozen=True)
-class Case:
+class ClosedPrimary:
     """What is known of a primary that takes no writes.
 
     ``started`` as in `last_writable`. ``set_here``: what closes it was set since its start; None where nothing tells.
@@ -41,45 +41,45 @@ class Case:
     state: ServerState
     cluster: ClusterState
     started: int
-    seen: Seen | None
+    seen: SeenWritable | None
     set_here: bool | None
     logs: Mapping[str, int]
     open_business: str = ""
 
 
 @dataclass(frozen=True)
-class Judgement:
+class ReopeningDecision:
     """What to do about it, and why in words. ``by_hand``: somebody closed it while it ran."""
 
-    act: Act
+    act: Reopening
     why: str
     by_hand: bool = False
 
 
-def judge(config: ClusterConfig, primary: ServerConfig, case: Case) -> Judgement:
+def judge(config: ClusterConfig, primary: ServerConfig, case: ClosedPrimary) -> ReopeningDecision:
     """Open it only where nothing speaks against it, as `reopen` says."""
     seen = case.seen
     if any(held.key == primary.address for held in case.cluster.held):
-        return Judgement(Act.TELL, "it is held read-only, because another server took its place")
+        return ReopeningDecision(Reopening.TELL, "it is held read-only, because another server took its place")
     if case.open_business:
-        return Judgement(Act.TELL, case.open_business)
+        return ReopeningDecision(Reopening.TELL, case.open_business)
     if seen is None or seen.key != primary.address:
-        return Judgement(Act.TELL, "this manager never saw it take writes")
+        return ReopeningDecision(Reopening.TELL, "this manager never saw it take writes")
     if case.set_here or abs(case.started - seen.started) <= SAME_LIFE:
-        return Judgement(Act.TELL, "somebody closed it by hand while it ran", by_hand=True)
+        return ReopeningDecision(Reopening.TELL, "somebody closed it by hand while it ran", by_hand=True)
     if seen.by_hand:
-        return Judgement(Act.TELL, "somebody closed it by hand, and its restart does not take that back")
+        return ReopeningDecision(Reopening.TELL, "somebody closed it by hand, and its restart does not take that back")
     if not seen.watched:
-        return Judgement(Act.TELL, "it was restarted while no manager watched")
+        return ReopeningDecision(Reopening.TELL, "it was restarted while no manager watched")
     if against := rivals(config, primary, case):
-        return Judgement(Act.TELL, against)
+        return ReopeningDecision(Reopening.TELL, against)
     why = "its restart closed it, it took writes before, and nobody else did since"
     if config.reopen == "failover":
-        return Judgement(Act.FAIL_OVER, why)
-    return Judgement(Act.OPEN if config.reopen == "yes" else Act.TELL, why)
+        return ReopeningDecision(Reopening.FAIL_OVER, why)
+    return ReopeningDecision(Reopening.OPEN if config.reopen == "yes" else Reopening.TELL, why)
 
 
-def rivals(config: ClusterConfig, primary: ServerConfig, case: Case) -> str:
+def rivals(config: ClusterConfig, primary: ServerConfig, case: ClosedPrimary) -> str:
     """Why the writes of others, or what the primary lost, forbid to open it; empty when nothing does.
 
     A majority of the servers has to say so, itself counted, and among them one that replicates from it.
@@ -100,7 +100,7 @@ def rivals(config: ClusterConfig, primary: ServerConfig, case: Case) -> str:
     return ""
 
 
-def _against(config: ClusterConfig, primary: ServerConfig, case: Case, state: ServerState) -> str:
+def _against(config: ClusterConfig, primary: ServerConfig, case: ClosedPrimary, state: ServerState) -> str:
     source = source_of(config, state)
     if source is None:
         return (

@@ -1,4 +1,4 @@
-"""Which replica becomes the primary: the predecessor's rules and order, with a reason for every server.
+"""Which replica becomes the primary: MHA's rules and order, with a reason for every server.
 
 Pure: snapshots and configuration in, a ranking out. `Candidate.barred` is why a server may not be promoted, in the
 order in which the rules are asked; the first losing rule is the one to show.

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 @dataclass(frozen=True)
-class Need:
+class DrainTime:
     """What one candidate needs until it has executed what it received.
 
     ``seconds`` are expected, infinite where nobody can tell (a lock); 0: it is ready. ``why`` is a sentence.
@@ -56,7 +56,7 @@ class Step:
 
 
 def decide(
-    chosen: Need, others: Sequence[Need], stood: float, *, after: float, policy: str, end_blockers: bool
+    chosen: DrainTime, others: Sequence[DrainTime], stood: float, *, after: float, policy: str, end_blockers: bool
 ) -> Step:
     """``others`` in the order in which they would be chosen; ``stood`` are the seconds that the chosen one stood still.
 

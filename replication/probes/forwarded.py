@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from prefect_mha.config import ServerConfig
-from prefect_mha.replication.detection.observation import Finding, Observation, Source
+from prefect_mha.replication.detection.observation import Finding, Observation, Observer
 from prefect_mha.replication.errors import DeadlineExceeded, HostError
 from prefect_mha.replication.ssh.host import SshHost
 
@@ -20,6 +20,6 @@ def look_through(host: SshHost, primary: ServerConfig, *, timeout: float) -> Obs
         greeted = host.greeted(primary.ip, primary.port, timeout=timeout)
     except (HostError, DeadlineExceeded) as error:
         took = time.monotonic() - began
-        return Observation(Source.OBSERVER, host.name, Finding.NO_VIEW, f"it has no bash, and {error}", took=took)
+        return Observation(Observer.OBSERVER, host.name, Finding.NO_VIEW, f"it has no bash, and {error}", took=took)
     finding = Finding.ANSWERED if greeted else Finding.SILENT
-    return Observation(Source.OBSERVER, host.name, finding, took=time.monotonic() - began)
+    return Observation(Observer.OBSERVER, host.name, finding, took=time.monotonic() - began)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from prefect_mha.config import ServerConfig
-from prefect_mha.replication.detection.observation import Finding, Observation, Source
+from prefect_mha.replication.detection.observation import Finding, Observation, Observer
 from prefect_mha.replication.errors import DeadlineExceeded, HostError
 from prefect_mha.replication.model.state import ServerState
 from prefect_mha.replication.scripts import script
@@ -22,7 +22,7 @@ HELD = frozenset({"systemd", "mysqld_safe", "none"})
 
 
 @dataclass(frozen=True)
-class Places:
+class ServerPaths:
     """Where a server keeps what is looked at on its host: absolute paths, from what it said while it lived.
 
     By ``pid_file`` and ``datadir`` it is told from other servers there; either may be unknown, and empty. ``owned`` are
@@ -38,7 +38,7 @@ class Places:
     server_uuid: str = ""
 
     @classmethod
-    def of(cls, server: ServerConfig, state: ServerState | None) -> Places:
+    def of(cls, server: ServerConfig, state: ServerState | None) -> ServerPaths:
         """What the server said, else what the configuration says."""
         if state is None:
             return cls(server.master_pid_file or "", owned=server.master_binlog_dir)
@@ -51,7 +51,7 @@ class Places:
         return cls(pid_file, directories, datadir, owned, state.server_id, state.server_uuid or "")
 
     @classmethod
-    def parse(cls, facts: Mapping[str, Any], server: ServerConfig) -> Places:
+    def parse(cls, facts: Mapping[str, Any], server: ServerConfig) -> ServerPaths:
         """What a journal kept of `facts`, and where it kept nothing, what the configuration says."""
         owned = tuple(dict.fromkeys((*facts.get("owned", ()), *server.master_binlog_dir)))
         pid_file = facts.get("pid_file") or server.master_pid_file or ""
@@ -70,7 +70,7 @@ class Places:
         return {"pid_file": self.pid_file, "datadir": self.datadir, "owned": self.owned, **who}
 
 
-def asking(server: ServerConfig, places: Places, *more: str, helper: str) -> str:
+def asking(server: ServerConfig, places: ServerPaths, *more: str, helper: str) -> str:
     """The command for a script that comes through stdin and looks for one instance (instance.sh).
 
     ``helper`` are the words by which a plain SSH user has root's helper do the same (`host_rights`).
@@ -80,7 +80,7 @@ def asking(server: ServerConfig, places: Places, *more: str, helper: str) -> str
 
 
 @dataclass(frozen=True)
-class Look:
+class HostView:
     """What one look found. ``supervisor`` is who would start mysqld again, empty when no process was seen.
 
     ``waits`` are threads in uninterruptible sleep: (thread, how often it was put to run), the same pair in two looks
@@ -107,11 +107,11 @@ class Look:
 def look_at(
     host: SshHost,
     server: ServerConfig,
-    places: Places,
+    places: ServerPaths,
     *,
     timeout: float,
-    before: Look | None = None,
-) -> Look:
+    before: HostView | None = None,
+) -> HostView:
     """Look once, within ``timeout`` seconds. A host that cannot be asked is an observation, not an exception.
 
     ``before`` is an earlier look: a thread that waited then, and has not run since, shows a stalled disk.
@@ -119,15 +119,15 @@ def look_at(
     began = time.monotonic()
     command = asking(server, places, *places.directories, helper="vitals")
 
-    def saw(source: Source, finding: Finding, detail: str = "") -> Observation:
+    def saw(source: Observer, finding: Finding, detail: str = "") -> Observation:
         return Observation(source, host.name, finding, detail, took=time.monotonic() - began)
 
     try:
         answer = host.run(command, action="look at mysqld", timeout=timeout, stdin=script("vitals.sh").encode())
     except DeadlineExceeded as error:
-        return Look((saw(Source.SSH, Finding.UNANSWERED, str(error)),))
+        return HostView((saw(Observer.SSH, Finding.UNANSWERED, str(error)),))
     except HostError as error:
-        return Look((saw(Source.SSH, Finding.NO_VIEW, str(error)),))
+        return HostView((saw(Observer.SSH, Finding.NO_VIEW, str(error)),))
     return replace(_read(answer.stdout, saw, bool(places.pid_file), before), began=began)
 
 
@@ -135,36 +135,36 @@ def _read(
     output: str,
     saw: Callable[..., Observation],
     knows_pid_file: bool,
-    before: Look | None,
-) -> Look:
+    before: HostView | None,
+) -> HostView:
     told: dict[str, list[list[str]]] = {}
     for key, *rest in (line.split() for line in output.splitlines() if line.strip()):
         told.setdefault(key, []).append(rest)
     if "done" not in told:
-        return Look((saw(Source.SSH, Finding.NO_VIEW, "the script on that host did not come to its end"),))
-    seen = [saw(Source.SSH, Finding.ANSWERED)]
+        return HostView((saw(Observer.SSH, Finding.NO_VIEW, "the script on that host did not come to its end"),))
+    seen = [saw(Observer.SSH, Finding.ANSWERED)]
     processes = told.get("process", [])
     listening = "listening" in told
     states = {state for _, state in processes}
     pids = ", ".join(pid for pid, _ in processes)
     if not processes and (doubts := told.get("doubt")):
         why = "; ".join(f"process {pid} may be another's: {' '.join(reason)}" for pid, *reason in doubts)
-        seen.append(saw(Source.PROCESS, Finding.NO_VIEW, why))
+        seen.append(saw(Observer.PROCESS, Finding.NO_VIEW, why))
     elif not processes:
-        seen.append(saw(Source.PROCESS, Finding.GONE))
+        seen.append(saw(Observer.PROCESS, Finding.GONE))
     elif states & {"T", "t"}:
-        seen.append(saw(Source.PROCESS, Finding.STOPPED, f"{pids} in state {'/'.join(sorted(states))}"))
+        seen.append(saw(Observer.PROCESS, Finding.STOPPED, f"{pids} in state {'/'.join(sorted(states))}"))
     else:
-        seen.append(saw(Source.PROCESS, Finding.RUNNING if listening else Finding.STARTING, pids))
+        seen.append(saw(Observer.PROCESS, Finding.RUNNING if listening else Finding.STARTING, pids))
     port = Finding.LISTENING if listening else Finding.STRANGER if "stranger" in told else Finding.CLOSED
-    seen.append(saw(Source.PORT, port))
+    seen.append(saw(Observer.PORT, port))
     if knows_pid_file:
         there = told.get("pidfile") == [["there"]]
-        seen.append(saw(Source.PID_FILE, Finding.THERE if there else Finding.ABSENT))
+        seen.append(saw(Observer.PID_FILE, Finding.THERE if there else Finding.ABSENT))
     waits = frozenset((int(thread), int(runs)) for thread, runs in told.get("waits", []))
     seen += _disks(told.get("disk", []), waits & before.waits if before is not None else frozenset(), saw)
     supervisors = [rest[0] for rest in told.get("supervisor", []) if rest]
-    return Look(tuple(seen), supervisors[0] if supervisors else "", waits)
+    return HostView(tuple(seen), supervisors[0] if supervisors else "", waits)
 
 
 def _disks(
@@ -176,8 +176,8 @@ def _disks(
         "silent": Finding.STALLED,
         "good": Finding.GOOD,
     }
-    found = [saw(Source.DISK, words[disk[-1]], " ".join(disk[:-1])) for disk in disks]
+    found = [saw(Observer.DISK, words[disk[-1]], " ".join(disk[:-1])) for disk in disks]
     if still:
         threads = ", ".join(str(thread) for thread, _ in sorted(still))
-        found.append(saw(Source.DISK, Finding.STALLED, f"threads {threads} wait for it and do not move"))
+        found.append(saw(Observer.DISK, Finding.STALLED, f"threads {threads} wait for it and do not move"))
     return found

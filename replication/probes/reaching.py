@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 
 from prefect_mha.config import ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.detection.observation import Finding
 from prefect_mha.replication.probes.replica import look_from
 
@@ -21,7 +21,7 @@ WITHIN = 1.0
 class Reaching:
     """Looks in the background, from each of ``others``' hosts; nothing waits for them."""
 
-    def __init__(self, sessions: Sessions, server: ServerConfig, others: Sequence[ServerConfig]) -> None:
+    def __init__(self, sessions: ConnectionPool, server: ServerConfig, others: Sequence[ServerConfig]) -> None:
         self._sessions, self._server = sessions, server
         self._found: list[str] = []
         for other in others:

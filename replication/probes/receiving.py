@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from prefect_mha.config import ServerConfig
-from prefect_mha.replication.detection.observation import Finding, Observation, Source
+from prefect_mha.replication.detection.observation import Finding, Observation, Observer
 from prefect_mha.replication.errors import ServerError
 from prefect_mha.replication.model.state import ReplicaChannel
 from prefect_mha.replication.mysql.dialects import receiving as words
@@ -46,7 +46,7 @@ def compare(before: Heard | None, place: tuple[str, ...], period: float | None, 
     return heard, Finding.OVERDUE if late else Finding.RECEIVES
 
 
-class Ear:
+class ReceiverView:
     """One replica's receiver, looked at again and again. ``uuid`` and ``server_id`` are the primary's, as far as known.
 
     ``worked`` tells that it has ever received something from that primary; ``last`` is the channel as it was seen last.
@@ -71,7 +71,7 @@ class Ear:
         """Whether the replica answers the manager, and what its receiver hears; a trouble is an observation."""
         began = time.monotonic()
 
-        def saw(source: Source, finding: Finding, detail: str = "") -> Observation:
+        def saw(source: Observer, finding: Finding, detail: str = "") -> Observation:
             return Observation(source, server.config.name, finding, detail, took=time.monotonic() - began)
 
         try:
@@ -85,8 +85,8 @@ class Ear:
                 beats = _beats(server, query, timeout) if ours and query else []
                 heard = [(row, channel, words.heartbeats(row, beats, channel.name)) for row, channel in ours]
         except ServerError as error:
-            return (saw(Source.LINK, Finding.LIVES if error.answered else Finding.UNANSWERED, str(error)),)
-        seen = [saw(Source.LINK, Finding.ANSWERED)]
+            return (saw(Observer.LINK, Finding.LIVES if error.answered else Finding.UNANSWERED, str(error)),)
+        seen = [saw(Observer.LINK, Finding.ANSWERED)]
         for row, channel, (count, period) in heard:
             trouble = f"{channel.receiver_errno}: {channel.receiver_error}" if channel.receiver_errno else ""
             self.worked = self.worked or channel.received is not None
@@ -94,13 +94,13 @@ class Ear:
             if channel.receiver != "Yes":
                 finding = Finding.NOT_RECEIVING if channel.receiver == "No" else Finding.DISCONNECTED
                 self._heard.pop(channel.name, None)
-                seen.append(saw(Source.REPLICA, finding, trouble))
+                seen.append(saw(Observer.REPLICA, finding, trouble))
                 continue
             now = time.monotonic()
             newest, finding = compare(self._heard.get(channel.name), (*words.place(row), count), period, now)
             self._heard[channel.name] = newest
             quiet = f"nothing new for {now - newest.since:.1f} s" if finding is not Finding.MOVES else ""
-            seen.append(saw(Source.REPLICA, finding, "; ".join(filter(None, (quiet, trouble)))))
+            seen.append(saw(Observer.REPLICA, finding, "; ".join(filter(None, (quiet, trouble)))))
         return tuple(seen)
 
     def _is_of_primary(self, channel: ReplicaChannel) -> bool:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 
 from prefect_mha.config import ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.detection.independence import is_own, same_host
-from prefect_mha.replication.detection.observation import Finding, Observation, Source
+from prefect_mha.replication.detection.observation import Finding, Observation, Observer
 from prefect_mha.replication.errors import DeadlineExceeded, HostError
 from prefect_mha.replication.local.addresses import address_of, ssh_address_of
 from prefect_mha.replication.probes.forwarded import look_through
@@ -38,7 +38,7 @@ def look_from(
     began = time.monotonic()
 
     def saw(finding: Finding, detail: str = "") -> Observation:
-        return Observation(Source.OBSERVER, host.name, finding, detail, took=time.monotonic() - began)
+        return Observation(Observer.OBSERVER, host.name, finding, detail, took=time.monotonic() - began)
 
     words = [f"{timeout:g}", address_of(primary), str(primary.port), str(primary.ssh_port)]
     for other in others:
@@ -97,7 +97,7 @@ def independent(view: Observation, observer: ServerConfig, primary: ServerConfig
 
 
 def ask_others(
-    sessions: Sessions, primary: ServerConfig, others: Sequence[ServerConfig], *, timeout: float = WAITS
+    sessions: ConnectionPool, primary: ServerConfig, others: Sequence[ServerConfig], *, timeout: float = WAITS
 ) -> tuple[Observation, ...]:
     """The views of several hosts, asked at once."""
 
@@ -109,6 +109,6 @@ def ask_others(
     return tuple(
         view
         if isinstance(view, Observation)
-        else Observation(Source.OBSERVER, server.hostname, Finding.NO_VIEW, "no answer in time")
+        else Observation(Observer.OBSERVER, server.hostname, Finding.NO_VIEW, "no answer in time")
         for server, view in asked
     )

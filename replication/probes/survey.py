@@ -15,22 +15,22 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.detection.classic_rules import NO_WORD
 from prefect_mha.replication.detection.independence import own_names
-from prefect_mha.replication.detection.observation import Finding, Observation, Round, Source
+from prefect_mha.replication.detection.observation import Finding, Observation, Observer, Round
 from prefect_mha.replication.detection.round_trips import RoundTrips
 from prefect_mha.replication.detection.suspicion import SILENCE, WRITE_WAITS
 from prefect_mha.replication.errors import HookError, MhaError
 from prefect_mha.replication.local.addresses import address_of, ssh_address_of
 from prefect_mha.replication.local.site_scripts import run_hook
 from prefect_mha.replication.model.state import ReplicaChannel, ServerState
-from prefect_mha.replication.probes.host import Look, Places, look_at
+from prefect_mha.replication.probes.host import HostView, ServerPaths, look_at
 from prefect_mha.replication.probes.ping import write_a_row
 from prefect_mha.replication.probes.pings import Pings
-from prefect_mha.replication.probes.receiving import Ear
+from prefect_mha.replication.probes.receiving import ReceiverView
 from prefect_mha.replication.probes.replica import independent, look_from, neighbours
-from prefect_mha.replication.probes.tcp import Knocks
+from prefect_mha.replication.probes.tcp import PortProbes
 
 #: Seconds for one look, and for one round; a written row gets longer, for a slow disk is no dead one.
 LOOK, ROUND, WRITE = 0.9, 1.1, WRITE_WAITS
@@ -53,7 +53,7 @@ Seen = tuple[Observation, ...]
 _PORT = "port "
 
 
-class Inquiry:
+class Survey:
     """The looks of one watch. ``pings`` are the manager's own, ``state`` is what the primary said while it lived.
 
     ``reached`` are the replicas, ``ip:port``, whose hosts are known to reach the primary.
@@ -63,19 +63,19 @@ class Inquiry:
         self,
         config: ClusterConfig,
         primary: ServerConfig,
-        sessions: Sessions,
+        sessions: ConnectionPool,
         state: ServerState | None,
         pings: Pings,
         trips: RoundTrips,
         reached: Iterable[str] = (),
     ) -> None:
         self._config, self._primary, self._sessions = config, primary, sessions
-        self._places, self._pings, self._trips = Places.of(primary, state), pings, trips
+        self._places, self._pings, self._trips = ServerPaths.of(primary, state), pings, trips
         self._knocks, self._sshd_knocks = self._new_knocks()
         self._others = [s for s in config.servers if s.address != primary.address]
         self._pool = ThreadPoolExecutor(8 + 2 * len(self._others), thread_name_prefix="inquiry")
         uuid, server_id = (state.server_uuid, state.server_id) if state is not None else ("", 0)
-        self._ears = {s.address: Ear(primary, uuid, server_id) for s in self._others}
+        self._ears = {s.address: ReceiverView(primary, uuid, server_id) for s in self._others}
         self._reached = set(reached)
         self._linked: set[str] = set()
         self._words: dict[str, Seen] = {}
@@ -83,7 +83,7 @@ class Inquiry:
         self._pending: dict[str, Future[Seen]] = {}
         self._script: Future[Seen] | None = None
         self._mute = False
-        self.last_look = self.look_before = Look(())
+        self.last_look = self.look_before = HostView(())
         self.known = False
         self.supervisor = ""
 
@@ -106,11 +106,11 @@ class Inquiry:
         self._knocks, self._sshd_knocks = self._new_knocks()
         return own_names(self._others)
 
-    def _new_knocks(self) -> tuple[Knocks, Knocks]:
+    def _new_knocks(self) -> tuple[PortProbes, PortProbes]:
         primary = self._primary
         return (
-            Knocks(lambda: address_of(primary), primary.port),
-            Knocks(lambda: ssh_address_of(primary), primary.ssh_port, again=AGAIN),
+            PortProbes(lambda: address_of(primary), primary.port),
+            PortProbes(lambda: ssh_address_of(primary), primary.ssh_port, again=AGAIN),
         )
 
     @property
@@ -175,25 +175,25 @@ class Inquiry:
             seen += answer or self._nothing(name, now - began)
         if self._script is not None and self._script.done():
             seen += _result(self._script)
-        if overdue > LATE and not any(o.source is Source.MANAGER for o in seen):
+        if overdue > LATE and not any(o.source is Observer.MANAGER for o in seen):
             seen.append(_late(overdue))
         return Round(began, now, tuple(dict.fromkeys(seen)))
 
     def _is_late_answer(self, seen: Observation) -> bool:
         """Whether a knock of an earlier round in this suspicion was answered after all."""
-        knocked = seen.source is Source.SSH and seen.who.startswith(_PORT)
+        knocked = seen.source is Observer.SSH and seen.who.startswith(_PORT)
         return knocked and seen.finding is not Finding.UNANSWERED and seen.began >= self._begun
 
     def _nothing(self, name: str, took: float) -> Seen:
         """What it means that somebody did not come back in time."""
         kind, _, who = name.partition(" ")
         source, finding = {
-            "ping": (Source.PING, Finding.UNANSWERED),
-            "sshd": (Source.SSH, Finding.UNANSWERED),
-            "host": (Source.SSH, Finding.UNANSWERED),
-            "write": (Source.WRITE, Finding.NO_VIEW),
-            "observer": (Source.OBSERVER, Finding.NO_VIEW),
-            "link": (Source.LINK, Finding.UNANSWERED),
+            "ping": (Observer.PING, Finding.UNANSWERED),
+            "sshd": (Observer.SSH, Finding.UNANSWERED),
+            "host": (Observer.SSH, Finding.UNANSWERED),
+            "write": (Observer.WRITE, Finding.NO_VIEW),
+            "observer": (Observer.OBSERVER, Finding.NO_VIEW),
+            "link": (Observer.LINK, Finding.UNANSWERED),
         }[kind]
         return (Observation(source, who or self._primary.name, finding, "no answer in time", took=took),)
 
@@ -213,12 +213,12 @@ class Inquiry:
 
     def _ping(self) -> Seen:
         began = time.monotonic()
-        finding, detail = self._knocks.knock(self._trips.limit(KNOCK[0], 3.0, KNOCK[1]))
+        finding, detail = self._knocks.probe(self._trips.limit(KNOCK[0], 3.0, KNOCK[1]))
         if finding is Finding.ANSWERED:
             finding, detail = self._pings.now(self.ping_at_all, within=PING)
         elif late := self._pings.late():
             finding, detail = late
-        return (Observation(Source.PING, "manager", finding, detail, took=time.monotonic() - began),)
+        return (Observation(Observer.PING, "manager", finding, detail, took=time.monotonic() - began),)
 
     @property
     def ping_at_all(self) -> float:
@@ -227,9 +227,9 @@ class Inquiry:
 
     def _sshd(self) -> Seen:
         began = time.monotonic()
-        finding, detail = self._sshd_knocks.knock(LOOK)
+        finding, detail = self._sshd_knocks.probe(LOOK)
         who = f"{_PORT}{self._primary.ssh_port}"
-        return (Observation(Source.SSH, who, finding, detail, took=time.monotonic() - began),)
+        return (Observation(Observer.SSH, who, finding, detail, took=time.monotonic() - began),)
 
     def _look(self) -> Seen:
         host = self._sessions.host(self._primary.address)
@@ -261,7 +261,7 @@ class Inquiry:
 
     def _replica(self, other: ServerConfig) -> Seen:
         seen = self._ears[other.address].look(self._sessions.server(other.address), timeout=LOOK)
-        if any(o.source is Source.LINK and o.finding is Finding.UNANSWERED for o in seen):
+        if any(o.source is Observer.LINK and o.finding is Finding.UNANSWERED for o in seen):
             self._linked.discard(other.address)
         else:
             self._linked.add(other.address)
@@ -270,14 +270,14 @@ class Inquiry:
     def _write(self) -> Seen:
         began = time.monotonic()
         finding, detail = write_a_row(self._primary, timeout=WRITE)
-        return (Observation(Source.WRITE, "manager", finding, detail, took=time.monotonic() - began),)
+        return (Observation(Observer.WRITE, "manager", finding, detail, took=time.monotonic() - began),)
 
     def _secondary(self) -> Seen:
         began = time.monotonic()
         code = run_secondary(self._config, self._primary)
         self._mute = code == NO_WORD
         finding = {0: Finding.CONFIRMED, NO_WORD: Finding.NO_VIEW}.get(code, Finding.DENIED)
-        return (Observation(Source.SECONDARY, "script", finding, str(code), took=time.monotonic() - began),)
+        return (Observation(Observer.SECONDARY, "script", finding, str(code), took=time.monotonic() - began),)
 
 
 def run_secondary(config: ClusterConfig, primary: ServerConfig) -> int:
@@ -300,7 +300,7 @@ def run_secondary(config: ClusterConfig, primary: ServerConfig) -> int:
 
 
 def _late(seconds: float) -> Observation:
-    return Observation(Source.MANAGER, "manager", Finding.LATE, f"{seconds:.1f} s late")
+    return Observation(Observer.MANAGER, "manager", Finding.LATE, f"{seconds:.1f} s late")
 
 
 def _result(future: Future[Seen]) -> Seen:

@@ -27,7 +27,7 @@ def finish(connection: socket.socket, greeting: bytes) -> None:
             connection.shutdown(socket.SHUT_WR)
 
 
-def knock(address: str, port: int, timeout: float) -> tuple[Finding, str]:
+def probe_port(address: str, port: int, timeout: float) -> tuple[Finding, str]:
     """Whether somebody greets there within ``timeout`` seconds, and the error in words.
 
     ANSWERED: it greeted, as mysqld and sshd do first. REFUSED: the host lives, nobody listens. SILENT: the kernel took
@@ -62,7 +62,7 @@ class _Knock:
     accepted: bool = False
 
 
-class Knocks:
+class PortProbes:
     """Knocks at one port that stay open until they are answered: who answers late has answered.
 
     ``again`` is how many seconds after one the next follows, where packets may be lost; None for a single knock, at a
@@ -74,10 +74,10 @@ class Knocks:
         self._open: list[_Knock] = []
         self._knocking, self._over = threading.Lock(), False
 
-    def knock(self, timeout: float) -> tuple[Finding, str]:
+    def probe(self, timeout: float) -> tuple[Finding, str]:
         """Knock, and wait ``timeout`` seconds for whatever comes back, to this knock or to an earlier one.
 
-        As `knock`; SLOW is a greeting for an earlier knock. A frozen server's kernel takes every connection (SILENT).
+        As `probe_port`; SLOW is a greeting for an earlier knock. A frozen server's kernel takes connections (SILENT).
         """
         with self._knocking:
             try:

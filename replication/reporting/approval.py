@@ -120,7 +120,7 @@ def approved_failover(
 
 
 def approved_before(past: Iterable[Entry]) -> Answer | None:
-    """What was approved for a failover that was cut short, by its journal; the last word counts."""
+    """What was approved for a failover that was interrupted, by its journal; the last word counts."""
     told = [e.facts for e in past if e.step == APPROVAL]
     return Answer(**told[-1]) if told else None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.address import FailoverCalls, chain_of
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.coordination.failover_lock import FailoverLock
 from prefect_mha.replication.detection.observation import SOMEBODY_ELSE
 from prefect_mha.replication.fencing.last_look import ANSWER_THOUGH_DEAD
@@ -16,7 +16,7 @@ from prefect_mha.replication.memory.journal import VERDICT, Entry, Journal
 from prefect_mha.replication.model.state import ClusterState
 from prefect_mha.replication.notify.events import EventHooks
 from prefect_mha.replication.planning.plan import FailoverOptions
-from prefect_mha.replication.probes.host import Places
+from prefect_mha.replication.probes.host import ServerPaths
 
 if TYPE_CHECKING:
     from prefect_mha.replication.reporting.approval import Answer
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class FailoverJob:
     """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
 
-    ``past`` are the entries of a failover of this cluster that was cut short, if there is one; ``address`` is what
+    ``past`` are the entries of a failover of this cluster that was interrupted, if there is one; ``address`` is what
     moves the address that applications use; ``events`` tells the site's own commands what happens; ``approval`` is the
     answer of the person who was asked, None on the automatic path. ``writes_back`` is called as soon as the new primary
     takes writes, and must not block; ``before_opening`` right before it, and raises CameBack when the dead one is not
@@ -41,7 +41,7 @@ class FailoverJob:
         config: ClusterConfig,
         dead: ServerConfig,
         options: FailoverOptions,
-        sessions: Sessions,
+        sessions: ConnectionPool,
         journal: Journal,
         *,
         past: tuple[Entry, ...] = (),
@@ -56,7 +56,7 @@ class FailoverJob:
         verdicts = [e.facts for e in past if e.step == VERDICT]
         self.answers_though_dead = any(facts.get("row") in ANSWER_THOUGH_DEAD for facts in verdicts)
         self.somebody_else = any(facts.get("row") == SOMEBODY_ELSE for facts in verdicts)
-        self.places = Places.parse(verdicts[-1] if verdicts else {}, dead)
+        self.places = ServerPaths.parse(verdicts[-1] if verdicts else {}, dead)
         self.writes_back: Callable[[], object] = lambda: None
         self.remembered: ClusterState | None = None
         self.since = 0.0

@@ -18,7 +18,7 @@ from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind, ServerState
 from prefect_mha.replication.planning.plan import FailoverPlan
 from prefect_mha.replication.planning.selection import Follower
-from prefect_mha.replication.rescue.saved import Recovered, Rescue
+from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
 
 
 class Fate(StrEnum):
@@ -68,8 +68,8 @@ class LedgerLine:
 
 def account(
     plan: FailoverPlan,
-    rescue: Rescue | None,
-    applied: Iterable[Recovered],
+    rescue: SavedBinlog | None,
+    applied: Iterable[AppliedBinlog],
     new: ServerState | None,
     dead_uuid: str = "",
     furthest: BinlogPosition | None = None,
@@ -133,7 +133,7 @@ def _beyond(
     return "", None
 
 
-def _rescued(each: Recovered) -> LedgerLine:
+def _rescued(each: AppliedBinlog) -> LedgerLine:
     assert each.cut is not None
     line = _of(each.cut, Fate.RESCUED, each.source, each.name)
     if not each.left_out:
@@ -160,7 +160,7 @@ def _of(cut: Cut, fate: Fate, source: str, server: str) -> LedgerLine:
 
 
 def _unread(
-    plan: FailoverPlan, rescue: Rescue, applied: Sequence[Recovered], seen: BinlogPosition | None
+    plan: FailoverPlan, rescue: SavedBinlog, applied: Sequence[AppliedBinlog], seen: BinlogPosition | None
 ) -> Iterator[LedgerLine]:
     """What the dead primary's log may have had beyond what was read of it."""
     if rescue.kept is not None:
@@ -196,7 +196,7 @@ def _encrypted(plan: FailoverPlan, furthest: BinlogPosition, end: BinlogPosition
         yield LedgerLine(Fate.LOST, f"{furthest} to {end}", plan.dead_name, bytes=left, why=why)
 
 
-def _ends_as_a_crash_does(end: LogEnd, rescue: Rescue) -> bool:
+def _ends_as_a_crash_does(end: LogEnd, rescue: SavedBinlog) -> bool:
     """The rest of the last transaction of the last log is missing, and nothing else."""
     return end.kind in ("torn", "in_transaction") and rescue.copy is not None and end.log == rescue.copy.end.file
 

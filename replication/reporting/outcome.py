@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from prefect_mha.replication.address import Moved
+from prefect_mha.replication.address import AddressMove
 from prefect_mha.replication.fencing.last_look import PRIMARY_ALIVE
 from prefect_mha.replication.fencing.policy import FenceVerdict
 from prefect_mha.replication.memory.journal import LOCK_LOST
@@ -13,7 +13,7 @@ from prefect_mha.replication.model.check import Check
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.planning.plan import FailoverPlan
 from prefect_mha.replication.reporting.ledger import LedgerLine, as_json
-from prefect_mha.replication.rescue.saved import Recovered, Rescue
+from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class StepTime:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a failover. ``exit_code`` is the predecessor's: 0 done, 10 something is left to do, 1 not done.
+    """What came of a failover. ``exit_code`` is MHA's: 0 done, 10 something is left to do, 1 not done.
 
     ``released`` and ``acquired`` are the two halves of moving the address, ``address`` where it was found at the end.
     ``stopped``: the person who was asked said no, or somebody ended it before anything was changed. ``out``: from when
@@ -52,22 +52,22 @@ class Outcome:
     plan: FailoverPlan | None = None
     refusal: Refusal | None = None
     fenced: FenceVerdict | None = None
-    rescue: Rescue | None = None
-    promoted: Recovered | None = None
+    rescue: SavedBinlog | None = None
+    promoted: AppliedBinlog | None = None
     replicas: tuple[ReplicaOutcome, ...] = ()
     notes: tuple[str, ...] = ()
     timeline: tuple[StepTime, ...] = field(default=())
     out: tuple[float, float] | None = None
     ledger: tuple[LedgerLine, ...] = ()
-    released: Moved | None = None
-    acquired: Moved | None = None
+    released: AddressMove | None = None
+    acquired: AddressMove | None = None
     address: tuple[Check, ...] = ()
     stopped: bool = False
     only_late: bool = False
 
     @property
     def began_phase_2(self) -> bool:
-        """Something was changed; the predecessor sends its report only then."""
+        """Something was changed; MHA sends its report only then."""
         return self.fenced is not None or self.promoted is not None
 
     @property

@@ -1,4 +1,4 @@
-"""The report of a failover, in words: for the log and `report_script` as the predecessor's users know it, and Markdown.
+"""The report of a failover, in words: for the log and `report_script` as MHA's users know it, and Markdown.
 
 Pure: an `Outcome` in, text out.
 """

@@ -11,7 +11,7 @@ from prefect_mha.replication.mysql.dialects import Dialect, Repoint, Row
 from prefect_mha.replication.mysql.dialects.for_people import follow
 from prefect_mha.replication.reporting.ledger import LedgerLine, losses
 
-#: The predecessor's words before it: people search the log for them, and for CHANGE MASTER TO.
+#: MHA's words before it: people search the log for them, and for CHANGE MASTER TO.
 STATEMENT = "All other slaves should start replication from here. Statement should be: %s"
 
 

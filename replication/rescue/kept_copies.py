@@ -8,14 +8,14 @@ from pathlib import Path
 
 from prefect_mha.replication.memory.journal import Entry, Journal
 from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.rescue.salvage import Mirror
-from prefect_mha.replication.rescue.saved import Rescue
+from prefect_mha.replication.rescue.salvage import BinlogCopy
+from prefect_mha.replication.rescue.saved import SavedBinlog
 
 #: The step of a journal that tells of a copy.
 SAVED = "saved"
 
 
-def remember(journal: Journal, dead: str, key: str, rescue: Rescue) -> None:
+def remember(journal: Journal, dead: str, key: str, rescue: SavedBinlog) -> None:
     """Journal a whole and proven copy of the log of ``dead`` that was made for the replica ``key`` (``ip:port``)."""
     copy = rescue.copy
     if copy is None or copy.stopped is not None:
@@ -35,7 +35,7 @@ def remember(journal: Journal, dead: str, key: str, rescue: Rescue) -> None:
     )
 
 
-def kept(entries: Iterable[Entry], dead: str, key: str, start: BinlogPosition | None) -> Rescue | None:
+def kept(entries: Iterable[Entry], dead: str, key: str, start: BinlogPosition | None) -> SavedBinlog | None:
     """The newest copy that reaches back to ``start``; None when there is none that still lies there as it was.
 
     A replica that was turned to a copy and knows only its GTIDs since (``start`` is None) executed what stands before
@@ -50,14 +50,14 @@ def kept(entries: Iterable[Entry], dead: str, key: str, start: BinlogPosition | 
     return None
 
 
-def copies(entries: Iterable[Entry], dead: str) -> Iterator[tuple[str, Rescue]]:
+def copies(entries: Iterable[Entry], dead: str) -> Iterator[tuple[str, SavedBinlog]]:
     """The copies of that server's log that still lie there as they were, the newest first, each with whom it is for."""
     for entry in reversed(tuple(entries)):
         if (entry.step, entry.event, entry.server) != (SAVED, "done", dead):
             continue
         facts = entry.facts
         begin = BinlogPosition.parse(facts["begin"]) if facts["begin"] else None
-        copy = Mirror(
+        copy = BinlogCopy(
             Path(facts["directory"]),
             tuple(facts["names"]),
             BinlogPosition.parse(facts["start"]),
@@ -65,9 +65,9 @@ def copies(entries: Iterable[Entry], dead: str) -> Iterator[tuple[str, Rescue]]:
             int(facts["bytes"]),
         )
         if _there(copy):
-            yield facts["key"], Rescue(copy, begin=begin, source=facts["source"])
+            yield facts["key"], SavedBinlog(copy, begin=begin, source=facts["source"])
 
 
-def _there(copy: Mirror) -> bool:
+def _there(copy: BinlogCopy) -> bool:
     paths = [copy.directory / name for name in copy.names]
     return all(path.is_file() for path in paths) and paths[-1].stat().st_size >= copy.end.pos

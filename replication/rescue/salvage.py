@@ -29,7 +29,7 @@ from prefect_mha.replication.errors import DeadlineExceeded, HostError, HostUnre
 from prefect_mha.replication.local.own_files import open_own, own_directory
 from prefect_mha.replication.model.position import BinlogPosition, log_index, numbered, unbroken_row
 from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.source.identity import Whose, continues, look, refuted
+from prefect_mha.replication.source.identity import ExpectedIdentity, continues, look, refuted
 from prefect_mha.replication.ssh.host import RemoteStat, SshHost
 
 logger = logging.getLogger("mha")
@@ -40,7 +40,7 @@ CHUNK = 1 << 20
 #: The longest index of logs that is read (bytes).
 INDEX_LIMIT = 16 << 20
 #: Nothing is known of the server, and nothing is asked.
-ANYBODY = Whose()
+ANYBODY = ExpectedIdentity()
 #: Seconds to wait for the far side's sum whatever there is to sum, and the slowest disk waited for (bytes per second).
 PROOF_BASE, PROOF_RATE = 60.0, 10e6
 #: What sha256sum says of its input.
@@ -61,7 +61,7 @@ class RemoteLog:
 
 
 @dataclass(frozen=True)
-class Mirror:
+class BinlogCopy:
     """The copied part of a server's logs: every byte from ``start`` to ``end``, in ``directory`` on the manager.
 
     ``stopped`` tells where copying ended before the logs did: a file that is missing or cannot be read to its end.
@@ -81,7 +81,7 @@ class Mirror:
 
 
 def find_logs(
-    host: SshHost, directories: Sequence[str], first: str, whose: Whose = ANYBODY, pos: int | None = None
+    host: SshHost, directories: Sequence[str], first: str, whose: ExpectedIdentity = ANYBODY, pos: int | None = None
 ) -> tuple[RemoteLog, ...]:
     """The log called ``first`` and all that follow it, from the directory where it proves to be that server's.
 
@@ -121,7 +121,7 @@ def find_logs(
     return max(found, key=itemgetter(0))[1]
 
 
-def _proof(host: SshHost, log: RemoteLog, whose: Whose, pos: int | None) -> tuple[int, str]:
+def _proof(host: SshHost, log: RemoteLog, whose: ExpectedIdentity, pos: int | None) -> tuple[int, str]:
     """How much speaks for a log, or why it is not the one.
 
     3: it holds what a replica received last; 2: an event begins at the place; 1: its head; 0: nothing.
@@ -142,7 +142,9 @@ def _proof(host: SshHost, log: RemoteLog, whose: Whose, pos: int | None) -> tupl
     return (3 if same else 2 if seen.place == "begins" else 1), why
 
 
-def find_start(host: SshHost, directories: Sequence[str], state: ServerState, whose: Whose = ANYBODY) -> BinlogPosition:
+def find_start(
+    host: SshHost, directories: Sequence[str], state: ServerState, whose: ExpectedIdentity = ANYBODY
+) -> BinlogPosition:
     """Where the saving begins for a replica that knows no place in the dead primary's log, only what it executed.
 
     Every log says at its beginning which GTIDs are in those before it: the newest of which the replica has all of them
@@ -170,7 +172,7 @@ def find_start(host: SshHost, directories: Sequence[str], state: ServerState, wh
     raise RemoteFileError(host.name, "find where to begin", "; ".join(searched), hint)
 
 
-def _knows(host: SshHost, path: str, state: ServerState, whose: Whose) -> bool | None:
+def _knows(host: SshHost, path: str, state: ServerState, whose: ExpectedIdentity) -> bool | None:
     """Whether a server executed all that was written before this log; None for what is none with GTIDs, or not its."""
     log = RemoteLog(path, host.stat(path, links=False).size)
     try:
@@ -242,7 +244,7 @@ def opened(host: SshHost, logs: Sequence[RemoteLog]) -> list[LogFile]:
 
 def borrow_relay_logs(
     host: SshHost, logs: Sequence[RemoteLog], place: BinlogPosition, directory: Path, server_id: int = 0
-) -> tuple[Mirror, BinlogPosition] | None:
+) -> tuple[BinlogCopy, BinlogPosition] | None:
     """Find in a replica's relay logs where a place in the dead primary's log is, and copy from there on.
 
     Returns the copy and the place in it. None when they do not reach back so far, or end there. Raises HostError's
@@ -257,11 +259,11 @@ def borrow_relay_logs(
     return mirror(host, needed, BinlogPosition(needed[0].name, len(MAGIC)), directory), begin
 
 
-def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, directory: Path) -> Mirror:
+def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, directory: Path) -> BinlogCopy:
     """Copy the logs from ``start`` to their end; only these bytes and the head of the first log travel.
 
     Each copy is proven by comparing its SHA-256 with one computed on the dead host. What can be read is copied: a log
-    that cannot be ends it, and `Mirror.stopped` tells. Raises HostError's children when that leaves nothing, and
+    that cannot be ends it, and `BinlogCopy.stopped` tells. Raises HostError's children when that leaves nothing, and
     LogError when nobody could read the copy from ``start`` on (it is encrypted, or no log).
     """
     own_directory(directory)
@@ -291,12 +293,12 @@ def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, dire
         # A sum that nobody wants any more ends at its own deadline.
         pool.shutdown(wait=False)
     end = BinlogPosition(copied[-1].name, copied[-1].size)
-    made = Mirror(directory, tuple(log.name for log in copied), start, end, total, stopped)
+    made = BinlogCopy(directory, tuple(log.name for log in copied), start, end, total, stopped)
     next(iter(LogSequence(made.logs(), start.pos)), None)
     return made
 
 
-def shortened(copy: Mirror, end: BinlogPosition) -> Mirror:
+def shortened(copy: BinlogCopy, end: BinlogPosition) -> BinlogCopy:
     """The copy up to ``end`` and no further; what its files have beyond that stays in them, and is nobody's."""
     if copy.end <= end or end < copy.start:
         return copy
@@ -310,7 +312,7 @@ def up_to(logs: Sequence[RemoteLog], end: BinlogPosition) -> tuple[RemoteLog, ..
     return tuple(replace(log, size=min(log.size, end.pos)) if log.name == end.file else log for log in needed)
 
 
-def logs_from(copy: Mirror, start: BinlogPosition) -> list[LogFile]:
+def logs_from(copy: BinlogCopy, start: BinlogPosition) -> list[LogFile]:
     """The copies from the one in which ``start`` lies. Raises LogError when it is not saved."""
     logs = copy.logs()
     names = [log.name for log in logs]
@@ -319,12 +321,12 @@ def logs_from(copy: Mirror, start: BinlogPosition) -> list[LogFile]:
     return logs[names.index(start.file) :]
 
 
-def survey_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool]) -> Cut:
+def survey_from(copy: BinlogCopy, start: BinlogPosition, wanted: Callable[[Transaction], bool]) -> Cut:
     """What the wanted complete transactions from ``start`` on are; nothing is written."""
     return _as_stopped(copy, survey(logs_from(copy, start), start, wanted))
 
 
-def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction], bool], path: Path) -> Cut:
+def cut_from(copy: BinlogCopy, start: BinlogPosition, wanted: Callable[[Transaction], bool], path: Path) -> Cut:
     """Write the wanted complete transactions from ``start`` on into one log file at ``path`` on the manager."""
     logs = logs_from(copy, start)
     with os.fdopen(open_own(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as out:
@@ -333,7 +335,7 @@ def cut_from(copy: Mirror, start: BinlogPosition, wanted: Callable[[Transaction]
     return _as_stopped(copy, result)
 
 
-def _as_stopped(copy: Mirror, result: Cut) -> Cut:
+def _as_stopped(copy: BinlogCopy, result: Cut) -> Cut:
     """A cut that ends where copying ended, ends for that reason."""
     end, stopped = result.end_reason, copy.stopped
     if stopped is not None and end.kind != "corrupt" and end.log in (copy.end.file, stopped.log):

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from prefect_mha.replication.actions.drained import Drained
 from prefect_mha.replication.binlog.cutter import Cut
 from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.rescue.salvage import Mirror
-from prefect_mha.replication.source.identity import Whose
+from prefect_mha.replication.rescue.salvage import BinlogCopy
+from prefect_mha.replication.source.identity import ExpectedIdentity
 
 
 @dataclass(frozen=True)
-class Rescue:
+class SavedBinlog:
     """What was saved, and from where. ``copy`` is None when nothing could be read; ``why_not`` says why.
 
     ``source`` names it in words: the dead primary, a binlog server, another replica's relay logs. When the copy is of
@@ -25,14 +25,14 @@ class Rescue:
     ``log_end``: nobody can read the dead primary's log, and by its size it ends there.
     """
 
-    copy: Mirror | None
+    copy: BinlogCopy | None
     why_not: str = ""
     begin: BinlogPosition | None = None
     end: BinlogPosition | None = None
     source: str = ""
     kept: Cut | None = None
     of_relay_logs: bool = False
-    of: Whose | None = None
+    of: ExpectedIdentity | None = None
     continues: bool = False
     no_room: bool = False
     by_gtid: bool = False
@@ -45,7 +45,7 @@ class Rescue:
 
 
 @dataclass(frozen=True)
-class Recovered:
+class AppliedBinlog:
     """A replica that executed everything there is. ``cut`` is what was applied beyond what it had received.
 
     ``end_of_log`` is the end of its own binary log then: where position replicas will read from it. ``source`` is the

@@ -24,7 +24,7 @@ from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.rescue.pointing import Where
 from prefect_mha.replication.source import Account, Catalogue, Identity, Source, facing
 from prefect_mha.replication.source.catalogue import Before
-from prefect_mha.replication.source.identity import Whose
+from prefect_mha.replication.source.identity import ExpectedIdentity
 from prefect_mha.replication.source.rebuilt import rebuild
 from prefect_mha.replication.source.server import CannotListen
 from prefect_mha.replication.ssh.host import SshHost
@@ -35,7 +35,7 @@ DIRECTLY, OVER_SSH = "at the manager's address", "over the SSH session of its ho
 
 
 def identity_of(
-    state: ServerState, channel: ReplicaChannel, cut: Cut, logs: Sequence[LogFile], of: Whose | None = None
+    state: ServerState, channel: ReplicaChannel, cut: Cut, logs: Sequence[LogFile], of: ExpectedIdentity | None = None
 ) -> Identity:
     """Whom the source stands in for: as the log describes its server, as the replica knows it. Raises LogError.
 

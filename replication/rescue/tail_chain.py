@@ -18,7 +18,7 @@ from prefect_mha.replication.memory.journal import Entry, Journal, journals, rea
 from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ClusterState, GtidKind, ReplicaChannel, ServerState
-from prefect_mha.replication.rescue.salvage import Mirror
+from prefect_mha.replication.rescue.salvage import BinlogCopy
 
 #: The step of a journal that tells of a tail, and its events.
 TAIL, OPEN, SETTLED = "tail", "open", "settled"
@@ -248,7 +248,7 @@ def remarks(config: ClusterConfig, cluster: ClusterState, chain: Sequence[Tail])
     return tuple(told)
 
 
-def begins_in(copy: Mirror, kind: GtidKind, state: ServerState) -> BinlogPosition | None:
+def begins_in(copy: BinlogCopy, kind: GtidKind, state: ServerState) -> BinlogPosition | None:
     """Where in a copy the part of a replica with GTIDs begins; None when it lacks something that stands before.
 
     Each server's transactions stand in a log in the order of their numbers, so the first of each tells what was before.

@@ -10,18 +10,18 @@ from prefect_mha.replication.binlog.cutter import Cut
 from prefect_mha.replication.binlog.reader import Transaction
 from prefect_mha.replication.model.gtid import Gtid, MariadbGtid
 from prefect_mha.replication.model.state import GtidKind, ReplicaChannel, ServerState
-from prefect_mha.replication.rescue.saved import Rescue
+from prefect_mha.replication.rescue.saved import SavedBinlog
 
 
 @dataclass(frozen=True)
-class Case:
+class MissingTail:
     """A replica as it is, and what it ``lacks``; ``done`` transactions of it were applied by a former try's session."""
 
     kind: GtidKind
     state: ServerState
     channel: ReplicaChannel
     lacks: Cut
-    rescue: Rescue
+    rescue: SavedBinlog
     done: int = 0
 
 
@@ -43,7 +43,7 @@ class Lacking:
         return True
 
 
-def why_not_served(case: Case) -> str:
+def why_not_served(case: MissingTail) -> str:
     """Why the replica's own threads cannot be given it; empty when they can."""
     if case.done:
         return "a former try replayed a part of it, which the replica's place does not show"

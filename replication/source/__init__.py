@@ -12,7 +12,7 @@ of the dead primary's log or by GTID, and executes them with its own applier.
 
 from prefect_mha.replication.source.account import ACCOUNT_PREFIX, Account, is_rescue_account
 from prefect_mha.replication.source.catalogue import Catalogue, Identity, Served
-from prefect_mha.replication.source.followers import Follower
+from prefect_mha.replication.source.followers import ServedFollower
 from prefect_mha.replication.source.proving import Prover
 from prefect_mha.replication.source.server import Source, facing
 
@@ -20,10 +20,10 @@ __all__ = [
     "ACCOUNT_PREFIX",
     "Account",
     "Catalogue",
-    "Follower",
     "Identity",
     "Prover",
     "Served",
+    "ServedFollower",
     "Source",
     "facing",
     "is_rescue_account",

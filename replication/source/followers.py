@@ -8,7 +8,7 @@ from prefect_mha.replication.model.position import BinlogPosition
 
 
 @dataclass(frozen=True)
-class Follower:
+class ServedFollower:
     """One connection's state. ``server_id`` is 0 until it asked for a log.
 
     ``state``: connected (it logged in), sending, at_end (all that is published was sent), gone (it left), refused (it

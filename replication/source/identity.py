@@ -49,7 +49,7 @@ class Received:
 
 
 @dataclass(frozen=True)
-class Whose:
+class ExpectedIdentity:
     """What is known of the server whose logs are wanted; what is not known (0, empty) proves and refutes nothing.
 
     ``named`` are the directories it named while it lived; ``foreign`` the basenames (directory and name) of the logs of
@@ -70,7 +70,7 @@ class Whose:
 
 
 @dataclass(frozen=True)
-class Seen:
+class LogIdentity:
     """What a log says of itself. ``place`` tells whether a transaction can begin at the place asked about.
 
     ``place``: begins (an event does), beyond (the log ends before it or there), inside (none can begin there), unknown.
@@ -85,7 +85,7 @@ class Seen:
 
 def known_of(
     dead: ServerConfig, states: Sequence[ServerState], named: tuple[str, ...] = (), said: tuple[int, str] = (0, "")
-) -> Whose:
+) -> ExpectedIdentity:
     """What its replicas and its neighbours tell of a dead server; ``named`` are directories it named. Pure.
 
     ``said`` is who it was by its own word while it lived. Of those who contradict each other nothing is believed: the
@@ -93,7 +93,7 @@ def known_of(
     """
     channels = [state.channel_from(dead.hostname, dead.ip, dead.port) for state in states]
     if not any(channels):
-        # A failover that was cut short had turned all of them to what it saved: that names the server it is of.
+        # A failover that was interrupted had turned all of them to what it saved: that names the server it is of.
         channels = [state.rescued_channel for state in states]
     told = {(c.source_server_id, c.source_uuid) for c in channels if c is not None and c.source_server_id}
     if said[0]:
@@ -104,10 +104,10 @@ def known_of(
         for state in states
         if state.key != dead.address and state.key.rpartition(":")[0] == dead.ip and state.log_bin_basename
     )
-    return Whose(server_id, uuid, named, foreign)
+    return ExpectedIdentity(server_id, uuid, named, foreign)
 
 
-def refuted(seen: Seen, whose: Whose) -> str:
+def refuted(seen: LogIdentity, whose: ExpectedIdentity) -> str:
     """Why a log is not that server's; empty when nothing speaks against it. Pure."""
     if seen.described.relay_log:
         return "it is a relay log"
@@ -120,19 +120,19 @@ def refuted(seen: Seen, whose: Whose) -> str:
     return ""
 
 
-def look(stream: BinaryIO, name: str, size: int, pos: int | None = None) -> Seen:
+def look(stream: BinaryIO, name: str, size: int, pos: int | None = None) -> LogIdentity:
     """Read a log's head, and what lies at ``pos``. Raises LogError when it has no head to read."""
     reader = LogReader(stream, name=name, size=min(size, _LOOK))
     number = reader.format.server_id
     if pos is None:
-        return Seen(reader.format, number)
+        return LogIdentity(reader.format, number)
     if pos < reader.format_end:
-        return Seen(reader.format, number, "begins" if pos == len(MAGIC) else "inside")
+        return LogIdentity(reader.format, number, "begins" if pos == len(MAGIC) else "inside")
     if pos >= size:
-        return Seen(reader.format, number, "beyond")
+        return LogIdentity(reader.format, number, "beyond")
     stream.seek(pos)
     place, uuid = _event_at(stream.read(min(_LOOK, size - pos)), pos, size - pos, reader.format, number)
-    return Seen(reader.format, number, place, uuid)
+    return LogIdentity(reader.format, number, place, uuid)
 
 
 def _event_at(data: bytes, pos: int, left: int, described: FormatDescription, own: int) -> tuple[str, str]:
@@ -238,7 +238,7 @@ def same_event(ours: bytes, theirs: bytes, checksum: bool) -> bool | None:
     return ours[:17] == theirs[:17] and ours[19:end] == theirs[19:end]
 
 
-def prove(logs: Sequence[LogFile], whose: Whose, received: Received | None) -> None:
+def prove(logs: Sequence[LogFile], whose: ExpectedIdentity, received: Received | None) -> None:
     """Refuse what is not that server's log, or not the one the replica received from. Raises LogError."""
     for log in logs:
         with log.open() as stream:

@@ -23,9 +23,9 @@ from prefect_mha.replication.deadline import Deadline
 from prefect_mha.replication.errors import MhaError
 from prefect_mha.replication.source.account import Account
 from prefect_mha.replication.source.catalogue import Catalogue
-from prefect_mha.replication.source.followers import Follower
+from prefect_mha.replication.source.followers import ServedFollower
 from prefect_mha.replication.source.protocol.packets import Socket
-from prefect_mha.replication.source.session import Session
+from prefect_mha.replication.source.session import FollowerSession
 
 logger = logging.getLogger("mha")
 
@@ -55,7 +55,7 @@ class Source:
         self._lock = threading.Condition()
         self._closed = threading.Event()
         self._numbers = itertools.count(1)
-        self._followers: dict[int, Follower] = {}
+        self._followers: dict[int, ServedFollower] = {}
         self._open: dict[int, tuple[str, Socket]] = {}
         self._listeners: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -134,12 +134,12 @@ class Source:
 
     # followers -------------------------------------------------------------------------------------------------
 
-    def followers(self) -> tuple[Follower, ...]:
+    def followers(self) -> tuple[ServedFollower, ...]:
         """Everyone who logged in, and those who were refused, oldest first; of those who left the last 200."""
         with self._lock:
             return tuple(self._followers.values())
 
-    def follower(self, server_id: int) -> Follower | None:
+    def follower(self, server_id: int) -> ServedFollower | None:
         """The newest connection of a server; None when it never asked for a log."""
         return next((each for each in reversed(self.followers()) if each.server_id == server_id), None)
 
@@ -152,7 +152,7 @@ class Source:
         def tell(**changes: Any) -> None:
             self._tell(number, peer, **changes)
 
-        session = Session(
+        session = FollowerSession(
             self.catalogue, self.account, connection, number=number, tell=tell, stopped=self._closed.is_set
         )
         try:
@@ -166,7 +166,7 @@ class Source:
 
     def _tell(self, number: int, peer: str, **changes: Any) -> None:
         with self._lock:
-            before = self._followers.get(number) or Follower(number, peer)
+            before = self._followers.get(number) or ServedFollower(number, peer)
             since = before.since if changes.get("state") == before.state and before.since else time.monotonic()
             after = self._followers[number] = replace(before, **changes, since=since)
             self._forget()

@@ -30,7 +30,7 @@ _QUIT, _QUERY, _PING, _REGISTER, _DUMP, _DUMP_GTID = 0x01, 0x03, 0x0E, 0x15, 0x1
 _WIDE_HEARTBEATS = 0x02
 
 
-class Session:
+class FollowerSession:
     """Runs in the connection's own thread. ``tell`` is called with what changes of the follower."""
 
     def __init__(

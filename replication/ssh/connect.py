@@ -27,7 +27,7 @@ from prefect_mha.replication.ssh.known_hosts import (
     read_known_hosts,
     remember_key,
 )
-from prefect_mha.replication.ssh.login import Login
+from prefect_mha.replication.ssh.login import SshLogin
 
 logger = logging.getLogger("mha.ssh")
 
@@ -45,7 +45,7 @@ AGENT_TIMEOUT = 2.0
 NOT_UNDERSTOOD = (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError, struct.error)
 
 
-def open_transport(login: Login, deadline: Deadline) -> paramiko.Transport:
+def open_transport(login: SshLogin, deadline: Deadline) -> paramiko.Transport:
     """An authenticated session within ``deadline``. Errors: HostUnreachable, HostKeyMismatch, LoginRefused."""
     if login.proxy:
         raise HostUnreachable(
@@ -79,7 +79,7 @@ def _tune(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED * 1000)
 
 
-def _handshake(transport: paramiko.Transport, login: Login, deadline: Deadline) -> None:
+def _handshake(transport: paramiko.Transport, login: SshLogin, deadline: Deadline) -> None:
     try:
         entries = keys_of(read_known_hosts([*login.known_hosts, *login.system_known_hosts]), login.key_names)
     except OSError as error:
@@ -124,7 +124,7 @@ def _handshake(transport: paramiko.Transport, login: Login, deadline: Deadline) 
     )
 
 
-def _accept(login: Login, key: paramiko.PKey) -> None:
+def _accept(login: SshLogin, key: paramiko.PKey) -> None:
     file = login.known_hosts[0]
     # As ssh does: the key is used even where it cannot be written down.
     try:
@@ -134,7 +134,7 @@ def _accept(login: Login, key: paramiko.PKey) -> None:
         logger.warning("%s: new host key accepted, but %s cannot be written: %s", login.name, file, error)
 
 
-def _authenticate(transport: paramiko.Transport, login: Login, deadline: Deadline) -> None:
+def _authenticate(transport: paramiko.Transport, login: SshLogin, deadline: Deadline) -> None:
     offered: list[str] = []
     unusable: list[str] = []
     for label, key in _candidates(login, unusable, deadline):
@@ -163,7 +163,7 @@ def _authenticate(transport: paramiko.Transport, login: Login, deadline: Deadlin
     raise _login_refused(login, offered, unusable, "")
 
 
-def _login_refused(login: Login, offered: list[str], unusable: list[str], note: str) -> LoginRefused:
+def _login_refused(login: SshLogin, offered: list[str], unusable: list[str], note: str) -> LoginRefused:
     tried = f"offered {', '.join(offered)}" if offered else "there was no key to offer"
     parts = [f"user {login.user} was not let in", tried, *([note] if note else []), *unusable]
     hint = f"put the public key into ~{login.user}/.ssh/authorized_keys on that host"
@@ -172,7 +172,7 @@ def _login_refused(login: Login, offered: list[str], unusable: list[str], note: 
     return LoginRefused(login.name, CONNECT, "; ".join(parts), hint)
 
 
-def _candidates(login: Login, unusable: list[str], deadline: Deadline) -> Iterator[tuple[str, paramiko.PKey]]:
+def _candidates(login: SshLogin, unusable: list[str], deadline: Deadline) -> Iterator[tuple[str, paramiko.PKey]]:
     """Keys to offer with a label for people: those named, the agent's, the default ones; each once.
 
     Named files come before the agent's other keys, unlike in OpenSSH: sshd hangs up after six wrong keys.
@@ -203,7 +203,7 @@ def _candidates(login: Login, unusable: list[str], deadline: Deadline) -> Iterat
             yield str(file), default
 
 
-def _agent_keys(login: Login, unusable: list[str], deadline: Deadline) -> dict[bytes, paramiko.PKey]:
+def _agent_keys(login: SshLogin, unusable: list[str], deadline: Deadline) -> dict[bytes, paramiko.PKey]:
     if not (login.use_agent and os.environ.get("SSH_AUTH_SOCK")):
         return {}
     try:
@@ -241,7 +241,7 @@ def _load_key(file: Path, unusable: list[str], *, named: bool) -> paramiko.PKey 
     return None
 
 
-def _unreachable(login: Login, error: Exception, deadline: Deadline) -> tuple[str, str]:
+def _unreachable(login: SshLogin, error: Exception, deadline: Deadline) -> tuple[str, str]:
     """What went wrong between the first packet and the login, and what to look at."""
     if isinstance(error, TimeoutError) or deadline.over:
         return (

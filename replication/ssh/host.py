@@ -26,9 +26,9 @@ from prefect_mha.replication.ssh.framing import Frame
 from prefect_mha.replication.ssh.hints import NO_SHELL, hint_for, last_line, needs_access
 from prefect_mha.replication.ssh.login import load_login
 from prefect_mha.replication.ssh.port_forward import Forward
-from prefect_mha.replication.ssh.session import Lease, Session, SessionBroken, SftpLease
+from prefect_mha.replication.ssh.session import Lease, SessionBroken, SftpLease, SshSession
 from prefect_mha.replication.ssh.sftp_reader import RemoteReader, names_in
-from prefect_mha.replication.ssh.streams import CHUNK, Collector, HashingSource, Source, drain, feed
+from prefect_mha.replication.ssh.streams import CHUNK, Collector, HashingSource, InputSource, drain, feed
 
 if TYPE_CHECKING:
     from prefect_mha.config import ServerConfig
@@ -82,7 +82,7 @@ class SshHost:
 
     def __init__(self, server: ServerConfig) -> None:
         self._server = server
-        self._session: Session | None = None
+        self._session: SshSession | None = None
         # One login at a time may take as long as a login may; the other lock is only ever held for an instant.
         self._logging_in = threading.Lock()
         self._lock = threading.Lock()
@@ -121,7 +121,7 @@ class SshHost:
         *,
         action: str,
         timeout: float,
-        stdin: bytes | Source = b"",
+        stdin: bytes | InputSource = b"",
         ok: Container[int] = (0,),
     ) -> CommandResult:
         """Run a command through the user's shell and wait for its end, ``timeout`` seconds at most for everything.
@@ -221,7 +221,7 @@ class SshHost:
         command = f"{script('own.sh')}\nown_directory {shlex.quote(path)}"
         return self._shell(command, f"make the directory {path}", Deadline(timeout)).stdout.strip()
 
-    def put(self, data: bytes | Source, path: str, mode: int = 0o600, timeout: float = 600.0) -> str:
+    def put(self, data: bytes | InputSource, path: str, mode: int = 0o600, timeout: float = 600.0) -> str:
         """Write a remote file, whole or not at all; the SHA-256 of what was written, in hex.
 
         It goes through the shell and not over SFTP, which cannot say that a disk is full.
@@ -271,7 +271,7 @@ class SshHost:
 
     # The session
 
-    def _connected(self, deadline: Deadline | None, connect_timeout: float | None = None) -> tuple[Session, bool]:
+    def _connected(self, deadline: Deadline | None, connect_timeout: float | None = None) -> tuple[SshSession, bool]:
         """The session and whether it was there before."""
         session = self._session
         if session is not None and session.active:
@@ -286,14 +286,14 @@ class SshHost:
             login = load_login(self._server)
             self._name = login.name
             limit = connect_timeout or login.connect_timeout
-            session = Session(open_transport(login, Deadline(min(limit, deadline.left) if deadline else limit)))
+            session = SshSession(open_transport(login, Deadline(min(limit, deadline.left) if deadline else limit)))
             with self._lock:
                 self._session = session
             return session, False
         finally:
             self._logging_in.release()
 
-    def _opened(self, deadline: Deadline, open_in: Callable[[Session, float], _T]) -> _T:
+    def _opened(self, deadline: Deadline, open_in: Callable[[SshSession, float], _T]) -> _T:
         """What ``open_in`` opens in the session; again in a new one when a kept session is found broken."""
         for _ in range(ATTEMPTS):
             session, kept = self._connected(deadline)
@@ -306,7 +306,7 @@ class SshHost:
                     break
         raise HostUnreachable(self._name, CONNECT, f"the session is of no use: {broken}") from broken
 
-    def _drop(self, session: Session) -> None:
+    def _drop(self, session: SshSession) -> None:
         with self._lock:
             if self._session is session:
                 self._session = None
@@ -314,7 +314,7 @@ class SshHost:
 
     # Commands
 
-    def _execute(self, command: str, action: str, deadline: Deadline, source: Source) -> CommandResult:
+    def _execute(self, command: str, action: str, deadline: Deadline, source: InputSource) -> CommandResult:
         began, frame = time.monotonic(), Frame()
         lease = self._begun(frame.around(command), action, deadline)
         collectors = Collector(lease.channel.recv, frame), Collector(lease.channel.recv_stderr, frame)
@@ -371,7 +371,7 @@ class SshHost:
                     raise
         raise AssertionError("unreachable")
 
-    def _shell(self, command: str, action: str, deadline: Deadline, source: Source | None = None) -> CommandResult:
+    def _shell(self, command: str, action: str, deadline: Deadline, source: InputSource | None = None) -> CommandResult:
         """A command that deals with a file: its failure is the file's."""
         # The user's own shell may be none that understands these commands.
         result = self._execute(f"env LC_ALL=C sh -c {shlex.quote(command)}", action, deadline, source or io.BytesIO())

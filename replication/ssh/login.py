@@ -48,7 +48,7 @@ NO_HOST = "no-host.invalid"
 
 
 @dataclass(frozen=True)
-class Login:
+class SshLogin:
     """Everything a login needs, resolved. ``key_names`` are those its host key may be listed under in known_hosts."""
 
     address: str
@@ -72,7 +72,7 @@ class Login:
         return f"{self.user}@{address}:{self.port}"
 
 
-def resolve_login(server: ServerConfig, ssh_config: Mapping[str, str | list[str]], home: Path) -> Login:
+def resolve_login(server: ServerConfig, ssh_config: Mapping[str, str | list[str]], home: Path) -> SshLogin:
     """The login for ``server`` from its configuration and its lines of ssh_config (see the module's table). Pure."""
     options = server.ssh_options
 
@@ -94,7 +94,7 @@ def resolve_login(server: ServerConfig, ssh_config: Mapping[str, str | list[str]
     named = [*options.identity_files, *(identities if isinstance(identities, list) else [identities])]
     only_named = setting("identitiesonly").lower() == "yes"
     alias = setting("hostkeyalias")
-    return Login(
+    return SshLogin(
         address=server.ssh_ip,
         port=port,
         user=options.user or own_user or setting("user") or server.ssh_user or getpass.getuser(),
@@ -125,7 +125,7 @@ def _proxy(command: str, jump: str) -> str:
     return ""
 
 
-def load_login(server: ServerConfig) -> Login:
+def load_login(server: ServerConfig) -> SshLogin:
     """The login for ``server``, reading ssh_config as it is now. Errors: HostUnreachable when it cannot be used."""
     home = Path.home()
     chosen = server.ssh_options.config_file

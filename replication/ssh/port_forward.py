@@ -10,7 +10,7 @@ import paramiko
 from prefect_mha.replication.deadline import Deadline
 from prefect_mha.replication.errors import HostUnreachable
 from prefect_mha.replication.ssh.channel_order import orderly
-from prefect_mha.replication.ssh.session import Session, Watchdog
+from prefect_mha.replication.ssh.session import SshSession, Watchdog
 
 #: Seconds to give a port up.
 GIVE_UP = 5.0
@@ -20,7 +20,7 @@ class Forward:
     """What connects to ``127.0.0.1:port`` on the host is handed to ``deliver``, which must not wait, until the end."""
 
     def __init__(
-        self, session: Session, name: str, deliver: Callable[[paramiko.Channel], None], *, timeout: float
+        self, session: SshSession, name: str, deliver: Callable[[paramiko.Channel], None], *, timeout: float
     ) -> None:
         """Raises HostUnreachable when sshd refuses (AllowTcpForwarding) or does not answer in time (seconds)."""
         self._transport = session.transport

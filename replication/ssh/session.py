@@ -63,7 +63,7 @@ class Watchdog:
 class Lease:
     """A channel for one command, and the place it takes in its session; closed at the end or at ``deadline``."""
 
-    def __init__(self, session: Session, channel: paramiko.Channel, deadline: Deadline) -> None:
+    def __init__(self, session: SshSession, channel: paramiko.Channel, deadline: Deadline) -> None:
         self._session, self.channel = session, channel
         self._watchdog = Watchdog(session.transport, deadline, channel)
 
@@ -87,7 +87,7 @@ class Lease:
 class SftpLease:
     """A channel that speaks SFTP. Give it back, and say whether it is ``sound``: no answer is still on its way."""
 
-    def __init__(self, session: Session, channel: paramiko.Channel, sftp: paramiko.SFTPClient) -> None:
+    def __init__(self, session: SshSession, channel: paramiko.Channel, sftp: paramiko.SFTPClient) -> None:
         self._session, self.channel, self.sftp = session, channel, sftp
 
     @property
@@ -100,7 +100,7 @@ class SftpLease:
             self._session.give_up(self.channel)
 
 
-class Session:
+class SshSession:
     """The channels of one transport. Thread-safe."""
 
     def __init__(self, transport: paramiko.Transport) -> None:

@@ -19,7 +19,7 @@ OUTPUT_LIMIT = 1 << 20
 CHUNK = 1 << 15
 
 
-class Source(Protocol):
+class InputSource(Protocol):
     """What is sent to a command's standard input: its next bytes, at most so many, none at the end."""
 
     def read(self, length: int, /) -> bytes: ...
@@ -28,7 +28,7 @@ class Source(Protocol):
 class HashingSource:
     """A stream that remembers the SHA-256 and the length of what was read from it."""
 
-    def __init__(self, stream: Source) -> None:
+    def __init__(self, stream: InputSource) -> None:
         self._stream, self._digest, self.size = stream, hashlib.sha256(), 0
 
     def read(self, length: int) -> bytes:
@@ -95,7 +95,7 @@ class Collector(threading.Thread):
         return text, exit_code(after if mark else None)
 
 
-def feed(channel: paramiko.Channel, source: Source) -> None:
+def feed(channel: paramiko.Channel, source: InputSource) -> None:
     """Send everything to a command's standard input, and end it; a command that does not want all of it is let be."""
     while data := source.read(CHUNK):
         try:

@@ -17,7 +17,7 @@ from prefect_mha.replication.mysql.dialects import Repoint, binary_log
 from prefect_mha.replication.mysql.log_events import OF_THE_LOG, events_of
 from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.switchover.handover import end_of_log
-from prefect_mha.replication.switchover.write_lock import LogEnd
+from prefect_mha.replication.switchover.write_lock import EndOfLog
 
 #: Seconds that a channel which the old primary kept may stand still while it is drained.
 STALL = 10.0
@@ -49,7 +49,7 @@ def written_here(server: Server, since: BinlogPosition) -> str:
     )
 
 
-def stray_writes(server: Server, end: LogEnd) -> str:
+def stray_writes(server: Server, end: EndOfLog) -> str:
     """What was written after the lock was given back, in words; empty when nothing was."""
     now = end_of_log(server)
     if now is None or now == end.position:

@@ -17,8 +17,8 @@ from prefect_mha.replication.memory.journal import Journal
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import GtidKind, Vendor
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.switchover.context import HandedOver, Ready, SwitchJob
-from prefect_mha.replication.switchover.write_lock import LogEnd, lacking
+from prefect_mha.replication.switchover.job import HandedOver, Preparation, SwitchJob
+from prefect_mha.replication.switchover.write_lock import EndOfLog, lacking
 from prefect_mha.replication.workload.client_sessions import end_client_sessions, holders_of_locks
 
 #: Seconds that the server waits by itself before it is asked whether its applier still runs.
@@ -27,7 +27,7 @@ SLICE = 1
 FIND_OUT = 5.0
 
 
-def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
+def hand_over(job: SwitchJob, ready: Preparation) -> HandedOver:
     """Stop, wait, end sessions, note, journal, open. Whatever is raised, `close_again` comes before giving back.
 
     Sessions are ended before the opening and not after it: should this process be killed, the lock goes with it, and
@@ -75,7 +75,7 @@ def hand_over(job: SwitchJob, ready: Ready) -> HandedOver:
     return HandedOver(end, target_end, time.monotonic() - began, tuple(parts), ended)
 
 
-def _end_sessions(job: SwitchJob, ready: Ready) -> int:
+def _end_sessions(job: SwitchJob, ready: Preparation) -> int:
     """Where read_only keeps out everybody, one that may not be ended does no harm."""
     old = job.sessions.server(job.plan.old)
     spare = {*job.stop.threads, *holders_of_locks(old)}
@@ -83,7 +83,7 @@ def _end_sessions(job: SwitchJob, ready: Ready) -> int:
 
 
 def wait_until_executed(
-    server: Server, channel: str, kind: GtidKind, end: LogEnd, ready: Ready | None, deadline: Deadline
+    server: Server, channel: str, kind: GtidKind, end: EndOfLog, ready: Preparation | None, deadline: Deadline
 ) -> None:
     """Let the server itself wait until it has executed the old primary's log to its end, in slices.
 
@@ -117,7 +117,7 @@ def end_of_log(server: Server) -> BinlogPosition | None:
     return BinlogPosition(str(rows[0]["File"]), int(rows[0]["Position"])) if rows else None
 
 
-def record_opening(journal: Journal, job: SwitchJob, end: LogEnd, target_end: BinlogPosition | None) -> None:
+def record_opening(journal: Journal, job: SwitchJob, end: EndOfLog, target_end: BinlogPosition | None) -> None:
     """The line that the next run needs, should this one die now: the new primary may be open from here on."""
     journal.record(
         "open", "intent", job.plan.new_primary, end=str(end.position), gtids=end.gtids, target_end=str(target_end or "")

@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.checks.trying_logins import Login
+from prefect_mha.replication.checks.trying_logins import TriedLogin
 from prefect_mha.replication.model.check import Check, failed
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, GtidKind
 from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.planning.plan import Leveling, address_steps, leveling
+from prefect_mha.replication.planning.plan import ReplicaRecovery, address_steps, leveling
 from prefect_mha.replication.planning.selection import Candidate, Follower, Selection, followers_of, gtid_kind, rank
 from prefect_mha.replication.switchover.preconditions.accounts import replication_user
 from prefect_mha.replication.switchover.preconditions.cluster import switch_checks
@@ -40,7 +40,7 @@ class SwitchPlan:
     new_primary: str
     new_primary_name: str
     kind: GtidKind
-    followers: tuple[Leveling, ...]
+    followers: tuple[ReplicaRecovery, ...]
     orig_is_new_replica: bool
     repl_user: str
     left_out: tuple[tuple[str, str], ...]
@@ -49,12 +49,12 @@ class SwitchPlan:
     steps: tuple[str, ...]
 
     @property
-    def target(self) -> Leveling:
+    def target(self) -> ReplicaRecovery:
         """The replica that becomes the primary."""
         return next(x for x in self.followers if x.key == self.new_primary)
 
     @property
-    def others(self) -> tuple[Leveling, ...]:
+    def others(self) -> tuple[ReplicaRecovery, ...]:
         """The replicas that will follow it, the old primary apart."""
         return tuple(x for x in self.followers if x.key != self.new_primary)
 
@@ -79,7 +79,7 @@ def make_switch_plan(
     options: SwitchOptions,
     *,
     acting: bool = False,
-    logins: tuple[Login, ...] = (),
+    logins: tuple[TriedLogin, ...] = (),
 ) -> SwitchPlan | Refusal:
     """Decide how the primary's role moves to another server, or why it may not move now.
 

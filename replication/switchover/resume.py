@@ -1,4 +1,4 @@
-"""A planned switch that was cut short: what its journal says, and what may be done about it."""
+"""A planned switch that was interrupted: what its journal says, and what may be done about it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from prefect_mha.replication.actions.scheduled_events import Event
+from prefect_mha.replication.actions.scheduled_events import ScheduledEvent
 from prefect_mha.replication.local.processes import process_alive
 from prefect_mha.replication.memory.journal import SWITCH, Entry, unfinished
 from prefect_mha.replication.memory.manager_files import FailoverFlags
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ClusterState, GtidKind
-from prefect_mha.replication.planning.plan import Leveling
-from prefect_mha.replication.switchover.context import HandedOver, Ready
+from prefect_mha.replication.planning.plan import ReplicaRecovery
+from prefect_mha.replication.switchover.job import HandedOver, Preparation
 from prefect_mha.replication.switchover.plan import SwitchPlan
-from prefect_mha.replication.switchover.write_lock import Former, LogEnd
+from prefect_mha.replication.switchover.write_lock import EndOfLog, FormerSettings
 
 #: The columns of a replica's status that tell how it connects; the others are of no use later.
 _LIKE = (
@@ -35,7 +35,7 @@ class CutShort:
     """
 
     plan: SwitchPlan
-    ready: Ready | None
+    ready: Preparation | None
     handed: HandedOver | None
     entries: tuple[Entry, ...]
 
@@ -54,7 +54,7 @@ def facts_of(plan: SwitchPlan) -> dict[str, Any]:
     }
 
 
-def facts_of_ready(ready: Ready) -> dict[str, Any]:
+def facts_of_ready(ready: Preparation) -> dict[str, Any]:
     """What the journal keeps of what was read before writes were touched."""
     return {
         "former": ready.former.as_dict(),
@@ -118,7 +118,7 @@ def _plan(app: str, facts: Mapping[str, Any]) -> SwitchPlan:
         new_primary_name=facts["new_name"],
         kind=kind,
         followers=tuple(
-            Leveling(key, name, channel, kind, None, None, delay=delay)
+            ReplicaRecovery(key, name, channel, kind, None, None, delay=delay)
             for key, name, channel, delay in facts["followers"]
         ),
         orig_is_new_replica=facts["orig_is_new_replica"],
@@ -130,12 +130,12 @@ def _plan(app: str, facts: Mapping[str, Any]) -> SwitchPlan:
     )
 
 
-def _ready(facts: Mapping[str, Any]) -> Ready:
-    return Ready(
-        former=Former(**facts["former"]),
-        target_former=Former(**facts["target_former"]),
+def _ready(facts: Mapping[str, Any]) -> Preparation:
+    return Preparation(
+        former=FormerSettings(**facts["former"]),
+        target_former=FormerSettings(**facts["target_former"]),
         target_gtids=None,
-        events=tuple(Event(**event) for event in facts["events"]),
+        events=tuple(ScheduledEvent(**event) for event in facts["events"]),
         old_roles=facts["old_roles"],
         target_roles=facts["target_roles"],
         like=facts["like"],
@@ -144,5 +144,5 @@ def _ready(facts: Mapping[str, Any]) -> Ready:
 
 def _handed(facts: Mapping[str, Any]) -> HandedOver:
     target_end = facts["target_end"]
-    end = LogEnd(BinlogPosition.parse(facts["end"]), facts["gtids"])
+    end = EndOfLog(BinlogPosition.parse(facts["end"]), facts["gtids"])
     return HandedOver(end, BinlogPosition.parse(target_end) if target_end else None, 0.0, ())

@@ -1,7 +1,7 @@
 """Stop writes on a primary so that nobody gets past, and give them back.
 
-`SET GLOBAL read_only=1` alone lets users with SUPER through, and commits that were already on their way; the
-predecessor (0.58) did just that and lost rows. Here the server grants FLUSH TABLES WITH READ LOCK first: it waits for
+`SET GLOBAL read_only=1` alone lets users with SUPER through, and commits that were already on their way;
+MHA (0.58) did just that and lost rows. Here the server grants FLUSH TABLES WITH READ LOCK first: it waits for
 statements and commits that are under way and lets no new one begin, whoever asks. Under it the log stands still.
 """
 
@@ -34,7 +34,7 @@ ABANDONED = 120
 
 
 @dataclass(frozen=True)
-class Former:
+class FormerSettings:
     """What a server had before its writes were stopped. ``super_read_only`` is None where it knows no such variable.
 
     ``tx_read_only`` stands in for it there (`fencing.everyone`), and is None where it is not needed, or not known.
@@ -51,7 +51,7 @@ class Former:
 
 
 @dataclass(frozen=True)
-class LogEnd:
+class EndOfLog:
     """Where a server's own binary log ends: the place, and all GTIDs it holds (empty without GTIDs)."""
 
     position: BinlogPosition
@@ -61,7 +61,7 @@ class LogEnd:
         return f"{self.position}" + (f" ({self.gtids})" if self.gtids else "")
 
 
-class WriteStop:
+class WriteLock:
     """One primary whose writes are to be stopped, with a session that holds the lock and one that helps.
 
     ``lock`` is False for --skip_lock_all_tables: then only read_only is set, and the log must be seen to stand still.
@@ -70,10 +70,10 @@ class WriteStop:
     def __init__(self, config: ServerConfig, *, lock: bool = True) -> None:
         self._lock = lock
         self._holder, self._helper = Server(config), Server(config)
-        self.former: Former | None = None
+        self.former: FormerSettings | None = None
         self._number: int | None = None
         self._since = 0
-        self._end: LogEnd | None = None
+        self._end: EndOfLog | None = None
 
     @property
     def threads(self) -> frozenset[int]:
@@ -81,7 +81,7 @@ class WriteStop:
         numbers = (self._holder.thread_id, self._helper.thread_id)
         return frozenset(number for number in numbers if number is not None)
 
-    def prepare(self) -> Former:
+    def prepare(self) -> FormerSettings:
         """Open the sessions and read what is there; nothing is changed. Raises ServerError."""
         self.former = read_former(self._helper)
         self._holder.query(
@@ -108,7 +108,7 @@ class WriteStop:
         if self._known.event_scheduler == "ON":
             self._helper.query("SET GLOBAL event_scheduler = OFF", action="turn its event scheduler off", timeout=5.0)
 
-    def stop(self, deadline: Deadline) -> LogEnd:
+    def stop(self, deadline: Deadline) -> EndOfLog:
         """Let nobody write any more; returns where the log ends for good.
 
         Raises DeadlineExceeded when the server did not grant the lock in time (nobody waits for it any longer then),
@@ -129,7 +129,7 @@ class WriteStop:
         if now != self._end:
             raise UnsafeStatement(f"{self._holder}: its binary log is not stopped: it moved from {self._end} to {now}")
 
-    def look(self) -> LogEnd:
+    def look(self) -> EndOfLog:
         """Where its log ends now."""
         return self._look()
 
@@ -175,7 +175,7 @@ class WriteStop:
     # inside ----------------------------------------------------------------------------------------------------
 
     @property
-    def _known(self) -> Former:
+    def _known(self) -> FormerSettings:
         assert self.former is not None, "prepare() comes first"
         return self.former
 
@@ -213,7 +213,7 @@ class WriteStop:
         if over.is_set():
             raise DeadlineExceeded(f"{self._holder}: {action}", seconds, "granted in the last moment")
 
-    def _look(self) -> LogEnd:
+    def _look(self) -> EndOfLog:
         dialect = self._holder.dialect
         rows = self._holder.query(dialect.show_log_status(), action="read the end of its binary log")
         if not rows:
@@ -221,18 +221,18 @@ class WriteStop:
         gtids = str(rows[0].get("Executed_Gtid_Set") or "").replace("\n", "")
         if dialect.vendor is Vendor.MARIADB:
             gtids = str(self._holder.scalar("SELECT @@GLOBAL.gtid_binlog_pos", action="read its GTIDs") or "")
-        return LogEnd(BinlogPosition(str(rows[0]["File"]), int(rows[0]["Position"])), gtids)
+        return EndOfLog(BinlogPosition(str(rows[0]["File"]), int(rows[0]["Position"])), gtids)
 
 
-def read_former(server: Server) -> Former:
+def read_former(server: Server) -> FormerSettings:
     """What a server has now. Raises ServerError."""
     state = server.observe()
     needed = state.super_read_only is None and bool(server.dialect.read_only_for_everybody)
     tx_read_only = state.tx_read_only if needed else None
-    return Former(state.read_only, state.super_read_only, state.event_scheduler, tx_read_only)
+    return FormerSettings(state.read_only, state.super_read_only, state.event_scheduler, tx_read_only)
 
 
-def reopen(server: Server, former: Former, *, since: int = 0) -> None:
+def reopen(server: Server, former: FormerSettings, *, since: int = 0) -> None:
     """Set read_only and super_read_only as they were before; who connected ``since`` and could not write is ended."""
     if former.super_read_only is not None:
         server.query(f"SET GLOBAL super_read_only = {int(former.super_read_only)}", action="give writes back")
@@ -241,7 +241,7 @@ def reopen(server: Server, former: Former, *, since: int = 0) -> None:
         open_to_everybody(server, since=since)
 
 
-def give_back(server: Server, former: Former) -> None:
+def give_back(server: Server, former: FormerSettings) -> None:
     """Set what was there before and verify it; doing it twice is harmless."""
     reopen(server, former)
     set_event_scheduler(server, former.event_scheduler)
@@ -271,7 +271,7 @@ def close_for_writes(server: Server) -> None:
         close_to_everybody(server)
 
 
-def lacking(end: LogEnd, has: MariadbGtidPosition | None) -> str:
+def lacking(end: EndOfLog, has: MariadbGtidPosition | None) -> str:
     """The GTIDs of a log's end without those domains in which a MariaDB server's own log has as much already.
 
     MASTER_GTID_WAIT looks at gtid_slave_pos only, where what a server wrote itself as a primary never appears.

@@ -8,11 +8,11 @@ from functools import partial
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.address import FailoverCalls, chain_of
 from prefect_mha.replication.address.ip import IpProvider
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import DeadlineExceeded, HostError, MhaError
-from prefect_mha.replication.fencing.guard import Guard, News
+from prefect_mha.replication.fencing.guard import FormerPrimaryGuard, News
 from prefect_mha.replication.fencing.kill import keep_read_only, unfence
-from prefect_mha.replication.memory.held_servers import Holds, config_of
+from prefect_mha.replication.memory.held_servers import HeldServers, config_of
 from prefect_mha.replication.notify.events import EventHooks
 from prefect_mha.replication.ssh.host import SshHost
 
@@ -22,7 +22,7 @@ log = logging.getLogger("mha")
 OWN = ("ip", "keepalived", "haproxy")
 
 
-def guard_of(config: ClusterConfig) -> Guard:
+def guard_of(config: ClusterConfig) -> FormerPrimaryGuard:
     """The guard of a manager: it takes the address from what comes back, runs the site's commands, and makes it start
     read-only if asked."""
     events = EventHooks(config)
@@ -44,9 +44,9 @@ def guard_of(config: ClusterConfig) -> Guard:
             log.warning("%s may start writable again: %s.", server.name, done.not_persisted or done.cannot)
         return done.persisted
 
-    return Guard(
+    return FormerPrimaryGuard(
         config.servers,
-        Holds.of(config),
+        HeldServers.of(config),
         tell,
         persist if config.fence_persist else None,
         partial(_take_address, config),
@@ -74,7 +74,7 @@ def _take_address(config: ClusterConfig, old: ServerConfig, new: ServerConfig) -
     own = tuple(name for name in config.vip_provider if name in OWN)
     if not own:
         return True
-    sessions = Sessions(config)
+    sessions = ConnectionPool(config)
     chain = chain_of(config.model_copy(update={"vip_provider": own}), sessions, FailoverCalls(config, old))
     try:
         failed = chain.release(old, reachable=True).failed

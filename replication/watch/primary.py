@@ -9,17 +9,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.detection.classic_rules import ALARM_AT, Ping, Verdict, somebody_else
-from prefect_mha.replication.detection.observation import Finding, Observation, Recorder, Round, Source
+from prefect_mha.replication.detection.observation import Finding, IncidentRecorder, Observation, Observer, Round
 from prefect_mha.replication.detection.round_trips import RECENT, RoundTrips
-from prefect_mha.replication.detection.rules import Judgement, Row, Sure, judge
-from prefect_mha.replication.detection.suspicion import SILENCE, Case, Terms, terms_of
+from prefect_mha.replication.detection.rules import Confidence, Judgement, Row, judge
+from prefect_mha.replication.detection.suspicion import SILENCE, Suspicion, Thresholds, terms_of
 from prefect_mha.replication.model.state import ServerState
 from prefect_mha.replication.probes.host import HELD
 from prefect_mha.replication.probes.ping import Pinger
 from prefect_mha.replication.probes.pings import FINDING, Pings
-from prefect_mha.replication.probes.survey import ROUND, Inquiry
+from prefect_mha.replication.probes.survey import ROUND, Survey
 from prefect_mha.replication.rescue.tail_chain import reached_before
 from prefect_mha.replication.watch.listener import Listener
 from prefect_mha.replication.watch.refusals import SAY_AGAIN, Refusals
@@ -71,7 +71,7 @@ class Watch:
         self,
         config: ClusterConfig,
         primary: ServerConfig,
-        sessions: Sessions,
+        sessions: ConnectionPool,
         stop: threading.Event,
         listener: Listener,
         state: ServerState | None,
@@ -81,11 +81,11 @@ class Watch:
         self._pinger = Pinger(config, primary)
         self._trips = RoundTrips()
         self._pings = Pings(self._pinger, self._trips)
-        self._inquiry = Inquiry(
+        self._inquiry = Survey(
             config, primary, sessions, state, self._pings, self._trips, reached_before(config, primary.address)
         )
         facts = {"primary": primary.name, "terms": vars(self._terms)}
-        self._recorder = Recorder(config.manager_workdir, config.name, facts)
+        self._recorder = IncidentRecorder(config.manager_workdir, config.name, facts)
         self._interval = float(config.ping_interval)
         self._looking: Future[tuple[Observation, ...]] | None = None
         self._look_due = self._listen_due = 0.0
@@ -127,7 +127,7 @@ class Watch:
                 if not self._pinger.connected:
                     self._stop.wait(min(left, STOP_SEEN))
                 elif self._pinger.broken_within(min(left, STOP_SEEN)):
-                    self._recorder.see(Observation(Source.SESSION, "manager", Finding.BROKEN))
+                    self._recorder.see(Observation(Observer.SESSION, "manager", Finding.BROKEN))
                     # A server that ends every session at once must not be pinged without pause.
                     at_once, broken = time.monotonic() - broken > self._interval, time.monotonic()
                     if at_once:
@@ -145,7 +145,7 @@ class Watch:
         if ended is None:
             return Trouble(began, f"no answer within {slow:.1f} s")
         ping, error = ended
-        self._recorder.see(Observation(Source.PING, "manager", FINDING[ping], error, took=time.monotonic() - began))
+        self._recorder.see(Observation(Observer.PING, "manager", FINDING[ping], error, took=time.monotonic() - began))
         if ping is Ping.MISSED:
             return Trouble(began, error, missed=True)
         if ping is Ping.ANSWERED:
@@ -183,7 +183,7 @@ class Watch:
             return Trouble(found[0].began, why)
         if now < self._quiet_disk:
             return None
-        bad = next((o for o in found if o.source is Source.DISK and o.finding in _BAD), None)
+        bad = next((o for o in found if o.source is Observer.DISK and o.finding in _BAD), None)
         if bad is None:
             return None
         # A thread that stands still has done so since the look before.
@@ -191,7 +191,7 @@ class Watch:
         return Trouble(since, str(bad), of_disk=True)
 
     def _tell_of_ssh(self, found: tuple[Observation, ...]) -> None:
-        blind = next((o for o in found if o.source is Source.SSH and o.finding is not Finding.ANSWERED), None)
+        blind = next((o for o in found if o.source is Observer.SSH and o.finding is not Finding.ANSWERED), None)
         if blind is not None:
             self._say(f"The primary's host cannot be looked at, so a crash will be noticed later: {blind.detail}")
 
@@ -240,16 +240,16 @@ class Watch:
         return None
 
     def _conclusive(self, suspicion: _Suspicion, so_far: Round) -> bool:
-        if not so_far.is_(Source.LINK, Finding.ANSWERED, Finding.LIVES):
+        if not so_far.is_(Observer.LINK, Finding.ANSWERED, Finding.LIVES):
             return False
         case = suspicion.case(so_far, self._inquiry.known, self._inquiry.supervisor in HELD)
-        return judge(case).row.sure is Sure.CONCLUSIVE
+        return judge(case).row.sure is Confidence.CONCLUSIVE
 
     def _disk_in_doubt(self, suspicion: _Suspicion) -> bool:
-        return any(r.is_(Source.DISK, *_BAD) for r in suspicion.rounds[-1:])
+        return any(r.is_(Observer.DISK, *_BAD) for r in suspicion.rounds[-1:])
 
     def _announce(self, suspicion: _Suspicion, misses: int, error: str) -> None:
-        """Once for each miss, in the predecessor's words; the first time whatever takes long is begun."""
+        """Once for each miss, in MHA's words; the first time whatever takes long is begun."""
         if not suspicion.ready:
             suspicion.ready = True
             self._listener.suspect(misses, error)
@@ -262,15 +262,15 @@ class Watch:
         suspicion.told = misses
         self._listener.suspect(misses, error)
 
-    def _alarm(self, suspicion: _Suspicion, case: Case, row: Row) -> None:
-        if not suspicion.alarmed and (row.sure is Sure.CONCLUSIVE or case.misses >= ALARM_AT):
+    def _alarm(self, suspicion: _Suspicion, case: Suspicion, row: Row) -> None:
+        if not suspicion.alarmed and (row.sure is Confidence.CONCLUSIVE or case.misses >= ALARM_AT):
             suspicion.alarmed = True
             self._listener.alarm(row.means)
 
     def _tell(self, row: Row) -> None:
         self._say(f"It looks like: {row.name}. {row.means[0].upper()}{row.means[1:]}.{' ' * bool(row.tell)}{row.tell}")
 
-    def _over(self, case: Case, judged: Judgement, *, of_disk: bool) -> None:
+    def _over(self, case: Suspicion, judged: Judgement, *, of_disk: bool) -> None:
         """It answers, or lives: told, and watched at the usual pace."""
         if judged.row.tell:
             self._tell(judged.row)
@@ -278,19 +278,19 @@ class Watch:
         if of_disk:
             self._quiet_disk = time.monotonic() + QUIET_DISK * self._interval
         self._recorder.end("recovered", row=judged.row.name)
-        if case.now.is_(Source.PING, Finding.LIVES):
+        if case.now.is_(Observer.PING, Finding.LIVES):
             self._refusals.refused(_error(case.now), suspected=True)
             # One that says now an error and now nothing is not to be asked without pause.
             self._stop.wait(self._interval)
         else:
             self._listener.recovered(judged.row.means)
 
-    def _dead(self, case: Case, judged: Judgement) -> Verdict:
+    def _dead(self, case: Suspicion, judged: Judgement) -> Verdict:
         self._recorder.end("verdict", row=judged.row.name, why=judged.why, seconds=time.monotonic() - case.since)
         ssh: bool | None = False
-        if case.now.is_(Source.SSH, Finding.ANSWERED, Finding.REFUSED, Finding.SILENT):
-            ssh = True if case.now.of(Source.PROCESS) else None
-        seen = tuple(o for o in case.now.seen if o.source is not Source.LINK)
+        if case.now.is_(Observer.SSH, Finding.ANSWERED, Finding.REFUSED, Finding.SILENT):
+            ssh = True if case.now.of(Observer.PROCESS) else None
+        seen = tuple(o for o in case.now.seen if o.source is not Observer.LINK)
         since = time.time() - (time.monotonic() - case.since)
         return Verdict(True, judged.why, ssh, seen, judged.row.name, self._inquiry.heard, since)
 
@@ -310,17 +310,17 @@ class Watch:
 class _Suspicion:
     """What a suspicion remembers between two rounds."""
 
-    def __init__(self, trouble: Trouble, terms: Terms) -> None:
+    def __init__(self, trouble: Trouble, terms: Thresholds) -> None:
         self.rounds: list[Round] = []
         self.since, self.count = trouble.since, 0
         self.told, self.ready, self.alarmed, self.often = 0, False, False, True
         self._terms = terms
 
-    def case(self, newest: Round, known: bool, held: bool) -> Case:
+    def case(self, newest: Round, known: bool, held: bool) -> Suspicion:
         """The case as it would be with this round."""
-        return Case((*self.rounds, newest), self.since, known, held, self._terms)
+        return Suspicion((*self.rounds, newest), self.since, known, held, self._terms)
 
-    def with_(self, newest: Round, *, known: bool, held: bool) -> Case:
+    def with_(self, newest: Round, *, known: bool, held: bool) -> Suspicion:
         """The case with this round, which is remembered."""
         case = self.case(newest, known, held)
         self.rounds = [*self.rounds, newest][-ROUNDS:]
@@ -331,11 +331,11 @@ class _Suspicion:
         """Patience ran out and the answer was no: count from here, and no longer as often."""
         self.rounds, self.since, self.told, self.often = [], time.monotonic(), 0, False
 
-    def pause(self, judged: Judgement, case: Case, interval: float) -> float:
+    def pause(self, judged: Judgement, case: Suspicion, interval: float) -> float:
         """Seconds until the next round is due: the one that may decide begins as soon as it may."""
         now = time.monotonic()
         newest = case.now.began
-        if judged.row.sure is Sure.CONCLUSIVE and self.rounds:
+        if judged.row.sure is Confidence.CONCLUSIVE and self.rounds:
             decisive = self.since + judged.row.delay(case)
             due = max(newest + self._terms.confirm_interval, decisive if decisive - now < ROUND else 0.0)
         else:
@@ -344,4 +344,4 @@ class _Suspicion:
 
 
 def _error(round_: Round) -> str:
-    return next((o.detail or o.finding.value for o in round_.of(Source.PING)), "")
+    return next((o.detail or o.finding.value for o in round_.of(Observer.PING)), "")

@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.actions.promote import open_for_writes
-from prefect_mha.replication.cluster.pool import Sessions, with_writers
+from prefect_mha.replication.cluster.pool import ConnectionPool, with_writers
 from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, FailoverLock
-from prefect_mha.replication.coordination.leadership import Right
+from prefect_mha.replication.coordination.leadership import Leadership
 from prefect_mha.replication.errors import AlreadyActing, MhaError, RefusalError, ServerError
 from prefect_mha.replication.memory.journal import opened_before, unfinished
-from prefect_mha.replication.memory.last_writable import LastWritable, Seen, started
+from prefect_mha.replication.memory.last_writable import LastWritable, SeenWritable, started
 from prefect_mha.replication.model.errant import strays
 from prefect_mha.replication.model.state import ClusterState
 from prefect_mha.replication.mysql.dialects import binary_log
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.reopening import SAME_LIFE, Act, Case, Judgement, judge
+from prefect_mha.replication.planning.reopening import SAME_LIFE, ClosedPrimary, Reopening, ReopeningDecision, judge
 from prefect_mha.replication.switchover.resume import cut_short_switch
 
 log = logging.getLogger("mha")
@@ -34,7 +34,7 @@ class Looked:
     """
 
     closed_by: tuple[str, ...]
-    judged: Judgement
+    judged: ReopeningDecision
     life: int
     opened: bool = False
 
@@ -50,7 +50,9 @@ class Looked:
 class Reopener:
     """Of one watch of one primary. Nothing here raises MhaError: a watch goes on."""
 
-    def __init__(self, config: ClusterConfig, primary: ServerConfig, sessions: Sessions, right: Right) -> None:
+    def __init__(
+        self, config: ClusterConfig, primary: ServerConfig, sessions: ConnectionPool, right: Leadership
+    ) -> None:
         self._config, self._primary, self._sessions, self._right = config, primary, sessions, right
         self._memory = LastWritable(config)
 
@@ -68,7 +70,7 @@ class Reopener:
                 return
             others = {s.key: strays(state, s) for s in cluster.up if s.key != state.key}
             known = {key: text for key, text in others.items() if text}
-            self._memory.write(Seen(self._primary.address, life, strays=known))
+            self._memory.write(SeenWritable(self._primary.address, life, strays=known))
         except MhaError as error:
             log.debug("%s", error)
 
@@ -76,13 +78,13 @@ class Reopener:
         """Judge, and act on it. None when it takes writes, when somebody else acts, or when nothing can be seen."""
         try:
             looked = self._judged()
-            if looked is None or looked.judged.act is Act.TELL:
+            if looked is None or looked.judged.act is Reopening.TELL:
                 if looked is not None and looked.judged.by_hand:
                     self._remember_the_hand()
                 return looked
             if not self._right.held():
                 return None
-            return looked if looked.judged.act is Act.FAIL_OVER else self._opened()
+            return looked if looked.judged.act is Reopening.FAIL_OVER else self._opened()
         except AlreadyActing as error:
             log.debug("%s", error)
             return None
@@ -98,7 +100,7 @@ class Reopener:
         if state is None or not state.closed_by or (not ours and self._somebody_acts(cluster)):
             return None
         life, seen = started(server, timeout=LOOK), self._memory.read()
-        case = Case(
+        case = ClosedPrimary(
             state,
             with_writers(self._sessions, cluster),
             life,
@@ -116,14 +118,14 @@ class Reopener:
         try:
             # What was seen before the lock was ours may be another's work by now.
             looked = self._judged(ours=True)
-            if looked is None or looked.judged.act is not Act.OPEN or not self._right.held():
+            if looked is None or looked.judged.act is not Reopening.OPEN or not self._right.held():
                 return looked
             lock.verify()
             open_for_writes(self._sessions.server(self._primary.address), lock)
         finally:
             lock.release()
         # Whoever closes it from now on does so by hand, in this life of it.
-        known = self._memory.read() or Seen(self._primary.address, looked.life)
+        known = self._memory.read() or SeenWritable(self._primary.address, looked.life)
         self._memory.write(replace(known, started=looked.life))
         return replace(looked, opened=True)
 
@@ -140,9 +142,9 @@ class Reopener:
     def _open_business(self) -> str:
         workdir, name = self._config.manager_workdir, self._config.name
         if cut_short_switch(workdir, name) is not None:
-            return "a planned switch was cut short and is to be ended first"
+            return "a planned switch was interrupted and is to be ended first"
         if opened_before(unfinished(workdir, name)) is not None:
-            return "a failover was cut short and is to be ended first"
+            return "a failover was interrupted and is to be ended first"
         return ""
 
     def _remember_the_hand(self) -> None:

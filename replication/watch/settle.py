@@ -6,7 +6,7 @@ import contextlib
 import logging
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import ServerError
 from prefect_mha.replication.fencing.everyone import start_replication
 from prefect_mha.replication.memory.follow_up import left_out
@@ -26,7 +26,7 @@ NOBODY_THERE = (2002, 2003, 2005, 2013)
 
 
 def settle_open_business(
-    config: ClusterConfig, sessions: Sessions, cluster: ClusterState, primary: ServerConfig
+    config: ClusterConfig, sessions: ConnectionPool, cluster: ClusterState, primary: ServerConfig
 ) -> tuple[str, ...]:
     """Start the receivers that a failover stopped which then opened nobody; returns what is left, in sentences.
 
@@ -61,7 +61,7 @@ def settle_open_business(
     return tuple(left)
 
 
-def let_try_again(sessions: Sessions, cluster: ClusterState, primary: ServerConfig) -> None:
+def let_try_again(sessions: ConnectionPool, cluster: ClusterState, primary: ServerConfig) -> None:
     """Receivers that gave up on a primary which does not answer try again: what they meet now is a second voice.
 
     MySQL gives up after ten attempts, and a new primary may have died before its watch began.

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from enum import Enum
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
-from prefect_mha.replication.coordination.leadership import Right
+from prefect_mha.replication.cluster.pool import ConnectionPool
+from prefect_mha.replication.coordination.leadership import Leadership
 from prefect_mha.replication.errors import AlreadyActing, MhaError
 from prefect_mha.replication.fencing.guard import rejoined
-from prefect_mha.replication.memory.held_servers import Holds, reached_by
-from prefect_mha.replication.memory.journal import END, Journal, begun_before, still_lent, unfinished
+from prefect_mha.replication.memory.held_servers import HeldServers, reached_by
+from prefect_mha.replication.memory.journal import END, Journal, begun_before, unfinished, unrestored_settings
 from prefect_mha.replication.memory.manager_files import HealthFile, ManagerStatus
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.topology import find_primary
@@ -41,8 +41,8 @@ class Turn(Enum):
 
 def wait_for_turn(
     config: ClusterConfig,
-    right: Right,
-    sessions: Sessions,
+    right: Leadership,
+    sessions: ConnectionPool,
     health: HealthFile,
     stop: threading.Event,
     *,
@@ -83,8 +83,8 @@ class _Standby:
     def __init__(
         self,
         config: ClusterConfig,
-        right: Right,
-        sessions: Sessions,
+        right: Leadership,
+        sessions: ConnectionPool,
         health: HealthFile,
         meanwhile: Callable[[], None],
     ) -> None:
@@ -133,7 +133,7 @@ class _Standby:
         text = f"{self._last_holder} watches {self._config.name} no longer; this manager does"
         log.warning("Took over: %s.", text)
         EventHooks(self._config).tell("took_over", text=text, before=self._last_holder)
-        holds = Holds.of(self._config)
+        holds = HeldServers.of(self._config)
         try:
             for old in self._replaced.values():
                 if self._primary is not None:
@@ -161,20 +161,20 @@ class _Standby:
         }
 
     def _finished_by_another(self, primary: ServerConfig) -> None:
-        """A failover that was cut short here is over when its dead primary has been replaced: it must not be gone on
+        """A failover that was interrupted here is over when its dead primary has been replaced: it must not be gone on
         with when this manager's turn comes, for that server may be a replica by then."""
         past = unfinished(self._config.manager_workdir, self._config.name)
         begun = begun_before(past)
         if begun is None or begun.dead == primary.address:
             return
-        for lent in still_lent(past):
+        for lent in unrestored_settings(past):
             try:
                 settings.give_back(self._sessions.server(lent.key), lent.former)
                 log.info("%s has its own settings again: %s.", lent.key, lent)
             except MhaError as error:
-                log.error("%s keeps settings of the failover that was cut short, set %s: %s", lent.key, lent, error)
+                log.error("%s keeps settings of the failover that was interrupted, set %s: %s", lent.key, lent, error)
         summary = f"another manager has finished it: {primary.name} is the primary"
-        log.warning("The failover of %s that was cut short here is over: %s.", begun.dead, summary)
+        log.warning("The failover of %s that was interrupted here is over: %s.", begun.dead, summary)
         try:
             journal = Journal.new(self._config.manager_workdir, self._config.name)
             journal.record(END, "ended", begun.dead, exit_code=0, summary=summary)

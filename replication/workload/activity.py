@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from prefect_mha.replication.errors import PrivilegeMissing, StatementFailed
 from prefect_mha.replication.model.state import ClusterState
@@ -35,7 +35,7 @@ _IDLE_COMMANDS = frozenset({"Sleep", "Binlog Dump", "Binlog Dump GTID", "Daemon"
 
 
 @dataclass(frozen=True)
-class Transaction:
+class OpenTransaction:
     """An open transaction: how old it is (seconds) and how many rows it changed, as InnoDB counts them."""
 
     seconds: int
@@ -55,7 +55,7 @@ class Process:
     state: str
     statement: str
     kind: StatementKind
-    transaction: Transaction | None = None
+    transaction: OpenTransaction | None = None
 
     def __str__(self) -> str:
         return f"session {self.id} ({self.user}@{self.host})"
@@ -120,7 +120,7 @@ class Activity:
     replication_accounts: frozenset[tuple[str, str]] | None = None
     supers: frozenset[str] | None = None
     events: int = 0
-    sessionless: tuple[Transaction, ...] = ()
+    sessionless: tuple[OpenTransaction, ...] = ()
     unseen: tuple[str, ...] = ()
 
     def process(self, number: int | None) -> Process | None:
@@ -128,7 +128,7 @@ class Activity:
         return next((p for p in self.processes if p.id == number), None)
 
 
-def observe_activities(sessions: Sessions, cluster: ClusterState, *, timeout: float = 8.0) -> dict[str, Activity]:
+def observe_activities(sessions: ConnectionPool, cluster: ClusterState, *, timeout: float = 8.0) -> dict[str, Activity]:
     """What runs on every server that answers, at once; one that cannot be looked at is left out and logged."""
     servers = [s for s in sessions.config.servers if cluster.get(s.address) is not None]
     looked = sessions.each(lambda s: observe_activity(sessions.server(s.address)), servers, timeout=timeout)
@@ -157,7 +157,7 @@ def observe_activity(server: Server) -> Activity:
 
     (me,) = server.query("SELECT CONNECTION_ID() AS id, USER() AS who", action="see its own session", timeout=TIMEOUT)
     transactions = {
-        int(row["id"] or 0): Transaction(int(row["seconds"] or 0), int(row["rows_changed"] or 0))
+        int(row["id"] or 0): OpenTransaction(int(row["seconds"] or 0), int(row["rows_changed"] or 0))
         for row in ask("open transactions", _TRANSACTIONS)
     }
     processes = _processes(ask("sessions", "SHOW FULL PROCESSLIST"), transactions, int(me["id"]))
@@ -202,7 +202,7 @@ _TRANSACTIONS = (
 )
 
 
-def _processes(rows: Sequence[Row], transactions: Mapping[int, Transaction], own: int) -> tuple[Process, ...]:
+def _processes(rows: Sequence[Row], transactions: Mapping[int, OpenTransaction], own: int) -> tuple[Process, ...]:
     """The process list without our own session."""
     found = []
     for row in rows:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import PrivilegeMissing, ServerError, StatementFailed
 from prefect_mha.replication.model.state import ClusterState, ReplicaChannel, ServerState
 from prefect_mha.replication.mysql.dialects.applying import METADATA_LOCKS, age_query, row_lock_query
@@ -112,7 +112,7 @@ def look(server: Server, channel: ReplicaChannel) -> Work | None:
     )
 
 
-def remarks(sessions: Sessions, cluster: ClusterState, channels: Mapping[str, str]) -> tuple[str, ...]:
+def remarks(sessions: ConnectionPool, cluster: ClusterState, channels: Mapping[str, str]) -> tuple[str, ...]:
     """For a plan: the seconds to drain of each replica that has something to do; ``channels`` by ``ip:port``."""
 
     def told(state: ServerState) -> str:

@@ -29,9 +29,9 @@ from prefect_mha.replication.rescue.salvage import (
     shortened,
     up_to,
 )
-from prefect_mha.replication.rescue.saved import Rescue
+from prefect_mha.replication.rescue.saved import SavedBinlog
 from prefect_mha.replication.rescue.tail_chain import Tail, begins_in
-from prefect_mha.replication.source.identity import Whose
+from prefect_mha.replication.source.identity import ExpectedIdentity
 from prefect_mha.tasks.policy import STEP
 from prefect_mha.tasks.rescue.turned import former_of
 from prefect_mha.tasks.save_binlog import copied
@@ -43,7 +43,7 @@ ASKED_WITHIN = 3.0
 
 
 @task(name="Find an earlier dead primary's tail", **STEP)
-def find_tail(job: FailoverJob, tail: Tail, drained: Drained, directories: Sequence[str]) -> Rescue:
+def find_tail(job: FailoverJob, tail: Tail, drained: Drained, directories: Sequence[str]) -> SavedBinlog:
     """What the drained replica is to be given of it: the copy of that failover, or else what its disk still holds.
 
     With GTIDs the successor's own log holds all that it was opened with, too. Without them the replica stands in that
@@ -52,21 +52,21 @@ def find_tail(job: FailoverJob, tail: Tail, drained: Drained, directories: Seque
     """
     by_gtid = tail.kind is not GtidKind.POSITION
     place = None if by_gtid else drained.executed
-    found: Rescue | None = None
+    found: SavedBinlog | None = None
     why = []
     if tail.end is None or (not by_gtid and place is None):
         why.append(f"up to where {tail.opened} had the log of {tail.dead} is not known")
     elif place is not None and tail.end <= place:
-        return Rescue(None, f"it stands at {place}, and the log of {tail.dead} was needed up to {tail.end}")
+        return SavedBinlog(None, f"it stands at {place}, and the log of {tail.dead} was needed up to {tail.end}")
     else:
         found, said = _copied(job, tail, drained, place)
         why.append(said)
         if found is None:
-            whose = Whose(tail.server_id, tail.uuid, tail.named)
+            whose = ExpectedIdentity(tail.server_id, tail.uuid, tail.named)
             found, said = _on_disk(job, tail.dead, whose, drained, place, tail.end, directories)
             why.append(said)
     if found is None and by_gtid:
-        whose = Whose(tail.opened_id, tail.opened_uuid)
+        whose = ExpectedIdentity(tail.opened_id, tail.opened_uuid)
         found, said = _on_disk(job, tail.opened, whose, drained, None, tail.begins, directories)
         why.append(said)
     if found is None and place is not None and tail.end is not None:
@@ -78,7 +78,9 @@ def find_tail(job: FailoverJob, tail: Tail, drained: Drained, directories: Seque
     return found
 
 
-def _copied(job: FailoverJob, tail: Tail, drained: Drained, place: BinlogPosition | None) -> tuple[Rescue | None, str]:
+def _copied(
+    job: FailoverJob, tail: Tail, drained: Drained, place: BinlogPosition | None
+) -> tuple[SavedBinlog | None, str]:
     assert tail.end is not None
     state = job.sessions.server(drained.key).observe()
     for _, rescue in copies(every_entry(job.workdir, job.config.name), tail.dead):
@@ -93,20 +95,20 @@ def _copied(job: FailoverJob, tail: Tail, drained: Drained, place: BinlogPositio
             log.warning("The copy in %s cannot be used: %s", copy.directory, error)
             continue
         source = f"the binary log of {job.config_of(tail.dead).name}, from the copy in {copy.directory}"
-        of = Whose(tail.server_id, tail.uuid)
-        return Rescue(copy, begin=begin, source=source, of=of, continues=True), ""
+        of = ExpectedIdentity(tail.server_id, tail.uuid)
+        return SavedBinlog(copy, begin=begin, source=source, of=of, continues=True), ""
     return None, f"no copy in {job.workdir} reaches back far enough"
 
 
 def _on_disk(
     job: FailoverJob,
     key: str,
-    whose: Whose,
+    whose: ExpectedIdentity,
     drained: Drained,
     place: BinlogPosition | None,
     end: BinlogPosition | None,
     directories: Sequence[str],
-) -> tuple[Rescue | None, str]:
+) -> tuple[SavedBinlog | None, str]:
     """The binary log of the dead server ``key`` from where the replica stands, up to ``end`` where that is known."""
     dead, host = job.config_of(key), job.sessions.host(key)
     if not reachable(host, ASKED_WITHIN):
@@ -120,10 +122,12 @@ def _on_disk(
     except (HostError, LogError, NoRoom, DeadlineExceeded, ValueError) as error:
         return None, str(error)
     begin = copy.start if place is None else None
-    return Rescue(copy, begin=begin, source=f"the binary log of {dead.name}", of=whose), ""
+    return SavedBinlog(copy, begin=begin, source=f"the binary log of {dead.name}", of=whose), ""
 
 
-def _in_relay_logs(job: FailoverJob, tail: Tail, drained: Drained, place: BinlogPosition) -> tuple[Rescue | None, str]:
+def _in_relay_logs(
+    job: FailoverJob, tail: Tail, drained: Drained, place: BinlogPosition
+) -> tuple[SavedBinlog | None, str]:
     """What the successor had received itself: all that it was opened with, where nobody gave it more."""
     opened_one, host = job.config_of(tail.opened), job.sessions.host(tail.opened)
     if not tail.relay_logs:
@@ -145,7 +149,7 @@ def _in_relay_logs(job: FailoverJob, tail: Tail, drained: Drained, place: Binlog
         )
         if lent is None:
             if last_complete(opened(host, logs)) == place:
-                return Rescue(None, f"no transaction lies between {place} and {tail.end}"), ""
+                return SavedBinlog(None, f"no transaction lies between {place} and {tail.end}"), ""
             return (
                 None,
                 f"the relay logs of {opened_one.name} do not reach back to {place}: relay_log_purge=0 keeps them",
@@ -154,8 +158,8 @@ def _in_relay_logs(job: FailoverJob, tail: Tail, drained: Drained, place: Binlog
         end = last_complete(copy.logs())
     except (HostError, LogError, NoRoom, DeadlineExceeded) as error:
         return None, f"the relay logs of {opened_one.name} cannot be used: {error}"
-    source, of = f"the relay logs of {opened_one.name}", Whose(tail.server_id, tail.uuid)
-    return Rescue(copy, begin=begin, end=end, source=source, of=of, of_relay_logs=True), ""
+    source, of = f"the relay logs of {opened_one.name}", ExpectedIdentity(tail.server_id, tail.uuid)
+    return SavedBinlog(copy, begin=begin, end=end, source=source, of=of, of_relay_logs=True), ""
 
 
 @task(name="Take a replica along to the next dead primary", **STEP)

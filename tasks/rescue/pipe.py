@@ -16,7 +16,7 @@ from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.rescue.apply import apply_cut
 from prefect_mha.replication.rescue.apply import wait_for_former as wait_on_host
 from prefect_mha.replication.rescue.salvage import cut_from, find_logs
-from prefect_mha.replication.rescue.tails import Case, Lacking, why_not_replayed
+from prefect_mha.replication.rescue.tails import Lacking, MissingTail, why_not_replayed
 
 log = logging.getLogger("mha")
 
@@ -24,7 +24,7 @@ log = logging.getLogger("mha")
 APPLY_BASE, APPLY_RATE = 60.0, 50_000.0
 
 
-def check_same(server: Server, proof: Drained, case: Case, why: str) -> None:
+def check_same(server: Server, proof: Drained, case: MissingTail, why: str) -> None:
     """Raise WayClosed where a session may do something else than the replica's applier.
 
     ``why`` is why its own threads could not be given it.
@@ -34,14 +34,14 @@ def check_same(server: Server, proof: Drained, case: Case, why: str) -> None:
         raise _closed(server, case, f"served to it ({why}), nor replayed: {not_same}")
 
 
-def _closed(server: Server, case: Case, sentence: str) -> WayClosed:
+def _closed(server: Server, case: MissingTail, sentence: str) -> WayClosed:
     copy, source = case.rescue.copy, case.rescue.source
     directory = str(copy.directory) if copy is not None else ""
     text = f"{server}: what was saved cannot be {sentence}"
     return WayClosed(text, kept=case.lacks, directory=directory, source=source)
 
 
-def replay(job: FailoverJob, server: Server, proof: Drained, case: Case, start: BinlogPosition, why: str) -> str:
+def replay(job: FailoverJob, server: Server, proof: Drained, case: MissingTail, start: BinlogPosition, why: str) -> str:
     """Cut what the replica lacks, send it to its host and run it there; how it was done, in words.
 
     Raises WayClosed without SSH to its host, before anything is done there; HostError's children, StatementFailed.
@@ -105,7 +105,7 @@ def already_applied(job: FailoverJob, state: ServerState, proof: Drained, start:
 
 
 def _end_before_first_try(job: FailoverJob, proof: Drained, start: BinlogPosition) -> str | None:
-    """Where the replica's own log ended before anything was applied, from this journal or the one cut short.
+    """Where the replica's own log ended before anything was applied, from this journal or the one interrupted.
 
     A try of a replica that stood elsewhere, or of a cut that began elsewhere, was another one.
     """

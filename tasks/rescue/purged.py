@@ -17,9 +17,9 @@ from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.rescue.kept_copies import copies
 from prefect_mha.replication.rescue.purged import has_more, purged_by, still_lacks
 from prefect_mha.replication.rescue.salvage import find_logs, find_start
-from prefect_mha.replication.rescue.saved import Rescue
+from prefect_mha.replication.rescue.saved import SavedBinlog
 from prefect_mha.replication.rescue.tail_chain import begins_in
-from prefect_mha.replication.source.identity import Whose
+from prefect_mha.replication.source.identity import ExpectedIdentity
 from prefect_mha.replication.ssh.host import SshHost
 from prefect_mha.tasks.policy import STEP
 from prefect_mha.tasks.save_binlog import copied
@@ -34,7 +34,7 @@ def lacks_purged(job: FailoverJob, kind: GtidKind, holder: str, key: str) -> str
 
 
 @task(name="Look for a copy on the manager", **STEP)
-def copy_here(job: FailoverJob, kind: GtidKind, key: str) -> Rescue | None:
+def copy_here(job: FailoverJob, kind: GtidKind, key: str) -> SavedBinlog | None:
     """A copy of the dead primary's log that a failover saved on this machine and that reaches back far enough."""
     state = job.sessions.server(key).observe()
     for _, rescue in copies((*every_entry(job.workdir, job.config.name), *job.journal.entries()), job.dead.address):
@@ -46,12 +46,12 @@ def copy_here(job: FailoverJob, kind: GtidKind, key: str) -> Rescue | None:
             continue
         if begin is not None:
             source = f"the binary log of {job.dead.name}, from the copy in {rescue.copy.directory}"
-            return Rescue(rescue.copy, begin=begin, source=source, continues=True)
+            return SavedBinlog(rescue.copy, begin=begin, source=source, continues=True)
     return None
 
 
 @task(name="Look for a copy on the binlog servers", **STEP)
-def copy_of_binlog_servers(job: FailoverJob, key: str, whose: Whose) -> Rescue | None:
+def copy_of_binlog_servers(job: FailoverJob, key: str, whose: ExpectedIdentity) -> SavedBinlog | None:
     """What a binlog server kept of the dead primary's log, from what the replica lacks on."""
     kept = replace(whose, named=(), foreign=frozenset())
     for server in job.config.binlog_servers:
@@ -66,17 +66,17 @@ def copy_of_binlog_servers(job: FailoverJob, key: str, whose: Whose) -> Rescue |
 
 
 @task(name="Copy another server's binary log", **STEP)
-def copy_of_server(job: FailoverJob, lender: str, key: str, holder: str) -> Rescue:
+def copy_of_server(job: FailoverJob, lender: str, key: str, holder: str) -> SavedBinlog:
     """The binary log of a server that logs what it executes, from what the replica lacks on.
 
     None of one that has what the new primary ``holder`` has not. Raises HostError's children, LogError, ServerError.
     """
     state = job.sessions.server(lender).observe()
     if not state.log_bin_basename or not state.log_replica_updates:
-        return Rescue(None, "it does not log what it executes")
+        return SavedBinlog(None, "it does not log what it executes")
     if has_more(state, job.sessions.server(holder).observe()):
-        return Rescue(None, "it has errant transactions")
-    whose = Whose(state.server_id, state.server_uuid)
+        return SavedBinlog(None, "it has errant transactions")
+    whose = ExpectedIdentity(state.server_id, state.server_uuid)
     name = f"binary_log_of_{state.hostname}_{job.stamp}"
     directories = [posixpath.dirname(state.log_bin_basename)]
     found = _copy(job, job.sessions.host(lender), directories, key, whose, name, f"the binary log of {state.name}")
@@ -84,9 +84,15 @@ def copy_of_server(job: FailoverJob, lender: str, key: str, holder: str) -> Resc
 
 
 def _copy(
-    job: FailoverJob, host: SshHost, directories: Sequence[str], key: str, whose: Whose, name: str, source: str
-) -> Rescue:
+    job: FailoverJob,
+    host: SshHost,
+    directories: Sequence[str],
+    key: str,
+    whose: ExpectedIdentity,
+    name: str,
+    source: str,
+) -> SavedBinlog:
     place = find_start(host, directories, job.sessions.server(key).observe(), whose)
     copy = copied(job, host, find_logs(host, directories, place.file, whose, place.pos), place, name)
     log.info("Saved %d bytes of %s.", copy.bytes, source)
-    return Rescue(copy, begin=copy.start, source=source)
+    return SavedBinlog(copy, begin=copy.start, source=source)

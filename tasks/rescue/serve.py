@@ -15,7 +15,7 @@ from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.rescue.pointing import Where, execute_served
 from prefect_mha.replication.rescue.salvage import logs_from
 from prefect_mha.replication.rescue.serving import asks_from, identity_of, rebuilt_of, served
-from prefect_mha.replication.rescue.tails import Case
+from prefect_mha.replication.rescue.tails import MissingTail
 from prefect_mha.replication.source import Catalogue, Prover
 from prefect_mha.tasks.rescue.turned import noted
 
@@ -33,7 +33,9 @@ class Served(NamedTuple):
     why: str = ""
 
 
-def serve(job: FailoverJob, server: Server, proof: Drained, case: Case, patience: Patience | None = None) -> Served:
+def serve(
+    job: FailoverJob, server: Server, proof: Drained, case: MissingTail, patience: Patience | None = None
+) -> Served:
     """Try every way in. Raises CannotLevel with the replica's own words when its applier stops, DeadlineExceeded.
 
     What ``patience`` raises goes on: what it received then is in its relay logs.

@@ -13,17 +13,17 @@ from prefect_mha.replication.errors import CannotLevel, DeadlineExceeded, Statem
 from prefect_mha.replication.memory.journal import lifted_delays
 from prefect_mha.replication.model.state import GtidKind
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import Leveling
+from prefect_mha.replication.planning.plan import ReplicaRecovery
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.switchover.context import HandedOver, SwitchJob
-from prefect_mha.replication.switchover.write_lock import LogEnd
+from prefect_mha.replication.switchover.job import HandedOver, SwitchJob
+from prefect_mha.replication.switchover.write_lock import EndOfLog
 from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")
 
 
 @task(name="Point a replica at the new primary", task_run_name="Point {replica.name} at the new primary", **STEP)
-def follow_new(job: SwitchJob, replica: Leveling, handed: HandedOver) -> ReplicaOutcome:
+def follow_new(job: SwitchJob, replica: ReplicaRecovery, handed: HandedOver) -> ReplicaOutcome:
     """Receive the old primary's log to its end, execute it, CHANGE, start, and see both threads run."""
     server, primary = job.sessions.server(replica.key), job.new
     if follows(server.observe(), replica.channel, primary) is None:
@@ -43,7 +43,7 @@ def follow_new(job: SwitchJob, replica: Leveling, handed: HandedOver) -> Replica
     return ReplicaOutcome(replica.key, replica.name, True, f"replicates from {primary.name}")
 
 
-def _receive_to(server: Server, channel: str, end: LogEnd, *, stall: float) -> None:
+def _receive_to(server: Server, channel: str, end: EndOfLog, *, stall: float) -> None:
     """Wait until the replica received everything; as long as more comes, and ``stall`` seconds without any."""
     moved_at, seen = time.monotonic(), None
     while True:

@@ -14,8 +14,8 @@ from prefect_mha.replication.deadline import Deadline
 from prefect_mha.replication.errors import DeadlineExceeded
 from prefect_mha.replication.model.state import GtidKind
 from prefect_mha.replication.mysql.dialects import channel_name
-from prefect_mha.replication.switchover.context import Ready, SwitchJob
 from prefect_mha.replication.switchover.handover import wait_until_executed
+from prefect_mha.replication.switchover.job import Preparation, SwitchJob
 from prefect_mha.replication.switchover.write_lock import read_former
 from prefect_mha.tasks.policy import STEP
 
@@ -28,7 +28,7 @@ NEAR, NEAR_WITHIN = 0.02, 3.0
 
 
 @task(name="Get ready while writes flow", **STEP)
-def get_ready(job: SwitchJob) -> Ready:
+def get_ready(job: SwitchJob) -> Preparation:
     """Sessions are opened, former values read, tables flushed if asked, and the new primary is seen to be level.
 
     The only things changed are the flush, and how often the new primary notes its place, which is journaled.
@@ -38,7 +38,7 @@ def get_ready(job: SwitchJob) -> Ready:
     former = job.stop.prepare()
     seen = target.observe()
     channel = job.plan.target.channel
-    ready = Ready(
+    ready = Preparation(
         former=former,
         target_former=read_former(target),
         target_gtids=seen.mariadb_gtid,
@@ -63,7 +63,7 @@ def _shorten_checkpoints(job: SwitchJob) -> None:
         checkpoint.set_period(target, lent[0], checkpoint.SHORT)
 
 
-def _see_level(job: SwitchJob, ready: Ready) -> None:
+def _see_level(job: SwitchJob, ready: Preparation) -> None:
     """It executes what the old primary's log holds now within a moment, twice. Raises DeadlineExceeded."""
     target = job.sessions.server(job.plan.new_primary)
     for allowed in (float(max(1, job.options.seconds_behind_master)), job.options.deadline / 2):

@@ -6,15 +6,15 @@ import logging
 
 from prefect import task
 
-from prefect_mha.replication.switchover.context import HandedOver, Ready, SwitchJob
 from prefect_mha.replication.switchover.handover import hand_over
+from prefect_mha.replication.switchover.job import HandedOver, Preparation, SwitchJob
 from prefect_mha.tasks.policy import STEP, once
 
 log = logging.getLogger("mha")
 
 
 @task(name="Hand the writes over", **once("it takes itself back when it fails, and writes are not held twice"))
-def hand_writes_over(job: SwitchJob, ready: Ready) -> HandedOver:
+def hand_writes_over(job: SwitchJob, ready: Preparation) -> HandedOver:
     """Stop writes, wait for the new primary, open it. From its end on the switch only goes forward."""
     handed = hand_over(job, ready)
     lock = (

@@ -13,8 +13,8 @@ from prefect_mha.replication.errors import UnsafeStatement
 from prefect_mha.replication.mysql.dialects.for_people import opened_first
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
 from prefect_mha.replication.reporting.statement import STATEMENT, statement
-from prefect_mha.replication.switchover.context import HandedOver, Ready, SwitchJob
 from prefect_mha.replication.switchover.demote import become_replica, stray_writes
+from prefect_mha.replication.switchover.job import HandedOver, Preparation, SwitchJob
 from prefect_mha.replication.workload.client_sessions import end_client_sessions, holders_of_locks
 from prefect_mha.tasks.policy import STEP
 
@@ -50,7 +50,7 @@ def let_go(job: SwitchJob, handed: HandedOver) -> ReplicaOutcome:
     return ReplicaOutcome(job.plan.old, job.plan.old_name, True, "is read-only, a replica of nobody")
 
 
-def how_to_return(job: SwitchJob, ready: Ready, handed: HandedOver) -> tuple[str, ...]:
+def how_to_return(job: SwitchJob, ready: Preparation, handed: HandedOver) -> tuple[str, ...]:
     """The statement that makes it a replica, for a person to type: it has all that the new primary began with."""
     channel, dialect = job.plan.target.channel, job.sessions.server(job.plan.old).dialect
     typed = statement(dialect, channel, job.old, job.new, job.plan.kind, handed.target_end, ready.like)
@@ -61,7 +61,7 @@ def how_to_return(job: SwitchJob, ready: Ready, handed: HandedOver) -> tuple[str
 
 
 @task(name="Make the old primary a replica", **STEP)
-def make_replica(job: SwitchJob, ready: Ready, handed: HandedOver) -> ReplicaOutcome:
+def make_replica(job: SwitchJob, ready: Preparation, handed: HandedOver) -> ReplicaOutcome:
     """CHANGE … TO the new primary, with the account the other replicas use; then start and see both threads run."""
     server, channel = job.sessions.server(job.plan.old), job.plan.target.channel
     if follows(server.observe(), channel, job.new) is None:

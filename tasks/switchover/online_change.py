@@ -7,17 +7,17 @@ import logging
 from prefect import task
 
 from prefect_mha.config import ServerConfig
-from prefect_mha.replication.address import Moved
+from prefect_mha.replication.address import AddressMove
 from prefect_mha.replication.errors import AddressError
 from prefect_mha.replication.model.check import Check
-from prefect_mha.replication.switchover.context import SwitchJob
+from prefect_mha.replication.switchover.job import SwitchJob
 from prefect_mha.tasks.policy import STEP
 
 log = logging.getLogger("mha")
 
 
 @task(name="Applications leave the old primary", **STEP)
-def leave_old(job: SwitchJob) -> Moved:
+def leave_old(job: SwitchJob) -> AddressMove:
     """Take the address from the old primary (`master_ip_online_change_script --command=stop`).
 
     A switch is never urgent, so what cannot be taken away ends it. Raises HookError and AddressError.
@@ -36,12 +36,12 @@ def come_to_new(job: SwitchJob) -> tuple[Check, ...]:
 
 
 @task(name="Applications come back to the old primary", **STEP)
-def come_back(job: SwitchJob) -> Moved:
+def come_back(job: SwitchJob) -> AddressMove:
     """The switch is taken back: the address goes to where it was. Raises HookError and AddressError."""
     return _whole(job.address.acquire(job.old), job.old)
 
 
-def _whole(moved: Moved, server: ServerConfig) -> Moved:
+def _whole(moved: AddressMove, server: ServerConfig) -> AddressMove:
     for half in moved.failed:
         raise AddressError(half.provider, server.name, half.text)
     return moved

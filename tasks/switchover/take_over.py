@@ -12,8 +12,8 @@ from prefect_mha.replication.actions.promote import forget_source
 from prefect_mha.replication.actions.scheduled_events import enable_events, read_events
 from prefect_mha.replication.actions.semi_sync import take_roles
 from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.switchover.context import HandedOver, Ready, SwitchJob
 from prefect_mha.replication.switchover.demote import written_here
+from prefect_mha.replication.switchover.job import HandedOver, Preparation, SwitchJob
 from prefect_mha.replication.switchover.write_lock import set_event_scheduler
 from prefect_mha.tasks.policy import STEP
 
@@ -41,7 +41,7 @@ def forget_old_source(job: SwitchJob) -> bool:
 
 
 @task(name="Move events and the event scheduler", **STEP)
-def move_events(job: SwitchJob, ready: Ready) -> tuple[str, ...]:
+def move_events(job: SwitchJob, ready: Preparation) -> tuple[str, ...]:
     """What ran on the old primary runs on the new one, and nothing runs on both; returns what is left, in words."""
     new, old = job.sessions.server(job.plan.new_primary), job.sessions.server(job.plan.old)
     left = list(enable_events(new, ready.events))
@@ -55,7 +55,7 @@ def move_events(job: SwitchJob, ready: Ready) -> tuple[str, ...]:
 
 
 @task(name="Move semi-synchronous roles", **STEP)
-def move_semi_sync(job: SwitchJob, ready: Ready) -> bool:
+def move_semi_sync(job: SwitchJob, ready: Preparation) -> bool:
     """The new primary waits for replicas as the old one did: only now, when there are replicas to answer."""
     server = job.sessions.server(job.plan.new_primary)
     changed = take_roles(server, ready.old_roles)

@@ -28,7 +28,7 @@ from rich.table import Table
 
 from prefect_mha.config import load_cluster
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.probes.host import Places, asking
+from prefect_mha.replication.probes.host import ServerPaths, asking
 from prefect_mha.replication.scripts import script
 from tests.lab import stub_servers
 from tests.lab.cluster import Cluster
@@ -119,7 +119,7 @@ def _answer_looks(cluster: Cluster) -> None:
     """A second sshd on db3 that answers whatever it is asked with what a look at its mysqld finds now."""
     host, server = cluster[3], load_cluster(cluster.write_cnf("book"), None).servers[2]
     session = Server(server)
-    places = Places.of(server, session.observe())
+    places = ServerPaths.of(server, session.observe())
     session.close()
     found = host.run(asking(server, places, *places.directories), data=script("vitals.sh"))
     (host.upper / "vitals").write_text(found)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pymysql
 
 from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.memory.held_servers import Holds
+from prefect_mha.replication.memory.held_servers import HeldServers
 from tests.lab.cluster import HOUSE, Cluster
 
 MODES = {
@@ -68,7 +68,7 @@ def until(question: Callable[[], bool], words: str, *, seconds: float) -> None:
 
 def held(workdir: Path) -> list[str]:
     """The ``ip:port`` of every server that is held read-only."""
-    return [hold.key for hold in Holds(workdir, workdir.name).current()]
+    return [hold.key for hold in HeldServers(workdir, workdir.name).current()]
 
 
 def keep(cluster: Cluster, workdir: Path, name: str) -> Path:

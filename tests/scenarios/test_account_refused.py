@@ -28,7 +28,7 @@ KINDS = {
     "9.7": ("mysql97", True),
     "mariadb": ("mariadb", True),
 }
-#: Seconds of each refusal: well past the predecessor's four misses.
+#: Seconds of each refusal: well past MHA's four misses.
 LASTS = 7.0
 
 

@@ -1,4 +1,4 @@
-"""A site's own Perl script moves the address, called as the predecessor calls it: ifconfig, a label, arping."""
+"""A site's own Perl script moves the address, called as MHA calls it: ifconfig, a label, arping."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.lab.writer import Writer, outage
 from tests.scenarios.failing_over import MODES, assert_survivors_agree
 from tests.scenarios.moving import bare, mac_of, meets, seen_mac, wait_until
 
-#: Written for this test, in the way of those that sites have: it knows the predecessor's options and no others.
+#: Written for this test, in the way of those that sites have: it knows MHA's options and no others.
 SCRIPT = r"""#!/usr/bin/env perl
 use strict;
 use warnings FATAL => 'all';

@@ -1,4 +1,4 @@
-"""Each half of a move fails, hangs, is cut short or meets a duplicate, with every provider; and what a failover makes
+"""Each half of a move fails, hangs, is interrupted or meets a duplicate, with every provider; and what a failover makes
 of it."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 
 from prefect_mha.config import ClusterConfig, ServerConfig, load_cluster
 from prefect_mha.replication.address import AddressChain, FailoverCalls, chain_of
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import AddressError, AddressTaken, HookError
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
@@ -54,7 +54,7 @@ def moving(cluster: Cluster, default: str) -> Iterator[tuple[AddressChain, tuple
     """The chain of a configuration, and its servers, for a thread in the manager's network."""
     config = _config(cluster, default)
     with cluster.in_manager_net():
-        sessions = Sessions(config)
+        sessions = ConnectionPool(config)
         chain = chain_of(config, sessions, FailoverCalls(config, config.servers[0]))
         try:
             yield chain, config.servers
@@ -235,7 +235,7 @@ def test_a_script_decides_by_its_exit_code_whatever_the_policy_is(
         hosts.write_cnf(default=f"vip_provider=script\nmaster_ip_failover_script={script}\nhook_timeout=1", apart=(4,)),
         None,
     )
-    sessions = Sessions(config)
+    sessions = ConnectionPool(config)
     chain = chain_of(config, sessions, FailoverCalls(config, config.servers[0]))
     for code, done in ((0, True), (10, False)):
         script.write_text(f"#!/bin/sh\nexit {code}\n")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from prefect_mha.config import ClusterConfig, load_cluster
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.detection.classic_rules import Ping
 from prefect_mha.replication.probes.ping import Pinger
 from prefect_mha.replication.watch.listener import Listener
@@ -105,7 +105,7 @@ def watched(
     with ErrorServer(moment, number) as primary:
         ports = (primary.port, *others)
         config = cluster_of(directory, ports, ping_interval=1, detection=detection, ssh_connection_timeout=1)
-        sessions, stop, told = Sessions(config), threading.Event(), Told()
+        sessions, stop, told = ConnectionPool(config), threading.Event(), Told()
         with ThreadPoolExecutor(1) as pool:
             end = pool.submit(watch, config, config.servers[0], sessions, stop, told)
             try:
@@ -150,7 +150,7 @@ def test_a_person_is_not_told_that_it_is_dead_either(tmp_path: Path) -> None:
     for moment in (*SAYS, Moment.PLUGIN, Moment.TLS):
         with ErrorServer(moment, 1862) as primary, ErrorServer(Moment.NONE) as other:
             config = cluster_of(tmp_path, (primary.port, other.port))
-            sessions = Sessions(config)
+            sessions = ConnectionPool(config)
             verdict = confirm_dead.fn(config, config.servers[0], sessions)
             sessions.close()
         assert not verdict.dead
@@ -161,7 +161,7 @@ def test_a_disk_error_of_the_insert_ping_is_looked_at_and_not_asked_for_without_
     """Nobody can look at the disk: it is told, and pinged at the usual pace."""
     with ErrorServer(Moment.PING, 1021, "Disk full") as primary, ErrorServer(Moment.NONE) as other:
         config = cluster_of(tmp_path, (primary.port, other.port), ping_interval=1, ping_type="INSERT")
-        sessions, stop, told = Sessions(config), threading.Event(), Told()
+        sessions, stop, told = ConnectionPool(config), threading.Event(), Told()
         with ThreadPoolExecutor(1) as pool:
             end = pool.submit(watch, config, config.servers[0], sessions, stop, told)
             time.sleep(6.0)

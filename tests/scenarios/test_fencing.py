@@ -14,11 +14,11 @@ import pymysql
 import pytest
 
 from prefect_mha.config import ServerConfig, load_cluster
-from prefect_mha.replication.detection.observation import Finding, Source
+from prefect_mha.replication.detection.observation import Finding, Observer
 from prefect_mha.replication.fencing.kill import Fenced, fence, unfence
 from prefect_mha.replication.fencing.read_only import close_for_writes, is_closed
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.probes.host import Places, look_at
+from prefect_mha.replication.probes.host import ServerPaths, look_at
 from prefect_mha.replication.probes.replica import look_from
 from prefect_mha.replication.ssh.host import SshHost
 from tests.lab.checker import account
@@ -125,10 +125,10 @@ def without(host: Host, *programs: str) -> Iterator[None]:
             host.run(f"mv {path}.away {path}")
 
 
-def seen_there(server: ServerConfig) -> dict[Source, Finding]:
+def seen_there(server: ServerConfig) -> dict[Observer, Finding]:
     host = SshHost(server)
     try:
-        return {o.source: o.finding for o in look_at(host, server, Places.of(server, None), timeout=5.0).seen}
+        return {o.source: o.finding for o in look_at(host, server, ServerPaths.of(server, None), timeout=5.0).seen}
     finally:
         host.close()
 
@@ -150,12 +150,12 @@ def test_a_host_without_ss_shows_its_process_and_its_listener_and_is_fenced(
 ) -> None:
     with without(alone[1], "ss"):
         seen = seen_there(server)
-        assert (seen[Source.PROCESS], seen[Source.PORT]) == (Finding.RUNNING, Finding.LISTENING)
+        assert (seen[Observer.PROCESS], seen[Observer.PORT]) == (Finding.RUNNING, Finding.LISTENING)
         other = server.model_copy(update={"port": 3399})
-        assert seen_there(other)[Source.PROCESS] is Finding.GONE
+        assert seen_there(other)[Observer.PROCESS] is Finding.GONE
         assert fenced(server, ask=True).greets
         assert fenced(server).sure
-        assert seen_there(server)[Source.PROCESS] is Finding.GONE
+        assert seen_there(server)[Observer.PROCESS] is Finding.GONE
 
 
 @pytest.mark.parametrize("program", ["awk", *(pytest.param(name, marks=pytest.mark.slow) for name in ("grep", "sed"))])
@@ -164,7 +164,7 @@ def test_a_host_without_a_tool_has_no_view_and_nothing_is_killed_there(
 ) -> None:
     pids = alone[1].mysqld_pids()
     with without(alone[1], program):
-        assert seen_there(server) == {Source.SSH: Finding.NO_VIEW}
+        assert seen_there(server) == {Observer.SSH: Finding.NO_VIEW}
         result = fenced(server)
     assert not result.sure
     assert f"this host has no {program}" in result.cannot

@@ -10,7 +10,7 @@ import pytest
 
 from prefect_mha.config import load_cluster
 from prefect_mha.flows.failover import new_job, run_job
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.memory.manager_files import FailoverFlags
 from prefect_mha.replication.planning.plan import FailoverOptions
 from tests.lab import faults
@@ -55,7 +55,7 @@ def test_a_failover_of_a_living_primary_kills_nobody_and_its_replicas_receive_ag
             config = load_cluster(str(cluster.write_cnf()), None)
             config.manager_workdir.mkdir(parents=True, exist_ok=True)
             with trouble(cluster):
-                sessions = Sessions(config)
+                sessions = ConnectionPool(config)
                 sessions.observe()
                 job = new_job(config, config.servers[0], FailoverOptions(), sessions)
                 outcome = run_job(job, ssh_reachable=ssh)

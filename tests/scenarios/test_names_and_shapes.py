@@ -1,4 +1,4 @@
-"""Names, directories and shapes of clusters as the predecessor's users have them."""
+"""Names, directories and shapes of clusters as MHA's users have them."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from prefect_mha.config import ServerConfig, load_cluster
-from prefect_mha.replication.detection.observation import Finding, Source
+from prefect_mha.replication.detection.observation import Finding, Observer
 from prefect_mha.replication.fencing.kill import fence, present_on
-from prefect_mha.replication.probes.host import Places, look_at
+from prefect_mha.replication.probes.host import ServerPaths, look_at
 from prefect_mha.replication.ssh.host import SshHost
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
@@ -21,8 +21,8 @@ from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree, finish
 from tests.scenarios.moving import wait_until
 
-PLACES = Places("/run/mysqld/mysqld.pid", datadir="/var/lib/mysql")
-NOTHING = Places()
+PLACES = ServerPaths("/run/mysqld/mysqld.pid", datadir="/var/lib/mysql")
+NOTHING = ServerPaths()
 
 
 @pytest.fixture(scope="module", params=["mariadb", pytest.param("mysql97", marks=pytest.mark.slow)])
@@ -65,8 +65,8 @@ def over(cluster: Cluster, user: str) -> Iterator[tuple[SshHost, ServerConfig]]:
         ssh.close()
 
 
-def seen(ssh: SshHost, server: ServerConfig, places: Places) -> Finding:
-    return next(o.finding for o in look_at(ssh, server, places, timeout=5.0).seen if o.source is Source.PROCESS)
+def seen(ssh: SshHost, server: ServerConfig, places: ServerPaths) -> Finding:
+    return next(o.finding for o in look_at(ssh, server, places, timeout=5.0).seen if o.source is Observer.PROCESS)
 
 
 def main_pid(host: Host) -> int:
@@ -83,7 +83,7 @@ def main_pid(host: Host) -> int:
     ],
 )
 def test_a_second_instance_lives_while_the_first_is_killed_and_is_not_taken_for_it_afterwards(
-    alone: Cluster, host: Host, user: str, places: Places
+    alone: Cluster, host: Host, user: str, places: ServerPaths
 ) -> None:
     """The server's own user sees no listener's process: only files tell one instance from the other."""
     neighbour, ours = Neighbour(host), main_pid(host)

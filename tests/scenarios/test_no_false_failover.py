@@ -21,7 +21,7 @@ KINDS = [
     pytest.param("mariadb", True, id="mariadb"),
 ]
 SLOW = [pytest.param(*param.values, id=param.id, marks=pytest.mark.slow) for param in KINDS]
-#: Seconds of each trouble: well past the predecessor's four misses.
+#: Seconds of each trouble: well past MHA's four misses.
 LASTS = 8.0
 #: What shows that somebody touched a replica.
 TOUCHED = ("Source_Host", "Replica_SQL_Running", "Auto_Position", "Using_Gtid", "SQL_Delay")

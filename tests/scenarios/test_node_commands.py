@@ -151,7 +151,7 @@ def test_a_replica_gets_what_another_one_received(kind: str, gtid: bool) -> None
 
 
 def test_a_difference_and_a_saved_tail_are_applied_in_one_go() -> None:
-    """Target behind latest behind a dead primary: the predecessor's whole recovery, by hand."""
+    """Target behind latest behind a dead primary: MHA's whole recovery, by hand."""
     with Cluster("mysql56") as cluster:
         primary, target, latest = cluster.hosts
         begin = leave_behind(cluster, target)

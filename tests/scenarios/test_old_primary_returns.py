@@ -257,6 +257,6 @@ def test_one_that_comes_back_with_another_address_is_closed(kind: str, by_name: 
 
 
 def _held(conf: Path) -> list[str]:
-    from prefect_mha.replication.memory.held_servers import Holds
+    from prefect_mha.replication.memory.held_servers import HeldServers
 
-    return [hold.key for hold in Holds(conf.with_suffix(""), conf.stem).current()]
+    return [hold.key for hold in HeldServers(conf.with_suffix(""), conf.stem).current()]

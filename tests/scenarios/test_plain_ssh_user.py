@@ -12,7 +12,7 @@ import pytest
 
 from prefect_mha.config import ServerConfig, load_cluster
 from prefect_mha.replication.fencing.kill import fence, present_on, unfence
-from prefect_mha.replication.probes.host import Places
+from prefect_mha.replication.probes.host import ServerPaths
 from prefect_mha.replication.ssh.host import SshHost
 from tests.lab.cluster import Cluster
 from tests.lab.neighbour import Neighbour
@@ -36,7 +36,7 @@ NOT_ALLOWED = (
     f"{HELPER}/../../../bin/sh",
     f"MHA_HOST_LIMITED=1 {HELPER} vitals",
 )
-PLACES = Places("/run/mysqld/mysqld.pid", (), "/var/lib/mysql", ("/var/lib/mysql",))
+PLACES = ServerPaths("/run/mysqld/mysqld.pid", (), "/var/lib/mysql", ("/var/lib/mysql",))
 
 
 @contextlib.contextmanager
@@ -146,7 +146,7 @@ def test_who_has_the_plain_users_key_does_nothing_else_as_root() -> None:
         host.run("echo secret >/root/kept && touch /etc/mysql/conf.d/zz-mha-fenced.cnf.mine")
         host.signal_mysqld(signal.SIGSTOP)
         with over(cluster, conf) as (ssh, server):
-            elsewhere = Places("/run/none.pid", (), "/srv/other", ("/srv/other",))
+            elsewhere = ServerPaths("/run/none.pid", (), "/srv/other", ("/srv/other",))
             done = fence(ssh, server, elsewhere, persist=True)
             assert done.sure, done
             assert done.persisted == ("/etc/mysql/conf.d/zz-mha-fenced.cnf",)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pymysql
 import pytest
 
-from prefect_mha.replication.memory.held_servers import Holds
+from prefect_mha.replication.memory.held_servers import HeldServers
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster, Done
 from tests.lab.host import Host
@@ -185,7 +185,7 @@ def test_a_returned_primary_takes_no_write_of_an_account_with_super(kind: str, g
             wait_for("waiting until MySQL doesn't respond")
             cluster[1].signal_mysqld(9)
             wait_for("waiting until MySQL doesn't respond", 2)
-            assert Holds(conf.with_suffix(""), "app1").current()
+            assert HeldServers(conf.with_suffix(""), "app1").current()
             before = [len(writer.acks) for writer in writers]
             cluster[1].start_mysqld()
             wait_for("came back and took writes")

@@ -18,7 +18,7 @@ import pymysql
 import pytest
 
 from prefect_mha.config import load_cluster
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.switchover.plan import SwitchOptions, SwitchPlan, make_switch_plan
@@ -60,7 +60,7 @@ def decide(cluster: Cluster, conf: Path) -> SwitchPlan | Refusal:
     """Look at every server and decide, as the command does before it touches anything."""
     with cluster.in_manager_net():
         config = load_cluster(conf, None)
-        sessions = Sessions(config)
+        sessions = ConnectionPool(config)
         try:
             seen = sessions.observe()
             return make_switch_plan(config, seen, observe_activities(sessions, seen), SwitchOptions())
@@ -472,7 +472,7 @@ def test_the_performance_schema_names_the_holder(kind: str) -> None:
                 assert refusal.code == code, refusal
                 assert holder in refusal.sentence
         with cluster.in_manager_net():
-            ours = Sessions(load_cluster(conf, None))
+            ours = ConnectionPool(load_cluster(conf, None))
         try:
             with cluster.in_manager_net():
                 ours.server(f"{cluster[1].ip}:3306").query(f"DO GET_LOCK('{MONITOR_LOCK}', 1)", action="watch")

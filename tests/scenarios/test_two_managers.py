@@ -369,7 +369,7 @@ def test_the_first_dies_in_the_middle_of_its_failover(kind: str, gtid: bool) -> 
                 assert time.monotonic() < ends, pair.logs()
             pair.one.process.kill()
             if opened and not gtid:
-                pair.two.wait_for("was cut short after opening it", seconds=60.0)
+                pair.two.wait_for("was interrupted after opening it", seconds=60.0)
                 done = cluster.command("mha", "failover", "--conf", str(pair.one.conf), "--resume", "--yes")
                 assert done.code == 0, done
             pair.two.wait_for(SIGHT, seconds=60.0)

@@ -12,7 +12,7 @@ from prefect_mha.config import load_cluster
 from prefect_mha.replication.detection.observation import Finding
 from prefect_mha.replication.probes.forwarded import look_through
 from prefect_mha.replication.probes.replica import look_from
-from prefect_mha.replication.probes.tcp import Knocks, knock
+from prefect_mha.replication.probes.tcp import PortProbes, probe_port
 from prefect_mha.replication.ssh.host import SshHost
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.faults import port_down_for_the_manager
@@ -29,12 +29,12 @@ def test_every_kind_of_look_finishes_its_handshake(kind: str) -> None:
     with Cluster(kind, n=2, extra=COUNTS) as cluster:
         with cluster.in_manager_net():
             primary, replica = load_cluster(cluster.write_cnf(), None).servers
-            knocks = Knocks(lambda: primary.ip, 3306)
+            knocks = PortProbes(lambda: primary.ip, 3306)
             host = SshHost(replica)
             try:
                 for _ in range(LOOKS):
-                    assert knock(primary.ip, 3306, 2.0)[0] is Finding.ANSWERED
-                    assert knocks.knock(2.0)[0] is Finding.ANSWERED
+                    assert probe_port(primary.ip, 3306, 2.0)[0] is Finding.ANSWERED
+                    assert knocks.probe(2.0)[0] is Finding.ANSWERED
                 for _ in range(LOOKS):
                     assert look_from(host, primary).finding is Finding.ANSWERED
                     assert look_through(host, primary, timeout=2.0).finding is Finding.ANSWERED

@@ -11,7 +11,7 @@ from prefect_mha.replication.memory.journal import Entry, Journal
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind
 from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.rescue.saved import Rescue
+from prefect_mha.replication.rescue.saved import SavedBinlog
 
 log = logging.getLogger("mha")
 
@@ -88,13 +88,13 @@ class ClosedWays:
             return new.kept.transactions == other.kept.transactions
         return new.kept.transactions <= other.kept.transactions
 
-    def rescue(self, plan: FailoverPlan, rescue: Rescue) -> Rescue:
+    def rescue(self, plan: FailoverPlan, rescue: SavedBinlog) -> SavedBinlog:
         """The rescue that is gone on with: as it is, or once given up, none, which tells what is missing and where."""
         error = self._closed.get(plan.new_primary)
         if not self.given_up or error is None:
             return rescue
         why = f"it was saved, and lies in {error.directory} on the manager, but {error}"
-        return Rescue(None, why, source=error.source, kept=error.kept)
+        return SavedBinlog(None, why, source=error.source, kept=error.kept)
 
     @property
     def undone(self) -> tuple[str, ...]:

@@ -15,12 +15,12 @@ from prefect_mha.replication.cluster.pool import reachable
 from prefect_mha.replication.errors import CannotLevel, MhaError, ServerError
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ClusterState, ServerState
-from prefect_mha.replication.planning.plan import FailoverPlan, Leveling
+from prefect_mha.replication.planning.plan import FailoverPlan, ReplicaRecovery
 from prefect_mha.replication.planning.selection import Follower, lacks_received
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.ledger import LedgerLine, never_reached
-from prefect_mha.replication.rescue.saved import Recovered, Rescue
-from prefect_mha.replication.source.identity import Whose
+from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
+from prefect_mha.replication.source.identity import ExpectedIdentity
 from prefect_mha.tasks import apply_diffs, save_binlog
 
 log = logging.getLogger("mha")
@@ -45,14 +45,14 @@ class Failover(Protocol):
     def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
         """Do one step and record it."""
 
-    def drained(self, plan: FailoverPlan, replica: Leveling) -> Drained:
+    def drained(self, plan: FailoverPlan, replica: ReplicaRecovery) -> Drained:
         """A replica's proof that it executed what it received."""
 
-    def apply(self, plan: FailoverPlan, replica: Leveling, proof: Drained, rescue: Rescue) -> Recovered:
+    def apply(self, plan: FailoverPlan, replica: ReplicaRecovery, proof: Drained, rescue: SavedBinlog) -> AppliedBinlog:
         """Apply a replica's part of what was saved."""
 
 
-class Differences:
+class RelayLogDonors:
     """Who received the most, and what each of the others is given of it.
 
     Only a replica that can matter is waited for: one that received more than is known to be executed elsewhere. Those
@@ -64,15 +64,15 @@ class Differences:
 
     def __init__(self, failover: Failover, plan: FailoverPlan) -> None:
         self._failover, self._plan = failover, plan
-        self._lender: Leveling | None = None
-        self._lent: Rescue | None = None
+        self._lender: ReplicaRecovery | None = None
+        self._lent: SavedBinlog | None = None
         self.furthest: BinlogPosition | None = None
         self.failed: dict[str, str] = {}
         #: The replica to be promoted was pointed at another one: its place is one in that one's log.
         self._elsewhere = False
 
     @property
-    def _silent(self) -> list[Leveling]:
+    def _silent(self) -> list[ReplicaRecovery]:
         """Those who followed and are in the plan no more, the furthest first; ``broken`` says so.
 
         ``received`` is None of those who may have received more than when they were looked at.
@@ -80,7 +80,7 @@ class Differences:
         planned = {x.key for x in self._plan.levelings}
         return _furthest_first(
             [
-                Leveling(
+                ReplicaRecovery(
                     key,
                     x.state.name,
                     x.channel.name,
@@ -99,7 +99,7 @@ class Differences:
         stopped = self._failover.stopped
         return stopped is not None and stopped.get(key) is not None
 
-    def more_than(self, place: BinlogPosition | None) -> list[Leveling]:
+    def more_than(self, place: BinlogPosition | None) -> list[ReplicaRecovery]:
         """The other replicas that received something behind that place, the furthest first."""
         known = [x for x in (*self._plan.others, *self._silent) if x.received is not None]
         return _furthest_first([x for x in known if place is None or (x.received is not None and place < x.received)])
@@ -113,7 +113,7 @@ class Differences:
 
     # file/position -----------------------------------------------------------------------------------------------
 
-    def for_target(self, key: str, place: BinlogPosition | None, *, whole: bool = False) -> Rescue | None:
+    def for_target(self, key: str, place: BinlogPosition | None, *, whole: bool = False) -> SavedBinlog | None:
         """What the replica to be promoted, which stands there, is given; None when nobody has more.
 
         ``whole``: the dead primary's own log was read to its end. Raises CannotLevel.
@@ -140,14 +140,14 @@ class Differences:
             self._lender = self._lent = None
             return self.for_target(key, place, whole=whole)
 
-    def _unknown(self, whole: bool) -> list[Leveling]:
+    def _unknown(self, whole: bool) -> list[ReplicaRecovery]:
         """Of those who may have received more than when they were looked at, the ones whose disks can be asked."""
         if whole:
             return []
         sessions = self._failover.job.sessions
         return [x for x in self._silent if x.received is None and reachable(sessions.host(x.key), ASKED_WITHIN)]
 
-    def _ask(self, other: Leveling, key: str, place: BinlogPosition | None) -> None:
+    def _ask(self, other: ReplicaRecovery, key: str, place: BinlogPosition | None) -> None:
         reached, lent = None, None
         if not other.broken:
             try:
@@ -168,7 +168,7 @@ class Differences:
         """Another replica received more than the promoted one had otherwise."""
         return self._lender is not None
 
-    def for_replica(self, key: str, place: BinlogPosition | None) -> Rescue | None:
+    def for_replica(self, key: str, place: BinlogPosition | None) -> SavedBinlog | None:
         """What a replica that stands there is given; None when it has everything. Raises CannotLevel."""
         if self.furthest is None or (place is not None and self.furthest <= place):
             return None
@@ -183,8 +183,8 @@ class Differences:
         )
 
     def _borrow(
-        self, lender: Leveling, key: str, place: BinlogPosition | None, end: BinlogPosition | None
-    ) -> Rescue | None:
+        self, lender: ReplicaRecovery, key: str, place: BinlogPosition | None, end: BinlogPosition | None
+    ) -> SavedBinlog | None:
         seen = self._failover.seen.get(lender.key)
         remembered = seen.state if seen is not None else None
         return self._failover.run(
@@ -221,7 +221,7 @@ class Differences:
             proof = self._unexecuted(other, proof, alive=False)
         return proof
 
-    def _donors(self) -> list[Leveling]:
+    def _donors(self) -> list[ReplicaRecovery]:
         """Those who received more than the replica to be promoted and can give it, the furthest first."""
         plan = self._plan
         if plan.target.key in plan.latest:
@@ -237,7 +237,7 @@ class Differences:
             return error.answered
         return True
 
-    def _unexecuted(self, other: Leveling, proof: Drained, *, alive: bool) -> Drained:
+    def _unexecuted(self, other: ReplicaRecovery, proof: Drained, *, alive: bool) -> Drained:
         """What only that one has: out of its relay logs, and out of its own log when it answers no more."""
         plan, job, target = self._plan, self._failover.job, self._plan.target
         seen = self._failover.seen.get(other.key)
@@ -253,7 +253,9 @@ class Differences:
                     lent = replace(lent, by_gtid=self._elsewhere)
                     if self._elsewhere and lent.of is None and seen is not None:
                         # Its own channel names the one that it was pointed at: the relay logs are the dead primary's.
-                        lent = replace(lent, of=Whose(seen.channel.source_server_id, seen.channel.source_uuid))
+                        lent = replace(
+                            lent, of=ExpectedIdentity(seen.channel.source_server_id, seen.channel.source_uuid)
+                        )
                     proof = self._failover.apply(plan, target, proof, lent).proof or proof
             except MhaError as error:
                 log.error("What only %s received cannot be used: %s", other.name, error)
@@ -270,5 +272,5 @@ class Differences:
         return lacks_received(ours, theirs)
 
 
-def _furthest_first(replicas: list[Leveling]) -> list[Leveling]:
+def _furthest_first(replicas: list[ReplicaRecovery]) -> list[ReplicaRecovery]:
     return sorted(replicas, key=lambda x: (x.received.index, x.received.pos) if x.received else (0, 0), reverse=True)

@@ -13,7 +13,7 @@ from typing import Any
 from prefect_mha.flows.engine.recorder import Recorder
 from prefect_mha.flows.runbooks.fencing import Fencing
 from prefect_mha.flows.runbooks.leveling.closed_ways import ClosedWays
-from prefect_mha.flows.runbooks.leveling.donors import Differences
+from prefect_mha.flows.runbooks.leveling.donors import RelayLogDonors
 from prefect_mha.flows.runbooks.leveling.new_primary import Level, reached, until, whole
 from prefect_mha.flows.runbooks.leveling.tail_chain import Chain
 from prefect_mha.flows.runbooks.leveling.waiting import Waiting
@@ -21,12 +21,12 @@ from prefect_mha.replication.actions.drained import Drained
 from prefect_mha.replication.errors import CannotLevel, StoppedInTail
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ClusterState, GtidKind
-from prefect_mha.replication.planning.plan import FailoverPlan, Leveling
+from prefect_mha.replication.planning.plan import FailoverPlan, ReplicaRecovery
 from prefect_mha.replication.planning.selection import Follower, bereaved_of, bytes_behind
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.ledger import LedgerLine
-from prefect_mha.replication.rescue.saved import Recovered, Rescue
-from prefect_mha.replication.source.identity import Whose, known_of
+from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
+from prefect_mha.replication.source.identity import ExpectedIdentity, known_of
 from prefect_mha.tasks import apply_diffs, save_binlog
 
 log = logging.getLogger("mha")
@@ -53,7 +53,7 @@ class Leveler(Recorder):
         self.stopped: ClusterState | None = None
         self.seen: dict[str, Follower] = {}
         self.beyond: tuple[LedgerLine, ...] = ()
-        self.applied: list[Recovered] = []
+        self.applied: list[AppliedBinlog] = []
         self.ways = ClosedWays(job.salvage_policy, job.journal)
         self.fencing = Fencing(self, False)
         self.chain = Chain(self)
@@ -83,7 +83,7 @@ class Leveler(Recorder):
         log.info("* Phase 3.3: Determining New Master Phase..")
         log.info("New master is %s", target.name)
         log.info("* Phase 3.4: New Master Diff Log Generation Phase..")
-        differences = Differences(self, plan)
+        differences = RelayLogDonors(self, plan)
         if rescue.copy is None and plan.kind is not GtidKind.POSITION and stopped is None:
             proof = differences.by_gtid(proof)
         log.info("* Phase 3.5: Master Log Apply Phase..")
@@ -113,7 +113,7 @@ class Leveler(Recorder):
         """The place in the dead primary's log that anybody was ever seen to have received."""
         return max((x.channel.received for x in self.seen.values() if x.channel.received is not None), default=None)
 
-    def saved(self, plan: FailoverPlan, start: BinlogPosition | None, key: str) -> Rescue:
+    def saved(self, plan: FailoverPlan, start: BinlogPosition | None, key: str) -> SavedBinlog:
         """What only the dead host has; when it cannot be had there, from a binlog server."""
         job, received = self.job, self.furthest
         if kept := self.fencing.kept_from(start):
@@ -126,9 +126,9 @@ class Leveler(Recorder):
         if rescue.copy is not None or start is None or not job.config.binlog_servers:
             return rescue
         served = self.run(save_binlog.save_from_binlog_servers, job, start, received, whose)
-        return served if served.copy is not None else Rescue(None, f"{rescue.why_not}; {served.why_not}")
+        return served if served.copy is not None else SavedBinlog(None, f"{rescue.why_not}; {served.why_not}")
 
-    def whose(self) -> Whose:
+    def whose(self) -> ExpectedIdentity:
         """What is known of the dead primary, whose log is wanted."""
         states = self.stopped.up if self.stopped is not None else ()
         return self.chain.identity(known_of(self.job.dead, states, self.log_directories, self.job.places.who))
@@ -139,19 +139,19 @@ class Leveler(Recorder):
         theirs = [posixpath.dirname(state.log_bin_basename) for state in states if state.log_bin_basename]
         return (*self.log_directories, *theirs)
 
-    def apply(self, plan: FailoverPlan, replica: Leveling, proof: Drained, rescue: Rescue) -> Recovered:
+    def apply(self, plan: FailoverPlan, replica: ReplicaRecovery, proof: Drained, rescue: SavedBinlog) -> AppliedBinlog:
         """Apply a replica's part of what was saved, and keep it for the account. Raises TooBusy for a lock."""
         given = (plan, replica.key, proof, rescue, self.waiting.of(plan, replica, in_tail=True))
         recovered = self.run(apply_diffs.apply_saved, self.job, *given, about=replica.name)
         self.applied.append(recovered)
         return recovered
 
-    def drained(self, plan: FailoverPlan, replica: Leveling) -> Drained:
+    def drained(self, plan: FailoverPlan, replica: ReplicaRecovery) -> Drained:
         """One replica's proof that it executed what it received. Raises TooBusy where that is not waited for."""
         patience = self.waiting.of(plan, replica)
         return self.run(apply_diffs.execute_received, self.job, plan, replica.key, patience, about=replica.name)
 
-    def left(self, plan: FailoverPlan, replica: Leveling, stopped: StoppedInTail) -> Drained:
+    def left(self, plan: FailoverPlan, replica: ReplicaRecovery, stopped: StoppedInTail) -> Drained:
         """The proof of one that stopped within what was saved, and goes on from there without the rest."""
         proof, lacks = self.run(apply_diffs.leave_saved, self.job, plan, replica.key, stopped, about=replica.name)
         self.ways.left(replica.key, lacks)
@@ -178,7 +178,7 @@ class Leveler(Recorder):
             places += [place] if near else []
         return min((p for p in places if p is not None), default=None)
 
-    def level_by_position(self, plan: FailoverPlan, level: Level, other: Leveling, proof: Drained) -> Drained:
+    def level_by_position(self, plan: FailoverPlan, level: Level, other: ReplicaRecovery, proof: Drained) -> Drained:
         """Without GTIDs the new primary cannot serve a replica what it lacks: what was saved does, or relay logs."""
         rescue = level.rescue
         if rescue.copy is not None and proof.executed is not None and proof.executed < rescue.copy.start:

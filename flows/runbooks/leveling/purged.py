@@ -13,10 +13,10 @@ from prefect_mha.flows.runbooks.leveling.new_primary import Level, until
 from prefect_mha.replication.actions.drained import Drained
 from prefect_mha.replication.errors import CannotLevel, LockLost, MhaError
 from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.planning.plan import FailoverPlan, Leveling
+from prefect_mha.replication.planning.plan import FailoverPlan, ReplicaRecovery
 from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.saved import Recovered, Rescue
-from prefect_mha.replication.source.identity import Whose
+from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
+from prefect_mha.replication.source.identity import ExpectedIdentity
 from prefect_mha.tasks import save_binlog
 from prefect_mha.tasks.rescue import purged
 
@@ -32,17 +32,19 @@ class Failover(Protocol):
     def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
         """Do one step and record it."""
 
-    def saved(self, plan: FailoverPlan, start: BinlogPosition | None, key: str) -> Rescue:
+    def saved(self, plan: FailoverPlan, start: BinlogPosition | None, key: str) -> SavedBinlog:
         """The dead primary's log from there on; without a place, from what that server lacks on."""
 
-    def apply(self, plan: FailoverPlan, replica: Leveling, proof: Drained, rescue: Rescue) -> Recovered:
+    def apply(self, plan: FailoverPlan, replica: ReplicaRecovery, proof: Drained, rescue: SavedBinlog) -> AppliedBinlog:
         """Give a replica its part of what was saved."""
 
-    def whose(self) -> Whose:
+    def whose(self) -> ExpectedIdentity:
         """Who the dead primary is."""
 
 
-def give_purged(failover: Failover, plan: FailoverPlan, level: Level, other: Leveling, proof: Drained) -> Drained:
+def give_purged(
+    failover: Failover, plan: FailoverPlan, level: Level, other: ReplicaRecovery, proof: Drained
+) -> Drained:
     """Give a replica what the new primary has purged and it lacks, from the first of those that have it.
 
     Nothing is given that leaves something out: each copy is proven to begin with what the replica lacks. Raises
@@ -86,8 +88,8 @@ def give_purged(failover: Failover, plan: FailoverPlan, level: Level, other: Lev
 
 
 def _copies(
-    failover: Failover, plan: FailoverPlan, level: Level, other: Leveling, proof: Drained
-) -> Iterator[tuple[str, Callable[[], Rescue | None]]]:
+    failover: Failover, plan: FailoverPlan, level: Level, other: ReplicaRecovery, proof: Drained
+) -> Iterator[tuple[str, Callable[[], SavedBinlog | None]]]:
     """Who may have it, the nearest first, and how it is copied from there, never beyond what the new primary has."""
     job, run = failover.job, failover.run
     yield "the manager's copies", lambda: _cut(run(purged.copy_here, job, plan.kind, other.key), level)
@@ -107,5 +109,5 @@ def _copies(
             yield f"the binary log of {lender.name}", find
 
 
-def _cut(rescue: Rescue | None, level: Level) -> Rescue | None:
+def _cut(rescue: SavedBinlog | None, level: Level) -> SavedBinlog | None:
     return until(rescue, level.end) if rescue is not None and level.end is not None else None

@@ -21,12 +21,12 @@ from prefect_mha.replication.errors import LockLost, MhaError, RefusalError
 from prefect_mha.replication.model.gtid import GtidSet
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, GtidKind, ServerDown, ServerState
-from prefect_mha.replication.planning.plan import FailoverPlan, Leveling
+from prefect_mha.replication.planning.plan import FailoverPlan, ReplicaRecovery
 from prefect_mha.replication.probes.reaching import Reaching
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.reporting.ledger import Fate, LedgerLine
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.rescue.saved import Recovered, Rescue
+from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
 from prefect_mha.replication.rescue.tail_chain import (
     Tail,
     carried,
@@ -36,7 +36,7 @@ from prefect_mha.replication.rescue.tail_chain import (
     note_settled,
     remembered,
 )
-from prefect_mha.replication.source.identity import Whose
+from prefect_mha.replication.source.identity import ExpectedIdentity
 from prefect_mha.tasks.rescue import former_tails
 
 log = logging.getLogger("mha")
@@ -52,10 +52,10 @@ class Failover(Protocol):
     def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
         """Do one step and record it."""
 
-    def drained(self, plan: FailoverPlan, replica: Leveling) -> Drained:
+    def drained(self, plan: FailoverPlan, replica: ReplicaRecovery) -> Drained:
         """A replica's proof that it executed what it received."""
 
-    def apply(self, plan: FailoverPlan, replica: Leveling, proof: Drained, rescue: Rescue) -> Recovered:
+    def apply(self, plan: FailoverPlan, replica: ReplicaRecovery, proof: Drained, rescue: SavedBinlog) -> AppliedBinlog:
         """Apply a replica's part of what was saved."""
 
     def directories(self) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ class Chain:
     def __bool__(self) -> bool:
         return bool(self.tails)
 
-    def identity(self, told: Whose) -> Whose:
+    def identity(self, told: ExpectedIdentity) -> ExpectedIdentity:
         """Who the dead primary is: what was seen when it was opened, rather than what its replicas say of their source.
 
         A channel that was pointed at it and never reached it still has its former source's number (seen on MariaDB).
@@ -121,21 +121,21 @@ class Chain:
             raise RefusalError(self._nobody(plan, down))
         return replace(cluster, up=tuple(up), down=tuple(down))
 
-    def _bring(self, plan: FailoverPlan, replica: Leveling, tails: Sequence[Tail]) -> None:
+    def _bring(self, plan: FailoverPlan, replica: ReplicaRecovery, tails: Sequence[Tail]) -> None:
         job, proof = self._job, self._failover.drained(plan, replica)
         for tail in tails:
             log.warning("%s still stands in the log of %s: it is taken along.", replica.name, tail.dead)
             proof = self._give(plan, replica, proof, tail)
             proof = self._failover.run(former_tails.take_along, job, tail, plan.kind, proof, about=replica.name)
 
-    def _give(self, plan: FailoverPlan, replica: Leveling, proof: Drained, tail: Tail) -> Drained:
+    def _give(self, plan: FailoverPlan, replica: ReplicaRecovery, proof: Drained, tail: Tail) -> Drained:
         rescue = self._found(replica, proof, tail)
         if rescue.copy is None:
             log.info("%s: %s.", replica.name, rescue.why_not)
             return proof
         return self._failover.apply(plan, replica, proof, rescue).proof or proof
 
-    def _found(self, replica: Leveling, proof: Drained, tail: Tail) -> Rescue:
+    def _found(self, replica: ReplicaRecovery, proof: Drained, tail: Tail) -> SavedBinlog:
         directories = self._failover.directories()
         return self._failover.run(former_tails.find_tail, self._job, tail, proof, directories, about=replica.name)
 
@@ -182,7 +182,7 @@ class Chain:
         others = [job.config_of(x.key) for x in plan.others]
         self._reaching = Reaching(job.sessions, job.config_of(plan.new_primary), others)
 
-    def opens(self, plan: FailoverPlan, level: Level, whose: Whose) -> None:
+    def opens(self, plan: FailoverPlan, level: Level, whose: ExpectedIdentity) -> None:
         """Remember what the new primary is opened with, before it is."""
         state = level.state or self._job.sessions.server(plan.new_primary).observe()
         gtids = state.gtid_executed if plan.kind is GtidKind.MYSQL else state.mariadb_gtid

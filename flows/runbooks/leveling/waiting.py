@@ -15,9 +15,9 @@ from prefect_mha.replication.errors import RefusalError, ServerError, TooBusy
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ReplicaChannel, ServerState
 from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import FailoverPlan, Leveling
+from prefect_mha.replication.planning.plan import FailoverPlan, ReplicaRecovery
 from prefect_mha.replication.planning.selection import bytes_behind
-from prefect_mha.replication.planning.soonest import Need, Next, decide
+from prefect_mha.replication.planning.soonest import DrainTime, Next, decide
 from prefect_mha.replication.reporting.job import FailoverJob
 from prefect_mha.replication.rescue.pointing import channel_named
 from prefect_mha.replication.workload import busy
@@ -55,7 +55,7 @@ class Waiting:
         self.passed: dict[str, str] = {}
         self.busy: dict[str, str] = {}
 
-    def of(self, plan: FailoverPlan, replica: Leveling, *, in_tail: bool = False) -> Patience:
+    def of(self, plan: FailoverPlan, replica: ReplicaRecovery, *, in_tail: bool = False) -> Patience:
         """How long that replica is waited for; ``in_tail``: while it executes what was saved, as all have to.
 
         There only a lock is none of the others' trouble.
@@ -64,7 +64,7 @@ class Waiting:
             return _Candidate(self, self._failover, plan, in_tail)
         return self.for_other(replica, in_tail=in_tail)
 
-    def for_other(self, replica: Leveling, *, in_tail: bool = False) -> Patience:
+    def for_other(self, replica: ReplicaRecovery, *, in_tail: bool = False) -> Patience:
         """Nobody waits for a long statement, or a lock, of a replica that can come later."""
         job = self._failover.job
         server = job.sessions.server(replica.key)
@@ -128,7 +128,7 @@ class _Candidate:
             log.warning("%s is waited for, and nobody is ready sooner: %s (%s).", name, chosen.why, needs)
         return work is not None and time.monotonic() - self._began < LEVEL_LIMIT
 
-    def _need(self, channel: ReplicaChannel, work: busy.Work | None, stood: float) -> Need:
+    def _need(self, channel: ReplicaChannel, work: busy.Work | None, stood: float) -> DrainTime:
         plan = self._plan
         why = str(work) if work is not None else ""
         self._first = self._first or channel
@@ -136,7 +136,7 @@ class _Candidate:
         if stood < STANDS_AFTER:
             seconds = self._at_this_rate(channel)
         ends = work is not None and bool(work.blockers)
-        return Need(plan.new_primary, plan.new_primary_name, max(seconds, 0.1), why, ends=ends)
+        return DrainTime(plan.new_primary, plan.new_primary_name, max(seconds, 0.1), why, ends=ends)
 
     def _at_this_rate(self, channel: ReplicaChannel) -> float:
         """Seconds for what is left, in bytes of the dead primary's log, as fast as so far; 0 where nobody can tell."""
@@ -145,25 +145,25 @@ class _Candidate:
         done, left = bytes_behind(first, channel.executed), bytes_behind(channel.executed, channel.received)
         return took * left / done if took > RATED_AFTER and done and left else 0.0
 
-    def _others(self) -> list[Need]:
+    def _others(self) -> list[DrainTime]:
         """The other candidates as they are, in the order of the plan."""
         plan, job = self._plan, self._failover.job
         able = [c for c in plan.candidates if c.eligible and c.key != plan.new_primary]
         channels = {x.key: x.channel for x in plan.others if not x.broken}
 
-        def need(key: str) -> Need:
+        def need(key: str) -> DrainTime:
             server = job.sessions.server(key)
             state = server.observe()
             channel = channel_named(state, channels[key])
             passed = key in self._waiting.passed
             if _ready(state, channel) or (channel.has_read_all and server.appliers_wait()):
-                return Need(key, state.name, 0.0)
+                return DrainTime(key, state.name, 0.0)
             work = _seen(server, channel)
             seconds = busy.seconds_left(work) if work is not None else job.config.busy_after
-            return Need(key, state.name, max(seconds, 0.1), str(work or "its applier does not run"), passed)
+            return DrainTime(key, state.name, max(seconds, 0.1), str(work or "its applier does not run"), passed)
 
         looked = job.sessions.each(need, [c.key for c in able if c.key in channels], timeout=LOOK_WITHIN)
-        return [result for _, result in looked if isinstance(result, Need)]
+        return [result for _, result in looked if isinstance(result, DrainTime)]
 
 
 def _seen(server: Server, channel: ReplicaChannel) -> busy.Work | None:
@@ -179,7 +179,7 @@ def _ready(state: ServerState, channel: ReplicaChannel) -> bool:
     return isinstance(prove(state, state, channel.name, appliers_wait=False), Drained)
 
 
-def _refusal(plan: FailoverPlan, chosen: Need, others: list[Need]) -> Refusal:
+def _refusal(plan: FailoverPlan, chosen: DrainTime, others: list[DrainTime]) -> Refusal:
     return Refusal(
         BUSY,
         f"{plan.new_primary_name} has not executed what it received, and busy_candidate is refuse: {chosen.why}.",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from prefect_mha.replication.checks.facts import Facts
 from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.checks.trying_logins import Login, of_channel
+from prefect_mha.replication.checks.trying_logins import TriedLogin, of_channel
 from prefect_mha.replication.model.check import Check, Severity
 from prefect_mha.replication.mysql.dialects import ChannelThread, Dialect
 from prefect_mha.replication.mysql.dialects.accounts import AccountLife
@@ -47,7 +47,7 @@ def checks(facts: Facts) -> Iterator[Check]:
         yield from _key(facts, server.address)
 
 
-def _of_one(facts: Facts, rule: Rule, logins: Sequence[Login]) -> Iterator[Check]:
+def _of_one(facts: Facts, rule: Rule, logins: Sequence[TriedLogin]) -> Iterator[Check]:
     if not logins:
         return
     start = logins[0].start
@@ -68,7 +68,7 @@ def _of_one(facts: Facts, rule: Rule, logins: Sequence[Login]) -> Iterator[Check
         yield rule.yes(start.name, f"is let in by {', '.join(x.end.hostname for x in logins)} as {logins[0].user}")
 
 
-def _differs(facts: Facts, login: Login) -> bool:
+def _differs(facts: Facts, login: TriedLogin) -> bool:
     """What the end keeps of the account's password is not what the primary keeps of it."""
     if facts.primary is None or login.end.address == facts.primary.address:
         return False
@@ -77,13 +77,13 @@ def _differs(facts: Facts, login: Login) -> bool:
     return any(first.get(account, printed) != printed for account, printed in there.items())
 
 
-def judge(facts: Facts, login: Login) -> tuple[str, str] | None:
+def judge(facts: Facts, login: TriedLogin) -> tuple[str, str] | None:
     """What is wrong and what to do, or None."""
     state, lives = facts.cluster.get(login.end.address), facts.lives_on(login.end.address)
     return judged(login, state.server_id if state is not None else 0, [x for x in lives if x.user == login.user])
 
 
-def judged(login: Login, server_id: int, lives: Sequence[AccountLife]) -> tuple[str, str] | None:
+def judged(login: TriedLogin, server_id: int, lives: Sequence[AccountLife]) -> tuple[str, str] | None:
     """The same of an end whose ``server_id`` is known, and of the accounts of that name there."""
     start, end, user = login.start.hostname, login.end, login.user
     if not login.error:

@@ -9,7 +9,7 @@ from prefect_mha.replication.checks.facts import Facts, HostFacts
 from prefect_mha.replication.checks.rule import Rule
 from prefect_mha.replication.maintenance.host_helper import helper, version_of
 from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.probes.host import Places
+from prefect_mha.replication.probes.host import ServerPaths
 from prefect_mha.replication.ssh.rights import helper_path, lacking
 
 FENCE = Rule(
@@ -52,7 +52,7 @@ def helpers(facts: Facts, server: ServerConfig, host: HostFacts) -> Iterator[Che
     if state is None:
         return
     try:
-        wanted = version_of(helper(facts.config, server, Places.of(server, state)))
+        wanted = version_of(helper(facts.config, server, ServerPaths.of(server, state)))
     except ConfigError as error:
         yield HELPER.no(server.name, str(error), **fields)
         return

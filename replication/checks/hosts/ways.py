@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import HostError, MhaError
 from prefect_mha.replication.model.check import Check, Severity
 from prefect_mha.replication.source.server import CannotListen, facing
@@ -27,7 +27,7 @@ RULES = (RESCUE_PORT,)
 
 
 @dataclass(frozen=True)
-class Way:
+class TriedWay:
     """What was tried from one host: the address here, why it was not reached, and why SSH forwards nothing."""
 
     server: ServerConfig
@@ -36,14 +36,14 @@ class Way:
     forward: str = ""
 
 
-def look_at_ways(config: ClusterConfig, sessions: Sessions) -> tuple[Way, ...]:
+def look_at_ways(config: ClusterConfig, sessions: ConnectionPool) -> tuple[TriedWay, ...]:
     """Try it from every host that is looked at, all at once."""
     wanted = [s for s in config.servers if not s.skip_init_ssh_check]
     done = sessions.each(lambda server: _try(config, sessions, server), wanted, timeout=ALL)
-    return tuple(result for _, result in done if isinstance(result, Way))
+    return tuple(result for _, result in done if isinstance(result, TriedWay))
 
 
-def _try(config: ClusterConfig, sessions: Sessions, server: ServerConfig) -> Way | None:
+def _try(config: ClusterConfig, sessions: ConnectionPool, server: ServerConfig) -> TriedWay | None:
     host, address = sessions.host(server.address), ""
     try:
         address = facing(server.ip)
@@ -52,7 +52,7 @@ def _try(config: ClusterConfig, sessions: Sessions, server: ServerConfig) -> Way
             command = f"timeout {CONNECT} bash -c {there}"
             result = host.run(command, action="connect to rescue_port", timeout=CONNECT + 3.0, ok=range(256))
         if result.exit_code == 0:
-            return Way(server, address)
+            return TriedWay(server, address)
         lines = [line for line in result.stderr.splitlines() if line.strip()]
         trouble = lines[0].strip() if lines else f"no answer within {CONNECT} s"
     except CannotListen as error:
@@ -63,8 +63,8 @@ def _try(config: ClusterConfig, sessions: Sessions, server: ServerConfig) -> Way
     try:
         host.forward(lambda channel: channel.close()).close()
     except MhaError as error:
-        return Way(server, address, trouble, str(error))
-    return Way(server, address, trouble)
+        return TriedWay(server, address, trouble, str(error))
+    return TriedWay(server, address, trouble)
 
 
 @contextlib.contextmanager
@@ -86,7 +86,7 @@ def _listening(address: str, ports: range) -> Iterator[int]:
     raise CannotListen(f"this machine cannot listen at {address} on any port of rescue_port: {last}")
 
 
-def checks(ways: tuple[Way, ...], ports: str) -> Iterator[Check]:
+def checks(ways: tuple[TriedWay, ...], ports: str) -> Iterator[Check]:
     """One a host."""
     for way in ways:
         fields = {"server": way.server.hostname, "address": way.address or "this machine", "ports": ports}

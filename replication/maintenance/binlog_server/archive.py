@@ -60,7 +60,7 @@ def _own_name(source: ServerConfig) -> str:
 
 
 @dataclass(frozen=True)
-class LogFile:
+class ArchivedLog:
     """A binary log, here or on its server. ``size`` in bytes, ``mtime`` in epoch seconds (0: not known)."""
 
     name: str
@@ -83,7 +83,7 @@ def is_log_name(name: str) -> bool:
     return _LOG.fullmatch(name) is not None
 
 
-def local_logs(directory: Path) -> tuple[LogFile, ...]:
+def local_logs(directory: Path) -> tuple[ArchivedLog, ...]:
     """The logs in a directory, oldest first; none when there is no such directory. Raises OSError."""
     found = []
     try:
@@ -93,7 +93,7 @@ def local_logs(directory: Path) -> tuple[LogFile, ...]:
     for entry in entries:
         if is_log_name(entry.name) and entry.is_file(follow_symlinks=False):
             stat = entry.stat()
-            found.append(LogFile(entry.name, stat.st_size, stat.st_mtime))
+            found.append(ArchivedLog(entry.name, stat.st_size, stat.st_mtime))
     return tuple(sorted(found, key=lambda f: (f.number, f.base)))
 
 
@@ -110,7 +110,7 @@ class Resume:
     gap: tuple[str, str] | None = None
 
 
-def resume_point(local: Sequence[LogFile], remote: Sequence[LogFile], *, from_current: bool = False) -> Resume:
+def resume_point(local: Sequence[ArchivedLog], remote: Sequence[ArchivedLog], *, from_current: bool = False) -> Resume:
     """The log to begin with, given what is here and what the server has (not empty, in its order).
 
     It is the oldest one that the server has and that is not whole here: in the ordinary case the newest one here. A
@@ -134,9 +134,9 @@ def resume_point(local: Sequence[LogFile], remote: Sequence[LogFile], *, from_cu
     return Resume(remote[-1].name, gap=gap)
 
 
-def bytes_behind(newest: LogFile | None, end: BinlogPosition, remote: Sequence[LogFile]) -> int:
+def bytes_behind(newest: ArchivedLog | None, end: BinlogPosition, remote: Sequence[ArchivedLog]) -> int:
     """How many bytes the server has written that are not here; ``end`` is the end of its log."""
-    last = LogFile(end.file, end.pos)
+    last = ArchivedLog(end.file, end.pos)
     if newest is None or newest.base != last.base:
         return sum(f.size for f in remote if f.number < last.number) + last.size
     if newest.number >= last.number:
@@ -146,7 +146,7 @@ def bytes_behind(newest: LogFile | None, end: BinlogPosition, remote: Sequence[L
     return rest + between + last.size
 
 
-def expired(files: Sequence[LogFile], now: float, *, keep_days: float, keep_bytes: int) -> tuple[LogFile, ...]:
+def expired(files: Sequence[ArchivedLog], now: float, *, keep_days: float, keep_bytes: int) -> tuple[ArchivedLog, ...]:
     """The logs to remove, oldest first and never the newest; a limit of 0 is none."""
     ordered = sorted(files, key=lambda f: f.number)
     total, gone = sum(f.size for f in ordered), []
@@ -213,7 +213,7 @@ class Intake:
             _sync(path)
             self._synced = size
 
-    def _may_replace(self, fresh: LogFile) -> bool:
+    def _may_replace(self, fresh: ArchivedLog) -> bool:
         kept = self.directory / fresh.name
         if not fresh.size:
             return False
@@ -261,7 +261,7 @@ def set_aside(directory: Path, now: float | None = None) -> Path:
     return target
 
 
-def remove(directory: Path, files: Iterable[LogFile]) -> None:
+def remove(directory: Path, files: Iterable[ArchivedLog]) -> None:
     """Delete these logs of a directory, in their order. Raises OSError."""
     for file in files:
         (directory / file.name).unlink(missing_ok=True)

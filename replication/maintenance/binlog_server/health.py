@@ -18,7 +18,7 @@ from typing import Any
 
 from prefect_mha.config import ServerConfig
 from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.maintenance.binlog_server.archive import LogFile, archive_root, is_log_name, local_logs
+from prefect_mha.replication.maintenance.binlog_server.archive import ArchivedLog, archive_root, is_log_name, local_logs
 from prefect_mha.replication.ssh.host import SshHost
 
 FILE = "binlog-server.json"
@@ -129,7 +129,7 @@ def known_gaps(root: Path) -> tuple[str, ...]:
     for gap in health.gaps if health is not None else ():
         directory, _, first = gap.split(" ")[0].rpartition("/")
         here = local_logs(root / directory) if is_log_name(first) else ()
-        if here and here[0].number < LogFile(first, 0).number:
+        if here and here[0].number < ArchivedLog(first, 0).number:
             found.append(gap)
     return tuple(found)
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import MhaError, RemoteFileError, ServerUnreachable, StatementFailed
 from prefect_mha.replication.maintenance.binlog_server.archive import (
+    ArchivedLog,
     Intake,
-    LogFile,
     OtherHistoryError,
     archive_directory,
     archive_root,
@@ -39,7 +39,7 @@ from prefect_mha.replication.maintenance.binlog_server.health import (
     write_health,
 )
 from prefect_mha.replication.maintenance.binlog_server.lock import DirectoryLock
-from prefect_mha.replication.maintenance.binlog_server.source import Look, Watch, next_source, read_logs
+from prefect_mha.replication.maintenance.binlog_server.source import SourceView, SourceWatch, next_source, read_logs
 from prefect_mha.replication.maintenance.binlog_server.stream import Reader, Stream, derived_server_id, find_reader
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ServerState
@@ -131,7 +131,7 @@ class BinlogServer:
     def _supervise(self) -> None:
         wait = FIRST_WAIT
         while not self._stop.is_set():
-            sessions = Sessions(self._config)
+            sessions = ConnectionPool(self._config)
             began, longest = time.monotonic(), LAST_WAIT
             try:
                 if self._once_more(sessions):
@@ -153,7 +153,7 @@ class BinlogServer:
             self._pause(wait)
             self._reload()
 
-    def _once_more(self, sessions: Sessions) -> bool:
+    def _once_more(self, sessions: ConnectionPool) -> bool:
         """Find the source and copy from it until something changes. True: all that ``once`` asked for is here."""
         cluster = sessions.observe()
         found = next_source(self._config, cluster, self._source)
@@ -171,7 +171,7 @@ class BinlogServer:
 
     # one source ------------------------------------------------------------------------------------------------
 
-    def _copy(self, sessions: Sessions, source: ServerConfig, state: ServerState) -> bool:
+    def _copy(self, sessions: ConnectionPool, source: ServerConfig, state: ServerState) -> bool:
         logs = read_logs(sessions.server(source.address))
         end = state.end_of_log
         if not logs or end is None:
@@ -185,13 +185,13 @@ class BinlogServer:
         except OtherHistoryError as other:
             self._put_aside(directory, f"{source.name} sends another log than the copy that is here: {other}")
             return False
-        watch = Watch(self._config, sessions, source)
+        watch = SourceWatch(self._config, sessions, source)
         if not self._told:
             log.info("Copying the binary logs of %s into %s, beginning with %s.", source.name, directory, start)
         stream = self._start(reader, source, intake, start, sessions)
         try:
             watch.start()
-            done = self._follow(stream, intake, watch, LogFile(end.file, end.pos))
+            done = self._follow(stream, intake, watch, ArchivedLog(end.file, end.pos))
         except OtherHistoryError as other:
             stream.stop()
             self._put_aside(directory, f"{source.name} sends another log than the copy that is here: {other}")
@@ -202,7 +202,7 @@ class BinlogServer:
         self._take_rest(intake)
         return done
 
-    def _where_to_begin(self, directory: Path, logs: tuple[LogFile, ...]) -> str:
+    def _where_to_begin(self, directory: Path, logs: tuple[ArchivedLog, ...]) -> str:
         here = () if directory in self._anew else local_logs(directory)
         resume = resume_point(here, logs, from_current=self._options.from_current and directory not in self._anew)
         if resume.reset:
@@ -219,7 +219,9 @@ class BinlogServer:
                 self._say(gaps=(*self._health.gaps, gap))
         return resume.start
 
-    def _start(self, reader: Reader, source: ServerConfig, intake: Intake, start: str, sessions: Sessions) -> Stream:
+    def _start(
+        self, reader: Reader, source: ServerConfig, intake: Intake, start: str, sessions: ConnectionPool
+    ) -> Stream:
         server_id = self._options.server_id or self._block.binlog_server_id
         if not server_id:
             taken = {state.server_id for state in sessions.observe().up}
@@ -234,7 +236,7 @@ class BinlogServer:
             held=self._lock.descriptor,
         )
 
-    def _follow(self, stream: Stream, intake: Intake, watch: Watch, goal: LogFile) -> bool:
+    def _follow(self, stream: Stream, intake: Intake, watch: SourceWatch, goal: ArchivedLog) -> bool:
         """Until the stream ends, stalls, or another server is to be copied. True: the goal of ``once`` is reached."""
         moved = _Moved()
         beat = sweep = 0.0
@@ -271,7 +273,7 @@ class BinlogServer:
                 self._sweep(look)
         return False
 
-    def _report(self, intake: Intake, look: Look, *, flows: bool) -> LogFile | None:
+    def _report(self, intake: Intake, look: SourceView, *, flows: bool) -> ArchivedLog | None:
         here = local_logs(intake.directory)
         newest = here[-1] if here else None
         behind = -1
@@ -305,7 +307,7 @@ class BinlogServer:
         self._anew.add(directory)
         log.warning("%s. The logs of before are kept in %s; the copy begins again.", why, former)
 
-    def _sweep(self, look: Look) -> None:
+    def _sweep(self, look: SourceView) -> None:
         """Remove what is too old or too much: only of servers that answer now, for of others it may be all there is."""
         options, block = self._options, self._block
         days = options.keep_days if options.keep_days is not None else block.binlog_keep_days
@@ -383,7 +385,7 @@ class _Moved:
         return max(now - self._at, 1e-6)
 
 
-def _reaches(newest: LogFile, goal: LogFile) -> bool:
+def _reaches(newest: ArchivedLog, goal: ArchivedLog) -> bool:
     return (newest.number, newest.size) >= (goal.number, goal.size)
 
 

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.maintenance.binlog_server.archive import LogFile, is_log_name
+from prefect_mha.replication.maintenance.binlog_server.archive import ArchivedLog, is_log_name
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, ServerState
 from prefect_mha.replication.model.topology import find_primary
@@ -27,11 +27,11 @@ ALL_EVERY = 10
 PATIENCE = 4.0
 
 
-def read_logs(server: Server) -> tuple[LogFile, ...]:
+def read_logs(server: Server) -> tuple[ArchivedLog, ...]:
     """The binary logs that a server has, in its order; none when it writes none. Raises ServerError."""
     rows = server.query("SHOW BINARY LOGS", action="list its binary logs")
     named = [binary_log(row) for row in rows]
-    return tuple(LogFile(name, size) for name, size in named if is_log_name(name))
+    return tuple(ArchivedLog(name, size) for name, size in named if is_log_name(name))
 
 
 def next_source(config: ClusterConfig, cluster: ClusterState, current: ServerConfig | None) -> ServerConfig | Refusal:
@@ -60,7 +60,7 @@ def next_source(config: ClusterConfig, cluster: ClusterState, current: ServerCon
 
 
 @dataclass(frozen=True)
-class Look:
+class SourceView:
     """One look: ``state`` of the source, or the ``reason`` why there is none; ``at`` in epoch seconds, 0: none yet.
 
     ``other`` is the server to copy instead, ``cluster`` the last look at all servers, ``logs`` what the source had.
@@ -70,18 +70,18 @@ class Look:
     reason: str = ""
     other: ServerConfig | None = None
     cluster: ClusterState | None = None
-    logs: tuple[LogFile, ...] = ()
+    logs: tuple[ArchivedLog, ...] = ()
     at: float = 0.0
 
 
-class Watch(threading.Thread):
+class SourceWatch(threading.Thread):
     """Looks at the source about every second, in a thread: a source that hangs must not hold up the copying."""
 
-    def __init__(self, config: ClusterConfig, sessions: Sessions, source: ServerConfig) -> None:
+    def __init__(self, config: ClusterConfig, sessions: ConnectionPool, source: ServerConfig) -> None:
         super().__init__(name="binlog watch", daemon=True)
         self._config, self._sessions, self._source = config, sessions, source
         self._over = threading.Event()
-        self.look = Look()
+        self.look = SourceView()
 
     def __str__(self) -> str:
         return self._source.name
@@ -92,7 +92,7 @@ class Watch(threading.Thread):
             try:
                 self.look = self._look(everybody=number % ALL_EVERY == 0)
             except MhaError as error:
-                self.look = Look(None, str(error), None, self.look.cluster, self.look.logs, time.time())
+                self.look = SourceView(None, str(error), None, self.look.cluster, self.look.logs, time.time())
             except RuntimeError:
                 if self._over.is_set():
                     return  # the sessions were closed under a look that took long
@@ -104,7 +104,7 @@ class Watch(threading.Thread):
         """End it; a look that is under way is not waited for."""
         self._over.set()
 
-    def _look(self, *, everybody: bool) -> Look:
+    def _look(self, *, everybody: bool) -> SourceView:
         before = self.look
         # A source that was away, or is a replica now, costs no look of its own: who takes its place is the question.
         everybody = everybody or before.state is None or bool(before.state.channels)
@@ -120,4 +120,4 @@ class Watch(threading.Thread):
             if everybody or state.end_of_log.file != file:
                 logs = read_logs(self._sessions.server(self._source.address))
         reason = next((d.reason for d in seen.down if d.key == self._source.address), "")
-        return Look(state, reason, other, seen if everybody else before.cluster, logs, time.time())
+        return SourceView(state, reason, other, seen if everybody else before.cluster, logs, time.time())

@@ -99,7 +99,7 @@ def finish_relay_logs(server: Server) -> ServerState:
     return server.observe()
 
 
-class Lacking:
+class MissingPart:
     """Which transactions a replica lacks, as far as GTIDs tell, or its place where they are of ``channel``'s source."""
 
     def __init__(self, state: ServerState, channel: ReplicaChannel | None = None) -> None:

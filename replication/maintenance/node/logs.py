@@ -22,12 +22,12 @@ from prefect_mha.replication.errors import LogError
 from prefect_mha.replication.local.own_files import open_own
 from prefect_mha.replication.model.position import BinlogPosition, log_index, unbroken_row
 
-#: The predecessor's numbers for what can be said of a place in relay logs (apply_diff_relay_logs 0.58).
+#: MHA's numbers for what can be said of a place in relay logs (apply_diff_relay_logs 0.58).
 HAS_EVERYTHING, NO_RELAY_LOG, NO_SUCH_POSITION = 2, 10, 12
 
 
 class PlaceNotFound(LogError):
-    """Relay logs cannot give what was asked for. ``code`` is the predecessor's number for why."""
+    """Relay logs cannot give what was asked for. ``code`` is MHA's number for why."""
 
     def __init__(self, code: int, sentence: str) -> None:
         self.code = code

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.deadline import Deadline
 from prefect_mha.replication.errors import MhaError, RefusalError
 from prefect_mha.replication.maintenance.relay_logs.files import shell_of
@@ -92,7 +92,7 @@ class ClusterPurge:
     Raises RefusalError when nothing may be purged, and when the same is running elsewhere; ServerError.
     """
 
-    def __init__(self, config: ClusterConfig, sessions: Sessions, stop: threading.Event) -> None:
+    def __init__(self, config: ClusterConfig, sessions: ConnectionPool, stop: threading.Event) -> None:
         self._config, self._sessions, self._stop = config, sessions, stop
         decided = plan_purge(config, sessions.observe())
         if isinstance(decided, Refusal):
@@ -173,7 +173,7 @@ def purge_cluster(
 
     Raises RefusalError when none may be, ServerError.
     """
-    sessions = Sessions(config)
+    sessions = ConnectionPool(config)
     try:
         with ClusterPurge(config, sessions, stop) as run:
             purged, left_out = [], list(run.plan.left_out)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.checks.trying_logins import Login
+from prefect_mha.replication.checks.trying_logins import TriedLogin
 from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from prefect_mha.replication.model.check import Check, Severity
 from prefect_mha.replication.model.errant import strays
@@ -34,7 +34,7 @@ def switch_checks(
     target: ServerConfig | None,
     *,
     acting: bool = False,
-    logins: tuple[Login, ...] = (),
+    logins: tuple[TriedLogin, ...] = (),
 ) -> tuple[Check, ...]:
     """Every check, in the order asked. ``target`` is None when the named one is unknown or nobody may be promoted.
 
@@ -283,7 +283,7 @@ def _seen(case: SwitchCase) -> Iterator[Check]:
 
 
 def _others_acting(case: SwitchCase, acting: bool) -> Iterator[Check]:
-    # The predecessor's manager takes the monitor lock on the primary alone, ours on every server.
+    # MHA's manager takes the monitor lock on the primary alone, ours on every server.
     seen = [lock for activity in case.activity.values() for lock in activity.advisory if lock.counts]
     locks = [lock for lock in seen if lock.name == MONITOR_LOCK]
     holders = [(lock.user, lock.host) for lock in locks]

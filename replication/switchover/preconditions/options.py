@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SwitchOptions:
-    """What a command line or a deployment asks of it; names are the predecessor's options.
+    """What a command line or a deployment asks of it; names are MHA's options.
 
     ``allow_super_writers`` goes on where nothing can keep accounts with SUPER out of the old primary.
     All limits are seconds, and so is ``deadline``: how long writes may be held before everything is taken back.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.checks.trying_logins import Login
+from prefect_mha.replication.checks.trying_logins import TriedLogin
 from prefect_mha.replication.model.check import Check, Severity
 from prefect_mha.replication.model.state import ClusterState, ServerState
 from prefect_mha.replication.planning.selection import Follower
@@ -27,7 +27,7 @@ class SwitchCase:
     old: ServerConfig
     target: ServerConfig | None
     followers: tuple[Follower, ...]
-    logins: tuple[Login, ...] = ()
+    logins: tuple[TriedLogin, ...] = ()
 
     @property
     def old_state(self) -> ServerState | None:

@@ -81,7 +81,7 @@ class ManagerMaker:
         on_term: str = "leave",
         own_group: bool = True,
     ) -> subprocess.Popen[str]:
-        """A running manager. Without the lock it is like the predecessor's: only its command line tells what it is."""
+        """A running manager. Without the lock it is like MHA's: only its command line tells what it is."""
         program = self.directory / "masterha_manager"
         program.write_text(_MANAGER)
         manager = subprocess.Popen(

@@ -16,7 +16,7 @@ from prefect_mha.config import ConfigError
 from prefect_mha.replication.binlog.reader import LogReader, Transaction
 from prefect_mha.replication.binlog.sequence import LogSequence
 from prefect_mha.replication.errors import ApplyFailed, DeadlineExceeded, LogError
-from prefect_mha.replication.maintenance.node.apply import Lacking, _run, merge
+from prefect_mha.replication.maintenance.node.apply import MissingPart, _run, merge
 from prefect_mha.replication.maintenance.node.logs import relay_logs_by_info
 from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
 from prefect_mha.replication.model.position import BinlogPosition
@@ -194,7 +194,7 @@ def test_what_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "/nowhere/relay-log.info: No such file or directory\n"
 
 
-def test_every_option_of_the_predecessor_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_option_of_mha_is_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     end = source("relay-mysql56")[-1][0].end_position
     old = (
         "--server_id=1 --scp_user=u --scp_host=h --scp_port=22 --slave_user=u --slave_host=h --slave_ip=10.0.0.1 "
@@ -283,15 +283,15 @@ def test_the_file_to_apply_is_not_written_over(tmp_path: Path) -> None:
 def test_gtids_tell_what_is_lacking() -> None:
     mysql = [t for t in LogReader(io.BytesIO(content("mysql97-gtid.000001")), name="x").transactions() if t.gtid]
     has = GtidSet.parse(str(mysql[0].gtid))
-    by_gtid = Lacking(server(2, channel(), gtid_executed=has))
+    by_gtid = MissingPart(server(2, channel(), gtid_executed=has))
     assert [by_gtid(t) for t in mysql[:3]] == [False, True, True]
     assert UUID not in str(has)
     mariadb = list(LogReader(io.BytesIO(content("mariadb-gtid.000001")), name="x").transactions())
     state = {"vendor": Vendor.MARIADB, "gtid_executed": None}
     state["mariadb_gtid"] = MariadbGtidPosition([mariadb[1].gtid])  # type: ignore[list-item]
-    following = Lacking(server(2, channel(using_gtid="Slave_Pos"), **state))
+    following = MissingPart(server(2, channel(using_gtid="Slave_Pos"), **state))
     assert [following(t) for t in mariadb[:3]] == [False, False, True]
-    by_position = Lacking(server(2, channel(using_gtid="No"), **state))
+    by_position = MissingPart(server(2, channel(using_gtid="No"), **state))
     assert all(by_position(t) for t in mariadb)
 
 

@@ -1,4 +1,4 @@
-"""The log: the predecessor's lines, no secret in any spelling, and never in the way of the manager."""
+"""The log: MHA's lines, no secret in any spelling, and never in the way of the manager."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def test_lines_are_the_predecessors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_are_mhas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     setup_logging(tmp_path / "made" / "manager.log", "debug")
     log = logging.getLogger("mha")
     monkeypatch.setattr("time.time", lambda: 1478000000.0)

@@ -82,7 +82,7 @@ def test_a_primary_not_yet_known_leaves_no_ragged_end(status: ManagerStatus) -> 
     assert line[-1] in ".)?"
 
 
-@pytest.mark.parametrize("lock", [True, False], ids=["ours", "predecessor's"])
+@pytest.mark.parametrize("lock", [True, False], ids=["ours", "MHA's"])
 @pytest.mark.parametrize("status", ["PING_OK", "INITIALIZING_MONITOR", "PING_FAILING", "FAILOVER_RUNNING"])
 def test_a_running_manager_says_its_state(
     status: str, lock: bool, manager: ManagerMaker, conf: Callable[..., Path]
@@ -95,7 +95,7 @@ def test_a_running_manager_says_its_state(
     assert result.err == ""
 
 
-@pytest.mark.parametrize("lock", [True, False], ids=["ours", "predecessor's"])
+@pytest.mark.parametrize("lock", [True, False], ids=["ours", "MHA's"])
 def test_a_killed_manager_is_stopped_whatever_its_file_says(lock: bool, manager: ManagerMaker, tmp_path: Path) -> None:
     process = manager(status="FAILOVER_RUNNING", lock=lock)
     process.kill()

@@ -18,7 +18,7 @@ from prefect_mha.replication.memory.manager_files import HealthFile, ManagerLock
 from tests.unit.commands.conftest import ManagerMaker, ended_by, run_command
 
 
-@pytest.mark.parametrize("lock", [True, False], ids=["ours", "predecessor's"])
+@pytest.mark.parametrize("lock", [True, False], ids=["ours", "MHA's"])
 @pytest.mark.parametrize("own_group", [True, False], ids=["leader", "in our group"])
 def test_a_watching_manager_ends_by_sigterm(
     lock: bool, own_group: bool, manager: ManagerMaker, conf: Callable[..., Path], tmp_path: Path

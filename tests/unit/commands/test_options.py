@@ -106,7 +106,7 @@ def test_version_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     assert capsys.readouterr().out == "masterha_test version 1.2.3.\n"
 
 
-def test_missing_conf_has_the_predecessors_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_conf_has_mhas_words(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         require_conf(parser().parse([]))
     assert ended.value.code == 1

@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_reached_is_one_sentence(tmp_path):
         load_cluster(tmp_path / "file", tmp_path / "loop.cnf")
 
 
-def test_a_missing_global_file_is_a_warning_in_the_predecessors_words(tmp_path):
+def test_a_missing_global_file_is_a_warning_in_mhas_words(tmp_path):
     (tmp_path / "app1.cnf").write_text(ONE)
     cluster = load_cluster(tmp_path / "app1.cnf", tmp_path / "none.cnf", resolve=resolve)
     assert [str(w) for w in cluster.warnings] == [f"Global configuration file {tmp_path}/none.cnf not found. Skipping."]

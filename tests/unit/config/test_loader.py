@@ -66,7 +66,7 @@ def test_other_blocks_of_the_global_file_are_told_not_used(load):
         (["server1b", "server1a"], ["server1a", "server1b"]),
     ],
 )
-def test_servers_stand_in_the_predecessors_order(load, blocks, order):
+def test_servers_stand_in_mhas_order(load, blocks, order):
     text = "".join(f"[{block}]\nhostname=10.0.0.{n}\n" for n, block in enumerate(blocks, 1))
     assert [s.block for s in load(text).servers] == order
 

@@ -140,7 +140,7 @@ CLUSTER_VALUES = [
 ]
 
 
-def test_every_parameter_of_the_predecessor_is_known():
+def test_every_parameter_of_mha_is_known():
     assert set(PREDECESSOR) <= PARAMETERS
     assert len(PREDECESSOR) == 42  # 41, and ssh_ip, which it computes
 
@@ -168,7 +168,7 @@ def test_a_cluster_parameter_holds_for_all_and_not_in_one_block(load, name, text
     assert [w.line for w in misplaced.warnings] == [3]
 
 
-def test_the_defaults_are_the_predecessors_but_for_a_directory_that_everybody_may_write_to(load):
+def test_the_defaults_are_mhas_but_for_a_directory_that_everybody_may_write_to(load):
     cluster = load("[server1]\nhostname=node1\n")
     assert (cluster.ping_interval, cluster.ping_type, cluster.log_level) == (3, "SELECT", "info")
     assert cluster.manager_workdir == state_directory()

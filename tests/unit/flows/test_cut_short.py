@@ -1,4 +1,4 @@
-"""Which flow runs a failover finishes beside its own, by the journals of those that were cut short."""
+"""Which flow runs a failover finishes beside its own, by the journals of those that were interrupted."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from prefect_mha.config import load_cluster
 from prefect_mha.flows.manager.fleet import Fleet
 from prefect_mha.flows.manager.manager import ManagerOptions
-from prefect_mha.replication.coordination.failover_slots import Turns
+from prefect_mha.replication.coordination.failover_slots import FailoverSlots
 
 A, B, OTHER_A = Path("/etc/mha/a.cnf"), Path("/etc/mha/b.toml"), Path("/srv/a.cnf")
 
@@ -35,7 +35,7 @@ def there() -> Directory:
 
 @pytest.fixture
 def fleet(there: Directory) -> Fleet:
-    return Fleet(there, lambda path: load_cluster(path, None), ManagerOptions(), Turns(), lambda config: None)
+    return Fleet(there, lambda path: load_cluster(path, None), ManagerOptions(), FailoverSlots(), lambda config: None)
 
 
 def look(fleet: Fleet, times: int = 1) -> dict[str, Path]:

@@ -13,22 +13,22 @@ from prefect_mha.flows.runbooks.leveling.new_primary import Level
 from prefect_mha.flows.runbooks.leveling.purged import give_purged
 from prefect_mha.replication.actions.drained import Drained
 from prefect_mha.replication.errors import CannotLevel, HostUnreachable
-from prefect_mha.replication.rescue.salvage import Mirror
-from prefect_mha.replication.rescue.saved import Recovered, Rescue
+from prefect_mha.replication.rescue.salvage import BinlogCopy
+from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
 from tests.unit.replication.build import at
 from tests.unit.replication.test_ledger import planned
 
-COPY = Mirror(Path("/nowhere"), ("mysql-bin.000001",), at(4), at(900), 896)
+COPY = BinlogCopy(Path("/nowhere"), ("mysql-bin.000001",), at(4), at(900), 896)
 
 
 class Failover:
     """Answers each step by its name: what is still lacking, one after the other, and who has a copy."""
 
-    def __init__(self, lacking: list[str | Exception], copies: dict[str, Rescue | Exception]) -> None:
+    def __init__(self, lacking: list[str | Exception], copies: dict[str, SavedBinlog | Exception]) -> None:
         self.lacking, self.copies = iter(lacking), copies
         self.job: Any = SimpleNamespace(config=SimpleNamespace(binlog_servers=["one"]))
         self.asked: list[str] = []
-        self.given: list[Rescue] = []
+        self.given: list[SavedBinlog] = []
 
     def run(self, task: Any, *args: Any, about: str = "") -> Any:
         if task.name == "See what the new primary has purged":
@@ -40,14 +40,14 @@ class Failover:
             raise answer
         return answer
 
-    def saved(self, plan: Any, start: Any, key: str) -> Rescue:
+    def saved(self, plan: Any, start: Any, key: str) -> SavedBinlog:
         assert start is None, "its GTIDs tell where it begins"
         self.asked.append("the dead one")
-        return self.copies.get("the dead one", Rescue(None, "not reachable"))  # type: ignore[return-value]
+        return self.copies.get("the dead one", SavedBinlog(None, "not reachable"))  # type: ignore[return-value]
 
-    def apply(self, plan: Any, replica: Any, proof: Drained, rescue: Rescue) -> Recovered:
+    def apply(self, plan: Any, replica: Any, proof: Drained, rescue: SavedBinlog) -> AppliedBinlog:
         self.given.append(rescue)
-        return Recovered(replica.key, replica.name, None, None, proof=replace(proof, executed=at(900)))
+        return AppliedBinlog(replica.key, replica.name, None, None, proof=replace(proof, executed=at(900)))
 
     def whose(self) -> Any:
         return None
@@ -56,7 +56,7 @@ class Failover:
 def give(failover: Failover) -> Drained:
     plan = planned()
     proof = Drained(plan.others[0].key, "db3", "", at(100), at(100))
-    level = Level(proof, Rescue(None), Recovered("", "", None, None), end=at(700))
+    level = Level(proof, SavedBinlog(None), AppliedBinlog("", "", None, None), end=at(700))
     return give_purged(failover, plan, level, plan.others[0], proof)
 
 
@@ -73,7 +73,7 @@ def test_what_cannot_be_known_keeps_nobody_from_following() -> None:
 
 def test_the_first_that_has_all_of_it_gives_it_and_no_more_than_the_new_primary_has() -> None:
     failover = Failover(
-        ["a:1-5", "a:5", ""], {"Look for a copy on the manager": Rescue(COPY), "the dead one": Rescue(COPY)}
+        ["a:1-5", "a:5", ""], {"Look for a copy on the manager": SavedBinlog(COPY), "the dead one": SavedBinlog(COPY)}
     )
     assert give(failover).executed == at(900)
     assert failover.asked == ["Look for a copy on the manager", "the dead one"]

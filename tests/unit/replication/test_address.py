@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
-from prefect_mha.replication.address import AddressChain, FailoverCalls, Half, Place, chain_of
+from prefect_mha.replication.address import AddressChain, AddressLocation, AddressStep, FailoverCalls, chain_of
 from prefect_mha.replication.address.haproxy_config import haproxy_config
 from prefect_mha.replication.address.haproxy_socket import parse_state
 from prefect_mha.replication.address.host_addresses import read, sudo_of
 from prefect_mha.replication.address.keepalived_config import CHECK_SCRIPT, keepalived_files
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import AddressError, HookError, MhaError
 
 
@@ -46,11 +46,11 @@ class Provider:
     def check(self):
         return ()
 
-    def _half(self, verb: str) -> Half:
+    def _half(self, verb: str) -> AddressStep:
         self.calls.append(verb)
         if self.fails:
             raise self.fails
-        return Half(self.name, verb, True, "as asked")
+        return AddressStep(self.name, verb, True, "as asked")
 
     def release(self, old, *, reachable=True):
         return self._half("release")
@@ -59,7 +59,7 @@ class Provider:
         return self._half("acquire")
 
     def verify(self):
-        return (Place("10.0.0.9", self.at, ("db1",) if len(self.at) == 1 else ()),)
+        return (AddressLocation("10.0.0.9", self.at, ("db1",) if len(self.at) == 1 else ()),)
 
     def close(self):
         self.calls.append("close")
@@ -113,13 +113,13 @@ def test_a_chain_is_made_in_the_order_of_the_configuration(tmp_path, monkeypatch
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mha_dns\nVersion: 1\n")
     (info / "entry_points.txt").write_text("[prefect_mha.address_providers]\ndns = mha_dns:Dns\n")
     (tmp_path / "mha_dns.py").write_text(
-        "from prefect_mha.replication.address import Half\n"
+        "from prefect_mha.replication.address import AddressStep\n"
         "class Dns:\n"
         "    name = 'dns'\n"
         "    def __init__(self, config, sessions):\n"
         "        self.config = config\n"
         "    def acquire(self, new):\n"
-        "        return Half('dns', 'acquire', True, f'{self.config.name} is {new.ip}')\n"
+        "        return AddressStep('dns', 'acquire', True, f'{self.config.name} is {new.ip}')\n"
         "    def close(self):\n"
         "        pass\n"
     )
@@ -128,7 +128,7 @@ def test_a_chain_is_made_in_the_order_of_the_configuration(tmp_path, monkeypatch
     script.write_text("#!/bin/sh\nexit 10\n")
     script.chmod(0o755)
     made = config(vip_provider=("script", "dns"), master_ip_failover_script=str(script))
-    sessions = Sessions(made)
+    sessions = ConnectionPool(made)
     chain = chain_of(made, sessions, FailoverCalls(made, OLD))
     assert str(chain.acquire(NEW)) == "script: exit code 10: the script did not give the address; dns: app1 is 10.0.0.2"
     # What another package does wrong is its own failure, and no exception of an unknown kind.

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from prefect_mha.config import ServerConfig
 from prefect_mha.replication.maintenance.binlog_server.archive import (
+    ArchivedLog,
     Intake,
-    LogFile,
     OtherHistoryError,
     Resume,
     archive_directories,
@@ -37,9 +37,9 @@ def config(hostname: str = "db1", port: int = 3306, directories: tuple[str, ...]
     )
 
 
-def logs(*sizes: int, first: int = 1) -> tuple[LogFile, ...]:
+def logs(*sizes: int, first: int = 1) -> tuple[ArchivedLog, ...]:
     """mysql-bin.000001 and the following, of these sizes."""
-    return tuple(LogFile(f"mysql-bin.{n:06d}", size) for n, size in enumerate(sizes, first))
+    return tuple(ArchivedLog(f"mysql-bin.{n:06d}", size) for n, size in enumerate(sizes, first))
 
 
 def name(number: int) -> str:
@@ -70,7 +70,7 @@ def test_where_a_rescue_looks_its_own_directories_first_then_those_of_people():
         pytest.param(logs(100), logs(50, first=2), Resume(name(2)), id="purged up to what is here"),
         pytest.param(logs(100), logs(9, first=5), Resume(name(5), gap=(name(2), name(4))), id="purged too early"),
         pytest.param(logs(9, 9, 9), logs(9), Resume(name(1), reset=True), id="begun anew"),
-        pytest.param((LogFile("other.000009", 5),), logs(9, 9), Resume(name(1)), id="another base name"),
+        pytest.param((ArchivedLog("other.000009", 5),), logs(9, 9), Resume(name(1)), id="another base name"),
     ],
 )
 def test_where_it_goes_on(local, remote, expected):
@@ -83,8 +83,8 @@ def test_an_empty_directory_may_begin_with_the_current_log():
 
 
 def test_the_seventh_digit_comes_after_the_sixth():
-    here = (LogFile("b.999999", 5), LogFile("b.1000000", 3))
-    there = (LogFile("b.999999", 5), LogFile("b.1000000", 9))
+    here = (ArchivedLog("b.999999", 5), ArchivedLog("b.1000000", 3))
+    there = (ArchivedLog("b.999999", 5), ArchivedLog("b.1000000", 9))
     assert resume_point(here, there).start == "b.1000000"
 
 
@@ -92,10 +92,10 @@ def test_the_seventh_digit_comes_after_the_sixth():
     ("newest", "end", "behind"),
     [
         (None, 50, 150),
-        (LogFile(name(2), 50), 50, 0),
-        (LogFile(name(2), 20), 50, 30),
-        (LogFile(name(1), 90), 50, 60),
-        (LogFile(name(2), 60), 50, 0),
+        (ArchivedLog(name(2), 50), 50, 0),
+        (ArchivedLog(name(2), 20), 50, 30),
+        (ArchivedLog(name(1), 90), 50, 60),
+        (ArchivedLog(name(2), 60), 50, 0),
     ],
 )
 def test_bytes_behind(newest, end, behind):
@@ -105,8 +105,8 @@ def test_bytes_behind(newest, end, behind):
 DAY = 86400.0
 
 
-def aged(*ages: float) -> tuple[LogFile, ...]:
-    return tuple(LogFile(name(n), 100, 1000 * DAY - age * DAY) for n, age in enumerate(ages, 1))
+def aged(*ages: float) -> tuple[ArchivedLog, ...]:
+    return tuple(ArchivedLog(name(n), 100, 1000 * DAY - age * DAY) for n, age in enumerate(ages, 1))
 
 
 @pytest.mark.parametrize(

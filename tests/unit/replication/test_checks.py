@@ -23,9 +23,9 @@ from prefect_mha.replication.checks.facts import (
     ScriptFacts,
     ServerFacts,
 )
-from prefect_mha.replication.checks.hosts.ways import Way
+from prefect_mha.replication.checks.hosts.ways import TriedWay
 from prefect_mha.replication.checks.start import forbidding, refusal
-from prefect_mha.replication.checks.trying_logins import Login
+from prefect_mha.replication.checks.trying_logins import TriedLogin
 from prefect_mha.replication.cluster.unknown_replicas import Readers, Registered
 from prefect_mha.replication.model.check import Check, Severity
 from prefect_mha.replication.model.errant import strays
@@ -118,9 +118,9 @@ def facts(**changes: Any) -> Facts:
                 ScriptFacts("report_script"),
             ),
             "manager": ManagerFacts("/var/lib/mha", free=100 * GIB),
-            "ways": tuple(Way(s, "10.0.0.9") for s in config.servers),
+            "ways": tuple(TriedWay(s, "10.0.0.9") for s in config.servers),
             "logins": tuple(
-                Login(a, b, "repl", a.hostname != "db1", Connecting(), b.ip, found=int(b.ip[-1]))
+                TriedLogin(a, b, "repl", a.hostname != "db1", Connecting(), b.ip, found=int(b.ip[-1]))
                 for a in config.servers
                 for b in config.servers
                 if a is not b
@@ -216,7 +216,7 @@ def granted(number: int, *lines: str) -> Facts:
 
 def closed(well: Facts) -> Facts:
     """No replica can fetch what was saved, by no way."""
-    return replace(well, ways=tuple(Way(s, "10.0.0.9", "refused", "sshd refuses") for s in well.config.servers))
+    return replace(well, ways=tuple(TriedWay(s, "10.0.0.9", "refused", "sshd refuses") for s in well.config.servers))
 
 
 def gtids(text: str) -> GtidSet:
@@ -937,7 +937,7 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
 CASES += [
     (
         "rescue-port",
-        lambda forward=forward: replace(facts(), ways=(Way(block(2), "10.0.0.9", "timed out", forward),)),
+        lambda forward=forward: replace(facts(), ways=(TriedWay(block(2), "10.0.0.9", "timed out", forward),)),
         "db2",
         WARNING,
         text,

@@ -14,7 +14,7 @@ from prefect_mha.replication.detection.rules import TABLE
 from prefect_mha.replication.fencing.comeback import (
     PRIMARY_ALIVE,
     Comeback,
-    Step,
+    ComebackStep,
     Window,
     apart,
     decide,
@@ -24,9 +24,9 @@ from prefect_mha.replication.fencing.comeback import (
 from prefect_mha.replication.fencing.guard import rejoined
 from prefect_mha.replication.fencing.last_look import OF_DISK
 from prefect_mha.replication.fencing.lookout import Closing, Sight
-from prefect_mha.replication.fencing.ports import Knocks
+from prefect_mha.replication.fencing.ports import PortTries
 from prefect_mha.replication.fencing.read_only import Closed
-from prefect_mha.replication.memory.held_servers import Holds, config_of, reached_by
+from prefect_mha.replication.memory.held_servers import HeldServers, config_of, reached_by
 from prefect_mha.replication.memory.journal import Journal, opened_before
 from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
 from prefect_mha.replication.model.state import GtidKind, Vendor
@@ -46,25 +46,28 @@ CASE = Comeback(BACK, True, BEGAN, by_silence=True, reversible=True, ssh=True, r
 @pytest.mark.parametrize(
     ("case", "step"),
     [
-        (CASE, Step.SAVE),
-        (replace(CASE, ssh=False), Step.RECEIVE),
-        (replace(CASE, ssh=False, receivable=False), Step.LEAVE),
-        (replace(CASE, sight=GONE, new=False), Step.GO_ON),
-        (replace(CASE, sight=GONE, ssh=False), Step.LEAVE),
-        (replace(CASE, new=False), Step.GO_ON),
-        (replace(CASE, sight=ALIVE), Step.CALL_OFF),
-        (replace(CASE, sight=ALIVE, ssh=False), Step.CALL_OFF),
-        (replace(CASE, sight=ALIVE, reversible=False), Step.SAVE),
+        (CASE, ComebackStep.SAVE),
+        (replace(CASE, ssh=False), ComebackStep.RECEIVE),
+        (replace(CASE, ssh=False, receivable=False), ComebackStep.LEAVE),
+        (replace(CASE, sight=GONE, new=False), ComebackStep.GO_ON),
+        (replace(CASE, sight=GONE, ssh=False), ComebackStep.LEAVE),
+        (replace(CASE, new=False), ComebackStep.GO_ON),
+        (replace(CASE, sight=ALIVE), ComebackStep.CALL_OFF),
+        (replace(CASE, sight=ALIVE, ssh=False), ComebackStep.CALL_OFF),
+        (replace(CASE, sight=ALIVE, reversible=False), ComebackStep.SAVE),
         # An uptime of whole seconds makes a server a second older than it is.
-        (replace(CASE, sight=replace(BACK, last=replace(RESTARTED, started=BEGAN - 0.9))), Step.SAVE),
-        (replace(CASE, sight=ALIVE, by_silence=False, ssh=False), Step.RECEIVE),
+        (replace(CASE, sight=replace(BACK, last=replace(RESTARTED, started=BEGAN - 0.9))), ComebackStep.SAVE),
+        (replace(CASE, sight=ALIVE, by_silence=False, ssh=False), ComebackStep.RECEIVE),
         # It died after it was closed: what was never dead once is dead now.
-        (replace(CASE, sight=replace(ALIVE, closed=False, port="refused")), Step.SAVE),
-        (replace(CASE, sight=Sight(1005.0, "open", cannot="and refuses us: error 1040")), Step.REFUSE),
-        (replace(CASE, sight=Sight(1005.0, "refused", cannot="and refuses us: error 1040"), new=False), Step.GO_ON),
+        (replace(CASE, sight=replace(ALIVE, closed=False, port="refused")), ComebackStep.SAVE),
+        (replace(CASE, sight=Sight(1005.0, "open", cannot="and refuses us: error 1040")), ComebackStep.REFUSE),
+        (
+            replace(CASE, sight=Sight(1005.0, "refused", cannot="and refuses us: error 1040"), new=False),
+            ComebackStep.GO_ON,
+        ),
     ],
 )
-def test_what_follows_before_anybody_is_open(case: Comeback, step: Step) -> None:
+def test_what_follows_before_anybody_is_open(case: Comeback, step: ComebackStep) -> None:
     assert decide(case)[0] is step
 
 
@@ -165,12 +168,12 @@ def test_a_hold_outlives_the_block_of_its_server(tmp_path: Path) -> None:
     head = f"[server default]\nmanager_workdir={tmp_path}\nuser=mha\npassword=secret\n"
     conf.write_text(head + block.format(1) + block.format(2))
     before = load_cluster(conf, tmp_path / "none.cnf")
-    holds = Holds(tmp_path, "app1")
+    holds = HeldServers(tmp_path, "app1")
     holds.replaced("10.0.0.1:3306", "db1", "10.0.0.2:3306", (), reached_by(before.servers[0]))
     assert "secret" not in holds.path.read_text()
     conf.write_text(head + block.format(2))
     after = load_cluster(conf, tmp_path / "none.cnf")
-    (hold,) = Holds(tmp_path, "app1").current()
+    (hold,) = HeldServers(tmp_path, "app1").current()
     found = config_of(hold, after.servers)
     assert found is not None
     assert found.model_dump() == before.servers[0].model_dump()
@@ -183,14 +186,14 @@ def test_an_answer_that_comes_late_counts() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        knocks = Knocks("127.0.0.1", port)
-        assert knocks.knock(0.2) == "refused"
+        knocks = PortTries("127.0.0.1", port)
+        assert knocks.probe(0.2) == "refused"
         listener.listen()
-        assert knocks.knock(0.2) == "open"
+        assert knocks.probe(0.2) == "open"
         began = time.monotonic()
-        silent = Knocks("127.0.0.1", port)
+        silent = PortTries("127.0.0.1", port)
         silent._begin = lambda now: ""  # type: ignore[method-assign,assignment]
-        assert silent.knock(0.05) == "silent"
+        assert silent.probe(0.05) == "silent"
         assert time.monotonic() - began >= 0.05
 
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from prefect_mha.replication.detection.observation import Finding as F
 from prefect_mha.replication.detection.observation import Observation, Round
-from prefect_mha.replication.detection.observation import Source as S
-from prefect_mha.replication.detection.rules import TABLE, Sure, judge, row_of
-from prefect_mha.replication.detection.suspicion import Case, Terms
+from prefect_mha.replication.detection.observation import Observer as S
+from prefect_mha.replication.detection.rules import TABLE, Confidence, judge, row_of
+from prefect_mha.replication.detection.suspicion import Suspicion, Thresholds
 from prefect_mha.replication.probes.ping import DISK_WORDS
 
 Facts = dict[S, tuple[F, ...]]
@@ -62,9 +62,9 @@ def seen(facts: Facts, began: float = 0.0, took: float = 0.1) -> Round:
     return Round(began, began + took, tuple(made))
 
 
-def case(facts: Facts, *at: float, known: bool = True, held: bool = True, **terms: object) -> Case:
+def case(facts: Facts, *at: float, known: bool = True, held: bool = True, **terms: object) -> Suspicion:
     """The same facts in rounds that begin so many seconds after the suspicion."""
-    return Case(tuple(seen(facts, began) for began in at), 0.0, known, held, Terms(**terms))  # type: ignore[arg-type]
+    return Suspicion(tuple(seen(facts, began) for began in at), 0.0, known, held, Thresholds(**terms))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_who_answers_on_its_port_counts_only_where_its_process_was_seen() -> Non
     assert not judge(case(SQUATTED, 0.0, 10.0, 60.0, known=False)).dead
     assert not judge(case(SQUATTED, 0.0, 0.3, held=False)).dead, "it may be started again"
     starts = seen(SQUATTED | {S.PROCESS: (F.STARTING,)}, 0.3)
-    looped = Case((seen(SQUATTED), starts, seen(SQUATTED, 0.6)), 0.0, True, True, Terms())
+    looped = Suspicion((seen(SQUATTED), starts, seen(SQUATTED, 0.6)), 0.0, True, True, Thresholds())
     assert judge(looped).dead
 
 
@@ -153,19 +153,19 @@ def test_conclusive_evidence_is_confirmed_afresh_after_its_time(
 
 def test_a_confirmation_must_be_unbroken() -> None:
     rounds = (seen(CRASHED, 0.0), seen(CRASHED | {S.PROCESS: (F.STARTING,)}, 0.3), seen(CRASHED, 0.5))
-    assert not judge(Case(rounds, 0.0, True, True)).dead
-    assert judge(Case((*rounds, seen(CRASHED, 0.8)), 0.0, True, True)).dead
+    assert not judge(Suspicion(rounds, 0.0, True, True)).dead
+    assert judge(Suspicion((*rounds, seen(CRASHED, 0.8)), 0.0, True, True)).dead
 
 
 def test_whatever_came_of_a_host_is_waited_for_again() -> None:
     """A slow link brings something again and again: the silence begins anew, and lasts longer."""
     moves = DARK | {S.REPLICA: (F.MOVES, F.RECEIVES)}
     rounds = [seen(DARK, 0.4), seen(moves, 3.0), seen(DARK, 3.4), seen(DARK, 6.6)]
-    assert not judge(Case(tuple(rounds), 0.0, True, True)).dead
-    assert not judge(Case((*rounds, seen(DARK, 8.3)), 0.0, True, True)).dead
-    assert judge(Case((*rounds, seen(DARK, 8.5)), 0.0, True, True)).dead
+    assert not judge(Suspicion(tuple(rounds), 0.0, True, True)).dead
+    assert not judge(Suspicion((*rounds, seen(DARK, 8.3)), 0.0, True, True)).dead
+    assert judge(Suspicion((*rounds, seen(DARK, 8.5)), 0.0, True, True)).dead
     accepted = DARK | {S.OBSERVER: (F.SILENT, F.UNANSWERED)}
-    assert not judge(Case((seen(accepted, 3.0), seen(DARK, 3.4), seen(DARK, 6.6)), 2.0, True, True)).dead
+    assert not judge(Suspicion((seen(accepted, 3.0), seen(DARK, 3.4), seen(DARK, 6.6)), 2.0, True, True)).dead
 
 
 def test_over_a_link_that_loses_what_does_not_come_says_little() -> None:
@@ -174,12 +174,12 @@ def test_over_a_link_that_loses_what_does_not_come_says_little() -> None:
     late, lost = taken | {S.SSH: (F.SLOW,)}, taken | {S.PING: (F.UNANSWERED,)}
     steady = taken | {S.SSH: (F.ANSWERED,), S.OBSERVER: (F.SILENT, F.SILENT)}
     for facts in (late, lost):
-        judged = judge(Case((seen(taken, 1.0), seen(facts, 2.0), seen(taken, 10.0)), 0.0, True, True))
+        judged = judge(Suspicion((seen(taken, 1.0), seen(facts, 2.0), seen(taken, 10.0)), 0.0, True, True))
         assert not judged.dead
         assert "slow or loses packets" in judged.why
-    assert judge(Case((seen(steady, 1.0), seen(steady, 10.0)), 0.0, True, True)).dead  # frozen, and seen by nobody
+    assert judge(Suspicion((seen(steady, 1.0), seen(steady, 10.0)), 0.0, True, True)).dead  # frozen, and seen by nobody
     refused = taken | {S.PING: (F.REFUSED,), S.REPLICA: (F.DISCONNECTED,)}
-    assert judge(Case((seen(late, 1.0), seen(refused, 10.0)), 0.0, True, True)).dead
+    assert judge(Suspicion((seen(late, 1.0), seen(refused, 10.0)), 0.0, True, True)).dead
 
 
 def test_a_silence_has_to_be_longer_where_answers_took_long() -> None:
@@ -219,16 +219,16 @@ def test_patience_begins_anew_with_every_sign_of_life() -> None:
     blind = DARK | {S.OBSERVER: (F.NO_VIEW, F.NO_VIEW), S.REPLICA: (F.OVERDUE, F.RECEIVES)}
     blind |= {S.REPLICA: (F.OVERDUE, F.DISCONNECTED)}
     rounds = [seen(cut_off, at) for at in (0.4, 1.0, 2.0, 3.0)] + [seen(blind, 4.2)]
-    assert not judge(Case(tuple(rounds), 0.0, True, True)).dead
+    assert not judge(Suspicion(tuple(rounds), 0.0, True, True)).dead
     rounds += [seen(blind, at) for at in (5.0, 6.0, 7.1)]
-    assert judge(Case(tuple(rounds), 0.0, True, True)).dead
+    assert judge(Suspicion(tuple(rounds), 0.0, True, True)).dead
 
 
 def test_a_long_shutdown_is_waited_for_but_not_a_restart_after_a_crash() -> None:
     ending = CRASHED | {S.PROCESS: (F.STARTING,)}
     assert not judge(case(ending, 0.0, 60.0, on_shutdown="wait")).dead
     assert judge(case(ending, 0.0, 3.0)).dead
-    after = Case((seen(CRASHED, 0.0), seen(ending, 3.0)), 0.0, True, True, Terms(on_shutdown="wait"))
+    after = Suspicion((seen(CRASHED, 0.0), seen(ending, 3.0)), 0.0, True, True, Thresholds(on_shutdown="wait"))
     assert judge(after).dead
 
 
@@ -314,14 +314,14 @@ def test_no_evidence_whatever_makes_the_managers_word_alone_enough(facts: Facts,
             assert facts[S.PING][0] not in (F.ANSWERED, F.LIVES)
         else:
             assert {F.UNANSWERED, F.REFUSED} & set(facts[S.WRITE])
-        if judged.row.sure is Sure.CONCLUSIVE and judged.row.name in ("crashed process", "clean shutdown"):
+        if judged.row.sure is Confidence.CONCLUSIVE and judged.row.name in ("crashed process", "clean shutdown"):
             assert known
 
 
 def test_every_row_can_be_reached_and_has_a_name_of_its_own() -> None:
     names = [row.name for row in TABLE]
     assert len(set(names)) == len(names)
-    assert all(row.means and (row.tell or row.sure is not Sure.NEVER or row.name == "answers") for row in TABLE)
+    assert all(row.means and (row.tell or row.sure is not Confidence.NEVER or row.name == "answers") for row in TABLE)
 
 
 def test_what_the_primary_answers_to_a_ping_is_never_a_death_without_its_disk() -> None:

@@ -12,28 +12,28 @@ from prefect_mha.replication.detection.observation import (
     MOST_LINES,
     REMEMBERED,
     Finding,
+    IncidentRecorder,
     Observation,
-    Recorder,
+    Observer,
     Round,
-    Source,
     read_incident,
 )
 
 
 def ping(number: int) -> Observation:
-    return Observation(Source.PING, "manager", Finding.ANSWERED, str(number), at=100.0 + number, clock=float(number))
+    return Observation(Observer.PING, "manager", Finding.ANSWERED, str(number), at=100.0 + number, clock=float(number))
 
 
 def test_nothing_is_written_before_something_happens(tmp_path: Path) -> None:
-    Recorder(tmp_path, "app1", {}).see(ping(1))
+    IncidentRecorder(tmp_path, "app1", {}).see(ping(1))
     assert not list(tmp_path.iterdir())
 
 
 def test_an_incident_is_read_back_as_it_was_seen(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, "app1", {"terms": {"misses": 4}})
+    recorder = IncidentRecorder(tmp_path, "app1", {"terms": {"misses": 4}})
     recorder.see(ping(1))
     recorder.begin(since=2.0)
-    gone = Observation(Source.PROCESS, "db1", Finding.GONE, "", at=102.0, clock=2.5, took=0.25)
+    gone = Observation(Observer.PROCESS, "db1", Finding.GONE, "", at=102.0, clock=2.5, took=0.25)
     recorder.round(1, Round(2.25, 2.75, (gone,)), row="crashed process", dead=True)
     recorder.end("verdict", row="crashed process")
     (path,) = tmp_path.iterdir()
@@ -47,7 +47,7 @@ def test_an_incident_is_read_back_as_it_was_seen(tmp_path: Path) -> None:
 
 
 def test_memory_and_files_are_bounded(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, "app1", {})
+    recorder = IncidentRecorder(tmp_path, "app1", {})
     recorder.see(*(ping(n) for n in range(REMEMBERED * 2)))
     recorder.begin()
     recorder.see(*(ping(n) for n in range(MOST_LINES)))
@@ -65,7 +65,7 @@ def test_memory_and_files_are_bounded(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_takes_no_file_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    recorder = Recorder(tmp_path / "missing", "app1", {})
+    recorder = IncidentRecorder(tmp_path / "missing", "app1", {})
     recorder.begin()
     recorder.see(ping(1))
     recorder.end("recovered")

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from prefect_mha.replication.fencing.policy import Answer, Tried, judge, power_now
+from prefect_mha.replication.fencing.policy import Tried, WayOut, judge, power_now
 
 KILLED = Tried("ssh", True, True, "killed mysqld 7")
 NO_SSH = Tried("ssh", False, False, "SSH to db1 is not reachable")
@@ -22,30 +22,30 @@ STOPPED = Tried("script:/p", True, True, "mysqld was killed")
 @pytest.mark.parametrize(
     ("required", "tried", "answer"),
     [
-        ((), (KILLED,), Answer.SURE),
-        ((), (NO_SSH,), Answer.GO_ON),
-        ((), (), Answer.GO_ON),
-        ((), (STILL,), Answer.REFUSE),
-        ((), (STILL, STOPPED), Answer.REFUSE),
-        ((), (STILL, OFF), Answer.SURE),
-        ((), (NO_SSH, RELEASED), Answer.GO_ON),
-        ((), (NO_SSH, HALF), Answer.GO_ON),
-        ((), (NO_SSH, CLOSED), Answer.SURE),
-        ((), (NO_SSH, FAILED), Answer.GO_ON),
-        (("ssh",), (KILLED, FAILED), Answer.SURE),
-        (("ssh",), (NO_SSH, OFF), Answer.REFUSE),
-        (("ssh",), (), Answer.REFUSE),
-        (("any",), (NO_SSH, OFF), Answer.SURE),
-        (("any",), (NO_SSH, RELEASED, HALF), Answer.REFUSE),
-        (("any",), (KILLED, FAILED), Answer.SURE),
-        (("script:/p",), (KILLED, FAILED), Answer.REFUSE),
-        (("script:/p",), (NO_SSH, STOPPED), Answer.SURE),
-        (("ip",), (KILLED, RELEASED), Answer.SURE),
-        (("ip",), (NO_SSH, RELEASED), Answer.GO_ON),
-        (("ip", "any"), (NO_SSH, RELEASED), Answer.REFUSE),
+        ((), (KILLED,), WayOut.SURE),
+        ((), (NO_SSH,), WayOut.GO_ON),
+        ((), (), WayOut.GO_ON),
+        ((), (STILL,), WayOut.REFUSE),
+        ((), (STILL, STOPPED), WayOut.REFUSE),
+        ((), (STILL, OFF), WayOut.SURE),
+        ((), (NO_SSH, RELEASED), WayOut.GO_ON),
+        ((), (NO_SSH, HALF), WayOut.GO_ON),
+        ((), (NO_SSH, CLOSED), WayOut.SURE),
+        ((), (NO_SSH, FAILED), WayOut.GO_ON),
+        (("ssh",), (KILLED, FAILED), WayOut.SURE),
+        (("ssh",), (NO_SSH, OFF), WayOut.REFUSE),
+        (("ssh",), (), WayOut.REFUSE),
+        (("any",), (NO_SSH, OFF), WayOut.SURE),
+        (("any",), (NO_SSH, RELEASED, HALF), WayOut.REFUSE),
+        (("any",), (KILLED, FAILED), WayOut.SURE),
+        (("script:/p",), (KILLED, FAILED), WayOut.REFUSE),
+        (("script:/p",), (NO_SSH, STOPPED), WayOut.SURE),
+        (("ip",), (KILLED, RELEASED), WayOut.SURE),
+        (("ip",), (NO_SSH, RELEASED), WayOut.GO_ON),
+        (("ip", "any"), (NO_SSH, RELEASED), WayOut.REFUSE),
     ],
 )
-def test_what_follows(required: tuple[str, ...], tried: tuple[Tried, ...], answer: Answer) -> None:
+def test_what_follows(required: tuple[str, ...], tried: tuple[Tried, ...], answer: WayOut) -> None:
     assert judge(required, tried).answer is answer
 
 
@@ -55,7 +55,7 @@ def test_never_sure_without_proof_and_never_on_when_a_required_means_failed() ->
     for tried, required in itertools.product(itertools.product(*means), policies):
         verdict = judge(required, tried)
         assert not verdict.sure or any(t.proof for t in tried)
-        if verdict.answer is not Answer.REFUSE:
+        if verdict.answer is not WayOut.REFUSE:
             assert all(r == "any" or any(t.means == r and t.done for t in tried) for r in required)
             assert not any(t.alive for t in tried) or any(t.powered_off for t in tried)
 

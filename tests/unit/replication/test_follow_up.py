@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.replication.memory.follow_up import (
-    Act,
     LeftOut,
+    NextStep,
     ahead,
     decide,
     left_out,
@@ -28,20 +28,20 @@ FROM_NEW = channel(source_host=NEW.hostname)
 @pytest.mark.parametrize(
     ("state", "work", "act"),
     [
-        (None, "", Act.WAIT),
-        (server(3, channel(receiver="No")), "it executes ALTER", Act.WAIT),
-        (server(3, channel(receiver="No")), "", Act.BRING),
-        (server(3, channel(receiver="Connecting")), "", Act.BRING),
-        (server(3, channel(source_user="mha.abcdefghijkl", source_host="10.0.0.9")), "", Act.BRING),
-        (server(3, channel(applier_running=False, applier_errno=1062)), "", Act.TELL),
-        (server(3, channel(source_host="10.0.0.7")), "", Act.TELL),
-        (server(3), "", Act.TELL),
-        (server(3, FROM_NEW), "", Act.DONE),
-        (server(3, replace(FROM_NEW, applier_running=False)), "", Act.WAIT),
-        (server(3, replace(FROM_NEW, applier_running=False, applier_errno=1062)), "", Act.TELL),
+        (None, "", NextStep.WAIT),
+        (server(3, channel(receiver="No")), "it executes ALTER", NextStep.WAIT),
+        (server(3, channel(receiver="No")), "", NextStep.BRING),
+        (server(3, channel(receiver="Connecting")), "", NextStep.BRING),
+        (server(3, channel(source_user="mha.abcdefghijkl", source_host="10.0.0.9")), "", NextStep.BRING),
+        (server(3, channel(applier_running=False, applier_errno=1062)), "", NextStep.TELL),
+        (server(3, channel(source_host="10.0.0.7")), "", NextStep.TELL),
+        (server(3), "", NextStep.TELL),
+        (server(3, FROM_NEW), "", NextStep.DONE),
+        (server(3, replace(FROM_NEW, applier_running=False)), "", NextStep.WAIT),
+        (server(3, replace(FROM_NEW, applier_running=False, applier_errno=1062)), "", NextStep.TELL),
     ],
 )
-def test_what_becomes_of_one_that_was_left_out(state: object, work: str, act: Act) -> None:
+def test_what_becomes_of_one_that_was_left_out(state: object, work: str, act: NextStep) -> None:
     assert decide(state, DEAD, NEW, work)[0] is act  # type: ignore[arg-type]
 
 

@@ -13,7 +13,7 @@ from prefect_mha.config import ConfigError, load_cluster
 from prefect_mha.replication.health.http import answer
 from prefect_mha.replication.health.roles import Standings
 from prefect_mha.replication.maintenance.binlog_server.health import parse_health as parse_copy_health
-from prefect_mha.replication.memory.held_servers import Holds
+from prefect_mha.replication.memory.held_servers import HeldServers
 from prefect_mha.replication.memory.journal import read_journal
 from prefect_mha.replication.memory.manager_files import parse_health
 from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
@@ -94,7 +94,7 @@ def test_journals_and_records_of_who_is_held(tmp_path_factory: pytest.TempPathFa
     for entry in read_journal(place / "fuzz.journal"):
         assert isinstance(entry.step, str)
         assert isinstance(entry.facts, dict)
-    Holds(place, "fuzz").current()
+    HeldServers(place, "fuzz").current()
 
 
 def test_a_journal_line_that_is_nested_without_end_is_none(tmp_path: Path) -> None:

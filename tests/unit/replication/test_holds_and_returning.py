@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.config import ServerConfig
-from prefect_mha.replication.fencing.guard import Guard, PrimaryView, Return, decide
+from prefect_mha.replication.fencing.guard import FormerPrimaryGuard, PrimaryView, Return, decide
 from prefect_mha.replication.fencing.ports import knock
-from prefect_mha.replication.memory.held_servers import Holds, come_back_elsewhere, reached_by
+from prefect_mha.replication.memory.held_servers import HeldServers, come_back_elsewhere, reached_by
 from prefect_mha.replication.model.state import ClusterState
 from tests.unit.replication.build import channel, server
 
@@ -19,20 +19,20 @@ DB1, DB2, DB3 = (f"10.0.0.{n}:3306" for n in (1, 2, 3))
 
 
 @pytest.fixture
-def holds(tmp_path: Path) -> Holds:
-    return Holds(tmp_path, "app1")
+def holds(tmp_path: Path) -> HeldServers:
+    return HeldServers(tmp_path, "app1")
 
 
-def test_nobody_is_held_and_nothing_is_written_by_looking(holds: Holds) -> None:
+def test_nobody_is_held_and_nothing_is_written_by_looking(holds: HeldServers) -> None:
     assert holds.current() == ()
     assert not holds.path.exists()
 
 
-def test_a_replaced_primary_is_held_until_it_is_released(holds: Holds) -> None:
+def test_a_replaced_primary_is_held_until_it_is_released(holds: HeldServers) -> None:
     holds.replaced(DB1, "db1", DB2, ("mysql.service",))
     holds.closed(DB1, how="set read-only")
     holds.left_trace(DB1, ("/etc/mysql/conf.d/zz-mha-fenced.cnf",))
-    (hold,) = Holds(holds.path.parent, "app1").current()
+    (hold,) = HeldServers(holds.path.parent, "app1").current()
     assert (hold.key, hold.instead, hold.returns) == (DB1, DB2, 1)
     assert hold.traces == ("mysql.service", "/etc/mysql/conf.d/zz-mha-fenced.cnf")
     assert "came back 1 times" in str(hold)
@@ -41,7 +41,7 @@ def test_a_replaced_primary_is_held_until_it_is_released(holds: Holds) -> None:
     assert '"by": "ann@mgr"' in holds.path.read_text()
 
 
-def test_a_second_failover_frees_the_one_that_is_promoted_and_moves_the_others(holds: Holds) -> None:
+def test_a_second_failover_frees_the_one_that_is_promoted_and_moves_the_others(holds: HeldServers) -> None:
     holds.replaced(DB1, "db1", DB2)
     holds.replaced(DB2, "db2", DB3)
     assert {h.key: h.instead for h in holds.current()} == {DB1: DB3, DB2: DB3}
@@ -50,7 +50,7 @@ def test_a_second_failover_frees_the_one_that_is_promoted_and_moves_the_others(h
 
 
 @pytest.mark.parametrize("cut", [1, 30, 90])
-def test_what_a_crash_left_of_a_line_hides_nothing(holds: Holds, cut: int) -> None:
+def test_what_a_crash_left_of_a_line_hides_nothing(holds: HeldServers, cut: int) -> None:
     holds.replaced(DB1, "db1", DB2)
     whole = holds.path.read_bytes()
     holds.closed(DB1, how="x")
@@ -60,10 +60,10 @@ def test_what_a_crash_left_of_a_line_hides_nothing(holds: Holds, cut: int) -> No
     assert {h.key for h in holds.current()} == {DB1, DB3}
 
 
-def test_a_release_in_another_process_is_seen(holds: Holds) -> None:
+def test_a_release_in_another_process_is_seen(holds: HeldServers) -> None:
     holds.replaced(DB1, "db1", DB2)
     assert holds.get(DB1) is not None
-    Holds(holds.path.parent, "app1").release(DB1, "x", "y")
+    HeldServers(holds.path.parent, "app1").release(DB1, "x", "y")
     assert holds.get(DB1) is None
 
 
@@ -73,10 +73,10 @@ def _server(number: int, name: str, **facts: object) -> ServerConfig:
     return ServerConfig.model_validate({**known, **facts})
 
 
-def test_a_server_with_its_name_and_another_address_is_held_on(holds: Holds) -> None:
+def test_a_server_with_its_name_and_another_address_is_held_on(holds: HeldServers) -> None:
     holds.replaced(DB1, "db1", DB2, server=reached_by(_server(1, "db1")), uuid="u-1")
     now = [_server(9, "db1"), _server(2, "db2"), _server(3, "db3")]
-    again = Holds(holds.path.parent, "app1", now)
+    again = HeldServers(holds.path.parent, "app1", now)
     again.closed("10.0.0.9:3306", how="set read-only")
     (hold,) = again.current()
     assert (hold.key, hold.instead, hold.returns) == ("10.0.0.9:3306", DB2, 1)
@@ -92,10 +92,10 @@ def test_a_server_with_its_name_and_another_address_is_held_on(holds: Holds) -> 
         pytest.param([_server(9, "10.0.0.1")], id="an address is no name"),
     ],
 )
-def test_a_name_alone_does_not_make_a_server_held(holds: Holds, now: list[ServerConfig]) -> None:
+def test_a_name_alone_does_not_make_a_server_held(holds: HeldServers, now: list[ServerConfig]) -> None:
     named = "10.0.0.1" if now[0].hostname == "10.0.0.1" else "db1"
     holds.replaced(DB1, named, DB2, server=reached_by(_server(1, named)))
-    assert [h.key for h in Holds(holds.path.parent, "app1", now).current()] == [DB1]
+    assert [h.key for h in HeldServers(holds.path.parent, "app1", now).current()] == [DB1]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_name_alone_does_not_make_a_server_held(holds: Holds, now: list[Server
         pytest.param("No", "", False, id="a server that has no uuid"),
     ],
 )
-def test_a_held_server_is_known_by_its_uuid(holds: Holds, receiver: str, uuid: str, found: bool) -> None:
+def test_a_held_server_is_known_by_its_uuid(holds: HeldServers, receiver: str, uuid: str, found: bool) -> None:
     holds.replaced(DB1, "10.0.0.1", DB2, uuid="u-1")
     back = replace(server(9), server_uuid=uuid)
     follower = server(3, channel(source_uuid="u-1", receiver=receiver))
@@ -137,16 +137,16 @@ VIEW = PrimaryView(DB2, "db2", writable=True, follows_held=False)
     ],
 )
 def test_it_is_closed_only_while_another_is_seen_to_take_the_writes(
-    holds: Holds, view: PrimaryView | None, act: Return
+    holds: HeldServers, view: PrimaryView | None, act: Return
 ) -> None:
     holds.replaced(DB1, "db1", DB2)
     (hold,) = holds.current()
     assert decide(hold, view)[0] is act
 
 
-def test_a_hold_that_is_made_while_the_dead_one_is_watched_names_the_present_primary(holds: Holds) -> None:
+def test_a_hold_that_is_made_while_the_dead_one_is_watched_names_the_present_primary(holds: HeldServers) -> None:
     """Until its failover is over the manager itself knows the dead one only."""
-    guard = Guard((), holds, lambda _news: None)
+    guard = FormerPrimaryGuard((), holds, lambda _news: None)
     guard.watching(DB1)
     assert guard._primary == DB1
     holds.replaced(DB1, "db1", DB2)

@@ -10,10 +10,10 @@ import pytest
 
 from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig, SshOptions
 from prefect_mha.replication.maintenance.host_helper import helper, login_options, sudoers, version_of
-from prefect_mha.replication.probes.host import Places
+from prefect_mha.replication.probes.host import ServerPaths
 from prefect_mha.replication.ssh.rights import as_root, without_rights
 
-PLACES = Places("/run/my d'/pid", ("/data",), "/data", ("/data", "/logs"))
+PLACES = ServerPaths("/run/my d'/pid", ("/data",), "/data", ("/data", "/logs"))
 
 
 def block(number: int, **changes: Any) -> ServerConfig:
@@ -40,14 +40,14 @@ def test_its_version_is_that_of_all_that_stands_in_it() -> None:
     assert len(first) == 16
     assert first == version_of(helper(config, config.servers[0], PLACES))
     assert first != version_of(helper(config, config.servers[1], PLACES))
-    assert first != version_of(helper(config, config.servers[0], Places("/run/pid", (), "/data")))
+    assert first != version_of(helper(config, config.servers[0], ServerPaths("/run/pid", (), "/data")))
 
 
 @pytest.mark.parametrize("name", ["/data\nrm -rf /", "/data\r", "/\x1b[2J"])
 def test_a_place_with_control_characters_is_refused(name: str) -> None:
     config = cluster()
     with pytest.raises(ConfigError, match="control characters"):
-        helper(config, config.servers[0], Places("", (name,), ""))
+        helper(config, config.servers[0], ServerPaths("", (name,), ""))
 
 
 def test_sudo_starts_it_with_fixed_words_only() -> None:

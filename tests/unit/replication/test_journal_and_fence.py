@@ -15,11 +15,11 @@ from prefect_mha.replication.memory.journal import (
     BEGIN,
     END,
     Journal,
-    Lent,
+    TemporarySetting,
     opened_before,
     read_journal,
-    still_lent,
     unfinished,
+    unrestored_settings,
 )
 from prefect_mha.replication.scripts import script
 from prefect_mha.replication.ssh.host import CommandResult
@@ -83,7 +83,7 @@ def test_settings_that_were_given_back_are_not_lent_any_more(tmp_path: Path) -> 
     journal.record("settings", "intent", "10.0.0.3:3306", former={"sync_binlog": 1}, boot_id="b")
     journal.record("settings", "intent", "10.0.0.4:3306", former={}, boot_id="b")
     journal.record("settings", "done", "10.0.0.2:3306")
-    assert still_lent(journal.entries()) == (Lent("10.0.0.3:3306", {"sync_binlog": 1}, "b"),)
+    assert unrestored_settings(journal.entries()) == (TemporarySetting("10.0.0.3:3306", {"sync_binlog": 1}, "b"),)
 
 
 def test_facts_that_json_does_not_know_are_written_as_text(tmp_path: Path) -> None:

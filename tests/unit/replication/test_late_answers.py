@@ -10,16 +10,16 @@ from prefect_mha.replication.detection.classic_rules import Ping
 from prefect_mha.replication.detection.observation import Finding
 from prefect_mha.replication.detection.round_trips import RoundTrips
 from prefect_mha.replication.probes.pings import Pings
-from prefect_mha.replication.probes.tcp import Knocks
+from prefect_mha.replication.probes.tcp import PortProbes
 
 
 def test_a_greeting_that_comes_after_the_knock_was_over_is_heard_by_the_next() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        knocks = Knocks(lambda: "127.0.0.1", server.getsockname()[1])
-        assert knocks.knock(0.1)[0] is Finding.SILENT  # the kernel takes the connection
+        knocks = PortProbes(lambda: "127.0.0.1", server.getsockname()[1])
+        assert knocks.probe(0.1)[0] is Finding.SILENT  # the kernel takes the connection
         first, _ = server.accept()
         first.send(b"J")
-        found, why = knocks.knock(0.1)
+        found, why = knocks.probe(0.1)
         assert found is Finding.SLOW
         assert "after the knock" in why
         knocks.close()
@@ -28,16 +28,16 @@ def test_a_greeting_that_comes_after_the_knock_was_over_is_heard_by_the_next() -
 def test_a_greeting_in_time_and_a_refusal() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()
-        knocks = Knocks(lambda: "127.0.0.1", address[1], again=0.05)
+        knocks = PortProbes(lambda: "127.0.0.1", address[1], again=0.05)
         threading.Thread(target=lambda: server.accept()[0].send(b"J"), daemon=True).start()
-        assert knocks.knock(1.0)[0] is Finding.ANSWERED
-    assert knocks.knock(1.0) == (Finding.REFUSED, "connection refused")
+        assert knocks.probe(1.0)[0] is Finding.ANSWERED
+    assert knocks.probe(1.0) == (Finding.REFUSED, "connection refused")
 
 
 def test_frozen_servers_knocks_do_not_pile_up() -> None:
     with socket.create_server(("127.0.0.1", 0), backlog=256) as server:
-        knocks = Knocks(lambda: "127.0.0.1", server.getsockname()[1], again=0.001)
-        assert knocks.knock(0.2)[0] is Finding.SILENT
+        knocks = PortProbes(lambda: "127.0.0.1", server.getsockname()[1], again=0.001)
+        assert knocks.probe(0.2)[0] is Finding.SILENT
         assert len(knocks._open) <= 80
         knocks.close()
 

@@ -14,8 +14,8 @@ from prefect_mha.replication.binlog.transactions import Part, Transaction
 from prefect_mha.replication.model.gtid import GtidSet
 from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
 from prefect_mha.replication.reporting.ledger import Fate, account, as_json, judge, losses, table
-from prefect_mha.replication.rescue.salvage import Mirror
-from prefect_mha.replication.rescue.saved import Recovered, Rescue
+from prefect_mha.replication.rescue.salvage import BinlogCopy
+from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
 from tests.unit.replication.build import UUID, at, channel, cluster, server
 
 
@@ -41,7 +41,7 @@ def planned() -> FailoverPlan:
     return plan
 
 
-COPY = Mirror(Path("/saved"), ("mysql-bin.000001",), at(1000), at(1500), 500)
+COPY = BinlogCopy(Path("/saved"), ("mysql-bin.000001",), at(1000), at(1500), 500)
 LAST = Transaction(
     log="mysql-bin.000001",
     start=1000,
@@ -59,12 +59,12 @@ CLEAN = LogEnd("clean", 1400, log="mysql-bin.000001")
 CUT = Cut(1, 400, 0, LAST, LAST, at(1000), at(1400), None, ("app.t",), CLEAN, "")
 
 
-def applied(end: LogEnd = CLEAN) -> Recovered:
-    return Recovered("10.0.0.2:3306", "db2", replace(CUT, end_reason=end), at(9000), source="the binary log of db1")
+def applied(end: LogEnd = CLEAN) -> AppliedBinlog:
+    return AppliedBinlog("10.0.0.2:3306", "db2", replace(CUT, end_reason=end), at(9000), source="the binary log of db1")
 
 
 def test_what_was_applied_is_rescued_with_place_count_times_and_tables() -> None:
-    (line,) = account(planned(), Rescue(COPY), [applied()], None)
+    (line,) = account(planned(), SavedBinlog(COPY), [applied()], None)
     assert line.fate is Fate.RESCUED
     assert (line.where, line.transactions, line.bytes) == ("mysql-bin.000001:1000 to mysql-bin.000001:1400", 1, 400)
     assert (line.first, line.last, line.tables) == (1_700_000_000, 1_700_000_000, ("app.t",))
@@ -73,7 +73,7 @@ def test_what_was_applied_is_rescued_with_place_count_times_and_tables() -> None
 
 
 def test_without_a_copy_what_no_replica_received_cannot_be_known() -> None:
-    (line,) = account(planned(), Rescue(None, "not saved: db1 is away"), [], None)
+    (line,) = account(planned(), SavedBinlog(None, "not saved: db1 is away"), [], None)
     assert (line.fate, line.where, line.why) == (
         Fate.UNKNOWN,
         "everything behind mysql-bin.000001:1000",
@@ -91,7 +91,7 @@ def test_without_a_copy_what_no_replica_received_cannot_be_known() -> None:
     ],
 )
 def test_where_reading_ended_decides_what_the_rest_is(end: LogEnd, fate: Fate) -> None:
-    rescued, rest = account(planned(), Rescue(COPY), [applied(end)], None)
+    rescued, rest = account(planned(), SavedBinlog(COPY), [applied(end)], None)
     assert rescued.fate is Fate.RESCUED
     assert (rest.fate, rest.bytes) == (fate, 100)
     assert bool(losses([rest])) is (fate is Fate.UNKNOWN)
@@ -99,7 +99,7 @@ def test_where_reading_ended_decides_what_the_rest_is(end: LogEnd, fate: Fate) -
 
 @pytest.mark.parametrize(("end", "lost"), [(1400, True), (1000, False)])
 def test_an_encrypted_log_that_is_longer_than_what_was_received_is_lost(end: int, lost: bool) -> None:
-    rescue = Rescue(None, "it is encrypted", log_end=at(end))
+    rescue = SavedBinlog(None, "it is encrypted", log_end=at(end))
     lines = account(planned(), rescue, [], None)
     assert [(line.fate, line.where, line.bytes) for line in lines] == (
         [(Fate.LOST, "mysql-bin.000001:1000 to mysql-bin.000001:1400", 400)] if lost else []
@@ -109,24 +109,24 @@ def test_an_encrypted_log_that_is_longer_than_what_was_received_is_lost(end: int
 def test_a_later_log_that_is_encrypted_is_lost_as_far_as_nobody_received_it() -> None:
     copy = replace(COPY, end=at(1012, 2))
     end = LogEnd("encrypted", 512, "it is encrypted", "mysql-bin.000002")
-    rescued, lost = account(planned(), Rescue(copy), [applied(end)], None)
+    rescued, lost = account(planned(), SavedBinlog(copy), [applied(end)], None)
     assert rescued.fate is Fate.RESCUED
     assert (lost.fate, lost.where) == (Fate.LOST, "mysql-bin.000002:0 to mysql-bin.000002:500")
     everything = at(500, 2)
-    (rescued,) = account(planned(), Rescue(copy), [applied(end)], None, furthest=everything)
+    (rescued,) = account(planned(), SavedBinlog(copy), [applied(end)], None, furthest=everything)
     assert rescued.fate is Fate.RESCUED
 
 
 def test_a_gap_in_the_primarys_gtids_is_proven_lost() -> None:
     new = server(2, gtid_executed=GtidSet.parse(f"{UUID}:1-5:8-9"))
-    (line,) = account(planned(), Rescue(COPY), [], new, UUID)
+    (line,) = account(planned(), SavedBinlog(COPY), [], new, UUID)
     assert (line.fate, line.where, line.transactions) == (Fate.LOST, f"{UUID}:6-7", 2)
 
 
 def test_strict_refuses_when_something_may_be_missing_and_only_then() -> None:
     plan = planned()
-    assert judge(plan, account(plan, Rescue(COPY), [applied()], None)) is None
-    refusal = judge(plan, account(plan, Rescue(None, "away"), [], None))
+    assert judge(plan, account(plan, SavedBinlog(COPY), [applied()], None)) is None
+    refusal = judge(plan, account(plan, SavedBinlog(None, "away"), [], None))
     assert refusal is not None
     assert refusal.code == "transactions-missing"
     assert "away" in refusal.evidence[0]

@@ -8,7 +8,7 @@ import pytest
 
 from prefect_mha.config import ServerConfig
 from prefect_mha.replication.checks.cluster.logins import judged
-from prefect_mha.replication.checks.trying_logins import Login, _read
+from prefect_mha.replication.checks.trying_logins import TriedLogin, _read
 from prefect_mha.replication.model.state import Vendor
 from prefect_mha.replication.mysql.dialects.accounts import AccountLife
 from prefect_mha.replication.mysql.dialects.connecting import Connecting
@@ -123,9 +123,9 @@ def block(number: int) -> ServerConfig:
     return ServerConfig(block=f"server{number}", hostname=f"db{number}", ip=ip, ssh_host=ip, ssh_ip=ip)
 
 
-def login(number: int = 0, found: int = 0, own: bool = True) -> Login:
+def login(number: int = 0, found: int = 0, own: bool = True) -> TriedLogin:
     error = f"ERROR {number}" if number else ""
-    return Login(block(2), block(3), "repl", own, Connecting(), "db3", found, number, error)
+    return TriedLogin(block(2), block(3), "repl", own, Connecting(), "db3", found, number, error)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def login(number: int = 0, found: int = 0, own: bool = True) -> Login:
         (login(1040), "ERROR 1040", "follow nobody"),
     ],
 )
-def test_what_is_wrong_and_what_to_do(given: Login, text: str, remedy: str) -> None:
+def test_what_is_wrong_and_what_to_do(given: TriedLogin, text: str, remedy: str) -> None:
     found = judged(given, 3, ())
     assert found is not None
     assert text in found[0]

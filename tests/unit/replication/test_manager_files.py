@@ -37,7 +37,7 @@ def gone_pid() -> int:
         return process.pid
 
 
-def test_health_file_has_the_predecessors_bytes(tmp_path: Path) -> None:
+def test_health_file_has_mhas_bytes(tmp_path: Path) -> None:
     file = HealthFile(tmp_path / "made" / "for it", "app1")
     file.write(S.PING_OK, "db1")
     path = tmp_path / "made" / "for it" / "app1.master_status.health"

@@ -15,7 +15,7 @@ from prefect_mha.config.notify import EVENTS, URL_KEYS, parts_of, urls_in
 from prefect_mha.replication.memory.outbox import Outbox
 from prefect_mha.replication.notify import events as event_hooks
 from prefect_mha.replication.notify import worker as notify_sender
-from prefect_mha.replication.notify.dispatcher import Courier, letters
+from prefect_mha.replication.notify.dispatcher import Dispatcher, letters
 from prefect_mha.replication.notify.events import EventHooks, sample
 from prefect_mha.replication.notify.text import TITLES, text_of, values_of
 from tests.lab.services import Webhook
@@ -135,7 +135,7 @@ def test_a_courier_tells_in_order_tries_again_and_survives_its_sender():
     """The sender is killed with something in its hands: the next one delivers it."""
     with Webhook() as hook:
         told = config().model_copy(update={"notify": SecretStr(f"json://127.0.0.1:{hook.port}/{TOKEN}")})
-        courier = Courier()
+        courier = Dispatcher()
         hook.refusing = True
         courier.tell(told, sample(told, "dead"))
         courier.tell(told, sample(told, "promoted"))

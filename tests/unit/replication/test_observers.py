@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.config import ServerConfig
-from prefect_mha.replication.detection.observation import Finding, Observation, Source
+from prefect_mha.replication.detection.observation import Finding, Observation, Observer
 from prefect_mha.replication.probes.replica import independent, neighbours, said
 from prefect_mha.replication.scripts import script
 
@@ -64,7 +64,7 @@ def test_whom_an_observer_must_reach() -> None:
     ],
 )
 def test_whose_silence_is_a_second_voice(observer: ServerConfig, finding: Finding, counts: bool) -> None:
-    view = independent(Observation(Source.OBSERVER, "db2", finding), observer, server(1))
+    view = independent(Observation(Observer.OBSERVER, "db2", finding), observer, server(1))
     assert view.finding is (finding if counts else Finding.NO_VOICE)
 
 

@@ -13,7 +13,7 @@ import pytest
 from prefect_mha.replication.errors import AlreadyActing
 from prefect_mha.replication.local.own_files import doubt, open_own, own_directory, written
 from prefect_mha.replication.local.stop_request import StopRequest
-from prefect_mha.replication.memory.held_servers import Holds
+from prefect_mha.replication.memory.held_servers import HeldServers
 from prefect_mha.replication.memory.journal import Journal, every_entry, unfinished
 from prefect_mha.replication.memory.manager_files import FailoverFlags, ManagerLock, make_workdir
 
@@ -102,10 +102,10 @@ def test_records_go_through_no_link_and_replace_it(shared: Path, tmp_path: Path)
         (shared / name).symlink_to(tmp_path / "theirs")
     FailoverFlags(shared, "app1").mark_complete()
     Journal(shared / "app1.failover-1.journal").record("begin", "began", "x")
-    Holds(shared, "app1").replaced("a", "a", "b")
+    HeldServers(shared, "app1").replaced("a", "a", "b")
     assert (tmp_path / "theirs").read_text() == "precious"
     assert not any((shared / name).is_symlink() for name in names)
-    assert [hold.key for hold in Holds(shared, "app1").current()] == ["a"]
+    assert [hold.key for hold in HeldServers(shared, "app1").current()] == ["a"]
 
 
 def test_who_may_write_there_is_told(shared: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -158,7 +158,7 @@ def test_what_somebody_else_put_there_is_not_believed(shared: Path) -> None:
             StopRequest(shared, "app1").asked(),
             bool(unfinished(shared, "app1")),
             bool(every_entry(shared, "app1")),
-            bool(Holds(shared, "app1").current()),
+            bool(HeldServers(shared, "app1").current()),
         ]
 
     for name, data in files.items():

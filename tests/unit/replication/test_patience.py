@@ -6,23 +6,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_mha.replication.detection.classic_rules import Act, Patience, Ping, SecondaryCheck, by_routes, decide
-from prefect_mha.replication.detection.observation import Finding, Observation, Source
+from prefect_mha.replication.detection.classic_rules import (
+    MissCounter,
+    NextAction,
+    Ping,
+    SecondaryCheck,
+    by_routes,
+    decide,
+)
+from prefect_mha.replication.detection.observation import Finding, Observation, Observer
 
-ANSWERS = Observation(Source.OBSERVER, "db2", Finding.ANSWERED)
-SILENT = Observation(Source.OBSERVER, "db3", Finding.SILENT)
-DEAF = Observation(Source.REPLICA, "db2", Finding.DISCONNECTED)
-OVERDUE = Observation(Source.REPLICA, "db2", Finding.OVERDUE)
-CONNECTED = Observation(Source.REPLICA, "db2", Finding.RECEIVES)
-MOVES = Observation(Source.REPLICA, "db3", Finding.MOVES)
-REFUSED = Observation(Source.PING, "manager", Finding.REFUSED)
-LATE = Observation(Source.PING, "manager", Finding.SLOW)
-OWN = Observation(Source.OBSERVER, "db1", Finding.NO_VOICE)
-GONE = Observation(Source.OBSERVER, "db4", Finding.NO_VIEW)
+ANSWERS = Observation(Observer.OBSERVER, "db2", Finding.ANSWERED)
+SILENT = Observation(Observer.OBSERVER, "db3", Finding.SILENT)
+DEAF = Observation(Observer.REPLICA, "db2", Finding.DISCONNECTED)
+OVERDUE = Observation(Observer.REPLICA, "db2", Finding.OVERDUE)
+CONNECTED = Observation(Observer.REPLICA, "db2", Finding.RECEIVES)
+MOVES = Observation(Observer.REPLICA, "db3", Finding.MOVES)
+REFUSED = Observation(Observer.PING, "manager", Finding.REFUSED)
+LATE = Observation(Observer.PING, "manager", Finding.SLOW)
+OWN = Observation(Observer.OBSERVER, "db1", Finding.NO_VOICE)
+GONE = Observation(Observer.OBSERVER, "db4", Finding.NO_VIEW)
 
 
-def acts(*pings: Ping) -> list[Act]:
-    patience, seen = Patience(), []
+def acts(*pings: Ping) -> list[NextAction]:
+    patience, seen = MissCounter(), []
     for number, ping in enumerate(pings):
         patience, act = patience.after(ping, float(number), "refused")
         seen.append(act)
@@ -35,21 +42,24 @@ M, A, R = Ping.MISSED, Ping.ANSWERED, Ping.ALIVE_BUT_REFUSED
 @pytest.mark.parametrize(
     ("pings", "expected"),
     [
-        ([A, A], [Act.GO_ON, Act.GO_ON]),
-        ([M, M, M, M], [Act.ASK_OTHERS, Act.GO_ON, Act.GO_ON, Act.DECIDE]),
-        ([M, M, M, A, M], [Act.ASK_OTHERS, Act.GO_ON, Act.GO_ON, Act.RECOVERED, Act.ASK_OTHERS]),
-        ([M, R, M], [Act.ASK_OTHERS, Act.RECOVERED, Act.ASK_OTHERS]),
-        ([R] * 3, [Act.GO_ON] * 3),
+        ([A, A], [NextAction.GO_ON, NextAction.GO_ON]),
+        ([M, M, M, M], [NextAction.ASK_OTHERS, NextAction.GO_ON, NextAction.GO_ON, NextAction.DECIDE]),
+        (
+            [M, M, M, A, M],
+            [NextAction.ASK_OTHERS, NextAction.GO_ON, NextAction.GO_ON, NextAction.RECOVERED, NextAction.ASK_OTHERS],
+        ),
+        ([M, R, M], [NextAction.ASK_OTHERS, NextAction.RECOVERED, NextAction.ASK_OTHERS]),
+        ([R] * 3, [NextAction.GO_ON] * 3),
     ],
 )
-def test_four_misses_in_a_row_and_nothing_less(pings: list[Ping], expected: list[Act]) -> None:
+def test_four_misses_in_a_row_and_nothing_less(pings: list[Ping], expected: list[NextAction]) -> None:
     assert acts(*pings) == expected
 
 
 @given(st.lists(st.sampled_from([A, R, M]), max_size=40))
 def test_a_decision_always_follows_four_misses_in_a_row(pings: list[Ping]) -> None:
     for number, act in enumerate(acts(*pings)):
-        if act is Act.DECIDE:
+        if act is NextAction.DECIDE:
             assert pings[number - 3 : number + 1] == [M] * 4
 
 
@@ -79,17 +89,17 @@ def test_a_decision_always_follows_four_misses_in_a_row(pings: list[Ping]) -> No
 def test_the_managers_word_alone_is_not_enough(
     views: list[Observation], secondary: SecondaryCheck, reachable: int, dead: bool, why: str
 ) -> None:
-    verdict = decide(Patience(4, 0.0, "refused"), views, secondary, True, reachable)
+    verdict = decide(MissCounter(4, 0.0, "refused"), views, secondary, True, reachable)
     assert verdict.dead is dead
     assert why in verdict.why
 
 
-RUNS = Observation(Source.PROCESS, "db1", Finding.RUNNING, "7")
-STARTS = Observation(Source.PROCESS, "db1", Finding.STARTING, "7")
-FROZEN = Observation(Source.PROCESS, "db1", Finding.STOPPED, "7 in state T")
-GONE_THERE = Observation(Source.PROCESS, "db1", Finding.GONE)
-LISTENS = Observation(Source.PORT, "db1", Finding.LISTENING)
-CLOSED = Observation(Source.PORT, "db1", Finding.CLOSED)
+RUNS = Observation(Observer.PROCESS, "db1", Finding.RUNNING, "7")
+STARTS = Observation(Observer.PROCESS, "db1", Finding.STARTING, "7")
+FROZEN = Observation(Observer.PROCESS, "db1", Finding.STOPPED, "7 in state T")
+GONE_THERE = Observation(Observer.PROCESS, "db1", Finding.GONE)
+LISTENS = Observation(Observer.PORT, "db1", Finding.LISTENING)
+CLOSED = Observation(Observer.PORT, "db1", Finding.CLOSED)
 
 
 @pytest.mark.parametrize(
@@ -102,25 +112,25 @@ CLOSED = Observation(Source.PORT, "db1", Finding.CLOSED)
         ([FROZEN, LISTENS], True),
         ([STARTS, CLOSED], True),
         ([GONE_THERE, CLOSED], True),
-        ([Observation(Source.SSH, "db1", Finding.ANSWERED)], True),
-        ([Observation(Source.SSH, "db1", Finding.NO_VIEW)], True),
+        ([Observation(Observer.SSH, "db1", Finding.ANSWERED)], True),
+        ([Observation(Observer.SSH, "db1", Finding.NO_VIEW)], True),
     ],
 )
 def test_silence_is_no_proof_against_a_process_or_a_listener(there: list[Observation], dead: bool) -> None:
-    verdict = decide(Patience(4, 0.0, "timed out"), [SILENT, *there], SecondaryCheck(), True, 2)
+    verdict = decide(MissCounter(4, 0.0, "timed out"), [SILENT, *there], SecondaryCheck(), True, 2)
     assert verdict.dead is dead
     assert ("silence is no proof" in verdict.why) is not dead
 
 
 def test_a_replica_on_the_managers_host_is_no_second_voice() -> None:
-    assert not decide(Patience(4, 0.0, ""), [DEAF], SecondaryCheck(), False, 1, own=["db2"]).dead
-    assert decide(Patience(4, 0.0, ""), [DEAF], SecondaryCheck(True, 0), False, 1, own=["db2"]).dead
+    assert not decide(MissCounter(4, 0.0, ""), [DEAF], SecondaryCheck(), False, 1, own=["db2"]).dead
+    assert decide(MissCounter(4, 0.0, ""), [DEAF], SecondaryCheck(True, 0), False, 1, own=["db2"]).dead
 
 
 def test_a_person_may_call_dead_what_is_silent_but_not_what_a_replica_receives_from() -> None:
-    assert decide(Patience(1, 0.0, ""), [CONNECTED], SecondaryCheck(), False, 1, by_hand=True).dead
-    assert not decide(Patience(1, 0.0, ""), [MOVES], SecondaryCheck(), False, 1, by_hand=True).dead
-    assert not decide(Patience(1, 0.0, ""), [CONNECTED, REFUSED], SecondaryCheck(), False, 1, by_hand=True).dead
+    assert decide(MissCounter(1, 0.0, ""), [CONNECTED], SecondaryCheck(), False, 1, by_hand=True).dead
+    assert not decide(MissCounter(1, 0.0, ""), [MOVES], SecondaryCheck(), False, 1, by_hand=True).dead
+    assert not decide(MissCounter(1, 0.0, ""), [CONNECTED, REFUSED], SecondaryCheck(), False, 1, by_hand=True).dead
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from prefect_mha.replication.notify.debounce import Quiet
+from prefect_mha.replication.notify.debounce import Debouncer
 
 
 def happened(event: str, cluster: str = "app1", at: str = "t0") -> dict:
@@ -12,7 +12,7 @@ def happened(event: str, cluster: str = "app1", at: str = "t0") -> dict:
 
 
 def test_the_first_of_each_is_told_and_the_rest_as_one():
-    quiet = Quiet()
+    quiet = Debouncer()
     events = ["suspect", "recovered", "suspect", "recovered", "suspect", "recovered"]
     assert [quiet.admit(happened(e, at=f"t{n}"), 60.0, 100.0 + n) for n, e in enumerate(events)] == [
         True,
@@ -31,7 +31,7 @@ def test_the_first_of_each_is_told_and_the_rest_as_one():
 
 
 def test_flapping_that_goes_on_is_told_once_a_window_and_rest_ends_it():
-    quiet = Quiet()
+    quiet = Debouncer()
     quiet.admit(happened("suspect"), 60.0, 0.0)
     quiet.admit(happened("suspect"), 60.0, 1.0)
     assert len(quiet.due(60.0)) == 1
@@ -44,7 +44,7 @@ def test_flapping_that_goes_on_is_told_once_a_window_and_rest_ends_it():
 
 @pytest.mark.parametrize("event", ["dead", "completed", "refused", "returned"])
 def test_what_is_no_flapping_is_always_told_and_makes_the_held_old_news(event):
-    quiet = Quiet()
+    quiet = Debouncer()
     quiet.admit(happened("suspect"), 60.0, 0.0)
     quiet.admit(happened("suspect"), 60.0, 1.0)
     assert quiet.admit(happened(event), 60.0, 2.0)
@@ -53,7 +53,7 @@ def test_what_is_no_flapping_is_always_told_and_makes_the_held_old_news(event):
 
 
 def test_clusters_do_not_hide_each_other():
-    quiet = Quiet()
+    quiet = Debouncer()
     assert quiet.admit(happened("suspect", "app1"), 60.0, 0.0)
     assert quiet.admit(happened("suspect", "app2"), 60.0, 0.0)
     assert not quiet.admit(happened("suspect", "app2"), 60.0, 1.0)

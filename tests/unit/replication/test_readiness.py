@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from prefect_mha.replication.health.metrics import Seen, exposition
+from prefect_mha.replication.health.metrics import WatchSeen, exposition
 from prefect_mha.replication.health.roles import judge
 from prefect_mha.replication.memory.last_check import Found, LastCheck, names_of, news
 from prefect_mha.replication.model.check import Check
@@ -92,13 +92,13 @@ def test_the_numbers_for_prometheus(tmp_path):
     told = CONFIG.model_copy(update={"manager_workdir": tmp_path})
     state = cluster(end=1500)
     standings = judge(told, state, None, 100.0)
-    text = exposition(told, Seen(state, standings, {"10.0.0.2:3306": 0.25}, 103.0)).decode()
+    text = exposition(told, WatchSeen(state, standings, {"10.0.0.2:3306": 0.25}, 103.0)).decode()
     assert 'mha_failover_ready{cluster="app1"} 1.0' in text
     assert 'mha_failover_unreceived_bytes{cluster="app1"} 500.0' in text
     assert 'mha_ping_seconds{cluster="app1",server="db2(10.0.0.2:3306)"} 0.25' in text
     assert 'mha_replication_lag_seconds{cluster="app1",server="db3(10.0.0.3:3306)"} 3.0' in text
     (tmp_path / "app1.failover.error").write_text("")
-    text = exposition(told, Seen(state, standings, {}, 103.0)).decode()
+    text = exposition(told, WatchSeen(state, standings, {}, 103.0)).decode()
     assert 'mha_failover_ready{cluster="app1"} 0.0' in text
     assert 'mha_last_failover_failed{cluster="app1"} 1.0' in text
 

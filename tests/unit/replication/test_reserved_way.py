@@ -10,7 +10,7 @@ import pytest
 
 from prefect_mha.config import ServerConfig
 from prefect_mha.replication.mysql import admin_port as reserved_way
-from prefect_mha.replication.mysql.admin_port import Way, enter, learn, told_by, way_of
+from prefect_mha.replication.mysql.admin_port import AdminPort, enter, learn, told_by, way_of
 
 FULL = pymysql.OperationalError(1040, "Too many connections")
 
@@ -49,12 +49,12 @@ def at(full, by_port):
     [
         ({"server_id": "1"}, None),
         ({"server_id": "1", "extra_port": "0"}, None),
-        ({"server_id": "7", "extra_port": "3307"}, Way(3307, server_id=7)),
+        ({"server_id": "7", "extra_port": "3307"}, AdminPort(3307, server_id=7)),
         ({"server_id": "1", "admin_port": "33062", "admin_address": ""}, None),
-        ({"server_id": "7", "admin_port": "33062", "admin_address": "db7"}, Way(33062, server_id=7)),
+        ({"server_id": "7", "admin_port": "33062", "admin_address": "db7"}, AdminPort(33062, server_id=7)),
         ({"server_id": "7", "admin_port": "33062", "admin_address": "127.0.0.1"}, None),
         ({"server_id": "7", "admin_port": "33062", "admin_address": "localhost"}, None),
-        ({"server_id": "7", "admin_port": "33062", "admin_address": "10.9.0.1/net"}, Way(33062, "10.9.0.1", 7)),
+        ({"server_id": "7", "admin_port": "33062", "admin_address": "10.9.0.1/net"}, AdminPort(33062, "10.9.0.1", 7)),
     ],
 )
 def test_a_server_tells_of_its_port(variables, way):
@@ -63,10 +63,10 @@ def test_a_server_tells_of_its_port(variables, way):
 
 def test_the_configuration_names_it_before_a_server_was_seen():
     assert way_of(block(1)) is None
-    assert way_of(block(1, admin_port=3307)) == Way(3307)
+    assert way_of(block(1, admin_port=3307)) == AdminPort(3307)
     learn(block(1), {"server_id": "7", "extra_port": "3307"})
-    assert way_of(block(1, admin_port=3307)) == Way(3307, server_id=7)
-    assert way_of(block(1, admin_port=3308)) == Way(3308)
+    assert way_of(block(1, admin_port=3307)) == AdminPort(3307, server_id=7)
+    assert way_of(block(1, admin_port=3308)) == AdminPort(3308)
 
 
 def test_it_is_taken_only_when_all_connections_are():

@@ -9,7 +9,7 @@ import pytest
 
 from prefect_mha.replication.coordination.quorum import (
     FORGOTTEN,
-    Ballot,
+    LockView,
     Vote,
     gains,
     holder_of,
@@ -26,10 +26,10 @@ LETTERS = {"o": Vote.OURS, "a": Vote.ANOTHERS, "f": Vote.FREE, "n": Vote.NOBODYS
 NOW = 100.0
 
 
-def ballots(votes: str, *, until: float = NOW + 1, standby: str = "") -> list[Ballot]:
+def ballots(votes: str, *, until: float = NOW + 1, standby: str = "") -> list[LockView]:
     """One letter a server."""
     return [
-        Ballot(f"db{n}", LETTERS[v], "10.0.0.8" if v == "a" else "", standby, until) for n, v in enumerate(votes, 1)
+        LockView(f"db{n}", LETTERS[v], "10.0.0.8" if v == "a" else "", standby, until) for n, v in enumerate(votes, 1)
     ]
 
 
@@ -90,7 +90,7 @@ def test_who_is_alone_is_refused_nothing(votes: str) -> None:
     [("fff", True), ("ff?", True), ("f??", False), ("f?", False), ("fn", True), ("ffa", False), ("aaa", False)],
 )
 def test_who_stands_by_tries_when_it_can_be_of_use(votes: str, tried: bool) -> None:
-    """A lock that the holder lost for a moment is not snatched; neither is a predecessor's manager outvoted."""
+    """A lock that the holder lost for a moment is not snatched; neither is a MHA's manager outvoted."""
     assert may(may_try, votes) is tried
 
 
@@ -117,7 +117,7 @@ def test_alone_until_another_shows_and_a_majority_has_forgotten_it() -> None:
 
 
 def test_who_it_is() -> None:
-    seen = [*ballots("oaa"), Ballot("db4", Vote.ANOTHERS, "10.0.0.9", until=NOW + 1)]
+    seen = [*ballots("oaa"), LockView("db4", Vote.ANOTHERS, "10.0.0.9", until=NOW + 1)]
     assert holder_of(seen, NOW) == "10.0.0.8"
     assert holder_of(seen, NOW + 2) == ""
     assert others(seen, NOW)

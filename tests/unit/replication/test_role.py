@@ -6,9 +6,9 @@ from pathlib import Path
 
 from prefect_mha.config import ClusterConfig
 from prefect_mha.replication.actions.role_memory import LastRole, Role, waits_in_vain, without_memory
-from prefect_mha.replication.actions.scheduled_events import Event
+from prefect_mha.replication.actions.scheduled_events import ScheduledEvent
 
-TICK = Event("app", "tick", "root@%", "ENABLED")
+TICK = ScheduledEvent("app", "tick", "root@%", "ENABLED")
 
 
 def test_it_is_remembered_for_that_primary_alone(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_nobody_waits_in_vain() -> None:
 
 
 def test_events_of_which_nothing_is_known_are_named() -> None:
-    off = tuple(Event("app", f"e{number}", "root@%", "SLAVESIDE_DISABLED") for number in range(12))
+    off = tuple(ScheduledEvent("app", f"e{number}", "root@%", "SLAVESIDE_DISABLED") for number in range(12))
     assert without_memory((TICK,)) == ""
     said = without_memory((TICK, *off))
     assert "app.e0, " in said

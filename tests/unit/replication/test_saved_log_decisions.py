@@ -31,9 +31,9 @@ from prefect_mha.replication.planning.selection import bereaved_of, followers_of
 from prefect_mha.replication.reporting.ledger import Fate, account
 from prefect_mha.replication.rescue.kept_copies import kept, remember
 from prefect_mha.replication.rescue.pointing import TURN, former_options, has_reached, turned
-from prefect_mha.replication.rescue.salvage import Mirror
-from prefect_mha.replication.rescue.saved import Rescue
-from prefect_mha.replication.rescue.tails import Case, why_not_replayed, why_not_served
+from prefect_mha.replication.rescue.salvage import BinlogCopy
+from prefect_mha.replication.rescue.saved import SavedBinlog
+from prefect_mha.replication.rescue.tails import MissingTail, why_not_replayed, why_not_served
 from tests.unit.replication.build import at, channel, cluster, server
 from tests.unit.replication.logs import LogBuilder
 from tests.unit.replication.test_ledger import CUT, configured, planned
@@ -56,8 +56,8 @@ def rows(table: bytes = TABLE) -> LogBuilder:
     return built.add(EventType.TABLE_MAP, table).add(EventType.WRITE_ROWS, bytes(12)).add(EventType.XID, bytes(8))
 
 
-def case(cut: Cut, **changes: object) -> Case:
-    well = Case(GtidKind.POSITION, server(2, channel()), channel(), cut, Rescue(None))
+def case(cut: Cut, **changes: object) -> MissingTail:
+    well = MissingTail(GtidKind.POSITION, server(2, channel()), channel(), cut, SavedBinlog(None))
     return replace(well, **changes)  # type: ignore[arg-type]
 
 
@@ -219,7 +219,7 @@ def test_no_way_left_the_policy_decides(tmp_path: Path) -> None:
     assert "/saved" in ways.undone[0]
     assert given_up_before(journal.entries())
     journal.close()
-    rescue = ways.rescue(chosen, Rescue(None))
+    rescue = ways.rescue(chosen, SavedBinlog(None))
     (line,) = account(plan, rescue, (), None)
     assert (line.fate, line.transactions, line.source) == (Fate.LOST, CUT.transactions, "the binary log of db1")
     assert "/saved" in line.why
@@ -228,8 +228,8 @@ def test_no_way_left_the_policy_decides(tmp_path: Path) -> None:
 def test_a_copy_that_still_lies_there_is_used_again(tmp_path: Path) -> None:
     (tmp_path / "mysql-bin.000001").write_bytes(bytes(1500))
     journal = Journal.new(tmp_path, "app1")
-    copy = Mirror(tmp_path, ("mysql-bin.000001",), at(1000), at(1500), 500)
-    remember(journal, "10.0.0.1:3306", DB2, Rescue(copy, source="the binary log of db1"))
+    copy = BinlogCopy(tmp_path, ("mysql-bin.000001",), at(1000), at(1500), 500)
+    remember(journal, "10.0.0.1:3306", DB2, SavedBinlog(copy, source="the binary log of db1"))
     found = kept(journal.entries(), "10.0.0.1:3306", DB2, at(1200))
     assert found is not None
     assert found.copy == copy

@@ -1,4 +1,4 @@
-"""Whom to promote, and when not to: the predecessor's rules as tables, and laws that hold for any cluster."""
+"""Whom to promote, and when not to: MHA's rules as tables, and laws that hold for any cluster."""
 
 from __future__ import annotations
 

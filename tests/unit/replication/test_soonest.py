@@ -4,12 +4,12 @@ import math
 
 import pytest
 
-from prefect_mha.replication.planning.soonest import Need, Next, decide
+from prefect_mha.replication.planning.soonest import DrainTime, Next, decide
 from prefect_mha.replication.workload.busy import Work, seconds_left
 
-LOCK = Need("2", "db2", math.inf, "it waits for a lock", ends=True)
-LONG = Need("2", "db2", 100.0, "it executes ALTER")
-READY, SOON, LATE = Need("3", "db3", 0.0), Need("3", "db3", 2.0), Need("3", "db3", 90.0)
+LOCK = DrainTime("2", "db2", math.inf, "it waits for a lock", ends=True)
+LONG = DrainTime("2", "db2", 100.0, "it executes ALTER")
+READY, SOON, LATE = DrainTime("3", "db3", 0.0), DrainTime("3", "db3", 2.0), DrainTime("3", "db3", 90.0)
 
 
 def step(chosen, *others, stood=0.0, policy="other", end_blockers=True):
@@ -19,22 +19,22 @@ def step(chosen, *others, stood=0.0, policy="other", end_blockers=True):
 @pytest.mark.parametrize(
     ("chosen", "others", "how", "what", "other"),
     [
-        (Need("2", "db2", 0.0), (READY,), {"stood": 60.0}, Next.WAIT, ""),
-        (Need("2", "db2", 4.0), (READY,), {}, Next.WAIT, ""),
-        (Need("2", "db2", 4.0), (READY,), {"stood": 6.0}, Next.OTHER, "3"),
+        (DrainTime("2", "db2", 0.0), (READY,), {"stood": 60.0}, Next.WAIT, ""),
+        (DrainTime("2", "db2", 4.0), (READY,), {}, Next.WAIT, ""),
+        (DrainTime("2", "db2", 4.0), (READY,), {"stood": 6.0}, Next.OTHER, "3"),
         (LONG, (READY,), {}, Next.OTHER, "3"),
         (LONG, (SOON,), {}, Next.OTHER, "3"),
         (LONG, (LATE,), {}, Next.WAIT, ""),
-        (LONG, (Need("3", "db3", 40.0), Need("4", "db4", 30.0)), {}, Next.OTHER, "4"),
-        (LONG, (Need("3", "db3", 2.0, passed=True),), {}, Next.WAIT, ""),
-        (LONG, (Need("3", "db3", 0.0, passed=True),), {}, Next.OTHER, "3"),
+        (LONG, (DrainTime("3", "db3", 40.0), DrainTime("4", "db4", 30.0)), {}, Next.OTHER, "4"),
+        (LONG, (DrainTime("3", "db3", 2.0, passed=True),), {}, Next.WAIT, ""),
+        (LONG, (DrainTime("3", "db3", 0.0, passed=True),), {}, Next.OTHER, "3"),
         (LONG, (READY,), {"policy": "wait"}, Next.WAIT, ""),
         (LONG, (READY,), {"policy": "refuse"}, Next.REFUSE, ""),
         (LOCK, (READY,), {}, Next.OTHER, "3"),
         (LOCK, (LOCK,), {}, Next.END, ""),
         (LOCK, (), {"end_blockers": False}, Next.WAIT, ""),
         (LOCK, (READY,), {"policy": "wait"}, Next.END, ""),
-        (Need("2", "db2", math.inf), (), {}, Next.WAIT, ""),
+        (DrainTime("2", "db2", math.inf), (), {}, Next.WAIT, ""),
     ],
 )
 def test_rules(chosen, others, how, what, other):

@@ -16,7 +16,7 @@ from prefect_mha.replication.deadline import Deadline, within
 from prefect_mha.replication.errors import DeadlineExceeded, HostUnreachable
 from prefect_mha.replication.ssh.framing import Frame
 from prefect_mha.replication.ssh.host import SshHost
-from prefect_mha.replication.ssh.login import Login, load_login, resolve_login
+from prefect_mha.replication.ssh.login import SshLogin, load_login, resolve_login
 from prefect_mha.replication.ssh.streams import OUTPUT_LIMIT, Collector, HashingSource
 
 HOME = Path("/home/dba")
@@ -35,7 +35,9 @@ def server(options: dict[str, Any] | None = None, **changes: Any) -> ServerConfi
     return ServerConfig(**{**fields, **changes})
 
 
-def resolved(ssh_config: dict[str, Any] | None = None, options: dict[str, Any] | None = None, **changes: Any) -> Login:
+def resolved(
+    ssh_config: dict[str, Any] | None = None, options: dict[str, Any] | None = None, **changes: Any
+) -> SshLogin:
     return resolve_login(server(options, **changes), ssh_config or {}, HOME)
 
 

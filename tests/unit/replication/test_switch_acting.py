@@ -19,9 +19,9 @@ from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind, Vendor
 from prefect_mha.replication.model.topology import find_primary
 from prefect_mha.replication.mysql.dialects import Dialect, Repoint
-from prefect_mha.replication.planning.plan import Leveling
+from prefect_mha.replication.planning.plan import ReplicaRecovery
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.switchover.context import HandedOver, Ready
+from prefect_mha.replication.switchover.job import HandedOver, Preparation
 from prefect_mha.replication.switchover.outcome import SwitchOutcome, plan_text, result_line
 from prefect_mha.replication.switchover.plan import SwitchPlan
 from prefect_mha.replication.switchover.resume import (
@@ -31,7 +31,7 @@ from prefect_mha.replication.switchover.resume import (
     facts_of_ready,
     may_give_back,
 )
-from prefect_mha.replication.switchover.write_lock import Former, LogEnd, lacking
+from prefect_mha.replication.switchover.write_lock import EndOfLog, FormerSettings, lacking
 from tests.unit.replication.build import channel, cluster, server
 
 #: A number that no process has: beyond the largest that Linux gives.
@@ -45,7 +45,8 @@ PLAN = SwitchPlan(
     new_primary_name=NAMES[2],
     kind=GtidKind.POSITION,
     followers=tuple(
-        Leveling(f"10.0.0.{n}:3306", NAMES[n], "", GtidKind.POSITION, None, None, delay=60 * (n == 3)) for n in (2, 3)
+        ReplicaRecovery(f"10.0.0.{n}:3306", NAMES[n], "", GtidKind.POSITION, None, None, delay=60 * (n == 3))
+        for n in (2, 3)
     ),
     orig_is_new_replica=True,
     repl_user="repl",
@@ -54,9 +55,9 @@ PLAN = SwitchPlan(
     checks=(),
     steps=("stop all writes",),
 )
-READY = Ready(
-    former=Former(False, False, "ON"),
-    target_former=Former(True, True, "OFF"),
+READY = Preparation(
+    former=FormerSettings(False, False, "ON"),
+    target_former=FormerSettings(True, True, "OFF"),
     target_gtids=None,
     events=(),
     old_roles={"source": 1},
@@ -157,12 +158,12 @@ def test_a_new_replica_demands_tls_where_the_manager_does() -> None:
 
 
 def test_mariadb_is_not_asked_for_what_its_own_log_has() -> None:
-    end = LogEnd(BinlogPosition("mysql-bin.000001", 4), "0-1-50,1-2-9")
+    end = EndOfLog(BinlogPosition("mysql-bin.000001", 4), "0-1-50,1-2-9")
     assert lacking(end, MariadbGtidPosition.parse("1-2-9,0-1-49")) == "0-1-50"
     assert lacking(end, None) == "0-1-50,1-2-9"
 
 
-# a switch that was cut short -------------------------------------------------------------------------------------
+# a switch that was interrupted -------------------------------------------------------------------------------------
 
 
 def began(workdir: Path, pid: int) -> Journal:
@@ -238,7 +239,7 @@ TARGET = server(2, channel())
     ids=["as-left", "target-open", "third-open", "old-down", "old-follows", "target-unknown", "target-never-touched"],
 )
 def test_writes_come_back_only_where_nobody_else_can_have_them(seen: Any, opening: bool, why_not: str) -> None:
-    end = LogEnd(BinlogPosition("mysql-bin.000001", 99))
+    end = EndOfLog(BinlogPosition("mysql-bin.000001", 99))
     handed = HandedOver(end, None, 0.0, ()) if opening else None
     told = may_give_back(CutShort(PLAN, READY, handed, ()), seen)
     assert (why_not in told) if why_not else told == ""

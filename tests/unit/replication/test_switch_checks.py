@@ -17,7 +17,7 @@ from prefect_mha.replication.model.state import Filters, SemiSync, ServerState, 
 from prefect_mha.replication.mysql.grants import Grants
 from prefect_mha.replication.switchover.preconditions.cluster import switch_checks
 from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
-from prefect_mha.replication.workload.activity import Activity, AdvisoryLock, Process, TableLock, Transaction
+from prefect_mha.replication.workload.activity import Activity, AdvisoryLock, OpenTransaction, Process, TableLock
 from tests.unit.replication.build import UUID, activity, channel, cluster, process, server
 from tests.unit.replication.test_selection_and_plan import configured
 
@@ -275,7 +275,7 @@ def a_call(scene: Scene) -> None:
 
 @error("open-transactions", "db1", "3 rows changed")
 def a_transaction_that_wrote_and_sleeps(scene: Scene) -> None:
-    scene.runs(1, process("", 2, transaction=Transaction(9, 3)))
+    scene.runs(1, process("", 2, transaction=OpenTransaction(9, 3)))
 
 
 @error("long-queries", "db1", "for 10 s: SELECT SLEEP(?)")
@@ -351,7 +351,7 @@ WARNINGS: list[tuple[Callable[[Scene], None], str, str]] = [
     (lambda s: s.state(3, read_only=False), "replica-read-only", "db3"),
     (lambda s: s.gtid(db3=f"{WRITTEN},{STRAY}"), "errant", "db3"),
     (lambda s: s.state(1, version=(9, 0, 0)), "version-of-target", "db2"),
-    (lambda s: s.runs(1, sessionless=(Transaction(5, 2),)), "prepared-transactions", "db1"),
+    (lambda s: s.runs(1, sessionless=(OpenTransaction(5, 2),)), "prepared-transactions", "db1"),
     (lambda s: s.runs(3, unseen=("accounts: error 1142: denied",)), "activity-seen", "db3"),
     (lambda s: s.state(1, semi_sync=SemiSync(source_enabled=True)), "semi-sync", "db2"),
 ]
@@ -387,7 +387,7 @@ def filters_in_another_order(scene: Scene) -> None:
 
 
 def our_manager_of_another_host(scene: Scene) -> None:
-    """It holds the lock of every server, the predecessor's that of the primary alone."""
+    """It holds the lock of every server, MHA's that of the primary alone."""
     for number in (1, 2, 3):
         scene.runs(number, advisory=(AdvisoryLock(MONITOR_LOCK, 9, "mha", "10.0.0.8", False),))
 
@@ -401,7 +401,10 @@ FINE: list[tuple[str, Callable[[Scene], None]]] = [
     ("a short update", lambda s: s.runs(1, process("UPDATE t SET a = 1", 1))),
     ("a read of nine seconds", lambda s: s.runs(1, process("SELECT 1", 9))),
     ("a session asleep for an hour", lambda s: s.runs(1, process("", 3600))),
-    ("an open transaction that only read", lambda s: s.runs(1, process("", 3600, transaction=Transaction(3600, 0)))),
+    (
+        "an open transaction that only read",
+        lambda s: s.runs(1, process("", 3600, transaction=OpenTransaction(3600, 0))),
+    ),
     ("a long update on the target is its applier's", lambda s: s.runs(2, process("UPDATE t", 99, user="system user"))),
     ("a dump thread", lambda s: s.runs(1, process("", 9999, command="Binlog Dump GTID", user="repl"))),
     ("filters in another order", filters_in_another_order),

@@ -14,7 +14,7 @@ from prefect_mha.replication.model.state import GtidKind, Replaced
 from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
 from prefect_mha.replication.planning.selection import Follower
 from prefect_mha.replication.reporting.ledger import Fate, never_reached
-from prefect_mha.replication.rescue.salvage import Mirror, shortened
+from prefect_mha.replication.rescue.salvage import BinlogCopy, shortened
 from prefect_mha.replication.rescue.tail_chain import (
     RECENT,
     Tail,
@@ -155,7 +155,7 @@ def test_where_a_replica_s_part_of_a_copy_begins(tmp_path: Path, has: str, begin
     places.append(len(built.data))
     name = "mysql-bin.000001"
     (tmp_path / name).write_bytes(built.data)
-    copy = Mirror(tmp_path, (name,), at(places[0]), at(places[3]), len(built.data))
+    copy = BinlogCopy(tmp_path, (name,), at(places[0]), at(places[3]), len(built.data))
     state = server(3, gtid_mode="ON", gtid_executed=GtidSet.parse(f"{ZERO}:{has}"))
     found = begins_in(copy, GtidKind.MYSQL, state)
     assert found == (None if begin is None else at(places[begin]))
@@ -164,7 +164,7 @@ def test_where_a_replica_s_part_of_a_copy_begins(tmp_path: Path, has: str, begin
 def test_a_copy_is_shortened_without_touching_its_files(tmp_path: Path) -> None:
     name = "mysql-bin.000001"
     (tmp_path / name).write_bytes(bytes(900))
-    short = shortened(Mirror(tmp_path, (name,), at(4), at(900), 896), at(500))
+    short = shortened(BinlogCopy(tmp_path, (name,), at(4), at(900), 896), at(500))
     assert [log.size for log in short.logs()] == [500]
     assert (tmp_path / name).stat().st_size == 900
 

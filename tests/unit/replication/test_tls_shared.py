@@ -6,14 +6,14 @@ import ssl
 
 from prefect_mha.config import ServerConfig
 from prefect_mha.replication.mysql.authentication import context
-from prefect_mha.replication.mysql.session import Session
+from prefect_mha.replication.mysql.session import SqlSession
 
 
 def test_only_sessions_without_tls_settings_share_it() -> None:
     server = ServerConfig(block="server1", hostname="db1", ip="127.0.0.1", ssh_host="db1", ssh_ip="127.0.0.1")
     verified = server.model_copy(update={"ssl_mode": "verify_identity"})
-    plain = [Session(server, 1.0, defer_connect=True) for _ in range(2)]
-    own = [Session(verified, 1.0, defer_connect=True) for _ in range(2)]
+    plain = [SqlSession(server, 1.0, defer_connect=True) for _ in range(2)]
+    own = [SqlSession(verified, 1.0, defer_connect=True) for _ in range(2)]
     assert plain[0].ctx is plain[1].ctx
     assert own[0].ctx is not own[1].ctx
     assert context(verified).verify_mode is ssl.CERT_REQUIRED
@@ -21,4 +21,4 @@ def test_only_sessions_without_tls_settings_share_it() -> None:
     assert plain[0].ctx not in (own[0].ctx, own[1].ctx)
     assert plain[0].ctx.verify_mode is ssl.CERT_NONE
     assert [each._ssl_required for each in (*plain, *own)] == [False, False, True, True]
-    assert not Session(server.model_copy(update={"ssl_mode": "disabled"}), 1.0, defer_connect=True).ssl
+    assert not SqlSession(server.model_copy(update={"ssl_mode": "disabled"}), 1.0, defer_connect=True).ssl

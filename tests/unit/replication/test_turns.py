@@ -8,7 +8,7 @@ from itertools import permutations
 
 import pytest
 
-from prefect_mha.replication.coordination.failover_slots import Claim, Turns, in_order, may_go
+from prefect_mha.replication.coordination.failover_slots import Claim, FailoverSlots, in_order, may_go
 
 A, B, C, D = Claim("a", 100, 3.0), Claim("b", 200, 4.0), Claim("c", 100, 1.0), Claim("d", -5, 0.0)
 
@@ -27,7 +27,7 @@ def test_as_many_go_as_there_are_places(running: int, most: int, who: tuple[Clai
 
 
 def test_one_alone_never_waits() -> None:
-    turns = Turns(1)
+    turns = FailoverSlots(1)
     for _ in range(3):
         with turns.turn("a", 100, threading.Event()) as waited:
             assert waited is not None
@@ -35,7 +35,7 @@ def test_one_alone_never_waits() -> None:
 
 
 def test_places_are_given_in_order_and_never_more_than_there_are() -> None:
-    turns, order, most, lock = Turns(2), [], [0, 0], threading.Lock()
+    turns, order, most, lock = FailoverSlots(2), [], [0, 0], threading.Lock()
     free = threading.Event()
 
     def fail_over(name: str, priority: int) -> None:
@@ -72,7 +72,7 @@ def test_places_are_given_in_order_and_never_more_than_there_are() -> None:
 
 
 def test_who_is_to_stop_waits_no_longer_and_is_in_nobodys_way() -> None:
-    turns, stop = Turns(1), threading.Event()
+    turns, stop = FailoverSlots(1), threading.Event()
     with turns.turn("a", 100, threading.Event()):
         stop.set()
         with turns.turn("b", 900, stop) as waited:
@@ -82,7 +82,7 @@ def test_who_is_to_stop_waits_no_longer_and_is_in_nobodys_way() -> None:
 
 
 def test_a_place_comes_back_when_what_had_it_failed() -> None:
-    turns = Turns(1)
+    turns = FailoverSlots(1)
     with pytest.raises(OSError, match="full"), turns.turn("a", 1, threading.Event()):
         raise OSError("full")
     with turns.turn("b", 1, threading.Event()) as waited:

@@ -12,8 +12,8 @@ from prefect_mha.replication.binlog.events import RELAY_LOG_FLAG, EventType
 from prefect_mha.replication.binlog.reader import LogReader
 from prefect_mha.replication.errors import LogError
 from prefect_mha.replication.source.identity import (
+    ExpectedIdentity,
     Received,
-    Whose,
     continues,
     event_before,
     known_of,
@@ -55,12 +55,12 @@ def test_the_server_s_id_and_its_uuid_decide() -> None:
     begin = next(LogReader(io.BytesIO(data), name="x.1").transactions()).start
     looked = seen(data, begin)
     assert (looked.server_id, looked.uuid, looked.place) == (1, OWN, "begins")
-    assert refuted(looked, Whose()) == ""
-    assert refuted(looked, Whose(1, OWN)) == ""
-    assert refuted(looked, Whose(2)) == "the server with id 1 wrote it, not that with 2"
-    assert "another" not in refuted(looked, Whose(1, "x")) and refuted(looked, Whose(1, "x"))
-    assert refuted(seen(data, begin + 3), Whose(1)) == "no event begins in it where the replicas stand"
-    assert refuted(seen(LogBuilder(flags=RELAY_LOG_FLAG).data), Whose()) == "it is a relay log"
+    assert refuted(looked, ExpectedIdentity()) == ""
+    assert refuted(looked, ExpectedIdentity(1, OWN)) == ""
+    assert refuted(looked, ExpectedIdentity(2)) == "the server with id 1 wrote it, not that with 2"
+    assert "another" not in refuted(looked, ExpectedIdentity(1, "x")) and refuted(looked, ExpectedIdentity(1, "x"))
+    assert refuted(seen(data, begin + 3), ExpectedIdentity(1)) == "no event begins in it where the replicas stand"
+    assert refuted(seen(LogBuilder(flags=RELAY_LOG_FLAG).data), ExpectedIdentity()) == "it is a relay log"
 
 
 DEAD = ServerConfig(block="server1", hostname="db1", ip="10.0.0.1", port=3306, ssh_host="db1", ssh_ip="10.0.0.1")
@@ -80,7 +80,7 @@ def test_replicas_tell_who_died_and_neighbours_what_is_theirs() -> None:
 def test_of_replicas_that_contradict_each_other_nothing_is_believed() -> None:
     replicas = [server(n + 1, channel(source_host="db1", source_server_id=10 + n)) for n in (1, 2)]
     assert known_of(DEAD, replicas).server_id == 0
-    assert known_of(DEAD, ()) == Whose()
+    assert known_of(DEAD, ()) == ExpectedIdentity()
 
 
 def test_replicas_that_asked_a_stranger_on_its_port_do_not_say_who_it_was() -> None:
@@ -98,13 +98,13 @@ def test_the_last_event_received_is_found_in_the_primary_s_log_and_in_no_other(k
     files = logs(kind, "mysql-bin")
     own = next(each for each in files if each.name == received.file)
     assert continues(own, received) is True
-    prove(files, Whose(), received)
+    prove(files, ExpectedIdentity(), received)
     changed = bytearray(own.open().read())
     changed[received.end - 8] ^= 1
     other = log(own.name, bytes(changed))
     assert continues(other, received) is False
     with pytest.raises(LogError, match="is not the log that the replicas received"):
-        prove([other], Whose(), received)
+        prove([other], ExpectedIdentity(), received)
     assert continues(log(own.name, own.open().read()[: received.end - 1]), received) is None
 
 
@@ -135,4 +135,4 @@ def test_flags_and_the_sum_over_them_may_differ() -> None:
 def test_another_server_s_log_is_refused(tmp_path: Path) -> None:
     received = Received("bin.000001", 4, b"")
     with pytest.raises(LogError, match="the server with id 1 wrote it, not that with 3"):
-        prove([LogBuilder().log()], Whose(3), received)
+        prove([LogBuilder().log()], ExpectedIdentity(3), received)

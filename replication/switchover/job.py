@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.actions.scheduled_events import Event
+from prefect_mha.replication.actions.scheduled_events import ScheduledEvent
 from prefect_mha.replication.actions.semi_sync import Roles
 from prefect_mha.replication.address import OnlineChangeCalls, chain_of
-from prefect_mha.replication.cluster.pool import Sessions
+from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.memory.journal import Entry, Journal
 from prefect_mha.replication.model.gtid import MariadbGtidPosition
 from prefect_mha.replication.model.position import BinlogPosition
@@ -16,20 +16,20 @@ from prefect_mha.replication.mysql.server import Row
 from prefect_mha.replication.notify.events import EventHooks
 from prefect_mha.replication.switchover.plan import SwitchPlan
 from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
-from prefect_mha.replication.switchover.write_lock import Former, LogEnd, WriteStop
+from prefect_mha.replication.switchover.write_lock import EndOfLog, FormerSettings, WriteLock
 
 
 @dataclass(frozen=True)
-class Ready:
+class Preparation:
     """What was read while writes still flowed, so that nothing of it has to be asked while they are held.
 
     ``former`` is of the old primary, ``target_former`` of the new one; ``like`` the status row of the target's channel.
     """
 
-    former: Former
-    target_former: Former
+    former: FormerSettings
+    target_former: FormerSettings
     target_gtids: MariadbGtidPosition | None
-    events: tuple[Event, ...]
+    events: tuple[ScheduledEvent, ...]
     old_roles: Roles
     target_roles: Roles
     like: Row
@@ -43,7 +43,7 @@ class HandedOver:
     went to, ``ended`` how many sessions of applications were ended on the old one.
     """
 
-    end: LogEnd
+    end: EndOfLog
     target_end: BinlogPosition | None
     seconds: float
     parts: tuple[tuple[str, float], ...]
@@ -63,12 +63,12 @@ class SwitchJob:
         config: ClusterConfig,
         plan: SwitchPlan,
         options: SwitchOptions,
-        sessions: Sessions,
+        sessions: ConnectionPool,
         journal: Journal,
     ) -> None:
         self.config, self.plan, self.options = config, plan, options
         self.sessions, self.journal = sessions, journal
-        self.stop = WriteStop(self.config_of(plan.old), lock=not options.skip_lock_all_tables)
+        self.stop = WriteLock(self.config_of(plan.old), lock=not options.skip_lock_all_tables)
         calls = OnlineChangeCalls(config, self.old, self.new, old_is_new_replica=plan.orig_is_new_replica)
         self.address = chain_of(config, sessions, calls)
         self.events = EventHooks(config)
