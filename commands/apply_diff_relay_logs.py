@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect_mha.commands.shared.arguments import address, password
-from prefect_mha.commands.shared.options import OptionParser, die, run, say_without_effect
-from prefect_mha.replication.errors import LogError
-from prefect_mha.replication.maintenance.node.client_programs import Client, write_text
-from prefect_mha.replication.maintenance.node.logs import (
+from ..replication.errors import LogError
+from ..replication.maintenance.node.client_programs import Client, write_text
+from ..replication.maintenance.node.logs import (
     HAS_EVERYTHING,
     LogRow,
     PlaceNotFound,
@@ -27,11 +25,13 @@ from prefect_mha.replication.maintenance.node.logs import (
     write_difference,
     write_nothing,
 )
-from prefect_mha.replication.model.position import BinlogPosition
+from ..replication.model.position import BinlogPosition
+from .shared.arguments import address, password
+from .shared.options import OptionParser, die, run, say_without_effect
 
 if TYPE_CHECKING:
-    from prefect_mha.config import ServerConfig
-    from prefect_mha.replication.mysql.server import Server
+    from ..config import ServerConfig
+    from ..replication.mysql.server import Server
 
 APPLYING_FAILED = 22
 PASSWORD_VARIABLE = "MHA_SLAVE_PASSWORD"  # noqa: S105 - a name, no password
@@ -155,7 +155,7 @@ def generate_and_send(given: Namespace) -> int:
     """Generate, and copy the file to the same path on the target's host."""
     code = generate(given)
     if code == 0:
-        from prefect_mha.replication.ssh.host import SshHost
+        from ..replication.ssh.host import SshHost
 
         file = given.diff_file_readtolatest.absolute()
         host = SshHost(ssh_config(given))
@@ -228,9 +228,9 @@ def test(given: Namespace) -> int:
 
 def apply(given: Namespace) -> int:
     """Let the target execute what it received, then what is in the files."""
-    from prefect_mha.replication.errors import ApplyFailed
-    from prefect_mha.replication.maintenance.node.apply import MissingPart, finish_relay_logs, give, join_texts, merge
-    from prefect_mha.replication.maintenance.node.serve import taker
+    from ..replication.errors import ApplyFailed
+    from ..replication.maintenance.node.apply import MissingPart, finish_relay_logs, give, join_texts, merge
+    from ..replication.maintenance.node.serve import taker
 
     files = [Path(name.strip()) for name in given.apply_files.split(",") if name.strip()]
     name = f"{given.slave_host}_{given.slave_port}"
@@ -273,8 +273,8 @@ def apply(given: Namespace) -> int:
 
 def rescue_ports(text: str) -> range:
     """The ports that --rescue_port names. Raises ConfigError."""
-    from prefect_mha.config import ConfigError
-    from prefect_mha.config.values import ports_of
+    from ..config import ConfigError
+    from ..config.values import ports_of
 
     try:
         return ports_of(text)
@@ -284,7 +284,7 @@ def rescue_ports(text: str) -> range:
 
 def open_server(given: Namespace) -> Server:
     """A session with the target."""
-    from prefect_mha.replication.mysql.server import Server
+    from ..replication.mysql.server import Server
 
     server = Server(slave_config(given))
     server.connect()
@@ -293,7 +293,7 @@ def open_server(given: Namespace) -> Server:
 
 def slave_config(given: Namespace) -> ServerConfig:
     """The target as the configuration would describe it. Raises ConfigError for a password that is not there."""
-    from prefect_mha.config import ServerConfig
+    from ..config import ServerConfig
 
     secret = password("--slave_pass", given.slave_pass, PASSWORD_VARIABLE)
     host = given.slave_host
@@ -306,7 +306,7 @@ def slave_config(given: Namespace) -> ServerConfig:
 
 def ssh_config(given: Namespace) -> ServerConfig:
     """The target's host as the configuration would describe it. Raises ConfigError for wrong ssh_options."""
-    from prefect_mha.config import ConfigError, ServerConfig, SshOptions
+    from ..config import ConfigError, ServerConfig, SshOptions
 
     try:
         options = SshOptions.parse(given.ssh_options)

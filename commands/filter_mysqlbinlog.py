@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from prefect_mha.commands.shared.options import OptionParser, run
+from .shared.options import OptionParser, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:

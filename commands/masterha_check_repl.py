@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefect_mha.commands.shared.checking import HEALTHY, UNHEALTHY, Asked, add_check_options, check
-from prefect_mha.commands.shared.options import OptionParser, require_conf, run
+from .shared.checking import HEALTHY, UNHEALTHY, Asked, add_check_options, check
+from .shared.options import OptionParser, require_conf, run
 
 
 def parser() -> OptionParser:

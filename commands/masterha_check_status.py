@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prefect_mha.commands.shared.options import OptionParser, Target, add_selectors, for_each_app, run
-from prefect_mha.replication.memory.manager_files import HealthFile, ManagerStatus, ManagerView, observe_manager
+from ..replication.memory.manager_files import HealthFile, ManagerStatus, ManagerView, observe_manager
+from .shared.options import OptionParser, Target, add_selectors, for_each_app, run
 
 _LINES = {
     ManagerStatus.PING_OK: "{app} (pid:{pid}) is running({status}), {primary}",
@@ -95,7 +95,7 @@ def show(target: Target, output: str) -> int:
     if output == "json":
         print(json.dumps(seen))
     else:
-        from prefect_mha.commands.shared.mha_options import console, table_of
+        from .shared.mha_options import console, table_of
 
         console.print(table_of([seen]))
     code: int = seen["code"]

@@ -8,8 +8,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefect_mha.commands.shared.arguments import hide
-from prefect_mha.commands.shared.options import OptionParser, SelectionError, die, require_conf, run
+from .shared.arguments import hide
+from .shared.options import OptionParser, SelectionError, die, require_conf, run
 
 #: What ends a parameter of --params: a semicolon outside of quotes.
 _PARAMETER = re.compile(r"((?:[^;\"']|\"[^\"]*\"|'[^']*'|[\"'])*)(?:;|$)")
@@ -49,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def add(given: Namespace) -> int:
     """Add a block; one that exists is left as it is."""
-    from prefect_mha.config.editing.edit import add_block, blocks_of
-    from prefect_mha.config.forms.raw import SECRET_KEYS
+    from ..config.editing.edit import add_block, blocks_of
+    from ..config.forms.raw import SECRET_KEYS
 
     values = {"hostname": given.hostname, **parameters(given.params)}
     for key in SECRET_KEYS & values.keys():
@@ -73,7 +73,7 @@ def add(given: Namespace) -> int:
 
 def delete(given: Namespace) -> int:
     """Delete a block, by its name, or by its hostname where no block was named and none has the usual name."""
-    from prefect_mha.config.editing.edit import blocks_of, remove_block
+    from ..config.editing.edit import blocks_of, remove_block
 
     present = blocks_of(given.conf)
     found = [name for name in names(given) if name in present][:1]
@@ -108,10 +108,10 @@ def names(given: Namespace) -> list[str]:
 
 def parameters(text: str) -> dict[str, str]:
     """``k=v;k2=v2``: a value may hold ``=``, and in quotes ``;`` too. Raises ConfigError for an unknown parameter."""
-    from prefect_mha.config.errors import ConfigError
-    from prefect_mha.config.forms.ini import unquoted
-    from prefect_mha.config.forms.raw import SECRET_KEYS, Value
-    from prefect_mha.config.loader import check_parameters
+    from ..config.errors import ConfigError
+    from ..config.forms.ini import unquoted
+    from ..config.forms.raw import SECRET_KEYS, Value
+    from ..config.loader import check_parameters
 
     found: dict[str, Value] = {}
     for part in (match[1].strip() for match in _PARAMETER.finditer(text)):

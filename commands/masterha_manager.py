@@ -8,7 +8,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 
-from prefect_mha.commands.shared.failover_options import (
+from ..replication.notify.manager_log import secrets_of, setup_logging
+from .shared.failover_options import (
     add_failover_options,
     add_places,
     add_start_options,
@@ -16,8 +17,7 @@ from prefect_mha.commands.shared.failover_options import (
     places,
     watch_parent_signals,
 )
-from prefect_mha.commands.shared.options import OptionParser, add_conf, require_conf, run, tell_end
-from prefect_mha.replication.notify.manager_log import secrets_of, setup_logging
+from .shared.options import OptionParser, add_conf, require_conf, run, tell_end
 
 log = logging.getLogger("mha")
 
@@ -46,8 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def manage(given: Namespace, *, go_on: bool) -> int:
     """Watch until a failover was done, or on and on with ``go_on``; returns the exit code."""
-    from prefect_mha.config import load_cluster
-    from prefect_mha.replication.memory.manager_files import ManagerLock, make_workdir
+    from ..config import load_cluster
+    from ..replication.memory.manager_files import ManagerLock, make_workdir
 
     load = partial(load_cluster, require_conf(given), given.global_conf, places(given))
     config = load()
@@ -59,8 +59,8 @@ def manage(given: Namespace, *, go_on: bool) -> int:
     watch_parent_signals(stop)
     with ManagerLock(config.manager_workdir, config.name):
         # Prefect takes seconds to import; everything that can refuse has refused before it.
-        from prefect_mha.flows.engine.start import leave
-        from prefect_mha.flows.manager.manager import Manager, ManagerOptions
+        from ..flows.engine.start import leave
+        from ..flows.manager.manager import Manager, ManagerOptions
 
         options = ManagerOptions(
             failover=failover_options(given),

@@ -8,9 +8,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 
-from prefect_mha.commands.shared.failover_options import add_places, add_start_options, places, watch_parent_signals
-from prefect_mha.commands.shared.options import OptionParser, add_conf, require_conf, run, tell_end
-from prefect_mha.replication.notify.manager_log import secrets_of, setup_logging
+from ..replication.notify.manager_log import secrets_of, setup_logging
+from .shared.failover_options import add_places, add_start_options, places, watch_parent_signals
+from .shared.options import OptionParser, add_conf, require_conf, run, tell_end
 
 log = logging.getLogger("mha")
 
@@ -41,8 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def monitor(given: Namespace) -> int:
     """Watch until the primary is dead."""
-    from prefect_mha.config import load_cluster
-    from prefect_mha.replication.memory.manager_files import ManagerLock, make_workdir
+    from ..config import load_cluster
+    from ..replication.memory.manager_files import ManagerLock, make_workdir
 
     load = partial(load_cluster, given.conf, given.global_conf, places(given))
     config = load()
@@ -54,9 +54,9 @@ def monitor(given: Namespace) -> int:
     watch_parent_signals(stop)
     with ManagerLock(config.manager_workdir, config.name):
         # Prefect takes seconds to import; everything that can refuse has refused before it.
-        from prefect_mha.flows.engine.start import leave
-        from prefect_mha.flows.manager.manager import ManagerOptions
-        from prefect_mha.flows.master_monitor import MASTER_DEAD, MasterMonitor
+        from ..flows.engine.start import leave
+        from ..flows.manager.manager import ManagerOptions
+        from ..flows.master_monitor import MASTER_DEAD, MasterMonitor
 
         options = ManagerOptions(
             ignore_fail_on_start=given.ignore_fail_on_start,

@@ -6,12 +6,12 @@ import logging
 from argparse import Namespace
 from collections.abc import Sequence
 
-from prefect_mha.commands.shared.asking import ask
-from prefect_mha.commands.shared.failover_options import add_failover_options, add_places, failover_options, places
-from prefect_mha.commands.shared.options import OptionParser, add_conf, die, require_conf, run, tell_end
-from prefect_mha.commands.shared.switch_options import add_switch_options
-from prefect_mha.commands.shared.switch_options import switch as planned_switch
-from prefect_mha.replication.notify.manager_log import secrets_of, setup_logging
+from ..replication.notify.manager_log import secrets_of, setup_logging
+from .shared.asking import ask
+from .shared.failover_options import add_failover_options, add_places, failover_options, places
+from .shared.options import OptionParser, add_conf, die, require_conf, run, tell_end
+from .shared.switch_options import add_switch_options
+from .shared.switch_options import switch as planned_switch
 
 log = logging.getLogger("mha")
 
@@ -60,24 +60,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _end(code: int) -> int:
-    from prefect_mha.flows.engine.start import leave
+    from ..flows.engine.start import leave
 
     leave(code)
 
 
 def switch(given: Namespace) -> int:
     """Run one failover and return its exit code."""
-    from prefect_mha.config import load_cluster
-    from prefect_mha.replication.memory.manager_files import make_workdir
+    from ..config import load_cluster
+    from ..replication.memory.manager_files import make_workdir
 
     config = load_cluster(require_conf(given), given.global_conf, places(given))
     make_workdir(config.manager_workdir)
     setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
     for warning in config.warnings:
         log.warning("%s", warning)
-    from prefect_mha.flows.engine.start import leave
-    from prefect_mha.flows.failover import fail_over_by_hand
-    from prefect_mha.replication.reporting.report import result_line
+    from ..flows.engine.start import leave
+    from ..flows.failover import fail_over_by_hand
+    from ..replication.reporting.report import result_line
 
     outcome = fail_over_by_hand(
         config,

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from prefect_mha.commands.shared.arguments import address, hide
-from prefect_mha.commands.shared.options import OptionParser, die, run
+from .shared.arguments import address, hide
+from .shared.options import OptionParser, die, run
 
 if TYPE_CHECKING:
-    from prefect_mha.config import ServerConfig
-    from prefect_mha.replication.detection.observation import Observation
+    from ..config import ServerConfig
+    from ..replication.detection.observation import Observation
 
 
 def parser() -> OptionParser:
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def check(given: Namespace) -> int:
     """Ask all hosts at once, say what each one answered, and decide."""
-    from prefect_mha.replication.detection.classic_rules import by_routes
+    from ..replication.detection.classic_rules import by_routes
 
     name = given.master_host or given.master_ip
     primary = described(name, given.master_ip or address(name, "--master_ip"), given.master_port)
@@ -73,11 +73,11 @@ def check(given: Namespace) -> int:
 
 def ask(host: str, primary: ServerConfig, given: Namespace) -> Observation:
     """What one host says of the primary; whatever is wrong with the host itself is no view."""
-    from prefect_mha.replication.deadline import Deadline, within
-    from prefect_mha.replication.detection.observation import Finding, Observation, Observer
-    from prefect_mha.replication.errors import MhaError
-    from prefect_mha.replication.probes.replica import independent, look_from
-    from prefect_mha.replication.ssh.host import SshHost
+    from ..replication.deadline import Deadline, within
+    from ..replication.detection.observation import Finding, Observation, Observer
+    from ..replication.errors import MhaError
+    from ..replication.probes.replica import independent, look_from
+    from ..replication.ssh.host import SshHost
 
     def look() -> Observation:
         asked_config = described(host, address(host, "-s"), 3306, given)
@@ -101,7 +101,7 @@ def ask(host: str, primary: ServerConfig, given: Namespace) -> Observation:
 
 def described(host: str, ip: str, port: int, given: Namespace | None = None) -> ServerConfig:
     """A host as the configuration would describe it. Raises ConfigError for wrong --options."""
-    from prefect_mha.config import ConfigError, ServerConfig, SshOptions
+    from ..config import ConfigError, ServerConfig, SshOptions
 
     known: dict[str, object] = {"block": "route", "hostname": host, "ip": ip, "port": port}
     known |= {"ssh_host": host, "ssh_ip": ip}
@@ -117,8 +117,8 @@ def described(host: str, ip: str, port: int, given: Namespace | None = None) -> 
 
 def line(host: str, view: Observation, primary: str) -> str:
     """MHA's words for one answer."""
-    from prefect_mha.replication.detection.classic_rules import NO_WAY
-    from prefect_mha.replication.detection.observation import Finding
+    from ..replication.detection.classic_rules import NO_WAY
+    from ..replication.detection.observation import Finding
 
     if view.finding is Finding.ANSWERED:
         return f"Master is reachable from {host}!"

@@ -9,10 +9,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from prefect_mha.commands.masterha_check_status import status_lines
-from prefect_mha.commands.shared.options import OptionParser, Target, add_selectors, for_each_app, one_line, run
-from prefect_mha.replication.local.stop_request import StopRequest
-from prefect_mha.replication.memory.manager_files import ManagerLock, ManagerStatus, ManagerView, observe_manager
+from ..replication.local.stop_request import StopRequest
+from ..replication.memory.manager_files import ManagerLock, ManagerStatus, ManagerView, observe_manager
+from .masterha_check_status import status_lines
+from .shared.options import OptionParser, Target, add_selectors, for_each_app, one_line, run
 
 #: Seconds between two looks whether the watch of a process that has several is over.
 SEEN_AGAIN = 0.1

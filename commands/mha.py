@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from prefect_mha.commands.shared.mha_options import Conf, Confs, GlobalConf, LogFile, Output, Workdir
-from prefect_mha.commands.shared.options import (
+from ..replication.local.core_files import leave_none
+from .shared.mha_options import Conf, Confs, GlobalConf, LogFile, Output, Workdir
+from .shared.options import (
     DEFAULT_GLOBAL_CONF,
     ended,
     exit_code,
@@ -19,13 +20,12 @@ from prefect_mha.commands.shared.options import (
     one_line,
     package_version,
 )
-from prefect_mha.commands.verbs import check as mha_check
-from prefect_mha.commands.verbs import config as mha_config
-from prefect_mha.commands.verbs import look as mha_look
-from prefect_mha.commands.verbs import notify as mha_notify
-from prefect_mha.commands.verbs import relay_logs as mha_relay_logs
-from prefect_mha.commands.verbs import replay as mha_replay
-from prefect_mha.replication.local.core_files import leave_none
+from .verbs import check as mha_check
+from .verbs import config as mha_config
+from .verbs import look as mha_look
+from .verbs import notify as mha_notify
+from .verbs import relay_logs as mha_relay_logs
+from .verbs import replay as mha_replay
 
 log = logging.getLogger("mha")
 app = typer.Typer(
@@ -86,7 +86,7 @@ def monitor(
     once: Annotated[bool, typer.Option(help="End after one failover, as masterha_manager does.")] = False,
 ) -> None:
     """Watch a primary, fail over when it dies, and go on watching the new one; or many of them in one process."""
-    from prefect_mha.commands import masterha_manager
+    from . import masterha_manager
 
     words = [f"--global_conf={global_conf}", f"--last_failover_minute={last_failover_minute}"]
     words += [f"--workdir={workdir}"] if workdir else []
@@ -98,7 +98,7 @@ def monitor(
         raise typer.BadParameter("name a configuration, or a directory with --conf-dir", param_hint="'--conf'")
     if once:
         raise typer.BadParameter("is for a single cluster", param_hint="'--once'")
-    from prefect_mha.commands.verbs.fleet import watch_all
+    from .verbs.fleet import watch_all
 
     raise SystemExit(watch_all(masterha_manager.parser().parse(words), conf or [], conf_dir, max_parallel_failovers))
 
@@ -118,18 +118,18 @@ def failover(
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
     """Fail over a cluster whose primary is dead, now; or finish a failover whose manager died."""
-    from prefect_mha.commands.shared.asking import ask
-    from prefect_mha.config import load_cluster
-    from prefect_mha.replication.memory.journal import unfinished
-    from prefect_mha.replication.memory.manager_files import make_workdir
-    from prefect_mha.replication.notify.manager_log import secrets_of, setup_logging
-    from prefect_mha.replication.planning.plan import FailoverOptions
+    from ..config import load_cluster
+    from ..replication.memory.journal import unfinished
+    from ..replication.memory.manager_files import make_workdir
+    from ..replication.notify.manager_log import secrets_of, setup_logging
+    from ..replication.planning.plan import FailoverOptions
+    from .shared.asking import ask
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
     make_workdir(config.manager_workdir)
     setup_logging(None, config.log_level, secrets_of(config))
-    from prefect_mha.flows.engine.start import leave
-    from prefect_mha.flows.failover import fail_over_by_hand
+    from ..flows.engine.start import leave
+    from ..flows.failover import fail_over_by_hand
 
     if resume and not unfinished(config.manager_workdir, config.name):
         print(f"No failover of {config.name} was interrupted on this host: there is nothing to resume.")
@@ -171,10 +171,10 @@ def switchover(
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
     """Move the role of a living primary to another server, without losing a write."""
-    from prefect_mha.commands.shared.switch_options import act
-    from prefect_mha.config import load_cluster
-    from prefect_mha.replication.notify.manager_log import secrets_of, setup_logging
-    from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
+    from ..config import load_cluster
+    from ..replication.notify.manager_log import secrets_of, setup_logging
+    from ..replication.switchover.preconditions.options import SwitchOptions
+    from .shared.switch_options import act
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
     setup_logging(None, config.log_level, secrets_of(config))
@@ -191,7 +191,7 @@ def switchover(
         print(json.dumps(shown, default=str, indent=2))
     else:
         print(outcome.summary)
-    from prefect_mha.flows.engine.start import leave
+    from ..flows.engine.start import leave
 
     leave(outcome.exit_code)
 
@@ -204,7 +204,7 @@ def release(
     workdir: Workdir = None,
 ) -> None:
     """Hold a server no longer that a failover replaced; it stays read-only until somebody opens it."""
-    from prefect_mha.commands.verbs.holds import lift
+    from .verbs.holds import lift
 
     raise SystemExit(lift(conf, global_conf, workdir, host))
 
@@ -221,7 +221,7 @@ def serve(
 
     if conf_dir is not None:
         os.environ["MHA_CONF_DIR"] = str(conf_dir)
-    from prefect_mha.flows.deployments import serve_all
+    from ..flows.deployments import serve_all
 
     serve_all(watch=monitor)
 
@@ -233,7 +233,7 @@ def stop(
     abort: Annotated[bool, typer.Option(help="Kill it when it does not end by itself.")] = False,
 ) -> None:
     """Stop the manager of an application on this host; exits as masterha_stop."""
-    from prefect_mha.commands import masterha_stop
+    from . import masterha_stop
 
     words = [f"--conf={conf}", f"--global_conf={global_conf}", *(["--abort"] if abort else [])]
     raise SystemExit(masterha_stop.main(words))
@@ -258,8 +258,8 @@ def binlog_server(
     ] = None,
 ) -> None:
     """Copy the primary's binary logs to this host with mysqlbinlog, and follow a new primary after a failover."""
-    from prefect_mha.commands.verbs.binlog_server import serve
-    from prefect_mha.replication.maintenance.binlog_server.server import CopyOptions
+    from ..replication.maintenance.binlog_server.server import CopyOptions
+    from .verbs.binlog_server import serve
 
     serve(conf, global_conf, log_file, name, CopyOptions(from_current, once, keep_days, keep_bytes, server_id))
 
@@ -277,7 +277,7 @@ def keepalived_config(
     unicast: Annotated[bool, typer.Option(help="The hosts name each other, for networks without multicast.")] = False,
 ) -> None:
     """Write keepalived's configuration for every host: BACKUP and nopreempt, with a check of mysqld."""
-    from prefect_mha.commands.verbs.address_config import write_keepalived
+    from .verbs.address_config import write_keepalived
 
     write_keepalived(conf, global_conf, to, check_script=check_script, unicast=unicast)
 
@@ -291,7 +291,7 @@ def write_haproxy_config(
     ] = None,
 ) -> None:
     """Write HAProxy's configuration: one port for writes, one for reads from replicas that keep up."""
-    from prefect_mha.commands.verbs.address_config import print_haproxy
+    from .verbs.address_config import print_haproxy
 
     print_haproxy(conf, global_conf, primary)
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect_mha.commands.shared.arguments import address, password
-from prefect_mha.commands.shared.options import OptionParser, run, say_without_effect
+from .shared.arguments import address, password
+from .shared.options import OptionParser, run, say_without_effect
 
 if TYPE_CHECKING:
-    from prefect_mha.config import ServerConfig
+    from ..config import ServerConfig
 
 PASSWORD_VARIABLE = "MYSQL_PWD"  # noqa: S105 - a name, no password
 #: Seconds to wait for another command that acts on this server (purge_relay_logs 0.58).
@@ -55,11 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def purge(given: Namespace) -> int:
     """Purge, and tell what was removed."""
-    from prefect_mha.commands.shared.failover_options import watch_parent_signals
-    from prefect_mha.replication.maintenance.relay_logs.files import local_shell
-    from prefect_mha.replication.maintenance.relay_logs.purge import purge_replica
-    from prefect_mha.replication.mysql.server import Server
-    from prefect_mha.replication.notify.manager_log import setup_logging
+    from ..replication.maintenance.relay_logs.files import local_shell
+    from ..replication.maintenance.relay_logs.purge import purge_replica
+    from ..replication.mysql.server import Server
+    from ..replication.notify.manager_log import setup_logging
+    from .shared.failover_options import watch_parent_signals
 
     config = server_config(given)
     setup_logging(None, "info", [config.password.get_secret_value()])
@@ -91,8 +91,8 @@ def server_config(given: Namespace) -> ServerConfig:
     """
     from pydantic import SecretStr
 
-    from prefect_mha.commands.shared.option_file import read_client_options
-    from prefect_mha.config import ConfigError, ServerConfig
+    from ..config import ConfigError, ServerConfig
+    from .shared.option_file import read_client_options
 
     file = read_client_options(given.defaults_file) if given.defaults_file else {}
     if given.password is None and "password" in file:

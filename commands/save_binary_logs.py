@@ -7,12 +7,11 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefect_mha.commands.shared.options import OptionParser, die, run, say_without_effect
-from prefect_mha.replication.binlog.cutter import Cut
-from prefect_mha.replication.binlog.events import MAGIC
-from prefect_mha.replication.binlog.reader import LogReader
-from prefect_mha.replication.maintenance.node.client_programs import Client, write_text
-from prefect_mha.replication.maintenance.node.logs import (
+from ..replication.binlog.cutter import Cut
+from ..replication.binlog.events import MAGIC
+from ..replication.binlog.reader import LogReader
+from ..replication.maintenance.node.client_programs import Client, write_text
+from ..replication.maintenance.node.logs import (
     LogRow,
     binary_logs,
     log_index_of,
@@ -21,7 +20,8 @@ from prefect_mha.replication.maintenance.node.logs import (
     save_from,
     whole_file,
 )
-from prefect_mha.replication.model.position import BinlogPosition
+from ..replication.model.position import BinlogPosition
+from .shared.options import OptionParser, die, run, say_without_effect
 
 NOTHING_AFTER = 10
 DIRECTORIES = "/var/lib/mysql,/var/log/mysql"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from prefect_mha.config.errors import ConfigError, ConfigWarning
-from prefect_mha.config.loader import DEFAULT_GLOBAL_CONF, app_name, load_cluster
-from prefect_mha.config.models import ClusterConfig, ServerConfig
-from prefect_mha.config.ssh_options import SshOptions
+from .errors import ConfigError, ConfigWarning
+from .loader import DEFAULT_GLOBAL_CONF, app_name, load_cluster
+from .models import ClusterConfig, ServerConfig
+from .ssh_options import SshOptions
 
 __all__ = [
     "DEFAULT_GLOBAL_CONF",

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from prefect_mha.config.address import combination_problem
-from prefect_mha.config.errors import ConfigError, ConfigWarning
-from prefect_mha.config.forms.ini import parse_ini
-from prefect_mha.config.forms.raw import DEFAULT, SECRET_KEYS, Block, RawConfig, Value, is_utf8, read_text
-from prefect_mha.config.forms.toml import parse_toml
-from prefect_mha.config.init_script import run_init_script
-from prefect_mha.config.models import ClusterConfig, ServerConfig
-from prefect_mha.config.state import FORMER, left_in_former, state_directory
-from prefect_mha.config.values import Values, build, convert, wrong
+from .address import combination_problem
+from .errors import ConfigError, ConfigWarning
+from .forms.ini import parse_ini
+from .forms.raw import DEFAULT, SECRET_KEYS, Block, RawConfig, Value, is_utf8, read_text
+from .forms.toml import parse_toml
+from .init_script import run_init_script
+from .models import ClusterConfig, ServerConfig
+from .state import FORMER, left_in_former, state_directory
+from .values import Values, build, convert, wrong
 
 DEFAULT_GLOBAL_CONF = Path("/etc/masterha_default.cnf")
 RESOLVE_SECONDS = 10.0

@@ -14,10 +14,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
-from prefect_mha.config.errors import ConfigError, ConfigWarning
-from prefect_mha.config.notify import URL_KEYS, USUAL, parts_of, urls_in
-from prefect_mha.config.ssh_options import SshOptions
-from prefect_mha.config.state import state_directory
+from .errors import ConfigError, ConfigWarning
+from .notify import URL_KEYS, USUAL, parts_of, urls_in
+from .ssh_options import SshOptions
+from .state import state_directory
 
 PingType = Literal["SELECT", "CONNECT", "INSERT"]
 SalvagePolicy = Literal["strict", "safe", "availability"]

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from prefect_mha.config.address import provider_problem, socket_problem, vip_problem
-from prefect_mha.config.errors import ConfigError
-from prefect_mha.config.forms.raw import SECRET_KEYS, Value, is_utf8
-from prefect_mha.config.notify import EVENTS, URL_KEYS, url_problem
-from prefect_mha.config.ssh_options import SshOptions
+from .address import provider_problem, socket_problem, vip_problem
+from .errors import ConfigError
+from .forms.raw import SECRET_KEYS, Value, is_utf8
+from .notify import EVENTS, URL_KEYS, url_problem
+from .ssh_options import SshOptions
 
 Values = dict[str, Value]
 M = TypeVar("M", bound=BaseModel)

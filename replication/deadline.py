@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from prefect_mha.replication.errors import DeadlineExceeded
+from .errors import DeadlineExceeded
 
 _T = TypeVar("_T")
 

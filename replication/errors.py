@@ -36,12 +36,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prefect_mha.replication.words import plain
+from .words import plain
 
 if TYPE_CHECKING:
-    from prefect_mha.replication.binlog.cutter import Cut
-    from prefect_mha.replication.model.refusal import Refusal
-    from prefect_mha.replication.rescue.salvage import BinlogCopy
+    from .binlog.cutter import Cut
+    from .model.refusal import Refusal
+    from .rescue.salvage import BinlogCopy
 
 
 class MhaError(Exception):

@@ -10,14 +10,14 @@ from dataclasses import replace
 
 from prefect import task
 
-from prefect_mha.replication.actions.drain import Patience, drain, execute_all, stop_applier, stop_receiver
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.actions.promote import keep_closed
-from prefect_mha.replication.actions.repoint import change_source, start_following
-from prefect_mha.replication.binlog.cutter import Cut
-from prefect_mha.replication.binlog.filtered import CountingLeftOut, in_words
-from prefect_mha.replication.cluster.catch_up import LEVEL_LIMIT, tell_what_was_applied, wait_executed
-from prefect_mha.replication.errors import (
+from ..replication.actions.drain import Patience, drain, execute_all, stop_applier, stop_receiver
+from ..replication.actions.drained import Drained
+from ..replication.actions.promote import keep_closed
+from ..replication.actions.repoint import change_source, start_following
+from ..replication.binlog.cutter import Cut
+from ..replication.binlog.filtered import CountingLeftOut, in_words
+from ..replication.cluster.catch_up import LEVEL_LIMIT, tell_what_was_applied, wait_executed
+from ..replication.errors import (
     CannotLevel,
     DeadlineExceeded,
     HostError,
@@ -26,20 +26,20 @@ from prefect_mha.replication.errors import (
     StoppedInTail,
     TooBusy,
 )
-from prefect_mha.replication.memory.journal import TemporarySetting, unrestored_settings
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import GtidKind, ServerState
-from prefect_mha.replication.mysql import temporary_settings as settings
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.pointing import TURN, channel_named, leave_saved_log
-from prefect_mha.replication.rescue.salvage import BinlogCopy, survey_from
-from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
-from prefect_mha.replication.rescue.tails import Lacking, MissingTail, why_not_served
-from prefect_mha.tasks.policy import STEP, once
-from prefect_mha.tasks.rescue import pipe, serve
-from prefect_mha.tasks.rescue.turned import former_of
+from ..replication.memory.journal import TemporarySetting, unrestored_settings
+from ..replication.model.position import BinlogPosition
+from ..replication.model.state import GtidKind, ServerState
+from ..replication.mysql import temporary_settings as settings
+from ..replication.mysql.server import Server
+from ..replication.planning.plan import FailoverPlan
+from ..replication.reporting.job import FailoverJob
+from ..replication.rescue.pointing import TURN, channel_named, leave_saved_log
+from ..replication.rescue.salvage import BinlogCopy, survey_from
+from ..replication.rescue.saved import AppliedBinlog, SavedBinlog
+from ..replication.rescue.tails import Lacking, MissingTail, why_not_served
+from .policy import STEP, once
+from .rescue import pipe, serve
+from .rescue.turned import former_of
 
 log = logging.getLogger("mha")
 

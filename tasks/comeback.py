@@ -8,23 +8,23 @@ from collections.abc import Sequence
 
 from prefect import task
 
-from prefect_mha.replication.actions.promote import open_for_writes
-from prefect_mha.replication.binlog.sequence import LogSequence
-from prefect_mha.replication.cluster.catch_up import tell_what_was_applied
-from prefect_mha.replication.errors import DeadlineExceeded, HostError, MhaError, StatementFailed
-from prefect_mha.replication.fencing.comeback import Apart, apart, lacks
-from prefect_mha.replication.fencing.kill import unfence
-from prefect_mha.replication.fencing.lookout import Closing
-from prefect_mha.replication.memory.held_servers import HeldServers
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import GtidKind, ServerState
-from prefect_mha.replication.mysql.log_events import transactions_behind
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.salvage import find_logs, opened
-from prefect_mha.tasks.fence import start_receiver, traces_of
-from prefect_mha.tasks.policy import STEP
+from ..replication.actions.promote import open_for_writes
+from ..replication.binlog.sequence import LogSequence
+from ..replication.cluster.catch_up import tell_what_was_applied
+from ..replication.errors import DeadlineExceeded, HostError, MhaError, StatementFailed
+from ..replication.fencing.comeback import Apart, apart, lacks
+from ..replication.fencing.kill import unfence
+from ..replication.fencing.lookout import Closing
+from ..replication.memory.held_servers import HeldServers
+from ..replication.model.position import BinlogPosition
+from ..replication.model.state import GtidKind, ServerState
+from ..replication.mysql.log_events import transactions_behind
+from ..replication.mysql.server import Server
+from ..replication.planning.plan import FailoverPlan
+from ..replication.reporting.job import FailoverJob
+from ..replication.rescue.salvage import find_logs, opened
+from .fence import start_receiver, traces_of
+from .policy import STEP
 
 log = logging.getLogger("mha")
 

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from prefect import task
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool, reachable
-from prefect_mha.replication.detection.classic_rules import (
+from ..config import ClusterConfig, ServerConfig
+from ..replication.cluster.pool import ConnectionPool, reachable
+from ..replication.detection.classic_rules import (
     ALARM_AT,
     MissCounter,
     NextAction,
@@ -22,20 +22,20 @@ from prefect_mha.replication.detection.classic_rules import (
     decide,
     somebody_else,
 )
-from prefect_mha.replication.detection.independence import own_names
-from prefect_mha.replication.detection.observation import Observation, Observer
-from prefect_mha.replication.local.addresses import address_of
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.probes.host import HostView, ServerPaths, look_at
-from prefect_mha.replication.probes.ping import Pinger
-from prefect_mha.replication.probes.receiving import ReceiverView
-from prefect_mha.replication.probes.replica import ask_others
-from prefect_mha.replication.probes.survey import run_secondary
-from prefect_mha.replication.probes.tcp import probe_port
-from prefect_mha.replication.watch.listener import Listener
-from prefect_mha.replication.watch.primary import BeginAnew, Watch
-from prefect_mha.replication.watch.refusals import Refusals
-from prefect_mha.tasks.policy import STEP
+from ..replication.detection.independence import own_names
+from ..replication.detection.observation import Observation, Observer
+from ..replication.local.addresses import address_of
+from ..replication.model.state import ServerState
+from ..replication.probes.host import HostView, ServerPaths, look_at
+from ..replication.probes.ping import Pinger
+from ..replication.probes.receiving import ReceiverView
+from ..replication.probes.replica import ask_others
+from ..replication.probes.survey import run_secondary
+from ..replication.probes.tcp import probe_port
+from ..replication.watch.listener import Listener
+from ..replication.watch.primary import BeginAnew, Watch
+from ..replication.watch.refusals import Refusals
+from .policy import STEP
 
 __all__ = ["BeginAnew", "Listener", "confirm_dead", "watch"]
 

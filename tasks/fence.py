@@ -7,23 +7,23 @@ from typing import Literal
 
 from prefect import task
 
-from prefect_mha.replication.actions.drain import stop_receiver
-from prefect_mha.replication.errors import HookError, MhaError, RefusalError, ServerError, UnsafeStatement
-from prefect_mha.replication.fencing.everyone import start_replication
-from prefect_mha.replication.fencing.kill import Fenced, fence
-from prefect_mha.replication.fencing.last_look import alive, look_once_more
-from prefect_mha.replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
-from prefect_mha.replication.fencing.read_only import try_to_close
-from prefect_mha.replication.local.site_scripts import HookResult, run_hook, shutdown_args
-from prefect_mha.replication.memory.held_servers import HeldServers, Hold, reached_by
-from prefect_mha.replication.memory.open_business import note_stopped
-from prefect_mha.replication.model.state import ClusterState, ServerDown, ServerState
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.pointing import TURN, channel_named, leave_saved_log, turn_back
-from prefect_mha.tasks.policy import STEP, once
-from prefect_mha.tasks.rescue.turned import former_of
+from ..replication.actions.drain import stop_receiver
+from ..replication.errors import HookError, MhaError, RefusalError, ServerError, UnsafeStatement
+from ..replication.fencing.everyone import start_replication
+from ..replication.fencing.kill import Fenced, fence
+from ..replication.fencing.last_look import alive, look_once_more
+from ..replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
+from ..replication.fencing.read_only import try_to_close
+from ..replication.local.site_scripts import HookResult, run_hook, shutdown_args
+from ..replication.memory.held_servers import HeldServers, Hold, reached_by
+from ..replication.memory.open_business import note_stopped
+from ..replication.model.state import ClusterState, ServerDown, ServerState
+from ..replication.mysql.server import Server
+from ..replication.planning.plan import FailoverPlan
+from ..replication.reporting.job import FailoverJob
+from ..replication.rescue.pointing import TURN, channel_named, leave_saved_log, turn_back
+from .policy import STEP, once
+from .rescue.turned import former_of
 
 log = logging.getLogger("mha")
 

@@ -9,22 +9,22 @@ from collections.abc import Sequence
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.checks import of_replication
-from prefect_mha.replication.checks.cluster.privileges import warnings_of_accounts
-from prefect_mha.replication.checks.cluster.replicas import LAG
-from prefect_mha.replication.checks.cluster.topology import STRANGERS
-from prefect_mha.replication.checks.facts import Facts
-from prefect_mha.replication.checks.observe import look
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.memory.last_check import Found, LastCheck, names_of, news
-from prefect_mha.replication.memory.manager_files import FailoverFlags
-from prefect_mha.replication.model.check import Check, failed, rows
-from prefect_mha.replication.notify.events import EventHooks
-from prefect_mha.replication.planning import readiness
-from prefect_mha.replication.planning.readiness import Past, Readiness
-from prefect_mha.tasks.policy import STEP, once
-from prefect_mha.tasks.role import remember_role
+from ..config import ClusterConfig
+from ..replication.checks import of_replication
+from ..replication.checks.cluster.privileges import warnings_of_accounts
+from ..replication.checks.cluster.replicas import LAG
+from ..replication.checks.cluster.topology import STRANGERS
+from ..replication.checks.facts import Facts
+from ..replication.checks.observe import look
+from ..replication.cluster.pool import ConnectionPool
+from ..replication.memory.last_check import Found, LastCheck, names_of, news
+from ..replication.memory.manager_files import FailoverFlags
+from ..replication.model.check import Check, failed, rows
+from ..replication.notify.events import EventHooks
+from ..replication.planning import readiness
+from ..replication.planning.readiness import Past, Readiness
+from .policy import STEP, once
+from .role import remember_role
 
 
 @task(name="Look at servers, hosts and scripts", **STEP)

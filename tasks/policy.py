@@ -11,7 +11,7 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from prefect_mha.replication.errors import HostUnreachable, ServerUnreachable
+from ..replication.errors import HostUnreachable, ServerUnreachable
 
 _STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 

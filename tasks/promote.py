@@ -6,16 +6,16 @@ import logging
 
 from prefect import task
 
-from prefect_mha.replication.actions.drain import stop_applier
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.actions.promote import forget_source, open_for_writes
-from prefect_mha.replication.errors import CameBack
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.pointing import TURN, turned
-from prefect_mha.replication.rescue.saved import AppliedBinlog
-from prefect_mha.tasks.policy import STEP
+from ..replication.actions.drain import stop_applier
+from ..replication.actions.drained import Drained
+from ..replication.actions.promote import forget_source, open_for_writes
+from ..replication.errors import CameBack
+from ..replication.model.state import ServerState
+from ..replication.planning.plan import FailoverPlan
+from ..replication.reporting.job import FailoverJob
+from ..replication.rescue.pointing import TURN, turned
+from ..replication.rescue.saved import AppliedBinlog
+from .policy import STEP
 
 log = logging.getLogger("mha")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from prefect import task
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.maintenance.relay_logs.purge import Purged
-from prefect_mha.replication.maintenance.relay_logs.purge_cluster import ClusterPurge
-from prefect_mha.tasks.policy import once
+from ..config import ServerConfig
+from ..replication.maintenance.relay_logs.purge import Purged
+from ..replication.maintenance.relay_logs.purge_cluster import ClusterPurge
+from .policy import once
 
 
 @task(name="Purge relay logs", task_run_name="Purge relay logs on {replica}", **once("the next night is near"))

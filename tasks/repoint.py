@@ -6,17 +6,17 @@ import logging
 
 from prefect import task
 
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.actions.repoint import change_source, follows, start_following
-from prefect_mha.replication.memory.journal import lifted_delays
-from prefect_mha.replication.model.state import GtidKind
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.rescue.pointing import TURN, channel_named
-from prefect_mha.replication.rescue.saved import AppliedBinlog
-from prefect_mha.tasks.policy import STEP
-from prefect_mha.tasks.rescue.turned import former_of
+from ..replication.actions.drained import Drained
+from ..replication.actions.repoint import change_source, follows, start_following
+from ..replication.memory.journal import lifted_delays
+from ..replication.model.state import GtidKind
+from ..replication.planning.plan import FailoverPlan
+from ..replication.reporting.job import FailoverJob
+from ..replication.reporting.outcome import ReplicaOutcome
+from ..replication.rescue.pointing import TURN, channel_named
+from ..replication.rescue.saved import AppliedBinlog
+from .policy import STEP
+from .rescue.turned import former_of
 
 log = logging.getLogger("mha")
 

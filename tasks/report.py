@@ -7,15 +7,15 @@ import logging
 
 from prefect import task
 
-from prefect_mha.replication.errors import HookError
-from prefect_mha.replication.local.own_files import written
-from prefect_mha.replication.local.site_scripts import report_args, run_hook
-from prefect_mha.replication.planning.plan import ALREADY_ACTING
-from prefect_mha.replication.reporting import report as wording
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.reporting.ledger import as_json
-from prefect_mha.replication.reporting.outcome import Outcome
-from prefect_mha.tasks.policy import once
+from ..replication.errors import HookError
+from ..replication.local.own_files import written
+from ..replication.local.site_scripts import report_args, run_hook
+from ..replication.planning.plan import ALREADY_ACTING
+from ..replication.reporting import report as wording
+from ..replication.reporting.job import FailoverJob
+from ..replication.reporting.ledger import as_json
+from ..replication.reporting.outcome import Outcome
+from .policy import once
 
 log = logging.getLogger("mha")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from prefect import task
 
-from prefect_mha.replication.actions.role_memory import (
+from ..replication.actions.role_memory import (
     LastRole,
     Role,
     acknowledgements,
@@ -16,17 +16,17 @@ from prefect_mha.replication.actions.role_memory import (
     waits_in_vain,
     without_memory,
 )
-from prefect_mha.replication.actions.scheduled_events import enable_events, read_events
-from prefect_mha.replication.actions.semi_sync import take_roles
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.switchover.write_lock import set_event_scheduler
-from prefect_mha.replication.words import plain
-from prefect_mha.tasks.policy import STEP
+from ..replication.actions.scheduled_events import enable_events, read_events
+from ..replication.actions.semi_sync import take_roles
+from ..replication.cluster.pool import ConnectionPool
+from ..replication.errors import MhaError
+from ..replication.mysql.server import Server
+from ..replication.planning.plan import FailoverPlan
+from ..replication.reporting.job import FailoverJob
+from ..replication.reporting.outcome import ReplicaOutcome
+from ..replication.switchover.write_lock import set_event_scheduler
+from ..replication.words import plain
+from .policy import STEP
 
 log = logging.getLogger("mha")
 

@@ -10,10 +10,10 @@ from functools import partial
 
 from prefect import task
 
-from prefect_mha.replication.binlog.events import MAGIC
-from prefect_mha.replication.binlog.relay_position import last_complete
-from prefect_mha.replication.deadline import Deadline, within
-from prefect_mha.replication.errors import (
+from ..replication.binlog.events import MAGIC
+from ..replication.binlog.relay_position import last_complete
+from ..replication.deadline import Deadline, within
+from ..replication.errors import (
     DeadlineExceeded,
     HostError,
     LogEncrypted,
@@ -22,15 +22,15 @@ from prefect_mha.replication.errors import (
     NoRoom,
     ServerError,
 )
-from prefect_mha.replication.local.copy_places import save_in
-from prefect_mha.replication.maintenance.binlog_server.archive import archive_directories
-from prefect_mha.replication.model.errant import errant
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.planning.selection import lacks_received
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.kept_copies import kept, remember
-from prefect_mha.replication.rescue.salvage import (
+from ..replication.local.copy_places import save_in
+from ..replication.maintenance.binlog_server.archive import archive_directories
+from ..replication.model.errant import errant
+from ..replication.model.position import BinlogPosition
+from ..replication.model.state import ServerState
+from ..replication.planning.selection import lacks_received
+from ..replication.reporting.job import FailoverJob
+from ..replication.rescue.kept_copies import kept, remember
+from ..replication.rescue.salvage import (
     BinlogCopy,
     RemoteLog,
     borrow_relay_logs,
@@ -40,10 +40,10 @@ from prefect_mha.replication.rescue.salvage import (
     mirror,
     opened,
 )
-from prefect_mha.replication.rescue.saved import SavedBinlog
-from prefect_mha.replication.source.identity import ExpectedIdentity, Received, last_event_received
-from prefect_mha.replication.ssh.host import SshHost
-from prefect_mha.tasks.policy import STEP
+from ..replication.rescue.saved import SavedBinlog
+from ..replication.source.identity import ExpectedIdentity, Received, last_event_received
+from ..replication.ssh.host import SshHost
+from .policy import STEP
 
 log = logging.getLogger("mha")
 

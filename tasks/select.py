@@ -7,16 +7,16 @@ from collections.abc import Mapping
 
 from prefect import task
 
-from prefect_mha.replication.cluster.pool import with_writers
-from prefect_mha.replication.errors import RefusalError
-from prefect_mha.replication.memory.journal import Opened
-from prefect_mha.replication.memory.manager_files import FailoverFlags
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState, GtidKind
-from prefect_mha.replication.model.topology import listing
-from prefect_mha.replication.planning.plan import FailoverPlan, make_plan, resume_plan
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.tasks.policy import STEP
+from ..replication.cluster.pool import with_writers
+from ..replication.errors import RefusalError
+from ..replication.memory.journal import Opened
+from ..replication.memory.manager_files import FailoverFlags
+from ..replication.model.refusal import Refusal
+from ..replication.model.state import ClusterState, GtidKind
+from ..replication.model.topology import listing
+from ..replication.planning.plan import FailoverPlan, make_plan, resume_plan
+from ..replication.reporting.job import FailoverJob
+from .policy import STEP
 
 log = logging.getLogger("mha")
 

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 from prefect import task
 
-from prefect_mha.replication.actions.repoint import follows
-from prefect_mha.replication.cluster.catch_up import LEVEL_LIMIT, wait_executed
-from prefect_mha.replication.cluster.pool import with_writers
-from prefect_mha.replication.errors import MhaError, ServerError
-from prefect_mha.replication.fencing.read_only import close_for_writes
-from prefect_mha.replication.memory.held_servers import HeldServers
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.mysql.temporary_settings import left_lent
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.rescue.saved import AppliedBinlog
-from prefect_mha.tasks.policy import STEP
+from ..replication.actions.repoint import follows
+from ..replication.cluster.catch_up import LEVEL_LIMIT, wait_executed
+from ..replication.cluster.pool import with_writers
+from ..replication.errors import MhaError, ServerError
+from ..replication.fencing.read_only import close_for_writes
+from ..replication.memory.held_servers import HeldServers
+from ..replication.mysql.server import Server
+from ..replication.mysql.temporary_settings import left_lent
+from ..replication.planning.plan import FailoverPlan
+from ..replication.reporting.job import FailoverJob
+from ..replication.reporting.outcome import ReplicaOutcome
+from ..replication.rescue.saved import AppliedBinlog
+from .policy import STEP
 
 log = logging.getLogger("mha")
 

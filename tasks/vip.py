@@ -6,11 +6,11 @@ import logging
 
 from prefect import task
 
-from prefect_mha.replication.address import AddressMove, FailoverCalls, chain_of
-from prefect_mha.replication.model.check import Check
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.tasks.policy import STEP
+from ..replication.address import AddressMove, FailoverCalls, chain_of
+from ..replication.model.check import Check
+from ..replication.planning.plan import FailoverPlan
+from ..replication.reporting.job import FailoverJob
+from .policy import STEP
 
 log = logging.getLogger("mha")
 

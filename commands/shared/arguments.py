@@ -21,9 +21,9 @@ def password(option: str, given: str | None, variable: str) -> SecretStr:
     """
     from pydantic import SecretStr
 
-    from prefect_mha.config import ServerConfig
-    from prefect_mha.config.forms.raw import Value
-    from prefect_mha.config.values import convert
+    from ...config import ServerConfig
+    from ...config.forms.raw import Value
+    from ...config.values import convert
 
     if given is None:
         return SecretStr(os.environ.get(variable, ""))
@@ -40,7 +40,7 @@ def password(option: str, given: str | None, variable: str) -> SecretStr:
 
 def address(name: str, option: str) -> str:
     """The address of a name. Raises LogError."""
-    from prefect_mha.replication.errors import LogError
+    from ...replication.errors import LogError
 
     try:
         return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])

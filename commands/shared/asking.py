@@ -8,12 +8,12 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prefect_mha.replication.reporting.approval import Answer, Question
+    from ...replication.reporting.approval import Answer, Question
 
 
 def ask(question: Question) -> Answer:
     """Show the plan and wait for a yes, a no, or the name of another candidate; an end of input is a no."""
-    from prefect_mha.replication.reporting.approval import Answer
+    from ...replication.reporting.approval import Answer
 
     for change in question.changed:
         print(f"The plan changed: {change}.")

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from prefect_mha.replication.model.check import Check, Severity, failed, rows
-from prefect_mha.replication.words import plain
+from ...replication.model.check import Check, Severity, failed, rows
+from ...replication.words import plain
 
 if TYPE_CHECKING:
-    from prefect_mha.replication.checks.facts import Facts
+    from ...replication.checks.facts import Facts
 
 log = logging.getLogger("mha")
 
@@ -36,9 +36,9 @@ def say(checks: Iterable[Check]) -> None:
 
 def picture(facts: Facts) -> Iterator[str]:
     """Who is dead, who is alive and who follows whom, as MHA shows it."""
-    from prefect_mha.replication.model.state import GtidKind
-    from prefect_mha.replication.model.topology import listing, tree
-    from prefect_mha.replication.planning.selection import followers_of, gtid_kind
+    from ...replication.model.state import GtidKind
+    from ...replication.model.topology import listing, tree
+    from ...replication.planning.selection import followers_of, gtid_kind
 
     primary = facts.primary
     if primary is None:

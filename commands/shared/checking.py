@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect_mha.commands.shared.check_output import OUTPUTS, picture, print_json, print_table, say
-from prefect_mha.commands.shared.options import OptionParser, add_conf, one_line, package_version
+from .check_output import OUTPUTS, picture, print_json, print_table, say
+from .options import OptionParser, add_conf, one_line, package_version
 
 if TYPE_CHECKING:
-    from prefect_mha.config import ClusterConfig
-    from prefect_mha.replication.checks.facts import Facts
-    from prefect_mha.replication.model.check import Check
-    from prefect_mha.replication.planning.readiness import Readiness
+    from ...config import ClusterConfig
+    from ...replication.checks.facts import Facts
+    from ...replication.model.check import Check
+    from ...replication.planning.readiness import Readiness
 
 log = logging.getLogger("mha")
 
@@ -49,8 +49,8 @@ def add_check_options(parser: OptionParser) -> None:
 
 def check(conf: Path, global_conf: Path, asked: Asked) -> int:
     """Check one application. Returns 0 when all is well, 1 when a check failed, 2 when its files are wrong."""
-    from prefect_mha.config import ConfigError, load_cluster
-    from prefect_mha.replication.notify.manager_log import secrets_of, setup_logging
+    from ...config import ConfigError, load_cluster
+    from ...replication.notify.manager_log import secrets_of, setup_logging
 
     _, bad = asked.results
     try:
@@ -77,7 +77,7 @@ def check(conf: Path, global_conf: Path, asked: Asked) -> int:
 def _wrong_files(error: Exception, asked: Asked, cluster: str, result: str) -> int:
     text = one_line(error)
     if asked.output == "json":
-        from prefect_mha.replication.model.check import Check
+        from ...replication.model.check import Check
 
         hint = "correct the file; every parameter is in docs/configuration.md"
         print_json(cluster, [Check("configuration", cluster, False, text, hint=hint)], result, 2)
@@ -88,8 +88,8 @@ def _wrong_files(error: Exception, asked: Asked, cluster: str, result: str) -> i
 
 
 def _see(config: ClusterConfig, asked: Asked) -> Facts:
-    from prefect_mha.replication.checks.observe import look
-    from prefect_mha.replication.cluster.pool import ConnectionPool
+    from ...replication.checks.observe import look
+    from ...replication.cluster.pool import ConnectionPool
 
     sessions = ConnectionPool(config)
     try:
@@ -100,8 +100,8 @@ def _see(config: ClusterConfig, asked: Asked) -> Facts:
 
 
 def _judge(facts: Facts, asked: Asked) -> list[Check]:
-    from prefect_mha.replication.checks import of_replication, of_ssh
-    from prefect_mha.replication.notify.manager_log import redact
+    from ...replication.checks import of_replication, of_ssh
+    from ...replication.notify.manager_log import redact
 
     checks = of_replication(facts, asked.seconds_behind) if asked.replication else of_ssh(facts)
     # Not all that is shown passes the log, and a server or a script may say anything.
@@ -109,9 +109,9 @@ def _judge(facts: Facts, asked: Asked) -> list[Check]:
 
 
 def _readiness(facts: Facts) -> Readiness:
-    from prefect_mha.replication.checks.cluster.privileges import warnings_of_accounts
-    from prefect_mha.replication.memory.manager_files import FailoverFlags
-    from prefect_mha.replication.planning.readiness import Past, assess
+    from ...replication.checks.cluster.privileges import warnings_of_accounts
+    from ...replication.memory.manager_files import FailoverFlags
+    from ...replication.planning.readiness import Past, assess
 
     past = Past.of(FailoverFlags(facts.config.manager_workdir, facts.config.name))
     also = warnings_of_accounts(facts)
@@ -138,7 +138,7 @@ def _show(config: ClusterConfig, asked: Asked, facts: Facts, checks: Sequence[Ch
         if asked.replication:
             log.info("Got exit code %d (Not master dead).", code)
     if asked.replication and asked.ssh and not asked.skip_hosts:
-        from prefect_mha.replication.checks import of_ssh
+        from ...replication.checks import of_ssh
 
         print(NOT_PASSED if any(each.failed for each in of_ssh(facts)) else PASSED)
     print(result)
@@ -147,8 +147,8 @@ def _show(config: ClusterConfig, asked: Asked, facts: Facts, checks: Sequence[Ch
 
 def checked_lines(conf: Path, global_conf: Path) -> list[str]:
     """What the last health check on this host said; nothing when there was none."""
-    from prefect_mha.config import ConfigError, load_cluster
-    from prefect_mha.replication.memory.last_check import LastCheck
+    from ...config import ConfigError, load_cluster
+    from ...replication.memory.last_check import LastCheck
 
     try:
         found = LastCheck(load_cluster(conf, global_conf, resolve=str, secrets=False)).read()

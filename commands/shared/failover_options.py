@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from prefect_mha.replication.planning.plan import FailoverOptions
+    from ...replication.planning.plan import FailoverOptions
 
 
 def add_failover_options(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def add_failover_options(parser: argparse.ArgumentParser) -> None:
 
 def failover_options(given: argparse.Namespace) -> FailoverOptions:
     """The parsed options as the failover wants them."""
-    from prefect_mha.replication.planning.plan import FailoverOptions
+    from ...replication.planning.plan import FailoverOptions
 
     return FailoverOptions(
         new_master_host=given.new_master_host,

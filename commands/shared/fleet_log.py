@@ -11,9 +11,9 @@ import sys
 import threading
 from pathlib import Path
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.local.thread_owner import owner
-from prefect_mha.replication.notify.manager_log import (
+from ...config import ClusterConfig
+from ...replication.local.thread_owner import owner
+from ...replication.notify.manager_log import (
     LEVELS,
     ManagerFormatter,
     ManagerLogFile,

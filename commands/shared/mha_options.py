@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from prefect_mha.replication.words import visible
+from ...replication.words import visible
 
 console = Console()
 

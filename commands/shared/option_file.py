@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from prefect_mha.config.errors import ConfigError
+from ...config.errors import ConfigError
 
 _GROUP = re.compile(r"\[([^\]]+)\]")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "s": " "}

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from prefect_mha.replication.local.core_files import leave_none
+from ...replication.local.core_files import leave_none
 
 DEFAULT_GLOBAL_CONF = Path("/etc/masterha_default.cnf")
 CONF_DIRECTORY = Path("/usr/local/masterha/conf")
@@ -183,7 +183,7 @@ def target(options: argparse.Namespace, app: str | None) -> Target:
         conf = CONF_DIRECTORY / f"{app}.cnf"
     limit = float(options.ping_limit)
     if conf:
-        from prefect_mha.config import load_cluster
+        from ...config import load_cluster
 
         # To find files neither addresses nor secrets are needed: a name server that is down, a script that hangs, or
         # an environment that only the manager has, must not hide the manager's state.
@@ -248,7 +248,7 @@ def run(command: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except expected_errors() as error:
-        from prefect_mha.replication.notify.manager_log import in_file, on_terminal
+        from ...replication.notify.manager_log import in_file, on_terminal
 
         if in_file():
             logging.getLogger("mha").error("%s", one_line(error))
@@ -268,7 +268,7 @@ def ended(code: int) -> int:
 
 def tell_end(words: str, log_file: Path | None) -> None:
     """How it ended and where the log is, on standard error; nothing where the log itself is on the terminal."""
-    from prefect_mha.replication.notify.manager_log import in_file, on_terminal
+    from ...replication.notify.manager_log import in_file, on_terminal
 
     if in_file() and not on_terminal():
         print(f"{words}\nThe log is {log_file}." if words else f"The log is {log_file}.", file=sys.stderr, flush=True)
@@ -276,15 +276,15 @@ def tell_end(words: str, log_file: Path | None) -> None:
 
 def exit_code(error: Exception) -> int:
     """2 for what is wrong with a configuration, as for a wrong option; 1 for every other expected error."""
-    from prefect_mha.config import ConfigError
+    from ...config import ConfigError
 
     return 2 if isinstance(error, ConfigError) else 1
 
 
 def expected_errors() -> tuple[type[Exception], ...]:
     """The errors that are answers and not faults of the program; asked for only when something was raised."""
-    from prefect_mha.config import ConfigError
-    from prefect_mha.replication.errors import MhaError
+    from ...config import ConfigError
+    from ...replication.errors import MhaError
 
     return ConfigError, MhaError, SelectionError, OSError
 

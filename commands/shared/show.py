@@ -9,11 +9,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState, ReplicaChannel, ServerState
-from prefect_mha.replication.model.topology import find_primary, source_of, tree
-from prefect_mha.replication.words import plain
+from ...config import ClusterConfig, ServerConfig
+from ...replication.model.refusal import Refusal
+from ...replication.model.state import ClusterState, ReplicaChannel, ServerState
+from ...replication.model.topology import find_primary, source_of, tree
+from ...replication.words import plain
 
 
 def topology_text(config: ClusterConfig, cluster: ClusterState) -> Iterator[str]:

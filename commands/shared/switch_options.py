@@ -7,15 +7,15 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from prefect_mha.commands.shared.asking import ask
-from prefect_mha.commands.shared.failover_options import places
-from prefect_mha.commands.shared.options import require_conf
-from prefect_mha.replication.notify.manager_log import secrets_of, setup_logging
-from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
+from ...replication.notify.manager_log import secrets_of, setup_logging
+from ...replication.switchover.preconditions.options import SwitchOptions
+from .asking import ask
+from .failover_options import places
+from .options import require_conf
 
 if TYPE_CHECKING:
-    from prefect_mha.config import ClusterConfig
-    from prefect_mha.replication.switchover.outcome import SwitchOutcome
+    from ...config import ClusterConfig
+    from ...replication.switchover.outcome import SwitchOutcome
 
 log = logging.getLogger("mha")
 
@@ -69,7 +69,7 @@ def _flush(given: argparse.Namespace) -> bool:
 
 def switch(given: argparse.Namespace) -> int:
     """masterha_master_switch --master_state=alive."""
-    from prefect_mha.config import load_cluster
+    from ...config import load_cluster
 
     config = load_cluster(require_conf(given), given.global_conf, places(given))
     # MHA's switch speaks to the terminal, whoever started it.
@@ -84,11 +84,11 @@ def switch(given: argparse.Namespace) -> int:
 
 def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_first: bool) -> SwitchOutcome:
     """Run one planned switch, beside Prefect."""
-    from prefect_mha.replication.memory.manager_files import make_workdir
+    from ...replication.memory.manager_files import make_workdir
 
     make_workdir(config.manager_workdir)
     for warning in config.warnings:
         log.warning("%s", warning)
-    from prefect_mha.flows.switchover import switch_by_hand
+    from ...flows.switchover import switch_by_hand
 
     return switch_by_hand(config, options, dry_run=dry_run, ask=ask if ask_first else None)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prefect_mha.commands.verbs.host_files import write_files
-from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig, load_cluster
-from prefect_mha.replication.address.haproxy_config import haproxy_config
-from prefect_mha.replication.address.keepalived_config import keepalived_files
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import RefusalError
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.topology import find_primary
+from ...config import ClusterConfig, ConfigError, ServerConfig, load_cluster
+from ...replication.address.haproxy_config import haproxy_config
+from ...replication.address.keepalived_config import keepalived_files
+from ...replication.cluster.pool import ConnectionPool
+from ...replication.errors import RefusalError
+from ...replication.model.refusal import Refusal
+from ...replication.model.topology import find_primary
+from .host_files import write_files
 
 
 def write_keepalived(conf: Path, global_conf: Path, to: Path | None, *, check_script: bool, unicast: bool) -> None:

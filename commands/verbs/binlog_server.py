@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from prefect_mha.commands.shared.failover_options import watch_parent_signals
-from prefect_mha.commands.shared.options import exit_code, expected_errors, one_line
-from prefect_mha.config import ConfigError, load_cluster
-from prefect_mha.replication.maintenance.binlog_server.health import status_line
-from prefect_mha.replication.maintenance.binlog_server.server import BinlogServer, CopyOptions
-from prefect_mha.replication.notify.manager_log import secrets_of, setup_logging
+from ...config import ConfigError, load_cluster
+from ...replication.maintenance.binlog_server.health import status_line
+from ...replication.maintenance.binlog_server.server import BinlogServer, CopyOptions
+from ...replication.notify.manager_log import secrets_of, setup_logging
+from ..shared.failover_options import watch_parent_signals
+from ..shared.options import exit_code, expected_errors, one_line
 
 
 def serve(conf: Path, global_conf: Path, log_file: Path | None, name: str, options: CopyOptions) -> NoReturn:

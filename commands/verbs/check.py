@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from prefect_mha.commands.shared.mha_options import Conf, GlobalConf, Output
-from prefect_mha.commands.shared.options import DEFAULT_GLOBAL_CONF
+from ..shared.mha_options import Conf, GlobalConf, Output
+from ..shared.options import DEFAULT_GLOBAL_CONF
 
 app = typer.Typer()
 
@@ -32,7 +32,7 @@ def check(
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
     """Check that a cluster is fit for a failover: replication, settings, privileges, hosts, scripts."""
-    from prefect_mha.commands.shared import checking
+    from ..shared import checking
 
     asked = checking.Asked(
         replication=what is not What.SSH,

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from prefect_mha.commands.shared.mha_options import Conf, GlobalConf
-from prefect_mha.commands.shared.options import DEFAULT_GLOBAL_CONF
+from ..shared.mha_options import Conf, GlobalConf
+from ..shared.options import DEFAULT_GLOBAL_CONF
 
 app = typer.Typer()
 config = typer.Typer()
@@ -48,7 +48,7 @@ def check(
     ] = False,
 ) -> None:
     """Read a configuration and tell whether it is right; what is wrong names file, line and key, exit 2."""
-    from prefect_mha.config import load_cluster
+    from ...config import load_cluster
 
     cluster = load_cluster(conf, global_conf, resolve=str if offline else None, secrets=not offline)
     for warning in cluster.warnings:
@@ -60,7 +60,7 @@ def check(
 @config.command(epilog="Example: `mha config show --conf /etc/mha/app1.cnf`")
 def show(conf: Conf, global_conf: GlobalConf = DEFAULT_GLOBAL_CONF) -> None:
     """Show what a configuration means, every default and address included, as JSON without secrets."""
-    from prefect_mha.config import load_cluster
+    from ...config import load_cluster
 
     cluster = load_cluster(conf, global_conf)
     for warning in cluster.warnings:
@@ -80,10 +80,10 @@ def convert(
 
     A file that holds a secret itself is not shown; name a file with --out.
     """
-    from prefect_mha.config import ConfigError
-    from prefect_mha.config.editing.convert import converted, plain_secrets
-    from prefect_mha.config.editing.edit import write_like
-    from prefect_mha.config.forms.raw import read_text
+    from ...config import ConfigError
+    from ...config.editing.convert import converted, plain_secrets
+    from ...config.editing.edit import write_like
+    from ...config.forms.raw import read_text
 
     text = read_text(conf)
     suffix = f".{to}" if to else out.suffix if out else ".cnf" if conf.suffix == ".toml" else ".toml"
@@ -120,6 +120,6 @@ def sudoers(
     that allows its few words, and what to put before the manager's key in authorized_keys. The servers are asked for
     their directories.
     """
-    from prefect_mha.commands.verbs.host_files import write_sudoers
+    from .host_files import write_sudoers
 
     raise typer.Exit(write_sudoers(conf, global_conf, to, user))

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from prefect_mha.commands.shared.failover_options import failover_options
-from prefect_mha.commands.shared.fleet_log import FleetLog
-from prefect_mha.replication.notify.manager_log import secrets_of
+from ...replication.notify.manager_log import secrets_of
+from ..shared.failover_options import failover_options
+from ..shared.fleet_log import FleetLog
 
 log = logging.getLogger("mha")
 
@@ -25,7 +25,7 @@ def watch_all(given: Namespace, confs: Sequence[Path], directory: Path | None, m
     SIGTERM, SIGINT and SIGQUIT ask for the end: every watch ends, failovers that run are finished. SIGHUP: look at the
     directory now, and begin again what masterha_stop ended. Raises OSError when the log cannot be written.
     """
-    from prefect_mha.config import ClusterConfig, load_cluster
+    from ...config import ClusterConfig, load_cluster
 
     logs = FleetLog(given.manager_log)
     logs.set_up()
@@ -43,12 +43,12 @@ def watch_all(given: Namespace, confs: Sequence[Path], directory: Path | None, m
         logs.route(config, secrets_of(config))
 
     # Prefect takes seconds to import; everything that can refuse has refused before it.
-    from prefect_mha.flows.clusters import configuration_files
-    from prefect_mha.flows.engine.start import leave
-    from prefect_mha.flows.manager.fleet import Fleet
-    from prefect_mha.flows.manager.manager import ManagerOptions
-    from prefect_mha.replication.coordination.failover_slots import FailoverSlots
-    from prefect_mha.replication.local.thread_owner import threads_inherit
+    from ...flows.clusters import configuration_files
+    from ...flows.engine.start import leave
+    from ...flows.manager.fleet import Fleet
+    from ...flows.manager.manager import ManagerOptions
+    from ...replication.coordination.failover_slots import FailoverSlots
+    from ...replication.local.thread_owner import threads_inherit
 
     threads_inherit()
 

@@ -8,16 +8,16 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefect_mha.commands.shared.options import one_line
-from prefect_mha.config import ConfigError, ServerConfig, load_cluster
-from prefect_mha.replication.errors import DeadlineExceeded, HostError, ServerError, ServerUnreachable
-from prefect_mha.replication.fencing.everyone import closed_to_everybody, let_go
-from prefect_mha.replication.fencing.kill import unfence
-from prefect_mha.replication.memory.held_servers import HeldServers, Hold, config_of
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.notify.events import EventHooks, finish
-from prefect_mha.replication.notify.manager_log import secrets_of, setup_logging
-from prefect_mha.replication.ssh.host import SshHost
+from ...config import ConfigError, ServerConfig, load_cluster
+from ...replication.errors import DeadlineExceeded, HostError, ServerError, ServerUnreachable
+from ...replication.fencing.everyone import closed_to_everybody, let_go
+from ...replication.fencing.kill import unfence
+from ...replication.memory.held_servers import HeldServers, Hold, config_of
+from ...replication.mysql.server import Server
+from ...replication.notify.events import EventHooks, finish
+from ...replication.notify.manager_log import secrets_of, setup_logging
+from ...replication.ssh.host import SshHost
+from ..shared.options import one_line
 
 
 def held_lines(conf: Path, global_conf: Path) -> list[str]:

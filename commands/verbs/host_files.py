@@ -7,13 +7,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig, load_cluster
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.maintenance.host_helper import helper, login_options, sudoers
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.probes.host import ServerPaths
-from prefect_mha.replication.ssh.login import load_login
-from prefect_mha.replication.ssh.rights import helper_path
+from ...config import ClusterConfig, ConfigError, ServerConfig, load_cluster
+from ...replication.cluster.pool import ConnectionPool
+from ...replication.maintenance.host_helper import helper, login_options, sudoers
+from ...replication.model.state import ServerState
+from ...replication.probes.host import ServerPaths
+from ...replication.ssh.login import load_login
+from ...replication.ssh.rights import helper_path
 
 #: A path that is none of the host's: the line's place is what the SSH user's home and key say.
 LOGIN = "/authorized_keys.options"

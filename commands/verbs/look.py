@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from prefect_mha.commands.shared.mha_options import Conf, GlobalConf, Output, console, table_of
-from prefect_mha.commands.shared.options import DEFAULT_GLOBAL_CONF
-from prefect_mha.replication.words import visible
+from ...replication.words import visible
+from ..shared.mha_options import Conf, GlobalConf, Output, console, table_of
+from ..shared.options import DEFAULT_GLOBAL_CONF
 
 app = typer.Typer()
 
@@ -21,11 +21,11 @@ def topology(
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
     """Show who replicates from whom, how far each replica is, and which managers watch or stand by."""
-    from prefect_mha.commands.shared.show import topology_json, topology_table, topology_text
-    from prefect_mha.config import load_cluster
-    from prefect_mha.replication.cluster.pool import ConnectionPool
-    from prefect_mha.replication.cluster.unknown_replicas import look_for_strangers
-    from prefect_mha.replication.coordination.leadership import Leadership
+    from ...config import load_cluster
+    from ...replication.cluster.pool import ConnectionPool
+    from ...replication.cluster.unknown_replicas import look_for_strangers
+    from ...replication.coordination.leadership import Leadership
+    from ..shared.show import topology_json, topology_table, topology_text
 
     config = load_cluster(conf, global_conf)
     sessions, right = ConnectionPool(config), Leadership(config)
@@ -60,12 +60,12 @@ def status(
 
     Exits as masterha_check_status; the rest does not count for that.
     """
-    from prefect_mha.commands.masterha_check_status import check, row
-    from prefect_mha.commands.masterha_check_status import parser as selectors
-    from prefect_mha.commands.shared.checking import checked_lines
-    from prefect_mha.commands.shared.options import SelectionError, target
-    from prefect_mha.commands.verbs.binlog_server import status_lines
-    from prefect_mha.commands.verbs.holds import held_lines
+    from ..masterha_check_status import check, row
+    from ..masterha_check_status import parser as selectors
+    from ..shared.checking import checked_lines
+    from ..shared.options import SelectionError, target
+    from .binlog_server import status_lines
+    from .holds import held_lines
 
     held, binlogs = held_lines(conf, global_conf), status_lines(conf, global_conf)
     checked = checked_lines(conf, global_conf)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from prefect_mha.commands.shared.mha_options import Conf, GlobalConf
-from prefect_mha.commands.shared.options import DEFAULT_GLOBAL_CONF
+from ..shared.mha_options import Conf, GlobalConf
+from ..shared.options import DEFAULT_GLOBAL_CONF
 
 app = typer.Typer()
 notify = typer.Typer()
@@ -40,12 +40,12 @@ def test(
 
 def run_test(conf: Path, global_conf: Path, events: list[str], *, dry_run: bool) -> int:
     """See `test`. URLs are not shown: a line names a service by its kind and its place in the configuration."""
-    from prefect_mha.config import ConfigError, load_cluster
-    from prefect_mha.config.notify import EVENTS
-    from prefect_mha.replication.notify.dispatcher import letters
-    from prefect_mha.replication.notify.events import sample
-    from prefect_mha.replication.notify.manager_log import redact, secrets_of, setup_logging
-    from prefect_mha.replication.notify.worker import Notification, attempt
+    from ...config import ConfigError, load_cluster
+    from ...config.notify import EVENTS
+    from ...replication.notify.dispatcher import letters
+    from ...replication.notify.events import sample
+    from ...replication.notify.manager_log import redact, secrets_of, setup_logging
+    from ...replication.notify.worker import Notification, attempt
 
     if unknown := [event for event in events if event not in EVENTS]:
         raise ConfigError(f"no event is called {unknown[0]!r}; there are: {', '.join(EVENTS)}")

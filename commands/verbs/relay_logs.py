@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from prefect_mha.commands.shared.mha_options import Conf, GlobalConf, Output, console, table_of
-from prefect_mha.commands.shared.options import DEFAULT_GLOBAL_CONF
+from ..shared.mha_options import Conf, GlobalConf, Output, console, table_of
+from ..shared.options import DEFAULT_GLOBAL_CONF
 
 app = typer.Typer()
 
@@ -27,10 +27,10 @@ def purge_relay_logs(
 
     Exits 0 when all replicas were purged, 10 when some were left out, 1 when none was, 2 for a wrong configuration.
     """
-    from prefect_mha.commands.shared.failover_options import watch_parent_signals
-    from prefect_mha.config import load_cluster
-    from prefect_mha.replication.maintenance.relay_logs.purge_cluster import purge_cluster
-    from prefect_mha.replication.notify.manager_log import secrets_of, setup_logging
+    from ...config import load_cluster
+    from ...replication.maintenance.relay_logs.purge_cluster import purge_cluster
+    from ...replication.notify.manager_log import secrets_of, setup_logging
+    from ..shared.failover_options import watch_parent_signals
 
     config = load_cluster(conf, global_conf)
     setup_logging(None, config.log_level, secrets_of(config))

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from prefect_mha.commands.shared.mha_options import GlobalConf, console
-from prefect_mha.commands.shared.options import DEFAULT_GLOBAL_CONF
+from ..shared.mha_options import GlobalConf, console
+from ..shared.options import DEFAULT_GLOBAL_CONF
 
 app = typer.Typer()
 
@@ -25,10 +25,10 @@ def replay(
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
 ) -> None:
     """Say what today's table of verdicts would have done with a recorded incident, and when. Nothing is changed."""
-    from prefect_mha.config import load_cluster
-    from prefect_mha.replication.detection import replay as again
-    from prefect_mha.replication.detection.observation import read_incident
-    from prefect_mha.replication.detection.suspicion import terms_of
+    from ...config import load_cluster
+    from ...replication.detection import replay as again
+    from ...replication.detection.observation import read_incident
+    from ...replication.detection.suspicion import terms_of
 
     try:
         incident = read_incident(file)
@@ -63,8 +63,8 @@ def simulate(
     still: Annotated[str, typer.Option(help="Seconds of silence or standstill to try.")] = "1,2.3,4",
 ) -> None:
     """Try thresholds against recordings: false alarms against seconds."""
-    from prefect_mha.replication.detection import replay as again
-    from prefect_mha.replication.detection.observation import read_incident
+    from ...replication.detection import replay as again
+    from ...replication.detection.observation import read_incident
 
     try:
         incidents = {p.name: read_incident(p) for p in sorted(directory.glob("*.jsonl"))}

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prefect_mha.config.editing.write import header, is_toml, setting
-from prefect_mha.config.errors import ConfigError
-from prefect_mha.config.forms.ini import block_name
-from prefect_mha.config.forms.raw import DEFAULT, SECRET_KEYS, RawConfig, Value
-from prefect_mha.config.forms.toml import table_name
-from prefect_mha.config.loader import load_cluster, parse
+from ..errors import ConfigError
+from ..forms.ini import block_name
+from ..forms.raw import DEFAULT, SECRET_KEYS, RawConfig, Value
+from ..forms.toml import table_name
+from ..loader import load_cluster, parse
+from .write import header, is_toml, setting
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SECRET_IN_COMMENT = re.compile(rf"\b({'|'.join(SECRET_KEYS)})[\"']?\s*=\s*[\"']?(?!env:|file:)[^\s\"']")

@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from prefect_mha.config.editing.write import header, is_toml, setting
-from prefect_mha.config.errors import ConfigError, ConfigWarning
-from prefect_mha.config.forms.ini import block_name
-from prefect_mha.config.forms.raw import RawConfig, Value, decode, read_bytes
-from prefect_mha.config.forms.toml import table_name
-from prefect_mha.config.loader import check_parameters, load_cluster, parse
-from prefect_mha.config.models import ClusterConfig
+from ..errors import ConfigError, ConfigWarning
+from ..forms.ini import block_name
+from ..forms.raw import RawConfig, Value, decode, read_bytes
+from ..forms.toml import table_name
+from ..loader import check_parameters, load_cluster, parse
+from ..models import ClusterConfig
+from .write import header, is_toml, setting
 
 
 def add_block(path: Path | str, block: str, values: Mapping[str, str]) -> tuple[ConfigWarning, ...]:

@@ -6,13 +6,13 @@ import json
 import re
 from pathlib import Path
 
-from prefect_mha.config.errors import ConfigError
-from prefect_mha.config.forms.ini import block_name, parse_ini
-from prefect_mha.config.forms.raw import RawConfig
-from prefect_mha.config.forms.toml import KINDS
-from prefect_mha.config.loader import SERVER_PARAMETERS
-from prefect_mha.config.models import ClusterConfig, ServerConfig
-from prefect_mha.config.values import FALSE, TRUE
+from ..errors import ConfigError
+from ..forms.ini import block_name, parse_ini
+from ..forms.raw import RawConfig
+from ..forms.toml import KINDS
+from ..loader import SERVER_PARAMETERS
+from ..models import ClusterConfig, ServerConfig
+from ..values import FALSE, TRUE
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from prefect_mha.config.errors import ConfigError
-from prefect_mha.config.forms.raw import SECRET_KEYS, Block, RawConfig, Value, is_utf8
+from ..errors import ConfigError
+from .raw import SECRET_KEYS, Block, RawConfig, Value, is_utf8
 
 _HEADER = re.compile(r"\[\s*(?P<name>[^\[\]]*[^\[\]\s])\s*\]\s*(?:(?:[#;]|//).*)?")
 _OLD_COMMENT = re.compile(r"\s;\s")

@@ -6,8 +6,8 @@ import codecs
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prefect_mha.config.errors import ConfigError, ConfigWarning
-from prefect_mha.config.notify import URL_KEYS
+from ..errors import ConfigError, ConfigWarning
+from ..notify import URL_KEYS
 
 #: The block whose values every other block inherits.
 DEFAULT = "server default"

@@ -18,9 +18,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from prefect_mha.config.errors import ConfigError
-from prefect_mha.config.forms.raw import DEFAULT, Block, RawConfig, Value, is_utf8
-from prefect_mha.config.notify import URL_KEYS
+from ..errors import ConfigError
+from ..notify import URL_KEYS
+from .raw import DEFAULT, Block, RawConfig, Value, is_utf8
 
 KINDS = ("server", "binlog")
 #: Parameters that may be written as a list.

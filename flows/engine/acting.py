@@ -18,10 +18,10 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import State
 
-from prefect_mha.flows.engine import api as prefect_env
-from prefect_mha.flows.engine.kept import KeptRuns
-from prefect_mha.flows.engine.record import Page, RunRecord, Unanswered, deliver
-from prefect_mha.flows.engine.steps import described
+from . import api as prefect_env
+from .kept import KeptRuns
+from .record import Page, RunRecord, Unanswered, deliver
+from .steps import described
 
 R = TypeVar("R")
 

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import httpx
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.flows.engine.api import api_configured
-from prefect_mha.flows.engine.kept import KeptRuns
-from prefect_mha.replication.memory.manager_files import ManagerStatus, observe_manager
-from prefect_mha.replication.memory.outbox import Outbox
+from ...config import ClusterConfig
+from ...replication.memory.manager_files import ManagerStatus, observe_manager
+from ...replication.memory.outbox import Outbox
+from .api import api_configured
+from .kept import KeptRuns
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

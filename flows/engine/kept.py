@@ -17,10 +17,10 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from prefect_mha.flows.engine.record import RunRecord, Unanswered, deliver, end_crashed
-from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.local.own_files import ours, own_directory, written
-from prefect_mha.replication.local.processes import process_alive
+from ...replication.errors import MhaError
+from ...replication.local.own_files import ours, own_directory, written
+from ...replication.local.processes import process_alive
+from .record import RunRecord, Unanswered, deliver, end_crashed
 
 log = logging.getLogger("mha")
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import httpx
 from pydantic import BaseModel, ConfigDict
 
-from prefect_mha.flows.engine.api import api_configured
-from prefect_mha.replication.errors import DeadlineExceeded, MhaError
+from ...replication.errors import DeadlineExceeded, MhaError
+from .api import api_configured
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient

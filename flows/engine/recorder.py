@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 from prefect import Task
 
-from prefect_mha.flows.engine.start import step
-from prefect_mha.replication.errors import MhaError, ServerOdd
-from prefect_mha.replication.memory.journal import Journal
-from prefect_mha.replication.reporting.outcome import StepTime
+from ...replication.errors import MhaError, ServerOdd
+from ...replication.memory.journal import Journal
+from ...replication.reporting.outcome import StepTime
+from .start import step
 
 log = logging.getLogger("mha")
 R = TypeVar("R")

@@ -10,8 +10,8 @@ from contextvars import ContextVar
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.notify.manager_log import (
+from ...config import ClusterConfig
+from ...replication.notify.manager_log import (
     LEVELS,
     ManagerFormatter,
     ManagerLogFile,

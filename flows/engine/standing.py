@@ -29,12 +29,12 @@ from prefect.logging.handlers import APILogWorker
 from prefect.settings import temporary_settings
 from prefect.states import Completed
 
-from prefect_mha.flows.engine import api as prefect_env
-from prefect_mha.flows.engine.acting import ActingRun, Deed
-from prefect_mha.flows.engine.record import REQUEST_SECONDS, RunRecord, deliver, deliver_later
-from prefect_mha.flows.engine.run_log import log_to_prefect
-from prefect_mha.flows.engine.steps import described
-from prefect_mha.replication.errors import MhaError
+from ...replication.errors import MhaError
+from . import api as prefect_env
+from .acting import ActingRun, Deed
+from .record import REQUEST_SECONDS, RunRecord, deliver, deliver_later
+from .run_log import log_to_prefect
+from .steps import described
 
 log = logging.getLogger("mha.engine")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefect_mha.flows.engine.api import leave
-from prefect_mha.flows.engine.steps import parallel, step
+from .api import leave
+from .steps import parallel, step
 
 __all__ = ["leave", "parallel", "step"]

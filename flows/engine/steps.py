@@ -17,7 +17,7 @@ from prefect.states import Failed
 from prefect.utilities.annotations import quote
 from prefect.utilities.math import clamped_poisson_interval
 
-from prefect_mha.replication.errors import MhaError
+from ...replication.errors import MhaError
 
 P = ParamSpec("P")
 R = TypeVar("R")

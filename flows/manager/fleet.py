@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from prefect_mha.config import ClusterConfig, ConfigError
-from prefect_mha.config.loader import app_name
-from prefect_mha.flows.manager.manager import Manager, ManagerOptions
-from prefect_mha.replication.coordination.failover_slots import FailoverSlots
-from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.local.stop_request import StopRequest
-from prefect_mha.replication.local.thread_owner import own
-from prefect_mha.replication.memory.manager_files import ManagerLock, make_workdir
+from ...config import ClusterConfig, ConfigError
+from ...config.loader import app_name
+from ...replication.coordination.failover_slots import FailoverSlots
+from ...replication.errors import MhaError
+from ...replication.local.stop_request import StopRequest
+from ...replication.local.thread_owner import own
+from ...replication.memory.manager_files import ManagerLock, make_workdir
+from .manager import Manager, ManagerOptions
 
 log = logging.getLogger("mha")
 

@@ -8,21 +8,21 @@ import threading
 import time
 from collections.abc import Iterator
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.coordination.leadership import Leadership
-from prefect_mha.replication.detection.classic_rules import Verdict
-from prefect_mha.replication.fencing.last_look import READ_ONLY_PRIMARY
-from prefect_mha.replication.health.http import HealthServer
-from prefect_mha.replication.memory.manager_files import HealthFile, ManagerStatus
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.notify.events import EventHooks
-from prefect_mha.replication.planning.reopening import Reopening
-from prefect_mha.replication.switchover.resume import cut_short_switch
-from prefect_mha.replication.watch.reopen import Reopener
-from prefect_mha.tasks.detect import Listener
-from prefect_mha.tasks.role import remember_role
+from ...config import ClusterConfig, ServerConfig
+from ...replication.cluster.pool import ConnectionPool
+from ...replication.coordination.leadership import Leadership
+from ...replication.detection.classic_rules import Verdict
+from ...replication.fencing.last_look import READ_ONLY_PRIMARY
+from ...replication.health.http import HealthServer
+from ...replication.memory.manager_files import HealthFile, ManagerStatus
+from ...replication.model.refusal import Refusal
+from ...replication.model.topology import find_primary
+from ...replication.notify.events import EventHooks
+from ...replication.planning.reopening import Reopening
+from ...replication.switchover.resume import cut_short_switch
+from ...replication.watch.reopen import Reopener
+from ...tasks.detect import Listener
+from ...tasks.role import remember_role
 
 log = logging.getLogger("mha")
 

@@ -6,11 +6,11 @@ import logging
 import threading
 import time
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.detection.classic_rules import Verdict
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.tasks.detect import Listener, watch
+from ...config import ClusterConfig, ServerConfig
+from ...replication.cluster.pool import ConnectionPool
+from ...replication.detection.classic_rules import Verdict
+from ...replication.model.state import ServerState
+from ...tasks.detect import Listener, watch
 
 log = logging.getLogger("mha")
 

@@ -12,47 +12,47 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
-from prefect_mha.config.editing.edit import remove_block
-from prefect_mha.flows.engine.events import telling_prefect
-from prefect_mha.flows.failover import act_in, cut_short_failover, failed_as_it_opened, new_job, standing_failover
-from prefect_mha.flows.manager.listening import FailoverListener, LoadBalancers, TolerantStatusFile, moved_to
-from prefect_mha.flows.manager.look_again import still_dead
-from prefect_mha.flows.manager.start_checks import check_at_start, check_beside, tell_of_the_last_failover
-from prefect_mha.flows.manager.stock import check_address, tell_stock, version
-from prefect_mha.flows.runbooks.follow_up import Following, late_ones
-from prefect_mha.flows.runbooks.foreign_failover import OpenedElsewhere, opened_elsewhere
-from prefect_mha.flows.runbooks.resume_switchover import finish_switch
-from prefect_mha.replication.checks.account_life import tell_daily
-from prefect_mha.replication.cluster.pool import ConnectionPool, with_those_who_moved
-from prefect_mha.replication.coordination.failover_slots import FailoverSlots
-from prefect_mha.replication.coordination.leadership import Leadership
-from prefect_mha.replication.detection.classic_rules import Verdict
-from prefect_mha.replication.detection.observation import SOMEBODY_ELSE
-from prefect_mha.replication.errors import CannotRemember, MhaError, RefusalError, ServerError
-from prefect_mha.replication.fencing.last_look import ANSWER_THOUGH_DEAD, PRIMARY_ALIVE
-from prefect_mha.replication.local import reserved_space as reserve
-from prefect_mha.replication.memory.journal import VERDICT, opened_before
-from prefect_mha.replication.memory.last_writable import LastWritable
-from prefect_mha.replication.memory.manager_files import ManagerStatus
-from prefect_mha.replication.memory.open_business import dead_of_a_rescue
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState, ServerState, as_heard
-from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.notify import dispatcher as notify
-from prefect_mha.replication.notify.events import EventHooks
-from prefect_mha.replication.notify.events import finish as finish_hooks
-from prefect_mha.replication.planning.plan import ALREADY_ACTING, FailoverOptions
-from prefect_mha.replication.probes.host import ServerPaths
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.reporting.outcome import Outcome
-from prefect_mha.replication.reporting.report import result_line
-from prefect_mha.replication.rescue.tail_chain import successor
-from prefect_mha.replication.watch.guard import guard_of
-from prefect_mha.replication.watch.settle import let_try_again, settle_open_business
-from prefect_mha.replication.watch.stand_by import Turn, wait_for_turn
-from prefect_mha.tasks.detect import BeginAnew, watch
+from ...config import ClusterConfig, ConfigError, ServerConfig
+from ...config.editing.edit import remove_block
+from ...replication.checks.account_life import tell_daily
+from ...replication.cluster.pool import ConnectionPool, with_those_who_moved
+from ...replication.coordination.failover_slots import FailoverSlots
+from ...replication.coordination.leadership import Leadership
+from ...replication.detection.classic_rules import Verdict
+from ...replication.detection.observation import SOMEBODY_ELSE
+from ...replication.errors import CannotRemember, MhaError, RefusalError, ServerError
+from ...replication.fencing.last_look import ANSWER_THOUGH_DEAD, PRIMARY_ALIVE
+from ...replication.local import reserved_space as reserve
+from ...replication.memory.journal import VERDICT, opened_before
+from ...replication.memory.last_writable import LastWritable
+from ...replication.memory.manager_files import ManagerStatus
+from ...replication.memory.open_business import dead_of_a_rescue
+from ...replication.model.refusal import Refusal
+from ...replication.model.state import ClusterState, ServerState, as_heard
+from ...replication.model.topology import find_primary
+from ...replication.mysql.server import Server
+from ...replication.notify import dispatcher as notify
+from ...replication.notify.events import EventHooks
+from ...replication.notify.events import finish as finish_hooks
+from ...replication.planning.plan import ALREADY_ACTING, FailoverOptions
+from ...replication.probes.host import ServerPaths
+from ...replication.reporting.job import FailoverJob
+from ...replication.reporting.outcome import Outcome
+from ...replication.reporting.report import result_line
+from ...replication.rescue.tail_chain import successor
+from ...replication.watch.guard import guard_of
+from ...replication.watch.settle import let_try_again, settle_open_business
+from ...replication.watch.stand_by import Turn, wait_for_turn
+from ...tasks.detect import BeginAnew, watch
+from ..engine.events import telling_prefect
+from ..failover import act_in, cut_short_failover, failed_as_it_opened, new_job, standing_failover
+from ..runbooks.follow_up import Following, late_ones
+from ..runbooks.foreign_failover import OpenedElsewhere, opened_elsewhere
+from ..runbooks.resume_switchover import finish_switch
+from .listening import FailoverListener, LoadBalancers, TolerantStatusFile, moved_to
+from .look_again import still_dead
+from .start_checks import check_at_start, check_beside, tell_of_the_last_failover
+from .stock import check_address, tell_stock, version
 
 log = logging.getLogger("mha")
 

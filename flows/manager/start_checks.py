@@ -10,17 +10,17 @@ import contextvars
 import logging
 import threading
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.flows.engine.start import step
-from prefect_mha.replication.checks import of_replication
-from prefect_mha.replication.checks.facts import Facts
-from prefect_mha.replication.checks.observe import look
-from prefect_mha.replication.checks.start import forbidding, refusal
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import MhaError, RefusalError, ServerError
-from prefect_mha.replication.memory.manager_files import FailoverFlags
-from prefect_mha.replication.planning.plan import FailoverOptions
-from prefect_mha.tasks.health_check import assess, tell_news
+from ...config import ClusterConfig
+from ...replication.checks import of_replication
+from ...replication.checks.facts import Facts
+from ...replication.checks.observe import look
+from ...replication.checks.start import forbidding, refusal
+from ...replication.cluster.pool import ConnectionPool
+from ...replication.errors import MhaError, RefusalError, ServerError
+from ...replication.memory.manager_files import FailoverFlags
+from ...replication.planning.plan import FailoverOptions
+from ...tasks.health_check import assess, tell_news
+from ..engine.start import step
 
 log = logging.getLogger("mha")
 

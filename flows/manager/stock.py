@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from importlib import metadata
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.address import FailoverCalls, chain_of
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.model.state import ClusterState
-from prefect_mha.replication.model.topology import tree
+from ...config import ClusterConfig, ServerConfig
+from ...replication.address import FailoverCalls, chain_of
+from ...replication.cluster.pool import ConnectionPool
+from ...replication.errors import MhaError
+from ...replication.model.state import ClusterState
+from ...replication.model.topology import tree
 
 log = logging.getLogger("mha")
 

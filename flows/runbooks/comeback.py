@@ -9,22 +9,22 @@ from typing import Any, Protocol, TypeVar
 
 from prefect import Task
 
-from prefect_mha.flows.runbooks.fencing import Fencing
-from prefect_mha.replication.address import AddressMove
-from prefect_mha.replication.cluster.pool import reachable
-from prefect_mha.replication.coordination.failover_lock import FailoverLock
-from prefect_mha.replication.errors import CameBack, MhaError, RefusalError
-from prefect_mha.replication.fencing.comeback import Apart, Comeback, ComebackStep, Window, decide, refusal
-from prefect_mha.replication.fencing.lookout import Closing, Lookout, Sight
-from prefect_mha.replication.fencing.policy import SSH, FenceVerdict
-from prefect_mha.replication.memory.held_servers import HeldServers
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import ClusterState
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.reporting.ledger import Fate, LedgerLine
-from prefect_mha.replication.rescue.saved import AppliedBinlog
-from prefect_mha.tasks import comeback, fence, select
+from ...replication.address import AddressMove
+from ...replication.cluster.pool import reachable
+from ...replication.coordination.failover_lock import FailoverLock
+from ...replication.errors import CameBack, MhaError, RefusalError
+from ...replication.fencing.comeback import Apart, Comeback, ComebackStep, Window, decide, refusal
+from ...replication.fencing.lookout import Closing, Lookout, Sight
+from ...replication.fencing.policy import SSH, FenceVerdict
+from ...replication.memory.held_servers import HeldServers
+from ...replication.model.position import BinlogPosition
+from ...replication.model.state import ClusterState
+from ...replication.planning.plan import FailoverPlan
+from ...replication.reporting.job import FailoverJob
+from ...replication.reporting.ledger import Fate, LedgerLine
+from ...replication.rescue.saved import AppliedBinlog
+from ...tasks import comeback, fence, select
+from .fencing import Fencing
 
 log = logging.getLogger("mha")
 R = TypeVar("R")

@@ -12,18 +12,10 @@ from typing import Any, TypeVar
 
 from prefect import Task
 
-from prefect_mha.flows.engine.start import parallel
-from prefect_mha.flows.runbooks.comeback import OldPrimary
-from prefect_mha.flows.runbooks.fencing import Fencing
-from prefect_mha.flows.runbooks.leveling.closed_ways import given_up_before
-from prefect_mha.flows.runbooks.leveling.new_primary import Level, reached, until
-from prefect_mha.flows.runbooks.leveling.one_replica import Leveler
-from prefect_mha.flows.runbooks.leveling.purged import give_purged
-from prefect_mha.flows.runbooks.opening import Opening
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.cluster.pool import reachable, took_writes
-from prefect_mha.replication.coordination.failover_lock import FailoverLock
-from prefect_mha.replication.errors import (
+from ...replication.actions.drained import Drained
+from ...replication.cluster.pool import reachable, took_writes
+from ...replication.coordination.failover_lock import FailoverLock
+from ...replication.errors import (
     AlreadyActing,
     CameBack,
     CannotLevel,
@@ -32,19 +24,27 @@ from prefect_mha.replication.errors import (
     RefusalError,
     TooBusy,
 )
-from prefect_mha.replication.local.interrupts import finish_from_here
-from prefect_mha.replication.memory.follow_up import note_left, note_stands
-from prefect_mha.replication.memory.journal import Opened, opened_before, saved_before, unrestored_settings
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import GtidKind
-from prefect_mha.replication.planning.plan import FailoverPlan, ReplicaRecovery
-from prefect_mha.replication.planning.selection import NOT_ITS_REPLICA
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.reporting.ledger import Fate, LedgerLine, account, judge
-from prefect_mha.replication.reporting.outcome import Outcome, ReplicaOutcome
-from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
-from prefect_mha.replication.source.identity import known_of
-from prefect_mha.tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
+from ...replication.local.interrupts import finish_from_here
+from ...replication.memory.follow_up import note_left, note_stands
+from ...replication.memory.journal import Opened, opened_before, saved_before, unrestored_settings
+from ...replication.model.position import BinlogPosition
+from ...replication.model.state import GtidKind
+from ...replication.planning.plan import FailoverPlan, ReplicaRecovery
+from ...replication.planning.selection import NOT_ITS_REPLICA
+from ...replication.reporting.job import FailoverJob
+from ...replication.reporting.ledger import Fate, LedgerLine, account, judge
+from ...replication.reporting.outcome import Outcome, ReplicaOutcome
+from ...replication.rescue.saved import AppliedBinlog, SavedBinlog
+from ...replication.source.identity import known_of
+from ...tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
+from ..engine.start import parallel
+from .comeback import OldPrimary
+from .fencing import Fencing
+from .leveling.closed_ways import given_up_before
+from .leveling.new_primary import Level, reached, until
+from .leveling.one_replica import Leveler
+from .leveling.purged import give_purged
+from .opening import Opening
 
 log = logging.getLogger("mha")
 R = TypeVar("R")

@@ -8,8 +8,8 @@ from typing import Any, Protocol, TypeVar
 
 from prefect import Task
 
-from prefect_mha.replication.errors import RefusalError
-from prefect_mha.replication.fencing.policy import (
+from ...replication.errors import RefusalError
+from ...replication.fencing.policy import (
     ADDRESS,
     ANY,
     SHUTDOWN,
@@ -21,10 +21,10 @@ from prefect_mha.replication.fencing.policy import (
     judge,
     power_now,
 )
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.saved import SavedBinlog
-from prefect_mha.tasks import fence
+from ...replication.model.position import BinlogPosition
+from ...replication.reporting.job import FailoverJob
+from ...replication.rescue.saved import SavedBinlog
+from ...tasks import fence
 
 log = logging.getLogger("mha")
 R = TypeVar("R")

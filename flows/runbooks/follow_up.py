@@ -9,27 +9,27 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.flows.runbooks.failover import Runbook
-from prefect_mha.flows.runbooks.leveling.new_primary import Level, until
-from prefect_mha.flows.runbooks.leveling.purged import give_purged
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.cluster.pool import ConnectionPool, reachable
-from prefect_mha.replication.coordination.failover_lock import FailoverLock
-from prefect_mha.replication.errors import AlreadyActing, CannotLevel, MhaError, ServerError, TooBusy
-from prefect_mha.replication.memory.follow_up import LeftOut, NextStep, ahead, decide, left_out, note_done
-from prefect_mha.replication.memory.journal import Journal, journals
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState, GtidKind, ServerState
-from prefect_mha.replication.notify.events import EventHooks
-from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, ReplicaRecovery, resume_plan
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.rescue.kept_copies import kept
-from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
-from prefect_mha.replication.workload import busy
-from prefect_mha.tasks import fence, repoint
+from ...config import ClusterConfig, ServerConfig
+from ...replication.actions.drained import Drained
+from ...replication.cluster.pool import ConnectionPool, reachable
+from ...replication.coordination.failover_lock import FailoverLock
+from ...replication.errors import AlreadyActing, CannotLevel, MhaError, ServerError, TooBusy
+from ...replication.memory.follow_up import LeftOut, NextStep, ahead, decide, left_out, note_done
+from ...replication.memory.journal import Journal, journals
+from ...replication.model.position import BinlogPosition
+from ...replication.model.refusal import Refusal
+from ...replication.model.state import ClusterState, GtidKind, ServerState
+from ...replication.notify.events import EventHooks
+from ...replication.planning.plan import FailoverOptions, FailoverPlan, ReplicaRecovery, resume_plan
+from ...replication.reporting.job import FailoverJob
+from ...replication.reporting.outcome import ReplicaOutcome
+from ...replication.rescue.kept_copies import kept
+from ...replication.rescue.saved import AppliedBinlog, SavedBinlog
+from ...replication.workload import busy
+from ...tasks import fence, repoint
+from .failover import Runbook
+from .leveling.new_primary import Level, until
+from .leveling.purged import give_purged
 
 log = logging.getLogger("mha")
 

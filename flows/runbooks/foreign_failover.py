@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import RefusalError
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import GtidKind, ServerState
-from prefect_mha.replication.model.topology import opened_by_another
-from prefect_mha.replication.planning.selection import bereaved_of, gtid_kind
-from prefect_mha.replication.reporting.job import FailoverJob
+from ...config import ClusterConfig, ServerConfig
+from ...replication.cluster.pool import ConnectionPool
+from ...replication.errors import RefusalError
+from ...replication.model.refusal import Refusal
+from ...replication.model.state import GtidKind, ServerState
+from ...replication.model.topology import opened_by_another
+from ...replication.planning.selection import bereaved_of, gtid_kind
+from ...replication.reporting.job import FailoverJob
 
 log = logging.getLogger("mha")
 

@@ -10,17 +10,17 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from prefect_mha.flows.runbooks.leveling.new_primary import Level
-from prefect_mha.replication.cluster.row_proof import RowProof
-from prefect_mha.replication.errors import AlreadyActing, MhaError, RefusalError
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.tasks import let_in, promote, role
-from prefect_mha.tasks.let_in import Door
+from ...replication.cluster.row_proof import RowProof
+from ...replication.errors import AlreadyActing, MhaError, RefusalError
+from ...replication.model.state import ServerState
+from ...replication.planning.plan import FailoverPlan
+from ...replication.reporting.outcome import ReplicaOutcome
+from ...tasks import let_in, promote, role
+from ...tasks.let_in import Door
+from .leveling.new_primary import Level
 
 if TYPE_CHECKING:
-    from prefect_mha.flows.runbooks.failover import Runbook
+    from .failover import Runbook
 
 log = logging.getLogger("mha")
 

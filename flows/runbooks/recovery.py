@@ -6,18 +6,18 @@ import contextlib
 import logging
 from dataclasses import replace
 
-from prefect_mha.flows.runbooks.failover import Runbook
-from prefect_mha.flows.runbooks.way_back import tell_how_to_return
-from prefect_mha.replication.errors import AlreadyActing, CannotRemember, LockLost, MhaError, RefusalError
-from prefect_mha.replication.local.interrupts import Interrupted, finish_from_here, put_off
-from prefect_mha.replication.memory.journal import BEGIN, END, LOCK_LOST
-from prefect_mha.replication.memory.manager_files import FailoverFlags
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.planning.plan import ALREADY_ACTING
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.reporting.ledger import losses
-from prefect_mha.replication.reporting.outcome import Outcome
-from prefect_mha.replication.reporting.report import result_line
+from ...replication.errors import AlreadyActing, CannotRemember, LockLost, MhaError, RefusalError
+from ...replication.local.interrupts import Interrupted, finish_from_here, put_off
+from ...replication.memory.journal import BEGIN, END, LOCK_LOST
+from ...replication.memory.manager_files import FailoverFlags
+from ...replication.model.refusal import Refusal
+from ...replication.planning.plan import ALREADY_ACTING
+from ...replication.reporting.job import FailoverJob
+from ...replication.reporting.ledger import losses
+from ...replication.reporting.outcome import Outcome
+from ...replication.reporting.report import result_line
+from .failover import Runbook
+from .way_back import tell_how_to_return
 
 log = logging.getLogger("mha")
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import logging
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.flows.runbooks.switchover import SwitchRunbook
-from prefect_mha.replication.actions.promote import open_for_writes
-from prefect_mha.replication.cluster.own_writes import may_have_written, wrote_beyond, wrote_since
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.coordination.failover_lock import FailoverLock
-from prefect_mha.replication.errors import MhaError, RefusalError, ServerError
-from prefect_mha.replication.local.interrupts import finish_from_here
-from prefect_mha.replication.memory.journal import END, SWITCH, Journal
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.switchover.job import HandedOver, Preparation, SwitchJob
-from prefect_mha.replication.switchover.outcome import SwitchOutcome
-from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
-from prefect_mha.replication.switchover.resume import CutShort, cut_short_switch, may_give_back
-from prefect_mha.replication.switchover.write_lock import close_for_writes, give_back
-from prefect_mha.tasks.switchover import get_ready, online_change
+from ...config import ClusterConfig
+from ...replication.actions.promote import open_for_writes
+from ...replication.cluster.own_writes import may_have_written, wrote_beyond, wrote_since
+from ...replication.cluster.pool import ConnectionPool
+from ...replication.coordination.failover_lock import FailoverLock
+from ...replication.errors import MhaError, RefusalError, ServerError
+from ...replication.local.interrupts import finish_from_here
+from ...replication.memory.journal import END, SWITCH, Journal
+from ...replication.model.refusal import Refusal
+from ...replication.switchover.job import HandedOver, Preparation, SwitchJob
+from ...replication.switchover.outcome import SwitchOutcome
+from ...replication.switchover.preconditions.options import SwitchOptions
+from ...replication.switchover.resume import CutShort, cut_short_switch, may_give_back
+from ...replication.switchover.write_lock import close_for_writes, give_back
+from ...tasks.switchover import get_ready, online_change
+from .switchover import SwitchRunbook
 
 log = logging.getLogger("mha")
 

@@ -8,20 +8,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from prefect_mha.flows.engine.recorder import Recorder
-from prefect_mha.flows.engine.start import parallel
-from prefect_mha.replication.checks.cluster.topology import STRANGERS
-from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.fencing.everyone import close_to_everybody, end_those_who_may_not_write
-from prefect_mha.replication.local.interrupts import Interrupted, finish_from_here, put_off
-from prefect_mha.replication.memory.held_servers import HeldServers
-from prefect_mha.replication.memory.journal import END, SWITCH
-from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.switchover.handover import close_again
-from prefect_mha.replication.switchover.job import HandedOver, Preparation, SwitchJob
-from prefect_mha.replication.switchover.outcome import SwitchOutcome, result_line
-from prefect_mha.replication.switchover.resume import facts_of, facts_of_ready
-from prefect_mha.tasks.switchover import follow_new, get_ready, hold_writes, old_primary, online_change, take_over
+from ...replication.checks.cluster.topology import STRANGERS
+from ...replication.errors import MhaError
+from ...replication.fencing.everyone import close_to_everybody, end_those_who_may_not_write
+from ...replication.local.interrupts import Interrupted, finish_from_here, put_off
+from ...replication.memory.held_servers import HeldServers
+from ...replication.memory.journal import END, SWITCH
+from ...replication.reporting.outcome import ReplicaOutcome
+from ...replication.switchover.handover import close_again
+from ...replication.switchover.job import HandedOver, Preparation, SwitchJob
+from ...replication.switchover.outcome import SwitchOutcome, result_line
+from ...replication.switchover.resume import facts_of, facts_of_ready
+from ...tasks.switchover import follow_new, get_ready, hold_writes, old_primary, online_change, take_over
+from ..engine.recorder import Recorder
+from ..engine.start import parallel
 
 log = logging.getLogger("mha")
 R = TypeVar("R")

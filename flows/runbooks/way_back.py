@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from prefect_mha.replication.fencing.policy import FenceVerdict
-from prefect_mha.replication.memory.last_check import LastCheck, left_behind
-from prefect_mha.replication.mysql.dialects.for_people import opened_first
-from prefect_mha.replication.reporting.ledger import LedgerLine
-from prefect_mha.replication.reporting.statement import STATEMENT, may_be_ahead, not_to_be_typed, statement
+from ...replication.fencing.policy import FenceVerdict
+from ...replication.memory.last_check import LastCheck, left_behind
+from ...replication.mysql.dialects.for_people import opened_first
+from ...replication.reporting.ledger import LedgerLine
+from ...replication.reporting.statement import STATEMENT, may_be_ahead, not_to_be_typed, statement
 
 if TYPE_CHECKING:
-    from prefect_mha.flows.runbooks.failover import Runbook
+    from .failover import Runbook
 
 log = logging.getLogger("mha")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from prefect_mha.replication.errors import DeadlineExceeded
-from prefect_mha.replication.fencing.everyone import start_replication
-from prefect_mha.replication.mysql.dialects import ChannelThread
-from prefect_mha.replication.mysql.server import Server
+from ..errors import DeadlineExceeded
+from ..fencing.everyone import start_replication
+from ..mysql.dialects import ChannelThread
+from ..mysql.server import Server
 
 #: ER_MTS_CHANGE_MASTER_CANT_RUN_WITH_GAPS: they did not note down together how far each of them was. On 5.6 seen of
 #: replicas that lacked nothing.

@@ -6,7 +6,7 @@ waits for that. Who waits for GTIDs does not notice (Reference Manual, replica_c
 
 from __future__ import annotations
 
-from prefect_mha.replication.mysql.server import Server
+from ..mysql.server import Server
 
 #: Milliseconds while a switch waits. Each checkpoint that finds something new costs a commit.
 SHORT = 10

@@ -7,16 +7,16 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
-from prefect_mha.replication.actions.drained import Drained, prove
-from prefect_mha.replication.actions.hanging_stop import freed, stop_within
-from prefect_mha.replication.actions.relay_place import unexecuted_from
-from prefect_mha.replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
-from prefect_mha.replication.fencing.everyone import start_replication
-from prefect_mha.replication.memory.journal import Entry, Journal, lifted_delays
-from prefect_mha.replication.model.state import ReplicaChannel, ServerState
-from prefect_mha.replication.mysql.dialects import ChannelThread
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.ssh.host import SshHost
+from ..errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
+from ..fencing.everyone import start_replication
+from ..memory.journal import Entry, Journal, lifted_delays
+from ..model.state import ReplicaChannel, ServerState
+from ..mysql.dialects import ChannelThread
+from ..mysql.server import Server
+from ..ssh.host import SshHost
+from .drained import Drained, prove
+from .hanging_stop import freed, stop_within
+from .relay_place import unexecuted_from
 
 log = logging.getLogger("mha")
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_mha.replication.actions.applier_gaps import GAPS, fill_gaps
-from prefect_mha.replication.errors import StatementFailed, UnsafeStatement
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import ReplicaChannel, ServerState
-from prefect_mha.replication.mysql.server import Server
+from ..errors import StatementFailed, UnsafeStatement
+from ..model.position import BinlogPosition
+from ..model.state import ReplicaChannel, ServerState
+from ..mysql.server import Server
+from .applier_gaps import GAPS, fill_gaps
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.errors import DeadlineExceeded, HostError
-from prefect_mha.replication.model.state import ReplicaChannel
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.ssh.host import SshHost
-from prefect_mha.replication.ssh.rights import as_root
+from ...config import ServerConfig
+from ..errors import DeadlineExceeded, HostError
+from ..model.state import ReplicaChannel
+from ..mysql.server import Server
+from ..ssh.host import SshHost
+from ..ssh.rights import as_root
 
 log = logging.getLogger("mha")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from prefect_mha.replication.actions.drained import Drained, discard_relay_logs
-from prefect_mha.replication.coordination.failover_lock import FailoverLock
-from prefect_mha.replication.errors import StatementFailed
-from prefect_mha.replication.fencing.everyone import end_those_who_may_not_write, lift
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.mysql.server import Server
+from ..coordination.failover_lock import FailoverLock
+from ..errors import StatementFailed
+from ..fencing.everyone import end_those_who_may_not_write, lift
+from ..model.state import ServerState
+from ..mysql.server import Server
+from .drained import Drained, discard_relay_logs
 
 
 @contextlib.contextmanager

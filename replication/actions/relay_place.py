@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from prefect_mha.replication.errors import StatementFailed
-from prefect_mha.replication.model.gtid import MariadbGtid, MariadbGtidPosition
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import ReplicaChannel
-from prefect_mha.replication.mysql.server import Row, Server
+from ..errors import StatementFailed
+from ..model.gtid import MariadbGtid, MariadbGtidPosition
+from ..model.position import BinlogPosition
+from ..model.state import ReplicaChannel
+from ..mysql.server import Row, Server
 
 #: Events that are asked for at once, and seconds that a server is given to list them.
 PAGE, LISTING = 2000, 20.0

@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import time
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.actions.drain import stop_applier, stop_receiver
-from prefect_mha.replication.actions.drained import Drained, discard_relay_logs
-from prefect_mha.replication.cluster.catch_up import check_alive
-from prefect_mha.replication.errors import DeadlineExceeded, StatementFailed
-from prefect_mha.replication.fencing.everyone import start_replication
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import GtidKind, ReplicaChannel, ServerState
-from prefect_mha.replication.mysql.dialects import ChannelThread, Repoint
-from prefect_mha.replication.mysql.dialects.changing import ChannelOptions
-from prefect_mha.replication.mysql.server import Server
+from ...config import ServerConfig
+from ..cluster.catch_up import check_alive
+from ..errors import DeadlineExceeded, StatementFailed
+from ..fencing.everyone import start_replication
+from ..model.position import BinlogPosition
+from ..model.state import GtidKind, ReplicaChannel, ServerState
+from ..mysql.dialects import ChannelThread, Repoint
+from ..mysql.dialects.changing import ChannelOptions
+from ..mysql.server import Server
+from .drain import stop_applier, stop_receiver
+from .drained import Drained, discard_relay_logs
 
 log = logging.getLogger("mha")
 

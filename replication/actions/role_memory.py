@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.actions.scheduled_events import ScheduledEvent, read_events
-from prefect_mha.replication.actions.semi_sync import read_roles
-from prefect_mha.replication.local.own_files import make_directory, ours, written
-from prefect_mha.replication.mysql.server import Server
+from ...config import ClusterConfig
+from ..local.own_files import make_directory, ours, written
+from ..mysql.server import Server
+from .scheduled_events import ScheduledEvent, read_events
+from .semi_sync import read_roles
 
 log = logging.getLogger("mha")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from prefect_mha.replication.errors import StatementFailed
-from prefect_mha.replication.mysql.server import Server
+from ..errors import StatementFailed
+from ..mysql.server import Server
 
 log = logging.getLogger("mha")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prefect_mha.replication.mysql.server import Server
+from ..mysql.server import Server
 
 #: The variables of both roles, by old and new names; a server has those of the plugins it loaded.
 _SOURCE = ("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled")

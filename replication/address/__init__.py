@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from prefect_mha.replication.address.chain import AddressChain, AddressMove, chain_of
-from prefect_mha.replication.address.provider import AddressLocation, AddressProvider, AddressStep
-from prefect_mha.replication.address.script import FailoverCalls, OnlineChangeCalls, ScriptCalls
+from .chain import AddressChain, AddressMove, chain_of
+from .provider import AddressLocation, AddressProvider, AddressStep
+from .script import FailoverCalls, OnlineChangeCalls, ScriptCalls
 
 __all__ = [
     "AddressChain",

@@ -10,17 +10,17 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.config.address import may_forbid
-from prefect_mha.replication.address.haproxy import HaproxyProvider
-from prefect_mha.replication.address.ip import IpProvider
-from prefect_mha.replication.address.keepalived import KeepalivedProvider
-from prefect_mha.replication.address.plugin import PluginProvider
-from prefect_mha.replication.address.provider import AddressLocation, AddressProvider, AddressStep
-from prefect_mha.replication.address.script import ScriptCalls, ScriptProvider
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import HookError, MhaError
-from prefect_mha.replication.model.check import Check
+from ...config import ClusterConfig, ServerConfig
+from ...config.address import may_forbid
+from ..cluster.pool import ConnectionPool
+from ..errors import HookError, MhaError
+from ..model.check import Check
+from .haproxy import HaproxyProvider
+from .ip import IpProvider
+from .keepalived import KeepalivedProvider
+from .plugin import PluginProvider
+from .provider import AddressLocation, AddressProvider, AddressStep
+from .script import ScriptCalls, ScriptProvider
 
 log = logging.getLogger("mha")
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.address.haproxy_socket import HaproxySocket, ProxyServer
-from prefect_mha.replication.address.provider import AddressLocation, AddressStep
-from prefect_mha.replication.errors import AddressError
-from prefect_mha.replication.model.check import Check, Severity
+from ...config import ClusterConfig, ServerConfig
+from ..errors import AddressError
+from ..model.check import Check, Severity
+from .haproxy_socket import HaproxySocket, ProxyServer
+from .provider import AddressLocation, AddressStep
 
 R = TypeVar("R")
 

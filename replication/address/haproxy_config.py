@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
+from ...config import ClusterConfig, ConfigError, ServerConfig
 
 
 def haproxy_config(config: ClusterConfig, primary: ServerConfig | None) -> str:

@@ -7,12 +7,12 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.config.loader import resolve_host
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.errors import AddressError, DeadlineExceeded, HostError
-from prefect_mha.replication.scripts import script
-from prefect_mha.replication.ssh.host import SshHost
+from ...config import ServerConfig
+from ...config.loader import resolve_host
+from ..deadline import Deadline
+from ..errors import AddressError, DeadlineExceeded, HostError
+from ..scripts import script
+from ..ssh.host import SshHost
 
 #: Bits of srv_admin_state: by an operator, inherited from a tracked server, drained, by DNS.
 _NOT_READY = 0x01 | 0x02 | 0x08 | 0x20

@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import AddressError
-from prefect_mha.replication.scripts import script
-from prefect_mha.replication.ssh.host import SshHost
-from prefect_mha.replication.ssh.rights import as_root
+from ...config import ClusterConfig, ServerConfig
+from ..cluster.pool import ConnectionPool
+from ..errors import AddressError
+from ..scripts import script
+from ..ssh.host import SshHost
+from ..ssh.rights import as_root
 
 
 @dataclass(frozen=True)

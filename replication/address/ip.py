@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.address.host_addresses import HostAddresses, bare, census, on_host, sudo_of
-from prefect_mha.replication.address.provider import AddressLocation, AddressStep
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import AddressError, AddressTaken, DeadlineExceeded, HostError, MhaError
-from prefect_mha.replication.model.check import Check, Severity
+from ...config import ClusterConfig, ServerConfig
+from ..cluster.pool import ConnectionPool
+from ..errors import AddressError, AddressTaken, DeadlineExceeded, HostError, MhaError
+from ..model.check import Check, Severity
+from .host_addresses import HostAddresses, bare, census, on_host, sudo_of
+from .provider import AddressLocation, AddressStep
 
 
 class IpProvider:

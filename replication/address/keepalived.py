@@ -10,16 +10,16 @@ from __future__ import annotations
 import shlex
 import time
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.address.host_addresses import bare, census, on_host, one_a_host, sudo_of
-from prefect_mha.replication.address.ip import placed
-from prefect_mha.replication.address.provider import AddressLocation, AddressStep
-from prefect_mha.replication.cluster.pool import ConnectionPool, reachable
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.errors import AddressError, DeadlineExceeded, HostError
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.scripts import script
-from prefect_mha.replication.ssh.rights import as_root
+from ...config import ClusterConfig, ServerConfig
+from ..cluster.pool import ConnectionPool, reachable
+from ..deadline import Deadline
+from ..errors import AddressError, DeadlineExceeded, HostError
+from ..model.check import Check, Severity
+from ..scripts import script
+from ..ssh.rights import as_root
+from .host_addresses import bare, census, on_host, one_a_host, sudo_of
+from .ip import placed
+from .provider import AddressLocation, AddressStep
 
 #: Seconds between two looks at whether the new primary has the address. An election takes up to three of keepalived's
 #: advertisement intervals and nothing tells its end to others than its own host.

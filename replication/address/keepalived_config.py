@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
+from ...config import ClusterConfig, ConfigError, ServerConfig
 
 HIGHEST, STEP, LOWEST = 150, 10, 10
 CHECK_SCRIPT = "/etc/keepalived/check_mysql.sh"

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import TypeVar
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.config.address import PROVIDER_GROUP
-from prefect_mha.replication.address.provider import AddressLocation, AddressProvider, AddressStep
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.deadline import Deadline, within
-from prefect_mha.replication.errors import AddressError, MhaError
-from prefect_mha.replication.model.check import Check
+from ...config import ClusterConfig, ServerConfig
+from ...config.address import PROVIDER_GROUP
+from ..cluster.pool import ConnectionPool
+from ..deadline import Deadline, within
+from ..errors import AddressError, MhaError
+from ..model.check import Check
+from .provider import AddressLocation, AddressProvider, AddressStep
 
 R = TypeVar("R")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.model.check import Check
+from ...config import ServerConfig
+from ..model.check import Check
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.address.provider import AddressLocation, AddressStep
-from prefect_mha.replication.errors import HookError
-from prefect_mha.replication.local.site_scripts import (
+from ...config import ClusterConfig, ServerConfig
+from ..errors import HookError
+from ..local.site_scripts import (
     OnlineChangeCommand,
     failover_args,
     online_change_args,
     password_environment,
     run_hook,
 )
-from prefect_mha.replication.model.check import Check
+from ..model.check import Check
+from .provider import AddressLocation, AddressStep
 
 log = logging.getLogger("mha")
 

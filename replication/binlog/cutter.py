@@ -10,7 +10,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from prefect_mha.replication.binlog.events import (
+from ..errors import LogError
+from ..model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
+from ..model.position import BinlogPosition
+from .events import (
     ARTIFICIAL_FLAG,
     CHECKSUM,
     HEADER,
@@ -21,12 +24,9 @@ from prefect_mha.replication.binlog.events import (
     FormatDescription,
     named_log,
 )
-from prefect_mha.replication.binlog.placing import Between, Placing
-from prefect_mha.replication.binlog.reader import LogEnd, LogFile, Part, Transaction
-from prefect_mha.replication.binlog.sequence import LogSequence
-from prefect_mha.replication.errors import LogError
-from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
-from prefect_mha.replication.model.position import BinlogPosition
+from .placing import Between, Placing
+from .reader import LogEnd, LogFile, Part, Transaction
+from .sequence import LogSequence
 
 __all__ = ["Cut", "LogFile", "cut"]
 

@@ -12,9 +12,9 @@ import uuid
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-from prefect_mha.replication.binlog.events import Event, EventType
-from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
-from prefect_mha.replication.model.position import BinlogPosition
+from ..model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
+from ..model.position import BinlogPosition
+from .events import Event, EventType
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from functools import cache
 
-from prefect_mha.replication.binlog.reader import Transaction
-from prefect_mha.replication.model.state import Filters
+from ..model.state import Filters
+from .reader import Transaction
 
 
 class CountingLeftOut:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from prefect_mha.replication.binlog import event_bodies as bodies
-from prefect_mha.replication.binlog.events import CONTROL, MAGIC, RELAY_LOG_FLAG, Event, EventType, FormatDescription
-from prefect_mha.replication.binlog.transactions import GroupParser, Part, Transaction
-from prefect_mha.replication.model.position import BinlogPosition
+from ..model.position import BinlogPosition
+from . import event_bodies as bodies
+from .events import CONTROL, MAGIC, RELAY_LOG_FLAG, Event, EventType, FormatDescription
+from .transactions import GroupParser, Part, Transaction
 
 #: What a log has of its own, whoever wrote it, or what is made up on the way.
 _NOT_SENT = frozenset({EventType.FORMAT_DESCRIPTION, EventType.STOP, EventType.HEARTBEAT, EventType.HEARTBEAT_V2})

@@ -14,8 +14,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from prefect_mha.replication.binlog import event_bodies as bodies
-from prefect_mha.replication.binlog.events import (
+from ..errors import LogEncrypted, LogError
+from ..model.gtid import GtidSet, MariadbGtidPosition
+from . import event_bodies as bodies
+from .events import (
     CHECKSUM,
     CONTROL,
     ENCRYPTED_HEAD,
@@ -28,9 +30,7 @@ from prefect_mha.replication.binlog.events import (
     EventType,
     FormatDescription,
 )
-from prefect_mha.replication.binlog.transactions import GroupParser, Part, StartInside, Transaction
-from prefect_mha.replication.errors import LogEncrypted, LogError
-from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
+from .transactions import GroupParser, Part, StartInside, Transaction
 
 T = TypeVar("T")
 

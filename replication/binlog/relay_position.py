@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefect_mha.replication.binlog import event_bodies as bodies
-from prefect_mha.replication.binlog.events import CONTROL, RELAY_LOG_FLAG, Event, EventType
-from prefect_mha.replication.binlog.reader import LogFile, LogReader, StartInside, Transaction
-from prefect_mha.replication.binlog.sequence import LogSequence
-from prefect_mha.replication.errors import LogError
-from prefect_mha.replication.model.position import BinlogPosition
+from ..errors import LogError
+from ..model.position import BinlogPosition
+from . import event_bodies as bodies
+from .events import CONTROL, RELAY_LOG_FLAG, Event, EventType
+from .reader import LogFile, LogReader, StartInside, Transaction
+from .sequence import LogSequence
 
 
 def find_source_position(

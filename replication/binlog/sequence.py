@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from prefect_mha.replication.binlog.events import FormatDescription
-from prefect_mha.replication.binlog.reader import LogEnd, LogFile, LogReader
-from prefect_mha.replication.binlog.transactions import GroupParser, Part, Transaction
-from prefect_mha.replication.errors import LogEncrypted, LogError, RemoteFileError
-from prefect_mha.replication.model.position import log_index
+from ..errors import LogEncrypted, LogError, RemoteFileError
+from ..model.position import log_index
+from .events import FormatDescription
+from .reader import LogEnd, LogFile, LogReader
+from .transactions import GroupParser, Part, Transaction
 
 
 class LogSequence:

@@ -12,8 +12,11 @@ import re
 import struct
 from typing import NamedTuple
 
-from prefect_mha.replication.binlog import event_bodies as bodies
-from prefect_mha.replication.binlog.events import (
+from ..errors import LogError
+from ..model.gtid import Gtid, MariadbGtid
+from ..model.position import BinlogPosition
+from . import event_bodies as bodies
+from .events import (
     CONTROL,
     GTIDS,
     IGNORABLE_FLAG,
@@ -22,9 +25,6 @@ from prefect_mha.replication.binlog.events import (
     EventType,
     FormatDescription,
 )
-from prefect_mha.replication.errors import LogError
-from prefect_mha.replication.model.gtid import Gtid, MariadbGtid
-from prefect_mha.replication.model.position import BinlogPosition
 
 _BEGIN_WITHOUT_GTID = frozenset(
     {

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from prefect_mha.replication.checks.cluster import gtids, logins, openness, privileges, replicas, servers, topology
-from prefect_mha.replication.checks.facts import Facts
-from prefect_mha.replication.checks.hosts import scripts, voices, ways
-from prefect_mha.replication.checks.hosts import tools as hosts
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.model.check import Check
+from ..model.check import Check
+from .cluster import gtids, logins, openness, privileges, replicas, servers, topology
+from .facts import Facts
+from .hosts import scripts, voices, ways
+from .hosts import tools as hosts
+from .rule import Rule
 
 #: Seconds a replica may be late (MHA's default for --seconds_behind_master).
 SECONDS_BEHIND = 30

@@ -7,12 +7,12 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.errors import PrivilegeMissing, ServerError
-from prefect_mha.replication.mysql.dialects import quote_name
-from prefect_mha.replication.mysql.dialects.accounts import AccountLife, life_of, life_query
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.notify.events import EventHooks
+from ...config import ClusterConfig, ServerConfig
+from ..errors import PrivilegeMissing, ServerError
+from ..mysql.dialects import quote_name
+from ..mysql.dialects.accounts import AccountLife, life_of, life_query
+from ..mysql.server import Server
+from ..notify.events import EventHooks
 
 log = logging.getLogger("mha")
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.checks.cluster.admin_ports import KeptPort
-from prefect_mha.replication.checks.hosts.ways import TriedWay
-from prefect_mha.replication.checks.trying_logins import TriedLogin
-from prefect_mha.replication.cluster.unknown_replicas import Readers, Stranger, strangers
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState, ServerState
-from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.mysql.advisory_locks import Holder
-from prefect_mha.replication.mysql.dialects import Dialect, spelled
-from prefect_mha.replication.mysql.dialects.accounts import AccountLife
-from prefect_mha.replication.mysql.grants import Grants
+from ...config import ClusterConfig, ServerConfig
+from ..cluster.unknown_replicas import Readers, Stranger, strangers
+from ..model.refusal import Refusal
+from ..model.state import ClusterState, ServerState
+from ..model.topology import find_primary
+from ..mysql.advisory_locks import Holder
+from ..mysql.dialects import Dialect, spelled
+from ..mysql.dialects.accounts import AccountLife
+from ..mysql.grants import Grants
+from .cluster.admin_ports import KeptPort
+from .hosts.ways import TriedWay
+from .trying_logins import TriedLogin
 
 
 @dataclass(frozen=True)

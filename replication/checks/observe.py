@@ -17,11 +17,34 @@ from itertools import pairwise
 from pathlib import Path
 from posixpath import basename, dirname, join
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.config.loader import resolve_host
-from prefect_mha.replication.checks.account_life import lives_of, lives_on
-from prefect_mha.replication.checks.cluster.admin_ports import look_at_port
-from prefect_mha.replication.checks.facts import (
+from ...config import ClusterConfig, ServerConfig
+from ...config.loader import resolve_host
+from ..cluster.pool import ConnectionPool, as_cluster, replaced
+from ..cluster.row_proof import let_in
+from ..cluster.unknown_replicas import readers_of
+from ..coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
+from ..coordination.quorum import STANDBY_LOCK
+from ..detection.independence import is_local, is_own
+from ..errors import DeadlineExceeded, HookError, MhaError, PrivilegeMissing, ServerError
+from ..local.copy_places import spare_of
+from ..local.own_files import doubt
+from ..local.site_scripts import failover_args, run_hook, shutdown_args, why_not_runnable
+from ..maintenance.binlog_server.archive import archive_directories
+from ..maintenance.relay_logs.purge_cluster import PURGE_LOCK
+from ..model.state import ClusterState, ServerState, Vendor
+from ..model.topology import source_of
+from ..mysql.advisory_locks import holders
+from ..mysql.dialects import quote_name, spellings
+from ..mysql.dialects.accounts import AccountLife
+from ..mysql.grants import parse_grants
+from ..mysql.server import Server
+from ..rescue.apply import client_options
+from ..scripts import script
+from ..ssh.host import SshHost
+from ..ssh.rights import helper_path
+from .account_life import lives_of, lives_on
+from .cluster.admin_ports import look_at_port
+from .facts import (
     Facts,
     HostFacts,
     ManagerFacts,
@@ -31,31 +54,8 @@ from prefect_mha.replication.checks.facts import (
     ScriptFacts,
     ServerFacts,
 )
-from prefect_mha.replication.checks.hosts.ways import TriedWay, look_at_ways
-from prefect_mha.replication.checks.trying_logins import TriedLogin, of_channel, try_logins
-from prefect_mha.replication.cluster.pool import ConnectionPool, as_cluster, replaced
-from prefect_mha.replication.cluster.row_proof import let_in
-from prefect_mha.replication.cluster.unknown_replicas import readers_of
-from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
-from prefect_mha.replication.coordination.quorum import STANDBY_LOCK
-from prefect_mha.replication.detection.independence import is_local, is_own
-from prefect_mha.replication.errors import DeadlineExceeded, HookError, MhaError, PrivilegeMissing, ServerError
-from prefect_mha.replication.local.copy_places import spare_of
-from prefect_mha.replication.local.own_files import doubt
-from prefect_mha.replication.local.site_scripts import failover_args, run_hook, shutdown_args, why_not_runnable
-from prefect_mha.replication.maintenance.binlog_server.archive import archive_directories
-from prefect_mha.replication.maintenance.relay_logs.purge_cluster import PURGE_LOCK
-from prefect_mha.replication.model.state import ClusterState, ServerState, Vendor
-from prefect_mha.replication.model.topology import source_of
-from prefect_mha.replication.mysql.advisory_locks import holders
-from prefect_mha.replication.mysql.dialects import quote_name, spellings
-from prefect_mha.replication.mysql.dialects.accounts import AccountLife
-from prefect_mha.replication.mysql.grants import parse_grants
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.rescue.apply import client_options
-from prefect_mha.replication.scripts import script
-from prefect_mha.replication.ssh.host import SshHost
-from prefect_mha.replication.ssh.rights import helper_path
+from .hosts.ways import TriedWay, look_at_ways
+from .trying_logins import TriedLogin, of_channel, try_logins
 
 log = logging.getLogger("mha")
 

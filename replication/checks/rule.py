@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefect_mha.replication.model.check import Check, Severity
+from ..model.check import Check, Severity
 
 
 @dataclass(frozen=True)

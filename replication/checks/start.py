@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.checks.cluster.openness import PRIMARY_OPEN
-from prefect_mha.replication.checks.cluster.replicas import LAG
-from prefect_mha.replication.model.check import Check, failed
-from prefect_mha.replication.model.refusal import Refusal
+from ...config import ClusterConfig
+from ..model.check import Check, failed
+from ..model.refusal import Refusal
+from .cluster.openness import PRIMARY_OPEN
+from .cluster.replicas import LAG
 
 #: What forbids nothing.
 PASSING = (LAG.name, PRIMARY_OPEN.name)

@@ -15,16 +15,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from posixpath import join
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import MhaError, ServerError
-from prefect_mha.replication.model.state import ClusterState, ReplicaChannel, ServerState, Vendor
-from prefect_mha.replication.mysql.dialects import Row, channel_name
-from prefect_mha.replication.mysql.dialects.connecting import Connecting
-from prefect_mha.replication.mysql.option_file import quoted
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.scripts import script
-from prefect_mha.replication.ssh.host import SshHost
+from ...config import ServerConfig
+from ..cluster.pool import ConnectionPool
+from ..errors import MhaError, ServerError
+from ..model.state import ClusterState, ReplicaChannel, ServerState, Vendor
+from ..mysql.dialects import Row, channel_name
+from ..mysql.dialects.connecting import Connecting
+from ..mysql.option_file import quoted
+from ..mysql.server import Server
+from ..scripts import script
+from ..ssh.host import SshHost
 
 log = logging.getLogger("mha")
 

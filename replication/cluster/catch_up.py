@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from prefect_mha.replication.errors import ServerUnreachable, StatementFailed
-from prefect_mha.replication.model.gtid import MariadbGtidPosition
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.mysql.server import Server
+from ..errors import ServerUnreachable, StatementFailed
+from ..model.gtid import MariadbGtidPosition
+from ..model.state import ServerState
+from ..mysql.server import Server
 
 #: Seconds that a server waits by itself before it is asked whether it still can get there.
 LOOK_EVERY = 1

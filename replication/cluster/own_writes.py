@@ -6,12 +6,12 @@ nobody else has; a replica that somebody opened is a second primary, though its 
 
 from __future__ import annotations
 
-from prefect_mha.replication.errors import ServerError
-from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
-from prefect_mha.replication.model.position import BinlogPosition, log_index
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.mysql.log_events import OF_THE_LOG, events_of
-from prefect_mha.replication.mysql.server import Server
+from ..errors import ServerError
+from ..model.gtid import GtidSet, MariadbGtidPosition
+from ..model.position import BinlogPosition, log_index
+from ..model.state import ServerState
+from ..mysql.log_events import OF_THE_LOG, events_of
+from ..mysql.server import Server
 
 #: Events that are asked for at once.
 PAGE = 50

@@ -9,16 +9,16 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.own_writes import may_have_written, takes_writes
-from prefect_mha.replication.errors import DeadlineExceeded, HostError, MhaError, ServerError, ServerOdd
-from prefect_mha.replication.memory.held_servers import HeldServers, come_back_elsewhere
-from prefect_mha.replication.memory.journal import Opened
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.source_names import SourceNames
-from prefect_mha.replication.model.state import ClusterState, Replaced, ServerDown, ServerState
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.ssh.host import SshHost
+from ...config import ClusterConfig, ServerConfig
+from ..errors import DeadlineExceeded, HostError, MhaError, ServerError, ServerOdd
+from ..memory.held_servers import HeldServers, come_back_elsewhere
+from ..memory.journal import Opened
+from ..model.position import BinlogPosition
+from ..model.source_names import SourceNames
+from ..model.state import ClusterState, Replaced, ServerDown, ServerState
+from ..mysql.server import Server
+from ..ssh.host import SshHost
+from .own_writes import may_have_written, takes_writes
 
 log = logging.getLogger("mha")
 T = TypeVar("T")

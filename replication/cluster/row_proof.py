@@ -13,10 +13,10 @@ import os
 import time
 from dataclasses import dataclass
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.errors import ServerError
-from prefect_mha.replication.mysql.server import Server
+from ...config import ServerConfig
+from ..deadline import Deadline
+from ..errors import ServerError
+from ..mysql.server import Server
 
 log = logging.getLogger("mha")
 

@@ -10,13 +10,13 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.config.loader import resolve_host
-from prefect_mha.config.models import is_address
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import MhaError, ServerError
-from prefect_mha.replication.model.state import ClusterState
-from prefect_mha.replication.mysql.server import Server
+from ...config import ClusterConfig, ServerConfig
+from ...config.loader import resolve_host
+from ...config.models import is_address
+from ..errors import MhaError, ServerError
+from ..model.state import ClusterState
+from ..mysql.server import Server
+from .pool import ConnectionPool
 
 log = logging.getLogger("mha")
 

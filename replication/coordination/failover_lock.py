@@ -13,10 +13,10 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.errors import AlreadyActing, LockLost, ServerError, ServerUnreachable
-from prefect_mha.replication.mysql.advisory_locks import end_strangers, in_words
-from prefect_mha.replication.mysql.server import Server
+from ...config import ServerConfig
+from ..errors import AlreadyActing, LockLost, ServerError, ServerUnreachable
+from ..mysql.advisory_locks import end_strangers, in_words
+from ..mysql.server import Server
 
 log = logging.getLogger("mha")
 

@@ -14,9 +14,17 @@ import time
 from dataclasses import replace
 from enum import Enum
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.coordination.failover_lock import MONITOR_LOCK
-from prefect_mha.replication.coordination.quorum import (
+from ...config import ClusterConfig, ServerConfig
+from ..detection.independence import is_own
+from ..detection.observation import Finding
+from ..errors import PrivilegeMissing, ServerBusy, ServerError, ServerUnreachable, StatementFailed
+from ..local.addresses import address_of
+from ..mysql.admin_port import on_a_kept_place
+from ..mysql.advisory_locks import end_strangers
+from ..mysql.server import Server
+from ..probes.tcp import probe_port
+from .failover_lock import MONITOR_LOCK
+from .quorum import (
     FORGOTTEN,
     STANDBY_LOCK,
     LockView,
@@ -31,14 +39,6 @@ from prefect_mha.replication.coordination.quorum import (
     still_alone,
     who,
 )
-from prefect_mha.replication.detection.independence import is_own
-from prefect_mha.replication.detection.observation import Finding
-from prefect_mha.replication.errors import PrivilegeMissing, ServerBusy, ServerError, ServerUnreachable, StatementFailed
-from prefect_mha.replication.local.addresses import address_of
-from prefect_mha.replication.mysql.admin_port import on_a_kept_place
-from prefect_mha.replication.mysql.advisory_locks import end_strangers
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.probes.tcp import probe_port
 
 log = logging.getLogger("mha")
 

@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from prefect_mha.replication.detection.observation import SOMEBODY_ELSE, Finding, Observation, Observer
-from prefect_mha.replication.model.state import ReplicaChannel
+from ..model.state import ReplicaChannel
+from .observation import SOMEBODY_ELSE, Finding, Observation, Observer
 
 #: Misses in a row that make a suspicion (MHA counts to four, though its manual says three).
 MISSES = 4

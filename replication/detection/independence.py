@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 
-from prefect_mha.config import ServerConfig
+from ...config import ServerConfig
 
 
 def is_local(address: str) -> bool:

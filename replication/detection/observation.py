@@ -20,7 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any
 
-from prefect_mha.replication.local.own_files import open_own
+from ..local.own_files import open_own
 
 log = logging.getLogger("mha")
 

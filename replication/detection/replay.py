@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Any
 
-from prefect_mha.replication.detection.observation import Incident, Round
-from prefect_mha.replication.detection.rules import Judgement, judge
-from prefect_mha.replication.detection.suspicion import Suspicion, Thresholds
+from .observation import Incident, Round
+from .rules import Judgement, judge
+from .suspicion import Suspicion, Thresholds
 
 #: Seconds between two rounds that are taken to follow, and how long at most.
 STEP, LONGEST = 0.3, 60.0

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from prefect_mha.replication.detection.classic_rules import (
+from .classic_rules import (
     NO_WAY,
     MissCounter,
     SecondaryCheck,
@@ -20,8 +20,8 @@ from prefect_mha.replication.detection.classic_rules import (
     decide,
     somebody_else,
 )
-from prefect_mha.replication.detection.observation import SOMEBODY_ELSE, Finding, Observer, Round
-from prefect_mha.replication.detection.suspicion import MISSED, SLOW_LINK, WRITE_WAITS, Suspicion
+from .observation import SOMEBODY_ELSE, Finding, Observer, Round
+from .suspicion import MISSED, SLOW_LINK, WRITE_WAITS, Suspicion
 
 _HOST_LIVES = (Finding.ANSWERED, Finding.REFUSED, Finding.SILENT, Finding.SLOW)
 _CONNECTED = (Finding.RECEIVES, Finding.MOVES)

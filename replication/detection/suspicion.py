@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.detection.classic_rules import MISSES
-from prefect_mha.replication.detection.observation import Finding, Observer, Round
+from ...config import ClusterConfig
+from .classic_rules import MISSES
+from .observation import Finding, Observer, Round
 
 #: Seconds that a process must stand still before it counts: a debugger and a snapshot of the disk take up to two.
 STILL = 2.3

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from prefect_mha.replication.fencing.last_look import PRIMARY_ALIVE
-from prefect_mha.replication.fencing.lookout import Sight
-from prefect_mha.replication.model.gtid import Gtid, MariadbGtid
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import GtidKind, ServerState
+from ..model.gtid import Gtid, MariadbGtid
+from ..model.refusal import Refusal
+from ..model.state import GtidKind, ServerState
+from .last_look import PRIMARY_ALIVE
+from .lookout import Sight
 
 #: Seconds by which the start that a server tells may be too early: its uptime is the difference of two whole seconds.
 UPTIME = 2.0

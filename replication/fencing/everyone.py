@@ -13,11 +13,11 @@ import logging
 import math
 from collections.abc import Iterator
 
-from prefect_mha.replication.errors import ServerError, StatementFailed
-from prefect_mha.replication.model.state import READ_ONLY_TRANSACTION, ServerState
-from prefect_mha.replication.mysql.dialects import ChannelThread
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.workload.client_sessions import end_client_sessions, holders_of_locks
+from ..errors import ServerError, StatementFailed
+from ..model.state import READ_ONLY_TRANSACTION, ServerState
+from ..mysql.dialects import ChannelThread
+from ..mysql.server import Server
+from ..workload.client_sessions import end_client_sessions, holders_of_locks
 
 log = logging.getLogger("mha")
 

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.errors import AccessDenied, ServerError, ServerUnreachable
-from prefect_mha.replication.fencing.everyone import let_go
-from prefect_mha.replication.fencing.ports import knock
-from prefect_mha.replication.fencing.read_only import close_for_writes, is_closed
-from prefect_mha.replication.local.addresses import address_of
-from prefect_mha.replication.memory.held_servers import HeldServers, Hold, config_of
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.mysql.server import Server
+from ...config import ServerConfig
+from ..errors import AccessDenied, ServerError, ServerUnreachable
+from ..local.addresses import address_of
+from ..memory.held_servers import HeldServers, Hold, config_of
+from ..model.state import ServerState
+from ..mysql.server import Server
+from .everyone import let_go
+from .ports import knock
+from .read_only import close_for_writes, is_closed
 
 log = logging.getLogger("mha")
 

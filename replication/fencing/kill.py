@@ -12,12 +12,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.errors import DeadlineExceeded, HostError
-from prefect_mha.replication.probes.host import ServerPaths, asking
-from prefect_mha.replication.scripts import script
-from prefect_mha.replication.ssh.host import SshHost
-from prefect_mha.replication.ssh.rights import as_root, without_rights
+from ...config import ServerConfig
+from ..errors import DeadlineExceeded, HostError
+from ..probes.host import ServerPaths, asking
+from ..scripts import script
+from ..ssh.host import SshHost
+from ..ssh.rights import as_root, without_rights
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.detection.observation import SOMEBODY_ELSE
-from prefect_mha.replication.errors import ServerError
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.mysql.server import Server
+from ...config import ServerConfig
+from ..detection.observation import SOMEBODY_ELSE
+from ..errors import ServerError
+from ..model.refusal import Refusal
+from ..mysql.server import Server
 
 #: The code of the refusal; who watches goes on watching.
 PRIMARY_ALIVE = "primary-alive"

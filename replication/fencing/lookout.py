@@ -15,8 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.errors import (
+from ...config import ServerConfig
+from ..errors import (
     AccessDenied,
     DeadlineExceeded,
     HostError,
@@ -24,13 +24,13 @@ from prefect_mha.replication.errors import (
     ServerError,
     ServerUnreachable,
 )
-from prefect_mha.replication.fencing.kill import Fenced, Present, present_on
-from prefect_mha.replication.fencing.ports import PortTries, knock
-from prefect_mha.replication.fencing.read_only import Closed, close_for_writes, is_closed
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.probes.host import ServerPaths
-from prefect_mha.replication.ssh.host import SshHost
+from ..model.state import ServerState
+from ..mysql.server import Server
+from ..probes.host import ServerPaths
+from ..ssh.host import SshHost
+from .kill import Fenced, Present, present_on
+from .ports import PortTries, knock
+from .read_only import Closed, close_for_writes, is_closed
 
 log = logging.getLogger("mha")
 

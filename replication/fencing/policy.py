@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from prefect_mha.replication.model.refusal import Refusal
+from ..model.refusal import Refusal
 
 #: `fence_required=any`: one of the means has to be proof, whichever.
 ANY = "any"

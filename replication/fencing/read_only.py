@@ -6,10 +6,10 @@ import contextlib
 import time
 from dataclasses import dataclass
 
-from prefect_mha.replication.errors import ServerError, StatementFailed
-from prefect_mha.replication.fencing.everyone import close_to_everybody
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.workload.client_sessions import holders_of_locks
+from ..errors import ServerError, StatementFailed
+from ..mysql.server import Server
+from ..workload.client_sessions import holders_of_locks
+from .everyone import close_to_everybody
 
 #: Seconds that one attempt waits for statements of others; then their sessions are ended first.
 PATIENCE = 1

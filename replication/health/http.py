@@ -22,14 +22,14 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST as METRICS
 
-from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
-from prefect_mha.replication.cluster.pool import replaced
-from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.health.metrics import WatchSeen, exposition
-from prefect_mha.replication.health.roles import HealthAnswer, Standings, judge
-from prefect_mha.replication.local.http_port import HttpPort, Reply
-from prefect_mha.replication.model.state import ClusterState, ServerDown, ServerState
-from prefect_mha.replication.mysql.server import Server
+from ...config import ClusterConfig, ConfigError, ServerConfig
+from ..cluster.pool import replaced
+from ..errors import MhaError
+from ..local.http_port import HttpPort, Reply
+from ..model.state import ClusterState, ServerDown, ServerState
+from ..mysql.server import Server
+from .metrics import WatchSeen, exposition
+from .roles import HealthAnswer, Standings, judge
 
 #: Seconds between two looks at a server, and after which a look without an answer counts as none.
 EVERY = 0.5

@@ -10,16 +10,16 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.health.roles import Standings
-from prefect_mha.replication.memory.last_check import LastCheck
-from prefect_mha.replication.memory.manager_files import FailoverFlags, HealthFile
-from prefect_mha.replication.memory.outbox import Outbox
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState
-from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.notify import dispatcher as notify
-from prefect_mha.replication.planning.readiness import Past, assess
+from ...config import ClusterConfig
+from ..memory.last_check import LastCheck
+from ..memory.manager_files import FailoverFlags, HealthFile
+from ..memory.outbox import Outbox
+from ..model.refusal import Refusal
+from ..model.state import ClusterState
+from ..model.topology import find_primary
+from ..notify import dispatcher as notify
+from ..planning.readiness import Past, assess
+from .roles import Standings
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.model.state import ClusterState, ServerState
-from prefect_mha.replication.model.topology import source_of
+from ...config import ClusterConfig, ServerConfig
+from ..model.state import ClusterState, ServerState
+from ..model.topology import source_of
 
 #: Seconds after which a look is too old to answer from: better no session than one with who knows whom.
 STALE = 5.0

@@ -11,7 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from prefect_mha.config import ServerConfig
+from ...config import ServerConfig
 
 #: Seconds that an answer is kept; that one is waited for; and that nobody is asked again after there was none.
 KEPT, WAITS, AGAIN = 1.0, 0.3, 5.0

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.errors import NoRoom
+from ...config import ClusterConfig
+from ..errors import NoRoom
 
 log = logging.getLogger("mha")
 T = TypeVar("T")

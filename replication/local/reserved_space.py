@@ -13,7 +13,7 @@ import logging
 import os
 from pathlib import Path
 
-from prefect_mha.replication.local.own_files import make_directory, open_own
+from .own_files import make_directory, open_own
 
 log = logging.getLogger("mha")
 

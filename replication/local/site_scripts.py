@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
-from prefect_mha.replication.errors import HookError
-from prefect_mha.replication.local.own_commands import path_with_them
+from ..errors import HookError
+from .own_commands import path_with_them
 
 if TYPE_CHECKING:
-    from prefect_mha.config import ServerConfig
+    from ...config import ServerConfig
 
 logger = logging.getLogger("mha.hooks")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from prefect_mha.replication.local.own_files import open_own, ours
+from .own_files import open_own, ours
 
 
 class StopRequest:

@@ -10,11 +10,11 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 
-from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
-from prefect_mha.replication.address import host_addresses as on_host
-from prefect_mha.replication.probes.host import ServerPaths
-from prefect_mha.replication.scripts import script
-from prefect_mha.replication.ssh.rights import helper_path
+from ...config import ClusterConfig, ConfigError, ServerConfig
+from ..address import host_addresses as on_host
+from ..probes.host import ServerPaths
+from ..scripts import script
+from ..ssh.rights import helper_path
 
 #: Seconds after which what the helper does is ended.
 LIMIT = 60.0

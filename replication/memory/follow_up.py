@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.memory.journal import Entry, Journal, Opened, journals, opened_before, read_journal
-from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import GtidKind, ServerState
+from ...config import ServerConfig
+from ..model.gtid import GtidSet, MariadbGtidPosition
+from ..model.position import BinlogPosition
+from ..model.state import GtidKind, ServerState
+from .journal import Entry, Journal, Opened, journals, opened_before, read_journal
 
 #: The step of a journal, and its events: who was left out, that this is over, and where the new primary stood.
 FOLLOW_UP, LEFT, DONE, STANDS = "follow up", "left", "done", "stands"

@@ -15,11 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.config.models import is_address
-from prefect_mha.replication.local.own_files import open_own, ours
-from prefect_mha.replication.memory.journal import Journal
-from prefect_mha.replication.model.state import ClusterState
+from ...config import ClusterConfig, ServerConfig
+from ...config.models import is_address
+from ..local.own_files import open_own, ours
+from ..model.state import ClusterState
+from .journal import Journal
 
 #: What is remembered of a held server's block: how it is reached. Secrets are not; they are the other servers'.
 REACHED_BY = (

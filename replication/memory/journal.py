@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from prefect_mha.replication.errors import CannotRemember
-from prefect_mha.replication.local import reserved_space as reserve
-from prefect_mha.replication.local.own_files import make_directory, open_or_replace, ours
-from prefect_mha.replication.mysql.temporary_settings import DURABILITY
+from ..errors import CannotRemember
+from ..local import reserved_space as reserve
+from ..local.own_files import make_directory, open_or_replace, ours
+from ..mysql.temporary_settings import DURABILITY
 
 BEGIN, END = "failover", "ended"
 #: How a failover is refused whose manager stood still until others could act: its beginning may still have to be ended.

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.local.own_files import make_directory, written
-from prefect_mha.replication.model.check import Check, failed
+from ...config import ClusterConfig
+from ..local.own_files import make_directory, written
+from ..model.check import Check, failed
 
 log = logging.getLogger("mha")
 

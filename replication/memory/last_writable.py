@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.local.own_files import make_directory, ours, written
-from prefect_mha.replication.mysql.server import Server
+from ...config import ClusterConfig
+from ..local.own_files import make_directory, ours, written
+from ..mysql.server import Server
 
 log = logging.getLogger("mha")
 

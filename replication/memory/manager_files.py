@@ -20,9 +20,9 @@ from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
 
-from prefect_mha.replication.errors import AlreadyActing
-from prefect_mha.replication.local.own_files import PRIVATE, doubt, make_directory, open_or_replace, open_own, ours
-from prefect_mha.replication.local.processes import first_process_started, is_manager, orphans_of
+from ..errors import AlreadyActing
+from ..local.own_files import PRIVATE, doubt, make_directory, open_or_replace, open_own, ours
+from ..local.processes import first_process_started, is_manager, orphans_of
 
 log = logging.getLogger("mha")
 

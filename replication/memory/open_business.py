@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.memory.journal import END, Entry, Journal, begun_before, journals, read_journal, unfinished
-from prefect_mha.replication.model.state import ClusterState
+from ...config import ClusterConfig, ServerConfig
+from ..model.state import ClusterState
+from .journal import END, Entry, Journal, begun_before, journals, read_journal, unfinished
 
 #: The step of the journal under which receivers are noted, and its events.
 RECEIVERS, STOPPED, SETTLED = "receivers", "intent", "settled"

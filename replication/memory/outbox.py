@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.local.own_files import PRIVATE, open_own, ours, own_directory, written
+from ...config import ClusterConfig
+from ..local.own_files import PRIVATE, open_own, ours, own_directory, written
 
 log = logging.getLogger("mha")
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
-from prefect_mha.replication.model.state import ReplicaChannel, ServerState
+from .gtid import GtidSet, MariadbGtid, MariadbGtidPosition
+from .state import ReplicaChannel, ServerState
 
 #: A replica's state and the channel through which it follows the primary in question.
 Following = tuple[ServerState, ReplicaChannel]

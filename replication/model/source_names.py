@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.config.loader import resolve_host
-from prefect_mha.replication.model.state import ReplicaChannel, ServerState
+from ...config import ServerConfig
+from ...config.loader import resolve_host
+from .state import ReplicaChannel, ServerState
 
 #: Seconds for the address of a name, and for which one without an address is not asked for again.
 NAME_SECONDS, AGAIN = 0.5, 30.0

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
-from prefect_mha.replication.model.one_time_account import is_one_time_user
-from prefect_mha.replication.model.position import BinlogPosition
+from .gtid import GtidSet, MariadbGtid, MariadbGtidPosition
+from .one_time_account import is_one_time_user
+from .position import BinlogPosition
 
 
 class Vendor(StrEnum):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState, GtidKind, ServerState, Vendor
+from ...config import ClusterConfig, ServerConfig
+from .refusal import Refusal
+from .state import ClusterState, GtidKind, ServerState, Vendor
 
 
 def source_of(config: ClusterConfig, state: ServerState) -> ServerConfig | None:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import pymysql
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.config.models import is_address
+from ...config import ServerConfig
+from ...config.models import is_address
 
 if TYPE_CHECKING:
-    from prefect_mha.replication.mysql.server import Server
-    from prefect_mha.replication.mysql.session import SqlSession
+    from .server import Server
+    from .session import SqlSession
 
 ALL_TAKEN = 1040
 #: What a server's variables say of it; other servers have none of them.

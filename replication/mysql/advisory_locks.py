@@ -13,9 +13,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prefect_mha.replication.errors import PrivilegeMissing, StatementFailed
-from prefect_mha.replication.mysql.dialects.privileges import Power, privileges_for
-from prefect_mha.replication.mysql.server import Server
+from ..errors import PrivilegeMissing, StatementFailed
+from .dialects.privileges import Power, privileges_for
+from .server import Server
 
 log = logging.getLogger("mha")
 

@@ -26,11 +26,11 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 from pymysql import _auth
 from pymysql.constants import CR
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.mysql.known_servers import Key, known, remember
+from ...config import ServerConfig
+from .known_servers import Key, known, remember
 
 if TYPE_CHECKING:
-    from prefect_mha.replication.mysql.session import SqlSession
+    from .session import SqlSession
 
 _FAST_OK, _FULL = 3, 4
 

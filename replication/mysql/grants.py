@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.model.state import Vendor
-from prefect_mha.replication.mysql.dialects.privileges import Power, privileges_for
+from ...config import ServerConfig
+from ..model.state import Vendor
+from .dialects.privileges import Power, privileges_for
 
 #: MariaDB writes what it was told with older or newer words; one spelling of each is kept.
 _SAME = {

@@ -15,7 +15,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_mha.replication.local.own_files import open_own
+from ..local.own_files import open_own
 
 log = logging.getLogger("mha")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from prefect_mha.replication.model.position import BinlogPosition, log_index
-from prefect_mha.replication.mysql.server import Server
+from ..model.position import BinlogPosition, log_index
+from .server import Server
 
 #: Events that one question asks for.
 SLICE = 10_000

@@ -13,8 +13,8 @@ from typing import Any
 import pymysql
 from pymysql.cursors import DictCursor
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.errors import (
+from ...config import ServerConfig
+from ..errors import (
     MhaError,
     PrivilegeMissing,
     ServerError,
@@ -22,15 +22,15 @@ from prefect_mha.replication.errors import (
     ServerUnreachable,
     StatementFailed,
 )
-from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.source_names import SourceNames
-from prefect_mha.replication.model.state import SemiSync, ServerState, Vendor
-from prefect_mha.replication.mysql.admin_port import VARIABLES, AdminPort, enter, learn
-from prefect_mha.replication.mysql.dialects import Dialect, channel_name, parse_version
-from prefect_mha.replication.mysql.dialects.appliers import causes_query, with_causes
-from prefect_mha.replication.mysql.dialects.connecting import more_of_channels
-from prefect_mha.replication.mysql.session import SqlSession, map_error, new_session
+from ..model.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
+from ..model.position import BinlogPosition
+from ..model.source_names import SourceNames
+from ..model.state import SemiSync, ServerState, Vendor
+from .admin_port import VARIABLES, AdminPort, enter, learn
+from .dialects import Dialect, channel_name, parse_version
+from .dialects.appliers import causes_query, with_causes
+from .dialects.connecting import more_of_channels
+from .session import SqlSession, map_error, new_session
 
 Row = dict[str, Any]
 

@@ -14,8 +14,8 @@ import pymysql
 from pymysql.constants import CR
 from pymysql.protocol import MysqlPacket
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.errors import (
+from ...config import ServerConfig
+from ..errors import (
     AccessDenied,
     PrivilegeMissing,
     ServerBusy,
@@ -24,11 +24,11 @@ from prefect_mha.replication.errors import (
     ServerUnreachable,
     StatementFailed,
 )
-from prefect_mha.replication.local.addresses import address_of
-from prefect_mha.replication.mysql.admin_port import AdminPort
-from prefect_mha.replication.mysql.authentication import PLUGINS, Proof, context, key_of
-from prefect_mha.replication.mysql.decoding import CODEC
-from prefect_mha.replication.mysql.dialects import session as settings
+from ..local.addresses import address_of
+from .admin_port import AdminPort
+from .authentication import PLUGINS, Proof, context, key_of
+from .decoding import CODEC
+from .dialects import session as settings
 
 BUSY_ERRORS = frozenset({1040, 1041, 1135, 1203, 1226})
 DENIED_ERRORS = frozenset(

@@ -12,10 +12,10 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from prefect_mha.replication.binlog.cutter import Cut
-from prefect_mha.replication.errors import ServerError
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.words import plain
+from ..binlog.cutter import Cut
+from ..errors import ServerError
+from ..words import plain
+from .server import Server
 
 log = logging.getLogger("mha")
 

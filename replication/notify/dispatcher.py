@@ -25,11 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import prefect_mha
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.local.thread_owner import own
-from prefect_mha.replication.notify.debounce import Debouncer
-from prefect_mha.replication.notify.text import text_of
-from prefect_mha.replication.notify.worker import Notification, SendResult
+
+from ...config import ClusterConfig
+from ..local.thread_owner import own
+from .debounce import Debouncer
+from .text import text_of
+from .worker import Notification, SendResult
 
 log = logging.getLogger("mha")
 

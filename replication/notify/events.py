@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.errors import HookError, RefusalError
-from prefect_mha.replication.local.site_scripts import HookResult, run_hook
-from prefect_mha.replication.memory.outbox import Outbox
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.notify import dispatcher as notify
+from ...config import ClusterConfig, ServerConfig
+from ..errors import HookError, RefusalError
+from ..local.site_scripts import HookResult, run_hook
+from ..memory.outbox import Outbox
+from ..model.refusal import Refusal
+from . import dispatcher as notify
 
 log = logging.getLogger("mha")
 

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote, quote_plus
 
-from prefect_mha.replication.local.own_files import doubt, make_directory, open_own
-from prefect_mha.replication.words import visible
+from ..local.own_files import doubt, make_directory, open_own
+from ..words import visible
 
 if TYPE_CHECKING:
-    from prefect_mha.config import ClusterConfig
+    from ...config import ClusterConfig
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 SHORTEST_SECRET = 4

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from prefect_mha.config.notify import parts_of
+from ...config.notify import parts_of
 
 #: Seconds between attempts; the last one repeats until the letter's deadline.
 PAUSES = (1.0, 3.0, 10.0, 30.0)

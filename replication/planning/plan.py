@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.config.address import may_forbid
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState, GtidKind
-from prefect_mha.replication.planning.selection import (
+from ...config import ClusterConfig, ServerConfig
+from ...config.address import may_forbid
+from ..model.position import BinlogPosition
+from ..model.refusal import Refusal
+from ..model.state import ClusterState, GtidKind
+from .selection import (
     Candidate,
     Follower,
     Selection,

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.memory.manager_files import FailoverFlags
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState
-from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
-from prefect_mha.replication.planning.selection import Candidate, bytes_behind, followers_of, most_advanced
-from prefect_mha.replication.words import in_markdown as md
+from ...config import ClusterConfig, ServerConfig
+from ..memory.manager_files import FailoverFlags
+from ..model.refusal import Refusal
+from ..model.state import ClusterState
+from ..model.topology import find_primary
+from ..words import in_markdown as md
+from .plan import FailoverOptions, FailoverPlan, make_plan
+from .selection import Candidate, bytes_behind, followers_of, most_advanced
 
 #: Minutes after a failover in which the next one is refused: by `mha monitor`, and by `masterha_manager`.
 SOON, SOON_FOR_ITS_COMMAND = 60, 480

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.memory.last_writable import SeenWritable
-from prefect_mha.replication.model.errant import strays
-from prefect_mha.replication.model.state import ClusterState, ServerState
-from prefect_mha.replication.model.topology import source_of
+from ...config import ClusterConfig, ServerConfig
+from ..memory.last_writable import SeenWritable
+from ..model.errant import strays
+from ..model.state import ClusterState, ServerState
+from ..model.topology import source_of
 
 #: Seconds by which two answers of when a life began may differ.
 SAME_LIFE = 2

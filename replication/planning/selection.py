@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.model.errant import errant
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import ClusterState, Filters, GtidKind, ReplicaChannel, ServerState
+from ...config import ClusterConfig, ServerConfig
+from ..model.errant import errant
+from ..model.position import BinlogPosition
+from ..model.state import ClusterState, Filters, GtidKind, ReplicaChannel, ServerState
 
 #: How far the applier may be behind the most advanced receiver, in bytes of the primary's log (MHA's 100 MB rule).
 MAX_BYTES_BEHIND = 100_000_000

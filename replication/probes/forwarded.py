@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.detection.observation import Finding, Observation, Observer
-from prefect_mha.replication.errors import DeadlineExceeded, HostError
-from prefect_mha.replication.ssh.host import SshHost
+from ...config import ServerConfig
+from ..detection.observation import Finding, Observation, Observer
+from ..errors import DeadlineExceeded, HostError
+from ..ssh.host import SshHost
 
 
 def look_through(host: SshHost, primary: ServerConfig, *, timeout: float) -> Observation:

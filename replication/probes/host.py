@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.detection.observation import Finding, Observation, Observer
-from prefect_mha.replication.errors import DeadlineExceeded, HostError
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.scripts import script
-from prefect_mha.replication.ssh.host import SshHost
-from prefect_mha.replication.ssh.rights import as_root
+from ...config import ServerConfig
+from ..detection.observation import Finding, Observation, Observer
+from ..errors import DeadlineExceeded, HostError
+from ..model.state import ServerState
+from ..scripts import script
+from ..ssh.host import SshHost
+from ..ssh.rights import as_root
 
 #: Supervisors that fencing holds off, or where there is none.
 HELD = frozenset({"systemd", "mysqld_safe", "none"})

@@ -6,13 +6,13 @@ import base64
 import os
 import re
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.detection.classic_rules import Ping
-from prefect_mha.replication.detection.observation import Finding
-from prefect_mha.replication.errors import ServerError, ServerOdd, StatementFailed
-from prefect_mha.replication.mysql.admin_port import on_a_kept_place
-from prefect_mha.replication.mysql.server import Server
+from ...config import ClusterConfig, ServerConfig
+from ..deadline import Deadline
+from ..detection.classic_rules import Ping
+from ..detection.observation import Finding
+from ..errors import ServerError, ServerOdd, StatementFailed
+from ..mysql.admin_port import on_a_kept_place
+from ..mysql.server import Server
 
 _DATABASE = "CREATE DATABASE IF NOT EXISTS infra"
 _INSERT_PING = (

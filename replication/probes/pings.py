@@ -6,10 +6,10 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from prefect_mha.replication.detection.classic_rules import Ping
-from prefect_mha.replication.detection.observation import Finding
-from prefect_mha.replication.detection.round_trips import RoundTrips
-from prefect_mha.replication.probes.ping import Pinger
+from ..detection.classic_rules import Ping
+from ..detection.observation import Finding
+from ..detection.round_trips import RoundTrips
+from .ping import Pinger
 
 FINDING = {Ping.ANSWERED: Finding.ANSWERED, Ping.ALIVE_BUT_REFUSED: Finding.LIVES, Ping.MISSED: Finding.SILENT}
 

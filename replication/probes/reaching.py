@@ -9,10 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.detection.observation import Finding
-from prefect_mha.replication.probes.replica import look_from
+from ...config import ServerConfig
+from ..cluster.pool import ConnectionPool
+from ..detection.observation import Finding
+from .replica import look_from
 
 #: Seconds that a host may take to be greeted.
 WITHIN = 1.0

@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.detection.observation import Finding, Observation, Observer
-from prefect_mha.replication.errors import ServerError
-from prefect_mha.replication.model.state import ReplicaChannel
-from prefect_mha.replication.mysql.dialects import receiving as words
-from prefect_mha.replication.mysql.server import Server
+from ...config import ServerConfig
+from ..detection.observation import Finding, Observation, Observer
+from ..errors import ServerError
+from ..model.state import ReplicaChannel
+from ..mysql.dialects import receiving as words
+from ..mysql.server import Server
 
 #: Seconds between two looks beyond which a difference does not tell that something came just now.
 JUST_NOW = 2.5

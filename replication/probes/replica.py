@@ -6,15 +6,15 @@ import shlex
 import time
 from collections.abc import Sequence
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.detection.independence import is_own, same_host
-from prefect_mha.replication.detection.observation import Finding, Observation, Observer
-from prefect_mha.replication.errors import DeadlineExceeded, HostError
-from prefect_mha.replication.local.addresses import address_of, ssh_address_of
-from prefect_mha.replication.probes.forwarded import look_through
-from prefect_mha.replication.scripts import script
-from prefect_mha.replication.ssh.host import SshHost
+from ...config import ServerConfig
+from ..cluster.pool import ConnectionPool
+from ..detection.independence import is_own, same_host
+from ..detection.observation import Finding, Observation, Observer
+from ..errors import DeadlineExceeded, HostError
+from ..local.addresses import address_of, ssh_address_of
+from ..scripts import script
+from ..ssh.host import SshHost
+from .forwarded import look_through
 
 #: Seconds that another host is let wait for something to come back from the primary's.
 WAITS = 2.6

@@ -14,23 +14,23 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.detection.classic_rules import NO_WORD
-from prefect_mha.replication.detection.independence import own_names
-from prefect_mha.replication.detection.observation import Finding, Observation, Observer, Round
-from prefect_mha.replication.detection.round_trips import RoundTrips
-from prefect_mha.replication.detection.suspicion import SILENCE, WRITE_WAITS
-from prefect_mha.replication.errors import HookError, MhaError
-from prefect_mha.replication.local.addresses import address_of, ssh_address_of
-from prefect_mha.replication.local.site_scripts import run_hook
-from prefect_mha.replication.model.state import ReplicaChannel, ServerState
-from prefect_mha.replication.probes.host import HostView, ServerPaths, look_at
-from prefect_mha.replication.probes.ping import write_a_row
-from prefect_mha.replication.probes.pings import Pings
-from prefect_mha.replication.probes.receiving import ReceiverView
-from prefect_mha.replication.probes.replica import independent, look_from, neighbours
-from prefect_mha.replication.probes.tcp import PortProbes
+from ...config import ClusterConfig, ServerConfig
+from ..cluster.pool import ConnectionPool
+from ..detection.classic_rules import NO_WORD
+from ..detection.independence import own_names
+from ..detection.observation import Finding, Observation, Observer, Round
+from ..detection.round_trips import RoundTrips
+from ..detection.suspicion import SILENCE, WRITE_WAITS
+from ..errors import HookError, MhaError
+from ..local.addresses import address_of, ssh_address_of
+from ..local.site_scripts import run_hook
+from ..model.state import ReplicaChannel, ServerState
+from .host import HostView, ServerPaths, look_at
+from .ping import write_a_row
+from .pings import Pings
+from .receiving import ReceiverView
+from .replica import independent, look_from, neighbours
+from .tcp import PortProbes
 
 #: Seconds for one look, and for one round; a written row gets longer, for a slow disk is no dead one.
 LOOK, ROUND, WRITE = 0.9, 1.1, WRITE_WAITS

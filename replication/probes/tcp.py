@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prefect_mha.replication.detection.observation import Finding
-from prefect_mha.replication.model.greeting import GREETING, LOGIN, awaits_login
+from ..detection.observation import Finding
+from ..model.greeting import GREETING, LOGIN, awaits_login
 
 
 def finish(connection: socket.socket, greeting: bytes) -> None:

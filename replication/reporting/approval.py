@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.memory.journal import Entry
-from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan
-from prefect_mha.replication.planning.selection import Candidate
-from prefect_mha.replication.reporting.report import plan_markdown, plan_text
+from ...config import ClusterConfig
+from ..memory.journal import Entry
+from ..planning.plan import FailoverOptions, FailoverPlan
+from ..planning.selection import Candidate
+from .report import plan_markdown, plan_text
 
 #: What a journal calls an answer.
 APPROVAL = "approval"

@@ -6,20 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.address import FailoverCalls, chain_of
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.coordination.failover_lock import FailoverLock
-from prefect_mha.replication.detection.observation import SOMEBODY_ELSE
-from prefect_mha.replication.fencing.last_look import ANSWER_THOUGH_DEAD
-from prefect_mha.replication.memory.journal import VERDICT, Entry, Journal
-from prefect_mha.replication.model.state import ClusterState
-from prefect_mha.replication.notify.events import EventHooks
-from prefect_mha.replication.planning.plan import FailoverOptions
-from prefect_mha.replication.probes.host import ServerPaths
+from ...config import ClusterConfig, ServerConfig
+from ..address import FailoverCalls, chain_of
+from ..cluster.pool import ConnectionPool
+from ..coordination.failover_lock import FailoverLock
+from ..detection.observation import SOMEBODY_ELSE
+from ..fencing.last_look import ANSWER_THOUGH_DEAD
+from ..memory.journal import VERDICT, Entry, Journal
+from ..model.state import ClusterState
+from ..notify.events import EventHooks
+from ..planning.plan import FailoverOptions
+from ..probes.host import ServerPaths
 
 if TYPE_CHECKING:
-    from prefect_mha.replication.reporting.approval import Answer
+    from .approval import Answer
 
 
 class FailoverJob:

@@ -11,14 +11,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from prefect_mha.replication.binlog.cutter import Cut
-from prefect_mha.replication.binlog.reader import LogEnd
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import GtidKind, ServerState
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.planning.selection import Follower
-from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
+from ..binlog.cutter import Cut
+from ..binlog.reader import LogEnd
+from ..model.position import BinlogPosition
+from ..model.refusal import Refusal
+from ..model.state import GtidKind, ServerState
+from ..planning.plan import FailoverPlan
+from ..planning.selection import Follower
+from ..rescue.saved import AppliedBinlog, SavedBinlog
 
 
 class Fate(StrEnum):

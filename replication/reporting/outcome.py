@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from prefect_mha.replication.address import AddressMove
-from prefect_mha.replication.fencing.last_look import PRIMARY_ALIVE
-from prefect_mha.replication.fencing.policy import FenceVerdict
-from prefect_mha.replication.memory.journal import LOCK_LOST
-from prefect_mha.replication.model.check import Check
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.reporting.ledger import LedgerLine, as_json
-from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
+from ..address import AddressMove
+from ..fencing.last_look import PRIMARY_ALIVE
+from ..fencing.policy import FenceVerdict
+from ..memory.journal import LOCK_LOST
+from ..model.check import Check
+from ..model.refusal import Refusal
+from ..planning.plan import FailoverPlan
+from ..rescue.saved import AppliedBinlog, SavedBinlog
+from .ledger import LedgerLine, as_json
 
 
 @dataclass(frozen=True)

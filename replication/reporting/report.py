@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from prefect_mha.replication.memory.journal import LOCK_LOST
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.planning.plan import ALREADY_ACTING, FailoverPlan
-from prefect_mha.replication.planning.selection import RULES, Candidate
-from prefect_mha.replication.reporting.ledger import Fate, losses
-from prefect_mha.replication.reporting.outcome import Outcome
-from prefect_mha.replication.words import in_block
-from prefect_mha.replication.words import in_markdown as md
+from ..memory.journal import LOCK_LOST
+from ..model.refusal import Refusal
+from ..planning.plan import ALREADY_ACTING, FailoverPlan
+from ..planning.selection import RULES, Candidate
+from ..words import in_block
+from ..words import in_markdown as md
+from .ledger import Fate, losses
+from .outcome import Outcome
 
 TITLE = "----- Failover Report -----"
 

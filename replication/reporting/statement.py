@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import GtidKind
-from prefect_mha.replication.mysql.dialects import Dialect, Repoint, Row
-from prefect_mha.replication.mysql.dialects.for_people import follow
-from prefect_mha.replication.reporting.ledger import LedgerLine, losses
+from ...config import ServerConfig
+from ..model.position import BinlogPosition
+from ..model.state import GtidKind
+from ..mysql.dialects import Dialect, Repoint, Row
+from ..mysql.dialects.for_people import follow
+from .ledger import LedgerLine, losses
 
 #: MHA's words before it: people search the log for them, and for CHANGE MASTER TO.
 STATEMENT = "All other slaves should start replication from here. Statement should be: %s"

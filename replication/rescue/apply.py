@@ -9,15 +9,15 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.binlog.cutter import Cut
-from prefect_mha.replication.errors import CommandFailed, StatementFailed
-from prefect_mha.replication.model.state import GtidKind, ServerState, Vendor
-from prefect_mha.replication.mysql.dialects.session import CLIENT
-from prefect_mha.replication.mysql.option_file import quoted
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.scripts import script
-from prefect_mha.replication.ssh.host import SshHost
+from ...config import ServerConfig
+from ..binlog.cutter import Cut
+from ..errors import CommandFailed, StatementFailed
+from ..model.state import GtidKind, ServerState, Vendor
+from ..mysql.dialects.session import CLIENT
+from ..mysql.option_file import quoted
+from ..mysql.server import Server
+from ..scripts import script
+from ..ssh.host import SshHost
 
 log = logging.getLogger("mha")
 

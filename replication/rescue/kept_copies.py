@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from prefect_mha.replication.memory.journal import Entry, Journal
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.rescue.salvage import BinlogCopy
-from prefect_mha.replication.rescue.saved import SavedBinlog
+from ..memory.journal import Entry, Journal
+from ..model.position import BinlogPosition
+from .salvage import BinlogCopy
+from .saved import SavedBinlog
 
 #: The step of a journal that tells of a copy.
 SAVED = "saved"

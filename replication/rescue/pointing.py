@@ -11,13 +11,13 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.actions.applier_gaps import GAPS, fill_gaps
-from prefect_mha.replication.actions.drain import ASK_EVERY, Patience, drain, stop_applier, stop_receiver
-from prefect_mha.replication.actions.drained import Drained, discard_relay_logs, prove_kept
-from prefect_mha.replication.actions.repoint import HOW
-from prefect_mha.replication.binlog.cutter import Cut
-from prefect_mha.replication.errors import (
+from ...config import ServerConfig
+from ..actions.applier_gaps import GAPS, fill_gaps
+from ..actions.drain import ASK_EVERY, Patience, drain, stop_applier, stop_receiver
+from ..actions.drained import Drained, discard_relay_logs, prove_kept
+from ..actions.repoint import HOW
+from ..binlog.cutter import Cut
+from ..errors import (
     CannotLevel,
     DeadlineExceeded,
     StatementFailed,
@@ -25,14 +25,14 @@ from prefect_mha.replication.errors import (
     UnsafeStatement,
     WayClosed,
 )
-from prefect_mha.replication.fencing.everyone import start_replication
-from prefect_mha.replication.memory.journal import Entry
-from prefect_mha.replication.model.one_time_account import is_one_time_user, marks_of
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import GtidKind, ReplicaChannel, ServerState
-from prefect_mha.replication.mysql.dialects import channel_name
-from prefect_mha.replication.mysql.dialects.changing import ChannelOptions, Repoint
-from prefect_mha.replication.mysql.server import Server
+from ..fencing.everyone import start_replication
+from ..memory.journal import Entry
+from ..model.one_time_account import is_one_time_user, marks_of
+from ..model.position import BinlogPosition
+from ..model.state import GtidKind, ReplicaChannel, ServerState
+from ..mysql.dialects import channel_name
+from ..mysql.dialects.changing import ChannelOptions, Repoint
+from ..mysql.server import Server
 
 log = logging.getLogger("mha")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
-from prefect_mha.replication.model.state import GtidKind, ServerState
-from prefect_mha.replication.mysql.server import Server
+from ..model.gtid import GtidSet, MariadbGtidPosition
+from ..model.state import GtidKind, ServerState
+from ..mysql.server import Server
 
 #: Events at a log's head among which MariaDB's list of GTIDs is.
 _HEAD = 4

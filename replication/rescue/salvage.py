@@ -20,17 +20,17 @@ from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
-from prefect_mha.replication.binlog.cutter import Cut, LogFile, cut, survey
-from prefect_mha.replication.binlog.events import MAGIC
-from prefect_mha.replication.binlog.reader import LogEnd, LogReader, Transaction
-from prefect_mha.replication.binlog.relay_position import find_source_position
-from prefect_mha.replication.binlog.sequence import LogSequence
-from prefect_mha.replication.errors import DeadlineExceeded, HostError, HostUnreachable, LogError, RemoteFileError
-from prefect_mha.replication.local.own_files import open_own, own_directory
-from prefect_mha.replication.model.position import BinlogPosition, log_index, numbered, unbroken_row
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.source.identity import ExpectedIdentity, continues, look, refuted
-from prefect_mha.replication.ssh.host import RemoteStat, SshHost
+from ..binlog.cutter import Cut, LogFile, cut, survey
+from ..binlog.events import MAGIC
+from ..binlog.reader import LogEnd, LogReader, Transaction
+from ..binlog.relay_position import find_source_position
+from ..binlog.sequence import LogSequence
+from ..errors import DeadlineExceeded, HostError, HostUnreachable, LogError, RemoteFileError
+from ..local.own_files import open_own, own_directory
+from ..model.position import BinlogPosition, log_index, numbered, unbroken_row
+from ..model.state import ServerState
+from ..source.identity import ExpectedIdentity, continues, look, refuted
+from ..ssh.host import RemoteStat, SshHost
 
 logger = logging.getLogger("mha")
 

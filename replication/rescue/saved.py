@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.binlog.cutter import Cut
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.rescue.salvage import BinlogCopy
-from prefect_mha.replication.source.identity import ExpectedIdentity
+from ..actions.drained import Drained
+from ..binlog.cutter import Cut
+from ..model.position import BinlogPosition
+from ..source.identity import ExpectedIdentity
+from .salvage import BinlogCopy
 
 
 @dataclass(frozen=True)

@@ -12,22 +12,22 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from prefect_mha.replication.binlog.cutter import Cut
-from prefect_mha.replication.binlog.reader import LogFile
-from prefect_mha.replication.binlog.sequence import LogSequence
-from prefect_mha.replication.errors import HostError, LogError, MhaError, WayClosed
-from prefect_mha.replication.model.gtid import Gtid, MariadbGtid, MariadbGtidPosition
-from prefect_mha.replication.model.one_time_account import one_time_user
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import GtidKind, ReplicaChannel, ServerState
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.rescue.pointing import Where
-from prefect_mha.replication.source import Account, Catalogue, Identity, Source, facing
-from prefect_mha.replication.source.catalogue import Before
-from prefect_mha.replication.source.identity import ExpectedIdentity
-from prefect_mha.replication.source.rebuilt import rebuild
-from prefect_mha.replication.source.server import CannotListen
-from prefect_mha.replication.ssh.host import SshHost
+from ..binlog.cutter import Cut
+from ..binlog.reader import LogFile
+from ..binlog.sequence import LogSequence
+from ..errors import HostError, LogError, MhaError, WayClosed
+from ..model.gtid import Gtid, MariadbGtid, MariadbGtidPosition
+from ..model.one_time_account import one_time_user
+from ..model.position import BinlogPosition
+from ..model.state import GtidKind, ReplicaChannel, ServerState
+from ..mysql.server import Server
+from ..source import Account, Catalogue, Identity, Source, facing
+from ..source.catalogue import Before
+from ..source.identity import ExpectedIdentity
+from ..source.rebuilt import rebuild
+from ..source.server import CannotListen
+from ..ssh.host import SshHost
+from .pointing import Where
 
 log = logging.getLogger("mha")
 

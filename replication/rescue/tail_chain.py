@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.binlog.sequence import LogSequence
-from prefect_mha.replication.memory.journal import Entry, Journal, journals, read_journal
-from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import ClusterState, GtidKind, ReplicaChannel, ServerState
-from prefect_mha.replication.rescue.salvage import BinlogCopy
+from ...config import ClusterConfig, ServerConfig
+from ..binlog.sequence import LogSequence
+from ..memory.journal import Entry, Journal, journals, read_journal
+from ..model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
+from ..model.position import BinlogPosition
+from ..model.state import ClusterState, GtidKind, ReplicaChannel, ServerState
+from .salvage import BinlogCopy
 
 #: The step of a journal that tells of a tail, and its events.
 TAIL, OPEN, SETTLED = "tail", "open", "settled"

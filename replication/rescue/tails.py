@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_mha.replication.binlog.cutter import Cut
-from prefect_mha.replication.binlog.reader import Transaction
-from prefect_mha.replication.model.gtid import Gtid, MariadbGtid
-from prefect_mha.replication.model.state import GtidKind, ReplicaChannel, ServerState
-from prefect_mha.replication.rescue.saved import SavedBinlog
+from ..binlog.cutter import Cut
+from ..binlog.reader import Transaction
+from ..model.gtid import Gtid, MariadbGtid
+from ..model.state import GtidKind, ReplicaChannel, ServerState
+from .saved import SavedBinlog
 
 
 @dataclass(frozen=True)

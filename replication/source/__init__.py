@@ -10,11 +10,11 @@ of the dead primary's log or by GTID, and executes them with its own applier.
 - `server`: the listener, `Source`; `session` speaks with one follower: `packets`, `handshake`, `queries`, `stream`.
 """
 
-from prefect_mha.replication.source.account import ACCOUNT_PREFIX, Account, is_rescue_account
-from prefect_mha.replication.source.catalogue import Catalogue, Identity, Served
-from prefect_mha.replication.source.followers import ServedFollower
-from prefect_mha.replication.source.proving import Prover
-from prefect_mha.replication.source.server import Source, facing
+from .account import ACCOUNT_PREFIX, Account, is_rescue_account
+from .catalogue import Catalogue, Identity, Served
+from .followers import ServedFollower
+from .proving import Prover
+from .server import Source, facing
 
 __all__ = [
     "ACCOUNT_PREFIX",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 
-from prefect_mha.replication.model.one_time_account import PREFIX, is_one_time_user, one_time_user
+from ..model.one_time_account import PREFIX, is_one_time_user, one_time_user
 
 #: How the name of every such account begins: a replica that still names one points at a source that is gone.
 ACCOUNT_PREFIX = PREFIX

@@ -10,12 +10,12 @@ import threading
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from prefect_mha.replication.binlog.events import FormatDescription
-from prefect_mha.replication.binlog.reader import LogFile
-from prefect_mha.replication.binlog.transactions import Transaction
-from prefect_mha.replication.errors import LogError
-from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
-from prefect_mha.replication.model.position import BinlogPosition
+from ..binlog.events import FormatDescription
+from ..binlog.reader import LogFile
+from ..binlog.transactions import Transaction
+from ..errors import LogError
+from ..model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
+from ..model.position import BinlogPosition
 
 #: What was executed before a place in a log.
 Before = GtidSet | MariadbGtidPosition

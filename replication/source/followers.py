@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefect_mha.replication.model.position import BinlogPosition
+from ..model.position import BinlogPosition
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.binlog import event_bodies as bodies
-from prefect_mha.replication.binlog.events import (
+from ...config import ServerConfig
+from ..binlog import event_bodies as bodies
+from ..binlog.events import (
     CHECKSUM,
     CONTROL,
     GTIDS,
@@ -27,11 +27,11 @@ from prefect_mha.replication.binlog.events import (
     EventType,
     FormatDescription,
 )
-from prefect_mha.replication.binlog.reader import LogFile, LogReader
-from prefect_mha.replication.errors import LogError
-from prefect_mha.replication.model.gtid import Gtid
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.ssh.host import SshHost
+from ..binlog.reader import LogFile, LogReader
+from ..errors import LogError
+from ..model.gtid import Gtid
+from ..model.state import ServerState
+from ..ssh.host import SshHost
 
 #: Bytes that are looked at of a log's head, and of an event to prove a place: they may come over SFTP.
 _LOOK = 4096

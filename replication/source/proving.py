@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prefect_mha.replication.binlog.events import CONTROL, MAGIC
-from prefect_mha.replication.binlog.reader import LogEnd, LogFile, LogReader
-from prefect_mha.replication.binlog.sequence import LogSequence
-from prefect_mha.replication.binlog.transactions import Transaction
-from prefect_mha.replication.errors import LogError
-from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
-from prefect_mha.replication.model.position import BinlogPosition, log_index
-from prefect_mha.replication.source.catalogue import Before, Catalogue, Extent, Identity, Served
+from ..binlog.events import CONTROL, MAGIC
+from ..binlog.reader import LogEnd, LogFile, LogReader
+from ..binlog.sequence import LogSequence
+from ..binlog.transactions import Transaction
+from ..errors import LogError
+from ..model.gtid import GtidSet, MariadbGtidPosition
+from ..model.position import BinlogPosition, log_index
+from .catalogue import Before, Catalogue, Extent, Identity, Served
 
 #: Bytes of proven groups that are published together: followers need not be woken for each.
 BATCH = 128 * 1024

@@ -17,15 +17,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from prefect_mha.replication.binlog.events import MAGIC, FormatDescription
-from prefect_mha.replication.binlog.placing import Placing
-from prefect_mha.replication.binlog.reader import LogEnd, LogFile
-from prefect_mha.replication.binlog.sequence import LogSequence
-from prefect_mha.replication.binlog.transactions import Part, Transaction
-from prefect_mha.replication.errors import LogError
-from prefect_mha.replication.local.own_files import own_directory
-from prefect_mha.replication.model.position import BinlogPosition, log_index
-from prefect_mha.replication.source.catalogue import Before, Catalogue, Extent, Served
+from ..binlog.events import MAGIC, FormatDescription
+from ..binlog.placing import Placing
+from ..binlog.reader import LogEnd, LogFile
+from ..binlog.sequence import LogSequence
+from ..binlog.transactions import Part, Transaction
+from ..errors import LogError
+from ..local.own_files import own_directory
+from ..model.position import BinlogPosition, log_index
+from .catalogue import Before, Catalogue, Extent, Served
 
 _COPIED = 1 << 20
 #: Bytes by which an event may be larger compressed than it is otherwise.

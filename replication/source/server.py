@@ -19,13 +19,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.source.account import Account
-from prefect_mha.replication.source.catalogue import Catalogue
-from prefect_mha.replication.source.followers import ServedFollower
-from prefect_mha.replication.source.protocol.packets import Socket
-from prefect_mha.replication.source.session import FollowerSession
+from ..deadline import Deadline
+from ..errors import MhaError
+from .account import Account
+from .catalogue import Catalogue
+from .followers import ServedFollower
+from .protocol.packets import Socket
+from .session import FollowerSession
 
 logger = logging.getLogger("mha")
 

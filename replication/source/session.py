@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from prefect_mha.replication.binlog import event_bodies as bodies
-from prefect_mha.replication.binlog.events import Event, EventType
-from prefect_mha.replication.errors import LogError
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.source.account import Account
-from prefect_mha.replication.source.catalogue import Catalogue
-from prefect_mha.replication.source.protocol import handshake, queries
-from prefect_mha.replication.source.protocol.packets import EOF, OK, Gone, ProtocolError, Refused, Socket, Wire, error
-from prefect_mha.replication.source.stream import EventStream, Sending
-from prefect_mha.replication.source.wanted import LacksMariadb, LacksMysql, Wanted
+from ..binlog import event_bodies as bodies
+from ..binlog.events import Event, EventType
+from ..errors import LogError
+from ..model.position import BinlogPosition
+from .account import Account
+from .catalogue import Catalogue
+from .protocol import handshake, queries
+from .protocol.packets import EOF, OK, Gone, ProtocolError, Refused, Socket, Wire, error
+from .stream import EventStream, Sending
+from .wanted import LacksMariadb, LacksMysql, Wanted
 
 logger = logging.getLogger("mha")
 

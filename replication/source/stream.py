@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from prefect_mha.replication.binlog.events import (
+from ..binlog.events import (
     CHECKSUM,
     CONTROL,
     GTIDS,
@@ -32,11 +32,11 @@ from prefect_mha.replication.binlog.events import (
     made,
     named_log,
 )
-from prefect_mha.replication.errors import LogError
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.source.catalogue import Catalogue, Extent, Served, View
-from prefect_mha.replication.source.protocol.packets import Refused, Wire, counted, length_encoded
-from prefect_mha.replication.source.wanted import Wanted
+from ..errors import LogError
+from ..model.position import BinlogPosition
+from .catalogue import Catalogue, Extent, Served, View
+from .protocol.packets import Refused, Wire, counted, length_encoded
+from .wanted import Wanted
 
 CHUNK = 256 * 1024
 #: Seconds between heartbeats for a follower that named no period, and the most anyone waits for one.

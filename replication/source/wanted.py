@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from prefect_mha.replication.binlog import event_bodies as bodies
-from prefect_mha.replication.binlog.events import Event
-from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
-from prefect_mha.replication.source.protocol.packets import Refused
+from ..binlog import event_bodies as bodies
+from ..binlog.events import Event
+from ..model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
+from .protocol.packets import Refused
 
 
 class Wanted(Protocol):

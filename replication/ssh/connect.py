@@ -14,10 +14,10 @@ from pathlib import Path
 
 import paramiko
 
-from prefect_mha.replication.deadline import Deadline, within
-from prefect_mha.replication.errors import DeadlineExceeded, HostKeyMismatch, HostUnreachable, LoginRefused
-from prefect_mha.replication.ssh.channel_order import OrderedTransport
-from prefect_mha.replication.ssh.known_hosts import (
+from ..deadline import Deadline, within
+from ..errors import DeadlineExceeded, HostKeyMismatch, HostUnreachable, LoginRefused
+from .channel_order import OrderedTransport
+from .known_hosts import (
     SSH_PORT,
     KeyVerdict,
     fingerprint,
@@ -27,7 +27,7 @@ from prefect_mha.replication.ssh.known_hosts import (
     read_known_hosts,
     remember_key,
 )
-from prefect_mha.replication.ssh.login import SshLogin
+from .login import SshLogin
 
 logger = logging.getLogger("mha.ssh")
 

@@ -17,21 +17,21 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import paramiko
 
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
-from prefect_mha.replication.local.own_files import open_own
-from prefect_mha.replication.scripts import script
-from prefect_mha.replication.ssh.connect import CONNECT, NOT_UNDERSTOOD, open_transport
-from prefect_mha.replication.ssh.framing import Frame
-from prefect_mha.replication.ssh.hints import NO_SHELL, hint_for, last_line, needs_access
-from prefect_mha.replication.ssh.login import load_login
-from prefect_mha.replication.ssh.port_forward import Forward
-from prefect_mha.replication.ssh.session import Lease, SessionBroken, SftpLease, SshSession
-from prefect_mha.replication.ssh.sftp_reader import RemoteReader, names_in
-from prefect_mha.replication.ssh.streams import CHUNK, Collector, HashingSource, InputSource, drain, feed
+from ..deadline import Deadline
+from ..errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
+from ..local.own_files import open_own
+from ..scripts import script
+from .connect import CONNECT, NOT_UNDERSTOOD, open_transport
+from .framing import Frame
+from .hints import NO_SHELL, hint_for, last_line, needs_access
+from .login import load_login
+from .port_forward import Forward
+from .session import Lease, SessionBroken, SftpLease, SshSession
+from .sftp_reader import RemoteReader, names_in
+from .streams import CHUNK, Collector, HashingSource, InputSource, drain, feed
 
 if TYPE_CHECKING:
-    from prefect_mha.config import ServerConfig
+    from ...config import ServerConfig
 
 #: Seconds that one exchange about a file may take: a stat, a listing, the next piece of a read.
 FILE_TIMEOUT = 10.0

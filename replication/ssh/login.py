@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING, Literal
 
 import paramiko
 
-from prefect_mha.replication.errors import HostUnreachable
-from prefect_mha.replication.local.addresses import ssh_address_of
-from prefect_mha.replication.ssh.known_hosts import SSH_PORT, lookup_names
+from ..errors import HostUnreachable
+from ..local.addresses import ssh_address_of
+from .known_hosts import SSH_PORT, lookup_names
 
 if TYPE_CHECKING:
-    from prefect_mha.config import ServerConfig
+    from ...config import ServerConfig
 
 logger = logging.getLogger("mha.ssh")
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import paramiko
 
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.errors import HostUnreachable
-from prefect_mha.replication.ssh.channel_order import orderly
-from prefect_mha.replication.ssh.session import SshSession, Watchdog
+from ..deadline import Deadline
+from ..errors import HostUnreachable
+from .channel_order import orderly
+from .session import SshSession, Watchdog
 
 #: Seconds to give a port up.
 GIVE_UP = 5.0

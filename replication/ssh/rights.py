@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prefect_mha.config import ServerConfig
+from ...config import ServerConfig
 
 #: The line that a script's output begins with when its user had to do without: this, a name, and why.
 _WITHOUT = "rights"

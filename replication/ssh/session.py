@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import paramiko
 
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.model.greeting import GREETING, LOGIN, awaits_login
-from prefect_mha.replication.ssh.channel_order import orderly
-from prefect_mha.replication.ssh.framing import Frame, sftp_by_shell
+from ..deadline import Deadline
+from ..model.greeting import GREETING, LOGIN, awaits_login
+from .channel_order import orderly
+from .framing import Frame, sftp_by_shell
 
 #: Channels used at once before sshd has said what it allows; two below its default, for the probe and a straggler.
 CHANNELS = 8

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import paramiko
 
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.ssh.framing import NOISE, Frame, exit_code
+from ..deadline import Deadline
+from .framing import NOISE, Frame, exit_code
 
 #: Seconds of silence after a command's end, when a child in the background still holds its output open.
 QUIET = 1.0

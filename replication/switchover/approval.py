@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.reporting.approval import Answer, Question, choices_of, host_and_port, short_name
-from prefect_mha.replication.switchover.outcome import plan_markdown, plan_text
-from prefect_mha.replication.switchover.plan import SwitchPlan
-from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
+from ...config import ClusterConfig
+from ..reporting.approval import Answer, Question, choices_of, host_and_port, short_name
+from .outcome import plan_markdown, plan_text
+from .plan import SwitchPlan
+from .preconditions.options import SwitchOptions
 
 
 def switch_question(plan: SwitchPlan, changed: Iterable[str] = ()) -> Question:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.actions.drain import drain
-from prefect_mha.replication.actions.drained import discard_relay_logs
-from prefect_mha.replication.actions.repoint import follows
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.errors import StatementFailed
-from prefect_mha.replication.model.position import BinlogPosition, log_index
-from prefect_mha.replication.model.state import GtidKind, Vendor
-from prefect_mha.replication.mysql.dialects import Repoint, binary_log
-from prefect_mha.replication.mysql.log_events import OF_THE_LOG, events_of
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.switchover.handover import end_of_log
-from prefect_mha.replication.switchover.write_lock import EndOfLog
+from ...config import ServerConfig
+from ..actions.drain import drain
+from ..actions.drained import discard_relay_logs
+from ..actions.repoint import follows
+from ..deadline import Deadline
+from ..errors import StatementFailed
+from ..model.position import BinlogPosition, log_index
+from ..model.state import GtidKind, Vendor
+from ..mysql.dialects import Repoint, binary_log
+from ..mysql.log_events import OF_THE_LOG, events_of
+from ..mysql.server import Server
+from .handover import end_of_log
+from .write_lock import EndOfLog
 
 #: Seconds that a channel which the old primary kept may stand still while it is drained.
 STALL = 10.0

@@ -9,17 +9,17 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
-from prefect_mha.replication.fencing.everyone import lift
-from prefect_mha.replication.local.interrupts import finish_from_here
-from prefect_mha.replication.memory.journal import Journal
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import GtidKind, Vendor
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.switchover.job import HandedOver, Preparation, SwitchJob
-from prefect_mha.replication.switchover.write_lock import EndOfLog, lacking
-from prefect_mha.replication.workload.client_sessions import end_client_sessions, holders_of_locks
+from ..deadline import Deadline
+from ..errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
+from ..fencing.everyone import lift
+from ..local.interrupts import finish_from_here
+from ..memory.journal import Journal
+from ..model.position import BinlogPosition
+from ..model.state import GtidKind, Vendor
+from ..mysql.server import Server
+from ..workload.client_sessions import end_client_sessions, holders_of_locks
+from .job import HandedOver, Preparation, SwitchJob
+from .write_lock import EndOfLog, lacking
 
 #: Seconds that the server waits by itself before it is asked whether its applier still runs.
 SLICE = 1

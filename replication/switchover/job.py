@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.actions.scheduled_events import ScheduledEvent
-from prefect_mha.replication.actions.semi_sync import Roles
-from prefect_mha.replication.address import OnlineChangeCalls, chain_of
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.memory.journal import Entry, Journal
-from prefect_mha.replication.model.gtid import MariadbGtidPosition
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.mysql.server import Row
-from prefect_mha.replication.notify.events import EventHooks
-from prefect_mha.replication.switchover.plan import SwitchPlan
-from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
-from prefect_mha.replication.switchover.write_lock import EndOfLog, FormerSettings, WriteLock
+from ...config import ClusterConfig, ServerConfig
+from ..actions.scheduled_events import ScheduledEvent
+from ..actions.semi_sync import Roles
+from ..address import OnlineChangeCalls, chain_of
+from ..cluster.pool import ConnectionPool
+from ..memory.journal import Entry, Journal
+from ..model.gtid import MariadbGtidPosition
+from ..model.position import BinlogPosition
+from ..mysql.server import Row
+from ..notify.events import EventHooks
+from .plan import SwitchPlan
+from .preconditions.options import SwitchOptions
+from .write_lock import EndOfLog, FormerSettings, WriteLock
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from prefect_mha.replication.model.check import Check
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.reporting.outcome import ReplicaOutcome, StepTime
-from prefect_mha.replication.reporting.report import candidate_matrix
-from prefect_mha.replication.switchover.plan import SwitchPlan
-from prefect_mha.replication.words import in_block
-from prefect_mha.replication.words import in_markdown as md
+from ..model.check import Check
+from ..model.refusal import Refusal
+from ..reporting.outcome import ReplicaOutcome, StepTime
+from ..reporting.report import candidate_matrix
+from ..words import in_block
+from ..words import in_markdown as md
+from .plan import SwitchPlan
 
 TITLE = "----- Planned Switch Report -----"
 

@@ -10,18 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.checks.trying_logins import TriedLogin
-from prefect_mha.replication.model.check import Check, failed
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState, GtidKind
-from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.planning.plan import ReplicaRecovery, address_steps, leveling
-from prefect_mha.replication.planning.selection import Candidate, Follower, Selection, followers_of, gtid_kind, rank
-from prefect_mha.replication.switchover.preconditions.accounts import replication_user
-from prefect_mha.replication.switchover.preconditions.cluster import switch_checks
-from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
-from prefect_mha.replication.workload.activity import Activity
+from ...config import ClusterConfig, ServerConfig
+from ..checks.trying_logins import TriedLogin
+from ..model.check import Check, failed
+from ..model.refusal import Refusal
+from ..model.state import ClusterState, GtidKind
+from ..model.topology import find_primary
+from ..planning.plan import ReplicaRecovery, address_steps, leveling
+from ..planning.selection import Candidate, Follower, Selection, followers_of, gtid_kind, rank
+from ..workload.activity import Activity
+from .preconditions.accounts import replication_user
+from .preconditions.cluster import switch_checks
+from .preconditions.options import SwitchOptions
 
 __all__ = ["SwitchOptions", "SwitchPlan", "make_switch_plan"]
 

@@ -8,16 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from prefect_mha.replication.actions.scheduled_events import ScheduledEvent
-from prefect_mha.replication.local.processes import process_alive
-from prefect_mha.replication.memory.journal import SWITCH, Entry, unfinished
-from prefect_mha.replication.memory.manager_files import FailoverFlags
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import ClusterState, GtidKind
-from prefect_mha.replication.planning.plan import ReplicaRecovery
-from prefect_mha.replication.switchover.job import HandedOver, Preparation
-from prefect_mha.replication.switchover.plan import SwitchPlan
-from prefect_mha.replication.switchover.write_lock import EndOfLog, FormerSettings
+from ..actions.scheduled_events import ScheduledEvent
+from ..local.processes import process_alive
+from ..memory.journal import SWITCH, Entry, unfinished
+from ..memory.manager_files import FailoverFlags
+from ..model.position import BinlogPosition
+from ..model.state import ClusterState, GtidKind
+from ..planning.plan import ReplicaRecovery
+from .job import HandedOver, Preparation
+from .plan import SwitchPlan
+from .write_lock import EndOfLog, FormerSettings
 
 #: The columns of a replica's status that tell how it connects; the others are of no use later.
 _LIKE = (

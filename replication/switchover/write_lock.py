@@ -13,14 +13,14 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
-from prefect_mha.replication.fencing.everyone import close_to_everybody, open_to_everybody
-from prefect_mha.replication.model.gtid import MariadbGtidPosition
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import Vendor
-from prefect_mha.replication.mysql.server import Server
+from ...config import ServerConfig
+from ..deadline import Deadline
+from ..errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
+from ..fencing.everyone import close_to_everybody, open_to_everybody
+from ..model.gtid import MariadbGtidPosition
+from ..model.position import BinlogPosition
+from ..model.state import Vendor
+from ..mysql.server import Server
 
 log = logging.getLogger("mha")
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.address import FailoverCalls, chain_of
-from prefect_mha.replication.address.ip import IpProvider
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import DeadlineExceeded, HostError, MhaError
-from prefect_mha.replication.fencing.guard import FormerPrimaryGuard, News
-from prefect_mha.replication.fencing.kill import keep_read_only, unfence
-from prefect_mha.replication.memory.held_servers import HeldServers, config_of
-from prefect_mha.replication.notify.events import EventHooks
-from prefect_mha.replication.ssh.host import SshHost
+from ...config import ClusterConfig, ServerConfig
+from ..address import FailoverCalls, chain_of
+from ..address.ip import IpProvider
+from ..cluster.pool import ConnectionPool
+from ..errors import DeadlineExceeded, HostError, MhaError
+from ..fencing.guard import FormerPrimaryGuard, News
+from ..fencing.kill import keep_read_only, unfence
+from ..memory.held_servers import HeldServers, config_of
+from ..notify.events import EventHooks
+from ..ssh.host import SshHost
 
 log = logging.getLogger("mha")
 

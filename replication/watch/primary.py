@@ -8,21 +8,21 @@ import time
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.detection.classic_rules import ALARM_AT, Ping, Verdict, somebody_else
-from prefect_mha.replication.detection.observation import Finding, IncidentRecorder, Observation, Observer, Round
-from prefect_mha.replication.detection.round_trips import RECENT, RoundTrips
-from prefect_mha.replication.detection.rules import Confidence, Judgement, Row, judge
-from prefect_mha.replication.detection.suspicion import SILENCE, Suspicion, Thresholds, terms_of
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.probes.host import HELD
-from prefect_mha.replication.probes.ping import Pinger
-from prefect_mha.replication.probes.pings import FINDING, Pings
-from prefect_mha.replication.probes.survey import ROUND, Survey
-from prefect_mha.replication.rescue.tail_chain import reached_before
-from prefect_mha.replication.watch.listener import Listener
-from prefect_mha.replication.watch.refusals import SAY_AGAIN, Refusals
+from ...config import ClusterConfig, ServerConfig
+from ..cluster.pool import ConnectionPool
+from ..detection.classic_rules import ALARM_AT, Ping, Verdict, somebody_else
+from ..detection.observation import Finding, IncidentRecorder, Observation, Observer, Round
+from ..detection.round_trips import RECENT, RoundTrips
+from ..detection.rules import Confidence, Judgement, Row, judge
+from ..detection.suspicion import SILENCE, Suspicion, Thresholds, terms_of
+from ..model.state import ServerState
+from ..probes.host import HELD
+from ..probes.ping import Pinger
+from ..probes.pings import FINDING, Pings
+from ..probes.survey import ROUND, Survey
+from ..rescue.tail_chain import reached_before
+from .listener import Listener
+from .refusals import SAY_AGAIN, Refusals
 
 log = logging.getLogger("mha")
 

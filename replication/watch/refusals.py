@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import time
 
-from prefect_mha.replication.detection.classic_rules import ALARM_AT
-from prefect_mha.replication.watch.listener import Listener
+from ..detection.classic_rules import ALARM_AT
+from .listener import Listener
 
 log = logging.getLogger("mha")
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.actions.promote import open_for_writes
-from prefect_mha.replication.cluster.pool import ConnectionPool, with_writers
-from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, FailoverLock
-from prefect_mha.replication.coordination.leadership import Leadership
-from prefect_mha.replication.errors import AlreadyActing, MhaError, RefusalError, ServerError
-from prefect_mha.replication.memory.journal import opened_before, unfinished
-from prefect_mha.replication.memory.last_writable import LastWritable, SeenWritable, started
-from prefect_mha.replication.model.errant import strays
-from prefect_mha.replication.model.state import ClusterState
-from prefect_mha.replication.mysql.dialects import binary_log
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.reopening import SAME_LIFE, ClosedPrimary, Reopening, ReopeningDecision, judge
-from prefect_mha.replication.switchover.resume import cut_short_switch
+from ...config import ClusterConfig, ServerConfig
+from ..actions.promote import open_for_writes
+from ..cluster.pool import ConnectionPool, with_writers
+from ..coordination.failover_lock import FAILOVER_LOCK, FailoverLock
+from ..coordination.leadership import Leadership
+from ..errors import AlreadyActing, MhaError, RefusalError, ServerError
+from ..memory.journal import opened_before, unfinished
+from ..memory.last_writable import LastWritable, SeenWritable, started
+from ..model.errant import strays
+from ..model.state import ClusterState
+from ..mysql.dialects import binary_log
+from ..mysql.server import Server
+from ..planning.reopening import SAME_LIFE, ClosedPrimary, Reopening, ReopeningDecision, judge
+from ..switchover.resume import cut_short_switch
 
 log = logging.getLogger("mha")
 

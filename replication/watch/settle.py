@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import ServerError
-from prefect_mha.replication.fencing.everyone import start_replication
-from prefect_mha.replication.memory.follow_up import left_out
-from prefect_mha.replication.memory.journal import Journal, journals
-from prefect_mha.replication.memory.open_business import Settlement, note_settled, settle, stopped_receivers
-from prefect_mha.replication.model.state import ClusterState
-from prefect_mha.replication.mysql.dialects import ChannelThread
-from prefect_mha.replication.rescue import tail_chain
-from prefect_mha.replication.rescue.tail_chain import settled_by_gtid
+from ...config import ClusterConfig, ServerConfig
+from ..cluster.pool import ConnectionPool
+from ..errors import ServerError
+from ..fencing.everyone import start_replication
+from ..memory.follow_up import left_out
+from ..memory.journal import Journal, journals
+from ..memory.open_business import Settlement, note_settled, settle, stopped_receivers
+from ..model.state import ClusterState
+from ..mysql.dialects import ChannelThread
+from ..rescue import tail_chain
+from ..rescue.tail_chain import settled_by_gtid
 
 log = logging.getLogger("mha")
 

@@ -8,18 +8,18 @@ import time
 from collections.abc import Callable
 from enum import Enum
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.coordination.leadership import Leadership
-from prefect_mha.replication.errors import AlreadyActing, MhaError
-from prefect_mha.replication.fencing.guard import rejoined
-from prefect_mha.replication.memory.held_servers import HeldServers, reached_by
-from prefect_mha.replication.memory.journal import END, Journal, begun_before, unfinished, unrestored_settings
-from prefect_mha.replication.memory.manager_files import HealthFile, ManagerStatus
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.mysql import temporary_settings as settings
-from prefect_mha.replication.notify.events import EventHooks
+from ...config import ClusterConfig, ServerConfig
+from ..cluster.pool import ConnectionPool
+from ..coordination.leadership import Leadership
+from ..errors import AlreadyActing, MhaError
+from ..fencing.guard import rejoined
+from ..memory.held_servers import HeldServers, reached_by
+from ..memory.journal import END, Journal, begun_before, unfinished, unrestored_settings
+from ..memory.manager_files import HealthFile, ManagerStatus
+from ..model.refusal import Refusal
+from ..model.topology import find_primary
+from ..mysql import temporary_settings as settings
+from ..notify.events import EventHooks
 
 log = logging.getLogger("mha")
 

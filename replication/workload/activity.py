@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
-from prefect_mha.replication.errors import PrivilegeMissing, StatementFailed
-from prefect_mha.replication.model.state import ClusterState
-from prefect_mha.replication.mysql.advisory_locks import holders
-from prefect_mha.replication.mysql.grants import Grants, parse_grants
-from prefect_mha.replication.mysql.server import Row, Server
-from prefect_mha.replication.workload.statements import StatementKind, kind_of, names_table, shorten
+from ..cluster.pool import ConnectionPool
+from ..coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
+from ..errors import PrivilegeMissing, StatementFailed
+from ..model.state import ClusterState
+from ..mysql.advisory_locks import holders
+from ..mysql.grants import Grants, parse_grants
+from ..mysql.server import Row, Server
+from .statements import StatementKind, kind_of, names_table, shorten
 
 log = logging.getLogger("mha")
 

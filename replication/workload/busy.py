@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import PrivilegeMissing, ServerError, StatementFailed
-from prefect_mha.replication.model.state import ClusterState, ReplicaChannel, ServerState
-from prefect_mha.replication.mysql.dialects.applying import METADATA_LOCKS, age_query, row_lock_query
-from prefect_mha.replication.mysql.server import Row, Server
-from prefect_mha.replication.workload.statements import shorten
+from ..cluster.pool import ConnectionPool
+from ..errors import PrivilegeMissing, ServerError, StatementFailed
+from ..model.state import ClusterState, ReplicaChannel, ServerState
+from ..mysql.dialects.applying import METADATA_LOCKS, age_query, row_lock_query
+from ..mysql.server import Row, Server
+from .statements import shorten
 
 log = logging.getLogger("mha")
 

@@ -6,11 +6,11 @@ import logging
 import math
 from collections.abc import Collection
 
-from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
-from prefect_mha.replication.coordination.quorum import STANDBY_LOCK
-from prefect_mha.replication.errors import StatementFailed
-from prefect_mha.replication.mysql.advisory_locks import holders
-from prefect_mha.replication.mysql.server import Server
+from ..coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
+from ..coordination.quorum import STANDBY_LOCK
+from ..errors import StatementFailed
+from ..mysql.advisory_locks import holders
+from ..mysql.server import Server
 
 log = logging.getLogger("mha")
 

@@ -8,19 +8,19 @@ from dataclasses import replace
 
 from prefect import task
 
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.actions.repoint import change_source
-from prefect_mha.replication.binlog.relay_position import last_complete, received_up_to
-from prefect_mha.replication.cluster.pool import reachable
-from prefect_mha.replication.errors import CannotLevel, DeadlineExceeded, HostError, LogError, NoRoom
-from prefect_mha.replication.local.copy_places import save_in
-from prefect_mha.replication.memory.journal import every_entry
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import GtidKind
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.kept_copies import copies
-from prefect_mha.replication.rescue.pointing import TURN, channel_named
-from prefect_mha.replication.rescue.salvage import (
+from ...replication.actions.drained import Drained
+from ...replication.actions.repoint import change_source
+from ...replication.binlog.relay_position import last_complete, received_up_to
+from ...replication.cluster.pool import reachable
+from ...replication.errors import CannotLevel, DeadlineExceeded, HostError, LogError, NoRoom
+from ...replication.local.copy_places import save_in
+from ...replication.memory.journal import every_entry
+from ...replication.model.position import BinlogPosition
+from ...replication.model.state import GtidKind
+from ...replication.reporting.job import FailoverJob
+from ...replication.rescue.kept_copies import copies
+from ...replication.rescue.pointing import TURN, channel_named
+from ...replication.rescue.salvage import (
     borrow_relay_logs,
     find_logs,
     find_relay_logs,
@@ -29,12 +29,12 @@ from prefect_mha.replication.rescue.salvage import (
     shortened,
     up_to,
 )
-from prefect_mha.replication.rescue.saved import SavedBinlog
-from prefect_mha.replication.rescue.tail_chain import Tail, begins_in
-from prefect_mha.replication.source.identity import ExpectedIdentity
-from prefect_mha.tasks.policy import STEP
-from prefect_mha.tasks.rescue.turned import former_of
-from prefect_mha.tasks.save_binlog import copied
+from ...replication.rescue.saved import SavedBinlog
+from ...replication.rescue.tail_chain import Tail, begins_in
+from ...replication.source.identity import ExpectedIdentity
+from ..policy import STEP
+from ..save_binlog import copied
+from .turned import former_of
 
 log = logging.getLogger("mha")
 

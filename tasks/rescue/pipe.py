@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import posixpath
 
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.actions.promote import open_to_us
-from prefect_mha.replication.binlog.reader import LogReader
-from prefect_mha.replication.errors import HostError, LogError, MhaError, StatementFailed, WayClosed
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.apply import apply_cut
-from prefect_mha.replication.rescue.apply import wait_for_former as wait_on_host
-from prefect_mha.replication.rescue.salvage import cut_from, find_logs
-from prefect_mha.replication.rescue.tails import Lacking, MissingTail, why_not_replayed
+from ...replication.actions.drained import Drained
+from ...replication.actions.promote import open_to_us
+from ...replication.binlog.reader import LogReader
+from ...replication.errors import HostError, LogError, MhaError, StatementFailed, WayClosed
+from ...replication.model.position import BinlogPosition
+from ...replication.model.state import ServerState
+from ...replication.mysql.server import Server
+from ...replication.reporting.job import FailoverJob
+from ...replication.rescue.apply import apply_cut
+from ...replication.rescue.apply import wait_for_former as wait_on_host
+from ...replication.rescue.salvage import cut_from, find_logs
+from ...replication.rescue.tails import Lacking, MissingTail, why_not_replayed
 
 log = logging.getLogger("mha")
 

@@ -9,20 +9,20 @@ from dataclasses import replace
 
 from prefect import task
 
-from prefect_mha.replication.errors import DeadlineExceeded, HostError, LogError, NoRoom
-from prefect_mha.replication.maintenance.binlog_server.archive import archive_directories
-from prefect_mha.replication.memory.journal import every_entry
-from prefect_mha.replication.model.state import GtidKind
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.kept_copies import copies
-from prefect_mha.replication.rescue.purged import has_more, purged_by, still_lacks
-from prefect_mha.replication.rescue.salvage import find_logs, find_start
-from prefect_mha.replication.rescue.saved import SavedBinlog
-from prefect_mha.replication.rescue.tail_chain import begins_in
-from prefect_mha.replication.source.identity import ExpectedIdentity
-from prefect_mha.replication.ssh.host import SshHost
-from prefect_mha.tasks.policy import STEP
-from prefect_mha.tasks.save_binlog import copied
+from ...replication.errors import DeadlineExceeded, HostError, LogError, NoRoom
+from ...replication.maintenance.binlog_server.archive import archive_directories
+from ...replication.memory.journal import every_entry
+from ...replication.model.state import GtidKind
+from ...replication.reporting.job import FailoverJob
+from ...replication.rescue.kept_copies import copies
+from ...replication.rescue.purged import has_more, purged_by, still_lacks
+from ...replication.rescue.salvage import find_logs, find_start
+from ...replication.rescue.saved import SavedBinlog
+from ...replication.rescue.tail_chain import begins_in
+from ...replication.source.identity import ExpectedIdentity
+from ...replication.ssh.host import SshHost
+from ..policy import STEP
+from ..save_binlog import copied
 
 log = logging.getLogger("mha")
 

@@ -6,18 +6,18 @@ import logging
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from prefect_mha.replication.actions.drain import Patience, drain
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.errors import WayClosed
-from prefect_mha.replication.mysql.dialects.changing import ChannelOptions
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.pointing import Where, execute_served
-from prefect_mha.replication.rescue.salvage import logs_from
-from prefect_mha.replication.rescue.serving import asks_from, identity_of, rebuilt_of, served
-from prefect_mha.replication.rescue.tails import MissingTail
-from prefect_mha.replication.source import Catalogue, Prover
-from prefect_mha.tasks.rescue.turned import noted
+from ...replication.actions.drain import Patience, drain
+from ...replication.actions.drained import Drained
+from ...replication.errors import WayClosed
+from ...replication.mysql.dialects.changing import ChannelOptions
+from ...replication.mysql.server import Server
+from ...replication.reporting.job import FailoverJob
+from ...replication.rescue.pointing import Where, execute_served
+from ...replication.rescue.salvage import logs_from
+from ...replication.rescue.serving import asks_from, identity_of, rebuilt_of, served
+from ...replication.rescue.tails import MissingTail
+from ...replication.source import Catalogue, Prover
+from .turned import noted
 
 log = logging.getLogger("mha")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from prefect_mha.replication.memory.journal import Entry, every_entry
-from prefect_mha.replication.model.state import GtidKind, ReplicaChannel, ServerState
-from prefect_mha.replication.mysql.dialects.changing import ChannelOptions
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.pointing import TURN, channel_named, former_options, options_now, turned
+from ...replication.memory.journal import Entry, every_entry
+from ...replication.model.state import GtidKind, ReplicaChannel, ServerState
+from ...replication.mysql.dialects.changing import ChannelOptions
+from ...replication.mysql.server import Server
+from ...replication.reporting.job import FailoverJob
+from ...replication.rescue.pointing import TURN, channel_named, former_options, options_now, turned
 
 
 def former_of(job: FailoverJob, state: ServerState, channel: ReplicaChannel) -> ChannelOptions | None:

@@ -7,17 +7,17 @@ import time
 
 from prefect import task
 
-from prefect_mha.replication.actions.drain import execute_all, stop_receiver
-from prefect_mha.replication.actions.repoint import LOOK_EVERY, change_source, follows, start_following
-from prefect_mha.replication.errors import CannotLevel, DeadlineExceeded, StatementFailed
-from prefect_mha.replication.memory.journal import lifted_delays
-from prefect_mha.replication.model.state import GtidKind
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import ReplicaRecovery
-from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.switchover.job import HandedOver, SwitchJob
-from prefect_mha.replication.switchover.write_lock import EndOfLog
-from prefect_mha.tasks.policy import STEP
+from ...replication.actions.drain import execute_all, stop_receiver
+from ...replication.actions.repoint import LOOK_EVERY, change_source, follows, start_following
+from ...replication.errors import CannotLevel, DeadlineExceeded, StatementFailed
+from ...replication.memory.journal import lifted_delays
+from ...replication.model.state import GtidKind
+from ...replication.mysql.server import Server
+from ...replication.planning.plan import ReplicaRecovery
+from ...replication.reporting.outcome import ReplicaOutcome
+from ...replication.switchover.job import HandedOver, SwitchJob
+from ...replication.switchover.write_lock import EndOfLog
+from ..policy import STEP
 
 log = logging.getLogger("mha")
 

@@ -7,17 +7,17 @@ import time
 
 from prefect import task
 
-from prefect_mha.replication.actions import checkpoint_period as checkpoint
-from prefect_mha.replication.actions.scheduled_events import read_events
-from prefect_mha.replication.actions.semi_sync import read_roles
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.errors import DeadlineExceeded
-from prefect_mha.replication.model.state import GtidKind
-from prefect_mha.replication.mysql.dialects import channel_name
-from prefect_mha.replication.switchover.handover import wait_until_executed
-from prefect_mha.replication.switchover.job import Preparation, SwitchJob
-from prefect_mha.replication.switchover.write_lock import read_former
-from prefect_mha.tasks.policy import STEP
+from ...replication.actions import checkpoint_period as checkpoint
+from ...replication.actions.scheduled_events import read_events
+from ...replication.actions.semi_sync import read_roles
+from ...replication.deadline import Deadline
+from ...replication.errors import DeadlineExceeded
+from ...replication.model.state import GtidKind
+from ...replication.mysql.dialects import channel_name
+from ...replication.switchover.handover import wait_until_executed
+from ...replication.switchover.job import Preparation, SwitchJob
+from ...replication.switchover.write_lock import read_former
+from ..policy import STEP
 
 log = logging.getLogger("mha")
 

@@ -6,9 +6,9 @@ import logging
 
 from prefect import task
 
-from prefect_mha.replication.switchover.handover import hand_over
-from prefect_mha.replication.switchover.job import HandedOver, Preparation, SwitchJob
-from prefect_mha.tasks.policy import STEP, once
+from ...replication.switchover.handover import hand_over
+from ...replication.switchover.job import HandedOver, Preparation, SwitchJob
+from ..policy import STEP, once
 
 log = logging.getLogger("mha")
 

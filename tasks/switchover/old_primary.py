@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from prefect import task
 
-from prefect_mha.replication.actions.repoint import follows, start_following
-from prefect_mha.replication.actions.semi_sync import take_roles
-from prefect_mha.replication.errors import UnsafeStatement
-from prefect_mha.replication.mysql.dialects.for_people import opened_first
-from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.reporting.statement import STATEMENT, statement
-from prefect_mha.replication.switchover.demote import become_replica, stray_writes
-from prefect_mha.replication.switchover.job import HandedOver, Preparation, SwitchJob
-from prefect_mha.replication.workload.client_sessions import end_client_sessions, holders_of_locks
-from prefect_mha.tasks.policy import STEP
+from ...replication.actions.repoint import follows, start_following
+from ...replication.actions.semi_sync import take_roles
+from ...replication.errors import UnsafeStatement
+from ...replication.mysql.dialects.for_people import opened_first
+from ...replication.reporting.outcome import ReplicaOutcome
+from ...replication.reporting.statement import STATEMENT, statement
+from ...replication.switchover.demote import become_replica, stray_writes
+from ...replication.switchover.job import HandedOver, Preparation, SwitchJob
+from ...replication.workload.client_sessions import end_client_sessions, holders_of_locks
+from ..policy import STEP
 
 log = logging.getLogger("mha")
 

@@ -6,12 +6,12 @@ import logging
 
 from prefect import task
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.address import AddressMove
-from prefect_mha.replication.errors import AddressError
-from prefect_mha.replication.model.check import Check
-from prefect_mha.replication.switchover.job import SwitchJob
-from prefect_mha.tasks.policy import STEP
+from ...config import ServerConfig
+from ...replication.address import AddressMove
+from ...replication.errors import AddressError
+from ...replication.model.check import Check
+from ...replication.switchover.job import SwitchJob
+from ..policy import STEP
 
 log = logging.getLogger("mha")
 

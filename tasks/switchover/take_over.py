@@ -7,15 +7,15 @@ import time
 
 from prefect import task
 
-from prefect_mha.replication.actions.drain import execute_all, stop_receiver
-from prefect_mha.replication.actions.promote import forget_source
-from prefect_mha.replication.actions.scheduled_events import enable_events, read_events
-from prefect_mha.replication.actions.semi_sync import take_roles
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.switchover.demote import written_here
-from prefect_mha.replication.switchover.job import HandedOver, Preparation, SwitchJob
-from prefect_mha.replication.switchover.write_lock import set_event_scheduler
-from prefect_mha.tasks.policy import STEP
+from ...replication.actions.drain import execute_all, stop_receiver
+from ...replication.actions.promote import forget_source
+from ...replication.actions.scheduled_events import enable_events, read_events
+from ...replication.actions.semi_sync import take_roles
+from ...replication.model.state import ServerState
+from ...replication.switchover.demote import written_here
+from ...replication.switchover.job import HandedOver, Preparation, SwitchJob
+from ...replication.switchover.write_lock import set_event_scheduler
+from ..policy import STEP
 
 log = logging.getLogger("mha")
 

@@ -69,11 +69,19 @@ def imported(path: Path) -> Iterator[str]:
             pending.extend(node.orelse)
             continue
         pending.extend(ast.iter_child_nodes(node))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == PACKAGE:
-            base = (node.module or "").removeprefix(PACKAGE).removeprefix(".")
+        if isinstance(node, ast.ImportFrom) and (base := named(node, path)) is not None:
             for each in node.names:
                 whole = f"{base}.{each.name}".removeprefix(".")
                 yield whole if whole in MODULES else base
+
+
+def named(node: ast.ImportFrom, path: Path) -> str | None:
+    """The module that an import names, below the package; None for somebody else's."""
+    if node.level:
+        parts = path.relative_to(ROOT).parts[: -node.level]
+        return ".".join((*parts, node.module) if node.module else parts)
+    top, _, rest = (node.module or "").partition(".")
+    return rest if top == PACKAGE else None
 
 
 def room(module: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
-from prefect_mha.replication.binlog.cutter import Cut
-from prefect_mha.replication.errors import MhaError, RefusalError, StoppedInTail, WayClosed
-from prefect_mha.replication.memory.journal import Entry, Journal
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import GtidKind
-from prefect_mha.replication.planning.plan import FailoverPlan
-from prefect_mha.replication.rescue.saved import SavedBinlog
+from ....replication.binlog.cutter import Cut
+from ....replication.errors import MhaError, RefusalError, StoppedInTail, WayClosed
+from ....replication.memory.journal import Entry, Journal
+from ....replication.model.refusal import Refusal
+from ....replication.model.state import GtidKind
+from ....replication.planning.plan import FailoverPlan
+from ....replication.rescue.saved import SavedBinlog
 
 log = logging.getLogger("mha")
 

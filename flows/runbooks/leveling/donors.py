@@ -9,19 +9,19 @@ from typing import Any, Protocol, TypeVar
 
 from prefect import Task
 
-from prefect_mha.flows.runbooks.leveling.waiting import Waiting
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.cluster.pool import reachable
-from prefect_mha.replication.errors import CannotLevel, MhaError, ServerError
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import ClusterState, ServerState
-from prefect_mha.replication.planning.plan import FailoverPlan, ReplicaRecovery
-from prefect_mha.replication.planning.selection import Follower, lacks_received
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.reporting.ledger import LedgerLine, never_reached
-from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
-from prefect_mha.replication.source.identity import ExpectedIdentity
-from prefect_mha.tasks import apply_diffs, save_binlog
+from ....replication.actions.drained import Drained
+from ....replication.cluster.pool import reachable
+from ....replication.errors import CannotLevel, MhaError, ServerError
+from ....replication.model.position import BinlogPosition
+from ....replication.model.state import ClusterState, ServerState
+from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
+from ....replication.planning.selection import Follower, lacks_received
+from ....replication.reporting.job import FailoverJob
+from ....replication.reporting.ledger import LedgerLine, never_reached
+from ....replication.rescue.saved import AppliedBinlog, SavedBinlog
+from ....replication.source.identity import ExpectedIdentity
+from ....tasks import apply_diffs, save_binlog
+from .waiting import Waiting
 
 log = logging.getLogger("mha")
 R = TypeVar("R")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from prefect_mha.flows.runbooks.leveling.donors import RelayLogDonors
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.rescue.salvage import shortened
-from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
+from ....replication.actions.drained import Drained
+from ....replication.model.position import BinlogPosition
+from ....replication.model.state import ServerState
+from ....replication.rescue.salvage import shortened
+from ....replication.rescue.saved import AppliedBinlog, SavedBinlog
+from .donors import RelayLogDonors
 
 
 @dataclass(frozen=True)

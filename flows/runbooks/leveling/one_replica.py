@@ -10,24 +10,24 @@ import posixpath
 from dataclasses import replace
 from typing import Any
 
-from prefect_mha.flows.engine.recorder import Recorder
-from prefect_mha.flows.runbooks.fencing import Fencing
-from prefect_mha.flows.runbooks.leveling.closed_ways import ClosedWays
-from prefect_mha.flows.runbooks.leveling.donors import RelayLogDonors
-from prefect_mha.flows.runbooks.leveling.new_primary import Level, reached, until, whole
-from prefect_mha.flows.runbooks.leveling.tail_chain import Chain
-from prefect_mha.flows.runbooks.leveling.waiting import Waiting
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.errors import CannotLevel, StoppedInTail
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import ClusterState, GtidKind
-from prefect_mha.replication.planning.plan import FailoverPlan, ReplicaRecovery
-from prefect_mha.replication.planning.selection import Follower, bereaved_of, bytes_behind
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.reporting.ledger import LedgerLine
-from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
-from prefect_mha.replication.source.identity import ExpectedIdentity, known_of
-from prefect_mha.tasks import apply_diffs, save_binlog
+from ....replication.actions.drained import Drained
+from ....replication.errors import CannotLevel, StoppedInTail
+from ....replication.model.position import BinlogPosition
+from ....replication.model.state import ClusterState, GtidKind
+from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
+from ....replication.planning.selection import Follower, bereaved_of, bytes_behind
+from ....replication.reporting.job import FailoverJob
+from ....replication.reporting.ledger import LedgerLine
+from ....replication.rescue.saved import AppliedBinlog, SavedBinlog
+from ....replication.source.identity import ExpectedIdentity, known_of
+from ....tasks import apply_diffs, save_binlog
+from ...engine.recorder import Recorder
+from ..fencing import Fencing
+from .closed_ways import ClosedWays
+from .donors import RelayLogDonors
+from .new_primary import Level, reached, until, whole
+from .tail_chain import Chain
+from .waiting import Waiting
 
 log = logging.getLogger("mha")
 

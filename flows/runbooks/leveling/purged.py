@@ -9,16 +9,16 @@ from typing import Any, Protocol, TypeVar
 
 from prefect import Task
 
-from prefect_mha.flows.runbooks.leveling.new_primary import Level, until
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.errors import CannotLevel, LockLost, MhaError
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.planning.plan import FailoverPlan, ReplicaRecovery
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
-from prefect_mha.replication.source.identity import ExpectedIdentity
-from prefect_mha.tasks import save_binlog
-from prefect_mha.tasks.rescue import purged
+from ....replication.actions.drained import Drained
+from ....replication.errors import CannotLevel, LockLost, MhaError
+from ....replication.model.position import BinlogPosition
+from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
+from ....replication.reporting.job import FailoverJob
+from ....replication.rescue.saved import AppliedBinlog, SavedBinlog
+from ....replication.source.identity import ExpectedIdentity
+from ....tasks import save_binlog
+from ....tasks.rescue import purged
+from .new_primary import Level, until
 
 log = logging.getLogger("mha")
 R = TypeVar("R")

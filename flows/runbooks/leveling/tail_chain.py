@@ -14,20 +14,18 @@ from typing import Any, Protocol, TypeVar
 
 from prefect import Task
 
-from prefect_mha.flows.runbooks.leveling.closed_ways import MISSING
-from prefect_mha.flows.runbooks.leveling.new_primary import Level
-from prefect_mha.replication.actions.drained import Drained
-from prefect_mha.replication.errors import LockLost, MhaError, RefusalError
-from prefect_mha.replication.model.gtid import GtidSet
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState, GtidKind, ServerDown, ServerState
-from prefect_mha.replication.planning.plan import FailoverPlan, ReplicaRecovery
-from prefect_mha.replication.probes.reaching import Reaching
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.reporting.ledger import Fate, LedgerLine
-from prefect_mha.replication.reporting.outcome import ReplicaOutcome
-from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
-from prefect_mha.replication.rescue.tail_chain import (
+from ....replication.actions.drained import Drained
+from ....replication.errors import LockLost, MhaError, RefusalError
+from ....replication.model.gtid import GtidSet
+from ....replication.model.refusal import Refusal
+from ....replication.model.state import ClusterState, GtidKind, ServerDown, ServerState
+from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
+from ....replication.probes.reaching import Reaching
+from ....replication.reporting.job import FailoverJob
+from ....replication.reporting.ledger import Fate, LedgerLine
+from ....replication.reporting.outcome import ReplicaOutcome
+from ....replication.rescue.saved import AppliedBinlog, SavedBinlog
+from ....replication.rescue.tail_chain import (
     Tail,
     carried,
     chain_of,
@@ -36,8 +34,10 @@ from prefect_mha.replication.rescue.tail_chain import (
     note_settled,
     remembered,
 )
-from prefect_mha.replication.source.identity import ExpectedIdentity
-from prefect_mha.tasks.rescue import former_tails
+from ....replication.source.identity import ExpectedIdentity
+from ....tasks.rescue import former_tails
+from .closed_ways import MISSING
+from .new_primary import Level
 
 log = logging.getLogger("mha")
 R = TypeVar("R")

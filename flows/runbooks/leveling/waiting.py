@@ -8,19 +8,19 @@ from typing import Any, Protocol, TypeVar
 
 from prefect import Task
 
-from prefect_mha.replication.actions.drain import Patience
-from prefect_mha.replication.actions.drained import Drained, prove
-from prefect_mha.replication.cluster.catch_up import LEVEL_LIMIT
-from prefect_mha.replication.errors import RefusalError, ServerError, TooBusy
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ReplicaChannel, ServerState
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.planning.plan import FailoverPlan, ReplicaRecovery
-from prefect_mha.replication.planning.selection import bytes_behind
-from prefect_mha.replication.planning.soonest import DrainTime, Next, decide
-from prefect_mha.replication.reporting.job import FailoverJob
-from prefect_mha.replication.rescue.pointing import channel_named
-from prefect_mha.replication.workload import busy
+from ....replication.actions.drain import Patience
+from ....replication.actions.drained import Drained, prove
+from ....replication.cluster.catch_up import LEVEL_LIMIT
+from ....replication.errors import RefusalError, ServerError, TooBusy
+from ....replication.model.refusal import Refusal
+from ....replication.model.state import ReplicaChannel, ServerState
+from ....replication.mysql.server import Server
+from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
+from ....replication.planning.selection import bytes_behind
+from ....replication.planning.soonest import DrainTime, Next, decide
+from ....replication.reporting.job import FailoverJob
+from ....replication.rescue.pointing import channel_named
+from ....replication.workload import busy
 
 log = logging.getLogger("mha")
 R = TypeVar("R")

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import pymysql
 
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.model.state import ServerState, Vendor
-from prefect_mha.replication.mysql.admin_port import enter_by, way_of
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.mysql.session import map_error, new_session
+from ...model.check import Check, Severity
+from ...model.state import ServerState, Vendor
+from ...mysql.admin_port import enter_by, way_of
+from ...mysql.server import Server
+from ...mysql.session import map_error, new_session
+from ..rule import Rule
 
 #: Sessions that a planned switch has open on a primary at once: to look, the lock of managers, two that stop writes.
 WANTED = 4

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from prefect_mha.replication.checks.facts import Facts
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.model.errant import strays
-from prefect_mha.replication.model.gtid import GtidSet
-from prefect_mha.replication.model.state import GtidKind, ServerState
+from ...model.check import Check, Severity
+from ...model.errant import strays
+from ...model.gtid import GtidSet
+from ...model.state import GtidKind, ServerState
+from ..facts import Facts
+from ..rule import Rule
 
 MODE = Rule(
     "gtid-mode",

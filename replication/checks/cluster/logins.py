@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from prefect_mha.replication.checks.facts import Facts
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.checks.trying_logins import TriedLogin, of_channel
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.mysql.dialects import ChannelThread, Dialect
-from prefect_mha.replication.mysql.dialects.accounts import AccountLife
-from prefect_mha.replication.mysql.dialects.connecting import PRIVATE_PLUGINS, Connecting
-from prefect_mha.replication.mysql.dialects.for_people import typed
+from ...model.check import Check, Severity
+from ...mysql.dialects import ChannelThread, Dialect
+from ...mysql.dialects.accounts import AccountLife
+from ...mysql.dialects.connecting import PRIVATE_PLUGINS, Connecting
+from ...mysql.dialects.for_people import typed
+from ..facts import Facts
+from ..rule import Rule
+from ..trying_logins import TriedLogin, of_channel
 
 LOGIN = Rule(
     "replication-login",

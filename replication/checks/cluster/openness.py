@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prefect_mha.replication.checks.facts import Facts
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.model.state import ServerState
+from ...model.check import Check, Severity
+from ...model.state import ServerState
+from ..facts import Facts
+from ..rule import Rule
 
 PRIMARY_OPEN = Rule(
     "primary-takes-writes",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.checks.account_life import SHORTLY, SOON, how_it_ends, named, sentence
-from prefect_mha.replication.checks.facts import Facts, ServerFacts
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.mysql.dialects.connecting import more_of_channels
-from prefect_mha.replication.mysql.dialects.privileges import Power
-from prefect_mha.replication.mysql.grants import MEANING, Job, may_come, need, powers_of
+from ....config import ServerConfig
+from ...model.check import Check, Severity
+from ...mysql.dialects.connecting import more_of_channels
+from ...mysql.dialects.privileges import Power
+from ...mysql.grants import MEANING, Job, may_come, need, powers_of
+from ..account_life import SHORTLY, SOON, how_it_ends, named, sentence
+from ..facts import Facts, ServerFacts
+from ..rule import Rule
 
 #: When that is no error: no session has to replay anything then.
 _REPLAYED = "only told while every replica can fetch the saved log from `rescue_port`, or over SSH"

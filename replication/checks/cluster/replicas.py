@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prefect_mha.replication.checks.facts import Facts
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.model.check import Check
-from prefect_mha.replication.model.state import Filters, ReplicaChannel, ServerState
-from prefect_mha.replication.mysql.dialects import ChannelThread
-from prefect_mha.replication.mysql.dialects.for_people import typed
+from ...model.check import Check
+from ...model.state import Filters, ReplicaChannel, ServerState
+from ...mysql.dialects import ChannelThread
+from ...mysql.dialects.for_people import typed
+from ..facts import Facts
+from ..rule import Rule
 
 RECEIVER = Rule(
     "receiver-runs",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from prefect_mha.replication.checks.cluster import admin_ports as kept_ports
-from prefect_mha.replication.checks.facts import Facts, ServerFacts
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.model.state import GtidKind, ServerState
+from ...model.check import Check, Severity
+from ...model.state import GtidKind, ServerState
+from ..facts import Facts, ServerFacts
+from ..rule import Rule
+from . import admin_ports as kept_ports
 
 #: Seconds between two clocks from which on it is worth saying.
 CLOCK_SECONDS = 2.0

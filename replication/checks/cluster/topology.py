@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.checks.facts import Facts
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.cluster.unknown_replicas import Stranger
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.model.topology import find_primary, source_of
-from prefect_mha.replication.planning.selection import NO_MASTER, Candidate, followers_of, rank
+from ....config import ClusterConfig, ServerConfig
+from ...cluster.unknown_replicas import Stranger
+from ...model.check import Check, Severity
+from ...model.refusal import Refusal
+from ...model.state import ServerState
+from ...model.topology import find_primary, source_of
+from ...planning.selection import NO_MASTER, Candidate, followers_of, rank
+from ..facts import Facts
+from ..rule import Rule
 
 ANSWERS = Rule(
     "server-answers",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prefect_mha.config import ConfigError, ServerConfig
-from prefect_mha.replication.checks.facts import Facts, HostFacts
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.maintenance.host_helper import helper, version_of
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.probes.host import ServerPaths
-from prefect_mha.replication.ssh.rights import helper_path, lacking
+from ....config import ConfigError, ServerConfig
+from ...maintenance.host_helper import helper, version_of
+from ...model.check import Check, Severity
+from ...probes.host import ServerPaths
+from ...ssh.rights import helper_path, lacking
+from ..facts import Facts, HostFacts
+from ..rule import Rule
 
 FENCE = Rule(
     "fence",

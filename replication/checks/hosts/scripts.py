@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from posixpath import basename
 
-from prefect_mha.replication.checks.facts import Facts, HostFacts
-from prefect_mha.replication.checks.hosts.tools import who
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.maintenance.binlog_server.archive import archive_directories
-from prefect_mha.replication.model.check import Check, Severity
+from ...maintenance.binlog_server.archive import archive_directories
+from ...model.check import Check, Severity
+from ..facts import Facts, HostFacts
+from ..rule import Rule
+from .tools import who
 
 DEFINED = Rule(
     "script-defined",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from posixpath import dirname, join
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.checks.cluster.servers import CLOCK_SECONDS, clock_text
-from prefect_mha.replication.checks.facts import Facts, HostFacts, ManagerFacts, Program
-from prefect_mha.replication.checks.hosts import rights
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.model.state import ServerState, Vendor
-from prefect_mha.replication.mysql.dialects import program_version
+from ....config import ServerConfig
+from ...model.check import Check, Severity
+from ...model.state import ServerState, Vendor
+from ...mysql.dialects import program_version
+from ..cluster.servers import CLOCK_SECONDS, clock_text
+from ..facts import Facts, HostFacts, ManagerFacts, Program
+from ..rule import Rule
+from . import rights
 
 #: Bytes: below the first nothing can be saved, below the second not much.
 FULL, SCARCE = 64 << 20, 1 << 30

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prefect_mha.replication.checks.facts import Facts
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.detection.independence import same_host
-from prefect_mha.replication.model.check import Check, Severity
+from ...detection.independence import same_host
+from ...model.check import Check, Severity
+from ..facts import Facts
+from ..rule import Rule
 
 SECOND = Rule(
     "second-voice",

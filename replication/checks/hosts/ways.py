@@ -8,12 +8,12 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.checks.rule import Rule
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import HostError, MhaError
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.source.server import CannotListen, facing
+from ....config import ClusterConfig, ServerConfig
+from ...cluster.pool import ConnectionPool
+from ...errors import HostError, MhaError
+from ...model.check import Check, Severity
+from ...source.server import CannotListen, facing
+from ..rule import Rule
 
 #: Seconds that a host may take to connect, and for everything that is tried from it.
 CONNECT, ALL = 3, 12.0

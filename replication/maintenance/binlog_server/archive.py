@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.model.position import BinlogPosition
+from ....config import ServerConfig
+from ...model.position import BinlogPosition
 
 INCOMING = ".incoming"
 _LOG = re.compile(r"(?P<base>.+)\.(?P<number>\d{6,})")

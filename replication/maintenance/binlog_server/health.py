@@ -16,10 +16,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.maintenance.binlog_server.archive import ArchivedLog, archive_root, is_log_name, local_logs
-from prefect_mha.replication.ssh.host import SshHost
+from ....config import ServerConfig
+from ...errors import MhaError
+from ...ssh.host import SshHost
+from .archive import ArchivedLog, archive_root, is_log_name, local_logs
 
 FILE = "binlog-server.json"
 #: Bytes of the file at least: what a full disk has room for is what the file has already.

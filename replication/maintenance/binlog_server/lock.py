@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from prefect_mha.replication.errors import AlreadyActing
-from prefect_mha.replication.local.own_files import PRIVATE, open_own
+from ...errors import AlreadyActing
+from ...local.own_files import PRIVATE, open_own
 
 #: Seconds to wait for the lock of a predecessor that was just killed.
 LOCK_WAIT = 3.0

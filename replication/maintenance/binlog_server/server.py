@@ -15,10 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import MhaError, RemoteFileError, ServerUnreachable, StatementFailed
-from prefect_mha.replication.maintenance.binlog_server.archive import (
+from ....config import ClusterConfig, ConfigError, ServerConfig
+from ...cluster.pool import ConnectionPool
+from ...errors import MhaError, RemoteFileError, ServerUnreachable, StatementFailed
+from ...model.refusal import Refusal
+from ...model.state import ServerState
+from .archive import (
     ArchivedLog,
     Intake,
     OtherHistoryError,
@@ -31,18 +33,16 @@ from prefect_mha.replication.maintenance.binlog_server.archive import (
     resume_point,
     set_aside,
 )
-from prefect_mha.replication.maintenance.binlog_server.health import (
+from .health import (
     BinlogHealth,
     CopyState,
     is_here,
     known_gaps,
     write_health,
 )
-from prefect_mha.replication.maintenance.binlog_server.lock import DirectoryLock
-from prefect_mha.replication.maintenance.binlog_server.source import SourceView, SourceWatch, next_source, read_logs
-from prefect_mha.replication.maintenance.binlog_server.stream import Reader, Stream, derived_server_id, find_reader
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ServerState
+from .lock import DirectoryLock
+from .source import SourceView, SourceWatch, next_source, read_logs
+from .stream import Reader, Stream, derived_server_id, find_reader
 
 log = logging.getLogger("mha")
 

@@ -7,15 +7,15 @@ import threading
 import time
 from dataclasses import dataclass
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.errors import MhaError
-from prefect_mha.replication.maintenance.binlog_server.archive import ArchivedLog, is_log_name
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState, ServerState
-from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.mysql.dialects import binary_log
-from prefect_mha.replication.mysql.server import Server
+from ....config import ClusterConfig, ServerConfig
+from ...cluster.pool import ConnectionPool
+from ...errors import MhaError
+from ...model.refusal import Refusal
+from ...model.state import ClusterState, ServerState
+from ...model.topology import find_primary
+from ...mysql.dialects import binary_log
+from ...mysql.server import Server
+from .archive import ArchivedLog, is_log_name
 
 log = logging.getLogger("mha")
 

@@ -19,8 +19,8 @@ from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.errors import (
+from ....config import ServerConfig
+from ...errors import (
     AccessDenied,
     CommandFailed,
     MhaError,
@@ -31,9 +31,9 @@ from prefect_mha.replication.errors import (
     ServerUnreachable,
     StatementFailed,
 )
-from prefect_mha.replication.model.state import Vendor
-from prefect_mha.replication.mysql.dialects import log_readers, reader_id_option
-from prefect_mha.replication.rescue.apply import client_options
+from ...model.state import Vendor
+from ...mysql.dialects import log_readers, reader_id_option
+from ...rescue.apply import client_options
 
 #: Bytes of what mysqlbinlog says that are looked at: the end of it.
 _LAST_WORDS = 8192

@@ -15,26 +15,26 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from prefect_mha.replication.actions.drain import drain, stop_applier
-from prefect_mha.replication.actions.promote import open_to_us
-from prefect_mha.replication.binlog.cutter import Cut, LogFile, cut
-from prefect_mha.replication.binlog.events import MAGIC
-from prefect_mha.replication.binlog.reader import LogReader, Transaction
-from prefect_mha.replication.errors import ApplyFailed, DeadlineExceeded, LogError, StatementFailed, UnsafeStatement
-from prefect_mha.replication.local.own_files import open_own
-from prefect_mha.replication.maintenance.node.client_programs import Client, last_line
-from prefect_mha.replication.maintenance.node.logs import local_log, whole_file
-from prefect_mha.replication.maintenance.node.serve import serve_log
-from prefect_mha.replication.model.gtid import Gtid, MariadbGtid
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import GtidKind, ReplicaChannel, ServerState, Vendor
-from prefect_mha.replication.mysql import temporary_settings as settings
-from prefect_mha.replication.mysql.dialects import ChannelThread, channel_name
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.rescue.apply import client_options, is_applied, script_words
-from prefect_mha.replication.rescue.tails import why_not_replayed
-from prefect_mha.replication.scripts import script
-from prefect_mha.replication.source import facing
+from ...actions.drain import drain, stop_applier
+from ...actions.promote import open_to_us
+from ...binlog.cutter import Cut, LogFile, cut
+from ...binlog.events import MAGIC
+from ...binlog.reader import LogReader, Transaction
+from ...errors import ApplyFailed, DeadlineExceeded, LogError, StatementFailed, UnsafeStatement
+from ...local.own_files import open_own
+from ...model.gtid import Gtid, MariadbGtid
+from ...model.position import BinlogPosition
+from ...model.state import GtidKind, ReplicaChannel, ServerState, Vendor
+from ...mysql import temporary_settings as settings
+from ...mysql.dialects import ChannelThread, channel_name
+from ...mysql.server import Server
+from ...rescue.apply import client_options, is_applied, script_words
+from ...rescue.tails import why_not_replayed
+from ...scripts import script
+from ...source import facing
+from .client_programs import Client, last_line
+from .logs import local_log, whole_file
+from .serve import serve_log
 
 #: Seconds for an application whatever its size, and the slowest rate that is still waited for (bytes per second).
 BASE, RATE = 60.0, 50_000.0

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from prefect_mha.replication.binlog.reader import LogReader
-from prefect_mha.replication.errors import LogError
+from ...binlog.reader import LogReader
+from ...errors import LogError
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from prefect_mha.replication.binlog.cutter import Cut, LogFile, cut
-from prefect_mha.replication.binlog.events import MAGIC
-from prefect_mha.replication.binlog.reader import LogEnd, LogReader, StartInside, Transaction
-from prefect_mha.replication.binlog.relay_position import beginning, find_source_position, received_up_to
-from prefect_mha.replication.errors import LogError
-from prefect_mha.replication.local.own_files import open_own
-from prefect_mha.replication.model.position import BinlogPosition, log_index, unbroken_row
+from ...binlog.cutter import Cut, LogFile, cut
+from ...binlog.events import MAGIC
+from ...binlog.reader import LogEnd, LogReader, StartInside, Transaction
+from ...binlog.relay_position import beginning, find_source_position, received_up_to
+from ...errors import LogError
+from ...local.own_files import open_own
+from ...model.position import BinlogPosition, log_index, unbroken_row
 
 #: MHA's numbers for what can be said of a place in relay logs (apply_diff_relay_logs 0.58).
 HAS_EVERYTHING, NO_RELAY_LOG, NO_SUCH_POSITION = 2, 10, 12

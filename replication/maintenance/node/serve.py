@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from prefect_mha.replication.actions.drain import drain
-from prefect_mha.replication.binlog.cutter import Cut, LogFile
-from prefect_mha.replication.binlog.events import MAGIC
-from prefect_mha.replication.binlog.sequence import LogSequence
-from prefect_mha.replication.errors import (
+from ...actions.drain import drain
+from ...binlog.cutter import Cut, LogFile
+from ...binlog.events import MAGIC
+from ...binlog.sequence import LogSequence
+from ...errors import (
     ApplyFailed,
     CannotLevel,
     DeadlineExceeded,
@@ -25,16 +25,16 @@ from prefect_mha.replication.errors import (
     UnsafeStatement,
     WayClosed,
 )
-from prefect_mha.replication.fencing.everyone import start_replication
-from prefect_mha.replication.local.own_files import ours
-from prefect_mha.replication.memory.journal import Journal, read_journal
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import GtidKind, ReplicaChannel, ServerState
-from prefect_mha.replication.mysql import temporary_settings as settings
-from prefect_mha.replication.mysql.dialects import ChannelThread
-from prefect_mha.replication.mysql.dialects.changing import ChannelOptions
-from prefect_mha.replication.mysql.server import Server
-from prefect_mha.replication.rescue.pointing import (
+from ...fencing.everyone import start_replication
+from ...local.own_files import ours
+from ...memory.journal import Journal, read_journal
+from ...model.position import BinlogPosition
+from ...model.state import GtidKind, ReplicaChannel, ServerState
+from ...mysql import temporary_settings as settings
+from ...mysql.dialects import ChannelThread
+from ...mysql.dialects.changing import ChannelOptions
+from ...mysql.server import Server
+from ...rescue.pointing import (
     TURN,
     execute_served,
     leave_saved_log,
@@ -42,9 +42,9 @@ from prefect_mha.replication.rescue.pointing import (
     turn_back,
     turned,
 )
-from prefect_mha.replication.rescue.serving import asks_from, identity_of, rebuilt_of, served
-from prefect_mha.replication.source import Catalogue
-from prefect_mha.replication.source.catalogue import View
+from ...rescue.serving import asks_from, identity_of, rebuilt_of, served
+from ...source import Catalogue
+from ...source.catalogue import View
 
 #: Seconds without progress whatever is executed, and the slowest rate of one statement that is waited for (bytes/s).
 STALL_BASE, STALL_RATE = 60.0, 50_000.0

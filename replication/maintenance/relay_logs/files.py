@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Protocol
 
-from prefect_mha.replication.errors import CommandFailed
-from prefect_mha.replication.ssh.host import SshHost
+from ...errors import CommandFailed
+from ...ssh.host import SshHost
 
 #: What a hard link is called: the log's name and this. No server takes it for a log of its own.
 SUFFIX = ".purge"

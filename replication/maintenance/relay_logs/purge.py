@@ -14,16 +14,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, FailoverLock
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.errors import AlreadyActing, RefusalError, ServerError, StatementFailed
-from prefect_mha.replication.maintenance.relay_logs.files import RelayFiles, Shell
-from prefect_mha.replication.model.position import log_index
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ReplicaChannel, ServerState
-from prefect_mha.replication.mysql.advisory_locks import may_be_a_manager
-from prefect_mha.replication.mysql.dialects import channel_index
-from prefect_mha.replication.mysql.server import Server
+from ...coordination.failover_lock import FAILOVER_LOCK, FailoverLock
+from ...deadline import Deadline
+from ...errors import AlreadyActing, RefusalError, ServerError, StatementFailed
+from ...model.position import log_index
+from ...model.refusal import Refusal
+from ...model.state import ReplicaChannel, ServerState
+from ...mysql.advisory_locks import may_be_a_manager
+from ...mysql.dialects import channel_index
+from ...mysql.server import Server
+from .files import RelayFiles, Shell
 
 #: Seconds between two looks at a replica, and at most to wait for its applier.
 LOOK_EVERY, APPLIER_WAIT = 0.05, 10.0

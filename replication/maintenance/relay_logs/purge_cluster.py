@@ -9,17 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.deadline import Deadline
-from prefect_mha.replication.errors import MhaError, RefusalError
-from prefect_mha.replication.maintenance.relay_logs.files import shell_of
-from prefect_mha.replication.maintenance.relay_logs.purge import LOOK_EVERY, Purged, purge_replica, why_not
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState, ServerState
-from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.mysql.advisory_locks import end_strangers
-from prefect_mha.replication.mysql.server import Server
+from ....config import ClusterConfig, ServerConfig
+from ...cluster.pool import ConnectionPool
+from ...deadline import Deadline
+from ...errors import MhaError, RefusalError
+from ...model.refusal import Refusal
+from ...model.state import ClusterState, ServerState
+from ...model.topology import find_primary
+from ...mysql.advisory_locks import end_strangers
+from ...mysql.server import Server
+from .files import shell_of
+from .purge import LOOK_EVERY, Purged, purge_replica, why_not
 
 log = logging.getLogger("mha")
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from prefect_mha.replication.model.gtid import GtidSet, MariadbGtidPosition
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import Filters, ReplicaChannel, Vendor
-from prefect_mha.replication.mysql.dialects.changing import Repoint, options
-from prefect_mha.replication.mysql.dialects.columns import Columns, channel_name
-from prefect_mha.replication.mysql.dialects.connecting import Connecting
+from ...model.gtid import GtidSet, MariadbGtidPosition
+from ...model.position import BinlogPosition
+from ...model.state import Filters, ReplicaChannel, Vendor
+from .changing import Repoint, options
+from .columns import Columns, channel_name
+from .connecting import Connecting
 
 __all__ = ["ChannelThread", "Dialect", "Repoint", "channel_name"]
 

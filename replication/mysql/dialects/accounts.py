@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prefect_mha.replication.model.state import Vendor
+from ...model.state import Vendor
 
 _DAY = 86400.0
 _ALWAYS = "User AS user, Host AS host, plugin, ssl_type"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from prefect_mha.replication.model.state import WORKERS_STOPPED, Vendor
-from prefect_mha.replication.mysql.dialects.columns import Columns, channel_name
+from ...model.state import WORKERS_STOPPED, Vendor
+from .columns import Columns, channel_name
 
 Row = dict[str, Any]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prefect_mha.replication.model.state import Vendor
+from ...model.state import Vendor
 
 
 def age_query(vendor: Vendor, version: tuple[int, ...]) -> str:

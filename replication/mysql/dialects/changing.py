@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from prefect_mha.replication.model.one_time_account import Marks, marked
-from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import ReplicaChannel
+from ...model.one_time_account import Marks, marked
+from ...model.position import BinlogPosition
+from ...model.state import ReplicaChannel
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from posixpath import join
 from typing import Any
 
-from prefect_mha.replication.model.state import Vendor
+from ...model.state import Vendor
 
 #: What a source's account needs to be asked for its password by: the plugins that give it only to who is private.
 PRIVATE_PLUGINS = frozenset({"caching_sha2_password", "sha256_password"})

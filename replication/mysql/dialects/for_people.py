@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from prefect_mha.replication.mysql.dialects import Dialect, Repoint, Row, quote_name
+from . import Dialect, Repoint, Row, quote_name
 
 #: What stands where the password belongs.
 MASK = "xxx"

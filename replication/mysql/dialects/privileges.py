@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from prefect_mha.replication.model.state import Vendor
+from ...model.state import Vendor
 
 
 class Power(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from prefect_mha.replication.model.state import Vendor
+from ...model.state import Vendor
 
 Row = Mapping[str, Any]
 

@@ -11,9 +11,9 @@ import hmac
 import secrets
 import struct
 
-from prefect_mha.replication.model.one_time_account import unmarked
-from prefect_mha.replication.source.account import Account
-from prefect_mha.replication.source.protocol.packets import OK, ProtocolError, Refused, Wire
+from ...model.one_time_account import unmarked
+from ..account import Account
+from .packets import OK, ProtocolError, Refused, Wire
 
 NATIVE, SHA2 = "mysql_native_password", "caching_sha2_password"
 _LONG_PASSWORD, _LONG_FLAG, _CONNECT_WITH_DB, _PROTOCOL_41 = 0x1, 0x4, 0x8, 0x200

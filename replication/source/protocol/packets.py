@@ -10,7 +10,7 @@ import struct
 import time
 from typing import Protocol
 
-from prefect_mha.replication.errors import MhaError
+from ...errors import MhaError
 
 #: The longest payload of one packet.
 FULL = 0xFFFFFF

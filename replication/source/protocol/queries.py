@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from prefect_mha.replication.model.gtid import MariadbGtidPosition
-from prefect_mha.replication.source.catalogue import Identity
-from prefect_mha.replication.source.protocol.packets import OK, Refused, result
+from ...model.gtid import MariadbGtidPosition
+from ..catalogue import Identity
+from .packets import OK, Refused, result
 
 _HEARTBEAT = re.compile(r"heartbeat_period\s*=\s*(\d{1,19})", re.IGNORECASE)
 _STATE = re.compile(r"@slave_connect_state\s*=\s*'([^']*)'", re.IGNORECASE)

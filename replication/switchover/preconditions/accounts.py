@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from prefect_mha.config import ServerConfig
-from prefect_mha.replication.checks.cluster.logins import judged as judged_login
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.mysql.grants import Job, may_come, needs
-from prefect_mha.replication.planning.selection import Follower
-from prefect_mha.replication.switchover.preconditions.subject import SwitchCase, judged
+from ....config import ServerConfig
+from ...checks.cluster.logins import judged as judged_login
+from ...model.check import Check, Severity
+from ...mysql.grants import Job, may_come, needs
+from ...planning.selection import Follower
+from .subject import SwitchCase, judged
 
 
 def account_checks(case: SwitchCase) -> Iterator[Check]:

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.checks.trying_logins import TriedLogin
-from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.model.errant import strays
-from prefect_mha.replication.model.gtid import GtidSet
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ClusterState, GtidKind, ServerState
-from prefect_mha.replication.model.topology import find_primary
-from prefect_mha.replication.planning.selection import followers_of, gtid_kind
-from prefect_mha.replication.switchover.preconditions.accounts import account_checks
-from prefect_mha.replication.switchover.preconditions.filters import filter_checks
-from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
-from prefect_mha.replication.switchover.preconditions.sessions import session_checks
-from prefect_mha.replication.switchover.preconditions.subject import SwitchCase, judged
-from prefect_mha.replication.workload.activity import Activity
+from ....config import ClusterConfig, ServerConfig
+from ...checks.trying_logins import TriedLogin
+from ...coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
+from ...model.check import Check, Severity
+from ...model.errant import strays
+from ...model.gtid import GtidSet
+from ...model.refusal import Refusal
+from ...model.state import ClusterState, GtidKind, ServerState
+from ...model.topology import find_primary
+from ...planning.selection import followers_of, gtid_kind
+from ...workload.activity import Activity
+from .accounts import account_checks
+from .filters import filter_checks
+from .options import SwitchOptions
+from .sessions import session_checks
+from .subject import SwitchCase, judged
 
 
 def switch_checks(

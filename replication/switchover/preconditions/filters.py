@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.model.state import Filters
-from prefect_mha.replication.switchover.preconditions.subject import SwitchCase, judged
+from ...model.check import Check, Severity
+from ...model.state import Filters
+from .subject import SwitchCase, judged
 
 
 def filter_checks(case: SwitchCase) -> Iterator[Check]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
-from prefect_mha.replication.workload.activity import Activity, Process
-from prefect_mha.replication.workload.statements import StatementKind
+from ...model.check import Check, Severity
+from ...workload.activity import Activity, Process
+from ...workload.statements import StatementKind
+from .options import SwitchOptions
 
 #: How many sessions a sentence names.
 NAMED = 3

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.checks.trying_logins import TriedLogin
-from prefect_mha.replication.model.check import Check, Severity
-from prefect_mha.replication.model.state import ClusterState, ServerState
-from prefect_mha.replication.planning.selection import Follower
-from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
-from prefect_mha.replication.workload.activity import Activity
+from ....config import ClusterConfig, ServerConfig
+from ...checks.trying_logins import TriedLogin
+from ...model.check import Check, Severity
+from ...model.state import ClusterState, ServerState
+from ...planning.selection import Follower
+from ...workload.activity import Activity
+from .options import SwitchOptions
 
 
 @dataclass(frozen=True)

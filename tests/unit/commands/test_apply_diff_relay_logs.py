@@ -335,7 +335,7 @@ def test_the_filter_passes_everything_on() -> None:
 @pytest.mark.parametrize("name", ["save_binary_logs", "apply_diff_relay_logs", "filter_mysqlbinlog"])
 def test_nothing_heavy_is_imported_to_cut_a_log(name: str) -> None:
     heavy = "{'prefect', 'pydantic', 'paramiko', 'pymysql', 'cryptography'} & set(sys.modules)"
-    program = f"import sys, commands.{name}; print(*{heavy})"
+    program = f"import sys, prefect_mha.commands.{name}; print(*{heavy})"
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, check=True
     )
