@@ -1,4 +1,4 @@
-"""A cluster's numbers for Prometheus, from what the manager sees anyway; docs/notifications.md lists them."""
+"""A cluster's numbers for Prometheus, from what the manager sees anyway; docs/monitoring.md lists them."""
 
 from __future__ import annotations
 
