@@ -19,7 +19,7 @@ from .errors import ConfigError, ConfigWarning
 from .forms.ini import parse_ini
 from .forms.raw import DEFAULT, SECRET_KEYS, Block, RawConfig, Value, is_utf8, read_text
 from .forms.toml import parse_toml
-from .init_script import run_init_script
+from .forms.init_script import run_init_script
 from .models import ClusterConfig, ServerConfig
 from .state import FORMER, left_in_former, state_directory
 from .values import Values, build, convert, wrong
@@ -75,9 +75,9 @@ def load_cluster(
 
     Later wins: code, global ``[server default]``, the application's, what `init_conf_load_script` prints,
     ``overrides`` (a command line's), the server's own block. ``resolve`` turns a host name into an address.
-    Without ``secrets`` the script is not run, no ``env:`` or ``file:`` is followed, and every password is empty: for
-    those who only want to know where the manager's files are, and may not be allowed more. ``text`` is read in the
-    place of the file's: what it is about to become.
+    Without ``secrets`` the script is not run, no ``env:``, ``file:`` or ``prefect:`` is followed, and every password is
+    empty: for those who only want to know where the manager's files are, and may not be allowed more. ``text`` is read
+    in the place of the file's: what it is about to become.
     """
     path = Path(conf)
     app = parse(read_text(path) if text is None else text, path)
@@ -136,7 +136,7 @@ def _secret_files(*values: Values) -> Iterator[Path]:
     for value in (v for each in values for key, v in each.items() if key in SECRET_KEYS and v.text):
         if value.text.startswith("file:"):
             yield Path(value.text.removeprefix("file:"))
-        elif not value.text.startswith("env:") and value.line is not None:
+        elif not value.text.startswith(("env:", "prefect:")) and value.line is not None:
             yield value.file
 
 

@@ -75,7 +75,7 @@ class ServerConfig(BaseModel):
     ssh_connection_timeout: int = Field(5, gt=0, description="Seconds to wait for an SSH connection.")
     user: str = Field("root", description="MySQL account of the manager.")
     password: SecretStr = Field(
-        SecretStr(""), description="Password of user; `env:NAME` and `file:/path` are followed."
+        SecretStr(""), description="Password of user; `env:NAME`, `file:/path` and `prefect:NAME` are followed."
     )
     repl_user: str | None = Field(None, description="Account that replicas use; when not set, they keep theirs.")
     repl_password: SecretStr | None = Field(
@@ -353,7 +353,8 @@ class ClusterConfig(BaseModel):
 
     notify: SecretStr | None = Field(
         None,
-        description="Modern: URLs of services to tell, as apprise spells them; `env:` and `file:` are followed.",
+        description="Modern: URLs of services to tell, as apprise spells them; "
+        "`env:`, `file:` and `prefect:` are followed.",
     )
     notify_events: tuple[str, ...] = Field(USUAL, description="Modern: the events that `notify` is told of.")
     notify_suspect: SecretStr | None = Field(

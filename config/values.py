@@ -14,6 +14,7 @@ from .address import provider_problem, socket_problem, vip_problem
 from .errors import ConfigError
 from .forms.raw import SECRET_KEYS, Value, is_utf8
 from .notify import EVENTS, URL_KEYS, url_problem
+from .prefect_secret import secret_block
 from .ssh_options import SshOptions
 
 Values = dict[str, Value]
@@ -131,7 +132,7 @@ def _choices(key: str, value: Value) -> tuple[str, ...]:
 
 
 def _secret(key: str, value: Value) -> str:
-    """A secret, from where the value points to: ``env:NAME``, ``file:/path``, or the value itself."""
+    """A secret, from where the value points to: ``env:NAME``, ``file:/path``, ``prefect:NAME``, or the value itself."""
     kind, _, where = value.text.partition(":")
     if kind == "env" and where:
         found = os.environ.get(where)
@@ -148,4 +149,9 @@ def _secret(key: str, value: Value) -> str:
         except (UnicodeDecodeError, RuntimeError):
             raise wrong(value, key, f"names the file {where}, which is not UTF-8 text") from None
         return text.removesuffix("\n").removesuffix("\r")
+    if kind == "prefect" and where:
+        try:
+            return secret_block(where)
+        except LookupError as error:
+            raise wrong(value, key, f"names the Secret block {ascii(where)[1:-1]}{error.args[0]}") from None
     return value.text

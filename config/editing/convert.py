@@ -16,7 +16,7 @@ from ..loader import load_cluster, parse
 from .write import header, is_toml, setting
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_SECRET_IN_COMMENT = re.compile(rf"\b({'|'.join(SECRET_KEYS)})[\"']?\s*=\s*[\"']?(?!env:|file:)[^\s\"']")
+_SECRET_IN_COMMENT = re.compile(rf"\b({'|'.join(SECRET_KEYS)})[\"']?\s*=\s*[\"']?(?!env:|file:|prefect:)[^\s\"']")
 
 
 @dataclass
@@ -58,7 +58,7 @@ def plain_secrets(text: str, path: Path) -> list[str]:
         (value.line, f"{key} of [{block.name}]")
         for block in parse(text, path).blocks.values()
         for key, value in block.values.items()
-        if key in SECRET_KEYS and value.text and not value.text.startswith(("env:", "file:"))
+        if key in SECRET_KEYS and value.text and not value.text.startswith(("env:", "file:", "prefect:"))
     ]
     for number, line in enumerate(text.split("\n"), 1):
         comment = _SECRET_IN_COMMENT.search(line.lstrip())

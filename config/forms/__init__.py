@@ -1,4 +1,4 @@
-"""The two forms of a configuration, read into blocks of named values: MHA's own files and TOML.
+"""What a configuration is read from, as blocks of named values: MHA's own files, TOML, a command that prints.
 
 Nothing here knows which names exist.
 """

@@ -107,6 +107,7 @@ def test_what_the_other_form_cannot_say_is_refused_without_its_text():
 
 def test_secrets_in_plain_text_are_told_and_references_are_not():
     default = "[server default]\npassword=s3cret\nrepl_password=env:X\n#password=old\n;password=file:/x\n"
+    default += "probe_password=prefect:x\n;password=prefect:x\n"
     text = f"{default}[server1]\nhostname=a\n"
     assert plain_secrets(text, INI) == ["line 2: password of [server default]", "line 4: password in a comment"]
     assert plain_secrets("password = 'x'\n[server.a]\nhostname='a'\n", TOML) == ["line 1: password of [server default]"]
