@@ -3,6 +3,7 @@
 # make test-fast  lint, types and unit tests (no servers, under a minute)
 # make test-all   test, and the long scenarios
 # make test-matrix  a failover killed with -9 at every step, before, inside and after it (an hour)
+# make test-prefect PREFECT=3.8.8  the tests around Prefect, with that version of it (any target takes PREFECT=)
 # make test-ui    a failover by hand in a real browser (Debian's chromium); screenshots in tests/ui/output
 # make try-script SCRIPT=file  a failover in the lab with your own master_ip_failover script
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
@@ -31,9 +32,12 @@ KIND ?= mariadb
 SLACK ?= 0
 SEEDED = $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES) --kind $(KIND) $(if $(FIRST),--first $(FIRST))
 
-LOCK := $(shell { cat requirements.lock; $(PYTHON) -V; } | sha256sum | cut -c1-12)
-VENV := $(MHA_CACHE)/venv-$(LOCK)
+# Another Prefect than the locked one gets a venv of its own, freshly resolved around it.
+PREFECT ?=
+LOCK := $(shell { cat $(if $(PREFECT),pyproject.toml,requirements.lock); $(PYTHON) -V; } | sha256sum | cut -c1-12)
+VENV := $(MHA_CACHE)/venv-$(LOCK)$(if $(PREFECT),-prefect-$(PREFECT))
 STAMP := $(VENV)/.complete
+PACKAGES := $(if $(PREFECT),'.[dev,server]' 'prefect==$(PREFECT)',-r requirements.lock)
 BROWSER := $(MHA_CACHE)/browser-$(shell cat requirements.lock tests/ui/requirements.txt | sha256sum | cut -c1-12)
 # Compiled once, beside the checkout: a scenario starts several processes, and each would spend a second on that.
 COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(VENV)/compiled
@@ -42,7 +46,7 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 4 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-matrix test-ui try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale test-soak chaos images lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-prefect test-matrix test-ui try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale test-soak chaos images lint unit clean venv preflight
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -59,6 +63,11 @@ test-all: preflight images lint unit
 	$(PYTEST) $(SEVERAL) tests/scenarios -m "not site and not matrix"
 	MHA_FUZZ=10000 $(PYTEST) tests/unit/replication/source/test_fuzz.py tests/unit/replication/test_fuzz_parsers.py tests/unit/replication/test_http_port.py
 	$(MAKE) test-ui
+
+WITH_PREFECT := test_with_prefect test_standing_run test_prefect_is_told test_monitor_deployment test_approval_in_prefect
+
+test-prefect: preflight images unit
+	$(PYTEST) $(SEVERAL) $(WITH_PREFECT:%=tests/scenarios/%.py)
 
 test-matrix: preflight images
 	$(PYTEST) $(SEVERAL) tests/scenarios -m matrix
@@ -121,8 +130,9 @@ $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with make PYTHON=python3.12" >&2; exit 2; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/pip install -q --disable-pip-version-check --retries 2 --timeout 30 -r requirements.lock || \
-	  { echo "The Python packages of requirements.lock cannot be fetched; is there a network to a package index?" >&2; exit 2; }
+	@$(VENV)/bin/pip install -q --disable-pip-version-check --retries 2 --timeout 30 $(PACKAGES) || \
+	  { echo "The Python packages ($(PACKAGES)) cannot be fetched; is there a network to a package index?" >&2; exit 2; }
+	$(if $(PREFECT),$(VENV)/bin/pip uninstall -qy prefect-mha)
 	touch $(STAMP)
 
 # What drives the browser is beside the other packages, for only these tests need it; the browser is Debian's.

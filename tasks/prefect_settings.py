@@ -11,15 +11,12 @@ from __future__ import annotations
 import os
 import sys
 
-PROTECTION = {
-    "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
+from ..config.prefect_secret import QUIET
+
+PROTECTION = QUIET | {
     "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",  # else a flow without an API URL starts a server of its own
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # docs/automations/run-gone.yaml waits for four of them
-    "DO_NOT_TRACK": "1",  # the client's own analytics know this name only
     "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the manager has its own log; the API gets every line
-    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",  # a service that loses its server says so on stderr otherwise
 }
 """Environment variables and the values they get where nobody has set them."""
 

@@ -66,8 +66,16 @@ def test_a_command_that_acts_does_not(command: tuple[str, ...], tmp_path: Path) 
     assert "FATAL" not in said  # an interpreter that ends beside a thread of Prefect's
 
 
+def test_a_command_that_asks_prefect_for_a_password_does_not(tmp_path: Path) -> None:
+    conf = tmp_path / "app1.cnf"
+    conf.write_text("[server1]\nhostname=127.0.0.1\npassword=prefect:app1-mha\n")
+    said = on_a_terminal(tmp_path, "-m", "prefect_mha.commands.mha", "config", "show", f"--conf={conf}")
+    assert "Prefect at 127.0.0.1:1 does not answer" in said
+    assert BANNER not in said
+
+
 def test_whoever_imports_prefect_has_made_its_settings_before() -> None:
-    """Those of flows/ and tasks/ have, for their packages do it; so nobody else may."""
+    """Those of flows/ and tasks/ have, for their packages do it; so nobody else may but who makes them himself."""
     others = []
     for room in ("commands", "config", "replication"):
         for path in (ROOT / room).rglob("*.py"):
@@ -75,4 +83,4 @@ def test_whoever_imports_prefect_has_made_its_settings_before() -> None:
                 names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
                 others += [str(path) for name in names if name.split(".")[0] == "prefect"]
-    assert others == []
+    assert set(others) == {str(ROOT / "config/prefect_secret.py")}
