@@ -79,11 +79,11 @@ def form(question: Question, waiting: Waiting, plan: UUID | None = None) -> type
         ),
     }
     if question.accept_loss is not None:
-        told = "On: rescue what can be rescued, open the new primary, tell what is missing. Off: do not open it then."
-        fields["accept_possible_loss"] = (
-            bool,
-            Field(question.accept_loss, title="Accept that transactions are or may be lost", description=told),
-        )
+        told = f"At stake: {question.at_stake}. " if question.at_stake else ""
+        told += "On: rescue what can be rescued, open the new primary, tell what is missing. Off: do not open it then."
+        title = "Accept that transactions are or may be lost"
+        # Plain words: both UIs show them as they stand.
+        fields["accept_possible_loss"] = (bool, Field(question.accept_loss, title=title, description=plain(told)))
     told = "For the journal and the report: Prefect does not tell who answers."
     fields["your_name"] = (str, Field("", title="Your name", description=told, max_length=100))
     made: type[RunInput] = create_model("Approval", __base__=RunInput, **fields)
@@ -91,12 +91,10 @@ def form(question: Question, waiting: Waiting, plan: UUID | None = None) -> type
 
 
 def _description(question: Question, waiting: Waiting, plan: UUID | None) -> str:
+    """Short: it stands above the fields, and on a phone they are to be in sight. The steps are on the plan's page."""
     parts = [f"**{md(question.sentence)}**", *(f"The plan changed: {md(change)}." for change in question.changed)]
-    parts += [f"{waiting}."]
-    if plan is not None:
-        parts += [f"[The plan with every candidate]({PREFECT_UI_URL.value()}/artifacts/artifact/{plan})"]
-    # What comes after a list is cut off in this window of the UI, and so is a number of two digits.
-    parts += ["\n".join(f"- {md(step)}" for step in question.steps)]
+    page = f"[The plan]({PREFECT_UI_URL.value()}/artifacts/artifact/{plan}) with its steps and every candidate. "
+    parts += [f"{page if plan is not None else ''}{waiting}."]
     return "\n\n".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Annotated, Literal
 
@@ -12,10 +13,10 @@ from prefect_mha.flows.clusters import configured_clusters
 from prefect_mha.replication.planning.plan import FailoverOptions
 from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
 
-#: A host's name or address, and its port; an address with colons in brackets when there is a port.
-PLACE = re.compile(
-    r"(?:(?P<host>[\w.-]{1,255})|\[?(?P<address>[0-9a-fA-F:]{2,45})\]?(?=$|:\d))(?::(?P<port>[1-9]\d{0,4}))?", re.ASCII
-)
+_PORT, _COLONS = r":([1-9][0-9]{0,4})", r"[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*"
+#: Nothing, or a host's name or address and its port; an address with colons stands in brackets when there is a port.
+#: The form is held to it as well, so it is plain enough for whatever reads a JSON schema.
+PLACE = rf"^ *(([A-Za-z0-9_.-]{{1,255}})({_PORT})?|({_COLONS})|\[({_COLONS})\]({_PORT})?)? *$"
 
 AS_CONFIGURED: Literal["as configured"] = "as configured"
 
@@ -29,13 +30,32 @@ def _cluster_schema() -> dict[str, object]:
 ClusterName = Annotated[str, WithJsonSchema(_cluster_schema())]
 """A configured cluster. Only the form is held to the choice: the worker looks for the file itself."""
 
+Seconds = Annotated[int, Field(ge=0, le=24 * 3600)]
+
+
+_PLACE_SCHEMA = {"type": "string", "pattern": PLACE}
+
+
+def place_of(text: str) -> tuple[str | None, int | None]:
+    """Host and port of what was typed; None for what was left out. Raises ValueError for what is no place."""
+    found = re.fullmatch(PLACE, text)
+    if found is None:
+        raise ValueError("is no host and no host:port")
+    name, colons = found[2], found[5] or found[6]
+    if colons:
+        ipaddress.ip_address(colons)
+    port = found[4] or found[8]
+    if port and int(port) > 65535:
+        raise ValueError(f"{port} is no port")
+    return name or colons, int(port) if port else None
+
 
 class _Asking(BaseModel):
     """The questions that a failover and a planned switch share."""
 
     model_config = ConfigDict(extra="forbid")
 
-    new_primary: str = Field(
+    new_primary: Annotated[str, WithJsonSchema(_PLACE_SCHEMA)] = Field(
         default="",
         title="New primary",
         description="Host to promote, or host:port. Leave it empty, and the best replica is chosen by the configured "
@@ -67,15 +87,8 @@ class _Asking(BaseModel):
     @field_validator("new_primary", "dead_primary", check_fields=False)
     @classmethod
     def _is_place(cls, text: str) -> str:
-        if text.strip() and not PLACE.fullmatch(text.strip()):
-            raise ValueError("is no host and no host:port")
+        place_of(text)
         return text.strip()
-
-    def _place(self) -> tuple[str | None, int | None]:
-        found = PLACE.fullmatch(self.new_primary.strip())
-        if found is None:
-            return None, None
-        return found["host"] or found["address"], int(found["port"]) if found["port"] else None
 
 
 class FailoverRequest(_Asking):
@@ -83,7 +96,7 @@ class FailoverRequest(_Asking):
 
     model_config = ConfigDict(title="What is to be done")
 
-    dead_primary: str = Field(
+    dead_primary: Annotated[str, WithJsonSchema(_PLACE_SCHEMA)] = Field(
         default="",
         title="Dead primary",
         description="Its host. Leave it empty, and it is found out from the replicas. A primary that answers is never "
@@ -98,7 +111,7 @@ class FailoverRequest(_Asking):
 
     def options(self) -> FailoverOptions:
         """As the failover wants it. A person who starts one is not held back by the last one."""
-        host, port = self._place()
+        host, port = place_of(self.new_primary)
         policy = None if self.salvage_policy == AS_CONFIGURED else self.salvage_policy
         return FailoverOptions(
             new_master_host=host, new_master_port=port, ignore_last_failover=True, salvage_policy=policy
@@ -118,7 +131,7 @@ class SwitchRequest(_Asking):
 
     def options(self) -> SwitchOptions:
         """As the switch wants it."""
-        host, port = self._place()
+        host, port = place_of(self.new_primary)
         return SwitchOptions(
             new_master_host=host, new_master_port=port, orig_master_is_new_slave=self.keep_old_as_replica
         )

@@ -18,7 +18,7 @@ from prefect_mha.flows.clusters import load_named
 from prefect_mha.flows.engine.events import telling_prefect
 from prefect_mha.flows.engine.run_log import logged
 from prefect_mha.flows.engine.start import step
-from prefect_mha.flows.forms import ClusterName
+from prefect_mha.flows.forms import ClusterName, Seconds
 from prefect_mha.replication.model.check import Check, Severity, failed
 from prefect_mha.replication.notify.events import finish as finish_hooks
 from prefect_mha.replication.planning.readiness import Readiness
@@ -28,12 +28,12 @@ log = logging.getLogger("mha")
 
 
 @flow(name="health-check", flow_run_name="health check {cluster}", persist_result=False)
-def health_check(cluster: ClusterName, seconds_behind: int = 30) -> State[Any]:
+def health_check(cluster: ClusterName, seconds_behind: Seconds = 30) -> State[Any]:
     """Check that a cluster replicates well and is fit for a failover; nothing is created or changed anywhere.
 
     Args:
         cluster: Name of a configured cluster, such as "app1" (see the monitor).
-        seconds_behind: How many seconds a replica may be late.
+        seconds_behind: How many seconds a replica may be late, 0 to 86400.
     """
     config, _ = load_named(cluster)
     with logged(config, in_file=False):

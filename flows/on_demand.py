@@ -15,9 +15,11 @@ from prefect_mha.replication.fencing.last_look import PRIMARY_ALIVE
 from prefect_mha.replication.memory.last_check import LastCheck, left_behind
 from prefect_mha.replication.memory.open_business import dead_of_a_rescue
 from prefect_mha.replication.model.refusal import Refusal
+from prefect_mha.replication.model.state import ServerState
 from prefect_mha.replication.model.topology import find_primary, opened_by_another
 from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
 from prefect_mha.replication.reporting.approval import ASK_AT_MOST, Answer, Ask, approved_failover, failover_question
+from prefect_mha.replication.reporting.at_stake import Stake, at_stake
 from prefect_mha.replication.rescue.tail_chain import carried, chain_of, remarks, remembered, successor
 from prefect_mha.replication.workload import busy
 from prefect_mha.tasks import detect
@@ -29,6 +31,7 @@ log = logging.getLogger("mha")
 class Decision:
     """What is to be done about which dead primary. ``approval`` is None when nobody was asked.
 
+    ``states`` are the servers as they were looked at.
     ``somebody_else``: its host shows that what answers on its port is not it.
     """
 
@@ -38,6 +41,13 @@ class Decision:
     ssh_reachable: bool | None
     approval: Answer | None = None
     somebody_else: bool = False
+    states: tuple[ServerState, ...] = ()
+
+    def stake(self, sessions: ConnectionPool) -> Stake:
+        """What hangs on it, looked at now."""
+        received = {each.key: each.received for each in self.plan.levelings}
+        furthest = next((received[key] for key in self.plan.latest if key in received), None)
+        return at_stake(sessions, self.dead, self.states, furthest, self.ssh_reachable is not False)
 
 
 def decide(
@@ -64,7 +74,8 @@ def decide(
         return replace(decision, options=options, approval=before)
     changed: tuple[str, ...] = ()
     for _ in range(ASK_AT_MOST):
-        question = failover_question(decision.plan, options.salvage_policy or config.salvage_policy, changed)
+        policy = options.salvage_policy or config.salvage_policy
+        question = failover_question(decision.plan, policy, changed, decision.stake(sessions))
         answer = ask(question)
         log.info("%s.", answer)
         if not answer.go_on:
@@ -108,7 +119,8 @@ def _look(
     channels = {each.key: each.channel for each in decided.levelings}
     drains = busy.remarks(sessions, cluster, channels)
     decided = replace(decided, remarks=(*first, *drains, *left_behind(LastCheck(config).read())))
-    return Decision(dead, decided, options, verdict.ssh_reachable, somebody_else=verdict.row == SOMEBODY_ELSE)
+    else_there = verdict.row == SOMEBODY_ELSE
+    return Decision(dead, decided, options, verdict.ssh_reachable, somebody_else=else_there, states=cluster.up)
 
 
 def _dead_primary(config: ClusterConfig, sessions: ConnectionPool, host: str | None, port: int | None) -> ServerConfig:

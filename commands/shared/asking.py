@@ -37,12 +37,17 @@ def ask(question: Question) -> Answer:
 
 
 def _accept_loss(question: Question) -> bool | None:
-    """None, the configured policy, when there is no such question or no word about it."""
+    """None, the configured policy, when there is no such question or no word about it: but a bare Enter is no yes."""
     if question.accept_loss is None:
         return None
+    if question.at_stake:
+        print(f"At stake: {question.at_stake}.")
     usual = "YES/no" if question.accept_loss else "yes/NO"
     print(f"Go on if it turns out that transactions are or may be lost? ({usual}): ", end="")
-    return {"yes": True, "no": False}.get(_line().lower())
+    sys.stdout.flush()
+    line = sys.stdin.readline()
+    unsaid = None if question.accept_loss or not line else False
+    return {"yes": True, "no": False}.get(line.strip().lower(), unsaid)
 
 
 def _named(question: Question, word: str) -> str | None:

@@ -47,11 +47,18 @@ class Check:
         return not self.ok and self.severity is Severity.ERROR
 
 
+_COLUMNS = ("name", "subject", "ok", "severity", "hint", "text")
+
+
 def failed(checks: Iterable[Check]) -> tuple[Check, ...]:
     """Those that make the whole fail, in the order they were asked."""
     return tuple(check for check in checks if check.failed)
 
 
 def rows(checks: Iterable[Check]) -> list[dict[str, Any]]:
-    """Plain data for JSON and for table artifacts: name, subject, ok, text, severity, hint."""
-    return [{name: plain(v) if type(v) is str else v for name, v in asdict(check).items()} for check in checks]
+    """Plain data for JSON and for table artifacts: name, subject, ok, severity, hint, text.
+
+    The longest comes last: what stands behind it in a table is off the page.
+    """
+    told = [asdict(check) for check in checks]
+    return [{name: plain(v) if type(v := row[name]) is str else v for name in _COLUMNS} for row in told]

@@ -15,6 +15,7 @@ from ...config import ClusterConfig
 from ..memory.journal import Entry
 from ..planning.plan import FailoverOptions, FailoverPlan
 from ..planning.selection import Candidate
+from .at_stake import Stake
 from .report import plan_markdown, plan_text
 
 #: What a journal calls an answer.
@@ -35,8 +36,9 @@ class Choice:
 class Question:
     """What a person is asked: the plan as text, as Markdown and its steps; who may be chosen, the plan's own first.
 
-    ``accept_loss`` is what happens without a word about it when transactions are or may be lost: True, it goes on;
-    False, it stops; None when nothing can be lost. ``changed`` tells what is not as it was at the question before.
+    ``accept_loss`` is what the form says before anybody touches it: True, go on when transactions are or may be lost;
+    False, stop then; None when nothing can be lost. ``at_stake`` is what hangs on it, in words. ``changed`` tells what
+    is not as it was at the question before.
     """
 
     deed: str
@@ -49,6 +51,7 @@ class Question:
     choices: tuple[Choice, ...]
     accept_loss: bool | None = None
     changed: tuple[str, ...] = ()
+    at_stake: str = ""
 
     @property
     def chosen(self) -> Choice:
@@ -85,8 +88,13 @@ Ask = Callable[[Question], Answer]
 """Puts a question to a person and waits for the answer, or for what its timer says."""
 
 
-def failover_question(plan: FailoverPlan, salvage_policy: str, changed: Iterable[str] = ()) -> Question:
-    """The question before a failover; ``salvage_policy`` is the one in force."""
+def failover_question(
+    plan: FailoverPlan, salvage_policy: str, changed: Iterable[str] = (), stake: Stake | None = None
+) -> Question:
+    """The question before a failover; ``salvage_policy`` is the one in force.
+
+    Where transactions may be lost as far as anybody can see now, nobody accepts that by not saying so.
+    """
     return Question(
         "failover",
         plan.cluster,
@@ -96,8 +104,9 @@ def failover_question(plan: FailoverPlan, salvage_policy: str, changed: Iterable
         plan_markdown(plan),
         plan.steps,
         choices_of(plan.candidates),
-        accept_loss=salvage_policy != "strict",
+        accept_loss=salvage_policy != "strict" and not (stake is not None and stake.may_be_lost),
         changed=tuple(changed),
+        at_stake=str(stake) if stake is not None else "",
     )
 
 

@@ -5,57 +5,19 @@ Screenshots of every page are kept in tests/ui/output.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from tests.lab.checker import account
 from tests.lab.cluster import HOUSE, Cluster
-from tests.lab.kinds import ADMIN_PASSWORD, REPL_PASSWORD
 from tests.lab.prefect_server import PrefectServer
 from tests.lab.writer import Writer
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="make test-ui brings it")
-Page = sync_api.Page
-expect = sync_api.expect
-
-OUTPUT = Path(__file__).parent / "output"
-CHROMIUM = "/usr/bin/chromium"
-#: Milliseconds; a page of a busy machine takes its time.
-PATIENCE = 60_000
-
-
-@contextlib.contextmanager
-def browser_page() -> Iterator[Page]:
-    """A page of a browser that runs where this thread is: on the manager's host."""
-    OUTPUT.mkdir(exist_ok=True)
-    expect.set_options(timeout=PATIENCE)
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1400, "height": 1100})
-        page.set_default_timeout(PATIENCE)
-        try:
-            yield page
-        except BaseException:
-            page.screenshot(path=OUTPUT / "where-it-failed.png", full_page=True)
-            raise
-        finally:
-            browser.close()
-
-
-def shot(page: Page, name: str) -> None:
-    """Keep what is to be seen; no password is."""
-    page.wait_for_timeout(500)  # transitions of the page
-    shown = page.content()
-    assert [password for password in (ADMIN_PASSWORD, REPL_PASSWORD) if password in shown] == []
-    page.screenshot(path=OUTPUT / f"{name}.png", full_page=True)
+from tests.ui.browser import PATIENCE, Page, browser_page, expect, shot
 
 
 def prefect_of(cluster: Cluster, env: dict[str, str]) -> Callable[..., str]:
@@ -133,7 +95,8 @@ def recover(page: Page, base: str, cluster: Cluster) -> None:
     expect(page.get_by_text(f"is dead. Start the failover to {new}").first).to_be_visible()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("Without an answer within 60 minutes nothing is changed")).to_be_visible()
-    link = dialog.get_by_role("link", name="The plan with every candidate").get_attribute("href")
+    expect(dialog.get_by_text(f"that only {old} has, rescued first over SSH")).to_be_visible()
+    link = dialog.get_by_role("link", name="The plan").get_attribute("href")
     shot(page, "4-question")
     assert page.context.browser is not None
     plan = page.context.browser.new_page(viewport={"width": 1400, "height": 1100})

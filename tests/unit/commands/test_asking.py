@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -45,3 +46,14 @@ def test_what_is_typed(
     said = capsys.readouterr().out
     assert said.startswith("the plan\n\nStart? (yes/NO")
     assert ("nothing was changed" in said) is not go_on
+
+
+@pytest.mark.parametrize(("typed", "accept"), [("yes\n\n", False), ("yes\nyes\n", True), ("yes\n", None)])
+def test_where_something_is_at_stake_enter_does_not_accept_a_loss(
+    typed: str, accept: bool | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script that types one "yes" is held to the configured policy, as ever."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    asked = replace(QUESTION, accept_loss=False, at_stake="42 bytes that only db1 has")
+    assert ask(asked).accept_loss is accept
+    assert "At stake: 42 bytes that only db1 has.\nGo on if it turns out that" in capsys.readouterr().out

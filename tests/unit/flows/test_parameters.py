@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.exceptions import ParameterTypeError
 from pydantic import ValidationError
 
 from prefect_mha.flows.approval import Waiting, form
 from prefect_mha.flows.failover import failover
-from prefect_mha.flows.forms import FailoverRequest, SwitchRequest
+from prefect_mha.flows.forms import PLACE, FailoverRequest, SwitchRequest, place_of
+from prefect_mha.flows.health_check import health_check
 from prefect_mha.flows.switchover import switchover
 from prefect_mha.replication.reporting.approval import Choice, Question
 
@@ -65,6 +69,61 @@ def test_what_the_form_says_becomes_options() -> None:
         FailoverRequest(new_primry="db3")  # type: ignore[call-arg]
 
 
+@pytest.mark.parametrize(
+    ("typed", "host", "port"),
+    [
+        ("", None, None),
+        ("db3", "db3", None),
+        (" db3.example.com:3307 ", "db3.example.com", 3307),
+        ("10.0.0.3:3306", "10.0.0.3", 3306),
+        ("fd00::3", "fd00::3", None),
+        ("[fd00::3]", "fd00::3", None),
+        ("[fd00::3]:3307", "fd00::3", 3307),
+    ],
+)
+def test_a_place_is_a_host_and_perhaps_its_port(typed: str, host: str | None, port: int | None) -> None:
+    assert re.search(PLACE, typed)
+    assert place_of(typed) == (host, port)
+    assert FailoverRequest(dead_primary=typed).dead_primary == typed.strip()
+
+
+BAD = [
+    "x:abc",
+    "x:0",
+    "[fd00::3",
+    "fd00::3]",
+    "[fd00::3]:",
+    "[db3]",
+    "[db3]:3306",
+    "a b",
+    "db3;id",
+    "x:123456",
+    ":3306",
+]
+
+
+@pytest.mark.parametrize("typed", [*BAD, "x:65536", "fd00:::3", "[::fffff]:1"])
+def test_what_is_no_place_is_refused(typed: str) -> None:
+    with pytest.raises(ValidationError):
+        SwitchRequest(new_primary=typed)
+
+
+@pytest.mark.parametrize("flow", [failover, switchover], ids=lambda f: f.name)
+def test_the_form_itself_refuses_what_is_no_place(flow: Any) -> None:
+    (fields,) = [d["properties"] for d in flow.parameters.model_dump_for_openapi()["definitions"].values()]
+    for name in fields.keys() & {"new_primary", "dead_primary"}:
+        assert fields[name]["type"] == "string"
+        assert [typed for typed in BAD if re.search(fields[name]["pattern"], typed)] == []
+
+
+def test_the_form_of_the_health_check_refuses_seconds_that_are_none() -> None:
+    field = health_check.parameters.properties["seconds_behind"]
+    assert (field["minimum"], field["maximum"], field["default"]) == (0, 86400, 30)
+    for seconds in (-5, 86401):
+        with pytest.raises(ParameterTypeError):
+            health_check.validate_parameters({"cluster": "app1", "seconds_behind": seconds})
+
+
 def test_the_question_must_be_decided_and_offers_who_may_be_chosen() -> None:
     question = Question("failover", "app1", "name", "Start?", "the plan", "# the plan", ("a step",), (DB2, DB3), False)
     asked = form(question, Waiting(60.0))
@@ -76,5 +135,9 @@ def test_the_question_must_be_decided_and_offers_who_may_be_chosen() -> None:
     with pytest.raises(ValidationError):
         asked(decision="start", new_primary="db9")
     assert "nothing is changed" in str(asked._description)
+    assert "a step" not in str(asked._description)
+    lost = replace(question, at_stake="42 bytes that only db1 has")
+    field = form(lost, Waiting(60.0)).model_json_schema()["properties"]["accept_possible_loss"]
+    assert field["description"].startswith("At stake: 42 bytes that only db1 has. On: ")
     switch = Question("switchover", "app1", "name", "Start?", "the plan", "# the plan", ("a step",), (DB2,))
     assert "accept_possible_loss" not in form(switch, Waiting(60.0)).model_json_schema()["properties"]
