@@ -46,7 +46,7 @@ def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: App
 
 @task(name="Open the new primary again", **STEP)
 def open_again(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: AppliedBinlog) -> ServerState:
-    """It took writes, and is read-only since it was started again: it still is the primary, and the only one."""
+    """It was opened and is read-only since, by its restart or by what was to close it: it stays the only primary."""
     server = job.sessions.server(plan.new_primary)
     if any(channel.name == proof.channel for channel in server.observe().channels):
         stop_applier(server, proof)

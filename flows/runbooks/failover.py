@@ -314,6 +314,7 @@ class Runbook(Leveler):
     ) -> tuple[ReplicaOutcome, ...]:
         """The new primary forgets its old source; everybody is looked at once more."""
         log.info("* Phase 5: New master cleanup phase..")
+        self.opening.stays_open(plan, level)
         try:
             self.run(promote.clean_up, self.job, plan, level.proof, about=plan.new_primary_name)
         except LockLost:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ...replication.cluster.row_proof import RowProof
 from ...replication.errors import AlreadyActing, MhaError, RefusalError
+from ...replication.memory.last_writable import LastWritable, SeenWritable
 from ...replication.model.state import ServerState
 from ...replication.planning.plan import FailoverPlan
 from ...replication.reporting.outcome import ReplicaOutcome
@@ -33,6 +34,7 @@ class Opening:
         self._shut: dict[str, str] = {}
         self._lifted: dict[str, tuple[str, ...]] = {}
         self._seen: set[str] = set()
+        self._late = False
         self.proof = RowProof()
 
     def choose(self, excluded: Mapping[str, str]) -> FailoverPlan:
@@ -117,6 +119,18 @@ class Opening:
             return RowProof(error=str(error))
         return proof
 
+    def stays_open(self, plan: FailoverPlan, level: Level) -> None:
+        """Whoever could not be closed again stays the primary: it is opened again should that have come late."""
+        if not self._late:
+            return
+        book = self._book
+        try:
+            book.run(promote.open_again, book.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
+        except AlreadyActing:
+            raise
+        except MhaError as error:
+            book.undone.append(f"{plan.new_primary_name} may be read-only: what was to close it may come late: {error}")
+
     def complete(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
         """What ran on the old primary runs on the new one, now that there are replicas, and they have its row."""
         book = self._book
@@ -175,6 +189,9 @@ class Opening:
             raise
         except MhaError as error:
             log.error("%s cannot be closed again, so nobody else is opened: %s", plan.new_primary_name, error)
+            # What it was sent may still take effect, as when it stood still and wakes.
+            self._late = True
+            LastWritable(book.job.config).write(SeenWritable(plan.new_primary, 0, closing=True))
             return False
         if wrote:
             log.error("%s took something meanwhile that nobody else has: it stays the primary.", plan.new_primary_name)

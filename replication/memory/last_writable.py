@@ -24,7 +24,8 @@ class SeenWritable:
 
     ``started`` is when that life of it began (seconds since the epoch, by its own clock). ``watched``: a manager
     watches it, or was killed while it did; one that ended in order does not know what was done afterwards. ``by_hand``:
-    somebody closed it since, while it ran. ``strays``: the transactions that others had by then and it lacks, by
+    somebody closed it since, while it ran. ``closing``: a failover that had opened it tried to close it, in vain as far
+    as it knows, and opened nobody else. ``strays``: the transactions that others had by then and it lacks, by
     ``ip:port``.
     """
 
@@ -32,6 +33,7 @@ class SeenWritable:
     started: int
     watched: bool = True
     by_hand: bool = False
+    closing: bool = False
     strays: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -46,7 +48,8 @@ class LastWritable:
         try:
             told = json.loads(self.path.read_text(encoding="utf-8")) if ours(self.path) else {}
             watched, by_hand = told["watched"] is True, told["by_hand"] is True
-            return SeenWritable(str(told["key"]), int(told["started"]), watched, by_hand, dict(told["strays"]))
+            closing, strays = told.get("closing") is True, dict(told["strays"])
+            return SeenWritable(str(told["key"]), int(told["started"]), watched, by_hand, closing, strays)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -92,6 +92,7 @@ def settle(stopped: Iterable[StoppedReceiver], cluster: ClusterState, primary: S
     told: list[str] = []
     alive = cluster.get(primary.address) is not None
     names = {down.key: down.name for down in cluster.down}
+    servers = {name for s in cluster.up for name in (s.key, f"{s.hostname}:{s.key.rpartition(':')[2]}")} | names.keys()
     for each in stopped:
         state = cluster.get(each.key)
         if state is None:
@@ -112,8 +113,15 @@ def settle(stopped: Iterable[StoppedReceiver], cluster: ClusterState, primary: S
         elif source in (primary.address, f"{primary.hostname}:{primary.port}"):
             # A primary that is dead is the next failover's business.
             (start if alive else over).append(each)
-        elif source.partition(":")[0] not in each.dead:
+        elif source.partition(":")[0] not in each.dead and source not in servers:
             over.append(each)
+        elif source.partition(":")[0] not in each.dead:
+            # That failover had it fetch from another replica, which the next one may make the primary.
+            if alive:
+                told.append(
+                    f"{state.name} replicates from {source}, and its receiver was stopped by the failover of "
+                    f"{each.dead}: point it at {primary.name}"
+                )
         else:
             told.append(
                 f"{state.name} follows the dead {each.dead}, and its receiver was stopped by that failover: finish it "

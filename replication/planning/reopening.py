@@ -65,7 +65,8 @@ def judge(config: ClusterConfig, primary: ServerConfig, case: ClosedPrimary) -> 
         return ReopeningDecision(Reopening.TELL, case.open_business)
     if seen is None or seen.key != primary.address:
         return ReopeningDecision(Reopening.TELL, "this manager never saw it take writes")
-    if case.set_here or abs(case.started - seen.started) <= SAME_LIFE:
+    by_hand = case.set_here or abs(case.started - seen.started) <= SAME_LIFE
+    if by_hand and not seen.closing:
         return ReopeningDecision(Reopening.TELL, "somebody closed it by hand while it ran", by_hand=True)
     if seen.by_hand:
         return ReopeningDecision(Reopening.TELL, "somebody closed it by hand, and its restart does not take that back")
@@ -73,7 +74,8 @@ def judge(config: ClusterConfig, primary: ServerConfig, case: ClosedPrimary) -> 
         return ReopeningDecision(Reopening.TELL, "it was restarted while no manager watched")
     if against := rivals(config, primary, case):
         return ReopeningDecision(Reopening.TELL, against)
-    why = "its restart closed it, it took writes before, and nobody else did since"
+    closed = "what a failover had sent to close it came late" if seen.closing else "its restart closed it"
+    why = f"{closed}, it took writes before, and nobody else did since"
     if config.reopen == "failover":
         return ReopeningDecision(Reopening.FAIL_OVER, why)
     return ReopeningDecision(Reopening.OPEN if config.reopen == "yes" else Reopening.TELL, why)

@@ -126,7 +126,7 @@ class Reopener:
             lock.release()
         # Whoever closes it from now on does so by hand, in this life of it.
         known = self._memory.read() or SeenWritable(self._primary.address, looked.life)
-        self._memory.write(replace(known, started=looked.life))
+        self._memory.write(replace(known, started=looked.life, closing=False))
         return replace(looked, opened=True)
 
     def _somebody_acts(self, cluster: ClusterState) -> bool:

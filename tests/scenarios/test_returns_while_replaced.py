@@ -46,7 +46,7 @@ class Paused:
         words = ["-m", "tests.lab.pausing", step, point, str(self.place), "masterha_manager", f"--conf={self.conf}"]
         with (self.workdir / "manager.out").open("ab") as out:
             self.process = cluster.run_there(sys.executable, *words, *options, out=out)
-        wait_until(lambda: SIGHT in self.log(), "it watches")
+        wait_until(lambda: SIGHT in self.log(), "it watches", seconds=60.0)
 
     def log(self) -> str:
         path = self.workdir / "manager.log"

@@ -16,6 +16,8 @@ from tests.lab.host import Host
 from tests.lab.kinds import APP, APP_PASSWORD
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import MODES, assert_survivors_agree, finish
+from tests.scenarios.moving import wait_until
+from tests.scenarios.test_returns_while_replaced import paused
 
 SLOW = [
     mode if mode.id == "mariadb-gtid" else pytest.param(*mode.values, id=mode.id, marks=pytest.mark.slow)
@@ -158,18 +160,23 @@ def fill(host: Host) -> list[Any]:
             return kept
 
 
+def break_its_table(cluster: Cluster) -> None:
+    """The table of the row is broken on db2 alone."""
+    cluster[1].sql("CREATE DATABASE IF NOT EXISTS infra")
+    cluster[1].sql(
+        "CREATE TABLE infra.chk_masterha_proof (id BIGINT UNSIGNED NOT NULL PRIMARY KEY, val MEDIUMTEXT NOT NULL)"
+    )
+    for number in (2, 3):
+        while not cluster[number].sql("SELECT 1 FROM information_schema.tables WHERE table_schema='infra'"):
+            pass
+    without_log(cluster[2], lambda host: host.sql("ALTER TABLE infra.chk_masterha_proof DROP COLUMN val"))
+
+
 @pytest.mark.parametrize(("kind", "gtid"), SLOW)
 def test_a_row_that_fails_after_the_opening_closes_it_again(kind: str, gtid: bool) -> None:
-    """The table of the row is broken on db2 alone: it is opened, proven shut, closed, and db3 is opened."""
+    """It is opened, proven shut, closed, and db3 is opened."""
     with Cluster(kind, gtid=gtid) as cluster:
-        cluster[1].sql("CREATE DATABASE IF NOT EXISTS infra")
-        cluster[1].sql(
-            "CREATE TABLE infra.chk_masterha_proof (id BIGINT UNSIGNED NOT NULL PRIMARY KEY, val MEDIUMTEXT NOT NULL)"
-        )
-        for number in (2, 3):
-            while not cluster[number].sql("SELECT 1 FROM information_schema.tables WHERE table_schema='infra'"):
-                pass
-        without_log(cluster[2], lambda host: host.sql("ALTER TABLE infra.chk_masterha_proof DROP COLUMN val"))
+        break_its_table(cluster)
         manager = cluster.start_manager(cluster.write_cnf(candidate=2))
         cluster[1].signal_mysqld(signal.SIGKILL)
         code = manager.wait(40)
@@ -183,3 +190,21 @@ def test_a_row_that_fails_after_the_opening_closes_it_again(kind: str, gtid: boo
         entries = [json.loads(line) for path in manager.workdir.glob("*.journal") for line in path.open()]
         opened = [(e["event"], e["server"].split(":")[0]) for e in entries if e["step"] == "promote"]
         assert opened == [("intent", cluster[2].ip), ("not opened", cluster[2].ip), ("intent", cluster[3].ip)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), [MODES[1], MODES[2], MODES[5]])
+def test_what_was_to_close_it_again_comes_late(kind: str, gtid: bool) -> None:
+    """It stands still when it is to be closed: nobody else is opened, and it wakes read-only."""
+    with Cluster(kind, gtid=gtid) as cluster, paused(cluster, "Close it again", "began") as manager:
+        break_its_table(cluster)
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        manager.reached()
+        cluster[2].signal_mysqld(signal.SIGSTOP)
+        (manager.place / "go").touch()
+        wait_until(lambda: "cannot be closed again" in manager.log(), "it cannot be closed", seconds=60)
+        cluster[2].signal_mysqld(signal.SIGCONT)
+        assert manager.process.wait(60) == 10, manager.log()
+        assert "set read_only: error 2013" in manager.log(), "it was not sent what comes late"
+        takes_rows(cluster[2])
+        assert cluster[3].replica_status()["Source_Host"] == cluster[2].ip

@@ -17,7 +17,7 @@ from tests.lab.cluster import Cluster, Manager
 from tests.lab.host import Host
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import LONG_MODES, MODES, versions
-from tests.scenarios.serving import everything
+from tests.scenarios.serving import drain, everything
 from tests.scenarios.test_rescue_contents import level
 from tests.scenarios.test_tail_is_replicated import differences
 
@@ -66,9 +66,12 @@ def served_to(cluster: Cluster, number: int, least: int = 20) -> Iterator[Manage
     level(cluster)
     for each in (2, 3):
         cluster.stop_receiver(cluster[each])
-    for _ in range(1500):
-        cluster[1].sql("INSERT INTO app.t (t) VALUES (REPEAT('x', 500))")
-        cluster[1].sql("UPDATE app.sums SET n = n + 1")
+    with contextlib.closing(cluster[1].connect()) as session:
+        # Only its process is killed: what it wrote is in the file.
+        session.query("SET GLOBAL sync_binlog=0, GLOBAL innodb_flush_log_at_trx_commit=2")
+        for _ in range(1500):
+            session.query("INSERT INTO app.t (t) VALUES (REPEAT('x', 500))")
+            session.query("UPDATE app.sums SET n = n + 1")
     cluster[1].signal_mysqld(signal.SIGKILL)
     wait_served(cluster[number], least)
     yield manager
@@ -149,12 +152,8 @@ def test_a_manager_killed_after_any_number_of_served_transactions_is_gone_on_wit
 @pytest.mark.parametrize(("kind", "gtid"), versions())
 def test_a_crash_with_a_tail_costs_no_row_on_other_versions(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
-        manager = cluster.start_manager(cluster.write_cnf())
-        writer = Writer(cluster)
-        time.sleep(0.7)
-        for number in (3, 2):
-            cluster.stop_receiver(cluster[number])
-            time.sleep(0.3)
+        manager, writer = cluster.start_manager(cluster.write_cnf()), Writer(cluster)
+        part_ways(cluster)
         cluster[1].signal_mysqld(signal.SIGKILL)
         assert manager.wait(60) == 0, manager.log()
         acks = writer.stop()
@@ -163,13 +162,50 @@ def test_a_crash_with_a_tail_costs_no_row_on_other_versions(kind: str, gtid: boo
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("chosen", [2, 3], ids=["furthest-promoted", "one-behind-promoted"])
+@pytest.mark.parametrize(("kind", "gtid"), versions(gtid=True))
+def test_a_dark_host_costs_no_row_that_a_sibling_received_on_other_versions(kind: str, gtid: bool, chosen: int) -> None:
+    """What no replica received stays on the dark disk; without GTIDs, `test_primary_dies` has it."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        manager, writer = cluster.start_manager(cluster.write_cnf(candidate=chosen)), Writer(cluster)
+        part_ways(cluster)
+        drain(cluster[2])
+        received = ids(cluster[2])
+        cluster[1].power_off()
+        assert manager.wait(90) == 0, manager.log()
+        acks = writer.stop()
+        new, other = cluster[chosen], cluster[5 - chosen]
+        taken = {(ack.writer, ack.id) for ack in acks if ack.host == new.ip}
+        assert ids(new) == received | taken, manager.log()
+        assert account([], [new, other]).equal, manager.log()
+        assert other.replica_status()["Source_Host"] == new.ip
+
+
+def part_ways(cluster: Cluster) -> None:
+    """The third receives less than the second, and that one less than the primary took."""
+    time.sleep(0.7)
+    for number in (3, 2):
+        cluster.stop_receiver(cluster[number])
+        time.sleep(0.3)
+
+
+def ids(server: Host) -> set[tuple[int, int]]:
+    """The application's rows there."""
+    return {(row["writer"], row["id"]) for row in server.sql("SELECT writer, id FROM app.rows_written")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replicas", [3, 5])
 @pytest.mark.parametrize(("kind", "gtid"), [MODES[3], MODES[5]])
-def test_a_row_of_200_mb_reaches_five_replicas_within_200_mb_of_the_managers_memory(kind: str, gtid: bool) -> None:
-    with Cluster(kind, gtid=gtid, n=6, extra={0: "max_allowed_packet=1G"}) as cluster:
+def test_a_row_of_200_mb_reaches_all_replicas_within_200_mb_of_the_managers_memory(
+    kind: str, gtid: bool, replicas: int
+) -> None:
+    numbers = range(2, replicas + 2)
+    with Cluster(kind, gtid=gtid, n=replicas + 1, extra={0: "max_allowed_packet=1G"}) as cluster:
         manager = cluster.start_manager(cluster.write_cnf(default="start_checks=warn"))
         cluster[1].sql("CREATE TABLE app.large (id INT PRIMARY KEY, b LONGBLOB) ENGINE=InnoDB")
-        level(cluster, 2, 3, 4, 5, 6)
-        for number in range(2, 7):
+        level(cluster, *numbers)
+        for number in numbers:
             cluster.stop_receiver(cluster[number])
         cluster[1].sql(f"INSERT INTO app.large VALUES (1, REPEAT('x', {200 << 20}))")
         cluster[1].signal_mysqld(signal.SIGKILL)
@@ -179,7 +215,7 @@ def test_a_row_of_200_mb_reaches_five_replicas_within_200_mb_of_the_managers_mem
             time.sleep(0.05)
         code, log = manager.wait(1), manager.log()
         assert code == 0, log
-        for number in range(2, 7):
+        for number in numbers:
             assert cluster[number].sql("SELECT LENGTH(b) AS n FROM app.large") == [{"n": 200 << 20}], log
         assert 0 < used <= MOST, f"{used} bytes"
 

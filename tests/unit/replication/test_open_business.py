@@ -28,16 +28,35 @@ DEAD, NEW = configured({}, {}, {}).servers[0], configured({}, {}, {}).servers[2]
         (cluster(server(2, channel(receiver="No")), down=(1,)), DEAD, "over"),
         (cluster(server(2, channel(source_host="10.0.0.3")), server(3, read_only=False)), NEW, "over"),
         (cluster(server(2, channel(source_host="10.0.0.4", receiver="No")), server(3)), NEW, "over"),
+        (cluster(server(2, channel(source_host="10.0.0.3", receiver="No")), server(3), down=(1,)), DEAD, "open"),
+        (
+            cluster(server(1, read_only=False), server(2, channel(source_host="10.0.0.3", receiver="No")), server(3)),
+            DEAD,
+            "replicates from 10.0.0.3:3306",
+        ),
+        (cluster(server(2, channel(source_host="10.0.0.3", receiver="No")), server(3, read_only=False)), NEW, "start"),
         (cluster(server(2, channel(receiver="No")), server(3, read_only=False), down=(1,)), NEW, "follows the dead"),
         (cluster(server(2), server(3, read_only=False)), NEW, "over"),
         (cluster(server(3, read_only=False), down=(1, 2)), NEW, "does not answer"),
     ],
-    ids=["back", "running", "dead-again", "pointed", "elsewhere", "left-behind", "forgotten", "silent"],
+    ids=[
+        "back",
+        "running",
+        "dead-again",
+        "pointed",
+        "elsewhere",
+        "fetched",
+        "fetched-from-a-third",
+        "fetched-from-the-new",
+        "left-behind",
+        "forgotten",
+        "silent",
+    ],
 )
 def test_what_becomes_of_a_receiver_that_was_stopped(state: object, primary: object, what: str) -> None:
     found = settle([STOPPED], state, primary)  # type: ignore[arg-type]
     assert {"start": bool(found.start), "over": bool(found.over)} == {"start": what == "start", "over": what == "over"}
-    assert (what in " ".join(found.told)) == (what not in ("start", "over"))
+    assert (what in " ".join(found.told)) == (what not in ("start", "over", "open"))
 
 
 def write(tmp_path: Path, number: int, code: int | None, opened: bool = False) -> Journal:

@@ -97,6 +97,14 @@ def test_only_what_was_done_in_this_life_is_by_hand() -> None:
     assert judge(config(), PRIMARY, changed(set_here=None)()).act is Reopening.OPEN
 
 
+def test_what_a_failover_had_sent_to_close_it_is_not_done_by_hand() -> None:
+    for set_here in (True, None):
+        late = replace(seen(started=0, closing=True)(), set_here=set_here)
+        judged = judge(config(), PRIMARY, late)
+        assert (judged.act, judged.by_hand) == (Reopening.OPEN, False)
+        assert "came late" in judged.why
+
+
 def test_a_dead_replica_is_no_reason_but_too_few_are() -> None:
     one_left = case(server(2, channel()), down=(3,))
     assert judge(config(), PRIMARY, one_left).act is Reopening.OPEN
