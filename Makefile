@@ -14,7 +14,7 @@
 # make bench-scale  one process that watches 1, 10, 100, 300 clusters, and twenty primaries dying at once (SIZES="1 10")
 # make test-soak  ten minutes of troubles that are no death: no failover (SEED=, MINUTES=10, KIND=mariadb; not in CI)
 # make chaos      ten minutes of dying primaries, and pairs of faults: nothing lost, one primary (SEED=, MINUTES=10,
-#                 PAIRS=20, KIND=mariadb, SLACK=0)
+#                 PAIRS=20, KIND=mariadb, SLACK=0, SEAT=3 puts the manager on db3's host)
 # make images     only build what the tests boot
 # make lint       ruff, ruff format, mypy
 # make clean      remove caches of this checkout
@@ -30,6 +30,7 @@ MINUTES ?= 10
 PAIRS ?= 20
 KIND ?= mariadb
 SLACK ?= 0
+SEAT ?= 0
 SEEDED = $(if $(SEED),--seed $(SEED)) --minutes $(MINUTES) --kind $(KIND) $(if $(FIRST),--first $(FIRST))
 
 # Another Prefect than the locked one gets a venv of its own, freshly resolved around it.
@@ -106,7 +107,7 @@ test-soak: preflight images
 	$(RUN) -m tests.lab.soak $(SEEDED)
 
 chaos: preflight images
-	$(RUN) -m tests.lab.chaos $(SEEDED) --slack $(SLACK)
+	$(RUN) -m tests.lab.chaos $(SEEDED) --slack $(SLACK) --seat $(SEAT)
 	$(RUN) -m tests.lab.pairs $(if $(SEED),--seed $(SEED)) --pairs $(PAIRS) --kind $(KIND)
 
 images: preflight $(STAMP)

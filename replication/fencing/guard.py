@@ -19,7 +19,7 @@ from ...config import ServerConfig
 from ..errors import AccessDenied, ServerError, ServerUnreachable
 from ..local.addresses import address_of
 from ..memory.held_servers import HeldServers, Hold, config_of
-from ..model.state import ServerState
+from ..model.state import READ_ONLY_TRANSACTION, ServerState
 from ..mysql.server import Server
 from .everyone import let_go
 from .ports import knock
@@ -90,10 +90,13 @@ def decide(hold: Hold, primary: PrimaryView | None) -> tuple[Return, str]:
 def rejoined(state: ServerState, primary: ServerConfig) -> bool:
     """Whether a held server has become a replica of the present primary, so that nothing needs to be held any more.
 
-    A channel that a former life left there, and that does not run, is none.
+    A channel that a former life left there, and that does not run, is none. An applier that stopped because the server
+    is closed to everybody has only met the hold, and runs again when that is lifted (`let_go`).
     """
     channel = state.channel_from(primary.hostname, primary.ip, primary.port)
-    return not state.writable and channel is not None and channel.receiver == "Yes" and channel.applier_running
+    if state.writable or channel is None or channel.receiver != "Yes":
+        return False
+    return channel.applier_running or (bool(state.tx_read_only) and channel.applier_errno == READ_ONLY_TRANSACTION)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
 """``make chaos``: a cluster loses its primary in one way after the other, as a seed decides, and must survive each.
 
-``python -m tests.lab.chaos [--seed N] [--minutes N] [--kind KIND] [--first STEP] [--slack SECONDS]``. After each fault:
-no acknowledged row is lost, the survivors hold the same, no two servers took writes at once, writes are back in time,
-and the old primary, made a replica again or installed anew, is level with them and held no longer. Exit 1 when
-anything of that was not so.
+``python -m tests.lab.chaos [--seed N] [--minutes N] [--kind KIND] [--first STEP] [--slack SECONDS] [--seat SERVER]``.
+After each fault: no acknowledged row is lost, the survivors hold the same, no two servers took writes at once, writes
+are back in time, and the old primary, made a replica again or installed anew, is level with them and held no longer.
+Exit 1 when anything of that was not so.
 
 What a dark host alone had nobody can save; so before a power cut replication is made semi-synchronous, and what was
 acknowledged then is on a replica. A kind that cannot do that is spared it.
+
+With a seat the manager lives on that replica's host, as many have it; that server is never promoted, for a manager that
+dies with its primary can replace nobody.
 """
 
 from __future__ import annotations
@@ -60,11 +63,15 @@ class Round:
 
 
 class Chaos:
-    """One cluster, watched by one ``mha monitor``, for as many rounds as it survives."""
+    """One cluster, watched by one ``mha monitor``, for as many rounds as it survives.
 
-    def __init__(self, cluster: Cluster, slack: float) -> None:
+    ``seat`` is the number of the replica on whose host the manager runs; 0 for a host of its own.
+    """
+
+    def __init__(self, cluster: Cluster, slack: float, seat: int = 0) -> None:
         self.cluster, self._slack = cluster, slack
-        self.monitor = Monitor(cluster, cluster.write_cnf())
+        conf = cluster.write_cnf(servers={seat: "no_master=1"})
+        self.monitor = Monitor(cluster, conf, namespace=cluster.subnet.host(seat) if seat else "")
         self._failovers = 0
         self._sights = 1
 
@@ -169,8 +176,7 @@ class Chaos:
         else:
             self._release(old)
             self.cluster.rebuild(old, new)
-        old.sql("SET GLOBAL sync_binlog=0")
-        old.sql("SET GLOBAL innodb_flush_log_at_trx_commit=0")
+        _durable(old, False)
         # Nobody writes now. What its tables hold would tell nothing: on its way it holds those of earlier rounds.
         log = new.sql(self.cluster.kind.word("SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"))[0]
         end = log["File"], int(log["Position"])
@@ -179,8 +185,7 @@ class Chaos:
             f"{old.name} does not come to the end {end} of {new.name}'s log",
             seconds=120.0,
         )
-        old.sql("SET GLOBAL sync_binlog=1")
-        old.sql("SET GLOBAL innodb_flush_log_at_trx_commit=1")
+        _durable(old, True)
         until(lambda: not held(self.monitor.workdir), f"{old.name} is still held", seconds=20.0)
 
     def _rejoin(self, old: Host, new: Host) -> None:
@@ -188,12 +193,20 @@ class Chaos:
         if old.disk:
             old.free_disk()
         old.start_mysqld("--read-only=1")
+        # The manager ends whoever is connected at the moment in which it closes the server.
+        until(lambda: self._follows_on(old, new), f"{old.name} cannot be made a replica", seconds=20.0)
+
+    def _follows_on(self, old: Host, new: Host) -> bool:
+        """Make it a replica from where its own log ends, unless that was done."""
+        if old.replica_status().get("Replica_IO_Running", "No") != "No":
+            return True
         if self.cluster.kind.mariadb:
             # It is held, and writes of a session that does not ask for it are refused.
             with old.connect() as session, session.cursor() as cursor:
                 cursor.execute("SET SESSION TRANSACTION READ WRITE")
                 cursor.execute("SET GLOBAL gtid_slave_pos=@@global.gtid_binlog_pos")
         self.cluster.follow(old, new)
+        return True
 
     def _release(self, old: Host) -> None:
         conf = self.monitor.workdir.with_suffix(".cnf")
@@ -207,6 +220,17 @@ class Chaos:
 
     def _over(self) -> bool:
         return self.monitor.process.poll() is not None
+
+
+def _durable(host: Host, each: bool) -> None:
+    """Whether each commit reaches the disk. The manager ends whoever is connected when it lets go of a server."""
+
+    def done() -> bool:
+        for variable in ("sync_binlog", "innodb_flush_log_at_trx_commit"):
+            host.sql(f"SET GLOBAL {variable}={int(each)}")
+        return True
+
+    until(done, f"{host.name} takes no settings", seconds=20.0)
 
 
 def _works(host: Host, primary: Host) -> bool:
@@ -234,7 +258,9 @@ def _extra(kind: str) -> str | None:
     return plugins if KINDS[kind].modern else None
 
 
-def run(kind: str, seed: int, minutes: float, *, first: int = 1, slack: float = 0.0, console: Console) -> list[Round]:
+def run(
+    kind: str, seed: int, minutes: float, *, first: int = 1, slack: float = 0.0, seat: int = 0, console: Console
+) -> list[Round]:
     """Step after step, at least one, none begun after ``minutes``. A spoiled cluster is replaced by a new one."""
     server, gtid = MODES[kind]
     steps = islice(faults(seed, names_for(server), DARK), first - 1, None)
@@ -244,7 +270,7 @@ def run(kind: str, seed: int, minutes: float, *, first: int = 1, slack: float = 
     while time.monotonic() < ends or not rounds:
         extra = {0: _extra(server) or ""}
         with Cluster(server, gtid=gtid, extra=extra, disk=dict.fromkeys((1, 2, 3), disk)) as cluster:
-            chaos = Chaos(cluster, slack)
+            chaos = Chaos(cluster, slack, seat)
             try:
                 while time.monotonic() < ends or not rounds:
                     rounds.append(Round(next(steps)))
@@ -319,11 +345,15 @@ def main() -> int:
     """Do what was asked for; 1 when a promise was broken."""
     parser = timed(arguments("python -m tests.lab.chaos", __doc__ or ""))
     parser.add_argument("--slack", type=float, default=0.0, help="seconds added to every bound, on a busy machine (0)")
+    parser.add_argument(
+        "--seat", type=int, choices=(0, 2, 3), default=0, help="the replica beside the manager (0: none)"
+    )
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
     console = Console(width=160, highlight=False)
-    console.print(f"SEED={given.seed} KIND={given.kind} MINUTES={given.minutes:g}")
-    rounds = run(given.kind, given.seed, given.minutes, first=given.first, slack=given.slack, console=console)
+    console.print(f"SEED={given.seed} KIND={given.kind} MINUTES={given.minutes:g} SEAT={given.seat}")
+    minutes, first, slack, seat = given.minutes, given.first, given.slack, given.seat
+    rounds = run(given.kind, given.seed, minutes, first=first, slack=slack, seat=seat, console=console)
     console.print(tally(rounds, given.slack))
     wrong = [r for r in rounds if r.wrong]
     lost = sum(r.lost for r in rounds)

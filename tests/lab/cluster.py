@@ -129,7 +129,12 @@ class Cluster:
         host.sql(f"START {self.kind.word('REPLICA', 'SLAVE')}")
 
     def rebuild(self, host: Host, primary: Host) -> None:
-        """Install a host anew, and have it replicate the primary's whole log, from its beginning.
+        """Install a host anew, and have it replicate the primary's whole log, from its beginning."""
+        self.install_anew(host)
+        self.follow(host, primary)
+
+    def install_anew(self, host: Host) -> None:
+        """A server without data and without a log, read-only.
 
         It gets another server-id: of what it wrote itself in its former life it would execute nothing.
         """
@@ -137,7 +142,6 @@ class Cluster:
         host.reinstall(self._my_cnf(host.number, 100 * self._installed + host.number))
         host.start_mysqld("--read-only=1")
         host.sql(self.kind.word("RESET BINARY LOGS AND GTIDS", "RESET MASTER"))
-        self.follow(host, primary)
 
     def stop_receiver(self, host: Host) -> None:
         """The replica receives no more; what it has stays."""

@@ -20,6 +20,7 @@ from tests.lab.network import sh
 from tests.lab.weather import Rule, both_ways
 from tests.lab.writer import Writer
 from tests.scenarios.naming import manager_knows
+from tests.scenarios.test_planned_switch import until
 from tests.scenarios.watching import Monitor
 
 KINDS = [
@@ -42,10 +43,12 @@ def stays(
     default: str = "",
     ping: int = 1,
     writes: bool = True,
+    then_dies: bool = False,
 ) -> Iterator[Monitor]:
     """A watched and written cluster: whatever happens within, and for a while after it, db1 alone takes writes.
 
-    ``seat`` is the host on which the manager runs, its own when none is named.
+    ``seat`` is the host on which the manager runs, its own when none is named. With ``then_dies`` the primary is killed
+    in the end, which a manager that watches on fails over.
     """
     conf = cluster.write_cnf(default=default, ping_interval=ping)
     namespace = cluster.subnet.host(seat.number) if seat else ""
@@ -64,6 +67,9 @@ def stays(
         for host in cluster.hosts[1:]:
             assert int(host.sql("SELECT @@global.read_only AS r")[0]["r"]) == 1
         assert words in monitor.log(), monitor.log()
+        if then_dies:
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            monitor.wait_for("completed successfully", seconds=40.0)
     finally:
         monitor.stop()
         if observers is not None:
@@ -174,6 +180,27 @@ def test_a_manager_that_is_cut_off_together_with_a_replica(kind: str, gtid: bool
             with cluster.weather.during(*(rule for ip in others for rule in between(ip, last.ip))):
                 time.sleep(MOMENT)
             time.sleep(3.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), SEVEN_AND_MARIA)
+@pytest.mark.parametrize("servers", [2, 3])
+def test_a_manager_that_was_cut_off_with_a_replica_for_a_minute_tells_it_and_watches_on(
+    kind: str, gtid: bool, servers: int
+) -> None:
+    """People hear of the silence and of its end, nobody is promoted, and the true death afterwards is failed over."""
+    with Cluster(kind, gtid=gtid, n=servers, weather=True) as cluster:
+        last, told = cluster[servers], cluster.seat / "told"
+        hook = cluster.seat / "tell"
+        hook.write_text(f'#!/bin/sh\necho "$1" >>{told}\n')
+        hook.chmod(0o755)
+        tell = "".join(f"on_{event}={hook} {event}\n" for event in ("suspect", "recovered"))
+        with stays(cluster, words="it is the manager that may be cut off", seat=last, default=tell, then_dies=True):
+            others = [host.ip for host in cluster.hosts if host is not last]
+            with cluster.weather.during(*(rule for ip in others for rule in between(ip, last.ip))):
+                time.sleep(MINUTE)
+                assert told.read_text().split() == ["suspect"]
+            until(lambda: "recovered" in told.read_text(), 40)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -18,6 +19,7 @@ from tests.lab.cluster import Cluster, Done
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN
 from tests.lab.writer import INSERT, TABLE, Ack
+from tests.scenarios.watching import SIGHT, Monitor
 
 BOSS, BOSS_PASSWORD = "boss", "boss-pw"
 
@@ -206,3 +208,22 @@ def test_a_returned_primary_takes_no_write_of_an_account_with_super(kind: str, g
         finally:
             monitor.kill()
             monitor.wait(10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), [KINDS[0], KINDS[1], KINDS[5]])
+def test_one_that_is_made_a_replica_while_it_is_closed_to_super_goes_on(kind: str, gtid: bool) -> None:
+    """Its applier inherits that nobody may write, and stops at the first transaction: that is the hold's own doing."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        monitor = Monitor(cluster, cluster.write_cnf(candidate=2))
+        try:
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            monitor.wait_for("completed successfully")
+            monitor.wait_for(SIGHT, 2)
+            cluster.install_anew(cluster[1])
+            monitor.wait_for("answers; it is read-only, and held so")
+            cluster.follow(cluster[1], cluster[2])
+            monitor.wait_for("is held read-only no longer")
+            until_level(cluster)
+        finally:
+            monitor.stop()

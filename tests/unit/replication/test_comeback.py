@@ -162,6 +162,14 @@ def test_a_channel_of_a_former_life_is_no_return_into_the_cluster() -> None:
     assert not rejoined(server(2, channel(), read_only=False), primary)
 
 
+def test_an_applier_that_only_the_hold_stopped_is_a_return_into_the_cluster() -> None:
+    primary = _server("db1", "10.0.0.1")
+    stopped = channel(applier_running=False, applier_errno=1792)
+    assert rejoined(server(2, stopped, tx_read_only=True), primary)
+    assert not rejoined(server(2, stopped), primary), "lifting the hold would not start it"
+    assert not rejoined(server(2, channel(applier_running=False, applier_errno=1062), tx_read_only=True), primary)
+
+
 def test_a_hold_outlives_the_block_of_its_server(tmp_path: Path) -> None:
     conf = tmp_path / "app1.cnf"
     block = "[server{0}]\nhostname=10.0.0.{0}\nssh_port=222{0}\n"
