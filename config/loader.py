@@ -17,9 +17,9 @@ from pydantic import SecretStr
 from .address import combination_problem
 from .errors import ConfigError, ConfigWarning
 from .forms.ini import parse_ini
+from .forms.init_script import run_init_script
 from .forms.raw import DEFAULT, SECRET_KEYS, Block, RawConfig, Value, is_utf8, read_text
 from .forms.toml import parse_toml
-from .forms.init_script import run_init_script
 from .models import ClusterConfig, ServerConfig
 from .state import FORMER, left_in_former, state_directory
 from .values import Values, build, convert, wrong

@@ -8,9 +8,9 @@ import signal
 import subprocess
 import tempfile
 
+from ..values import Values, wrong
 from .ini import unquoted
 from .raw import SECRET_KEYS, Value
-from ..values import Values, wrong
 
 INIT_SCRIPT_SECONDS = 30.0
 _KEY = "init_conf_load_script"

@@ -14,6 +14,7 @@ from ..model.state import ReplicaChannel, ServerState
 from ..mysql.dialects import ChannelThread
 from ..mysql.server import Server
 from ..ssh.host import SshHost
+from ..workload import applier_threads
 from .drained import Drained, prove
 from .hanging_stop import freed, stop_within
 from .relay_place import unexecuted_from
@@ -115,7 +116,7 @@ def drain(
     while True:
         time.sleep(LOOK_EVERY)
         # Asked before the state is looked at: what a thread does between the two shows in the state.
-        waits = seen.has_read_all and server.appliers_wait()
+        waits = seen.has_read_all and applier_threads.waits(server, earlier, channel)
         now = server.observe()
         proof = prove(earlier, now, channel, appliers_wait=waits, place_counts=not freed)
         if isinstance(proof, Drained):
@@ -170,10 +171,9 @@ def stop_applier(server: Server, proof: Drained, *, timeout: float = 65.0) -> No
     MySQL's parallel applier, stopped within a transaction, first waits a minute for its rest (sql_slave_killed in
     the server's source), which will not come: the worker that has it is ended, and rolls it back.
     """
-    if proof.torn and len(server.show_channels()) == 1:
-        for thread in server.query("SHOW PROCESSLIST", action="find its parallel appliers"):
-            idle = thread["User"] == "system user" and server.dialect.is_idle_worker(str(thread["State"]))
-            if idle and not _end_worker(server, int(thread["Id"])):
+    if proof.torn:
+        for thread in applier_threads.idle_workers(server, proof.channel):
+            if not _end_worker(server, thread):
                 break
     sql = server.dialect.stop(proof.channel, ChannelThread.APPLIER)
     server.query(sql, action="stop its applier", timeout=timeout)

@@ -13,7 +13,9 @@ from ..model.position import BinlogPosition
 from ..model.state import GtidKind, ReplicaChannel, ServerState
 from ..mysql.dialects import ChannelThread, Repoint
 from ..mysql.dialects.changing import ChannelOptions
+from ..mysql.dialects.connecting import in_a_hole
 from ..mysql.server import Server
+from ..mysql.temporary_settings import LAX, lent
 from .drain import stop_applier, stop_receiver
 from .drained import Drained, discard_relay_logs
 
@@ -80,12 +82,12 @@ def start_following(
 ) -> ServerState:
     """Start both threads and wait until both run and the receiver is connected to the new primary.
 
-    A channel that lacks the source's public key is given it. ``alive`` is a session with the one that is to be
-    followed: ServerUnreachable as soon as that does not answer. Raises StatementFailed with the server's own words on
-    an error that does not go away, DeadlineExceeded otherwise.
+    A channel that lacks the source's public key is given it, one whose place is a hole in the source's log passes it.
+    ``alive`` is a session with whom it is to follow: ServerUnreachable as soon as that does not answer. Raises
+    StatementFailed with the server's own words on an error that does not go away, DeadlineExceeded otherwise.
     """
     start_replication(server, channel)
-    began, may_ask = time.monotonic(), server.dialect.has_public_keys
+    began, may_ask, may_pass = time.monotonic(), server.dialect.has_public_keys, True
     ends, ask = began + timeout, began + ASK_AFTER
     while True:
         state = server.observe()
@@ -100,6 +102,10 @@ def start_following(
         if may_ask and lacks_key and found.applier_running:
             may_ask = False
             _ask_for_key(server, found, state.heartbeat_period)
+            continue
+        if may_pass and in_a_hole(found.receiver_error):
+            may_pass = False
+            _pass_the_hole(server, channel, primary, ends)
             continue
         if time.monotonic() > ask:
             check_alive(alive)
@@ -117,3 +123,18 @@ def _ask_for_key(server: Server, channel: ReplicaChannel, heartbeat: float | Non
     sql, args = server.dialect.ask_for_key(channel.name, heartbeat)
     server.query(sql, args, action="let it ask for the public key")
     start_replication(server, channel.name, ChannelThread.RECEIVER)
+
+
+def _pass_the_hole(server: Server, channel: str, primary: ServerConfig, ends: float) -> None:
+    """Its receiver alone connects without gtid_strict_mode: then the source goes on with what it logged next.
+
+    That is no divergence: the source has what the same server did later, so what it did not log it has been told, too.
+    """
+    log.warning("%s stands at what %s did not log: it connects without gtid_strict_mode.", server, primary.name)
+    with lent(server, LAX):
+        start_replication(server, channel, ChannelThread.RECEIVER)
+        while time.monotonic() < ends:
+            found = follows(server.observe(), channel, primary)
+            if found is None or found.receiver == "Yes" or found.receiver_errno:
+                return
+            time.sleep(LOOK_EVERY)

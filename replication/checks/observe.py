@@ -76,7 +76,6 @@ _VARIABLES = spellings(
         "relay_log_info_file",
         "rpl_semi_sync_source_enabled",
         "rpl_semi_sync_replica_enabled",
-        "gtid_strict_mode",
     )
 )
 _LOCKS = (FAILOVER_LOCK, MONITOR_LOCK, STANDBY_LOCK, PURGE_LOCK)

@@ -91,15 +91,25 @@ class ConnectionPool:
     ) -> ClusterState:
         """Look at every server at once. One that does not answer within ``timeout`` seconds is down, and why.
 
-        Who has no session with us is waited for ``unconnected`` seconds: it did not answer a moment ago either.
+        Who has not said a word on the session with us, or has none, is waited for ``unconnected`` seconds, counted from
+        when it was asked: it did not answer a moment ago either.
         """
+
+        def patience(each: ServerConfig) -> float:
+            silent_for = self.server(each.address).silent_for
+            return timeout if silent_for is None else max(0.0, unconnected - silent_for)
+
         wanted = self.config.servers if servers is None else servers
         looked = self.each(
             lambda s: self.server(s.address).observe(),
             wanted,
             timeout=timeout,
-            patience=lambda s: timeout if self.server(s.address).connected else unconnected,
+            patience=patience,
         )
+        for server, result in looked:
+            # An answer without end takes this process's time from those who are level.
+            if result is None and self.server(server.address).silent_for is not None:
+                self.server(server.address).abort()
         return as_cluster(looked, timeout, replaced(self.config))
 
     def close(self) -> None:

@@ -82,6 +82,8 @@ class Server:
         self.by_kept_port = False
         self._dialect: Dialect | None = None
         self._lock = threading.RLock()
+        #: Since when an answer is waited for (monotonic clock), 0 for none.
+        self._asked = 0.0
 
     def __repr__(self) -> str:
         return f"Server({self.config.name})"
@@ -135,6 +137,16 @@ class Server:
         return self._connection is not None
 
     @property
+    def silent_for(self) -> float | None:
+        """Seconds that it has been asked for its first word on this session, or a new one; None where it has answered.
+
+        A session that the server has closed is none.
+        """
+        if self._connection is not None and self._dialect is not None and self._at_rest():
+            return None
+        return time.monotonic() - self._asked if self._asked else 0.0
+
+    @property
     def plugin(self) -> str:
         """What the account logs in with there; empty without a session."""
         return "" if self._connection is None else self._connection.plugin
@@ -171,13 +183,17 @@ class Server:
                 self.close()
             if same_session and self._connection is None:
                 raise ServerUnreachable(self.config.name, action, "the session that this rests on has ended")
-            self.connect()
-            connection = self._connection
-            assert connection is not None
-            with self._mapped(action), connection.cursor(DictCursor) as cursor:
-                connection.allow(timeout or self.TIMEOUT)
-                cursor.execute(sql, tuple(args) or None)
-                return [ResultRow(row, server=self.config.name, action=action) for row in cursor.fetchall()]
+            self._asked = time.monotonic()
+            try:
+                self.connect()
+                connection = self._connection
+                assert connection is not None
+                with self._mapped(action), connection.cursor(DictCursor) as cursor:
+                    connection.allow(timeout or self.TIMEOUT)
+                    cursor.execute(sql, tuple(args) or None)
+                    return [ResultRow(row, server=self.config.name, action=action) for row in cursor.fetchall()]
+            finally:
+                self._asked = 0.0
 
     def stirs(self, seconds: float) -> bool:
         """Whether the server closes the session, or says anything unasked, within ``seconds``; True without one."""
@@ -303,12 +319,6 @@ class Server:
             # A check tells of it; a channel that is turned has the server's default then.
             return None
         return float(value) if value is not None else None
-
-    def appliers_wait(self) -> bool:
-        """Whether no replication thread does anything but wait for more to execute."""
-        threads = self.query("SHOW PROCESSLIST", action="see whether its appliers are idle")
-        states = [str(thread["State"] or "") for thread in threads if thread["User"] == "system user"]
-        return all(self.dialect.is_waiting_applier(state) for state in states)
 
     def show_channels(self) -> list[Row]:
         """The raw status rows, one a channel, with all that tells how it connects (`dialects.connecting`)."""

@@ -21,8 +21,10 @@ log = logging.getLogger("mha")
 
 PACKET = {"max_allowed_packet": 1 << 30}
 DURABILITY = {"sync_binlog": 0, "innodb_flush_log_at_trx_commit": 2}
+#: What a replica connects without whose place is a hole in its source's log.
+LAX = {"gtid_strict_mode": 0}
 #: What a manager of before lent for statements that no session of ours executes any more; they are only given back.
-FORMER = {"local_infile": 1, "gtid_strict_mode": 0}
+FORMER = {"local_infile": 1}
 
 #: Below so many transactions the two fsyncs of each are cheaper than making everything durable at the end.
 RELAX_FROM = 20
@@ -40,7 +42,7 @@ def wanted_by_applier(cut: Cut) -> dict[str, int]:
 
 def ours(values: Mapping[str, int]) -> dict[str, int]:
     """What of this is a setting that is ever lent: a name stands in a statement as it is, and a journal is a file."""
-    known = {**PACKET, **DURABILITY, **FORMER}
+    known = {**PACKET, **DURABILITY, **LAX, **FORMER}
     for name in values.keys() - known.keys():
         log.error(
             "%s is no setting that an application of logs changes, so it is not given back.", plain(str(name), 80)
@@ -70,7 +72,7 @@ def give_back(server: Server, former: Mapping[str, int]) -> None:
     """
     if not (former := ours(former)):
         return
-    lent = {**PACKET, **DURABILITY, **FORMER}
+    lent = {**PACKET, **DURABILITY, **LAX, **FORMER}
     still = {name for name, value in read(server, former).items() if value == lent[name]}
     put(server, {name: value for name, value in former.items() if name in still})
     if former.keys() & DURABILITY.keys():

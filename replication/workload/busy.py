@@ -11,6 +11,7 @@ from typing import Any
 from ..cluster.pool import ConnectionPool
 from ..errors import PrivilegeMissing, ServerError, StatementFailed
 from ..model.state import ClusterState, ReplicaChannel, ServerState
+from ..mysql.dialects.appliers import RECEIVES
 from ..mysql.dialects.applying import METADATA_LOCKS, age_query, row_lock_query
 from ..mysql.server import Row, Server
 from .statements import shorten
@@ -22,11 +23,7 @@ TIMEOUT = 2.0
 NO_SUCH_THREAD = 1094
 #: What receivers, and appliers that wait for each other, say that they do.
 _OTHERS = (
-    "Waiting for master",
-    "Waiting for source",
-    "Connecting",
-    "Reconnecting",
-    "Queueing",
+    *RECEIVES,
     "Waiting for prior",
     "Waiting for dependent",
     "Waiting for preceding",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK
 
+from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host

@@ -13,13 +13,11 @@ from tests.lab.hostile import MUTE, Way, squat
 from tests.lab.kinds import ADMIN_PASSWORD
 from tests.lab.writer import Writer, gap
 from tests.scenarios.failing_over import assert_survivors_agree, finish
-from tests.scenarios.usual import MORE, SILENT, usual
+from tests.scenarios.usual import MORE, usual
 
 #: Seconds from the death until writes are back, on a loaded machine; the slow ones measure what is usual there.
 QUICKLY = 8.0
 QUICK = {("mariadb", Way.LOCAL_INFILE), ("mysql97", Way.ODD)}
-#: Whose answer one look waits for until its own patience is over.
-WAITED_FOR = (Way.SILENT, Way.NO_ANSWER, Way.SLOW, Way.SLOW_ANSWER, Way.ROWS)
 CASES = [
     pytest.param(kind, way, id=f"{kind}-{way.name.lower()}", marks=() if (kind, way) in QUICK else pytest.mark.slow)
     for kind, ways in (("mariadb", tuple(Way)), ("mysql97", (Way.ODD, Way.LOCAL_INFILE, Way.SHA2_TLS, Way.NASTY)))
@@ -47,7 +45,7 @@ def test_a_hostile_replica_takes_down_nobody_else(
             assert code in (0, 10), manager.log()
             took, limit = gap(acks, struck), QUICKLY
             if (kind, way) not in QUICK:
-                limit = usual(kind, True, third_down=True) + (SILENT if way in WAITED_FOR else MORE)
+                limit = usual(kind, True, third_down=True) + MORE
             record_property("took", f"{took:.2f} of {limit:.2f} s")
             assert took < limit, manager.log()
             # A fake that is not talked to, or hangs up before it has done what it is for, proves nothing.

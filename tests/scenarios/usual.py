@@ -10,9 +10,8 @@ from tests.lab.cluster import Cluster
 from tests.lab.writer import Writer, gap
 from tests.scenarios.failing_over import finish
 
-#: Seconds that who is hostile may cost beyond the usual time; and who keeps others waiting for an answer: one look at
-#: every server takes up to four (`ConnectionPool.observe`).
-MORE, SILENT = 2.0, 6.0
+#: Seconds that who is hostile may cost beyond the usual time: one look at every server waits for him, and no longer.
+MORE = 2.0
 
 
 @functools.cache

@@ -20,7 +20,7 @@ from ....replication.planning.selection import bytes_behind
 from ....replication.planning.soonest import DrainTime, Next, decide
 from ....replication.reporting.job import FailoverJob
 from ....replication.rescue.pointing import channel_named
-from ....replication.workload import busy
+from ....replication.workload import applier_threads, busy
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
@@ -156,7 +156,7 @@ class _Candidate:
             state = server.observe()
             channel = channel_named(state, channels[key])
             passed = key in self._waiting.passed
-            if _ready(state, channel) or (channel.has_read_all and server.appliers_wait()):
+            if _ready(state, channel) or (channel.has_read_all and applier_threads.waits(server, state, channel.name)):
                 return DrainTime(key, state.name, 0.0)
             work = _seen(server, channel)
             seconds = busy.seconds_left(work) if work is not None else job.config.busy_after

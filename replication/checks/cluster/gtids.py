@@ -46,14 +46,7 @@ UNLOGGED = Rule(
     "logged, or others would lack it for good",
     Severity.WARNING,
 )
-LEFT_OUT = Rule(
-    "filtered-gtids",
-    "MariaDB's GTIDs: can the others follow a promoted replica that leaves transactions out?",
-    "set `no_master=1` for {server}, or take its filters away",
-    Severity.WARNING,
-    varies="only told of replicas that filter and may be promoted",
-)
-RULES = (MODE, POSITIONED, ERRANT, PURGED, UNLOGGED, LEFT_OUT)
+RULES = (MODE, POSITIONED, ERRANT, PURGED, UNLOGGED)
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -72,24 +65,6 @@ def checks(facts: Facts) -> Iterator[Check]:
     yield from _errant(facts)
     yield from _purged(facts)
     yield from _unlogged(facts)
-    yield from _left_out(facts)
-
-
-def _left_out(facts: Facts) -> Iterator[Check]:
-    """What a MariaDB replica filters is in its gtid_slave_pos and not in its log; who asks it to go on from there, and
-    is strict itself, gets 1236 (seen on 10.11 where a rescued tail ended with one).
-    """
-    followers = [state for state in facts.replicas if state.channels[0].gtid_kind is GtidKind.MARIADB]
-    for state in followers:
-        filters = ", ".join(f"{name}: {text}" for name, text in vars(state.channels[0].filters).items() if text)
-        configured = facts.config.server(state.key)
-        if not filters or (configured is not None and configured.no_master):
-            continue
-        strict = [s for s in followers if s is not state and facts.servers[s.key].value("gtid_strict_mode") == "ON"]
-        names = ", ".join(s.hostname for s in strict)
-        why = f"and {names} with gtid_strict_mode may not follow it after a rescue that ends with one (error 1236)"
-        text = f"leaves transactions out ({filters})"
-        yield LEFT_OUT.judge(state.name, not strict, f"{text}, {why}" if strict else text, server=state.hostname)
 
 
 def _unlogged(facts: Facts) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""Why an applier stopped, where its status row names only who gave way: parallel workers stop each other."""
+"""Which threads are a channel's appliers, and why one stopped where its status row names only who gave way to it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,15 @@ Row = dict[str, Any]
 
 #: ER_SLAVE_WORKER_STOPPED_PREVIOUS_THD_ERROR: a worker that gave way to one that had failed before it.
 GAVE_WAY = 3030
+#: What receivers say that they do.
+RECEIVES = (
+    "Waiting for master",
+    "Waiting for source",
+    "Waiting to reconnect",
+    "Connecting",
+    "Reconnecting",
+    "Queueing",
+)
 _CONSEQUENCES = (WORKERS_STOPPED, GAVE_WAY)
 
 
@@ -28,6 +37,25 @@ def causes_query(vendor: Vendor, version: tuple[int, ...], rows: Iterable[Row]) 
         "FROM performance_schema.replication_applier_status_by_worker "
         f"WHERE LAST_ERROR_NUMBER NOT IN (0, {', '.join(map(str, _CONSEQUENCES))}) ORDER BY LAST_ERROR_TIMESTAMP"
     )
+
+
+def is_receiver(command: str, state: str) -> bool:
+    """Whether a thread of replication is one that receives: MariaDB's command says so, MySQL's state."""
+    return command == "Slave_IO" or state.startswith(RECEIVES)
+
+
+def threads_query(vendor: Vendor, version: tuple[int, ...]) -> str:
+    """A question, with a channel's name twice, for the numbers of the threads that execute for it in the process list.
+
+    Empty where nothing tells. Without the performance schema the answer is, too.
+    """
+    if vendor is Vendor.MARIADB or version < (5, 7):
+        return ""
+    threads = " UNION ".join(
+        f"SELECT THREAD_ID FROM performance_schema.replication_applier_status_by_{who} WHERE CHANNEL_NAME = %s"  # noqa: S608 - no word of others
+        for who in ("worker", "coordinator")
+    )
+    return f"SELECT PROCESSLIST_ID AS process FROM performance_schema.threads WHERE THREAD_ID IN ({threads})"  # noqa: S608
 
 
 def with_causes(rows: Sequence[Row], answers: Sequence[Row]) -> list[Row]:

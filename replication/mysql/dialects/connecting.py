@@ -17,6 +17,16 @@ from ...model.state import Vendor
 PRIVATE_PLUGINS = frozenset({"caching_sha2_password", "sha256_password"})
 
 
+#: MariaDB's words, with error 1236, when a source logged what one server did before and behind the replica's place, and
+#: not what it did there: temporary tables where binlog_format is ROW, what is filtered out.
+_HOLE = "even though both a prior and a subsequent sequence number does exist"
+
+
+def in_a_hole(receiver_error: str) -> bool:
+    """Whether a replica's place is a hole in its source's log, which only gtid_strict_mode keeps it from passing."""
+    return _HOLE in receiver_error
+
+
 def more_of_channels(vendor: Vendor, version: tuple[int, ...]) -> str:
     """Asks for what the status does not show, a row a channel with its name; empty where there is nothing more."""
     if vendor is Vendor.MARIADB or version < (8,):

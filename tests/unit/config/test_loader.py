@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.config import ConfigError, app_name, load_cluster
-from prefect_mha.config.forms.raw import Value
 from prefect_mha.config.forms.init_script import run_init_script
+from prefect_mha.config.forms.raw import Value
 from prefect_mha.config.loader import resolve_host
 
 ONE = "[server1]\nhostname=10.0.0.1\n"

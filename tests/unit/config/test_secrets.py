@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from prefect_mha.config import ConfigError, load_cluster
 from prefect_mha.config.forms.ini import parse_ini
-from prefect_mha.config.forms.raw import Value
 from prefect_mha.config.forms.init_script import run_init_script
+from prefect_mha.config.forms.raw import Value
 from tests.unit.config.conftest import resolve
 from tests.unit.config.test_edit import INI
 

@@ -427,35 +427,6 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "takes a, and db1(10.0.0.1:3306) logs a, b",
         "replicate_do_db of db2",
     ),
-    (
-        "filtered-gtids",
-        lambda: replace(
-            facts(),
-            cluster=ClusterState(
-                tuple(
-                    replace(
-                        s,
-                        channels=tuple(
-                            replace(
-                                c, using_gtid="Slave_Pos", filters=Filters(ignore_db="audit" if s.key[7] == "2" else "")
-                            )
-                            for c in s.channels
-                        ),
-                    )
-                    for s in facts().cluster.up
-                ),
-                (),
-            ),
-            servers={
-                key: replace(seen, variables={**seen.variables, "gtid_strict_mode": "ON"})
-                for key, seen in facts().servers.items()
-            },
-        ),
-        "db2",
-        WARNING,
-        "leaves transactions out (ignore_db: audit), and db3 with gtid_strict_mode",
-        "set `no_master=1` for db2",
-    ),
     ("gtid-mode", lambda: on(3, gtid_mode="ON_PERMISSIVE"), "db3", WARNING, "ON_PERMISSIVE, elsewhere OFF", "one mode"),
     (
         "gtid-positioning",
@@ -1031,7 +1002,6 @@ def test_a_cluster_that_is_well_passes_every_check() -> None:
         "disable-log-bin",
         "source-resolves",
         "filters-agree",
-        "filtered-gtids",
         "errant-transactions",
         "gtid-purged",
     }
