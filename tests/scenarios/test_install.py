@@ -12,6 +12,8 @@ import pytest
 
 from tests.lab.cluster import HOUSE
 
+pytestmark = pytest.mark.every_variant
+
 COMMANDS = (
     "mha",
     "masterha_manager",

@@ -23,6 +23,8 @@ from tests.lab.network import DIRECTORIES, Subnet, sh
 from tests.lab.writer import Ack, Writer
 from tests.scenarios.failing_over import MODES
 
+pytestmark = pytest.mark.every_variant
+
 # Takes a subnet, says which, and waits to be killed: it never cleans up.
 LEAVE_BEHIND = "from tests.lab.network import Subnet; s = Subnet(); s.make(1); print(s.number, flush=True); input()"
 

@@ -19,6 +19,7 @@ from tests.scenarios.failing_over import LONG_MODES, MODES, assert_survivors_agr
 GTID_MODES = [MODES[3], MODES[5]]
 
 
+@pytest.mark.every_variant
 @pytest.mark.parametrize(("kind", "gtid"), [*MODES, *versions("10.5-gtid")])
 def test_kill_9_of_the_primary_under_load(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:

@@ -21,6 +21,8 @@ from prefect_mha.replication.ssh.host import SshHost
 from prefect_mha.replication.ssh.streams import OUTPUT_LIMIT
 from tests.scenarios.ssh.conftest import Start, takes_at_most
 
+pytestmark = pytest.mark.every_variant
+
 
 def test_exit_code_output_and_binary_stdin_come_back_exactly(start: Start) -> None:
     host = start().host()

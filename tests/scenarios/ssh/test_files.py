@@ -14,6 +14,8 @@ import pytest
 from prefect_mha.replication.errors import HostUnreachable, RemoteFileError
 from tests.scenarios.ssh.conftest import Start, takes_at_most
 
+pytestmark = pytest.mark.every_variant
+
 
 def test_large_file_is_read_whole_and_its_speed_is_printed(start: Start, tmp_path: Path) -> None:
     host = start().host()

@@ -17,6 +17,8 @@ from prefect_mha.replication.errors import HostKeyMismatch, HostUnreachable, Log
 from prefect_mha.replication.ssh.host import SshHost
 from tests.scenarios.ssh.conftest import LOOPBACK, ME, Start, keygen, server, takes_at_most
 
+pytestmark = pytest.mark.every_variant
+
 
 def test_unknown_host_key_is_refused_and_the_hint_repairs_it(start: Start, home: Path) -> None:
     sshd = start()

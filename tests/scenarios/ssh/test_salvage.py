@@ -17,6 +17,8 @@ from prefect_mha.replication.ssh.host import SshHost
 from tests.scenarios.ssh.conftest import Start, takes_at_most
 from tests.unit.replication.logs import HERE, LogBuilder
 
+pytestmark = pytest.mark.every_variant
+
 BASE = "mysql-bin"
 Salvage = Callable[..., Cut]
 
