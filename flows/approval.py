@@ -18,9 +18,9 @@ from prefect.settings import PREFECT_UI_URL
 from prefect.states import Running
 from pydantic import Field, WithJsonSchema, create_model
 
+from prefect_mha.replication.model.words import in_markdown as md
+from prefect_mha.replication.model.words import plain
 from prefect_mha.replication.reporting.approval import Answer, Ask, Question
-from prefect_mha.replication.words import in_markdown as md
-from prefect_mha.replication.words import plain
 
 log = logging.getLogger("mha")
 

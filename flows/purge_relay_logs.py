@@ -18,7 +18,7 @@ from prefect_mha.flows.engine.start import step
 from prefect_mha.flows.forms import ClusterName
 from prefect_mha.replication.errors import MhaError
 from prefect_mha.replication.maintenance.relay_logs.purge_cluster import purge_cluster
-from prefect_mha.replication.words import plain
+from prefect_mha.replication.model.words import plain
 from prefect_mha.tasks.purge_relay_logs import purge_relay_logs as purge_one
 
 log = logging.getLogger("mha")

@@ -34,14 +34,10 @@ MhaError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
-from .words import plain
-
-if TYPE_CHECKING:
-    from .binlog.cutter import Cut
-    from .model.refusal import Refusal
-    from .rescue.salvage import BinlogCopy
+from .model.refusal import Refusal
+from .model.words import plain
 
 
 class MhaError(Exception):
@@ -187,19 +183,22 @@ class ApplyFailed(MhaError):
 class WayClosed(CannotLevel):
     """A copy of what a replica lacks is there, and it cannot be brought there by this way, or by any that is safe.
 
-    ``kept`` is what it lacks, once no way is left; ``directory`` is where that lies on the manager, ``source`` whose it
-    is.
+    ``kept``, a `Cut`, is what it lacks, once no way is left; ``directory`` is where that lies on the manager,
+    ``source`` whose it is.
     """
 
-    def __init__(self, sentence: str, *, kept: Cut | None = None, directory: str = "", source: str = "") -> None:
+    def __init__(self, sentence: str, *, kept: Any = None, directory: str = "", source: str = "") -> None:
         self.kept, self.directory, self.source = kept, directory, source
         super().__init__(sentence)
 
 
 class StoppedInTail(WayClosed):
-    """A replica's applier stopped within what was saved: ``kept`` is what it lacks from there on, ``copy`` has it."""
+    """A replica's applier stopped within what was saved.
 
-    def __init__(self, sentence: str, *, kept: Cut, copy: BinlogCopy, source: str) -> None:
+    ``kept`` is what it lacks from there on, and ``copy``, a `BinlogCopy`, has it.
+    """
+
+    def __init__(self, sentence: str, *, kept: Any, copy: Any, source: str) -> None:
         self.copy = copy
         super().__init__(sentence, kept=kept, directory=str(copy.directory), source=source)
 

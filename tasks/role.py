@@ -20,12 +20,12 @@ from ..replication.actions.scheduled_events import enable_events, read_events
 from ..replication.actions.semi_sync import take_roles
 from ..replication.cluster.pool import ConnectionPool
 from ..replication.errors import MhaError
+from ..replication.model.words import plain
 from ..replication.mysql.server import Server
 from ..replication.planning.plan import FailoverPlan
 from ..replication.reporting.job import FailoverJob
 from ..replication.reporting.outcome import ReplicaOutcome
 from ..replication.switchover.write_lock import set_event_scheduler
-from ..replication.words import plain
 from .policy import STEP
 
 log = logging.getLogger("mha")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...replication.model.check import Check, Severity, failed, rows
-from ...replication.words import plain
+from ...replication.model.words import plain
 
 if TYPE_CHECKING:
     from ...replication.checks.facts import Facts

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ...replication.words import visible
+from ...replication.model.words import visible
 
 console = Console()
 

@@ -13,7 +13,7 @@ from ...config import ClusterConfig, ServerConfig
 from ...replication.model.refusal import Refusal
 from ...replication.model.state import ClusterState, ReplicaChannel, ServerState
 from ...replication.model.topology import find_primary, source_of, tree
-from ...replication.words import plain
+from ...replication.model.words import plain
 
 
 def topology_text(config: ClusterConfig, cluster: ClusterState) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ...replication.words import visible
+from ...replication.model.words import visible
 from ..shared.mha_options import Conf, GlobalConf, Output, console, table_of
 from ..shared.options import DEFAULT_GLOBAL_CONF
 

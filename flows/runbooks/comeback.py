@@ -7,8 +7,6 @@ import time
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from prefect import Task
-
 from ...replication.address import AddressMove
 from ...replication.cluster.pool import reachable
 from ...replication.coordination.failover_lock import FailoverLock
@@ -20,11 +18,11 @@ from ...replication.memory.held_servers import HeldServers
 from ...replication.model.position import BinlogPosition
 from ...replication.model.state import ClusterState
 from ...replication.planning.plan import FailoverPlan
-from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.ledger import Fate, LedgerLine
 from ...replication.rescue.saved import AppliedBinlog
 from ...tasks import comeback, fence, select
 from .fencing import Fencing
+from .running import RunningFailover
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
@@ -38,19 +36,13 @@ LOGIN = 3.0
 CLOSES = 15.0
 
 
-class Failover(Protocol):
+class Failover(RunningFailover, Protocol):
     """What is needed of the failover that this is a part of."""
 
-    job: FailoverJob
     fencing: Fencing
     lock: FailoverLock
-    notes: list[str]
-    known: dict[str, Any]
     stopped: ClusterState | None
     applied: list[AppliedBinlog]
-
-    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
-        """Do one step and record it."""
 
     def directories(self) -> tuple[str, ...]:
         """Where its binary log may be."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
-
-from prefect import Task
+from typing import Any, TypeVar
 
 from ...replication.errors import RefusalError
 from ...replication.fencing.policy import (
@@ -22,23 +20,12 @@ from ...replication.fencing.policy import (
     power_now,
 )
 from ...replication.model.position import BinlogPosition
-from ...replication.reporting.job import FailoverJob
 from ...replication.rescue.saved import SavedBinlog
 from ...tasks import fence
+from .running import RunningFailover
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
-
-
-class Failover(Protocol):
-    """What is needed of the failover that this is a part of."""
-
-    job: FailoverJob
-    notes: list[str]
-    known: dict[str, Any]
-
-    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
-        """Do one step and record it."""
 
 
 class Fencing:
@@ -48,7 +35,7 @@ class Fencing:
     primary is open already: then nothing is refused any more, only told.
     """
 
-    def __init__(self, failover: Failover, ssh: bool, *, too_late: bool = False) -> None:
+    def __init__(self, failover: RunningFailover, ssh: bool, *, too_late: bool = False) -> None:
         self._failover, self._too_late = failover, too_late
         self._tried: list[Tried] = []
         self._scripts_are_due = True

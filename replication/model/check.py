@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from ..words import plain
+from .words import plain
 
 
 class Severity(StrEnum):

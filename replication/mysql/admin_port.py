@@ -12,21 +12,19 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 import pymysql
 
 from ...config import ServerConfig
 from ...config.models import is_address
 
-if TYPE_CHECKING:
-    from .server import Server
-    from .session import SqlSession
+#: A session of ours, or any other of the driver's.
+S = TypeVar("S", bound="pymysql.Connection[Any]")
 
 ALL_TAKEN = 1040
 #: What a server's variables say of it; other servers have none of them.
 VARIABLES = ("extra_port", "admin_port", "admin_address")
-_HOW_FULL = "see how full it is"
 _FIND_OUT = "SELECT @@GLOBAL.server_id, @@GLOBAL.port"
 
 
@@ -73,7 +71,7 @@ def way_of(server: ServerConfig) -> AdminPort | None:
     return told
 
 
-def enter(server: ServerConfig, connect: Callable[[AdminPort | None], SqlSession]) -> tuple[SqlSession, bool]:
+def enter(server: ServerConfig, connect: Callable[[AdminPort | None], S]) -> tuple[S, bool]:
     """A session, and whether it came by the port for administrators: that is tried when all others are taken.
 
     Raises what ``connect`` raises; where neither way gives a session, 1040 with both reasons.
@@ -95,7 +93,7 @@ def enter(server: ServerConfig, connect: Callable[[AdminPort | None], SqlSession
     return session, True
 
 
-def enter_by(session: SqlSession, server: ServerConfig, way: AdminPort) -> None:
+def enter_by(session: pymysql.Connection[Any], server: ServerConfig, way: AdminPort) -> None:
     """Raise pymysql.OperationalError where another server listens at that port; the session is closed then."""
     with session.cursor() as cursor:
         cursor.execute(_FIND_OUT)
@@ -104,16 +102,3 @@ def enter_by(session: SqlSession, server: ServerConfig, way: AdminPort) -> None:
     if not same:
         session.close()
         raise pymysql.OperationalError(ALL_TAKEN, "another server answers there")
-
-
-def on_a_kept_place(session: Server, timeout: float) -> bool:
-    """Whether it has one of the places that are there when all others are taken; ``timeout`` in seconds an answer.
-
-    Raises ServerError.
-    """
-    if session.by_kept_port:
-        return True
-    most = session.scalar("SELECT @@GLOBAL.max_connections", action=_HOW_FULL, timeout=timeout)
-    rows = session.query("SHOW GLOBAL STATUS LIKE 'Threads_connected'", action=_HOW_FULL, timeout=timeout)
-    with session.reading(_HOW_FULL):
-        return any(int(row["Value"]) > int(most) for row in rows)

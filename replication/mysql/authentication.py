@@ -18,7 +18,7 @@ import ipaddress
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pymysql
 from cryptography import x509
@@ -28,9 +28,6 @@ from pymysql.constants import CR
 
 from ...config import ServerConfig
 from .known_servers import Key, known, remember
-
-if TYPE_CHECKING:
-    from .session import SqlSession
 
 _FAST_OK, _FULL = 3, 4
 
@@ -108,7 +105,7 @@ class Proof:
 
 
 class _Plugin:
-    def __init__(self, session: SqlSession) -> None:
+    def __init__(self, session: Any) -> None:
         self._session = session
 
     def _exchange(self, data: bytes) -> Any:

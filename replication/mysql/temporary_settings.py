@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from ..binlog.cutter import Cut
 from ..errors import ServerError
-from ..words import plain
+from ..model.words import plain
 from .server import Server
 
 log = logging.getLogger("mha")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote, quote_plus
 
 from ..local.own_files import doubt, make_directory, open_own
-from ..words import visible
+from ..model.words import visible
 
 if TYPE_CHECKING:
     from ...config import ClusterConfig

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from ..words import apart, in_markdown, plain
+from ..model.words import apart, in_markdown, plain
 
 #: What is said of an event in its title, behind the cluster's name.
 TITLES = {

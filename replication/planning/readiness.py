@@ -14,7 +14,7 @@ from ..memory.manager_files import FailoverFlags
 from ..model.refusal import Refusal
 from ..model.state import ClusterState
 from ..model.topology import find_primary
-from ..words import in_markdown as md
+from ..model.words import in_markdown as md
 from .plan import FailoverOptions, FailoverPlan, make_plan
 from .selection import Candidate, bytes_behind, followers_of, most_advanced
 

@@ -11,7 +11,7 @@ from ..deadline import Deadline
 from ..detection.classic_rules import Ping
 from ..detection.observation import Finding
 from ..errors import ServerError, ServerOdd, StatementFailed
-from ..mysql.admin_port import on_a_kept_place
+from ..mysql.kept_place import on_a_kept_place
 from ..mysql.server import Server
 
 _DATABASE = "CREATE DATABASE IF NOT EXISTS infra"

@@ -10,10 +10,10 @@ from datetime import datetime
 
 from ..memory.journal import LOCK_LOST
 from ..model.refusal import Refusal
+from ..model.words import in_block
+from ..model.words import in_markdown as md
 from ..planning.plan import ALREADY_ACTING, FailoverPlan
 from ..planning.selection import RULES, Candidate
-from ..words import in_block
-from ..words import in_markdown as md
 from .ledger import Fate, losses
 from .outcome import Outcome
 

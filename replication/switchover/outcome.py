@@ -9,10 +9,10 @@ from typing import Any
 
 from ..model.check import Check
 from ..model.refusal import Refusal
+from ..model.words import in_block
+from ..model.words import in_markdown as md
 from ..reporting.outcome import ReplicaOutcome, StepTime
 from ..reporting.report import candidate_matrix
-from ..words import in_block
-from ..words import in_markdown as md
 from .plan import SwitchPlan
 
 TITLE = "----- Planned Switch Report -----"

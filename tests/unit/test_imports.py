@@ -13,8 +13,8 @@ PACKAGE = "prefect_mha"
 #: Rooms from the ground up: each may import those before it, and itself. What only the type checker sees is free.
 FLOORS = (
     "config",
-    "replication",
     "replication.model",
+    "replication",
     "replication.local",
     "replication.scripts",
     "replication.binlog",

@@ -85,8 +85,8 @@ class ClosedWays:
         if new is None or other is None or new.kept is None or other.kept is None:
             return False
         if plan.kind is GtidKind.POSITION:
-            return new.kept.transactions == other.kept.transactions
-        return new.kept.transactions <= other.kept.transactions
+            return bool(new.kept.transactions == other.kept.transactions)
+        return bool(new.kept.transactions <= other.kept.transactions)
 
     def rescue(self, plan: FailoverPlan, rescue: SavedBinlog) -> SavedBinlog:
         """The rescue that is gone on with: as it is, or once given up, none, which tells what is missing and where."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
-
-from prefect import Task
+from typing import Protocol, TypeVar
 
 from ....replication.actions.drained import Drained
 from ....replication.cluster.pool import reachable
@@ -16,11 +14,11 @@ from ....replication.model.position import BinlogPosition
 from ....replication.model.state import ClusterState, ServerState
 from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
 from ....replication.planning.selection import Follower, lacks_received
-from ....replication.reporting.job import FailoverJob
 from ....replication.reporting.ledger import LedgerLine, never_reached
 from ....replication.rescue.saved import AppliedBinlog, SavedBinlog
 from ....replication.source.identity import ExpectedIdentity
 from ....tasks import apply_diffs, save_binlog
+from ..running import RunningFailover
 from .waiting import Waiting
 
 log = logging.getLogger("mha")
@@ -30,20 +28,15 @@ R = TypeVar("R")
 ASKED_WITHIN = 1.5
 
 
-class Failover(Protocol):
+class Failover(RunningFailover, Protocol):
     """What is needed of the failover that this is a part of.
 
     ``seen`` is everybody who ever was seen to follow, ``stopped`` the cluster once every receiver was stopped.
     """
 
-    job: FailoverJob
-    notes: list[str]
     waiting: Waiting
     seen: dict[str, Follower]
     stopped: ClusterState | None
-
-    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
-        """Do one step and record it."""
 
     def drained(self, plan: FailoverPlan, replica: ReplicaRecovery) -> Drained:
         """A replica's proof that it executed what it received."""

@@ -5,32 +5,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Protocol, TypeVar
-
-from prefect import Task
+from typing import Protocol, TypeVar
 
 from ....replication.actions.drained import Drained
 from ....replication.errors import CannotLevel, LockLost, MhaError
 from ....replication.model.position import BinlogPosition
 from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
-from ....replication.reporting.job import FailoverJob
 from ....replication.rescue.saved import AppliedBinlog, SavedBinlog
 from ....replication.source.identity import ExpectedIdentity
 from ....tasks import save_binlog
 from ....tasks.rescue import purged
+from ..running import RunningFailover
 from .new_primary import Level, until
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
 
 
-class Failover(Protocol):
+class Failover(RunningFailover, Protocol):
     """What is needed of the failover that this is a part of."""
-
-    job: FailoverJob
-
-    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
-        """Do one step and record it."""
 
     def saved(self, plan: FailoverPlan, start: BinlogPosition | None, key: str) -> SavedBinlog:
         """The dead primary's log from there on; without a place, from what that server lacks on."""

@@ -10,9 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
-
-from prefect import Task
+from typing import Protocol, TypeVar
 
 from ....replication.actions.drained import Drained
 from ....replication.errors import LockLost, MhaError, RefusalError
@@ -21,7 +19,6 @@ from ....replication.model.refusal import Refusal
 from ....replication.model.state import ClusterState, GtidKind, ServerDown, ServerState
 from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
 from ....replication.probes.reaching import Reaching
-from ....replication.reporting.job import FailoverJob
 from ....replication.reporting.ledger import Fate, LedgerLine
 from ....replication.reporting.outcome import ReplicaOutcome
 from ....replication.rescue.saved import AppliedBinlog, SavedBinlog
@@ -36,6 +33,7 @@ from ....replication.rescue.tail_chain import (
 )
 from ....replication.source.identity import ExpectedIdentity
 from ....tasks.rescue import former_tails
+from ..running import RunningFailover
 from .closed_ways import MISSING
 from .new_primary import Level
 
@@ -43,14 +41,8 @@ log = logging.getLogger("mha")
 R = TypeVar("R")
 
 
-class Failover(Protocol):
+class Failover(RunningFailover, Protocol):
     """What is needed of the failover that this is a part of."""
-
-    job: FailoverJob
-    notes: list[str]
-
-    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
-        """Do one step and record it."""
 
     def drained(self, plan: FailoverPlan, replica: ReplicaRecovery) -> Drained:
         """A replica's proof that it executed what it received."""

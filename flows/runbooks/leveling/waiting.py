@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Protocol, TypeVar
-
-from prefect import Task
+from typing import TypeVar
 
 from ....replication.actions.drain import Patience
 from ....replication.actions.drained import Drained, prove
@@ -18,9 +16,9 @@ from ....replication.mysql.server import Server
 from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
 from ....replication.planning.selection import bytes_behind
 from ....replication.planning.soonest import DrainTime, Next, decide
-from ....replication.reporting.job import FailoverJob
 from ....replication.rescue.pointing import channel_named
 from ....replication.workload import applier_threads, busy
+from ..running import RunningFailover
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
@@ -34,23 +32,13 @@ STANDS_AFTER = 0.5
 MOVES_ON = 4
 
 
-class Failover(Protocol):
-    """What is needed of the failover that this is a part of."""
-
-    job: FailoverJob
-    notes: list[str]
-
-    def run(self, task: Task[..., R], *args: Any, about: str = "") -> R:
-        """Do one step and record it."""
-
-
 class Waiting:
     """How long each replica is waited for; ``passed`` tells by ``ip:port`` why a candidate was passed over.
 
     ``busy`` are those that were not waited for, and why: somebody goes on with them when they are free.
     """
 
-    def __init__(self, failover: Failover) -> None:
+    def __init__(self, failover: RunningFailover) -> None:
         self._failover = failover
         self.passed: dict[str, str] = {}
         self.busy: dict[str, str] = {}
@@ -89,7 +77,7 @@ class Waiting:
 class _Candidate:
     """Asked again and again while the replica to be promoted is not drained."""
 
-    def __init__(self, waiting: Waiting, failover: Failover, plan: FailoverPlan, in_tail: bool) -> None:
+    def __init__(self, waiting: Waiting, failover: RunningFailover, plan: FailoverPlan, in_tail: bool) -> None:
         self._waiting, self._failover, self._plan, self._in_tail = waiting, failover, plan, in_tail
         self._began = time.monotonic()
         self._first: ReplicaChannel | None = None

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from prefect_mha.replication.errors import StatementFailed
+from prefect_mha.replication.model.words import _UNSEEN, in_block, in_markdown, plain, visible
 from prefect_mha.replication.mysql import temporary_settings as lendable
 from prefect_mha.replication.notify.manager_log import ManagerFormatter
 from prefect_mha.replication.notify.text import text_of
-from prefect_mha.replication.words import _UNSEEN, in_block, in_markdown, plain, visible
 
 FORGED = "no\nSat Nov 21 02:10:36 2026 - [info] Master failover completed successfully."
 ESC, RTL = "\x1b[2J\x1b]0;owned\x07", "\u202egnp.exe\u202c"
