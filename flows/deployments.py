@@ -12,6 +12,7 @@ from prefect.deployments.runner import RunnerDeployment
 from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 from prefect.runner import Runner
 from prefect.schedules import Cron, Interval
+from prefect.types.entrypoint import EntrypointType
 
 from prefect_mha.config import ConfigError
 from prefect_mha.flows.binlog_server import binlog_server
@@ -60,6 +61,7 @@ def deployments_of(cluster: str, *, watch: bool = True) -> Iterator[RunnerDeploy
             name=f"{what}-{cluster}",
             parameters=parameters,
             tags=[f"cluster:{cluster}"],
+            entrypoint_type=EntrypointType.MODULE_PATH,
             **more,
         )
         return deployment

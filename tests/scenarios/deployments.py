@@ -27,7 +27,7 @@ class Deployments:
 
     def __init__(self, cluster: Cluster, server: PrefectServer, *names: str) -> None:
         self.cluster, self.server = cluster, server
-        self._env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat), "MHA_HOME": str(HOUSE)}
+        self._env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat)}
         self._env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._prefect("work-pool", "create", "mha", "--type", "process")
         for name in names:

@@ -408,7 +408,7 @@ def test_its_deployment_copies_with_prefect_and_when_its_api_has_died(copiers: l
     with Cluster("mariadb", gtid=True, n=2) as cluster, cluster.in_manager_net(), PrefectServer() as server:
         copier = Copier(cluster)
         copiers.append(copier)
-        env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat), "MHA_HOME": str(HOUSE)}
+        env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat)}
         env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
         def prefect(*words: str) -> None:

@@ -29,14 +29,23 @@ COMMANDS = (
     "filter_mysqlbinlog",
 )
 
+#: What others may call a package, or a file of their project.
+NEIGHBOURS = ("config", "tasks", "flows", "commands", "replication", "tests")
+
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The bin directory of an environment with the package; its dependencies are this environment's."""
+    """The bin directory of an environment with the package; its dependencies are this environment's.
+
+    Beside it lie packages of somebody else that are called as our rooms are.
+    """
     place = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", str(place)], check=True, timeout=120)
     site = next((place / "lib").glob("python3*")) / "site-packages"
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    for name in NEIGHBOURS:
+        (site / name).mkdir()
+        (site / name / "__init__.py").write_text(f"raise RuntimeError('this is another {name}')\n")
     pip = [str(place / "bin" / "pip"), "install", "-q", "--no-deps", str(HOUSE)]
     done = subprocess.run(pip, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -44,10 +53,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def run(program: Path, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run it in a project of the user's own, which has such names too."""
+    for name in NEIGHBOURS:
+        (cwd / f"{name}.py").write_text(f"raise RuntimeError('this is the project's own {name}')\n")
     return subprocess.run(
         [str(program), *words],
         cwd=cwd,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(cwd)},
+        env={"PATH": "/usr/bin:/bin", "HOME": str(cwd), "PYTHONPATH": str(cwd)},
         capture_output=True,
         text=True,
         check=False,
@@ -56,7 +68,7 @@ def run(program: Path, *words: str, cwd: Path) -> subprocess.CompletedProcess[st
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_there_and_has_help(installed: Path, name: str, tmp_path: Path) -> None:
+def test_every_command_has_help_beside_others_of_the_same_names(installed: Path, name: str, tmp_path: Path) -> None:
     done = run(installed / name, "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "xample" in done.stdout or name == "mha"

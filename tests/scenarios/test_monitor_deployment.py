@@ -36,7 +36,7 @@ def watcher(lock: ManagerLock, health: Path, *, other_than: int = 0, seconds: fl
 def test_killed_and_cancelled(by: str) -> None:
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
         conf = cluster.write_cnf()
-        env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat), "MHA_HOME": str(HOUSE)}
+        env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat)}
         env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         if by == "worker":
             for words in (

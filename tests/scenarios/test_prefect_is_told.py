@@ -118,7 +118,7 @@ def test_the_automations_start_a_monitor_that_is_gone_and_tell() -> None:
     ):
         url = server.api_url
         cluster.write_cnf()
-        env = {"PREFECT_API_URL": url, "MHA_CONF_DIR": str(cluster.seat), "MHA_HOME": str(HOUSE)}
+        env = {"PREFECT_API_URL": url, "MHA_CONF_DIR": str(cluster.seat)}
         env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
         def run(*words: str) -> str:

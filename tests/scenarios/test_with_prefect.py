@@ -197,7 +197,7 @@ def test_the_deployments_of_prefect_yaml_start_from_it() -> None:
     """deploy --all, a worker, a dry run on demand from its deployment, and a monitor that really watches."""
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
         conf = cluster.write_cnf()
-        env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat), "MHA_HOME": str(HOUSE)}
+        env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat)}
         env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
         def prefect(*words: str) -> str:

@@ -33,7 +33,7 @@ def prefect_of(cluster: Cluster, env: dict[str, str]) -> Callable[..., str]:
 def test_somebody_recovers_a_cluster() -> None:
     with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
         cluster.write_cnf(servers={3: "no_master=1"})
-        env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat), "MHA_HOME": str(HOUSE)}
+        env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat)}
         env["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         prefect = prefect_of(cluster, env)
         prefect("work-pool", "create", "mha", "--type", "process")
