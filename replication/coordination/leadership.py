@@ -20,8 +20,8 @@ from ..detection.observation import Finding
 from ..errors import PrivilegeMissing, ServerBusy, ServerError, ServerUnreachable, StatementFailed
 from ..local.addresses import address_of
 from ..mysql.advisory_locks import end_strangers
-from ..mysql.kept_place import on_a_kept_place
 from ..mysql.server import Server
+from ..probes.kept_place import on_a_kept_place
 from ..probes.tcp import probe_port
 from .failover_lock import MONITOR_LOCK
 from .quorum import (

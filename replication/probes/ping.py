@@ -11,8 +11,8 @@ from ..deadline import Deadline
 from ..detection.classic_rules import Ping
 from ..detection.observation import Finding
 from ..errors import ServerError, ServerOdd, StatementFailed
-from ..mysql.kept_place import on_a_kept_place
 from ..mysql.server import Server
+from .kept_place import on_a_kept_place
 
 _DATABASE = "CREATE DATABASE IF NOT EXISTS infra"
 _INSERT_PING = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .server import Server
+from ..mysql.server import Server
 
 _HOW_FULL = "see how full it is"
 
