@@ -19,6 +19,9 @@ from .policy import STEP
 
 log = logging.getLogger("mha")
 
+#: Seconds that the applier of a drained replica may take to stop: with half a transaction in it, and idle.
+TORN, IDLE = 65.0, 10.0
+
 
 @task(name="Open the new primary for writes", **STEP)
 def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: AppliedBinlog) -> ServerState:
@@ -27,7 +30,8 @@ def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: App
     Raises CameBack, with nothing opened, when the old primary may have taken writes since it was proven dead.
     """
     server = job.sessions.server(plan.new_primary)
-    stop_applier(server, proof)
+    # An idle applier stops at once, and a host that went dark by now is not to be waited for.
+    stop_applier(server, proof, timeout=TORN if proof.torn else IDLE)
     if not plan.open_for_writes:
         log.info("Leaving read_only on %s as asked (--skip_disable_read_only).", server)
         return server.observe()

@@ -25,7 +25,7 @@ from ...replication.errors import (
     TooBusy,
 )
 from ...replication.local.interrupts import finish_from_here
-from ...replication.memory.follow_up import note_left, note_stands
+from ...replication.memory.follow_up import note_left
 from ...replication.memory.journal import Opened, opened_before, saved_before, unrestored_settings
 from ...replication.model.position import BinlogPosition
 from ...replication.model.state import GtidKind
@@ -225,14 +225,12 @@ class Runbook(Leveler):
             self.run(fence.hold_old_primary, self.job, plan, self.whose().uuid, about=self.job.dead.name)
             self.lock.verify()
             self.chain.opens(plan, level, self.whose())
-            before = level.state or self.job.sessions.server(plan.new_primary).observe()
-            note_stands(self.job.journal, plan.new_primary, level.end, level.state)
             try:
-                self.run(promote.promote, self.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
+                better = self.opening.opened(plan, level)
             except CameBack as error:
                 log.warning("%s", error)
                 continue
-            if (better := self.opening.proven(plan, level, before)) is None:
+            if better is None:
                 break
             if self.job.address.may_forbid:
                 self.run(vip.take_from_candidate, self.job, plan, about=plan.new_primary_name)

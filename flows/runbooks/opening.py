@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from ...replication.cluster.row_proof import RowProof
-from ...replication.errors import AlreadyActing, MhaError, RefusalError
+from ...replication.errors import AlreadyActing, CameBack, MhaError, RefusalError
+from ...replication.memory.follow_up import note_stands
+from ...replication.memory.journal import opened_before
 from ...replication.memory.last_writable import LastWritable, SeenWritable
 from ...replication.model.state import ServerState
 from ...replication.planning.plan import FailoverPlan
@@ -89,11 +91,28 @@ class Opening:
         self._give_back(plan.new_primary)
         return following
 
-    def proven(self, plan: FailoverPlan, level: Level, before: ServerState) -> FailoverPlan | None:
-        """None once a row got in, or the opened one has to stay what it is; else the plan of the next best.
+    def opened(self, plan: FailoverPlan, level: Level) -> FailoverPlan | None:
+        """None once it is open and stays so; else the plan of the next best: it died before, or is closed again.
 
-        ``before`` is how it was before it was opened.
+        Raises CameBack, and what goes wrong once it may be open.
         """
+        book = self._book
+        try:
+            before = level.state or book.job.sessions.server(plan.new_primary).observe()
+            note_stands(book.job.journal, plan.new_primary, level.end, level.state)
+            book.run(promote.promote, book.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
+        except (CameBack, RefusalError, AlreadyActing):
+            raise
+        except MhaError as error:
+            opened = opened_before(tuple(book.job.journal.entries()))
+            if opened is not None and opened.key == plan.new_primary:
+                raise
+            log.error("%s could not be opened: %s", plan.new_primary_name, error)
+            return book.ways.next_best(plan, error, self.choose, "it could not be opened").with_others_of(plan)
+        return self._proven(plan, level, before)
+
+    def _proven(self, plan: FailoverPlan, level: Level, before: ServerState) -> FailoverPlan | None:
+        """None once a row got in, or the opened one has to stay what it is. ``before`` is how it was until then."""
         book = self._book
         if not plan.open_for_writes:
             return None

@@ -225,8 +225,9 @@ class Scene:
 
     def _told_of(self, host: Host) -> bool:
         """Whether the manager says that this replica is left to people."""
-        log = self.managed.monitor.log()
-        return f"Left open by a failover: {host.ip}(" in log or f"\n{host.ip}({host.ip}:3306): ERROR:" in log
+        log, name = self.managed.monitor.log(), f"{host.ip}({host.ip}:3306)"
+        words = (f"Left open by a failover: {name}", f"\n{name}: ERROR:", f"{name} was left out by the failover: ")
+        return any(each in log for each in words)
 
     def _where(self, lost: set[tuple[int, int]], primary: Host) -> None:
         """On whose disk the rows are that the primary lacks; only a dark one may be the only one that has them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.lab.host import Host
 from tests.lab.writer import Ack, Writer
 from tests.scenarios.moving import wait_until
 from tests.scenarios.test_manager_killed import kill_at
+from tests.scenarios.test_returns_while_replaced import paused
 from tests.scenarios.test_who_is_primary import OPENED, writable, writes_there
 
 EXECUTES = '"step": "Execute what was received", "event": "began"'
@@ -339,3 +341,22 @@ def test_the_replica_that_received_the_most_dies_at_the_same_moment(kind: str, g
         assert code == 10, told
         assert writable(cluster[3]), told
         assert lost_on(acks, cluster[3]) == 0, told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), modes())
+def test_the_chosen_one_goes_dark_right_before_it_is_opened(kind: str, gtid: bool) -> None:
+    """Nobody was opened yet, so the next best is, and soon; what the first one's disk holds is saved once more."""
+    with Cluster(kind, gtid=gtid) as cluster, paused(cluster, "Hold the old primary", "began") as manager:
+        writer = Writer(cluster)
+        rows_on(cluster, writer, 2)
+        acks = writer.stop()
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        manager.reached()
+        cluster[2].power_off()
+        began = time.monotonic()
+        code = manager.go()
+        assert code == 10, manager.log()
+        assert writable(cluster[3]), manager.log()
+        assert lost_on(acks, cluster[3]) == 0, manager.log()
+        assert time.monotonic() - began < 60.0, manager.log()

@@ -38,10 +38,14 @@ class ClosedWays:
         self.given_up = False
 
     def next_best(
-        self, plan: FailoverPlan, error: MhaError, choose: Callable[[dict[str, str]], FailoverPlan]
+        self,
+        plan: FailoverPlan,
+        error: MhaError,
+        choose: Callable[[dict[str, str]], FailoverPlan],
+        what: str = "it could not be brought level",
     ) -> FailoverPlan:
-        """Whom to try after the plan's replica failed with this error. Raises RefusalError."""
-        self._failed[plan.new_primary] = f"it could not be brought level: {error}"
+        """Whom to try after the plan's replica failed with this error, in ``what``. Raises RefusalError."""
+        self._failed[plan.new_primary] = f"{what}: {error}"
         if isinstance(error, WayClosed) and error.kept is not None:
             self._closed[plan.new_primary] = error
         try:
