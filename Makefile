@@ -38,7 +38,8 @@ PREFECT ?=
 LOCK := $(shell { cat $(if $(PREFECT),pyproject.toml,requirements.lock); $(PYTHON) -V; } | sha256sum | cut -c1-12)
 VENV := $(MHA_CACHE)/venv-$(LOCK)$(if $(PREFECT),-prefect-$(PREFECT))
 STAMP := $(VENV)/.complete
-PACKAGES := $(if $(PREFECT),'.[dev,server]' 'prefect==$(PREFECT)',-r requirements.lock)
+EVERYTHING := '.[dev,server]'
+PACKAGES := $(if $(PREFECT),$(EVERYTHING) 'prefect==$(PREFECT)',-r requirements.lock)
 BROWSER := $(MHA_CACHE)/browser-$(shell cat requirements.lock tests/ui/requirements.txt | sha256sum | cut -c1-12)
 # Compiled once, beside the checkout: a scenario starts several processes, and each would spend a second on that.
 COMPILED := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(VENV)/compiled

@@ -65,26 +65,24 @@ def ask_in_prefect(waiting: Waiting, plan_key: str) -> Ask:
 
 
 def form(question: Question, waiting: Waiting, plan: UUID | None = None) -> type[RunInput]:
-    """The question as Prefect's UI shows it: typed choices, each with a title and a description."""
-    names = [choice.name for choice in question.choices]
-    fields: dict[str, Any] = {
-        "decision": (
-            Literal["start", "abort"],
-            Field(title="Decision", description=f"start: begin the {question.deed}. abort: change nothing."),
-        ),
-        "new_primary": (
-            # A single choice would be a constant in the schema, which the form does not show as a choice.
-            Annotated[Literal[tuple(names)], WithJsonSchema({"type": "string", "enum": names})],
-            Field(names[0], title="New primary", description="The plan's own choice comes first."),
-        ),
-    }
+    """The question as Prefect's UI shows it: typed choices, each with a title and a description.
+
+    What matters most comes first, and nothing is started by whoever decides nothing: *Decision* has no default.
+    """
+    told = f"Choose start to begin the {question.deed}, or abort: nothing is changed."
+    fields: dict[str, Any] = {"decision": (Literal["start", "abort"], Field(title="Decision", description=told))}
     if question.accept_loss is not None:
         told = f"At stake: {question.at_stake}. " if question.at_stake else ""
-        told += "On: rescue what can be rescued, open the new primary, tell what is missing. Off: do not open it then."
+        told += "On: open the new primary even so, and tell what is missing. Off: do not open it then."
         title = "Accept that transactions are or may be lost"
-        # Plain words: both UIs show them as they stand.
         fields["accept_possible_loss"] = (bool, Field(question.accept_loss, title=title, description=plain(told)))
-    told = "For the journal and the report: Prefect does not tell who answers."
+    names = [choice.name for choice in question.choices]
+    fields["new_primary"] = (
+        # A single choice would be a constant in the schema, which the form does not show as a choice.
+        Annotated[Literal[tuple(names)], WithJsonSchema({"type": "string", "enum": names})],
+        Field(names[0], title="New primary"),
+    )
+    told = "For the journal and the report."
     fields["your_name"] = (str, Field("", title="Your name", description=told, max_length=100))
     made: type[RunInput] = create_model("Approval", __base__=RunInput, **fields)
     return made.with_initial_data(description=_description(question, waiting, plan))
@@ -93,7 +91,7 @@ def form(question: Question, waiting: Waiting, plan: UUID | None = None) -> type
 def _description(question: Question, waiting: Waiting, plan: UUID | None) -> str:
     """Short: it stands above the fields, and on a phone they are to be in sight. The steps are on the plan's page."""
     parts = [f"**{md(question.sentence)}**", *(f"The plan changed: {md(change)}." for change in question.changed)]
-    page = f"[The plan]({PREFECT_UI_URL.value()}/artifacts/artifact/{plan}) with its steps and every candidate. "
+    page = f"[The plan, step by step]({PREFECT_UI_URL.value()}/artifacts/artifact/{plan}). "
     parts += [f"{page if plan is not None else ''}{waiting}."]
     return "\n\n".join(parts)
 

@@ -18,7 +18,8 @@ from prefect.states import Cancelled, Completed
 from prefect_mha.flows.approval import Waiting, ask_in_prefect
 from prefect_mha.replication.reporting.approval import Choice, Question
 
-QUESTION = Question("failover", "app1", sys.argv[1], "Start?", "the plan", "# the plan", ("open db2",),
+ASKED = "Master db1(10.0.0.1:3306) is dead. Start the failover to db2(10.0.0.2:3306)?"
+QUESTION = Question("failover", "app1", sys.argv[1], ASKED, "the plan", "# the plan", ("open db2",),
                     (Choice("10.0.0.2:3306", "db2"), Choice("10.0.0.3:3306", "db3")), False,
                     at_stake="42 bytes that only db1 has, out of reach: its host does not answer over SSH")
 

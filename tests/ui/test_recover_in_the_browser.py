@@ -96,7 +96,7 @@ def recover(page: Page, base: str, cluster: Cluster) -> None:
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("Without an answer within 60 minutes nothing is changed")).to_be_visible()
     expect(dialog.get_by_text(f"that only {old} has, rescued first over SSH")).to_be_visible()
-    link = dialog.get_by_role("link", name="The plan").get_attribute("href")
+    link = dialog.get_by_role("link", name="The plan, step by step").get_attribute("href")
     shot(page, "4-question")
     assert page.context.browser is not None
     plan = page.context.browser.new_page(viewport={"width": 1400, "height": 1100})
