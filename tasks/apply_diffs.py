@@ -16,7 +16,7 @@ from ..replication.actions.promote import keep_closed
 from ..replication.actions.repoint import change_source, start_following
 from ..replication.binlog.cutter import Cut
 from ..replication.binlog.filtered import CountingLeftOut, in_words
-from ..replication.cluster.catch_up import LEVEL_LIMIT, tell_what_was_applied, wait_executed
+from ..replication.cluster.catch_up import LEVEL_LIMIT, as_logged, tell_what_was_applied, wait_executed
 from ..replication.errors import (
     CannotLevel,
     DeadlineExceeded,
@@ -64,7 +64,7 @@ def catch_up(
 ) -> Drained:
     """With GTIDs: let the chosen replica fetch from the most advanced one what only that received.
 
-    Of one that is busy it fetches what that has executed so far.
+    Of one that is busy it fetches what that has executed so far, and of nobody what that executed and did not log.
     """
     server, source = job.sessions.server(key), job.sessions.server(latest)
     channel = plan.channel_of(key)
@@ -72,7 +72,7 @@ def catch_up(
         _execute_all(job, plan, latest, patience)
     except TooBusy as error:
         log.warning("%s; what it has executed is fetched from it, the rest is in its relay logs.", error)
-    goal = source.observe()
+    goal = as_logged(source.observe())
     if plan.kind is GtidKind.MARIADB and any(e.step == "apply" and e.server == key for e in job.journal.entries()):
         tell_what_was_applied(server, channel)
     log.info("%s fetches what only %s received.", server, source)

@@ -35,7 +35,6 @@ from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.ledger import Fate, LedgerLine, account, judge
 from ...replication.reporting.outcome import Outcome, ReplicaOutcome
 from ...replication.rescue.saved import AppliedBinlog, SavedBinlog
-from ...replication.source.identity import known_of
 from ...tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
 from ..engine.start import parallel
 from .comeback import OldPrimary
@@ -134,7 +133,7 @@ class Runbook(Leveler):
                 self.directories(),
                 self.fencing.ssh,
                 opened.key,
-                known_of(self.job.dead, cluster.up, self.log_directories, self.job.places.who),
+                self.whose(cluster),
             )
         self.stands = BinlogPosition.parse(saved) if (saved := saved_before(self.job.past)) else proof.executed
         rescue = until(rescue, self.stands)

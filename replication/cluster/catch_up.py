@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from ..errors import ServerUnreachable, StatementFailed
 from ..model.gtid import MariadbGtidPosition
@@ -13,6 +14,16 @@ from ..mysql.server import Server
 LOOK_EVERY = 1
 #: Seconds that a replica may take to get level with another while it gets nearer all the time.
 LEVEL_LIMIT = 900.0
+
+
+def as_logged(state: ServerState) -> ServerState:
+    """The same server, at what its own log can give to others. Pure.
+
+    What a replica of MariaDB leaves out, and temporary tables where binlog_format is ROW, it executes and does not log.
+    """
+    if state.mariadb_gtid is None:
+        return state
+    return replace(state, mariadb_gtid=MariadbGtidPosition(state.gtid_binlog_state))
 
 
 def check_alive(source: Server | None) -> None:

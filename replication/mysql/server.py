@@ -102,9 +102,17 @@ class Server:
         """Open the session if there is none. ``timeout`` (seconds) bounds each exchange of the handshake."""
         with self._lock:
             if self._connection is None:
-                with self._mapped("connect"):
+                with self._asking(), self._mapped("connect"):
                     entered = enter(self.config, lambda way: self._entered(timeout, way))
                     self._connection, self.by_kept_port = entered
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        former, self._asked = self._asked, self._asked or time.monotonic()
+        try:
+            yield
+        finally:
+            self._asked = former
 
     def _entered(self, timeout: float, way: AdminPort | None) -> SqlSession:
         session = self._opening = new_session(self.config, timeout, way)
@@ -183,8 +191,7 @@ class Server:
                 self.close()
             if same_session and self._connection is None:
                 raise ServerUnreachable(self.config.name, action, "the session that this rests on has ended")
-            self._asked = time.monotonic()
-            try:
+            with self._asking():
                 self.connect()
                 connection = self._connection
                 assert connection is not None
@@ -192,8 +199,6 @@ class Server:
                     connection.allow(timeout or self.TIMEOUT)
                     cursor.execute(sql, tuple(args) or None)
                     return [ResultRow(row, server=self.config.name, action=action) for row in cursor.fetchall()]
-            finally:
-                self._asked = 0.0
 
     def stirs(self, seconds: float) -> bool:
         """Whether the server closes the session, or says anything unasked, within ``seconds``; True without one."""

@@ -84,18 +84,25 @@ class LogIdentity:
 
 
 def known_of(
-    dead: ServerConfig, states: Sequence[ServerState], named: tuple[str, ...] = (), said: tuple[int, str] = (0, "")
+    dead: ServerConfig,
+    states: Sequence[ServerState],
+    named: tuple[str, ...] = (),
+    said: tuple[int, str] = (0, ""),
+    *,
+    doubted: bool = False,
 ) -> ExpectedIdentity:
     """What its replicas and its neighbours tell of a dead server; ``named`` are directories it named. Pure.
 
     ``said`` is who it was by its own word while it lived. Of those who contradict each other nothing is believed: the
-    replicas have asked whoever listens on its port since.
+    replicas have asked whoever listens on its port since. ``doubted``: somebody else does, and they are not believed.
     """
     channels = [state.channel_from(dead.hostname, dead.ip, dead.port) for state in states]
     if not any(channels):
         # A failover that was interrupted had turned all of them to what it saved: that names the server it is of.
         channels = [state.rescued_channel for state in states]
     told = {(c.source_server_id, c.source_uuid) for c in channels if c is not None and c.source_server_id}
+    if doubted:
+        told.clear()
     if said[0]:
         told.add(said)
     server_id, uuid = next(iter(told)) if len(told) == 1 else (0, "")

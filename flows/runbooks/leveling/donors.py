@@ -11,7 +11,7 @@ from ....replication.actions.drained import Drained
 from ....replication.cluster.pool import reachable
 from ....replication.errors import CannotLevel, MhaError, ServerError
 from ....replication.model.position import BinlogPosition
-from ....replication.model.state import ClusterState, ServerState
+from ....replication.model.state import ClusterState, GtidKind, ServerState
 from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
 from ....replication.planning.selection import Follower, lacks_received
 from ....replication.reporting.ledger import LedgerLine, never_reached
@@ -193,12 +193,13 @@ class RelayLogDonors:
         """
         plan, target = self._plan, self._plan.target
         gone = [x for x in self._silent if x.received is not None] + self._unknown(False)
+        fetched = ""
         for donor in self._donors():
             try:
                 patience = self._failover.waiting.for_other(donor)
                 job = self._failover.job
                 proof = self._failover.run(apply_diffs.catch_up, job, plan, target.key, proof, donor.key, patience)
-                self._elsewhere = True
+                self._elsewhere, fetched = True, donor.key
                 break
             except MhaError as error:
                 if self._answers(donor.key):
@@ -208,7 +209,8 @@ class RelayLogDonors:
                 self._elsewhere = True
                 proof = self._failover.drained(plan, target)
         for other in plan.others:
-            if other.broken or other.key in self._failover.waiting.busy:
+            unlogged = other.key == fetched and plan.kind is GtidKind.MARIADB
+            if other.broken or other.key in self._failover.waiting.busy or unlogged:
                 proof = self._unexecuted(other, proof, alive=True)
         for other in gone:
             proof = self._unexecuted(other, proof, alive=False)

@@ -128,10 +128,12 @@ class Leveler(Recorder):
         served = self.run(save_binlog.save_from_binlog_servers, job, start, received, whose)
         return served if served.copy is not None else SavedBinlog(None, f"{rescue.why_not}; {served.why_not}")
 
-    def whose(self) -> ExpectedIdentity:
-        """What is known of the dead primary, whose log is wanted."""
-        states = self.stopped.up if self.stopped is not None else ()
-        return self.chain.identity(known_of(self.job.dead, states, self.log_directories, self.job.places.who))
+    def whose(self, cluster: ClusterState | None = None) -> ExpectedIdentity:
+        """What is known of the dead primary, whose log is wanted; ``cluster`` is that of its stopped replicas."""
+        cluster = cluster or self.stopped
+        states, job = cluster.up if cluster is not None else (), self.job
+        told = known_of(job.dead, states, self.log_directories, job.places.who, doubted=job.somebody_else)
+        return self.chain.identity(told)
 
     def directories(self) -> tuple[str, ...]:
         """Where the dead primary's log may be: where it said while it lived, and where the others keep theirs."""

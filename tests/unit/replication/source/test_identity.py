@@ -89,6 +89,8 @@ def test_replicas_that_asked_a_stranger_on_its_port_do_not_say_who_it_was() -> N
     assert known_of(DEAD, replicas).server_id == 1
     assert known_of(DEAD, replicas, said=(101, "")).server_id == 0
     assert known_of(DEAD, replicas, said=(1, "")).server_id == 1
+    assert known_of(DEAD, replicas, doubted=True).server_id == 0
+    assert known_of(DEAD, replicas, said=(101, ""), doubted=True).server_id == 101
 
 
 @pytest.mark.parametrize("kind", RELAYED)
