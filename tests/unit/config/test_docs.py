@@ -99,3 +99,17 @@ def test_each_row_of_the_table_of_policies_names_a_test_that_there_is() -> None:
     assert len(rows) == 17
     for *_, name in rows:
         assert f"def test_{name.strip(' |`')}(" in tests, name
+
+
+def test_the_quick_start_loads_and_is_the_same_in_both_languages(tmp_path):
+    pages = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("quickstart.md", "quickstart.zh.md")]
+    blocks = [re.findall(r"^```\w*\n(.*?)^```", page, re.MULTILINE | re.DOTALL) for page in pages]
+    english, chinese = ([block.split("#")[0] for block in each] for each in blocks)
+    assert english == chinese
+    (file,) = (block for block in english if block.startswith("[server default]"))
+    conf = tmp_path / "app1.cnf"
+    conf.write_text(re.sub(r"=file:.*", "=secret", file))
+    conf.chmod(0o600)
+    cluster = load_cluster(conf, None, resolve=lambda host: f"10.0.0.{host[2]}")
+    assert [server.hostname for server in cluster.servers] == ["db1", "db2", "db3"]
+    assert cluster.warnings == ()
