@@ -43,8 +43,8 @@ class FailoverLock:
     """``with``-less: `take`, `verify` before each effect, `release`.
 
     Raises AlreadyActing when another manager or command holds one of the locks; of anybody else who does the session is
-    ended (`named_locks`), and a server where that does not help is done without. A replica that breaks meanwhile takes
-    nothing away.
+    ended (`advisory_locks`), and a server where that does not help is done without. A replica that breaks meanwhile
+    takes nothing away.
     A holder of which nothing is heard for `VANISHED` seconds loses them all: its host may have lost its power.
     """
 

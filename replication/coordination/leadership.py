@@ -1,4 +1,4 @@
-"""The locks that `right` counts: a session with every server, which takes, holds and loses its monitor lock.
+"""The locks that `quorum` counts: a session with every server, which takes, holds and loses its monitor lock.
 
 A session holds one lock at a time, because a server before 5.7 gives an older one up for a newer one: the monitor lock,
 or while this manager stands by the lock that shows it. A thread for each server asks one light statement every

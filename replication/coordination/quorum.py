@@ -1,7 +1,7 @@
 """The right to act on a cluster that several managers may watch: a majority of locks on the cluster's own servers.
 
 Every manager asks each configured server for MHA's monitor lock (GET_LOCK, in a session of its own). MHA's name stays:
-MHA's manager, which takes it on the primary alone, is kept out and keeps us out. Pure; `votes` asks.
+MHA's manager, which takes it on the primary alone, is kept out and keeps us out. Pure; `leadership` asks.
 
 - More than half of the servers *gain* the right, and only while no lock at all is in another's hands: of two that got a
   part each, both give theirs back and try again a random moment later, and a MHA's manager is never outvoted.

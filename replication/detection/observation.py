@@ -29,7 +29,7 @@ REMEMBERED = 200
 #: Lines of one incident file, and incident files of one application; more is not written, older ones are removed.
 MOST_LINES, MOST_FILES = 5000, 50
 
-#: The row of `detection` that says so: the verdict is no word about a server that answers.
+#: The row of `rules` that says so: the verdict is no word about a server that answers.
 SOMEBODY_ELSE = "something else answers"
 
 

@@ -2,7 +2,8 @@
 
 Pure: rounds of observations in, a judgement out. A *conclusive* row is acted on when it holds in every round of at
 least `confirm_interval` seconds, everything observed afresh; a *patient* one only after MHA's four misses
-and by its rule (`patience.decide`); a row that *never* means death keeps everybody's hands off, and people are told.
+and by its rule (`classic_rules.decide`); a row that *never* means death keeps everybody's hands off, and people are
+told.
 Design rule 3: no row lets the manager's word alone be enough.
 """
 

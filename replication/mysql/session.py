@@ -129,7 +129,8 @@ class SqlSession(_Connection):
             # Bytes, because PyMySQL encodes text as latin-1 and a password may hold anything.
             password=config.password.get_secret_value().encode(),
             charset="utf8mb4",
-            autocommit=None,  # PyMySQL believes what a server says of it when it greets; `settings` says it outright
+            # PyMySQL believes what a server says of it when it greets; `dialects.session` says it outright.
+            autocommit=None,
             connect_timeout=timeout,
             read_timeout=timeout,
             write_timeout=timeout,

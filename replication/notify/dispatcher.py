@@ -1,7 +1,7 @@
 """Tell people through the services of `notify`, beside the path of a failover.
 
 `tell` puts an event into a queue and returns. A thread writes it to the process that talks to the services
-(`notify_sender`), which is started when a manager begins to watch: loading apprise takes a second of a core.
+(`worker`), which is started when a manager begins to watch: loading apprise takes a second of a core.
 """
 
 from __future__ import annotations

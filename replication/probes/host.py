@@ -73,7 +73,7 @@ class ServerPaths:
 def asking(server: ServerConfig, places: ServerPaths, *more: str, helper: str) -> str:
     """The command for a script that comes through stdin and looks for one instance (instance.sh).
 
-    ``helper`` are the words by which a plain SSH user has root's helper do the same (`host_rights`).
+    ``helper`` are the words by which a plain SSH user has root's helper do the same (`ssh.rights`).
     """
     words = (str(server.port), places.pid_file, server.ip, places.datadir, ",".join(places.owned), *more)
     return as_root(server, helper, "sh -s -- " + " ".join(shlex.quote(word) for word in words))

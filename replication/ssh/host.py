@@ -49,7 +49,7 @@ _BROKE, _UNKNOWN = "the session broke before the command's end", "it is not know
 class CommandResult:
     """How a remote command ended. ``exit_code`` is -1 when a signal ended it, or its end did not come whole.
 
-    ``seconds`` is its duration seen from here. What the user's login files print is in neither output (`ssh_framing`).
+    ``seconds`` is its duration seen from here. What the user's login files print is in neither output (`framing`).
 
     Each output holds at most 1 MiB: the first and the last half of it, and a line between that says what is missing.
     """

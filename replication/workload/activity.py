@@ -91,7 +91,7 @@ class TableLock:
 @dataclass(frozen=True)
 class AdvisoryLock:
     """Who holds one of MHA's two locks. ``ours`` is a manager or a command of this system, as far as can be told;
-    ``counts``: it may be any manager or command at all (`named_locks`).
+    ``counts``: it may be any manager or command at all (`advisory_locks`).
     """
 
     name: str
