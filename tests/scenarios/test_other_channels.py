@@ -39,12 +39,14 @@ def follow_too(cluster: Cluster, host: Host) -> None:
     place = f"{p}_LOG_FILE='{log['File']}', {p}_LOG_POS={log['Position']}"
     how = f"{p}_HOST='{source.ip}', {p}_USER='{REPL}', {p}_PASSWORD='{REPL_PASSWORD}', {p}_CONNECT_RETRY=1"
     if kind.mariadb or not cluster.gtid:
-        session = host.connect()
-        with session.cursor() as cursor:
-            cursor.execute("SET SESSION sql_log_bin = 0")
-            cursor.execute("CREATE DATABASE elsewhere")
-            cursor.execute("CREATE TABLE elsewhere.t (id INT AUTO_INCREMENT PRIMARY KEY)")
-        session.close()
+        # Its siblings too, for once it is promoted they follow it in this as well.
+        for each in (cluster[2], cluster[3]):
+            session = each.connect()
+            with session.cursor() as cursor:
+                cursor.execute("SET SESSION sql_log_bin = 0")
+                cursor.execute("CREATE DATABASE elsewhere")
+                cursor.execute("CREATE TABLE elsewhere.t (id INT AUTO_INCREMENT PRIMARY KEY)")
+            session.close()
     if kind.mariadb:
         host.sql(f"CHANGE MASTER '{OTHER}' TO {how}, {place}")
         host.sql(f"START SLAVE '{OTHER}'")

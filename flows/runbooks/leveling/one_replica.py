@@ -120,7 +120,7 @@ class Leveler(Recorder):
             return kept
         whose = self.whose()
         rescue = self.run(save_binlog.save_binlog, job, start, self.directories(), self.fencing.ssh, key, whose)
-        if self.chain:
+        if self.chain or job.somebody_else:  # else a replica's channel tells; now it may name a stranger
             rescue = replace(rescue, of=whose)
         self.fencing.keep(rescue)
         if rescue.copy is not None or start is None or not job.config.binlog_servers:
