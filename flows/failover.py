@@ -93,7 +93,7 @@ def act_in(
         key=f"{cluster}/{job.journal.path.name}",
         name=f"failover {cluster}: {job.dead.name} is dead",
         parameters={"cluster": cluster},
-        finishes=cut_short_runs(job.past),
+        finishes=interrupted_runs(job.past),
     )
     return run.act(
         deed,
@@ -102,7 +102,7 @@ def act_in(
     )
 
 
-def cut_short_runs(past: Iterable[Entry]) -> tuple[UUID, ...]:
+def interrupted_runs(past: Iterable[Entry]) -> tuple[UUID, ...]:
     """The flow runs of failovers that were interrupted, by what they left in their journals. Pure."""
     return tuple(UUID(entry.facts["id"]) for entry in past if (entry.step, entry.event) == FLOW_RUN)
 
@@ -205,9 +205,9 @@ def fail_over_by_hand(
         if not dry_run:
             run.stand_by()
     try:
-        cut_short = cut_short_failover(config, sessions)
-        if cut_short is not None and not dry_run:
-            return _recover(run, new_job(config, cut_short, options, sessions), None)
+        interrupted = interrupted_failover(config, sessions)
+        if interrupted is not None and not dry_run:
+            return _recover(run, new_job(config, interrupted, options, sessions), None)
         cut = unfinished(config.manager_workdir, config.name)
         past = cut if resume else ()
         begun = begun_before(past)
@@ -254,7 +254,7 @@ def _recover(run: ActingRun, job: FailoverJob, ssh_reachable: bool | None) -> Ou
     return outcome
 
 
-def cut_short_failover(config: ClusterConfig, sessions: ConnectionPool) -> ServerConfig | None:
+def interrupted_failover(config: ClusterConfig, sessions: ConnectionPool) -> ServerConfig | None:
     """The dead primary of a failover that died after it had opened a new one: that is finished before all else.
 
     One that ended with an error then is gone on with while its new primary answers; else that one is the dead primary.

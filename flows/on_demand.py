@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.flows.engine.start import step
-from prefect_mha.flows.runbooks.foreign_failover import cut_short_elsewhere
+from prefect_mha.flows.runbooks.foreign_failover import interrupted_elsewhere
 from prefect_mha.replication.cluster.pool import ConnectionPool, replaced, with_writers
 from prefect_mha.replication.detection.observation import SOMEBODY_ELSE
 from prefect_mha.replication.errors import RefusalError
@@ -109,7 +109,7 @@ def _look(
     cluster = with_writers(sessions, sessions.observe([s for s in config.servers if s != dead]))
     # Receivers that our own had stopped say nothing: some sites leave their replicas writable.
     if not ours and (opened := opened_by_another(dead, cluster)) is not None:
-        raise RefusalError(cut_short_elsewhere(config, dead, opened))
+        raise RefusalError(interrupted_elsewhere(config, dead, opened))
     chain = chain_of(remembered(config), dead.address)
     first = remarks(config, cluster, chain)
     cluster = carried(config, cluster, chain)

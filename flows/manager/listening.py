@@ -19,7 +19,7 @@ from ...replication.model.refusal import Refusal
 from ...replication.model.topology import find_primary
 from ...replication.notify.events import EventHooks
 from ...replication.planning.reopening import Reopening
-from ...replication.switchover.resume import cut_short_switch
+from ...replication.switchover.resume import interrupted_switch
 from ...replication.watch.reopen import Reopener
 from ...tasks.detect import Listener
 from ...tasks.role import remember_role
@@ -130,7 +130,7 @@ class FailoverListener(StatusListener):
     def closed(self) -> str:
         if moved := super().closed():
             return moved
-        if cut_short_switch(self._config.manager_workdir, self._config.name) is not None:
+        if interrupted_switch(self._config.manager_workdir, self._config.name) is not None:
             if time.monotonic() < self._again_at:
                 return ""
             return f"A planned switch from {self._primary.name} was interrupted"

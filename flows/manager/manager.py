@@ -45,7 +45,7 @@ from ...replication.watch.settle import let_try_again, settle_open_business
 from ...replication.watch.stand_by import Turn, wait_for_turn
 from ...tasks.detect import BeginAnew, watch
 from ..engine.events import telling_prefect
-from ..failover import act_in, cut_short_failover, failed_as_it_opened, new_job, standing_failover
+from ..failover import act_in, failed_as_it_opened, interrupted_failover, new_job, standing_failover
 from ..runbooks.follow_up import Following, late_ones
 from ..runbooks.foreign_failover import OpenedElsewhere, opened_elsewhere
 from ..runbooks.resume_switchover import finish_switch
@@ -188,10 +188,10 @@ class Manager:
     def _watch_and_recover(self, sessions: ConnectionPool) -> int | None:
         self._following = Following(self._config, self._right.held)
         self._finish_switch(sessions)
-        cut_short = cut_short_failover(self._config, sessions)
-        if cut_short is not None:
+        interrupted = interrupted_failover(self._config, sessions)
+        if interrupted is not None:
             finish = Verdict(True, "its failover was interrupted")
-            return self._in_turn(sessions, cut_short, None, finish, begun_here=True)
+            return self._in_turn(sessions, interrupted, None, finish, begun_here=True)
         cluster, primary = self._take_stock(sessions)
         self._seen = cluster
         self.started.set()

@@ -77,7 +77,7 @@ class Runbook(Leveler):
         if self.opened is not None and not took_writes(self.job.sessions, self.opened):
             self.opened = None
         if self.opened is not None:
-            plan, level = self.where_it_was_cut_short(self.opened)
+            plan, level = self.where_it_was_interrupted(self.opened)
         else:
             plan = self.phase_1_configuration()
             plan = self.phase_2_dead_primary(plan)
@@ -99,7 +99,7 @@ class Runbook(Leveler):
         code = 10 if something_left or ill else 0
         return Outcome(code, summary, replicas=replicas, only_late=late, **self.known)
 
-    def where_it_was_cut_short(self, opened: Opened) -> tuple[FailoverPlan, Level]:
+    def where_it_was_interrupted(self, opened: Opened) -> tuple[FailoverPlan, Level]:
         """A former run died after it had opened a server: enter after phase 3, with everything looked at afresh."""
         log.warning("Going on with a failover that was interrupted: %s had been opened for writes.", opened.key)
         cluster = self.run(select.observe, self.job)

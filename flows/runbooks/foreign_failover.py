@@ -45,11 +45,11 @@ def opened_elsewhere(config: ClusterConfig, dead: ServerConfig, sessions: Connec
     followers = bereaved_of(dead, config, cluster)
     kind = gtid_kind(followers, config.use_gtid_auto_pos)
     if kind is GtidKind.POSITION and len(followers) > 1:
-        raise RefusalError(cut_short_elsewhere(config, dead, opened))
+        raise RefusalError(interrupted_elsewhere(config, dead, opened))
     return OpenedElsewhere(opened.key, opened.name, kind)
 
 
-def cut_short_elsewhere(config: ClusterConfig, dead: ServerConfig, opened: ServerState) -> Refusal:
+def interrupted_elsewhere(config: ClusterConfig, dead: ServerConfig, opened: ServerState) -> Refusal:
     """Nothing here remembers who was opened, and how: another plan might well open a second one."""
     return Refusal(
         "unfinished-failover",

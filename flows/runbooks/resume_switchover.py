@@ -16,7 +16,7 @@ from ...replication.model.refusal import Refusal
 from ...replication.switchover.job import HandedOver, Preparation, SwitchJob
 from ...replication.switchover.outcome import SwitchOutcome
 from ...replication.switchover.preconditions.options import SwitchOptions
-from ...replication.switchover.resume import CutShort, cut_short_switch, may_give_back
+from ...replication.switchover.resume import InterruptedSwitch, interrupted_switch, may_give_back
 from ...replication.switchover.write_lock import close_for_writes, give_back
 from ...tasks.switchover import get_ready, online_change
 from .switchover import SwitchRunbook
@@ -31,7 +31,7 @@ def finish_switch(config: ClusterConfig, sessions: ConnectionPool) -> SwitchOutc
     not: the old one gets its writes back, and whoever calls goes on with what it was about to do. Raises RefusalError
     when neither is safe.
     """
-    cut = cut_short_switch(config.manager_workdir, config.name)
+    cut = interrupted_switch(config.manager_workdir, config.name)
     if cut is None:
         return None
     lock = FailoverLock(config.servers)
@@ -95,7 +95,7 @@ def _open_again(job: SwitchJob, handed: HandedOver) -> None:
     open_for_writes(new)
 
 
-def _take_back(job: SwitchJob, cut: CutShort) -> None:
+def _take_back(job: SwitchJob, cut: InterruptedSwitch) -> None:
     book = SwitchRunbook(job)
     if cut.ready is not None:
         why_not = may_give_back(cut, job.sessions.observe())

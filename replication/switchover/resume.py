@@ -28,7 +28,7 @@ _LIKE = (
 
 
 @dataclass(frozen=True)
-class CutShort:
+class InterruptedSwitch:
     """A switch that began and did not end: its plan, what it had read, and how far it got.
 
     ``ready`` is None before writes were touched; ``handed`` None before the new primary was about to be opened.
@@ -66,7 +66,7 @@ def facts_of_ready(ready: Preparation) -> dict[str, Any]:
     }
 
 
-def cut_short_switch(workdir: Path, app: str) -> CutShort | None:
+def interrupted_switch(workdir: Path, app: str) -> InterruptedSwitch | None:
     """The switch of this application that died on this host and is to be ended first.
 
     None when there is none, when its process still runs, or when a failover has come after it.
@@ -81,7 +81,7 @@ def cut_short_switch(workdir: Path, app: str) -> CutShort | None:
         return None
     held = next((e for e in entries if (e.step, e.event) == ("hold", "intent")), None)
     opened = next((e for e in entries if (e.step, e.event) == ("open", "intent")), None)
-    return CutShort(
+    return InterruptedSwitch(
         _plan(app, began.facts),
         _ready(held.facts) if held else None,
         _handed(opened.facts) if opened else None,
@@ -89,7 +89,7 @@ def cut_short_switch(workdir: Path, app: str) -> CutShort | None:
     )
 
 
-def may_give_back(cut: CutShort, cluster: ClusterState) -> str:
+def may_give_back(cut: InterruptedSwitch, cluster: ClusterState) -> str:
     """Why the old primary must not take writes again, in words; empty when it may.
 
     Whatever happened since, two servers that take writes must not come of it.

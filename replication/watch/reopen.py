@@ -18,7 +18,7 @@ from ..model.state import ClusterState
 from ..mysql.dialects import binary_log
 from ..mysql.server import Server
 from ..planning.reopening import SAME_LIFE, ClosedPrimary, Reopening, ReopeningDecision, judge
-from ..switchover.resume import cut_short_switch
+from ..switchover.resume import interrupted_switch
 
 log = logging.getLogger("mha")
 
@@ -141,7 +141,7 @@ class Reopener:
 
     def _open_business(self) -> str:
         workdir, name = self._config.manager_workdir, self._config.name
-        if cut_short_switch(workdir, name) is not None:
+        if interrupted_switch(workdir, name) is not None:
             return "a planned switch was interrupted and is to be ended first"
         if opened_before(unfinished(workdir, name)) is not None:
             return "a failover was interrupted and is to be ended first"

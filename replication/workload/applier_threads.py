@@ -22,7 +22,7 @@ def waits(server: Server, state: ServerState, channel: str) -> bool:
 def idle_workers(server: Server, channel: str) -> list[int]:
     """The numbers of the parallel appliers of the channel that wait for the next part of a transaction.
 
-    None where they cannot be told from those of another channel, which is none of ours.
+    Empty where they cannot be told from those of another channel, which is none of ours.
     """
     own = _own(server, server.observe(), channel)
     return [

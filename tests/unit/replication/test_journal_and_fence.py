@@ -66,7 +66,7 @@ def test_only_the_newest_failovers_that_did_not_end_are_unfinished(tmp_path: Pat
     assert unfinished(tmp_path, "app1") == ()
 
 
-def test_a_failover_cut_short_twice_remembers_both(tmp_path: Path) -> None:
+def test_a_failover_interrupted_twice_remembers_both(tmp_path: Path) -> None:
     for number, step in enumerate(("ended before", "first", "second")):
         journal = Journal(tmp_path / f"app1.failover-2026010100000{number}-1.journal")
         journal.record(BEGIN, "began", "10.0.0.1:3306")

@@ -25,10 +25,10 @@ from prefect_mha.replication.switchover.job import HandedOver, Preparation
 from prefect_mha.replication.switchover.outcome import SwitchOutcome, plan_text, result_line
 from prefect_mha.replication.switchover.plan import SwitchPlan
 from prefect_mha.replication.switchover.resume import (
-    CutShort,
-    cut_short_switch,
+    InterruptedSwitch,
     facts_of,
     facts_of_ready,
+    interrupted_switch,
     may_give_back,
 )
 from prefect_mha.replication.switchover.write_lock import EndOfLog, FormerSettings, lacking
@@ -174,12 +174,12 @@ def began(workdir: Path, pid: int) -> Journal:
 
 def test_the_plan_and_what_was_read_come_back_from_the_journal(tmp_path: Path) -> None:
     journal = began(tmp_path, GONE)
-    cut = cut_short_switch(tmp_path, "app1")
+    cut = interrupted_switch(tmp_path, "app1")
     assert cut is not None
     assert (cut.ready, cut.handed) == (None, None)
     journal.record("hold", "intent", PLAN.old, **facts_of_ready(READY))
     journal.record("open", "intent", PLAN.new_primary, end="mysql-bin.000001:99", gtids="", target_end="b.000002:7")
-    cut = cut_short_switch(tmp_path, "app1")
+    cut = interrupted_switch(tmp_path, "app1")
     assert cut is not None
     assert cut.plan.followers == PLAN.followers
     assert (cut.plan.kind, cut.plan.repl_user, cut.plan.orig_is_new_replica) == (GtidKind.POSITION, "repl", True)
@@ -190,23 +190,23 @@ def test_the_plan_and_what_was_read_come_back_from_the_journal(tmp_path: Path) -
     assert (str(cut.handed.end.position), str(cut.handed.target_end)) == ("mysql-bin.000001:99", "b.000002:7")
 
 
-def test_a_switch_that_runs_or_ended_is_not_cut_short(tmp_path: Path) -> None:
-    assert cut_short_switch(tmp_path, "app1") is None
+def test_a_switch_that_runs_or_ended_is_not_interrupted(tmp_path: Path) -> None:
+    assert interrupted_switch(tmp_path, "app1") is None
     journal = began(tmp_path, os.getpid())
-    assert cut_short_switch(tmp_path, "app1") is None
+    assert interrupted_switch(tmp_path, "app1") is None
     journal.path.unlink()
     journal = began(tmp_path, GONE)
-    assert cut_short_switch(tmp_path, "app2") is None
-    assert cut_short_switch(tmp_path, "app1") is not None
+    assert interrupted_switch(tmp_path, "app2") is None
+    assert interrupted_switch(tmp_path, "app1") is not None
     journal.record(END, "ended")
-    assert cut_short_switch(tmp_path, "app1") is None
+    assert interrupted_switch(tmp_path, "app1") is None
 
 
 def test_after_a_failover_nobody_goes_back_to_an_old_switch(tmp_path: Path) -> None:
     began(tmp_path, GONE)
     time.sleep(0.01)
     FailoverFlags(tmp_path, "app1").mark_complete()
-    assert cut_short_switch(tmp_path, "app1") is None
+    assert interrupted_switch(tmp_path, "app1") is None
 
 
 def test_a_failover_and_a_switch_do_not_take_each_other_for_their_own(tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ TARGET = server(2, channel())
 def test_writes_come_back_only_where_nobody_else_can_have_them(seen: Any, opening: bool, why_not: str) -> None:
     end = EndOfLog(BinlogPosition("mysql-bin.000001", 99))
     handed = HandedOver(end, None, 0.0, ()) if opening else None
-    told = may_give_back(CutShort(PLAN, READY, handed, ()), seen)
+    told = may_give_back(InterruptedSwitch(PLAN, READY, handed, ()), seen)
     assert (why_not in told) if why_not else told == ""
 
 
