@@ -6,6 +6,7 @@ mean the same in it as on the dead host, and every replica's part can be cut fro
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -263,8 +264,9 @@ def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, dire
     """Copy the logs from ``start`` to their end; only these bytes and the head of the first log travel.
 
     Each copy is proven by comparing its SHA-256 with one computed on the dead host. What can be read is copied: a log
-    that cannot be ends it, and `BinlogCopy.stopped` tells. Raises HostError's children when that leaves nothing, and
-    LogError when nobody could read the copy from ``start`` on (it is encrypted, or no log).
+    that cannot be ends it, and `BinlogCopy.stopped` tells. Raises HostError's children when that leaves nothing,
+    OSError when there is no room for the first, and LogError when nobody could read the copy from ``start`` on (it is
+    encrypted, or no log).
     """
     own_directory(directory)
     room = shutil.disk_usage(directory).free
@@ -277,7 +279,9 @@ def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, dire
             trouble: RemoteFileError | None
             if log.size - begin + total > room:
                 # As long as its inode says, and perhaps nothing but a hole.
-                said = f"it is {log.size} bytes long, and {room - total} are free in {directory.parent}"
+                said = f"{log.path} is {log.size} bytes long, and {room - total} are free in {directory.parent}"
+                if not copied:
+                    raise OSError(errno.ENOSPC, said)
                 count, trouble = 0, RemoteFileError(host.name, f"copy {log.path}", said)
             else:
                 count, trouble = _copy(host, log, begin, directory / log.name, pool)
