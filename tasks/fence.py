@@ -8,9 +8,10 @@ from typing import Literal
 from prefect import task
 
 from ..replication.actions.drain import stop_receiver
+from ..replication.actions.hanging_stop import OldPrimary
 from ..replication.errors import HookError, MhaError, RefusalError, ServerError, UnsafeStatement
 from ..replication.fencing.everyone import start_replication
-from ..replication.fencing.kill import Fenced, fence
+from ..replication.fencing.kill import Fenced, fence, present_on
 from ..replication.fencing.last_look import alive, look_once_more
 from ..replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
 from ..replication.fencing.read_only import try_to_close
@@ -29,6 +30,8 @@ log = logging.getLogger("mha")
 
 #: Seconds; each replica's own STOP has a deadline, which is long only where a receiver connects to a dark host.
 STOPPED_WITHIN = 600.0
+#: Seconds for a look at the old primary's host, for a receiver that cannot be stopped.
+PRESENT_WITHIN = 2.0
 #: Seconds that the old primary may take to answer once more before it is fenced: on a host that answers, and on a dark
 #: one, which was silent for seconds already and is watched on until the end.
 LAST_LOOK, LAST_LOOK_AT_A_DARK_ONE = 0.3, 0.1
@@ -43,8 +46,11 @@ def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     channels = {x.key: x.channel for x in plan.levelings}
     note_stopped(job.journal, plan.dead, channels)
 
+    dead = job.sessions.host(job.dead.address)
+    old = OldPrimary(lambda: present_on(dead, job.dead, job.places, timeout=PRESENT_WITHIN))
+
     def stop(key: str) -> ServerState:
-        return stop_receiver(job.sessions.server(key), channels[key], host=job.sessions.host(key))
+        return stop_receiver(job.sessions.server(key), channels[key], host=job.sessions.host(key), old=old)
 
     done = job.sessions.each(stop, list(channels), timeout=STOPPED_WITHIN)
     up: list[ServerState] = []

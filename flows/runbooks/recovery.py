@@ -7,6 +7,7 @@ import logging
 from dataclasses import replace
 
 from ...replication.errors import AlreadyActing, CannotRemember, LockLost, MhaError, RefusalError
+from ...replication.fencing.last_look import what_was_told
 from ...replication.local.interrupts import Interrupted, finish_from_here, put_off
 from ...replication.memory.journal import BEGIN, END, LOCK_LOST
 from ...replication.memory.manager_files import FailoverFlags
@@ -31,6 +32,8 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     run = Runbook(job, ssh_reachable, log_directories)
     refusal: Refusal | None = None
     run.old.begin()
+    if job.somebody_else:
+        run.notes.append(what_was_told(job.dead.name))
     try:
         job.journal.record(BEGIN, "began", job.dead.address, options=vars(job.options), resumed=bool(job.past))
         outcome = run.outcome()

@@ -16,7 +16,7 @@ from ..mysql.server import Server
 from ..ssh.host import SshHost
 from ..workload import applier_threads
 from .drained import Drained, prove
-from .hanging_stop import freed, stop_within
+from .hanging_stop import OldPrimary, freed, stop_within
 from .relay_place import unexecuted_from
 
 log = logging.getLogger("mha")
@@ -33,17 +33,20 @@ Patience = Callable[[ReplicaChannel, float], bool]
 NOT_ITS_OWNER = 1095
 
 
-def stop_receiver(server: Server, channel: str, *, timeout: float = 10.0, host: SshHost | None = None) -> ServerState:
+def stop_receiver(
+    server: Server, channel: str, *, timeout: float = 10.0, host: SshHost | None = None, old: OldPrimary | None = None
+) -> ServerState:
     """Stop receiving, so that what was received no longer changes; the relay logs stay. Returns the state after it.
 
-    ``host`` is the replica's own, where an attempt to connect to a dark host can be ended that the stop would wait for.
+    ``host`` is the replica's own, where what the stop would wait for can be ended: an attempt to connect to a dark
+    host, and a session with who took the port of a dead primary, as ``old`` shows.
     """
     state = server.observe()
     seen = _channel(state, channel)
     if not seen.receiver_stopped:
         sql = server.dialect.stop(channel, ChannelThread.RECEIVER)
-        within = stop_within(server, seen, timeout)
-        with _short_kill_conn_timeout(server), freed(server, seen, host):
+        within = stop_within(server, seen, timeout, may_hang=old is not None)
+        with _short_kill_conn_timeout(server), freed(server, seen, host, old):
             server.query(sql, action="stop its receiver", timeout=within)
         state = server.observe()
     if not _channel(state, channel).receiver_stopped:

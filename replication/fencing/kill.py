@@ -48,6 +48,7 @@ class Fenced:
     seconds: float = 0.0
     greets: bool = False
     stranger: bool = False
+    parted: bool = False
     doubts: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -55,7 +56,8 @@ class Fenced:
             return f"not fenced: {self.cannot}"
         told = [f"killed mysqld {', '.join(map(str, self.killed))}"] if self.killed else ["no mysqld runs there"]
         if self.stranger:
-            told.append("a process of somebody else listens on its port, and was left alone")
+            sessions = ", but for its sessions, which were closed" if self.parted else ""
+            told.append(f"a process of somebody else listens on its port, and was left alone{sessions}")
         if self.dying:
             told.append(f"{', '.join(map(str, self.dying))} ends when its disk answers")
         if self.supervisors:
@@ -89,7 +91,8 @@ def fence(
 
     With ``persist`` an option file makes the server read-only whenever it is started, until `unfence`. With ``ask`` a
     server that still greets is not killed: who was found dead by its silence is not. Who else listens
-    on its port, by the owner of its directories, is not it, and is left alone (``stranger``).
+    on its port, by the owner of its directories, is not it, and is left alone (``stranger``); its sessions there are
+    closed, for a replica that logs in to it cannot be stopped (``parted``: it had some).
     """
     return _run(host, server, places, str(int(persist)), timeout, ask=ask)
 
@@ -172,6 +175,7 @@ def _read(server: ServerConfig, output: str, seconds: float) -> Fenced:
         sure=finished and not left and not again and not greets and not doubts,
         greets=greets,
         stranger="stranger" in by_key,
+        parted="parted" in by_key,
         doubts=doubts,
         killed=tuple(int(p) for p in by_key.get("killed", [])),
         supervisors=tuple(int(p) for p in by_key.get("supervisor", [])),

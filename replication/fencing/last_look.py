@@ -30,6 +30,14 @@ def look_once_more(server: ServerConfig, *, timeout: float) -> tuple[str, str]:
     return f"{server.name} takes a session", ""
 
 
+def what_was_told(name: str) -> str:
+    """For people: what whoever took its port may know, and nobody of ours can keep from him."""
+    return (
+        f"Somebody else listens on the port of {name}: end him. He was told names of accounts, and may have any file "
+        "that a replica's mysqld can read: its receiver logged in until it was stopped, and gives what he asks for."
+    )
+
+
 def alive(name: str, answer: str) -> Refusal:
     """It is left alone: ``answer`` is what was seen of it."""
     return Refusal(

@@ -64,7 +64,7 @@ def login_options(config: ClusterConfig, server: ServerConfig, come_from: Sequen
 def words_of(config: ClusterConfig, server: ServerConfig) -> list[str]:
     """Every way to start the helper."""
     words = ["version", "vitals", "present", *_FENCES, "unfence"]
-    words += [f"close {source}" for source in _sources(config, server)]
+    words += [f"{verb} {source}" for source in _sources(config, server) for verb in ("close", "part")]
     words += [f"address {verb}" for verb in _ADDRESS if config.vip_addresses]
     return words + [f"keepalived {verb}" for verb in _KEEPALIVED if "keepalived" in config.vip_provider]
 

@@ -9,7 +9,8 @@ has not cached the account: after each of its starts. Who gets it:
   socket of this host;
 - the sha2 plug-ins: these, and the holder of a configured key (ssl_server_key); else the server with the certificate
   that was seen when it was first logged in to, or, where it offers no TLS, with the RSA key of then (`known_servers`).
-  So a server without any files goes on working, and who takes its place later gets nothing.
+  So a server without any files goes on working, and who takes its place later gets nothing: nor where the server
+  offers no TLS and its account logs in with a scramble, so that it never asked for the password.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ from pymysql import _auth
 from pymysql.constants import CR
 
 from ...config import ServerConfig
-from .known_servers import Key, known, remember
+from .known_servers import NOTHING, Key, known, remember
 
 _FAST_OK, _FULL = 3, 4
+#: Plug-ins that ask for the password where the server has not cached the account.
+ASK_WITHOUT_CACHE = ("caching_sha2_password", "sha256_password")
 
 
 class PasswordKept(pymysql.OperationalError):
@@ -77,13 +80,15 @@ class Proof:
         if first is None or first == self._seen:
             return
         what = {"tls": "certificate", "rsa": "RSA key"}
-        if self._seen is None or self._seen.kind != first.kind:
+        if first == NOTHING:
+            why = "it did not ask for it when it was first seen, and nothing proves who asks now"
+        elif self._seen is None or self._seen.kind != first.kind:
             why = f"it has not shown the {what.get(first.kind, first.kind)} that it had when it was first seen"
         else:
             why = f"its {what.get(first.kind, first.kind)} is not the one that it had when it was first seen"
         hint = (
-            "somebody else may listen there; if the server was installed anew, or has a new certificate, remove the "
-            f"line of {self._config.address} from {self._config.known_servers}, or {_VERIFY}"
+            "somebody else may listen there; if the server was installed anew, has a new certificate, or its account "
+            f"another plugin, remove the line of {self._config.address} from {self._config.known_servers}, or {_VERIFY}"
         )
         raise PasswordKept(why, hint)
 
@@ -93,15 +98,23 @@ class Proof:
             return ""
         first = known(self._config.known_servers, self._config.address)
         if self._seen is None:
-            return "it offers no TLS, so nothing proves who it is" + (", and it did before" if first else "")
+            return "it offers no TLS, so nothing proves who it is" + (
+                ", and it did before" if first is not None and first.kind == "tls" else ""
+            )
+        if first == NOTHING:
+            return "its certificate is not verified, and it showed none when it was first seen"
         if first not in (None, self._seen):
             return "its certificate is not the one that it had when it was first seen"
         return "its certificate is not verified, only compared with the one that it had when it was first seen"
 
-    def keep(self) -> None:
-        """The login is over: whose key it was is remembered."""
-        if self._seen is not None and not self._verified:
-            remember(self._config.known_servers, self._config.address, self._seen)
+    def keep(self, plugin: str) -> None:
+        """The login with that plug-in is over: whose key it was is remembered, or that there was none.
+
+        A sha2 plug-in that knew the account has shown no key, and may the next time.
+        """
+        seen = self._seen or (None if plugin in ASK_WITHOUT_CACHE else NOTHING)
+        if seen is not None and not self._verified:
+            remember(self._config.known_servers, self._config.address, seen)
 
 
 class _Plugin:

@@ -2,7 +2,8 @@
 
 A server makes its own certificate at its first start and nobody signs it, so an unverified TLS session tells nothing of
 who is at its end. Whose key it was the first time can be remembered, though: whoever listens on the port of a server
-that is down, or between the manager and it, has another one. A line is ``ip:port KIND SHA-256``.
+that is down, or between the manager and it, has another one. A line is ``ip:port KIND SHA-256``, or ``ip:port none -``
+for a server that let us in without either, and without asking for the password: who asks for it later is not believed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Key:
-    """What proves a server: ``kind`` is tls (its certificate) or rsa (the public key of its logins)."""
+    """What proves a server: ``kind`` is tls (its certificate), rsa (the public key of its logins), or none."""
 
     kind: str
     sha256: str
@@ -35,6 +36,10 @@ class Key:
     def of(cls, kind: str, data: bytes) -> Key:
         """The key with these bytes."""
         return cls(kind, hashlib.sha256(data).hexdigest())
+
+
+#: Of a server that has shown nothing that would prove it.
+NOTHING = Key("none", "-")
 
 
 def known(path: Path | None, address: str) -> Key | None:

@@ -165,7 +165,7 @@ class SqlSession(_Connection):
         try:
             super().connect(sock)
             self._set_all()
-            self.proof.keep()
+            self.proof.keep(self.plugin)
         except (pymysql.Error, OSError) as error:
             self._force_close()  # type: ignore[attr-defined]
             raise _marked(error, self._greeted) from None

@@ -74,6 +74,9 @@ case "$*" in
   'fence 0 0' | 'fence 0 1' | 'fence 1 0' | 'fence 1 1' | 'fence only 0') of_instance do_fence "$@" | note ;;
   unfence) give_free ;;
   'close '*) if known_source "$2 $3"; then ss -K -t state syn-sent dst "$2" dport = ":$3"; else exit 2; fi ;;
+  'part '*)
+    known_source "$2 $3" || exit 2
+    ss -K -t state syn-sent state established dst "$2" dport = ":$3" ;;
   'address look' | 'address release' | 'address acquire' | 'address announce') of_addresses do_address "$2" ;;
   'keepalived look' | 'keepalived stop' | 'keepalived pause' | 'keepalived start' | 'keepalived resume')
     of_keepalived do_keepalived "$2" ;;

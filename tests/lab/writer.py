@@ -36,6 +36,9 @@ AGAIN = (
     0.02  # seconds between two rounds of looking for a host; without a pause the looking itself slows a failover down
 )
 THINKING = 0.05  # seconds that a transaction stays open
+PATIENCE = 2  # seconds that a session waits for an answer
+#: RuntimeError is PyMySQL's word for a server that asks for a file.
+REFUSED = (pymysql.MySQLError, RuntimeError)
 REFILL_AFTER = 0.3  # seconds after which a pool opens its lost connections again
 INSERT = "INSERT INTO app.rows_written (writer, id, server, payload) VALUES (%s, %s, @@server_id, %s)"
 
@@ -70,7 +73,7 @@ class Session(threading.Thread):
                     self._ending.wait(AGAIN)
             try:
                 self._insert(number)
-            except pymysql.MySQLError:
+            except REFUSED:
                 # Whoever was refused looks for another server at once.
                 self._connection = None
                 continue
@@ -97,12 +100,12 @@ class Session(threading.Thread):
                     password=APP_PASSWORD,
                     autocommit=True,
                     connect_timeout=1,
-                    read_timeout=2,
+                    read_timeout=PATIENCE,
                 )
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT @@global.read_only")
                     closed = cursor.fetchone()
-            except pymysql.MySQLError:
+            except REFUSED:
                 continue
             if closed and not int(closed[0] in (1, "ON")):
                 self._connection, self._host = connection, host

@@ -29,6 +29,7 @@ NOT_ALLOWED = (
     f"{HELPER} fence 0 0 0",
     f'{HELPER} "fence 0" 0 x',
     f"{HELPER} close 10.0.0.1 22",
+    f"{HELPER} part 10.0.0.1 22",
     f"{HELPER} unfence ssh.service",
     f"{HELPER} vitals /root",
     f"{HELPER} address acquire",

@@ -14,13 +14,16 @@ from tests.lab.cluster import Cluster
 from tests.lab.faults import without_ssh
 from tests.lab.hostile import MUTE, NASTY, Way, squat
 from tests.lab.kinds import ADMIN_PASSWORD
-from tests.lab.writer import Writer, gap
+from tests.lab.plain_user import as_plain_user
+from tests.lab.writer import PATIENCE, Writer, gap
 from tests.scenarios.failing_over import assert_survivors_agree, finish
 from tests.scenarios.moving import wait_until
 from tests.scenarios.usual import MORE, usual
 
 #: Seconds from the squatter's first word until writes are back, on a loaded machine; slow ones measure what is usual.
 QUICKLY = 10.0
+#: In the file that `Way.LOCAL_INFILE` asks for.
+READABLE = "what-the-replicas-mysqld-can-read"
 #: Ways that are tried with every change; the others in `make test-all`.
 QUICK = {("mariadb", Way.CLEAR), ("mysql97", Way.SHA2_TLS)}
 KINDS = ("mariadb", "mysql97", "mysql56")
@@ -44,6 +47,9 @@ def test_a_squatter_on_a_dead_primarys_port_stops_no_failover_and_gets_no_passwo
     hook.chmod(0o755)
     with Cluster(kind, gtid=kind != "mysql56") as cluster:
         conf = cluster.write_cnf(candidate=2, default=f"on_suspect={hook}\non_dead={hook}\nstart_checks=warn")
+        if way is Way.LOCAL_INFILE:
+            for number in (2, 3):
+                cluster[number].run(f"echo {READABLE} >/etc/shadow; chmod 644 /etc/shadow")
         manager = cluster.start_manager(conf)
         writer = Writer(cluster)
         while "the primary's host" in manager.log() or not list(manager.workdir.glob("*")):
@@ -60,6 +66,9 @@ def test_a_squatter_on_a_dead_primarys_port_stops_no_failover_and_gets_no_passwo
             took, limit = gap(acks, struck), QUICKLY
             if (kind, way) not in QUICK:
                 limit = usual(kind, kind != "mysql56", third_down=False) + MORE
+            if way is Way.SILENT:
+                # The application asks him first, before it finds the new primary.
+                limit += PATIENCE
             record_property("took", f"{took:.2f} of {limit:.2f} s")
             if way is Way.ODD:
                 # The application takes his nonsense for answers and stays with him: what it wrote before counts.
@@ -70,10 +79,55 @@ def test_a_squatter_on_a_dead_primarys_port_stops_no_failover_and_gets_no_passwo
             assert "something else answers" in manager.log()
             assert "something else answers" in told.read_text() or "somebody else" in told.read_text(), told.read_text()
             assert_survivors_agree(cluster, acks, 2, (3,))
+            assert "may have any file that a replica's mysqld can read" in manager.log()
             heard = record.read_bytes()
+            # The server's own hole, which is told to people: a receiver is a client like any other.
+            record_property("given a file by a replica", READABLE.encode() in heard)
             assert heard or way in MUTE
             assert ADMIN_PASSWORD.encode() not in heard
             assert NASTY not in manager.log()
+
+
+#: Who ends the login that the squatter never answers, and seconds until writes are back; a STOP that nobody frees
+#: takes its 20 s on 5.6, MariaDB's receiver is ended by a KILL.
+FREES = {"replicas": 10.0, "helpers": 10.0, "dead host": 10.0, "nobody": 40.0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("frees", list(FREES))
+@pytest.mark.parametrize("kind", ["mariadb", "mysql56", "mysql97", "mariadb118"])
+def test_a_login_that_the_squatter_never_answers_costs_no_replica(
+    kind: str, frees: str, record_property: Callable[[str, object], None]
+) -> None:
+    """Both receivers wait for him, and each STOP for its receiver: all candidates were given up after 10 s."""
+    with Cluster(kind, gtid=kind != "mysql56") as cluster:
+        fence = "" if frees == "dead host" else "\nfence=none"
+        conf = cluster.write_cnf(candidate=2, default=f"start_checks=warn{fence}")
+        if frees == "helpers":
+            as_plain_user(cluster, conf)
+        manager = cluster.start_manager(conf)
+        writer = Writer(cluster)
+        wait_until(lambda: "Ping(SELECT) succeeded" in manager.log(), "it watches")
+        wait_until(lambda: len(writer.acks()) > 50, "the application writes")
+        with ExitStack() as stack:
+            manager.process.send_signal(signal.SIGSTOP)
+            if frees in ("dead host", "nobody"):
+                stack.enter_context(without_ssh(cluster[2]))
+                stack.enter_context(without_ssh(cluster[3]))
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            record = stack.enter_context(squat(cluster[1], Way.SHA2_TLS))
+            with_him = f"ss -Htn state established dport = :3306 dst {cluster[1].ip}"
+            wait_until(lambda: all(cluster[n].run(with_him) for n in (2, 3)), "both receivers log in to him")
+            struck = time.time()
+            manager.process.send_signal(signal.SIGCONT)
+            code, acks = finish(manager, writer, seconds=90.0)
+            took = gap(acks, struck)
+            record_property("took", f"{took:.2f} s")
+            assert code == 0, manager.log()
+            assert took < FREES[frees], manager.log()
+            assert_survivors_agree(cluster, acks, 2, (3,))
+            assert ADMIN_PASSWORD.encode() not in record.read_bytes()
+            assert "sudo" not in manager.log()
 
 
 @pytest.mark.slow
