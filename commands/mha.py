@@ -173,7 +173,7 @@ def switchover(
     """Move the role of a living primary to another server, without losing a write."""
     from ..config import load_cluster
     from ..replication.notify.manager_log import secrets_of, setup_logging
-    from ..replication.switchover.preconditions.options import SwitchOptions
+    from ..replication.planning.switch_options import SwitchOptions
     from .shared.switch_options import act
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 from prefect_mha.flows.approval import Waiting
 from prefect_mha.flows.clusters import configured_clusters
 from prefect_mha.replication.planning.plan import FailoverOptions
-from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
+from prefect_mha.replication.planning.switch_options import SwitchOptions
 
 _PORT, _COLONS = r":([1-9][0-9]{0,4})", r"[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*"
 #: Nothing, or a host's name or address and its port; an address with colons stands in brackets when there is a port.

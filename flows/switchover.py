@@ -38,12 +38,12 @@ from prefect_mha.replication.memory.journal import SWITCH, Journal
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.notify.events import EventHooks
 from prefect_mha.replication.notify.events import finish as finish_hooks
+from prefect_mha.replication.planning.switch_options import SwitchOptions
 from prefect_mha.replication.reporting.approval import APPROVAL, ASK_AT_MOST, Answer, Ask
 from prefect_mha.replication.switchover.approval import approved_switch, switch_question
 from prefect_mha.replication.switchover.job import SwitchJob
 from prefect_mha.replication.switchover.outcome import SwitchOutcome, markdown, plan_markdown, plan_text, text
 from prefect_mha.replication.switchover.plan import SwitchPlan, make_switch_plan
-from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
 from prefect_mha.replication.workload.activity import observe_activities
 
 log = logging.getLogger("mha")

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ...replication.notify.manager_log import secrets_of, setup_logging
-from ...replication.switchover.preconditions.options import SwitchOptions
+from ...replication.planning.switch_options import SwitchOptions
 from .asking import ask
 from .failover_options import places
 from .options import require_conf

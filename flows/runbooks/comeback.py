@@ -5,27 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from ...replication.address import AddressMove
 from ...replication.cluster.pool import reachable
-from ...replication.coordination.failover_lock import FailoverLock
 from ...replication.errors import CameBack, MhaError, RefusalError
 from ...replication.fencing.comeback import Apart, Comeback, ComebackStep, Window, decide, refusal
 from ...replication.fencing.lookout import Closing, Lookout, Sight
-from ...replication.fencing.policy import SSH, FenceVerdict
+from ...replication.fencing.policy import SSH
 from ...replication.memory.held_servers import HeldServers
 from ...replication.model.position import BinlogPosition
-from ...replication.model.state import ClusterState
 from ...replication.planning.plan import FailoverPlan
 from ...replication.reporting.ledger import Fate, LedgerLine
-from ...replication.rescue.saved import AppliedBinlog
 from ...tasks import comeback, fence, select
-from .fencing import Fencing
-from .running import RunningFailover
+
+if TYPE_CHECKING:
+    from .failover import Runbook
 
 log = logging.getLogger("mha")
-R = TypeVar("R")
 
 #: How often what it took is levelled before the opening; one that comes back without end is closed each time, counted
 #: afterwards, and no reason to stay without a primary.
@@ -36,22 +32,10 @@ LOGIN = 3.0
 CLOSES = 15.0
 
 
-class Failover(RunningFailover, Protocol):
-    """What is needed of the failover that this is a part of."""
-
-    fencing: Fencing
-    lock: FailoverLock
-    stopped: ClusterState | None
-    applied: list[AppliedBinlog]
-
-    def directories(self) -> tuple[str, ...]:
-        """Where its binary log may be."""
-
-
 class OldPrimary:
     """Watches it through a `Lookout`, and decides by what that sees; see `replication.fencing.comeback`."""
 
-    def __init__(self, failover: Failover) -> None:
+    def __init__(self, failover: Runbook) -> None:
         self._failover, job = failover, failover.job
         again = (lambda: fence.fence_over_ssh(job)) if SSH in job.config.fence else None
         host = job.sessions.host(job.dead.address)
@@ -80,7 +64,7 @@ class OldPrimary:
     def fenced(self) -> None:
         """Its fencing was tried: from here on its host is looked at, too."""
         self._asked = True
-        verdict: FenceVerdict | None = self._failover.known.get("fenced")
+        verdict = self._failover.found.fenced
         sure = verdict is not None and any(t.means == SSH and t.proof for t in verdict.tried)
         if sure:
             # What it took until then is in its log, which is read from now on.
@@ -134,7 +118,7 @@ class OldPrimary:
         # What was saved before is kept for a host that is dark by now.
         failover.fencing.ssh = answers and reachable(host, LOGIN)
         given = any(each.cut is not None and each.cut.transactions for each in failover.applied)
-        moved: list[AddressMove | None] = [failover.known.get("released"), failover.known.get("acquired")]
+        moved = [failover.found.released, failover.found.acquired]
         return Comeback(
             sight=sight,
             new=sight.appeared > self._levelled,

@@ -86,7 +86,8 @@ class Runbook(Leveler):
         replicas = self.phase_5_clean_up(plan, level, replicas)
         self.note_who_is_left(plan, replicas)
         self.old.count(plan, self.stands or reached(level.recovered, level.proof))
-        astray = self.known["acquired"].failed or any(not check.ok for check in self.known["address"])
+        acquired = self.found.acquired
+        astray = acquired is None or acquired.failed or any(not check.ok for check in self.found.address)
         ill = {replica.key for replica in replicas if not replica.ok}
         something_left = bool(plan.left_out or self.undone or astray)
         lost = any(line.fate is Fate.LOST for line in self.account())
@@ -97,14 +98,14 @@ class Runbook(Leveler):
         self.notes += (*self.undone, *self.ways.undone)
         summary = f"{plan.new_primary_name} is the new primary"
         code = 10 if something_left or ill else 0
-        return Outcome(code, summary, replicas=replicas, only_late=late, **self.known)
+        return self.found.outcome(code, summary, replicas=replicas, only_late=late)
 
     def where_it_was_interrupted(self, opened: Opened) -> tuple[FailoverPlan, Level]:
         """A former run died after it had opened a server: enter after phase 3, with everything looked at afresh."""
         log.warning("Going on with a failover that was interrupted: %s had been opened for writes.", opened.key)
         cluster = self.run(select.observe, self.job)
         plan = self.run(select.resume, self.job, cluster, opened)
-        self.known["plan"] = plan
+        self.found.plan = plan
         self.take_lock(plan)
         if self.ssh is None:
             host = self.job.sessions.host(self.job.dead.address)
@@ -147,7 +148,7 @@ class Runbook(Leveler):
             )
             self.run(promote.open_again, self.job, plan, proof, recovered, about=new.name)
         self.acquire_address(plan)
-        self.known.update(promoted=recovered, rescue=rescue)
+        self.found.promoted, self.found.rescue = recovered, rescue
         return plan, Level(proof, rescue, recovered)
 
     def phase_1_configuration(self) -> FailoverPlan:
@@ -159,7 +160,7 @@ class Runbook(Leveler):
             self.see(self.job.remembered)
         self.see(cluster)
         plan = self.run(select.choose, self.job, cluster, {})
-        self.known["plan"] = plan
+        self.found.plan = plan
         log.info("GTID failover mode = %d", plan.kind is GtidKind.MYSQL)
         self.take_lock(plan)
         new = self.job.config_of(plan.new_primary)
@@ -195,9 +196,9 @@ class Runbook(Leveler):
         """Bring the chosen replica level, or the next best when it fails; move the address; open it for writes."""
         log.info("* Phase 3: Master Recovery Phase..")
         while True:
-            self.known["plan"] = plan
+            self.found.plan = plan
             try:
-                plan = self.known["plan"] = settled = self.old.settled(plan)
+                plan = self.found.plan = settled = self.old.settled(plan)
                 level, door = self.at_once(partial(self.bring_level, settled), partial(self.opening.look, settled))
             except (RefusalError, AlreadyActing):
                 raise
@@ -216,7 +217,7 @@ class Runbook(Leveler):
                 continue
             if self.old.came_back():
                 continue
-            self.known["rescue"] = level.rescue
+            self.found.rescue = level.rescue
             if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
                 raise RefusalError(refusal)
             if self.job.address.may_forbid:
@@ -235,11 +236,11 @@ class Runbook(Leveler):
                 self.run(vip.take_from_candidate, self.job, plan, about=plan.new_primary_name)
             plan = better
         # From here on the opened one stays the primary, whatever becomes of the address.
-        self.known["promoted"] = level.recovered
+        self.found.promoted = level.recovered
         if not self.job.address.may_forbid:
             self.acquire_address(plan)
         if self.job.since:
-            self.known["out"] = (self.job.since, time.time())
+            self.found.out = (self.job.since, time.time())
         self.job.writes_back()
         new = self.job.config_of(plan.new_primary)
         self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")
@@ -262,12 +263,12 @@ class Runbook(Leveler):
     def release_address(self) -> None:
         """The old primary loses the address; what could not be done is told, and does not stop the failover."""
         moved = self.run(vip.release_address, self.job, bool(self.ssh), about=self.job.dead.name)
-        self.known["released"] = moved
+        self.found.released = moved
         self.fencing.address(bool(moved.halves) and all(half.done for half in moved.halves))
 
     def acquire_address(self, plan: FailoverPlan) -> None:
         """The new primary gets the address."""
-        self.known["acquired"] = self.run(vip.acquire_address, self.job, plan, about=plan.new_primary_name)
+        self.found.acquired = self.run(vip.acquire_address, self.job, plan, about=plan.new_primary_name)
 
     def phase_4_other_replicas(self, plan: FailoverPlan, level: Level) -> tuple[ReplicaOutcome, ...]:
         """Every other replica, in parallel: execute what it received, level it, point it at the new primary."""
@@ -326,7 +327,7 @@ class Runbook(Leveler):
             self.notes += verified.notes
             self.chain.settle(plan, replicas, saved=level.rescue.copy is not None)
         self.opening.complete(plan, replicas)
-        self.known["address"] = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
+        self.found.address = self.run(vip.verify_address, self.job, plan, about=plan.new_primary_name)
         if came_back := self.run(verify.old_primary_stays_away, self.job, about=self.job.dead.name):
             log.warning("%s", came_back)
             self.notes.append(came_back)
@@ -344,20 +345,20 @@ class Runbook(Leveler):
 
     def account(self) -> tuple[LedgerLine, ...]:
         """Which transactions were rescued, which are lost, which cannot be known; nothing before a plan was made."""
-        plan: FailoverPlan | None = self.known.get("plan")
+        plan = self.found.plan
         if plan is None:
             return ()
         new = None
         with contextlib.suppress(MhaError):
             new = self.job.sessions.server(plan.new_primary).observe()
         # What a run that was interrupted could not save is not known to the one that finishes it.
-        rescue = None if self.opened is not None else self.known.get("rescue")
+        rescue = None if self.opened is not None else self.found.rescue
         lines = account(plan, rescue, self.applied, new, self.whose().uuid, self.furthest)
         return (*lines, *self.beyond, *self.old.lines)
 
     def let_receive_again(self) -> None:
         """After a failure before anything was opened: the replicas listen again, should the old primary return."""
-        if "promoted" in self.known:
+        if self.found.promoted is not None:
             return
         with contextlib.suppress(MhaError):
             self.run(comeback.take_back_fencing, self.job, about=self.job.dead.name)
@@ -365,11 +366,12 @@ class Runbook(Leveler):
         if opened_before(self.job.journal.entries()) is None:
             with contextlib.suppress(MhaError):
                 self.old.give_back()
-        if self.stopped is None:
+        plan = self.frozen or self.found.plan
+        if self.stopped is None or plan is None:
             return
         with contextlib.suppress(MhaError):
             # Those that were tried in vain are in no later plan, and listen again as well.
-            self.run(fence.start_receivers, self.job, self.frozen or self.known["plan"])
+            self.run(fence.start_receivers, self.job, plan)
 
     # how a step is run -----------------------------------------------------------------------------------------
 

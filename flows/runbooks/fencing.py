@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ...replication.errors import RefusalError
 from ...replication.fencing.policy import (
@@ -22,10 +22,11 @@ from ...replication.fencing.policy import (
 from ...replication.model.position import BinlogPosition
 from ...replication.rescue.saved import SavedBinlog
 from ...tasks import fence
-from .running import RunningFailover
+
+if TYPE_CHECKING:
+    from .leveling.one_replica import Leveler
 
 log = logging.getLogger("mha")
-R = TypeVar("R")
 
 
 class Fencing:
@@ -35,7 +36,7 @@ class Fencing:
     primary is open already: then nothing is refused any more, only told.
     """
 
-    def __init__(self, failover: RunningFailover, ssh: bool, *, too_late: bool = False) -> None:
+    def __init__(self, failover: Leveler, ssh: bool, *, too_late: bool = False) -> None:
         self._failover, self._too_late = failover, too_late
         self._tried: list[Tried] = []
         self._scripts_are_due = True
@@ -56,7 +57,7 @@ class Fencing:
             fence.fence_old_primary, job, self.ssh, self._too_late or bool(self._tried), about=job.dead.name
         )
         self._tried += tried
-        self._failover.known["fenced"] = judge((), self._tried)
+        self._failover.found.fenced = judge((), self._tried)
         # What no later means can mend is refused before the address is taken away.
         later = self.will_power_off
         settled = [r for r in job.config.fence_required if r in (SSH, SQL) or (r == ANY and not later)]
@@ -105,7 +106,7 @@ class Fencing:
         # That script's failure has always ended a failover; the means of the policy end it when they are required.
         required = (*job.config.fence_required, *([SHUTDOWN] if job.config.shutdown_script else []))
         verdict: FenceVerdict = judge(required, self._tried)
-        self._failover.known["fenced"] = verdict
+        self._failover.found.fenced = verdict
         if verdict.answer is WayOut.REFUSE and not self._too_late:
             raise RefusalError(verdict.refusal(job.dead.name))
         if not verdict.sure:

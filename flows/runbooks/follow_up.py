@@ -58,7 +58,7 @@ class FollowUp(Runbook):
             raise CannotLevel(str(plan))
         levelings = tuple(x for x in plan.levelings if x.key in (opened.key, *keys))
         plan = replace(plan, levelings=levelings)
-        self.known["plan"] = plan
+        self.found.plan = plan
         self.lock = job.lock = FailoverLock([job.config_of(x.key) for x in plan.others])
         self.lock.take()
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from ...replication.cluster.row_proof import RowProof
 from ...replication.errors import AlreadyActing, CameBack, MhaError, RefusalError
@@ -20,27 +20,18 @@ from ...replication.planning.plan import FailoverPlan
 from ...replication.reporting.outcome import ReplicaOutcome
 from ...tasks import let_in, promote, role
 from ...tasks.let_in import Door
-from .leveling.closed_ways import ClosedWays
 from .leveling.new_primary import Level
-from .running import RunningFailover
+
+if TYPE_CHECKING:
+    from .failover import Runbook
 
 log = logging.getLogger("mha")
-
-
-class Failover(RunningFailover, Protocol):
-    """What is needed of the failover that this is a part of."""
-
-    undone: list[str]
-    ways: ClosedWays
-
-    def chosen(self, excluded: Mapping[str, str], shut: Mapping[str, str] | None = None) -> FailoverPlan:
-        """The plan for the best of those that are left. Raises RefusalError."""
 
 
 class Opening:
     """Whom applications get into. ``proof`` is the row of who was opened."""
 
-    def __init__(self, book: Failover) -> None:
+    def __init__(self, book: Runbook) -> None:
         self._book = book
         self._shut: dict[str, str] = {}
         self._lifted: dict[str, tuple[str, ...]] = {}

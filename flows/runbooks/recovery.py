@@ -48,11 +48,11 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
             run.notes += run.begun()
         else:
             run.let_receive_again()
-        outcome = Outcome(exit_code=1, summary=str(error), refusal=refusal, **run.known)
+        outcome = run.found.outcome(1, str(error), refusal=refusal)
     except Interrupted as asked:
         log.error("Got ERROR: %s; nothing was changed.", asked)
         run.let_receive_again()
-        outcome = Outcome(exit_code=1, summary=f"{asked}; nothing was changed", stopped=True, **run.known)
+        outcome = run.found.outcome(1, f"{asked}; nothing was changed", stopped=True)
     finally:
         # What is left is to tell it.
         finish_from_here()

@@ -13,9 +13,9 @@ from ...replication.errors import MhaError, RefusalError, ServerError
 from ...replication.local.interrupts import finish_from_here
 from ...replication.memory.journal import END, SWITCH, Journal
 from ...replication.model.refusal import Refusal
+from ...replication.planning.switch_options import SwitchOptions
 from ...replication.switchover.job import HandedOver, Preparation, SwitchJob
 from ...replication.switchover.outcome import SwitchOutcome
-from ...replication.switchover.preconditions.options import SwitchOptions
 from ...replication.switchover.resume import InterruptedSwitch, interrupted_switch, may_give_back
 from ...replication.switchover.write_lock import close_for_writes, give_back
 from ...tasks.switchover import get_ready, online_change

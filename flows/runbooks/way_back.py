@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ...replication.fencing.policy import FenceVerdict
 from ...replication.memory.last_check import LastCheck, left_behind
 from ...replication.mysql.dialects.for_people import opened_first
 from ...replication.reporting.ledger import LedgerLine
@@ -22,12 +21,13 @@ def tell_how_to_return(run: Runbook, ledger: tuple[LedgerLine, ...]) -> None:
     for line in left_behind(LastCheck(run.job.config).read()):
         log.warning("%s", line)
         run.notes.append(line)
-    job, plan, rescue = run.job, run.known["plan"], run.known.get("rescue")
-    fenced: FenceVerdict | None = run.known.get("fenced")
+    job, plan, promoted = run.job, run.found.plan, run.found.promoted
+    assert plan is not None and promoted is not None, "somebody was opened"
+    rescue, fenced = run.found.rescue, run.found.fenced
     read = run.opened is None and rescue is not None and rescue.copy is not None
     why = may_be_ahead(ledger, read=read, closed=fenced is not None and fenced.sure)
     dialect, new = job.sessions.server(plan.new_primary).dialect, job.config_of(plan.new_primary)
-    place = run.known["promoted"].end_of_log
+    place = promoted.end_of_log
     # As it was before the rescue, which may have pointed it elsewhere for a while.
     state = run.stopped.get(plan.new_primary) if run.stopped is not None else None
     channel = next((c for c in state.channels if c.name == plan.target.channel), None) if state else None

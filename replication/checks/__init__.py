@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from ..model.check import Check
-from .cluster import gtids, logins, openness, privileges, replicas, servers, topology
+from .cluster import filters, gtids, logins, openness, privileges, replicas, servers, topology
 from .facts import Facts
 from .hosts import scripts, voices, ways
 from .hosts import tools as hosts
 from .rule import Rule
+from .switch import RULES as SWITCH_RULES
 
 #: Seconds a replica may be late (MHA's default for --seconds_behind_master).
 SECONDS_BEHIND = 30
@@ -18,6 +19,7 @@ SECONDS_BEHIND = 30
 RULES: tuple[Rule, ...] = (
     *topology.RULES,
     *replicas.RULES,
+    *filters.RULES,
     *gtids.RULES,
     *servers.RULES,
     *openness.RULES,
@@ -27,6 +29,7 @@ RULES: tuple[Rule, ...] = (
     *ways.RULES,
     *scripts.RULES,
     *voices.RULES,
+    *SWITCH_RULES,
 )
 
 
@@ -40,6 +43,7 @@ def of_replication(facts: Facts, seconds_behind: int = SECONDS_BEHIND) -> tuple[
     return (
         *topology.checks(facts),
         *replicas.checks(facts, seconds_behind),
+        *filters.checks(facts),
         *gtids.checks(facts),
         *servers.checks(facts),
         *openness.checks(facts),

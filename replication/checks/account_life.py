@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 
 from ...config import ClusterConfig, ServerConfig
 from ..errors import PrivilegeMissing, ServerError
-from ..mysql.dialects import quote_name
-from ..mysql.dialects.accounts import AccountLife, life_of, life_query
+from ..mysql.dialects.accounts import AccountLife, life_of, life_query, typed_account
 from ..mysql.server import Server
 from ..notify.events import EventHooks
 
@@ -52,15 +51,10 @@ def how_it_ends(life: AccountLife) -> str:
     return ""
 
 
-def named(life: AccountLife) -> str:
-    """As statements name it."""
-    return f"{quote_name(life.user)}@{quote_name(life.host)}"
-
-
 def sentence(life: AccountLife) -> str:
     """What is to be told of it; empty when it lasts."""
     ends = how_it_ends(life)
-    return f"the account {named(life)} {ends}" if ends else ""
+    return f"the account {typed_account(life.user, life.host)} {ends}" if ends else ""
 
 
 def tell_daily(config: Callable[[], ClusterConfig], stop: threading.Event) -> None:

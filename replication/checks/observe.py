@@ -34,8 +34,8 @@ from ..maintenance.relay_logs.purge_cluster import PURGE_LOCK
 from ..model.state import ClusterState, ServerState, Vendor
 from ..model.topology import source_of
 from ..mysql.advisory_locks import holders
-from ..mysql.dialects import quote_name, spellings
-from ..mysql.dialects.accounts import AccountLife
+from ..mysql.dialects import spellings
+from ..mysql.dialects.accounts import AccountLife, typed_account
 from ..mysql.grants import parse_grants
 from ..mysql.server import Server
 from ..rescue.apply import client_options
@@ -223,7 +223,7 @@ def _facts_of(server: Server) -> ServerFacts:
     connected = server.query("SHOW GLOBAL STATUS LIKE 'Threads_connected'", action="see how many sessions it has")
     return ServerFacts(
         dialect=server.dialect,
-        account=f"{quote_name(name)}@{quote_name(host)}",
+        account=typed_account(name, host),
         grants=parse_grants(str(next(iter(row.values()))) for row in grants),
         replication_accounts=_replication_accounts(server),
         variables={str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows},

@@ -83,7 +83,7 @@ def write_row(ours: Server, *, timeout: float = PROOF) -> RowProof:
     id_, row = time.time_ns(), base64.b64encode(os.urandom(ROOM * 3 // 4)).decode()
     session = Server(as_application(ours.config))
     try:
-        variable = ours.dialect.transaction_read_only
+        variable = ours.dialect.variable("transaction_read_only")
         session.connect(CONNECT)
         words = f"SET SESSION {variable} = @@GLOBAL.{variable}"
         session.query(words, action="be as an application's session", timeout=max(0.1, deadline.left))

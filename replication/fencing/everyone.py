@@ -62,7 +62,7 @@ def open_to_everybody(server: Server, *, since: int = 0) -> bool:
 
 def lift(server: Server) -> None:
     """Let sessions that begin from now on write; `end_those_who_may_not_write` comes next. Raises ServerError."""
-    variable = server.dialect.transaction_read_only
+    variable = server.dialect.variable("transaction_read_only")
     server.query(f"SET GLOBAL {variable} = 0", action=f"clear {variable}")
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ...config import ClusterConfig
+from ..planning.switch_options import SwitchOptions
 from ..reporting.approval import Answer, Question, choices_of, host_and_port, short_name
 from .outcome import plan_markdown, plan_text
 from .plan import SwitchPlan
-from .preconditions.options import SwitchOptions
 
 
 def switch_question(plan: SwitchPlan, changed: Iterable[str] = ()) -> Question:

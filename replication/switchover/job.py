@@ -14,8 +14,8 @@ from ..model.gtid import MariadbGtidPosition
 from ..model.position import BinlogPosition
 from ..mysql.server import Row
 from ..notify.events import EventHooks
+from ..planning.switch_options import SwitchOptions
 from .plan import SwitchPlan
-from .preconditions.options import SwitchOptions
 from .write_lock import EndOfLog, FormerSettings, WriteLock
 
 

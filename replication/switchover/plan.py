@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ...config import ClusterConfig, ServerConfig
+from ..checks.switch import switch_checks
+from ..checks.switch.accounts import replication_user
 from ..checks.trying_logins import TriedLogin
 from ..model.check import Check, failed
 from ..model.refusal import Refusal
@@ -18,10 +20,8 @@ from ..model.state import ClusterState, GtidKind
 from ..model.topology import find_primary
 from ..planning.plan import ReplicaRecovery, address_steps, leveling
 from ..planning.selection import Candidate, Follower, Selection, followers_of, gtid_kind, rank
+from ..planning.switch_options import SwitchOptions
 from ..workload.activity import Activity
-from .preconditions.accounts import replication_user
-from .preconditions.cluster import switch_checks
-from .preconditions.options import SwitchOptions
 
 __all__ = ["SwitchOptions", "SwitchPlan", "make_switch_plan"]
 

@@ -17,6 +17,8 @@ from ..coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from ..errors import PrivilegeMissing, StatementFailed
 from ..model.state import ClusterState
 from ..mysql.advisory_locks import holders
+from ..mysql.dialects import Dialect
+from ..mysql.dialects.accounts import typed_account
 from ..mysql.grants import Grants, parse_grants
 from ..mysql.server import Row, Server
 from .statements import StatementKind, kind_of, names_table, shorten
@@ -106,6 +108,7 @@ class AdvisoryLock:
 class Activity:
     """What ran on one server at one moment, our own session apart.
 
+    ``account`` is who we are there, quoted; ``dialect`` how it is spoken to.
     ``replication_accounts`` are (user, host pattern) pairs that have REPLICATION SLAVE, None when they may not be read.
     ``supers`` are the users that read_only does not stop, by name, None when they may not be read.
     ``events`` counts enabled events. ``sessionless`` are transactions without a session, such as prepared XA ones.
@@ -113,6 +116,8 @@ class Activity:
 
     key: str
     name: str
+    dialect: Dialect
+    account: str = ""
     processes: tuple[Process, ...] = ()
     locks: tuple[TableLock, ...] = ()
     advisory: tuple[AdvisoryLock, ...] = ()
@@ -155,7 +160,8 @@ def observe_activity(server: Server) -> Activity:
             unseen.append(f"{what}: error {error.errno}: {error.cause}")
             return []
 
-    (me,) = server.query("SELECT CONNECTION_ID() AS id, USER() AS who", action="see its own session", timeout=TIMEOUT)
+    (me,) = server.query(_ME, action="see its own session", timeout=TIMEOUT)
+    user, _, host = _text(me["account"]).rpartition("@")
     transactions = {
         int(row["id"] or 0): OpenTransaction(int(row["seconds"] or 0), int(row["rows_changed"] or 0))
         for row in ask("open transactions", _TRANSACTIONS)
@@ -170,6 +176,8 @@ def observe_activity(server: Server) -> Activity:
     return Activity(
         key=server.key,
         name=server.config.name,
+        dialect=server.dialect,
+        account=typed_account(user, host),
         processes=processes,
         locks=locks,
         advisory=_advisory(server, ask, processes, me, programs="session_connect_attrs" in instrumented),
@@ -186,6 +194,7 @@ def observe_activity(server: Server) -> Activity:
     )
 
 
+_ME = "SELECT CONNECTION_ID() AS id, USER() AS who, CURRENT_USER() AS account"
 _Ask = Callable[..., list[Row]]
 
 # MariaDB since 10.11 divides the right to pass read_only from SUPER.

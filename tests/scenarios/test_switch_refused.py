@@ -248,7 +248,7 @@ def lag(cluster: Cluster) -> Iterator[Case]:
 def a_stopped_applier(cluster: Cluster) -> Iterator[Case]:
     replica(cluster, cluster[2], "STOP % SQL_THREAD")
     try:
-        yield Case("its applier does not run")
+        yield Case("the SQL thread is stopped")
     finally:
         replica(cluster, cluster[2], "START % SQL_THREAD")
         level(cluster)
@@ -258,7 +258,7 @@ def a_stopped_applier(cluster: Cluster) -> Iterator[Case]:
 def a_stopped_receiver(cluster: Cluster) -> Iterator[Case]:
     cluster.stop_receiver(cluster[3])
     try:
-        yield Case("its receiver does not run (No)")
+        yield Case("the IO thread is stopped")
     finally:
         cluster.start_receiver(cluster[3])
         level(cluster)
@@ -268,7 +268,7 @@ def a_stopped_receiver(cluster: Cluster) -> Iterator[Case]:
 def a_dead_replica(cluster: Cluster) -> Iterator[Case]:
     stop(cluster[3])
     try:
-        yield Case("it cannot be used: ")
+        yield Case(f"is refused: {cluster[3].ip}({cluster[3].ip}:3306): ")
     finally:
         cluster[3].start_mysqld()
         replica(cluster, cluster[3], "START %")
@@ -282,7 +282,7 @@ def a_filter(cluster: Cluster) -> Iterator[Case]:
     replica(cluster, cluster[3], "START %")
     level(cluster)
     try:
-        yield Case("ignore_db is elsewhere, there empty")
+        yield Case("replicate_ignore_db=elsewhere, but ")
     finally:
         stop(cluster[3])
         cluster[3].start_mysqld()
@@ -300,7 +300,7 @@ def stop(host: Host) -> None:
 def an_account_without_super(cluster: Cluster) -> Iterator[Case]:
     conf = cluster.write_cnf("poor", password=POOR_PASSWORD)
     conf.write_text(conf.read_text().replace("user=mha", "user=poor", 1))
-    yield Case("the account poor may not set and clear read_only", conf)
+    yield Case("the account 'poor'@'%' may not set and clear read_only", conf)
 
 
 @contextlib.contextmanager

@@ -5,44 +5,27 @@ from __future__ import annotations
 import contextlib
 import logging
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from ....replication.actions.drained import Drained
 from ....replication.cluster.pool import reachable
 from ....replication.errors import CannotLevel, MhaError, ServerError
 from ....replication.model.position import BinlogPosition
-from ....replication.model.state import ClusterState, GtidKind, ServerState
+from ....replication.model.state import GtidKind, ServerState
 from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
-from ....replication.planning.selection import Follower, lacks_received
+from ....replication.planning.selection import lacks_received
 from ....replication.reporting.ledger import LedgerLine, never_reached
-from ....replication.rescue.saved import AppliedBinlog, SavedBinlog
+from ....replication.rescue.saved import SavedBinlog
 from ....replication.source.identity import ExpectedIdentity
 from ....tasks import apply_diffs, save_binlog
-from ..running import RunningFailover
-from .waiting import Waiting
+
+if TYPE_CHECKING:
+    from .one_replica import Leveler
 
 log = logging.getLogger("mha")
-R = TypeVar("R")
 
 #: Seconds that the host of a server has to answer which did so some time ago, and of which nothing is known since.
 ASKED_WITHIN = 1.5
-
-
-class Failover(RunningFailover, Protocol):
-    """What is needed of the failover that this is a part of.
-
-    ``seen`` is everybody who ever was seen to follow, ``stopped`` the cluster once every receiver was stopped.
-    """
-
-    waiting: Waiting
-    seen: dict[str, Follower]
-    stopped: ClusterState | None
-
-    def drained(self, plan: FailoverPlan, replica: ReplicaRecovery) -> Drained:
-        """A replica's proof that it executed what it received."""
-
-    def apply(self, plan: FailoverPlan, replica: ReplicaRecovery, proof: Drained, rescue: SavedBinlog) -> AppliedBinlog:
-        """Apply a replica's part of what was saved."""
 
 
 class RelayLogDonors:
@@ -55,7 +38,7 @@ class RelayLogDonors:
     a replica had received could not be used.
     """
 
-    def __init__(self, failover: Failover, plan: FailoverPlan) -> None:
+    def __init__(self, failover: Leveler, plan: FailoverPlan) -> None:
         self._failover, self._plan = failover, plan
         self._lender: ReplicaRecovery | None = None
         self._lent: SavedBinlog | None = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import posixpath
 from dataclasses import replace
-from typing import Any
 
 from ....replication.actions.drained import Drained
 from ....replication.errors import CannotLevel, StoppedInTail
@@ -23,6 +22,7 @@ from ....replication.source.identity import ExpectedIdentity, known_of
 from ....tasks import apply_diffs, save_binlog
 from ...engine.recorder import Recorder
 from ..fencing import Fencing
+from ..found import Found
 from .closed_ways import ClosedWays
 from .donors import RelayLogDonors
 from .new_primary import Level, reached, until, whole
@@ -42,14 +42,14 @@ class Leveler(Recorder):
 
     ``stopped`` is the cluster once every receiver was stopped, None before; ``seen`` everybody who was seen to follow
     the dead primary, as it was seen last, by ``ip:port``; ``applied`` what was applied, and ``beyond`` what others had
-    received and nobody has any more, for the account; ``known`` what was found out, for the report.
+    received and nobody has any more, for the account; ``found`` what was found out, for the report.
     """
 
     def __init__(self, job: FailoverJob, log_directories: tuple[str, ...]) -> None:
         super().__init__(job.journal)
         self.job, self.log_directories = job, log_directories
         self.notes: list[str] = [f"{job.approval}."] if job.approval is not None else []
-        self.known: dict[str, Any] = {}
+        self.found = Found()
         self.stopped: ClusterState | None = None
         self.seen: dict[str, Follower] = {}
         self.beyond: tuple[LedgerLine, ...] = ()

@@ -5,39 +5,23 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from ....replication.actions.drained import Drained
 from ....replication.errors import CannotLevel, LockLost, MhaError
-from ....replication.model.position import BinlogPosition
 from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
-from ....replication.rescue.saved import AppliedBinlog, SavedBinlog
-from ....replication.source.identity import ExpectedIdentity
+from ....replication.rescue.saved import SavedBinlog
 from ....tasks import save_binlog
 from ....tasks.rescue import purged
-from ..running import RunningFailover
 from .new_primary import Level, until
 
+if TYPE_CHECKING:
+    from .one_replica import Leveler
+
 log = logging.getLogger("mha")
-R = TypeVar("R")
 
 
-class Failover(RunningFailover, Protocol):
-    """What is needed of the failover that this is a part of."""
-
-    def saved(self, plan: FailoverPlan, start: BinlogPosition | None, key: str) -> SavedBinlog:
-        """The dead primary's log from there on; without a place, from what that server lacks on."""
-
-    def apply(self, plan: FailoverPlan, replica: ReplicaRecovery, proof: Drained, rescue: SavedBinlog) -> AppliedBinlog:
-        """Give a replica its part of what was saved."""
-
-    def whose(self) -> ExpectedIdentity:
-        """Who the dead primary is."""
-
-
-def give_purged(
-    failover: Failover, plan: FailoverPlan, level: Level, other: ReplicaRecovery, proof: Drained
-) -> Drained:
+def give_purged(failover: Leveler, plan: FailoverPlan, level: Level, other: ReplicaRecovery, proof: Drained) -> Drained:
     """Give a replica what the new primary has purged and it lacks, from the first of those that have it.
 
     Nothing is given that leaves something out: each copy is proven to begin with what the replica lacks. Raises
@@ -81,7 +65,7 @@ def give_purged(
 
 
 def _copies(
-    failover: Failover, plan: FailoverPlan, level: Level, other: ReplicaRecovery, proof: Drained
+    failover: Leveler, plan: FailoverPlan, level: Level, other: ReplicaRecovery, proof: Drained
 ) -> Iterator[tuple[str, Callable[[], SavedBinlog | None]]]:
     """Who may have it, the nearest first, and how it is copied from there, never beyond what the new primary has."""
     job, run = failover.job, failover.run

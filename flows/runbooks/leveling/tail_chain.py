@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from ....replication.actions.drained import Drained
 from ....replication.errors import LockLost, MhaError, RefusalError
@@ -21,7 +21,7 @@ from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
 from ....replication.probes.reaching import Reaching
 from ....replication.reporting.ledger import Fate, LedgerLine
 from ....replication.reporting.outcome import ReplicaOutcome
-from ....replication.rescue.saved import AppliedBinlog, SavedBinlog
+from ....replication.rescue.saved import SavedBinlog
 from ....replication.rescue.tail_chain import (
     Tail,
     carried,
@@ -33,31 +33,19 @@ from ....replication.rescue.tail_chain import (
 )
 from ....replication.source.identity import ExpectedIdentity
 from ....tasks.rescue import former_tails
-from ..running import RunningFailover
 from .closed_ways import MISSING
 from .new_primary import Level
 
+if TYPE_CHECKING:
+    from .one_replica import Leveler
+
 log = logging.getLogger("mha")
-R = TypeVar("R")
-
-
-class Failover(RunningFailover, Protocol):
-    """What is needed of the failover that this is a part of."""
-
-    def drained(self, plan: FailoverPlan, replica: ReplicaRecovery) -> Drained:
-        """A replica's proof that it executed what it received."""
-
-    def apply(self, plan: FailoverPlan, replica: ReplicaRecovery, proof: Drained, rescue: SavedBinlog) -> AppliedBinlog:
-        """Apply a replica's part of what was saved."""
-
-    def directories(self) -> tuple[str, ...]:
-        """Where logs may be."""
 
 
 class Chain:
     """The tails of earlier dead primaries that led to the one that is dead now; empty for nearly every failover."""
 
-    def __init__(self, failover: Failover) -> None:
+    def __init__(self, failover: Leveler) -> None:
         job = failover.job
         self._failover, self._job = failover, job
         self.tails = chain_of(remembered(job.config), job.dead.address)

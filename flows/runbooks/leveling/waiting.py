@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
 from ....replication.actions.drain import Patience
 from ....replication.actions.drained import Drained, prove
@@ -18,10 +18,11 @@ from ....replication.planning.selection import bytes_behind
 from ....replication.planning.soonest import DrainTime, Next, decide
 from ....replication.rescue.pointing import channel_named
 from ....replication.workload import applier_threads, busy
-from ..running import RunningFailover
+
+if TYPE_CHECKING:
+    from .one_replica import Leveler
 
 log = logging.getLogger("mha")
-R = TypeVar("R")
 
 BUSY = "busy-candidate"
 #: Seconds for a look at all the other candidates, and after which the bytes that one executed a second are believed.
@@ -38,7 +39,7 @@ class Waiting:
     ``busy`` are those that were not waited for, and why: somebody goes on with them when they are free.
     """
 
-    def __init__(self, failover: RunningFailover) -> None:
+    def __init__(self, failover: Leveler) -> None:
         self._failover = failover
         self.passed: dict[str, str] = {}
         self.busy: dict[str, str] = {}
@@ -77,7 +78,7 @@ class Waiting:
 class _Candidate:
     """Asked again and again while the replica to be promoted is not drained."""
 
-    def __init__(self, waiting: Waiting, failover: RunningFailover, plan: FailoverPlan, in_tail: bool) -> None:
+    def __init__(self, waiting: Waiting, failover: Leveler, plan: FailoverPlan, in_tail: bool) -> None:
         self._waiting, self._failover, self._plan, self._in_tail = waiting, failover, plan, in_tail
         self._began = time.monotonic()
         self._first: ReplicaChannel | None = None

@@ -29,15 +29,16 @@ ERRANT = Rule(
     "errant-transactions",
     "Has every replica executed only what the primary has, too?",
     "see with mysqlbinlog on {server} what they did, and bring it to the primary or take it back; "
-    "until then {server} is not promoted",
+    "until then {server} is not promoted, unless `check_errant=0` in its block accepts them",
     Severity.WARNING,
+    varies="error on the target of a planned switch",
 )
 PURGED = Rule(
     "gtid-purged",
     "Does every server still have in its binary log what each replica lacks?",
     "keep logs longer on {holder} ({variable}), and clone {server} anew if it cannot catch up",
     Severity.WARNING,
-    varies="error when it is the primary that purged them",
+    varies="error when it is the primary that purged them, or the target of a planned switch",
 )
 UNLOGGED = Rule(
     "disable-log-bin",

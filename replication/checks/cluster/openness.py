@@ -17,8 +17,10 @@ PRIMARY_OPEN = Rule(
 OPEN_TO_APPLICATIONS = Rule(
     "open-to-applications",
     "Would this replica, once promoted, take what it refuses now (offline_mode and transaction_read_only are off)?",
-    "`SET GLOBAL {variable}=0` on {server}, and the same in its my.cnf; a promotion does it, too",
+    "`SET GLOBAL {variable}=0` on {server}, and the same in its my.cnf; a failover does it, too, "
+    "and a planned switch is refused",
     Severity.WARNING,
+    varies="error on the target of a planned switch",
 )
 SAME_DOOR = Rule(
     "same-door",

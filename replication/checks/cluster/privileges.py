@@ -6,26 +6,30 @@ from collections.abc import Iterator
 
 from ....config import ServerConfig
 from ...model.check import Check, Severity
+from ...mysql.dialects.accounts import typed_account
 from ...mysql.dialects.connecting import more_of_channels
 from ...mysql.dialects.privileges import Power
-from ...mysql.grants import MEANING, Job, may_come, need, powers_of
-from ..account_life import SHORTLY, SOON, how_it_ends, named, sentence
+from ...mysql.grants import MEANING, Job, NeededGrant, may_come, need, powers_of
+from ..account_life import SHORTLY, SOON, how_it_ends, sentence
 from ..facts import Facts, ServerFacts
 from ..rule import Rule
 
-#: When that is no error: no session has to replay anything then.
-_REPLAYED = "only told while every replica can fetch the saved log from `rescue_port`, or over SSH"
-
-_GRANT = "`GRANT {privilege} ON *.* TO {account}` on {server}"
+#: Where the severity is another one.
+_VARIES = {
+    # No session has to replay anything then.
+    Power.APPLY_LOG: "only told while every replica can fetch the saved log from `rescue_port`, or over SSH",
+    Power.END_ANY_SESSION: "warning before a planned switch",
+}
+_MILD = frozenset({Power.SET_LOG_VARIABLES, Power.MOVE_EVENTS})
 POWERS = {
     power: Rule(
         f"privilege-{power}",
         f"May `user` {MEANING[power]}?",
-        _GRANT,
-        Severity.WARNING if power is Power.SET_LOG_VARIABLES else Severity.ERROR,
-        varies=_REPLAYED if power is Power.APPLY_LOG else "",
+        "`GRANT {privilege} ON *.* TO {account}` on {server}",
+        Severity.WARNING if power in _MILD else Severity.ERROR,
+        varies=_VARIES.get(power, ""),
     )
-    for power in powers_of(Job.FAILOVER)
+    for power in dict.fromkeys((*powers_of(Job.FAILOVER), *powers_of(Job.SWITCH)))
 }
 CHANNELS = Rule(
     "privilege-see-channels",
@@ -47,7 +51,7 @@ LASTS = Rule(
     Severity.WARNING,
     varies=f"error when it is expired or locked, or has less than {SHORTLY} days; only told when it cannot be seen",
 )
-RULES = (*POWERS.values(), LASTS, CHANNELS, REPLICATE)
+RULES = (*(POWERS[power] for power in powers_of(Job.FAILOVER)), LASTS, CHANNELS, REPLICATE)
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -72,16 +76,20 @@ def _served(facts: Facts, server: ServerConfig) -> bool:
 def _own(server: ServerConfig, seen: ServerFacts, *, served: bool) -> Iterator[Check]:
     vendor, version = seen.dialect.vendor, seen.dialect.version
     for power in powers_of(Job.REPOINT if server.no_master else Job.FAILOVER):
-        asked = need(seen.grants, power, vendor, version)
-        text = f"the account {seen.account} {'may' if asked.granted else 'may not'} {asked.meaning}"
-        fields = {"privilege": asked.any_of[0], "account": seen.account, "server": server.hostname}
         worse = Severity.INFO if served and power is Power.APPLY_LOG else None
-        yield POWERS[power].judge(server.name, asked.granted, text, worse, **fields)
+        yield of_power(server, seen.account, need(seen.grants, power, vendor, version), worse)
     if not more_of_channels(vendor, version):
         return
     may = seen.grants.has("SELECT") or seen.grants.has_on("performance_schema", "SELECT")
     text = f"the account {seen.account} {'may' if may else 'may not'} read performance_schema"
     yield CHANNELS.judge(server.name, may, text, account=seen.account, server=server.hostname)
+
+
+def of_power(server: ServerConfig, account: str, asked: NeededGrant, worse: Severity | None = None) -> Check:
+    """One power of the manager's account on one server."""
+    text = f"the account {account} {'may' if asked.granted else 'may not'} {asked.meaning}"
+    fields = {"privilege": asked.any_of[0], "account": account, "server": server.hostname}
+    return POWERS[asked.power].judge(server.name, asked.granted, text, worse, **fields)
 
 
 def _lasting(server: ServerConfig, seen: ServerFacts) -> Iterator[Check]:
@@ -93,7 +101,7 @@ def _lasting(server: ServerConfig, seen: ServerFacts) -> Iterator[Check]:
     for life in ends:
         at_once = life.expired or life.locked or (life.days_left or 0.0) < SHORTLY
         worse = Severity.ERROR if at_once else None
-        yield LASTS.no(server.name, sentence(life), worse, account=named(life))
+        yield LASTS.no(server.name, sentence(life), worse, account=typed_account(life.user, life.host))
     if not ends:
         yield LASTS.yes(server.name, "the accounts of the manager and of replicas last")
 

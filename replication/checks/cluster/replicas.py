@@ -1,12 +1,12 @@
-"""Replication itself: both halves of every channel, how late it is, and what is left out of it. Pure."""
+"""Replication itself: both halves of every channel, and how late it is. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ...model.check import Check
-from ...model.state import Filters, ReplicaChannel, ServerState
-from ...mysql.dialects import ChannelThread
+from ...model.state import ReplicaChannel, ServerState
+from ...mysql.dialects import ChannelThread, Dialect
 from ...mysql.dialects.for_people import typed
 from ..facts import Facts
 from ..rule import Rule
@@ -25,38 +25,21 @@ LAG = Rule(
     "lag",
     "Is every replica at most --seconds_behind_master (30) seconds late, beyond a delay set on purpose?",
     "see what its applier does in SHOW PROCESSLIST on {server}; a failover has to wait for it",
-    varies="NULL is an error",
+    varies="NULL is an error; before a planned switch a delay set on purpose counts, too",
 )
-FILTERS = Rule(
-    "replication-filters",
-    "Do all replicas leave out the same?",
-    "give {server} the filters of the others, or set `check_repl_filter=0` when it is meant so",
-)
-BINLOG_FILTERS = Rule(
-    "binlog-filters",
-    "Do all servers that write a binary log leave the same out of it?",
-    "set the same binlog_do_db and binlog_ignore_db in my.cnf of {server} as elsewhere and restart it",
-)
-FILTERS_AGREE = Rule(
-    "filters-agree",
-    "Where the primary logs only some databases and a replica takes only some: are they the same?",
-    "let replicate_do_db of {server} name the databases of binlog_do_db of {primary}",
-)
-RULES = (RECEIVER, APPLIER, LAG, FILTERS, BINLOG_FILTERS, FILTERS_AGREE)
+RULES = (RECEIVER, APPLIER, LAG)
 
 
 def checks(facts: Facts, seconds_behind: int) -> Iterator[Check]:
     """Every check of every channel; ``seconds_behind`` is the lag that is still well."""
     for state in facts.replicas:
         for channel in state.channels:
-            yield from _threads(facts, state, channel)
-            yield _lag(state, channel, max(1, seconds_behind))
-    if facts.config.check_repl_filter:
-        yield from _filters(facts)
+            yield from threads(facts.servers[state.key].dialect, state, channel)
+            yield lag(state, channel, max(1, seconds_behind))
 
 
-def _threads(facts: Facts, state: ServerState, channel: ReplicaChannel) -> Iterator[Check]:
-    dialect = facts.servers[state.key].dialect
+def threads(dialect: Dialect, state: ServerState, channel: ReplicaChannel) -> Iterator[Check]:
+    """Both halves of one channel."""
     where = f" of channel {channel.name}" if channel.name else ""
     source = f"{channel.source_host}:{channel.source_port}"
     for rule, word, thread, running, how, errno, error in (
@@ -90,77 +73,13 @@ def _threads(facts: Facts, state: ServerState, channel: ReplicaChannel) -> Itera
         yield rule.no(state.name, f"the {word} thread{where} {how}{because}", start=start, server=state.hostname)
 
 
-def _lag(state: ServerState, channel: ReplicaChannel, allowed: int) -> Check:
+def lag(state: ServerState, channel: ReplicaChannel, allowed: int, *, whole: bool = False) -> Check:
+    """How late it is; ``whole`` counts a delay set on purpose, too."""
     behind, delay = channel.seconds_behind, channel.delay
-    on_purpose = f", {delay} s of it on purpose" if delay else ""
+    on_purpose = f", {delay} s of it on purpose" if delay and not whole else ""
     if behind is None:
         text = "Seconds_Behind_Master is NULL: how late it is is not known while a thread is stopped"
         return LAG.no(state.name, text, server=state.hostname)
     text = f"{behind} s behind{on_purpose}"
-    too_late = f"{text}, more than {allowed} s"
-    return LAG.judge(
-        state.name, behind - delay <= allowed, text if behind - delay <= allowed else too_late, server=state.hostname
-    )
-
-
-def _filters(facts: Facts) -> Iterator[Check]:
-    replicas = facts.replicas
-    usual = _usual([_normal(_of(state)) for state in replicas])
-    for state in replicas:
-        own = _normal(_of(state))
-        if usual is None or own == usual:
-            yield FILTERS.yes(state.name, _told(own, "no replication filters"))
-        else:
-            text = f"{_told(own, 'no replication filters')}, but others: {_told(usual, 'no replication filters')}"
-            yield FILTERS.no(state.name, text, server=state.hostname)
-    logging = [state for state in facts.cluster.up if state.log_bin]
-    primary = facts.primary_state
-    of_primary = _logged(primary) if primary is not None and primary.log_bin else None
-    expected = of_primary if of_primary is not None else _usual([_logged(state) for state in logging])
-    for state in logging:
-        own = _logged(state)
-        text = _told(own, "everything is logged")
-        if expected is None or own == expected:
-            yield BINLOG_FILTERS.yes(state.name, text)
-        else:
-            other = f"{text}, but elsewhere: {_told(expected, 'everything is logged')}"
-            yield BINLOG_FILTERS.no(state.name, other, server=state.hostname)
-    if primary is None:
-        return
-    logs = _names(primary.binlog_do_db)
-    for state in replicas:
-        takes = _names(_of(state).do_db)
-        if logs and takes:
-            text = f"takes {', '.join(sorted(takes))}, and {primary.name} logs {', '.join(sorted(logs))}"
-            yield FILTERS_AGREE.judge(state.name, logs == takes, text, server=state.hostname, primary=primary.hostname)
-
-
-Named = tuple[tuple[str, tuple[str, ...]], ...]
-
-
-def _of(state: ServerState) -> Filters:
-    return state.channels[0].filters
-
-
-def _normal(filters: Filters) -> Named:
-    """The filters without what does not matter: order, blanks, repetitions."""
-    found = ((f"replicate_{name}", tuple(sorted(_names(text)))) for name, text in vars(filters).items())
-    return tuple((name, names) for name, names in found if names)
-
-
-def _logged(state: ServerState) -> Named:
-    found = (("binlog_do_db", state.binlog_do_db), ("binlog_ignore_db", state.binlog_ignore_db))
-    return tuple((name, tuple(sorted(_names(text)))) for name, text in found if _names(text))
-
-
-def _usual(all_of_them: list[Named]) -> Named | None:
-    """What most have; the first when two are as frequent."""
-    return max(all_of_them, key=all_of_them.count) if all_of_them else None
-
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(part.strip() for part in text.split(",") if part.strip())
-
-
-def _told(named: Named, nothing: str) -> str:
-    return " ".join(f"{name}={','.join(names)}" for name, names in named) or nothing
+    well = behind - (0 if whole else delay) <= allowed
+    return LAG.judge(state.name, well, text if well else f"{text}, more than {allowed} s", server=state.hostname)

@@ -19,6 +19,7 @@ READ_ONLY = Rule(
     "Is read_only set on every replica?",
     "`SET GLOBAL read_only=1` on {server}, and the same in its my.cnf",
     Severity.INFO,
+    varies="warning before a planned switch",
 )
 SUPER_READ_ONLY = Rule(
     "super-read-only",
@@ -31,14 +32,15 @@ LOG_BIN = Rule(
     "Does every server write a binary log?",
     "set `log_bin` in my.cnf of {server} and restart it",
     Severity.WARNING,
-    varies="error on the primary",
+    varies="error on the primary, and on the target of a planned switch",
 )
 LOG_UPDATES = Rule(
     "log-replica-updates",
     "Does every replica log what it receives, so that others could follow it?",
     "set `{variable}=1` in my.cnf of {server} and restart it",
     Severity.WARNING,
-    varies="only told with file and position, where a promotion does not need it",
+    varies="only told with file and position, where a promotion does not need it; error on the target of a planned "
+    "switch by GTIDs",
 )
 FORMAT = Rule(
     "binlog-format",

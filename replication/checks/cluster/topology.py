@@ -8,7 +8,7 @@ from ....config import ClusterConfig, ServerConfig
 from ...cluster.unknown_replicas import Stranger
 from ...model.check import Check, Severity
 from ...model.refusal import Refusal
-from ...model.state import ServerState
+from ...model.state import ClusterState, ServerState
 from ...model.topology import find_primary, source_of
 from ...planning.selection import NO_MASTER, Candidate, followers_of, rank
 from ..facts import Facts
@@ -17,7 +17,8 @@ from ..rule import Rule
 ANSWERS = Rule(
     "server-answers",
     "Does every configured server take a session of `user`?",
-    "start it, or mend what the error names; until then a failover goes on without this server",
+    "start it, or mend what the error names; until then a failover goes on without this server, "
+    "and a planned switch is refused",
 )
 PRIMARY = Rule("primary", "Is there exactly one primary, and does it answer?", "{remedy}")
 ALIVE_REPLICA = Rule(
@@ -86,6 +87,16 @@ RULES = (
 def checks(facts: Facts) -> Iterator[Check]:
     """Every check of the shape."""
     config, cluster = facts.config, facts.cluster
+    yield from of_servers(config, cluster)
+    yield of_primary(config, cluster)
+    yield from _replicas(facts, facts.primary)
+    yield from of_strangers(config, facts.strangers)
+    if facts.primary is not None:
+        yield from _candidates(facts, facts.primary)
+
+
+def of_servers(config: ClusterConfig, cluster: ClusterState) -> Iterator[Check]:
+    """Whether each answers."""
     gone = {down.key: down for down in cluster.down}
     for server in config.servers:
         down = gone.get(server.address)
@@ -94,21 +105,19 @@ def checks(facts: Facts) -> Iterator[Check]:
             yield ANSWERS.yes(server.name, f"answers, version {state.version_text if state else ''}")
         else:
             yield ANSWERS.no(server.name, down.reason.removeprefix(f"{server.name}: "))
+
+
+def of_primary(config: ClusterConfig, cluster: ClusterState) -> Check:
+    """Whether there is one, alive."""
     found = find_primary(config, cluster)
     if isinstance(found, Refusal):
         evidence = f" ({'; '.join(found.evidence)})" if found.evidence else ""
-        yield PRIMARY.no(config.name, f"{found.sentence}{evidence}", remedy=_lower(found.remedy))
-    elif cluster.get(found.address) is None:
-        yield PRIMARY.no(
+        return PRIMARY.no(config.name, f"{found.sentence}{evidence}", remedy=_lower(found.remedy))
+    if cluster.get(found.address) is None:
+        return PRIMARY.no(
             config.name, f"the primary {found.name} is dead", remedy=f"`mha failover --conf {config.path}` fails over"
         )
-    else:
-        yield PRIMARY.yes(config.name, f"{found.name} is the primary")
-    primary = None if isinstance(found, Refusal) else found
-    yield from _replicas(facts, primary)
-    yield from of_strangers(config, facts.strangers)
-    if primary is not None:
-        yield from _candidates(facts, primary)
+    return PRIMARY.yes(config.name, f"{found.name} is the primary")
 
 
 def of_strangers(config: ClusterConfig, found: Sequence[Stranger]) -> Iterator[Check]:

@@ -74,25 +74,30 @@ def channel_index(basename: str, channel: str) -> str:
     return f"{basename}{'-' + channel.lower() if channel else ''}.index"
 
 
-#: Variables that older servers, and MariaDB, know by another name; the newest first.
-_SPELLINGS = {
-    "log_replica_updates": ("log_replica_updates", "log_slave_updates"),
-    "rpl_semi_sync_source_enabled": ("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled"),
-    "rpl_semi_sync_replica_enabled": ("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled"),
-    "binlog_encryption": ("binlog_encryption", "encrypt_binlog"),
-    "binlog_expire_logs_seconds": ("binlog_expire_logs_seconds", "expire_logs_days"),
+#: Variables that got a new name: the old one, and since which version whose servers have the new one.
+_RENAMED: dict[str, tuple[str, dict[Vendor, tuple[int, ...]]]] = {
+    "log_replica_updates": ("log_slave_updates", {Vendor.MYSQL: (8, 0, 26)}),
+    "rpl_semi_sync_source_enabled": ("rpl_semi_sync_master_enabled", {Vendor.MYSQL: (8, 0, 26)}),
+    "rpl_semi_sync_replica_enabled": ("rpl_semi_sync_slave_enabled", {Vendor.MYSQL: (8, 0, 26)}),
+    "binlog_encryption": ("encrypt_binlog", {Vendor.MYSQL: (8, 0, 14)}),
+    "binlog_expire_logs_seconds": ("expire_logs_days", {Vendor.MYSQL: (8, 0, 1), Vendor.MARIADB: (10, 6, 1)}),
+    "transaction_read_only": ("tx_read_only", {Vendor.MYSQL: (5, 7, 20), Vendor.MARIADB: (11, 1)}),
 }
 
 
 def spelled(variable: str, known: Container[str]) -> str:
     """How a server that knows these variables spells one of them; the newest name when it knows none."""
-    names = _SPELLINGS.get(variable, (variable,))
-    return next((name for name in names if name in known), names[0])
+    names = spellings((variable,))
+    return next((name for name in names if name in known), variable)
 
 
 def spellings(variables: Iterable[str]) -> tuple[str, ...]:
     """Every name that any server has for these variables."""
-    return tuple(name for variable in variables for name in _SPELLINGS.get(variable, (variable,)))
+    return tuple(
+        name
+        for variable in variables
+        for name in ((variable, _RENAMED[variable][0]) if variable in _RENAMED else (variable,))
+    )
 
 
 def program_version(text: str) -> tuple[Vendor, tuple[int, ...]] | None:
@@ -276,18 +281,14 @@ class Dialect:
         MariaDB has no super_read_only, MySQL since 5.7.8; this one came with 5.6.5, and MariaDB renamed it in 11.1.
         """
         if self.vendor is Vendor.MARIADB:
-            return self.transaction_read_only
+            return self.variable("transaction_read_only")
         return "tx_read_only" if (5, 6, 5) <= self.version < (5, 7, 8) else ""
 
-    @property
-    def transaction_read_only(self) -> str:
-        """What it calls the variable for new sessions' transactions: MariaDB renamed it in 11.1, MySQL in 5.7.20."""
-        since = (11, 1) if self.vendor is Vendor.MARIADB else (5, 7, 20)
-        return "transaction_read_only" if self.version >= since else "tx_read_only"
-
     def variable(self, name: str) -> str:
-        """What it calls a variable of `ServerState.closed_by`."""
-        return self.transaction_read_only if name == "transaction_read_only" else name
+        """What it calls a variable whose newest name that is; see `spelled` where its variables are known."""
+        old, versions = _RENAMED.get(name, (name, {}))
+        since = versions.get(self.vendor)
+        return name if since is not None and self.version >= since else old
 
     def set_at_run_time(self) -> str:
         """A question with the name of a variable, whose answer is 1 when it was set globally since the server started.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...model.state import Vendor
+from . import quote_name
 
 _DAY = 86400.0
 _ALWAYS = "User AS user, Host AS host, plugin, ssl_type"
@@ -36,6 +37,11 @@ class AccountLife:
     plugin: str = ""
     certificate: bool = False
     print: str = ""
+
+
+def typed_account(user: str, host: str) -> str:
+    """An account as statements name it."""
+    return f"{quote_name(user)}@{quote_name(host)}"
 
 
 def life_query(vendor: Vendor, version: tuple[int, ...]) -> str:

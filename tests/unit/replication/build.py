@@ -16,6 +16,7 @@ from prefect_mha.replication.model.state import (
     ServerState,
     Vendor,
 )
+from prefect_mha.replication.mysql.dialects import Dialect
 from prefect_mha.replication.mysql.grants import Grants
 from prefect_mha.replication.workload.activity import Activity, Process
 from prefect_mha.replication.workload.statements import kind_of, shorten
@@ -130,6 +131,8 @@ def activity(number: int, *processes: Process, **changes: Any) -> Activity:
     well = Activity(
         key=f"10.0.0.{number}:3306",
         name=f"db{number}(10.0.0.{number}:3306)",
+        dialect=Dialect(Vendor.MYSQL, (8, 4, 0), replica_words=True, binary_log_status=True, multi_channel=True),
+        account="'mha'@'%'",
         processes=processes,
         grants=Grants(everywhere=frozenset({"ALL PRIVILEGES"})),
         replication_accounts=frozenset({("repl", "%")}),

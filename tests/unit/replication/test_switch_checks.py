@@ -10,13 +10,13 @@ import pytest
 from pydantic import SecretStr
 
 from prefect_mha.config import ClusterConfig
+from prefect_mha.replication.checks.switch import RULES, switch_checks
 from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from prefect_mha.replication.model.check import Check, failed
 from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid
 from prefect_mha.replication.model.state import Filters, SemiSync, ServerState, Vendor
 from prefect_mha.replication.mysql.grants import Grants
-from prefect_mha.replication.switchover.preconditions.cluster import switch_checks
-from prefect_mha.replication.switchover.preconditions.options import SwitchOptions
+from prefect_mha.replication.planning.switch_options import SwitchOptions
 from prefect_mha.replication.workload.activity import Activity, AdvisoryLock, OpenTransaction, Process, TableLock
 from tests.unit.replication.build import UUID, activity, channel, cluster, process, server
 from tests.unit.replication.test_selection_and_plan import configured
@@ -101,7 +101,7 @@ def error(name: str, subject: str, says: str) -> Callable[[Callable[[Scene], Non
     return keep
 
 
-@error("server-alive", "db3", "connection refused")
+@error("server-answers", "db3", "connection refused")
 def a_replica_is_down(scene: Scene) -> None:
     scene.down = (3,)
 
@@ -116,12 +116,12 @@ def the_target_is_unknown(scene: Scene) -> None:
     scene.options, scene.target = SwitchOptions(new_master_host="db77"), None
 
 
-@error("lets-applications-in", "db2", "offline_mode is on, so no application would get in")
+@error("open-to-applications", "db2", "offline_mode is on, so no application would get in")
 def the_target_is_offline(scene: Scene) -> None:
     scene.state(2, offline_mode=True)
 
 
-@error("lets-applications-in", "db2", "transaction_read_only is on")
+@error("open-to-applications", "db2", "transaction_read_only is on")
 def the_target_takes_only_reading_transactions(scene: Scene) -> None:
     scene.state(2, tx_read_only=True)
 
@@ -149,12 +149,18 @@ def no_master(scene: Scene) -> None:
     scene.block(2, no_master=True)
 
 
-@error("target-log-bin", "db2", "log_bin is off")
+@error("target-follows", "db2", "it does not replicate from db1")
+def the_target_is_a_replica_of_a_replica(scene: Scene) -> None:
+    scene.config = scene.config.model_copy(update={"multi_tier_slave": True})
+    scene.channel(2, source_host="10.0.0.3")
+
+
+@error("binary-log", "db2", "log_bin is off")
 def no_log(scene: Scene) -> None:
     scene.state(2, log_bin=False)
 
 
-@error("target-log-replica-updates", "db2", "log_replica_updates is off")
+@error("log-replica-updates", "db2", "log_replica_updates is off")
 def no_log_of_updates(scene: Scene) -> None:
     scene.gtid()
     scene.state(2, log_replica_updates=False)
@@ -165,32 +171,32 @@ def a_delayed_target(scene: Scene) -> None:
     scene.channel(2, delay=5)
 
 
-@error("receiver-running", "db3", "its receiver does not run (Connecting); error 2003: refused")
+@error("receiver-runs", "db3", "the IO thread does not reach 10.0.0.1:3306: error 2003: refused")
 def a_receiver_that_cannot_connect(scene: Scene) -> None:
     scene.channel(3, receiver="Connecting", receiver_errno=2003, receiver_error="refused")
 
 
-@error("applier-running", "db3", "its applier does not run")
+@error("applier-runs", "db3", "the SQL thread is stopped")
 def a_stopped_applier(scene: Scene) -> None:
     scene.channel(3, applier_running=False)
 
 
-@error("applier-running", "db2", "error 1062: Duplicate")
+@error("applier-runs", "db2", "error 1062: Duplicate")
 def a_broken_applier(scene: Scene) -> None:
     scene.channel(2, applier_errno=1062, applier_error="Duplicate")
 
 
-@error("lag", "db3", "it is 31 s behind, more than 30")
+@error("lag", "db3", "31 s behind, more than 30 s")
 def lag(scene: Scene) -> None:
     scene.channel(3, seconds_behind=31)
 
 
-@error("lag", "db2", "it does not know how far behind it is")
+@error("lag", "db2", "how late it is is not known")
 def unknown_lag(scene: Scene) -> None:
     scene.channel(2, seconds_behind=None)
 
 
-@error("lag", "db2", "it is 2 s behind, more than 1")
+@error("lag", "db2", "2 s behind, more than 1 s")
 def no_lag_allowed_means_one_second(scene: Scene) -> None:
     scene.options = SwitchOptions(seconds_behind_master=0)
     scene.channel(2, seconds_behind=2)
@@ -213,22 +219,22 @@ def another_vendor(scene: Scene) -> None:
     scene.state(3, vendor=Vendor.MARIADB, version=(10, 11, 0))
 
 
-@error("filters", "db3", "do_db is app, there empty")
+@error("replication-filters", "db3", "replicate_do_db=app, but db2(10.0.0.2:3306): no replication filters")
 def a_filter(scene: Scene) -> None:
     scene.channel(3, filters=Filters(do_db="app"))
 
 
-@error("binlog-filters", "db1", "binlog_ignore_db is tmp, there empty")
+@error("binlog-filters", "db1", "binlog_ignore_db=tmp, but db2(10.0.0.2:3306): everything is logged")
 def a_filter_of_the_log(scene: Scene) -> None:
     scene.state(1, binlog_ignore_db="tmp")
 
 
-@error("errant", "db2", f"transactions that db1(10.0.0.1:3306) does not have: {STRAY}")
+@error("errant-transactions", "db2", f"transactions that db1(10.0.0.1:3306) does not have: {STRAY}")
 def errant_transactions(scene: Scene) -> None:
     scene.gtid(db2=f"{WRITTEN},{STRAY}")
 
 
-@error("errant", "db2", "0-2-9")
+@error("errant-transactions", "db2", "0-2-9")
 def errant_transactions_of_mariadb(scene: Scene) -> None:
     for number in (1, 2, 3):
         log = (MariadbGtid(0, 1, 8),) + ((MariadbGtid(0, 2, 9),) if number == 2 else ())
@@ -237,7 +243,9 @@ def errant_transactions_of_mariadb(scene: Scene) -> None:
         )
 
 
-@error("purged", "db3", f"it lacks transactions that db2(10.0.0.2:3306) has purged from its binary logs: {UUID}:41-60")
+@error(
+    "gtid-purged", "db3", f"it lacks transactions that db2(10.0.0.2:3306) has purged from its binary logs: {UUID}:41-60"
+)
 def purged_logs(scene: Scene) -> None:
     scene.gtid(db3=f"{UUID}:1-40")
     scene.state(2, gtid_purged=GtidSet.parse(f"{UUID}:1-60"))
@@ -318,14 +326,14 @@ def no_password_for_the_old_one(scene: Scene) -> None:
     scene.options = SwitchOptions(orig_master_is_new_slave=True)
 
 
-@error("replication-account", "db2", "it has no account repl with REPLICATION SLAVE for db3")
+@error("replication-account", "db2", "db3(10.0.0.3:3306) may not replicate from it as repl")
 def no_account_to_replicate_with(scene: Scene) -> None:
     scene.runs(
         2, replication_accounts=frozenset({("repl", "10.0.0.1"), ("other", "%"), ("repl", "10.9.0.0/255.255.0.0")})
     )
 
 
-@error("privilege-flush", "db1", "the account root may not hold the global read lock")
+@error("privilege-flush", "db1", "the account 'mha'@'%' may not hold the global read lock")
 def no_reload(scene: Scene) -> None:
     granted = "PROCESS REPLICATION_SLAVE_ADMIN CONNECTION_ADMIN SYSTEM_VARIABLES_ADMIN SUPER".split()
     # RESET REPLICA needs the same privilege, so the one on the target is left as it is and this is the old one's only.
@@ -347,13 +355,26 @@ def test_each_breakage_refuses_for_its_own_reason(
     assert check.hint
 
 
+ALL_BUT_EVENTS = frozenset(
+    {"PROCESS", "REPLICATION CLIENT", "REPLICATION SLAVE", "RELOAD", "SUPER", "SYSTEM_USER"}
+    | {"REPLICATION_SLAVE_ADMIN", "CONNECTION_ADMIN", "SYSTEM_VARIABLES_ADMIN"}
+)
+
+
+def a_target_that_filters(scene: Scene) -> None:
+    for number in (2, 3):
+        scene.channel(number, filters=Filters(do_db="app"))
+
+
 WARNINGS: list[tuple[Callable[[Scene], None], str, str]] = [
-    (lambda s: s.state(3, read_only=False), "replica-read-only", "db3"),
-    (lambda s: s.gtid(db3=f"{WRITTEN},{STRAY}"), "errant", "db3"),
+    (lambda s: s.state(3, read_only=False), "read-only", "db3"),
+    (lambda s: s.gtid(db3=f"{WRITTEN},{STRAY}"), "errant-transactions", "db3"),
+    (a_target_that_filters, "target-unfiltered", "db2"),
+    (lambda s: s.runs(2, grants=Grants(ALL_BUT_EVENTS)), "privilege-move-events", "db2"),
     (lambda s: s.state(1, version=(9, 0, 0)), "version-of-target", "db2"),
     (lambda s: s.runs(1, sessionless=(OpenTransaction(5, 2),)), "prepared-transactions", "db1"),
     (lambda s: s.runs(3, unseen=("accounts: error 1142: denied",)), "activity-seen", "db3"),
-    (lambda s: s.state(1, semi_sync=SemiSync(source_enabled=True)), "semi-sync", "db2"),
+    (lambda s: s.state(1, semi_sync=SemiSync(source_enabled=True)), "semi-sync-source", "db2"),
 ]
 
 
@@ -368,6 +389,11 @@ def test_what_is_told_but_does_not_refuse(breakage: Callable[[Scene], None], nam
     assert told[0].hint
 
 
+def test_every_check_of_a_switch_has_a_scene_that_makes_it_speak() -> None:
+    spoken = {case.values[1] for case in ERRORS} | {name for _, name, _ in WARNINGS} | {"address-hook"}
+    assert {rule.name for rule in RULES} - spoken == {"events"}, "which is only told"
+
+
 def test_errant_transactions_may_be_accepted() -> None:
     scene = Scene()
     errant_transactions(scene)
@@ -378,7 +404,7 @@ def test_errant_transactions_may_be_accepted() -> None:
 def test_what_the_primary_wrote_after_it_was_looked_at_is_not_errant() -> None:
     scene = Scene()
     scene.gtid(db2=f"{UUID}:1-120", db3=f"{UUID}:1-130")
-    assert all(check.ok for check in scene.checks() if check.name == "errant")
+    assert all(check.ok for check in scene.checks() if check.name == "errant-transactions")
 
 
 def filters_in_another_order(scene: Scene) -> None:

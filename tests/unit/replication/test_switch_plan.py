@@ -101,17 +101,17 @@ def test_a_refusal_names_the_first_failure_and_lists_them_all() -> None:
     )
     refusal = planned(configured({}, {}), *states)
     assert isinstance(refusal, Refusal)
-    assert refusal.code == "applier-running"
-    assert refusal.sentence == "The planned switch of app1 is refused: db2(10.0.0.2:3306): its applier does not run."
-    assert refusal.remedy == "mend the error and start replication on it"
+    assert refusal.code == "applier-runs"
+    assert refusal.sentence == "The planned switch of app1 is refused: db2(10.0.0.2:3306): the SQL thread is stopped."
+    assert refusal.remedy.startswith("`START REPLICA SQL_THREAD` on db2")
     assert [line.split(":")[0] for line in refusal.evidence] == ["db2(10.0.0.2", "db3(10.0.0.3"]
 
 
 @pytest.mark.parametrize(
     ("states", "options", "code"),
     [
-        pytest.param([server(2, channel()), server(3, channel())], {"down": (1,)}, "server-alive", id="primary-dead"),
-        pytest.param(well()[:2], {"down": (3,)}, "server-alive", id="replica-dead"),
+        pytest.param([server(2, channel()), server(3, channel())], {"down": (1,)}, "server-answers", id="primary-dead"),
+        pytest.param(well()[:2], {"down": (3,)}, "server-answers", id="replica-dead"),
         pytest.param([], {"down": (1, 2, 3)}, "no-server-reachable", id="all-dead"),
         pytest.param(well(), {"new_master_host": "db1"}, "target-is-another", id="the-primary-itself"),
         pytest.param(well(), {"new_master_host": "db9"}, "target-known", id="unknown"),

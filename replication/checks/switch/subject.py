@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ....config import ClusterConfig, ServerConfig
-from ...checks.trying_logins import TriedLogin
-from ...model.check import Check, Severity
 from ...model.state import ClusterState, ServerState
+from ...mysql.dialects import Dialect
 from ...planning.selection import Follower
+from ...planning.switch_options import SwitchOptions
 from ...workload.activity import Activity
-from .options import SwitchOptions
+from ..trying_logins import TriedLogin
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class SwitchCase:
         old = self.old_state
         return (*of_old, old) if old is not None and self.options.orig_master_is_new_slave else of_old
 
-
-def judged(name: str, subject: str, wrong: str, fine: str, hint: str, severity: Severity = Severity.ERROR) -> Check:
-    """A check: ``wrong`` is why not, empty when all is well; then ``fine`` is said."""
-    return Check(name, subject, not wrong, wrong or fine, severity, hint)
+    def dialect(self, key: str) -> Dialect | None:
+        """How a server is spoken to; None where nobody looked what runs there."""
+        seen = self.activity.get(key)
+        return seen.dialect if seen is not None else None

@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ....config import ServerConfig
-from ...checks.cluster.logins import judged as judged_login
 from ...model.check import Check, Severity
+from ...mysql.dialects.accounts import typed_account
+from ...mysql.dialects.privileges import Power
 from ...mysql.grants import Job, may_come, needs
 from ...planning.selection import Follower
-from .subject import SwitchCase, judged
+from ..cluster.logins import LOGIN, judged
+from ..cluster.privileges import POWERS, REPLICATE, of_power
+from ..rule import Rule
+from .subject import SwitchCase
+
+CREDENTIALS = Rule(
+    "replication-credentials",
+    "With --orig_master_is_new_slave: is it known with which account and password the old primary is to replicate?",
+    "set {missing} in the configuration, or leave out --orig_master_is_new_slave",
+)
+#: What nothing else has to be allowed to do.
+OWN = (Power.FLUSH, Power.MOVE_EVENTS)
+RULES = (*(POWERS[power] for power in OWN), CREDENTIALS)
 
 
-def account_checks(case: SwitchCase) -> Iterator[Check]:
+def checks(case: SwitchCase) -> Iterator[Check]:
     """Of every server, what the manager's account may do there, and who may replicate from the target."""
     for server in case.config.servers:
         state, activity = case.cluster.get(server.address), case.activity.get(server.address)
@@ -20,14 +33,7 @@ def account_checks(case: SwitchCase) -> Iterator[Check]:
             continue
         acts = server.address == case.old.address or (case.target is not None and server.address == case.target.address)
         for need in needs(activity.grants, Job.SWITCH if acts else Job.REPOINT, state.vendor, state.version):
-            yield judged(
-                f"privilege-{need.power}",
-                server.name,
-                "" if need.granted else f"the account {server.user} may not {need.meaning}",
-                f"the account {server.user} may {need.meaning}",
-                f"GRANT {need.any_of[0]} ON *.* to it",
-                Severity.WARNING if need.optional else Severity.ERROR,
-            )
+            yield of_power(server, activity.account, need, Severity.WARNING if need.optional else None)
     yield from _replication_account(case)
     yield from _logins(case)
 
@@ -53,14 +59,11 @@ def _logins(case: SwitchCase) -> Iterator[Check]:
         start = login.start.address
         if login.end.address != target.key or start not in new or login.untried or login.own is (start in given):
             continue
-        found = judged_login(login, target.server_id, ())
-        yield judged(
-            "replication-login",
-            login.start.name,
-            found[0] if found else "",
-            f"{target.name} lets it in as {login.user}",
-            found[1] if found else "",
-        )
+        found = judged(login, target.server_id, ())
+        if found is None:
+            yield LOGIN.yes(login.start.name, f"{target.name} lets it in as {login.user}")
+        else:
+            yield LOGIN.no(login.start.name, found[0], remedy=found[1])
 
 
 def _replication_account(case: SwitchCase) -> Iterator[Check]:
@@ -69,25 +72,17 @@ def _replication_account(case: SwitchCase) -> Iterator[Check]:
     if case.options.orig_master_is_new_slave:
         user, password = replication_user(case.old, case.followers), case.old.repl_password
         missing = "repl_user" if not user else "repl_password" if password is None else ""
-        if _follows_already(case):
-            missing = ""  # one of a pair: its channel goes on with what it has
-        yield judged(
-            "replication-credentials",
-            case.old.name,
-            f"{missing} is not set, so it cannot be made a replica" if missing else "",
-            f"it can be made a replica with the account {user}",
-            f"set {missing or 'repl_password'} in the configuration, or leave out --orig_master_is_new_slave",
-        )
+        if missing and not _follows_already(case):
+            text = f"{missing} is not set, so it cannot be made a replica"
+            yield CREDENTIALS.no(case.old.name, text, missing=missing)
+        else:
+            # One of a pair: its channel goes on with what it has.
+            yield CREDENTIALS.yes(case.old.name, f"it can be made a replica with the account {user}")
         used.add((user, case.old))
     activity = case.activity.get(target.key) if target else None
     if target is None or activity is None or activity.replication_accounts is None:
         return
     for user, server in sorted(used, key=lambda item: (item[0], item[1].address)):
         known = not user or may_come(activity.replication_accounts, user, server)
-        yield judged(
-            "replication-account",
-            target.name,
-            "" if known else f"it has no account {user} with REPLICATION SLAVE for {server.name}",
-            f"{server.name} may replicate from it as {user}",
-            "create the account on the primary, so that all servers have it",
-        )
+        text = f"{server.name} may {'' if known else 'not '}replicate from it as {user}"
+        yield REPLICATE.judge(target.name, known, text, account=typed_account(user, "%"))

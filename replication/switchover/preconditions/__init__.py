@@ -1,1 +1,0 @@
-"""What must hold before a planned switch moves the role. Pure."""
