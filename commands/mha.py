@@ -22,6 +22,7 @@ from .shared.options import (
 )
 from .verbs import check as mha_check
 from .verbs import config as mha_config
+from .verbs import init as mha_init
 from .verbs import look as mha_look
 from .verbs import notify as mha_notify
 from .verbs import relay_logs as mha_relay_logs
@@ -36,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for part in (mha_check, mha_look, mha_relay_logs, mha_config, mha_notify, mha_replay):
+for part in (mha_init, mha_check, mha_look, mha_relay_logs, mha_config, mha_notify, mha_replay):
     app.add_typer(part.app)
 
 

@@ -1,10 +1,13 @@
-"""``pip install .`` on a user's own machine: the commands exist, run from anywhere, and bring their files."""
+"""The package on a user's own machine, from its sdist: the commands exist, run from anywhere, and bring their files."""
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,20 +17,7 @@ from tests.lab.cluster import HOUSE
 
 pytestmark = pytest.mark.every_variant
 
-COMMANDS = (
-    "mha",
-    "masterha_manager",
-    "masterha_check_status",
-    "masterha_stop",
-    "masterha_master_switch",
-    "masterha_master_monitor",
-    "masterha_secondary_check",
-    "masterha_conf_host",
-    "purge_relay_logs",
-    "save_binary_logs",
-    "apply_diff_relay_logs",
-    "filter_mysqlbinlog",
-)
+COMMANDS = tuple(tomllib.loads((HOUSE / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"])
 
 #: What others may call a package, or a file of their project.
 NEIGHBOURS = ("config", "tasks", "flows", "commands", "replication", "tests")
@@ -46,9 +36,21 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name in NEIGHBOURS:
         (site / name).mkdir()
         (site / name / "__init__.py").write_text(f"raise RuntimeError('this is another {name}')\n")
-    pip = [str(place / "bin" / "pip"), "install", "-q", "--no-deps", str(HOUSE)]
-    done = subprocess.run(pip, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
+    # The wheel is made of the sdist, which has to hold all of it, and that of a copy: building leaves files behind.
+    source = tmp_path_factory.mktemp("source") / "checkout"
+    left_out = shutil.ignore_patterns(".git", "__pycache__", "tests", "build", "*.egg-info", ".*_cache")
+    shutil.copytree(HOUSE, source, symlinks=True, ignore=left_out)
+    python = str(place / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    build = "import sys, setuptools.build_meta as b; b.build_sdist(sys.argv[1])"
+    for command in (
+        [*pip, "setuptools>=77"],
+        [python, "-c", build, str(source.parent)],
+        [*pip, "--no-deps", "--no-build-isolation", str(source.parent / "prefect_mha-0.1.0.tar.gz")],
+    ):
+        done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr
+    shutil.rmtree(source.parent)
     yield place / "bin"
 
 
@@ -94,3 +96,57 @@ def test_nobody_there_is_told_with_number_and_hint(installed: Path, tmp_path: Pa
     assert "127.0.0.1(127.0.0.1:1): connect: error 2003" in done.stderr
     assert "is mysqld running there" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_it_writes_a_working_set_into_an_empty_directory(installed: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "mha"
+    empty.mkdir()
+    words = ("--name", "app2", "--host", "127.0.0.1", "--host", "127.0.0.2")
+    done = run(installed / "mha", "init", str(empty), *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in empty.iterdir()} == {
+        *("app2.cnf", "app2.password", "app2.repl.password", "app2.sql"),
+        *("mha@.service", "mha-binlog@.service", "prefect.yaml", "automations"),
+    }
+    checked = run(installed / "mha", "config", "check", "--conf", str(empty / "app2.cnf"), cwd=tmp_path)
+    assert checked.stdout.strip() == f"{empty}/app2.cnf is right: app2 has 2 servers."
+    if shutil.which("systemd-analyze"):
+        # Its program is there, too: the one of this environment.
+        for unit in ("mha@app2.service", "mha-binlog@app2.service"):
+            verified = run(Path("/usr/bin/systemd-analyze"), "verify", str(empty / unit), cwd=tmp_path)
+            assert (verified.returncode, verified.stderr) == (0, "")
+    again = run(installed / "mha", "init", str(empty), *words, cwd=tmp_path)
+    assert again.returncode == 2
+    assert "app2.cnf" in again.stderr
+    assert "nothing was written" in again.stderr
+
+
+ENTRYPOINTS = """
+import importlib, json, sys, yaml
+from prefect.cli.deploy._models import PrefectYamlModel
+read = PrefectYamlModel.model_validate(yaml.safe_load(open("mha/prefect.yaml")))
+flows = [each.entrypoint.rpartition(".") for each in read.deployments]
+print(json.dumps({name: importlib.import_module(module).__dict__[name].name for module, _, name in flows}))
+"""
+
+
+@pytest.mark.slow
+def test_the_deployments_that_it_writes_are_flows_of_the_installed_package(installed: Path, tmp_path: Path) -> None:
+    assert run(installed / "mha", "init", "mha", "--name", "app2", cwd=tmp_path).returncode == 0
+    done = run(installed / "python", "-P", "-c", ENTRYPOINTS, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    flows = json.loads(done.stdout.splitlines()[-1])
+    assert {"monitor", "failover", "switchover", "health_check"} <= set(flows)
+    assert flows == {name: name.replace("_", "-") for name in flows}
+
+
+@pytest.mark.slow
+def test_the_documentation_and_every_example_come_with_it(installed: Path, tmp_path: Path) -> None:
+    assert run(installed / "mha", "init", "mha", "--docs", cwd=tmp_path).returncode == 0
+    for folder, copy in ((HOUSE / "docs", "docs"), (HOUSE / "config" / "examples", "examples")):
+        there, brought = (
+            {str(path.relative_to(top)) for path in top.rglob("*") if path.is_file()}
+            for top in (folder, tmp_path / "mha" / copy)
+        )
+        assert brought == there
