@@ -28,7 +28,7 @@ from prefect_mha.flows.engine.record import Page
 from prefect_mha.flows.engine.run_log import logged
 from prefect_mha.flows.engine.standing import StandingRun
 from prefect_mha.flows.engine.start import step
-from prefect_mha.flows.forms import ClusterName, FailoverRequest
+from prefect_mha.flows.forms import ClusterName, FailoverHow, FailoverRequest
 from prefect_mha.flows.on_demand import decide
 from prefect_mha.flows.runbooks.recovery import recover
 from prefect_mha.replication.cluster.pool import ConnectionPool, took_writes
@@ -149,7 +149,7 @@ def _pages(cluster: str, dead: str, outcome: Outcome) -> Iterator[Page]:
 
 
 @flow(name="failover", flow_run_name="failover {cluster}", persist_result=False)
-def failover(cluster: ClusterName, how: FailoverRequest = FailoverRequest()) -> State[Any]:  # noqa: B008 - not changed
+def failover(cluster: ClusterName, how: FailoverHow = FailoverRequest()) -> State[Any]:  # noqa: B008 - not changed
     """Fail a cluster over whose primary is dead; a retry of the run goes on with what it began.
 
     Args:

@@ -24,7 +24,7 @@ from prefect_mha.flows.engine.events import with_events
 from prefect_mha.flows.engine.record import Page
 from prefect_mha.flows.engine.run_log import logged
 from prefect_mha.flows.engine.standing import StandingRun
-from prefect_mha.flows.forms import ClusterName, SwitchRequest
+from prefect_mha.flows.forms import ClusterName, SwitchHow, SwitchRequest
 from prefect_mha.flows.runbooks.resume_switchover import finish_switch
 from prefect_mha.flows.runbooks.switchover import switch_over
 from prefect_mha.replication.checks.cluster.topology import of_strangers
@@ -265,7 +265,7 @@ def _shown(run: ActingRun, config: ClusterConfig, options: SwitchOptions, outcom
 
 
 @flow(name="switchover", flow_run_name="switchover {cluster}", persist_result=False)
-def switchover(cluster: ClusterName, how: SwitchRequest = SwitchRequest()) -> State[Any]:  # noqa: B008 - not changed
+def switchover(cluster: ClusterName, how: SwitchHow = SwitchRequest()) -> State[Any]:  # noqa: B008 - not changed
     """Move the primary's role of a living cluster to another server.
 
     Args:
