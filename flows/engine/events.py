@@ -22,6 +22,7 @@ import httpx
 from ...config import ClusterConfig
 from ...replication.memory.manager_files import ManagerStatus, observe_manager
 from ...replication.memory.outbox import Outbox
+from ...replication.threads import Thread
 from .api import api_configured
 from .kept import KeptRuns
 
@@ -155,7 +156,7 @@ def with_events(act: Callable[Concatenate[ClusterConfig, P], R]) -> Callable[Con
     return told
 
 
-class _Delivery(threading.Thread):
+class _Delivery(Thread):
     """Delivers one cluster's events and what records of its runs were left behind, and beats its heart."""
 
     def __init__(self, config: ClusterConfig, outbox: Outbox, related: list[Resource], heartbeat: bool) -> None:

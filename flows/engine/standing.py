@@ -30,6 +30,7 @@ from prefect.settings import temporary_settings
 from prefect.states import Completed
 
 from ...replication.errors import MhaError
+from ...replication.threads import Thread, Timer
 from . import api as prefect_env
 from .acting import ActingRun, Deed
 from .record import REQUEST_SECONDS, RunRecord, deliver, deliver_later
@@ -85,7 +86,7 @@ class StandingRun(ActingRun):
             return
         log_to_prefect(logging.getLogger("mha"))
         context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._stand,), name=THREAD, daemon=True)
+        self._thread = Thread(target=context.run, args=(self._stand,), name=THREAD, daemon=True)
         self._thread.start()
 
     def stand_down(self) -> None:
@@ -103,7 +104,7 @@ class StandingRun(ActingRun):
         self._thread.join(DELIVERED_WITHIN)
         # What was queued for Prefect is sent; an API that dies meanwhile holds nobody up.
         for queue in (EventsWorker, APILogWorker):
-            flush = threading.Thread(target=queue.drain_all, kwargs={"timeout": FLUSHED_WITHIN}, daemon=True)
+            flush = Thread(target=queue.drain_all, kwargs={"timeout": FLUSHED_WITHIN}, daemon=True)
             flush.start()
             flush.join(FLUSHED_WITHIN)
 
@@ -114,7 +115,7 @@ class StandingRun(ActingRun):
             self._deed = deed
             context = self._context
         if context is not None:
-            self._later = threading.Timer(SHOWN_AFTER, self.show)
+            self._later = Timer(SHOWN_AFTER, self.show)
             self._later.daemon = True
             self._later.start()
         return context

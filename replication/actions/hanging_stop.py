@@ -20,6 +20,7 @@ from ..model.state import ReplicaChannel
 from ..mysql.server import Server
 from ..ssh.host import SshHost
 from ..ssh.rights import as_root
+from ..threads import Thread
 
 log = logging.getLogger("mha")
 
@@ -47,7 +48,7 @@ def freed(server: Server, channel: ReplicaChannel, host: SshHost | None) -> Iter
         yield
         return
     over = threading.Event()
-    beside = threading.Thread(target=_free, args=(server, channel, host, over), name="free a receiver", daemon=True)
+    beside = Thread(target=_free, args=(server, channel, host, over), name="free a receiver", daemon=True)
     beside.start()
     try:
         yield

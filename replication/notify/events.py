@@ -23,6 +23,7 @@ from ..errors import HookError, RefusalError
 from ..local.site_scripts import HookResult, run_hook
 from ..memory.outbox import Outbox
 from ..model.refusal import Refusal
+from ..threads import Thread
 from . import dispatcher as notify
 
 log = logging.getLogger("mha")
@@ -82,7 +83,7 @@ class EventHooks:
             return
         # In a copy of the context, so that its output is in the log of the run that it belongs to.
         run = contextvars.copy_context().run
-        thread = threading.Thread(
+        thread = Thread(
             target=run, args=(self._beside, event, script, variables, document), name=f"on_{event}", daemon=True
         )
         _running.add(thread)
