@@ -89,6 +89,7 @@ def act_in(
     if run.id is not None:
         job.journal.record(*FLOW_RUN, job.dead.address, id=str(run.id))
     job.writes_back = run.show
+    job.events.within = run.ids
     deed = Deed(
         key=f"{cluster}/{job.journal.path.name}",
         name=f"failover {cluster}: {job.dead.name} is dead",
@@ -248,7 +249,8 @@ def fail_over_by_hand(
 
 
 def _recover(run: ActingRun, job: FailoverJob, ssh_reachable: bool | None) -> Outcome:
-    with ended_in_order():
+    # Who cancels a run of his own in Prefect can go on with it there, by Retry; a command is finished.
+    with ended_in_order(between_steps=not isinstance(run, StandingRun)):
         outcome = act_in(run, job, ssh_reachable=ssh_reachable)
     run.wait()
     return outcome
