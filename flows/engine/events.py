@@ -73,7 +73,8 @@ R = TypeVar("R")
 def prefect_event(document: dict[str, Any]) -> dict[str, Any]:
     """An event as Prefect takes it, from the document that hooks get. Pure.
 
-    The report is left out: it is an artifact. No run is related: who delivers it may be another one, days later.
+    The report is left out: it is an artifact. The run that is related is the one that it happened in, and not that of
+    whoever delivers it, days later perhaps.
     """
     servers = [
         (role, document.get(key)) for role, key in (("old-primary", "old_primary"), ("new-primary", "new_primary"))
@@ -84,7 +85,7 @@ def prefect_event(document: dict[str, Any]) -> dict[str, Any]:
         "occurred": document["at"],
         "event": NAMES[document["event"]],
         "resource": cluster_resource(document["cluster"]),
-        "related": [_server(role, server) for role, server in servers if server],
+        "related": [*(_server(role, server) for role, server in servers if server), *_run(document.get("within", {}))],
         "payload": {**facts, "text": document["text"], "conf": document["conf"]},
     }
 
@@ -102,6 +103,16 @@ def _server(role: str, server: dict[str, Any]) -> Resource:
     }
 
 
+def _run(within: dict[str, str]) -> list[Resource]:
+    """The flow run and its deployment, by the ids that an event was told with; automations find it by either."""
+    kinds = (("flow_run", "flow-run"), ("deployment", "deployment"))
+    return [
+        {"prefect.resource.id": f"prefect.{role}.{within[key]}", "prefect.resource.role": role}
+        for key, role in kinds
+        if key in within
+    ]
+
+
 def this_run() -> list[Resource]:
     """The flow run and the deployment that this is called in, as an automation finds what to start again."""
     from prefect.context import FlowRunContext
@@ -110,12 +121,8 @@ def this_run() -> list[Resource]:
     run = context.flow_run if context is not None else None
     if run is None:
         return []
-    found = [{"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.role": "flow-run"}]
-    if run.deployment_id is not None:
-        found.append(
-            {"prefect.resource.id": f"prefect.deployment.{run.deployment_id}", "prefect.resource.role": "deployment"}
-        )
-    return found
+    ids = {"flow_run": run.id, "deployment": run.deployment_id}
+    return _run({name: str(value) for name, value in ids.items() if value is not None})
 
 
 @contextlib.contextmanager

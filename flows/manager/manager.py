@@ -334,6 +334,7 @@ class Manager:
         job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row, **job.places.facts)
         if opened is not None:
             opened.is_begun_by(job)
+        job.events.within = self._standing.ids
         job.events.tell("dead", old=dead, text=verdict.why)
         directory = str(Path(seen.log_bin_basename).parent) if seen and seen.log_bin_basename else ""
         run, self._standing = self._standing, standing_failover(self._config)

@@ -60,10 +60,11 @@ _running: set[threading.Thread] = set()
 
 
 class EventHooks:
-    """The commands of one cluster."""
+    """The commands of one cluster. ``within`` names the run in Prefect that it happens in, as far as there is one."""
 
     def __init__(self, config: ClusterConfig) -> None:
         self._config = config
+        self.within: dict[str, str] = {}
 
     def tell(
         self, event: str, *, old: ServerConfig | None = None, new: ServerConfig | None = None, text: str, **facts: Any
@@ -109,6 +110,7 @@ class EventHooks:
             "old_primary": _server(old),
             "new_primary": _server(new),
             "facts": facts,
+            "within": self.within,
         }
         variables = {
             "MHA_EVENT": event,
