@@ -9,8 +9,9 @@
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
 # make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
-# make bench-overhead  what Prefect costs a failover: without it, beside it, in a flow run (RUNS=3)
+# make bench-overhead  what Prefect costs a failover: without it, beside it, in a flow run, and each state of its API (RUNS=3)
 # make bench-switch  how long a planned switch holds writes (SWITCHES=20 a mode)
+# make bench-standing  a hundred runs that stand ready: seconds, memory, requests; and one of them for 30 days of looks
 # make bench-scale  one process that watches 1, 10, 100, 300 clusters, and twenty primaries dying at once (SIZES="1 10")
 # make test-soak  ten minutes of troubles that are no death: no failover (SEED=, MINUTES=10, KIND=mariadb; not in CI)
 # make chaos      ten minutes of dying primaries, and pairs of faults: nothing lost, one primary (SEED=, MINUTES=10,
@@ -48,7 +49,7 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 4 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-prefect test-matrix test-ui try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale test-soak chaos images lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-prefect test-matrix test-ui try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing test-soak chaos images lint unit clean venv preflight
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -91,9 +92,13 @@ bench-switch: preflight images
 
 bench-overhead: preflight images
 	$(RUN) -m tests.lab.bench_overhead --runs $(RUNS) $(if $(JSON),--json $(JSON))
+	$(RUN) -m tests.lab.bench --only prefect --runs $(RUNS)
 
 bench-rescue: preflight images
 	$(RUN) -m tests.lab.bench_rescue --kinds "$(KINDS)" --tails "$(TAILS)" $(if $(JSON),--json $(JSON))
+
+bench-standing: $(STAMP)
+	$(RUN) -m tests.lab.bench_standing
 
 bench-commands: RUNS = 5
 bench-commands: preflight images

@@ -22,6 +22,7 @@ from .shared.options import (
 )
 from .verbs import check as mha_check
 from .verbs import config as mha_config
+from .verbs import in_prefect as mha_in_prefect
 from .verbs import init as mha_init
 from .verbs import look as mha_look
 from .verbs import notify as mha_notify
@@ -37,7 +38,16 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for part in (mha_init, mha_check, mha_look, mha_relay_logs, mha_config, mha_notify, mha_replay):
+for part in (
+    mha_init,
+    mha_check,
+    mha_look,
+    mha_relay_logs,
+    mha_config,
+    mha_notify,
+    mha_in_prefect,
+    mha_replay,
+):
     app.add_typer(part.app)
 
 
@@ -208,23 +218,6 @@ def release(
     from .verbs.holds import lift
 
     raise SystemExit(lift(conf, global_conf, workdir, host))
-
-
-@app.command(epilog="Example: `PREFECT_API_URL=http://prefect:4200/api mha serve --conf-dir /etc/mha`")
-def serve(
-    conf_dir: Annotated[
-        Path | None, typer.Option(help="Where the clusters are configured (MHA_CONF_DIR, else /etc/mha).")
-    ] = None,
-    monitor: Annotated[bool, typer.Option(help="Watch every cluster; --no-monitor where managers do already.")] = True,
-) -> None:
-    """Offer every flow of every configured cluster in Prefect from this one process, without a work pool."""
-    import os
-
-    if conf_dir is not None:
-        os.environ["MHA_CONF_DIR"] = str(conf_dir)
-    from ..flows.deployments import serve_all
-
-    serve_all(watch=monitor)
 
 
 @app.command(epilog="Example: `mha stop --conf /etc/mha/app1.cnf`")

@@ -12,7 +12,7 @@ from prefect.states import Completed
 from prefect_mha.config import ConfigError
 from prefect_mha.flows.clusters import load_named, stopped_by_cancelling
 from prefect_mha.flows.engine.run_log import logged
-from prefect_mha.flows.forms import ClusterName
+from prefect_mha.flows.forms import BlockName, ClusterName
 from prefect_mha.replication.errors import AlreadyActing
 from prefect_mha.replication.maintenance.binlog_server.health import is_here
 from prefect_mha.replication.maintenance.binlog_server.server import BinlogServer, CopyOptions, pick_block
@@ -21,7 +21,7 @@ log = logging.getLogger("mha")
 
 
 @flow(name="binlog-server", flow_run_name="binlog server {name} of {cluster}", persist_result=False)
-def binlog_server(cluster: ClusterName, name: str = "") -> State[Any]:
+def binlog_server(cluster: ClusterName, name: BlockName = "") -> State[Any]:
     """Copy a cluster's binary logs to this worker's host until the run is cancelled.
 
     Once it runs it asks nothing of Prefect: with the API away it copies all the same. Where another one copies into the

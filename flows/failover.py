@@ -28,7 +28,7 @@ from prefect_mha.flows.engine.record import Page
 from prefect_mha.flows.engine.run_log import logged
 from prefect_mha.flows.engine.standing import StandingRun
 from prefect_mha.flows.engine.start import step
-from prefect_mha.flows.forms import ClusterName, FailoverRequest
+from prefect_mha.flows.forms import ClusterName, FailoverHow, FailoverRequest
 from prefect_mha.flows.on_demand import decide
 from prefect_mha.flows.runbooks.recovery import recover
 from prefect_mha.replication.cluster.pool import ConnectionPool, took_writes
@@ -89,6 +89,7 @@ def act_in(
     if run.id is not None:
         job.journal.record(*FLOW_RUN, job.dead.address, id=str(run.id))
     job.writes_back = run.show
+    job.events.within = run.ids
     deed = Deed(
         key=f"{cluster}/{job.journal.path.name}",
         name=f"failover {cluster}: {job.dead.name} is dead",
@@ -149,7 +150,7 @@ def _pages(cluster: str, dead: str, outcome: Outcome) -> Iterator[Page]:
 
 
 @flow(name="failover", flow_run_name="failover {cluster}", persist_result=False)
-def failover(cluster: ClusterName, how: FailoverRequest = FailoverRequest()) -> State[Any]:  # noqa: B008 - not changed
+def failover(cluster: ClusterName, how: FailoverHow = FailoverRequest()) -> State[Any]:  # noqa: B008 - not changed
     """Fail a cluster over whose primary is dead; a retry of the run goes on with what it began.
 
     Args:
@@ -248,7 +249,8 @@ def fail_over_by_hand(
 
 
 def _recover(run: ActingRun, job: FailoverJob, ssh_reachable: bool | None) -> Outcome:
-    with ended_in_order():
+    # Who cancels a run of his own in Prefect can go on with it there, by Retry; a command is finished.
+    with ended_in_order(between_steps=not isinstance(run, StandingRun)):
         outcome = act_in(run, job, ssh_reachable=ssh_reachable)
     run.wait()
     return outcome

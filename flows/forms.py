@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
@@ -27,10 +27,17 @@ def _cluster_schema() -> dict[str, object]:
     return {"type": "string", "enum": names} if names else {"type": "string"}
 
 
-ClusterName = Annotated[str, WithJsonSchema(_cluster_schema())]
+def _labelled(title: str) -> Any:
+    """What a form calls a parameter: Prefect gives each its own name as title, and leaves what is beyond that alone."""
+    return Field(json_schema_extra={"title": title})
+
+
+ClusterName = Annotated[str, WithJsonSchema(_cluster_schema()), _labelled("Cluster")]
 """A configured cluster. Only the form is held to the choice: the worker looks for the file itself."""
 
-Seconds = Annotated[int, Field(ge=0, le=24 * 3600)]
+Seconds = Annotated[int, Field(ge=0, le=24 * 3600), _labelled("Seconds that a replica may be late")]
+
+BlockName = Annotated[str, _labelled("Binlog server")]
 
 
 _PLACE_SCHEMA = {"type": "string", "pattern": PLACE}
@@ -94,7 +101,7 @@ class _Asking(BaseModel):
 class FailoverRequest(_Asking):
     """A failover of a cluster whose primary is dead."""
 
-    model_config = ConfigDict(title="What is to be done")
+    model_config = ConfigDict(title="Failover")
 
     dead_primary: Annotated[str, WithJsonSchema(_PLACE_SCHEMA)] = Field(
         default="",
@@ -121,7 +128,7 @@ class FailoverRequest(_Asking):
 class SwitchRequest(_Asking):
     """A planned switch of a cluster whose primary is alive."""
 
-    model_config = ConfigDict(title="What is to be done")
+    model_config = ConfigDict(title="Planned switch")
 
     keep_old_as_replica: bool = Field(
         default=True,
@@ -135,3 +142,7 @@ class SwitchRequest(_Asking):
         return SwitchOptions(
             new_master_host=host, new_master_port=port, orig_master_is_new_slave=self.keep_old_as_replica
         )
+
+
+FailoverHow = Annotated[FailoverRequest, _labelled("What is to be done")]
+SwitchHow = Annotated[SwitchRequest, _labelled("What is to be done")]

@@ -24,7 +24,7 @@ from prefect_mha.flows.engine.events import with_events
 from prefect_mha.flows.engine.record import Page
 from prefect_mha.flows.engine.run_log import logged
 from prefect_mha.flows.engine.standing import StandingRun
-from prefect_mha.flows.forms import ClusterName, SwitchRequest
+from prefect_mha.flows.forms import ClusterName, SwitchHow, SwitchRequest
 from prefect_mha.flows.runbooks.resume_switchover import finish_switch
 from prefect_mha.flows.runbooks.switchover import switch_over
 from prefect_mha.replication.checks.cluster.topology import of_strangers
@@ -85,7 +85,7 @@ def switch_by_hand(
             plan, options, answer = _agree(config, options, sessions, plan, ask)
             if not answer.go_on:
                 return SwitchOutcome(1, f"{answer}; nothing was changed", plan=plan, stopped=True)
-        return _act_in(run, config, options, partial(_act, config, options, sessions, plan, answer))
+        return _act_in(run, config, options, partial(_act, run, config, options, sessions, plan, answer))
     except RefusalError as error:
         outcome = SwitchOutcome(1, error.refusal.sentence, refusal=error.refusal)
         log.error("%s %s", error.refusal.sentence, error.refusal.remedy)
@@ -118,6 +118,7 @@ def _agree(
 
 
 def _act(
+    run: ActingRun,
     config: ClusterConfig,
     options: SwitchOptions,
     sessions: ConnectionPool,
@@ -127,16 +128,19 @@ def _act(
     """Switch; who asks this process to end meanwhile gets it taken back, or, once the new primary is open, finished."""
     try:
         with ended_in_order():
-            return _switch(config, options, sessions, shown, answer)
+            return _switch(run, config, options, sessions, shown, answer)
     except Interrupted as asked:
         outcome = SwitchOutcome(1, f"{asked}; nothing was changed", plan=shown, stopped=True)
         old = config.server(shown.old)
-        EventHooks(config).tell("failed", old=old, text=outcome.summary, **_facts(config, outcome))
+        events = EventHooks(config)
+        events.within = run.ids
+        events.tell("failed", old=old, text=outcome.summary, **_facts(config, outcome))
         log.error("\n%s", text(outcome, config.name))
         return outcome
 
 
 def _switch(
+    run: ActingRun,
     config: ClusterConfig,
     options: SwitchOptions,
     sessions: ConnectionPool,
@@ -152,6 +156,7 @@ def _switch(
             raise RefusalError(_moved(config, shown, plan))
         log.info("** Phase 1: Configuration Check Phase completed.")
         job = SwitchJob(config, plan, options, sessions, Journal.new(config.manager_workdir, config.name, SWITCH))
+        job.events.within = run.ids
         if answer is not None:
             job.journal.record(APPROVAL, "answered", plan.old, **answer.as_dict())
         with contextlib.closing(job.address):
@@ -265,7 +270,7 @@ def _shown(run: ActingRun, config: ClusterConfig, options: SwitchOptions, outcom
 
 
 @flow(name="switchover", flow_run_name="switchover {cluster}", persist_result=False)
-def switchover(cluster: ClusterName, how: SwitchRequest = SwitchRequest()) -> State[Any]:  # noqa: B008 - not changed
+def switchover(cluster: ClusterName, how: SwitchHow = SwitchRequest()) -> State[Any]:  # noqa: B008 - not changed
     """Move the primary's role of a living cluster to another server.
 
     Args:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from .errors import DeadlineExceeded
+from .threads import Thread
 
 _T = TypeVar("_T")
 
@@ -42,7 +42,7 @@ def within(work: Callable[[], _T], deadline: Deadline, what: str) -> _T:
         except BaseException as error:  # noqa: BLE001 - handed to the caller below
             errors.append(error)
 
-    thread = threading.Thread(target=body, name=what, daemon=True)
+    thread = Thread(target=body, name=what, daemon=True)
     thread.start()
     thread.join(deadline.left)
     if results:

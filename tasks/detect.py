@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
 
 from prefect import task
@@ -32,6 +32,7 @@ from ..replication.probes.receiving import ReceiverView
 from ..replication.probes.replica import ask_others
 from ..replication.probes.survey import run_secondary
 from ..replication.probes.tcp import probe_port
+from ..replication.threads import ThreadPool
 from ..replication.watch.listener import Listener
 from ..replication.watch.primary import BeginAnew, Watch
 from ..replication.watch.refusals import Refusals
@@ -65,7 +66,7 @@ class SideChecks:
         self._config, self._primary, self._sessions = config, primary, sessions
         self._others = [s for s in config.servers if s.address != primary.address]
         self._ears = {} if ears is None else ears
-        self._pool = ThreadPoolExecutor(max_workers=6, thread_name_prefix="side-check")
+        self._pool = ThreadPool(max_workers=6, thread_name_prefix="side-check")
         self._knock: Future[Observation] | None = None
         self._receivers: Future[tuple[Observation, ...]] | None = None
         self._ssh: Future[bool] | None = None

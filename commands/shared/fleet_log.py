@@ -1,6 +1,6 @@
 """The log of a process that watches several clusters: each has a file, as if it were alone, or its name in each line.
 
-A line belongs to the cluster that the thread works for which logs it (`replication.local.thread_owner`).
+A line belongs to the cluster that the thread works for which logs it (`replication.threads`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import threading
 from pathlib import Path
 
 from ...config import ClusterConfig
-from ...replication.local.thread_owner import owner
 from ...replication.notify.manager_log import (
     LEVELS,
     ManagerFormatter,
@@ -22,6 +21,7 @@ from ...replication.notify.manager_log import (
     register_secrets,
     take_over,
 )
+from ...replication.threads import owner
 
 
 class FleetLog(logging.Handler):

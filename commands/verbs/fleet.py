@@ -48,9 +48,6 @@ def watch_all(given: Namespace, confs: Sequence[Path], directory: Path | None, m
     from ...flows.manager.fleet import Fleet
     from ...flows.manager.manager import ManagerOptions
     from ...replication.coordination.failover_slots import FailoverSlots
-    from ...replication.local.thread_owner import threads_inherit
-
-    threads_inherit()
 
     def files() -> tuple[Path, ...]:
         return (*confs, *(configuration_files(directory) if directory else ()))

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 
 from . import api as prefect_env
 from .kept import KeptRuns
@@ -53,13 +54,13 @@ Conclude = Callable[[R], Shown]
 class ActingRun:
     """A flow run to act in, for one deed. As it is, the run that a person started: whoever calls is in it.
 
-    ``tags`` are those of its record; a person's run keeps its own.
+    ``tags`` are those of its record; a person's run keeps its own. ``deployment`` is the one that it is a run of.
     """
 
     tags: tuple[str, ...] | None = None
 
     def __init__(self, flow_name: str, cluster: str, workdir: Path, within: UUID | None = None) -> None:
-        self.flow_name, self.cluster, self.id = flow_name, cluster, within
+        self.flow_name, self.cluster, self.id, self.deployment = flow_name, cluster, within, _deployment_of_this_run()
         self._kept = KeptRuns(workdir, cluster)
         self._file: Path | None = None
         self._record: RunRecord | None = None
@@ -77,6 +78,12 @@ class ActingRun:
             raise
         self._end(self._concluded(deed, began, result, conclude))
         return result
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """What an event tells of it, as far as it is entered."""
+        known = {"flow_run": self.id, "deployment": self.deployment}
+        return {name: str(value) for name, value in known.items() if self.id is not None and value is not None}
 
     def stand_down(self) -> None:
         """It is not needed any more, where it was made ready for something; that it ends is waited for, briefly."""
@@ -143,3 +150,8 @@ class ActingRun:
             within=self.id,
             **ending,
         )
+
+
+def _deployment_of_this_run() -> UUID | None:
+    context = FlowRunContext.get()
+    return context.flow_run.deployment_id if context is not None and context.flow_run is not None else None

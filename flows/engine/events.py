@@ -22,6 +22,7 @@ import httpx
 from ...config import ClusterConfig
 from ...replication.memory.manager_files import ManagerStatus, observe_manager
 from ...replication.memory.outbox import Outbox
+from ...replication.threads import Thread
 from .api import api_configured
 from .kept import KeptRuns
 
@@ -72,7 +73,8 @@ R = TypeVar("R")
 def prefect_event(document: dict[str, Any]) -> dict[str, Any]:
     """An event as Prefect takes it, from the document that hooks get. Pure.
 
-    The report is left out: it is an artifact. No run is related: who delivers it may be another one, days later.
+    The report is left out: it is an artifact. The run that is related is the one that it happened in, and not that of
+    whoever delivers it, days later perhaps.
     """
     servers = [
         (role, document.get(key)) for role, key in (("old-primary", "old_primary"), ("new-primary", "new_primary"))
@@ -83,7 +85,7 @@ def prefect_event(document: dict[str, Any]) -> dict[str, Any]:
         "occurred": document["at"],
         "event": NAMES[document["event"]],
         "resource": cluster_resource(document["cluster"]),
-        "related": [_server(role, server) for role, server in servers if server],
+        "related": [*(_server(role, server) for role, server in servers if server), *_run(document.get("within", {}))],
         "payload": {**facts, "text": document["text"], "conf": document["conf"]},
     }
 
@@ -101,6 +103,16 @@ def _server(role: str, server: dict[str, Any]) -> Resource:
     }
 
 
+def _run(within: dict[str, str]) -> list[Resource]:
+    """The flow run and its deployment, by the ids that an event was told with; automations find it by either."""
+    kinds = (("flow_run", "flow-run"), ("deployment", "deployment"))
+    return [
+        {"prefect.resource.id": f"prefect.{role}.{within[key]}", "prefect.resource.role": role}
+        for key, role in kinds
+        if key in within
+    ]
+
+
 def this_run() -> list[Resource]:
     """The flow run and the deployment that this is called in, as an automation finds what to start again."""
     from prefect.context import FlowRunContext
@@ -109,12 +121,8 @@ def this_run() -> list[Resource]:
     run = context.flow_run if context is not None else None
     if run is None:
         return []
-    found = [{"prefect.resource.id": f"prefect.flow-run.{run.id}", "prefect.resource.role": "flow-run"}]
-    if run.deployment_id is not None:
-        found.append(
-            {"prefect.resource.id": f"prefect.deployment.{run.deployment_id}", "prefect.resource.role": "deployment"}
-        )
-    return found
+    ids = {"flow_run": run.id, "deployment": run.deployment_id}
+    return _run({name: str(value) for name, value in ids.items() if value is not None})
 
 
 @contextlib.contextmanager
@@ -155,7 +163,7 @@ def with_events(act: Callable[Concatenate[ClusterConfig, P], R]) -> Callable[Con
     return told
 
 
-class _Delivery(threading.Thread):
+class _Delivery(Thread):
     """Delivers one cluster's events and what records of its runs were left behind, and beats its heart."""
 
     def __init__(self, config: ClusterConfig, outbox: Outbox, related: list[Resource], heartbeat: bool) -> None:

@@ -109,7 +109,7 @@ def deliver(record: RunRecord, request_seconds: float = REQUEST_SECONDS, *, ends
     """
     from prefect.client.schemas.objects import State, StateType
 
-    with _asking(f"the record of {record.run_name}", request_seconds) as client:
+    with asking(f"the record of {record.run_name}", request_seconds) as client:
         run = _entered(client, record) or _made(client, record)
         _send_pages(client, record, run)
         tags = run.tags if record.tags is None else record.tags
@@ -126,14 +126,17 @@ def deliver(record: RunRecord, request_seconds: float = REQUEST_SECONDS, *, ends
 
 
 @contextlib.contextmanager
-def _asking(what: str, request_seconds: float) -> Iterator[SyncPrefectClient]:
-    """A client that is not patient; its errors are Unanswered, or MhaError where Prefect does not take ``what``."""
+def asking(what: str, request_seconds: float, retries: int = 0) -> Iterator[SyncPrefectClient]:
+    """A client, as patient as it is told; its errors are Unanswered, or MhaError where Prefect does not take ``what``.
+
+    ``retries`` of a request that a busy server refuses.
+    """
     from prefect.client.orchestration import get_client
     from prefect.settings import temporary_settings
 
     try:
         with (
-            temporary_settings({"api.request_timeout": request_seconds, "client.max_retries": 0}),
+            temporary_settings({"api.request_timeout": request_seconds, "client.max_retries": retries}),
             get_client(sync_client=True) as client,
         ):
             yield client
@@ -148,7 +151,7 @@ def _asking(what: str, request_seconds: float) -> Iterator[SyncPrefectClient]:
 
 def end_crashed(runs: tuple[uuid.UUID, ...], why: str) -> None:
     """End runs whose processes died. Raises as `deliver`."""
-    with _asking("the end of runs whose processes died", REQUEST_SECONDS) as client:
+    with asking("the end of runs whose processes died", REQUEST_SECONDS) as client:
         _mark_crashed(client, runs, why)
 
 

@@ -25,13 +25,16 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext, TagsContext
 from prefect.events.worker import EventsWorker
 from prefect.exceptions import ObjectNotFound
+from prefect.flow_engine import run_flow
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import temporary_settings
 from prefect.states import Completed
 
 from ...replication.errors import MhaError
+from ...replication.threads import Thread, Timer
 from . import api as prefect_env
 from .acting import ActingRun, Deed
+from .of_deployment import made_for
 from .record import REQUEST_SECONDS, RunRecord, deliver, deliver_later
 from .run_log import log_to_prefect
 from .steps import described
@@ -69,7 +72,7 @@ class StandingRun(ActingRun):
 
     def __init__(self, flow_name: str, cluster: str, workdir: Path) -> None:
         super().__init__(flow_name, cluster, workdir)
-        self.tags = (f"cluster:{cluster}",)
+        self.tags, self.deployment = (f"cluster:{cluster}",), None
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._context: Context | None = None
@@ -85,8 +88,13 @@ class StandingRun(ActingRun):
             return
         log_to_prefect(logging.getLogger("mha"))
         context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._stand,), name=THREAD, daemon=True)
+        self._thread = Thread(target=context.run, args=(self._stand,), name=THREAD, daemon=True)
         self._thread.start()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is entered, and can be acted in."""
+        return self._context is not None
 
     def stand_down(self) -> None:
         self._is_over()
@@ -103,7 +111,7 @@ class StandingRun(ActingRun):
         self._thread.join(DELIVERED_WITHIN)
         # What was queued for Prefect is sent; an API that dies meanwhile holds nobody up.
         for queue in (EventsWorker, APILogWorker):
-            flush = threading.Thread(target=queue.drain_all, kwargs={"timeout": FLUSHED_WITHIN}, daemon=True)
+            flush = Thread(target=queue.drain_all, kwargs={"timeout": FLUSHED_WITHIN}, daemon=True)
             flush.start()
             flush.join(FLUSHED_WITHIN)
 
@@ -114,7 +122,7 @@ class StandingRun(ActingRun):
             self._deed = deed
             context = self._context
         if context is not None:
-            self._later = threading.Timer(SHOWN_AFTER, self.show)
+            self._later = Timer(SHOWN_AFTER, self.show)
             self._later.daemon = True
             self._later.start()
         return context
@@ -144,11 +152,11 @@ class StandingRun(ActingRun):
 
     def _enter(self) -> None:
         """Enter the flow, and stay in it until it is over or Prefect has it no more."""
-        place = contextlib.ExitStack()
+        place, name = contextlib.ExitStack(), f"{self.flow_name} {self.cluster}: standing by"
 
         @flow(
             name=self.flow_name,
-            flow_run_name=f"{self.flow_name} {self.cluster}: standing by",
+            flow_run_name=name,
             persist_result=False,
             validate_parameters=False,
         )
@@ -158,8 +166,9 @@ class StandingRun(ActingRun):
 
         try:
             place.enter_context(_entering)
-            with tags(*self.tags or (), STANDING_BY):
-                standing(self.cluster, return_state=True)
+            with tags(*self.tags or (), STANDING_BY) as tagged:
+                made = made_for(self.flow_name, self.cluster, name, tagged)
+                run_flow(standing, flow_run=made, parameters={"cluster": self.cluster}, return_type="state")
         except Exception as error:  # noqa: BLE001 - whatever Prefect cannot do, nobody's failover waits for it
             # One that was left while nobody answered stays marked: the next process ends it.
             log.debug("Prefect has no run of %s standing ready; it is tried again: %s", self.cluster, described(error))
@@ -171,13 +180,13 @@ class StandingRun(ActingRun):
             with self._lock:
                 self._context = None
                 if self._deed is None:
-                    self.id = None
+                    self.id = self.deployment = None
 
     def _stay(self) -> State[Any]:
         run = FlowRunContext.get()
         assert run is not None
         assert run.flow_run is not None
-        self.id = run.flow_run.id
+        self.id, self.deployment = run.flow_run.id, run.flow_run.deployment_id
         self._mark = self._kept.mark_standing(self.id)
         # A task with a tag asks the API for a place.
         with TagsContext(current_tags=set()):

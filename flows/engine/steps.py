@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import functools
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
@@ -18,6 +17,7 @@ from prefect.utilities.annotations import quote
 from prefect.utilities.math import clamped_poisson_interval
 
 from ...replication.errors import MhaError
+from ...replication.threads import Thread
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -100,7 +100,7 @@ def parallel(calls: Sequence[Callable[[], R]], names: Sequence[str] | None = Non
     for index, call in enumerate(calls):
         context = contextvars.copy_context()
         name = names[index] if names else None
-        threads.append(threading.Thread(target=context.run, args=(run, index, call), name=name, daemon=True))
+        threads.append(Thread(target=context.run, args=(run, index, call), name=name, daemon=True))
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -18,8 +18,8 @@ from ...config.loader import app_name
 from ...replication.coordination.failover_slots import FailoverSlots
 from ...replication.errors import MhaError
 from ...replication.local.stop_request import StopRequest
-from ...replication.local.thread_owner import own
 from ...replication.memory.manager_files import ManagerLock, make_workdir
+from ...replication.threads import Thread, own
 from .manager import Manager, ManagerOptions
 
 log = logging.getLogger("mha")
@@ -142,7 +142,7 @@ class Fleet:
         self._told = frozenset(troubles)
 
 
-class Watcher(threading.Thread):
+class Watcher(Thread):
     """One cluster's manager in a thread, begun again when it ends by itself."""
 
     def __init__(self, cluster: str, path: Path, fleet: Fleet) -> None:

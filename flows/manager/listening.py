@@ -20,6 +20,7 @@ from ...replication.model.topology import find_primary
 from ...replication.notify.events import EventHooks
 from ...replication.planning.reopening import Reopening
 from ...replication.switchover.resume import interrupted_switch
+from ...replication.threads import Thread
 from ...replication.watch.reopen import Reopener
 from ...tasks.detect import Listener
 from ...tasks.role import remember_role
@@ -149,7 +150,7 @@ class FailoverListener(StatusListener):
             if role:
                 remember_role(self._sessions, self._primary.address)
 
-        self._remembering = threading.Thread(target=work, name="remember the primary", daemon=True)
+        self._remembering = Thread(target=work, name="remember the primary", daemon=True)
         self._remembering.start()
 
     def _closed_to_all(self) -> str:

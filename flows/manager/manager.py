@@ -40,6 +40,7 @@ from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.outcome import Outcome
 from ...replication.reporting.report import result_line
 from ...replication.rescue.tail_chain import successor
+from ...replication.threads import Thread
 from ...replication.watch.guard import guard_of
 from ...replication.watch.settle import let_try_again, settle_open_business
 from ...replication.watch.stand_by import Turn, wait_for_turn
@@ -112,7 +113,7 @@ class Manager:
         self._balanced.answer(self._config)
         notify.get_ready(self._config)
         over = threading.Event()
-        threading.Thread(target=tell_daily, args=(lambda: self._config, over), name="accounts", daemon=True).start()
+        Thread(target=tell_daily, args=(lambda: self._config, over), name="accounts", daemon=True).start()
         try:
             with telling_prefect(self._config, heartbeat=True), self._guard:
                 self._guard.first_look()
@@ -259,7 +260,7 @@ class Manager:
             primary = turned
         primary = successor(self._config, cluster, primary)
         tell_stock(self._config, cluster, primary)
-        threading.Thread(target=check_address, args=(self._config, sessions, primary), daemon=True).start()
+        Thread(target=check_address, args=(self._config, sessions, primary), daemon=True).start()
         return cluster, primary
 
     def _check_once(self, sessions: ConnectionPool) -> None:
@@ -333,6 +334,7 @@ class Manager:
         job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row, **job.places.facts)
         if opened is not None:
             opened.is_begun_by(job)
+        job.events.within = self._standing.ids
         job.events.tell("dead", old=dead, text=verdict.why)
         directory = str(Path(seen.log_bin_basename).parent) if seen and seen.log_bin_basename else ""
         run, self._standing = self._standing, standing_failover(self._config)

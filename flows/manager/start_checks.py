@@ -19,6 +19,7 @@ from ...replication.cluster.pool import ConnectionPool
 from ...replication.errors import MhaError, RefusalError, ServerError
 from ...replication.memory.manager_files import FailoverFlags
 from ...replication.planning.plan import FailoverOptions
+from ...replication.threads import Thread
 from ...tasks.health_check import assess, tell_news
 from ..engine.start import step
 
@@ -45,7 +46,7 @@ def check_at_start(config: ClusterConfig, sessions: ConnectionPool, *, skip_host
 def check_beside(config: ClusterConfig, *, skip_hosts: bool) -> None:
     """The same in a thread of its own with sessions of its own; nothing is refused, what failed is logged and told."""
     run = contextvars.copy_context().run
-    threading.Thread(target=run, args=(_beside, config, skip_hosts), name="checks at the start", daemon=True).start()
+    Thread(target=run, args=(_beside, config, skip_hosts), name="checks at the start", daemon=True).start()
 
 
 def _beside(config: ClusterConfig, skip_hosts: bool) -> None:

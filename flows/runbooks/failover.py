@@ -24,7 +24,7 @@ from ...replication.errors import (
     RefusalError,
     TooBusy,
 )
-from ...replication.local.interrupts import finish_from_here
+from ...replication.local.interrupts import finish_from_here, may_be_left
 from ...replication.memory.follow_up import note_left
 from ...replication.memory.journal import Opened, opened_before, saved_before, unrestored_settings
 from ...replication.model.position import BinlogPosition
@@ -65,6 +65,8 @@ class Runbook(Leveler):
         self.opening = Opening(self)
         #: Where in the dead primary's log the server stands that a former run opened, as far as its journal tells.
         self.stands: BinlogPosition | None = None
+        #: Whether a run that somebody cancelled may be left before its next step: not while a server is opened.
+        self.leavable = True
 
     def outcome(self) -> Outcome:
         """All phases, in order."""
@@ -77,11 +79,14 @@ class Runbook(Leveler):
         if self.opened is not None and not took_writes(self.job.sessions, self.opened):
             self.opened = None
         if self.opened is not None:
+            self.leavable = False
             plan, level = self.where_it_was_interrupted(self.opened)
         else:
             plan = self.phase_1_configuration()
             plan = self.phase_2_dead_primary(plan)
             plan, level = self.phase_3_new_primary(plan)
+        # Writes are back: whoever goes on with it points the others at the new primary.
+        may_be_left()
         replicas = self.phase_4_other_replicas(plan, level)
         replicas = self.phase_5_clean_up(plan, level, replicas)
         self.note_who_is_left(plan, replicas)
@@ -196,7 +201,7 @@ class Runbook(Leveler):
         """Bring the chosen replica level, or the next best when it fails; move the address; open it for writes."""
         log.info("* Phase 3: Master Recovery Phase..")
         while True:
-            self.found.plan = plan
+            self.found.plan, self.leavable = plan, True
             try:
                 plan = self.found.plan = settled = self.old.settled(plan)
                 level, door = self.at_once(partial(self.bring_level, settled), partial(self.opening.look, settled))
@@ -220,6 +225,8 @@ class Runbook(Leveler):
             self.found.rescue = level.rescue
             if self.job.salvage_policy == "strict" and (refusal := judge(plan, self.account())):
                 raise RefusalError(refusal)
+            may_be_left()
+            self.leavable = False
             if self.job.address.may_forbid:
                 self.acquire_address(plan)
             self.run(fence.hold_old_primary, self.job, plan, self.whose().uuid, about=self.job.dead.name)
@@ -358,6 +365,7 @@ class Runbook(Leveler):
 
     def let_receive_again(self) -> None:
         """After a failure before anything was opened: the replicas listen again, should the old primary return."""
+        self.leavable = False
         if self.found.promoted is not None:
             return
         with contextlib.suppress(MhaError):
@@ -377,6 +385,8 @@ class Runbook(Leveler):
 
     def run(self, task: Task[..., R], *args: Any, about: str = "", **named: Any) -> R:
         """One step, while the lock is ours: what a manager that stood still was about to do is not done."""
+        if self.leavable:
+            may_be_left()
         self.lock.verify()
         return super().run(task, *args, about=about, **named)
 

@@ -25,6 +25,7 @@ from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.outcome import ReplicaOutcome
 from ...replication.rescue.kept_copies import kept
 from ...replication.rescue.saved import AppliedBinlog, SavedBinlog
+from ...replication.threads import Thread
 from ...replication.workload import busy
 from ...tasks import fence, repoint
 from .failover import Runbook
@@ -128,7 +129,7 @@ class Following:
         left = left_out(self._config.manager_workdir, self._config.name)
         if left is None or left.opened.key != primary:
             return
-        self._thread = threading.Thread(target=self._run, args=(left, settled), name="follow up", daemon=True)
+        self._thread = Thread(target=self._run, args=(left, settled), name="follow up", daemon=True)
         self._thread.start()
 
     def end(self) -> None:

@@ -50,9 +50,11 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
             run.let_receive_again()
         outcome = run.found.outcome(1, str(error), refusal=refusal)
     except Interrupted as asked:
-        log.error("Got ERROR: %s; nothing was changed.", asked)
         run.let_receive_again()
-        outcome = run.found.outcome(1, f"{asked}; nothing was changed", stopped=True)
+        outcome = run.found.outcome(1, f"{asked}; {_left(run)}", stopped=True)
+        log.error("Got ERROR: %s.", outcome.summary)
+        if outcome.promoted is not None:
+            run.notes.append(f"{outcome.summary}.")
     finally:
         # What is left is to tell it.
         finish_from_here()
@@ -61,7 +63,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         job.address.close()
     if put_off():
         run.notes.append(put_off())
-    ledger = run.account() if not outcome.stopped else ()
+    ledger = run.account() if outcome.promoted is not None or not outcome.stopped else ()
     for line in losses(ledger):
         log.error("Transactions %s", line)
     if outcome.promoted is not None:
@@ -73,12 +75,22 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     flags = FailoverFlags(job.config.manager_workdir, job.config.name)
     if outcome.promoted is not None and outcome.exit_code != 1:
         flags.mark_complete()
-    elif outcome.began_phase_2 and not (outcome.called_off or outcome.lost_its_lock):
+    elif outcome.began_phase_2 and not (outcome.stopped or outcome.called_off or outcome.lost_its_lock):
         flags.mark_error()
     with contextlib.suppress(CannotRemember):  # told already, and the outcome goes to people in any case
         job.journal.record(END, "ended", job.dead.address, **outcome.as_dict())
     log.info("%s", result_line(outcome))
     return outcome
+
+
+def _left(run: Runbook) -> str:
+    """How far a failover came that somebody ended, for people."""
+    if run.found.promoted is not None and run.found.plan is not None:
+        new = run.found.plan.new_primary_name
+        return f"{new} takes writes, the others do not follow it yet: Retry, mha failover --resume or a manager goes on"
+    if run.stopped is None:
+        return "nothing was changed"
+    return "no server was opened for writes, and the replicas listen to the old primary again"
 
 
 def _others_act(error: AlreadyActing) -> Refusal:

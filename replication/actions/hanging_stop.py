@@ -28,6 +28,7 @@ from ..mysql.dialects.appliers import is_receiver
 from ..mysql.server import Row, Server
 from ..ssh.host import SshHost
 from ..ssh.rights import as_root
+from ..threads import Thread
 
 log = logging.getLogger("mha")
 
@@ -114,9 +115,7 @@ def freed(
         yield
         return
     over = threading.Event()
-    beside = threading.Thread(
-        target=_free, args=(server, channel, host, old, over), name="free a receiver", daemon=True
-    )
+    beside = Thread(target=_free, args=(server, channel, host, old, over), name="free a receiver", daemon=True)
     beside.start()
     try:
         yield

@@ -7,12 +7,12 @@ only told in advance what they will find. Backends' servers are recognised by th
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from ...config import ClusterConfig, ServerConfig
 from ..errors import AddressError
 from ..model.check import Check, Severity
+from ..threads import ThreadPool
 from .haproxy_socket import HaproxySocket, ProxyServer
 from .provider import AddressLocation, AddressStep
 
@@ -131,7 +131,7 @@ class HaproxyProvider:
 
     def _of_each(self, work: Callable[[HaproxySocket], R]) -> tuple[R, ...]:
         """Do it on every proxy at once, whatever becomes of the others; failures are raised when all were tried."""
-        with ThreadPoolExecutor(max_workers=len(self._proxies), thread_name_prefix="haproxy") as pool:
+        with ThreadPool(max_workers=len(self._proxies), thread_name_prefix="haproxy") as pool:
             futures = [pool.submit(work, proxy) for proxy in self._proxies]
         errors = [error for future in futures if (error := future.exception()) is not None]
         for error in errors:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from ..model.source_names import SourceNames
 from ..model.state import ClusterState, Replaced, ServerDown, ServerState
 from ..mysql.server import Server
 from ..ssh.host import SshHost
+from ..threads import ThreadPool
 from .own_writes import may_have_written, takes_writes
 
 log = logging.getLogger("mha")
@@ -39,7 +40,7 @@ class ConnectionPool:
             session.names = names
         self._hosts = {s.address: SshHost(s) for s in config.servers}
         self._binlog_hosts = {s.block: SshHost(s) for s in config.binlog_servers}
-        self._pool = ThreadPoolExecutor(max_workers=max(8, 4 * len(config.servers)), thread_name_prefix="sessions")
+        self._pool = ThreadPool(max_workers=max(8, 4 * len(config.servers)), thread_name_prefix="sessions")
 
     def server(self, key: str) -> Server:
         """The session with that server."""

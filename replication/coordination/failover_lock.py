@@ -11,12 +11,13 @@ import logging
 import threading
 import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import wait
 
 from ...config import ServerConfig
 from ..errors import AlreadyActing, LockLost, ServerError, ServerUnreachable
 from ..mysql.advisory_locks import end_strangers, in_words
 from ..mysql.server import Server
+from ..threads import Thread, ThreadPool
 
 log = logging.getLogger("mha")
 
@@ -60,7 +61,7 @@ class FailoverLock:
         held: list[Server] = []
         self._released.clear()
         # The sessions are opened at once; the locks are taken in order, so that of two who want them one gets all.
-        with ThreadPoolExecutor(max(1, len(self._sessions)), thread_name_prefix="failover-lock") as pool:
+        with ThreadPool(max(1, len(self._sessions)), thread_name_prefix="failover-lock") as pool:
             wait([pool.submit(_open_to_vanish, session) for session in self._sessions])
         for session in self._sessions:
             try:
@@ -74,7 +75,7 @@ class FailoverLock:
             if got:
                 held.append(session)
         self._held, self._proved = held, clocks()
-        threading.Thread(target=self._keep, name="failover-lock", daemon=True).start()
+        Thread(target=self._keep, name="failover-lock", daemon=True).start()
         return tuple(str(session) for session in held)
 
     def verify(self) -> None:

@@ -23,6 +23,7 @@ from ..mysql.advisory_locks import end_strangers
 from ..mysql.server import Server
 from ..probes.kept_place import on_a_kept_place
 from ..probes.tcp import probe_port
+from ..threads import Thread
 from .failover_lock import MONITOR_LOCK
 from .quorum import (
     FORGOTTEN,
@@ -231,7 +232,7 @@ class _LockSession:
     def begin(self) -> None:
         """Ask again and again, from now on."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name=f"vote {self.config.name}", daemon=True)
+            self._thread = Thread(target=self._run, name=f"vote {self.config.name}", daemon=True)
             self._thread.start()
 
     def end(self) -> None:

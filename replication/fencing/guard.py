@@ -21,6 +21,7 @@ from ..local.addresses import address_of
 from ..memory.held_servers import HeldServers, Hold, config_of
 from ..model.state import READ_ONLY_TRANSACTION, ServerState
 from ..mysql.server import Server
+from ..threads import Thread
 from .everyone import let_go
 from .ports import knock
 from .read_only import close_for_writes, is_closed
@@ -137,7 +138,7 @@ class FormerPrimaryGuard:
 
     def __enter__(self) -> FormerPrimaryGuard:
         self._look_at_the_file()
-        threading.Thread(target=self._run, name="guard", daemon=True).start()
+        Thread(target=self._run, name="guard", daemon=True).start()
         return self
 
     def __exit__(
@@ -214,7 +215,7 @@ class FormerPrimaryGuard:
             log.error("That %s came back cannot be recorded: %s", hold.name, error)
         self._tell(News("returned", hold, text))
         if self._persist is not None and not any(t.endswith(".cnf") for t in hold.traces):
-            threading.Thread(target=self._leave_trace, args=(hold, server), name="persist", daemon=True).start()
+            Thread(target=self._leave_trace, args=(hold, server), name="persist", daemon=True).start()
 
     def _leave_trace(self, hold: Hold, server: ServerConfig) -> None:
         assert self._persist is not None
@@ -228,7 +229,7 @@ class FormerPrimaryGuard:
             over(True)
             return
         work = self._clear
-        threading.Thread(target=lambda: over(work(server, primary)), name="address", daemon=True).start()
+        Thread(target=lambda: over(work(server, primary)), name="address", daemon=True).start()
 
     def released(self, hold: Hold, why: str) -> None:
         """It is held no longer, because of what it is now."""
@@ -239,10 +240,10 @@ class FormerPrimaryGuard:
         self._tell(News("released", hold, text))
         server = config_of(hold, self._servers.values())
         if self._take_back is not None and server is not None and left:
-            threading.Thread(target=self._take_back, args=(server, left), name="take back", daemon=True).start()
+            Thread(target=self._take_back, args=(server, left), name="take back", daemon=True).start()
 
 
-class _HeldServerWatcher(threading.Thread):
+class _HeldServerWatcher(Thread):
     """The watch over one held server."""
 
     def __init__(self, guard: FormerPrimaryGuard, hold: Hold, config: ServerConfig) -> None:

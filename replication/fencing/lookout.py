@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from ..model.state import ServerState
 from ..mysql.server import Server
 from ..probes.host import ServerPaths
 from ..ssh.host import SshHost
+from ..threads import Thread, ThreadPool
 from .kill import Fenced, Present, present_on
 from .ports import PortTries, knock
 from .read_only import Closed, close_for_writes, is_closed
@@ -120,7 +121,7 @@ class Lookout:
         self._ended, self._changed = threading.Event(), threading.Condition()
         self._sight = Sight(self.began)
         self._by_ssh, self._may_kill = threading.Event(), threading.Event()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="old primary")
+        self._pool = ThreadPool(1, thread_name_prefix="old primary")
         self._said = ""
         self._stranger = stranger
         self._hangs, self._refused, self._looked = False, False, 0.0
@@ -146,7 +147,7 @@ class Lookout:
             self._begin(self._watch_host, "old primary's host")
 
     def _begin(self, watch: Callable[[], None], name: str) -> None:
-        thread = threading.Thread(target=watch, name=name, daemon=True)
+        thread = Thread(target=watch, name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
 

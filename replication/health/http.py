@@ -28,6 +28,7 @@ from ..errors import MhaError
 from ..local.http_port import HttpPort, Reply
 from ..model.state import ClusterState, ServerDown, ServerState
 from ..mysql.server import Server
+from ..threads import Thread
 from .metrics import WatchSeen, exposition
 from .roles import HealthAnswer, Standings, judge
 
@@ -56,7 +57,7 @@ class HealthWatch:
     def start(self) -> None:
         """Begin to look."""
         for server in self._servers:
-            threading.Thread(target=self._look_at, args=(server,), name=f"health {server}", daemon=True).start()
+            Thread(target=self._look_at, args=(server,), name=f"health {server}", daemon=True).start()
 
     def stop(self) -> None:
         """End; a look that is under way is left to its own deadline."""

@@ -7,11 +7,11 @@ nobody resolves, and any when the name points at another configured server by no
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from dataclasses import dataclass
 
 from ...config import ServerConfig
+from ..threads import Thread
 
 #: Seconds that an answer is kept; that one is waited for; and that nobody is asked again after there was none.
 KEPT, WAITS, AGAIN = 1.0, 0.3, 5.0
@@ -59,7 +59,7 @@ def _ask(name: str) -> tuple[str, ...]:
             return
         found.append(tuple(dict.fromkeys(str(entry[4][0]) for entry in entries)))
 
-    asking = threading.Thread(target=ask, name=f"resolve {name}", daemon=True)
+    asking = Thread(target=ask, name=f"resolve {name}", daemon=True)
     asking.start()
     asking.join(WAITS)
     now = time.monotonic()

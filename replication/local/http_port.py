@@ -17,6 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from ..threads import Thread
+
 log = logging.getLogger("mha")
 
 #: Connections at once; bytes of a question; seconds for it and for taking its answer; connections taken a second.
@@ -56,7 +58,7 @@ class HttpPort:
 
     def start(self) -> None:
         """Answer until `stop`."""
-        self._thread = threading.Thread(target=self._run, name="health http", daemon=True)
+        self._thread = Thread(target=self._run, name="health http", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

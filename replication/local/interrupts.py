@@ -1,7 +1,8 @@
 """Signals that ask this process to end while it changes a cluster: Ctrl-C, SIGTERM, a flow run that is cancelled.
 
 Before the first effect they end it, and what can still be taken back is taken back; after it they are put off until the
-end, for a cluster that is left in the middle serves nobody. A manager puts them off by itself and needs none of this.
+end, for a cluster that is left in the middle serves nobody; a run that somebody can go on with is left between two
+steps instead, where it may be (`may_be_left`). A manager puts them off by itself and needs none of this.
 """
 
 from __future__ import annotations
@@ -29,23 +30,26 @@ class _Request:
 
     finishing = False
     put_off = ""
+    between_steps = False
 
 
 @contextlib.contextmanager
-def ended_in_order() -> Iterator[None]:
+def ended_in_order(*, between_steps: bool = False) -> Iterator[None]:
     """Within, a request to end is raised once as Interrupted in the main thread, or put off after `finish_from_here`.
 
+    ``between_steps``: what was put off is raised by the next `may_be_left`, in whatever thread asks that.
     Prefect's handler, which would raise in the middle of whatever is done, is back afterwards. Other threads have no
     signals: there nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    _Request.finishing, _Request.put_off = False, ""
+    _Request.finishing, _Request.put_off, _Request.between_steps = False, "", between_steps
     former = {number: signal.signal(number, _asked) for number in _ENDING}
     try:
         yield
     finally:
+        _Request.between_steps = False
         for number, handler in former.items():
             # None stands for one that was not made by Python, which cannot be set again.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -55,7 +59,8 @@ def _asked(number: int, _frame: object) -> None:
     name = signal.Signals(number).name
     if _Request.finishing:
         _Request.put_off = name
-        log.warning("%s: put off until the end, because servers have been changed. Only kill -9 ends it now.", name)
+        until = "until a step after which it can be gone on with" if _Request.between_steps else "until the end"
+        log.warning("%s: put off %s, because servers have been changed. Only kill -9 ends it now.", name, until)
         return
     _Request.finishing = True
     raise Interrupted(name)
@@ -64,6 +69,13 @@ def _asked(number: int, _frame: object) -> None:
 def finish_from_here() -> None:
     """From here on this process goes to its end; kill -9 is what the journal is for."""
     _Request.finishing = True
+
+
+def may_be_left() -> None:
+    """Between two steps, where another run can go on with the rest. Raises Interrupted for what was put off, once."""
+    if _Request.between_steps and _Request.put_off:
+        name, _Request.put_off = _Request.put_off, ""
+        raise Interrupted(name)
 
 
 def put_off() -> str:

@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 from ..errors import HookError
+from ..threads import Thread
 from .own_commands import path_with_them
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ def _shell_forms(secret: str) -> tuple[str, ...]:
     return secret, secret.replace("'", "'\\''"), secret.replace("'", "'\"'\"'"), escaped
 
 
-class _Output(threading.Thread):
+class _Output(Thread):
     """Logs and keeps what a script prints, for as long as anybody holds its output open."""
 
     def __init__(self, stream: IO[bytes] | None, veil: _SecretMasker) -> None:

@@ -27,7 +27,7 @@ from typing import Any
 import prefect_mha
 
 from ...config import ClusterConfig
-from ..local.thread_owner import own
+from ..threads import Thread, own
 from .debounce import Debouncer
 from .text import text_of
 from .worker import Notification, SendResult
@@ -100,7 +100,7 @@ class Dispatcher:
         """Have the sender ready; returns at once."""
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
+                self._thread = Thread(target=self._run, name="notify", daemon=True)
                 own(self._thread, "")  # it tells people of every cluster of this process
                 self._thread.start()
 
@@ -198,7 +198,7 @@ class Dispatcher:
             cwd="/",
             start_new_session=True,
         )
-        threading.Thread(target=self._listen, args=(self._sender,), name="notify answers", daemon=True).start()
+        Thread(target=self._listen, args=(self._sender,), name="notify answers", daemon=True).start()
         with self._changed:
             again = list(self._owed.values())
             for letter, deaths in again:

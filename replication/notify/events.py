@@ -23,6 +23,7 @@ from ..errors import HookError, RefusalError
 from ..local.site_scripts import HookResult, run_hook
 from ..memory.outbox import Outbox
 from ..model.refusal import Refusal
+from ..threads import Thread
 from . import dispatcher as notify
 
 log = logging.getLogger("mha")
@@ -59,10 +60,11 @@ _running: set[threading.Thread] = set()
 
 
 class EventHooks:
-    """The commands of one cluster."""
+    """The commands of one cluster. ``within`` names the run in Prefect that it happens in, as far as there is one."""
 
     def __init__(self, config: ClusterConfig) -> None:
         self._config = config
+        self.within: dict[str, str] = {}
 
     def tell(
         self, event: str, *, old: ServerConfig | None = None, new: ServerConfig | None = None, text: str, **facts: Any
@@ -82,7 +84,7 @@ class EventHooks:
             return
         # In a copy of the context, so that its output is in the log of the run that it belongs to.
         run = contextvars.copy_context().run
-        thread = threading.Thread(
+        thread = Thread(
             target=run, args=(self._beside, event, script, variables, document), name=f"on_{event}", daemon=True
         )
         _running.add(thread)
@@ -108,6 +110,7 @@ class EventHooks:
             "old_primary": _server(old),
             "new_primary": _server(new),
             "facts": facts,
+            "within": self.within,
         }
         variables = {
             "MHA_EVENT": event,

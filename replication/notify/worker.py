@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ...config.notify import parts_of
+from ..threads import Thread
 
 #: Seconds between attempts; the last one repeats until the letter's deadline.
 PAUSES = (1.0, 3.0, 10.0, 30.0)
@@ -131,7 +132,7 @@ def _without_secrets(url: str, words: list[str]) -> str:
     return text[:500]
 
 
-class Service(threading.Thread):
+class Service(Thread):
     """The letters to one service, one after the other in the order they came; another one's trouble is not theirs."""
 
     def __init__(self, answer: _Answers) -> None:

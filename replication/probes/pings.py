@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 from ..detection.classic_rules import Ping
 from ..detection.observation import Finding
 from ..detection.round_trips import RoundTrips
+from ..threads import ThreadPool
 from .ping import Pinger
 
 FINDING = {Ping.ANSWERED: Finding.ANSWERED, Ping.ALIVE_BUT_REFUSED: Finding.LIVES, Ping.MISSED: Finding.SILENT}
@@ -19,7 +20,7 @@ class Pings:
 
     def __init__(self, pinger: Pinger, trips: RoundTrips) -> None:
         self._pinger, self._trips = pinger, trips
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ping")
+        self._pool = ThreadPool(1, thread_name_prefix="ping")
         self._lock = threading.Lock()
         self._pending: Future[tuple[Ping, str]] | None = None
 

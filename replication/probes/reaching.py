@@ -6,12 +6,12 @@ journal of the failover that opened it.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 
 from ...config import ServerConfig
 from ..cluster.pool import ConnectionPool
 from ..detection.observation import Finding
+from ..threads import Thread
 from .replica import look_from
 
 #: Seconds that a host may take to be greeted.
@@ -26,7 +26,7 @@ class Reaching:
         self._found: list[str] = []
         for other in others:
             name = f"reaching {other.name}"
-            threading.Thread(target=self._look, args=(other,), name=name, daemon=True).start()
+            Thread(target=self._look, args=(other,), name=name, daemon=True).start()
 
     def _look(self, other: ServerConfig) -> None:
         view = look_from(self._sessions.host(other.address), self._server, timeout=WITHIN)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 
 from ...config import ClusterConfig, ServerConfig
@@ -25,6 +25,7 @@ from ..errors import HookError, MhaError
 from ..local.addresses import address_of, ssh_address_of
 from ..local.site_scripts import run_hook
 from ..model.state import ReplicaChannel, ServerState
+from ..threads import ThreadPool
 from .host import HostView, ServerPaths, look_at
 from .ping import write_a_row
 from .pings import Pings
@@ -73,7 +74,7 @@ class Survey:
         self._places, self._pings, self._trips = ServerPaths.of(primary, state), pings, trips
         self._knocks, self._sshd_knocks = self._new_knocks()
         self._others = [s for s in config.servers if s.address != primary.address]
-        self._pool = ThreadPoolExecutor(8 + 2 * len(self._others), thread_name_prefix="inquiry")
+        self._pool = ThreadPool(8 + 2 * len(self._others), thread_name_prefix="inquiry")
         uuid, server_id = (state.server_uuid, state.server_id) if state is not None else ("", 0)
         self._ears = {s.address: ReceiverView(primary, uuid, server_id) for s in self._others}
         self._reached = set(reached)

@@ -42,9 +42,9 @@ class Outcome:
     """What came of a failover. ``exit_code`` is MHA's: 0 done, 10 something is left to do, 1 not done.
 
     ``released`` and ``acquired`` are the two halves of moving the address, ``address`` where it was found at the end.
-    ``stopped``: the person who was asked said no, or somebody ended it before anything was changed. ``out``: from when
-    to when nobody took writes (seconds since the epoch), as far as a watch saw it. ``only_late``: all that is left to
-    do is that busy replicas come along.
+    ``stopped``: the person who was asked said no, or somebody ended it: before a server was opened, or once writes were
+    back. ``out``: from when to when nobody took writes (seconds since the epoch), as far as a watch saw it.
+    ``only_late``: all that is left to do is that busy replicas come along.
     """
 
     exit_code: int

@@ -15,7 +15,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
@@ -32,6 +32,7 @@ from ..model.position import BinlogPosition, log_index, numbered, unbroken_row
 from ..model.state import ServerState
 from ..source.identity import ExpectedIdentity, continues, look, refuted
 from ..ssh.host import RemoteStat, SshHost
+from ..threads import ThreadPool
 
 logger = logging.getLogger("mha")
 
@@ -272,7 +273,7 @@ def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, dire
     room = shutil.disk_usage(directory).free
     total, stopped = 0, None
     copied: list[RemoteLog] = []
-    pool = ThreadPoolExecutor(1, thread_name_prefix="digest")
+    pool = ThreadPool(1, thread_name_prefix="digest")
     try:
         for number, log in enumerate(logs):
             begin = start.pos if number == 0 else 0
@@ -348,7 +349,7 @@ def _as_stopped(copy: BinlogCopy, result: Cut) -> Cut:
 
 
 def _copy(
-    host: SshHost, log: RemoteLog, begin: int, target: Path, pool: ThreadPoolExecutor
+    host: SshHost, log: RemoteLog, begin: int, target: Path, pool: ThreadPool
 ) -> tuple[int, RemoteFileError | None]:
     """Copy a log's head and everything from ``begin``: the bytes from ``begin`` on, and why there are no more.
 
@@ -384,7 +385,7 @@ class _Copying:
         self._host, self._log, self._begin, self._target = host, log, begin, target
         self.copied, self.digest = 0, hashlib.sha256()
 
-    def go_on(self, pool: ThreadPoolExecutor) -> Future[str | None]:
+    def go_on(self, pool: ThreadPool) -> Future[str | None]:
         """Copy what has not come yet; returns their side's sum, which is on its way."""
         log, length = self._log, max(0, self._log.size - self._begin)
         with (

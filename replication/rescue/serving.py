@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from ..source.identity import ExpectedIdentity
 from ..source.rebuilt import rebuild
 from ..source.server import CannotListen
 from ..ssh.host import SshHost
+from ..threads import Thread
 from .pointing import Where
 
 log = logging.getLogger("mha")
@@ -108,7 +108,7 @@ def served(
     account = Account(one_time_user(), "")
     with contextlib.ExitStack() as open_:
         source = open_.enter_context(Source(catalogue, peers=[server.config.ip], account=account))
-        proving = threading.Thread(target=_prove, args=(catalogue, publish), name="prove", daemon=True)
+        proving = Thread(target=_prove, args=(catalogue, publish), name="prove", daemon=True)
         proving.start()
         yield _ways(source, account.user, server, host, open_, tuple(ports))
 

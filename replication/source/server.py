@@ -21,6 +21,7 @@ from typing import Any
 
 from ..deadline import Deadline
 from ..errors import MhaError
+from ..threads import Thread
 from .account import Account
 from .catalogue import Catalogue
 from .followers import ServedFollower
@@ -214,7 +215,7 @@ class Source:
             thread.join(deadline.left)
 
     def _start(self, work: Any, name: str, *arguments: Any) -> None:
-        thread = threading.Thread(target=work, args=arguments, name=f"rescue source: {name}", daemon=True)
+        thread = Thread(target=work, args=arguments, name=f"rescue source: {name}", daemon=True)
         with self._lock:
             self._threads = [each for each in self._threads if each.is_alive()]
             self._threads.append(thread)

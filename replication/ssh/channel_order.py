@@ -13,12 +13,18 @@ from typing import TYPE_CHECKING, Any
 import paramiko
 from paramiko.common import cMSG_CHANNEL_CLOSE
 
+from ..threads import own, owner
+
 if TYPE_CHECKING:
     from paramiko.message import Message
 
 
 class OrderedTransport(paramiko.Transport):
-    """A transport that drops what comes too late for a channel that was made orderly."""
+    """A transport that drops what comes too late for a channel that was made orderly. Its thread knows whose it is."""
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        own(self, owner())
 
     def _send_message(self, data: Message) -> None:
         # Called under the lock by which messages are sent one after the other.

@@ -14,6 +14,7 @@ import paramiko
 
 from ..deadline import Deadline
 from ..model.greeting import GREETING, LOGIN, awaits_login
+from ..threads import Thread, Timer
 from .channel_order import orderly
 from .framing import Frame, sftp_by_shell
 
@@ -43,7 +44,7 @@ class Watchdog:
         self.fired = False
         self._transport, self._channel = transport, channel
         self._over = threading.Event()
-        self._timer = threading.Timer(deadline.left, self._fire)
+        self._timer = Timer(deadline.left, self._fire)
         self._timer.daemon = True
         self._timer.start()
 
@@ -51,7 +52,7 @@ class Watchdog:
         self.fired = True
         if self._channel is not None:
             # Closing sends a packet, which itself can block.
-            threading.Thread(target=_close, args=(self._channel,), daemon=True).start()
+            Thread(target=_close, args=(self._channel,), daemon=True).start()
         if not self._over.wait(GRACE):
             self._transport.close()
 
@@ -218,7 +219,7 @@ class SshSession:
         with self._changed:
             if self._probe is None or not self._probe.is_alive():
                 self._probe_answered = False
-                self._probe = threading.Thread(target=self._ask, name="ssh probe", daemon=True)
+                self._probe = Thread(target=self._ask, name="ssh probe", daemon=True)
                 self._probe.start()
             probe = self._probe
         probe.join(timeout)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import paramiko
 
 from ..deadline import Deadline
+from ..threads import Thread
 from .framing import NOISE, Frame, exit_code
 
 #: Seconds of silence after a command's end, when a child in the background still holds its output open.
@@ -42,7 +42,7 @@ class HashingSource:
         return self._digest.hexdigest()
 
 
-class Collector(threading.Thread):
+class Collector(Thread):
     """Reads one output of a command to its end, keeping the first and the last half of OUTPUT_LIMIT of what is framed.
 
     ``noise`` is the end of what came before the frame; `begun` whether the frame did.

@@ -7,7 +7,6 @@ sessions are open and former values known. One line is journaled, before the ope
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from ..deadline import Deadline
 from ..errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
@@ -17,6 +16,7 @@ from ..memory.journal import Journal
 from ..model.position import BinlogPosition
 from ..model.state import GtidKind, Vendor
 from ..mysql.server import Server
+from ..threads import ThreadPool
 from ..workload.client_sessions import end_client_sessions, holders_of_locks
 from .job import HandedOver, Preparation, SwitchJob
 from .write_lock import EndOfLog, lacking
@@ -48,7 +48,7 @@ def hand_over(job: SwitchJob, ready: Preparation) -> HandedOver:
     took("stop writes")
     # Things that wait for others, a disk and two servers: side by side. What finishes a switch looks at the servers,
     # so the line may be there before the new primary has executed everything; its own end is known only then.
-    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="hand-over") as beside:
+    with ThreadPool(max_workers=2, thread_name_prefix="hand-over") as beside:
         by_place = job.plan.kind is GtidKind.POSITION
         noting = None if by_place else beside.submit(record_opening, job.journal, job, end, None)
         wait_until_executed(target, job.plan.target.channel, job.plan.kind, end, ready, deadline)

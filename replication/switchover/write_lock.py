@@ -21,6 +21,7 @@ from ..model.gtid import MariadbGtidPosition
 from ..model.position import BinlogPosition
 from ..model.state import Vendor
 from ..mysql.server import Server
+from ..threads import Timer
 
 log = logging.getLogger("mha")
 
@@ -199,7 +200,7 @@ class WriteLock:
             except ServerError as error:
                 log.warning("%s", error)
 
-        timer = threading.Timer(seconds, kill)
+        timer = Timer(seconds, kill)
         timer.daemon = True
         timer.start()
         try:

@@ -36,6 +36,8 @@ MODES = (
 )
 #: The modes that every fault is measured in; kill -9 is in all of them.
 MEASURED = (("mysql97", True), ("mysql56", False), ("mariadb", True))
+#: Those in which each state of Prefect's API is.
+MEASURED_WITH_PREFECT = (("mariadb", True), ("mysql97", True))
 PREFECT = ("unset", "healthy", "refused", "hanging", "slow", "stopped", "killed")
 #: Seconds that a slow API takes for an answer.
 SLOW = 5.0
@@ -139,8 +141,9 @@ def _cases(only: str) -> Iterator[tuple[str, Callable[[], Run]]]:
     for fault in FAULTS:
         for kind, gtid in MEASURED if fault != "kill -9" else ():
             yield f"{fault} {kind}", lambda k=kind, g=gtid, f=fault: measure(k, g, f)  # type: ignore[misc]
-    for state in PREFECT:
-        yield f"prefect {state}", lambda s=state: measure("mariadb", True, "kill -9", s)  # type: ignore[misc]
+    for kind, gtid in MEASURED_WITH_PREFECT:
+        for state in PREFECT:
+            yield f"prefect {state} {kind}", lambda k=kind, g=gtid, s=state: measure(k, g, "kill -9", s)  # type: ignore[misc]
 
 
 def main() -> int:
@@ -204,12 +207,18 @@ def _print(console: Console, runs: list[Run]) -> None:
     if any(run.lost for run in runs if run.case.startswith("power off")):
         console.print("Lost after a power cut: rows that no replica had received when the host went dark.")
     _print_steps(console, groups)
-    healthy = [r.writes_back for r in runs if r.prefect == "healthy"]
-    for state in PREFECT:
-        other = [r.writes_back for r in runs if r.prefect == state and r.case.startswith("kill -9, Prefect")]
-        if healthy and other:
-            ratio = statistics.median(other) / statistics.median(healthy)
-            console.print(f"writes back with Prefect {state} against healthy: {ratio:.2f}", highlight=False)
+    for case in sorted({run.case for run in runs if ", Prefect" in run.case}):
+        _compare(console, case, {state: found for (of, state), found in groups.items() if of == case})
+
+
+def _compare(console: Console, case: str, by_state: dict[str, list[Run]]) -> None:
+    """What each state of the API costs: the medians against that without one, and how far they lie apart."""
+    medians = {state: statistics.median(run.writes_back for run in runs) for state, runs in by_state.items()}
+    if (plain := medians.get("unset")) is None:
+        return
+    apart = max(medians.values()) / min(medians.values()) - 1
+    told = ", ".join(f"{state} {1000 * (median - plain):+.0f} ms" for state, median in medians.items())
+    console.print(f"{case}: against no API: {told}; medians within {100 * apart:.0f} %", highlight=False)
 
 
 def _bound(case: str, median: float) -> str:

@@ -1,7 +1,8 @@
 """Somebody ends a failover or a switch in the middle: Ctrl-C, SIGTERM, a click on Cancel in Prefect.
 
-Before the first effect it stops. After it a failover is finished, and a switch is taken back, or finished once its new
-primary is open. It is told in any case.
+Before the first effect it stops. After it a failover is finished, but for one that is a person's run in Prefect: that
+opens nobody, or is left once writes are back, for whoever goes on with it. A switch is taken back, or finished once its
+new primary is open. It is told in any case.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -194,33 +196,90 @@ def cancel(deployments: Deployments, run: str) -> None:
     assert answer["status"] == "ACCEPT", answer
 
 
-@pytest.mark.slow
-def test_a_failover_that_is_cancelled_in_prefect_is_finished() -> None:
-    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
-        there, go = cluster.seat / "there", cluster.seat / "go"
-        script = cluster.seat / "failover-script"
+class Address:
+    """A site's script that stays in one half of moving the address, ``stop`` or ``start``, until it may go on."""
+
+    def __init__(self, cluster: Cluster, half: str) -> None:
+        self.there, self._go, script = cluster.seat / "there", cluster.seat / "go", cluster.seat / "failover-script"
         script.write_text(
-            f'#!/bin/sh\ncase "$*" in *--command=stop*) touch {there}; '
-            f"while [ ! -e {go} ]; do sleep 0.05; done;; esac\nexit 0\n"
+            f'#!/bin/sh\ncase "$*" in *--command={half}*) touch {self.there}; '
+            f"while [ ! -e {self._go} ]; do sleep 0.05; done;; esac\nexit 0\n"
         )
         script.chmod(0o755)
-        cluster.write_cnf(default=f"{told(cluster)}master_ip_failover_script={script}\n", candidate=2)
+        self.line = f"master_ip_failover_script={script}\n"
+
+    def cancelled_there(self, deployments: Deployments, run: str) -> dict[str, Any]:
+        """Cancel the run while it is there, let it go on once it knows, and see how it ends."""
+        until(self.there.exists, 120)
+        cancel(deployments, run)
+        log = deployments.cluster.seat / "app1" / "manager.log"
+        until(lambda: "put off until a step after which it can be gone on with" in log.read_text(), 60)
+        self._go.touch()
+        return deployments.wait_for(run, "CANCELLED", "COMPLETED", "FAILED", "CRASHED")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), [("mariadb", True), ("mysql97", False)])
+def test_a_failover_that_is_cancelled_before_its_promotion_opens_nobody(kind: str, gtid: bool) -> None:
+    with Cluster(kind, gtid=gtid) as cluster, cluster.in_manager_net(), PrefectServer() as server:
+        address = Address(cluster, "stop")
+        cluster.write_cnf(default=f"{told(cluster)}{address.line}", candidate=2)
         settings = [lent_settings(cluster[n]) for n in (2, 3)]
         deployments = Deployments(cluster, server, "failover")
         with deployments.worker("one"):
             writer = part_ways(cluster)
             cluster[1].signal_mysqld(signal.SIGKILL)
             run = deployments.start("failover", how={"ask_first": False})
-            until(there.exists, 120)
-            cancel(deployments, run)
-            time.sleep(12.0)
-            assert deployments.wait_for(run, "CANCELLING", "RUNNING")["state_type"] in ("CANCELLING", "RUNNING")
-            go.touch()
-            ended = deployments.wait_for(run, "CANCELLED", "COMPLETED", "FAILED")
-            log = (cluster.seat / "app1" / "manager.log") if (cluster.seat / "app1" / "manager.log").exists() else None
-            assert_as_undisturbed(cluster, writer, settings, log.read_text() if log else deployments.told())
-            assert "put off until the end" in deployments.artifact("failover-app1")
-            print(ended["state"])
+            ended = address.cancelled_there(deployments, run)
+            assert ended["state_type"] == "CANCELLED", deployments.told()
+            assert "no server was opened for writes" in deployments.artifact("failover-app1")
+            until(lambda: was_told(cluster), 20)
+            for host in cluster.hosts[1:]:
+                assert host.sql("SELECT @@GLOBAL.read_only AS r")[0]["r"] == 1
+                status = host.replica_status()
+                assert status["Source_Host"] == cluster[1].ip
+                assert status["Replica_IO_Running"] != "No", status
+                assert status["Replica_SQL_Running"] == "Yes", status
+            # Somebody decides otherwise: Retry on the page of that run.
+            deployments.retry(run)
+            ended = deployments.wait_for(run, "COMPLETED", "FAILED", "CRASHED")
+            assert ended["state_type"] == "COMPLETED", deployments.told()
+            assert_as_undisturbed(cluster, writer, settings, deployments.told())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("finished_by", ["Retry", "the next manager"])
+@pytest.mark.parametrize(("kind", "gtid"), [("mariadb", True), ("mysql97", False)])
+def test_a_failover_that_is_cancelled_once_writes_are_back_can_be_gone_on_with(
+    kind: str, gtid: bool, finished_by: str
+) -> None:
+    with Cluster(kind, gtid=gtid) as cluster, cluster.in_manager_net(), PrefectServer() as server:
+        address = Address(cluster, "start")
+        conf = cluster.write_cnf(default=f"{told(cluster)}{address.line}", candidate=2)
+        settings = [lent_settings(cluster[n]) for n in (2, 3)]
+        deployments = Deployments(cluster, server, "failover")
+        with deployments.worker("one"):
+            writer = part_ways(cluster)
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            run = deployments.start("failover", how={"ask_first": False})
+            ended = address.cancelled_there(deployments, run)
+            assert ended["state_type"] == "CANCELLED", deployments.told()
+            assert "takes writes, the others do not follow it yet" in deployments.artifact("failover-app1")
+            assert not closed(cluster[2])
+            assert cluster[3].replica_status()["Source_Host"] == cluster[1].ip
+            if finished_by == "Retry":
+                deployments.retry(run)
+                ended = deployments.wait_for(run, "COMPLETED", "FAILED", "CRASHED")
+                assert ended["state_type"] == "COMPLETED", deployments.told()
+            else:
+                manager = cluster.run_there(
+                    *(sys.executable, "-m", "prefect_mha.commands.masterha_manager", f"--conf={conf}")
+                )
+                output, _ = manager.communicate(timeout=90)
+                assert manager.returncode == 0, f"{output}\n{deployments.told()}"
+                # What it was is not changed by who finished it.
+                assert deployments.wait_for(run, "CANCELLED")["state_type"] == "CANCELLED"
+            assert_as_undisturbed(cluster, writer, settings, deployments.told())
 
 
 @pytest.mark.slow

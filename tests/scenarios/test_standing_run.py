@@ -178,3 +178,75 @@ def test_a_run_that_somebody_cancelled_is_entered_again() -> None:
         assert prefect.standing(standing["id"])["name"] == "failover app1: standing by"
         assert prefect.ended(standing["id"])["state_type"] != "RUNNING"
         assert manager.process.poll() is None, manager.log()
+
+
+@pytest.mark.slow
+def test_whoever_watches_the_deployment_sees_a_failover_that_nobody_started() -> None:
+    """The run that stands ready is one of `failover-app1`, below its monitor's; the events are related to both."""
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
+        conf = cluster.write_cnf(candidate=2)
+        env = {"PREFECT_API_URL": server.api_url, "MHA_CONF_DIR": str(cluster.seat)}
+        assert cluster.command("mha", "deploy", env=env, timeout=180).code == 0
+        prefect = Prefect(cluster, server.api_url)
+        by_name = {each["name"]: each["id"] for each in prefect.ask("/deployments/filter")}
+        pause = {"type": "pause-deployment", "source": "selected", "deployment_id": by_name["switchover-app1"]}
+        of_failover = {"prefect.resource.id": f"prefect.deployment.{by_name['failover-app1']}"}
+        prefect.ask(
+            "/automations/",
+            {
+                "name": "somebody's own",
+                "trigger": {
+                    "type": "event",
+                    "posture": "Reactive",
+                    "match": {"prefect.resource.id": "prefect.flow-run.*"},
+                    "match_related": {**of_failover, "prefect.resource.role": "deployment"},
+                    "expect": ["prefect.flow-run.Completed"],
+                    "threshold": 1,
+                    "within": 0,
+                },
+                "actions": [pause],
+            },
+        )
+        words = "from prefect_mha.flows.monitor import monitor; monitor('app1')"
+        with (cluster.seat / "flow.out").open("w") as out:
+            watching = cluster.run_there(sys.executable, "-c", words, env=env, out=out)
+        log = conf.with_suffix("") / "manager.log"
+        try:
+            until(log, "waiting until MySQL doesn't respond")
+            standing = prefect.standing()
+            assert standing["deployment_id"] == by_name["failover-app1"]
+            (monitor,) = [run for run in prefect.runs() if run["name"] == "monitor app1"]
+            below = [task["state"]["state_details"].get("child_flow_run_id") for task in prefect.tasks(monitor)]
+            assert standing["id"] in below
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            until(log, "completed successfully.")
+            run = prefect.ended(standing["id"], last="Report")
+            assert (run["state_type"], run["tags"]) == ("COMPLETED", ["cluster:app1"])
+            told = related(prefect, standing["id"])
+            assert {"mha.primary.dead", "mha.failover.started", "mha.failover.promoted"} <= told
+            assert related(prefect, by_name["failover-app1"], "deployment") >= told
+            ends = time.monotonic() + PATIENCE
+            while not {d["name"]: d["paused"] for d in prefect.ask("/deployments/filter")}["switchover-app1"]:
+                assert time.monotonic() < ends, "the automation on the deployment saw nothing"
+                time.sleep(0.3)
+        finally:
+            watching.kill()
+            watching.wait(10)
+
+
+def related(prefect: Prefect, of: str, role: str = "flow-run") -> set[str]:
+    """What happened to a cluster in a run or a deployment: what a click on its events shows, the end among it."""
+    asked = {
+        "filter": {
+            "event": {"prefix": ["mha."], "exclude_name": ["mha.monitor.heartbeat"]},
+            "related": {"id": [f"prefect.{role}.{of}"]},
+        },
+        "limit": 50,
+    }
+    ends = time.monotonic() + PATIENCE
+    while True:
+        found = {event["event"] for event in prefect.ask("/events/filter", asked)["events"]}
+        if "mha.failover.completed" in found:
+            return found
+        assert time.monotonic() < ends, found
+        time.sleep(0.3)

@@ -20,6 +20,7 @@ from ...cluster.pool import ConnectionPool
 from ...errors import MhaError, RemoteFileError, ServerUnreachable, StatementFailed
 from ...model.refusal import Refusal
 from ...model.state import ServerState
+from ...threads import Thread
 from .archive import (
     ArchivedLog,
     Intake,
@@ -147,7 +148,7 @@ class BinlogServer:
                 self._tell(state, error)
             finally:
                 # In a thread: it waits for a statement under way, which on a host that is gone takes its whole timeout.
-                threading.Thread(target=sessions.close, name="close sessions", daemon=True).start()
+                Thread(target=sessions.close, name="close sessions", daemon=True).start()
             # An attempt that copied for a while is no failure that adds up.
             wait = FIRST_WAIT if time.monotonic() - began > LAST_WAIT else min(wait * 2, longest)
             self._pause(wait)

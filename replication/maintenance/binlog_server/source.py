@@ -15,6 +15,7 @@ from ...model.state import ClusterState, ServerState
 from ...model.topology import find_primary
 from ...mysql.dialects import binary_log
 from ...mysql.server import Server
+from ...threads import Thread
 from .archive import ArchivedLog, is_log_name
 
 log = logging.getLogger("mha")
@@ -74,7 +75,7 @@ class SourceView:
     at: float = 0.0
 
 
-class SourceWatch(threading.Thread):
+class SourceWatch(Thread):
     """Looks at the source about every second, in a thread: a source that hangs must not hold up the copying."""
 
     def __init__(self, config: ClusterConfig, sessions: ConnectionPool, source: ServerConfig) -> None:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from prefect_mha.commands.shared.fleet_log import FleetLog
 from prefect_mha.config import load_cluster
-from prefect_mha.replication.local import thread_owner
+from prefect_mha.replication.threads import Thread, ThreadPool, Timer, own
 
 log = logging.getLogger("mha")
 
 
 @pytest.fixture(autouse=True)
-def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(threading.Thread, "start", threading.Thread.start)
+def _as_it_was() -> Iterator[None]:
     handlers, level, propagate = list(log.handlers), log.level, log.propagate
-    thread_owner.threads_inherit()
     yield
     log.handlers[:], log.propagate = handlers, propagate
     log.setLevel(level)
@@ -31,17 +29,17 @@ def works(cluster: str, *words: str) -> None:
     """What a watcher does: it logs itself, and from a pool's, a timer's and another thread that these began."""
 
     def deep(word: str) -> None:
-        timer = threading.Timer(0.0, lambda: log.info("%s", word))
+        timer = Timer(0.0, lambda: log.info("%s", word))
         timer.start()
         timer.join()
 
     def run() -> None:
-        with ThreadPoolExecutor(1) as pool:
+        with ThreadPool(1) as pool:
             for word in words:
                 pool.submit(deep, word).result()
 
-    thread = threading.Thread(target=run)
-    thread_owner.own(thread, cluster)
+    thread = Thread(target=run)
+    own(thread, cluster)
     thread.start()
     thread.join()
 
@@ -85,3 +83,26 @@ def test_the_level_is_each_clusters_own(tmp_path: Path) -> None:
     works("app2", "two")
     assert "one" not in (tmp_path / "all.log").read_text()
     assert "app2: two" in (tmp_path / "all.log").read_text()
+
+
+ROOT = Path(__file__).resolve().parents[3]
+PLAIN = {"threading.Thread", "threading.Timer", "ThreadPoolExecutor"}
+
+
+def test_every_thread_of_ours_knows_whose_it_is() -> None:
+    plain = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for room in ("replication", "tasks", "flows")
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if path != ROOT / "replication" / "threads.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Call) and ast.unparse(node.func) in PLAIN)
+        or (isinstance(node, ast.ClassDef) and {ast.unparse(base) for base in node.bases} & PLAIN)
+    ]
+    assert not plain, "use replication.threads"
+
+
+def test_nothing_of_python_or_prefect_is_replaced_for_the_process() -> None:
+    start = threading.Thread.start
+    works("app1", "one")
+    assert threading.Thread.start is start

@@ -50,6 +50,26 @@ def put(of, *texts):
         Outbox(of).put({**sample(of, "dead"), "text": text})
 
 
+def test_an_event_is_related_to_the_run_that_it_happened_in_and_its_deployment():
+    document = {
+        "id": "1",
+        "at": "2026-01-01T00:00:00+00:00",
+        "event": "promoted",
+        "cluster": "app1",
+        "conf": "/etc/mha/app1.cnf",
+        "text": "db2 takes writes",
+        "old_primary": None,
+        "new_primary": None,
+        "facts": {},
+    }
+    assert prefect_event(document)["related"] == []
+    related = prefect_event({**document, "within": {"flow_run": "a", "deployment": "b"}})["related"]
+    assert related == [
+        {"prefect.resource.id": "prefect.flow-run.a", "prefect.resource.role": "flow-run"},
+        {"prefect.resource.id": "prefect.deployment.b", "prefect.resource.role": "deployment"},
+    ]
+
+
 def test_what_prefect_does_not_take_now_stays_and_what_it_never_takes_goes_alone(of):
     delivery = Sent(of)
     put(of, "a", "b")

@@ -15,6 +15,7 @@ from prefect.exceptions import ParameterTypeError
 from pydantic import ValidationError
 
 from prefect_mha.flows.approval import Waiting, form
+from prefect_mha.flows.binlog_server import binlog_server
 from prefect_mha.flows.failover import failover
 from prefect_mha.flows.forms import PLACE, FailoverRequest, SwitchRequest, place_of
 from prefect_mha.flows.health_check import health_check
@@ -141,3 +142,10 @@ def test_the_question_must_be_decided_and_offers_who_may_be_chosen() -> None:
     assert field["description"].startswith("At stake: 42 bytes that only db1 has. On: ")
     switch = Question("switchover", "app1", "name", "Start?", "the plan", "# the plan", ("a step",), (DB2,))
     assert "accept_possible_loss" not in form(switch, Waiting(60.0)).model_json_schema()["properties"]
+
+
+@pytest.mark.parametrize("flow", [failover, switchover, health_check, binlog_server], ids=lambda f: f.name)
+def test_every_parameter_has_a_label_and_not_its_name(flow: Any) -> None:
+    for name, field in flow.parameters.properties.items():
+        assert field["title"] != name
+        assert field["description"]

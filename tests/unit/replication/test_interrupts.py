@@ -8,7 +8,13 @@ import threading
 
 import pytest
 
-from prefect_mha.replication.local.interrupts import Interrupted, ended_in_order, finish_from_here, put_off
+from prefect_mha.replication.local.interrupts import (
+    Interrupted,
+    ended_in_order,
+    finish_from_here,
+    may_be_left,
+    put_off,
+)
 
 
 def ask(number: signal.Signals) -> None:
@@ -49,3 +55,19 @@ def test_nothing_is_changed_in_other_threads() -> None:
     thread.start()
     thread.join(5)
     assert seen == [before]
+
+
+def test_what_was_put_off_is_raised_once_between_two_steps() -> None:
+    with ended_in_order(between_steps=True):
+        may_be_left()
+        finish_from_here()
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            may_be_left()
+        may_be_left()
+        assert put_off() == ""
+    with ended_in_order():
+        finish_from_here()
+        os.kill(os.getpid(), signal.SIGTERM)
+        may_be_left()
+        assert put_off() == "SIGTERM came in the middle and was put off until the end."

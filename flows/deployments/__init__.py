@@ -1,0 +1,4 @@
+"""What Prefect offers of each configured cluster: served from one process, or put into a work pool.
+
+No flow is here.
+"""

@@ -1,0 +1,34 @@
+"""A host whose SFTP takes as long as the test wants: sshd starts a program that waits before it serves."""
+
+from __future__ import annotations
+
+import time
+
+from tests.lab.host import Host
+
+SERVER = "/usr/lib/openssh/sftp-server"
+
+
+class SftpGate:
+    """From now on whoever reads a file of this host over SFTP waits until the gate is opened."""
+
+    def __init__(self, host: Host) -> None:
+        self._go = host.directory / "root" / "sftp-go"
+        self._there = host.directory / "root" / "sftp-there"
+        gate = f"#!/bin/sh\ntouch /sftp-there; while [ ! -e /sftp-go ]; do sleep 0.05; done; exec {SERVER}.served\n"
+        host.run(f"mv {SERVER} {SERVER}.served && printf %s '{gate}' >{SERVER} && chmod 755 {SERVER}")
+        # Those that serve already are ended: a session that keeps one opens another.
+        host.run(
+            "for p in /proc/[0-9]*; do case $(readlink $p/exe) in *sftp-server*) kill ${p#/proc/};; esac; done; true"
+        )
+
+    def wait(self, seconds: float = 60.0) -> None:
+        """Until somebody stands before it."""
+        ends = time.monotonic() + seconds
+        while not self._there.exists():
+            assert time.monotonic() < ends, "nobody reads a file"
+            time.sleep(0.05)
+
+    def open(self) -> None:
+        """Whoever waits is served, and everybody from now on."""
+        self._go.touch()
