@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.cluster import Cluster
+from tests.lab.cluster import Cluster, Manager
 from tests.lab.faults import without_ssh
 from tests.lab.hostile import MUTE, NASTY, Way, squat
 from tests.lab.kinds import ADMIN_PASSWORD
@@ -28,6 +28,14 @@ READABLE = "what-the-replicas-mysqld-can-read"
 QUICK = {("mariadb", Way.CLEAR), ("mysql97", Way.SHA2_TLS)}
 KINDS = ("mariadb", "mysql97", "mysql56")
 WAYS = (Way.CLEAR, Way.SHA2_TLS, Way.SHA2, Way.DIALOG, Way.SHA256_TLS, Way.FINE, Way.LOCAL_INFILE, Way.SILENT, Way.ODD)
+
+
+def seen_alive(manager: Manager) -> None:
+    """It has looked at the primary's process while that lived: twice, for nothing tells of a look that succeeded."""
+    wait_until(lambda: "Ping(SELECT) succeeded" in manager.log(), "it watches", 60.0)
+    time.sleep(3.0)
+    if "cannot be looked at" in manager.log():  # on a machine with too much to do
+        time.sleep(6.0)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +60,7 @@ def test_a_squatter_on_a_dead_primarys_port_stops_no_failover_and_gets_no_passwo
                 cluster[number].run(f"echo {READABLE} >/etc/shadow; chmod 644 /etc/shadow")
         manager = cluster.start_manager(conf)
         writer = Writer(cluster)
-        while "the primary's host" in manager.log() or not list(manager.workdir.glob("*")):
-            time.sleep(0.1)
-        time.sleep(3.0)  # two looks at its process while it lives
+        seen_alive(manager)
         # The port is his before the manager has looked: so it is whoever polls for it on that host.
         manager.process.send_signal(signal.SIGSTOP)
         cluster[1].signal_mysqld(signal.SIGKILL)
@@ -107,8 +113,7 @@ def test_a_login_that_the_squatter_never_answers_costs_no_replica(
             as_plain_user(cluster, conf)
         manager = cluster.start_manager(conf)
         writer = Writer(cluster)
-        wait_until(lambda: "Ping(SELECT) succeeded" in manager.log(), "it watches")
-        wait_until(lambda: len(writer.acks()) > 50, "the application writes")
+        seen_alive(manager)
         with ExitStack() as stack:
             manager.process.send_signal(signal.SIGSTOP)
             if frees in ("dead host", "nobody"):
@@ -140,7 +145,7 @@ def test_whose_answer_it_is_counts_for_the_classic_watch_and_without_ssh_nobody_
         conf = cluster.write_cnf(candidate=2, default=f"{detection}start_checks=warn")
         writer = Writer(cluster)
         manager = cluster.start_manager(conf)
-        time.sleep(3.0)
+        seen_alive(manager)
         with ExitStack() as stack:
             if how == "no ssh":
                 stack.enter_context(without_ssh(cluster[1]))
@@ -196,7 +201,7 @@ def test_a_supervisor_that_starts_it_again_in_vain_keeps_nobody_from_the_failove
     with Cluster("mariadb", gtid=True) as cluster:
         manager = cluster.start_manager(cluster.write_cnf(candidate=2, default="start_checks=warn"))
         writer = Writer(cluster)
-        time.sleep(3.0)
+        seen_alive(manager)
         manager.process.send_signal(signal.SIGSTOP)
         cluster[1].signal_mysqld(signal.SIGKILL)
         with squat(cluster[1], Way.CLEAR):
