@@ -47,7 +47,9 @@ def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     note_stopped(job.journal, plan.dead, channels)
 
     dead = job.sessions.host(job.dead.address)
-    old = OldPrimary(lambda: present_on(dead, job.dead, job.places, timeout=PRESENT_WITHIN))
+    old = OldPrimary(
+        lambda: present_on(dead, job.dead, job.places, timeout=PRESENT_WITHIN), somebody_else=job.somebody_else
+    )
 
     def stop(key: str) -> ServerState:
         return stop_receiver(job.sessions.server(key), channels[key], host=job.sessions.host(key), old=old)

@@ -65,10 +65,13 @@ def may_close(seen: Present | None) -> Closes:
 
 
 class OldPrimary:
-    """What the host of a dead primary shows of it: asked when a STOP hangs, once for all replicas of a moment."""
+    """What the host of a dead primary shows of it: asked when a STOP hangs, once for all replicas of a moment.
 
-    def __init__(self, ask: Callable[[], Present]) -> None:
-        self._ask, self._lock = ask, threading.Lock()
+    ``somebody_else``: it has shown that somebody else listens there, so it is asked at once; it may be dark otherwise.
+    """
+
+    def __init__(self, ask: Callable[[], Present], *, somebody_else: bool = False) -> None:
+        self._ask, self._lock, self.somebody_else = ask, threading.Lock(), somebody_else
         self._seen: Present | None = None
         self._at, self._blind = 0.0, False
 
@@ -129,14 +132,16 @@ def _free(
     if over.wait(HANGS_AFTER):
         return
     log.warning("%s: its receiver waits for %s, which does not speak; ending that.", server, channel.source_host)
+    ask = old is not None and old.somebody_else
     with contextlib.closing(Server(server.config)) as beside:
         while True:
-            why = _close(channel, server.config, host, may_close(old.seen() if old is not None else None))
+            why = _close(channel, server.config, host, may_close(old.seen() if old is not None and ask else None))
             if over.wait(AGAIN):
                 return
             if why and (nor := _kill(beside)):
                 log.warning("%s; %s; its STOP ends when the receiver gives up.", why, nor)
                 return
+            ask = True
 
 
 def _close(channel: ReplicaChannel, replica: ServerConfig, host: SshHost | None, closes: Closes) -> str:

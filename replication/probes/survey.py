@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
+from functools import partial
 
 from ...config import ClusterConfig, ServerConfig
 from ..cluster.pool import ConnectionPool
@@ -35,6 +36,9 @@ from .tcp import PortProbes
 
 #: Seconds for one look, and for one round; a written row gets longer, for a slow disk is no dead one.
 LOOK, ROUND, WRITE = 0.9, 1.1, WRITE_WAITS
+#: Seconds for a look while all is well, until one has shown the process: a host with too much to do takes longer, and
+#: without one nothing that its host shows later is believed.
+FIRST_LOOK = 5.0
 #: Seconds for a knock of this round, at least and at most: three times what answers took so far. Earlier ones go on.
 KNOCK = (0.3, 1.0)
 #: Seconds between two knocks at the host's sshd while nothing comes back: packets may be lost.
@@ -125,7 +129,7 @@ class Survey:
 
     def look(self) -> Future[Seen]:
         """One look at the primary's host in the background, while all is well."""
-        return self._ask("host", self._look)
+        return self._ask("host", partial(self._look, LOOK if self.known else FIRST_LOOK))
 
     def round(self, *, write: bool, enough: Callable[[Round], bool]) -> Round:
         """Ask everybody; ends when all have answered, at the deadline, or early when what is known is ``enough``."""
@@ -232,9 +236,9 @@ class Survey:
         who = f"{_PORT}{self._primary.ssh_port}"
         return (Observation(Observer.SSH, who, finding, detail, took=time.monotonic() - began),)
 
-    def _look(self) -> Seen:
+    def _look(self, within: float = LOOK) -> Seen:
         host = self._sessions.host(self._primary.address)
-        looked = look_at(host, self._primary, self._places, timeout=LOOK, before=self.last_look)
+        looked = look_at(host, self._primary, self._places, timeout=within, before=self.last_look)
         self.look_before, self.last_look = self.last_look, looked
         if looked.healthy:
             self.known, self.supervisor = True, looked.supervisor

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.cluster import Cluster
+from tests.lab.cluster import Cluster, Manager
 from tests.lab.faults import without_ssh
 from tests.lab.hostile import MUTE, NASTY, Way, squat
 from tests.lab.kinds import ADMIN_PASSWORD
@@ -18,7 +18,7 @@ from tests.lab.plain_user import as_plain_user
 from tests.lab.writer import PATIENCE, Writer, gap
 from tests.scenarios.failing_over import assert_survivors_agree, finish
 from tests.scenarios.moving import wait_until
-from tests.scenarios.usual import MORE, usual
+from tests.scenarios.usual import limit
 
 #: Seconds from the squatter's first word until writes are back, on a loaded machine; slow ones measure what is usual.
 QUICKLY = 10.0
@@ -28,6 +28,14 @@ READABLE = "what-the-replicas-mysqld-can-read"
 QUICK = {("mariadb", Way.CLEAR), ("mysql97", Way.SHA2_TLS)}
 KINDS = ("mariadb", "mysql97", "mysql56")
 WAYS = (Way.CLEAR, Way.SHA2_TLS, Way.SHA2, Way.DIALOG, Way.SHA256_TLS, Way.FINE, Way.LOCAL_INFILE, Way.SILENT, Way.ODD)
+
+
+def seen_alive(manager: Manager) -> None:
+    """It has looked at the primary's process while that lived: twice, for nothing tells of a look that succeeded."""
+    wait_until(lambda: "Ping(SELECT) succeeded" in manager.log(), "it watches", 60.0)
+    time.sleep(3.0)
+    if "cannot be looked at" in manager.log():  # on a machine with too much to do
+        time.sleep(6.0)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +60,7 @@ def test_a_squatter_on_a_dead_primarys_port_stops_no_failover_and_gets_no_passwo
                 cluster[number].run(f"echo {READABLE} >/etc/shadow; chmod 644 /etc/shadow")
         manager = cluster.start_manager(conf)
         writer = Writer(cluster)
-        while "the primary's host" in manager.log() or not list(manager.workdir.glob("*")):
-            time.sleep(0.1)
-        time.sleep(3.0)  # two looks at its process while it lives
+        seen_alive(manager)
         # The port is his before the manager has looked: so it is whoever polls for it on that host.
         manager.process.send_signal(signal.SIGSTOP)
         cluster[1].signal_mysqld(signal.SIGKILL)
@@ -63,26 +69,27 @@ def test_a_squatter_on_a_dead_primarys_port_stops_no_failover_and_gets_no_passwo
             manager.process.send_signal(signal.SIGCONT)
             code, acks = finish(manager, writer, seconds=60.0)
             assert code == 0, manager.log()
-            took, limit = gap(acks, struck), QUICKLY
-            if (kind, way) not in QUICK:
-                limit = usual(kind, kind != "mysql56", third_down=False) + MORE
+            took, allowed = gap(acks, struck), QUICKLY
             if way is Way.SILENT:
                 # The application asks him first, before it finds the new primary.
-                limit += PATIENCE
-            record_property("took", f"{took:.2f} of {limit:.2f} s")
+                took -= PATIENCE
+            if (kind, way) not in QUICK and way is not Way.ODD:
+                allowed = limit(took, kind, gtid=kind != "mysql56", third_down=False)
+            record_property("took", f"{took:.2f} of {allowed:.2f} s")
             if way is Way.ODD:
                 # The application takes his nonsense for answers and stays with him: what it wrote before counts.
                 acks = [ack for ack in acks if ack.at < struck]
             else:
-                assert took < limit, manager.log()
+                assert took < allowed, manager.log()
             assert "is not the log of that server" not in manager.log()
             assert "something else answers" in manager.log()
             assert "something else answers" in told.read_text() or "somebody else" in told.read_text(), told.read_text()
             assert_survivors_agree(cluster, acks, 2, (3,))
             assert "may have any file that a replica's mysqld can read" in manager.log()
             heard = record.read_bytes()
-            # The server's own hole, which is told to people: a receiver is a client like any other.
-            record_property("given a file by a replica", READABLE.encode() in heard)
+            if way is Way.LOCAL_INFILE:
+                # The server's own hole, which is told to people: a receiver is a client like any other.
+                record_property("given a file by a replica", READABLE.encode() in heard)
             assert heard or way in MUTE
             assert ADMIN_PASSWORD.encode() not in heard
             assert NASTY not in manager.log()
@@ -107,8 +114,7 @@ def test_a_login_that_the_squatter_never_answers_costs_no_replica(
             as_plain_user(cluster, conf)
         manager = cluster.start_manager(conf)
         writer = Writer(cluster)
-        wait_until(lambda: "Ping(SELECT) succeeded" in manager.log(), "it watches")
-        wait_until(lambda: len(writer.acks()) > 50, "the application writes")
+        seen_alive(manager)
         with ExitStack() as stack:
             manager.process.send_signal(signal.SIGSTOP)
             if frees in ("dead host", "nobody"):
@@ -140,7 +146,7 @@ def test_whose_answer_it_is_counts_for_the_classic_watch_and_without_ssh_nobody_
         conf = cluster.write_cnf(candidate=2, default=f"{detection}start_checks=warn")
         writer = Writer(cluster)
         manager = cluster.start_manager(conf)
-        time.sleep(3.0)
+        seen_alive(manager)
         with ExitStack() as stack:
             if how == "no ssh":
                 stack.enter_context(without_ssh(cluster[1]))
@@ -196,7 +202,7 @@ def test_a_supervisor_that_starts_it_again_in_vain_keeps_nobody_from_the_failove
     with Cluster("mariadb", gtid=True) as cluster:
         manager = cluster.start_manager(cluster.write_cnf(candidate=2, default="start_checks=warn"))
         writer = Writer(cluster)
-        time.sleep(3.0)
+        seen_alive(manager)
         manager.process.send_signal(signal.SIGSTOP)
         cluster[1].signal_mysqld(signal.SIGKILL)
         with squat(cluster[1], Way.CLEAR):
