@@ -6,6 +6,7 @@ mean the same in it as on the dead host, and every replica's part can be cut fro
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -64,7 +65,8 @@ class RemoteLog:
 class BinlogCopy:
     """The copied part of a server's logs: every byte from ``start`` to ``end``, in ``directory`` on the manager.
 
-    ``stopped`` tells where copying ended before the logs did: a file that is missing or cannot be read to its end.
+    ``stopped`` tells where copying ended before the logs did: a file that is missing or cannot be read to its end;
+    ``no_room`` that there was no room for it.
     """
 
     directory: Path
@@ -73,6 +75,7 @@ class BinlogCopy:
     end: BinlogPosition
     bytes: int
     stopped: LogEnd | None = None
+    no_room: bool = False
 
     def logs(self) -> list[LogFile]:
         """The copies as the cutter wants them, none beyond ``end``. Raises OSError when they are not there."""
@@ -263,21 +266,25 @@ def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, dire
     """Copy the logs from ``start`` to their end; only these bytes and the head of the first log travel.
 
     Each copy is proven by comparing its SHA-256 with one computed on the dead host. What can be read is copied: a log
-    that cannot be ends it, and `BinlogCopy.stopped` tells. Raises HostError's children when that leaves nothing, and
-    LogError when nobody could read the copy from ``start`` on (it is encrypted, or no log).
+    that cannot be ends it, and `BinlogCopy.stopped` tells. Raises HostError's children when that leaves nothing,
+    OSError when that is for want of room, and LogError when nobody could read the copy from ``start`` on (it is
+    encrypted, or no log).
     """
     own_directory(directory)
     room = shutil.disk_usage(directory).free
-    total, stopped = 0, None
+    total, stopped, full = 0, None, False
     copied: list[RemoteLog] = []
     pool = ThreadPoolExecutor(1, thread_name_prefix="digest")
     try:
         for number, log in enumerate(logs):
             begin = start.pos if number == 0 else 0
             trouble: RemoteFileError | None
-            if log.size - begin + total > room:
+            full = log.size - begin + total > room
+            if full:
                 # As long as its inode says, and perhaps nothing but a hole.
-                said = f"it is {log.size} bytes long, and {room - total} are free in {directory.parent}"
+                said = f"{log.path} is {log.size} bytes long, and {room - total} are free in {directory.parent}"
+                if not copied:
+                    raise OSError(errno.ENOSPC, said)
                 count, trouble = 0, RemoteFileError(host.name, f"copy {log.path}", said)
             else:
                 count, trouble = _copy(host, log, begin, directory / log.name, pool)
@@ -293,7 +300,7 @@ def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, dire
         # A sum that nobody wants any more ends at its own deadline.
         pool.shutdown(wait=False)
     end = BinlogPosition(copied[-1].name, copied[-1].size)
-    made = BinlogCopy(directory, tuple(log.name for log in copied), start, end, total, stopped)
+    made = BinlogCopy(directory, tuple(log.name for log in copied), start, end, total, stopped, full)
     next(iter(LogSequence(made.logs(), start.pos)), None)
     return made
 
