@@ -3,6 +3,7 @@
 MhaError
 ├── ServerError                  a database server: which one, what was being done, why it failed
 │   ├── ServerUnreachable        nobody answers at that address, or the connection broke
+│   │   └── ServerGone           asked on a new session, too, it did not answer: it is not waited for again
 │   ├── ServerBusy               it answers, but takes no session now (1040, 1203, 1226)
 │   ├── AccessDenied             it answers, but not to this user, password or host, or the password has expired
 │   ├── PrivilegeMissing         the session lacks a privilege for the statement
@@ -63,6 +64,10 @@ class ServerError(MhaError):
 
 class ServerUnreachable(ServerError):
     """Nobody answers at the server's address, or the connection broke (2002, 2003, 2006, 2013, timeouts)."""
+
+
+class ServerGone(ServerUnreachable):
+    """Neither on the session nor on a new one there was an answer: who asks again waits in vain."""
 
 
 class ServerBusy(ServerError):

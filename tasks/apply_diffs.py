@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from prefect import task
 
@@ -20,13 +19,10 @@ from ..replication.cluster.catch_up import LEVEL_LIMIT, as_logged, tell_what_was
 from ..replication.errors import (
     CannotLevel,
     DeadlineExceeded,
-    HostError,
     MhaError,
-    PrivilegeMissing,
     StoppedInTail,
     TooBusy,
 )
-from ..replication.memory.journal import TemporarySetting, unrestored_settings
 from ..replication.model.position import BinlogPosition
 from ..replication.model.state import GtidKind, ServerState
 from ..replication.mysql import temporary_settings as settings
@@ -39,6 +35,7 @@ from ..replication.rescue.saved import AppliedBinlog, SavedBinlog
 from ..replication.rescue.tails import Lacking, MissingTail, why_not_served
 from .policy import STEP, once
 from .rescue import pipe, serve
+from .rescue.lent_settings import check_not_rebooted, lend_settings
 from .rescue.turned import former_of
 
 log = logging.getLogger("mha")
@@ -82,11 +79,11 @@ def catch_up(
     if former is not None:
         job.journal.record(TURN, "done", key)
     try:
-        start_following(server, channel, job.config_of(latest), alive=source)
+        start_following(server, channel, job.config_of(latest), alive=source, lend=partial(lend_settings, job))
         return wait_level(job, key, channel, goal, source)
     except MhaError:
-        # What it has received stays, and can be executed without the other one.
-        stop_receiver(server, channel)
+        # What it has received stays, and can be executed without the other one, which may be dark by now.
+        stop_receiver(server, channel, host=job.sessions.host(key))
         raise
 
 
@@ -97,6 +94,7 @@ def wait_level(job: FailoverJob, key: str, channel: str, goal: ServerState, sour
     """
     server = job.sessions.server(key)
     wait_executed(server, goal, stall=job.config.drain_timeout, limit=LEVEL_LIMIT, alive=source)
+    stop_receiver(server, channel, host=job.sessions.host(key))
     server.query(server.dialect.stop(channel), action="stop replication", timeout=65.0)
     return drain(server, channel, stall=job.config.drain_timeout)
 
@@ -125,7 +123,7 @@ def apply_saved(
     start = rescue.begin or proof.executed
     if rescue.copy is None or start is None:
         return AppliedBinlog(key, server.config.name, None, state.end_of_log, source=rescue.source)
-    _check_not_rebooted(job, key)
+    check_not_rebooted(job, key)
     done = pipe.already_applied(job, state, proof, start)
     filters = channel_named(state, proof.channel).filters
     wanted = CountingLeftOut(Lacking(plan.kind, state, done), filters)
@@ -194,69 +192,3 @@ def leave_saved(job: FailoverJob, plan: FailoverPlan, key: str, stopped: Stopped
     log.warning("%s goes on without the rest of the saved log, from %s on.", server, proof.executed)
     place = proof.executed if plan.kind is GtidKind.POSITION else stopped.kept.start
     return proof, _lacks(server, plan.kind, stopped.copy, place or stopped.kept.start)
-
-
-@contextlib.contextmanager
-def lend_settings(job: FailoverJob, server: Server, wanted: dict[str, int]) -> Iterator[None]:
-    """While it lasts, the server has these settings: large statements, transactions that do not wait for the disk.
-
-    Without SSH to its host nobody could tell afterwards whether that went down meanwhile: then it keeps its own.
-    """
-    now = settings.read(server, wanted) if wanted else {}
-    changed = {k: v for k, v in wanted.items() if v != now[k]}
-    if not changed:
-        yield
-        return
-    former = {name: now[name] for name in changed}
-    try:
-        lent = TemporarySetting(server.key, former, _boot_id(job, server.key))
-    except HostError as error:
-        log.info("%s keeps its settings while it executes the saved log: %s", server, error)
-        yield
-        return
-    job.journal.record("settings", "intent", server.key, former=former, boot_id=lent.boot_id)
-    try:
-        try:
-            settings.put(server, changed)
-        except PrivilegeMissing as error:
-            if not changed.keys() <= settings.DURABILITY.keys():
-                raise
-            log.warning("%s keeps its settings while it executes the saved log, and takes longer: %s", server, error)
-        yield
-    finally:
-        _give_back(job, lent)
-
-
-@task(name="Give back the settings of a former try", **STEP)
-def give_back_settings(job: FailoverJob) -> list[str]:
-    """A manager that died while it applied logs left servers with relaxed settings; returns what stays so, and why."""
-    left = []
-    for lent in unrestored_settings(job.past):
-        try:
-            _give_back(job, lent)
-            log.info("%s has its own settings again: %s.", job.config_of(lent.key).name, lent)
-        except MhaError as error:
-            left.append(f"{job.config_of(lent.key).name} keeps settings of the last failover, set {lent}: {error}")
-            log.error("%s", left[-1])
-    return left
-
-
-def _give_back(job: FailoverJob, lent: TemporarySetting) -> None:
-    settings.give_back(job.sessions.server(lent.key), lent.former)
-    job.journal.record("settings", "done", lent.key)
-
-
-def _boot_id(job: FailoverJob, key: str) -> str:
-    """Which boot of the host this is; empty where it does not tell."""
-    command = "cat /proc/sys/kernel/random/boot_id 2>/dev/null || true"
-    return job.sessions.host(key).run(command, action="read its boot id", timeout=5.0).stdout.strip()
-
-
-def _check_not_rebooted(job: FailoverJob, key: str) -> None:
-    """After a crash of the whole host with relaxed settings, its data and its log may disagree. Raises CannotLevel."""
-    for lent in unrestored_settings(job.past):
-        if lent.key == key and lent.relaxed and lent.boot_id != _boot_id(job, key):
-            raise CannotLevel(
-                f"{job.config_of(key).name}: its host went down while a former try applied logs with {lent} relaxed; "
-                "what it kept is not known, rebuild it from the new primary"
-            )

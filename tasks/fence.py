@@ -14,9 +14,10 @@ from ..replication.fencing.everyone import start_replication
 from ..replication.fencing.kill import Fenced, fence, present_on
 from ..replication.fencing.last_look import alive, look_once_more
 from ..replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
-from ..replication.fencing.read_only import try_to_close
+from ..replication.fencing.read_only import close_for_writes
 from ..replication.local.site_scripts import HookResult, run_hook, shutdown_args
 from ..replication.memory.held_servers import HeldServers, Hold, reached_by
+from ..replication.memory.last_writable import ASKED_TO_CLOSE, OLD_PRIMARY
 from ..replication.memory.open_business import note_stopped
 from ..replication.model.state import ClusterState, ServerDown, ServerState
 from ..replication.mysql.server import Server
@@ -162,13 +163,17 @@ def fence_over_ssh(job: FailoverJob, *, ask: bool = False) -> Fenced:
 
 def _over_sql(job: FailoverJob) -> Tried:
     """While it still answers: read-only, and its clients' sessions ended. No proof where SUPER may still write."""
-    server = Server(job.dead)
+    server, let_in = Server(job.dead), False
     try:
-        closed = try_to_close(server, connect=_to_connect(job), timeout=job.config.fence_timeout)
+        server.connect(_to_connect(job))
+        let_in = True
+        closed = close_for_writes(server, timeout=job.config.fence_timeout)
+    except ServerError as error:
+        if let_in:
+            job.journal.record(OLD_PRIMARY, ASKED_TO_CLOSE, job.dead.address)
+        return Tried(SQL, False, False, str(error))
     finally:
         server.close()
-    if isinstance(closed, ServerError):
-        return Tried(SQL, False, False, str(closed))
     return Tried(SQL, True, closed.everyone, str(closed))
 
 

@@ -11,15 +11,17 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
-from ..replication.errors import HostUnreachable, ServerUnreachable
+from ..replication.errors import HostUnreachable, ServerGone, ServerUnreachable
 
 _STEP: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 
 
 def broken_session(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
-    """Retry only what failed because a session broke; a refusal by a server stays a refusal."""
+    """Retry only what failed because a session broke: a refusal stays one, and who is gone was asked twice."""
     try:
         state.result()
+    except ServerGone:
+        return False
     except (ServerUnreachable, HostUnreachable):
         return True
     except Exception:  # noqa: BLE001 - only the kind of the failure is asked here

@@ -9,6 +9,7 @@ from prefect import task
 from ..replication.actions.drain import stop_applier
 from ..replication.actions.drained import Drained
 from ..replication.actions.promote import forget_source, open_for_writes
+from ..replication.cluster.catch_up import check_alive
 from ..replication.errors import CameBack
 from ..replication.model.state import ServerState
 from ..replication.planning.plan import FailoverPlan
@@ -61,14 +62,19 @@ def open_again(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: 
 
 @task(name="Forget the old source on the new primary", **STEP)
 def clean_up(job: FailoverJob, plan: FailoverPlan, proof: Drained) -> bool:
-    """RESET REPLICA ALL, unless `skip_reset_slave` or --skip_change_master is set. Returns whether it was done."""
+    """RESET REPLICA ALL, unless `skip_reset_slave` or --skip_change_master is set. Returns whether it was done.
+
+    Raises ServerGone when the new primary is.
+    """
     if job.config_of(plan.new_primary).skip_reset_slave:
         log.info("%s: skip_reset_slave is set, so it keeps its old replication settings.", plan.new_primary_name)
         return False
     if not plan.repoint:
         log.info("%s: --skip_change_master leaves its old replication settings, too.", plan.new_primary_name)
         return False
-    forget_source(job.sessions.server(plan.new_primary), proof)
+    server = job.sessions.server(plan.new_primary)
+    check_alive(server)
+    forget_source(server, proof)
     if plan.new_primary in turned((*job.past, *job.journal.entries())):
         job.journal.record(TURN, "done", plan.new_primary)
     log.info("%s: Resetting slave info succeeded.", plan.new_primary_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from prefect import task
 
@@ -16,6 +17,7 @@ from ..replication.reporting.outcome import ReplicaOutcome
 from ..replication.rescue.pointing import TURN, channel_named
 from ..replication.rescue.saved import AppliedBinlog
 from .policy import STEP
+from .rescue.lent_settings import lend_settings
 from .rescue.turned import former_of
 
 log = logging.getLogger("mha")
@@ -33,6 +35,7 @@ def repoint(job: FailoverJob, plan: FailoverPlan, key: str, proof: Drained, prom
         change_source(server, proof, primary, plan.kind, position, delay=delay, former=former)
         if former is not None:
             job.journal.record(TURN, "done", key)
-    start_following(server, proof.channel, primary, alive=job.sessions.server(plan.new_primary))
+    alive, lend = job.sessions.server(plan.new_primary), partial(lend_settings, job)
+    start_following(server, proof.channel, primary, alive=alive, lend=lend)
     log.info("%s: OK: Slave started, replicating from %s", server, primary.name)
     return ReplicaOutcome(key, server.config.name, True, f"replicates from {primary.name}")

@@ -89,7 +89,8 @@ def save_binlog(
         return replace(rescue, no_room=rescue.copy is None and isinstance(error, NoRoom))
     log.info("Saved binlog of %s: %s", job.dead.name, SavedBinlog(copy))
     begin = copy.start if start is None else None
-    rescue = SavedBinlog(copy, begin=begin, source=f"the binary log of {job.dead.name}")
+    source = f"the binary log of {job.dead.name}"
+    rescue = SavedBinlog(copy, begin=begin, source=source, no_room=copy.no_room)
     remember(job.journal, job.dead.address, key, rescue)
     return rescue
 

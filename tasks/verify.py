@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from prefect import task
 
 from ..replication.actions.repoint import follows
-from ..replication.cluster.catch_up import LEVEL_LIMIT, wait_executed
+from ..replication.cluster.catch_up import LEVEL_LIMIT, check_alive, wait_executed
 from ..replication.cluster.pool import with_writers
 from ..replication.errors import MhaError, ServerError
 from ..replication.fencing.read_only import close_for_writes
@@ -21,6 +21,7 @@ from ..replication.reporting.job import FailoverJob
 from ..replication.reporting.outcome import ReplicaOutcome
 from ..replication.rescue.saved import AppliedBinlog
 from .policy import STEP
+from .select import UNCONNECTED
 
 log = logging.getLogger("mha")
 
@@ -45,9 +46,11 @@ def verify(
 ) -> Verified:
     """Each replica runs, follows the new primary and, when asked, has executed what the new primary began with.
 
-    Nobody keeps the settings that a manager lent which died on another host: its journal is not here.
+    Nobody keeps the settings that a manager lent which died on another host: its journal is not here. Raises ServerGone
+    when the new primary is.
     """
     primary, new = job.config_of(plan.new_primary), job.sessions.server(plan.new_primary)
+    check_alive(new)
     goal = new.observe()
     if plan.open_for_writes and not goal.writable:
         log.error("%s is read-only after it was opened.", goal.name)
@@ -81,7 +84,7 @@ def _open_beside(job: FailoverJob, plan: FailoverPlan) -> tuple[tuple[str, ...],
     Some sites leave their replicas writable.
     """
     others = [s for s in job.config.servers if s.address not in (plan.new_primary, plan.dead)]
-    cluster = with_writers(job.sessions, job.sessions.observe(others))
+    cluster = with_writers(job.sessions, job.sessions.observe(others, unconnected=UNCONNECTED))
     undone, notes = [], []
     for state in cluster.up:
         if state.key in cluster.writing:

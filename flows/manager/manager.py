@@ -57,6 +57,8 @@ from .stock import check_address, tell_stock, version
 
 log = logging.getLogger("mha")
 
+#: Seconds for another look at those who had no answer when sessions were opened.
+ONCE_MORE = 1.0
 #: How long a manager that goes on watching waits before it looks again at a cluster it could not watch (seconds).
 LOOK_AGAIN = 10.0
 #: Seconds before the cluster is looked at again after somebody else was found acting on it.
@@ -242,8 +244,10 @@ class Manager:
     def _take_stock(self, sessions: ConnectionPool) -> tuple[ClusterState, ServerConfig]:
         """Look at everybody once, as MHA does before its first ping."""
         log.info("MHA::MasterMonitor version %s.", version())
-        sessions.warm()
-        cluster = with_those_who_moved(self._config, sessions.observe())
+        missing = sessions.warm()
+        # Who did not answer a moment ago is not waited for as long once more.
+        looked = sessions.observe(unconnected=ONCE_MORE) if missing else sessions.observe()
+        cluster = with_those_who_moved(self._config, looked)
         primary = find_primary(self._config, cluster)
         if not isinstance(primary, Refusal) and late_ones(self._config, primary, cluster):
             self._following.here(primary.address, 0.0, self._stop)

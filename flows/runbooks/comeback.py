@@ -13,6 +13,7 @@ from ...replication.fencing.comeback import Apart, Comeback, ComebackStep, Windo
 from ...replication.fencing.lookout import Closing, Lookout, Sight
 from ...replication.fencing.policy import SSH
 from ...replication.memory.held_servers import HeldServers
+from ...replication.memory.last_writable import ASKED_TO_CLOSE, OLD_PRIMARY, LastWritable
 from ...replication.model.position import BinlogPosition
 from ...replication.planning.plan import FailoverPlan
 from ...replication.reporting.ledger import Fate, LedgerLine
@@ -82,7 +83,7 @@ class OldPrimary:
         if sight.appeared == self._levelled and not (sight.closed or sight.cannot):
             return plan
         step, why = decide(self._case(sight))
-        self._failover.job.journal.record("old primary", step.value, plan.dead, why=why)
+        self._failover.job.journal.record(OLD_PRIMARY, step.value, plan.dead, why=why)
         strict = step is ComebackStep.LEAVE and self._failover.job.salvage_policy == "strict"
         if strict or step in (ComebackStep.CALL_OFF, ComebackStep.REFUSE):
             self._refuse(step, why)
@@ -138,10 +139,16 @@ class OldPrimary:
     def give_back(self) -> None:
         """The failover ends without a new primary: an old one that answers, and was closed by it, is it again.
 
-        Not where somebody else holds the right to act: that one decides.
+        Not where somebody else holds the right to act: that one decides. What it was sent and did not answer it may
+        still do, as when it stood still and wakes: that is remembered.
         """
+        self._lookout.end(wait=CLOSES)
         if self._lookout.sight.closed and not self._given_back and self._failover.lock.taken:
             self._give_back("nobody was opened in its place")
+            return
+        job = self._failover.job
+        if any((entry.step, entry.event) == (OLD_PRIMARY, ASKED_TO_CLOSE) for entry in job.journal.entries()):
+            LastWritable(job.config).may_close_late(job.dead.address)
 
     def _give_back(self, why: str) -> None:
         failover = self._failover
@@ -230,7 +237,7 @@ class OldPrimary:
         """Called by the lookout's threads; what cannot be recorded is told, and closed all the same."""
         job = self._failover.job
         try:
-            job.journal.record("old primary", event, job.dead.address, **facts)
+            job.journal.record(OLD_PRIMARY, event, job.dead.address, **facts)
             holds = HeldServers.of(job.config)
             if facts.get("was_open"):
                 if holds.get(job.dead.address) is not None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from prefect import Task
 
 from ...replication.actions.drained import Drained
+from ...replication.cluster.catch_up import ALIVE_WITHIN
 from ...replication.cluster.pool import reachable, took_writes
 from ...replication.coordination.failover_lock import FailoverLock
 from ...replication.errors import (
@@ -36,6 +37,7 @@ from ...replication.reporting.ledger import Fate, LedgerLine, account, judge
 from ...replication.reporting.outcome import Outcome, ReplicaOutcome
 from ...replication.rescue.saved import AppliedBinlog, SavedBinlog
 from ...tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
+from ...tasks.rescue import lent_settings
 from ..engine.start import parallel
 from .comeback import OldPrimary
 from .fencing import Fencing
@@ -74,7 +76,7 @@ class Runbook(Leveler):
             # What was interrupted has left servers in the middle: there is no before the first effect.
             finish_from_here()
         if unrestored_settings(self.job.past):
-            kept: list[str] = self.run(apply_diffs.give_back_settings, self.job)
+            kept: list[str] = self.run(lent_settings.give_back_settings, self.job)
             self.notes += kept
         if self.opened is not None and not took_writes(self.job.sessions, self.opened):
             self.opened = None
@@ -357,7 +359,9 @@ class Runbook(Leveler):
             return ()
         new = None
         with contextlib.suppress(MhaError):
-            new = self.job.sessions.server(plan.new_primary).observe()
+            server = self.job.sessions.server(plan.new_primary)
+            server.connect(ALIVE_WITHIN)
+            new = server.observe()
         # What a run that was interrupted could not save is not known to the one that finishes it.
         rescue = None if self.opened is not None else self.found.rescue
         lines = account(plan, rescue, self.applied, new, self.whose().uuid, self.furthest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from ...replication.cluster.catch_up import ALIVE_WITHIN
 from ...replication.memory.last_check import LastCheck, left_behind
 from ...replication.mysql.dialects.for_people import opened_first
 from ...replication.reporting.ledger import LedgerLine
@@ -26,7 +27,9 @@ def tell_how_to_return(run: Runbook, ledger: tuple[LedgerLine, ...]) -> None:
     rescue, fenced = run.found.rescue, run.found.fenced
     read = run.opened is None and rescue is not None and rescue.copy is not None
     why = may_be_ahead(ledger, read=read, closed=fenced is not None and fenced.sure)
-    dialect, new = job.sessions.server(plan.new_primary).dialect, job.config_of(plan.new_primary)
+    server, new = job.sessions.server(plan.new_primary), job.config_of(plan.new_primary)
+    server.connect(ALIVE_WITHIN)
+    dialect = server.dialect
     place = promoted.end_of_log
     # As it was before the rescue, which may have pointed it elsewhere for a while.
     state = run.stopped.get(plan.new_primary) if run.stopped is not None else None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 
 from ...config import ServerConfig
 from ..cluster.catch_up import check_alive
@@ -20,6 +22,9 @@ from .drain import stop_applier, stop_receiver
 from .drained import Drained, discard_relay_logs
 
 log = logging.getLogger("mha")
+
+#: Gives a server settings for as long as the context lasts.
+Lend = Callable[[Server, Mapping[str, int]], AbstractContextManager[None]]
 
 LOOK_EVERY = 0.02
 #: Seconds after which whom a replica does not reach is asked whether it lives.
@@ -78,17 +83,30 @@ def change_source(
 
 
 def start_following(
-    server: Server, channel: str, primary: ServerConfig, *, timeout: float = 15.0, alive: Server | None = None
+    server: Server,
+    channel: str,
+    primary: ServerConfig,
+    *,
+    timeout: float = 15.0,
+    alive: Server | None = None,
+    lend: Lend = lent,
 ) -> ServerState:
     """Start both threads and wait until both run and the receiver is connected to the new primary.
 
     A channel that lacks the source's public key is given it, one whose place is a hole in the source's log passes it.
-    ``alive`` is a session with whom it is to follow: ServerUnreachable as soon as that does not answer. Raises
-    StatementFailed with the server's own words on an error that does not go away, DeadlineExceeded otherwise.
+    ``alive`` is a session with whom it is to follow: ServerGone as soon as that does not answer. ``lend`` lends
+    the server a setting for that, and is another where a journal is kept. Raises StatementFailed with the server's own
+    words on an error that does not go away, DeadlineExceeded otherwise.
     """
-    start_replication(server, channel)
     began, may_ask, may_pass = time.monotonic(), server.dialect.has_public_keys, True
     ends, ask = began + timeout, began + ASK_AFTER
+    if alive is not None and _stands_in_a_hole(server, channel, alive):
+        # It would connect, be refused a moment later, and count as one that follows in between.
+        may_pass = False
+        _pass_the_hole(server, channel, primary, ends, lend)
+        start_replication(server, channel, ChannelThread.APPLIER)
+    else:
+        start_replication(server, channel)
     while True:
         state = server.observe()
         found = follows(state, channel, primary)
@@ -105,7 +123,7 @@ def start_following(
             continue
         if may_pass and in_a_hole(found.receiver_error):
             may_pass = False
-            _pass_the_hole(server, channel, primary, ends)
+            _pass_the_hole(server, channel, primary, ends, lend)
             continue
         if time.monotonic() > ask:
             check_alive(alive)
@@ -114,6 +132,29 @@ def start_following(
             said = found.receiver_error or f"receiver {found.receiver}, applier running: {found.applier_running}"
             raise DeadlineExceeded(f"{server}: follow {primary.name}", timeout, said)
         time.sleep(LOOK_EVERY)
+
+
+def _stands_in_a_hole(server: Server, channel: str, source: Server) -> bool:
+    state = server.observe()
+    found = next((c for c in state.channels if c.name == channel), None)
+    if found is None or found.using_gtid == "No":
+        return False
+    check_alive(source)
+    return in_unlogged(state, source.observe())
+
+
+def in_unlogged(state: ServerState, source: ServerState) -> bool:
+    """Whether a MariaDB replica stands at what its source was told of and did not log, and logged others since. Pure.
+
+    Filters leave it out, and temporary tables where binlog_format is ROW.
+    """
+    told, logged = source.mariadb_gtid, source.gtid_binlog_state
+    return told is not None and any(
+        told.covers(place)
+        and any(g.domain == place.domain and g.seq > place.seq for g in logged)
+        and not any((g.domain, g.server_id) == (place.domain, place.server_id) and g.seq >= place.seq for g in logged)
+        for place in state.mariadb_gtid or ()
+    )
 
 
 def _ask_for_key(server: Server, channel: ReplicaChannel, heartbeat: float | None) -> None:
@@ -125,13 +166,13 @@ def _ask_for_key(server: Server, channel: ReplicaChannel, heartbeat: float | Non
     start_replication(server, channel.name, ChannelThread.RECEIVER)
 
 
-def _pass_the_hole(server: Server, channel: str, primary: ServerConfig, ends: float) -> None:
+def _pass_the_hole(server: Server, channel: str, primary: ServerConfig, ends: float, lend: Lend) -> None:
     """Its receiver alone connects without gtid_strict_mode: then the source goes on with what it logged next.
 
     That is no divergence: the source has what the same server did later, so what it did not log it has been told, too.
     """
     log.warning("%s stands at what %s did not log: it connects without gtid_strict_mode.", server, primary.name)
-    with lent(server, LAX):
+    with lend(server, LAX):
         start_replication(server, channel, ChannelThread.RECEIVER)
         while time.monotonic() < ends:
             found = follows(server.observe(), channel, primary)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from ..errors import ServerUnreachable, StatementFailed
+from ..errors import ServerGone, ServerUnreachable, StatementFailed
 from ..model.gtid import MariadbGtidPosition
 from ..model.state import ServerState
 from ..mysql.server import Server
@@ -14,6 +14,8 @@ from ..mysql.server import Server
 LOOK_EVERY = 1
 #: Seconds that a replica may take to get level with another while it gets nearer all the time.
 LEVEL_LIMIT = 900.0
+#: Seconds for each exchange with a server that is asked whether it lives.
+ALIVE_WITHIN = 2.0
 
 
 def as_logged(state: ServerState) -> ServerState:
@@ -27,13 +29,21 @@ def as_logged(state: ServerState) -> ServerState:
 
 
 def check_alive(source: Server | None) -> None:
-    """Raise ServerUnreachable when whom a replica fetches from answers no more: what it waits for cannot come."""
+    """Raise ServerGone when whom others are to follow answers no more: what is waited for cannot come."""
     if source is None:
         return
     try:
-        source.scalar("SELECT 1", action="see whether it lives", timeout=2.0)
+        _answers(source)
     except ServerUnreachable:
-        source.scalar("SELECT 1", action="see whether it lives", timeout=2.0)
+        try:
+            _answers(source)
+        except ServerUnreachable as error:
+            raise ServerGone(error.server, error.action, error.cause, error.errno, error.hint) from error
+
+
+def _answers(server: Server) -> None:
+    server.connect(ALIVE_WITHIN)
+    server.scalar("SELECT 1", action="see whether it lives", timeout=ALIVE_WITHIN)
 
 
 def wait_executed(
@@ -46,7 +56,7 @@ def wait_executed(
 
     MariaDB waits for gtid_slave_pos only, which does not move when a saved log is applied by a client: of the domains
     that the server's own log proves to be level it is not asked. Raises StatementFailed when it is not level by then,
-    or as soon as its applier has stopped; ServerUnreachable when ``alive``, from which it is fetched, is not.
+    or as soon as its applier has stopped; ServerGone when ``alive``, from which it is fetched, is not.
     """
     if goal.gtid_executed is not None and goal.gtid_mode == "ON":
         question, goal_set = server.dialect.wait_for_gtids(), str(goal.gtid_executed)

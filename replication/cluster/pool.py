@@ -73,19 +73,21 @@ class ConnectionPool:
             wait([future], timeout=max(0.0, began + limit - time.monotonic()))
         return [(item, _result(future, item)) for item, future in futures]
 
-    def warm(self, *, timeout: float = 10.0) -> dict[str, MhaError]:
-        """Open what is not open; returns what could not be, by ``ip:port``. SSH troubles go to the log only."""
+    def warm(self, *, timeout: float = 10.0) -> frozenset[str]:
+        """Open what is not open; the ``ip:port`` of those with whom there is no session. SSH troubles go to the log."""
 
-        def open_both(server: ServerConfig) -> ServerState:
+        def open_one(connect: Callable[[], object]) -> bool:
             try:
-                self.host(server.address).connect()
+                connect()
             except HostError as error:
                 log.warning("%s", error)
-            self.server(server.address).connect()
-            return self.server(server.address).observe()
+            return True
 
-        done = self.each(open_both, self.config.servers, timeout=timeout)
-        return {s.address: r for s, r in done if isinstance(r, MhaError)}
+        servers = [server.address for server in self.config.servers]
+        hosts = [self.host(key).connect for key in servers]
+        sessions: list[Callable[[], object]] = [self.server(key).observe for key in servers]
+        done = self.each(open_one, [*sessions, *hosts], timeout=timeout)
+        return frozenset(key for key, (_, result) in zip(servers, done, strict=False) if result is not True)
 
     def observe(
         self, servers: Sequence[ServerConfig] | None = None, *, timeout: float = 4.0, unconnected: float = 4.0

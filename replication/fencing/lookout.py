@@ -24,6 +24,7 @@ from ..errors import (
     ServerError,
     ServerUnreachable,
 )
+from ..memory.last_writable import ASKED_TO_CLOSE
 from ..model.state import ServerState
 from ..mysql.server import Server
 from ..probes.host import ServerPaths
@@ -260,7 +261,12 @@ class Lookout:
                 self._see(closed=False)
 
     def _close(self) -> None:
-        how = close_for_writes(self._server)
+        try:
+            how = close_for_writes(self._server)
+        except ServerError:
+            # One that stands still does it when it wakes.
+            self._note(ASKED_TO_CLOSE, {})
+            raise
         now = time.time()
         state = self._server.observe()
         uptime = self._server.query("SHOW GLOBAL STATUS LIKE 'Uptime'", action="see when it was started")

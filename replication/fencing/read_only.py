@@ -6,7 +6,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 
-from ..errors import ServerError, StatementFailed
+from ..errors import StatementFailed
 from ..mysql.server import Server
 from ..workload.client_sessions import holders_of_locks
 from .everyone import close_to_everybody
@@ -102,12 +102,3 @@ def _end_sessions(server: Server, timeout: float, *, account: bool = False) -> i
             server.query(f"KILL {int(thread['Id'])}", action="end a session", timeout=timeout)
             ended += 1
     return ended
-
-
-def try_to_close(server: Server, *, connect: float = 1.0, timeout: float = 3.0) -> Closed | ServerError:
-    """`close_for_writes` of a server that may well not answer, as an answer."""
-    try:
-        server.connect(connect)
-        return close_for_writes(server, timeout=timeout)
-    except ServerError as error:
-        return error

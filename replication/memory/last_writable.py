@@ -17,6 +17,10 @@ from ..mysql.server import Server
 
 log = logging.getLogger("mha")
 
+#: The step of a journal that tells of the old primary while it is replaced, and its event when it was let know that it
+#: is to close and did not answer.
+OLD_PRIMARY, ASKED_TO_CLOSE = "old primary", "asked to close"
+
 
 @dataclass(frozen=True)
 class SeenWritable:
@@ -24,8 +28,8 @@ class SeenWritable:
 
     ``started`` is when that life of it began (seconds since the epoch, by its own clock). ``watched``: a manager
     watches it, or was killed while it did; one that ended in order does not know what was done afterwards. ``by_hand``:
-    somebody closed it since, while it ran. ``closing``: a failover that had opened it tried to close it, in vain as far
-    as it knows, and opened nobody else. ``strays``: the transactions that others had by then and it lacks, by
+    somebody closed it since, while it ran. ``closing``: a failover tried to close it, in vain as far as it
+    knows, and opened nobody else. ``strays``: the transactions that others had by then and it lacks, by
     ``ip:port``.
     """
 
@@ -61,6 +65,12 @@ class LastWritable:
                 file.write(json.dumps(asdict(seen)) + "\n")
         except OSError as error:
             log.error("Which primary takes writes cannot be remembered: %s", error)
+
+    def may_close_late(self, key: str) -> None:
+        """Nobody was opened in the place of the one at ``key``, which may still obey who told it to close."""
+        seen = self.read()
+        if seen is not None and seen.key == key and not seen.by_hand:
+            self.write(replace(seen, started=0, closing=True))
 
     def watch_ends(self) -> None:
         """A manager ends in order."""

@@ -66,7 +66,8 @@ class RemoteLog:
 class BinlogCopy:
     """The copied part of a server's logs: every byte from ``start`` to ``end``, in ``directory`` on the manager.
 
-    ``stopped`` tells where copying ended before the logs did: a file that is missing or cannot be read to its end.
+    ``stopped`` tells where copying ended before the logs did: a file that is missing or cannot be read to its end;
+    ``no_room`` that there was no room for it.
     """
 
     directory: Path
@@ -75,6 +76,7 @@ class BinlogCopy:
     end: BinlogPosition
     bytes: int
     stopped: LogEnd | None = None
+    no_room: bool = False
 
     def logs(self) -> list[LogFile]:
         """The copies as the cutter wants them, none beyond ``end``. Raises OSError when they are not there."""
@@ -266,19 +268,20 @@ def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, dire
 
     Each copy is proven by comparing its SHA-256 with one computed on the dead host. What can be read is copied: a log
     that cannot be ends it, and `BinlogCopy.stopped` tells. Raises HostError's children when that leaves nothing,
-    OSError when there is no room for the first, and LogError when nobody could read the copy from ``start`` on (it is
+    OSError when that is for want of room, and LogError when nobody could read the copy from ``start`` on (it is
     encrypted, or no log).
     """
     own_directory(directory)
     room = shutil.disk_usage(directory).free
-    total, stopped = 0, None
+    total, stopped, full = 0, None, False
     copied: list[RemoteLog] = []
     pool = ThreadPool(1, thread_name_prefix="digest")
     try:
         for number, log in enumerate(logs):
             begin = start.pos if number == 0 else 0
             trouble: RemoteFileError | None
-            if log.size - begin + total > room:
+            full = log.size - begin + total > room
+            if full:
                 # As long as its inode says, and perhaps nothing but a hole.
                 said = f"{log.path} is {log.size} bytes long, and {room - total} are free in {directory.parent}"
                 if not copied:
@@ -298,7 +301,7 @@ def mirror(host: SshHost, logs: Sequence[RemoteLog], start: BinlogPosition, dire
         # A sum that nobody wants any more ends at its own deadline.
         pool.shutdown(wait=False)
     end = BinlogPosition(copied[-1].name, copied[-1].size)
-    made = BinlogCopy(directory, tuple(log.name for log in copied), start, end, total, stopped)
+    made = BinlogCopy(directory, tuple(log.name for log in copied), start, end, total, stopped, full)
     next(iter(LogSequence(made.logs(), start.pos)), None)
     return made
 

@@ -20,7 +20,7 @@ class SavedBinlog:
     it reaches. ``kept`` is what was saved and lies there, but could be brought to nobody.
     ``of_relay_logs``: the copy is of relay logs. ``of`` is whose log it is, where that is another server than the one
     that the replica's channel names: an earlier primary, or a replica. ``continues``: the replica that it is for is
-    proven to have all that stands before it. ``no_room``: it could be read, and no place on the manager took it.
+    proven to have all that stands before it. ``no_room``: it could be read, and no place on the manager took all of it.
     ``by_gtid``: its place is one in another server's log, so that only its GTIDs tell where its part begins.
     ``log_end``: nobody can read the dead primary's log, and by its size it ends there.
     """

@@ -2,7 +2,8 @@
 
 POINT is one of: ``began`` the journal has the beginning, nothing was done; ``inside`` the step's first effect is there,
 a statement that changes a server or a command on a host (a step without any dies as it would record its end); a
-number: so many statements that change a server were made in it, or the step is over;
+number: so many statements that change a server were made in it, or the step is over; words: a statement that begins
+so was made in it;
 ``undone`` everything is done, the journal has no word of it; ``done`` the journal has the end. What runs is the
 project's own code, up to the instant of its death. With another signal in $DYING_OF it is asked to end there, once.
 """
@@ -67,7 +68,7 @@ def arrange(step: str, point: str) -> None:
 
     def recording(self: Journal, name: str, event: str, /, *server: str, **facts: Any) -> Entry:
         nonlocal within
-        if name == step and event == "done" and (point in ("inside", "undone") or left):
+        if name == step and event == "done" and (point in ("inside", "undone") or (point.isdigit() and left)):
             die()
         entry = record(self, name, event, *server, **facts)
         if name == step:
@@ -81,7 +82,7 @@ def arrange(step: str, point: str) -> None:
         rows = query(self, sql, *args, **more)
         if within and not LOOKS.match(sql):
             left -= 1
-            if point == "inside" or left == 0:
+            if point == "inside" or left == 0 or sql.startswith(point):
                 die()
         return rows
 
@@ -100,7 +101,7 @@ def arrange(step: str, point: str) -> None:
 def main() -> int:
     """See the module."""
     step, point, command, *words = sys.argv[1:]
-    assert point in POINTS or point.isdigit(), point
+    assert point in POINTS or point.isdigit() or point.startswith(("SET ", "START ", "STOP ", "CHANGE ")), point
     arrange(step, point)
     sys.argv = [command, *words]
     return int(importlib.import_module(f"prefect_mha.commands.{command}").main() or 0)

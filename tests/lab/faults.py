@@ -172,12 +172,17 @@ def password_rotated(cluster: Cluster, host: Host) -> Iterator[None]:
 
 @contextlib.contextmanager
 def account_refused(cluster: Cluster, host: Host, *, locked: bool = False) -> Iterator[None]:
-    """The password of the manager's account has expired there, or the account is locked where a server knows that."""
+    """The password of the manager's account has expired there, or the account is locked where a server knows that.
+
+    Another session mends it: MySQL lets the one that had it expire do nothing else any more.
+    """
     locks = locked and (cluster.kind.modern or cluster.kind.mariadb)
-    with host.connect() as admin, admin.cursor() as cursor:
+    with host.connect() as hand, host.connect() as admin, admin.cursor() as cursor:
         cursor.execute("SET sql_log_bin=0")
-        cursor.execute(f"ALTER USER {ADMIN}@'%' {'ACCOUNT LOCK' if locks else 'PASSWORD EXPIRE'}")
-        end_sessions(admin, [admin])
+        with hand.cursor() as by_hand:
+            by_hand.execute("SET sql_log_bin=0")
+            by_hand.execute(f"ALTER USER {ADMIN}@'%' {'ACCOUNT LOCK' if locks else 'PASSWORD EXPIRE'}")
+        end_sessions(admin, [hand, admin])
         try:
             yield
         finally:

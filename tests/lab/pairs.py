@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 
 from rich.console import Console
 
@@ -42,12 +42,12 @@ IN_THE_END, ONE_LOOK = 120.0, 1.0
 class Pair:
     """One pair and what became of it.
 
-    ``dark`` are rows that only a dark disk has; ``left`` replicas that people are told to mend; ``wrong`` the promises
-    that were broken.
+    ``pause`` is the longest time (seconds) after the second fault in which nobody took a row; ``dark`` are rows that
+    only a dark disk has; ``left`` replicas that people are told to mend; ``wrong`` the promises that were broken.
     """
 
     step: PairStep
-    back: float = float("nan")
+    pause: float = float("nan")
     acknowledged: int = 0
     dark: int = 0
     left: list[str] = field(default_factory=list)
@@ -187,8 +187,8 @@ class Scene:
             self.managed.look_after()
             late = [ack for ack in writer.acks() if ack.at > time.time() - 2.0 and ack.at > struck]
             if late and at > 6.0 and mended and self.managed.monitor.log().count("waiting until MySQL") > 1:
-                first = min(ack.at for ack in writer.acks() if ack.at > struck)
-                self.done.back = first - struck
+                times = [struck, *sorted(ack.at for ack in writer.acks() if ack.at > struck)]
+                self.done.pause = max(later - earlier for earlier, later in pairwise(times))
                 return
             if at > IN_THE_END:
                 raise Spoiled(f"nobody takes writes {IN_THE_END:g} s after the second fault")
@@ -277,10 +277,10 @@ def _one(server: str, gtid: bool, done: Pair, name: str, console: Console) -> No
         rows_told = f"{done.acknowledged} rows, {done.dark} on a dark disk only"
         rows_told += f", left to people: {', '.join(done.left)}" if done.left else ""
         verdict = ": WRONG" if done.wrong else ""
-        console.print(f"{done.step.number:3} {done.step}: back after {done.back:.2f} s, {rows_told}{verdict}")
+        console.print(f"{done.step.number:3} {done.step}: nobody wrote for {done.pause:.2f} s, {rows_told}{verdict}")
         for line in done.wrong:
             console.print(f"      {line[-3000:]}", markup=False)
-        if done.wrong:
+        if done.wrong or done.pause > AWAKE:
             console.print(f"      kept: {keep(cluster, scene.managed.monitor.workdir, name)}")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from prefect_mha.replication.memory.journal import read_journal
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.host import Host
@@ -360,3 +361,35 @@ def test_the_chosen_one_goes_dark_right_before_it_is_opened(kind: str, gtid: boo
         assert writable(cluster[3]), manager.log()
         assert lost_on(acks, cluster[3]) == 0, manager.log()
         assert time.monotonic() - began < 60.0, manager.log()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "gtid"),
+    [
+        *modes(),
+        *(
+            pytest.param(kind, gtid, id=f"{kind.removeprefix('mariadb')}-{'gtid' if gtid else 'position'}")
+            for kind in ("mariadb105", "mariadb118")
+            for gtid in (True, False)
+        ),
+    ],
+)
+def test_a_new_primary_that_goes_dark_is_replaced_within_seconds(kind: str, gtid: bool) -> None:
+    """A replica that was just pointed at it connects, or waits for its words: nobody waits until it gives up."""
+    with Cluster(kind, gtid=gtid) as cluster, paused(cluster, "Point a replica at the new primary", "done") as manager:
+        cluster[1].power_off()
+        manager.reached()
+        cluster[2].power_off()
+        struck = time.time()
+        code = manager.go()
+        told = manager.log()
+        assert code in (0, 10), told
+        assert writable(cluster[3]), told
+        opened = [
+            entry.at
+            for path in manager.workdir.glob("*.failover-*.journal")
+            for entry in read_journal(path)
+            if (entry.step, entry.event) == ("Open the new primary for writes", "done")
+        ]
+        assert max(opened) - struck < 35.0, told

@@ -8,21 +8,27 @@ from contextlib import contextmanager
 
 import pytest
 
+from prefect_mha.replication.memory.journal import read_journal
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster, Done
 from tests.lab.faults import without_ssh
 from tests.lab.writer import Writer
+from tests.scenarios.test_chains_of_faults import rows_on
+from tests.scenarios.test_returns_while_replaced import paused
+from tests.scenarios.test_who_is_primary import writable
 
 
-def dark(cluster: Cluster) -> None:
-    """The primary's host loses power, and its packets vanish for good: nobody says that there is no such host.
+def dark(cluster: Cluster, number: int = 1) -> None:
+    """A host, the primary's, loses power, and its packets vanish for good: nobody says that there is no such host.
 
     In one network a host that does not answer is unreachable after three seconds, behind a router it never is.
     """
-    mac = cluster[1].run("ip -o link show eth0 | sed -n 's/.*link.ether \\([^ ]*\\).*/\\1/p'").strip()
+    lost = cluster[number]
+    mac = lost.run("ip -o link show eth0 | sed -n 's/.*link.ether \\([^ ]*\\).*/\\1/p'").strip()
     for host in cluster.hosts[1:]:
-        host.run(f"ip neigh replace {cluster[1].ip} lladdr {mac} dev eth0 nud permanent")
-    cluster[1].power_off()
+        if host is not lost:
+            host.run(f"ip neigh replace {lost.ip} lladdr {mac} dev eth0 nud permanent")
+    lost.power_off()
 
 
 def connecting(cluster: Cluster, seconds: float = 60.0) -> None:
@@ -131,3 +137,24 @@ def test_a_manager_that_is_started_late_fails_over() -> None:
         done = cluster.command("masterha_manager", f"--conf={conf}", timeout=120)
         log = (conf.with_suffix("") / "manager.log").read_text()
         holds(cluster, Done(done.code, done.output + log))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), [param for param in ALL if param.values[1]])
+def test_a_donor_that_goes_dark_as_it_is_asked_is_not_waited_for(kind: str, gtid: bool) -> None:
+    """The chosen one connects to it in vain, and its receiver is to be stopped: what only the donor had is told."""
+    with Cluster(kind, gtid=gtid) as cluster, paused(cluster, "CHANGE ", "sends") as manager:
+        writer = Writer(cluster)
+        rows_on(cluster, writer, 3)
+        writer.stop()
+        dark(cluster)
+        manager.reached()
+        dark(cluster, 3)
+        struck = time.time()
+        code = manager.go()
+        told = manager.log()
+        assert code == 10, told
+        assert writable(cluster[2]), told
+        (journal,) = manager.workdir.glob("*.failover-*.journal")
+        steps = [e for e in read_journal(journal) if (e.step, e.event) == ("Open the new primary for writes", "done")]
+        assert steps[-1].at - struck < 35.0, told

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from prefect_mha.replication.memory.journal import read_journal
 from tests.lab.cluster import Cluster
 from tests.scenarios.failing_over import finish
 from tests.scenarios.moving import wait_until
@@ -68,3 +69,20 @@ def test_a_full_temporary_directory_on_the_chosen_one_leaves_nobody_out(kind: st
         assert writable(cluster[3]), manager.log()
         assert follows(cluster[2], cluster[3]), manager.log()
         assert lost_on(acks, cluster[2]) == lost_on(acks, cluster[3]) == 0, manager.log()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), modes())
+def test_a_replica_that_stands_still_holds_up_nobody_once_writes_are_back(kind: str, gtid: bool) -> None:
+    """The look at every server, at the end, waits for it no longer than the looks before did."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        manager = cluster.start_manager(cluster.write_cnf(candidate=2))
+        cluster[3].signal_mysqld(signal.SIGSTOP)
+        try:
+            cluster[1].signal_mysqld(signal.SIGKILL)
+            assert manager.wait(90.0) == 10, manager.log()
+        finally:
+            cluster[3].signal_mysqld(signal.SIGCONT)
+        (journal,) = manager.workdir.glob("*.failover-*.journal")
+        at = {entry.event: entry.at for entry in read_journal(journal) if entry.step == "Verify every server"}
+        assert at["done"] - at["began"] < 3.5, manager.log()

@@ -52,14 +52,19 @@ def test_the_room_that_was_set_aside_carries_the_failover() -> None:
         assert_survivors_agree(cluster, acks, 2, (3,))
 
 
-def primary_dies_with_a_long_tail(cluster: Cluster, conf: Path) -> tuple[int, str]:
-    """16 MB of its log are on no replica, and the manager's disk is full: the exit code, and what was said."""
+def primary_dies_with_a_long_tail(cluster: Cluster, conf: Path, *, logs: int = 1) -> tuple[int, str]:
+    """16 MB of its log are on no replica, and the manager's disk is full: the exit code, and what was said.
+
+    Of two ``logs`` the first has one row in eight, and there is room for that.
+    """
     cluster[1].sql("CREATE TABLE app.big (id INT PRIMARY KEY, data LONGBLOB)")
     manager = cluster.start_manager(conf)
     for number in (2, 3):
         cluster.stop_receiver(cluster[number])
     for number in range(8):
         cluster[1].sql(f"INSERT INTO app.big VALUES ({number}, REPEAT('x', 2000000))")
+        if logs == 2 and number == 0:
+            cluster[1].sql("FLUSH BINARY LOGS")
     fill(cluster)
     cluster[1].signal_mysqld(signal.SIGKILL)
     code = manager.wait()
@@ -89,15 +94,26 @@ def test_a_tail_that_does_not_fit_goes_to_the_second_place(kind: str, gtid: bool
 
 
 @pytest.mark.slow
-def test_a_tail_that_fits_nowhere_is_told_and_the_failover_goes_on() -> None:
-    with Cluster("mariadb", gtid=True) as cluster, small_disk(cluster, 8):
+@pytest.mark.parametrize(("logs", "rows"), [pytest.param(1, 0, id="one-log"), pytest.param(2, 1, id="the-second-log")])
+@pytest.mark.parametrize(
+    ("kind", "gtid"),
+    [
+        pytest.param("mariadb", True, id="mariadb-gtid"),
+        pytest.param("mysql97", True, id="9.7-gtid"),
+        pytest.param("mysql56", False, id="5.6-position"),
+    ],
+)
+def test_a_tail_that_fits_nowhere_is_told_and_the_failover_goes_on(kind: str, gtid: bool, logs: int, rows: int) -> None:
+    """With what fits; what does not is lost, so something is left to do."""
+    with Cluster(kind, gtid=gtid) as cluster, small_disk(cluster, 8):
         spare = cluster.seat / "app1" / "spare"
         conf = cluster.write_cnf(candidate=2, default=f"start_checks=warn\nmanager_spare_dir={spare}")
-        code, told = primary_dies_with_a_long_tail(cluster, conf)
+        code, told = primary_dies_with_a_long_tail(cluster, conf, logs=logs)
         assert code == 10, told
         assert "Traceback" not in told
-        assert "no place on the manager takes a copy" in told
+        assert ("are free in" if rows else "no place on the manager takes a copy") in told
         assert int(cluster[2].sql("SELECT @@global.read_only AS r")[0]["r"]) == 0
+        assert cluster[2].sql("SELECT COUNT(*) AS n FROM app.big") == [{"n": rows}]
 
 
 @pytest.mark.slow

@@ -6,15 +6,19 @@ An application writes all the time, so that what counts is its rows and nothing 
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from prefect_mha.replication.memory.journal import END
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.writer import Writer
+from tests.scenarios.moving import wait_until
+from tests.scenarios.test_who_is_primary import writable
 from tests.scenarios.watching import SIGHT, Monitor
 
 #: Every my.cnf says read_only=1, as the guide advises.
@@ -210,3 +214,36 @@ def test_a_manager_that_was_ended_in_order_only_tells(scene: Scene) -> None:
     scene.monitor = Monitor(scene.cluster, scene.conf)
     scene.wait_for_status(22)
     assert read_only(scene.primary)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), ALL)
+def test_what_was_to_close_a_frozen_primary_and_comes_late_is_taken_back(kind: str, gtid: bool) -> None:
+    """It stands still with the order to close in its hands, and nobody is opened, for rows may be missing (strict)."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        conf = cluster.write_cnf(candidate=2, default="fence=sql\nsalvage_policy=strict\nstart_checks=warn")
+        primary, workdir, place = cluster[1], conf.with_suffix(""), cluster.seat / "place"
+        place.mkdir()
+        words = ("SET @mha_was", "sends", str(place), "mha", "monitor", "--conf", str(conf))
+        out = (cluster.seat / "monitor.out").open("w")
+        manager = cluster.run_there(sys.executable, "-m", "tests.lab.pausing", *words, out=out)
+        log = lambda: (workdir / "manager.log").read_text()  # noqa: E731
+        journals = lambda: "".join(path.read_text() for path in workdir.glob("*.failover-*.journal"))  # noqa: E731
+        try:
+            wait_until(lambda: (workdir / "app1.primary.json").exists(), "it remembers who takes writes", 60.0)
+            primary.run("pkill '^sshd'", check=False)
+            primary.signal_mysqld(signal.SIGSTOP)
+            wait_until(lambda: '"step": "Fence the old primary", "event": "done"' in journals(), "it was fenced", 60.0)
+            primary.signal_mysqld(signal.SIGCONT)
+            wait_until((place / "reached").exists, "it is about to be closed")
+            primary.signal_mysqld(signal.SIGSTOP)
+            (place / "go").touch()
+            wait_until(lambda: f'"step": "{END}"' in journals(), "that failover is over", 60.0)
+            assert not any(writable(host) for host in cluster.hosts[1:]), log()
+            primary.signal_mysqld(signal.SIGCONT)
+            wait_until(lambda: "came late" in log(), "it closed, and is opened again", 60.0)
+            wait_until(lambda: writable(primary), "it takes writes", 20.0)
+        finally:
+            manager.kill()
+            manager.wait(10)
+            out.close()

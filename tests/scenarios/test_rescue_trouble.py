@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import threading
 import time
 from typing import Any
@@ -256,6 +257,37 @@ def test_what_a_donor_executed_and_did_not_log_is_not_waited_for(kind: str) -> N
         cluster[3].sql("INSERT INTO app.kept VALUES (2)")
         rows = "SELECT COUNT(*) AS n FROM app.kept"
         wait_until(lambda: cluster[2].sql(rows) == [{"n": 2}], "db2 follows db3", 15.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mariadb", "mariadb105", "mariadb118"])
+def test_strict_mode_that_was_lent_is_given_back_though_the_manager_dies(kind: str) -> None:
+    """It dies with gtid_strict_mode lent to db3, so that it passes what nobody logged: who goes on gives it back."""
+    extra = "replicate-ignore-db=audit\ngtid_strict_mode=1"
+    with Cluster(kind, gtid=True, extra={2: extra, 3: extra}) as cluster:
+        cluster[1].sql("CREATE DATABASE audit")
+        by_hand(cluster[1], "autocommit=1", "CREATE TABLE app.kept (id INT PRIMARY KEY)")
+        in_schema(cluster[1], "audit", "CREATE TABLE audit.trail (id INT PRIMARY KEY)")
+        level(cluster)
+        conf = cluster.write_cnf(candidate=2, default="start_checks=warn")
+        for number in (2, 3):
+            cluster.stop_receiver(cluster[number])
+        cluster[1].sql("INSERT INTO app.kept VALUES (1)")
+        in_schema(cluster[1], "audit", "INSERT INTO audit.trail VALUES (1)")
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        words = ["-m", "tests.lab.dying", "Point a replica at the new primary", "SET GLOBAL gtid_strict_mode"]
+        words += ["masterha_master_switch", "--master_state=dead", f"--conf={conf}", "--interactive=0"]
+        first = cluster.run_there(sys.executable, *words, f"--dead_master_host={cluster[1].ip}")
+        output, _ = first.communicate(timeout=60)
+        assert first.returncode == -signal.SIGKILL, output
+        strict = "SELECT @@GLOBAL.gtid_strict_mode AS strict"
+        assert cluster[3].sql(strict) == [{"strict": 0}]
+        done = cluster.command("mha", "failover", "--resume", f"--conf={conf}")
+        told = output + done.output + (conf.with_suffix("") / "manager.log").read_text()
+        assert done.code == 0, told
+        assert cluster[3].sql(strict) == [{"strict": 1}], told
+        status = cluster[3].replica_status()
+        assert status["Replica_IO_Running"] == "Yes", (status, told)
 
 
 def in_schema(host: Host, schema: str, statement: str) -> None:

@@ -76,10 +76,19 @@ def stays(
             observers.stop()
 
 
+#: One link alone: the numbers of the hosts at its ends, 0 for the manager's.
+LINKS = {"manager-primary": (0, 1), "manager-replica": (0, 2), "primary-replica": (1, 2), "two-replicas": (2, 3)}
+#: What befalls it, one after the other: seconds each way, or the part that is lost.
+WEATHERS = [(delay, 0.0) for delay in (0.2, 0.6, 1.2, 3.0)] + [(0.0, loss) for loss in (0.3, 0.6)]
+
+
 def on(cluster: Cluster, where: str, *, delay: float = 0.0, loss: float = 0.0) -> Sequence[Rule]:
-    """The weather on the primary's cable alone, or between any two hosts, the manager's among them."""
+    """The weather on the primary's cable alone, on one link, or between any two hosts, the manager's among them."""
     if where == "all":
         return (Rule(delay=delay, loss=loss),)
+    if where in LINKS:
+        one, other = (cluster[n].ip if n else f"{cluster.subnet.prefix}.1" for n in LINKS[where])
+        return tuple(Rule(a=a, b=b, delay=delay, loss=loss) for a, b in ((one, other), (other, one)))
     return both_ways(cluster[1].ip, delay=delay, loss=loss)
 
 
@@ -119,6 +128,30 @@ def test_a_link_that_loses_for_a_minute(loss: float, where: str) -> None:
         with cluster.weather.during(*on(cluster, where, loss=loss)):
             time.sleep(MINUTE)
         time.sleep(5.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("link", "kind", "gtid"),
+    [
+        pytest.param(link, kind, gtid, id=f"{link}-{kind}{'' if gtid else '-position'}")
+        for link, (kind, gtid) in zip(
+            LINKS, [("mysql97", True), ("mysql56", False), ("mariadb118", True), ("mariadb", False)], strict=True
+        )
+    ],
+)
+def test_one_link_alone_is_bad_for_minutes(link: str, kind: str, gtid: bool) -> None:
+    """Delay and loss of every strength, a minute each, then well again for a moment, and cuts in turns at last."""
+    with Cluster(kind, gtid=gtid, weather=True) as cluster, stays(cluster, then_dies=True):
+        for delay, loss in WEATHERS:
+            with cluster.weather.during(*on(cluster, link, delay=delay, loss=loss)):
+                time.sleep(MINUTE)
+            time.sleep(5.0)
+        ends = time.monotonic() + MINUTE
+        while time.monotonic() < ends:
+            with cluster.weather.during(*on(cluster, link, loss=1.0)):
+                time.sleep(2.5)
+            time.sleep(1.5)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from prefect_mha import tasks
-from prefect_mha.replication.errors import HostUnreachable, MhaError, ServerUnreachable
+from prefect_mha.replication.errors import HostUnreachable, MhaError, ServerGone, ServerUnreachable
 from prefect_mha.tasks.policy import broken_session
 
 from prefect import Task  # isort: skip - after ours, as in the product
@@ -55,6 +55,7 @@ def test_the_documentation_lists_those_that_are_not() -> None:
     [
         (ServerUnreachable("db2", "observe", "gone", 2013), True),
         (HostUnreachable("db2", "connect", "gone"), True),
+        (ServerGone("db2", "see whether it lives", "gone", 2013), False),
         (MhaError("db2 refuses"), False),
         (ValueError("odd"), False),
     ],

@@ -51,3 +51,10 @@ def test_the_seconds_count_from_when_it_was_asked(monkeypatch: pytest.MonkeyPatc
         asking.join(20.0)
         assert not asking.is_alive(), "who still waited for it was let go"
         sessions.close()
+
+
+def test_who_has_no_session_after_the_warming_is_named() -> None:
+    with HostileServer(Way.SILENT) as hostile:
+        sessions = sessions_with(hostile.port)
+        assert sessions.warm(timeout=1.0) == {f"127.0.0.1:{hostile.port}"}
+        sessions.close()

@@ -145,3 +145,18 @@ def test_it_is_remembered_on_disk_and_an_end_in_order_too(tmp_path: Path) -> Non
     for text in ("", "[]", '{"key": 1}', '{"key": "a", "started": "x", "watched": 1, "by_hand": 0, "strays": {}}'):
         memory.path.write_text(text)
         assert memory.read() is None
+
+
+def test_who_was_told_to_close_and_did_not_answer_is_remembered_unless_a_person_had_closed_it(tmp_path: Path) -> None:
+    memory = LastWritable(config().model_copy(update={"manager_workdir": tmp_path / "w"}))
+    memory.may_close_late("10.0.0.1:3306")
+    assert memory.read() is None
+    known = SeenWritable("10.0.0.1:3306", 1000, strays={"10.0.0.2:3306": "0-2-1"})
+    memory.write(known)
+    memory.may_close_late("10.0.0.2:3306")
+    assert memory.read() == known
+    memory.may_close_late("10.0.0.1:3306")
+    assert memory.read() == replace(known, started=0, closing=True)
+    memory.write(replace(known, by_hand=True))
+    memory.may_close_late("10.0.0.1:3306")
+    assert memory.read() == replace(known, by_hand=True)
