@@ -73,6 +73,7 @@ def save_binlog(
     host = job.sessions.host(job.dead.address)
     name = f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}"
     searched = [*job.dead.master_binlog_dir, *directories]
+    log.info("Reading the binary log of %s over SSH, from %s on.", job.dead.name, start or f"what {key} lacks")
 
     def save() -> BinlogCopy:
         place = start or find_start(host, searched, job.sessions.server(key).observe(), whose)

@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.lab.checker import account
 from tests.lab.cluster import HOUSE, Cluster
 from tests.lab.prefect_server import PrefectServer
+from tests.lab.sftp_gate import SftpGate
 from tests.lab.writer import Writer
 from tests.ui.browser import PATIENCE, Page, browser_page, expect, shot
 
@@ -62,6 +63,21 @@ def test_somebody_recovers_a_cluster() -> None:
         assert result.equal
         journal = "".join(p.read_text() for p in (cluster.seat / "app1").glob("*.journal"))
         assert re.search(r'"step": "approval".*"by": "Ada at night".*"where": "in Prefect\'s UI"', journal)
+
+
+def seen_running(page: Page) -> None:
+    """A step that takes its time stands there as running, and what it logs on its own page."""
+    run = page.url
+    page.get_by_text("Task Runs", exact=True).last.click()
+    saving = page.locator("a[href*='/task-run/']", has_text="Save the dead primary's binary log").first
+    expect(saving).to_be_visible()
+    expect(page.get_by_text("Running", exact=True).last).to_be_visible()
+    shot(page, "6-saving")
+    saving.click()
+    expect(page.get_by_text("Running", exact=True).first).to_be_visible()
+    expect(page.get_by_text("Reading the binary log of").first).to_be_visible()
+    shot(page, "6-saving-log")
+    page.goto(run)
 
 
 def recover(page: Page, base: str, cluster: Cluster) -> None:
@@ -113,7 +129,11 @@ def recover(page: Page, base: str, cluster: Cluster) -> None:
     page.get_by_role("option", name="start", exact=True).click()
     dialog.locator("textarea").last.fill("Ada at night")
     shot(page, "6-answered")
+    gate = SftpGate(cluster[1])
     dialog.get_by_role("button", name="Submit").click()
+    gate.wait()
+    seen_running(page)
+    gate.open()
 
     expect(page.get_by_role("button", name="Retry")).to_be_visible()
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible()

@@ -46,8 +46,8 @@ WITH_CONF = {
 }
 WITHOUT_CONF = {"masterha_secondary_check", "purge_relay_logs", "save_binary_logs", "apply_diff_relay_logs"}
 WITHOUT_CONF |= {"filter_mysqlbinlog", "mha simulate"}
-#: It finds every file of a directory by itself.
-WITHOUT_CONF |= {"mha serve"}
+#: They find every file of a directory by themselves.
+WITHOUT_CONF |= {"mha serve", "mha deploy"}
 
 WRONG = {
     "an unknown parameter": ("[server default]\npassw0rd_of_mha=x\n[server1]\nhostname=10.0.0.1\n", 2, "'password'?"),
