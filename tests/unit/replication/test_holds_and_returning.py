@@ -11,7 +11,8 @@ import pytest
 from prefect_mha.config import ServerConfig
 from prefect_mha.replication.fencing.guard import FormerPrimaryGuard, PrimaryView, Return, decide
 from prefect_mha.replication.fencing.ports import knock
-from prefect_mha.replication.memory.held_servers import HeldServers, come_back_elsewhere, reached_by
+from prefect_mha.replication.local import addresses
+from prefect_mha.replication.memory.held_servers import HeldServers, come_back_elsewhere, config_of, reached_by
 from prefect_mha.replication.model.state import ClusterState
 from tests.unit.replication.build import channel, server
 
@@ -170,3 +171,20 @@ def test_knocking_tells_who_listens_from_a_host_that_lives() -> None:
         assert knock("127.0.0.1", port, 0.2) == "refused"
         listener.listen()
         assert knock("127.0.0.1", port, 0.2) == "open"
+
+
+def test_one_that_left_the_configuration_is_never_reached_at_another_servers_address(
+    holds: HeldServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its hold does not remember is another server's; that server's name must not lead there."""
+    other = _server(2, "db2")
+    other.known_by("db2", "db2")
+    other.beside([_server(3, "db3")])
+    holds.replaced(DB1, "db1", DB2, server=reached_by(_server(1, "db1")))
+    (hold,) = holds.current()
+    monkeypatch.setattr(addresses, "_ask", lambda name: {"db2": ("10.0.0.2",), "db1": ("10.0.0.1",)}.get(name, ()))
+    found = config_of(hold, [other])
+    assert found is not None
+    assert addresses.address_of(found) == "10.0.0.1"
+    assert addresses.ssh_address_of(found) == "10.0.0.1"
+    assert addresses.address_of(other) == "10.0.0.2"
