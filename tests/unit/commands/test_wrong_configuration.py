@@ -45,7 +45,7 @@ WITH_CONF = {
     ("mha", "replay"): [str(INCIDENT)],
 }
 WITHOUT_CONF = {"masterha_secondary_check", "purge_relay_logs", "save_binary_logs", "apply_diff_relay_logs"}
-WITHOUT_CONF |= {"filter_mysqlbinlog", "mha simulate"}
+WITHOUT_CONF |= {"filter_mysqlbinlog", "mha simulate", "mha init"}
 #: It finds every file of a directory by itself.
 WITHOUT_CONF |= {"mha serve"}
 
