@@ -30,7 +30,7 @@ def _of_mha() -> list[tuple[str, ...]]:
 
 
 COMMANDS = [(name,) for name in MODULES if name != "mha"] + [("mha", *words) for words in _of_mha()]
-INCIDENT = next((ROOT / "tests" / "unit" / "replication" / "incidents").glob("*.jsonl"))
+INCIDENT = next((ROOT / "tests" / "unit" / "replication" / "detection" / "incidents").glob("*.jsonl"))
 #: What each needs beside --conf before it reads the file; those without a --conf are not here.
 WITH_CONF = {
     ("masterha_manager",): [],
