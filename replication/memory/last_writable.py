@@ -60,7 +60,7 @@ class LastWritable:
             with written(self.path, 0o640) as file:
                 file.write(json.dumps(asdict(seen)) + "\n")
         except OSError as error:
-            log.error("Which primary takes writes cannot be remembered: %s", error)
+            log.error("The primary that takes writes cannot be written down: %s", error)
 
     def watch_ends(self) -> None:
         """A manager ends in order."""

@@ -68,8 +68,8 @@ def test_a_decision_always_follows_four_misses_in_a_row(pings: list[Ping]) -> No
     [
         ([SILENT], SecondaryCheck(), 2, True, "db3 cannot reach it either"),
         ([SILENT, GONE], SecondaryCheck(), 1, True, "pings missed"),
-        ([], SecondaryCheck(), 1, False, "nobody but the manager"),
-        ([], SecondaryCheck(True, 127), 1, False, "nobody but the manager"),
+        ([], SecondaryCheck(), 1, False, "only the manager says so"),
+        ([], SecondaryCheck(True, 127), 1, False, "only the manager says so"),
         ([SILENT], SecondaryCheck(True, 127), 1, True, "db3 cannot reach it either"),
         ([DEAF], SecondaryCheck(), 1, True, "pings missed"),
         ([OVERDUE], SecondaryCheck(), 1, True, "pings missed"),
