@@ -4,6 +4,7 @@
 # make test-all   test, and the long scenarios
 # make test-matrix  a failover killed with -9 at every step, before, inside and after it (an hour)
 # make test-prefect PREFECT=3.8.8  the tests around Prefect, with that version of it (any target takes PREFECT=)
+# make test-upgrade OLD=46d3469  what a manager of that commit began is finished by today's
 # make test-ui    a failover by hand in a real browser (Debian's chromium); screenshots in tests/ui/output
 # make try-script SCRIPT=file  a failover in the lab with your own master_ip_failover script
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
@@ -17,6 +18,7 @@
 # make chaos      ten minutes of dying primaries, and pairs of faults: nothing lost, one primary (SEED=, MINUTES=10,
 #                 PAIRS=20, KIND=mariadb, SLACK=0, SEAT=3 puts the manager on db3's host)
 # make images     only build what the tests boot
+# make docs       write the reference pages anew from the code: commands, parameters, checks
 # make lint       ruff, ruff format, mypy
 # make clean      remove caches of this checkout
 
@@ -49,7 +51,7 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 4 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-prefect test-matrix test-ui try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing test-soak chaos images lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-prefect test-matrix test-upgrade test-ui try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing test-soak chaos images docs lint unit clean venv preflight
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -58,13 +60,13 @@ demo: preflight $(STAMP)
 	$(RUN) -m tests.lab.demo $(if $(KEEP),--keep)
 
 test: preflight images lint unit
-	$(PYTEST) $(SEVERAL) tests/scenarios -m "not slow and not site and not matrix"
+	$(PYTEST) $(SEVERAL) tests/scenarios -m "not slow and not site and not matrix and not upgrade"
 
 test-fast: lint unit
 
 test-all: preflight images lint unit
-	$(PYTEST) $(SEVERAL) tests/scenarios -m "not site and not matrix"
-	MHA_FUZZ=10000 $(PYTEST) tests/unit/replication/source/test_fuzz.py tests/unit/replication/test_fuzz_parsers.py tests/unit/replication/test_http_port.py
+	$(PYTEST) $(SEVERAL) tests/scenarios -m "not site and not matrix and not upgrade"
+	MHA_FUZZ=10000 $(PYTEST) tests/unit/replication/source/test_fuzz.py tests/unit/replication/test_fuzz_parsers.py tests/unit/replication/local/test_http_port.py
 	$(MAKE) test-ui
 
 WITH_PREFECT := test_with_prefect test_standing_run test_prefect_is_told test_monitor_deployment test_approval_in_prefect
@@ -74,6 +76,11 @@ test-prefect: preflight images unit
 
 test-matrix: preflight images
 	$(PYTEST) $(SEVERAL) tests/scenarios -m matrix
+
+test-upgrade: OLD = 46d3469
+test-upgrade: preflight images
+	rm -rf $(MHA_CACHE)/old-$(OLD) && mkdir -p $(MHA_CACHE)/old-$(OLD) && git archive $(OLD) | tar -xC $(MHA_CACHE)/old-$(OLD)
+	MHA_OLD=$(MHA_CACHE)/old-$(OLD) $(PYTEST) $(SEVERAL) tests/scenarios/test_upgrade.py -m upgrade
 
 test-ui: preflight images $(BROWSER)
 	PYTHONPATH=$(CURDIR)/src:$(CURDIR):$(BROWSER) $(COMPILED) $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/ui
@@ -118,6 +125,9 @@ chaos: preflight images
 
 images: preflight $(STAMP)
 	$(RUN) -m tests.lab.images
+
+docs: $(STAMP)
+	$(RUN) -m tests.reference
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff check .

@@ -50,7 +50,7 @@ def status_lines(view: ManagerView, log: Path | None) -> list[str]:
         pid=view.pid,
         status=view.status.label,
         primary=primary,
-        active=view.active or "nobody that is known",
+        active=view.active or "an unknown manager",
         children=" ".join(map(str, view.children)),
     )
     lines = [line.rstrip(" ,")]

@@ -125,7 +125,7 @@ def line(host: str, view: Observation, primary: str) -> str:
     if view.finding in NO_WAY:
         return f"Monitoring server {host} is reachable, Master is not reachable from {host}. OK."
     if view.finding is Finding.NO_VOICE:
-        return f"Monitoring server {host} is not counted: {view.detail}, which is no second voice."
+        return f"Monitoring server {host} is not counted: {view.detail}, so its silence confirms nothing."
     return f"Monitoring server {host} is NOT reachable! {primary} was not looked at from there: {view.detail}"
 
 

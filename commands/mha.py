@@ -89,10 +89,10 @@ def monitor(
     workdir: Workdir = None,
     log_file: LogFile = None,
     last_failover_minute: Annotated[
-        int, typer.Option(help="Refuse a second failover within so many minutes.", min=0)
+        int, typer.Option(help="Refuse a second failover within this many minutes.", min=0)
     ] = 60,
     max_parallel_failovers: Annotated[
-        int, typer.Option(help="Of several clusters, fail over so many at a time, by their priority.", min=1)
+        int, typer.Option(help="Fail over at most this many clusters at a time, by priority.", min=1)
     ] = 8,
     once: Annotated[bool, typer.Option(help="End after one failover, as masterha_manager does.")] = False,
 ) -> None:
@@ -124,7 +124,8 @@ def failover(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with one that was interrupted, as it was begun; asks nothing.")
+        bool,
+        typer.Option("--resume", help="Finish an interrupted failover, with its own options; ask nothing."),
     ] = False,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
@@ -174,7 +175,7 @@ def switchover(
     allow_super_writers: Annotated[
         bool,
         typer.Option(
-            "--allow-super-writers", help="Go on where nothing keeps accounts with SUPER out of the old primary."
+            "--allow-super-writers", help="Switch even if accounts with SUPER can still write to the old primary."
         ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, show the plan, change nothing.")] = False,
@@ -214,7 +215,7 @@ def release(
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
     workdir: Workdir = None,
 ) -> None:
-    """Hold a server no longer that a failover replaced; it stays read-only until somebody opens it."""
+    """Release a former primary that a failover replaced: it stays read-only until somebody opens it."""
     from .verbs.holds import lift
 
     raise SystemExit(lift(conf, global_conf, workdir, host))
@@ -239,13 +240,13 @@ def binlog_server(
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
     name: Annotated[str, typer.Option(help="The [binlogN] block of this host; found by address when not given.")] = "",
     log_file: LogFile = None,
-    once: Annotated[bool, typer.Option(help="End when everything is here that the primary has now.")] = False,
+    once: Annotated[bool, typer.Option(help="End once everything is copied that the primary has now.")] = False,
     from_current: Annotated[
         bool, typer.Option(help="Begin an empty directory with the log that is written now, not with the oldest.")
     ] = False,
     keep_days: Annotated[float | None, typer.Option(help="Remove logs older than this.", min=0)] = None,
     keep_bytes: Annotated[
-        int | None, typer.Option(help="Remove the oldest logs of a server beyond so many bytes.", min=0)
+        int | None, typer.Option(help="Keep this many bytes of each server's logs; remove the oldest.", min=0)
     ] = None,
     server_id: Annotated[
         int | None, typer.Option(help="Read with this server id; no other server or reader may have it.", min=1)

@@ -88,7 +88,7 @@ class ServerConfig(BaseModel):
     )
     probe_password: SecretStr | None = Field(None, description="Modern: its password; when not set, that of user.")
     disable_log_bin: bool = Field(
-        False, description="Where a session replays differences, without writing the binary log; ignored with GTIDs."
+        False, description="1: a session that replays differences does not write the binary log; ignored with GTIDs."
     )
     master_pid_file: str | None = Field(None, description="mysqld's pid file, for fencing and shutdown_script.")
     handle_raw_binlog: bool = Field(True, description="Accepted; logs are always cut byte-exactly.")
@@ -300,7 +300,7 @@ class ClusterConfig(BaseModel):
     power_first: bool = Field(
         False, description="Modern: 1: scripts that power off run before the binary log is saved."
     )
-    report_script: str | None = Field(None, description="Is handed the report.")
+    report_script: str | None = Field(None, description="Script that gets the report of a failover.")
     init_conf_load_script: str | None = Field(None, description="Prints name=value lines that override defaults.")
     use_gtid_auto_pos: bool = Field(True, description="0: do not begin with MySQL auto-positioning.")
     hook_timeout: float = Field(60.0, gt=0, allow_inf_nan=False, description="Modern: seconds that a script may run.")

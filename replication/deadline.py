@@ -31,7 +31,7 @@ class Deadline:
 def within(work: Callable[[], _T], deadline: Deadline, what: str) -> _T:
     """The result of ``work``, which knows no deadline itself and so runs in a thread that may be left behind.
 
-    Errors: DeadlineExceeded; what ``work`` raises.
+    Raises DeadlineExceeded, and what ``work`` raises.
     """
     results: list[_T] = []
     errors: list[BaseException] = []

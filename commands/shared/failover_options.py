@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 def add_failover_options(parser: argparse.ArgumentParser) -> None:
     """MHA's failover options, by their names."""
     add = parser.add_argument
-    add("--last_failover_minute", type=int, default=480, metavar="MINUTES", help="refuse a failover this soon (480)")
+    add(
+        "--last_failover_minute",
+        type=int,
+        default=480,
+        metavar="MINUTES",
+        help="refuse a second failover so soon (480)",
+    )
     add("--ignore_last_failover", action="store_true", help="go on although the last failover failed or was just now")
     add("--wait_on_failover_error", type=float, default=0.0, metavar="SECONDS", help="wait before exiting on an error")
     add(
@@ -37,7 +43,7 @@ def add_failover_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--salvage_policy",
         choices=("strict", "safe", "availability"),
-        help="what to do when transactions are or may be lost, over the configured one",
+        help="what to do when transactions are or may be lost; overrides the configured one",
     )
     add("--new_master_host", metavar="HOST", help="promote this server and no other")
     add("--new_master_port", type=int, metavar="PORT", help="its port (the only one of that host, or 3306)")

@@ -41,7 +41,7 @@ def _troubles(channel: ReplicaChannel) -> Iterator[str]:
         error = f" with error {channel.applier_errno}: {channel.applier_error}" if channel.applier_errno else ""
         yield f"its applier has stopped{error}"
     elif channel.seconds_behind:
-        meant = f" (it is told to be, by {channel.delay} s)" if channel.delay else ""
+        meant = f" ({channel.delay} s of it on purpose)" if channel.delay else ""
         yield f"it is {channel.seconds_behind} s behind{meant}"
 
 

@@ -38,7 +38,7 @@ def add_switch_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--allow_super_writers",
         action="store_true",
-        help="alive: go on where nothing keeps accounts with SUPER out of the old primary (not safe)",
+        help="alive: switch even if accounts with SUPER can still write to the old primary (not safe)",
     )
     add("--check_only", action="store_true", help="alive: check every precondition and change nothing")
 

@@ -26,7 +26,7 @@ def held_lines(conf: Path, global_conf: Path) -> list[str]:
         config = load_cluster(conf, global_conf, resolve=str, secrets=False)
         held = HeldServers.of(config).current()
     except (ConfigError, OSError) as error:
-        return [f"Who is held read-only cannot be told: {one_line(error)}"]
+        return [f"The list of servers that are held read-only cannot be read: {one_line(error)}"]
     return [f"{hold}; 'mha release --conf={conf} --host={hold.name.partition('(')[0]}' lifts it" for hold in held]
 
 
@@ -43,11 +43,11 @@ def lift(conf: Path, global_conf: Path, workdir: Path | None, host: str) -> int:
     server = config_of(hold, config.servers) if hold is not None else server
     if hold is None:
         held = ", ".join(h.name for h in holds.current()) or "nobody"
-        print(f"{host} is not held read-only; held is {held}.")
+        print(f"{host} is not held read-only; these are: {held}.")
         return 1
     who = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
     holds.release(hold.key, who, "mha release")
-    print(f"{hold.name} is held read-only no longer. It stays as it is: set read_only=0, or make it a replica.")
+    print(f"{hold.name} is no longer held read-only. It stays as it is: set read_only=0, or make it a replica.")
     _open_to_everybody(server)
     EventHooks(config).tell("released", old=server, text=f"{hold.name} was released by {who}", by=who)
     code = _take_back(hold, server)

@@ -39,7 +39,7 @@ class KeptRuns:
             with written(file) as out:
                 out.write(record.model_dump_json())
         except OSError as error:
-            log.error("The record of %s is lost for Prefect should it not answer now: %s", record.run_name, error)
+            log.error("Prefect has no record of %s unless it answers now: %s", record.run_name, error)
             return None
         return file
 

@@ -43,7 +43,7 @@ class Recorder:
             raise
         except Exception as error:
             # Whatever one server makes of a step is the step's failure: the next best is tried, and nobody else falls.
-            log.exception("%s (%s) meets an error that nobody foresaw", name, about)
+            log.exception("Unexpected error in the step %s (%s)", name, about)
             odd = ServerOdd(about or "a server", name.lower(), f"{type(error).__name__}: {error}"[:500], answered=True)
             self.note(name, "failed", about, error=str(odd))
             raise odd from error

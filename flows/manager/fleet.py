@@ -91,7 +91,7 @@ class Fleet:
         try:
             files = self._files()
         except OSError as error:
-            self._tell({f"It cannot be seen which clusters are configured, so all of before stay: {error}"})
+            self._tell({f"The configured clusters cannot be listed, so those known before stay: {error}"})
             return
         troubles: set[str] = set()
         found: dict[str, Path] = {}
@@ -101,7 +101,7 @@ class Fleet:
                 troubles.add(f"{path} is not used: {first} has the same name, and clusters are told apart by it.")
         if not found:
             # An empty directory is rather one that is not mounted than the wish to watch nothing.
-            self._tell({f"There is no configuration; {len(self._known)} clusters of before are watched on."})
+            self._tell({f"No configuration is left; the {len(self._known)} clusters known before are still watched."})
             return
         self._tell(troubles)
         for name in [n for n in self._known if n not in found]:
@@ -112,7 +112,7 @@ class Fleet:
         self._known |= found
 
     def _forget(self, name: str) -> None:
-        log.warning("The configuration %s is gone; its cluster is watched no longer.", self._known.pop(name))
+        log.warning("The configuration %s is gone; its cluster is no longer watched.", self._known.pop(name))
         self._stopped.discard(name)
         if name in self._watchers:
             self._watchers[name].stop.set()
@@ -183,7 +183,7 @@ class Watcher(Thread):
                     log.error("%s is not watched: %s", self.cluster, error)
                     said = str(error)
             except Exception:
-                log.exception("The watch of %s meets an error that it does not know.", self.cluster)
+                log.exception("Unexpected error in the watch of %s.", self.cluster)
             self.stop.wait(AGAIN)
 
     def _watch(self, config: ClusterConfig) -> None:

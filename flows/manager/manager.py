@@ -122,7 +122,7 @@ class Manager:
                 self._right.start()
                 return self._watches()
         except Exception:
-            log.exception("The manager meets an error that it does not know, and ends.")
+            log.exception("Unexpected error: the manager exits.")
             raise
         finally:
             over.set()
@@ -299,7 +299,7 @@ class Manager:
             if waited is None:
                 return None
             if waited > FRESH and seen is not None:
-                log.info("That %s is dead was found %.1f s ago: looking again.", dead.name, waited)
+                log.info("%s was found dead %.1f s ago: looking again before the failover.", dead.name, waited)
                 fresh = still_dead(self._config, dead, sessions, self._stop, seen)
                 if fresh is None:
                     log.warning("No failover: %s is not found dead any more; watching the cluster anew.", dead.name)

@@ -65,7 +65,7 @@ def _beside(config: ClusterConfig, skip_hosts: bool) -> None:
         except MhaError as error:
             log.error("The checks at the start could not be made: %s", error)
         except Exception:
-            log.exception("The checks at the start meet an error that they do not know.")
+            log.exception("Unexpected error in the checks at the start.")
         finally:
             sessions.close()
 

@@ -245,4 +245,4 @@ class OldPrimary:
                 text = f"{job.dead.name} answered and took writes while it is being replaced: {facts['how']}"
                 job.events.tell("returned", old=job.dead, text=text, since=self._lookout.began)
         except OSError as error:
-            log.error("That %s came back cannot be recorded: %s", job.dead.name, error)
+            log.error("The return of %s cannot be recorded: %s", job.dead.name, error)

@@ -132,7 +132,7 @@ class Runbook(Leveler):
         places = [x.executed for x in plan.others if x.executed and not x.broken]
         rescue = SavedBinlog(None, "not needed")
         if given_up_before(self.job.past):
-            rescue = SavedBinlog(None, "it was saved, and could be brought to nobody")
+            rescue = SavedBinlog(None, "it was saved, but no replica could be given it")
         elif plan.kind is GtidKind.POSITION and places:
             rescue = self.run(
                 save_binlog.save_binlog,
@@ -151,7 +151,7 @@ class Runbook(Leveler):
         recovered = AppliedBinlog(opened.key, plan.new_primary_name, None, end)
         if not new.writable:
             log.warning(
-                "%s took writes and is read-only again: it is opened again, for nobody else has them.", new.name
+                "%s took writes and is read-only again: opening it, because no other server has them.", new.name
             )
             self.run(promote.open_again, self.job, plan, proof, recovered, about=new.name)
         self.acquire_address(plan)

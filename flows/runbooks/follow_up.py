@@ -155,7 +155,7 @@ class Following:
             if not self._look_after(left, lambda waits: False):
                 settled()
         except Exception:
-            log.exception("Those that the failover left out are looked after no longer")
+            log.exception("The manager no longer looks after the replicas that the failover left out")
 
     def _look_after(self, left: LeftOut, over: Callable[[bool], bool]) -> bool:
         """Go on until nobody is left, or it is ``over``, asked with whether one is at work; whether one is left."""

@@ -45,7 +45,7 @@ class Opening:
             try:
                 return self._book.chosen(excluded, self._shut)
             except RefusalError:
-                log.error("Nobody else can be promoted: what keeps applications out is no reason any more.")
+                log.error("Nobody else can be promoted: servers that keep applications out are tried, too.")
         return self._book.chosen(excluded)
 
     def look(self, plan: FailoverPlan) -> Door | None:
@@ -148,7 +148,7 @@ class Opening:
         except AlreadyActing:
             raise
         except MhaError as error:
-            book.undone.append(f"{plan.new_primary_name} may be read-only: what was to close it may come late: {error}")
+            book.undone.append(f"{plan.new_primary_name} may still be closed by a command on its way: {error}")
 
     def complete(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
         """What ran on the old primary runs on the new one, now that there are replicas, and they have its row."""
@@ -213,7 +213,7 @@ class Opening:
             LastWritable(book.job.config).write(SeenWritable(plan.new_primary, 0, closing=True))
             return False
         if wrote:
-            log.error("%s took something meanwhile that nobody else has: it stays the primary.", plan.new_primary_name)
+            log.error("%s executed something that no other server has: it stays the primary.", plan.new_primary_name)
             book.run(promote.open_again, book.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
             return False
         book.job.journal.record("promote", "not opened", plan.new_primary)

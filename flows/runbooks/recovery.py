@@ -41,7 +41,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         refusal = error.refusal if isinstance(error, RefusalError) else None
         if isinstance(error, AlreadyActing):
             refusal = _others_act(error)
-            log.warning("No failover by this one: %s", error)
+            log.warning("This manager does not fail over: %s", error)
         else:
             log.error("Got ERROR: %s", refusal or error)
         if isinstance(error, LockLost):
@@ -70,7 +70,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         try:
             tell_how_to_return(run, ledger)
         except MhaError as error:  # the new primary may be gone again, and the outcome stands
-            log.warning("How %s may come back cannot be told: %s", job.dead.name, error)
+            log.warning("The statement that makes %s a replica is not known: %s", job.dead.name, error)
     outcome = replace(outcome, timeline=tuple(run.timeline), notes=tuple(run.notes), ledger=ledger)
     flags = FailoverFlags(job.config.manager_workdir, job.config.name)
     if outcome.promoted is not None and outcome.exit_code != 1:
@@ -95,6 +95,6 @@ def _left(run: Runbook) -> str:
 
 def _others_act(error: AlreadyActing) -> Refusal:
     if isinstance(error, LockLost):
-        remedy = "Nothing while a manager watches: it looks who acted, and goes on where nobody did."
+        remedy = "Nothing, if a manager watches: it sees whether somebody acted, and goes on if nobody did."
         return Refusal(LOCK_LOST, str(error), remedy)
     return Refusal(ALREADY_ACTING, str(error), "Wait until it has ended.")

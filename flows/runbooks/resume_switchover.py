@@ -124,7 +124,7 @@ def _undecidable(job: SwitchJob, why_not: str) -> Refusal:
     return Refusal(
         "unfinished-switch",
         f"A planned switch of {job.config.name} from {job.plan.old_name} to {job.plan.new_primary_name} was "
-        f"interrupted, and {job.plan.old_name} may not be let take writes again: {why_not}.",
+        f"interrupted, and {job.plan.old_name} cannot safely be made writable again: {why_not}.",
         "Look at both servers. When the cluster is as it should be, remove the journals named below.",
         _journals(job),
     )

@@ -66,7 +66,7 @@ class LastRole:
             with written(self.path, 0o640) as file:
                 file.write(json.dumps(asdict(role), ensure_ascii=False) + "\n")
         except OSError as error:
-            log.error("What runs on the primary cannot be remembered: %s", error)
+            log.error("The primary's events and semi-synchronous role cannot be written down: %s", error)
 
 
 def read_role(server: Server) -> Role:

@@ -54,7 +54,7 @@ class AddressChain:
         return tuple(check for provider in self._providers for check in provider.check())
 
     def release(self, old: ServerConfig, *, reachable: bool) -> AddressMove:
-        """Take it from ``old``, as far as that can be done. Errors: HookError."""
+        """Take it from ``old``, as far as that can be done. Raises HookError."""
         halves = []
         for provider in self._providers:
             try:
@@ -68,7 +68,7 @@ class AddressChain:
         return AddressMove(tuple(halves))
 
     def acquire(self, new: ServerConfig) -> AddressMove:
-        """Give it to ``new``. Errors: HookError; with abort also the AddressError of the provider that failed."""
+        """Give it to ``new``. Raises HookError; with abort also the AddressError of the provider that failed."""
         halves = []
         for provider in self._providers:
             try:

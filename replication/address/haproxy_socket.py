@@ -41,7 +41,7 @@ class ProxyServer:
 class HaproxySocket:
     """The admin socket of one HAProxy. ``like`` is a server whose SSH settings hold for the proxy's host too.
 
-    Errors: AddressError.
+    Raises AddressError.
     """
 
     def __init__(self, url: str, like: ServerConfig, state_file: str, timeout: float) -> None:

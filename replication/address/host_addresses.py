@@ -54,7 +54,7 @@ def words_of(server: ServerConfig, config: ClusterConfig) -> list[str]:
 
 
 def on_host(host: SshHost, server: ServerConfig, config: ClusterConfig, verb: str, action: str) -> HostAddresses:
-    """Run one verb of the script on a host. Errors: HostError; DeadlineExceeded; AddressError when it broke off."""
+    """Run one verb of the script on a host. Raises HostError; DeadlineExceeded; AddressError when it broke off."""
     seconds = config.vip_timeout
     words = [verb, sudo_of(server), *words_of(server, config)]
     # A channel that is closed at the deadline ends nothing on the host, and an address must not come back later.

@@ -73,7 +73,7 @@ class IpProvider:
         return AddressStep(self.name, "acquire", True, "; ".join(_acquired(seen, new, taken)))
 
     def announce(self, server: ServerConfig) -> None:
-        """Let a server's host tell the neighbours again of those addresses that it has. Errors: AddressError."""
+        """Let a server's host tell the neighbours again of those addresses that it has. Raises AddressError."""
         self._on(server, "announce", f"announce {', '.join(self._wanted)}")
 
     def verify(self) -> tuple[AddressLocation, ...]:

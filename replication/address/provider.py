@@ -45,7 +45,7 @@ class AddressProvider(Protocol):
     """One way in which applications find the primary. Providers know nothing of failovers or switches.
 
     Every method has its deadline and may be repeated: it looks whether it is done, does it, and looks again.
-    Errors: AddressError and its children; HookError from a user's script, whose exit code decides alone.
+    Raises AddressError and its children; HookError from a user's script, whose exit code decides alone.
     """
 
     #: As `vip_provider` names it.

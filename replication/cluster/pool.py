@@ -131,7 +131,7 @@ def replaced(config: ClusterConfig) -> tuple[Replaced, ...]:
     try:
         holds = HeldServers.of(config).current()
     except OSError as error:
-        log.warning("It cannot be read who is held read-only: %s", error)
+        log.warning("The list of servers that are held read-only cannot be read: %s", error)
         return ()
     return tuple(Replaced(hold.key, hold.instead) for hold in holds)
 
@@ -145,7 +145,7 @@ def with_those_who_moved(config: ClusterConfig, cluster: ClusterState) -> Cluste
             log.warning("The server that is held read-only as %s answers at %s now: it is held there.", key, to)
             holds.moved(key, to)
     except OSError as error:
-        log.warning("It cannot be recorded who is held read-only: %s", error)
+        log.warning("The list of servers that are held read-only cannot be written: %s", error)
         return cluster
     return replace(cluster, held=replaced(config)) if moved else cluster
 

@@ -162,7 +162,7 @@ def _got(session: Server, wait_seconds: int) -> bool:
         if got == 1:
             return True
         if got != 0:
-            log.warning("%s: to take the failover lock it says %.80r, which is nobody's word", session, got)
+            log.warning("%s: GET_LOCK for the failover lock returned %.80r, which makes no sense", session, got)
             return False
         left = end_strangers(session, FAILOVER_LOCK)
         if any(holder.counts for holder in left) or (not left and last):
@@ -170,7 +170,7 @@ def _got(session: Server, wait_seconds: int) -> bool:
             raise AlreadyActing(
                 f"{session}: another manager or command holds the failover lock{whose}; see SHOW PROCESSLIST there"
             )
-    log.warning("%s: the failover lock is kept from us by %s; it is done without.", session, in_words(left))
+    log.warning("%s: %s holds the failover lock and is no manager; going on without it.", session, in_words(left))
     return False
 
 

@@ -163,7 +163,7 @@ def decide(
         return verdict(False, f"{', '.join(connected)} is still connected to the primary, its heartbeat not overdue")
     deaf = [name for name in found(Observer.REPLICA, *DEAF) if name not in own]
     if not (refused or silent or deaf or secondary.speaks or by_hand):
-        why = "nobody but the manager says so, and what lives on its own host is no second voice; a witness would be"
+        why = "only the manager says so, and what runs on its own host confirms nothing; name a secondary_check_script"
         return verdict(False, why)
     agree = f"; {', '.join(silent)} cannot reach it either" if silent else ""
     return verdict(True, f"{patience.misses} pings missed, last: {patience.last_error}{agree}")

@@ -185,7 +185,7 @@ TABLE: tuple[Row, ...] = (
         lambda c: c.now.is_(Observer.PING, Finding.LIVES),
         Confidence.NEVER,
         "the primary answers in its own protocol, and what it says is an error",
-        "Do what its error asks for: nobody fails over by it.",
+        "Mend what its error names: this is no reason for a failover.",
         settles=True,
     ),
     Row(

@@ -176,7 +176,7 @@ class FormerPrimaryGuard:
         try:
             holds = {hold.key: hold for hold in self._holds.current()}
         except OSError as error:
-            log.error("It cannot be read who is held read-only: %s", error)
+            log.error("The list of servers that are held read-only cannot be read: %s", error)
             return
         for key in [k for k in self._keepers if k not in holds]:
             self._keepers.pop(key).end()
@@ -212,7 +212,7 @@ class FormerPrimaryGuard:
         try:
             self._holds.closed(hold.key, how=how, seconds=round(seconds, 4))
         except OSError as error:
-            log.error("That %s came back cannot be recorded: %s", hold.name, error)
+            log.error("The return of %s cannot be recorded: %s", hold.name, error)
         self._tell(News("returned", hold, text))
         if self._persist is not None and not any(t.endswith(".cnf") for t in hold.traces):
             Thread(target=self._leave_trace, args=(hold, server), name="persist", daemon=True).start()
@@ -235,7 +235,7 @@ class FormerPrimaryGuard:
         """It is held no longer, because of what it is now."""
         left = (self._holds.get(hold.key) or hold).traces
         self._holds.release(hold.key, "manager", why)
-        text = f"{hold.name} is held read-only no longer: {why}."
+        text = f"{hold.name} is no longer held read-only: {why}."
         log.info("%s", text)
         self._tell(News("released", hold, text))
         server = config_of(hold, self._servers.values())

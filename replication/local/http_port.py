@@ -128,7 +128,7 @@ class HttpPort:
             self._end(caller)
             return
         except Exception:
-            log.exception("A caller of the health port meets an error that it does not know.")
+            log.exception("Unexpected error while the health port answered a request.")
             self._end(caller)
             return
         if caller.answer:

@@ -200,7 +200,7 @@ def run_hook(
     it leaves in the background is neither waited for nor stopped. ``command`` says in messages what it was called for.
     It gets ``env`` over this process's environment, or ``alone``, and ``stdin``, which it need not read. Our own
     commands are on its PATH.
-    Errors: HookError when it cannot be started (also the shell's 126 and 127) or had to be stopped at the deadline.
+    Raises HookError when it cannot be started (also the shell's 126 and 127) or had to be stopped at the deadline.
     """
     veil = _SecretMasker(secrets)
     shown, action = veil(script), command if alone else f"--command={command}"

@@ -82,4 +82,4 @@ class LastCheck:
             with written(self.path, 0o640) as file:
                 file.write(json.dumps(told, default=str, ensure_ascii=False) + "\n")
         except OSError as error:
-            log.error("What the health check found cannot be kept: %s", error)
+            log.error("The result of the health check cannot be written: %s", error)

@@ -64,7 +64,7 @@ class LastWritable:
             with written(self.path, 0o640) as file:
                 file.write(json.dumps(asdict(seen)) + "\n")
         except OSError as error:
-            log.error("Which primary takes writes cannot be remembered: %s", error)
+            log.error("The primary that takes writes cannot be written down: %s", error)
 
     def may_close_late(self, key: str) -> None:
         """Nobody was opened in the place of the one at ``key``, which may still obey who told it to close."""

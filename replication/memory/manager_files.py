@@ -390,7 +390,7 @@ def _mark(path: Path) -> None:
         if ours(path):
             raise
         # What was done stands, whoever keeps us from marking it.
-        log.error("It cannot be marked that a failover ended: %s", error)
+        log.error("The file that marks the end of the failover cannot be written: %s", error)
         return
     try:
         os.utime(file)

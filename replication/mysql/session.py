@@ -314,7 +314,7 @@ def map_error(server: str, action: str, error: BaseException, *, greeted: bool =
     ``greeted``: it was in the middle of a session, so what nobody understands comes from a server.
     """
     if not isinstance(error, OSError | pymysql.Error):
-        said = f"it says what nobody understands: {type(error).__name__}: {error}"[:_LONGEST]
+        said = f"its answer makes no sense: {type(error).__name__}: {error}"[:_LONGEST]
         return ServerOdd(server, action, said, 0, _ODD, answered=greeted)
     code = error.args[0] & 0xFFFF if error.args and isinstance(error.args[0], int) else 0
     text = str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__

@@ -136,7 +136,7 @@ class Dispatcher:
                 self._one_round()
             except Exception:
                 # Nothing here may end: whoever is to be woken at night depends on it.
-                log.exception("A notification meets an error that it does not know.")
+                log.exception("Unexpected error while a notification was sent.")
                 time.sleep(AGAIN)
 
     def _one_round(self) -> None:

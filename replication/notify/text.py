@@ -28,7 +28,7 @@ TITLES = {
     "failed": "failover FAILED",
     "switched": "primary moved from ${old_primary} to ${new_primary}",
     "returned": "${old_primary} came back and was set read-only",
-    "released": "${old_primary} is held read-only no longer",
+    "released": "${old_primary} is no longer held read-only",
     "check_failed": "health check failed",
     "check_passed": "health check passed again",
     "took_over": "the manager that stood by took over",

@@ -46,7 +46,7 @@ NOT_UNDERSTOOD = (ValueError, LookupError, TypeError, AttributeError, AssertionE
 
 
 def open_transport(login: SshLogin, deadline: Deadline) -> paramiko.Transport:
-    """An authenticated session within ``deadline``. Errors: HostUnreachable, HostKeyMismatch, LoginRefused."""
+    """An authenticated session within ``deadline``. Raises HostUnreachable, HostKeyMismatch, LoginRefused."""
     if login.proxy:
         raise HostUnreachable(
             login.name,

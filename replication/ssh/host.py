@@ -128,7 +128,7 @@ class SshHost:
 
         ``action`` says for an operator what it is for; the command's text goes into no message. At the deadline
         the command loses its channel but is not killed there: give it to timeout(1) where that matters.
-        Errors: CommandFailed when the exit code is not in ``ok``; DeadlineExceeded; what reading ``stdin`` raises.
+        Raises CommandFailed when the exit code is not in ``ok``; DeadlineExceeded; what reading ``stdin`` raises.
         """
         source = io.BytesIO(stdin) if isinstance(stdin, bytes) else stdin
         result = self._execute(command, action, Deadline(timeout), source)
@@ -139,7 +139,7 @@ class SshHost:
     def greeted(self, address: str, port: int, *, timeout: float) -> bool:
         """Whether that port says anything to this host within ``timeout`` seconds; no program is needed there.
 
-        sshd connects. Errors: HostUnreachable, also when it forwards nothing (sshd_config(5), AllowTcpForwarding).
+        sshd connects. Raises HostUnreachable, also when it forwards nothing (sshd_config(5), AllowTcpForwarding).
         """
         action, deadline = f"look at {address}:{port}", Deadline(timeout)
         session, _ = self._connected(deadline)
@@ -153,7 +153,7 @@ class SshHost:
 
         Reading at the end of a file that grows gives what was added since. Without ``links`` the name has to be a
         file's own, which is proven of what was opened: who may write to a directory does not choose what root reads.
-        Errors: RemoteFileError, also while reading.
+        Raises RemoteFileError, also while reading.
         """
         action = f"read {path}"
         lease = self._borrow_sftp(action, timeout)
@@ -181,7 +181,7 @@ class SshHost:
         return found
 
     def read_file(self, path: str, limit: int, timeout: float = FILE_TIMEOUT, *, links: bool = True) -> bytes:
-        """A whole small file. Errors: RemoteFileError, also when it is larger than ``limit`` bytes."""
+        """A whole small file. Raises RemoteFileError, also when it is larger than ``limit`` bytes."""
         with self.open(path, timeout, links=links) as file:
             data = file.read(limit + 1)
         if len(data) > limit:
@@ -189,18 +189,18 @@ class SshHost:
         return data
 
     def stat(self, path: str, timeout: float = FILE_TIMEOUT, *, links: bool = True) -> RemoteStat:
-        """Size, time and mode of a file; without ``links`` of what has the name itself. Errors: RemoteFileError."""
+        """Size, time and mode of a file; without ``links`` of what has the name itself. Raises RemoteFileError."""
         with self._sftp(f"look at {path}", timeout) as sftp:
             found = sftp.stat(path) if links else sftp.lstat(path)
             return RemoteStat(found.st_size or 0, found.st_mtime or 0, found.st_mode or 0)
 
     def listdir(self, path: str, timeout: float = FILE_TIMEOUT) -> tuple[str, ...]:
-        """The names in a directory, sorted; bytes that are no text come as surrogates. Errors: RemoteFileError."""
+        """The names in a directory, sorted; bytes that are no text come as surrogates. Raises RemoteFileError."""
         with self._sftp(f"list {path}", timeout) as sftp:
             return tuple(sorted(names_in(sftp, path)))
 
     def remove(self, path: str, missing_ok: bool = True, timeout: float = FILE_TIMEOUT) -> None:
-        """Delete a file. Errors: RemoteFileError."""
+        """Delete a file. Raises RemoteFileError."""
         with self._sftp(f"remove {path}", timeout) as sftp:
             try:
                 sftp.remove(path)
@@ -209,14 +209,14 @@ class SshHost:
                     raise
 
     def mkdir(self, path: str, mode: int = 0o700, timeout: float = FILE_TIMEOUT) -> None:
-        """Make a directory and its parents; one that exists is left as it is. Errors: RemoteFileError."""
+        """Make a directory and its parents; one that exists is left as it is. Raises RemoteFileError."""
         where = shlex.quote(path)
         command = f"test -d {where} || mkdir -p -m {mode:o} -- {where}"
         self._shell(command, f"make the directory {path}", Deadline(timeout))
 
     def own_directory(self, path: str, timeout: float = FILE_TIMEOUT) -> str:
         """That directory, made if need be; where every local user may write there, one of the SSH user's alone, within
-        it or in his home. Errors: RemoteFileError.
+        it or in his home. Raises RemoteFileError.
         """
         command = f"{script('own.sh')}\nown_directory {shlex.quote(path)}"
         return self._shell(command, f"make the directory {path}", Deadline(timeout)).stdout.strip()
@@ -225,7 +225,7 @@ class SshHost:
         """Write a remote file, whole or not at all; the SHA-256 of what was written, in hex.
 
         It goes through the shell and not over SFTP, which cannot say that a disk is full.
-        Errors: RemoteFileError (disk full, permissions, no such directory); DeadlineExceeded.
+        Raises RemoteFileError (disk full, permissions, no such directory); DeadlineExceeded.
         """
         action, deadline = f"write {path}", Deadline(timeout)
         digest = HashingSource(io.BytesIO(data) if isinstance(data, bytes) else data)
@@ -247,7 +247,7 @@ class SshHost:
     def get(self, path: str, local: Path, timeout: float = FILE_TIMEOUT) -> str:
         """Copy a remote file to ``local`` (mode 0600, on disk before it has its name); its SHA-256 in hex.
 
-        ``timeout`` is for each piece. Errors: RemoteFileError; OSError from the local disk.
+        ``timeout`` is for each piece. Raises RemoteFileError; OSError from the local disk.
         """
         digest = hashlib.sha256()
         part = local.with_name(f"{local.name}.part{os.getpid()}-{threading.get_ident()}")
@@ -265,7 +265,7 @@ class SshHost:
         return digest.hexdigest()
 
     def forward(self, deliver: Callable[[paramiko.Channel], None], timeout: float = FILE_TIMEOUT) -> Forward:
-        """Have what connects to a port of the host's own loopback delivered here. Errors: HostUnreachable."""
+        """Have what connects to a port of the host's own loopback delivered here. Raises HostUnreachable."""
         session, _ = self._connected(Deadline(timeout))
         return Forward(session, self._name, deliver, timeout=timeout)
 

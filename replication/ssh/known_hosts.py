@@ -67,7 +67,7 @@ def lookup_names(hosts: Iterable[str], port: int) -> tuple[str, ...]:
 def read_known_hosts(files: Iterable[Path]) -> list[KnownKey]:
     """All entries of ``files`` in order. Missing files, damaged lines and ``@cert-authority`` lines are passed over.
 
-    Errors: OSError for a file that exists and cannot be read.
+    Raises OSError for a file that exists and cannot be read.
     """
     found: list[KnownKey] = []
     for file in files:
@@ -122,7 +122,7 @@ def preferred_key_types(entries: Iterable[KnownKey], supported: Sequence[str]) -
 
 
 def remember_key(file: Path, name: str, key_type: str, blob: bytes) -> None:
-    """Append a host's key to ``file`` (made with mode 0600, its folder with 0700). Errors: OSError."""
+    """Append a host's key to ``file`` (made with mode 0600, its folder with 0700). Raises OSError."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     line = f"{name} {key_type} {base64.b64encode(blob).decode()}\n"
     descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)

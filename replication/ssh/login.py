@@ -126,7 +126,7 @@ def _proxy(command: str, jump: str) -> str:
 
 
 def load_login(server: ServerConfig) -> SshLogin:
-    """The login for ``server``, reading ssh_config as it is now. Errors: HostUnreachable when it cannot be used."""
+    """The login for ``server``, reading ssh_config as it is now. Raises HostUnreachable when it cannot be used."""
     home = Path.home()
     chosen = server.ssh_options.config_file
     files = [_expand(chosen, home)] if chosen else [home / ".ssh" / "config", SYSTEM_CONFIG]

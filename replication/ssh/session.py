@@ -121,12 +121,12 @@ class SshSession:
     def open_channel(self, deadline: Deadline, patience: float) -> Lease:
         """A channel for one command, once there is room for it; sshd has ``patience`` seconds to open it.
 
-        Errors: SessionBroken; TimeoutError when no room is had before the deadline.
+        Raises SessionBroken; TimeoutError when no room is had before the deadline.
         """
         return Lease(self, self._open(deadline, patience), deadline)
 
     def borrow_sftp(self, deadline: Deadline, patience: float) -> SftpLease:
-        """A channel that speaks SFTP, an idle one if there is one. Errors: as `open_channel`, and paramiko's."""
+        """A channel that speaks SFTP, an idle one if there is one. Raises as `open_channel`, and paramiko's."""
         with self._changed:
             while self._idle:
                 lease = self._idle.pop()
@@ -160,7 +160,7 @@ class SshSession:
     def greeted_through(self, address: str, port: int, deadline: Deadline) -> bool:
         """Whether a connection that the far side's sshd makes is said anything on, in time.
 
-        Errors: SessionBroken, when sshd makes none, or does not answer itself.
+        Raises SessionBroken, when sshd makes none, or does not answer itself.
         """
         channel: paramiko.Channel | None = None
         try:

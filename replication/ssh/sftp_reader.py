@@ -53,7 +53,7 @@ class RemoteReader(io.RawIOBase):
     """The bytes of an open SFTP file. Wrap it in io.BufferedReader for small reads.
 
     ``guard`` makes a context in which SFTP's errors become ours; ``done`` is called once, at close, with whether
-    the SFTP channel is still in a known state. Not thread-safe, like any file. Errors: those of ``guard``.
+    the SFTP channel is still in a known state. Not thread-safe, like any file. Raises what ``guard`` raises.
     """
 
     def __init__(

@@ -121,7 +121,7 @@ class _Standby:
         if self._alarm_at is None or time.monotonic() < self._alarm_at:
             return
         self._alarm_at = None
-        text = f"no manager watches {self._config.name}, for none gets a majority of locks ({self._right.words()})"
+        text = f"no manager watches {self._config.name}, because none can get most of the locks ({self._right.words()})"
         log.error("%s%s.", text[0].upper(), text[1:])
         remedy = "Bring the silent servers back, or act by hand: mha failover."
         EventHooks(self._config).tell("refused", old=self._primary, text=text, remedy=remedy)
@@ -139,7 +139,7 @@ class _Standby:
                 if self._primary is not None:
                     holds.replaced(old.address, old.name, self._primary.address, server=reached_by(old))
         except OSError as error:
-            log.error("Who was replaced while this manager stood by is not held read-only: %s", error)
+            log.error("Servers that were replaced while this manager stood by are not held read-only: %s", error)
 
     def _follow(self) -> None:
         """Who is the primary now. One that was replaced while it was dead is remembered, for the active manager, which
@@ -180,11 +180,11 @@ class _Standby:
             journal.record(END, "ended", begun.dead, exit_code=0, summary=summary)
             journal.close()
         except OSError as error:
-            log.error("That cannot be recorded: %s", error)
+            log.error("The journal of that failover cannot be closed: %s", error)
 
     def _words(self, holder: str, primary: str) -> str:
         name, then = self._config.name, f"; the primary is {primary}" if primary else ""
         if holder:
             return f"Standing by: {holder} watches {name}{then}."
         votes = self._right.words()
-        return f"Standing by: nobody is seen to watch {name}, and no majority of locks is to be had ({votes}){then}."
+        return f"Standing by: no manager is seen to watch {name}, and most of the locks cannot be had ({votes}){then}."

@@ -212,7 +212,7 @@ class Chaos:
         conf = self.monitor.workdir.with_suffix(".cnf")
         said = self.cluster.command("mha", "release", f"--conf={conf}", f"--host={old.ip}")
         # Exit 1: on a host without power nothing can be taken away.
-        if "is held read-only no longer" not in said.output:
+        if "is no longer held read-only" not in said.output:
             raise Spoiled(f"{old.name} is not released: {said}")
 
     def _count(self, words: str) -> int:

@@ -44,7 +44,7 @@ def versions(*quick: str, gtid: bool = False) -> list[Any]:
     return [pytest.param(*how, id=name, marks=marks[name]) for name, how in _VERSIONS.items() if how[1] or not gtid]
 
 
-#: Where recordings of the scenarios go, as `KEEP_INCIDENTS=tests/unit/replication/incidents` in the environment says.
+#: Where recordings of the scenarios go: KEEP_INCIDENTS=tests/unit/replication/detection/incidents keeps them for tests.
 KEEP = os.environ.get("KEEP_INCIDENTS", "")
 #: Rounds and earlier observations that are worth keeping of one.
 ROUNDS, BEFORE = 15, 8

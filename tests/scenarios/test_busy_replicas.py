@@ -216,7 +216,7 @@ def test_the_only_candidate_is_freed_of_a_lock_or_waited_for(kind: str, gtid: bo
         session = keep_waiting(cluster, writer, statement)
         number = session.thread_id()
         acks = die(cluster, writer, "dark")
-        monitor.wait_for("is waited for, and nobody is ready sooner" if ends == "waits" else "was ended on")
+        monitor.wait_for("is waited for, because nobody is ready sooner" if ends == "waits" else "was ended on")
         assert f"session {number} of mha@" in monitor.log()
         if ends == "waits":
             session.rollback()

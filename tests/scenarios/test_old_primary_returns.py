@@ -132,7 +132,7 @@ def test_killed_and_started_again_by_a_person(scene: Scene, record_property: Rec
     assert f"{scene.old.ip}({scene.old.ip}:3306) is held read-only since" in status
 
     said = scene.mha("release", f"--conf={scene.conf}", f"--host={scene.old.ip}")
-    assert "is held read-only no longer" in said
+    assert "is no longer held read-only" in said
     assert "is held read-only since" not in scene.mha("status", f"--conf={scene.conf}")
     scene.old.sql("SET GLOBAL read_only=0")
     time.sleep(1.0)
@@ -195,7 +195,7 @@ def test_back_while_no_manager_runs_is_closed_when_one_starts() -> None:
             assert "came back and took writes" in second.log()
             # A person makes it a replica: then nothing needs to be held any more.
             cluster.follow(cluster[1], cluster[2])
-            second.wait_for("is held read-only no longer: it replicates from", seconds=10)
+            second.wait_for("is no longer held read-only: it replicates from", seconds=10)
         finally:
             second.stop()
         assert _held(conf) == []
@@ -213,7 +213,7 @@ def test_the_one_that_is_primary_again_is_not_closed() -> None:
         cluster.replicate_from(cluster[1])
         second = Monitor(cluster, conf)
         try:
-            second.wait_for("is held read-only no longer: it is the primary again", seconds=10)
+            second.wait_for("is no longer held read-only: it is the primary again", seconds=10)
             assert not read_only(cluster[1])
         finally:
             second.stop()

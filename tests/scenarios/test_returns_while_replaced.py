@@ -151,7 +151,7 @@ def returns_at(
         if lost and not unknown:
             assert counted >= lost, f"{apart}\n{told}"
         assert code == (10 if apart else 0), told
-        assert "is held read-only no longer" not in told
+        assert "is no longer held read-only" not in told
         assert "the new one was opened at" in told
 
 

@@ -199,7 +199,7 @@ def test_a_returned_primary_takes_no_write_of_an_account_with_super(kind: str, g
             for writer in writers:
                 writer.end()
             cluster.rebuild(cluster[1], cluster[2])
-            wait_for("is held read-only no longer")
+            wait_for("is no longer held read-only")
             cluster[2].sql("CREATE TABLE app.after_it (id INT PRIMARY KEY)")
             ends = time.monotonic() + 20
             while not cluster[1].sql("SHOW TABLES IN app LIKE 'after_it'"):
@@ -223,7 +223,7 @@ def test_one_that_is_made_a_replica_while_it_is_closed_to_super_goes_on(kind: st
             cluster.install_anew(cluster[1])
             monitor.wait_for("answers; it is read-only, and held so")
             cluster.follow(cluster[1], cluster[2])
-            monitor.wait_for("is held read-only no longer")
+            monitor.wait_for("is no longer held read-only")
             until_level(cluster)
         finally:
             monitor.stop()

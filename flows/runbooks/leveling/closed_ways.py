@@ -59,7 +59,7 @@ class ClosedWays:
         self.given_up = True
         for key in self._least_lacking():
             del self._failed[key]
-        log.error("What was saved can be brought to no replica: the most advanced one is promoted without it.")
+        log.error("No replica can be given what was saved: the most advanced one is promoted without it.")
         return choose(self._failed)
 
     def _least_lacking(self) -> list[str]:
@@ -111,7 +111,7 @@ class ClosedWays:
     def _refusal(self, plan: FailoverPlan) -> Refusal:
         return Refusal(
             MISSING,
-            f"Transactions of {plan.dead_name} were saved and can be brought to no replica, and salvage_policy is "
+            f"Transactions of {plan.dead_name} were saved, but no replica can be given them, and salvage_policy is "
             "strict: nothing was opened for writes.",
             "Mend what stopped their appliers, or open a way (rescue_port from the replicas to the manager, or SSH to "
             "their hosts), and start again, or go on without them with --salvage_policy=safe.",

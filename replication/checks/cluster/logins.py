@@ -62,7 +62,9 @@ def _of_one(facts: Facts, rule: Rule, logins: Sequence[TriedLogin]) -> Iterator[
         yield rule.no(start.name, text, Severity.INFO, remedy="what mysql.user says of it is judged by another check")
         if differ := [login.end.hostname for login in untried if login.untried == why and _differs(facts, login)]:
             text = f"the account {logins[0].user} has another password, or the same set anew, on {', '.join(differ)}"
-            remedy = f"on them, `ALTER USER` with the password that {logins[0].user} has on the primary, not logged"
+            remedy = (
+                f"on them, with sql_log_bin=0: `ALTER USER` with the password that {logins[0].user} has on the primary"
+            )
             yield rule.no(start.name, text, Severity.WARNING, remedy=remedy)
     if not wrong and not untried:
         yield rule.yes(start.name, f"is let in by {', '.join(x.end.hostname for x in logins)} as {logins[0].user}")
@@ -138,10 +140,10 @@ def _key(facts: Facts, key: str) -> Iterator[Check]:
         return
     asks = Connecting.of(channel.row)
     if asks.private or channel.ssl or channel.public_key:
-        yield KEY.yes(state.name, f"gives the password of {user} in private")
+        yield KEY.yes(state.name, f"sends the password of {user} only over TLS or encrypted")
         return
     text = (
-        f"asks for neither TLS nor a public key, and the account {user} gives its password in private only: "
+        f"asks for neither TLS nor a public key, and the account {user} takes its password only over TLS or encrypted: "
         f"{', '.join(demand)} would refuse it unless they remember it"
     )
     words = _typed(seen.dialect, channel.name, len(state.channels))

@@ -11,7 +11,7 @@ from ..rule import Rule
 
 SECOND = Rule(
     "second-voice",
-    "Would somebody notice a silent primary who lives neither on the manager's host nor on the primary's?",
+    "Could somebody on a third host, not the manager's or the primary's, confirm that a silent primary is dead?",
     "run the manager elsewhere, or let a witness be asked: "
     "`secondary_check_script = masterha_secondary_check -s WITNESS`; without one a silent host is never failed over",
     Severity.WARNING,
@@ -19,7 +19,7 @@ SECOND = Rule(
 ROUTE = Rule(
     "secondary-route",
     "Are the hosts that secondary_check_script asks others than the primary's and the manager's?",
-    "name another host with `-s`: this one goes dark together with what it is to tell of, and is not counted",
+    "name another host with `-s`: this one fails together with what it is to confirm, so it is not counted",
     Severity.WARNING,
 )
 RULES = (SECOND, ROUTE)

@@ -30,7 +30,7 @@ def _of_mha() -> list[tuple[str, ...]]:
 
 
 COMMANDS = [(name,) for name in MODULES if name != "mha"] + [("mha", *words) for words in _of_mha()]
-INCIDENT = next((ROOT / "tests" / "unit" / "replication" / "incidents").glob("*.jsonl"))
+INCIDENT = next((ROOT / "tests" / "unit" / "replication" / "detection" / "incidents").glob("*.jsonl"))
 #: What each needs beside --conf before it reads the file; those without a --conf are not here.
 WITH_CONF = {
     ("masterha_manager",): [],
@@ -45,7 +45,7 @@ WITH_CONF = {
     ("mha", "replay"): [str(INCIDENT)],
 }
 WITHOUT_CONF = {"masterha_secondary_check", "purge_relay_logs", "save_binary_logs", "apply_diff_relay_logs"}
-WITHOUT_CONF |= {"filter_mysqlbinlog", "mha simulate"}
+WITHOUT_CONF |= {"filter_mysqlbinlog", "mha simulate", "mha init"}
 #: They find every file of a directory by themselves.
 WITHOUT_CONF |= {"mha serve", "mha deploy"}
 

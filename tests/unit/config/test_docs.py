@@ -6,39 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel, SecretStr
 
-from prefect_mha.config import ClusterConfig, ServerConfig, SshOptions, load_cluster
+from prefect_mha.config import ClusterConfig, ServerConfig, load_cluster
 from prefect_mha.config.loader import CLUSTER_PARAMETERS, SERVER_PARAMETERS
-from prefect_mha.config.models import _os_user
-from prefect_mha.config.state import state_directory
+from tests.reference import parameter_row
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "configuration.md"
 EXAMPLES = ROOT / "config" / "examples"
-COMPUTED = {"hostname": "required", "ip": "from hostname", "ssh_host": "hostname", "ssh_ip": "from ssh_host"}
-
-
-def default(model: type[BaseModel], name: str) -> str:
-    value = model.model_fields[name].default
-    if name in COMPUTED:
-        return COMPUTED[name]
-    if model.model_fields[name].default_factory is _os_user:
-        return "the user who runs the command"
-    if model.model_fields[name].default_factory is state_directory:
-        return "`/var/lib/mha`; `~/.local/state/mha` for users other than root"
-    if value is None or value in (SecretStr(""), SshOptions(), ()):
-        return "not set"
-    if value == ():
-        return "none"
-    if isinstance(value, bool):
-        return f"`{int(value)}`"
-    return f"`{','.join(value)}`" if isinstance(value, tuple) else f"`{value:g}`" if value == 60.0 else f"`{value}`"
-
-
-def row(model: type[BaseModel], name: str) -> str:
-    """The line of the reference page for one parameter."""
-    return f"| `{name}` | {default(model, name)} | {model.model_fields[name].description} |"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +21,7 @@ def row(model: type[BaseModel], name: str) -> str:
     [(ServerConfig, n) for n in sorted(SERVER_PARAMETERS)] + [(ClusterConfig, n) for n in sorted(CLUSTER_PARAMETERS)],
 )
 def test_the_page_has_each_parameter_as_it_is(model, name):
-    assert row(model, name) in PAGE.read_text(encoding="utf-8").splitlines()
+    assert parameter_row(model, name) in PAGE.read_text(encoding="utf-8").splitlines()
 
 
 def test_the_page_names_no_parameter_that_does_not_exist():

@@ -10,7 +10,7 @@ from prefect_mha.flows.engine.events import HEARTBEAT, NAMES, _Delivery, prefect
 from prefect_mha.replication.memory.manager_files import HealthFile, ManagerLock, ManagerStatus
 from prefect_mha.replication.memory.outbox import Outbox
 from prefect_mha.replication.notify.events import EVENTS, sample
-from tests.unit.replication.test_address import config
+from tests.unit.replication.address.test_address import config
 
 
 def test_every_event_has_a_name_in_prefect_and_its_cluster_as_resource():

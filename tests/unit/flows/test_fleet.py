@@ -1,4 +1,4 @@
-"""Which clusters a fleet watches, as configurations come, go, and cannot be seen."""
+"""Which clusters a fleet watches, as configurations come, go, and cannot be listed."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_directory_that_is_away_or_empty_changes_nothing(
     monkeypatch.setattr(logging.getLogger("mha"), "error", lambda _, text: told.append(text))
     assert look(fleet, 5) == {"a": A, "b": B}
     assert len(told) == 1
-    assert ("cannot be seen" if broken else "no configuration") in told[0]
+    assert ("cannot be listed" if broken else "No configuration is left") in told[0]
 
 
 def test_of_two_with_one_name_the_first_counts(there: Directory, fleet: Fleet) -> None:

@@ -16,7 +16,7 @@ from prefect_mha.replication.errors import CannotLevel, HostUnreachable
 from prefect_mha.replication.rescue.salvage import BinlogCopy
 from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
 from tests.unit.replication.build import at
-from tests.unit.replication.test_ledger import planned
+from tests.unit.replication.reporting.test_ledger import planned
 
 COPY = BinlogCopy(Path("/nowhere"), ("mysql-bin.000001",), at(4), at(900), 896)
 

@@ -1,0 +1,62 @@
+"""Where a copy of a log goes on the manager: the first place with room, and nowhere when there is none."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from prefect_mha.replication.errors import NoRoom
+from prefect_mha.replication.local import copy_places
+from prefect_mha.replication.local.copy_places import save_in, unused
+from tests.unit.replication.planning.test_selection_and_plan import configured
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("free", "refuses", "goes"),
+    [
+        ({"work": 1 << 30, "spare": 1 << 30}, (), "work"),
+        ({"work": 10, "spare": 1 << 30}, (), "spare"),
+        ({"work": 10, "spare": 10}, (), "work"),
+        ({"work": 1 << 30, "spare": 1 << 30}, ("work",), "spare"),
+        ({"work": 10, "spare": 1 << 30}, ("spare",), "work"),
+        ({"work": 10, "spare": 10}, ("work", "spare"), None),
+    ],
+    ids=["room", "no-room", "no-room-anywhere", "full-in-the-middle", "the-spare-is-worse", "nowhere"],
+)
+def test_where_a_copy_goes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    free: dict[str, int],
+    refuses: tuple[str, ...],
+    goes: str | None,
+) -> None:
+    config = configured(manager_workdir=tmp_path / "work", manager_spare_dir=tmp_path / "spare")
+    monkeypatch.setattr(copy_places, "room_in", lambda place: free[place.name])
+
+    def copying(directory: Path) -> str:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "half").touch()
+        if directory.parent.name in refuses:
+            raise FULL
+        return directory.parent.name
+
+    if goes is None:
+        with pytest.raises(NoRoom, match=r"No space left on device.*manager_spare_dir"):
+            save_in(config, "saved_x", 1 << 20, copying)
+    else:
+        assert save_in(config, "saved_x", 1 << 20, copying) == goes
+    left = {path.parent.name for path in tmp_path.glob("*/saved_x*")}
+    assert left == ({goes} if goes else set()), "what did not fit is removed"
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.glob("spare/saved_x*"))
+
+
+def test_a_name_that_is_taken_is_not_used_again(tmp_path: Path) -> None:
+    wanted = tmp_path / "saved_x"
+    assert unused(wanted) == wanted
+    wanted.mkdir()
+    (tmp_path / "saved_x.2").mkdir()
+    assert unused(wanted) == tmp_path / "saved_x.3"
