@@ -12,7 +12,6 @@ import fcntl
 import logging
 import os
 import struct
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ..errors import AlreadyActing
-from ..local.own_files import PRIVATE, doubt, make_directory, open_or_replace, open_own, ours
+from ..local.own_files import PRIVATE, doubt, make_directory, open_or_replace, open_own, ours, synced, written
 from ..local.processes import first_process_started, is_manager, orphans_of
 
 log = logging.getLogger("mha")
@@ -115,15 +114,9 @@ class HealthFile:
         make_directory(self.path.parent)
         text = f"{os.getpid()}\t{status.label}" + (f"\tmaster:{primary}" if primary else "")
         text += f"\tactive:{active}" if active else ""
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                os.fchmod(file.fileno(), 0o644)
-            Path(temporary).replace(self.path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with written(self.path) as file:
+            file.write(text)
+            os.fchmod(file.fileno(), 0o644)
         self._last = (status, primary or "", active)
 
     def touch(self) -> None:
@@ -186,7 +179,7 @@ class FailoverFlags:
         self.complete.unlink(missing_ok=True)
         self.error.unlink(missing_ok=True)
         if self.error.parent.is_dir():
-            _sync(self.error.parent)
+            synced(self.error.parent)
 
     def remove_complete_older_than(self, seconds: float) -> bool:
         """Remove the mark of a failover that no longer forbids the next one; tells whether it did."""
@@ -397,12 +390,4 @@ def _mark(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
-    _sync(path.parent)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    synced(path.parent)

@@ -6,8 +6,8 @@ Pure: snapshots, configuration and options in; a `FailoverPlan` or a `Refusal` o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, ClassVar
 
 from ...config import ClusterConfig, ServerConfig
 from ...config.address import may_forbid
@@ -62,46 +62,79 @@ class ReplicaRecovery:
     delay: int = 0
 
 
-@dataclass(frozen=True)
-class FailoverPlan:
-    """One failover. Servers are named by ``ip:port``; positions are coordinates in the dead primary's log.
+def short_name(name: str) -> str:
+    """A server's name without the address behind it."""
+    return name.split("(")[0]
 
-    ``remarks`` are sentences for whoever reads it, on what is not part of it.
+
+@dataclass(frozen=True, kw_only=True)
+class RolePlan:
+    """How the primary's role goes to another server. Servers are named by ``ip:port``.
+
+    ``levelings`` are all replicas of the old primary, the new one among them; ``left_out`` pairs of name and reason.
     """
 
+    DEED: ClassVar[str]
+
     cluster: str
-    dead: str
-    dead_name: str
     new_primary: str
     new_primary_name: str
     kind: GtidKind
-    latest: tuple[str, ...]
     levelings: tuple[ReplicaRecovery, ...]
     left_out: tuple[tuple[str, str], ...]
     candidates: tuple[Candidate, ...]
-    save_binlog: bool
-    repoint: bool
-    open_for_writes: bool
-    steps: tuple[str, ...] = field(default=())
-    remarks: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+
+    @property
+    def former_name(self) -> str:
+        """The name of the old primary."""
+        raise NotImplementedError
+
+    @property
+    def title(self) -> str:
+        """``failover app1: db1 → db2``"""
+        return f"{self.DEED} {self.cluster}: {short_name(self.former_name)} → {short_name(self.new_primary_name)}"
 
     @property
     def target(self) -> ReplicaRecovery:
-        """The replica that is promoted."""
+        """The replica that becomes the primary."""
         return next(x for x in self.levelings if x.key == self.new_primary)
 
     @property
     def others(self) -> tuple[ReplicaRecovery, ...]:
-        """The replicas that will follow it."""
+        """The replicas that will follow it, the old primary apart."""
         return tuple(x for x in self.levelings if x.key != self.new_primary)
 
     def channel_of(self, key: str) -> str:
-        """The name of the channel through which that replica followed the dead primary."""
+        """The name of the channel through which that replica follows the old primary."""
         return next(x.channel for x in self.levelings if x.key == key)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the journal and for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailoverPlan(RolePlan):
+    """One failover; positions are coordinates in the dead primary's log.
+
+    ``remarks`` are sentences for whoever reads it, on what is not part of it.
+    """
+
+    dead: str
+    dead_name: str
+    latest: tuple[str, ...]
+    save_binlog: bool
+    repoint: bool
+    open_for_writes: bool
+    remarks: tuple[str, ...] = ()
+
+    DEED = "failover"
+
+    @property
+    def former_name(self) -> str:
+        """The name of the dead primary."""
+        return self.dead_name
 
     def with_others_of(self, earlier: FailoverPlan) -> FailoverPlan:
         """This plan, which was made on a look at the replicas alone: everybody else is as the earlier plan has them.
@@ -173,7 +206,7 @@ def make_plan(
         repoint=not options.skip_change_master,
         open_for_writes=not options.skip_disable_read_only,
     )
-    return FailoverPlan(**{**vars(plan), "steps": _steps(config, plan)})
+    return replace(plan, steps=_steps(config, plan))
 
 
 def _latest(usable: Sequence[Follower]) -> tuple[str, ...]:
@@ -247,7 +280,7 @@ def resume_plan(
         repoint=True,
         open_for_writes=True,
     )
-    return FailoverPlan(**{**vars(plan), "steps": _steps(config, plan)})
+    return replace(plan, steps=_steps(config, plan))
 
 
 def _first_refusal(

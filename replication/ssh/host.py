@@ -19,7 +19,7 @@ import paramiko
 
 from ..deadline import Deadline
 from ..errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
-from ..local.own_files import open_own
+from ..local.own_files import written
 from ..scripts import script
 from .connect import CONNECT, NOT_UNDERSTOOD, open_transport
 from .framing import Frame
@@ -250,18 +250,10 @@ class SshHost:
         ``timeout`` is for each piece. Errors: RemoteFileError; OSError from the local disk.
         """
         digest = hashlib.sha256()
-        part = local.with_name(f"{local.name}.part{os.getpid()}-{threading.get_ident()}")
-        try:
-            descriptor = open_own(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            with os.fdopen(descriptor, "wb") as target, self.open(path, timeout) as source:
-                while data := source.read(CHUNK * 8):
-                    digest.update(data)
-                    target.write(data)
-                target.flush()
-                os.fsync(target.fileno())
-            part.replace(local)
-        finally:
-            part.unlink(missing_ok=True)
+        with written(local, binary=True, durable=True) as target, self.open(path, timeout) as source:
+            while data := source.read(CHUNK * 8):
+                digest.update(data)
+                target.write(data)
         return digest.hexdigest()
 
     def forward(self, deliver: Callable[[paramiko.Channel], None], timeout: float = FILE_TIMEOUT) -> Forward:

@@ -44,7 +44,7 @@ PLAN = SwitchPlan(
     new_primary="10.0.0.2:3306",
     new_primary_name=NAMES[2],
     kind=GtidKind.POSITION,
-    followers=tuple(
+    levelings=tuple(
         ReplicaRecovery(f"10.0.0.{n}:3306", NAMES[n], "", GtidKind.POSITION, None, None, delay=60 * (n == 3))
         for n in (2, 3)
     ),
@@ -181,7 +181,7 @@ def test_the_plan_and_what_was_read_come_back_from_the_journal(tmp_path: Path) -
     journal.record("open", "intent", PLAN.new_primary, end="mysql-bin.000001:99", gtids="", target_end="b.000002:7")
     cut = interrupted_switch(tmp_path, "app1")
     assert cut is not None
-    assert cut.plan.followers == PLAN.followers
+    assert cut.plan.levelings == PLAN.levelings
     assert (cut.plan.kind, cut.plan.repl_user, cut.plan.orig_is_new_replica) == (GtidKind.POSITION, "repl", True)
     assert cut.ready is not None
     assert (cut.ready.former, cut.ready.target_former) == (READY.former, READY.target_former)
