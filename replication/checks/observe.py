@@ -34,8 +34,8 @@ from ..maintenance.relay_logs.purge_cluster import PURGE_LOCK
 from ..model.state import ClusterState, ServerState, Vendor
 from ..model.topology import source_of
 from ..mysql.advisory_locks import holders
-from ..mysql.dialects import spellings
 from ..mysql.dialects.accounts import AccountLife, typed_account
+from ..mysql.dialects.variables import spellings
 from ..mysql.grants import parse_grants
 from ..mysql.server import Server
 from ..rescue.apply import client_options
