@@ -16,8 +16,8 @@ from ..replication.checks.cluster.topology import STRANGERS
 from ..replication.checks.facts import Facts
 from ..replication.checks.observe import look
 from ..replication.cluster.pool import ConnectionPool
+from ..replication.memory.failover_flags import FailoverFlags
 from ..replication.memory.last_check import Found, LastCheck, names_of, news
-from ..replication.memory.manager_files import FailoverFlags
 from ..replication.model.check import Check, failed, rows
 from ..replication.model.words import dashed
 from ..replication.notify.events import EventHooks

@@ -19,7 +19,8 @@ from ...replication.coordination.failover_slots import FailoverSlots
 from ...replication.errors import MhaError
 from ...replication.local.stop_request import StopRequest
 from ...replication.local.thread_owner import own
-from ...replication.memory.manager_files import ManagerLock, make_workdir
+from ...replication.memory.manager_lock import ManagerLock
+from ...replication.memory.workdir import make_workdir
 from .manager import Manager, ManagerOptions
 
 log = logging.getLogger("mha")

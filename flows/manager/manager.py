@@ -23,9 +23,9 @@ from ...replication.detection.observation import SOMEBODY_ELSE
 from ...replication.errors import CannotRemember, MhaError, RefusalError, ServerError
 from ...replication.fencing.last_look import ANSWER_THOUGH_DEAD, PRIMARY_ALIVE
 from ...replication.local import reserved_space as reserve
+from ...replication.memory.health_file import ManagerStatus
 from ...replication.memory.journal import VERDICT, opened_before
 from ...replication.memory.last_writable import LastWritable
-from ...replication.memory.manager_files import ManagerStatus
 from ...replication.memory.open_business import dead_of_a_rescue
 from ...replication.model.refusal import Refusal
 from ...replication.model.state import ClusterState, ServerState, as_heard

@@ -17,7 +17,7 @@ from ...replication.checks.observe import look
 from ...replication.checks.start import forbidding, refusal
 from ...replication.cluster.pool import ConnectionPool
 from ...replication.errors import MhaError, RefusalError, ServerError
-from ...replication.memory.manager_files import FailoverFlags
+from ...replication.memory.failover_flags import FailoverFlags
 from ...replication.planning.plan import FailoverOptions
 from ...tasks.health_check import assess, tell_news
 from ..engine.start import step

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..actions.scheduled_events import ScheduledEvent
 from ..local.processes import process_alive
+from ..memory.failover_flags import FailoverFlags
 from ..memory.journal import SWITCH, Entry, unfinished
-from ..memory.manager_files import FailoverFlags
 from ..model.position import BinlogPosition
 from ..model.state import ClusterState, GtidKind
 from ..planning.plan import ReplicaRecovery

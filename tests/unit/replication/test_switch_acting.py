@@ -11,8 +11,8 @@ import pytest
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.local.site_scripts import online_change_args, password_environment
+from prefect_mha.replication.memory.failover_flags import FailoverFlags
 from prefect_mha.replication.memory.journal import BEGIN, END, SWITCH, Journal, unfinished
-from prefect_mha.replication.memory.manager_files import FailoverFlags
 from prefect_mha.replication.model.gtid import MariadbGtidPosition
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.refusal import Refusal
