@@ -61,7 +61,8 @@ def manage(given: Namespace, *, go_on: bool) -> int:
     with ManagerLock(config.manager_workdir, config.name):
         # Prefect takes seconds to import; everything that can refuse has refused before it.
         from ..flows.engine.start import leave
-        from ..flows.manager.manager import Manager, ManagerOptions
+        from ..flows.manager.manager import Manager
+        from ..flows.manager.options import ManagerOptions
 
         options = ManagerOptions(
             failover=failover_options(given),

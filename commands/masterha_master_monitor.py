@@ -56,7 +56,7 @@ def monitor(given: Namespace) -> int:
     with ManagerLock(config.manager_workdir, config.name):
         # Prefect takes seconds to import; everything that can refuse has refused before it.
         from ..flows.engine.start import leave
-        from ..flows.manager.manager import ManagerOptions
+        from ..flows.manager.options import ManagerOptions
         from ..flows.master_monitor import MASTER_DEAD, MasterMonitor
 
         options = ManagerOptions(

@@ -7,7 +7,7 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
-from ...replication.planning.plan import RolePlan
+from ...replication.planning.role_plan import RolePlan
 from ...replication.reporting.outcome import RoleOutcome
 
 

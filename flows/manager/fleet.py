@@ -21,7 +21,8 @@ from ...replication.local.stop_request import StopRequest
 from ...replication.local.thread_owner import own
 from ...replication.memory.manager_lock import ManagerLock
 from ...replication.memory.workdir import make_workdir
-from .manager import Manager, ManagerOptions
+from .manager import Manager
+from .options import ManagerOptions
 
 log = logging.getLogger("mha")
 

@@ -12,7 +12,8 @@ from ..memory.journal import LOCK_LOST
 from ..model.refusal import Refusal
 from ..model.words import in_block
 from ..model.words import in_markdown as md
-from ..planning.plan import ALREADY_ACTING, FailoverPlan, RolePlan
+from ..planning.plan import ALREADY_ACTING, FailoverPlan
+from ..planning.role_plan import RolePlan
 from ..planning.selection import RULES, Candidate
 from .ledger import Fate, losses
 from .outcome import Outcome, RoleOutcome

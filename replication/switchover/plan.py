@@ -18,7 +18,8 @@ from ..model.check import Check, failed
 from ..model.refusal import Refusal
 from ..model.state import ClusterState
 from ..model.topology import find_primary
-from ..planning.plan import RolePlan, address_steps, leveling
+from ..planning.plan import address_steps, leveling
+from ..planning.role_plan import RolePlan
 from ..planning.selection import Follower, Selection, followers_of, gtid_kind, rank
 from ..planning.switch_options import SwitchOptions
 from ..workload.activity import Activity

@@ -14,7 +14,7 @@ from ..memory.failover_flags import FailoverFlags
 from ..memory.journal import SWITCH, Entry, unfinished
 from ..model.position import BinlogPosition
 from ..model.state import ClusterState, GtidKind
-from ..planning.plan import ReplicaRecovery
+from ..planning.role_plan import ReplicaRecovery
 from .job import HandedOver, Preparation
 from .plan import SwitchPlan
 from .write_lock import EndOfLog, FormerSettings

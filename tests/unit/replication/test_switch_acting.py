@@ -19,7 +19,7 @@ from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind, Vendor
 from prefect_mha.replication.model.topology import find_primary
 from prefect_mha.replication.mysql.dialects import Dialect, Repoint
-from prefect_mha.replication.planning.plan import ReplicaRecovery
+from prefect_mha.replication.planning.role_plan import ReplicaRecovery
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
 from prefect_mha.replication.switchover.job import HandedOver, Preparation
 from prefect_mha.replication.switchover.outcome import SwitchOutcome, plan_text, result_line
