@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..replication.memory.manager_files import HealthFile, ManagerStatus, ManagerView, observe_manager
+from ..replication.memory.health_file import HealthFile, ManagerStatus
+from ..replication.memory.manager_view import ManagerView, observe_manager
 from .shared.options import OptionParser, Target, add_selectors, for_each_app, run
 
 _LINES = {

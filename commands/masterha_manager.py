@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def manage(given: Namespace, *, go_on: bool) -> int:
     """Watch until a failover was done, or on and on with ``go_on``; returns the exit code."""
     from ..config import load_cluster
-    from ..replication.memory.manager_files import ManagerLock, make_workdir
+    from ..replication.memory.manager_lock import ManagerLock
+    from ..replication.memory.workdir import make_workdir
 
     load = partial(load_cluster, require_conf(given), given.global_conf, places(given))
     config = load()
@@ -60,7 +61,8 @@ def manage(given: Namespace, *, go_on: bool) -> int:
     with ManagerLock(config.manager_workdir, config.name):
         # Prefect takes seconds to import; everything that can refuse has refused before it.
         from ..flows.engine.start import leave
-        from ..flows.manager.manager import Manager, ManagerOptions
+        from ..flows.manager.manager import Manager
+        from ..flows.manager.options import ManagerOptions
 
         options = ManagerOptions(
             failover=failover_options(given),

@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def monitor(given: Namespace) -> int:
     """Watch until the primary is dead."""
     from ..config import load_cluster
-    from ..replication.memory.manager_files import ManagerLock, make_workdir
+    from ..replication.memory.manager_lock import ManagerLock
+    from ..replication.memory.workdir import make_workdir
 
     load = partial(load_cluster, given.conf, given.global_conf, places(given))
     config = load()
@@ -55,7 +56,7 @@ def monitor(given: Namespace) -> int:
     with ManagerLock(config.manager_workdir, config.name):
         # Prefect takes seconds to import; everything that can refuse has refused before it.
         from ..flows.engine.start import leave
-        from ..flows.manager.manager import ManagerOptions
+        from ..flows.manager.options import ManagerOptions
         from ..flows.master_monitor import MASTER_DEAD, MasterMonitor
 
         options = ManagerOptions(

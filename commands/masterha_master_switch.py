@@ -68,7 +68,7 @@ def _end(code: int) -> int:
 def switch(given: Namespace) -> int:
     """Run one failover and return its exit code."""
     from ..config import load_cluster
-    from ..replication.memory.manager_files import make_workdir
+    from ..replication.memory.workdir import make_workdir
 
     config = load_cluster(require_conf(given), given.global_conf, places(given))
     make_workdir(config.manager_workdir)

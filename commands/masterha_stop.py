@@ -10,7 +10,9 @@ import time
 from collections.abc import Sequence
 
 from ..replication.local.stop_request import StopRequest
-from ..replication.memory.manager_files import ManagerLock, ManagerStatus, ManagerView, observe_manager
+from ..replication.memory.health_file import ManagerStatus
+from ..replication.memory.manager_lock import ManagerLock
+from ..replication.memory.manager_view import ManagerView, observe_manager
 from .masterha_check_status import status_lines
 from .shared.options import OptionParser, Target, add_selectors, for_each_app, one_line, run
 

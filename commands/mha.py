@@ -132,7 +132,7 @@ def failover(
     """Fail over a cluster whose primary is dead, now; or finish a failover whose manager died."""
     from ..config import load_cluster
     from ..replication.memory.journal import unfinished
-    from ..replication.memory.manager_files import make_workdir
+    from ..replication.memory.workdir import make_workdir
     from ..replication.notify.manager_log import secrets_of, setup_logging
     from ..replication.planning.plan import FailoverOptions
     from .shared.asking import ask

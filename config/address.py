@@ -1,4 +1,5 @@
-"""What may be written about the address: one value at a time, and which values need each other."""
+"""What may be written about the address, and about those who ask where it is: parameters, values, and which of them
+need each other."""
 
 from __future__ import annotations
 
@@ -6,13 +7,70 @@ import difflib
 import ipaddress
 from collections.abc import Iterable
 from importlib.metadata import entry_points
+from typing import Literal
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Policy = Literal["refuse", "go_on"]
+OnFailure = Literal["abort", "go_on"]
 
 #: The group in which other packages offer providers.
 PROVIDER_GROUP = "prefect_mha.address_providers"
 BUILT_IN = ("ip", "keepalived", "haproxy", "script")
 #: Parameters that a provider is of no use without.
 NEEDED = {"ip": "vip_addresses", "keepalived": "vip_addresses", "haproxy": "haproxy_sockets"}
+
+
+class AddressParameters(BaseModel):
+    """What moves the address that applications use, and what load balancers are told."""
+
+    model_config = ConfigDict(frozen=True)
+
+    vip_provider: tuple[str, ...] = Field(
+        ("script",), description="Modern: what moves the address, in this order: ip, keepalived, haproxy, script, …"
+    )
+    vip_addresses: tuple[str, ...] = Field(
+        (), description="Modern: virtual addresses with their prefix lengths, as 10.0.0.55/24 or 2001:db8::55/64."
+    )
+    vip_label: str | None = Field(None, description="Modern: label of an IPv4 address: 1 makes eth0:1 of it.")
+    vip_announcements: int = Field(
+        5, gt=0, lt=101, description="Modern: how often the neighbours are told (ARP, NA), 0.4 s apart."
+    )
+    vip_duplicate: Policy = Field(
+        "refuse", description="Modern: refuse or go_on when somebody else answers for an address."
+    )
+    vip_duplicate_wait: float = Field(
+        0.2, gt=0, allow_inf_nan=False, description="Modern: seconds that others have to answer."
+    )
+    vip_on_failure: OnFailure = Field(
+        "go_on", description="Modern: abort or go_on when the new primary cannot have the address."
+    )
+    vip_timeout: float = Field(
+        10.0, gt=0, allow_inf_nan=False, description="Modern: seconds for each half of a move, on each host or proxy."
+    )
+    keepalived_router_id: int = Field(
+        51, gt=0, lt=256, description="Modern: virtual_router_id that `mha keepalived-config` writes."
+    )
+    haproxy_sockets: tuple[str, ...] = Field(
+        (), description="Modern: HAProxy's admin sockets: tcp://host:port or ssh://user@host:port/run/haproxy.sock."
+    )
+    haproxy_writer: str = Field("mha_writer", description="Modern: the backend that takes writes.")
+    haproxy_reader: str = Field("mha_reader", description="Modern: the backend that takes reads.")
+    haproxy_writer_port: int = Field(3307, gt=0, lt=65536, description="Modern: HAProxy's port for writes.")
+    haproxy_reader_port: int = Field(3308, gt=0, lt=65536, description="Modern: HAProxy's port for reads.")
+    haproxy_state_file: str = Field(
+        "/var/lib/haproxy/mha.state", description="Modern: where HAProxy finds its servers' states when it starts."
+    )
+    haproxy_max_lag: int = Field(5, gt=-1, description="Modern: seconds a replica may be behind and still take reads.")
+    health_port: int = Field(
+        0, gt=-1, lt=65536, description="Modern: HTTP port of the manager's checks for load balancers; 0: none."
+    )
+    # Balancers are elsewhere, and nothing can be changed there, nor is any of it secret.
+    health_address: str = Field("0.0.0.0", description="Modern: address that it listens on.")  # noqa: S104
+    health_url: str | None = Field(
+        None, description="Modern: where load balancers find it, as 10.0.0.9:8900; needed by `mha haproxy-config`."
+    )
 
 
 def may_forbid(providers: Iterable[str], *, script: bool, on_failure: str) -> bool:

@@ -14,8 +14,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
+from .address import AddressParameters
 from .errors import ConfigError, ConfigWarning
-from .notify import URL_KEYS, USUAL, parts_of, urls_in
+from .notify import NotifyParameters
 from .ssh_options import SshOptions
 from .state import state_directory
 
@@ -26,11 +27,9 @@ Detection = Literal["fast", "classic"]
 OnShutdown = Literal["failover", "wait"]
 Reopen = Literal["yes", "tell", "failover"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-Policy = Literal["refuse", "go_on"]
 #: What a server's port is where nobody says otherwise.
 USUAL_PORT = 3306
 StartChecks = Literal["refuse", "warn"]
-OnFailure = Literal["abort", "go_on"]
 SslMode = Literal["disabled", "preferred", "required", "verify_ca", "verify_identity"]
 
 
@@ -216,8 +215,8 @@ class ServerConfig(BaseModel):
         return self.name
 
 
-class ClusterConfig(BaseModel):
-    """One application: its servers in promotion order, and what holds for all of them."""
+class WatchedCluster(BaseModel):
+    """Its servers in promotion order, and how they are watched and failed over."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -305,26 +304,6 @@ class ClusterConfig(BaseModel):
     use_gtid_auto_pos: bool = Field(True, description="0: do not begin with MySQL auto-positioning.")
     hook_timeout: float = Field(60.0, gt=0, allow_inf_nan=False, description="Modern: seconds that a script may run.")
     hook_passwords: bool = Field(True, description="Modern: 0 keeps the password off the command line of hooks.")
-    on_suspect: str | None = Field(None, description="Modern: run when the primary misses pings.")
-    on_recovered: str | None = Field(None, description="Modern: run when a suspicion came to nothing.")
-    on_dead: str | None = Field(None, description="Modern: run when the primary is found dead.")
-    on_started: str | None = Field(None, description="Modern: run when a failover begins.")
-    on_fenced: str | None = Field(None, description="Modern: run when the old primary has been dealt with.")
-    on_promoted: str | None = Field(None, description="Modern: run when the new primary takes writes.")
-    on_completed: str | None = Field(None, description="Modern: run after a failover with a new primary.")
-    on_refused: str | None = Field(None, description="Modern: run when a failover refused to go on.")
-    on_failed: str | None = Field(None, description="Modern: run when a failover failed.")
-    on_switched: str | None = Field(None, description="Modern: run when a planned switch moved the primary's role.")
-    on_returned: str | None = Field(None, description="Modern: run when a fenced server came back.")
-    on_released: str | None = Field(None, description="Modern: run when a fenced server is no longer held.")
-    on_check_failed: str | None = Field(None, description="Modern: run when a health check finds something new wrong.")
-    on_check_passed: str | None = Field(None, description="Modern: run when a health check finds all well again.")
-    on_took_over: str | None = Field(None, description="Modern: run when a manager that stood by watches.")
-    on_read_only: str | None = Field(None, description="Modern: run when the primary answers and takes no writes.")
-    on_reopened: str | None = Field(None, description="Modern: run when such a primary takes writes again.")
-    abort_on: tuple[str, ...] = Field(
-        (), description="Modern: of started and fenced: those whose command may stop the failover."
-    )
     drain_timeout: float = Field(
         60.0,
         gt=0,
@@ -351,118 +330,9 @@ class ClusterConfig(BaseModel):
         description="Modern: seconds that masterha_manager stays after a failover for replicas that were busy in it.",
     )
 
-    notify: SecretStr | None = Field(
-        None,
-        description="Modern: URLs of services to tell, as apprise spells them; "
-        "`env:`, `file:` and `prefect:` are followed.",
-    )
-    notify_events: tuple[str, ...] = Field(USUAL, description="Modern: the events that `notify` is told of.")
-    notify_suspect: SecretStr | None = Field(
-        None, description="Modern: URLs for suspect instead of those in notify; or none."
-    )
-    notify_recovered: SecretStr | None = Field(
-        None, description="Modern: URLs for recovered instead of those in notify; or none."
-    )
-    notify_dead: SecretStr | None = Field(
-        None, description="Modern: URLs for dead instead of those in notify; or none."
-    )
-    notify_started: SecretStr | None = Field(
-        None, description="Modern: URLs for started instead of those in notify; or none."
-    )
-    notify_fenced: SecretStr | None = Field(
-        None, description="Modern: URLs for fenced instead of those in notify; or none."
-    )
-    notify_promoted: SecretStr | None = Field(
-        None, description="Modern: URLs for promoted instead of those in notify; or none."
-    )
-    notify_completed: SecretStr | None = Field(
-        None, description="Modern: URLs for completed instead of those in notify; or none."
-    )
-    notify_refused: SecretStr | None = Field(
-        None, description="Modern: URLs for refused instead of those in notify; or none."
-    )
-    notify_failed: SecretStr | None = Field(
-        None, description="Modern: URLs for failed instead of those in notify; or none."
-    )
-    notify_switched: SecretStr | None = Field(
-        None, description="Modern: URLs for switched instead of those in notify; or none."
-    )
-    notify_returned: SecretStr | None = Field(
-        None, description="Modern: URLs for returned instead of those in notify; or none."
-    )
-    notify_released: SecretStr | None = Field(
-        None, description="Modern: URLs for released instead of those in notify; or none."
-    )
-    notify_check_failed: SecretStr | None = Field(
-        None, description="Modern: URLs for check_failed instead of those in notify; or none."
-    )
-    notify_check_passed: SecretStr | None = Field(
-        None, description="Modern: URLs for check_passed instead of those in notify; or none."
-    )
-    notify_took_over: SecretStr | None = Field(
-        None, description="Modern: URLs for took_over instead of those in notify; or none."
-    )
-    notify_read_only: SecretStr | None = Field(
-        None, description="Modern: URLs for read_only instead of those in notify; or none."
-    )
-    notify_reopened: SecretStr | None = Field(
-        None, description="Modern: URLs for reopened instead of those in notify; or none."
-    )
-    notify_templates: Path | None = Field(None, description="Modern: directory of your own texts, EVENT.md.")
-    notify_timeout: float = Field(
-        10.0, gt=0, allow_inf_nan=False, description="Modern: seconds for one attempt to tell one service."
-    )
-    notify_deadline: float = Field(
-        600.0, gt=0, allow_inf_nan=False, description="Modern: seconds after an event until its telling is given up."
-    )
-    notify_quiet: float = Field(
-        300.0, gt=0, allow_inf_nan=False, description="Modern: seconds in which events that repeat are told as one."
-    )
 
-    vip_provider: tuple[str, ...] = Field(
-        ("script",), description="Modern: what moves the address, in this order: ip, keepalived, haproxy, script, …"
-    )
-    vip_addresses: tuple[str, ...] = Field(
-        (), description="Modern: virtual addresses with their prefix lengths, as 10.0.0.55/24 or 2001:db8::55/64."
-    )
-    vip_label: str | None = Field(None, description="Modern: label of an IPv4 address: 1 makes eth0:1 of it.")
-    vip_announcements: int = Field(
-        5, gt=0, lt=101, description="Modern: how often the neighbours are told (ARP, NA), 0.4 s apart."
-    )
-    vip_duplicate: Policy = Field(
-        "refuse", description="Modern: refuse or go_on when somebody else answers for an address."
-    )
-    vip_duplicate_wait: float = Field(
-        0.2, gt=0, allow_inf_nan=False, description="Modern: seconds that others have to answer."
-    )
-    vip_on_failure: OnFailure = Field(
-        "go_on", description="Modern: abort or go_on when the new primary cannot have the address."
-    )
-    vip_timeout: float = Field(
-        10.0, gt=0, allow_inf_nan=False, description="Modern: seconds for each half of a move, on each host or proxy."
-    )
-    keepalived_router_id: int = Field(
-        51, gt=0, lt=256, description="Modern: virtual_router_id that `mha keepalived-config` writes."
-    )
-    haproxy_sockets: tuple[str, ...] = Field(
-        (), description="Modern: HAProxy's admin sockets: tcp://host:port or ssh://user@host:port/run/haproxy.sock."
-    )
-    haproxy_writer: str = Field("mha_writer", description="Modern: the backend that takes writes.")
-    haproxy_reader: str = Field("mha_reader", description="Modern: the backend that takes reads.")
-    haproxy_writer_port: int = Field(3307, gt=0, lt=65536, description="Modern: HAProxy's port for writes.")
-    haproxy_reader_port: int = Field(3308, gt=0, lt=65536, description="Modern: HAProxy's port for reads.")
-    haproxy_state_file: str = Field(
-        "/var/lib/haproxy/mha.state", description="Modern: where HAProxy finds its servers' states when it starts."
-    )
-    haproxy_max_lag: int = Field(5, gt=-1, description="Modern: seconds a replica may be behind and still take reads.")
-    health_port: int = Field(
-        0, gt=-1, lt=65536, description="Modern: HTTP port of the manager's checks for load balancers; 0: none."
-    )
-    # Balancers are elsewhere, and nothing can be changed there, nor is any of it secret.
-    health_address: str = Field("0.0.0.0", description="Modern: address that it listens on.")  # noqa: S104
-    health_url: str | None = Field(
-        None, description="Modern: where load balancers find it, as 10.0.0.9:8900; needed by `mha haproxy-config`."
-    )
+class ClusterConfig(AddressParameters, NotifyParameters, WatchedCluster):
+    """One application: its servers, and what holds for all of them."""
 
     salvage_policy: SalvagePolicy = Field(
         "safe", description="Modern: strict, safe or availability: what to do when transactions are or may be lost."
@@ -503,20 +373,6 @@ class ClusterConfig(BaseModel):
         several = [s for s in self.servers if host.lower() in (s.hostname.lower(), s.ip)]
         usual = [s for s in several if s.port == USUAL_PORT]
         return usual[0] if len(several) > 1 and usual else self.server(host)
-
-    def notify_urls(self, event: str) -> tuple[str, ...]:
-        """The secret URLs of the services that are told of an event."""
-        own: SecretStr | None = getattr(self, f"notify_{event}")
-        if own is not None:
-            return urls_in(own.get_secret_value())
-        return urls_in(self.notify.get_secret_value()) if self.notify and event in self.notify_events else ()
-
-    def notify_secrets(self) -> tuple[str, ...]:
-        """Every URL that is configured, and what in it is a secret by itself."""
-        held = [getattr(self, key) for key in sorted(URL_KEYS)]
-        return tuple(
-            part for each in held if each for url in urls_in(each.get_secret_value()) for part in parts_of(url)
-        )
 
     def without(self, server: ServerConfig) -> ClusterConfig:
         """The same cluster without one of its servers."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 #: Every event that somebody may be told of, in the order of docs/hooks.md.
 EVENTS = (
@@ -60,3 +63,112 @@ def parts_of(url: str) -> tuple[str, ...]:
     found += [word.partition("=")[2] for word in query.split("&")]
     # Short ones are words that a text may hold by chance, and a host alone is no secret: a log names hosts.
     return tuple(dict.fromkeys(part for part in found if len(part) >= 8 and not _HOST.fullmatch(part)))
+
+
+class NotifyParameters(BaseModel):
+    """What is run at which event, who is told of it, and how long that is tried."""
+
+    model_config = ConfigDict(frozen=True)
+
+    on_suspect: str | None = Field(None, description="Modern: run when the primary misses pings.")
+    on_recovered: str | None = Field(None, description="Modern: run when a suspicion came to nothing.")
+    on_dead: str | None = Field(None, description="Modern: run when the primary is found dead.")
+    on_started: str | None = Field(None, description="Modern: run when a failover begins.")
+    on_fenced: str | None = Field(None, description="Modern: run when the old primary has been dealt with.")
+    on_promoted: str | None = Field(None, description="Modern: run when the new primary takes writes.")
+    on_completed: str | None = Field(None, description="Modern: run after a failover with a new primary.")
+    on_refused: str | None = Field(None, description="Modern: run when a failover refused to go on.")
+    on_failed: str | None = Field(None, description="Modern: run when a failover failed.")
+    on_switched: str | None = Field(None, description="Modern: run when a planned switch moved the primary's role.")
+    on_returned: str | None = Field(None, description="Modern: run when a fenced server came back.")
+    on_released: str | None = Field(None, description="Modern: run when a fenced server is no longer held.")
+    on_check_failed: str | None = Field(None, description="Modern: run when a health check finds something new wrong.")
+    on_check_passed: str | None = Field(None, description="Modern: run when a health check finds all well again.")
+    on_took_over: str | None = Field(None, description="Modern: run when a manager that stood by watches.")
+    on_read_only: str | None = Field(None, description="Modern: run when the primary answers and takes no writes.")
+    on_reopened: str | None = Field(None, description="Modern: run when such a primary takes writes again.")
+    abort_on: tuple[str, ...] = Field(
+        (), description="Modern: of started and fenced: those whose command may stop the failover."
+    )
+
+    notify: SecretStr | None = Field(
+        None,
+        description="Modern: URLs of services to tell, as apprise spells them; "
+        "`env:`, `file:` and `prefect:` are followed.",
+    )
+    notify_events: tuple[str, ...] = Field(USUAL, description="Modern: the events that `notify` is told of.")
+    notify_suspect: SecretStr | None = Field(
+        None, description="Modern: URLs for suspect instead of those in notify; or none."
+    )
+    notify_recovered: SecretStr | None = Field(
+        None, description="Modern: URLs for recovered instead of those in notify; or none."
+    )
+    notify_dead: SecretStr | None = Field(
+        None, description="Modern: URLs for dead instead of those in notify; or none."
+    )
+    notify_started: SecretStr | None = Field(
+        None, description="Modern: URLs for started instead of those in notify; or none."
+    )
+    notify_fenced: SecretStr | None = Field(
+        None, description="Modern: URLs for fenced instead of those in notify; or none."
+    )
+    notify_promoted: SecretStr | None = Field(
+        None, description="Modern: URLs for promoted instead of those in notify; or none."
+    )
+    notify_completed: SecretStr | None = Field(
+        None, description="Modern: URLs for completed instead of those in notify; or none."
+    )
+    notify_refused: SecretStr | None = Field(
+        None, description="Modern: URLs for refused instead of those in notify; or none."
+    )
+    notify_failed: SecretStr | None = Field(
+        None, description="Modern: URLs for failed instead of those in notify; or none."
+    )
+    notify_switched: SecretStr | None = Field(
+        None, description="Modern: URLs for switched instead of those in notify; or none."
+    )
+    notify_returned: SecretStr | None = Field(
+        None, description="Modern: URLs for returned instead of those in notify; or none."
+    )
+    notify_released: SecretStr | None = Field(
+        None, description="Modern: URLs for released instead of those in notify; or none."
+    )
+    notify_check_failed: SecretStr | None = Field(
+        None, description="Modern: URLs for check_failed instead of those in notify; or none."
+    )
+    notify_check_passed: SecretStr | None = Field(
+        None, description="Modern: URLs for check_passed instead of those in notify; or none."
+    )
+    notify_took_over: SecretStr | None = Field(
+        None, description="Modern: URLs for took_over instead of those in notify; or none."
+    )
+    notify_read_only: SecretStr | None = Field(
+        None, description="Modern: URLs for read_only instead of those in notify; or none."
+    )
+    notify_reopened: SecretStr | None = Field(
+        None, description="Modern: URLs for reopened instead of those in notify; or none."
+    )
+    notify_templates: Path | None = Field(None, description="Modern: directory of your own texts, EVENT.md.")
+    notify_timeout: float = Field(
+        10.0, gt=0, allow_inf_nan=False, description="Modern: seconds for one attempt to tell one service."
+    )
+    notify_deadline: float = Field(
+        600.0, gt=0, allow_inf_nan=False, description="Modern: seconds after an event until its telling is given up."
+    )
+    notify_quiet: float = Field(
+        300.0, gt=0, allow_inf_nan=False, description="Modern: seconds in which events that repeat are told as one."
+    )
+
+    def notify_urls(self, event: str) -> tuple[str, ...]:
+        """The secret URLs of the services that are told of an event."""
+        own: SecretStr | None = getattr(self, f"notify_{event}")
+        if own is not None:
+            return urls_in(own.get_secret_value())
+        return urls_in(self.notify.get_secret_value()) if self.notify and event in self.notify_events else ()
+
+    def notify_secrets(self) -> tuple[str, ...]:
+        """Every URL that is configured, and what in it is a secret by itself."""
+        held = [getattr(self, key) for key in sorted(URL_KEYS)]
+        return tuple(
+            part for each in held if each for url in urls_in(each.get_secret_value()) for part in parts_of(url)
+        )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -17,12 +16,13 @@ from uuid import UUID
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Cancelled, Completed, Failed
+from prefect.states import Completed, Failed
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.flows.approval import ask_in_prefect, is_retry, show_page, this_run_id
 from prefect_mha.flows.clusters import load_named
 from prefect_mha.flows.engine.acting import ActingRun, Deed, Shown
+from prefect_mha.flows.engine.ending import ended, run_name
 from prefect_mha.flows.engine.events import with_events
 from prefect_mha.flows.engine.record import Page
 from prefect_mha.flows.engine.run_log import logged
@@ -43,6 +43,7 @@ from prefect_mha.replication.memory.journal import (
     opened_before,
     unfinished,
 )
+from prefect_mha.replication.model.words import dashed
 from prefect_mha.replication.notify.events import finish as finish_hooks
 from prefect_mha.replication.planning.plan import FailoverOptions
 from prefect_mha.replication.reporting.approval import APPROVAL, Ask, approved_before
@@ -99,7 +100,7 @@ def act_in(
     return run.act(
         deed,
         partial(run_job, job, ssh_reachable=ssh_reachable, log_directories=log_directories),
-        lambda done: Shown(conclude(done), run_name(cluster, done), tuple(_pages(cluster, job.dead.name, done))),
+        lambda done: _shown(cluster, job.dead.name, done),
     )
 
 
@@ -116,36 +117,17 @@ def _tell_end(job: FailoverJob, outcome: Outcome, text: str) -> None:
     job.events.tell(event, old=job.dead, new=new, text=outcome.summary, **facts)
 
 
-def conclude(outcome: Outcome) -> State[Any]:
-    """How the flow run ends in the UI."""
-    if outcome.exit_code == 0:
-        return Completed(message=outcome.summary)
-    if outcome.exit_code == 10:
-        return Completed(name="Partly done", message=f"{outcome.summary}; something is left to do, see the report")
-    if outcome.stopped:
-        return Cancelled(name="Stopped", message=outcome.summary)
-    return Failed(name="Refused" if outcome.refusal else "Failed", message=outcome.summary)
-
-
-def run_name(cluster: str, outcome: Outcome) -> str:
-    """``failover app1: db1 → db2``"""
-    if outcome.plan is None:
-        return f"failover {cluster}: {'refused' if outcome.refusal else 'failed'}"
-    old, new = (name.split("(")[0] for name in (outcome.plan.dead_name, outcome.plan.new_primary_name))
-    return f"failover {cluster}: {old} → {new}"
-
-
-def artifact_key(cluster: str) -> str:
-    """Prefect allows lower case letters, digits and dashes."""
-    return "failover-" + re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")
+def _shown(cluster: str, dead: str, outcome: Outcome) -> Shown:
+    name = run_name("failover", cluster, outcome, outcome.plan)
+    return Shown(ended(outcome), name, tuple(_pages(cluster, dead, outcome)))
 
 
 def _pages(cluster: str, dead: str, outcome: Outcome) -> Iterator[Page]:
     page, told = markdown(outcome, cluster, dead), f"Failover report of {cluster}"
-    yield Page(key=artifact_key(cluster), type="markdown", data=page, description=told)
+    yield Page(key=f"failover-{dashed(cluster)}", type="markdown", data=page, description=told)
     if outcome.ledger:
         rows = json.dumps(table(outcome.ledger), ensure_ascii=False)
-        key, told = f"{artifact_key(cluster)}-ledger", f"Transactions of {cluster}"
+        key, told = f"failover-{dashed(cluster)}-ledger", f"Transactions of {cluster}"
         yield Page(key=key, type="table", data=rows, description=told)
 
 
@@ -174,12 +156,12 @@ def failover(cluster: ClusterName, how: FailoverHow = FailoverRequest()) -> Stat
     if how.dry_run and outcome.plan is not None:
         show_page(plan_markdown(outcome.plan), plan_key(cluster), f"Failover plan of {cluster}")
         return Completed(name="Planned", message="a failover is possible; nothing was changed")
-    return conclude(outcome)
+    return ended(outcome)
 
 
 def plan_key(cluster: str) -> str:
     """The artifact of a plan."""
-    return f"{artifact_key(cluster)}-plan"
+    return f"failover-{dashed(cluster)}-plan"
 
 
 @with_events

@@ -7,7 +7,7 @@ import logging
 from prefect_mha.flows.manager.listening import StatusListener
 from prefect_mha.flows.manager.manager import Manager
 from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.memory.manager_files import ManagerStatus
+from prefect_mha.replication.memory.health_file import ManagerStatus
 from prefect_mha.tasks.detect import BeginAnew, watch
 
 log = logging.getLogger("mha")

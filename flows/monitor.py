@@ -11,9 +11,11 @@ from prefect.states import Completed
 from prefect_mha.flows.clusters import load_named, stopped_by_cancelling
 from prefect_mha.flows.engine.run_log import logged
 from prefect_mha.flows.forms import ClusterName
-from prefect_mha.flows.manager.manager import Manager, ManagerOptions
+from prefect_mha.flows.manager.manager import Manager
+from prefect_mha.flows.manager.options import ManagerOptions
 from prefect_mha.replication.errors import AlreadyActing
-from prefect_mha.replication.memory.manager_files import ManagerLock, make_workdir
+from prefect_mha.replication.memory.manager_lock import ManagerLock
+from prefect_mha.replication.memory.workdir import make_workdir
 from prefect_mha.replication.planning.plan import FailoverOptions
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from typing import Any
 
@@ -18,15 +17,10 @@ from prefect_mha.flows.engine.start import step
 from prefect_mha.flows.forms import ClusterName
 from prefect_mha.replication.errors import MhaError
 from prefect_mha.replication.maintenance.relay_logs.purge_cluster import purge_cluster
-from prefect_mha.replication.model.words import plain
+from prefect_mha.replication.model.words import dashed, plain
 from prefect_mha.tasks.purge_relay_logs import purge_relay_logs as purge_one
 
 log = logging.getLogger("mha")
-
-
-def artifact_key(cluster: str) -> str:
-    """Prefect allows lower case letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-") + "-relay-logs"
 
 
 @flow(name="purge-relay-logs", flow_run_name="purge relay logs of {cluster}", persist_result=False)
@@ -43,7 +37,7 @@ def purge_relay_logs(cluster: ClusterName) -> State[Any]:
     except MhaError as error:
         return Failed(message=str(error))
     rows = [{name: plain(v) if isinstance(v, str) else v for name, v in row.items()} for row in done.rows()]
-    create_table_artifact(table=rows, key=artifact_key(cluster), description=f"Relay logs of {cluster}")
+    create_table_artifact(table=rows, key=f"{dashed(cluster)}-relay-logs", description=f"Relay logs of {cluster}")
     if done.left_out:
         return Completed(name="Partly done", message=str(done))
     return Completed(message=str(done))

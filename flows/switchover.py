@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,13 +12,14 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Cancelled, Completed, Failed
+from prefect.states import Completed, Failed
 
 from prefect_mha.config import ClusterConfig, ConfigError
 from prefect_mha.config.editing.edit import remove_block
 from prefect_mha.flows.approval import ask_in_prefect, show_page, this_run_id
 from prefect_mha.flows.clusters import load_named
 from prefect_mha.flows.engine.acting import ActingRun, Deed, Shown
+from prefect_mha.flows.engine.ending import ended, run_name
 from prefect_mha.flows.engine.events import with_events
 from prefect_mha.flows.engine.record import Page
 from prefect_mha.flows.engine.run_log import logged
@@ -36,6 +36,7 @@ from prefect_mha.replication.errors import MhaError, RefusalError
 from prefect_mha.replication.local.interrupts import Interrupted, ended_in_order
 from prefect_mha.replication.memory.journal import SWITCH, Journal
 from prefect_mha.replication.model.refusal import Refusal
+from prefect_mha.replication.model.words import dashed
 from prefect_mha.replication.notify.events import EventHooks
 from prefect_mha.replication.notify.events import finish as finish_hooks
 from prefect_mha.replication.planning.switch_options import SwitchOptions
@@ -228,40 +229,22 @@ def _act_in(
         parameters={"cluster": cluster, "how": how.model_dump()},
     )
     try:
-        return run.act(deed, core, lambda done: Shown(conclude(done), run_name(cluster, done), (_page(cluster, done),)))
+        return run.act(deed, core, lambda done: _shown_as(cluster, done))
     finally:
         run.wait()
 
 
-def conclude(outcome: SwitchOutcome) -> State[Any]:
-    """How the flow run ends in the UI."""
-    if outcome.stopped:
-        return Cancelled(name="Stopped", message=outcome.summary)
+def _ended(outcome: SwitchOutcome) -> State[Any]:
     if outcome.checked_only:
         return Completed(name="Checked", message="a switch is possible; nothing was changed")
-    if outcome.exit_code == 0:
-        return Completed(message=outcome.summary)
-    if outcome.exit_code == 10:
-        return Completed(name="Partly done", message=f"{outcome.summary}; something is left to do, see the report")
-    return Failed(name="Refused" if outcome.refusal else "Taken back", message=outcome.summary)
+    return ended(outcome, "Taken back")
 
 
-def artifact_key(cluster: str) -> str:
-    """Prefect allows lower case letters, digits and dashes."""
-    return "switchover-" + re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")
-
-
-def run_name(cluster: str, outcome: SwitchOutcome) -> str:
-    """``switchover app1: db1 → db2``"""
-    if outcome.plan is None:
-        return f"switchover {cluster}: {'refused' if outcome.refusal else 'failed'}"
-    old, new = (name.split("(")[0] for name in (outcome.plan.old_name, outcome.plan.new_primary_name))
-    return f"switchover {cluster}: {old} → {new}"
-
-
-def _page(cluster: str, outcome: SwitchOutcome) -> Page:
+def _shown_as(cluster: str, outcome: SwitchOutcome) -> Shown:
+    name = run_name("switchover", cluster, outcome, outcome.plan)
     page, told = markdown(outcome, cluster), f"Planned switch of {cluster}"
-    return Page(key=artifact_key(cluster), type="markdown", data=page, description=told)
+    pages = (Page(key=f"switchover-{dashed(cluster)}", type="markdown", data=page, description=told),)
+    return Shown(_ended(outcome), name, pages)
 
 
 def _shown(run: ActingRun, config: ClusterConfig, options: SwitchOptions, outcome: SwitchOutcome) -> SwitchOutcome:
@@ -278,7 +261,8 @@ def switchover(cluster: ClusterName, how: SwitchHow = SwitchRequest()) -> State[
         how: What is to be done, and whether somebody is asked first.
     """
     config, _ = load_named(cluster)
-    ask = ask_in_prefect(how.waiting(), f"{artifact_key(cluster)}-plan") if how.ask_first else None
+    plan_key = f"switchover-{dashed(cluster)}-plan"
+    ask = ask_in_prefect(how.waiting(), plan_key) if how.ask_first else None
     run = ActingRun(switchover.name, cluster, config.manager_workdir, this_run_id())
     try:
         with logged(config):
@@ -286,5 +270,5 @@ def switchover(cluster: ClusterName, how: SwitchHow = SwitchRequest()) -> State[
     except MhaError as error:
         return Failed(message=str(error))
     if outcome.checked_only and outcome.plan is not None:
-        show_page(plan_markdown(outcome.plan), f"{artifact_key(cluster)}-plan", f"Switchover plan of {cluster}")
-    return conclude(outcome)
+        show_page(plan_markdown(outcome.plan), plan_key, f"Switchover plan of {cluster}")
+    return _ended(outcome)

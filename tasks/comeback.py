@@ -23,7 +23,7 @@ from ..replication.mysql.log_events import transactions_behind
 from ..replication.mysql.server import Server
 from ..replication.planning.plan import FailoverPlan
 from ..replication.reporting.job import FailoverJob
-from ..replication.rescue.salvage import find_logs, opened
+from ..replication.rescue.finding import find_logs, opened
 from .fence import start_receiver, traces_of
 from .policy import STEP
 

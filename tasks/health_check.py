@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 
@@ -17,9 +16,10 @@ from ..replication.checks.cluster.topology import STRANGERS
 from ..replication.checks.facts import Facts
 from ..replication.checks.observe import look
 from ..replication.cluster.pool import ConnectionPool
+from ..replication.memory.failover_flags import FailoverFlags
 from ..replication.memory.last_check import Found, LastCheck, names_of, news
-from ..replication.memory.manager_files import FailoverFlags
 from ..replication.model.check import Check, failed, rows
+from ..replication.model.words import dashed
 from ..replication.notify.events import EventHooks
 from ..replication.planning import readiness
 from ..replication.planning.readiness import Past, Readiness
@@ -51,7 +51,7 @@ def judge(facts: Facts, seconds_behind: int) -> tuple[Check, ...]:
 def show_checks(cluster: str, checks: Sequence[Check]) -> None:
     """A table artifact, what is not well first."""
     told = rows(sorted(checks, key=lambda check: (not check.failed, check.ok)))
-    create_table_artifact(told, key=artifact_key(cluster), description=f"Health of {cluster}")
+    create_table_artifact(told, key=f"health-check-{dashed(cluster)}", description=f"Health of {cluster}")
 
 
 @task(name="If the primary died now", **STEP)
@@ -65,7 +65,7 @@ def assess(facts: Facts) -> Readiness:
 @task(name="Show the readiness", **STEP)
 def show_readiness(ready: Readiness) -> None:
     """A page."""
-    key = artifact_key(ready.cluster, "readiness")
+    key = f"readiness-{dashed(ready.cluster)}"
     create_markdown_artifact(
         readiness.markdown(ready), key=key, description=f"If the primary of {ready.cluster} died now"
     )
@@ -93,8 +93,3 @@ def tell_news(config: ClusterConfig, checks: Sequence[Check], ready: Readiness) 
         events.tell(event, text=f"{len(bad)} of {len(checks)} checks failed; {bad[0]}", failed=bad)
     elif event:
         events.tell(event, text=f"all {len(checks)} checks are well again")
-
-
-def artifact_key(cluster: str, kind: str = "health-check") -> str:
-    """Prefect allows lower case letters, digits and dashes."""
-    return f"{kind}-" + re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")

@@ -29,17 +29,9 @@ from ..replication.model.position import BinlogPosition
 from ..replication.model.state import ServerState
 from ..replication.planning.selection import lacks_received
 from ..replication.reporting.job import FailoverJob
+from ..replication.rescue.finding import RemoteLog, find_logs, find_relay_logs, find_start, opened
 from ..replication.rescue.kept_copies import kept, remember
-from ..replication.rescue.salvage import (
-    BinlogCopy,
-    RemoteLog,
-    borrow_relay_logs,
-    find_logs,
-    find_relay_logs,
-    find_start,
-    mirror,
-    opened,
-)
+from ..replication.rescue.salvage import BinlogCopy, borrow_relay_logs, mirror
 from ..replication.rescue.saved import SavedBinlog
 from ..replication.source.identity import ExpectedIdentity, Received, last_event_received
 from ..replication.ssh.host import SshHost

@@ -9,8 +9,8 @@ from prefect import task
 
 from ..replication.cluster.pool import with_writers
 from ..replication.errors import RefusalError
+from ..replication.memory.failover_flags import FailoverFlags
 from ..replication.memory.journal import Opened
-from ..replication.memory.manager_files import FailoverFlags
 from ..replication.model.refusal import Refusal
 from ..replication.model.state import ClusterState, GtidKind
 from ..replication.model.topology import listing

@@ -110,7 +110,7 @@ def _judge(facts: Facts, asked: Asked) -> list[Check]:
 
 def _readiness(facts: Facts) -> Readiness:
     from ...replication.checks.cluster.privileges import warnings_of_accounts
-    from ...replication.memory.manager_files import FailoverFlags
+    from ...replication.memory.failover_flags import FailoverFlags
     from ...replication.planning.readiness import Past, assess
 
     past = Past.of(FailoverFlags(facts.config.manager_workdir, facts.config.name))

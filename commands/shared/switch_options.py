@@ -84,7 +84,7 @@ def switch(given: argparse.Namespace) -> int:
 
 def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_first: bool) -> SwitchOutcome:
     """Run one planned switch, beside Prefect."""
-    from ...replication.memory.manager_files import make_workdir
+    from ...replication.memory.workdir import make_workdir
 
     make_workdir(config.manager_workdir)
     for warning in config.warnings:

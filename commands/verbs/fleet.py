@@ -46,7 +46,7 @@ def watch_all(given: Namespace, confs: Sequence[Path], directory: Path | None, m
     from ...flows.clusters import configuration_files
     from ...flows.engine.start import leave
     from ...flows.manager.fleet import Fleet
-    from ...flows.manager.manager import ManagerOptions
+    from ...flows.manager.options import ManagerOptions
     from ...replication.coordination.failover_slots import FailoverSlots
 
     def files() -> tuple[Path, ...]:

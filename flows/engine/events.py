@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 import httpx
 
 from ...config import ClusterConfig
-from ...replication.memory.manager_files import ManagerStatus, observe_manager
+from ...replication.memory.health_file import ManagerStatus
+from ...replication.memory.manager_view import observe_manager
 from ...replication.memory.outbox import Outbox
 from ...replication.threads import Thread
 from .api import api_configured

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .api import leave
-from .steps import parallel, step
+from .steps import both, parallel, step
 
-__all__ = ["leave", "parallel", "step"]
+__all__ = ["both", "leave", "parallel", "step"]

@@ -21,6 +21,7 @@ from ...replication.threads import Thread
 
 P = ParamSpec("P")
 R = TypeVar("R")
+S = TypeVar("S")
 
 log = logging.getLogger("mha.engine")
 
@@ -106,6 +107,15 @@ def parallel(calls: Sequence[Callable[[], R]], names: Sequence[str] | None = Non
     for thread in threads:
         thread.join()
     return outcomes
+
+
+def both(first: Callable[[], R], second: Callable[[], S]) -> tuple[R, S]:
+    """Two calls side by side; the first failure is raised when both have ended."""
+    results = parallel([first, second])
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results[0], results[1]  # type: ignore[return-value]
 
 
 def described(error: BaseException) -> str:

@@ -18,9 +18,11 @@ from ...config.loader import app_name
 from ...replication.coordination.failover_slots import FailoverSlots
 from ...replication.errors import MhaError
 from ...replication.local.stop_request import StopRequest
-from ...replication.memory.manager_files import ManagerLock, make_workdir
+from ...replication.memory.manager_lock import ManagerLock
+from ...replication.memory.workdir import make_workdir
 from ...replication.threads import Thread, own
-from .manager import Manager, ManagerOptions
+from .manager import Manager
+from .options import ManagerOptions
 
 log = logging.getLogger("mha")
 

@@ -14,7 +14,7 @@ from ...replication.coordination.leadership import Leadership
 from ...replication.detection.classic_rules import Verdict
 from ...replication.fencing.last_look import READ_ONLY_PRIMARY
 from ...replication.health.http import HealthServer
-from ...replication.memory.manager_files import HealthFile, ManagerStatus
+from ...replication.memory.health_file import HealthFile, ManagerStatus
 from ...replication.model.refusal import Refusal
 from ...replication.model.topology import find_primary
 from ...replication.notify.events import EventHooks

@@ -9,7 +9,9 @@ import time
 from ...config import ClusterConfig, ServerConfig
 from ...replication.cluster.pool import ConnectionPool
 from ...replication.detection.classic_rules import Verdict
+from ...replication.errors import ServerError
 from ...replication.model.state import ServerState
+from ...replication.mysql.server import Server
 from ...tasks.detect import Listener, watch
 
 log = logging.getLogger("mha")
@@ -35,6 +37,18 @@ def still_dead(
     end = _End(stop, time.monotonic() + 4.0 * config.ping_interval + SLACK)
     found = watch(config, primary, sessions, end, _Counting(end), state)
     return found if isinstance(found, Verdict) and found.dead else None
+
+
+def nobody_answers(config: ServerConfig) -> bool:
+    """Whether a server does not answer now, not even with an error."""
+    server = Server(config)
+    try:
+        server.connect(1.0)
+    except ServerError as error:
+        return not error.answered
+    finally:
+        server.close()
+    return False
 
 
 class _End(threading.Event):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ...config import ClusterConfig, ConfigError, ServerConfig
@@ -20,21 +20,20 @@ from ...replication.coordination.failover_slots import FailoverSlots
 from ...replication.coordination.leadership import Leadership
 from ...replication.detection.classic_rules import Verdict
 from ...replication.detection.observation import SOMEBODY_ELSE
-from ...replication.errors import CannotRemember, MhaError, RefusalError, ServerError
+from ...replication.errors import CannotRemember, MhaError, RefusalError
 from ...replication.fencing.last_look import ANSWER_THOUGH_DEAD, PRIMARY_ALIVE
 from ...replication.local import reserved_space as reserve
+from ...replication.memory.health_file import ManagerStatus
 from ...replication.memory.journal import VERDICT, opened_before
 from ...replication.memory.last_writable import LastWritable
-from ...replication.memory.manager_files import ManagerStatus
 from ...replication.memory.open_business import dead_of_a_rescue
 from ...replication.model.refusal import Refusal
 from ...replication.model.state import ClusterState, ServerState, as_heard
 from ...replication.model.topology import find_primary
-from ...replication.mysql.server import Server
 from ...replication.notify import dispatcher as notify
 from ...replication.notify.events import EventHooks
 from ...replication.notify.events import finish as finish_hooks
-from ...replication.planning.plan import ALREADY_ACTING, FailoverOptions
+from ...replication.planning.plan import ALREADY_ACTING
 from ...replication.probes.host import ServerPaths
 from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.outcome import Outcome
@@ -51,8 +50,9 @@ from ..runbooks.follow_up import Following, late_ones
 from ..runbooks.foreign_failover import OpenedElsewhere, opened_elsewhere
 from ..runbooks.resume_switchover import finish_switch
 from .listening import FailoverListener, LoadBalancers, TolerantStatusFile, moved_to
-from .look_again import still_dead
-from .start_checks import check_at_start, check_beside, tell_of_the_last_failover
+from .look_again import nobody_answers, still_dead
+from .options import ManagerOptions
+from .start_checks import check_for_the_first_time
 from .stock import check_address, tell_stock, version
 
 log = logging.getLogger("mha")
@@ -65,18 +65,6 @@ LOOK_AGAIN = 10.0
 AFTER_ANOTHER = 2.0
 #: Seconds that a verdict may have waited for its turn and still counts.
 FRESH = 2.0
-
-
-@dataclass(frozen=True)
-class ManagerOptions:
-    """What the command line asks of a manager beyond the failover itself. ``wait_*`` are seconds."""
-
-    failover: FailoverOptions = field(default_factory=FailoverOptions)
-    go_on: bool = False
-    ignore_fail_on_start: bool = False
-    skip_check_ssh: bool = False
-    wait_on_monitor_error: float = 0.0
-    wait_on_failover_error: float = 0.0
 
 
 class Manager:
@@ -272,14 +260,7 @@ class Manager:
         if self._checked:
             return
         self._checked = True
-        options = self._options
-        tell_of_the_last_failover(self._config, options.failover)
-        mode = self._config.start_checks or ("warn" if options.go_on else "refuse")
-        if mode == "warn" or not self._may_refuse:
-            check_beside(self._config, skip_hosts=options.skip_check_ssh)
-            return
-        skip, ignore = options.skip_check_ssh, options.ignore_fail_on_start
-        check_at_start(self._config, sessions, skip_hosts=skip, ignore_fail=ignore)
+        check_for_the_first_time(self._config, sessions, self._options, may_refuse=self._may_refuse)
 
     def _in_turn(
         self,
@@ -377,7 +358,12 @@ class Manager:
         """
         self.last_words = result_line(outcome)
         opened = outcome.promoted or opened_before(job.journal.entries())
-        if outcome.exit_code == 1 and opened is not None and self._died(opened.key):
+        if (
+            outcome.exit_code == 1
+            and opened is not None
+            and opened.key != self._died_open
+            and nobody_answers(job.config_of(opened.key))
+        ):
             log.warning("%s died as it was opened: watching who is left.", job.config_of(opened.key))
             self._died_open = opened.key
             job.journal.close()
@@ -401,17 +387,6 @@ class Manager:
                 log.error("%s", error)
         job.journal.close()
         return outcome.exit_code
-
-    def _died(self, key: str) -> bool:
-        """Nobody answers there; once for each server, so that this ends."""
-        server = Server(next(s for s in self._config.servers if s.address == key))
-        try:
-            server.connect(1.0)
-        except ServerError as error:
-            return not error.answered and self._died_open != key
-        finally:
-            server.close()
-        return False
 
     def _reload(self) -> ClusterConfig:
         """The configuration as it is now; a file broken meanwhile must not end the watch."""

@@ -17,16 +17,32 @@ from ...replication.checks.observe import look
 from ...replication.checks.start import forbidding, refusal
 from ...replication.cluster.pool import ConnectionPool
 from ...replication.errors import MhaError, RefusalError, ServerError
-from ...replication.memory.manager_files import FailoverFlags
+from ...replication.memory.failover_flags import FailoverFlags
 from ...replication.planning.plan import FailoverOptions
 from ...replication.threads import Thread
 from ...tasks.health_check import assess, tell_news
 from ..engine.start import step
+from .options import ManagerOptions
 
 log = logging.getLogger("mha")
 
 #: One process may watch a hundred clusters, and each check logs in to every host.
 _AT_A_TIME = threading.Semaphore(1)
+
+
+def check_for_the_first_time(
+    config: ClusterConfig, sessions: ConnectionPool, options: ManagerOptions, *, may_refuse: bool
+) -> None:
+    """Whether it could fail over, as `start_checks` has it: asked beside the watch, or before it. Raises RefusalError.
+
+    Only who is not in a hurry ``may_refuse``.
+    """
+    tell_of_the_last_failover(config, options.failover)
+    mode = config.start_checks or ("warn" if options.go_on else "refuse")
+    if mode == "warn" or not may_refuse:
+        check_beside(config, skip_hosts=options.skip_check_ssh)
+        return
+    check_at_start(config, sessions, skip_hosts=options.skip_check_ssh, ignore_fail=options.ignore_fail_on_start)
 
 
 def check_at_start(config: ClusterConfig, sessions: ConnectionPool, *, skip_hosts: bool, ignore_fail: bool) -> None:

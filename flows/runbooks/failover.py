@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -30,7 +30,8 @@ from ...replication.memory.follow_up import note_left
 from ...replication.memory.journal import Opened, opened_before, saved_before, unrestored_settings
 from ...replication.model.position import BinlogPosition
 from ...replication.model.state import GtidKind
-from ...replication.planning.plan import FailoverPlan, ReplicaRecovery
+from ...replication.planning.plan import FailoverPlan
+from ...replication.planning.role_plan import ReplicaRecovery
 from ...replication.planning.selection import NOT_ITS_REPLICA
 from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.ledger import Fate, LedgerLine, account, judge
@@ -38,7 +39,7 @@ from ...replication.reporting.outcome import Outcome, ReplicaOutcome
 from ...replication.rescue.saved import AppliedBinlog, SavedBinlog
 from ...tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
 from ...tasks.rescue import lent_settings
-from ..engine.start import parallel
+from ..engine.start import both, parallel
 from .comeback import OldPrimary
 from .fencing import Fencing
 from .leveling.closed_ways import given_up_before
@@ -49,7 +50,6 @@ from .opening import Opening
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
-S = TypeVar("S")
 
 
 class Runbook(Leveler):
@@ -184,7 +184,7 @@ class Runbook(Leveler):
         self.fencing = Fencing(self, bool(self.ssh))
         finish_from_here()
         self.chain.begin_to_look(plan)
-        self.at_once(lambda: self.stop_receivers(plan), self.fencing.at_once)
+        both(lambda: self.stop_receivers(plan), self.fencing.at_once)
         assert self.stopped is not None
         self.old.fenced()
         self.release_address()
@@ -206,7 +206,7 @@ class Runbook(Leveler):
             self.found.plan, self.leavable = plan, True
             try:
                 plan = self.found.plan = settled = self.old.settled(plan)
-                level, door = self.at_once(partial(self.bring_level, settled), partial(self.opening.look, settled))
+                level, door = both(partial(self.bring_level, settled), partial(self.opening.look, settled))
             except (RefusalError, AlreadyActing):
                 raise
             except TooBusy as error:
@@ -404,11 +404,3 @@ class Runbook(Leveler):
         done = [f"{step.step}{f' ({step.server})' if step.server else ''}" for step in self.timeline if step.ok]
         log.error("Done before the lock was lost, and left as it is: %s.", "; ".join(done) or "nothing")
         return [f"Done before the lock was lost, and left as it is: {'; '.join(done)}."] if done else []
-
-    def at_once(self, first: Callable[[], R], second: Callable[[], S]) -> tuple[R, S]:
-        """Two steps side by side; the first failure is raised when both have ended."""
-        results = parallel([first, second])
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return results[0], results[1]  # type: ignore[return-value]

@@ -20,7 +20,8 @@ from ...replication.model.position import BinlogPosition
 from ...replication.model.refusal import Refusal
 from ...replication.model.state import ClusterState, GtidKind, ServerState
 from ...replication.notify.events import EventHooks
-from ...replication.planning.plan import FailoverOptions, FailoverPlan, ReplicaRecovery, resume_plan
+from ...replication.planning.plan import FailoverOptions, FailoverPlan, resume_plan
+from ...replication.planning.role_plan import ReplicaRecovery
 from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.outcome import ReplicaOutcome
 from ...replication.rescue.kept_copies import kept

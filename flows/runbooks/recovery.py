@@ -9,8 +9,8 @@ from dataclasses import replace
 from ...replication.errors import AlreadyActing, CannotRemember, LockLost, MhaError, RefusalError
 from ...replication.fencing.last_look import what_was_told
 from ...replication.local.interrupts import Interrupted, finish_from_here, put_off
+from ...replication.memory.failover_flags import FailoverFlags
 from ...replication.memory.journal import BEGIN, END, LOCK_LOST
-from ...replication.memory.manager_files import FailoverFlags
 from ...replication.model.refusal import Refusal
 from ...replication.planning.plan import ALREADY_ACTING
 from ...replication.reporting.job import FailoverJob

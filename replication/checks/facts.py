@@ -11,8 +11,9 @@ from ..model.refusal import Refusal
 from ..model.state import ClusterState, ServerState
 from ..model.topology import find_primary
 from ..mysql.advisory_locks import Holder
-from ..mysql.dialects import Dialect, spelled
+from ..mysql.dialects import Dialect
 from ..mysql.dialects.accounts import AccountLife
+from ..mysql.dialects.variables import spelled
 from ..mysql.grants import Grants
 from .cluster.admin_ports import KeptPort
 from .hosts.ways import TriedWay

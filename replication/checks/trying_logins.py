@@ -20,6 +20,7 @@ from ..cluster.pool import ConnectionPool
 from ..errors import MhaError, ServerError
 from ..model.state import ClusterState, ReplicaChannel, ServerState, Vendor
 from ..mysql.dialects import Row, channel_name
+from ..mysql.dialects.channel_status import source_host, source_user
 from ..mysql.dialects.connecting import Connecting
 from ..mysql.option_file import quoted
 from ..mysql.server import Server
@@ -114,7 +115,7 @@ def _from(
     elif not means:
         untried = "its password is not known here: repl_password is not set, and where it keeps it cannot be read"
     if untried:
-        asks, user = Connecting.of(row or pattern), _user(row or pattern)
+        asks, user = Connecting.of(row or pattern), source_user(row or pattern)
         return tuple(TriedLogin(start, end, user, row is not None, asks, "", untried=untried) for end in ends)
     tries = [(each, end) for each in means for end in ends]
     blocks = "".join(_option_file(state, each, end) for each, end in tries)
@@ -133,24 +134,16 @@ def _means(
     start: ServerConfig, state: ServerState, row: Row | None, pattern: Row, server: Server, host: SshHost
 ) -> Iterable[_Means]:
     """Its channel's own, and the configuration's where that is another or the server has no channel."""
-    asks, like = Connecting.of(row or pattern), _host(row or pattern)
+    asks, like = Connecting.of(row or pattern), source_host(row or pattern)
     own = None
     if row is not None and not start.skip_init_ssh_check:
         own = _kept_password(state, channel_name(row), server, host)
         if own is not None:
-            yield _Means(_user(row), own, True, asks, like)
+            yield _Means(source_user(row), own, True, asks, like)
     named = start.repl_password.get_secret_value() if start.repl_password is not None else None
-    user = start.repl_user or _user(row or pattern)
+    user = start.repl_user or source_user(row or pattern)
     if named is not None and user and named != own:
         yield _Means(user, named, False, asks, like)
-
-
-def _host(row: Row) -> str:
-    return str(row.get("Source_Host") or row.get("Master_Host") or "")
-
-
-def _user(row: Row) -> str:
-    return str(row.get("Source_User") or row.get("Master_User") or "")
 
 
 def _kept_password(state: ServerState, channel: str, server: Server, host: SshHost) -> str | None:

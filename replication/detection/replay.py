@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields, replace
 from itertools import product
 from typing import Any
 
+from .judging import Judgement, judge
 from .observation import Incident, Round
-from .rules import Judgement, judge
 from .suspicion import Suspicion, Thresholds
 
 #: Seconds between two rounds that are taken to follow, and how long at most.

@@ -12,19 +12,18 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from types import TracebackType
 
 from ...config import ServerConfig
 from ..errors import AccessDenied, ServerError, ServerUnreachable
 from ..local.addresses import address_of
 from ..memory.held_servers import HeldServers, Hold, config_of
-from ..model.state import READ_ONLY_TRANSACTION, ServerState
 from ..mysql.server import Server
 from ..threads import Thread
 from .everyone import let_go
 from .ports import knock
 from .read_only import close_for_writes, is_closed
+from .returning import PrimaryView, Return, decide, rejoined
 
 log = logging.getLogger("mha")
 
@@ -46,58 +45,6 @@ FRESH = 0.5
 #: How often, and how many seconds apart, the address is taken from a host that answers again: its port may answer
 #: before its sshd does, and while it boots its interfaces come up one after the other.
 CLEAR_TRIES, CLEAR_AGAIN = 30, 2.0
-
-
-class Return(StrEnum):
-    """What is to be done about a held server that answers."""
-
-    CLOSE = "close"
-    LEAVE = "leave"
-    RELEASE = "release"
-
-
-@dataclass(frozen=True)
-class PrimaryView:
-    """What the present primary says: who it is, whether it takes writes, whether it replicates from the held one.
-
-    ``receives``: it does so now, with a session there.
-    """
-
-    key: str
-    name: str
-    writable: bool
-    follows_held: bool
-    receives: bool = False
-
-
-def decide(hold: Hold, primary: PrimaryView | None) -> tuple[Return, str]:
-    """Close a server that answers only while another is seen to take the writes; the reason in words.
-
-    A held server has no say in whether it is held. It is the primary again when the one that took its place says so: it
-    is read-only and receives from it. When nobody else takes writes, closing it could take the last writable server
-    away.
-    """
-    if primary is None or primary.key == hold.key:
-        return Return.LEAVE, f"the present primary {hold.instead} does not answer, so nothing is closed"
-    if primary.receives and not primary.writable:
-        return Return.RELEASE, f"it is the primary again: {primary.name}, which took its place, replicates from it"
-    if primary.follows_held:
-        return Return.LEAVE, f"{primary.name} replicates from it"
-    if not primary.writable:
-        return Return.LEAVE, f"{primary.name} is read-only itself"
-    return Return.CLOSE, f"{primary.name} is the primary"
-
-
-def rejoined(state: ServerState, primary: ServerConfig) -> bool:
-    """Whether a held server has become a replica of the present primary, so that nothing needs to be held any more.
-
-    A channel that a former life left there, and that does not run, is none. An applier that stopped because the server
-    is closed to everybody has only met the hold, and runs again when that is lifted (`let_go`).
-    """
-    channel = state.channel_from(primary.hostname, primary.ip, primary.port)
-    if state.writable or channel is None or channel.receiver != "Yes":
-        return False
-    return channel.applier_running or (bool(state.tx_read_only) and channel.applier_errno == READ_ONLY_TRANSACTION)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ...config import ClusterConfig
+from ..memory.failover_flags import FailoverFlags
+from ..memory.health_file import HealthFile
 from ..memory.last_check import LastCheck
-from ..memory.manager_files import FailoverFlags, HealthFile
 from ..memory.outbox import Outbox
 from ..model.refusal import Refusal
 from ..model.state import ClusterState

@@ -13,6 +13,7 @@ import errno
 import logging
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -108,17 +109,31 @@ def open_own(path: Path, flags: int, mode: int = PRIVATE) -> int:
 
 
 @contextlib.contextmanager
-def written(path: Path, mode: int = PRIVATE) -> Iterator[IO[Any]]:
-    """A text file that has its name once it is whole; one that is there is replaced, be it a link or whatever."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.new")
+def written(path: Path, mode: int = PRIVATE, *, binary: bool = False, durable: bool = False) -> Iterator[IO[Any]]:
+    """A file that has its name once it is whole, and ``durable``: on disk. One that is there is replaced, be it a link
+    or whatever; after an error nothing is left."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     with contextlib.suppress(FileNotFoundError):
         unfinished.unlink()
+    how, encoding = ("wb", None) if binary else ("w", "utf-8")
     try:
-        with os.fdopen(open_own(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as out:
+        with os.fdopen(open_own(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), how, encoding=encoding) as out:
             yield out
+            if durable:
+                out.flush()
+                os.fsync(out.fileno())
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def synced(path: Path) -> None:
+    """What was written to a file, or made and removed in a directory, is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _opened(path: Path, flags: int, mode: int, directory: int) -> int:

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..errors import CannotRemember
 from ..local import reserved_space as reserve
-from ..local.own_files import make_directory, open_or_replace, ours
+from ..local.own_files import make_directory, open_or_replace, ours, synced
 from ..mysql.temporary_settings import DURABILITY
 
 BEGIN, END = "failover", "ended"
@@ -63,7 +63,7 @@ class Journal:
         with _told(path):
             make_directory(path.parent)
             self._file = _append_to(path)
-            _sync_directory(path.parent)
+            synced(path.parent)
 
     @classmethod
     def new(cls, workdir: Path, app: str, kind: str = FAILOVER) -> Journal:
@@ -270,11 +270,3 @@ def _append_to(path: Path) -> int:
         if error.errno not in reserve.FULL or not reserve.spend(path):
             raise
         return open_or_replace(path, how, 0o640)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -45,6 +45,11 @@ def plain(text: str, longest: int = LONGEST) -> str:
     return line if len(line) <= longest else f"{line[:longest]}…"
 
 
+def dashed(text: str) -> str:
+    """As Prefect lets a page be named: lower case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 def in_markdown(text: str) -> str:
     """One line for a Markdown document, be it a paragraph, an item or a cell: it reads as it is, and means nothing.
 

@@ -6,14 +6,13 @@ Pure: snapshots, configuration and options in; a `FailoverPlan` or a `Refusal` o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from ...config import ClusterConfig, ServerConfig
 from ...config.address import may_forbid
-from ..model.position import BinlogPosition
 from ..model.refusal import Refusal
 from ..model.state import ClusterState, GtidKind
+from .role_plan import ReplicaRecovery, RolePlan
 from .selection import (
     Candidate,
     Follower,
@@ -45,63 +44,27 @@ class FailoverOptions:
     salvage_policy: str | None = None
 
 
-@dataclass(frozen=True)
-class ReplicaRecovery:
-    """How one replica is brought to the new primary's state and pointed at it.
-
-    ``delay`` (seconds) is lifted while it executes what it received, and set again when it follows the new primary.
-    """
-
-    key: str
-    name: str
-    channel: str
-    how: GtidKind
-    executed: BinlogPosition | None
-    received: BinlogPosition | None
-    broken: str = ""
-    delay: int = 0
-
-
-@dataclass(frozen=True)
-class FailoverPlan:
-    """One failover. Servers are named by ``ip:port``; positions are coordinates in the dead primary's log.
+@dataclass(frozen=True, kw_only=True)
+class FailoverPlan(RolePlan):
+    """One failover; positions are coordinates in the dead primary's log.
 
     ``remarks`` are sentences for whoever reads it, on what is not part of it.
     """
 
-    cluster: str
     dead: str
     dead_name: str
-    new_primary: str
-    new_primary_name: str
-    kind: GtidKind
     latest: tuple[str, ...]
-    levelings: tuple[ReplicaRecovery, ...]
-    left_out: tuple[tuple[str, str], ...]
-    candidates: tuple[Candidate, ...]
     save_binlog: bool
     repoint: bool
     open_for_writes: bool
-    steps: tuple[str, ...] = field(default=())
     remarks: tuple[str, ...] = ()
 
-    @property
-    def target(self) -> ReplicaRecovery:
-        """The replica that is promoted."""
-        return next(x for x in self.levelings if x.key == self.new_primary)
+    DEED = "failover"
 
     @property
-    def others(self) -> tuple[ReplicaRecovery, ...]:
-        """The replicas that will follow it."""
-        return tuple(x for x in self.levelings if x.key != self.new_primary)
-
-    def channel_of(self, key: str) -> str:
-        """The name of the channel through which that replica followed the dead primary."""
-        return next(x.channel for x in self.levelings if x.key == key)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for the journal and for JSON."""
-        return asdict(self)
+    def former_name(self) -> str:
+        """The name of the dead primary."""
+        return self.dead_name
 
     def with_others_of(self, earlier: FailoverPlan) -> FailoverPlan:
         """This plan, which was made on a look at the replicas alone: everybody else is as the earlier plan has them.
@@ -173,7 +136,7 @@ def make_plan(
         repoint=not options.skip_change_master,
         open_for_writes=not options.skip_disable_read_only,
     )
-    return FailoverPlan(**{**vars(plan), "steps": _steps(config, plan)})
+    return replace(plan, steps=_steps(config, plan))
 
 
 def _latest(usable: Sequence[Follower]) -> tuple[str, ...]:
@@ -247,7 +210,7 @@ def resume_plan(
         repoint=True,
         open_for_writes=True,
     )
-    return FailoverPlan(**{**vars(plan), "steps": _steps(config, plan)})
+    return replace(plan, steps=_steps(config, plan))
 
 
 def _first_refusal(

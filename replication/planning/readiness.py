@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...config import ClusterConfig, ServerConfig
-from ..memory.manager_files import FailoverFlags
+from ..memory.failover_flags import FailoverFlags
 from ..model.refusal import Refusal
 from ..model.state import ClusterState
 from ..model.topology import find_primary

@@ -96,9 +96,9 @@ def failover_question(
     Where transactions may be lost as far as anybody can see now, nobody accepts that by not saying so.
     """
     return Question(
-        "failover",
+        plan.DEED,
         plan.cluster,
-        f"failover {plan.cluster}: {short_name(plan.dead_name)} → {short_name(plan.new_primary_name)}",
+        plan.title,
         f"Master {plan.dead_name} is dead. Start the failover to {plan.new_primary_name}?",
         plan_text(plan),
         plan_markdown(plan),
@@ -137,11 +137,6 @@ def approved_before(past: Iterable[Entry]) -> Answer | None:
 def choices_of(candidates: Iterable[Candidate]) -> tuple[Choice, ...]:
     """Who of the candidates may be chosen, in their order."""
     return tuple(Choice(c.key, c.name) for c in candidates if c.eligible)
-
-
-def short_name(name: str) -> str:
-    """A server's name without the address behind it."""
-    return name.split("(")[0]
 
 
 def host_and_port(config: ClusterConfig, key: str) -> tuple[str, int]:

@@ -16,7 +16,7 @@ from ..cluster.pool import ConnectionPool
 from ..errors import HostError, LogError
 from ..model.position import BinlogPosition
 from ..model.state import ServerState
-from ..rescue.salvage import find_logs, opened
+from ..rescue.finding import find_logs, opened
 from ..source.identity import known_of
 from ..ssh.host import SshHost
 

@@ -1,4 +1,4 @@
-"""One failover's belongings: what it is about, the warm sessions it uses, its journal, and what was saved."""
+"""What belongs to one failover, or to one switch: what it is about, the warm sessions it uses, its journal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...config import ClusterConfig, ServerConfig
-from ..address import FailoverCalls, chain_of
+from ..address import AddressChain, FailoverCalls, chain_of
 from ..cluster.pool import ConnectionPool
 from ..coordination.failover_lock import FailoverLock
 from ..detection.observation import SOMEBODY_ELSE
@@ -22,18 +22,36 @@ if TYPE_CHECKING:
     from .approval import Answer
 
 
-class FailoverJob:
+class Job:
     """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
 
-    ``past`` are the entries of a failover of this cluster that was interrupted, if there is one; ``address`` is what
-    moves the address that applications use; ``events`` tells the site's own commands what happens; ``approval`` is the
-    answer of the person who was asked, None on the automatic path. ``writes_back`` is called as soon as the new primary
-    takes writes, and must not block; ``before_opening`` right before it, and raises CameBack when the dead one is not
-    known to be dead any more. ``answers_though_dead``: the verdict is about its disk, and it may well answer, or
-    about its process while something else answers (``somebody_else``). ``lock`` is the right to act, on whose session a
-    server is opened. ``places`` are what the dead one said of itself while it lived: by them it is told from other
-    servers of its host. ``remembered`` is the cluster as the watch saw it last, None without a watch, and
-    ``since`` when that saw the first sign of trouble (seconds since the epoch), 0 without one.
+    ``past`` are the entries of one of this cluster that was interrupted, if there is one; ``events`` tells the site's
+    own commands what happens; ``address`` is what moves the address that applications use.
+    """
+
+    address: AddressChain
+
+    def __init__(
+        self, config: ClusterConfig, sessions: ConnectionPool, journal: Journal, past: tuple[Entry, ...] = ()
+    ) -> None:
+        self.config, self.sessions, self.journal, self.past = config, sessions, journal, past
+        self.events = EventHooks(config)
+
+    def config_of(self, key: str) -> ServerConfig:
+        """The configuration of the server at ``ip:port``."""
+        return next(s for s in self.config.servers if s.address == key)
+
+
+class FailoverJob(Job):
+    """One failover's.
+
+    ``approval`` is the answer of the person who was asked, None on the automatic path. ``writes_back`` is called as
+    soon as the new primary takes writes, and must not block; ``before_opening`` right before it, and raises CameBack
+    when the dead one is not known to be dead any more. ``answers_though_dead``: the verdict is about its disk, and it
+    may well answer, or about its process while something else answers (``somebody_else``). ``lock`` is the right to
+    act, on whose session a server is opened. ``places`` are what the dead one said of itself while it lived: by them it
+    is told from other servers of its host. ``remembered`` is the cluster as the watch saw it last, None without a
+    watch, and ``since`` when that saw the first sign of trouble (seconds since the epoch), 0 without one.
     """
 
     def __init__(
@@ -46,10 +64,9 @@ class FailoverJob:
         *,
         past: tuple[Entry, ...] = (),
     ) -> None:
-        self.config, self.dead, self.options = config, dead, options
-        self.sessions, self.journal, self.past = sessions, journal, past
+        super().__init__(config, sessions, journal, past)
+        self.dead, self.options = dead, options
         self.address = chain_of(config, sessions, FailoverCalls(config, dead))
-        self.events = EventHooks(config)
         self.approval: Answer | None = None
         self.lock = FailoverLock([])
         self.before_opening: Callable[[], object] = lambda: None
@@ -75,7 +92,3 @@ class FailoverJob:
     def salvage_policy(self) -> str:
         """strict, safe or availability."""
         return self.options.salvage_policy or self.config.salvage_policy
-
-    def config_of(self, key: str) -> ServerConfig:
-        """The configuration of the server at ``ip:port``."""
-        return next(s for s in self.config.servers if s.address == key)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..address import AddressMove
@@ -38,31 +38,51 @@ class StepTime:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of a failover. ``exit_code`` is MHA's: 0 done, 10 something is left to do, 1 not done.
+class RoleOutcome:
+    """What came of moving the primary's role. ``exit_code`` is MHA's: 0 done, 10 something is left to do, 1 not done.
 
-    ``released`` and ``acquired`` are the two halves of moving the address, ``address`` where it was found at the end.
-    ``stopped``: the person who was asked said no, or somebody ended it: before a server was opened, or once writes were
-    back. ``out``: from when to when nobody took writes (seconds since the epoch), as far as a watch saw it.
-    ``only_late``: all that is left to do is that busy replicas come along.
+    ``address`` is where it was found at the end. ``stopped``: the person who was asked said no, or somebody ended it:
+    before a server was opened, or once writes were back.
     """
 
     exit_code: int
     summary: str
-    plan: FailoverPlan | None = None
     refusal: Refusal | None = None
+    replicas: tuple[ReplicaOutcome, ...] = ()
+    address: tuple[Check, ...] = ()
+    notes: tuple[str, ...] = ()
+    timeline: tuple[StepTime, ...] = ()
+    stopped: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """A short form for JSON."""
+        return {
+            "exit_code": self.exit_code,
+            "summary": self.summary,
+            "refusal": self.refusal.code if self.refusal else None,
+            "replicas": {r.name: r.detail for r in self.replicas},
+            "address": [check.text for check in self.address],
+            "steps": [{"step": t.step, "server": t.server, "seconds": round(t.seconds, 4)} for t in self.timeline],
+        }
+
+
+@dataclass(frozen=True)
+class Outcome(RoleOutcome):
+    """What came of a failover.
+
+    ``released`` and ``acquired`` are the two halves of moving the address. ``out``: from when to when nobody took
+    writes (seconds since the epoch), as far as a watch saw it. ``only_late``: all that is left to do is that busy
+    replicas come along.
+    """
+
+    plan: FailoverPlan | None = None
     fenced: FenceVerdict | None = None
     rescue: SavedBinlog | None = None
     promoted: AppliedBinlog | None = None
-    replicas: tuple[ReplicaOutcome, ...] = ()
-    notes: tuple[str, ...] = ()
-    timeline: tuple[StepTime, ...] = field(default=())
     out: tuple[float, float] | None = None
     ledger: tuple[LedgerLine, ...] = ()
     released: AddressMove | None = None
     acquired: AddressMove | None = None
-    address: tuple[Check, ...] = ()
-    stopped: bool = False
     only_late: bool = False
 
     @property
@@ -82,13 +102,5 @@ class Outcome:
 
     def as_dict(self) -> dict[str, Any]:
         """A short form for JSON."""
-        return {
-            "exit_code": self.exit_code,
-            "summary": self.summary,
-            "new_primary": self.promoted.name if self.promoted else None,
-            "refusal": self.refusal.code if self.refusal else None,
-            "replicas": {r.name: r.detail for r in self.replicas},
-            "ledger": as_json(self.ledger),
-            "address": [check.text for check in self.address],
-            "steps": [{"step": t.step, "server": t.server, "seconds": round(t.seconds, 4)} for t in self.timeline],
-        }
+        new = self.promoted.name if self.promoted else None
+        return {**super().as_dict(), "new_primary": new, "ledger": as_json(self.ledger)}

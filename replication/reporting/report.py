@@ -13,9 +13,10 @@ from ..model.refusal import Refusal
 from ..model.words import in_block
 from ..model.words import in_markdown as md
 from ..planning.plan import ALREADY_ACTING, FailoverPlan
+from ..planning.role_plan import RolePlan
 from ..planning.selection import RULES, Candidate
 from .ledger import Fate, losses
-from .outcome import Outcome
+from .outcome import Outcome, RoleOutcome
 
 TITLE = "----- Failover Report -----"
 
@@ -58,7 +59,7 @@ def _story(outcome: Outcome, dead: str, log_file: str) -> Iterator[str]:
         yield f"Check MHA Manager logs at {log_file} for details."
         yield ""
     if outcome.refusal is not None:
-        yield from _refusal(outcome.refusal)
+        yield from refused(outcome.refusal)
         return
     if outcome.fenced is not None:
         yield f"Old primary: {outcome.fenced}."
@@ -85,19 +86,33 @@ def _story(outcome: Outcome, dead: str, log_file: str) -> Iterator[str]:
             yield f"{promoted.name}: OK: Applying all logs succeeded."
     for line in outcome.ledger:
         yield f"Transactions {line}."
-    for replica in outcome.replicas:
-        yield f"{replica.name}: {'OK: ' if replica.ok else 'ERROR: '}{replica.detail}"
+    yield from of_replicas(outcome)
     for name, reason in plan.left_out if plan else ():
         yield f"{name}: left out: {reason}"
     yield from outcome.notes
     yield result_line(outcome)
 
 
-def _refusal(refusal: Refusal) -> Iterator[str]:
+def refused(refusal: Refusal) -> Iterator[str]:
+    """A refusal, what to do, and the evidence."""
     yield f"Refused ({refusal.code}): {refusal.sentence}"
     yield f"What to do: {refusal.remedy}"
     for line in refusal.evidence:
         yield f"  {line}"
+
+
+def of_replicas(outcome: RoleOutcome) -> Iterator[str]:
+    """A line for each of the other replicas."""
+    for replica in outcome.replicas:
+        yield f"{replica.name}: {'OK: ' if replica.ok else 'ERROR: '}{replica.detail}"
+
+
+def timeline(outcome: RoleOutcome) -> Iterator[str]:
+    """Every step as a Markdown table."""
+    yield from ("## Timeline", "", "| at | step | server | seconds | |", "|---|---|---|---:|---|")
+    for step in outcome.timeline:
+        at = datetime.fromtimestamp(step.began).strftime("%H:%M:%S.%f")[:-3]
+        yield f"| {at} | {md(step.step)} | {md(step.server)} | {step.seconds:.3f} | {'' if step.ok else 'failed'} |"
 
 
 def markdown(outcome: Outcome, cluster: str, dead: str) -> str:
@@ -114,12 +129,7 @@ def markdown(outcome: Outcome, cluster: str, dead: str) -> str:
         parts += [*_trees(outcome.plan, [r.name for r in outcome.replicas if r.ok]), ""]
     if outcome.plan is not None:
         parts += [*_matrix(outcome.plan), ""]
-    parts += ["## Timeline", "", "| at | step | server | seconds | |", "|---|---|---|---:|---|"]
-    for step in outcome.timeline:
-        at = datetime.fromtimestamp(step.began).strftime("%H:%M:%S.%f")[:-3]
-        parts.append(
-            f"| {at} | {md(step.step)} | {md(step.server)} | {step.seconds:.3f} | {'' if step.ok else 'failed'} |"
-        )
+    parts += timeline(outcome)
     return "\n".join(parts) + "\n"
 
 
@@ -187,12 +197,15 @@ def before_and_after(before: Tree, after: Tree) -> Iterator[str]:
     yield "```"
 
 
+def steps_of(plan: RolePlan) -> Iterator[str]:
+    """The steps, numbered, as text."""
+    yield from (f"{number:3}. {step}" for number, step in enumerate(plan.steps, 1))
+
+
 def plan_text(plan: FailoverPlan) -> str:
     """The plan as `--dry-run` prints it."""
     lines = [f"Failover plan for {plan.cluster}: {plan.dead_name} to {plan.new_primary_name} ({plan.kind})", ""]
-    for number, step in enumerate(plan.steps, 1):
-        lines.append(f"{number:3}. {step}")
-    lines += ["", "Candidates:"]
+    lines += [*steps_of(plan), "", "Candidates:"]
     for c in plan.candidates:
         why = ", ".join(c.merits) if c.eligible else f"not chosen: {'; '.join(c.barred)}"
         lines.append(f"  {c.rank or '-'}  {c.name}: {why}")

@@ -8,6 +8,7 @@ from ...config import ServerConfig
 from ..model.position import BinlogPosition
 from ..model.state import GtidKind
 from ..mysql.dialects import Dialect, Repoint, Row
+from ..mysql.dialects.channel_status import source_host, source_user
 from ..mysql.dialects.for_people import follow
 from .ledger import LedgerLine, losses
 
@@ -31,8 +32,8 @@ def statement(
     """
     if kind is GtidKind.POSITION and position is None:
         return ""
-    host = str(like.get("Source_Host") or like.get("Master_Host") or "")
-    user = old.repl_user or str(like.get("Source_User") or like.get("Master_User") or "")
+    host = source_host(like)
+    user = old.repl_user or source_user(like)
     to = Repoint(
         host=new.as_source(host),
         port=new.port,

@@ -19,15 +19,15 @@ import paramiko
 
 from ..deadline import Deadline
 from ..errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
-from ..local.own_files import open_own
+from ..local.own_files import written
 from ..scripts import script
 from .connect import CONNECT, NOT_UNDERSTOOD, open_transport
 from .framing import Frame
-from .hints import NO_SHELL, hint_for, last_line, needs_access
+from .hints import NO_SHELL, hint_for, last_line
 from .login import load_login
 from .port_forward import Forward
 from .session import Lease, SessionBroken, SftpLease, SshSession
-from .sftp_reader import RemoteReader, names_in
+from .sftp_reader import RemoteReader, RemoteStat, file_errors, kind_of, names_in
 from .streams import CHUNK, Collector, HashingSource, InputSource, drain, feed
 
 if TYPE_CHECKING:
@@ -58,19 +58,6 @@ class CommandResult:
     stdout: str
     stderr: str
     seconds: float
-
-
-@dataclass(frozen=True)
-class RemoteStat:
-    """A remote file: ``size`` in bytes, ``mtime`` in seconds since the epoch, ``mode`` as in stat(2)."""
-
-    size: int
-    mtime: int
-    mode: int
-
-    @property
-    def is_dir(self) -> bool:
-        return stat_modes.S_ISDIR(self.mode)
 
 
 class SshHost:
@@ -158,18 +145,18 @@ class SshHost:
         action = f"read {path}"
         lease = self._borrow_sftp(action, timeout)
         try:
-            with self._file_errors(action, lease):
+            with file_errors(self._name, action, lease):
                 named = None if links else self._file_itself(lease.sftp, path, action)
                 handle = lease.sftp.open(path, "rb", bufsize=0)
                 found = handle.stat()
                 size = found.st_size or 0
-                if named is not None and _kind(found) != _kind(named):
+                if named is not None and kind_of(found) != kind_of(named):
                     handle.close()
                     raise RemoteFileError(self._name, action, "it was replaced by another file while it was opened")
         except BaseException as error:
             lease.give_back(sound=isinstance(error, RemoteFileError))
             raise
-        raw = RemoteReader(handle, size, lambda: self._file_errors(action, lease), lease.give_back)
+        raw = RemoteReader(handle, size, lambda: file_errors(self._name, action, lease), lease.give_back)
         return io.BufferedReader(raw, buffer_size=CHUNK * 2)
 
     def _file_itself(self, sftp: paramiko.SFTPClient, path: str, action: str) -> paramiko.SFTPAttributes:
@@ -250,18 +237,10 @@ class SshHost:
         ``timeout`` is for each piece. Raises RemoteFileError; OSError from the local disk.
         """
         digest = hashlib.sha256()
-        part = local.with_name(f"{local.name}.part{os.getpid()}-{threading.get_ident()}")
-        try:
-            descriptor = open_own(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            with os.fdopen(descriptor, "wb") as target, self.open(path, timeout) as source:
-                while data := source.read(CHUNK * 8):
-                    digest.update(data)
-                    target.write(data)
-                target.flush()
-                os.fsync(target.fileno())
-            part.replace(local)
-        finally:
-            part.unlink(missing_ok=True)
+        with written(local, binary=True, durable=True) as target, self.open(path, timeout) as source:
+            while data := source.read(CHUNK * 8):
+                digest.update(data)
+                target.write(data)
         return digest.hexdigest()
 
     def forward(self, deliver: Callable[[paramiko.Channel], None], timeout: float = FILE_TIMEOUT) -> Forward:
@@ -403,7 +382,7 @@ class SshHost:
         lease = self._borrow_sftp(action, timeout)
         sound = False
         try:
-            with self._file_errors(action, lease):
+            with file_errors(self._name, action, lease):
                 yield lease.sftp
             sound = True
         except RemoteFileError:
@@ -411,28 +390,3 @@ class SshHost:
             raise
         finally:
             lease.give_back(sound)
-
-    @contextlib.contextmanager
-    def _file_errors(self, action: str, lease: SftpLease) -> Iterator[None]:
-        try:
-            yield
-        except TimeoutError as error:
-            cause = f"no answer within {lease.channel.gettimeout() or 0:g} s"
-            raise HostUnreachable(self._name, action, cause, "is the host overloaded or frozen?") from error
-        except FileNotFoundError as error:
-            raise RemoteFileError(self._name, action, "no such file or directory") from error
-        except PermissionError as error:
-            user = self._name.split("@")[0]
-            raise RemoteFileError(self._name, action, "permission denied", needs_access(user)) from error
-        except (OSError, EOFError, UnicodeError, paramiko.SSHException, paramiko.SFTPError) as error:
-            if lease.channel.closed or not lease.active:
-                raise HostUnreachable(self._name, action, "the session broke") from error
-            raise RemoteFileError(self._name, action, str(error) or "it failed without a reason") from error
-        except NOT_UNDERSTOOD as error:
-            cause = f"it answers what is no SFTP: {type(error).__name__}: {error}"
-            raise RemoteFileError(self._name, action, cause) from error
-
-
-def _kind(found: paramiko.SFTPAttributes) -> tuple[int, int | None]:
-    """What SFTP tells of a file that one in its place of root's would not have: that it is one, and its owner."""
-    return stat_modes.S_IFMT(found.st_mode or 0), found.st_uid

@@ -1,19 +1,28 @@
-"""A remote file read over SFTP with a bounded read-ahead."""
+"""Files over SFTP: what is told of one, what may go wrong with it, and reading it with a bounded read-ahead."""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import stat as stat_modes
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import paramiko
 from paramiko.sftp import CMD_CLOSE, CMD_DATA, CMD_OPENDIR, CMD_READ, CMD_READDIR, int64
 from paramiko.sftp_attr import SFTPAttributes
 
+from ..errors import HostUnreachable, RemoteFileError
+from .connect import NOT_UNDERSTOOD
+from .hints import needs_access
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+    from .session import SftpLease
 
 #: Bytes of a read request. A reader starts with small ones, so that a look at a header stays cheap, and doubles them
 #: while it goes on: every request costs the same work, and in small ones it is what limits the rate. The first are
@@ -27,6 +36,46 @@ MOST_REQUESTS = 8
 
 #: Names of one directory that are read.
 MOST_NAMES = 1 << 20
+
+
+@dataclass(frozen=True)
+class RemoteStat:
+    """A remote file: ``size`` in bytes, ``mtime`` in seconds since the epoch, ``mode`` as in stat(2)."""
+
+    size: int
+    mtime: int
+    mode: int
+
+    @property
+    def is_dir(self) -> bool:
+        return stat_modes.S_ISDIR(self.mode)
+
+
+@contextlib.contextmanager
+def file_errors(host: str, action: str, lease: SftpLease) -> Iterator[None]:
+    """What goes wrong with a file of ``host`` is one of HostError's children."""
+    try:
+        yield
+    except TimeoutError as error:
+        cause = f"no answer within {lease.channel.gettimeout() or 0:g} s"
+        raise HostUnreachable(host, action, cause, "is the host overloaded or frozen?") from error
+    except FileNotFoundError as error:
+        raise RemoteFileError(host, action, "no such file or directory") from error
+    except PermissionError as error:
+        user = host.split("@")[0]
+        raise RemoteFileError(host, action, "permission denied", needs_access(user)) from error
+    except (OSError, EOFError, UnicodeError, paramiko.SSHException, paramiko.SFTPError) as error:
+        if lease.channel.closed or not lease.active:
+            raise HostUnreachable(host, action, "the session broke") from error
+        raise RemoteFileError(host, action, str(error) or "it failed without a reason") from error
+    except NOT_UNDERSTOOD as error:
+        cause = f"it answers what is no SFTP: {type(error).__name__}: {error}"
+        raise RemoteFileError(host, action, cause) from error
+
+
+def kind_of(found: paramiko.SFTPAttributes) -> tuple[int, int | None]:
+    """What SFTP tells of a file that one in its place of root's would not have: that it is one, and its owner."""
+    return stat_modes.S_IFMT(found.st_mode or 0), found.st_uid
 
 
 def names_in(sftp: paramiko.SFTPClient, path: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ...config import ClusterConfig
 from ..planning.switch_options import SwitchOptions
-from ..reporting.approval import Answer, Question, choices_of, host_and_port, short_name
+from ..reporting.approval import Answer, Question, choices_of, host_and_port
 from .outcome import plan_markdown, plan_text
 from .plan import SwitchPlan
 
@@ -17,7 +17,7 @@ def switch_question(plan: SwitchPlan, changed: Iterable[str] = ()) -> Question:
     return Question(
         "switchover",
         plan.cluster,
-        f"switchover {plan.cluster}: {short_name(plan.old_name)} → {short_name(plan.new_primary_name)}",
+        plan.title,
         f"Starting master switch from {plan.old_name} to {plan.new_primary_name}?",
         plan_text(plan),
         plan_markdown(plan),

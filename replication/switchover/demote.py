@@ -14,6 +14,7 @@ from ..errors import StatementFailed
 from ..model.position import BinlogPosition, log_index
 from ..model.state import GtidKind, Vendor
 from ..mysql.dialects import Repoint, binary_log
+from ..mysql.dialects.channel_status import source_host
 from ..mysql.log_events import OF_THE_LOG, events_of
 from ..mysql.server import Server
 from .handover import end_of_log
@@ -80,7 +81,7 @@ def become_replica(
     if server.dialect.vendor is Vendor.MARIADB and kind is GtidKind.MARIADB:
         # What it wrote as a primary is in its log only; gtid_slave_pos, where it is to go on from, does not know it.
         server.query("SET GLOBAL gtid_slave_pos = %s", (str(state.mariadb_gtid or ""),), action="set gtid_slave_pos")
-    host = str(like.get("Source_Host") or like.get("Master_Host") or "")
+    host = source_host(like)
     to = Repoint(
         host=primary.as_source(host),
         port=primary.port,

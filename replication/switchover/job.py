@@ -9,12 +9,12 @@ from ..actions.scheduled_events import ScheduledEvent
 from ..actions.semi_sync import Roles
 from ..address import OnlineChangeCalls, chain_of
 from ..cluster.pool import ConnectionPool
-from ..memory.journal import Entry, Journal
+from ..memory.journal import Journal
 from ..model.gtid import MariadbGtidPosition
 from ..model.position import BinlogPosition
 from ..mysql.server import Row
-from ..notify.events import EventHooks
 from ..planning.switch_options import SwitchOptions
+from ..reporting.job import Job
 from .plan import SwitchPlan
 from .write_lock import EndOfLog, FormerSettings, WriteLock
 
@@ -50,10 +50,9 @@ class HandedOver:
     ended: int = 0
 
 
-class SwitchJob:
-    """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
+class SwitchJob(Job):
+    """One planned switch's.
 
-    ``address`` is what moves the address that applications use, ``events`` tells the site's own commands what happens,
     ``may_be_open`` that the statement which opens the new primary was about to be sent, ``lifted`` that the new primary
     was closed to everybody, as one of before, and is not any more.
     """
@@ -66,13 +65,11 @@ class SwitchJob:
         sessions: ConnectionPool,
         journal: Journal,
     ) -> None:
-        self.config, self.plan, self.options = config, plan, options
-        self.sessions, self.journal = sessions, journal
+        super().__init__(config, sessions, journal)
+        self.plan, self.options = plan, options
         self.stop = WriteLock(self.config_of(plan.old), lock=not options.skip_lock_all_tables)
         calls = OnlineChangeCalls(config, self.old, self.new, old_is_new_replica=plan.orig_is_new_replica)
         self.address = chain_of(config, sessions, calls)
-        self.events = EventHooks(config)
-        self.past: tuple[Entry, ...] = ()
         self.may_be_open = self.lifted = False
 
     @property
@@ -84,7 +81,3 @@ class SwitchJob:
     def new(self) -> ServerConfig:
         """The server that becomes the primary."""
         return self.config_of(self.plan.new_primary)
-
-    def config_of(self, key: str) -> ServerConfig:
-        """The configuration of the server at ``ip:port``."""
-        return next(s for s in self.config.servers if s.address == key)

@@ -7,7 +7,7 @@ urgent, so a single precondition that does not hold is a refusal (`switch_checks
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...config import ClusterConfig, ServerConfig
@@ -16,60 +16,46 @@ from ..checks.switch.accounts import replication_user
 from ..checks.trying_logins import TriedLogin
 from ..model.check import Check, failed
 from ..model.refusal import Refusal
-from ..model.state import ClusterState, GtidKind
+from ..model.state import ClusterState
 from ..model.topology import find_primary
-from ..planning.plan import ReplicaRecovery, address_steps, leveling
-from ..planning.selection import Candidate, Follower, Selection, followers_of, gtid_kind, rank
+from ..planning.plan import address_steps, leveling
+from ..planning.role_plan import RolePlan
+from ..planning.selection import Follower, Selection, followers_of, gtid_kind, rank
 from ..planning.switch_options import SwitchOptions
 from ..workload.activity import Activity
 
 __all__ = ["SwitchOptions", "SwitchPlan", "make_switch_plan"]
 
 
-@dataclass(frozen=True)
-class SwitchPlan:
-    """One planned switch. Servers are named by ``ip:port``.
+@dataclass(frozen=True, kw_only=True)
+class SwitchPlan(RolePlan):
+    """One planned switch.
 
-    ``followers`` are all replicas of the old primary, the target among them. ``repl_user`` is the account with which
-    the old one will replicate, empty when it does not become a replica. ``left_out`` are pairs of name and reason.
+    ``repl_user`` is the account with which the old one will replicate, empty when it does not become a replica.
     """
 
-    cluster: str
     old: str
     old_name: str
-    new_primary: str
-    new_primary_name: str
-    kind: GtidKind
-    followers: tuple[ReplicaRecovery, ...]
     orig_is_new_replica: bool
     repl_user: str
-    left_out: tuple[tuple[str, str], ...]
-    candidates: tuple[Candidate, ...]
     checks: tuple[Check, ...]
-    steps: tuple[str, ...]
+
+    DEED = "switchover"
 
     @property
-    def target(self) -> ReplicaRecovery:
-        """The replica that becomes the primary."""
-        return next(x for x in self.followers if x.key == self.new_primary)
-
-    @property
-    def others(self) -> tuple[ReplicaRecovery, ...]:
-        """The replicas that will follow it, the old primary apart."""
-        return tuple(x for x in self.followers if x.key != self.new_primary)
+    def former_name(self) -> str:
+        """The name of the primary whose role moves."""
+        return self.old_name
 
     @property
     def warnings(self) -> tuple[Check, ...]:
         """What is not as it should be, and does not stand in the way."""
         return tuple(check for check in self.checks if not check.ok)
 
-    def channel_of(self, key: str) -> str:
-        """The name of the channel through which that replica follows the old primary."""
-        return next(x.channel for x in self.followers if x.key == key)
-
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for the journal and for JSON."""
-        return asdict(self)
+        """Plain data for JSON, in which nobody is levelled."""
+        told = super().as_dict()
+        return {"followers": told.pop("levelings"), **told}
 
 
 def make_switch_plan(
@@ -114,13 +100,12 @@ def make_switch_plan(
         new_primary=target.address,
         new_primary_name=target.name,
         kind=kind,
-        followers=tuple(leveling(f, kind) for f in followers),
+        levelings=tuple(leveling(f, kind) for f in followers),
         orig_is_new_replica=options.orig_master_is_new_slave,
         repl_user=replication_user(old, followers) if options.orig_master_is_new_slave else "",
         left_out=tuple((c.name, c.barred[0]) for c in selection.candidates if c.key not in followed),
         candidates=tuple(chosen_first),
         checks=checks,
-        steps=(),
     )
     return replace(plan, steps=_steps(config, plan, options))
 
@@ -159,7 +144,7 @@ def _steps(config: ClusterConfig, plan: SwitchPlan, options: SwitchOptions) -> t
     """The plan in words, in the order of the runbook."""
     old, new, hook = plan.old_name, plan.new_primary_name, config.master_ip_online_change_script
     others = ", ".join(x.name for x in plan.others)
-    steps = [f"take the failover lock on {', '.join(x.name for x in plan.followers)}"]
+    steps = [f"take the failover lock on {', '.join(x.name for x in plan.levelings)}"]
     if options.flush_tables:
         steps += [f"flush tables on {old}, while writes still flow"]
     steps += [f"see {new} level with {old}, while writes still flow"]

@@ -10,11 +10,11 @@ from typing import Any
 
 from ..actions.scheduled_events import ScheduledEvent
 from ..local.processes import process_alive
+from ..memory.failover_flags import FailoverFlags
 from ..memory.journal import SWITCH, Entry, unfinished
-from ..memory.manager_files import FailoverFlags
 from ..model.position import BinlogPosition
 from ..model.state import ClusterState, GtidKind
-from ..planning.plan import ReplicaRecovery
+from ..planning.role_plan import ReplicaRecovery
 from .job import HandedOver, Preparation
 from .plan import SwitchPlan
 from .write_lock import EndOfLog, FormerSettings
@@ -48,7 +48,7 @@ def facts_of(plan: SwitchPlan) -> dict[str, Any]:
         "new": plan.new_primary,
         "new_name": plan.new_primary_name,
         "kind": plan.kind.value,
-        "followers": [[x.key, x.name, x.channel, x.delay] for x in plan.followers],
+        "followers": [[x.key, x.name, x.channel, x.delay] for x in plan.levelings],
         "orig_is_new_replica": plan.orig_is_new_replica,
         "repl_user": plan.repl_user,
     }
@@ -117,7 +117,7 @@ def _plan(app: str, facts: Mapping[str, Any]) -> SwitchPlan:
         new_primary=facts["new"],
         new_primary_name=facts["new_name"],
         kind=kind,
-        followers=tuple(
+        levelings=tuple(
             ReplicaRecovery(key, name, channel, kind, None, None, delay=delay)
             for key, name, channel, delay in facts["followers"]
         ),
@@ -126,7 +126,6 @@ def _plan(app: str, facts: Mapping[str, Any]) -> SwitchPlan:
         left_out=(),
         candidates=(),
         checks=(),
-        steps=(),
     )
 
 

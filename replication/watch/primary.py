@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from ...config import ClusterConfig, ServerConfig
 from ..cluster.pool import ConnectionPool
 from ..detection.classic_rules import ALARM_AT, Ping, Verdict, somebody_else
+from ..detection.judging import Judgement, judge
 from ..detection.observation import Finding, IncidentRecorder, Observation, Observer, Round
 from ..detection.round_trips import RECENT, RoundTrips
-from ..detection.rules import Confidence, Judgement, Row, judge
+from ..detection.rules import Confidence, Row
 from ..detection.suspicion import SILENCE, Suspicion, Thresholds, terms_of
 from ..model.state import ServerState
 from ..probes.host import HELD

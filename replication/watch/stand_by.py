@@ -12,10 +12,10 @@ from ...config import ClusterConfig, ServerConfig
 from ..cluster.pool import ConnectionPool
 from ..coordination.leadership import Leadership
 from ..errors import AlreadyActing, MhaError
-from ..fencing.guard import rejoined
+from ..fencing.returning import rejoined
+from ..memory.health_file import HealthFile, ManagerStatus
 from ..memory.held_servers import HeldServers, reached_by
 from ..memory.journal import END, Journal, begun_before, unfinished, unrestored_settings
-from ..memory.manager_files import HealthFile, ManagerStatus
 from ..model.refusal import Refusal
 from ..model.topology import find_primary
 from ..mysql import temporary_settings as settings

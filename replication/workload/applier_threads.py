@@ -14,7 +14,7 @@ def waits(server: Server, state: ServerState, channel: str) -> bool:
     ``state`` tells whether there are other channels. Where nobody can say whose threads they are, all have to wait.
     """
     rows = _appliers(server)
-    own = _own(server, state, channel)
+    own = own_of(server, channel, len(state.channels))
     known = [row for row in rows if own is not None and int(row["Id"]) in own]
     return all(server.dialect.is_waiting_applier(_text(row["State"])) for row in known or rows)
 
@@ -24,7 +24,7 @@ def idle_workers(server: Server, channel: str) -> list[int]:
 
     Empty where they cannot be told from those of another channel, which is none of ours.
     """
-    own = _own(server, server.observe(), channel)
+    own = own_of(server, channel, len(server.observe().channels))
     return [
         int(row["Id"])
         for row in _appliers(server)
@@ -38,9 +38,12 @@ def _appliers(server: Server) -> list[Row]:
     return [r for r in rows if r["User"] == "system user" and not is_receiver(_text(r["Command"]), _text(r["State"]))]
 
 
-def _own(server: Server, state: ServerState, channel: str) -> frozenset[int] | None:
-    """The numbers of the channel's own; None where there is no other channel, empty where the server does not tell."""
-    if len(state.channels) == 1:
+def own_of(server: Server, channel: str, channels: int) -> frozenset[int] | None:
+    """The numbers of the channel's own; None where there is no other channel, empty where the server does not tell.
+
+    ``channels`` is how many the server has.
+    """
+    if channels == 1:
         return None
     question = threads_query(server.dialect.vendor, server.dialect.version)
     if not question:

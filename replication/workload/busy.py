@@ -14,6 +14,7 @@ from ..model.state import ClusterState, ReplicaChannel, ServerState
 from ..mysql.dialects.appliers import RECEIVES
 from ..mysql.dialects.applying import METADATA_LOCKS, age_query, row_lock_query
 from ..mysql.server import Row, Server
+from .applier_threads import own_of
 from .statements import shorten
 
 log = logging.getLogger("mha")
@@ -87,9 +88,16 @@ def seconds_left(work: Work) -> float:
 
 
 def look(server: Server, channel: ReplicaChannel) -> Work | None:
-    """What its applier is at now; None when it does nothing. Raises ServerError."""
+    """What its applier is at now; None when it does nothing. Raises ServerError.
+
+    Where a server does not tell the appliers of its channels apart, it may be what another channel's is at: to execute
+    all that was received, all have to wait there (`applier_threads.waits`).
+    """
     rows = server.query("SHOW FULL PROCESSLIST", action="see what its applier does", timeout=TIMEOUT)
     at_work = [row for row in rows if _works(server, row)]
+    own = own_of(server, channel.name, len(server.show_channels())) if at_work else None
+    if own:
+        at_work = [row for row in at_work if int(row["Id"]) in own]
     if not at_work:
         return None
     chief = max(at_work, key=lambda row: int(row["Time"] or 0))
@@ -98,7 +106,8 @@ def look(server: Server, channel: ReplicaChannel) -> Work | None:
     locked = bool(holders) or _waits_for_lock(state)
     if locked and not holders:
         holders = {int(row["process"]) for row in _ask(server, METADATA_LOCKS, number)}
-    known = {int(row["Id"]): row for row in rows}
+    # Where nobody can say whose appliers they are, nobody is named who may be in the way of another channel's only.
+    known = {int(row["Id"]): row for row in rows} if own is None or own else {}
     return Work(
         state=state,
         statement=shorten(_text(chief["Info"])),
@@ -155,11 +164,11 @@ def _waits_for_lock(state: str) -> bool:
 
 
 def _age(server: Server, number: int, channel: ReplicaChannel) -> float | None:
-    question = age_query(server.dialect.vendor, server.dialect.version)
+    question, by_channel = age_query(server.dialect.vendor, server.dialect.version)
     if not question:
         # One applier, and Seconds_Behind_Master counts from when the primary had executed it (MySQL 5.6, 5.7).
         return None if channel.seconds_behind is None else float(channel.seconds_behind)
-    found = _ask(server, question, number)
+    found = _ask(server, question, channel.name if by_channel else number)
     return float(found[0]["age"]) if found and found[0]["age"] is not None else None
 
 

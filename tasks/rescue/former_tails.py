@@ -18,17 +18,10 @@ from ...replication.memory.journal import every_entry
 from ...replication.model.position import BinlogPosition
 from ...replication.model.state import GtidKind
 from ...replication.reporting.job import FailoverJob
+from ...replication.rescue.finding import find_logs, find_relay_logs, find_start, opened
 from ...replication.rescue.kept_copies import copies
 from ...replication.rescue.pointing import TURN, channel_named
-from ...replication.rescue.salvage import (
-    borrow_relay_logs,
-    find_logs,
-    find_relay_logs,
-    find_start,
-    opened,
-    shortened,
-    up_to,
-)
+from ...replication.rescue.salvage import borrow_relay_logs, shortened, up_to
 from ...replication.rescue.saved import SavedBinlog
 from ...replication.rescue.tail_chain import Tail, begins_in
 from ...replication.source.identity import ExpectedIdentity

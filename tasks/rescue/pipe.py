@@ -15,7 +15,8 @@ from ...replication.mysql.server import Server
 from ...replication.reporting.job import FailoverJob
 from ...replication.rescue.apply import apply_cut
 from ...replication.rescue.apply import wait_for_former as wait_on_host
-from ...replication.rescue.salvage import cut_from, find_logs
+from ...replication.rescue.finding import find_logs
+from ...replication.rescue.salvage import cut_from
 from ...replication.rescue.tails import Lacking, MissingTail, why_not_replayed
 
 log = logging.getLogger("mha")

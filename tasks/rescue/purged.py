@@ -14,9 +14,9 @@ from ...replication.maintenance.binlog_server.archive import archive_directories
 from ...replication.memory.journal import every_entry
 from ...replication.model.state import GtidKind
 from ...replication.reporting.job import FailoverJob
+from ...replication.rescue.finding import find_logs, find_start
 from ...replication.rescue.kept_copies import copies
 from ...replication.rescue.purged import has_more, purged_by, still_lacks
-from ...replication.rescue.salvage import find_logs, find_start
 from ...replication.rescue.saved import SavedBinlog
 from ...replication.rescue.tail_chain import begins_in
 from ...replication.source.identity import ExpectedIdentity

@@ -13,7 +13,7 @@ from ...replication.errors import CannotLevel, DeadlineExceeded, StatementFailed
 from ...replication.memory.journal import lifted_delays
 from ...replication.model.state import GtidKind
 from ...replication.mysql.server import Server
-from ...replication.planning.plan import ReplicaRecovery
+from ...replication.planning.role_plan import ReplicaRecovery
 from ...replication.reporting.outcome import ReplicaOutcome
 from ...replication.switchover.job import HandedOver, SwitchJob
 from ...replication.switchover.write_lock import EndOfLog

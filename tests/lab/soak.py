@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from prefect_mha.replication.memory.manager_files import ManagerStatus, parse_health
+from prefect_mha.replication.memory.health_file import ManagerStatus, parse_health
 from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster
 from tests.lab.faults import TROUBLES, broken

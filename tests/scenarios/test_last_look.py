@@ -11,7 +11,7 @@ import pytest
 from prefect_mha.config import load_cluster
 from prefect_mha.flows.failover import new_job, run_job
 from prefect_mha.replication.cluster.pool import ConnectionPool
-from prefect_mha.replication.memory.manager_files import FailoverFlags
+from prefect_mha.replication.memory.failover_flags import FailoverFlags
 from prefect_mha.replication.planning.plan import FailoverOptions
 from tests.lab import faults
 from tests.lab.checker import account

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.replication.coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
-from prefect_mha.replication.memory.manager_files import ManagerLock
+from prefect_mha.replication.memory.manager_lock import ManagerLock
 from tests.lab.cluster import HOUSE, Cluster
 from tests.lab.prefect_server import PrefectServer, ask_api
 

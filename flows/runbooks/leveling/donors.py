@@ -12,7 +12,8 @@ from ....replication.cluster.pool import reachable
 from ....replication.errors import CannotLevel, MhaError, ServerError
 from ....replication.model.position import BinlogPosition
 from ....replication.model.state import GtidKind, ServerState
-from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
+from ....replication.planning.plan import FailoverPlan
+from ....replication.planning.role_plan import ReplicaRecovery
 from ....replication.planning.selection import lacks_received
 from ....replication.reporting.ledger import LedgerLine, never_reached
 from ....replication.rescue.saved import SavedBinlog

@@ -13,7 +13,8 @@ from ....replication.actions.drained import Drained
 from ....replication.errors import CannotLevel, StoppedInTail
 from ....replication.model.position import BinlogPosition
 from ....replication.model.state import ClusterState, GtidKind
-from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
+from ....replication.planning.plan import FailoverPlan
+from ....replication.planning.role_plan import ReplicaRecovery
 from ....replication.planning.selection import Follower, bereaved_of, bytes_behind
 from ....replication.reporting.job import FailoverJob
 from ....replication.reporting.ledger import LedgerLine

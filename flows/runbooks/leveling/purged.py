@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ....replication.actions.drained import Drained
 from ....replication.errors import CannotLevel, LockLost, MhaError
-from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
+from ....replication.planning.plan import FailoverPlan
+from ....replication.planning.role_plan import ReplicaRecovery
 from ....replication.rescue.saved import SavedBinlog
 from ....tasks import save_binlog
 from ....tasks.rescue import purged

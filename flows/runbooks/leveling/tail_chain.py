@@ -17,7 +17,8 @@ from ....replication.errors import LockLost, MhaError, RefusalError
 from ....replication.model.gtid import GtidSet
 from ....replication.model.refusal import Refusal
 from ....replication.model.state import ClusterState, GtidKind, ServerDown, ServerState
-from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
+from ....replication.planning.plan import FailoverPlan
+from ....replication.planning.role_plan import ReplicaRecovery
 from ....replication.probes.reaching import Reaching
 from ....replication.reporting.ledger import Fate, LedgerLine
 from ....replication.reporting.outcome import ReplicaOutcome

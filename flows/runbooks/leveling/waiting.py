@@ -13,7 +13,8 @@ from ....replication.errors import RefusalError, ServerError, TooBusy
 from ....replication.model.refusal import Refusal
 from ....replication.model.state import ReplicaChannel, ServerState
 from ....replication.mysql.server import Server
-from ....replication.planning.plan import FailoverPlan, ReplicaRecovery
+from ....replication.planning.plan import FailoverPlan
+from ....replication.planning.role_plan import ReplicaRecovery
 from ....replication.planning.selection import bytes_behind
 from ....replication.planning.soonest import DrainTime, Next, decide
 from ....replication.rescue.pointing import channel_named

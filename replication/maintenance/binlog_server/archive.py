@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ....config import ServerConfig
+from ...local.own_files import synced
 from ...model.position import BinlogPosition
 
 INCOMING = ".incoming"
@@ -210,7 +211,7 @@ class Intake:
             return
         size = path.stat().st_size
         if size != self._synced:
-            _sync(path)
+            synced(path)
             self._synced = size
 
     def _may_replace(self, fresh: ArchivedLog) -> bool:
@@ -235,14 +236,14 @@ class Intake:
     def _publish(self, name: str) -> None:
         path = self.incoming / name
         # The copy that is replaced was on disk, so the new one has to be before it goes.
-        _sync(path)
+        synced(path)
         if self.newest and self.newest != name and (self.directory / self.newest).exists():
-            _sync(self.directory / self.newest)
+            synced(self.directory / self.newest)
         path.replace(self.directory / name)
         # What was known of the copy that is gone says nothing about this one, should the name come once more.
         self._equal.pop(name, None)
         self._length.pop(name, None)
-        _sync(self.directory)
+        synced(self.directory)
         self.newest, self._synced = name, 0
 
 
@@ -257,7 +258,7 @@ def set_aside(directory: Path, now: float | None = None) -> Path:
     target.mkdir(mode=0o750)
     for file in local_logs(directory):
         (directory / file.name).rename(target / file.name)
-    _sync(directory)
+    synced(directory)
     return target
 
 
@@ -265,7 +266,7 @@ def remove(directory: Path, files: Iterable[ArchivedLog]) -> None:
     """Delete these logs of a directory, in their order. Raises OSError."""
     for file in files:
         (directory / file.name).unlink(missing_ok=True)
-    _sync(directory)
+    synced(directory)
 
 
 def _first_difference(old: BinaryIO, new: BinaryIO, start: int, until: int) -> int | None:
@@ -287,11 +288,3 @@ def _only_zeros(file: BinaryIO, offset: int) -> bool:
         if piece.strip(b"\0"):
             return False
     return True
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

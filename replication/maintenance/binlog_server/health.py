@@ -8,7 +8,6 @@ import os
 import posixpath
 import shlex
 import socket
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
@@ -18,6 +17,7 @@ from typing import Any
 
 from ....config import ServerConfig
 from ...errors import MhaError
+from ...local.own_files import written
 from ...ssh.host import SshHost
 from .archive import ArchivedLog, archive_root, is_log_name, local_logs
 
@@ -98,15 +98,9 @@ def write_health(root: Path, health: BinlogHealth) -> None:
 
 
 def _replace(root: Path, text: str) -> None:
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{FILE}.", dir=root)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-        Path(temporary).replace(root / FILE)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with written(root / FILE) as file:
+        file.write(text)
+        os.fchmod(file.fileno(), 0o644)
 
 
 def parse_health(text: str) -> BinlogHealth | None:

@@ -12,14 +12,14 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from ...binlog.cutter import Cut, LogFile, cut
 from ...binlog.events import MAGIC
 from ...binlog.reader import LogEnd, LogReader, StartInside, Transaction
 from ...binlog.relay_position import beginning, find_source_position, received_up_to
 from ...errors import LogError
-from ...local.own_files import open_own
+from ...local.own_files import written
 from ...model.position import BinlogPosition, log_index, unbroken_row
 
 #: MHA's numbers for what can be said of a place in relay logs (apply_diff_relay_logs 0.58).
@@ -297,18 +297,7 @@ def whole_file(path: Path, sources: Sequence[Path] = ()) -> Iterator[BinaryIO]:
         raise LogError(f"{path} is there already and is not a file")
     if path.resolve() in {source.resolve() for source in sources}:
         raise LogError(f"{path} is one of the logs that are read; name another file")
-    part = path.with_name(f".{path.name}.part{os.getpid()}")
-    try:
-        descriptor = open_own(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-        with os.fdopen(descriptor, "wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(path)
-    except FileNotFoundError as error:
-        if error.filename == str(part):
-            raise LogError(f"{path} cannot be written: there is no directory {path.parent}") from None
-        raise
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    if not path.parent.is_dir():
+        raise LogError(f"{path} cannot be written: there is no directory {path.parent}")
+    with written(path, 0o640, binary=True, durable=True) as out:
+        yield cast(BinaryIO, out)

@@ -8,24 +8,21 @@ from what a server answered when it was probed, and turns intentions into statem
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from ...model.gtid import GtidSet, MariadbGtidPosition
 from ...model.position import BinlogPosition
-from ...model.state import Filters, ReplicaChannel, Vendor
+from ...model.state import ReplicaChannel, Vendor
 from .changing import Repoint, options
-from .columns import Columns, channel_name
+from .channel_status import channel_name, has_read_all, read_channel
 from .connecting import Connecting
+from .variables import RENAMED
 
 __all__ = ["ChannelThread", "Dialect", "Repoint", "channel_name"]
 
 Row = Mapping[str, Any]
-
-#: What the applier says when everything that was received is executed: 5.6 and 5.7; MariaDB; 8.0.26 and newer.
-_ALL_READ = ("has read all relay log",)
 
 
 class ChannelThread(StrEnum):
@@ -72,32 +69,6 @@ def binary_log(row: Row) -> tuple[str, int]:
 def channel_index(basename: str, channel: str) -> str:
     """The file in which a server lists the relay logs of a channel (both vendors put its name in lower case)."""
     return f"{basename}{'-' + channel.lower() if channel else ''}.index"
-
-
-#: Variables that got a new name: the old one, and since which version whose servers have the new one.
-_RENAMED: dict[str, tuple[str, dict[Vendor, tuple[int, ...]]]] = {
-    "log_replica_updates": ("log_slave_updates", {Vendor.MYSQL: (8, 0, 26)}),
-    "rpl_semi_sync_source_enabled": ("rpl_semi_sync_master_enabled", {Vendor.MYSQL: (8, 0, 26)}),
-    "rpl_semi_sync_replica_enabled": ("rpl_semi_sync_slave_enabled", {Vendor.MYSQL: (8, 0, 26)}),
-    "binlog_encryption": ("encrypt_binlog", {Vendor.MYSQL: (8, 0, 14)}),
-    "binlog_expire_logs_seconds": ("expire_logs_days", {Vendor.MYSQL: (8, 0, 1), Vendor.MARIADB: (10, 6, 1)}),
-    "transaction_read_only": ("tx_read_only", {Vendor.MYSQL: (5, 7, 20), Vendor.MARIADB: (11, 1)}),
-}
-
-
-def spelled(variable: str, known: Container[str]) -> str:
-    """How a server that knows these variables spells one of them; the newest name when it knows none."""
-    names = spellings((variable,))
-    return next((name for name in names if name in known), variable)
-
-
-def spellings(variables: Iterable[str]) -> tuple[str, ...]:
-    """Every name that any server has for these variables."""
-    return tuple(
-        name
-        for variable in variables
-        for name in ((variable, _RENAMED[variable][0]) if variable in _RENAMED else (variable,))
-    )
 
 
 def program_version(text: str) -> tuple[Vendor, tuple[int, ...]] | None:
@@ -245,7 +216,7 @@ class Dialect:
     def is_waiting_applier(self, state: str) -> bool:
         """Whether a thread's state is that of an applier, or a part of one, with nothing to do."""
         waits = ("Waiting for an event from Coordinator", "Waiting for work from SQL thread")
-        return state in waits or any(text in state for text in _ALL_READ)
+        return state in waits or has_read_all(state)
 
     def keeps_place_in_file(self, repository: str) -> bool:
         """Whether a replica's place in its relay logs is in a file; ``repository`` is relay_log_info_repository.
@@ -286,7 +257,7 @@ class Dialect:
 
     def variable(self, name: str) -> str:
         """What it calls a variable whose newest name that is; see `spelled` where its variables are known."""
-        old, versions = _RENAMED.get(name, (name, {}))
+        old, versions = RENAMED.get(name, (name, {}))
         since = versions.get(self.vendor)
         return name if since is not None and self.version >= since else old
 
@@ -361,58 +332,6 @@ class Dialect:
         # STOP REPLICA came with 8.0.22, CHANGE REPLICATION SOURCE TO with 8.0.23 (release notes of both).
         return self.replica_words and self.version >= (8, 0, 23)
 
-    # rows ------------------------------------------------------------------------------------------------------
-
     def channel(self, row: Row) -> ReplicaChannel:
         """One row of SHOW … STATUS as a snapshot, whatever the columns are called."""
-        get = Columns(row)
-        mariadb = self.vendor is Vendor.MARIADB
-        state = get.text("Slave_SQL_Running_State", "Replica_SQL_Running_State", "Slave_SQL_State")
-        return ReplicaChannel(
-            name=channel_name(row),
-            source_host=get.text("Source_Host", "Master_Host"),
-            source_port=get.number("Source_Port", "Master_Port") or 3306,
-            source_user=get.text("Source_User", "Master_User"),
-            source_server_id=get.number("Source_Server_Id", "Master_Server_Id") or 0,
-            source_uuid=get.text("Source_UUID", "Master_UUID"),
-            receiver=get.text("Replica_IO_Running", "Slave_IO_Running"),
-            applier_running=get.text("Replica_SQL_Running", "Slave_SQL_Running") == "Yes",
-            applier_state=state,
-            has_read_all=any(text in state for text in _ALL_READ),
-            received=_position(
-                get, ("Source_Log_File", "Master_Log_File"), ("Read_Source_Log_Pos", "Read_Master_Log_Pos")
-            ),
-            executed=_position(
-                get,
-                ("Relay_Source_Log_File", "Relay_Master_Log_File"),
-                ("Exec_Source_Log_Pos", "Exec_Master_Log_Pos"),
-            ),
-            relay_log=_position(get, ("Relay_Log_File",), ("Relay_Log_Pos",)),
-            auto_position=get.number("Auto_Position") == 1,
-            retrieved=None if mariadb else GtidSet.parse(get.text("Retrieved_Gtid_Set")),
-            using_gtid=get.text("Using_Gtid") or "No",
-            gtid_io_pos=MariadbGtidPosition.parse(get.text("Gtid_IO_Pos")) if mariadb else None,
-            seconds_behind=get.number("Seconds_Behind_Source", "Seconds_Behind_Master"),
-            delay=get.number("SQL_Delay") or 0,
-            receiver_errno=get.number("Last_IO_Errno") or 0,
-            receiver_error=get.text("Last_IO_Error"),
-            applier_errno=get.number("Last_SQL_Errno") or 0,
-            applier_error=get.text("Last_SQL_Error"),
-            ssl=get.text("Source_SSL_Allowed", "Master_SSL_Allowed") == "Yes",
-            ssl_verify=get.text("Source_SSL_Verify_Server_Cert", "Master_SSL_Verify_Server_Cert") == "Yes",
-            public_key=bool(get.number("Get_Source_public_key", "Get_master_public_key")),
-            filters=Filters(
-                do_db=get.text("Replicate_Do_DB"),
-                ignore_db=get.text("Replicate_Ignore_DB"),
-                do_table=get.text("Replicate_Do_Table"),
-                ignore_table=get.text("Replicate_Ignore_Table"),
-                wild_do_table=get.text("Replicate_Wild_Do_Table"),
-                wild_ignore_table=get.text("Replicate_Wild_Ignore_Table"),
-            ),
-            row=row,
-        )
-
-
-def _position(get: Columns, file: tuple[str, ...], pos: tuple[str, ...]) -> BinlogPosition | None:
-    name = get.text(*file)
-    return BinlogPosition(name, get.number(*pos) or 4) if name else None
+        return read_channel(self.vendor, row)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...model.state import WORKERS_STOPPED, Vendor
-from .columns import Columns, channel_name
+from .channel_status import channel_name
 
 Row = dict[str, Any]
 
@@ -71,4 +71,4 @@ def with_causes(rows: Sequence[Row], answers: Sequence[Row]) -> list[Row]:
 
 
 def _is_consequence(row: Row) -> bool:
-    return Columns(row).number("Last_SQL_Errno") in _CONSEQUENCES
+    return int(row.get("Last_SQL_Errno") or 0) in _CONSEQUENCES

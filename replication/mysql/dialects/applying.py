@@ -5,21 +5,23 @@ from __future__ import annotations
 from ...model.state import Vendor
 
 
-def age_query(vendor: Vendor, version: tuple[int, ...]) -> str:
+def age_query(vendor: Vendor, version: tuple[int, ...]) -> tuple[str, bool]:
     """A question for the seconds since the applier began what it is at; its answer may be NULL. Empty: nothing tells.
+
+    Its parameter is a channel's name, as the second of the pair says, or else the number of a thread.
 
     The process list's Time counts from when the primary began it. MariaDB's TIME_MS counts from here (seen on 10.11);
     MySQL 8.0 and newer keep the time for each worker.
     """
     if vendor is Vendor.MARIADB:
-        return "SELECT TIME_MS / 1000 AS age FROM information_schema.PROCESSLIST WHERE ID = %s"
+        return "SELECT TIME_MS / 1000 AS age FROM information_schema.PROCESSLIST WHERE ID = %s", False
     if version >= (8,):
         return (
             "SELECT MAX(TIMESTAMPDIFF(MICROSECOND, APPLYING_TRANSACTION_START_APPLY_TIMESTAMP, NOW(6))) / 1000000 "
             "AS age FROM performance_schema.replication_applier_status_by_worker "
-            "WHERE APPLYING_TRANSACTION <> '' AND %s > 0"
-        )
-    return ""
+            "WHERE APPLYING_TRANSACTION <> '' AND CHANNEL_NAME = %s"
+        ), True
+    return "", False
 
 
 def row_lock_query(vendor: Vendor, version: tuple[int, ...]) -> str:

@@ -95,7 +95,7 @@ def test_put_and_get_are_exact_atomic_and_private(start: Start, tmp_path: Path) 
         host.put(stream, str(tmp_path / "from a stream"))
     assert (tmp_path / "from a stream").read_bytes() == data
     assert host.put(b"", str(tmp_path / "empty")) == hashlib.sha256(b"").hexdigest()
-    assert not list(tmp_path.glob("*.part*"))
+    assert not list(tmp_path.glob(".*.new"))
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can mount")

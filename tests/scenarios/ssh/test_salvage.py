@@ -12,7 +12,8 @@ from prefect_mha.replication.binlog.cutter import Cut
 from prefect_mha.replication.binlog.events import EventType
 from prefect_mha.replication.errors import LogError, RemoteFileError
 from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.rescue.salvage import cut_from, find_logs, mirror
+from prefect_mha.replication.rescue.finding import find_logs
+from prefect_mha.replication.rescue.salvage import cut_from, mirror
 from prefect_mha.replication.ssh.host import SshHost
 from tests.scenarios.ssh.conftest import Start, takes_at_most
 from tests.unit.replication.logs import HERE, LogBuilder

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[3]
 _MANAGER = """
 import signal, sys
 from pathlib import Path
-from prefect_mha.replication.memory.manager_files import HealthFile, ManagerLock, ManagerStatus
+from prefect_mha.replication.memory.health_file import HealthFile, ManagerStatus
+from prefect_mha.replication.memory.manager_lock import ManagerLock
 workdir, app, status, primary, lock, on_term = sys.argv[1:7]
 health = HealthFile(Path(workdir), app)
 if lock == "1":

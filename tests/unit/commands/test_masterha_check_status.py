@@ -13,7 +13,8 @@ import pytest
 
 from prefect_mha.commands.masterha_check_status import main, status_lines
 from prefect_mha.commands.shared import options
-from prefect_mha.replication.memory.manager_files import ManagerStatus, ManagerView
+from prefect_mha.replication.memory.health_file import ManagerStatus
+from prefect_mha.replication.memory.manager_view import ManagerView
 from tests.unit.commands.conftest import ManagerMaker, run_command
 
 LINES = [

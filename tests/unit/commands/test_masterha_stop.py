@@ -14,7 +14,8 @@ import pytest
 
 from prefect_mha.replication.local.processes import process_alive
 from prefect_mha.replication.local.stop_request import StopRequest
-from prefect_mha.replication.memory.manager_files import HealthFile, ManagerLock, ManagerStatus
+from prefect_mha.replication.memory.health_file import HealthFile, ManagerStatus
+from prefect_mha.replication.memory.manager_lock import ManagerLock
 from tests.unit.commands.conftest import ManagerMaker, ended_by, run_command
 
 

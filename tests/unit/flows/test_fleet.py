@@ -9,7 +9,7 @@ import pytest
 
 from prefect_mha.config import load_cluster
 from prefect_mha.flows.manager.fleet import Fleet
-from prefect_mha.flows.manager.manager import ManagerOptions
+from prefect_mha.flows.manager.options import ManagerOptions
 from prefect_mha.replication.coordination.failover_slots import FailoverSlots
 
 A, B, OTHER_A = Path("/etc/mha/a.cnf"), Path("/etc/mha/b.toml"), Path("/srv/a.cnf")

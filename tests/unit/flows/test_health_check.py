@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prefect_mha.flows.health_check import conclude
 from prefect_mha.replication.model.check import Check, Severity
+from prefect_mha.replication.model.words import dashed
 from prefect_mha.replication.planning.readiness import Readiness
-from prefect_mha.tasks.health_check import artifact_key
 
 WELL = Check("ssh", "db1", True, "in")
 WARNED = Check("host-clock", "db2", False, "90 s ahead", Severity.WARNING, "chrony")
@@ -28,4 +28,4 @@ def test_a_failed_run_tells_how_many_failed_and_the_first_with_its_hint() -> Non
 
 
 def test_an_artifacts_key_is_one_that_prefect_takes() -> None:
-    assert artifact_key("App_1.prod") == "health-check-app-1-prod"
+    assert dashed("App_1.prod") == "app-1-prod"

@@ -13,9 +13,9 @@ from prefect_mha.config import ConfigError, load_cluster
 from prefect_mha.replication.health.http import answer
 from prefect_mha.replication.health.roles import Standings
 from prefect_mha.replication.maintenance.binlog_server.health import parse_health as parse_copy_health
+from prefect_mha.replication.memory.health_file import parse_health
 from prefect_mha.replication.memory.held_servers import HeldServers
 from prefect_mha.replication.memory.journal import read_journal
-from prefect_mha.replication.memory.manager_files import parse_health
 from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from prefect_mha.replication.model.position import BinlogPosition, log_index, unbroken_row
 

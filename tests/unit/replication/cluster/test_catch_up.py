@@ -12,7 +12,7 @@ from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid, MariadbGtid
 from prefect_mha.replication.mysql.server import Server
 from tests.lab.hostile import HostileServer, Way
 from tests.unit.replication.build import server
-from tests.unit.replication.test_hostile_servers import config_of
+from tests.unit.replication.mysql.test_hostile_servers import config_of
 
 
 def test_what_mariadb_executed_and_did_not_log_nobody_can_fetch() -> None:

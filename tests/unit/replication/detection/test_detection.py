@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prefect_mha.replication.detection.judging import judge, row_of
 from prefect_mha.replication.detection.observation import Finding as F
 from prefect_mha.replication.detection.observation import Observation, Round
 from prefect_mha.replication.detection.observation import Observer as S
-from prefect_mha.replication.detection.rules import TABLE, Confidence, judge, row_of
+from prefect_mha.replication.detection.rules import TABLE, Confidence
 from prefect_mha.replication.detection.suspicion import Suspicion, Thresholds
 from prefect_mha.replication.probes.ping import DISK_WORDS
 

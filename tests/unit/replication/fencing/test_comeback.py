@@ -21,11 +21,11 @@ from prefect_mha.replication.fencing.comeback import (
     lacks,
     refusal,
 )
-from prefect_mha.replication.fencing.guard import rejoined
 from prefect_mha.replication.fencing.last_look import OF_DISK
 from prefect_mha.replication.fencing.lookout import Closing, Sight
 from prefect_mha.replication.fencing.ports import PortTries
 from prefect_mha.replication.fencing.read_only import Closed
+from prefect_mha.replication.fencing.returning import rejoined
 from prefect_mha.replication.memory.held_servers import HeldServers, config_of, reached_by
 from prefect_mha.replication.memory.journal import Journal, opened_before
 from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition

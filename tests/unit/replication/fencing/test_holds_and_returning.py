@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.config import ServerConfig
-from prefect_mha.replication.fencing.guard import FormerPrimaryGuard, PrimaryView, Return, decide
+from prefect_mha.replication.fencing.guard import FormerPrimaryGuard
 from prefect_mha.replication.fencing.ports import knock
+from prefect_mha.replication.fencing.returning import PrimaryView, Return, decide
 from prefect_mha.replication.local import addresses
 from prefect_mha.replication.memory.held_servers import HeldServers, come_back_elsewhere, config_of, reached_by
 from prefect_mha.replication.model.state import ClusterState

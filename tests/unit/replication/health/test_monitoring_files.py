@@ -14,8 +14,9 @@ import yaml
 from prefect_mha.config import ClusterConfig
 from prefect_mha.replication.health.metrics import WatchSeen, exposition
 from prefect_mha.replication.health.roles import judge
+from prefect_mha.replication.memory.failover_flags import FailoverFlags
+from prefect_mha.replication.memory.health_file import HealthFile, ManagerStatus
 from prefect_mha.replication.memory.last_check import Found, LastCheck
-from prefect_mha.replication.memory.manager_files import FailoverFlags, HealthFile, ManagerStatus
 from tests.unit.replication.planning.test_readiness import CONFIG, cluster
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"

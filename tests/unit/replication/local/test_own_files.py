@@ -13,9 +13,11 @@ import pytest
 from prefect_mha.replication.errors import AlreadyActing
 from prefect_mha.replication.local.own_files import doubt, open_own, own_directory, written
 from prefect_mha.replication.local.stop_request import StopRequest
+from prefect_mha.replication.memory.failover_flags import FailoverFlags
 from prefect_mha.replication.memory.held_servers import HeldServers
 from prefect_mha.replication.memory.journal import Journal, every_entry, unfinished
-from prefect_mha.replication.memory.manager_files import FailoverFlags, ManagerLock, make_workdir
+from prefect_mha.replication.memory.manager_lock import ManagerLock
+from prefect_mha.replication.memory.workdir import make_workdir
 
 NOBODY = 65534
 HOW = os.O_RDWR | os.O_CREAT | os.O_TRUNC

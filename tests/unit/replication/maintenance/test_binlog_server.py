@@ -345,7 +345,7 @@ def test_a_full_disk_does_not_keep_it_from_telling(tmp_path, monkeypatch):
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("prefect_mha.replication.maintenance.binlog_server.health.tempfile.mkstemp", full)
+    monkeypatch.setattr("prefect_mha.replication.maintenance.binlog_server.health.written", full)
     write_health(tmp_path, replace(WELL, trouble="the disk is full", file=""))
     read = parse_health((tmp_path / FILE).read_text())
     assert read is not None

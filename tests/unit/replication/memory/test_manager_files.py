@@ -16,16 +16,11 @@ from hypothesis import strategies as st
 
 from prefect_mha.replication.errors import AlreadyActing
 from prefect_mha.replication.local.processes import is_manager_command, orphans_of, process_alive
-from prefect_mha.replication.memory.manager_files import (
-    FailoverFlags,
-    HealthFile,
-    ManagerLock,
-    ManagerStatus,
-    judge,
-    make_workdir,
-    observe_manager,
-    parse_health,
-)
+from prefect_mha.replication.memory.failover_flags import FailoverFlags
+from prefect_mha.replication.memory.health_file import HealthFile, ManagerStatus, parse_health
+from prefect_mha.replication.memory.manager_lock import ManagerLock
+from prefect_mha.replication.memory.manager_view import judge, observe_manager
+from prefect_mha.replication.memory.workdir import make_workdir
 
 S = ManagerStatus
 
@@ -236,7 +231,7 @@ def test_looking_at_a_free_lock_neither_makes_nor_takes_it(tmp_path: Path) -> No
 def test_a_killed_holder_frees_the_lock_while_a_hook_it_started_goes_on(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys, pathlib\n"
-        "from prefect_mha.replication.memory.manager_files import ManagerLock\n"
+        "from prefect_mha.replication.memory.manager_lock import ManagerLock\n"
         "ManagerLock(pathlib.Path(sys.argv[1]), 'app1').acquire()\n"
         "print(subprocess.Popen(['sleep', '60']).pid, flush=True)\n"
         "sys.stdin.read()\n"

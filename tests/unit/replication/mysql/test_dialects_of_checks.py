@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from prefect_mha.replication.model.state import Vendor
-from prefect_mha.replication.mysql.dialects import Dialect, program_version, spelled, spellings
+from prefect_mha.replication.mysql.dialects import Dialect, program_version
+from prefect_mha.replication.mysql.dialects.variables import spelled, spellings
 
 
 @pytest.mark.parametrize(

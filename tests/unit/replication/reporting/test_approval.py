@@ -29,8 +29,10 @@ DB4 = Candidate(
     ("not no_master", "not delayed"),
 )  # fmt: skip
 PLAN = FailoverPlan(
-    "app1", "10.0.0.1:3306", "db1(10.0.0.1:3306)", DB2.key, DB2.name, GtidKind.MYSQL, (DB2.key,), (), (),
-    (DB2, DB3, DB4), True, True, True, ("take the failover lock", "open db2 for writes"),
+    cluster="app1", dead="10.0.0.1:3306", dead_name="db1(10.0.0.1:3306)", new_primary=DB2.key,
+    new_primary_name=DB2.name, kind=GtidKind.MYSQL, latest=(DB2.key,), levelings=(), left_out=(),
+    candidates=(DB2, DB3, DB4), save_binlog=True, repoint=True, open_for_writes=True,
+    steps=("take the failover lock", "open db2 for writes"),
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from prefect_mha.replication.errors import RemoteFileError
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.reporting.approval import failover_question
 from prefect_mha.replication.reporting.at_stake import Stake, at_stake
-from prefect_mha.replication.ssh.host import RemoteStat
+from prefect_mha.replication.ssh.sftp_reader import RemoteStat
 from tests.unit.replication import logs
 from tests.unit.replication.reporting.test_approval import PLAN
 

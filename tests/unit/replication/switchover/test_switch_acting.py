@@ -11,15 +11,15 @@ import pytest
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.local.site_scripts import online_change_args, password_environment
+from prefect_mha.replication.memory.failover_flags import FailoverFlags
 from prefect_mha.replication.memory.journal import BEGIN, END, SWITCH, Journal, unfinished
-from prefect_mha.replication.memory.manager_files import FailoverFlags
 from prefect_mha.replication.model.gtid import MariadbGtidPosition
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind, Vendor
 from prefect_mha.replication.model.topology import find_primary
 from prefect_mha.replication.mysql.dialects import Dialect, Repoint
-from prefect_mha.replication.planning.plan import ReplicaRecovery
+from prefect_mha.replication.planning.role_plan import ReplicaRecovery
 from prefect_mha.replication.reporting.outcome import ReplicaOutcome
 from prefect_mha.replication.switchover.job import HandedOver, Preparation
 from prefect_mha.replication.switchover.outcome import SwitchOutcome, plan_text, result_line
@@ -44,7 +44,7 @@ PLAN = SwitchPlan(
     new_primary="10.0.0.2:3306",
     new_primary_name=NAMES[2],
     kind=GtidKind.POSITION,
-    followers=tuple(
+    levelings=tuple(
         ReplicaRecovery(f"10.0.0.{n}:3306", NAMES[n], "", GtidKind.POSITION, None, None, delay=60 * (n == 3))
         for n in (2, 3)
     ),
@@ -181,7 +181,7 @@ def test_the_plan_and_what_was_read_come_back_from_the_journal(tmp_path: Path) -
     journal.record("open", "intent", PLAN.new_primary, end="mysql-bin.000001:99", gtids="", target_end="b.000002:7")
     cut = interrupted_switch(tmp_path, "app1")
     assert cut is not None
-    assert cut.plan.followers == PLAN.followers
+    assert cut.plan.levelings == PLAN.levelings
     assert (cut.plan.kind, cut.plan.repl_user, cut.plan.orig_is_new_replica) == (GtidKind.POSITION, "repl", True)
     assert cut.ready is not None
     assert (cut.ready.former, cut.ready.target_former) == (READY.former, READY.target_former)

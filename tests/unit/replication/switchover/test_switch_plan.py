@@ -83,7 +83,7 @@ def test_the_old_one_becomes_a_replica_with_the_account_the_others_use() -> None
 def test_how_it_replicates(changes: dict[str, Any], kind: GtidKind) -> None:
     plan = plan_of(configured({}, {}), *well(**changes))
     assert plan.kind is kind
-    assert {x.how for x in plan.followers} == {kind}
+    assert {x.how for x in plan.levelings} == {kind}
 
 
 def test_replicas_of_replicas_are_left_alone_and_told() -> None:
