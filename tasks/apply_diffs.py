@@ -157,7 +157,7 @@ def apply_saved(
     end_of_log = server.observe().end_of_log
     if wanted.count:
         log.info("%s leaves %d of them out (%s), as it always does.", server, wanted.count, in_words(filters))
-    done_so = AppliedBinlog(key, server.config.name, lacks, end_of_log, seconds, rescue.source, proof, means)
+    done_so = AppliedBinlog(key, server.config.name, lacks, end_of_log, rescue.source, proof, means)
     done_so = replace(done_so, of_relay_logs=rescue.of_relay_logs)
     return replace(done_so, left_out=wanted.count, filters=in_words(filters)) if wanted.count else done_so
 

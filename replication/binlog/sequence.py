@@ -8,7 +8,7 @@ from ..errors import LogEncrypted, LogError, RemoteFileError
 from ..model.position import log_index
 from .events import FormatDescription
 from .reader import LogEnd, LogFile, LogReader
-from .transactions import GroupParser, Part, Transaction
+from .transactions import GroupParser, Transaction
 
 
 class LogSequence:
@@ -34,11 +34,6 @@ class LogSequence:
         if self._reader is None:
             raise LogError("no log was read yet")
         return self._reader.described
-
-    @property
-    def rolled_back(self) -> tuple[Part, ...]:
-        """Unfinished transactions that the logs themselves show to be undone."""
-        return tuple(self._groups.rolled_back)
 
     def __iter__(self) -> Iterator[Transaction]:
         """Every complete transaction; ends at the first damage that later logs do not prove harmless.

@@ -131,12 +131,11 @@ class StartInside(LogError):
 class GroupParser:
     """Takes the events of a log, or of several in order, and gives back transactions.
 
-    ``open_part`` is where the transaction begins that is not complete yet; ``rolled_back`` are the unfinished ones that
-    the log itself shows to be undone: the server restarted, or the receiver asked for them again.
+    ``open_part`` is where the transaction begins that is not complete yet. One that the log itself shows to be undone
+    is dropped: the server restarted, or the receiver asked for it again.
     """
 
     def __init__(self) -> None:
-        self.rolled_back: list[Part] = []
         self._log = ""
         self._relay = self._always_gtids = self._inside_possible = False
         self._first_log = True
@@ -195,7 +194,7 @@ class GroupParser:
         elif event.type in GTIDS:
             if not self._relay:
                 raise ValueError("a transaction begins within another")
-            self._roll_back()
+            self._group = None
             self._group = self._open(event)
         group = self._group
         kind = group.add(self._log, event)
@@ -221,13 +220,8 @@ class GroupParser:
     def _undone_by(self, created: int) -> bool:
         """A server that started between rolled back what its log left open, as every replica then does."""
         if created:
-            self._roll_back()
+            self._group = None
         return bool(created)
-
-    def _roll_back(self) -> None:
-        if self._group is not None:
-            self.rolled_back.append(self._group.extent)
-        self._group = None
 
     def _fits(self, event: Event) -> bool:
         """Whether a transaction can begin with this event."""

@@ -51,14 +51,6 @@ class FailoverFlags:
         if self.error.parent.is_dir():
             synced(self.error.parent)
 
-    def remove_complete_older_than(self, seconds: float) -> bool:
-        """Remove the mark of a failover that no longer forbids the next one; tells whether it did."""
-        age = self.complete_age()
-        if age is None or age < seconds:
-            return False
-        self.complete.unlink(missing_ok=True)
-        return True
-
 
 def _mark(path: Path) -> None:
     make_directory(path.parent)

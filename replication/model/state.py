@@ -160,10 +160,8 @@ class ServerState:
     binlog_do_db: str
     binlog_ignore_db: str
     log_bin_basename: str
-    log_bin_index: str
     datadir: str
     pid_file: str
-    max_binlog_size: int
     relay_log_basename: str
     relay_log_purge: bool
     relay_log_recovery: bool

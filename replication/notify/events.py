@@ -48,8 +48,6 @@ EVENTS = {
     "read_only": "the primary answers and takes no writes, and nobody else does: it is left as it is, and why",
     "reopened": "a primary that took no writes takes them again: by the manager after its restart, or by hand",
 }
-#: Those that come before a failover can no longer be taken back, and so may stop it.
-ABORTABLE = ("started", "fenced")
 VERSION = 1
 
 #: What a command keeps of the manager's own environment; anything else there may be a secret.

@@ -30,12 +30,11 @@ _WHO = "SELECT CONCAT_WS(' ', @@hostname, @@port, @@server_id, @@datadir) AS who
 
 @dataclass(frozen=True)
 class Applied:
-    """What an application did: transactions, bytes and seconds; ``already`` when all of it was there before."""
+    """What an application did: transactions, bytes and seconds; none where all of it was there before."""
 
     transactions: int
     bytes: int
     seconds: float
-    already: bool = False
 
 
 def tls_options(server: ServerConfig) -> list[str]:
@@ -127,7 +126,7 @@ def apply_cut(
     """
     config = server.config
     if is_applied(seen, cut):
-        return Applied(0, 0, 0.0, already=True)
+        return Applied(0, 0, 0.0)
     place = host.own_directory(config.remote_workdir)
     # By GTIDs the others would never ask for what this one has and did not log.
     unlogged = config.disable_log_bin and kind is GtidKind.POSITION

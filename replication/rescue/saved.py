@@ -58,7 +58,6 @@ class AppliedBinlog:
     name: str
     cut: Cut | None
     end_of_log: BinlogPosition | None
-    seconds_applying: float = 0.0
     source: str = ""
     proof: Drained | None = None
     means: str = ""

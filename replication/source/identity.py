@@ -17,14 +17,11 @@ from ...config import ServerConfig
 from ..binlog import event_bodies as bodies
 from ..binlog.events import (
     CHECKSUM,
-    CONTROL,
     GTIDS,
     HEADER,
     HEADER_FIELDS,
     MAGIC,
-    RELAY_LOG_FLAG,
     Event,
-    EventType,
     FormatDescription,
 )
 from ..binlog.reader import LogFile, LogReader
@@ -163,32 +160,6 @@ def _event_at(data: bytes, pos: int, left: int, described: FormatDescription, ow
 
 
 # the last common event ---------------------------------------------------------------------------------------------
-
-
-def last_received(files: Sequence[LogFile], limit: int = 16 << 20) -> Received | None:
-    """The last whole event that these relay logs hold, as its source numbered it; None where they hold none.
-
-    One that is longer than ``limit`` bytes is passed over. Raises LogError when a relay log cannot be read.
-    """
-    for log in reversed(files):
-        found: Received | None = None
-        with log.open() as stream:
-            reader = LogReader(stream, name=log.name, size=log.size)
-            source = ""
-            last: Event | None = None
-            for event in reader.events():
-                if event.flags & RELAY_LOG_FLAG:
-                    continue
-                if event.type == EventType.ROTATE:
-                    source = bodies.rotate(event).file
-                elif event.type not in CONTROL and event.log_pos and event.size <= limit:
-                    last = event
-            if last is not None and source:
-                stream.seek(last.offset)
-                found = Received(source, last.log_pos, stream.read(last.size))
-        if found is not None:
-            return found
-    return None
 
 
 def last_event_received(host: SshHost, state: ServerState, dead: ServerConfig) -> Received | None:

@@ -51,7 +51,6 @@ class Process:
     id: int
     user: str
     host: str
-    db: str
     command: str
     seconds: int
     state: str
@@ -223,7 +222,6 @@ def _processes(rows: Sequence[Row], transactions: Mapping[int, OpenTransaction],
                 id=number,
                 user=_text(row["User"]),
                 host=_text(row["Host"]),
-                db=_text(row["db"]),
                 command=_text(row["Command"]),
                 seconds=int(row["Time"] or 0),
                 state=_text(row["State"]),

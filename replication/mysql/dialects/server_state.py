@@ -17,7 +17,7 @@ ALWAYS = ("version", "server_id", "read_only", "log_bin", "datadir")
 STATE_VARIABLES = (
     *"version version_comment server_id server_uuid read_only super_read_only log_bin log_slave_updates "
     "log_replica_updates binlog_format gtid_mode gtid_purged gtid_binlog_pos gtid_slave_pos gtid_binlog_state "
-    "log_bin_basename log_bin_index datadir pid_file max_binlog_size relay_log_basename relay_log_purge "
+    "log_bin_basename datadir pid_file relay_log_basename relay_log_purge "
     "relay_log_recovery relay_log_info_repository event_scheduler rpl_semi_sync_master_enabled "
     "rpl_semi_sync_slave_enabled rpl_semi_sync_source_enabled rpl_semi_sync_replica_enabled "
     "slave_checkpoint_period replica_checkpoint_period tx_read_only transaction_read_only offline_mode".split(),
@@ -55,7 +55,7 @@ def read_state(
             MariadbGtidPosition.parse(v.get("gtid_binlog_pos", ""))
         )
     file = str(log.get("File") or "")
-    for name in ("datadir", "log_bin_basename", "log_bin_index", "relay_log_basename"):
+    for name in ("datadir", "log_bin_basename", "relay_log_basename"):
         _check_path(v.get(name, ""))
     return ServerState(
         key=config.address,
@@ -80,10 +80,8 @@ def read_state(
         binlog_do_db=str(log.get("Binlog_Do_DB") or ""),
         binlog_ignore_db=str(log.get("Binlog_Ignore_DB") or ""),
         log_bin_basename=v.get("log_bin_basename", ""),
-        log_bin_index=v.get("log_bin_index", ""),
         datadir=v.get("datadir", ""),
         pid_file=v.get("pid_file", ""),
-        max_binlog_size=int(v.get("max_binlog_size", "1073741824")),
         relay_log_basename=v.get("relay_log_basename", ""),
         relay_log_purge=bool(flag("relay_log_purge")),
         relay_log_recovery=bool(flag("relay_log_recovery")),

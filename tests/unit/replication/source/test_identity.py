@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from prefect_mha.config import ServerConfig
-from prefect_mha.replication.binlog.events import RELAY_LOG_FLAG, EventType
-from prefect_mha.replication.binlog.reader import LogReader
+from prefect_mha.replication.binlog import event_bodies as bodies
+from prefect_mha.replication.binlog.events import CONTROL, RELAY_LOG_FLAG, Event, EventType
+from prefect_mha.replication.binlog.reader import LogFile, LogReader
 from prefect_mha.replication.errors import LogError
 from prefect_mha.replication.source.identity import (
     ExpectedIdentity,
@@ -17,7 +19,6 @@ from prefect_mha.replication.source.identity import (
     continues,
     event_before,
     known_of,
-    last_received,
     look,
     prove,
     refuted,
@@ -91,6 +92,32 @@ def test_replicas_that_asked_a_stranger_on_its_port_do_not_say_who_it_was() -> N
     assert known_of(DEAD, replicas, said=(1, "")).server_id == 1
     assert known_of(DEAD, replicas, doubted=True).server_id == 0
     assert known_of(DEAD, replicas, said=(101, ""), doubted=True).server_id == 101
+
+
+def last_received(files: Sequence[LogFile], limit: int = 16 << 20) -> Received | None:
+    """The last whole event that these relay logs hold, as its source numbered it; None where they hold none.
+
+    One that is longer than ``limit`` bytes is passed over.
+    """
+    for each in reversed(files):
+        found: Received | None = None
+        with each.open() as stream:
+            reader = LogReader(stream, name=each.name, size=each.size)
+            source = ""
+            last: Event | None = None
+            for event in reader.events():
+                if event.flags & RELAY_LOG_FLAG:
+                    continue
+                if event.type == EventType.ROTATE:
+                    source = bodies.rotate(event).file
+                elif event.type not in CONTROL and event.log_pos and event.size <= limit:
+                    last = event
+            if last is not None and source:
+                stream.seek(last.offset)
+                found = Received(source, last.log_pos, stream.read(last.size))
+        if found is not None:
+            return found
+    return None
 
 
 @pytest.mark.parametrize("kind", RELAYED)
