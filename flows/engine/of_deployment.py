@@ -21,20 +21,25 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.context import FlowRunContext
+from prefect.settings import temporary_settings
 from prefect.states import Pending
 
 from .steps import described
 
 log = logging.getLogger("mha.engine")
 
+#: How often a request is made again that a busy server refuses.
+RETRIES = 3
+
 
 def made_for(flow: str, cluster: str, name: str, tags: Iterable[str]) -> FlowRun | None:
     """A new run of the cluster's deployment of that flow, for this process to enter: *Pending*, so no worker begins it.
 
-    None where the cluster has no such deployment, or Prefect makes none. It asks the API twice or three times.
+    None where the cluster has no such deployment, or Prefect makes none of it. It asks the API up to three times, and
+    again where that is busy. Raises httpx.HTTPError, RuntimeError where it does not answer.
     """
     try:
-        with get_client(sync_client=True) as client:
+        with temporary_settings({"client.max_retries": RETRIES}), get_client(sync_client=True) as client:
             found = _deployment(client, flow, cluster)
             if found is None:
                 return None
@@ -46,8 +51,10 @@ def made_for(flow: str, cluster: str, name: str, tags: Iterable[str]) -> FlowRun
                 tags=list(tags),
                 parent_task_run_id=_in_this_run(client, flow),
             )
-    except (httpx.HTTPError, RuntimeError, OSError) as error:
-        log.debug("No run of %s of %s is made from a deployment: %s", flow, cluster, described(error))
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code >= 500:
+            raise
+        log.warning("Prefect makes no run of the deployment %s of %s: %s", flow, cluster, described(error))
         return None
 
 
