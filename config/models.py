@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import pwd
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -193,6 +193,12 @@ class ServerConfig(BaseModel):
     def beside(self, others: Iterable[ServerConfig]) -> None:
         """Note whose addresses are not this server's."""
         self._of_others = frozenset(a for s in others for a in (s.ip, s.ssh_ip)) - {self.ip, self.ssh_ip}
+
+    def elsewhere(self, changes: Mapping[str, object]) -> ServerConfig:
+        """The same settings for another machine; the names behind this one's addresses would lead here."""
+        found = self.model_copy(update=changes)
+        found.known_by("", "")
+        return found
 
     @property
     def address(self) -> str:

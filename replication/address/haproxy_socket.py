@@ -112,7 +112,7 @@ class HaproxySocket:
                 "ssh_port": self._parts.port or 22,
                 "ssh_user": self._parts.username or self._like.ssh_user,
             }
-            self._host = SshHost(self._like.model_copy(update=changed))
+            self._host = SshHost(self._like.elsewhere(changed))
         return self._host
 
 

@@ -169,9 +169,7 @@ def config_of(hold: Hold, servers: Iterable[ServerConfig]) -> ServerConfig | Non
     like = next((s for s in servers if s.user == hold.server.get("user")), servers[0])
     known = {name: hold.server[name] for name in REACHED_BY if name in hold.server}
     known["master_binlog_dir"] = tuple(known.get("master_binlog_dir", like.master_binlog_dir))
-    found = like.model_copy(update=known)
-    # The name that an address came from is the other one's, and would lead to that: the remembered addresses count.
-    found.known_by("", "")
+    found = like.elsewhere(known)
     found.beside(servers)
     return found
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.config import ServerConfig
+from prefect_mha.replication.address import haproxy_socket
 from prefect_mha.replication.fencing.guard import FormerPrimaryGuard
 from prefect_mha.replication.fencing.ports import knock
 from prefect_mha.replication.fencing.returning import PrimaryView, Return, decide
@@ -189,3 +190,13 @@ def test_one_that_left_the_configuration_is_never_reached_at_another_servers_add
     assert addresses.address_of(found) == "10.0.0.1"
     assert addresses.ssh_address_of(found) == "10.0.0.1"
     assert addresses.address_of(other) == "10.0.0.2"
+
+
+def test_a_proxys_host_is_not_reached_at_the_server_whose_settings_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    like, asked = _server(2, "db2"), list[ServerConfig]()
+    like.known_by("db2", "db2")
+    monkeypatch.setattr(addresses, "_ask", lambda name: {"db2": ("10.0.0.2",)}.get(name, ()))
+    monkeypatch.setattr(haproxy_socket, "resolve_host", lambda name, timeout: "10.0.0.77")
+    monkeypatch.setattr(haproxy_socket, "SshHost", asked.append)
+    haproxy_socket.HaproxySocket("ssh://lb1/run/h.sock", like, "", 1.0)._ssh_host()
+    assert addresses.ssh_address_of(asked[0]) == "10.0.0.77"
