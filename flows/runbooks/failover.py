@@ -47,6 +47,7 @@ from .leveling.new_primary import Level, reached, until
 from .leveling.one_replica import Leveler
 from .leveling.purged import give_purged
 from .opening import Opening
+from .pointed import start_those_pointed
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
@@ -156,6 +157,7 @@ class Runbook(Leveler):
             self.run(promote.open_again, self.job, plan, proof, recovered, about=new.name)
         self.acquire_address(plan)
         self.found.promoted, self.found.rescue = recovered, rescue
+        self.undone += start_those_pointed(self, plan, cluster, recovered)
         return plan, Level(proof, rescue, recovered)
 
     def phase_1_configuration(self) -> FailoverPlan:

@@ -27,6 +27,8 @@ log = logging.getLogger("mha")
 Lend = Callable[[Server, Mapping[str, int]], AbstractContextManager[None]]
 
 LOOK_EVERY = 0.02
+#: Seconds within which a source that let a replica in finds that it cannot send from its place.
+REFUSED_WITHIN = 1.0
 #: Seconds after which whom a replica does not reach is asked whether it lives.
 ASK_AFTER = 0.5
 #: CR_AUTH_PLUGIN_ERR with caching_sha2_password: the source does not know the password yet, and it is given in private
@@ -100,13 +102,8 @@ def start_following(
     """
     began, may_ask, may_pass = time.monotonic(), server.dialect.has_public_keys, True
     ends, ask = began + timeout, began + ASK_AFTER
-    if alive is not None and _stands_in_a_hole(server, channel, alive):
-        # It would connect, be refused a moment later, and count as one that follows in between.
-        may_pass = False
-        _pass_the_hole(server, channel, primary, ends, lend)
-        start_replication(server, channel, ChannelThread.APPLIER)
-    else:
-        start_replication(server, channel)
+    before, receives = follows(server.observe(), channel, primary), 0.0
+    start_replication(server, channel)
     while True:
         state = server.observe()
         found = follows(state, channel, primary)
@@ -115,7 +112,12 @@ def start_following(
         if found.applier_errno:
             raise StatementFailed(server.config.name, "apply", found.applier_error, found.applier_errno)
         if found.receiver == "Yes" and found.applier_running:
-            return state
+            receives = receives or time.monotonic()
+            if not _may_be_refused(found, before, receives):
+                return state
+            time.sleep(LOOK_EVERY)
+            continue
+        receives = 0.0
         lacks_key = found.receiver_errno == PRIVATE_ONLY and not (found.ssl or found.public_key)
         if may_ask and lacks_key and found.applier_running:
             may_ask = False
@@ -134,27 +136,14 @@ def start_following(
         time.sleep(LOOK_EVERY)
 
 
-def _stands_in_a_hole(server: Server, channel: str, source: Server) -> bool:
-    state = server.observe()
-    found = next((c for c in state.channels if c.name == channel), None)
-    if found is None or found.using_gtid == "No":
-        return False
-    check_alive(source)
-    return in_unlogged(state, source.observe())
+def _may_be_refused(found: ReplicaChannel, before: ReplicaChannel | None, since: float) -> bool:
+    """MariaDB's source lets a replica in, and refuses it when it has looked for its place: for a moment it receives.
 
-
-def in_unlogged(state: ServerState, source: ServerState) -> bool:
-    """Whether a MariaDB replica stands at what its source was told of and did not log, and logged others since. Pure.
-
-    Filters leave it out, and temporary tables where binlog_format is ROW.
+    Until something came, or a moment passed.
     """
-    told, logged = source.mariadb_gtid, source.gtid_binlog_state
-    return told is not None and any(
-        told.covers(place)
-        and any(g.domain == place.domain and g.seq > place.seq for g in logged)
-        and not any((g.domain, g.server_id) == (place.domain, place.server_id) and g.seq >= place.seq for g in logged)
-        for place in state.mariadb_gtid or ()
-    )
+    if found.using_gtid == "No" or before is None or found.gtid_io_pos != before.gtid_io_pos:
+        return False
+    return time.monotonic() - since < REFUSED_WITHIN
 
 
 def _ask_for_key(server: Server, channel: ReplicaChannel, heartbeat: float | None) -> None:

@@ -175,7 +175,7 @@ def resume_plan(
 ) -> FailoverPlan | Refusal:
     """Finish a failover that was interrupted after the server at ``opened`` took writes: it stays the new primary.
 
-    Those that follow it already are done; those that still follow the dead primary are leveled and pointed at it.
+    Those that still follow the dead primary are leveled and pointed at it; those that point at it are not in the plan.
     It may be read-only again after a crash: it is opened again, unless somebody else takes writes by now.
     """
     new = cluster.get(opened)

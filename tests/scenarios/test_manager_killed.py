@@ -158,6 +158,23 @@ def test_killed_between_two_statements_that_turn_a_replica(kind: str, gtid: bool
     killed_and_finished(kind, "manager", "Apply what was saved", str(statements), gtid=gtid)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "gtid"),
+    [
+        pytest.param("mariadb", True, id="mariadb-gtid"),
+        pytest.param("mariadb", False, id="mariadb-position"),
+        pytest.param("mysql56", True, id="5.6-gtid"),
+        pytest.param("mysql56", False, id="5.6-position"),
+        pytest.param("mysql97", True, id="9.7-gtid"),
+        pytest.param("mysql97", False, id="9.7-position"),
+    ],
+)
+def test_killed_when_a_replica_points_at_the_new_primary_and_was_not_started(kind: str, gtid: bool) -> None:
+    """It follows nobody dead any more, so only who looks whether it receives finds it."""
+    killed_and_finished(kind, "resume", "Point a replica at the new primary", "CHANGE ", gtid=gtid)
+
+
 def _rows(cluster: Cluster, number: int) -> tuple[int, int, int]:
     """How many rows of the tail a server has, how many different ones, and their bytes."""
     (found,) = cluster[number].sql(

@@ -223,6 +223,12 @@ class RelayLogDonors:
         remembered = seen.state if seen is not None and not alive else None
         if remembered is not None and self._exact(other.key) and not self._lacks(remembered):
             return proof
+        limit = float(job.config_of(other.key).ssh_connection_timeout)
+        if not alive and not reachable(job.sessions.host(other.key), limit):
+            # Each way to it would be tried three times.
+            self.failed[other.key] = f"neither it nor its host answers (SSH, {limit:g} s)"
+            log.error("What only %s received cannot be used: %s", other.name, self.failed[other.key])
+            return proof
         for borrow in (save_binlog.borrow_unexecuted, save_binlog.borrow_own_log):
             if borrow is save_binlog.borrow_own_log and (remembered is None or not self._lacks(remembered)):
                 break
