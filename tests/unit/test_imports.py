@@ -43,8 +43,8 @@ FLOORS = (
     "flows",
     "commands",
 )
-#: Folders that may hold more than twelve entries: the rooms, a file a command, a flow, a step, a script for hosts.
-LARGE = {"replication", "commands", "flows", "tasks", "replication/scripts"}
+#: Folders that may hold more than twelve entries: the rooms; a file a command, a verb, a flow, a step, a host's script.
+LARGE = {"replication", "commands", "commands/verbs", "flows", "tasks", "replication/scripts"}
 
 
 def modules() -> dict[str, Path]:
