@@ -45,9 +45,9 @@ from .fencing import Fencing
 from .leveling.closed_ways import given_up_before
 from .leveling.new_primary import Level, reached, until
 from .leveling.one_replica import Leveler
+from .leveling.pointed import start_those_pointed
 from .leveling.purged import give_purged
 from .opening import Opening
-from .pointed import start_those_pointed
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
@@ -97,16 +97,16 @@ class Runbook(Leveler):
         acquired = self.found.acquired
         astray = acquired is None or acquired.failed or any(not check.ok for check in self.found.address)
         ill = {replica.key for replica in replicas if not replica.ok}
-        something_left = bool(plan.left_out or self.undone or astray)
-        lost = any(line.fate is Fate.LOST for line in self.account())
         # What an earlier primary's successor took has reached nobody as long as its own tail has not.
-        lost = lost or level.rescue.no_room or (self.chain.used and level.rescue.copy is None)
-        something_left = something_left or lost or bool(self.old.lines)
+        lost = level.rescue.no_room or (self.chain.used and level.rescue.copy is None)
+        lost = lost or any(line.fate is Fate.LOST for line in self.account())
+        something_left = bool(plan.left_out or self.undone or astray or lost or self.old.lines)
         late = not something_left and not self.ways.undone and bool(ill) and ill <= self.waiting.busy.keys()
         self.notes += (*self.undone, *self.ways.undone)
-        summary = f"{plan.new_primary_name} is the new primary"
         code = 10 if something_left or ill else 0
-        return self.found.outcome(code, summary, replicas=replicas, only_late=late)
+        return self.found.outcome(
+            code, f"{plan.new_primary_name} is the new primary", replicas=replicas, only_late=late
+        )
 
     def where_it_was_interrupted(self, opened: Opened) -> tuple[FailoverPlan, Level]:
         """A former run died after it had opened a server: enter after phase 3, with everything looked at afresh."""
@@ -400,9 +400,3 @@ class Runbook(Leveler):
         """Nobody else acts on these servers from here on. Raises AlreadyActing."""
         self.lock = self.job.lock = FailoverLock([self.job.config_of(x.key) for x in plan.levelings])
         self.lock.take()
-
-    def begun(self) -> list[str]:
-        """What was done before the lock was lost, for people: nothing of it is taken back, for others may act now."""
-        done = [f"{step.step}{f' ({step.server})' if step.server else ''}" for step in self.timeline if step.ok]
-        log.error("Done before the lock was lost, and left as it is: %s.", "; ".join(done) or "nothing")
-        return [f"Done before the lock was lost, and left as it is: {'; '.join(done)}."] if done else []

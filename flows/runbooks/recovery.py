@@ -45,7 +45,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         else:
             log.error("Got ERROR: %s", refusal or error)
         if isinstance(error, LockLost):
-            run.notes += run.begun()
+            run.notes += _begun(run)
         else:
             run.let_receive_again()
         outcome = run.found.outcome(1, str(error), refusal=refusal)
@@ -91,6 +91,13 @@ def _left(run: Runbook) -> str:
     if run.stopped is None:
         return "nothing was changed"
     return "no server was opened for writes, and the replicas listen to the old primary again"
+
+
+def _begun(run: Runbook) -> list[str]:
+    """What was done before the lock was lost, for people: nothing of it is taken back, for others may act now."""
+    done = [f"{step.step}{f' ({step.server})' if step.server else ''}" for step in run.timeline if step.ok]
+    log.error("Done before the lock was lost, and left as it is: %s.", "; ".join(done) or "nothing")
+    return [f"Done before the lock was lost, and left as it is: {'; '.join(done)}."] if done else []
 
 
 def _others_act(error: AlreadyActing) -> Refusal:

@@ -43,7 +43,7 @@ FLOORS = (
     "flows",
     "commands",
 )
-#: Folders that may hold more than twelve entries: the rooms, a file a command, a verb, a flow, a step, a hosts' script.
+#: Folders that may hold more than twelve entries: the rooms; a file a command, a verb, a flow, a step, a host's script.
 LARGE = {"replication", "commands", "commands/verbs", "flows", "tasks", "replication/scripts"}
 
 

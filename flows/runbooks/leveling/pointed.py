@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
-from ...replication.actions.drained import Drained
-from ...replication.errors import LockLost, MhaError
-from ...replication.model.state import ClusterState
-from ...replication.planning.plan import FailoverPlan
-from ...replication.rescue.saved import AppliedBinlog
-from ...tasks import repoint
-from .running import RunningFailover
+from ....replication.actions.drained import Drained
+from ....replication.errors import LockLost, MhaError
+from ....replication.model.state import ClusterState
+from ....replication.planning.plan import FailoverPlan
+from ....replication.rescue.saved import AppliedBinlog
+from ....tasks import repoint
+
+if TYPE_CHECKING:
+    from ..failover import Runbook
 
 log = logging.getLogger("mha")
 
 
 def start_those_pointed(
-    run: RunningFailover, plan: FailoverPlan, cluster: ClusterState, recovered: AppliedBinlog
+    run: Runbook, plan: FailoverPlan, cluster: ClusterState, recovered: AppliedBinlog
 ) -> tuple[str, ...]:
     """Start them, one after the other; what is left to do of those that do not follow then, in sentences.
 
