@@ -33,8 +33,8 @@ def look_once_more(server: ServerConfig, *, timeout: float) -> tuple[str, str]:
 def what_was_told(name: str) -> str:
     """For people: what whoever took its port may know, and nobody of ours can keep from him."""
     return (
-        f"Somebody else listens on the port of {name}: end him. He was told names of accounts, and may have any file "
-        "that a replica's mysqld can read: its receiver logged in until it was stopped, and gives what he asks for."
+        f"Somebody else listens on the port of {name}: end him. He was told names of accounts, and a scramble of the "
+        "password of each that logged in, replicas among them; applications that send it in clear have told him theirs."
     )
 
 
