@@ -32,10 +32,9 @@ from ...replication.model.position import BinlogPosition
 from ...replication.model.state import GtidKind
 from ...replication.planning.plan import FailoverPlan
 from ...replication.planning.role_plan import ReplicaRecovery
-from ...replication.planning.selection import NOT_ITS_REPLICA
 from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.ledger import Fate, LedgerLine, account, judge
-from ...replication.reporting.outcome import Outcome, ReplicaOutcome
+from ...replication.reporting.outcome import Outcome, ReplicaOutcome, left_behind
 from ...replication.rescue.saved import AppliedBinlog, SavedBinlog
 from ...tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
 from ...tasks.rescue import lent_settings
@@ -92,7 +91,8 @@ class Runbook(Leveler):
         may_be_left()
         replicas = self.phase_4_other_replicas(plan, level)
         replicas = self.phase_5_clean_up(plan, level, replicas)
-        self.note_who_is_left(plan, replicas)
+        if plan.repoint:
+            note_left(self.job.journal, left_behind(self.job.config, plan, replicas))
         self.old.count(plan, self.stands or reached(level.recovered, level.proof))
         acquired = self.found.acquired
         astray = acquired is None or acquired.failed or any(not check.ok for check in self.found.address)
@@ -343,16 +343,6 @@ class Runbook(Leveler):
             log.warning("%s", came_back)
             self.notes.append(came_back)
         return replicas
-
-    def note_who_is_left(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
-        """Whoever does not follow the new primary is open business: the manager goes on with it."""
-        if not plan.repoint:
-            return
-        names = {name: why for name, why in plan.left_out if why != NOT_ITS_REPLICA}
-        left = {s.address: names[s.name] for s in self.job.config.servers if s.name in names}
-        left.update({r.key: r.detail for r in replicas if not r.ok})
-        left.pop(plan.dead, None)
-        note_left(self.job.journal, left)
 
     def account(self) -> tuple[LedgerLine, ...]:
         """Which transactions were rescued, which are lost, which cannot be known; nothing before a plan was made."""

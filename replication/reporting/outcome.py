@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from ...config import ClusterConfig
 from ..address import AddressMove
 from ..fencing.last_look import PRIMARY_ALIVE
 from ..fencing.policy import FenceVerdict
@@ -12,6 +14,7 @@ from ..memory.journal import LOCK_LOST
 from ..model.check import Check
 from ..model.refusal import Refusal
 from ..planning.plan import FailoverPlan
+from ..planning.selection import NOT_ITS_REPLICA
 from ..rescue.saved import AppliedBinlog, SavedBinlog
 from .ledger import LedgerLine, as_json
 
@@ -104,3 +107,12 @@ class Outcome(RoleOutcome):
         """A short form for JSON."""
         new = self.promoted.name if self.promoted else None
         return {**super().as_dict(), "new_primary": new, "ledger": as_json(self.ledger)}
+
+
+def left_behind(config: ClusterConfig, plan: FailoverPlan, replicas: Iterable[ReplicaOutcome]) -> dict[str, str]:
+    """Who does not follow the new primary, by ``ip:port``, and why: open business, with which the manager goes on."""
+    names = {name: why for name, why in plan.left_out if why != NOT_ITS_REPLICA}
+    left = {s.address: names[s.name] for s in config.servers if s.name in names}
+    left.update({r.key: r.detail for r in replicas if not r.ok})
+    left.pop(plan.dead, None)
+    return left

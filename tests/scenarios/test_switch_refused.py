@@ -300,7 +300,7 @@ def stop(host: Host) -> None:
 def an_account_without_super(cluster: Cluster) -> Iterator[Case]:
     conf = cluster.write_cnf("poor", password=POOR_PASSWORD)
     conf.write_text(conf.read_text().replace("user=mha", "user=poor", 1))
-    yield Case("the account 'poor'@'%' may not set and clear read_only", conf)
+    yield Case("the account 'poor'@'%%' may not set and clear read_only", conf)
 
 
 @contextlib.contextmanager
