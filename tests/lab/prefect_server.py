@@ -39,7 +39,7 @@ def free_port() -> int:
 
 def ask_api(api_url: str, path: str, body: dict[str, Any] | None = None, *, method: str = "POST") -> Any:
     """The answer to one question to a server's API. One whose database is busy (503) is asked again, as clients do."""
-    words = json.dumps(body or {}).encode() if method == "POST" else None
+    words = json.dumps(body or {}).encode() if method in ("POST", "PATCH") else None
     request = urllib.request.Request(f"{api_url}{path}", words, {"Content-Type": "application/json"}, method=method)
     ends = time.monotonic() + BUSY_FOR
     while True:

@@ -13,8 +13,7 @@ class SftpGate:
     """From now on whoever reads a file of this host over SFTP waits until the gate is opened."""
 
     def __init__(self, host: Host) -> None:
-        self._go = host.directory / "root" / "sftp-go"
-        self._there = host.directory / "root" / "sftp-there"
+        self._host, self._there = host, host.upper / "sftp-there"
         gate = f"#!/bin/sh\ntouch /sftp-there; while [ ! -e /sftp-go ]; do sleep 0.05; done; exec {SERVER}.served\n"
         host.run(f"mv {SERVER} {SERVER}.served && printf %s '{gate}' >{SERVER} && chmod 755 {SERVER}")
         # Those that serve already are ended: a session that keeps one opens another.
@@ -31,4 +30,4 @@ class SftpGate:
 
     def open(self) -> None:
         """Whoever waits is served, and everybody from now on."""
-        self._go.touch()
+        self._host.run("touch /sftp-go")
