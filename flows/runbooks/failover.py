@@ -44,9 +44,9 @@ from .fencing import Fencing
 from .leveling.closed_ways import given_up_before
 from .leveling.new_primary import Level, reached, until
 from .leveling.one_replica import Leveler
+from .leveling.pointed import start_those_pointed
 from .leveling.purged import give_purged
 from .opening import Opening
-from .pointed import start_those_pointed
 
 log = logging.getLogger("mha")
 R = TypeVar("R")

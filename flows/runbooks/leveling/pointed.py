@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from ...replication.actions.drained import Drained
-from ...replication.errors import LockLost, MhaError
-from ...replication.model.state import ClusterState
-from ...replication.planning.plan import FailoverPlan
-from ...replication.rescue.saved import AppliedBinlog
-from ...tasks import repoint
-from .running import RunningFailover
+from ....replication.actions.drained import Drained
+from ....replication.errors import LockLost, MhaError
+from ....replication.model.state import ClusterState
+from ....replication.planning.plan import FailoverPlan
+from ....replication.rescue.saved import AppliedBinlog
+from ....tasks import repoint
+from ..running import RunningFailover
 
 log = logging.getLogger("mha")
 
