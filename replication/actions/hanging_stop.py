@@ -3,8 +3,8 @@
 - MariaDB 11 waits for an attempt to connect to a dark host, which takes up to ``slave_net_timeout`` (60 s by default).
   A KILL of the thread does not end it (tried on 11.8.9, with packets that vanish).
 - Every version waits for a login that is never answered: who listens on a dead primary's port may stall it. STOP wakes
-  the thread each 2 s, and its read goes on ``net_retry_count`` times (20 to 22 s measured on 5.6 and 10.11). A KILL of
-  the thread ends that within 2 s on MariaDB, and not on MySQL 5.6.
+  the thread each 2 s, and its read goes on ``net_retry_count`` times (20 to 22 s measured on 5.6 and 10.11; 11.8 waits
+  for ``slave_net_timeout`` again). A KILL of the thread ends that within 2 s on 10.11, and not on 5.6 nor on 11.8.
 
 Closing the socket ends either at once, which takes root on the replica's own host.
 """
@@ -94,11 +94,11 @@ def stop_within(server: Server, channel: ReplicaChannel, usual: float, *, may_ha
 
     ``may_hang``: who listens on its source's port may be somebody else, to whom it logs in.
     """
-    connects = channel.receiver == "Connecting" and server.dialect.stop_waits_for_connecting
+    waits = channel.receiver == "Connecting" or may_hang
     action, limits = "see how long its receiver may wait", [usual]
-    if connects:
+    if waits and server.dialect.stop_waits_for_connecting:
         limits.append(float(server.scalar("SELECT @@GLOBAL.slave_net_timeout", action=action) or 0) + BEYOND)
-    if connects or may_hang:
+    if waits:
         reads = int(server.scalar("SELECT @@GLOBAL.net_retry_count", action=action) or 0)
         limits.append(min(WAKES_EVERY * reads, LOGIN_AT_MOST) + BEYOND)
     return max(limits)

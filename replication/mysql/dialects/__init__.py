@@ -242,8 +242,8 @@ class Dialect:
 
     @property
     def kill_ends_a_login(self) -> bool:
-        """Whether a KILL of a receiver ends its login that nobody answers: MariaDB's within 2 s, not that of 5.6."""
-        return self.vendor is Vendor.MARIADB
+        """Whether a KILL may end a receiver's login that nobody answers: 10.11's within 2 s, not 5.6's, nor 11.8's."""
+        return self.vendor is Vendor.MARIADB and self.version < (11,)
 
     @property
     def read_only_for_everybody(self) -> str:

@@ -84,6 +84,6 @@ def test_a_name_without_an_address_is_an_error() -> None:
 )
 def test_who_needs_what(vendor: Vendor, version: tuple[int, ...], waits: bool, variable: str) -> None:
     dialect = Dialect(vendor, version, replica_words=False, binary_log_status=False, multi_channel=False)
-    assert dialect.kill_ends_a_login is (vendor is Vendor.MARIADB)
+    assert dialect.kill_ends_a_login is (vendor is Vendor.MARIADB and not waits)
     assert dialect.stop_waits_for_connecting is waits
     assert dialect.read_only_for_everybody == variable
