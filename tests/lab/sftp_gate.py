@@ -14,7 +14,9 @@ class SftpGate:
 
     def __init__(self, host: Host) -> None:
         self._host, self._there = host, host.upper / "sftp-there"
-        gate = f"#!/bin/sh\ntouch /sftp-there; while [ ! -e /sftp-go ]; do sleep 0.05; done; exec {SERVER}.served\n"
+        # The greeting has nine bytes, and is answered: what comes after it waits.
+        wait = "head -c 9; touch /sftp-there; while [ ! -e /sftp-go ]; do sleep 0.05; done; exec cat"
+        gate = f"#!/bin/sh\n({wait}) | {SERVER}.served\n"
         host.run(f"mv {SERVER} {SERVER}.served && printf %s '{gate}' >{SERVER} && chmod 755 {SERVER}")
         # Those that serve already are ended: a session that keeps one opens another.
         host.run(
