@@ -24,6 +24,7 @@ from .verbs import check as mha_check
 from .verbs import config as mha_config
 from .verbs import look as mha_look
 from .verbs import notify as mha_notify
+from .verbs import rejoin as mha_rejoin
 from .verbs import relay_logs as mha_relay_logs
 from .verbs import replay as mha_replay
 
@@ -36,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for part in (mha_check, mha_look, mha_relay_logs, mha_config, mha_notify, mha_replay):
+for part in (mha_check, mha_look, mha_relay_logs, mha_config, mha_notify, mha_replay, mha_rejoin):
     app.add_typer(part.app)
 
 

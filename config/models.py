@@ -25,6 +25,7 @@ BusyPolicy = Literal["other", "wait", "refuse"]
 Detection = Literal["fast", "classic"]
 OnShutdown = Literal["failover", "wait"]
 Reopen = Literal["yes", "tell", "failover"]
+AutoRejoin = Literal["off", "follow"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Policy = Literal["refuse", "go_on"]
 #: What a server's port is where nobody says otherwise.
@@ -306,6 +307,17 @@ class ClusterConfig(BaseModel):
     power_first: bool = Field(
         False, description="Modern: 1: scripts that power off run before the binary log is saved."
     )
+    auto_rejoin: AutoRejoin = Field(
+        "off",
+        description="Modern: off or follow: a replaced server that comes back, and has nothing of its own, becomes a "
+        "replica by itself.",
+    )
+    auto_rejoin_pause: float = Field(
+        600.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Modern: seconds within which this is not done twice with one server.",
+    )
     report_script: str | None = Field(None, description="Is handed the report.")
     init_conf_load_script: str | None = Field(None, description="Prints name=value lines that override defaults.")
     use_gtid_auto_pos: bool = Field(True, description="0: do not begin with MySQL auto-positioning.")
@@ -323,6 +335,8 @@ class ClusterConfig(BaseModel):
     on_switched: str | None = Field(None, description="Modern: run when a planned switch moved the primary's role.")
     on_returned: str | None = Field(None, description="Modern: run when a fenced server came back.")
     on_released: str | None = Field(None, description="Modern: run when a fenced server is no longer held.")
+    on_rejoined: str | None = Field(None, description="Modern: run when a server that came back is a replica again.")
+    on_not_rejoined: str | None = Field(None, description="Modern: run when such a server was not made a replica.")
     on_check_failed: str | None = Field(None, description="Modern: run when a health check finds something new wrong.")
     on_check_passed: str | None = Field(None, description="Modern: run when a health check finds all well again.")
     on_took_over: str | None = Field(None, description="Modern: run when a manager that stood by watches.")
@@ -398,6 +412,12 @@ class ClusterConfig(BaseModel):
     )
     notify_released: SecretStr | None = Field(
         None, description="Modern: URLs for released instead of those in notify; or none."
+    )
+    notify_rejoined: SecretStr | None = Field(
+        None, description="Modern: URLs for rejoined instead of those in notify; or none."
+    )
+    notify_not_rejoined: SecretStr | None = Field(
+        None, description="Modern: URLs for not_rejoined instead of those in notify; or none."
     )
     notify_check_failed: SecretStr | None = Field(
         None, description="Modern: URLs for check_failed instead of those in notify; or none."

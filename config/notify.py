@@ -18,6 +18,8 @@ EVENTS = (
     "switched",
     "returned",
     "released",
+    "rejoined",
+    "not_rejoined",
     "check_failed",
     "check_passed",
     "took_over",

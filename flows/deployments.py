@@ -21,6 +21,7 @@ from prefect_mha.flows.failover import failover
 from prefect_mha.flows.health_check import health_check
 from prefect_mha.flows.monitor import monitor
 from prefect_mha.flows.purge_relay_logs import purge_relay_logs
+from prefect_mha.flows.rejoin import rejoin
 from prefect_mha.flows.switchover import switchover
 from prefect_mha.replication.maintenance.binlog_server.health import is_here
 
@@ -70,6 +71,7 @@ def deployments_of(cluster: str, *, watch: bool = True) -> Iterator[RunnerDeploy
         yield made(monitor, "monitor", **always(f"monitor-{cluster}"))
     yield made(failover, "failover")
     yield made(switchover, "switchover")
+    yield made(rejoin, "rejoin")
     yield made(health_check, "health-check", schedules=[Interval(timedelta(minutes=10))])
     yield made(purge_relay_logs, "purge-relay-logs", schedules=[Cron("17 3 * * *")])
     config, _ = load_named(cluster)
