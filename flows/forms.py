@@ -100,10 +100,8 @@ class _Asking(_Asked, _Promoting):
     """Pydantic takes the fields of the last base first: the form begins with the new primary."""
 
 
-class RejoinRequest(_Asked):
-    """A server that a failover replaced, and that is back."""
-
-    model_config = ConfigDict(title="What is to be done")
+class _Returning(BaseModel):
+    """Who is back, and by which way it is to come."""
 
     server: Annotated[str, WithJsonSchema(_PLACE_SCHEMA)] = Field(
         title="Server that is back", description="Its host, or host:port.", min_length=1
@@ -114,6 +112,12 @@ class RejoinRequest(_Asked):
         description="auto: what its data allows. follow: only when it has nothing that the primary lacks. rescue: "
         "copy what only it has to the manager, and list it. The others are not gone by this version.",
     )
+
+
+class RejoinRequest(_Asked, _Returning):
+    """A server that a failover replaced, and that is back."""
+
+    model_config = ConfigDict(title="What is to be done")
 
 
 class FailoverRequest(_Asking):
