@@ -10,12 +10,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 from ...config import ClusterConfig
-from ...replication.errors import MhaError
+from ...replication.errors import MhaError, ServerError
 from ...replication.fencing.ports import knock
 from ...replication.memory.held_servers import HeldServers, Hold
+from ...replication.mysql.server import Server
 from ...replication.notify.events import EventHooks
+from ...replication.rejoin.observe import who_is_back
 from ...replication.rejoin.outcome import RejoinOutcome, story
 from ...replication.rejoin.remembered.interrupted import last_of_each
 from ..rejoin import rejoin_now
@@ -23,7 +26,9 @@ from ..rejoin import rejoin_now
 log = logging.getLogger("mha")
 
 #: Seconds between two looks at who is back, that one look waits, and until a look that came too early is repeated.
-LOOK_EVERY, LOOK_WITHIN, AGAIN = 0.5, 0.25, 2.0
+LOOK_EVERY, LOOK_WITHIN, AGAIN = 0.5, 0.25, 1.0
+#: The longest (seconds) that the last of these becomes, doubled each time; and that a session may take to be had.
+SELDOM, LOGIN = 60.0, 2.0
 #: Seconds that a rejoin is waited for when the watch ends: the primary may be dead, and this holds the failover lock.
 ENDS_WITHIN = 3.0
 #: Refusals that a moment later may be none: it is starting, or the primary is at something else.
@@ -38,7 +43,9 @@ class Returning:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._not_before: dict[str, float] = {}
-        self._refused: dict[str, str] = {}
+        self._waits: dict[str, float] = {}
+        #: Those that were refused for good, each with a session that tells when it goes down.
+        self._refused: dict[str, Server] = {}
         self._said: dict[str, str] = {}
 
     def start(self) -> None:
@@ -63,6 +70,9 @@ class Returning:
                 self._stop.wait(LOOK_EVERY)
         except Exception:
             log.exception("Nobody looks after servers that come back any longer")
+        finally:
+            for session in self._refused.values():
+                session.close()
 
     def _finish(self) -> bool:
         """Go on with what was cut short, as it was asked for; whether something of it is left."""
@@ -84,13 +94,19 @@ class Returning:
             self._look_at(hold)
 
     def _look_at(self, hold: Hold) -> None:
-        host, _, port = hold.key.rpartition(":")
-        if knock(host.strip("[]"), int(port), LOOK_WITHIN) != "open":
-            # What it was refused for may be over when it is back.
-            self._refused.pop(hold.key, None)
+        """A server counts broken handshakes (max_connect_errors): no port is tried of one that is known to be there."""
+        if hold.key in self._refused:
+            if self._refused[hold.key].stirs(0.0):
+                # What it was refused for may be over when it is back.
+                self._refused.pop(hold.key).close()
             return
-        if hold.key not in self._refused and self._due(hold.key) and not self._lately(hold):
+        host, _, port = hold.key.rpartition(":")
+        if not self._due(hold.key) or self._lately(hold):
+            return
+        if knock(host.strip("[]"), int(port), LOOK_WITHIN) == "open":
             self._try(hold.key, alone=True)
+        else:
+            self._waits.pop(hold.key, None)
 
     def _due(self, key: str) -> bool:
         return self._may_act() and time.monotonic() >= self._not_before.get(key, 0.0)
@@ -100,15 +116,17 @@ class Returning:
         last = last_of_each(self._config.manager_workdir, self._config.name).get(hold.key)
         if last is None or time.time() - last.at > self._config.auto_rejoin_pause:
             return False
+        began = datetime.fromtimestamp(last.at).strftime("%H:%M:%S")
         self._say(
             hold.key,
-            f"{hold.name} is back, and was made a replica {time.time() - last.at:.0f} s ago: it is not by itself again "
-            f"within auto_rejoin_pause ({self._config.auto_rejoin_pause:g} s)",
+            f"A rejoin of {hold.name} was begun at {began}: it is not made a replica by itself again within "
+            f"auto_rejoin_pause ({self._config.auto_rejoin_pause:g} s)",
         )
         return True
 
     def _try(self, key: str, *, alone: bool) -> None:
-        self._not_before[key] = time.monotonic() + AGAIN
+        self._waits[key] = min(2 * self._waits.get(key, AGAIN / 2), SELDOM)
+        self._not_before[key] = time.monotonic() + self._waits[key]
         try:
             outcome = rejoin_now(self._config, key, alone=alone)
         except MhaError as error:
@@ -116,9 +134,18 @@ class Returning:
             return
         if outcome.refusal is None or outcome.refusal.code in PASSING:
             return
-        self._refused[key] = outcome.refusal.code
+        self._refused[key] = self._session(key)
         if outcome.plan is None:  # else it was told when it ended
             self._tell(key, outcome)
+
+    def _session(self, key: str) -> Server:
+        """With the server at ``ip:port``; one that cannot be had is one that is down."""
+        server = Server(who_is_back(self._config, key).old)
+        try:
+            server.connect(LOGIN)
+        except ServerError as error:
+            log.debug("%s", error)
+        return server
 
     def _tell(self, key: str, outcome: RejoinOutcome) -> None:
         if not self._say(key, outcome.summary):

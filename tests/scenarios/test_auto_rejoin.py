@@ -113,6 +113,6 @@ def test_not_twice_in_a_row(watched: Watched) -> None:
     watched.monitor.wait_for(SIGHT, 3)
     watched.fail_over(4)
     watched.old.start_mysqld()
-    watched.monitor.wait_for("it is not by itself again within auto_rejoin_pause")
+    watched.monitor.wait_for("it is not made a replica by itself again within")
     assert watched.old.replica_status() == {}
     watched.wait(lambda: read_only(watched.old), 5.0)

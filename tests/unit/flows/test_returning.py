@@ -37,6 +37,9 @@ class Scene:
         monkeypatch.setattr(returning, "AGAIN", 0.0)
         tell = lambda _, event, **facts: self.told.append(event)  # noqa: E731 - in the place of a method
         monkeypatch.setattr(returning.EventHooks, "tell", tell)
+        self.up = True
+        monkeypatch.setattr(returning.Server, "connect", lambda *_: None)
+        monkeypatch.setattr(returning.Server, "stirs", lambda *_: not self.up)
         self.one = Returning(self.config, lambda: True)
 
     def _rejoin(self, _: ClusterConfig, key: str, *, alone: bool) -> RejoinOutcome:
@@ -85,11 +88,20 @@ def test_what_is_refused_for_good_is_told_once_until_it_comes_back_again(scene: 
     scene.answers = iter([refused(Refusal("has-more", "it has more", "look"))] * 2)
     scene.looks(4)
     assert (len(scene.tried), scene.told) == (1, ["not_rejoined"])
-    scene.port = "refused"
+    scene.up = False
     scene.looks(1)
-    scene.port = "open"
+    scene.up = True
     scene.looks(2)
     assert (len(scene.tried), scene.told) == (2, ["not_rejoined"])
+
+
+def test_no_port_is_tried_of_one_that_is_known_to_be_there(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server counts broken handshakes, and locks out who makes a hundred of them."""
+    knocks = list[str]()
+    monkeypatch.setattr(returning, "knock", lambda *_: knocks.append("knock") or "open")
+    scene.answers = iter([refused(Refusal("has-more", "it has more", "look"))])
+    scene.looks(9)
+    assert len(knocks) == 1
 
 
 def test_not_twice_in_a_row(scene: Scene) -> None:
