@@ -26,6 +26,7 @@ from .verbs import in_prefect as mha_in_prefect
 from .verbs import init as mha_init
 from .verbs import look as mha_look
 from .verbs import notify as mha_notify
+from .verbs import rejoin as mha_rejoin
 from .verbs import relay_logs as mha_relay_logs
 from .verbs import replay as mha_replay
 
@@ -47,6 +48,7 @@ for part in (
     mha_notify,
     mha_in_prefect,
     mha_replay,
+    mha_rejoin,
 ):
     app.add_typer(part.app)
 

@@ -26,6 +26,7 @@ BusyPolicy = Literal["other", "wait", "refuse"]
 Detection = Literal["fast", "classic"]
 OnShutdown = Literal["failover", "wait"]
 Reopen = Literal["yes", "tell", "failover"]
+AutoRejoin = Literal["off", "follow"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: What a server's port is where nobody says otherwise.
 USUAL_PORT = 3306
@@ -304,6 +305,17 @@ class WatchedCluster(BaseModel):
     )
     power_first: bool = Field(
         False, description="Modern: 1: scripts that power off run before the binary log is saved."
+    )
+    auto_rejoin: AutoRejoin = Field(
+        "off",
+        description="Modern: off or follow: a replaced server that comes back, and has nothing of its own, becomes a "
+        "replica by itself.",
+    )
+    auto_rejoin_pause: float = Field(
+        600.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Modern: seconds within which this is not done twice with one server.",
     )
     report_script: str | None = Field(None, description="Script that gets the report of a failover.")
     init_conf_load_script: str | None = Field(None, description="Prints name=value lines that override defaults.")

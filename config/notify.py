@@ -21,6 +21,8 @@ EVENTS = (
     "switched",
     "returned",
     "released",
+    "rejoined",
+    "not_rejoined",
     "check_failed",
     "check_passed",
     "took_over",
@@ -82,6 +84,8 @@ class NotifyParameters(BaseModel):
     on_switched: str | None = Field(None, description="Modern: run when a planned switch moved the primary's role.")
     on_returned: str | None = Field(None, description="Modern: run when a fenced server came back.")
     on_released: str | None = Field(None, description="Modern: run when a fenced server is no longer held.")
+    on_rejoined: str | None = Field(None, description="Modern: run when a server that came back is a replica again.")
+    on_not_rejoined: str | None = Field(None, description="Modern: run when such a server was not made a replica.")
     on_check_failed: str | None = Field(None, description="Modern: run when a health check finds something new wrong.")
     on_check_passed: str | None = Field(None, description="Modern: run when a health check finds all well again.")
     on_took_over: str | None = Field(None, description="Modern: run when a manager that stood by watches.")
@@ -132,6 +136,12 @@ class NotifyParameters(BaseModel):
     )
     notify_released: SecretStr | None = Field(
         None, description="Modern: URLs for released instead of those in notify; or none."
+    )
+    notify_rejoined: SecretStr | None = Field(
+        None, description="Modern: URLs for rejoined instead of those in notify; or none."
+    )
+    notify_not_rejoined: SecretStr | None = Field(
+        None, description="Modern: URLs for not_rejoined instead of those in notify; or none."
     )
     notify_check_failed: SecretStr | None = Field(
         None, description="Modern: URLs for check_failed instead of those in notify; or none."

@@ -80,7 +80,7 @@ def form(question: Question, waiting: Waiting, plan: UUID | None = None) -> type
     fields["new_primary"] = (
         # A single choice would be a constant in the schema, which the form does not show as a choice.
         Annotated[Literal[tuple(names)], WithJsonSchema({"type": "string", "enum": names})],
-        Field(names[0], title="New primary"),
+        Field(names[0], title=question.chosen_as),
     )
     told = "For the journal and the report."
     fields["your_name"] = (str, Field("", title="Your name", description=told, max_length=100))

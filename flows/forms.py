@@ -57,17 +57,11 @@ def place_of(text: str) -> tuple[str | None, int | None]:
     return name or colons, int(port) if port else None
 
 
-class _Asking(BaseModel):
-    """The questions that a failover and a planned switch share."""
+class _Asked(BaseModel):
+    """The questions that everything shares which a person may be asked about before it acts."""
 
     model_config = ConfigDict(extra="forbid")
 
-    new_primary: Annotated[str, WithJsonSchema(_PLACE_SCHEMA)] = Field(
-        default="",
-        title="New primary",
-        description="Host to promote, or host:port. Leave it empty, and the best replica is chosen by the configured "
-        "rules; the plan tells which, and why.",
-    )
     dry_run: bool = Field(
         default=False,
         title="Dry run",
@@ -91,11 +85,46 @@ class _Asking(BaseModel):
         """For how long somebody is asked, and what happens without an answer."""
         return Waiting(60.0 * self.answer_within, self.without_answer == "start")
 
-    @field_validator("new_primary", "dead_primary", check_fields=False)
+    @field_validator("new_primary", "dead_primary", "server", check_fields=False)
     @classmethod
     def _is_place(cls, text: str) -> str:
         place_of(text)
         return text.strip()
+
+
+class _Promoting(BaseModel):
+    """The question that a failover and a planned switch share."""
+
+    new_primary: Annotated[str, WithJsonSchema(_PLACE_SCHEMA)] = Field(
+        default="",
+        title="New primary",
+        description="Host to promote, or host:port. Leave it empty, and the best replica is chosen by the configured "
+        "rules; the plan tells which, and why.",
+    )
+
+
+class _Asking(_Asked, _Promoting):
+    """Pydantic takes the fields of the last base first: the form begins with the new primary."""
+
+
+class _Returning(BaseModel):
+    """Who is back, and by which way it is to come."""
+
+    server: Annotated[str, WithJsonSchema(_PLACE_SCHEMA)] = Field(
+        title="Server that is back", description="Its host, or host:port.", min_length=1
+    )
+    way: Literal["auto", "follow", "rescue", "rewind", "rebuild"] = Field(
+        default="auto",
+        title="Way",
+        description="auto: what its data allows. follow: only when it has nothing that the primary lacks. rescue: "
+        "copy what only it has to the manager, and list it. The others are not gone by this version.",
+    )
+
+
+class RejoinRequest(_Asked, _Returning):
+    """A server that a failover replaced, and that is back."""
+
+    model_config = ConfigDict(title="What is to be done")
 
 
 class FailoverRequest(_Asking):

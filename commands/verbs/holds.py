@@ -12,10 +12,12 @@ from ...config import ConfigError, ServerConfig, load_cluster
 from ...replication.errors import DeadlineExceeded, HostError, ServerError, ServerUnreachable
 from ...replication.fencing.everyone import closed_to_everybody, let_go
 from ...replication.fencing.kill import unfence
+from ...replication.fencing.ports import knock
 from ...replication.memory.held_servers import HeldServers, Hold, config_of
 from ...replication.mysql.server import Server
 from ...replication.notify.events import EventHooks, finish
 from ...replication.notify.manager_log import secrets_of, setup_logging
+from ...replication.rejoin.remembered.standing import FormerState, former_primaries
 from ...replication.ssh.host import SshHost
 from ..shared.options import one_line
 
@@ -25,9 +27,25 @@ def held_lines(conf: Path, global_conf: Path) -> list[str]:
     try:
         config = load_cluster(conf, global_conf, resolve=str, secrets=False)
         held = HeldServers.of(config).current()
+        stands = {each.key: each.state for each in former_primaries(config, _answers)}
     except (ConfigError, OSError) as error:
         return [f"The list of servers that are held read-only cannot be read: {one_line(error)}"]
-    return [f"{hold}; 'mha release --conf={conf} --host={hold.name.partition('(')[0]}' lifts it" for hold in held]
+    return [f"{hold}; {_now(stands.get(hold.key), conf, hold.name.partition('(')[0])}" for hold in held]
+
+
+def _answers(key: str) -> bool:
+    host, _, port = key.rpartition(":")
+    return knock(host.strip("[]"), int(port), 0.5) == "open"
+
+
+def _now(state: FormerState | None, conf: Path, host: str) -> str:
+    words = f"--conf={conf} --host={host}"
+    lifts = f"'mha release {words}' lifts it"
+    if state is FormerState.REJOINING:
+        return f"it is being made a replica; {lifts}"
+    if state is FormerState.HELD:
+        return f"it is back: 'mha rejoin {words}' makes it a replica, {lifts}"
+    return f"it is down; {lifts}"
 
 
 def lift(conf: Path, global_conf: Path, workdir: Path | None, host: str) -> int:

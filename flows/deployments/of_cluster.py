@@ -23,6 +23,7 @@ from ..failover import failover
 from ..health_check import health_check
 from ..monitor import monitor
 from ..purge_relay_logs import purge_relay_logs
+from ..rejoin import rejoin
 from ..switchover import switchover
 
 #: What is always to run is started again: at once when its process died, later when it failed by itself, for that may
@@ -31,7 +32,9 @@ from ..switchover import switchover
 AGAIN_AFTER = {"Crashed": timedelta(0), "Failed": timedelta(minutes=1)}
 AGAIN_IN_ANY_CASE = timedelta(minutes=10)
 #: Flows that have deployments.
-FLOWS = tuple(each.name for each in (monitor, failover, switchover, health_check, purge_relay_logs, binlog_server))
+FLOWS = tuple(
+    each.name for each in (monitor, failover, switchover, rejoin, health_check, purge_relay_logs, binlog_server)
+)
 #: Relay logs are purged at night, the clusters one after the other: hour at which it begins, and minutes that it takes.
 NIGHT, NIGHT_LASTS = 2, 180
 
@@ -104,6 +107,7 @@ def deployments_of(
         yield made(monitor, "monitor", **always(f"monitor-{cluster}"))
     yield made(failover, "failover")
     yield made(switchover, "switchover")
+    yield made(rejoin, "rejoin")
     every_ten_minutes = Interval(timedelta(minutes=10), slug="every-ten-minutes")
     yield made(health_check, "health-check", schedules=[every_ten_minutes])
     yield made(purge_relay_logs, "purge-relay-logs", schedules=[Cron(at_night(cluster), slug="nightly")])

@@ -46,6 +46,8 @@ NAMES = {
     "switched": "mha.switchover.completed",
     "returned": "mha.server.returned",
     "released": "mha.server.released",
+    "rejoined": "mha.server.rejoined",
+    "not_rejoined": "mha.server.not-rejoined",
     "check_failed": "mha.check.failed",
     "check_passed": "mha.check.passed",
     "took_over": "mha.monitor.took-over",

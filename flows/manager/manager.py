@@ -52,6 +52,7 @@ from ..runbooks.resume_switchover import finish_switch
 from .listening import FailoverListener, LoadBalancers, TolerantStatusFile, moved_to
 from .look_again import nobody_answers, still_dead
 from .options import ManagerOptions
+from .returning import Returning
 from .start_checks import check_for_the_first_time
 from .stock import check_address, tell_stock, version
 
@@ -195,11 +196,13 @@ class Manager:
         if cluster.get(primary.address) is None:
             let_try_again(sessions, cluster, primary)
         listener = FailoverListener(self._config, self._health, primary, sessions, self._right, steady)
-        following = self._following
+        following, returning = self._following, Returning(self._config, self._right.held)
         following.start(primary.address, listener.settled if settled else lambda: None)
+        returning.start()
         try:
             verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
         finally:
+            returning.end()
             following.end()
         if verdict is None:
             return 0

@@ -18,7 +18,7 @@ from ...replication.reporting.ledger import losses
 from ...replication.reporting.outcome import Outcome
 from ...replication.reporting.report import result_line
 from .failover import Runbook
-from .way_back import tell_how_to_return
+from .returning.way_back import tell_how_to_return
 
 log = logging.getLogger("mha")
 

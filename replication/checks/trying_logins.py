@@ -137,7 +137,7 @@ def _means(
     asks, like = Connecting.of(row or pattern), source_host(row or pattern)
     own = None
     if row is not None and not start.skip_init_ssh_check:
-        own = _kept_password(state, channel_name(row), server, host)
+        own = kept_password(state, channel_name(row), server, host)
         if own is not None:
             yield _Means(source_user(row), own, True, asks, like)
     named = start.repl_password.get_secret_value() if start.repl_password is not None else None
@@ -146,7 +146,7 @@ def _means(
         yield _Means(user, named, False, asks, like)
 
 
-def _kept_password(state: ServerState, channel: str, server: Server, host: SshHost) -> str | None:
+def kept_password(state: ServerState, channel: str, server: Server, host: SshHost) -> str | None:
     """The password that a channel logs in with; None where it cannot be read. Not for anybody's eyes."""
     if state.vendor is Vendor.MYSQL:
         named = " WHERE Channel_name = %s" if server.dialect.multi_channel else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from ..model.state import ClusterState
 from ..model.topology import find_primary
 from ..notify import dispatcher as notify
 from ..planning.readiness import Past, assess
+from ..rejoin.remembered.standing import former_primaries
 from .roles import Standings
 
 
@@ -115,6 +117,15 @@ class _Collector(Collector):
             if state is not None and server.address in self._seen.pings:
                 ping.add_metric(labels, self._seen.pings[server.address])
         yield from (up, primary, replicates, lag, ping)
+        former = GaugeMetricFamily(
+            "mha_former_primary",
+            "1 for where a server stands that a failover replaced: down, held (back, read-only) or rejoining.",
+            labels=["cluster", "server", "state"],
+        )
+        with contextlib.suppress(OSError):
+            for each in former_primaries(self._config, lambda key: self._seen.cluster.get(key) is not None):
+                former.add_metric([self._config.name, each.name, each.state.value], 1)
+        yield former
 
     def _manager(self) -> Iterator[Metric]:
         workdir, name = self._config.manager_workdir, self._config.name

@@ -42,6 +42,8 @@ EVENTS = {
     "switched": "a planned switch moved the primary's role; exit code 10 when something is left to do",
     "returned": "a server that was replaced came back, took writes, and was set read-only",
     "released": "a server that was replaced is no longer held read-only",
+    "rejoined": "a server that was replaced, and came back, is a replica of the new primary",
+    "not_rejoined": "a server that came back was not made a replica, and why",
     "check_failed": "a health check found something new that is wrong, or an account will soon be refused",
     "check_passed": "a health check found nothing wrong any more",
     "took_over": "a manager that stood by watches the cluster now, because the one that did is gone",

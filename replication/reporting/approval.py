@@ -38,7 +38,7 @@ class Question:
 
     ``accept_loss`` is what the form says before anybody touches it: True, go on when transactions are or may be lost;
     False, stop then; None when nothing can be lost. ``at_stake`` is what hangs on it, in words. ``changed`` tells what
-    is not as it was at the question before.
+    is not as it was at the question before. ``chosen_as`` is what the choices are.
     """
 
     deed: str
@@ -52,6 +52,7 @@ class Question:
     accept_loss: bool | None = None
     changed: tuple[str, ...] = ()
     at_stake: str = ""
+    chosen_as: str = "New primary"
 
     @property
     def chosen(self) -> Choice:

@@ -37,6 +37,7 @@ FLOORS = (
     "replication.reporting",
     "replication.checks",
     "replication.switchover",
+    "replication.rejoin",
     "replication.watch",
     "replication.health",
     "tasks",

@@ -42,6 +42,7 @@ WITH_CONF = {
     ("masterha_check_repl",): [],
     ("masterha_check_ssh",): [],
     ("mha", "release"): ["--host=db1"],
+    ("mha", "rejoin"): ["--host=db1"],
     ("mha", "replay"): [str(INCIDENT)],
 }
 WITHOUT_CONF = {"masterha_secondary_check", "purge_relay_logs", "save_binary_logs", "apply_diff_relay_logs"}

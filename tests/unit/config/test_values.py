@@ -128,6 +128,8 @@ CLUSTER_VALUES = [
     ("fence_timeout", "4", 4.0),
     ("fence_persist", "1", True),
     ("power_first", "1", True),
+    ("auto_rejoin", "follow", "follow"),
+    ("auto_rejoin_pause", "60", 60.0),
     *((f"on_{event}", "/h --x=1", "/h --x=1") for event in EVENTS),
     ("abort_on", "started,fenced", ("started", "fenced")),
     ("notify", "json://h/secret mailto://u:pw@h", SecretStr("json://h/secret mailto://u:pw@h")),

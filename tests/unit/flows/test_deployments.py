@@ -30,6 +30,7 @@ def test_each_is_named_for_its_cluster_and_takes_no_other() -> None:
         "monitor-orders",
         "failover-orders",
         "switchover-orders",
+        "rejoin-orders",
         "health-check-orders",
         "purge-relay-logs-orders",
         "binlog-server-binlog1-orders",
@@ -46,7 +47,7 @@ def test_each_is_named_for_its_cluster_and_takes_no_other() -> None:
 @pytest.mark.usefixtures("_two")
 def test_a_served_one_has_no_pool_and_copies_only_on_its_host() -> None:
     names = [each.name for each in deployments_of("app1", watch=False)]
-    assert names == ["failover-app1", "switchover-app1", "health-check-app1", "purge-relay-logs-app1"]
+    assert names == ["failover-app1", "switchover-app1", "rejoin-app1", "health-check-app1", "purge-relay-logs-app1"]
     assert all(each.work_pool_name is None for each in deployments_of("app1"))
 
 

@@ -17,9 +17,11 @@ from pydantic import ValidationError
 from prefect_mha.flows.approval import Waiting, form
 from prefect_mha.flows.binlog_server import binlog_server
 from prefect_mha.flows.failover import failover
-from prefect_mha.flows.forms import PLACE, FailoverRequest, SwitchRequest, place_of
+from prefect_mha.flows.forms import PLACE, FailoverRequest, RejoinRequest, SwitchRequest, place_of
 from prefect_mha.flows.health_check import health_check
+from prefect_mha.flows.rejoin import rejoin
 from prefect_mha.flows.switchover import switchover
+from prefect_mha.replication.model.ways_back import How
 from prefect_mha.replication.reporting.approval import Choice, Question
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -115,6 +117,18 @@ def test_the_form_itself_refuses_what_is_no_place(flow: Any) -> None:
     for name in fields.keys() & {"new_primary", "dead_primary"}:
         assert fields[name]["type"] == "string"
         assert [typed for typed in BAD if re.search(fields[name]["pattern"], typed)] == []
+
+
+def test_the_form_of_a_rejoin_asks_who_is_back_first_and_offers_its_ways() -> None:
+    schema = rejoin.parameters.model_dump_for_openapi()
+    (fields,) = [d["properties"] for d in schema["definitions"].values()]
+    assert list(fields)[:2] == ["server", "way"]
+    assert fields["way"]["enum"] == [how.value for how in How]
+    assert schema["required"] == ["cluster", "how"]
+    assert RejoinRequest(server=" db1 ").server == "db1"
+    for wrong in ("", "two words"):
+        with pytest.raises(ValidationError):
+            RejoinRequest(server=wrong)
 
 
 def test_the_form_of_the_health_check_refuses_seconds_that_are_none() -> None:

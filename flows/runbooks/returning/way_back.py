@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ...replication.cluster.catch_up import ALIVE_WITHIN
-from ...replication.memory.last_check import LastCheck, left_behind
-from ...replication.mysql.dialects.for_people import opened_first
-from ...replication.reporting.ledger import LedgerLine
-from ...replication.reporting.statement import STATEMENT, may_be_ahead, not_to_be_typed, statement
+from ....replication.cluster.catch_up import ALIVE_WITHIN
+from ....replication.memory.last_check import LastCheck, left_behind
+from ....replication.mysql.dialects.for_people import opened_first
+from ....replication.reporting.ledger import LedgerLine
+from ....replication.reporting.statement import STATEMENT, may_be_ahead, not_to_be_typed, statement
 
 if TYPE_CHECKING:
-    from .failover import Runbook
+    from ..failover import Runbook
 
 log = logging.getLogger("mha")
 
@@ -43,3 +43,4 @@ def tell_how_to_return(run: Runbook, ledger: tuple[LedgerLine, ...]) -> None:
         return
     log.info(STATEMENT, typed)
     run.notes.append(f"To make {job.dead.name} a replica of {plan.new_primary_name}: {opened_first(dialect)}{typed}")
+    run.notes.append(f"Or let that be done: mha rejoin --conf={job.config.path} --host={job.dead.hostname}")

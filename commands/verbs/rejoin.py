@@ -1,0 +1,53 @@
+"""mha rejoin: a server that a failover replaced, and that is back, becomes a replica of the new primary."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from ...replication.model.ways_back import How
+from ..shared.mha_options import Conf, GlobalConf, Output, Workdir
+from ..shared.options import DEFAULT_GLOBAL_CONF
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: `mha rejoin --conf /etc/mha/app1.cnf --host db1 --dry-run`")
+def rejoin(
+    conf: Conf,
+    host: Annotated[str, typer.Option(help="The server that is back: its hostname, address, or either with :port.")],
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    workdir: Workdir = None,
+    how: Annotated[
+        How,
+        typer.Option(
+            help="auto: what its data allows; follow: only when it has nothing that the primary lacks; rescue: copy "
+            "what only it has to the manager and list it."
+        ),
+    ] = How.AUTO,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
+) -> None:
+    """Make a server that a failover replaced, and that is back, a replica of the new primary; it loses nothing."""
+    from ...config import load_cluster
+    from ...replication.memory.workdir import make_workdir
+    from ...replication.notify.manager_log import secrets_of, setup_logging
+    from ..shared.asking import ask
+
+    config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
+    make_workdir(config.manager_workdir)
+    setup_logging(None, config.log_level, secrets_of(config))
+    from ...flows.engine.start import leave
+    from ...flows.rejoin import rejoin_by_hand
+    from ...replication.rejoin.outcome import story
+
+    outcome = rejoin_by_hand(config, host, how, dry_run=dry_run, ask=None if yes or dry_run else ask)
+    if output is Output.JSON:
+        shown = outcome.plan.as_dict() if outcome.planned_only and outcome.plan else outcome.as_dict()
+        print(json.dumps(shown, default=str, indent=2))
+    else:
+        print("\n".join(story(outcome)))
+    leave(outcome.exit_code)

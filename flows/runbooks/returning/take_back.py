@@ -1,0 +1,47 @@
+"""A rejoin that was cut short and may not go on: the server is stopped, and a replica of nobody where that is safe."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+
+from ....replication.cluster.pool import ConnectionPool
+from ....replication.coordination.failover_lock import FailoverLock
+from ....replication.memory.journal import END, Journal
+from ....replication.rejoin.job import REJOIN, RejoinJob
+from ....replication.rejoin.observe import WhoIsBack
+from ....replication.rejoin.plan import RejoinPlan
+from ....replication.rejoin.remembered.interrupted import last_of_each
+from ....tasks import rejoin
+from ...engine.recorder import Recorder
+
+log = logging.getLogger("mha")
+
+
+def take_back_what_was_cut_short(who: WhoIsBack, sessions: ConnectionPool) -> str:
+    """What was done, in words; empty where no rejoin of that server was cut short after it may have been pointed.
+
+    Raises MhaError's children.
+    """
+    config = who.config
+    begun = last_of_each(config.manager_workdir, config.name).get(who.old.address)
+    if begun is None or not begun.cut_short:
+        return ""
+    with contextlib.closing(Journal.new(config.manager_workdir, config.name, REJOIN)) as journal:
+        done = ""
+        if begun.pointed:
+            done = _take_back(RejoinJob(who, RejoinPlan.parse(begun.plan), sessions, journal))
+        facts = {"pid": 0, "by": begun.by, "plan": begun.plan}
+        journal.record(REJOIN, "began", begun.key, **facts)
+        journal.record(END, "ended", begun.key, summary=f"cut short, and taken back: {done or 'nothing was done yet'}")
+    return done
+
+
+def _take_back(job: RejoinJob) -> str:
+    lock = FailoverLock(job.config.servers)
+    lock.take()
+    try:
+        done: str = Recorder(job.journal).run(rejoin.take_back, job, about=job.plan.old_name)
+        return done
+    finally:
+        lock.release()

@@ -1,0 +1,73 @@
+"""What was seen of an old server that is back, and of the server that took its place: frozen, without secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..memory.held_servers import Hold
+from ..model.position import BinlogPosition
+from ..model.state import Filters, GtidKind, ReplicaChannel, ServerState
+from .remembered.replacement import Replacement
+
+
+@dataclass(frozen=True)
+class OwnTail:
+    """What the old server wrote behind a place in its own log: ``events`` from ``first`` to ``last``, in ``tables``.
+
+    ``whole`` is False when its log was too long to be looked through.
+    """
+
+    events: int = 0
+    transactions: int = 0
+    first: BinlogPosition | None = None
+    last: BinlogPosition | None = None
+    tables: tuple[str, ...] = ()
+    whole: bool = True
+
+    def __str__(self) -> str:
+        tables = f", tables {', '.join(self.tables)}" if self.tables else ""
+        return f"{self.transactions} transactions from {self.first} to {self.last}{tables}"
+
+
+@dataclass(frozen=True)
+class RejoinFacts:
+    """The old server and the new primary at about the same moment, the old one first.
+
+    ``kind`` is how the replicas of the new primary find their place, ``channel`` what they call their channel, ``like``
+    the status row of one of them, ``filters`` theirs, None where there is no replica. ``user`` is the account that it
+    is to replicate with, ``password`` whether its password can be had.
+
+    ``tail`` is None where no place is known from which to look; ``log_ends`` is how far its log with that place goes;
+    ``begins`` whether the new primary still has the log in which it began. ``purged`` is what of the new primary's
+    purged logs the old one lacks. ``not_durable`` tells why its tables may lack what its log has; ``events`` are the
+    scheduled events that would run on it. ``configured``: its block is in the configuration; ``source_id_taken`` is who
+    else has its server_id.
+    """
+
+    cluster: str
+    old: ServerState
+    new: ServerState
+    kind: GtidKind
+    channel: str
+    hold: Hold | None = None
+    replaced: Replacement | None = None
+    tail: OwnTail | None = None
+    log_ends: BinlogPosition | None = None
+    begins: bool = False
+    purged: str = ""
+    filters: Filters | None = None
+    user: str = ""
+    password: bool = False
+    not_durable: str = ""
+    events: tuple[str, ...] = ()
+    configured: bool = True
+    source_id_taken: str = ""
+    like: Mapping[str, Any] = field(compare=False, repr=False, default_factory=dict)
+
+    @property
+    def follows(self) -> ReplicaChannel | None:
+        """The channel through which it follows the new primary already, if it does."""
+        host, _, port = self.new.key.rpartition(":")
+        return self.old.channel_from(self.new.hostname, host, int(port))

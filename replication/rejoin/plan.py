@@ -1,0 +1,318 @@
+"""What is done about an old server that is back: it follows, or why it may not, and what to do by hand. Pure.
+
+The plan is one object: `--dry-run` prints it, the question shows it, the runbook executes it unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ..model.position import BinlogPosition
+from ..model.refusal import Refusal
+from ..model.state import GtidKind, ServerState
+from ..model.ways_back import How
+from .beyond import Beyond, beyond
+from .facts import RejoinFacts
+
+#: Ways that are named in refusals and not done by this version.
+BY_HAND = {
+    How.RESCUE: "Its own transactions are not replayed by this version: --how=rescue copies them off its host and "
+    "lists them; repeat on the primary what is wanted of them (mysqlbinlog), then rebuild the server.",
+    How.REWIND: "Its own transactions are not taken back by this version: see with mysqlbinlog what they are, then "
+    "rebuild the server.",
+    How.REBUILD: "It is not rebuilt by this version: copy the data of a replica to it (clone plugin, mariadb-backup, "
+    "mysqldump), and make it a replica.",
+}
+
+
+_LOOK = "See with mysqlbinlog what its log has since it was replaced."
+
+
+@dataclass(frozen=True)
+class RejoinPlan:
+    """One rejoin: the old server follows the new primary (both ``ip:port``), and how.
+
+    ``position`` is the place in the new primary's log to begin at, without GTIDs. ``pointed``: it points there already,
+    as an interrupted rejoin left it. ``traces`` is what fencing left on its host, ``block`` that its block is to be
+    written into the configuration again. ``keeps``, ``discards`` and ``copies`` say in words what becomes of its data.
+    """
+
+    cluster: str
+    old: str
+    old_name: str
+    new: str
+    new_name: str
+    how: How
+    kind: GtidKind
+    channel: str
+    user: str
+    position: BinlogPosition | None
+    pointed: bool
+    held: bool
+    traces: tuple[str, ...]
+    block: bool
+    keeps: str
+    discards: str
+    copies: str
+    warnings: tuple[str, ...]
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What will be done, in order, in words."""
+        return tuple(self._steps())
+
+    def _steps(self) -> Iterator[str]:
+        if self.how is How.RESCUE:
+            yield f"Copy what only {self.old_name} has from its log to the manager, prove it by its sum, and sync it"
+            yield "List each of its transactions; nothing is replayed"
+            return
+        yield f"Close {self.old_name} to writers, and look once more whether it has more than {self.new_name}"
+        if not self.pointed:
+            where = f" at {self.position}" if self.position is not None else f" by {self.kind}"
+            yield f"Point {self.old_name} at {self.new_name}{where}, as {self.user}"
+        yield f"Start replication and see both halves run, and that it executes what {self.new_name} sends"
+        if self.held:
+            yield f"Hold {self.old_name} no longer: it stays read-only, as a replica is"
+        if self.traces:
+            yield f"Take back what fencing left on its host: {', '.join(self.traces)}"
+        if self.block:
+            yield "Write its block into the configuration again"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON and the journal."""
+        position = str(self.position) if self.position is not None else ""
+        return {**asdict(self), "position": position, "steps": list(self.steps)}
+
+    @classmethod
+    def parse(cls, told: Mapping[str, Any]) -> RejoinPlan:
+        """From plain data, as a journal keeps it. Raises KeyError, ValueError."""
+        known = {field.name: told[field.name] for field in fields(cls)}
+        known.update(
+            how=How(told["how"]),
+            kind=GtidKind(told["kind"]),
+            position=BinlogPosition.parse(told["position"]) if told["position"] else None,
+            traces=tuple(told["traces"]),
+            warnings=tuple(told["warnings"]),
+        )
+        return cls(**known)
+
+
+def rejoin_plan(facts: RejoinFacts, how: How = How.AUTO) -> RejoinPlan | Refusal:
+    """What is to be done, or why nothing may be. What cannot be known counts as *it has more*."""
+    if how in BY_HAND and how is not How.RESCUE:
+        return Refusal(f"no-{how}", f"{how} is not a way that this version goes.", BY_HAND[how], _evidence(facts))
+    more = beyond(facts)
+    if how is How.RESCUE:
+        return _rescue(facts, more)
+    refusal = _of_the_servers(facts) or _of_its_data(facts, more) or _of_the_way(facts)
+    if refusal is not None:
+        return refusal
+    pointed = facts.follows is not None
+    return RejoinPlan(
+        cluster=facts.cluster,
+        old=facts.old.key,
+        old_name=facts.old.name,
+        new=facts.new.key,
+        new_name=facts.new.name,
+        how=How.FOLLOW,
+        kind=facts.kind,
+        channel=facts.channel,
+        user=facts.user,
+        position=_begins_at(facts),
+        pointed=pointed,
+        held=facts.hold is not None,
+        traces=facts.hold.traces if facts.hold is not None else (),
+        block=not facts.configured,
+        keeps=f"all data of {facts.old.name}: it has nothing that {facts.new.name} lacks",
+        discards="nothing",
+        copies=f"what {facts.new.name} wrote since, by replication",
+        warnings=tuple(_warnings(facts)),
+    )
+
+
+def _rescue(facts: RejoinFacts, more: Beyond) -> RejoinPlan | Refusal:
+    """What only it has is read and copied; no server is changed, so what else is true of it does not matter."""
+    old, new = facts.old.name, facts.new.name
+    if not more:
+        return Refusal("nothing-to-rescue", f"{old} has nothing that {new} lacks.", "Make it a replica: --how=follow.")
+    by_place = facts.kind is GtidKind.POSITION
+    if by_place and (facts.replaced is None or facts.replaced.place is None):
+        return Refusal(
+            "no-place", f"Where to begin in the log of {old} is not known: {more.unknown}.", _LOOK, _evidence(facts)
+        )
+    return RejoinPlan(
+        cluster=facts.cluster,
+        old=facts.old.key,
+        old_name=old,
+        new=facts.new.key,
+        new_name=new,
+        how=How.RESCUE,
+        kind=facts.kind,
+        channel=facts.channel,
+        user=facts.user,
+        position=facts.replaced.place if by_place and facts.replaced is not None else None,
+        pointed=facts.follows is not None,
+        held=facts.hold is not None,
+        traces=(),
+        block=False,
+        keeps="all of its data: it is left as it is",
+        discards="nothing",
+        copies=f"nothing; what {new} lacks is copied from it to the manager: {more.what or more.unknown}",
+        warnings=(),
+    )
+
+
+def unattended(facts: RejoinFacts, plan: RejoinPlan) -> str:
+    """Why nobody may follow this plan without a person, in words; empty when it may be."""
+    if facts.hold is None:
+        return f"{facts.old.name} is not one that a failover replaced"
+    if facts.not_durable:
+        return facts.not_durable
+    return plan.warnings[0] if plan.warnings else ""
+
+
+def _of_the_servers(facts: RejoinFacts) -> Refusal | None:
+    old, new = facts.old, facts.new
+    if old.key == new.key:
+        return Refusal(
+            "is-the-primary", f"{old.name} is the primary of {facts.cluster}.", "Name the server that is back."
+        )
+    if not new.writable:
+        return Refusal(
+            "primary-read-only",
+            f"{new.name}, which {old.name} is to follow, takes no writes.",
+            "Look at that first: mha status, mha check-repl.",
+        )
+    if old.vendor is not new.vendor or old.major < new.major:
+        return Refusal(
+            "older-than-primary",
+            f"{old.name} ({old.version_text}) cannot be a replica of {new.name} ({new.version_text}): a source may not "
+            "be newer than its replica, nor of another vendor.",
+            "Upgrade it first.",
+        )
+    if facts.source_id_taken:
+        return Refusal(
+            "server-id-taken",
+            f"{old.name} has the server_id {old.server_id} of {facts.source_id_taken}: what one wrote the other would "
+            "skip.",
+            "Give it a server_id of its own, and restart it.",
+        )
+    for other in (c for c in old.channels if c is not facts.follows):
+        if other.receiver != "No" or other.applier_running or other.received != other.executed:
+            return Refusal(
+                "replicates-elsewhere",
+                f"{old.name} replicates from {other.source_host}:{other.source_port}, or has received from there what "
+                "it has not executed.",
+                f"Stop that and forget it (RESET REPLICA ALL) if it is to follow {new.name} alone.",
+            )
+    return None
+
+
+def _of_its_data(facts: RejoinFacts, more: Beyond) -> Refusal | None:
+    old, new = facts.old.name, facts.new.name
+    if more.what:
+        return Refusal(
+            "has-more",
+            f"{old} has what {new} lacks, and may not follow it: {more.what}.",
+            f"{BY_HAND[How.RESCUE]} Do not point it at {new}: it would replicate without an error and hold other data.",
+            _evidence(facts),
+        )
+    if more.unknown:
+        return Refusal(
+            "may-have-more",
+            f"It cannot be known whether {old} has what {new} lacks, and it may not follow it: {more.unknown}.",
+            f"{_LOOK} {BY_HAND[How.REBUILD]}",
+            _evidence(facts),
+        )
+    return None
+
+
+def _of_the_way(facts: RejoinFacts) -> Refusal | None:
+    old, new, pointed = facts.old.name, facts.new.name, facts.follows is not None
+    if facts.kind is GtidKind.POSITION and not pointed and (refusal := _of_the_place(facts)):
+        return refusal
+    if facts.purged:
+        return Refusal(
+            "purged",
+            f"{new} has purged logs that {old} needs: {facts.purged}.",
+            BY_HAND[How.REBUILD],
+            _evidence(facts),
+        )
+    if not pointed and not (facts.user and facts.password):
+        missing = "repl_password" if facts.user else "repl_user"
+        return Refusal(
+            "replication-credentials",
+            f"{missing} is not set, and how the other replicas log in at {new} cannot be read: {old} cannot "
+            "be made one.",
+            f"Set {missing} in the configuration.",
+        )
+    return None
+
+
+def _of_the_place(facts: RejoinFacts) -> Refusal | None:
+    """Without GTIDs the two logs meet at one place only, which has to be known, and to be there still."""
+    old, new, replaced = facts.old.name, facts.new.name, facts.replaced
+    if replaced is None or replaced.begins is None:
+        return Refusal(
+            "no-place",
+            f"It is not known at which place of its log {new} began to take writes, so {old} cannot begin there.",
+            BY_HAND[How.REBUILD],
+            _evidence(facts),
+        )
+    if replaced.new != facts.new.key:
+        return Refusal(
+            "replaced-since",
+            f"{old} was replaced by {replaced.new}, and {new} is the primary by now: without GTIDs nothing tells where "
+            "in its log to begin.",
+            BY_HAND[How.REBUILD],
+            _evidence(facts),
+        )
+    if replaced.place is not None and (facts.log_ends is None or facts.log_ends < replaced.place):
+        return Refusal(
+            "lost-its-end",
+            f"{new} had the log of {old} up to {replaced.place}, and that log ends at {facts.log_ends or 'no place'} "
+            "now: its disk lost what others received.",
+            BY_HAND[How.REBUILD],
+            _evidence(facts),
+        )
+    if not facts.begins:
+        return Refusal(
+            "purged",
+            f"{new} has purged {replaced.begins.file}, which {old} needs.",
+            BY_HAND[How.REBUILD],
+            _evidence(facts),
+        )
+    return None
+
+
+def _begins_at(facts: RejoinFacts) -> BinlogPosition | None:
+    if facts.kind is not GtidKind.POSITION or facts.follows is not None:
+        return None
+    return facts.replaced.begins if facts.replaced is not None else None
+
+
+def _warnings(facts: RejoinFacts) -> Iterator[str]:
+    if facts.not_durable:
+        yield facts.not_durable
+    if facts.events:
+        yield (
+            f"{len(facts.events)} scheduled events are enabled on {facts.old.name} ({', '.join(facts.events[:5])}): "
+            "its event scheduler is turned off; disable them for its next restart"
+        )
+
+
+def _evidence(facts: RejoinFacts) -> tuple[str, ...]:
+    lines = [f"{facts.old.name}: {_stands(facts.old)}", f"{facts.new.name}: {_stands(facts.new)}"]
+    if facts.replaced is not None:
+        lines.append(
+            f"{facts.replaced.journal}: {facts.replaced.new} took its place, having its log up to "
+            f"{facts.replaced.place or 'an unknown place'}, at {facts.replaced.begins or 'an unknown place'} of its own"
+        )
+    return tuple(lines)
+
+
+def _stands(state: ServerState) -> str:
+    gtids = state.gtid_executed or state.mariadb_gtid
+    return f"its log ends at {state.end_of_log}" + (f", GTIDs {gtids}" if gtids else "")

@@ -1,0 +1,1 @@
+"""What this host remembers of servers that were replaced, and of rejoins: read from its journals and holds."""

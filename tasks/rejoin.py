@@ -1,0 +1,101 @@
+"""Rejoin: an old server that is back becomes a replica of the new primary."""
+
+from __future__ import annotations
+
+import logging
+import socket
+
+from prefect import task
+
+from ..replication.errors import RefusalError
+from ..replication.fencing.read_only import Closed
+from ..replication.model.refusal import Refusal
+from ..replication.model.state import ServerState
+from ..replication.rejoin import following
+from ..replication.rejoin.archive import Archive, archive
+from ..replication.rejoin.facts import RejoinFacts
+from ..replication.rejoin.job import RejoinJob
+from ..replication.rejoin.observe import look
+from ..replication.rejoin.plan import rejoin_plan
+from ..replication.rejoin.release import release, write_block
+from ..replication.rejoin.remembered.interrupted import POINT
+from .policy import STEP
+
+log = logging.getLogger("mha")
+
+
+@task(name="Close the old server to writers", **STEP)
+def close(job: RejoinJob) -> Closed:
+    """Whatever it took until then is seen by the next look."""
+    closed = following.close(job)
+    log.info("%s: %s.", job.plan.old_name, closed)
+    return closed
+
+
+@task(name="Look again whether it has more than the primary", **STEP)
+def look_again(job: RejoinJob) -> RejoinFacts:
+    """Closed and under the lock: what is done is what was planned, or nothing. Raises RefusalError."""
+    facts = look(job.who, job.sessions)
+    newer = rejoin_plan(facts, job.plan.how)
+    if isinstance(newer, Refusal):
+        raise RefusalError(newer)
+    if (newer.new, newer.kind, newer.position) != (job.plan.new, job.plan.kind, job.plan.position):
+        raise RefusalError(
+            Refusal(
+                "cluster-changed",
+                f"{job.config.name} changed while it was asked: {newer.old_name} would now follow {newer.new_name}.",
+                "Look at the cluster, then start again.",
+            )
+        )
+    return facts
+
+
+@task(name="Copy what only the old server has", **STEP)
+def archive_its_own(job: RejoinJob) -> Archive:
+    """Off its host, proven, synced, listed."""
+    kept = archive(job.who, job.sessions, look(job.who, job.sessions))
+    log.info("Of %s were kept: %s.", job.plan.old_name, kept)
+    return kept
+
+
+@task(name=POINT, **STEP)
+def point(job: RejoinJob, facts: RejoinFacts) -> bool:
+    """CHANGE … TO, as its other replicas have it."""
+    following.point(job, facts)
+    return True
+
+
+@task(name="Start replication", **STEP)
+def start(job: RejoinJob, facts: RejoinFacts) -> ServerState:
+    """Both halves run, and are seen to."""
+    state = following.start(job, facts)
+    log.info("%s: OK: replicates from %s, read-only.", job.plan.old_name, job.plan.new_name)
+    return state
+
+
+@task(name="See that it executes", **STEP)
+def see_it_level(job: RejoinJob) -> str:
+    """What the new primary has now, or that it gets nearer."""
+    stands = following.see_it_level(job)
+    log.info("%s: %s.", job.plan.old_name, stands)
+    return stands
+
+
+@task(name="Hold it no longer", **STEP)
+def let_go(job: RejoinJob, by: str) -> tuple[str, ...]:
+    """What kept it closed and off is taken back; returns what is left to do."""
+    return release(job, f"{by}@{socket.gethostname()}")
+
+
+@task(name="Write its block into the configuration", **STEP)
+def put_block(job: RejoinJob) -> tuple[str, ...]:
+    """As masterha_conf_host does; returns what is left to do."""
+    return write_block(job)
+
+
+@task(name="Take the rejoin back", **STEP)
+def take_back(job: RejoinJob) -> str:
+    """It is stopped and stays read-only."""
+    done = following.take_back(job)
+    log.warning("%s: %s.", job.plan.old_name, done)
+    return done

@@ -1,0 +1,77 @@
+"""A rejoin is killed with -9 in each of its steps, one after the other; the next call, or the next manager, goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from tests.lab.cluster import Cluster
+from tests.scenarios.test_rejoin_follows import Scene, read_only
+from tests.scenarios.watching import Monitor
+
+pytestmark = pytest.mark.slow
+STEPS = (
+    "Close the old server to writers",
+    "Look again whether it has more than the primary",
+    "Point it at the new primary",
+    "Start replication",
+    "See that it executes",
+    "Hold it no longer",
+)
+
+
+def killed_in(scene: Scene, step: str) -> None:
+    """Begin a rejoin and kill it as soon as its journal says that this step has begun."""
+    before = set(scene.conf.with_suffix("").glob("*.rejoin-*.journal"))
+    words = ("-m", "prefect_mha.commands.mha", "rejoin", f"--conf={scene.conf}", f"--host={scene.old.ip}", "--yes")
+    process = scene.cluster.run_there(sys.executable, *words)
+    mark, ends = f'"step": "{step}", "event": "began"', time.monotonic() + 60
+    while True:
+        new = set(scene.conf.with_suffix("").glob("*.rejoin-*.journal")) - before
+        if any(mark in path.read_text() for path in new):
+            break
+        assert process.poll() is None, process.stdout.read() if process.stdout else ""
+        assert time.monotonic() < ends
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "gtid"),
+    [
+        pytest.param("mysql56", False, id="5.6-position"),
+        pytest.param("mysql97", True, id="9.7-gtid"),
+        pytest.param("mariadb", True, id="mariadb-gtid"),
+    ],
+)
+def test_killed_in_each_step(kind: str, gtid: bool) -> None:
+    with Cluster(kind, gtid=gtid) as cluster:
+        scene = Scene(cluster)
+        scene.old.start_mysqld()
+        for step in STEPS:
+            killed_in(scene, step)
+            # No manager runs that would hold it, and it was not closed yet when the first one died.
+            assert read_only(scene.old) or step == STEPS[0]
+        done = scene.rejoin("--yes")
+        assert done.code == 0, done
+        scene.assert_is_a_replica()
+
+
+def test_a_manager_that_starts_goes_on_with_it() -> None:
+    with Cluster("mariadb", gtid=False) as cluster:
+        scene = Scene(cluster)
+        scene.old.start_mysqld()
+        killed_in(scene, "Start replication")
+        monitor = Monitor(cluster, scene.conf)
+        try:
+            monitor.wait_for("was cut short: going on with it")
+            monitor.wait_for("OK: replicates from")
+            monitor.wait_for("is held read-only no longer")
+        finally:
+            monitor.stop()
+        scene.assert_is_a_replica()
