@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from ...config import ServerConfig
+from ..coordination.failover_lock import FAILOVER_LOCK
 from ..errors import AccessDenied, ServerError, ServerUnreachable
 from ..local.addresses import address_of
 from ..memory.held_servers import HeldServers, Hold, config_of
+from ..mysql.advisory_locks import holders
 from ..mysql.server import Server
 from ..threads import Thread
 from .everyone import let_go
@@ -346,10 +348,11 @@ def _view_of(primary: Server, held: ServerConfig) -> PrimaryView | None:
     try:
         primary.connect(1.0)
         state = primary.observe()
+        # A primary that was promoted keeps the channel for a while (skip_reset_slave: for good), stopped.
+        channel = state.channel_from(held.hostname, held.ip, held.port)
+        follows = channel is not None and not channel.receiver_stopped
+        receives = channel is not None and channel.receiver == "Yes"
+        locked = receives and any(holder.counts for holder in holders(primary, (FAILOVER_LOCK,)))
     except ServerError:
         return None
-    # A primary that was promoted keeps the channel for a while (skip_reset_slave: for good), stopped.
-    channel = state.channel_from(held.hostname, held.ip, held.port)
-    follows = channel is not None and not channel.receiver_stopped
-    receives = channel is not None and channel.receiver == "Yes"
-    return PrimaryView(primary.key, primary.config.name, state.writable, follows, receives)
+    return PrimaryView(primary.key, primary.config.name, state.writable, follows, receives, locked)

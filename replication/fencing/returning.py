@@ -22,7 +22,7 @@ class Return(StrEnum):
 class PrimaryView:
     """What the present primary says: who it is, whether it takes writes, whether it replicates from the held one.
 
-    ``receives``: it does so now, with a session there.
+    ``receives``: it does so now, with a session there. ``locked``: somebody holds the failover lock there.
     """
 
     key: str
@@ -30,17 +30,21 @@ class PrimaryView:
     writable: bool
     follows_held: bool
     receives: bool = False
+    locked: bool = False
 
 
 def decide(hold: Hold, primary: PrimaryView | None) -> tuple[Return, str]:
     """Close a server that answers only while another is seen to take the writes; the reason in words.
 
     A held server has no say in whether it is held. It is the primary again when the one that took its place says so: it
-    is read-only and receives from it. When nobody else takes writes, closing it could take the last writable server
-    away.
+    is read-only and receives from it, and not for a while only: in a failover, the replicas fetch what an old primary
+    took that came back before another was opened. When nobody else takes writes, closing it could take the last
+    writable server away.
     """
     if primary is None or primary.key == hold.key:
         return Return.LEAVE, f"the present primary {hold.instead} does not answer, so nothing is closed"
+    if primary.receives and not primary.writable and primary.locked:
+        return Return.LEAVE, f"{primary.name} replicates from it, and a failover or a switch is under way"
     if primary.receives and not primary.writable:
         return Return.RELEASE, f"it is the primary again: {primary.name}, which took its place, replicates from it"
     if primary.follows_held:

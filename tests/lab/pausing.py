@@ -51,9 +51,6 @@ def arrange(step: str, point: str, directory: Path) -> None:
 
 def main() -> int:
     """See the module."""
-    import faulthandler
-
-    faulthandler.dump_traceback_later(45, repeat=True)
     step, point, directory, command, *words = sys.argv[1:]
     assert point in POINTS, point
     arrange(step, point, Path(directory))

@@ -30,6 +30,8 @@ UNKNOWN = (
     "perl -e 'while (1) {{ system(q({mysqld} --defaults-file=/etc/my.cnf --user=mysql >>/var/log/mysqld.err 2>&1)); "
     "sleep 1 }}'"
 )
+#: Said of an old primary that is back before anything was changed.
+CALLED_OFF = "is not dead, and was left alone"
 #: How it dies and comes back, and whether anybody gets into its host then.
 WAYS = [(how, ssh) for how in ("reboot", "supervisor") for ssh in (True, False)]
 
@@ -59,9 +61,16 @@ class Paused:
             assert self.process.poll() is None, self.log()
             time.sleep(0.02)
 
-    def go(self) -> int:
+    def go(self) -> int | None:
+        """Its exit code; None when the failover was called off before its first effect, and it watches again."""
         (self.place / "go").touch()
-        return self.process.wait(120)
+        ends = time.monotonic() + 120
+        while (code := self.process.poll()) is None:
+            assert time.monotonic() < ends, self.log()
+            if SIGHT in self.log().partition(CALLED_OFF)[2]:
+                return None
+            time.sleep(0.05)
+        return code
 
     def ended(self) -> Entry:
         """What the journal says of its end."""
@@ -133,7 +142,13 @@ def returns_at(
         code = manager.go()
         time.sleep(1.0)
         acks, taken = writer.stop(), observers.stop()
-        told, end = manager.log(), manager.ended()
+        told = manager.log()
+        if code is None:
+            result = account(acks, cluster.hosts, seconds=5.0)
+            assert result.equal and not result.rows_lost + missing(taken, cluster.hosts), told
+            assert not two_writable(taken), told
+            return
+        end = manager.ended()
         # This command ends with its failover: whoever starts a server after that finds nobody who looks.
         acks, taken = [a for a in acks if a.at < end.at], [t for t in taken if t.at < end.at]
         window = both_took(taken, old)

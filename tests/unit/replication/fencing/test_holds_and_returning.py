@@ -135,6 +135,7 @@ VIEW = PrimaryView(DB2, "db2", writable=True, follows_held=False)
         (replace(VIEW, writable=False, follows_held=True), Return.LEAVE),
         (replace(VIEW, follows_held=True, receives=True), Return.LEAVE),
         (replace(VIEW, writable=False, follows_held=True, receives=True), Return.RELEASE),
+        (replace(VIEW, writable=False, follows_held=True, receives=True, locked=True), Return.LEAVE),
         (replace(VIEW, key=DB1), Return.LEAVE),
         (replace(VIEW, key=DB1, writable=False), Return.LEAVE),
     ],
