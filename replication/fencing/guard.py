@@ -42,8 +42,8 @@ COMPARE = 1.0
 OFTEN, SELDOM = 5, 60.0
 #: Seconds until a watch that broke off begins again.
 BROKEN = 5.0
-#: Seconds that an answer of the present primary counts.
-FRESH = 0.5
+#: Seconds that an answer of the present primary counts, and in which it and whether somebody acts are seen together.
+FRESH, TOGETHER = 0.5, 2.0
 #: How often, and how many seconds apart, the address is taken from a host that answers again: its port may answer
 #: before its sshd does, and while it boots its interfaces come up one after the other.
 CLEAR_TRIES, CLEAR_AGAIN = 30, 2.0
@@ -320,7 +320,10 @@ class _HeldServerWatcher(Thread):
             return
         self._compared = time.monotonic()
         primary = self._guard.primary_of(self.hold)
-        if primary is not None and rejoined(state := self._server.observe(), primary):
+        if primary is None or not rejoined(state := self._server.observe(), primary):
+            return
+        # Whoever points it just now lets it go himself, once it is seen to follow, or takes that back.
+        if self._primary is not None and not _locked(self._primary):
             let_go(self._server, state)
             self._guard.released(self.hold, f"it replicates from {primary.name}")
             self._ended.set()
@@ -345,6 +348,7 @@ class _HeldServerWatcher(Thread):
 
 
 def _view_of(primary: Server, held: ServerConfig) -> PrimaryView | None:
+    began = time.monotonic()
     try:
         primary.connect(1.0)
         state = primary.observe()
@@ -352,7 +356,14 @@ def _view_of(primary: Server, held: ServerConfig) -> PrimaryView | None:
         channel = state.channel_from(held.hostname, held.ip, held.port)
         follows = channel is not None and not channel.receiver_stopped
         receives = channel is not None and channel.receiver == "Yes"
-        locked = receives and any(holder.counts for holder in holders(primary, (FAILOVER_LOCK,)))
+        locked = receives and _locked(primary)
     except ServerError:
         return None
+    if time.monotonic() - began > TOGETHER:
+        return None
     return PrimaryView(primary.key, primary.config.name, state.writable, follows, receives, locked)
+
+
+def _locked(server: Server) -> bool:
+    """Whether a failover, a switch or a rejoin is under way there. Raises ServerError."""
+    return any(holder.counts for holder in holders(server, (FAILOVER_LOCK,)))
