@@ -7,6 +7,7 @@ where nobody else can be, or it took rows of others, it stays the new primary an
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -210,7 +211,7 @@ class Opening:
             log.error("%s cannot be closed again, so nobody else is opened: %s", plan.new_primary_name, error)
             # What it was sent may still take effect, as when it stood still and wakes.
             self._late = True
-            LastWritable(book.job.config).write(SeenWritable(plan.new_primary, 0, closing=True))
+            LastWritable(book.job.config).write(SeenWritable(plan.new_primary, 0, asked=time.time()))
             return False
         if wrote:
             log.error("%s executed something that no other server has: it stays the primary.", plan.new_primary_name)

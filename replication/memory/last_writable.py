@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ log = logging.getLogger("mha")
 #: The step of a journal that tells of the old primary while it is replaced, and its event when it was let know that it
 #: is to close and did not answer.
 OLD_PRIMARY, ASKED_TO_CLOSE = "old primary", "asked to close"
+#: Seconds for which a server may still obey: TCP sends again what a broken link held up for so long (tcp_retries2).
+OBEYS_WITHIN = 900.0
 
 
 @dataclass(frozen=True)
@@ -28,16 +31,16 @@ class SeenWritable:
 
     ``started`` is when that life of it began (seconds since the epoch, by its own clock). ``watched``: a manager
     watches it, or was killed while it did; one that ended in order does not know what was done afterwards. ``by_hand``:
-    somebody closed it since, while it ran. ``closing``: a failover tried to close it, in vain as far as it
-    knows, and opened nobody else. ``strays``: the transactions that others had by then and it lacks, by
-    ``ip:port``.
+    somebody closed it since, while it ran. ``asked``: when a failover tried to close it, in vain as far as it knows,
+    and opened nobody else (seconds since the epoch; 0 for never, or too long ago for it to obey). ``strays``: the
+    transactions that others had by then and it lacks, by ``ip:port``.
     """
 
     key: str
     started: int
     watched: bool = True
     by_hand: bool = False
-    closing: bool = False
+    asked: float = 0.0
     strays: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -52,8 +55,10 @@ class LastWritable:
         try:
             told = json.loads(self.path.read_text(encoding="utf-8")) if ours(self.path) else {}
             watched, by_hand = told["watched"] is True, told["by_hand"] is True
-            closing, strays = told.get("closing") is True, dict(told["strays"])
-            return SeenWritable(str(told["key"]), int(told["started"]), watched, by_hand, closing, strays)
+            asked, strays = float(told.get("asked", 0.0)), dict(told["strays"])
+            if not 0 <= time.time() - asked < OBEYS_WITHIN:
+                asked = 0.0
+            return SeenWritable(str(told["key"]), int(told["started"]), watched, by_hand, asked, strays)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -70,7 +75,7 @@ class LastWritable:
         """Nobody was opened in the place of the one at ``key``, which may still obey who told it to close."""
         seen = self.read()
         if seen is not None and seen.key == key and not seen.by_hand:
-            self.write(replace(seen, started=0, closing=True))
+            self.write(replace(seen, started=0, asked=time.time()))
 
     def watch_ends(self) -> None:
         """A manager ends in order."""

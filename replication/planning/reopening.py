@@ -66,7 +66,7 @@ def judge(config: ClusterConfig, primary: ServerConfig, case: ClosedPrimary) -> 
     if seen is None or seen.key != primary.address:
         return ReopeningDecision(Reopening.TELL, "this manager never saw it take writes")
     by_hand = case.set_here or abs(case.started - seen.started) <= SAME_LIFE
-    if by_hand and not seen.closing:
+    if by_hand and not seen.asked:
         return ReopeningDecision(Reopening.TELL, "somebody closed it by hand while it ran", by_hand=True)
     if seen.by_hand:
         return ReopeningDecision(Reopening.TELL, "somebody closed it by hand, and its restart does not take that back")
@@ -74,7 +74,7 @@ def judge(config: ClusterConfig, primary: ServerConfig, case: ClosedPrimary) -> 
         return ReopeningDecision(Reopening.TELL, "it was restarted while no manager watched")
     if against := rivals(config, primary, case):
         return ReopeningDecision(Reopening.TELL, against)
-    closed = "what a failover had sent to close it came late" if seen.closing else "its restart closed it"
+    closed = "what a failover had sent to close it came late" if seen.asked else "its restart closed it"
     why = f"{closed}, it took writes before, and nobody else did since"
     if config.reopen == "failover":
         return ReopeningDecision(Reopening.FAIL_OVER, why)

@@ -70,7 +70,8 @@ class Reopener:
                 return
             others = {s.key: strays(state, s) for s in cluster.up if s.key != state.key}
             known = {key: text for key, text in others.items() if text}
-            self._memory.write(SeenWritable(self._primary.address, life, strays=known))
+            asked = seen.asked if seen is not None and seen.key == self._primary.address else 0.0
+            self._memory.write(SeenWritable(self._primary.address, life, asked=asked, strays=known))
         except MhaError as error:
             log.debug("%s", error)
 
@@ -126,7 +127,7 @@ class Reopener:
             lock.release()
         # Whoever closes it from now on does so by hand, in this life of it.
         known = self._memory.read() or SeenWritable(self._primary.address, looked.life)
-        self._memory.write(replace(known, started=looked.life, closing=False))
+        self._memory.write(replace(known, started=looked.life, asked=0.0))
         return replace(looked, opened=True)
 
     def _somebody_acts(self, cluster: ClusterState) -> bool:

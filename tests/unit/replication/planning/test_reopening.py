@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.memory.last_writable import LastWritable, SeenWritable
+from prefect_mha.replication.memory.last_writable import OBEYS_WITHIN, LastWritable, SeenWritable
 from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from prefect_mha.replication.model.state import Replaced, ServerState, Vendor
 from prefect_mha.replication.planning.reopening import ClosedPrimary, Reopening, judge
@@ -99,7 +99,7 @@ def test_only_what_was_done_in_this_life_is_by_hand() -> None:
 
 def test_what_a_failover_had_sent_to_close_it_is_not_done_by_hand() -> None:
     for set_here in (True, None):
-        late = replace(seen(started=0, closing=True)(), set_here=set_here)
+        late = replace(seen(started=0, asked=1000.0)(), set_here=set_here)
         judged = judge(config(), PRIMARY, late)
         assert (judged.act, judged.by_hand) == (Reopening.OPEN, False)
         assert "came late" in judged.why
@@ -156,7 +156,12 @@ def test_who_was_told_to_close_and_did_not_answer_is_remembered_unless_a_person_
     memory.may_close_late("10.0.0.2:3306")
     assert memory.read() == known
     memory.may_close_late("10.0.0.1:3306")
-    assert memory.read() == replace(known, started=0, closing=True)
+    late = memory.read()
+    assert late is not None and late.asked > 0
+    assert late == replace(known, started=0, asked=late.asked)
+    memory.write(replace(late, asked=late.asked - OBEYS_WITHIN))
+    assert memory.read() == replace(known, started=0)
+    memory.write(known)
     memory.write(replace(known, by_hand=True))
     memory.may_close_late("10.0.0.1:3306")
     assert memory.read() == replace(known, by_hand=True)
