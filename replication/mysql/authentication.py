@@ -28,7 +28,7 @@ from pymysql import _auth
 from pymysql.constants import CR
 
 from ...config import ServerConfig
-from .known_servers import NOTHING, Key, known, remember
+from .known_servers import Key, known, remember
 
 _FAST_OK, _FULL = 3, 4
 #: Plug-ins that ask for the password where the server has not cached the account.
@@ -77,10 +77,10 @@ class Proof:
         if self._verified:
             return
         first = known(self._config.known_servers, self._config.address)
-        if first is None or first == self._seen:
+        if first is None or first == self._seen or (first.kind == "none" and first != self._nothing):
             return
         what = {"tls": "certificate", "rsa": "RSA key"}
-        if first == NOTHING:
+        if first == self._nothing:
             why = "it did not ask for it when it was first seen, and nothing proves who asks now"
         elif self._seen is None or self._seen.kind != first.kind:
             why = f"it has not shown the {what.get(first.kind, first.kind)} that it had when it was first seen"
@@ -101,18 +101,22 @@ class Proof:
             return "it offers no TLS, so nothing proves who it is" + (
                 ", and it did before" if first is not None and first.kind == "tls" else ""
             )
-        if first == NOTHING:
+        if first is not None and first.kind == "none":
             return "its certificate is not verified, and it showed none when it was first seen"
         if first not in (None, self._seen):
             return "its certificate is not the one that it had when it was first seen"
         return "its certificate is not verified, only compared with the one that it had when it was first seen"
+
+    @property
+    def _nothing(self) -> Key:
+        return Key.nothing(self._config.user)
 
     def keep(self, plugin: str) -> None:
         """The login with that plug-in is over: whose key it was is remembered, or that there was none.
 
         A sha2 plug-in that knew the account has shown no key, and may the next time.
         """
-        seen = self._seen or (None if plugin in ASK_WITHOUT_CACHE else NOTHING)
+        seen = self._seen or (None if plugin in ASK_WITHOUT_CACHE or not plugin else self._nothing)
         if seen is not None and not self._verified:
             remember(self._config.known_servers, self._config.address, seen)
 

@@ -2,8 +2,9 @@
 
 A server makes its own certificate at its first start and nobody signs it, so an unverified TLS session tells nothing of
 who is at its end. Whose key it was the first time can be remembered, though: whoever listens on the port of a server
-that is down, or between the manager and it, has another one. A line is ``ip:port KIND SHA-256``, or ``ip:port none -``
-for a server that let us in without either, and without asking for the password: who asks for it later is not believed.
+that is down, or between the manager and it, has another one. A line is ``ip:port KIND SHA-256``, or
+``ip:port none USER`` for a server that let that account in without either, and without asking for the password: who
+asks for that one later is not believed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from ..local.own_files import open_own
 
@@ -27,7 +29,10 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Key:
-    """What proves a server: ``kind`` is tls (its certificate), rsa (the public key of its logins), or none."""
+    """What proves a server: ``kind`` is tls (its certificate), rsa (the public key of its logins), or none.
+
+    With none, ``sha256`` is the account.
+    """
 
     kind: str
     sha256: str
@@ -37,9 +42,10 @@ class Key:
         """The key with these bytes."""
         return cls(kind, hashlib.sha256(data).hexdigest())
 
-
-#: Of a server that has shown nothing that would prove it.
-NOTHING = Key("none", "-")
+    @classmethod
+    def nothing(cls, user: str) -> Key:
+        """Of a server that showed nothing that would prove it, when it let that account in."""
+        return cls("none", quote(user))
 
 
 def known(path: Path | None, address: str) -> Key | None:

@@ -10,7 +10,7 @@ import pytest
 
 from prefect_mha.config import ServerConfig
 from prefect_mha.replication.errors import AccessDenied, ServerError, ServerOdd
-from prefect_mha.replication.mysql.known_servers import NOTHING, Key, known, remember
+from prefect_mha.replication.mysql.known_servers import Key, known, remember
 from prefect_mha.replication.mysql.server import Server
 from tests.lab.hostile import ASKS, HostileServer, Way
 
@@ -91,11 +91,11 @@ def test_who_takes_the_place_of_a_server_that_never_asked_for_the_password_does_
     with HostileServer(Way.FINE) as former:
         config = config_of(former.port, tmp_path)
         looked_at(config)
-        assert known(config.known_servers, config.address) == NOTHING
+        assert known(config.known_servers, config.address) == Key.nothing(config.user)
     with HostileServer(way, ("127.0.0.1", config.port)) as hostile:
         assert "it was not given the password" in str(looked_at(config))
         assert PASSWORD.encode() not in hostile.told
-    assert known(config.known_servers, config.address) == NOTHING
+    assert known(config.known_servers, config.address) == Key.nothing(config.user)
 
 
 @pytest.mark.parametrize("way", [Way.SHA2_TLS, Way.SHA256_TLS, Way.SHA2], ids=lambda way: way.name.lower())
