@@ -38,7 +38,7 @@ HANGS_AFTER, AGAIN = 0.3, 0.5
 CLOSING, BEYOND = 5.0, 5.0
 #: Seconds between two times that STOP wakes its thread (sql/slave.cc, terminate_slave_thread).
 WAKES_EVERY = 2.0
-#: Seconds that a login is waited for at most, whatever ``net_retry_count`` says.
+#: Seconds that a login is waited for at most, whatever ``net_retry_count`` and ``slave_net_timeout`` say.
 LOGIN_AT_MOST = 60.0
 #: Seconds for which what the old primary's host showed counts.
 FRESH = 1.0
@@ -97,7 +97,8 @@ def stop_within(server: Server, channel: ReplicaChannel, usual: float, *, may_ha
     waits = channel.receiver == "Connecting" or may_hang
     action, limits = "see how long its receiver may wait", [usual]
     if waits and server.dialect.stop_waits_for_connecting:
-        limits.append(float(server.scalar("SELECT @@GLOBAL.slave_net_timeout", action=action) or 0) + BEYOND)
+        attempt = float(server.scalar("SELECT @@GLOBAL.slave_net_timeout", action=action) or 0)
+        limits.append(min(attempt, LOGIN_AT_MOST) + BEYOND)
     if waits:
         reads = int(server.scalar("SELECT @@GLOBAL.net_retry_count", action=action) or 0)
         limits.append(min(WAKES_EVERY * reads, LOGIN_AT_MOST) + BEYOND)
@@ -138,7 +139,7 @@ def _free(
             why = _close(channel, server.config, host, may_close(old.seen() if old is not None and ask else None))
             if over.wait(AGAIN):
                 return
-            if why and (nor := _kill(beside)):
+            if why and (nor := _kill(beside, over)):
                 log.warning("%s; %s; its STOP ends when the receiver gives up.", why, nor)
                 return
             ask = True
@@ -156,17 +157,23 @@ def _close(channel: ReplicaChannel, replica: ServerConfig, host: SshHost | None,
     return ""
 
 
-def _kill(server: Server) -> str:
-    """End the one receiver that runs there, whose STOP was asked for. Why it could not be done, in words."""
+def _kill(server: Server, over: threading.Event) -> str:
+    """End the one receiver that runs there, whose STOP was asked for. Why it could not be done, in words.
+
+    Not where there are other channels: once the STOP is done, the one that is left is another's.
+    """
     action = "end the receiver that is being stopped"
     try:
         rows = server.query("SHOW PROCESSLIST", action=action)
         if not server.dialect.kill_ends_a_login:
             return "a KILL of its receiver does not help there"
+        if len(server.observe().channels) != 1:
+            return "it has several channels, and nothing tells which receiver is meant"
         threads = [row["Id"] for row in rows if row["User"] == "system user" and _receives(row)]
         if len(threads) != 1:
             return f"{len(threads)} receivers run there"
-        server.query(f"KILL {int(threads[0])}", action=action)
+        if not over.is_set():
+            server.query(f"KILL {int(threads[0])}", action=action)
     except ServerError as error:
         return str(error)
     return ""

@@ -217,7 +217,7 @@ while look; open=$(listening); [ -n "$pids$open" ] && [ $i -lt 100 ] && ! in_vai
   i=$((i + 1))
 done
 # Who took its port may keep a replica's login waiting, and its STOP with it: he is left alone, his sessions are closed.
-if [ -n "$stranger" ] && [ -z "$pids" ] && [ -n "$address_is_here" ]; then
+if [ -n "$stranger" ] && [ -z "$pids$doubtful" ] && [ -n "$address_is_here" ]; then
   [ -z "$(ss -KHtn state established src "$address:$port" 2>/dev/null)" ] || echo "parted $port"
 fi
 for p in $pids; do echo "left $p"; done
