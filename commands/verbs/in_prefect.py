@@ -6,6 +6,7 @@ import os
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -42,6 +43,12 @@ def deploy(
     """
     if git is None and (branch or git_secret):
         raise typer.BadParameter("is for --git", param_hint="'--branch', '--git-secret'")
+    if git is not None and "@" in urlsplit(git).netloc and urlsplit(git).password is not None:
+        raise typer.BadParameter(
+            "has a password, which everybody who sees the deployment would read; keep it in a Secret block and name "
+            "that with --git-secret",
+            param_hint="'--git'",
+        )
     _configured_in(conf_dir)
     from ...flows.deployments.deploying import deploy as deploy_all
     from ...flows.deployments.of_cluster import Clone, Pool
@@ -58,10 +65,15 @@ def told(done: Deployed) -> str:
         for what, made in (("new", [m for m in both if m.new]), ("up to date", [m for m in both if not m.new])):
             if made:
                 lines.append(f"{cluster}: {what}: {', '.join(each.name for each in made)}")
+    from ...flows.deployments.deploying import removable
+
+    gone = removable(done.left_over)
     for each in done.left_over:
         told_of = f"{each.name} of {each.cluster}, which is configured no more"
-        runs = f"; {each.running} of its runs goes on, cancel it" if each.running else ""
-        lines.append(f"Removed: {told_of}{runs}." if done.removed else f"Left as it is: {told_of} (--remove-gone).")
+        if each not in gone:
+            lines.append(f"Left as it is: {told_of} here; runs of {each.cluster} go on, end them first.")
+        else:
+            lines.append(f"Removed: {told_of}." if done.removed else f"Left as it is: {told_of} (--remove-gone).")
     queues = sorted({each.queue for each in done.made})
     lines += [f"Runs are begun by: prefect worker start --pool {done.pool.name} --work-queue {each}" for each in queues]
     new = [each for each in done.made if each.new and each.flow in ("monitor", "binlog-server")]

@@ -90,12 +90,20 @@ def deploy(pool: Pool, *, watch: bool = True, copies: bool = False, remove: bool
             for each in deployments
         )
         names = {(each.flow_name, each.name) for cluster in clusters for each in _all_of(cluster, pool)}
-        left_over = tuple(_left_over(client, [one for key, one in before.items() if key not in names]))
+        # Whoever deploys into another pool may know clusters that this host does not.
+        others = [one for key, one in before.items() if key not in names and one.work_pool_name == pool.name]
+        left_over = tuple(_left_over(client, others))
         if remove:
-            for each in left_over:
+            for each in removable(left_over):
                 client.delete_resource_owned_automations(f"prefect.deployment.{each.id}")
                 client.delete_deployment(each.id)
     return Deployed(pool, pool_is_new, made, left_over, remove)
+
+
+def removable(left_over: Sequence[LeftOver]) -> tuple[LeftOver, ...]:
+    """Those of clusters of which nothing runs: another host may watch what this one has no configuration of."""
+    busy = {each.cluster for each in left_over if each.running}
+    return tuple(each for each in left_over if each.cluster not in busy)
 
 
 def _all_of(cluster: str, pool: Pool) -> Iterator[RunnerDeployment]:

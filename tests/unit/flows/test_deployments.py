@@ -9,7 +9,7 @@ import pytest
 
 from prefect_mha.commands.verbs.in_prefect import told
 from prefect_mha.config import ConfigError
-from prefect_mha.flows.deployments.deploying import Deployed, LeftOver, Made
+from prefect_mha.flows.deployments.deploying import Deployed, LeftOver, Made, removable
 from prefect_mha.flows.deployments.of_cluster import Clone, Pool, at_night, deployments_of, those_configured
 
 CONF = "[server default]\nmanager_workdir={0}\n[server1]\nhostname=127.0.0.1\n[server2]\nhostname=127.0.0.2\n"
@@ -88,7 +88,7 @@ def test_what_was_made_is_told_in_lines() -> None:
         Made("app1", "monitor", "monitor-app1", "default", new=True),
         Made("app1", "failover", "failover-app1", "default", new=False),
     )
-    left = (LeftOver("old", "monitor-old", uuid.uuid4(), 1),)
+    left = (LeftOver("old", "monitor-old", uuid.uuid4(), 0),)
     assert told(Deployed(Pool("mha"), True, made, left, removed=False)).splitlines() == [
         "Work pool mha: new, of type process.",
         "app1: new: monitor-app1",
@@ -98,4 +98,13 @@ def test_what_was_made_is_told_in_lines() -> None:
         "It begins within ten minutes, or now: prefect deployment run monitor/monitor-app1",
     ]
     gone = told(Deployed(Pool("mha"), False, (), left, removed=True)).splitlines()
-    assert gone == ["Removed: monitor-old of old, which is configured no more; 1 of its runs goes on, cancel it."]
+    assert gone == ["Removed: monitor-old of old, which is configured no more."]
+
+
+def test_what_another_host_may_watch_is_not_removed() -> None:
+    left = (LeftOver("old", "monitor-old", uuid.uuid4(), 1), LeftOver("old", "failover-old", uuid.uuid4(), 0))
+    assert removable(left) == ()
+    assert told(Deployed(Pool("mha"), False, (), left, removed=True)).splitlines() == [
+        f"Left as it is: {each.name} of old, which is configured no more here; runs of old go on, end them first."
+        for each in left
+    ]
