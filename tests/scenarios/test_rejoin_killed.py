@@ -71,7 +71,7 @@ def test_a_manager_that_starts_goes_on_with_it() -> None:
         try:
             monitor.wait_for("was cut short: going on with it")
             monitor.wait_for("OK: replicates from")
-            monitor.wait_for("is held read-only no longer")
+            monitor.wait_for("is no longer held read-only")
         finally:
             monitor.stop()
         scene.assert_is_a_replica()
