@@ -34,7 +34,7 @@ def release(job: RejoinJob, by: str) -> tuple[str, ...]:
     if hold is not None:
         why = f"it replicates from {job.new.name}"
         holds.release(hold.key, by, why)
-        text = f"{hold.name} is held read-only no longer: {why}."
+        text = f"{hold.name} is no longer held read-only: {why}."
         log.info("%s", text)
         job.events.tell("released", old=job.old, new=job.new, text=text, by=by)
     return left
