@@ -28,12 +28,12 @@ from prefect_mha.flows.runbooks.returning.take_back import take_back_what_was_cu
 from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import MhaError, RefusalError
 from prefect_mha.replication.local.interrupts import Interrupted, ended_in_order
-from prefect_mha.replication.memory.journal import Journal
+from prefect_mha.replication.memory.journal import REJOIN, Journal
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.ways_back import How
 from prefect_mha.replication.notify.events import finish as finish_hooks
 from prefect_mha.replication.planning.role_plan import short_name
-from prefect_mha.replication.rejoin.job import REJOIN, RejoinJob
+from prefect_mha.replication.rejoin.job import RejoinJob
 from prefect_mha.replication.rejoin.observe import WhoIsBack, look, who_is_back
 from prefect_mha.replication.rejoin.outcome import (
     RejoinOutcome,

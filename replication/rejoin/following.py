@@ -24,6 +24,7 @@ from .account import password_of
 from .facts import RejoinFacts
 from .job import RejoinJob
 from .observe import replicas_of
+from .remembered.interrupted import NOBODY, NOBODY_AGAIN
 
 log = logging.getLogger("mha")
 
@@ -135,14 +136,14 @@ def take_back(job: RejoinJob) -> str:
     server = job.sessions.server(job.plan.old)
     channel = follows(server.observe(), job.plan.channel, job.new)
     if channel is None:
-        return "it is a replica of nobody, and read-only"
+        return NOBODY
     server.query(server.dialect.stop(channel.name), action="stop replication", timeout=65.0)
     state = server.observe()
     proof = prove(state, state, channel.name, appliers_wait=False)
     if not isinstance(proof, Drained) or _executed_something(job, follows(state, channel.name, job.new)):
         return f"it points at {job.new.name}, stopped, and is read-only"
     forget_source(server, proof)
-    return "it is a replica of nobody again, and read-only"
+    return NOBODY_AGAIN
 
 
 def _executed_something(job: RejoinJob, channel: ReplicaChannel | None) -> bool:

@@ -12,8 +12,8 @@ from prefect import Task
 from ....replication.coordination.failover_lock import FailoverLock
 from ....replication.errors import LockLost, MhaError, RefusalError
 from ....replication.local.interrupts import finish_from_here
-from ....replication.memory.journal import END
-from ....replication.rejoin.job import REJOIN, RejoinJob
+from ....replication.memory.journal import END, REJOIN
+from ....replication.rejoin.job import RejoinJob
 from ....replication.rejoin.outcome import RejoinOutcome
 from ....tasks import rejoin
 from ...engine.recorder import Recorder

@@ -7,8 +7,8 @@ import logging
 
 from ....replication.cluster.pool import ConnectionPool
 from ....replication.coordination.failover_lock import FailoverLock
-from ....replication.memory.journal import END, Journal
-from ....replication.rejoin.job import REJOIN, RejoinJob
+from ....replication.memory.journal import END, REJOIN, Journal
+from ....replication.rejoin.job import RejoinJob
 from ....replication.rejoin.observe import WhoIsBack
 from ....replication.rejoin.plan import RejoinPlan
 from ....replication.rejoin.remembered.interrupted import last_of_each

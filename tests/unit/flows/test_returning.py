@@ -14,9 +14,8 @@ from prefect_mha.flows.manager import returning
 from prefect_mha.flows.manager.returning import Returning
 from prefect_mha.replication.errors import AlreadyActing
 from prefect_mha.replication.memory.held_servers import HeldServers
-from prefect_mha.replication.memory.journal import END, Journal
+from prefect_mha.replication.memory.journal import END, REJOIN, Journal
 from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.rejoin.job import REJOIN
 from prefect_mha.replication.rejoin.outcome import RejoinOutcome, refused
 from tests.unit.replication.planning.test_selection_and_plan import configured
 

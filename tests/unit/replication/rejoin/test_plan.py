@@ -183,7 +183,7 @@ def test_by_position_it_begins_where_the_new_primary_did() -> None:
 
 def test_one_that_points_there_already_goes_on_from_where_it_is() -> None:
     there = channel(source_host="10.0.0.2", receiver="No", applier_running=False)
-    plan = plan_of(facts(old=server(1, there)))
+    plan = plan_of(facts(old=server(1, there), pointed=True))
     assert plan.pointed
     assert plan.position is None
     assert not any(step.startswith("Point") for step in plan.steps)
