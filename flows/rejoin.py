@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -28,12 +29,12 @@ from prefect_mha.flows.runbooks.returning.take_back import take_back_what_was_cu
 from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import MhaError, RefusalError
 from prefect_mha.replication.local.interrupts import Interrupted, ended_in_order
-from prefect_mha.replication.memory.journal import Journal
+from prefect_mha.replication.memory.journal import REJOIN, Journal
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.ways_back import How
 from prefect_mha.replication.notify.events import finish as finish_hooks
 from prefect_mha.replication.planning.role_plan import short_name
-from prefect_mha.replication.rejoin.job import REJOIN, RejoinJob
+from prefect_mha.replication.rejoin.job import RejoinJob
 from prefect_mha.replication.rejoin.observe import WhoIsBack, look, who_is_back
 from prefect_mha.replication.rejoin.outcome import (
     RejoinOutcome,
@@ -44,7 +45,8 @@ from prefect_mha.replication.rejoin.outcome import (
     rejoin_question,
     story,
 )
-from prefect_mha.replication.rejoin.plan import RejoinPlan, rejoin_plan, unattended
+from prefect_mha.replication.rejoin.plan import TAKEN_BACK, RejoinPlan, rejoin_plan, unattended
+from prefect_mha.replication.rejoin.remembered.interrupted import MANAGER
 from prefect_mha.replication.reporting.approval import APPROVAL, Answer, Ask
 
 log = logging.getLogger("mha")
@@ -59,13 +61,16 @@ def rejoin_now(
     ask: Ask | None = None,
     run: ActingRun | None = None,
     alone: bool = False,
+    by: str = "",
+    asked_to_end: Callable[[], bool] = lambda: False,
 ) -> RejoinOutcome:
     """Look, plan, ask, then make the server that is back a replica. ``ask`` puts the plan to a person.
 
     ``run`` is the flow run that this is called in; without one it makes its own. A dry run changes nothing. ``alone``:
-    nobody asked for it, so it is done only where nothing is worth a word. One that was cut short goes on, as each step
-    looks whether it is done, or is taken back where it may not. A refusal is an outcome with exit code 1. Raises
-    MhaError's children when the servers cannot be looked at, or others act.
+    nobody asked for it, so it is done only where nothing is worth a word; ``by`` is who asked for one that is gone on
+    with, ``asked_to_end`` whether it is to be left while nothing was pointed yet. One that was cut short goes on, as
+    each step looks whether it is done, or is taken back where it may not. A refusal is an outcome with exit code 1.
+    Raises MhaError's children when the servers cannot be looked at, or others act.
     """
     if run is None:
         run = StandingRun(rejoin.name, config.name, config.manager_workdir)
@@ -86,8 +91,8 @@ def rejoin_now(
             log.info("%s.", answer)
             if not answer.go_on:
                 return RejoinOutcome(1, f"{answer}; nothing was changed", plan, stopped=True)
-        by = answer.by if answer is not None else "manager" if alone else getpass.getuser()
-        act = partial(_act, who, plan, sessions, answer, by=by)
+        by = answer.by if answer is not None else MANAGER if alone else by or getpass.getuser()
+        act = partial(_act, who, plan, sessions, answer, by=by, asked_to_end=asked_to_end)
         return _act_in(run, config, plan, act)
     except RefusalError as error:
         return refused(error.refusal)
@@ -106,7 +111,8 @@ def _plan(who: WhoIsBack, sessions: ConnectionPool, how: How, *, alone: bool, dr
     facts = look(who, sessions)
     plan = rejoin_plan(facts, how)
     if isinstance(plan, Refusal):
-        if not dry_run and (done := take_back_what_was_cut_short(who, sessions)):
+        for_good = plan.code in TAKEN_BACK and not (facts.there is not None and facts.there.works)
+        if for_good and not dry_run and (done := take_back_what_was_cut_short(who, sessions)):
             log.warning("A rejoin of %s was cut short, and may not go on: %s.", who.old.name, done)
         raise RefusalError(plan)
     if alone and (why := unattended(facts, plan)):
@@ -116,7 +122,13 @@ def _plan(who: WhoIsBack, sessions: ConnectionPool, how: How, *, alone: bool, dr
 
 
 def _act(
-    who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool, answer: Answer | None, *, by: str
+    who: WhoIsBack,
+    plan: RejoinPlan,
+    sessions: ConnectionPool,
+    answer: Answer | None,
+    *,
+    by: str,
+    asked_to_end: Callable[[], bool],
 ) -> RejoinOutcome:
     """With a journal of its own; told to people however it ends."""
     config = who.config
@@ -125,8 +137,9 @@ def _act(
         if answer is not None:
             job.journal.record(APPROVAL, "answered", plan.old, **answer.as_dict())
         with ended_in_order():
-            outcome = rejoin_server(job, by)
+            outcome = rejoin_server(job, by, asked_to_end)
     except Interrupted as asked:
+        log.warning("The rejoin of %s ends before it is pointed: %s.", plan.old_name, asked)
         return RejoinOutcome(1, f"{asked}; {plan.old_name} is as it was, and read-only", plan, stopped=True)
     finally:
         job.journal.close()

@@ -16,12 +16,18 @@ from ..replication.rejoin.archive import Archive, archive
 from ..replication.rejoin.facts import RejoinFacts
 from ..replication.rejoin.job import RejoinJob
 from ..replication.rejoin.observe import look
-from ..replication.rejoin.plan import rejoin_plan
+from ..replication.rejoin.plan import RejoinPlan, rejoin_plan
 from ..replication.rejoin.release import release, write_block
-from ..replication.rejoin.remembered.interrupted import POINT
+from ..replication.rejoin.remembered.interrupted import POINT, START, TAKE_BACK
 from .policy import STEP
 
 log = logging.getLogger("mha")
+
+
+@task(name="Look whether it is still to be done", **STEP)
+def look_first(job: RejoinJob) -> None:
+    """Under the lock, before anything is done: by now it may be the primary again. Raises RefusalError."""
+    _as_planned(job)
 
 
 @task(name="Close the old server to writers", **STEP)
@@ -35,11 +41,15 @@ def close(job: RejoinJob) -> Closed:
 @task(name="Look again whether it has more than the primary", **STEP)
 def look_again(job: RejoinJob) -> RejoinFacts:
     """Closed and under the lock: what is done is what was planned, or nothing. Raises RefusalError."""
+    return _as_planned(job)
+
+
+def _as_planned(job: RejoinJob) -> RejoinFacts:
     facts = look(job.who, job.sessions)
     newer = rejoin_plan(facts, job.plan.how)
     if isinstance(newer, Refusal):
         raise RefusalError(newer)
-    if (newer.new, newer.kind, newer.position) != (job.plan.new, job.plan.kind, job.plan.position):
+    if _what_is_done(newer) != _what_is_done(job.plan):
         raise RefusalError(
             Refusal(
                 "cluster-changed",
@@ -48,6 +58,10 @@ def look_again(job: RejoinJob) -> RejoinFacts:
             )
         )
     return facts
+
+
+def _what_is_done(plan: RejoinPlan) -> tuple[object, ...]:
+    return plan.new, plan.kind, plan.position, plan.pointed
 
 
 @task(name="Copy what only the old server has", **STEP)
@@ -65,7 +79,7 @@ def point(job: RejoinJob, facts: RejoinFacts) -> bool:
     return True
 
 
-@task(name="Start replication", **STEP)
+@task(name=START, **STEP)
 def start(job: RejoinJob, facts: RejoinFacts) -> ServerState:
     """Both halves run, and are seen to."""
     state = following.start(job, facts)
@@ -93,7 +107,7 @@ def put_block(job: RejoinJob) -> tuple[str, ...]:
     return write_block(job)
 
 
-@task(name="Take the rejoin back", **STEP)
+@task(name=TAKE_BACK, **STEP)
 def take_back(job: RejoinJob) -> str:
     """It is stopped and stays read-only."""
     done = following.take_back(job)

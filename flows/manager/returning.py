@@ -12,17 +12,19 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from ...config import ClusterConfig
+from ...config import ClusterConfig, ConfigError
 from ...replication.errors import MhaError, ServerError
 from ...replication.fencing.ports import knock
 from ...replication.memory.held_servers import HeldServers, Hold
+from ...replication.model.ways_back import How
 from ...replication.mysql.server import Server
 from ...replication.notify.events import EventHooks
 from ...replication.rejoin.observe import who_is_back
 from ...replication.rejoin.outcome import RejoinOutcome, story
-from ...replication.rejoin.remembered.interrupted import last_of_each
+from ...replication.rejoin.remembered.interrupted import MANAGER, BegunRejoin, last_of_each
 from ...replication.threads import Thread
 from ..rejoin import rejoin_now
+from ..runbooks.returning.take_back import end_what_was_cut_short
 
 log = logging.getLogger("mha")
 
@@ -34,6 +36,8 @@ SELDOM, LOGIN = 60.0, 2.0
 ENDS_WITHIN = 3.0
 #: Refusals that a moment later may be none: it is starting, or the primary is at something else.
 PASSING = frozenset({"not-running", "primary-dead", "primary-read-only", "cluster-changed"})
+#: A server that nobody knows any more, by whom nothing can be gone on with.
+UNKNOWN = "unknown-server"
 
 
 class Returning:
@@ -78,11 +82,12 @@ class Returning:
     def _finish(self) -> bool:
         """Go on with what was cut short, as it was asked for; whether something of it is left."""
         begun = last_of_each(self._config.manager_workdir, self._config.name)
-        cut = [each.key for each in begun.values() if each.cut_short]
-        for key in cut:
-            if self._due(key):
-                log.warning("A rejoin of %s was cut short: going on with it.", key)
-                self._try(key, alone=False)
+        cut = [each for each in begun.values() if each.goes_on]
+        for each in cut:
+            if self._is_refused(each.key) or not self._due(each.key):
+                continue
+            log.warning("A rejoin of %s was cut short: going on with it.", each.key)
+            self._try(each.key, each)
         return bool(cut)
 
     def _look(self) -> None:
@@ -96,18 +101,23 @@ class Returning:
 
     def _look_at(self, hold: Hold) -> None:
         """A server counts broken handshakes (max_connect_errors): no port is tried of one that is known to be there."""
-        if hold.key in self._refused:
-            if self._refused[hold.key].stirs(0.0):
-                # What it was refused for may be over when it is back.
-                self._refused.pop(hold.key).close()
+        if self._is_refused(hold.key):
             return
         host, _, port = hold.key.rpartition(":")
         if not self._due(hold.key) or self._lately(hold):
             return
         if knock(host.strip("[]"), int(port), LOOK_WITHIN) == "open":
-            self._try(hold.key, alone=True)
+            self._try(hold.key)
         else:
             self._waits.pop(hold.key, None)
+
+    def _is_refused(self, key: str) -> bool:
+        """For good; what it was refused for may be over when it is back."""
+        if key not in self._refused:
+            return False
+        if self._refused[key].stirs(0.0):
+            self._refused.pop(key).close()
+        return True
 
     def _due(self, key: str) -> bool:
         return self._may_act() and time.monotonic() >= self._not_before.get(key, 0.0)
@@ -125,19 +135,30 @@ class Returning:
         )
         return True
 
-    def _try(self, key: str, *, alone: bool) -> None:
+    def _try(self, key: str, begun: BegunRejoin | None = None) -> None:
+        """``begun``: that one is gone on with. Whatever is wrong with one server, the others are looked after."""
         self._waits[key] = min(2 * self._waits.get(key, AGAIN / 2), SELDOM)
         self._not_before[key] = time.monotonic() + self._waits[key]
         try:
-            outcome = rejoin_now(self._config, key, alone=alone)
-        except MhaError as error:
+            self._rejoin(key, begun)
+        except (MhaError, ConfigError, OSError) as error:
             self._say(key, f"{key} is back, and cannot be made a replica now: {error}")
-            return
+        except Exception as error:
+            text = f"{key} is back, and cannot be made a replica now: {type(error).__name__}: {error}"
+            if self._say(key, text):
+                log.exception("Unexpected error in the rejoin of %s", key)
+
+    def _rejoin(self, key: str, begun: BegunRejoin | None) -> None:
+        by, stop = begun.by if begun is not None else MANAGER, self._stop.is_set
+        outcome = rejoin_now(self._config, key, How.FOLLOW, alone=by == MANAGER, by=by, asked_to_end=stop)
         if outcome.refusal is None or outcome.refusal.code in PASSING:
             return
-        self._refused[key] = self._session(key)
         if outcome.plan is None:  # else it was told when it ended
             self._tell(key, outcome)
+        if outcome.refusal.code != UNKNOWN:
+            self._refused[key] = self._session(key)
+        elif begun is not None:
+            end_what_was_cut_short(self._config, begun, outcome.refusal.sentence)
 
     def _session(self, key: str) -> Server:
         """With the server at ``ip:port``; one that cannot be had is one that is down."""

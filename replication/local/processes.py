@@ -44,6 +44,17 @@ def process_alive(pid: int) -> bool:
     return True
 
 
+def alive_since(pid: int, at: float) -> bool:
+    """Whether the process that had this number at a moment (epoch seconds) still runs, and not one that has it by now.
+
+    A container that is started again gives the same numbers again.
+    """
+    if pid <= 0 or not process_alive(pid) or at < first_process_started():
+        return False
+    stat = _stat_fields(pid)
+    return stat is None or at >= _started(stat)
+
+
 def orphans_of(pid: int) -> tuple[int, ...]:
     """The running children, process group and session of a process that is gone itself; () while its number is used.
 
@@ -86,5 +97,10 @@ def first_process_started() -> float:
     stat = _stat_fields(1)
     if stat is None:
         return 0.0
+    return _started(stat)
+
+
+def _started(stat: Sequence[str]) -> float:
+    """In epoch seconds, a second early at most: it is counted in ticks since the boot."""
     ticks = os.sysconf("SC_CLK_TCK")
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(stat[19]) / ticks - 1

@@ -28,7 +28,7 @@ LOCK_LOST = "lock-lost"
 #: The step of the entry that says why a primary was found dead: ``row`` is detection's.
 VERDICT = "verdict"
 #: What a journal is of, as its name says: neither looks like an unfinished one of the other.
-FAILOVER, SWITCH = "failover", "switch"
+FAILOVER, SWITCH, REJOIN = "failover", "switch", "rejoin"
 
 
 @dataclass(frozen=True)

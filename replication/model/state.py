@@ -100,6 +100,12 @@ class ReplicaChannel:
         return GtidKind.MARIADB if self.using_gtid != "No" else GtidKind.POSITION
 
     @property
+    def works(self) -> bool:
+        """Both halves run, without an error."""
+        errors = self.receiver_errno or self.applier_errno
+        return self.receiver == "Yes" and self.applier_running and not errors
+
+    @property
     def broken(self) -> bool:
         """The applier stopped with an error that a restart would meet again."""
         return self.applier_errno not in (0, WORKERS_STOPPED)

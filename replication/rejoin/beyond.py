@@ -41,15 +41,18 @@ def only_here(facts: RejoinFacts) -> Callable[[Gtid | MariadbGtid | None], bool]
         more = old.gtid_executed - new.gtid_executed
         return lambda gtid: gtid in more
     if facts.kind is GtidKind.MARIADB:
-        common = common_of(facts)
-        return lambda gtid: isinstance(gtid, MariadbGtid) and not common.covers(gtid)
+        return lambda gtid: isinstance(gtid, MariadbGtid) and gtid.seq > _shared(facts, gtid)
     return lambda _: True
 
 
 def common_of(facts: RejoinFacts) -> MariadbGtidPosition:
-    """How far MariaDB's domains are the same on both."""
-    state, known = facts.old.gtid_binlog_state, _known(facts)
-    found = {gtid.domain: _common(gtid.domain, state, known) for gtid in state}
+    """How far MariaDB's domains are the same on both: nothing that only one has is before that."""
+    found: dict[int, int] = {}
+    for gtid in facts.old.gtid_binlog_state:
+        shared = _shared(facts, gtid)
+        if gtid.seq <= shared:
+            shared = _common(gtid.domain, facts.old.gtid_binlog_state, _known(facts))
+        found[gtid.domain] = min(shared, found.get(gtid.domain, shared))
     return MariadbGtidPosition(MariadbGtid(domain, facts.old.server_id, seq) for domain, seq in found.items())
 
 
@@ -63,22 +66,34 @@ def _mysql(old: ServerState, new: ServerState) -> Beyond:
 def _mariadb(facts: RejoinFacts) -> Beyond:
     """By the last transaction of each domain and server that a log ever held (gtid_binlog_state).
 
-    Up to a transaction that both have, both have the same: a domain is one sequence. The new primary has, too, what it
-    had executed when it was opened, whether or not it logs what it receives.
+    Up to a transaction that both have, both have the same: a domain is one sequence. But what the old server wrote
+    itself may lie beside what it received later, so that is compared by itself. The new primary has, too, what it had
+    executed when it was opened, whether or not it logs what it receives.
     """
-    old, known = facts.old, _known(facts)
-    if not old.gtid_binlog_state:
+    state = facts.old.gtid_binlog_state
+    if not state:
         return Beyond(unknown="its log tells no GTIDs (gtid_binlog_state is empty)")
-    more = [gtid for gtid in old.gtid_binlog_state if gtid.seq > _common(gtid.domain, old.gtid_binlog_state, known)]
-    if not more:
-        return Beyond()
-    named = [f"{_first(gtid, old.gtid_binlog_state, known)} to {gtid}" for gtid in more]
+    named = [
+        f"{MariadbGtid(gtid.domain, gtid.server_id, shared + 1)} to {gtid}"
+        for gtid in state
+        if gtid.seq > (shared := _shared(facts, gtid))
+    ]
     return Beyond(", ".join(named))
 
 
 def _known(facts: RejoinFacts) -> tuple[MariadbGtid, ...]:
     stood = tuple(facts.replaced.mariadb or ()) if facts.replaced is not None else ()
     return (*facts.new.gtid_binlog_state, *(facts.new.mariadb_gtid or ()), *stood)
+
+
+def _shared(facts: RejoinFacts, gtid: MariadbGtid) -> int:
+    """How far both have what that server wrote in that domain, 0 for not at all."""
+    known = _known(facts)
+    common = _common(gtid.domain, facts.old.gtid_binlog_state, known)
+    if gtid.server_id != facts.old.server_id:
+        return common
+    own = [each.seq for each in known if (each.domain, each.server_id) == (gtid.domain, gtid.server_id)]
+    return min(common, max(own)) if own else common
 
 
 def _common(domain: int, old: Iterable[MariadbGtid], new: Iterable[MariadbGtid]) -> int:
@@ -88,10 +103,6 @@ def _common(domain: int, old: Iterable[MariadbGtid], new: Iterable[MariadbGtid])
         if gtid.domain == domain:
             has[gtid.server_id] = max(has.get(gtid.server_id, 0), gtid.seq)
     return max((min(gtid.seq, has.get(gtid.server_id, 0)) for gtid in old if gtid.domain == domain), default=0)
-
-
-def _first(gtid: MariadbGtid, old: Iterable[MariadbGtid], new: Iterable[MariadbGtid]) -> MariadbGtid:
-    return MariadbGtid(gtid.domain, gtid.server_id, _common(gtid.domain, old, new) + 1)
 
 
 def _own_log(facts: RejoinFacts) -> Beyond:

@@ -43,7 +43,8 @@ class RejoinFacts:
     ``begins`` whether the new primary still has the log in which it began. ``purged`` is what of the new primary's
     purged logs the old one lacks. ``not_durable`` tells why its tables may lack what its log has; ``events`` are the
     scheduled events that would run on it. ``configured``: its block is in the configuration; ``source_id_taken`` is who
-    else has its server_id.
+    else has its server_id. ``pointed``: a rejoin since it was replaced may have pointed it, and none took that back;
+    ``unfinished``: the last rejoin of it has not ended.
     """
 
     cluster: str
@@ -64,10 +65,25 @@ class RejoinFacts:
     events: tuple[str, ...] = ()
     configured: bool = True
     source_id_taken: str = ""
+    pointed: bool = False
+    unfinished: bool = False
     like: Mapping[str, Any] = field(compare=False, repr=False, default_factory=dict)
 
     @property
-    def follows(self) -> ReplicaChannel | None:
-        """The channel through which it follows the new primary already, if it does."""
+    def there(self) -> ReplicaChannel | None:
+        """The channel that names the new primary, whoever made it and wherever it stands."""
         host, _, port = self.new.key.rpartition(":")
         return self.old.channel_from(self.new.hostname, host, int(port))
+
+    @property
+    def follows(self) -> ReplicaChannel | None:
+        """The channel through which it follows the new primary already, if it does so as it should.
+
+        Without GTIDs its place has to be known: where the new primary began, or where a rejoin of this host got to.
+        """
+        there = self.there
+        if there is None or there.gtid_kind is not self.kind:
+            return None
+        begins = self.replaced.begins if self.replaced is not None else None
+        placed = self.pointed or (begins is not None and there.executed == begins)
+        return there if placed or self.kind is not GtidKind.POSITION else None

@@ -24,6 +24,7 @@ from .account import password_of
 from .facts import RejoinFacts
 from .job import RejoinJob
 from .observe import replicas_of
+from .remembered.interrupted import NOBODY, NOBODY_AGAIN
 
 log = logging.getLogger("mha")
 
@@ -45,13 +46,13 @@ def point(job: RejoinJob, facts: RejoinFacts) -> None:
     replication, which would wait for replicas that it has not.
     """
     plan, server = job.plan, job.sessions.server(job.plan.old)
-    if follows(server.observe(), plan.channel, job.new) is not None:
-        return
     followers = _others(job)
-    password = password_of(job.old, followers, job.sessions)
     if facts.events:
         set_event_scheduler(server, "OFF")
     take_roles(server, _roles(job, followers))
+    if plan.pointed and follows(server.observe(), plan.channel, job.new) is not None:
+        return
+    password = password_of(job.old, followers, job.sessions)
     account = (plan.user, password or "")
     become_replica(server, plan.channel, job.new, plan.kind, facts.like, plan.position, account)
 
@@ -86,15 +87,14 @@ def see_it_level(job: RejoinJob) -> str:
     while True:
         state = server.observe()
         channel = follows(state, job.plan.channel, job.new)
-        if channel is None or channel.broken or channel.receiver_stopped:
-            said = channel.applier_error or channel.receiver_error if channel is not None else "it points elsewhere"
-            raise StatementFailed(str(server), f"follow {job.new.name}", said or "its threads stopped")
-        if _level(state, channel, goal, job.plan.kind):
+        if (stopped := why_stopped(channel)) or channel is None:
+            raise StatementFailed(str(server), f"follow {job.new.name}", stopped)
+        stands, now = executed_by(state, channel), time.monotonic()
+        if stands is not None and _level(state, channel, goal, job.plan.kind):
             return "level with it"
-        now = time.monotonic()
-        if (stands := (channel.executed, channel.received, state.gtid_executed, state.mariadb_gtid)) != seen:
+        if stands is not None and stands != seen:
             seen, moved_at = stands, now
-        if now - began > LEVEL and now - moved_at < LEVEL / 2:
+        if stands is not None and now - began > LEVEL and now - moved_at < LEVEL / 2:
             behind = f"{channel.seconds_behind} s" if channel.seconds_behind is not None else "not known how far"
             return f"still catching up, {behind} behind"
         if now - moved_at > LEVEL:
@@ -105,6 +105,29 @@ def see_it_level(job: RejoinJob) -> str:
         time.sleep(NEARER)
 
 
+def works(job: RejoinJob) -> bool:
+    """It follows the new primary, and both halves run without an error. Raises ServerError."""
+    channel = follows(job.sessions.server(job.plan.old).observe(), job.plan.channel, job.new)
+    return channel is not None and channel.works
+
+
+def why_stopped(channel: ReplicaChannel | None) -> str:
+    """Why that channel executes nothing more, in the server's words; empty while both halves go on."""
+    if channel is None:
+        return "it points elsewhere"
+    if channel.broken or channel.receiver_stopped:
+        return channel.applier_error or channel.receiver_error or "its threads stopped"
+    return ""
+
+
+def executed_by(state: ServerState, channel: ReplicaChannel) -> tuple[object, ...] | None:
+    """What changes as it gets nearer: what it received brings it no nearer while it executes nothing.
+
+    None while its applier does not run: a guard that sets it free starts that anew, which takes a moment.
+    """
+    return (channel.executed, state.gtid_executed, state.mariadb_gtid) if channel.applier_running else None
+
+
 def take_back(job: RejoinJob) -> str:
     """It does not follow: stopped, and a replica of nobody again where it executed nothing; what was done, in words.
 
@@ -113,14 +136,14 @@ def take_back(job: RejoinJob) -> str:
     server = job.sessions.server(job.plan.old)
     channel = follows(server.observe(), job.plan.channel, job.new)
     if channel is None:
-        return "it is a replica of nobody, and read-only"
+        return NOBODY
     server.query(server.dialect.stop(channel.name), action="stop replication", timeout=65.0)
     state = server.observe()
     proof = prove(state, state, channel.name, appliers_wait=False)
     if not isinstance(proof, Drained) or _executed_something(job, follows(state, channel.name, job.new)):
         return f"it points at {job.new.name}, stopped, and is read-only"
     forget_source(server, proof)
-    return "it is a replica of nobody again, and read-only"
+    return NOBODY_AGAIN
 
 
 def _executed_something(job: RejoinJob, channel: ReplicaChannel | None) -> bool:

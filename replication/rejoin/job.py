@@ -9,9 +9,6 @@ from ..notify.events import EventHooks
 from .observe import WhoIsBack
 from .plan import RejoinPlan
 
-#: What a journal of a rejoin is called, and its first step.
-REJOIN = "rejoin"
-
 
 class RejoinJob:
     """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy."""

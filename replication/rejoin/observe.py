@@ -24,6 +24,7 @@ from ..planning.selection import Follower, followers_of, gtid_kind
 from ..rescue.purged import purged_by, still_lacks
 from .account import password_of, user_of
 from .facts import OwnTail, RejoinFacts
+from .remembered.interrupted import last_of_each, stands_pointed
 from .remembered.replacement import Replacement, replacement_of
 
 log = logging.getLogger("mha")
@@ -83,7 +84,9 @@ def look(who: WhoIsBack, sessions: ConnectionPool) -> RejoinFacts:
     now = new.observe()
     follows = before.channel_from(primary.hostname, primary.ip, primary.port) is not None
     place = replaced.place if replaced is not None else None
-    ends, tail = _own_log(session, place, own_only=follows)
+    # Its log may be long, and GTIDs answer without it.
+    ends, tail = _own_log(session, place, own_only=follows) if kind is GtidKind.POSITION else (None, None)
+    last = last_of_each(config.manager_workdir, config.name).get(old.address)
     purged = purged_by(new, kind) if kind is not GtidKind.POSITION else None
     user = user_of(old, followers)
     channel = _channel(before, primary, followers)
@@ -108,6 +111,8 @@ def look(who: WhoIsBack, sessions: ConnectionPool) -> RejoinFacts:
         source_id_taken=next(
             (s.name for s in cluster.up if s.server_id == before.server_id and s.key != old.address), ""
         ),
+        pointed=replaced is not None and stands_pointed(config.manager_workdir, config.name, old.address, replaced.at),
+        unfinished=last is not None and not last.ended,
         like=_like(sessions, followers),
     )
 

@@ -26,6 +26,8 @@ BY_HAND = {
     "mysqldump), and make it a replica.",
 }
 
+#: Refusals that no later look changes: only for them is a rejoin that was cut short taken back.
+TAKEN_BACK = frozenset({"has-more", "may-have-more", "purged", "lost-its-end"})
 
 _LOOK = "See with mysqlbinlog what its log has since it was replaced."
 
@@ -166,8 +168,10 @@ def _rescue(facts: RejoinFacts, more: Beyond) -> RejoinPlan | Refusal:
 
 def unattended(facts: RejoinFacts, plan: RejoinPlan) -> str:
     """Why nobody may follow this plan without a person, in words; empty when it may be."""
-    if facts.hold is None:
+    if facts.hold is None and not facts.unfinished:
         return f"{facts.old.name} is not one that a failover replaced"
+    if facts.there is not None and not facts.unfinished:
+        return f"{facts.old.name} points at {facts.new.name} already, and somebody may have stopped it on purpose"
     if facts.not_durable:
         return facts.not_durable
     return plan.warnings[0] if plan.warnings else ""
@@ -178,6 +182,13 @@ def _of_the_servers(facts: RejoinFacts) -> Refusal | None:
     if old.key == new.key:
         return Refusal(
             "is-the-primary", f"{old.name} is the primary of {facts.cluster}.", "Name the server that is back."
+        )
+    there, held = facts.there, facts.hold is not None or facts.unfinished
+    if there is not None and not held and there.receiver != "No" and there.applier_running:
+        return Refusal(
+            "already-a-replica",
+            f"{old.name} replicates from {new.name} already, and nothing holds it: it is left as it is.",
+            "Name the server that is back.",
         )
     if not new.writable:
         return Refusal(
@@ -253,7 +264,15 @@ def _of_the_way(facts: RejoinFacts) -> Refusal | None:
 
 def _of_the_place(facts: RejoinFacts) -> Refusal | None:
     """Without GTIDs the two logs meet at one place only, which has to be known, and to be there still."""
-    old, new, replaced = facts.old.name, facts.new.name, facts.replaced
+    old, new, replaced, there = facts.old.name, facts.new.name, facts.replaced, facts.there
+    if there is not None:
+        return Refusal(
+            "no-place",
+            f"{old} points at {new} by {there.gtid_kind}, at {there.executed or 'no place'}, and no rejoin of this "
+            "host brought it there: nothing tells whether that place is right.",
+            f"If you know that it is, start replication there yourself. {BY_HAND[How.REBUILD]}",
+            _evidence(facts),
+        )
     if replaced is None or replaced.begins is None:
         return Refusal(
             "no-place",
@@ -284,7 +303,24 @@ def _of_the_place(facts: RejoinFacts) -> Refusal | None:
             BY_HAND[How.REBUILD],
             _evidence(facts),
         )
+    if not _has_executed_nothing_since(facts):
+        return Refusal(
+            "no-place",
+            f"{old} may have executed already what {new} wrote since {replaced.begins}, and would execute it twice: "
+            "its own log does not tell (log_replica_updates), nor does its hold.",
+            BY_HAND[How.REBUILD],
+            _evidence(facts),
+        )
     return None
+
+
+def _has_executed_nothing_since(facts: RejoinFacts) -> bool:
+    """By its own log, where that has what it replicates; else as it was held since, and no rejoin pointed it."""
+    tail, hold, replaced = facts.tail, facts.hold, facts.replaced
+    if facts.old.log_replica_updates and tail is not None and tail.whole and not tail.events:
+        return True
+    held = hold is not None and replaced is not None and hold.instead == replaced.new
+    return held and not facts.pointed
 
 
 def _begins_at(facts: RejoinFacts) -> BinlogPosition | None:

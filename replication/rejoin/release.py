@@ -8,7 +8,7 @@ ends, by which a manager would close it again; so a death between two of these l
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ...config import ConfigError, ServerConfig
 from ...config.editing.edit import add_block, blocks_of
@@ -60,30 +60,43 @@ def write_block(job: RejoinJob) -> tuple[str, ...]:
     """
     path, old = job.config.path, job.old
     try:
-        if any(_is(values, old) for values in blocks_of(path).values()):
+        there = blocks_of(path)
+        default = usual_port(there, [s for s in job.config.servers if s.address != old.address])
+        if any(_is(values, old, default) for values in there.values()):
             return ()
-        values = _as_it_was(job) or _as_remembered(old)
-        for warning in add_block(path, old.block, values):
+        former = _as_it_was(job, default)
+        for warning in add_block(path, old.block, former or _as_remembered(old)):
             log.warning("%s", warning)
     except ConfigError as error:
         return (f"its block is not in {path}: {error}; put it there with masterha_conf_host --command=add",)
     log.info("Wrote %s entry to %s .", old.block, path)
-    return ()
+    if former is not None:
+        return ()
+    return (
+        f"its block [{old.block}] was written into {path} without no_master, candidate_master and what else it had, "
+        "which nobody remembers: set what it is to have",
+    )
 
 
-def _is(values: dict[str, str], old: ServerConfig) -> bool:
-    port = values.get("port", str(old.port))
+def usual_port(blocks: Mapping[str, Mapping[str, str]], servers: Iterable[ServerConfig]) -> int:
+    """The port of a block that names none, as the configuration was loaded; 3306 where each names its own. Pure."""
+    loaded = {server.block: server.port for server in servers}
+    return next((loaded[name] for name, values in blocks.items() if "port" not in values and name in loaded), 3306)
+
+
+def _is(values: Mapping[str, str], old: ServerConfig, default: int) -> bool:
+    port = values.get("port", str(default))
     return values.get("hostname", "").lower() == old.hostname.lower() and port == str(old.port)
 
 
-def _as_it_was(job: RejoinJob) -> dict[str, str] | None:
+def _as_it_was(job: RejoinJob, default: int) -> dict[str, str] | None:
     """From the file that stood there before its block was taken out."""
     former = job.config.path.with_name(f"{job.config.path.name}.bak")
     try:
         values = blocks_of(former).get(job.old.block)
     except ConfigError:
         return None
-    return values if values is not None and _is(values, job.old) else None
+    return values if values is not None and _is(values, job.old, default) else None
 
 
 def _as_remembered(old: ServerConfig) -> dict[str, str]:

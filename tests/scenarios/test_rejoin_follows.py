@@ -108,11 +108,13 @@ def test_its_block_is_in_the_configuration_again() -> None:
         assert json.loads(planned.output[planned.output.index("{") :])["how"] == "follow"
         assert scene.old.replica_status() == {}
         assert "[server1]" not in scene.conf.read_text()
-        for _ in range(2):
-            done = scene.rejoin("--yes")
-            assert done.code == 0, done
-            assert scene.conf.read_text().count("[server1]") == 1
-            assert f"hostname={scene.old.ip}" in scene.conf.read_text()
+        done = scene.rejoin("--yes")
+        assert done.code == 0, done
+        again = scene.rejoin("--yes")
+        assert again.code == 1, again
+        assert "already-a-replica" in again.output
+        assert scene.conf.read_text().count("[server1]") == 1
+        assert f"hostname={scene.old.ip}" in scene.conf.read_text()
         scene.assert_is_a_replica()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -11,10 +12,13 @@ from prefect import Task
 
 from ....replication.coordination.failover_lock import FailoverLock
 from ....replication.errors import LockLost, MhaError, RefusalError
-from ....replication.local.interrupts import finish_from_here
-from ....replication.memory.journal import END
-from ....replication.rejoin.job import REJOIN, RejoinJob
+from ....replication.local.interrupts import Interrupted, finish_from_here
+from ....replication.memory.journal import END, REJOIN
+from ....replication.rejoin.following import works
+from ....replication.rejoin.job import RejoinJob
 from ....replication.rejoin.outcome import RejoinOutcome
+from ....replication.rejoin.plan import TAKEN_BACK
+from ....replication.rejoin.remembered.interrupted import LEFT
 from ....tasks import rejoin
 from ...engine.recorder import Recorder
 
@@ -22,15 +26,16 @@ log = logging.getLogger("mha")
 R = TypeVar("R")
 
 
-def rejoin_server(job: RejoinJob, by: str) -> RejoinOutcome:
+def rejoin_server(job: RejoinJob, by: str, asked_to_end: Callable[[], bool] = lambda: False) -> RejoinOutcome:
     """Under the failover lock: closed, looked at once more, pointed, started, released. A failure is an outcome.
 
-    Raises AlreadyActing when a failover or a switch is under way: then nothing was done.
+    ``asked_to_end``: whether it is to be left, where that is still possible. Raises AlreadyActing when a failover or a
+    switch is under way: then nothing was done; Interrupted when it was left.
     """
     lock = FailoverLock(job.config.servers)
     lock.take()
     try:
-        return RejoinRunbook(job, lock).outcome(by)
+        return RejoinRunbook(job, lock, asked_to_end).outcome(by)
     finally:
         lock.release()
 
@@ -38,29 +43,44 @@ def rejoin_server(job: RejoinJob, by: str) -> RejoinOutcome:
 class RejoinRunbook(Recorder):
     """One rejoin. Whoever goes on after a death enters at the same first step: each looks whether it is done."""
 
-    def __init__(self, job: RejoinJob, lock: FailoverLock) -> None:
+    def __init__(self, job: RejoinJob, lock: FailoverLock, asked_to_end: Callable[[], bool]) -> None:
         super().__init__(job.journal)
-        self._job, self._lock = job, lock
+        self._job, self._lock, self._asked_to_end = job, lock, asked_to_end
 
     def outcome(self, by: str) -> RejoinOutcome:
-        """All steps, in order."""
+        """All steps, in order. Raises Interrupted when somebody asks it to end before it is pointed."""
         job, plan = self._job, self._job.plan
-        job.journal.record(REJOIN, "began", plan.old, pid=os.getpid(), by=by, plan=plan.as_dict())
+        try:
+            self._step(rejoin.look_first)
+        except MhaError as error:
+            # Nothing was done: one that was cut short before is as it was, too, and may be gone on with.
+            return self._not_done(error)
+        self._may_go_on()
         pointed = False
         try:
+            job.journal.record(REJOIN, "began", plan.old, pid=os.getpid(), by=by, plan=plan.as_dict())
             self._step(rejoin.close)
+            self._may_go_on()
             facts = self._step(rejoin.look_again)
+            self._may_go_on()
             finish_from_here()
             pointed = True
             self._step(rejoin.point, facts)
             self._step(rejoin.start, facts)
             stands = self._step(rejoin.see_it_level)
+        except Interrupted as asked:
+            if self._asked_to_end():
+                self._leave()
+            else:
+                # Else a manager would go on with what somebody has ended.
+                self._ended(RejoinOutcome(1, str(asked), plan, stopped=True))
+            raise
         except LockLost as error:
             # Others may act by now; who goes on with it looks what is done.
-            log.error("Got ERROR: %s", error)
-            return RejoinOutcome(1, str(error), plan, timeline=tuple(self.timeline))
+            self._leave()
+            return self._not_done(error)
         except MhaError as error:
-            return self._ended(self._failed(error, pointed=pointed or plan.pointed))
+            return self._failed(error, pointed=pointed)
         undone = self._set_free(by)
         for line in undone:
             log.error("%s.", line)
@@ -88,17 +108,42 @@ class RejoinRunbook(Recorder):
         self._lock.verify()
         return self.run(task, self._job, *args, about=self._job.plan.old_name)
 
-    def _failed(self, error: MhaError, *, pointed: bool) -> RejoinOutcome:
-        job, plan = self._job, self._job.plan
-        refusal = error.refusal if isinstance(error, RefusalError) else None
+    def _may_go_on(self) -> None:
+        """Until it is pointed it can be left, and a failover that waits for the lock has it."""
+        if self._asked_to_end():
+            raise Interrupted("the watch ends")
+
+    def _not_done(self, error: MhaError, stands: str = "") -> RejoinOutcome:
+        plan, refusal = self._job.plan, error.refusal if isinstance(error, RefusalError) else None
         log.error("Got ERROR: %s", refusal or error)
-        stands = "it was left as it was, and read-only"
-        if pointed:
-            try:
-                stands = self.run(rejoin.take_back, job, about=plan.old_name)
-            except MhaError as trouble:
-                stands = f"it may point at {plan.new_name}, and could not be taken back: {trouble}"
-        return RejoinOutcome(1, str(error), plan, refusal=refusal, notes=(f"{plan.old_name}: {stands}.",))
+        notes = (f"{plan.old_name}: {stands}.",) if stands else ()
+        return RejoinOutcome(1, str(error), plan, refusal=refusal, notes=notes, timeline=tuple(self.timeline))
+
+    def _failed(self, error: MhaError, *, pointed: bool) -> RejoinOutcome:
+        plan, stands = self._job.plan, "it was left as it was, and read-only"
+        try:
+            if pointed or (plan.pointed and self._is_to_be_taken_back(error)):
+                stands = self._step(rejoin.take_back)
+            elif plan.pointed:
+                self._leave()
+                return self._not_done(error, stands)
+        except LockLost as lost:
+            # Others may act on it by now: it is theirs.
+            log.error("Got ERROR: %s", lost)
+            self._leave()
+            return self._not_done(error, f"it may point at {plan.new_name}, and was left: {lost}")
+        except MhaError as trouble:
+            stands = f"it may point at {plan.new_name}, and could not be taken back: {trouble}"
+        return self._ended(self._not_done(error, stands))
+
+    def _is_to_be_taken_back(self, error: MhaError) -> bool:
+        """One that was pointed before; never one that works."""
+        code = error.refusal.code if isinstance(error, RefusalError) else ""
+        return code in TAKEN_BACK and not works(self._job)
+
+    def _leave(self) -> None:
+        """Somebody is to go on with it, this process or another."""
+        self._job.journal.record(REJOIN, LEFT, self._job.plan.old)
 
     def _ended(self, outcome: RejoinOutcome) -> RejoinOutcome:
         outcome = replace(outcome, timeline=tuple(self.timeline))

@@ -8,9 +8,9 @@ import os
 
 from ....replication.cluster.pool import ConnectionPool
 from ....replication.errors import MhaError
-from ....replication.memory.journal import END, Journal
+from ....replication.memory.journal import END, REJOIN, Journal
 from ....replication.rejoin.archive import LIST, Archive
-from ....replication.rejoin.job import REJOIN, RejoinJob
+from ....replication.rejoin.job import RejoinJob
 from ....replication.rejoin.observe import WhoIsBack
 from ....replication.rejoin.outcome import RejoinOutcome
 from ....replication.rejoin.plan import RejoinPlan

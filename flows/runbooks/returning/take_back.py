@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 
+from ....config import ClusterConfig
 from ....replication.cluster.pool import ConnectionPool
 from ....replication.coordination.failover_lock import FailoverLock
-from ....replication.memory.journal import END, Journal
-from ....replication.rejoin.job import REJOIN, RejoinJob
+from ....replication.memory.journal import END, REJOIN, Journal
+from ....replication.rejoin.job import RejoinJob
 from ....replication.rejoin.observe import WhoIsBack
 from ....replication.rejoin.plan import RejoinPlan
-from ....replication.rejoin.remembered.interrupted import last_of_each
+from ....replication.rejoin.remembered.interrupted import BegunRejoin, last_of_each
 from ....tasks import rejoin
 from ...engine.recorder import Recorder
 
@@ -31,10 +32,19 @@ def take_back_what_was_cut_short(who: WhoIsBack, sessions: ConnectionPool) -> st
         done = ""
         if begun.pointed:
             done = _take_back(RejoinJob(who, RejoinPlan.parse(begun.plan), sessions, journal))
-        facts = {"pid": 0, "by": begun.by, "plan": begun.plan}
-        journal.record(REJOIN, "began", begun.key, **facts)
-        journal.record(END, "ended", begun.key, summary=f"cut short, and taken back: {done or 'nothing was done yet'}")
+        _end(journal, begun, f"cut short, and taken back: {done or 'nothing was done yet'}")
     return done
+
+
+def end_what_was_cut_short(config: ClusterConfig, begun: BegunRejoin, why: str) -> None:
+    """Nobody goes on with it: only the journals say so, its server is as it is. Raises CannotRemember."""
+    with contextlib.closing(Journal.new(config.manager_workdir, config.name, REJOIN)) as journal:
+        _end(journal, begun, f"cut short, and not gone on with: {why}")
+
+
+def _end(journal: Journal, begun: BegunRejoin, summary: str) -> None:
+    journal.record(REJOIN, "began", begun.key, pid=0, by=begun.by, plan=begun.plan)
+    journal.record(END, "ended", begun.key, summary=summary)
 
 
 def _take_back(job: RejoinJob) -> str:

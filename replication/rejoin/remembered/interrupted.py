@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...local.processes import process_alive
-from ...memory.journal import END, Entry, journals, read_journal
-from ..job import REJOIN
+from ...local.processes import alive_since
+from ...memory.journal import END, REJOIN, Entry, journals, read_journal
+from ...model.ways_back import How
 
-#: The step in which a server is pointed, as its task is called.
-POINT = "Point it at the new primary"
+#: The steps in which a server is pointed, started, and taken back, as their tasks are called.
+POINT, START, TAKE_BACK = "Point it at the new primary", "Start replication", "Take the rejoin back"
+#: What the last of these says of a server whose channel is gone, and of one that was proven to have executed nothing.
+NOBODY, NOBODY_AGAIN = "it is a replica of nobody, and read-only", "it is a replica of nobody again, and read-only"
+#: By whom a rejoin is that nobody asked for; and the event of one that its process left for another to go on with.
+MANAGER, LEFT = "manager", "left"
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,11 @@ class BegunRejoin:
         """Its process is gone, and nobody has ended it."""
         return not self.ended and not self.alive
 
+    @property
+    def goes_on(self) -> bool:
+        """It was cut short and is to be gone on with: a rescue only copies, and is repeated by whoever wants it."""
+        return self.cut_short and self.plan.get("how") == How.FOLLOW.value
+
 
 def last_of_each(workdir: Path, app: str) -> dict[str, BegunRejoin]:
     """By ``ip:port``, the newest rejoin of every server that one was begun for on this host."""
@@ -46,17 +55,51 @@ def last_of_each(workdir: Path, app: str) -> dict[str, BegunRejoin]:
     return found
 
 
+def stands_pointed(workdir: Path, app: str, key: str, since: float) -> bool:
+    """Whether a rejoin of ``key`` since then (seconds since the epoch) may have pointed it, and none took that back."""
+    stands = False
+    for path in reversed(journals(workdir, app, REJOIN)):
+        entries = tuple(read_journal(path))
+        began = _beginning(entries)
+        if began is not None and began.server == key and began.at >= since:
+            stands = _points(entries, stands)
+    return stands
+
+
+def _points(entries: tuple[Entry, ...], before: bool) -> bool:
+    """That a server is nobody's replica proves something only where nothing could have been executed meanwhile."""
+    stands, started = before, False
+    for each in entries:
+        match each.step, each.event:
+            case (step, "began") if step == POINT:
+                stands = True
+            case (step, "began") if step == START:
+                started = True
+            case (step, "done") if step == TAKE_BACK:
+                said = each.facts.get("result")
+                if said == NOBODY_AGAIN:
+                    stands = False
+                elif said == NOBODY and not started:
+                    stands = before
+    return stands
+
+
 def _all(workdir: Path, app: str) -> Iterator[BegunRejoin]:
     for path in journals(workdir, app, REJOIN):
         entries = tuple(read_journal(path))
-        began = next((e for e in entries if (e.step, e.event) == (REJOIN, "began")), None)
+        began = _beginning(entries)
         if began is not None:
             yield _begun(began, entries)
+
+
+def _beginning(entries: tuple[Entry, ...]) -> Entry | None:
+    return next((e for e in entries if (e.step, e.event) == (REJOIN, "began")), None)
 
 
 def _begun(began: Entry, entries: tuple[Entry, ...]) -> BegunRejoin:
     ended = any(e.step == END for e in entries)
     pointed = any((e.step, e.event) == (POINT, "began") for e in entries)
     plan = dict(began.facts.get("plan", {}))
-    alive = not ended and process_alive(int(began.facts.get("pid", 0)))
+    left = any((e.step, e.event) == (REJOIN, LEFT) for e in entries)
+    alive = not (ended or left) and alive_since(int(began.facts.get("pid", 0)), began.at)
     return BegunRejoin(began.server, began.at, str(began.facts.get("by", "")), plan, ended, alive, pointed)

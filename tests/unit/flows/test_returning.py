@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from prefect_mha.config import ClusterConfig
+from prefect_mha.config import ClusterConfig, ConfigError
 from prefect_mha.flows.manager import returning
 from prefect_mha.flows.manager.returning import Returning
 from prefect_mha.replication.errors import AlreadyActing
 from prefect_mha.replication.memory.held_servers import HeldServers
-from prefect_mha.replication.memory.journal import END, Journal
+from prefect_mha.replication.memory.journal import END, REJOIN, Journal
 from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.rejoin.job import REJOIN
+from prefect_mha.replication.model.ways_back import How
 from prefect_mha.replication.rejoin.outcome import RejoinOutcome, refused
 from tests.unit.replication.planning.test_selection_and_plan import configured
 
@@ -29,7 +29,7 @@ class Scene:
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.config: ClusterConfig = configured({}, manager_workdir=directory, auto_rejoin="follow")
         HeldServers.of(self.config).replaced(OLD, "db1(10.0.0.1:3306)", "10.0.0.2:3306")
-        self.port, self.tried = "open", list[bool]()
+        self.port, self.tried, self.by = "open", list[bool](), list[str]()
         self.answers: Iterator[Any] = iter(())
         self.told: list[str] = []
         monkeypatch.setattr(returning, "knock", lambda *_: self.port)
@@ -42,9 +42,12 @@ class Scene:
         monkeypatch.setattr(returning.Server, "stirs", lambda *_: not self.up)
         self.one = Returning(self.config, lambda: True)
 
-    def _rejoin(self, _: ClusterConfig, key: str, *, alone: bool) -> RejoinOutcome:
-        assert key == OLD
+    def _rejoin(
+        self, _: ClusterConfig, key: str, how: How, *, alone: bool, by: str, asked_to_end: Callable[[], bool]
+    ) -> RejoinOutcome:
+        assert (key, how, asked_to_end()) == (OLD, How.FOLLOW, False)
         self.tried.append(alone)
+        self.by.append(by)
         answer = next(self.answers)
         if isinstance(answer, Exception):
             raise answer
@@ -54,11 +57,11 @@ class Scene:
         for _ in range(times):
             self.one._look()
 
-    def begun(self, *, ended: bool) -> None:
+    def begun(self, *, ended: bool, by: str = "me", how: str = "follow") -> None:
         gone = subprocess.Popen(["true"])
         gone.wait()
         journal = Journal(self.config.manager_workdir / "app1.rejoin-1.journal")
-        journal.record(REJOIN, "began", OLD, pid=gone.pid, by="me", plan={})
+        journal.record(REJOIN, "began", OLD, pid=gone.pid, by=by, plan={"how": how})
         if ended:
             journal.record(END, "ended", OLD)
         journal.close()
@@ -114,7 +117,48 @@ def test_one_that_was_cut_short_is_gone_on_with_as_it_was_asked_for(scene: Scene
     scene.begun(ended=False)
     scene.answers = iter([RejoinOutcome(0, "")])
     assert scene.one._finish()
-    assert scene.tried == [False]
+    assert (scene.tried, scene.by) == ([False], ["me"])
+
+
+def test_what_a_manager_began_alone_is_gone_on_with_alone(scene: Scene) -> None:
+    scene.begun(ended=False, by="manager")
+    scene.answers = iter([RejoinOutcome(0, "")])
+    assert scene.one._finish()
+    assert scene.tried == [True]
+
+
+def test_a_rescue_that_was_cut_short_is_not_made_a_rejoin(scene: Scene) -> None:
+    scene.begun(ended=False, how="rescue")
+    assert not scene.one._finish()
+    assert scene.tried == []
+
+
+def test_what_was_refused_for_good_is_not_gone_on_with_again_and_again(scene: Scene) -> None:
+    scene.begun(ended=False)
+    scene.answers = iter([refused(Refusal("has-more", "it has more", "look"))])
+    for _ in range(3):
+        assert scene.one._finish()
+    assert len(scene.tried) == 1
+
+
+def test_one_that_nobody_knows_any_more_is_ended(scene: Scene) -> None:
+    scene.begun(ended=False)
+    scene.answers = iter([refused(Refusal("unknown-server", "nobody knows it", "name another"))])
+    assert scene.one._finish()
+    assert not scene.one._finish()
+    assert scene.told == ["not_rejoined"]
+
+
+@pytest.mark.parametrize(
+    "trouble", [ConfigError("no such file"), OSError("no disk"), KeyError("kind"), AlreadyActing("a switch")]
+)
+def test_whatever_is_wrong_with_one_server_is_said_and_the_others_are_looked_after(
+    scene: Scene, trouble: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.answers = iter([trouble, RejoinOutcome(0, "")])
+    scene.looks(2)
+    assert scene.tried == [True] * 2
+    assert "cannot be made a replica now" in caplog.text
 
 
 def test_nothing_is_left_of_one_that_ended(scene: Scene) -> None:

@@ -109,6 +109,10 @@ def plan_of(case: RejoinFacts) -> RejoinPlan:
         (mariadb("0-1-9", "0-2-20", stood="0-1-9"), ""),
         (mariadb("0-1-9", "0-2-20", slave_pos="0-1-9"), ""),
         (mariadb("0-1-9", "0-2-20"), "0-1-1 to 0-1-9"),
+        # What it wrote itself is not hidden by what it received later of somebody else.
+        (mariadb("0-1-102,0-2-105", "0-1-100,0-2-110"), "0-1-101 to 0-1-102"),
+        (mariadb("0-1-102,0-2-105", "0-1-100,0-2-110", stood="0-1-102"), ""),
+        (mariadb("0-1-100,0-2-105", "0-1-100,0-2-110"), ""),
         (facts(), ""),
         (
             facts(tail=OwnTail(5, 2, at(5000), at(5900), ("app.t",))),
@@ -179,7 +183,7 @@ def test_by_position_it_begins_where_the_new_primary_did() -> None:
 
 def test_one_that_points_there_already_goes_on_from_where_it_is() -> None:
     there = channel(source_host="10.0.0.2", receiver="No", applier_running=False)
-    plan = plan_of(facts(old=server(1, there)))
+    plan = plan_of(facts(old=server(1, there), pointed=True))
     assert plan.pointed
     assert plan.position is None
     assert not any(step.startswith("Point") for step in plan.steps)
@@ -241,6 +245,7 @@ def test_a_rescue_copies_what_only_it_has_and_leaves_the_servers_as_they_are() -
     [
         (gtid(f"{UUID}:1-11", f"{UUID}:1-9"), Gtid(UUID, 10), Gtid(UUID, 9)),
         (mariadb("0-1-11", "0-1-9,0-2-20"), MariadbGtid(0, 1, 10), MariadbGtid(0, 1, 9)),
+        (mariadb("0-1-102,0-2-105", "0-1-100,0-2-110"), MariadbGtid(0, 1, 101), MariadbGtid(0, 2, 104)),
     ],
 )
 def test_a_transaction_is_its_own_when_only_it_has_it(case: RejoinFacts, own: Any, common: Any) -> None:
