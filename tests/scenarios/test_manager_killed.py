@@ -12,6 +12,7 @@ from tests.lab.checker import account, lent_settings, writers_overlap
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.dying import POINTS, STEPS
 from tests.lab.writer import Writer
+from tests.scenarios.failing_over import MODES
 from tests.scenarios.moving import wait_until
 from tests.scenarios.watching import Monitor
 
@@ -141,17 +142,7 @@ def test_a_log_that_was_half_served_is_there_once_and_whole(kind: str, gtid: boo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("statements", range(1, 9))
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-        pytest.param("mariadb", False, id="mariadb-position"),
-        pytest.param("mysql56", True, id="5.6-gtid"),
-        pytest.param("mysql56", False, id="5.6-position"),
-        pytest.param("mysql97", True, id="9.7-gtid"),
-        pytest.param("mysql97", False, id="9.7-position"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), MODES)
 def test_killed_between_two_statements_that_turn_a_replica(kind: str, gtid: bool, statements: int) -> None:
     """Stopped, pointed at the saved log, started, stopped again: left at any of these, the next one goes on."""
     # Between the turn and the first event MariaDB's channel shows no place: the furthest would be another.
@@ -159,17 +150,7 @@ def test_killed_between_two_statements_that_turn_a_replica(kind: str, gtid: bool
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-        pytest.param("mariadb", False, id="mariadb-position"),
-        pytest.param("mysql56", True, id="5.6-gtid"),
-        pytest.param("mysql56", False, id="5.6-position"),
-        pytest.param("mysql97", True, id="9.7-gtid"),
-        pytest.param("mysql97", False, id="9.7-position"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), MODES)
 def test_killed_when_a_replica_points_at_the_new_primary_and_was_not_started(kind: str, gtid: bool) -> None:
     """It follows nobody dead any more, so only who looks whether it receives finds it."""
     killed_and_finished(kind, "resume", "Point a replica at the new primary", "CHANGE ", gtid=gtid)

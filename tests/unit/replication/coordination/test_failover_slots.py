@@ -1,4 +1,4 @@
-"""Turns: who may be failed over now, when more clusters want it than one process does at a time."""
+"""Slots for failovers: who may be failed over now, when more clusters want it than one process does at a time."""
 
 from __future__ import annotations
 
