@@ -33,6 +33,12 @@ def undone(changes: Changes, server_id: int, now: int) -> Iterator[str]:
         yield _statement(inverse(event), table, changes.format, server_id, now)
 
 
+def largest(changes: Changes) -> int:
+    """Bytes of the longest of these statements, or a few more: what `max_allowed_packet` has to let through."""
+    sizes = (len(body_of(event)) + len(table) for event, table in zip(changes.events, changes.maps, strict=True))
+    return max(sizes, default=0) * 4 // 3 + 1024
+
+
 def _statement(event: RowEvent, table: bytes, described: FormatDescription, server_id: int, now: int) -> str:
     checksum = described.checksum
     parts = ((EventType.TABLE_MAP, table), (event.type, body_of(event)))

@@ -16,21 +16,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..binlog.reader import Transaction
-from ..binlog.sequence import LogSequence
-from ..cluster.pool import ConnectionPool
-from ..local.copy_places import save_in
-from ..local.own_files import open_own
-from ..model.position import BinlogPosition
-from ..model.state import GtidKind, ServerState
-from ..reporting.ledger import Fate, LedgerLine
-from ..rescue.finding import find_logs, find_start
-from ..rescue.salvage import BinlogCopy, logs_from, mirror
-from ..source.identity import ExpectedIdentity
+from ...binlog.reader import Transaction
+from ...binlog.sequence import LogSequence
+from ...cluster.pool import ConnectionPool
+from ...local.copy_places import save_in
+from ...local.own_files import open_own
+from ...model.position import BinlogPosition
+from ...model.state import GtidKind, ServerState
+from ...reporting.ledger import Fate, LedgerLine
+from ...rescue.finding import find_logs, find_start
+from ...rescue.salvage import BinlogCopy, logs_from, mirror
+from ...source.identity import ExpectedIdentity
+from ..facts import RejoinFacts
+from ..observe import WhoIsBack
 from .beyond import common_of, only_here
-from .facts import RejoinFacts
 from .ledger import Reckoning, complete
-from .observe import WhoIsBack
 
 #: The list of transactions, and the sums of all files, in the directory of the copy.
 LIST, SUMS = "transactions.jsonl", "SHA256SUMS"
@@ -44,7 +44,8 @@ class Archive:
     """``directory`` on the manager has the ``logs`` (``bytes`` of them were copied), the list and the sums.
 
     ``transactions`` are those that only the old server has, ``tables`` how many of them change each; ``not_whole`` is
-    why the copy may not have all of them, empty where it has. ``lines`` are for the account of the failover.
+    why the copy may not have all of them, empty where it has. ``lines`` are for the account of the failover. ``copy``
+    are the logs, ``start`` where in them they were read from.
     """
 
     directory: Path
@@ -54,6 +55,8 @@ class Archive:
     tables: tuple[tuple[str, int], ...]
     not_whole: str = ""
     lines: tuple[LedgerLine, ...] = ()
+    copy: BinlogCopy | None = None
+    start: BinlogPosition | None = None
 
     def __str__(self) -> str:
         tables = ", ".join(f"{table} ({count})" for table, count in self.tables[:NAMED])
@@ -120,6 +123,8 @@ def _listed(copy: BinlogCopy, start: BinlogPosition, facts: RejoinFacts) -> Arch
         tuple(tables.most_common()),
         str(end) if end is not None and end.kind != "clean" else "",
         tuple(lines),
+        copy,
+        start,
     )
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..binlog.reader import Transaction
-from ..local.own_files import ours, written
-from ..model.gtid import Gtid, GtidSet
-from ..model.position import BinlogPosition
-from ..reporting.ledger import Fate, LedgerLine, as_json
+from ...binlog.reader import Transaction
+from ...local.own_files import ours, written
+from ...model.gtid import Gtid, GtidSet
+from ...model.position import BinlogPosition
+from ...reporting.ledger import Fate, LedgerLine, as_json
 
 
 @dataclass
