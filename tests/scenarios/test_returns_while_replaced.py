@@ -245,6 +245,34 @@ def test_one_that_was_only_cut_off_keeps_its_role_when_nothing_was_done_yet(kind
         assert not (manager.workdir / "app1.failover.error").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), KINDS)
+def test_one_that_was_closed_by_a_manager_which_then_died_is_opened_by_the_next(kind: str, gtid: bool) -> None:
+    """No person closed it, and nobody else was opened: the next manager knows that from the journal."""
+    with Cluster(kind, gtid=gtid) as cluster, paused(cluster, LONG, "began", default="start_checks=warn") as manager:
+        old = cluster[1]
+        writer = Writer(cluster, interval=0.01)
+        time.sleep(1.0)
+        old.cut_cable()
+        manager.reached()
+        old.mend_cable()
+        wait_until(lambda: "while it is being replaced" in manager.log(), "it is closed", 30.0)
+        manager.process.kill()
+        manager.process.wait(10)
+        died = time.time()
+        follower = cluster.start_manager(manager.conf)
+        try:
+            wait_until(lambda: any(ack.at > died for ack in writer.acks()), "an application's row", 60.0)
+            time.sleep(1.0)
+        finally:
+            follower.process.kill()
+        acks, told = writer.stop(), manager.log()
+        assert {ack.host for ack in acks} == {old.ip}, told
+        result = account(acks, cluster.hosts, seconds=15.0)
+        assert result.rows_lost == 0, told
+        assert result.equal, told
+
+
 @pytest.mark.parametrize(
     ("kind", "gtid"),
     [
