@@ -10,7 +10,7 @@ import json
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,10 +80,18 @@ def archive(who: WhoIsBack, sessions: ConnectionPool, facts: RejoinFacts) -> Arc
         return mirror(host, logs, start, directory)
 
     kept = _listed(save_in(who.config, name, needed, copying), start, facts)
+    tell_account(who, facts, kept.lines, whole=not kept.not_whole)
+    return kept
+
+
+def tell_account(who: WhoIsBack, facts: RejoinFacts, lines: Sequence[LedgerLine], *, whole: bool) -> None:
+    """In the account of the failover, where this host has one. With GTIDs of MySQL what was replayed is no tail again.
+
+    Raises OSError.
+    """
     if facts.replaced is not None:
         ledger = (who.config.manager_workdir / facts.replaced.journal).with_suffix(".ledger.json")
-        complete(ledger, old.name, kept.lines, whole=not kept.not_whole)
-    return kept
+        complete(ledger, facts.old.name, lines, whole=whole, more=facts.kind is GtidKind.MYSQL)
 
 
 def _start(facts: RejoinFacts) -> BinlogPosition | None:

@@ -8,12 +8,13 @@ from ...binlog.rows.changes import Changes
 from ...errors import HostError, LogError, RefusalError, StatementFailed
 from ...model.position import BinlogPosition
 from ...model.refusal import Refusal
+from ...reporting.ledger import Fate, LedgerLine
 from ...switchover.write_lock import set_event_scheduler
 from ..facts import RejoinFacts
 from ..job import RejoinJob
 from ..observe import look
 from ..remembered.rewound import replayed_since, rewound_of
-from .archive import Archive, archive
+from .archive import Archive, archive, tell_account
 from .comparison import report
 from .comparison.choice import Choice, Chosen, choose
 from .comparison.comparing import Comparing, Tail
@@ -21,6 +22,7 @@ from .comparison.report import Compared
 from .comparison.schema import executes_strictly, longest_statement, read_tables
 from .comparison.sides import TheirLog, tail_of
 from .comparison.to_edit import sql_to_edit
+from .ledger import Reckoning
 from .replaying import Replayed, replay
 from .rewinding import cannot_be_undone
 from .undoing import forget, gtids_of_both, undo
@@ -88,8 +90,10 @@ def compare(job: RejoinJob, own: Own) -> Against:
 def tell(
     job: RejoinJob, against: Against, left: Mapping[int, str], done: Sequence[int] = (), *, hide: bool = False
 ) -> Compared:
-    """The report as it is now, in its files beside the archive. Raises OSError."""
+    """The report as it is now, in its files beside the archive, and in the account of the failover. Raises OSError."""
     own, found = against.own, against.comparing.result()
+    if there := found.there.union(done):
+        tell_account(job.who, own.facts, _reckoned(job, own, there), whole=not own.stopped)
     names = [changes.name for changes in own.tail]
     told = Compared(
         job.plan.old_name,
@@ -105,6 +109,17 @@ def tell(
     tables = against.comparing.tail.tables
     report.write(told, own.kept.directory, sql_to_edit(own.tail, tables, left, job.plan.new_name))
     return told
+
+
+def _reckoned(job: RejoinJob, own: Own, there: frozenset[int]) -> list[LedgerLine]:
+    opened = own.facts.replaced.at if own.facts.replaced is not None else 0.0
+    rescued = Reckoning(Fate.RESCUED, job.plan.new_name)
+    before, after = Reckoning(Fate.LOST), Reckoning(Fate.APART)
+    for number, changes in enumerate(own.tail):
+        left = before if changes.transaction.timestamp < opened else after
+        (rescued if number in there else left).add(changes.transaction)
+    lines = (each.line(job.plan.old_name, own.kept.directory) for each in (rescued, before, after))
+    return [line for line in lines if line is not None]
 
 
 def replay_chosen(job: RejoinJob, against: Against, chosen: Chosen) -> Replayed:

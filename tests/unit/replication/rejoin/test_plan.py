@@ -339,6 +339,11 @@ def test_the_account_of_the_failover_is_completed() -> None:
     whole = completed(told, "db1", [line], whole=True)
     assert [each["fate"] for each in whole] == ["rescued", "lost"]
     assert completed(whole, "db1", [line], whole=True) == whole, "a second rescue says the same once"
+    replayed = completed(whole, "db1", [replace(line, fate=Fate.RESCUED)], whole=True)
+    assert [each["fate"] for each in replayed] == ["rescued", "rescued"]
+    assert completed(replayed, "db1", [line], whole=True) == replayed, "kept once more before it is rewound"
+    rest = completed(replayed, "db1", [line], whole=True, more=True)
+    assert [each["fate"] for each in rest] == ["rescued", "rescued", "lost"]
     assert [each["fate"] for each in completed(told, "db1", [line], whole=False)] == ["rescued", "unknown", "lost"]
 
 
