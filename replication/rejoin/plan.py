@@ -75,6 +75,7 @@ class RejoinPlan:
             yield f"Copy what only {self.old_name} has from its log to the manager, prove it by its sum, and sync it"
             yield f"List each of its transactions, and compare its rows with what {self.new_name} changed meanwhile"
             yield f"Replay on {self.new_name} what was chosen and is in nobody's way; of all others, report and SQL"
+            yield f"With all of it there, make {self.old_name} a replica, and take back here what comes back from there"
             return
         if self.how is How.REWIND:
             yield f"Close {self.old_name} to writers, and copy what only it has to the manager, proven and synced"

@@ -127,6 +127,8 @@ class RejoinRunbook(Recorder):
 
     def _failed(self, error: MhaError, *, pointed: bool) -> RejoinOutcome:
         plan, stands = self._job.plan, "it was left as it was, and read-only"
+        if plan.how is How.REWIND:
+            stands = "it is read-only; how far it came is remembered, and --how=rewind goes on there"
         try:
             if pointed or (plan.pointed and self._is_to_be_taken_back(error)):
                 stands = self._step(rejoin.take_back)

@@ -49,9 +49,10 @@ def rescue_its_own(who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool, w
         journal.record(REJOIN, "began", plan.old, pid=os.getpid(), by=getpass.getuser(), plan=plan.as_dict())
         try:
             outcome = _rescued(job, book, wanted)
-        except MhaError as error:
+        except (MhaError, OSError) as error:
             outcome = RejoinOutcome(1, f"what only {plan.old_name} has could not be rescued: {error}", plan)
-        facts = {name: value for name, value in outcome.as_dict().items() if name != "server"}
+        # Rows of users are told in the report, and remembered in its files alone.
+        facts = {name: value for name, value in outcome.as_dict().items() if name not in ("server", "notes")}
         journal.record(END, "ended", plan.old, **facts)
     return outcome
 

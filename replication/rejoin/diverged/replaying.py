@@ -47,6 +47,8 @@ def replay(
     left, done = dict(chosen.left), list[int]()
     for number in sorted(left):
         rest.add(tail.tail[number], readable=number not in tail.why)
+    # What was written while a person was asked may be much: no row is locked yet.
+    _take(comparing, theirs)
     session, told = Session(new), time.monotonic()
     journal.record(REPLAY, "intent", new.address, at=str(theirs.place), transactions=len(chosen.replay))
     try:

@@ -303,7 +303,7 @@ def test_a_rescue_copies_what_only_it_has_and_leaves_the_servers_as_they_are() -
     plan = rejoin_plan(case, How.RESCUE)
     assert isinstance(plan, RejoinPlan)
     assert (plan.how, plan.position) == (How.RESCUE, at(5000))
-    assert "what was chosen" in plan.steps[-1]
+    assert "what was chosen" in plan.steps[-2]
     assert refusal_of(facts(), How.RESCUE).code == "nothing-to-rescue"
     assert refusal_of(facts(replaced=None), How.RESCUE).code == "no-place"
 
