@@ -144,7 +144,8 @@ def returns_at(
         acks, taken = writer.stop(), observers.stop()
         told = manager.log()
         if code is None:
-            result = account(acks, cluster.hosts, seconds=5.0)
+            # Their receivers stood still for as long as the failover did.
+            result = account(acks, cluster.hosts, seconds=30.0)
             assert result.equal and not result.rows_lost + missing(taken, cluster.hosts), told
             assert not two_writable(taken), told
             return
