@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 
+import apprise
 import pytest
 from pydantic import SecretStr
 
@@ -129,6 +131,51 @@ def test_why_it_failed_does_not_show_the_url(url):
     why = notify_sender.attempt(letter)
     assert why
     assert TOKEN not in why
+
+
+LIBRARIES = {
+    "mhahangs": lambda: threading.Event().wait(),
+    "mhaends": lambda: os._exit(3),
+    "mhacrashes": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "mharaises": lambda: [][0],
+    "mhaprints": lambda: os.write(1, b'{"id": "another"}\n') > 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("library", "why"),
+    [
+        ("mhahangs", "its library had not ended after 1 s"),
+        ("mhaends", "its library ended the process that sent it (3)"),
+        ("mhacrashes", "its library ended the process that sent it (-11)"),
+        ("mharaises", "An exception occured sending"),
+        ("mhaprints", ""),
+    ],
+)
+def test_a_library_that_hangs_or_crashes_costs_its_own_attempt(library, why, monkeypatch, capfd):
+    act = LIBRARIES[library]
+    apprise.decorators.notify(on=library)(lambda *_args, **_named: act())
+    monkeypatch.setattr(notify_sender, "longest", lambda _timeout: 1.0 if library == "mhahangs" else 30.0)
+    try:
+        told = config().model_copy(update={"notify": SecretStr(f"{library}://{TOKEN}")})
+        (letter,) = letters(told, sample(told, "dead"))
+        assert why in notify_sender.attempt_apart(letter)
+        assert bool(notify_sender.attempt_apart(letter)) == bool(why), "each has a process of its own"
+    finally:
+        apprise.plugins.N_MGR.remove(library)
+    assert "another" not in capfd.readouterr().out
+
+
+def test_what_a_library_keeps_is_gone_with_its_attempt():
+    kept = []
+    apprise.decorators.notify(on="mhaleaks")(lambda *_args, **_named: kept.append(bytes(50_000_000)) is None)
+    try:
+        told = config().model_copy(update={"notify": SecretStr("mhaleaks://a")})
+        (letter,) = letters(told, sample(told, "dead"))
+        assert notify_sender.attempt_apart(letter) == ""
+    finally:
+        apprise.plugins.N_MGR.remove("mhaleaks")
+    assert kept == []
 
 
 def test_a_courier_tells_in_order_tries_again_and_survives_its_sender():
