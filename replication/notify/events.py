@@ -21,7 +21,7 @@ from typing import Any
 from ...config import ClusterConfig, ServerConfig
 from ..errors import HookError, RefusalError
 from ..local.site_scripts import HookResult, run_hook
-from ..memory.outbox import Outbox
+from ..memory.spool import Outbox
 from ..model.refusal import Refusal
 from ..threads import Thread
 from . import dispatcher as notify
@@ -74,7 +74,7 @@ class EventHooks:
         Nothing is waited for, but for the command of an event in `abort_on`: RefusalError when it did not end with 0.
         """
         variables, document = self._told(event, old, new, text, facts)
-        Outbox(self._config).put(document)
+        Outbox(self._config).keep(document)
         notify.tell(self._config, document)
         script = getattr(self._config, f"on_{event}")
         if not script:
@@ -93,7 +93,7 @@ class EventHooks:
     def note(self, event: str, *, text: str, **facts: Any) -> None:
         """Something that only Prefect is told of."""
         _, document = self._told(event, None, None, text, facts)
-        Outbox(self._config).put(document)
+        Outbox(self._config).keep(document)
 
     def _told(
         self, event: str, old: ServerConfig | None, new: ServerConfig | None, text: str, facts: dict[str, Any]

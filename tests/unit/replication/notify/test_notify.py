@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from prefect_mha.config import load_cluster
 from prefect_mha.config.notify import EVENTS, URL_KEYS, parts_of, urls_in
-from prefect_mha.replication.memory.outbox import Outbox
+from prefect_mha.replication.memory.spool import Outbox
 from prefect_mha.replication.notify import events as event_hooks
 from prefect_mha.replication.notify import worker as notify_sender
 from prefect_mha.replication.notify.dispatcher import Dispatcher, letters
@@ -136,7 +136,7 @@ def test_why_it_failed_does_not_show_the_url(url):
 LIBRARIES = {
     "mhahangs": lambda: threading.Event().wait(),
     "mhaends": lambda: os._exit(3),
-    "mhacrashes": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "mhacrashes": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "mharaises": lambda: [][0],
     "mhaprints": lambda: os.write(1, b'{"id": "another"}\n') > 0,
 }
@@ -147,7 +147,7 @@ LIBRARIES = {
     [
         ("mhahangs", "its library had not ended after 1 s"),
         ("mhaends", "its library ended the process that sent it (3)"),
-        ("mhacrashes", "its library ended the process that sent it (-11)"),
+        ("mhacrashes", "its library ended the process that sent it (-9)"),
         ("mharaises", "An exception occured sending"),
         ("mhaprints", ""),
     ],
