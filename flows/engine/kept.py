@@ -18,7 +18,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from ...replication.errors import MhaError
-from ...replication.local.own_files import ours, own_directory, written
+from ...replication.local.own_files import ours, written
 from ...replication.local.processes import process_alive
 from ...replication.memory.spool import Spool, writer_lives
 from .record import RunRecord, Unanswered, deliver, end_crashed
@@ -69,7 +69,7 @@ class KeptRuns(Spool):
         """
         file = self.path / f"standing-{run_id}-{os.getpid()}"
         with contextlib.suppress(OSError):
-            own_directory(self.path)
+            self.open()
             with written(file):
                 pass
         return file

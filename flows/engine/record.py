@@ -70,7 +70,7 @@ class Unanswered(MhaError):
     """Prefect's API did not answer, or answered that it cannot now."""
 
 
-def deliver(record: RunRecord, request_seconds: float = REQUEST_SECONDS, *, ends_itself: bool = False) -> uuid.UUID:
+def deliver(record: RunRecord, *, ends_itself: bool = False) -> uuid.UUID:
     """Put into Prefect what it lacks of the record, now; the flow run's id.
 
     ``ends_itself``: its flow is about to be left, and sets the state. Raises Unanswered when trying again may help,
@@ -78,7 +78,7 @@ def deliver(record: RunRecord, request_seconds: float = REQUEST_SECONDS, *, ends
     """
     from prefect.client.schemas.objects import State, StateType
 
-    with asking(f"the record of {record.run_name}", request_seconds) as client:
+    with asking(f"the record of {record.run_name}", REQUEST_SECONDS) as client:
         run = _entered(client, record) or _made(client, record)
         _send_pages(client, record, run)
         tags = run.tags if record.tags is None else record.tags
