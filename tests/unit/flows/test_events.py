@@ -6,11 +6,12 @@ import os
 
 import pytest
 
+from prefect_mha.config.notify import EVENTS
 from prefect_mha.flows.engine.events import HEARTBEAT, NAMES, _Delivery, prefect_event
 from prefect_mha.replication.memory.health_file import HealthFile, ManagerStatus
 from prefect_mha.replication.memory.manager_lock import ManagerLock
 from prefect_mha.replication.memory.spool import Outbox
-from prefect_mha.replication.notify.events import EVENTS, sample
+from prefect_mha.replication.notify.events import sample
 from tests.unit.replication.address.test_address import config
 
 
