@@ -143,18 +143,37 @@ def _without_secrets(url: str, words: list[str]) -> str:
 
 def attempt_apart(letter: Notification) -> str:
     """As `attempt`, in a process of its own: what hangs, leaks or crashes in a service's library is gone with it."""
+    try:
+        with _place() as directory:
+            return _from_child(letter, directory)
+    except OSError as error:
+        return f"no process could be had to send it: {error}"
+
+
+@contextlib.contextmanager
+def _place() -> Iterator[str]:
+    """Where an attempt puts its files, removed after it; empty on a full disk, which people are to be told of."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="mha-notify-", ignore_cleanup_errors=True)
+    except OSError:
+        yield ""
+        return
+    with made:
+        yield made.name
+
+
+def _from_child(letter: Notification, directory: str) -> str:
     limit = longest(letter.timeout)
     ours, theirs = _FORK.Pipe(duplex=False)
-    with tempfile.TemporaryDirectory(prefix="mha-notify-") as directory, ours:
-        child = _FORK.Process(target=_attempt_here, args=(letter, theirs, directory), daemon=True)
-        with _forking:  # else the child of another thread has this one's end of the pipe, too
+    child = _FORK.Process(target=_attempt_here, args=(letter, theirs, directory), daemon=True)
+    with ours:
+        with _forking, theirs:  # else the child of another thread has this one's end of the pipe, too
             child.start()
-            theirs.close()
         try:
             if ours.poll(limit):
                 return str(ours.recv())
             return f"its library had not ended after {limit:.0f} s"
-        except EOFError:
+        except (EOFError, OSError):
             child.join()
             return f"its library ended the process that sent it ({child.exitcode})"
         finally:
@@ -163,7 +182,7 @@ def attempt_apart(letter: Notification) -> str:
 
 
 def _attempt_here(letter: Notification, answer: Connection, directory: str) -> None:
-    tempfile.tempdir = directory
+    tempfile.tempdir = directory or None
     # What a library reads and prints is neither the letters nor our answers; and whose sender is gone ends by itself.
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):

@@ -177,6 +177,18 @@ def test_what_a_library_keeps_is_gone_with_its_attempt():
     assert kept == []
 
 
+def test_a_full_disk_keeps_nobody_from_being_told_of_it(monkeypatch):
+    def full(**_given):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(notify_sender.tempfile, "TemporaryDirectory", full)
+    with Webhook() as hook:
+        told = config().model_copy(update={"notify": SecretStr(f"json://127.0.0.1:{hook.port}/")})
+        (letter,) = letters(told, sample(told, "check_failed") | {"facts": {}})
+        assert notify_sender.attempt_apart(letter) == ""
+        assert len(hook.got) == 1
+
+
 def test_a_courier_tells_in_order_tries_again_and_survives_its_sender():
     """The sender is killed with something in its hands: the next one delivers it."""
     with Webhook() as hook:
