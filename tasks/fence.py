@@ -8,7 +8,7 @@ from typing import Literal
 from prefect import task
 
 from ..replication.actions.drain import stop_receiver
-from ..replication.actions.hanging_stop import OldPrimary
+from ..replication.actions.hanging_stop import DeadHost
 from ..replication.errors import HookError, MhaError, RefusalError, ServerError, UnsafeStatement
 from ..replication.fencing.everyone import start_replication
 from ..replication.fencing.kill import Fenced, fence, present_on
@@ -48,7 +48,7 @@ def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     note_stopped(job.journal, plan.dead, channels)
 
     dead = job.sessions.host(job.dead.address)
-    old = OldPrimary(
+    old = DeadHost(
         lambda: present_on(dead, job.dead, job.places, timeout=PRESENT_WITHIN), somebody_else=job.somebody_else
     )
 

@@ -133,7 +133,7 @@ def _entry(line: bytes, journal: str) -> Entry | None:
 
 
 def every_entry(workdir: Path, app: str, kind: str = FAILOVER) -> tuple[Entry, ...]:
-    """What all journals of an application that are still there recorded, the oldest first."""
+    """What all journals of an application's failovers, or the like, that are there recorded, the oldest first."""
     return tuple(entry for path in reversed(journals(workdir, app, kind)) for entry in read_journal(path))
 
 
