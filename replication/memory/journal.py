@@ -67,9 +67,12 @@ class Journal:
 
     @classmethod
     def new(cls, workdir: Path, app: str, kind: str = FAILOVER) -> Journal:
-        """A fresh journal for one failover or planned switch of one application."""
+        """A fresh journal for one failover, switch or rejoin of one application."""
         stamp = datetime.now().strftime("%Y%m%d%H%M%S")
-        return cls(workdir / f"{app}.{kind}-{stamp}-{os.getpid()}.journal")
+        name = f"{app}.{kind}-{stamp}-{os.getpid()}"
+        names = (name, *(f"{name}-{number}" for number in range(2, 100)))
+        paths = (workdir / f"{each}.journal" for each in names)
+        return cls(next(path for path in paths if not path.exists()))
 
     def record(self, step: str, event: str, server: str = "", **facts: Any) -> Entry:
         """Write one entry and wait until the disk has it."""
@@ -129,9 +132,9 @@ def _entry(line: bytes, journal: str) -> Entry | None:
     return Entry(at, *words, facts, journal)
 
 
-def every_entry(workdir: Path, app: str) -> tuple[Entry, ...]:
-    """What all journals of an application's failovers that are still there recorded, the oldest first."""
-    return tuple(entry for path in reversed(journals(workdir, app, FAILOVER)) for entry in read_journal(path))
+def every_entry(workdir: Path, app: str, kind: str = FAILOVER) -> tuple[Entry, ...]:
+    """What all journals of an application's failovers, or the like, that are there recorded, the oldest first."""
+    return tuple(entry for path in reversed(journals(workdir, app, kind)) for entry in read_journal(path))
 
 
 def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = FAILOVER) -> tuple[Entry, ...]:

@@ -44,6 +44,11 @@ def quote_name(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
+def quote_identifier(name: str) -> str:
+    """A name of a table, a column, an account, as a statement has it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
 def log_readers(vendor: Vendor) -> tuple[str, ...]:
     """Names of the program that reads a server's binary log from afar, best first."""
     return ("mariadb-binlog", "mysqlbinlog") if vendor is Vendor.MARIADB else ("mysqlbinlog",)
@@ -139,6 +144,18 @@ class Dialect:
         """Execute what parallel appliers skipped when one of them stopped, and end there (MySQL only)."""
         suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
         return f"START {self._replica} SQL_THREAD UNTIL SQL_AFTER_MTS_GAPS{suffix}"
+
+    def start_until(self, channel: str, gtids: str, log: str, offset: int) -> tuple[str, tuple[Any, ...]]:
+        """Start both halves; the applier stops once these GTIDs are executed, or at that place without any."""
+        if gtids:
+            name, args = "master_gtid_pos" if self.vendor is Vendor.MARIADB else "SQL_AFTER_GTIDS", (gtids,)
+            return self._in_channel("START", channel, f"UNTIL {name} = %s"), args
+        p = "SOURCE" if self._source_words else "MASTER"
+        return self._in_channel("START", channel, f"UNTIL {p}_LOG_FILE = %s, {p}_LOG_POS = %s"), (log, offset)
+
+    def reset_logs(self) -> str:
+        """Delete all of its binary logs and forget which GTIDs are in them; the words came with the other (8.2)."""
+        return "RESET BINARY LOGS AND GTIDS" if self.binary_log_status else "RESET MASTER"
 
     def stop(self, channel: str, thread: ChannelThread | None = None) -> str:
         """Stop both halves of a channel, or one of them; nothing that was received is lost by it."""
