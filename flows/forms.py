@@ -117,7 +117,8 @@ class _Returning(BaseModel):
         default="auto",
         title="Way",
         description="auto: what its data allows. follow: only when it has nothing that the primary lacks. rescue: "
-        "copy what only it has to the manager, and list it. The others are not gone by this version.",
+        "copy what only it has to the manager, and list it. rebuild: give it the data of another server first. "
+        "rewind is not gone by this version.",
     )
 
 

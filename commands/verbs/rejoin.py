@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ...replication.model.ways_back import How
+from ...replication.model.ways_back import How, Method
 from ..shared.mha_options import Conf, GlobalConf, Output, Workdir
 from ..shared.options import DEFAULT_GLOBAL_CONF
 
@@ -24,9 +24,13 @@ def rejoin(
         How,
         typer.Option(
             help="auto: what its data allows; follow: only when it has nothing that the primary lacks; rescue: copy "
-            "what only it has to the manager and list it."
+            "what only it has to the manager and list it; rebuild: give it the data of another server first."
         ),
     ] = How.AUTO,
+    method: Annotated[
+        Method | None,
+        typer.Option(help="Of a rebuild: clone, backup or dump; else as rebuild_method says."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
@@ -36,6 +40,7 @@ def rejoin(
     from ...replication.memory.workdir import make_workdir
     from ...replication.notify.manager_log import secrets_of, setup_logging
     from ..shared.asking import ask
+    from ..shared.progress import bar
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
     make_workdir(config.manager_workdir)
@@ -44,7 +49,11 @@ def rejoin(
     from ...flows.rejoin import rejoin_by_hand
     from ...replication.rejoin.outcome import story
 
-    outcome = rejoin_by_hand(config, host, how, dry_run=dry_run, ask=None if yes or dry_run else ask)
+    asks = None if yes or dry_run else ask
+    with bar() as watch:
+        outcome = rejoin_by_hand(
+            config, host, how, dry_run=dry_run, ask=asks, method=method.value if method else "", watch=watch
+        )
     if output is Output.JSON:
         shown = outcome.plan.as_dict() if outcome.planned_only and outcome.plan else outcome.as_dict()
         print(json.dumps(shown, default=str, indent=2))

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from ..errors import ServerError, StatementFailed
 from ..model.state import READ_ONLY_TRANSACTION, ServerState
@@ -79,18 +80,21 @@ def start_replication(
     action: str = "start replication",
     timeout: float | None = None,
     fill_gaps: bool = False,
+    until: tuple[str, tuple[Any, ...]] | None = None,
 ) -> None:
     """START of both halves of a replica or one of them, also where the server is closed to everybody, and stays so.
 
-    ``fill_gaps``: parallel appliers only, until nothing is left between what they executed.
+    ``fill_gaps``: parallel appliers only, until nothing is left between what they executed. ``until`` is a statement
+    that starts them to a place, and its values.
     """
     sql = server.dialect.fill_gaps(channel) if fill_gaps else server.dialect.start(channel, thread)
+    sql, args = until or (sql, ())
     # A receiver, too: MySQL 5.6 may keep its place in a table, which it writes as itself.
     if not closed_to_everybody(server):
-        server.query(sql, action=action, timeout=timeout)
+        server.query(sql, args, action=action, timeout=timeout)
         return
     with _opened_for_a_moment(server):
-        server.query(sql, action=action, timeout=timeout or STARTED_WITHIN)
+        server.query(sql, args, action=action, timeout=timeout or STARTED_WITHIN)
 
 
 @contextlib.contextmanager

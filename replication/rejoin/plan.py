@@ -15,6 +15,7 @@ from ..model.state import GtidKind, ServerState
 from ..model.ways_back import How
 from .beyond import Beyond, beyond
 from .facts import RejoinFacts
+from .rebuild.copying import Copying
 
 #: Ways that are named in refusals and not done by this version.
 BY_HAND = {
@@ -22,8 +23,7 @@ BY_HAND = {
     "lists them; repeat on the primary what is wanted of them (mysqlbinlog), then rebuild the server.",
     How.REWIND: "Its own transactions are not taken back by this version: see with mysqlbinlog what they are, then "
     "rebuild the server.",
-    How.REBUILD: "It is not rebuilt by this version: copy the data of a replica to it (clone plugin, mariadb-backup, "
-    "mysqldump), and make it a replica.",
+    How.REBUILD: "Give it the data of another server: --how=rebuild.",
 }
 
 #: Refusals that no later look changes: only for them is a rejoin that was cut short taken back.
@@ -38,7 +38,8 @@ class RejoinPlan:
 
     ``position`` is the place in the new primary's log to begin at, without GTIDs. ``pointed``: it points there already,
     as an interrupted rejoin left it. ``traces`` is what fencing left on its host, ``block`` that its block is to be
-    written into the configuration again. ``keeps``, ``discards`` and ``copies`` say in words what becomes of its data.
+    written into the configuration again. ``keeps``, ``discards`` and ``copies`` say in words what becomes of its data;
+    ``copying`` is how it gets that of another server first.
     """
 
     cluster: str
@@ -59,6 +60,7 @@ class RejoinPlan:
     discards: str
     copies: str
     warnings: tuple[str, ...]
+    copying: Copying | None = None
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -70,7 +72,11 @@ class RejoinPlan:
             yield f"Copy what only {self.old_name} has from its log to the manager, prove it by its sum, and sync it"
             yield "List each of its transactions; nothing is replayed"
             return
-        yield f"Close {self.old_name} to writers, and look once more whether it has more than {self.new_name}"
+        if self.copying is not None:
+            yield f"Close {self.old_name} to writers"
+            yield from self.copying.steps(self.old_name)
+        else:
+            yield f"Close {self.old_name} to writers, and look once more whether it has more than {self.new_name}"
         if not self.pointed:
             where = f" at {self.position}" if self.position is not None else f" by {self.kind}"
             yield f"Point {self.old_name} at {self.new_name}{where}, as {self.user}"
@@ -90,20 +96,21 @@ class RejoinPlan:
     @classmethod
     def parse(cls, told: Mapping[str, Any]) -> RejoinPlan:
         """From plain data, as a journal keeps it. Raises KeyError, ValueError."""
-        known = {field.name: told[field.name] for field in fields(cls)}
+        known = {field.name: told[field.name] for field in fields(cls) if field.name in told}
         known.update(
             how=How(told["how"]),
             kind=GtidKind(told["kind"]),
             position=BinlogPosition.parse(told["position"]) if told["position"] else None,
             traces=tuple(told["traces"]),
             warnings=tuple(told["warnings"]),
+            copying=Copying.parse(told["copying"]) if told.get("copying") else None,
         )
         return cls(**known)
 
 
 def rejoin_plan(facts: RejoinFacts, how: How = How.AUTO) -> RejoinPlan | Refusal:
     """What is to be done, or why nothing may be. What cannot be known counts as *it has more*."""
-    if how in BY_HAND and how is not How.RESCUE:
+    if how in BY_HAND and how not in (How.RESCUE, How.REBUILD):
         return Refusal(f"no-{how}", f"{how} is not a way that this version goes.", BY_HAND[how], _evidence(facts))
     more = beyond(facts)
     if how is How.RESCUE:
@@ -177,18 +184,12 @@ def unattended(facts: RejoinFacts, plan: RejoinPlan) -> str:
     return plan.warnings[0] if plan.warnings else ""
 
 
-def _of_the_servers(facts: RejoinFacts) -> Refusal | None:
+def of_both(facts: RejoinFacts) -> Refusal | None:
+    """Why the one may be no replica of the other, whatever data it has."""
     old, new = facts.old, facts.new
     if old.key == new.key:
         return Refusal(
             "is-the-primary", f"{old.name} is the primary of {facts.cluster}.", "Name the server that is back."
-        )
-    there, held = facts.there, facts.hold is not None or facts.unfinished
-    if there is not None and not held and there.receiver != "No" and there.applier_running:
-        return Refusal(
-            "already-a-replica",
-            f"{old.name} replicates from {new.name} already, and nothing holds it: it is left as it is.",
-            "Name the server that is back.",
         )
     if not new.writable:
         return Refusal(
@@ -210,6 +211,27 @@ def _of_the_servers(facts: RejoinFacts) -> Refusal | None:
             "skip.",
             "Give it a server_id of its own, and restart it.",
         )
+    return None
+
+
+def _of_the_servers(facts: RejoinFacts) -> Refusal | None:
+    old, new = facts.old, facts.new
+    there, held = facts.there, facts.hold is not None or facts.unfinished
+    if there is not None and not held and there.receiver != "No" and there.applier_running:
+        if more := beyond(facts).what:
+            return Refusal(
+                "errant",
+                f"{old.name} replicates from {new.name}, and has what that lacks: {more}.",
+                f"See with mysqlbinlog what they are. {BY_HAND[How.REBUILD]}",
+                _evidence(facts),
+            )
+        return Refusal(
+            "already-a-replica",
+            f"{old.name} replicates from {new.name} already, and nothing holds it: it is left as it is.",
+            "Name the server that is back.",
+        )
+    if refusal := of_both(facts):
+        return refusal
     for other in (c for c in old.channels if c is not facts.follows):
         if other.receiver != "No" or other.applier_running or other.received != other.executed:
             return Refusal(
@@ -251,15 +273,20 @@ def _of_the_way(facts: RejoinFacts) -> Refusal | None:
             BY_HAND[How.REBUILD],
             _evidence(facts),
         )
-    if not pointed and not (facts.user and facts.password):
-        missing = "repl_password" if facts.user else "repl_user"
-        return Refusal(
-            "replication-credentials",
-            f"{missing} is not set, and how the other replicas log in at {new} cannot be read: {old} cannot "
-            "be made one.",
-            f"Set {missing} in the configuration.",
-        )
-    return None
+    return None if pointed else of_the_account(facts)
+
+
+def of_the_account(facts: RejoinFacts) -> Refusal | None:
+    """Why it could not log in at the primary."""
+    if facts.user and facts.password:
+        return None
+    missing = "repl_password" if facts.user else "repl_user"
+    return Refusal(
+        "replication-credentials",
+        f"{missing} is not set, and how the other replicas log in at {facts.new.name} cannot be read: "
+        f"{facts.old.name} cannot be made one.",
+        f"Set {missing} in the configuration.",
+    )
 
 
 def _of_the_place(facts: RejoinFacts) -> Refusal | None:

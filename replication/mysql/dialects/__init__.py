@@ -148,6 +148,31 @@ class Dialect:
         """Forget the source and DELETE the relay logs. Only `replication.actions.drained` may issue it."""
         return self._in_channel("RESET", channel, "ALL")
 
+    def reset_logs(self) -> str:
+        """Begin the server's own binary log anew, and forget every GTID (MySQL 8.2 renamed it)."""
+        return "RESET BINARY LOGS AND GTIDS" if self.binary_log_status else "RESET MASTER"
+
+    def start_until(self, channel: str, gtids: str, position: BinlogPosition | None) -> tuple[str, tuple[Any, ...]]:
+        """Start, to execute up to a place in the source's log and to stop there. MariaDB stops both halves by GTID."""
+        if self.vendor is Vendor.MARIADB and gtids:
+            return self._in_channel("START", channel, "UNTIL master_gtid_pos=%s"), (gtids,)
+        if self.vendor is Vendor.MARIADB:
+            assert position is not None
+            until = "SQL_THREAD UNTIL MASTER_LOG_FILE=%s, MASTER_LOG_POS=%s"
+            return self._in_channel("START", channel, until), (position.file, position.pos)
+        tail = self._for_channel(channel)
+        if gtids:
+            return f"START {self._replica} SQL_THREAD UNTIL SQL_AFTER_GTIDS=%s{tail}", (gtids,)
+        assert position is not None
+        p = "SOURCE" if self._source_words else "MASTER"
+        sql = f"START {self._replica} SQL_THREAD UNTIL {p}_LOG_FILE=%s, {p}_LOG_POS=%s{tail}"
+        return sql, (position.file, position.pos)
+
+    @property
+    def can_clone(self) -> bool:
+        """Whether CLONE INSTANCE is known (MySQL 8.0.17)."""
+        return self.vendor is Vendor.MYSQL and self.version >= (8, 0, 17)
+
     def flush_relay_logs(self, channel: str) -> str:
         """Begin a new relay log. LOCAL: without it the statement goes into the binary log, as an errant transaction."""
         if self.vendor is Vendor.MARIADB:

@@ -222,7 +222,7 @@ def test_why_it_may_not_follow(case: RejoinFacts, code: str) -> None:
     assert refusal.remedy
 
 
-@pytest.mark.parametrize("how", [How.REWIND, How.REBUILD])
+@pytest.mark.parametrize("how", [How.REWIND])
 def test_a_way_that_is_not_gone_is_refused_with_what_to_do_by_hand(how: How) -> None:
     refusal = refusal_of(facts(), how)
     assert refusal.code == f"no-{how}"
