@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from prefect_mha.flows.approval import Waiting
 from prefect_mha.flows.clusters import configured_clusters
 from prefect_mha.replication.planning.plan import FailoverOptions
 from prefect_mha.replication.planning.switch_options import SwitchOptions
+from prefect_mha.replication.rejoin.diverged.comparison.choice import Choice
 
 _PORT, _COLONS = r":([1-9][0-9]{0,4})", r"[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*"
 #: Nothing, or a host's name or address and its port; an address with colons stands in brackets when there is a port.
 #: The form is held to it as well, so it is plain enough for whatever reads a JSON schema.
 PLACE = rf"^ *(([A-Za-z0-9_.-]{{1,255}})({_PORT})?|({_COLONS})|\[({_COLONS})\]({_PORT})?)? *$"
+
+#: Tables, each with its database.
+TABLES = r"^ *([^,. ]+\.[^,]+(,[^,. ]+\.[^,]+)*)? *$"
 
 AS_CONFIGURED: Literal["as configured"] = "as configured"
 
@@ -117,9 +121,31 @@ class _Returning(BaseModel):
         default="auto",
         title="Way",
         description="auto: what its data allows. follow: only when it has nothing that the primary lacks. rescue: "
-        "copy what only it has to the manager, and list it. rebuild: give it the data of another server first. "
-        "rewind is not gone by this version.",
+        "copy what only it has to the manager, compare it with what the primary changed meanwhile, and replay what is "
+        "chosen below. rewind: take it back on the old server. rebuild: give it the data "
+        "of another server.",
     )
+    replay: Literal["none", "all", "tables"] = Field(
+        default="none",
+        title="Replay on the primary",
+        description="Of a rescue: none of its transactions, all that are in nobody's way, or those of the tables "
+        "below. Once the primary has all of them, the server is made a replica.",
+    )
+    tables: Annotated[str, WithJsonSchema({"type": "string", "pattern": TABLES})] = Field(
+        default="", title="Tables", description="With tables: DATABASE.TABLE, several with commas between them."
+    )
+    hide_values: bool = Field(
+        default=False, title="Hide values", description="The report of a rescue tells keys, and no other values."
+    )
+
+    @model_validator(mode="after")
+    def _tables_are_named(self) -> Self:
+        self.choice()
+        return self
+
+    def choice(self) -> Choice:
+        """What is to be replayed. Raises ValueError for what names no tables."""
+        return Choice.parse(self.tables if self.replay == "tables" else self.replay)
 
 
 class RejoinRequest(_Asked, _Returning):

@@ -6,6 +6,7 @@ import getpass
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -26,7 +27,7 @@ from prefect_mha.flows.forms import ClusterName, RejoinRequest
 from prefect_mha.flows.runbooks.returning.progress import watched
 from prefect_mha.flows.runbooks.returning.rebuild import rebuild_server
 from prefect_mha.flows.runbooks.returning.rejoin import rejoin_server
-from prefect_mha.flows.runbooks.returning.rescue import rescue_its_own
+from prefect_mha.flows.runbooks.returning.rescue import Wanted, rescue_its_own, way_back_of
 from prefect_mha.flows.runbooks.returning.take_back import take_back_what_was_cut_short
 from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import MhaError, RefusalError
@@ -36,6 +37,7 @@ from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.ways_back import How
 from prefect_mha.replication.notify.events import finish as finish_hooks
 from prefect_mha.replication.planning.role_plan import short_name
+from prefect_mha.replication.rejoin.diverged.comparison.choice import Choice
 from prefect_mha.replication.rejoin.job import RejoinJob
 from prefect_mha.replication.rejoin.observe import WhoIsBack, look, who_is_back
 from prefect_mha.replication.rejoin.outcome import (
@@ -56,6 +58,8 @@ from prefect_mha.replication.reporting.approval import APPROVAL, Answer, Ask
 from prefect_mha.tasks.rebuild import plan_of
 
 log = logging.getLogger("mha")
+#: Nothing of what only the old server has is replayed.
+NOTHING = Choice()
 
 
 def rejoin_now(
@@ -65,6 +69,8 @@ def rejoin_now(
     *,
     dry_run: bool = False,
     ask: Ask | None = None,
+    replay: Choice = NOTHING,
+    hide: bool = False,
     run: ActingRun | None = None,
     alone: bool = False,
     by: str = "",
@@ -74,6 +80,7 @@ def rejoin_now(
 ) -> RejoinOutcome:
     """Look, plan, ask, then make the server that is back a replica. ``ask`` puts the plan to a person.
 
+    ``replay`` is what of its own transactions a rescue executes on the new primary; with ``hide`` no values are told.
     ``run`` is the flow run that this is called in; without one it makes its own. A dry run changes nothing. ``alone``:
     nobody asked for it, so it is done only where nothing is worth a word; ``by`` is who asked for one that is gone on
     with, ``asked_to_end`` whether it is to be left while nothing was pointed yet. One that was cut short goes on, as
@@ -98,7 +105,8 @@ def rejoin_now(
         if dry_run:
             return RejoinOutcome(0, plan_text(plan), plan, planned_only=True)
         if plan.how is How.RESCUE:
-            return _act_in(run, config, plan, partial(rescue_its_own, who, plan, sessions))
+            wanted = Wanted(replay, hide, ask)
+            return _act_in(run, config, plan, partial(_rescue, who, plan, sessions, wanted, by or getpass.getuser()))
         answer = None
         if ask is not None:
             answer = ask(rejoin_question(plan))
@@ -143,6 +151,21 @@ def _plan_of_rebuild(who: WhoIsBack, sessions: ConnectionPool, method: str) -> R
     return plan
 
 
+def _rescue(who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool, wanted: Wanted, by: str) -> RejoinOutcome:
+    """With all of its own on the new primary, it becomes a replica, as who asked for that wants it."""
+    rescued = rescue_its_own(who, plan, sessions, wanted)
+    if not (rescued.all_there and wanted.replay):
+        return rescued
+    back = way_back_of(who, sessions)
+    if isinstance(back, Refusal):
+        left = f"It was not made a replica: {back.sentence} {back.remedy}"
+        return replace(rescued, exit_code=10, notes=(*rescued.notes, left))
+    done = _act(who, back, sessions, None, by=by, asked_to_end=lambda: False)
+    code = done.exit_code if done.exit_code != 1 else 10
+    notes = (*rescued.notes, *done.notes)
+    return replace(done, exit_code=code, summary=f"{rescued.summary}; {done.summary}", notes=notes, page=rescued.page)
+
+
 def _act(
     who: WhoIsBack,
     plan: RejoinPlan,
@@ -151,7 +174,7 @@ def _act(
     *,
     by: str,
     asked_to_end: Callable[[], bool],
-    watch: Watcher | None,
+    watch: Watcher | None = None,
 ) -> RejoinOutcome:
     """With a journal of its own; told to people however it ends."""
     config = who.config
@@ -199,7 +222,11 @@ def _act_in(run: ActingRun, config: ClusterConfig, plan: RejoinPlan, core: Any) 
             data=markdown(done, config.name),
             description=f"Rejoin of {plan.old_name}",
         )
-        return Shown(conclude(done), deed.name, (page,))
+        pages: tuple[Page, ...] = (page,)
+        if done.page:
+            key, title = f"{page.key}-conflicts", f"What only {plan.old_name} has against {plan.new_name}"
+            pages = (page, Page(key=key, type="markdown", data=done.page, description=title))
+        return Shown(conclude(done), deed.name, pages)
 
     try:
         outcome: RejoinOutcome = run.act(deed, core, shown)
@@ -244,6 +271,8 @@ def rejoin(cluster: ClusterName, how: RejoinRequest) -> State[Any]:
                 How(how.way),
                 dry_run=how.dry_run,
                 ask=ask_in_prefect(how.waiting(), key) if how.ask_first else None,
+                replay=how.choice(),
+                hide=how.hide_values,
                 run=ActingRun(rejoin.name, cluster, config.manager_workdir, this_run_id()),
             )
     except MhaError as error:

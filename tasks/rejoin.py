@@ -12,7 +12,6 @@ from ..replication.fencing.read_only import Closed
 from ..replication.model.refusal import Refusal
 from ..replication.model.state import ServerState
 from ..replication.rejoin import following
-from ..replication.rejoin.archive import Archive, archive
 from ..replication.rejoin.facts import RejoinFacts
 from ..replication.rejoin.job import RejoinJob
 from ..replication.rejoin.observe import look
@@ -62,14 +61,6 @@ def _as_planned(job: RejoinJob) -> RejoinFacts:
 
 def _what_is_done(plan: RejoinPlan) -> tuple[object, ...]:
     return plan.new, plan.kind, plan.position, plan.pointed
-
-
-@task(name="Copy what only the old server has", **STEP)
-def archive_its_own(job: RejoinJob) -> Archive:
-    """Off its host, proven, synced, listed."""
-    kept = archive(job.who, job.sessions, look(job.who, job.sessions))
-    log.info("Of %s were kept: %s.", job.plan.old_name, kept)
-    return kept
 
 
 @task(name=POINT, **STEP)

@@ -24,13 +24,22 @@ def rejoin(
         How,
         typer.Option(
             help="auto: what its data allows; follow: only when it has nothing that the primary lacks; rescue: copy "
-            "what only it has to the manager and list it; rebuild: give it the data of another server first."
+            "what only it has to the manager, list it, and compare it with what the primary changed meanwhile; rewind: "
+            "take that back, then follow; rebuild: give it the data of another server, then follow."
         ),
     ] = How.AUTO,
     method: Annotated[
         Method | None,
         typer.Option(help="Of a rebuild: clone, backup or dump; else as rebuild_method says."),
     ] = None,
+    replay: Annotated[
+        str,
+        typer.Option(
+            help="With rescue: none, all, or DATABASE.TABLE,…: which of its own transactions are replayed on the "
+            "primary. What the primary changed too, or cannot be compared, never is."
+        ),
+    ] = "none",
+    mask: Annotated[bool, typer.Option("--mask", help="With rescue: the report tells keys, and no values.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
@@ -39,9 +48,14 @@ def rejoin(
     from ...config import load_cluster
     from ...replication.memory.workdir import make_workdir
     from ...replication.notify.manager_log import secrets_of, setup_logging
+    from ...replication.rejoin.diverged.comparison.choice import Choice
     from ..shared.asking import ask
     from ..shared.progress import bar
 
+    try:
+        choice = Choice.parse(replay)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--replay") from None
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
     make_workdir(config.manager_workdir)
     setup_logging(None, config.log_level, secrets_of(config))
@@ -49,10 +63,11 @@ def rejoin(
     from ...flows.rejoin import rejoin_by_hand
     from ...replication.rejoin.outcome import story
 
-    asks = None if yes or dry_run else ask
+    asked = None if yes or dry_run else ask
+    means = method.value if method else ""
     with bar() as watch:
         outcome = rejoin_by_hand(
-            config, host, how, dry_run=dry_run, ask=asks, method=method.value if method else "", watch=watch
+            config, host, how, dry_run=dry_run, ask=asked, replay=choice, hide=mask, method=means, watch=watch
         )
     if output is Output.JSON:
         shown = outcome.plan.as_dict() if outcome.planned_only and outcome.plan else outcome.as_dict()

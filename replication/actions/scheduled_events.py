@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass
 
 from ..errors import StatementFailed
+from ..mysql.dialects import quote_identifier
 from ..mysql.server import Server
 
 log = logging.getLogger("mha")
@@ -59,13 +60,10 @@ def enable_events(server: Server, wanted: tuple[ScheduledEvent, ...]) -> tuple[s
         if str(event) not in ran or not event.disabled_as_replica:
             continue
         user, _, host = event.definer.rpartition("@")
-        sql = f"ALTER DEFINER = {_name(user)}@{_name(host)} EVENT {_name(event.schema)}.{_name(event.name)} ENABLE"
+        definer = f"{quote_identifier(user)}@{quote_identifier(host)}"
+        sql = f"ALTER DEFINER = {definer} EVENT {quote_identifier(event.schema)}.{quote_identifier(event.name)} ENABLE"
         try:
             server.query(sql, action=f"enable the event {event}")
         except StatementFailed as error:
             trouble.append(f"the event {event} is not enabled on {server}: {error.cause}")
     return tuple(trouble)
-
-
-def _name(text: str) -> str:
-    return "`" + text.replace("`", "``") + "`"

@@ -102,6 +102,13 @@ def query(event: Event) -> Query:
     return Query(event.body[begin : begin + database], event.body[text : text + _TEXT], event.tail)
 
 
+@_readable
+def whole_statement(event: Event) -> bytes:
+    """All of the text of a query event whose body was kept whole."""
+    database, _, status = _QUERY_HEAD.unpack_from(event.body, 8)
+    return event.body[13 + status + database + 1 :]
+
+
 def table_of(statement: Query) -> str:
     """``database.table`` that a statement changes, as far as its beginning tells; else an empty text."""
     found = _STATEMENT.match(statement.text)

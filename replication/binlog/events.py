@@ -75,6 +75,12 @@ class EventType(IntEnum):
     MARIADB_GTID_LIST = 163
     MARIADB_START_ENCRYPTION = 164
     MARIADB_QUERY_COMPRESSED = 165
+    MARIADB_WRITE_ROWS_COMPRESSED_V1 = 166
+    MARIADB_UPDATE_ROWS_COMPRESSED_V1 = 167
+    MARIADB_DELETE_ROWS_COMPRESSED_V1 = 168
+    MARIADB_WRITE_ROWS_COMPRESSED = 169
+    MARIADB_UPDATE_ROWS_COMPRESSED = 170
+    MARIADB_DELETE_ROWS_COMPRESSED = 171
 
 
 #: Events that belong to a log, not to a transaction.
@@ -132,10 +138,12 @@ class Event(NamedTuple):
 _TYPES = frozenset(int(each) for each in EventType)
 
 
-def made(kind: EventType, server_id: int, body: bytes, *, checksum: bool, pos: int = 0, flags: int = 0) -> bytes:
-    """A whole event that no server wrote; ``pos`` is the place behind it that it tells, 0 for none."""
+def made(
+    kind: EventType, server_id: int, body: bytes, *, checksum: bool, pos: int = 0, flags: int = 0, at: int = 0
+) -> bytes:
+    """A whole event that no server wrote; ``pos`` is the place behind it that it tells, 0 for none, ``at`` its time."""
     size = HEADER + len(body) + (CHECKSUM if checksum else 0)
-    event = HEADER_FIELDS.pack(0, kind, server_id, size, pos, flags) + body
+    event = HEADER_FIELDS.pack(at, kind, server_id, size, pos, flags) + body
     return event + (zlib.crc32(event).to_bytes(CHECKSUM, "little") if checksum else b"")
 
 

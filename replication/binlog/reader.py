@@ -104,7 +104,7 @@ class LogReader:
         self.name = name
         self.stop: LogEnd | None = None
         self.next_log: str | None = None
-        self._stream = stream
+        self._stream, self._whole = stream, frozenset[int](_WHOLE)
         self.size = stream.seek(0, io.SEEK_END) if size is None else size
         self.format, self.format_end = self._read_head()
         self.described = self.format
@@ -142,6 +142,7 @@ class LogReader:
         transaction.
         """
         parser = groups or GroupParser()
+        self._whole = _WHOLE | parser.whole
         relay, heads = self.format.relay_log, (len(MAGIC), self.format_end)
         # Without GTIDs MySQL 5.6 writes no list of them either.
         gtids = self._in_head(EventType.PREVIOUS_GTIDS) is not None
@@ -232,7 +233,7 @@ class LogReader:
             raise _Damage("torn" if zeros else "corrupt", offset, "zeros" if zeros else f"an event of {size} bytes")
         if offset + size > self.size:
             raise _Damage("torn", offset, f"{self.size - offset} of {size} bytes of an event")
-        keep = _WHOLE_KEPT if kind in _WHOLE else KEPT
+        keep = _WHOLE_KEPT if kind in self._whole else KEPT
         if size <= CHUNK and cursor.ensure(size) >= size:
             at, end = cursor.at, cursor.at + size - trailer
             crc = zlib.crc32(memoryview(cursor.buffer)[at:end]) if checksum else 0

@@ -132,8 +132,11 @@ class GroupParser:
     """Takes the events of a log, or of several in order, and gives back transactions.
 
     ``open_part`` is where the transaction begins that is not complete yet. One that the log itself shows to be undone
-    is dropped: the server restarted, or the receiver asked for it again.
+    is dropped: the server restarted, or the receiver asked for it again. ``whole`` are the types of events whose bodies
+    it wants whole.
     """
+
+    whole: frozenset[int] = frozenset()
 
     def __init__(self) -> None:
         self._log = ""

@@ -12,9 +12,9 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterator
-from typing import Any
 
 from ..errors import ServerError, StatementFailed
+from ..model.position import BinlogPosition
 from ..model.state import READ_ONLY_TRANSACTION, ServerState
 from ..mysql.dialects import ChannelThread
 from ..mysql.server import Server
@@ -80,15 +80,24 @@ def start_replication(
     action: str = "start replication",
     timeout: float | None = None,
     fill_gaps: bool = False,
-    until: tuple[str, tuple[Any, ...]] | None = None,
 ) -> None:
     """START of both halves of a replica or one of them, also where the server is closed to everybody, and stays so.
 
-    ``fill_gaps``: parallel appliers only, until nothing is left between what they executed. ``until`` is a statement
-    that starts them to a place, and its values.
+    ``fill_gaps``: parallel appliers only, until nothing is left between what they executed.
     """
     sql = server.dialect.fill_gaps(channel) if fill_gaps else server.dialect.start(channel, thread)
-    sql, args = until or (sql, ())
+    _start(server, sql, (), action, timeout)
+
+
+def start_replication_until(
+    server: Server, channel: str, gtids: str, place: BinlogPosition | None, *, action: str
+) -> None:
+    """The same of both halves, of which the applier stops once it executed these GTIDs, or at that place."""
+    log, offset = (place.file, place.pos) if place is not None else ("", 0)
+    _start(server, *server.dialect.start_until(channel, gtids, log, offset), action, None)
+
+
+def _start(server: Server, sql: str, args: tuple[object, ...], action: str, timeout: float | None) -> None:
     # A receiver, too: MySQL 5.6 may keep its place in a table, which it writes as itself.
     if not closed_to_everybody(server):
         server.query(sql, args, action=action, timeout=timeout)

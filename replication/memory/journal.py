@@ -67,9 +67,12 @@ class Journal:
 
     @classmethod
     def new(cls, workdir: Path, app: str, kind: str = FAILOVER) -> Journal:
-        """A fresh journal for one failover or planned switch of one application."""
+        """A fresh journal for one failover, switch or rejoin of one application."""
         stamp = datetime.now().strftime("%Y%m%d%H%M%S")
-        return cls(workdir / f"{app}.{kind}-{stamp}-{os.getpid()}.journal")
+        name = f"{app}.{kind}-{stamp}-{os.getpid()}"
+        names = (name, *(f"{name}-{number}" for number in range(2, 100)))
+        paths = (workdir / f"{each}.journal" for each in names)
+        return cls(next(path for path in paths if not path.exists()))
 
     def record(self, step: str, event: str, server: str = "", **facts: Any) -> Entry:
         """Write one entry and wait until the disk has it."""

@@ -10,6 +10,7 @@ from ..memory.held_servers import Hold
 from ..model.position import BinlogPosition
 from ..model.state import Filters, GtidKind, ReplicaChannel, ServerState
 from .remembered.replacement import Replacement
+from .remembered.rewound import Rewound
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class RejoinFacts:
     purged logs the old one lacks. ``not_durable`` tells why its tables may lack what its log has; ``events`` are the
     scheduled events that would run on it. ``configured``: its block is in the configuration; ``source_id_taken`` is who
     else has its server_id. ``pointed``: a rejoin since it was replaced may have pointed it, and none took that back;
-    ``unfinished``: the last rejoin of it has not ended.
+    ``unfinished``: the last rejoin of it has not ended. ``rewound`` is how far it was rewound since it was replaced;
+    then the place of ``replaced`` is where its log begins anew.
     """
 
     cluster: str
@@ -67,6 +69,7 @@ class RejoinFacts:
     source_id_taken: str = ""
     pointed: bool = False
     unfinished: bool = False
+    rewound: Rewound | None = None
     like: Mapping[str, Any] = field(compare=False, repr=False, default_factory=dict)
 
     @property
@@ -87,3 +90,20 @@ class RejoinFacts:
         begins = self.replaced.begins if self.replaced is not None else None
         placed = self.pointed or (begins is not None and there.executed == begins)
         return there if placed or self.kind is not GtidKind.POSITION else None
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Where both stand, and what is remembered, for a refusal."""
+        lines = [f"{self.old.name}: {_stands(self.old)}", f"{self.new.name}: {_stands(self.new)}"]
+        replaced = self.replaced
+        if replaced is not None:
+            lines.append(
+                f"{replaced.journal}: {replaced.new} took its place, having its log up to "
+                f"{replaced.place or 'an unknown place'}, at {replaced.begins or 'an unknown place'} of its own"
+            )
+        return tuple(lines)
+
+
+def _stands(state: ServerState) -> str:
+    gtids = state.gtid_executed or state.mariadb_gtid
+    return f"its log ends at {state.end_of_log}" + (f", GTIDs {gtids}" if gtids else "")

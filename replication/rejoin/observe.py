@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...config import ClusterConfig, ServerConfig
 from ..actions.scheduled_events import read_events
@@ -26,6 +26,7 @@ from ..rescue.purged import purged_by, still_lacks
 from .facts import OwnTail, RejoinFacts
 from .remembered.interrupted import last_of_each, stands_pointed
 from .remembered.replacement import Replacement, replacement_of
+from .remembered.rewound import rewound_of
 
 log = logging.getLogger("mha")
 
@@ -80,6 +81,9 @@ def look(who: WhoIsBack, sessions: ConnectionPool) -> RejoinFacts:
     followers = tuple(f for f in followers_of(primary, config, cluster) if f.key != old.address)
     replaced = replacement_of(config.manager_workdir, config.name, old.address)
     kind = _kind(config, followers, replaced, before)
+    rewound = rewound_of(config.manager_workdir, config.name, old.address, replaced.at if replaced is not None else 0.0)
+    if replaced is not None and rewound is not None and rewound.place is not None:
+        replaced = replace(replaced, place=rewound.place)
     # The new primary is looked at last: what it executed meanwhile cannot make the old one look ahead.
     now = new.observe()
     follows = before.channel_from(primary.hostname, primary.ip, primary.port) is not None
@@ -113,6 +117,7 @@ def look(who: WhoIsBack, sessions: ConnectionPool) -> RejoinFacts:
         ),
         pointed=replaced is not None and stands_pointed(config.manager_workdir, config.name, old.address, replaced.at),
         unfinished=last is not None and not last.ended,
+        rewound=rewound,
         like=_like(sessions, followers),
     )
 

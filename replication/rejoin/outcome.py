@@ -13,6 +13,7 @@ from ..model.words import in_markdown as md
 from ..planning.role_plan import short_name
 from ..reporting.approval import Choice, Question
 from ..reporting.outcome import StepTime
+from .diverged.comparison.report import Compared
 from .plan import RejoinPlan
 
 
@@ -20,7 +21,8 @@ from .plan import RejoinPlan
 class RejoinOutcome:
     """How one rejoin ended. ``exit_code``: 0 a replica, 10 one with something left to do, 1 not done.
 
-    ``planned_only`` is one that was only planned, ``stopped`` one that was not wanted.
+    ``planned_only`` is one that was only planned, ``stopped`` one that was not wanted. ``all_there``: the new primary
+    has all that the old server had. ``page`` is what a comparison found, as Markdown.
     """
 
     exit_code: int
@@ -31,6 +33,8 @@ class RejoinOutcome:
     timeline: tuple[StepTime, ...] = ()
     planned_only: bool = False
     stopped: bool = False
+    all_there: bool = False
+    page: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """A short form for JSON."""
@@ -100,6 +104,22 @@ def rejoin_question(plan: RejoinPlan) -> Question:
         f"Make {plan.old_name} a replica of {plan.new_name}?",
         plan_text(plan),
         plan_markdown(plan),
+        plan.steps,
+        (Choice(plan.how.value, plan.how.value),),
+        chosen_as="Way",
+    )
+
+
+def replay_question(plan: RejoinPlan, told: Compared, count: int) -> Question:
+    """The question before something is written to the new primary."""
+    lines = list(told.lines())
+    return Question(
+        "rejoin",
+        plan.cluster,
+        f"replay on {plan.cluster}: {short_name(plan.old_name)}",
+        f"Replay {count} transactions of {plan.old_name} on {plan.new_name}?",
+        "\n".join(lines),
+        told.markdown(),
         plan.steps,
         (Choice(plan.how.value, plan.how.value),),
         chosen_as="Way",

@@ -11,20 +11,25 @@ from typing import Any
 
 from ..model.position import BinlogPosition
 from ..model.refusal import Refusal
-from ..model.state import GtidKind, ServerState
+from ..model.state import GtidKind
 from ..model.ways_back import How
-from .beyond import Beyond, beyond
+from .diverged.begun import of_a_rewind, rewinds_by
+from .diverged.beyond import Beyond, beyond
 from .facts import RejoinFacts
 from .rebuild.copying import Copying
+from .remembered.rewound import RESETTING
 
-#: Ways that are named in refusals and not done by this version.
+#: What a refusal says where only new data helps.
 BY_HAND = {
-    How.RESCUE: "Its own transactions are not replayed by this version: --how=rescue copies them off its host and "
-    "lists them; repeat on the primary what is wanted of them (mysqlbinlog), then rebuild the server.",
-    How.REWIND: "Its own transactions are not taken back by this version: see with mysqlbinlog what they are, then "
-    "rebuild the server.",
     How.REBUILD: "Give it the data of another server: --how=rebuild.",
 }
+
+#: What may be done about a server that has more than the primary.
+OWN_DATA = (
+    "--how=rescue copies its own transactions off its host, lists them, and compares them with what the primary "
+    "changed meanwhile; with --replay it repeats there what is in nobody's way. --how=rewind takes them back, and "
+    "makes it a replica."
+)
 
 #: Refusals that no later look changes: only for them is a rejoin that was cut short taken back.
 TAKEN_BACK = frozenset({"has-more", "may-have-more", "purged", "lost-its-end"})
@@ -70,16 +75,26 @@ class RejoinPlan:
     def _steps(self) -> Iterator[str]:
         if self.how is How.RESCUE:
             yield f"Copy what only {self.old_name} has from its log to the manager, prove it by its sum, and sync it"
-            yield "List each of its transactions; nothing is replayed"
+            yield f"List each of its transactions, and compare its rows with what {self.new_name} changed meanwhile"
+            yield f"Replay on {self.new_name} what was chosen and is in nobody's way; of all others, report and SQL"
+            yield f"With all of it there, make {self.old_name} a replica, and take back here what comes back from there"
             return
         if self.copying is not None:
             yield f"Close {self.old_name} to writers"
             yield from self.copying.steps(self.old_name)
+        elif self.how is How.REWIND:
+            yield f"Close {self.old_name} to writers, and copy what only it has to the manager, proven and synced"
+            yield "See in its log that all of it can be taken back: whole images of rows, InnoDB, nothing else"
+            yield "Turn its row events round and execute them, the last one first, with nothing of it in its log"
+            yield f"Delete its binary logs, and set that it has executed what {self.new_name} has, too"
         else:
             yield f"Close {self.old_name} to writers, and look once more whether it has more than {self.new_name}"
         if not self.pointed:
             where = f" at {self.position}" if self.position is not None else f" by {self.kind}"
             yield f"Point {self.old_name} at {self.new_name}{where}, as {self.user}"
+        if self.how is How.REWIND:
+            yield f"Let it execute up to a place at which the tables that were changed are summed on {self.new_name}"
+            yield "Compare their sums: with any difference it is stopped again, and stays read-only"
         yield f"Start replication and see both halves run, and that it executes what {self.new_name} sends"
         if self.held:
             yield f"Hold {self.old_name} no longer: it stays read-only, as a replica is"
@@ -110,22 +125,27 @@ class RejoinPlan:
 
 def rejoin_plan(facts: RejoinFacts, how: How = How.AUTO) -> RejoinPlan | Refusal:
     """What is to be done, or why nothing may be. What cannot be known counts as *it has more*."""
-    if how in BY_HAND and how not in (How.RESCUE, How.REBUILD):
-        return Refusal(f"no-{how}", f"{how} is not a way that this version goes.", BY_HAND[how], _evidence(facts))
     more = beyond(facts)
     if how is How.RESCUE:
         return _rescue(facts, more)
-    refusal = _of_the_servers(facts) or _of_its_data(facts, more) or _of_the_way(facts)
+    rewinds = rewinds_by(facts, more, how)
+    refusal = (
+        _of_the_servers(facts)
+        or of_a_rewind(facts, rewinds=rewinds)
+        or (None if rewinds and (more.what or facts.rewound) else _of_its_data(facts, more))
+        or _of_the_way(facts, rewinds=rewinds)
+    )
     if refusal is not None:
         return refusal
     pointed = facts.follows is not None
+    old, new = facts.old.name, facts.new.name
     return RejoinPlan(
         cluster=facts.cluster,
         old=facts.old.key,
         old_name=facts.old.name,
         new=facts.new.key,
         new_name=facts.new.name,
-        how=How.FOLLOW,
+        how=How.REWIND if rewinds else How.FOLLOW,
         kind=facts.kind,
         channel=facts.channel,
         user=facts.user,
@@ -134,9 +154,9 @@ def rejoin_plan(facts: RejoinFacts, how: How = How.AUTO) -> RejoinPlan | Refusal
         held=facts.hold is not None,
         traces=facts.hold.traces if facts.hold is not None else (),
         block=not facts.configured,
-        keeps=f"all data of {facts.old.name}: it has nothing that {facts.new.name} lacks",
-        discards="nothing",
-        copies=f"what {facts.new.name} wrote since, by replication",
+        keeps=f"what {new} has, too" if rewinds else f"all data of {old}: it has nothing that {new} lacks",
+        discards=f"its own {more.what or 'transactions'}, kept on the manager" if rewinds else "nothing",
+        copies=f"what {new} wrote since, by replication",
         warnings=tuple(_warnings(facts)),
     )
 
@@ -149,7 +169,7 @@ def _rescue(facts: RejoinFacts, more: Beyond) -> RejoinPlan | Refusal:
     by_place = facts.kind is GtidKind.POSITION
     if by_place and (facts.replaced is None or facts.replaced.place is None):
         return Refusal(
-            "no-place", f"Where to begin in the log of {old} is not known: {more.unknown}.", _LOOK, _evidence(facts)
+            "no-place", f"Where to begin in the log of {old} is not known: {more.unknown}.", _LOOK, facts.evidence
         )
     return RejoinPlan(
         cluster=facts.cluster,
@@ -223,7 +243,7 @@ def _of_the_servers(facts: RejoinFacts) -> Refusal | None:
                 "errant",
                 f"{old.name} replicates from {new.name}, and has what that lacks: {more}.",
                 f"See with mysqlbinlog what they are. {BY_HAND[How.REBUILD]}",
-                _evidence(facts),
+                facts.evidence,
             )
         return Refusal(
             "already-a-replica",
@@ -249,29 +269,29 @@ def _of_its_data(facts: RejoinFacts, more: Beyond) -> Refusal | None:
         return Refusal(
             "has-more",
             f"{old} has what {new} lacks, and may not follow it: {more.what}.",
-            f"{BY_HAND[How.RESCUE]} Do not point it at {new}: it would replicate without an error and hold other data.",
-            _evidence(facts),
+            f"{OWN_DATA} Do not point it at {new}: it would replicate without an error and hold other data.",
+            facts.evidence,
         )
     if more.unknown:
         return Refusal(
             "may-have-more",
             f"It cannot be known whether {old} has what {new} lacks, and it may not follow it: {more.unknown}.",
             f"{_LOOK} {BY_HAND[How.REBUILD]}",
-            _evidence(facts),
+            facts.evidence,
         )
     return None
 
 
-def _of_the_way(facts: RejoinFacts) -> Refusal | None:
+def _of_the_way(facts: RejoinFacts, *, rewinds: bool) -> Refusal | None:
     old, new, pointed = facts.old.name, facts.new.name, facts.follows is not None
-    if facts.kind is GtidKind.POSITION and not pointed and (refusal := _of_the_place(facts)):
+    if facts.kind is GtidKind.POSITION and not pointed and (refusal := _of_the_place(facts, rewinds=rewinds)):
         return refusal
     if facts.purged:
         return Refusal(
             "purged",
             f"{new} has purged logs that {old} needs: {facts.purged}.",
             BY_HAND[How.REBUILD],
-            _evidence(facts),
+            facts.evidence,
         )
     return None if pointed else of_the_account(facts)
 
@@ -289,7 +309,7 @@ def of_the_account(facts: RejoinFacts) -> Refusal | None:
     )
 
 
-def _of_the_place(facts: RejoinFacts) -> Refusal | None:
+def _of_the_place(facts: RejoinFacts, *, rewinds: bool) -> Refusal | None:
     """Without GTIDs the two logs meet at one place only, which has to be known, and to be there still."""
     old, new, replaced, there = facts.old.name, facts.new.name, facts.replaced, facts.there
     if there is not None:
@@ -298,14 +318,14 @@ def _of_the_place(facts: RejoinFacts) -> Refusal | None:
             f"{old} points at {new} by {there.gtid_kind}, at {there.executed or 'no place'}, and no rejoin of this "
             "host brought it there: nothing tells whether that place is right.",
             f"If you know that it is, start replication there yourself. {BY_HAND[How.REBUILD]}",
-            _evidence(facts),
+            facts.evidence,
         )
     if replaced is None or replaced.begins is None:
         return Refusal(
             "no-place",
             f"It is not known at which place of its log {new} began to take writes, so {old} cannot begin there.",
             BY_HAND[How.REBUILD],
-            _evidence(facts),
+            facts.evidence,
         )
     if replaced.new != facts.new.key:
         return Refusal(
@@ -313,30 +333,32 @@ def _of_the_place(facts: RejoinFacts) -> Refusal | None:
             f"{old} was replaced by {replaced.new}, and {new} is the primary by now: without GTIDs nothing tells where "
             "in its log to begin.",
             BY_HAND[How.REBUILD],
-            _evidence(facts),
+            facts.evidence,
         )
-    if replaced.place is not None and (facts.log_ends is None or facts.log_ends < replaced.place):
+    resetting = facts.rewound is not None and facts.rewound.state == RESETTING
+    if replaced.place is not None and not resetting and (facts.log_ends is None or facts.log_ends < replaced.place):
         return Refusal(
             "lost-its-end",
             f"{new} had the log of {old} up to {replaced.place}, and that log ends at {facts.log_ends or 'no place'} "
             "now: its disk lost what others received.",
             BY_HAND[How.REBUILD],
-            _evidence(facts),
+            facts.evidence,
         )
     if not facts.begins:
         return Refusal(
             "purged",
             f"{new} has purged {replaced.begins.file}, which {old} needs.",
             BY_HAND[How.REBUILD],
-            _evidence(facts),
+            facts.evidence,
         )
-    if not _has_executed_nothing_since(facts):
+    # What it wrote itself is in its log, and rewinding proves that nobody else wrote what is there.
+    if not rewinds and not _has_executed_nothing_since(facts):
         return Refusal(
             "no-place",
             f"{old} may have executed already what {new} wrote since {replaced.begins}, and would execute it twice: "
             "its own log does not tell (log_replica_updates), nor does its hold.",
             BY_HAND[How.REBUILD],
-            _evidence(facts),
+            facts.evidence,
         )
     return None
 
@@ -364,18 +386,3 @@ def _warnings(facts: RejoinFacts) -> Iterator[str]:
             f"{len(facts.events)} scheduled events are enabled on {facts.old.name} ({', '.join(facts.events[:5])}): "
             "its event scheduler is turned off; disable them for its next restart"
         )
-
-
-def _evidence(facts: RejoinFacts) -> tuple[str, ...]:
-    lines = [f"{facts.old.name}: {_stands(facts.old)}", f"{facts.new.name}: {_stands(facts.new)}"]
-    if facts.replaced is not None:
-        lines.append(
-            f"{facts.replaced.journal}: {facts.replaced.new} took its place, having its log up to "
-            f"{facts.replaced.place or 'an unknown place'}, at {facts.replaced.begins or 'an unknown place'} of its own"
-        )
-    return tuple(lines)
-
-
-def _stands(state: ServerState) -> str:
-    gtids = state.gtid_executed or state.mariadb_gtid
-    return f"its log ends at {state.end_of_log}" + (f", GTIDs {gtids}" if gtids else "")

@@ -6,10 +6,14 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from tests.lab.cluster import Cluster
+from tests.lab.host import Host
 from tests.scenarios.test_rejoin_follows import Scene, read_only
 from tests.scenarios.watching import Monitor
 
@@ -25,15 +29,31 @@ STEPS = (
 )
 
 
-def killed_in(scene: Scene, step: str) -> None:
-    """Begin a rejoin and kill it as soon as its journal says that this step has begun."""
+class Returning(Protocol):
+    """A server that is back, of a cluster with a configuration."""
+
+    cluster: Cluster
+    conf: Path
+    old: Host
+
+
+def killed_in(scene: Returning, step: str, *options: str, until: Callable[[], bool] = lambda: True) -> None:
+    """Begin a rejoin and kill it as soon as its journal says that this step has begun, and that is so."""
     before = set(scene.conf.with_suffix("").glob("*.rejoin-*.journal"))
-    words = ("-m", "prefect_mha.commands.mha", "rejoin", f"--conf={scene.conf}", f"--host={scene.old.ip}", "--yes")
+    words = (
+        "-m",
+        "prefect_mha.commands.mha",
+        "rejoin",
+        f"--conf={scene.conf}",
+        f"--host={scene.old.ip}",
+        "--yes",
+        *options,
+    )
     process = scene.cluster.run_there(sys.executable, *words)
-    mark, ends = f'"step": "{step}", "event": "began"', time.monotonic() + 60
+    mark, ends = f'"step": "{step}", "event": "began"', time.monotonic() + 180
     while True:
         new = set(scene.conf.with_suffix("").glob("*.rejoin-*.journal")) - before
-        if any(mark in path.read_text() for path in new):
+        if any(mark in path.read_text() for path in new) and until():
             break
         assert process.poll() is None, process.stdout.read() if process.stdout else ""
         assert time.monotonic() < ends

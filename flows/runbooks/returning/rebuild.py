@@ -17,7 +17,8 @@ from ....replication.memory.journal import REJOIN
 from ....replication.rejoin.outcome import RejoinOutcome
 from ....replication.rejoin.rebuild.job import RebuildJob
 from ....replication.rejoin.rebuild.place import Place
-from ....tasks import rebuild, rejoin
+from ....replication.rejoin.remembered.rewound import EQUAL, REWIND
+from ....tasks import diverged, rebuild, rejoin
 from .rejoin import RejoinRunbook
 
 log = logging.getLogger("mha")
@@ -58,7 +59,7 @@ class RebuildRunbook(RejoinRunbook):
             job.journal.record(REJOIN, "began", plan.old, pid=os.getpid(), by=by, plan=plan.as_dict())
             self._step(rejoin.close)
             if job.copying.archive:
-                notes.append(f"Of {plan.old_name} were kept: {self._step(rejoin.archive_its_own)}.")
+                notes.append(f"Of {plan.old_name} were kept: {self._step(diverged.keep_own)}.")
             with self._unlocked():
                 place = self._new_data()
             self._step(rebuild.see_the_same_primary)
@@ -70,6 +71,9 @@ class RebuildRunbook(RejoinRunbook):
                 self._step(rebuild.see_the_same_primary)
             self._step(rejoin.start, facts)
             stands = self._step(rejoin.see_it_level)
+            if facts.rewound is not None:
+                # What was being taken back is gone with the old data.
+                self.note(REWIND, EQUAL, plan.old)
         except Interrupted as asked:
             self._undone(MhaError(str(asked)))
             raise

@@ -14,13 +14,15 @@ from ....replication.coordination.failover_lock import FailoverLock
 from ....replication.errors import LockLost, MhaError, RefusalError
 from ....replication.local.interrupts import Interrupted, finish_from_here
 from ....replication.memory.journal import END, REJOIN
+from ....replication.model.ways_back import How
 from ....replication.rejoin.following import works
 from ....replication.rejoin.job import RejoinJob
 from ....replication.rejoin.outcome import RejoinOutcome
 from ....replication.rejoin.plan import TAKEN_BACK
 from ....replication.rejoin.remembered.interrupted import LEFT
-from ....tasks import rejoin
+from ....tasks import diverged, rejoin
 from ...engine.recorder import Recorder
+from .rewind import rewind
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
@@ -61,11 +63,15 @@ class RejoinRunbook(Recorder):
             job.journal.record(REJOIN, "began", plan.old, pid=os.getpid(), by=by, plan=plan.as_dict())
             self._step(rejoin.close)
             self._may_go_on()
+            if plan.how is How.REWIND:
+                rewind(job, self._step, self._may_go_on)
             facts = self._step(rejoin.look_again)
             self._may_go_on()
             finish_from_here()
             pointed = True
             self._step(rejoin.point, facts)
+            if plan.how is How.REWIND:
+                self._step(diverged.see_it_equal, facts)
             self._step(rejoin.start, facts)
             stands = self._step(rejoin.see_it_level)
         except Interrupted as asked:
@@ -121,6 +127,8 @@ class RejoinRunbook(Recorder):
 
     def _failed(self, error: MhaError, *, pointed: bool) -> RejoinOutcome:
         plan, stands = self._job.plan, "it was left as it was, and read-only"
+        if plan.how is How.REWIND:
+            stands = "it is read-only; how far it came is remembered, and --how=rewind goes on there"
         try:
             if pointed or (plan.pointed and self._is_to_be_taken_back(error)):
                 stands = self._step(rejoin.take_back)

@@ -44,6 +44,11 @@ def quote_name(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
+def quote_identifier(name: str) -> str:
+    """A name of a table, a column, an account, as a statement has it."""
+    return "`" + name.replace("`", "``") + "`"
+
+
 def log_readers(vendor: Vendor) -> tuple[str, ...]:
     """Names of the program that reads a server's binary log from afar, best first."""
     return ("mariadb-binlog", "mysqlbinlog") if vendor is Vendor.MARIADB else ("mysqlbinlog",)
@@ -140,6 +145,18 @@ class Dialect:
         suffix = f" FOR CHANNEL {quote_name(channel)}" if self.multi_channel and channel else ""
         return f"START {self._replica} SQL_THREAD UNTIL SQL_AFTER_MTS_GAPS{suffix}"
 
+    def start_until(self, channel: str, gtids: str, log: str, offset: int) -> tuple[str, tuple[Any, ...]]:
+        """Start both halves; the applier stops once these GTIDs are executed, or at that place without any."""
+        if gtids:
+            name, args = "master_gtid_pos" if self.vendor is Vendor.MARIADB else "SQL_AFTER_GTIDS", (gtids,)
+            return self._in_channel("START", channel, f"UNTIL {name} = %s"), args
+        p = "SOURCE" if self._source_words else "MASTER"
+        return self._in_channel("START", channel, f"UNTIL {p}_LOG_FILE = %s, {p}_LOG_POS = %s"), (log, offset)
+
+    def reset_logs(self) -> str:
+        """Delete all of its binary logs and forget which GTIDs are in them; the words came with the other (8.2)."""
+        return "RESET BINARY LOGS AND GTIDS" if self.binary_log_status else "RESET MASTER"
+
     def stop(self, channel: str, thread: ChannelThread | None = None) -> str:
         """Stop both halves of a channel, or one of them; nothing that was received is lost by it."""
         return self._in_channel("STOP", channel, thread.value if thread else "")
@@ -147,26 +164,6 @@ class Dialect:
     def reset_all(self, channel: str) -> str:
         """Forget the source and DELETE the relay logs. Only `replication.actions.drained` may issue it."""
         return self._in_channel("RESET", channel, "ALL")
-
-    def reset_logs(self) -> str:
-        """Begin the server's own binary log anew, and forget every GTID (MySQL 8.2 renamed it)."""
-        return "RESET BINARY LOGS AND GTIDS" if self.binary_log_status else "RESET MASTER"
-
-    def start_until(self, channel: str, gtids: str, position: BinlogPosition | None) -> tuple[str, tuple[Any, ...]]:
-        """Start, to execute up to a place in the source's log and to stop there. MariaDB stops both halves by GTID."""
-        if self.vendor is Vendor.MARIADB and gtids:
-            return self._in_channel("START", channel, "UNTIL master_gtid_pos=%s"), (gtids,)
-        if self.vendor is Vendor.MARIADB:
-            assert position is not None
-            until = "SQL_THREAD UNTIL MASTER_LOG_FILE=%s, MASTER_LOG_POS=%s"
-            return self._in_channel("START", channel, until), (position.file, position.pos)
-        tail = self._for_channel(channel)
-        if gtids:
-            return f"START {self._replica} SQL_THREAD UNTIL SQL_AFTER_GTIDS=%s{tail}", (gtids,)
-        assert position is not None
-        p = "SOURCE" if self._source_words else "MASTER"
-        sql = f"START {self._replica} SQL_THREAD UNTIL {p}_LOG_FILE=%s, {p}_LOG_POS=%s{tail}"
-        return sql, (position.file, position.pos)
 
     @property
     def can_clone(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ...model.refusal import Refusal
 from ...model.state import GtidKind
 from ...model.ways_back import How, Method
-from ..beyond import beyond
+from ..diverged.beyond import beyond
 from ..facts import RejoinFacts
 from ..plan import RejoinPlan, of_both, of_the_account
 from .copying import Copying, size

@@ -16,8 +16,10 @@ from ...fencing.read_only import close_for_writes
 from ...memory.held_servers import HeldServers
 from ...memory.journal import VERDICT, journals, read_journal
 from ...model.refusal import Refusal
+from ...model.ways_back import How
 from ...probes.host import ServerPaths
 from ..observe import WhoIsBack
+from ..remembered.interrupted import last_of_each
 from .on_host import OnHost
 
 log = logging.getLogger("mha")
@@ -29,6 +31,7 @@ ANSWERS = 3.0
 def start_if_down(who: WhoIsBack, sessions: ConnectionPool) -> None:
     """Nothing for one that answers, in whatever words. Raises RefusalError where it cannot be started."""
     session = sessions.server(who.old.address)
+    _wait_for_a_step(who, sessions)
     try:
         session.connect(ANSWERS)
         return
@@ -46,6 +49,18 @@ def start_if_down(who: WhoIsBack, sessions: ConnectionPool) -> None:
                 (down,),
             )
         ) from error
+
+
+def _wait_for_a_step(who: WhoIsBack, sessions: ConnectionPool) -> None:
+    """One that a rebuild left behind when it was killed goes on on the host, and may stop the server just now."""
+    last = last_of_each(who.config.manager_workdir, who.config.name).get(who.old.address)
+    places = places_of(who)
+    if last is None or not last.cut_short or last.plan.get("how") != How.REBUILD.value or not places.datadir:
+        return
+    try:
+        OnHost(sessions.host(who.old.address), who.old, places).state()
+    except (HostError, DeadlineExceeded) as error:
+        log.warning("%s", error)
 
 
 def _start(who: WhoIsBack, sessions: ConnectionPool) -> None:

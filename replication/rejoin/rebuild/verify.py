@@ -11,10 +11,9 @@ from ....config import ServerConfig
 from ...actions.repoint import follows
 from ...deadline import Deadline
 from ...errors import DeadlineExceeded, ServerError, StatementFailed
-from ...fencing.everyone import start_replication
+from ...fencing.everyone import start_replication_until
 from ...model.gtid import GtidSet, MariadbGtidPosition
 from ...model.state import GtidKind, ServerState
-from ...mysql.dialects import ChannelThread
 from ...mysql.server import Server
 from .place import Place, held_still, place_of
 
@@ -109,11 +108,8 @@ def _sums(server: Server, tables: list[Table], until: Deadline, *, same_session:
 
 def _run_up_to(replica: Server, primary: ServerConfig, channel: str, kind: GtidKind, place: Place) -> None:
     """It executes up to there and not a transaction further."""
-    dialect = replica.dialect
-    if kind is not GtidKind.MARIADB:
-        start_replication(replica, channel, ChannelThread.RECEIVER)
-    sql, args = dialect.start_until(channel, place.gtids, place.position)
-    start_replication(replica, channel, until=(sql, args), action="execute up to a place of the primary's log")
+    action = "execute up to a place of the primary's log"
+    start_replication_until(replica, channel, place.gtids, place.position, action=action)
     goal_ends, seen = time.monotonic() + REACHES, ""
     while True:
         state = replica.observe()
@@ -123,7 +119,7 @@ def _run_up_to(replica: Server, primary: ServerConfig, channel: str, kind: GtidK
         found = follows(state, channel, primary)
         if found is None or found.broken or found.receiver_errno:
             said = (found.applier_error or found.receiver_error) if found is not None else "it points elsewhere"
-            raise StatementFailed(str(replica), "execute up to a place of the primary's log", said)
+            raise StatementFailed(str(replica), action, said)
         if str(now) != seen:
             seen, goal_ends = str(now), time.monotonic() + REACHES
         if time.monotonic() > goal_ends:

@@ -131,6 +131,16 @@ def test_the_form_of_a_rejoin_asks_who_is_back_first_and_offers_its_ways() -> No
             RejoinRequest(server=wrong)
 
 
+def test_what_a_rescue_replays_is_named_or_refused() -> None:
+    assert not RejoinRequest(server="db1").choice()
+    assert RejoinRequest(server="db1", replay="all").choice().all
+    chosen = RejoinRequest(server="db1", replay="tables", tables=" app.t, app.u ").choice()
+    assert chosen.tables == ("app.t", "app.u")
+    for tables in ("", "t", "app.t,u"):
+        with pytest.raises(ValidationError):
+            RejoinRequest(server="db1", replay="tables", tables=tables)
+
+
 def test_the_form_of_the_health_check_refuses_seconds_that_are_none() -> None:
     field = health_check.parameters.properties["seconds_behind"]
     assert (field["minimum"], field["maximum"], field["default"]) == (0, 86400, 30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,27 @@ from prefect_mha.replication.binlog.reader import Part, Transaction
 from prefect_mha.replication.deadline import Deadline
 from prefect_mha.replication.memory.follow_up import note_stands
 from prefect_mha.replication.memory.held_servers import Hold
-from prefect_mha.replication.memory.journal import SWITCH, Journal
+from prefect_mha.replication.memory.journal import REJOIN, SWITCH, Journal
 from prefect_mha.replication.model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind, Vendor
 from prefect_mha.replication.model.ways_back import How
-from prefect_mha.replication.rejoin.beyond import beyond, only_here
+from prefect_mha.replication.rejoin.diverged.beyond import beyond, only_here
+from prefect_mha.replication.rejoin.diverged.ledger import Reckoning, completed
 from prefect_mha.replication.rejoin.facts import OwnTail, RejoinFacts
-from prefect_mha.replication.rejoin.ledger import Reckoning, completed
 from prefect_mha.replication.rejoin.observe import tail_of
 from prefect_mha.replication.rejoin.plan import RejoinPlan, rejoin_plan, unattended
 from prefect_mha.replication.rejoin.remembered.replacement import Replacement, replacement_of
+from prefect_mha.replication.rejoin.remembered.rewound import (
+    DIFFERS,
+    EQUAL,
+    RESET,
+    RESETTING,
+    REWIND,
+    Rewound,
+    rewound_of,
+)
 from prefect_mha.replication.reporting.ledger import Fate, LedgerLine, as_json
 from tests.unit.replication.build import UUID, at, channel, server
 
@@ -222,12 +232,63 @@ def test_why_it_may_not_follow(case: RejoinFacts, code: str) -> None:
     assert refusal.remedy
 
 
-@pytest.mark.parametrize("how", [How.REWIND])
-def test_a_way_that_is_not_gone_is_refused_with_what_to_do_by_hand(how: How) -> None:
-    refusal = refusal_of(facts(), how)
-    assert refusal.code == f"no-{how}"
-    assert "this version" in refusal.sentence
-    assert len(refusal.remedy) > 40
+HAS_MORE = OwnTail(4, 1, at(5000), at(5100))
+
+
+def test_what_only_it_has_is_taken_back_only_when_somebody_asks_for_it() -> None:
+    case = facts(tail=HAS_MORE)
+    assert refusal_of(case).code == "has-more"
+    plan = rejoin_plan(case, How.REWIND)
+    assert isinstance(plan, RejoinPlan)
+    assert plan.how is How.REWIND
+    assert "kept on the manager" in plan.discards
+    assert plan.position == REPLACED.begins
+    nothing = rejoin_plan(facts(), How.REWIND)
+    assert isinstance(nothing, RejoinPlan)
+    assert nothing.how is How.FOLLOW
+    assert refusal_of(facts(tail=None), How.REWIND).code == "may-have-more"
+
+
+@pytest.mark.parametrize("state", [RESETTING, RESET])
+def test_a_rewind_that_was_cut_short_is_gone_on_with_and_nothing_else_is_done(state: str) -> None:
+    case = facts(rewound=Rewound(state, tables=("app.t",)), log_ends=at(300) if state == RESETTING else at(5000))
+    assert refusal_of(case, How.FOLLOW).code == "rewind-cut-short"
+    for how in (How.AUTO, How.REWIND):
+        plan = rejoin_plan(case, how)
+        assert isinstance(plan, RejoinPlan)
+        assert plan.how is How.REWIND
+
+
+def test_one_whose_data_differ_after_a_rewind_is_never_a_replica() -> None:
+    case = facts(rewound=Rewound(DIFFERS, why="app.t differ at mysql-bin.000003:900"))
+    for how in (How.AUTO, How.FOLLOW, How.REWIND):
+        assert refusal_of(case, how).code == "differs"
+
+
+def test_one_that_was_rewound_and_compared_follows() -> None:
+    assert plan_of(facts(rewound=Rewound(EQUAL))).how is How.FOLLOW
+    assert plan_of(mariadb("", "0-2-12", "0-1-9", rewound=Rewound(EQUAL))).how is How.FOLLOW
+    assert refusal_of(mariadb("", "0-2-12")).code == "may-have-more"
+
+
+def test_how_far_a_rewind_came_is_read_from_the_journals(tmp_path: Path) -> None:
+    def state() -> Rewound | None:
+        return rewound_of(tmp_path, "app1", "10.0.0.1:3306", 0.0)
+
+    journal = Journal.new(tmp_path, "app1", REJOIN)
+    assert state() is None
+    journal.record(REWIND, RESETTING, "10.0.0.1:3306", gtids="0-1-9", tables=["app.t"])
+    assert state() == Rewound(RESETTING, "0-1-9", None, ("app.t",))
+    other = Journal.new(tmp_path, "app1", REJOIN)
+    assert other.path != journal.path
+    other.record(REWIND, RESET, "10.0.0.1:3306", place="mysql-bin.000001:4")
+    assert state() == Rewound(RESET, "0-1-9", BinlogPosition("mysql-bin.000001", 4), ("app.t",))
+    other.record(REWIND, EQUAL, "10.0.0.1:3306")
+    found = state()
+    assert found is not None
+    assert (found.open, found.place) == (False, BinlogPosition("mysql-bin.000001", 4))
+    assert rewound_of(tmp_path, "app1", "10.0.0.1:3306", time.time() + 9) is None
+    assert rewound_of(tmp_path, "app1", "10.0.0.2:3306", 0.0) is None
 
 
 def test_a_rescue_copies_what_only_it_has_and_leaves_the_servers_as_they_are() -> None:
@@ -235,7 +296,7 @@ def test_a_rescue_copies_what_only_it_has_and_leaves_the_servers_as_they_are() -
     plan = rejoin_plan(case, How.RESCUE)
     assert isinstance(plan, RejoinPlan)
     assert (plan.how, plan.position) == (How.RESCUE, at(5000))
-    assert "nothing is replayed" in plan.steps[-1]
+    assert "what was chosen" in plan.steps[-2]
     assert refusal_of(facts(), How.RESCUE).code == "nothing-to-rescue"
     assert refusal_of(facts(replaced=None), How.RESCUE).code == "no-place"
 
@@ -271,6 +332,11 @@ def test_the_account_of_the_failover_is_completed() -> None:
     whole = completed(told, "db1", [line], whole=True)
     assert [each["fate"] for each in whole] == ["rescued", "lost"]
     assert completed(whole, "db1", [line], whole=True) == whole, "a second rescue says the same once"
+    replayed = completed(whole, "db1", [replace(line, fate=Fate.RESCUED)], whole=True)
+    assert [each["fate"] for each in replayed] == ["rescued", "rescued"]
+    assert completed(replayed, "db1", [line], whole=True) == replayed, "kept once more before it is rewound"
+    rest = completed(replayed, "db1", [line], whole=True, more=True)
+    assert [each["fate"] for each in rest] == ["rescued", "rescued", "lost"]
     assert [each["fate"] for each in completed(told, "db1", [line], whole=False)] == ["rescued", "unknown", "lost"]
 
 

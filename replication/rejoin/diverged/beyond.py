@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..model.gtid import Gtid, MariadbGtid, MariadbGtidPosition
-from ..model.state import GtidKind, ServerState
-from .facts import RejoinFacts
+from ...model.gtid import Gtid, MariadbGtid, MariadbGtidPosition
+from ...model.state import GtidKind, ServerState
+from ..facts import RejoinFacts
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,9 @@ def _mariadb(facts: RejoinFacts) -> Beyond:
     executed when it was opened, whether or not it logs what it receives.
     """
     state = facts.old.gtid_binlog_state
+    if not state and facts.rewound is not None:
+        # Its logs were deleted when it was rewound, and it has written nothing since.
+        return Beyond()
     if not state:
         return Beyond(unknown="its log tells no GTIDs (gtid_binlog_state is empty)")
     named = [

@@ -10,27 +10,27 @@ import json
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..binlog.reader import Transaction
-from ..binlog.sequence import LogSequence
-from ..cluster.pool import ConnectionPool
-from ..local.copy_places import save_in
-from ..local.own_files import open_own
-from ..model.position import BinlogPosition
-from ..model.state import GtidKind, ServerState
-from ..reporting.ledger import Fate, LedgerLine
-from ..rescue.finding import find_logs, find_start
-from ..rescue.salvage import BinlogCopy, logs_from, mirror
-from ..source.identity import ExpectedIdentity
+from ...binlog.reader import Transaction
+from ...binlog.sequence import LogSequence
+from ...cluster.pool import ConnectionPool
+from ...local.copy_places import save_in
+from ...local.own_files import open_own
+from ...model.position import BinlogPosition
+from ...model.state import GtidKind, ServerState
+from ...reporting.ledger import Fate, LedgerLine
+from ...rescue.finding import find_logs, find_start
+from ...rescue.salvage import BinlogCopy, logs_from, mirror
+from ...source.identity import ExpectedIdentity
+from ..facts import RejoinFacts
+from ..observe import WhoIsBack
 from .beyond import common_of, only_here
-from .facts import RejoinFacts
 from .ledger import Reckoning, complete
-from .observe import WhoIsBack
 
 #: The list of transactions, and the sums of all files, in the directory of the copy.
 LIST, SUMS = "transactions.jsonl", "SHA256SUMS"
@@ -44,7 +44,8 @@ class Archive:
     """``directory`` on the manager has the ``logs`` (``bytes`` of them were copied), the list and the sums.
 
     ``transactions`` are those that only the old server has, ``tables`` how many of them change each; ``not_whole`` is
-    why the copy may not have all of them, empty where it has. ``lines`` are for the account of the failover.
+    why the copy may not have all of them, empty where it has. ``lines`` are for the account of the failover. ``copy``
+    are the logs, ``start`` where in them they were read from.
     """
 
     directory: Path
@@ -54,6 +55,8 @@ class Archive:
     tables: tuple[tuple[str, int], ...]
     not_whole: str = ""
     lines: tuple[LedgerLine, ...] = ()
+    copy: BinlogCopy | None = None
+    start: BinlogPosition | None = None
 
     def __str__(self) -> str:
         tables = ", ".join(f"{table} ({count})" for table, count in self.tables[:NAMED])
@@ -77,10 +80,18 @@ def archive(who: WhoIsBack, sessions: ConnectionPool, facts: RejoinFacts) -> Arc
         return mirror(host, logs, start, directory)
 
     kept = _listed(save_in(who.config, name, needed, copying), start, facts)
+    tell_account(who, facts, kept.lines, whole=not kept.not_whole)
+    return kept
+
+
+def tell_account(who: WhoIsBack, facts: RejoinFacts, lines: Sequence[LedgerLine], *, whole: bool) -> None:
+    """In the account of the failover, where this host has one. With GTIDs of MySQL what was replayed is no tail again.
+
+    Raises OSError.
+    """
     if facts.replaced is not None:
         ledger = (who.config.manager_workdir / facts.replaced.journal).with_suffix(".ledger.json")
-        complete(ledger, old.name, kept.lines, whole=not kept.not_whole)
-    return kept
+        complete(ledger, facts.old.name, lines, whole=whole, more=facts.kind is GtidKind.MYSQL)
 
 
 def _start(facts: RejoinFacts) -> BinlogPosition | None:
@@ -120,6 +131,8 @@ def _listed(copy: BinlogCopy, start: BinlogPosition, facts: RejoinFacts) -> Arch
         tuple(tables.most_common()),
         str(end) if end is not None and end.kind != "clean" else "",
         tuple(lines),
+        copy,
+        start,
     )
 
 

@@ -2,29 +2,30 @@
 
 A line *unknown* of that failover told that its host could not be asked. What it had by then is *lost* to the others,
 and what it took after the new primary was opened *apart*, by its host's clock; both are kept now, and the lines say
-where.
+where. What was replayed is *rescued*.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..binlog.reader import Transaction
-from ..local.own_files import ours, written
-from ..model.gtid import Gtid, GtidSet
-from ..model.position import BinlogPosition
-from ..reporting.ledger import Fate, LedgerLine, as_json
+from ...binlog.reader import Transaction
+from ...local.own_files import ours, written
+from ...model.gtid import Gtid, GtidSet
+from ...model.position import BinlogPosition
+from ...reporting.ledger import Fate, LedgerLine, as_json
 
 
 @dataclass
 class Reckoning:
-    """Transactions with one fate, one after the other."""
+    """Transactions with one fate, one after the other; ``server`` is who has them now."""
 
     fate: Fate
+    server: str = ""
     count: int = 0
     bytes: int = 0
     first: Transaction | None = None
@@ -48,6 +49,7 @@ class Reckoning:
             self.fate,
             self._where(self.first, self.last),
             source,
+            self.server,
             transactions=self.count,
             bytes=self.bytes,
             first=self.first.timestamp,
@@ -64,20 +66,32 @@ class Reckoning:
         return f"{BinlogPosition(first.log, first.start)} to {last.end_position}"
 
 
-def completed(told: Sequence[dict[str, Any]], source: str, lines: Iterable[LedgerLine], *, whole: bool) -> list[Any]:
-    """The account with these lines in the place of an earlier rescue's; what is read whole is not unknown. Pure."""
+def completed(
+    told: Sequence[dict[str, Any]], source: str, lines: Sequence[LedgerLine], *, whole: bool, more: bool = False
+) -> list[Any]:
+    """The account with these lines in the place of an earlier rescue's; what is read whole is not unknown. Pure.
+
+    What was rescued by an earlier one stays told: beside these lines where they are ``more`` of them, else as long as
+    these tell of nothing that is rescued.
+    """
     own = f"the binary log of {source}"
-    mine = [replace(line, source=own) for line in lines]
+
+    def earlier(line: dict[str, Any]) -> bool:
+        return line.get("source") == own and "read when it was back" in str(line.get("why"))
+
+    rescued = [line for line in told if earlier(line) and line.get("fate") == Fate.RESCUED]
+    stays = bool(rescued) and not more and not any(line.fate is Fate.RESCUED for line in lines)
+    mine = [] if stays else [replace(line, source=own) for line in lines]
     kept = [
         line
         for line in told
-        if not (line.get("source") == own and "read when it was back" in str(line.get("why")))
+        if (stays or not earlier(line) or (more and line in rescued))
         and not (whole and line.get("fate") == Fate.UNKNOWN and line.get("source") in (source, own))
     ]
     return [*kept, *as_json(mine)]
 
 
-def complete(path: Path, source: str, lines: Iterable[LedgerLine], *, whole: bool) -> bool:
+def complete(path: Path, source: str, lines: Sequence[LedgerLine], *, whole: bool, more: bool = False) -> bool:
     """Rewrite the account in its file; False where this host has none. Raises OSError."""
     if not ours(path):
         return False
@@ -86,5 +100,7 @@ def complete(path: Path, source: str, lines: Iterable[LedgerLine], *, whole: boo
     except ValueError:
         told = []
     with written(path, 0o640) as file:
-        file.write(json.dumps(completed(told, source, lines, whole=whole), indent=2, ensure_ascii=False) + "\n")
+        file.write(
+            json.dumps(completed(told, source, lines, whole=whole, more=more), indent=2, ensure_ascii=False) + "\n"
+        )
     return True

@@ -1,0 +1,65 @@
+"""A late rescue and a rewind are killed with -9 in each step: the next call goes on, and does nothing twice."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from tests.lab.cluster import Cluster
+from tests.scenarios.test_late_rescue import ROWS, TABLE, Apart
+from tests.scenarios.test_rejoin_killed import killed_in
+
+pytestmark = pytest.mark.slow
+#: Steps of a rewind, as they follow each other.
+REWIND = (
+    "Close the old server to writers",
+    "Copy what only the old server has",
+    "See that it can be taken back",
+    "Take back what only the old server has",
+    "Let it have executed what both have",
+    "Point it at the new primary",
+    "Compare the tables that were changed",
+    "Start replication",
+    "Hold it no longer",
+)
+THREE = [
+    pytest.param("mysql56", False, id="5.6-position"),
+    pytest.param("mysql97", True, id="9.7-gtid"),
+    pytest.param("mariadb", True, id="mariadb-gtid"),
+]
+
+
+@pytest.mark.parametrize(("kind", "gtid"), THREE)
+def test_a_rewind_is_killed_in_each_step(kind: str, gtid: bool) -> None:
+    with Cluster(kind, gtid=gtid) as cluster:
+        apart = Apart(cluster, [TABLE], ROWS, ["INSERT INTO app.t VALUES (1000, 'new')"])
+        for step in REWIND:
+            killed_in(apart, step, "--how=rewind")
+        done = apart.rejoin()
+        assert done.code == 0, done
+        assert cluster[1].sql("SELECT COUNT(*) AS n FROM app.t")[0]["n"] == 1
+        apart.assert_equal("app.t")
+
+
+@pytest.mark.parametrize(("kind", "gtid"), THREE)
+def test_a_replay_is_killed_in_its_middle(kind: str, gtid: bool) -> None:
+    """Rows without a key would be there twice if anything was done twice."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        keyless = "CREATE TABLE app.k (v VARCHAR(40)) ENGINE=InnoDB"
+        rows = [f"INSERT INTO app.k VALUES ('row {number}')" for number in range(100)]
+        apart = Apart(cluster, [TABLE, keyless], [*ROWS, *rows])
+        new = apart.new
+
+        def so_many(count: int) -> bool:
+            found = new.sql("SELECT (SELECT COUNT(*) FROM app.t) + (SELECT COUNT(*) FROM app.k) AS n")
+            return bool(found[0]["n"] >= count)
+
+        for count in (50, 320):
+            how = ("--how=rescue", "--replay=all")
+            killed_in(apart, "Replay it on the new primary", *how, until=partial(so_many, count))
+        done = apart.rejoin("--how=rescue", "--replay=all")
+        assert done.code == 0, done
+        for host in cluster.hosts:
+            assert host.sql("SELECT COUNT(*) AS n FROM app.k")[0]["n"] == 100, done
+        apart.assert_equal("app.t", "app.k")

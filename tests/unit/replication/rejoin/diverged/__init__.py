@@ -1,0 +1,1 @@
+"""Unit tests of two servers that went apart."""
