@@ -25,6 +25,8 @@ from .policy import STEP, once
 
 log = logging.getLogger("mha")
 
+PLACED = steps.PLACED
+
 
 def plan_of(who: WhoIsBack, sessions: ConnectionPool, wish: str, rate: int, *, keep: bool) -> RejoinPlan | Refusal:
     """Look at everybody, then decide. Raises RefusalError, ServerError, ConfigError."""
@@ -105,7 +107,7 @@ def swap(job: RebuildJob) -> str:
 @task(name="Set its place", **STEP)
 def set_place(job: RebuildJob, place: Place | None) -> RejoinFacts:
     """Where it goes on from; and how it is looked at from now on."""
-    found = steps.placed(job, place if place is not None else steps.where_it_stands(job))
+    found = steps.placed(job, place)
     log.info("%s: its data is that of %s.", job.plan.old_name, found)
     return look(job.who, job.sessions)
 

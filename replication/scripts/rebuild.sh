@@ -4,6 +4,7 @@
 #   state     what a former rebuild left, once no step is under way
 #   begin     an empty place for the new data        receive   a stream of mariadb-backup there, from stdin
 #   prepare   makes that whole                       info      where in its source's log it stands
+#   placed    notes that its place is set: from then on the server itself knows how far it is
 #   aside     a copy of the old data, server stopped stop      stops the server, and notes what runs it
 #   start     starts what was stopped, or what starts it on this host; read-only, and replicating from nobody
 #   swap      new data in, old data out              back      the other way round           drop   what was copied
@@ -106,7 +107,7 @@ do_swap() {
   is_down || fail "a mysqld runs there"
   case $state in
     copied) if [ -e "$room/old.whole" ]; then state=scrap; else state=out; fi ;;
-    out | scrap | in | swapped) ;;
+    out | scrap | in | swapped | placed) ;;
     *) fail "there is no whole copy to put in: ${state:-nothing}" ;;
   esac
   if [ "$state" = out ]; then
@@ -194,6 +195,7 @@ case $verb in
     may_act; have_room
     [ -f "$room/clone/new/ibdata1" ] || fail "there is no clone in $room/clone/new"
     rm -rf "$room/new" && mv "$room/clone/new" "$room/new" && note copied ;;
+  placed) may_act; have_room; note placed ;;
   size) echo "size $(bytes_in "$room/new" "$room/clone")" ;;
   info)
     for d in "$room/new" "$real"; do

@@ -64,7 +64,7 @@ class Cluster:
             self.subnet.make(self.n, weather=self._weather)
             lower = f"{layer}:{images.ensure(self.kind.image)}"
             if self._backup:
-                lower = f"{backup_program.layer(self.kind.image)}:{lower}"
+                lower = f"{layer}:{backup_program.layer(self.kind.image)}:{images.ensure(self.kind.image)}"
             for number in range(1, self.n + 1):
                 disk = self._disk.get(number, 0)
                 self.hosts.append(Host(number, self.subnet, self.kind, lower, self._my_cnf(number), disk))

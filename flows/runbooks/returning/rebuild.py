@@ -108,7 +108,8 @@ class RebuildRunbook(RejoinRunbook):
 
     def _new_data(self) -> Place | None:
         """The server runs on it, closed; its place where the copy does not bring that along."""
-        self._step(rebuild.make_ready)
+        if self._step(rebuild.make_ready) == rebuild.PLACED:
+            return None
         self._step(rebuild.hold_at_start)
         if rebuild.loads(self._job):
             finish_from_here()

@@ -51,6 +51,10 @@ class RebuildJob(RejoinJob):
         """Option files that are taken away once it is a replica."""
         self.plan = replace(self.plan, traces=tuple(dict.fromkeys((*self.plan.traces, *traces))))
 
+    def goes_on(self) -> None:
+        """It points at the primary already, as a rebuild that was cut short left it."""
+        self.plan = replace(self.plan, pointed=True)
+
     def stands_at(self, place: Place) -> None:
         """Its data is that of this place in the primary's log: from there it goes on."""
         self.plan = replace(self.plan, position=place.position)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shlex
 import time
@@ -87,6 +88,8 @@ class OnHost:
 
     def start(self, session: Server) -> ServerState:
         """mysqld takes sessions again: started by ``start_command``, by what ran it, or by its unit."""
+        with contextlib.suppress(ServerError):
+            return session.observe()
         if self._server.start_command:
             self._host.run(self._server.start_command, action="start its mysqld (start_command)", timeout=STOPS)
         else:

@@ -6,15 +6,18 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
+from ...actions.repoint import follows
 from ...errors import MhaError, StatementFailed
 from ...fencing.kill import keep_read_only
 from ...fencing.read_only import close_for_writes
 from ...memory.held_servers import HeldServers
+from ...memory.journal import REJOIN, every_entry
+from ...model.position import BinlogPosition
 from ...model.ways_back import Method
 from ...mysql.server import Server
 from .job import RebuildJob
 from .on_host import LONG
-from .place import Place, set_place
+from .place import Place, place_of, set_place
 from .verify import Verified, verify
 from .ways import backup, clone
 from .ways.dump import load
@@ -22,13 +25,17 @@ from .ways.dump import load
 log = logging.getLogger("mha")
 
 #: Words of the room's state from which a copy is whole, or on its way in.
-WHOLE = ("copied", "out", "scrap", "in", "swapped")
+WHOLE = ("copied", "out", "scrap", "in", "swapped", "placed")
+#: The word from which on the server itself knows how far it is.
+PLACED = "placed"
+#: What the journal calls that place.
+PLACE = "place"
 
 
 def made_ready(job: RebuildJob) -> str:
     """What a former rebuild left is gone on with, or an empty place is made; the state in a word."""
     state = job.there.state()
-    if job.copying.method is not Method.DUMP and state in WHOLE:
+    if state == PLACED or (job.copying.method is not Method.DUMP and state in WHOLE):
         return state
     job.there.step("begin", action="make a place for the new data", timeout=LONG)
     return "copying"
@@ -85,7 +92,7 @@ def where_it_stands(job: RebuildJob) -> Place:
 
 def swapped(job: RebuildJob) -> str:
     """The server runs on its new data, closed; the old is beside."""
-    if job.there.state() != "swapped":
+    if job.there.state() not in ("swapped", PLACED):
         job.there.stop()
         job.there.step("swap", action="move the new data in", timeout=LONG)
     return _started(job)
@@ -108,17 +115,43 @@ def hold_at_start(job: RebuildJob) -> tuple[str, ...]:
     return fenced.persisted
 
 
-def placed(job: RebuildJob, place: Place) -> Place:
-    """A log of its own, and its place; job.plan has it from now on."""
-    set_place(job.sessions.server(job.plan.old), job.plan.kind, place, job.kept_in)
-    job.stands_at(place)
-    return place
+def placed(job: RebuildJob, place: Place | None) -> Place:
+    """A log of its own, and its place, which ``job.plan`` has from now on; once it points, what it executed counts.
+
+    ``place`` is None where the copy itself tells.
+    """
+    session = job.sessions.server(job.plan.old)
+    if job.there.state() == PLACED:
+        state = session.observe()
+        channel = follows(state, job.plan.channel, job.new)
+        if channel is not None:
+            job.goes_on()
+            return place_of(session, state, job.new, job.plan.kind)
+        place = _set_before(job)
+    found = place if place is not None else where_it_stands(job)
+    set_place(session, job.plan.kind, found, job.kept_in)
+    job.journal.record(PLACE, "set", job.plan.old, gtids=found.gtids, position=str(found.position or ""))
+    job.there.step("placed", action="note that its place is set")
+    job.stands_at(found)
+    return found
+
+
+def _set_before(job: RebuildJob) -> Place | None:
+    """By a rebuild that was cut short, as its journal tells."""
+    for entry in reversed(every_entry(job.config.manager_workdir, job.config.name, REJOIN)):
+        if (entry.step, entry.event, entry.server) == (PLACE, "set", job.plan.old):
+            position = str(entry.facts.get("position", ""))
+            gtids = str(entry.facts.get("gtids", ""))
+            return Place(gtids, BinlogPosition.parse(position) if position else None)
+    return None
 
 
 def compared(job: RebuildJob) -> Verified:
     """Against the primary; raises StatementFailed where a table differs."""
     new, old = job.sessions.server(job.plan.new), job.sessions.server(job.plan.old)
     same = new.observe().version[:2] == old.observe().version[:2]
+    # One that was cut short may run.
+    old.query(old.dialect.stop(job.plan.channel), action="stop replication", timeout=65.0)
     found = verify(new, old, job.plan.channel, job.plan.kind, job.config.rebuild_verify, same_version=same)
     if found.differ:
         raise StatementFailed(str(old), "compare its data", str(found))

@@ -58,6 +58,9 @@ def test_in_and_settled(place: Place) -> None:
     place.has(place.data, "new")
     assert (place.data / "auto.cnf").read_text() == "old"
     place.has(place.room / "old", "old")
+    place.step("placed")
+    place.step("swap")
+    assert "state placed" in place.step("state")
     told = place.step("settle", "1")
     (kept,) = place.data.parent.glob("mysql.before-*")
     assert f"kept {kept}" in told
