@@ -73,7 +73,7 @@ def see_it_equal(job: RejoinJob, facts: RejoinFacts) -> tuple[str, ...]:
     server = job.sessions.server(plan.old)
     point = known_point(job.new, names, plan.kind)
     execute_up_to(server, plan.channel, job.new, point, plan.kind)
-    differ = differing(sums_of(server, read_tables(server, names), names), point.sums)
+    differ = differing(sums_of(server, read_tables(server, names), names, point.hashed), point.sums)
     if differ:
         why = f"{', '.join(differ)} differ at {point.gtids or point.place}"
         job.journal.record(REWIND, DIFFERS, plan.old, why=why)

@@ -41,22 +41,32 @@ _NUMBERS = frozenset({"bit", "enum", "set"})
 
 @dataclass(frozen=True)
 class KnownPoint:
-    """What each table is on the new primary where its log was at ``place`` or ``gtids``; None: it is not there."""
+    """What each table is on the new primary where its log was at ``place`` or ``gtids``; None: it is not there.
+
+    ``hashed`` is the function by which they were summed, ``{}`` for the text.
+    """
 
     place: BinlogPosition | None
     gtids: str
     sums: Mapping[str, str | None]
+    hashed: str
 
 
-def sums_of(session: Server, tables: Mapping[str, Table], names: Sequence[str]) -> dict[str, str | None]:
+def sums_of(session: Server, tables: Mapping[str, Table], names: Sequence[str], hashed: str) -> dict[str, str | None]:
     """Rows and sum of each. Raises ServerError's children."""
-    return {name: _sum(session, tables[name]) if name in tables else None for name in names}
+    return {name: _sum(session, tables[name], hashed) if name in tables else None for name in names}
 
 
-def _sum(session: Server, table: Table) -> str:
+def _hash_of(session: Server) -> str:
+    """A hash that the server has: MD5 and SHA1 are gone from MySQL 9.6, SHA2 is NULL in a 5.6 without TLS libraries."""
+    known = session.scalar("SELECT SHA2('mha', 256)", action="see which hash it knows")
+    return "SHA2({}, 256)" if known else "MD5({})"
+
+
+def _sum(session: Server, table: Table, hashed: str) -> str:
     database, _, name = table.name.partition(".")
     nulls = ", ".join(f"ISNULL({quote_identifier(column.name)})" for column in table.columns)
-    row = f"SHA1(CONCAT_WS('#', {', '.join(map(_as_text, table.columns))}, CONCAT({nulls})))"
+    row = hashed.format(f"CONCAT_WS('#', {', '.join(map(_as_text, table.columns))}, CONCAT({nulls}))")
     halves = (f"BIT_XOR(CAST(CONV(SUBSTRING({row}, {at}, 16), 16, 10) AS UNSIGNED))" for at in (1, 17))
     place = f"{quote_identifier(database)}.{quote_identifier(name)}"
     question = f"SELECT COUNT(*) AS n, {', '.join(halves)} FROM {place}"  # noqa: S608 - all of it is quoted
@@ -93,7 +103,9 @@ def known_point(new: ServerConfig, names: Sequence[str], kind: GtidKind) -> Know
             raise ServerUnreachable(str(reader), "read its tables", "the session that this rests on has ended")
         if state.binlog_ignore_db or state.end_of_log is None:
             raise StatementFailed(str(reader), "read the tables at a place of its log", "its log does not have all")
-        return KnownPoint(state.end_of_log, _gtids(state, kind), sums_of(reader, tables, names))
+        hashed = _hash_of(reader)
+        sums = sums_of(reader, tables, names, hashed)
+        return KnownPoint(state.end_of_log, _gtids(state, kind), sums, hashed)
     finally:
         holder.close()
         reader.close()
