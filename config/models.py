@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 from .address import AddressParameters
 from .errors import ConfigError, ConfigWarning
 from .notify import NotifyParameters
+from .returning import ReturnParameters
 from .ssh_options import SshOptions
 from .state import state_directory
 
@@ -26,7 +27,6 @@ BusyPolicy = Literal["other", "wait", "refuse"]
 Detection = Literal["fast", "classic"]
 OnShutdown = Literal["failover", "wait"]
 Reopen = Literal["yes", "tell", "failover"]
-AutoRejoin = Literal["off", "follow"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: What a server's port is where nobody says otherwise.
 USUAL_PORT = 3306
@@ -101,6 +101,11 @@ class ServerConfig(BaseModel):
     )
     client_bindir: str | None = Field(None, description="Directory of mysql and mysqlbinlog on the host.")
     client_libdir: str | None = Field(None, description="Directory of the libraries those need.")
+    start_command: str | None = Field(
+        None,
+        description="Modern: what starts its mysqld on its host when a rejoin needs that; when not set, its systemd "
+        "unit, or what ran before.",
+    )
     replication_host: str | None = Field(
         None, description="Modern: what replicas call this server where that is neither hostname nor ip."
     )
@@ -306,17 +311,6 @@ class WatchedCluster(BaseModel):
     power_first: bool = Field(
         False, description="Modern: 1: scripts that power off run before the binary log is saved."
     )
-    auto_rejoin: AutoRejoin = Field(
-        "off",
-        description="Modern: off or follow: a replaced server that comes back, and has nothing of its own, becomes a "
-        "replica by itself.",
-    )
-    auto_rejoin_pause: float = Field(
-        600.0,
-        gt=0,
-        allow_inf_nan=False,
-        description="Modern: seconds within which this is not done twice with one server.",
-    )
     report_script: str | None = Field(None, description="Script that gets the report of a failover.")
     init_conf_load_script: str | None = Field(None, description="Prints name=value lines that override defaults.")
     use_gtid_auto_pos: bool = Field(True, description="0: do not begin with MySQL auto-positioning.")
@@ -349,7 +343,7 @@ class WatchedCluster(BaseModel):
     )
 
 
-class ClusterConfig(AddressParameters, NotifyParameters, WatchedCluster):
+class ClusterConfig(AddressParameters, NotifyParameters, ReturnParameters, WatchedCluster):
     """One application: its servers, and what holds for all of them."""
 
     salvage_policy: SalvagePolicy = Field(

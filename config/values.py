@@ -12,9 +12,9 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from .address import provider_problem, socket_problem, vip_problem
 from .errors import ConfigError
+from .forms.prefect_secret import secret_block
 from .forms.raw import SECRET_KEYS, Value, is_utf8
 from .notify import EVENTS, URL_KEYS, url_problem
-from .prefect_secret import secret_block
 from .ssh_options import SshOptions
 
 Values = dict[str, Value]

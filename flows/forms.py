@@ -122,7 +122,8 @@ class _Returning(BaseModel):
         title="Way",
         description="auto: what its data allows. follow: only when it has nothing that the primary lacks. rescue: "
         "copy what only it has to the manager, compare it with what the primary changed meanwhile, and replay what is "
-        "chosen below. rewind: take it back on the old server. rebuild is not gone by this version.",
+        "chosen below. rewind: take it back on the old server. rebuild: give it the data "
+        "of another server.",
     )
     replay: Literal["none", "all", "tables"] = Field(
         default="none",

@@ -24,6 +24,8 @@ from prefect_mha.flows.engine.record import Page
 from prefect_mha.flows.engine.run_log import logged
 from prefect_mha.flows.engine.standing import StandingRun
 from prefect_mha.flows.forms import ClusterName, RejoinRequest
+from prefect_mha.flows.runbooks.returning.progress import watched
+from prefect_mha.flows.runbooks.returning.rebuild import rebuild_server
 from prefect_mha.flows.runbooks.returning.rejoin import rejoin_server
 from prefect_mha.flows.runbooks.returning.rescue import Wanted, rescue_its_own, way_back_of
 from prefect_mha.flows.runbooks.returning.take_back import take_back_what_was_cut_short
@@ -48,8 +50,12 @@ from prefect_mha.replication.rejoin.outcome import (
     story,
 )
 from prefect_mha.replication.rejoin.plan import TAKEN_BACK, RejoinPlan, rejoin_plan, unattended
+from prefect_mha.replication.rejoin.rebuild.job import RebuildJob
+from prefect_mha.replication.rejoin.rebuild.meter import Watcher
+from prefect_mha.replication.rejoin.rebuild.starting import start_if_down
 from prefect_mha.replication.rejoin.remembered.interrupted import MANAGER
 from prefect_mha.replication.reporting.approval import APPROVAL, Answer, Ask
+from prefect_mha.tasks.rebuild import plan_of
 
 log = logging.getLogger("mha")
 #: Nothing of what only the old server has is replayed.
@@ -69,6 +75,8 @@ def rejoin_now(
     alone: bool = False,
     by: str = "",
     asked_to_end: Callable[[], bool] = lambda: False,
+    method: str = "",
+    watch: Watcher | None = None,
 ) -> RejoinOutcome:
     """Look, plan, ask, then make the server that is back a replica. ``ask`` puts the plan to a person.
 
@@ -76,8 +84,9 @@ def rejoin_now(
     ``run`` is the flow run that this is called in; without one it makes its own. A dry run changes nothing. ``alone``:
     nobody asked for it, so it is done only where nothing is worth a word; ``by`` is who asked for one that is gone on
     with, ``asked_to_end`` whether it is to be left while nothing was pointed yet. One that was cut short goes on, as
-    each step looks whether it is done, or is taken back where it may not. A refusal is an outcome with exit code 1.
-    Raises MhaError's children when the servers cannot be looked at, or others act.
+    each step looks whether it is done, or is taken back where it may not. ``method`` is by which means a rebuild is
+    done, where that is not as configured; ``watch`` is told how far its copy is. A refusal is an outcome with exit
+    code 1. Raises MhaError's children when the servers cannot be looked at, or others act.
     """
     if run is None:
         run = StandingRun(rejoin.name, config.name, config.manager_workdir)
@@ -87,7 +96,12 @@ def rejoin_now(
     try:
         who = who_is_back(config, host)
         sessions = ConnectionPool(who.config)
-        plan = _plan(who, sessions, how, alone=alone, dry_run=dry_run)
+        if not dry_run and not alone:
+            start_if_down(who, sessions)
+        if how is How.REBUILD:
+            plan = _plan_of_rebuild(who, sessions, method)
+        else:
+            plan = _plan(who, sessions, how, alone=alone, dry_run=dry_run)
         if dry_run:
             return RejoinOutcome(0, plan_text(plan), plan, planned_only=True)
         if plan.how is How.RESCUE:
@@ -100,7 +114,7 @@ def rejoin_now(
             if not answer.go_on:
                 return RejoinOutcome(1, f"{answer}; nothing was changed", plan, stopped=True)
         by = answer.by if answer is not None else MANAGER if alone else by or getpass.getuser()
-        act = partial(_act, who, plan, sessions, answer, by=by, asked_to_end=asked_to_end)
+        act = partial(_act, who, plan, sessions, answer, by=by, asked_to_end=asked_to_end, watch=watch)
         return _act_in(run, config, plan, act)
     except RefusalError as error:
         return refused(error.refusal)
@@ -129,6 +143,14 @@ def _plan(who: WhoIsBack, sessions: ConnectionPool, how: How, *, alone: bool, dr
     return plan
 
 
+def _plan_of_rebuild(who: WhoIsBack, sessions: ConnectionPool, method: str) -> RejoinPlan:
+    config = who.config
+    plan = plan_of(who, sessions, method or config.rebuild_method, config.rebuild_rate, keep=config.keep_old_data)
+    if isinstance(plan, Refusal):
+        raise RefusalError(plan)
+    return plan
+
+
 def _rescue(who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool, wanted: Wanted, by: str) -> RejoinOutcome:
     """With all of its own on the new primary, it becomes a replica, as who asked for that wants it."""
     rescued = rescue_its_own(who, plan, sessions, wanted)
@@ -152,15 +174,22 @@ def _act(
     *,
     by: str,
     asked_to_end: Callable[[], bool],
+    watch: Watcher | None = None,
 ) -> RejoinOutcome:
     """With a journal of its own; told to people however it ends."""
     config = who.config
-    job = RejoinJob(who, plan, sessions, Journal.new(config.manager_workdir, config.name, REJOIN))
+    journal = Journal.new(config.manager_workdir, config.name, REJOIN)
+    job = RejoinJob(who, plan, sessions, journal)
     try:
         if answer is not None:
             job.journal.record(APPROVAL, "answered", plan.old, **answer.as_dict())
         with ended_in_order():
-            outcome = rejoin_server(job, by, asked_to_end)
+            if plan.copying is not None:
+                state = sessions.server(plan.old).observe()
+                job = RebuildJob(who, plan, sessions, journal, state, watched(journal, plan, watch))
+                outcome = rebuild_server(job, by)
+            else:
+                outcome = rejoin_server(job, by, asked_to_end)
     except Interrupted as asked:
         log.warning("The rejoin of %s ends before it is pointed: %s.", plan.old_name, asked)
         return RejoinOutcome(1, f"{asked}; {plan.old_name} is as it was, and read-only", plan, stopped=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ..config.prefect_secret import QUIET
+from ..config.forms.prefect_secret import QUIET
 
 PROTECTION = QUIET | {
     "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",  # else a flow without an API URL starts a server of its own

@@ -17,7 +17,7 @@ from ...replication.memory.held_servers import HeldServers, Hold, config_of
 from ...replication.mysql.server import Server
 from ...replication.notify.events import EventHooks, finish
 from ...replication.notify.manager_log import secrets_of, setup_logging
-from ...replication.rejoin.remembered.standing import FormerState, former_primaries
+from ...replication.rejoin.remembered.standing import FormerPrimary, FormerState, former_primaries
 from ...replication.ssh.host import SshHost
 from ..shared.options import one_line
 
@@ -27,7 +27,7 @@ def held_lines(conf: Path, global_conf: Path) -> list[str]:
     try:
         config = load_cluster(conf, global_conf, resolve=str, secrets=False)
         held = HeldServers.of(config).current()
-        stands = {each.key: each.state for each in former_primaries(config, _answers)}
+        stands = {each.key: each for each in former_primaries(config, _answers)}
     except (ConfigError, OSError) as error:
         return [f"The list of servers that are held read-only cannot be read: {one_line(error)}"]
     return [f"{hold}; {_now(stands.get(hold.key), conf, hold.name.partition('(')[0])}" for hold in held]
@@ -38,11 +38,12 @@ def _answers(key: str) -> bool:
     return knock(host.strip("[]"), int(port), 0.5) == "open"
 
 
-def _now(state: FormerState | None, conf: Path, host: str) -> str:
+def _now(stands: FormerPrimary | None, conf: Path, host: str) -> str:
+    state = stands.state if stands is not None else None
     words = f"--conf={conf} --host={host}"
     lifts = f"'mha release {words}' lifts it"
     if state is FormerState.REJOINING:
-        return f"it is being made a replica; {lifts}"
+        return f"it is being made a replica ({stands}); {lifts}"
     if state is FormerState.HELD:
         return f"it is back: 'mha rejoin {words}' makes it a replica, {lifts}"
     return f"it is down; {lifts}"

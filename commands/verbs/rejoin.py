@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ...replication.model.ways_back import How
+from ...replication.model.ways_back import How, Method
 from ..shared.mha_options import Conf, GlobalConf, Output, Workdir
 from ..shared.options import DEFAULT_GLOBAL_CONF
 
@@ -25,9 +25,13 @@ def rejoin(
         typer.Option(
             help="auto: what its data allows; follow: only when it has nothing that the primary lacks; rescue: copy "
             "what only it has to the manager, list it, and compare it with what the primary changed meanwhile; rewind: "
-            "take that back, then follow."
+            "take that back, then follow; rebuild: give it the data of another server, then follow."
         ),
     ] = How.AUTO,
+    method: Annotated[
+        Method | None,
+        typer.Option(help="Of a rebuild: clone, backup or dump; else as rebuild_method says."),
+    ] = None,
     replay: Annotated[
         str,
         typer.Option(
@@ -46,6 +50,7 @@ def rejoin(
     from ...replication.notify.manager_log import secrets_of, setup_logging
     from ...replication.rejoin.diverged.comparison.choice import Choice
     from ..shared.asking import ask
+    from ..shared.progress import bar
 
     try:
         choice = Choice.parse(replay)
@@ -59,7 +64,11 @@ def rejoin(
     from ...replication.rejoin.outcome import story
 
     asked = None if yes or dry_run else ask
-    outcome = rejoin_by_hand(config, host, how, dry_run=dry_run, ask=asked, replay=choice, hide=mask)
+    means = method.value if method else ""
+    with bar() as watch:
+        outcome = rejoin_by_hand(
+            config, host, how, dry_run=dry_run, ask=asked, replay=choice, hide=mask, method=means, watch=watch
+        )
     if output is Output.JSON:
         shown = outcome.plan.as_dict() if outcome.planned_only and outcome.plan else outcome.as_dict()
         print(json.dumps(shown, default=str, indent=2))

@@ -125,3 +125,14 @@ def _channel(state: ServerState, name: str) -> ReplicaChannel | None:
 
 def _place(channel: ReplicaChannel) -> tuple[BinlogPosition | None, BinlogPosition | None, BinlogPosition | None]:
     return channel.received, channel.executed, channel.relay_log
+
+
+def forget_with_old_data(server: Server, channel: str, kept_in: str) -> None:
+    """Forget a source on a server whose data is another server's by now: nothing of its relay logs belongs to that.
+
+    ``kept_in`` is where they lie with the old data, the proof that nothing is lost by it. Raises ServerError.
+    """
+    if not kept_in:
+        raise UnsafeStatement(f"{server}: its relay logs were not kept with its old data, so they are not deleted")
+    server.query(server.dialect.stop(channel), action="stop replication", timeout=65.0)
+    server.query(server.dialect.reset_all(channel), action="forget the source of its old data", timeout=65.0)

@@ -63,7 +63,8 @@ class FormerPrimaryGuard:
 
     ``clear`` takes what applications find a primary by from the first server, which answers again, and leaves it with
     the second, the present primary; False when it has to be tried again. ``take_back`` is called with what fencing left
-    on the host of one that is held no longer. These and ``persist`` have threads of their own.
+    on the host of one that is held no longer. These and ``persist`` have threads of their own. ``rejoining`` tells of
+    an ``ip:port`` whether a rejoin of it is under way on this host, which ends the hold itself.
     ``with Guard(…) as guard:``. The threads are daemons, each wait is bounded.
     """
 
@@ -75,10 +76,11 @@ class FormerPrimaryGuard:
         persist: Callable[[ServerConfig], tuple[str, ...]] | None = None,
         clear: Callable[[ServerConfig, ServerConfig], bool] | None = None,
         take_back: Callable[[ServerConfig, tuple[str, ...]], None] | None = None,
+        rejoining: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._servers = {s.address: s for s in servers}
         self._holds, self._tell, self._persist, self._clear = holds, tell, persist, clear
-        self._take_back = take_back
+        self._take_back, self.rejoining = take_back, rejoining
         self._stop = threading.Event()
         self._keepers: dict[str, _HeldServerWatcher] = {}
         self._since: dict[str, tuple[float, str]] = {}
@@ -323,7 +325,7 @@ class _HeldServerWatcher(Thread):
         if primary is None or not rejoined(state := self._server.observe(), primary):
             return
         # Whoever points it just now lets it go himself, once it is seen to follow, or takes that back.
-        if self._primary is not None and not _locked(self._primary):
+        if self._primary is not None and not _locked(self._primary) and not self._guard.rejoining(self.hold.key):
             let_go(self._server, state)
             self._guard.released(self.hold, f"it replicates from {primary.name}")
             self._ended.set()

@@ -21,7 +21,7 @@ from ..model.state import ClusterState
 from ..model.topology import find_primary
 from ..notify import dispatcher as notify
 from ..planning.readiness import Past, assess
-from ..rejoin.remembered.standing import former_primaries
+from ..rejoin.remembered.standing import FormerPrimary, former_primaries
 from .roles import Standings
 
 
@@ -122,10 +122,21 @@ class _Collector(Collector):
             "1 for where a server stands that a failover replaced: down, held (back, read-only) or rejoining.",
             labels=["cluster", "server", "state"],
         )
+        found: tuple[FormerPrimary, ...] = ()
         with contextlib.suppress(OSError):
-            for each in former_primaries(self._config, lambda key: self._seen.cluster.get(key) is not None):
-                former.add_metric([self._config.name, each.name, each.state.value], 1)
+            found = former_primaries(self._config, lambda key: self._seen.cluster.get(key) is not None)
+        for each in found:
+            former.add_metric([self._config.name, each.name, each.state.value], 1)
         yield former
+        progress = GaugeMetricFamily(
+            "mha_rejoin_progress_ratio",
+            "How far the copy of data is that a server is rebuilt with, 0 to 1.",
+            labels=["cluster", "server"],
+        )
+        for each in found:
+            if each.percent is not None:
+                progress.add_metric([self._config.name, each.name], each.percent / 100.0)
+        yield progress
 
     def _manager(self) -> Iterator[Metric]:
         workdir, name = self._config.manager_workdir, self._config.name

@@ -22,6 +22,11 @@ LIMIT = 60.0
 RECORDS = "/var/lib/mha-host"
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _FENCES = ("fence 0 0", "fence 0 1", "fence 1 0", "fence 1 1", "fence only 0")
+_REBUILDS = (
+    *"look state begin receive prepare cloned size info placed aside stop start swap back drop".split(),
+    "settle 0",
+    "settle 1",
+)
 _ADDRESS = ("look", "release", "acquire", "announce")
 _KEEPALIVED = ("look", "stop", "pause", "start", "resume")
 #: Stands for the helper's own version while that is computed.
@@ -64,6 +69,7 @@ def login_options(config: ClusterConfig, server: ServerConfig, come_from: Sequen
 def words_of(config: ClusterConfig, server: ServerConfig) -> list[str]:
     """Every way to start the helper."""
     words = ["version", "vitals", "present", *_FENCES, "unfence"]
+    words += [*(f"rebuild {verb}" for verb in _REBUILDS), "backup 0", "backup 1"]
     words += [f"{verb} {source}" for source in _sources(config, server) for verb in ("close", "part")]
     words += [f"address {verb}" for verb in _ADDRESS if config.vip_addresses]
     return words + [f"keepalived {verb}" for verb in _KEEPALIVED if "keepalived" in config.vip_provider]
@@ -77,7 +83,11 @@ def _escaped(words: str) -> str:
 def _facts(config: ClusterConfig, server: ServerConfig, places: ServerPaths) -> Iterator[str]:
     instance = [str(server.port), places.pid_file, server.ip, places.datadir, ",".join(places.owned)]
     addresses = ["", *on_host.words_of(server, config)]
-    if odd := [text for text in (*instance, *places.directories, *addresses) if not text.isprintable()]:
+    if odd := [
+        text
+        for text in (*instance, places.logs, server.remote_workdir, *places.directories, *addresses)
+        if not text.isprintable()
+    ]:
         raise ConfigError(f"{server.name} names a place with control characters: {odd[0]!r}", file=config.path)
     yield f"version={_VERSION}"
     yield f"limit={max(LIMIT, config.vip_timeout):g}"
@@ -85,6 +95,8 @@ def _facts(config: ClusterConfig, server: ServerConfig, places: ServerPaths) -> 
     # Each is called with a script's function and the script's own words.
     words = f"vitals) set -- {shlex.join(places.directories)} ;; *) shift ;;"
     yield f'of_instance() {{ f=$1; shift; case $1 in {words} esac; "$f" {shlex.join(instance)} "$@"; }}'
+    yield f'of_data() {{ "$1" {shlex.join([*instance, places.logs])} "$2" "$3"; }}'
+    yield f'of_backup() {{ "$1" {shlex.quote(server.remote_workdir)} "$2"; }}'
     yield f'of_addresses() {{ {_only(config.vip_addresses)}"$1" "$2" {shlex.join(addresses)}; }}'
     keepalived = ["", server.keepalived_config, server.keepalived_pid_file]
     yield f'of_keepalived() {{ {_only("keepalived" in config.vip_provider)}"$1" "$2" {shlex.join(keepalived)}; }}'

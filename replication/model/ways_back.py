@@ -1,4 +1,4 @@
-"""The ways in which a server that a failover replaced may come back."""
+"""The ways in which a server that a failover replaced may come back, and get the data of another."""
 
 from __future__ import annotations
 
@@ -13,3 +13,11 @@ class How(StrEnum):
     RESCUE = "rescue"
     REWIND = "rewind"
     REBUILD = "rebuild"
+
+
+class Method(StrEnum):
+    """By which means a server is given the data of another, best first."""
+
+    CLONE = "clone"
+    BACKUP = "backup"
+    DUMP = "dump"

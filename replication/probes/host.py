@@ -27,7 +27,7 @@ class ServerPaths:
 
     By ``pid_file`` and ``datadir`` it is told from other servers there; either may be unknown, and empty. ``owned`` are
     directories whose owner runs the server: nobody else's process is it. ``server_id`` and ``server_uuid`` are who it
-    said that it was.
+    said that it was; ``logs`` the path and the beginning of the names of its binary logs.
     """
 
     pid_file: str = ""
@@ -36,6 +36,7 @@ class ServerPaths:
     owned: tuple[str, ...] = ()
     server_id: int = 0
     server_uuid: str = ""
+    logs: str = ""
 
     @classmethod
     def of(cls, server: ServerConfig, state: ServerState | None) -> ServerPaths:
@@ -48,7 +49,8 @@ class ServerPaths:
         datadir = state.datadir.rstrip("/") if state.datadir.startswith("/") else ""
         owned = tuple(dict.fromkeys((*directories, *server.master_binlog_dir)))
         pid_file = posixpath.join(state.datadir, pid_file) if pid_file else ""
-        return cls(pid_file, directories, datadir, owned, state.server_id, state.server_uuid or "")
+        who = state.server_id, state.server_uuid or ""
+        return cls(pid_file, directories, datadir, owned, *who, logs=state.log_bin_basename)
 
     @classmethod
     def parse(cls, facts: Mapping[str, Any], server: ServerConfig) -> ServerPaths:

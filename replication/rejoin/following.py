@@ -20,10 +20,9 @@ from ..model.state import GtidKind, ReplicaChannel, ServerState
 from ..planning.selection import Follower
 from ..switchover.demote import become_replica
 from ..switchover.write_lock import set_event_scheduler
-from .account import password_of
 from .facts import RejoinFacts
 from .job import RejoinJob
-from .observe import replicas_of
+from .observe import password_of, replicas_of
 from .remembered.interrupted import NOBODY, NOBODY_AGAIN
 
 log = logging.getLogger("mha")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from ...config import ClusterConfig, ServerConfig
 from ..actions.scheduled_events import read_events
+from ..checks.trying_logins import kept_password
 from ..cluster.pool import ConnectionPool
 from ..deadline import Deadline
 from ..errors import RefusalError, ServerError
@@ -22,7 +23,6 @@ from ..mysql.log_events import OF_THE_LOG, ends_of_transactions, events_of
 from ..mysql.server import Server
 from ..planning.selection import Follower, followers_of, gtid_kind
 from ..rescue.purged import purged_by, still_lacks
-from .account import password_of, user_of
 from .facts import OwnTail, RejoinFacts
 from .remembered.interrupted import last_of_each, stands_pointed
 from .remembered.replacement import Replacement, replacement_of
@@ -126,6 +126,25 @@ def replicas_of(config: ClusterConfig, cluster: ClusterState, primary: str, old:
     """The other replicas of that primary (``ip:port``)."""
     server = next(s for s in config.servers if s.address == primary)
     return tuple(f for f in followers_of(server, config, cluster) if f.key != old)
+
+
+def user_of(old: ServerConfig, followers: Sequence[Follower]) -> str:
+    """Its name, empty where nobody tells."""
+    return old.repl_user or next((f.channel.source_user for f in followers if f.channel.source_user), "")
+
+
+def password_of(old: ServerConfig, followers: Sequence[Follower], sessions: ConnectionPool) -> str | None:
+    """Its password; None where it cannot be had. Never kept, never shown."""
+    if old.repl_password is not None:
+        return old.repl_password.get_secret_value()
+    user = user_of(old, followers)
+    for each in followers:
+        if each.channel.source_user != user:
+            continue
+        server, host = sessions.server(each.key), sessions.host(each.key)
+        if (kept := kept_password(each.state, each.channel.name, server, host)) is not None:
+            return kept
+    return None
 
 
 def _answering(old: ServerConfig, cluster: ClusterState, hold: Hold | None) -> ServerState:

@@ -16,12 +16,12 @@ from ..model.ways_back import How
 from .diverged.begun import of_a_rewind, rewinds_by
 from .diverged.beyond import Beyond, beyond
 from .facts import RejoinFacts
+from .rebuild.copying import Copying
 from .remembered.rewound import RESETTING
 
-#: Ways that are named in refusals and not done by this version.
+#: What a refusal says where only new data helps.
 BY_HAND = {
-    How.REBUILD: "It is not rebuilt by this version: copy the data of a replica to it (clone plugin, mariadb-backup, "
-    "mysqldump), and make it a replica.",
+    How.REBUILD: "Give it the data of another server: --how=rebuild.",
 }
 
 #: What may be done about a server that has more than the primary.
@@ -43,7 +43,8 @@ class RejoinPlan:
 
     ``position`` is the place in the new primary's log to begin at, without GTIDs. ``pointed``: it points there already,
     as an interrupted rejoin left it. ``traces`` is what fencing left on its host, ``block`` that its block is to be
-    written into the configuration again. ``keeps``, ``discards`` and ``copies`` say in words what becomes of its data.
+    written into the configuration again. ``keeps``, ``discards`` and ``copies`` say in words what becomes of its data;
+    ``copying`` is how it gets that of another server first.
     """
 
     cluster: str
@@ -64,6 +65,7 @@ class RejoinPlan:
     discards: str
     copies: str
     warnings: tuple[str, ...]
+    copying: Copying | None = None
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -77,7 +79,10 @@ class RejoinPlan:
             yield f"Replay on {self.new_name} what was chosen and is in nobody's way; of all others, report and SQL"
             yield f"With all of it there, make {self.old_name} a replica, and take back here what comes back from there"
             return
-        if self.how is How.REWIND:
+        if self.copying is not None:
+            yield f"Close {self.old_name} to writers"
+            yield from self.copying.steps(self.old_name)
+        elif self.how is How.REWIND:
             yield f"Close {self.old_name} to writers, and copy what only it has to the manager, proven and synced"
             yield "See in its log that all of it can be taken back: whole images of rows, InnoDB, nothing else"
             yield "Turn its row events round and execute them, the last one first, with nothing of it in its log"
@@ -106,21 +111,20 @@ class RejoinPlan:
     @classmethod
     def parse(cls, told: Mapping[str, Any]) -> RejoinPlan:
         """From plain data, as a journal keeps it. Raises KeyError, ValueError."""
-        known = {field.name: told[field.name] for field in fields(cls)}
+        known = {field.name: told[field.name] for field in fields(cls) if field.name in told}
         known.update(
             how=How(told["how"]),
             kind=GtidKind(told["kind"]),
             position=BinlogPosition.parse(told["position"]) if told["position"] else None,
             traces=tuple(told["traces"]),
             warnings=tuple(told["warnings"]),
+            copying=Copying.parse(told["copying"]) if told.get("copying") else None,
         )
         return cls(**known)
 
 
 def rejoin_plan(facts: RejoinFacts, how: How = How.AUTO) -> RejoinPlan | Refusal:
     """What is to be done, or why nothing may be. What cannot be known counts as *it has more*."""
-    if how in BY_HAND:
-        return Refusal(f"no-{how}", f"{how} is not a way that this version goes.", BY_HAND[how], facts.evidence)
     more = beyond(facts)
     if how is How.RESCUE:
         return _rescue(facts, more)
@@ -200,18 +204,12 @@ def unattended(facts: RejoinFacts, plan: RejoinPlan) -> str:
     return plan.warnings[0] if plan.warnings else ""
 
 
-def _of_the_servers(facts: RejoinFacts) -> Refusal | None:
+def of_both(facts: RejoinFacts) -> Refusal | None:
+    """Why the one may be no replica of the other, whatever data it has."""
     old, new = facts.old, facts.new
     if old.key == new.key:
         return Refusal(
             "is-the-primary", f"{old.name} is the primary of {facts.cluster}.", "Name the server that is back."
-        )
-    there, held = facts.there, facts.hold is not None or facts.unfinished
-    if there is not None and not held and there.receiver != "No" and there.applier_running:
-        return Refusal(
-            "already-a-replica",
-            f"{old.name} replicates from {new.name} already, and nothing holds it: it is left as it is.",
-            "Name the server that is back.",
         )
     if not new.writable:
         return Refusal(
@@ -233,6 +231,27 @@ def _of_the_servers(facts: RejoinFacts) -> Refusal | None:
             "skip.",
             "Give it a server_id of its own, and restart it.",
         )
+    return None
+
+
+def _of_the_servers(facts: RejoinFacts) -> Refusal | None:
+    old, new = facts.old, facts.new
+    there, held = facts.there, facts.hold is not None or facts.unfinished
+    if there is not None and not held and there.receiver != "No" and there.applier_running:
+        if more := beyond(facts).what:
+            return Refusal(
+                "errant",
+                f"{old.name} replicates from {new.name}, and has what that lacks: {more}.",
+                f"See with mysqlbinlog what they are. {BY_HAND[How.REBUILD]}",
+                facts.evidence,
+            )
+        return Refusal(
+            "already-a-replica",
+            f"{old.name} replicates from {new.name} already, and nothing holds it: it is left as it is.",
+            "Name the server that is back.",
+        )
+    if refusal := of_both(facts):
+        return refusal
     for other in (c for c in old.channels if c is not facts.follows):
         if other.receiver != "No" or other.applier_running or other.received != other.executed:
             return Refusal(
@@ -274,15 +293,20 @@ def _of_the_way(facts: RejoinFacts, *, rewinds: bool) -> Refusal | None:
             BY_HAND[How.REBUILD],
             facts.evidence,
         )
-    if not pointed and not (facts.user and facts.password):
-        missing = "repl_password" if facts.user else "repl_user"
-        return Refusal(
-            "replication-credentials",
-            f"{missing} is not set, and how the other replicas log in at {new} cannot be read: {old} cannot "
-            "be made one.",
-            f"Set {missing} in the configuration.",
-        )
-    return None
+    return None if pointed else of_the_account(facts)
+
+
+def of_the_account(facts: RejoinFacts) -> Refusal | None:
+    """Why it could not log in at the primary."""
+    if facts.user and facts.password:
+        return None
+    missing = "repl_password" if facts.user else "repl_user"
+    return Refusal(
+        "replication-credentials",
+        f"{missing} is not set, and how the other replicas log in at {facts.new.name} cannot be read: "
+        f"{facts.old.name} cannot be made one.",
+        f"Set {missing} in the configuration.",
+    )
 
 
 def _of_the_place(facts: RejoinFacts, *, rewinds: bool) -> Refusal | None:

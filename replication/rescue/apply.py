@@ -61,7 +61,7 @@ def client_options(server: ServerConfig, *, vendor: Vendor | None = None, plugin
         "protocol=tcp",
         f"user={quoted(server.user)}",
         f"password={quoted(server.password.get_secret_value())}",
-        "connect-timeout=10",
+        "loose-connect-timeout=10",
         *tls_options(server),
         *(["plugin-dir=/nonexistent"] if (vendor, plugin) == (Vendor.MARIADB, NATIVE) else []),
         "[mysql]",

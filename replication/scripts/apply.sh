@@ -70,13 +70,10 @@ only_rows() {
 # Every statement waits for its answer, and through the socket that takes half as long as over TCP with encryption. But
 # only if the same account of the same server is found behind it: others have other rights, or other data.
 #
-# Its option file comes through a pipe that it made itself, so that it need not be able to read what this user can. It is
-# the only one that it reads, and no server gets a file of this host from it.
+# Its option file is the only one that it reads, and no server gets a file of this host from it.
 run_client() {
   [ -z "$socket" ] || set -- --host=localhost --protocol=socket --socket="$socket" "$@"
-  set -- --skip-comments "$@"
-  $as sh -c 'exec 5<&0; cat <&4 | "$0" --defaults-file=/proc/self/fd/3 --local-infile=0 --binary-mode --batch \
-    --skip-column-names "$@" 3<&0 0<&5 4<&- 5<&-' "$client" "$@" 4<"$directory/client.cnf"
+  with_options "$client" --local-infile=0 --binary-mode --batch --skip-column-names --skip-comments "$@"
 }
 
 # Before a byte is applied: is it the server that the manager means?

@@ -10,6 +10,8 @@ cd / || exit 1
 
 @facts@
 
+# All data of a server takes its time.
+case ${1:-} in rebuild* | backup*) limit=86400 ;; esac
 # Who asked cannot end what runs as root, so it ends by itself.
 [ -n "${MHA_HOST_LIMITED:-}" ] || ! command -v timeout >/dev/null ||
   exec env MHA_HOST_LIMITED=1 timeout -k 1 "$limit" "$0" "$@"
@@ -40,6 +42,14 @@ PERL
 
 do_keepalived() (
 #include keepalived.sh
+)
+
+do_rebuild() (
+#include rebuild.sh
+)
+
+do_backup() (
+#include send_backup.sh
 )
 
 # What was fenced is noted, and nothing else is given free.
@@ -73,6 +83,8 @@ case "$*" in
   present) of_instance see_present "$1" ;;
   'fence 0 0' | 'fence 0 1' | 'fence 1 0' | 'fence 1 1' | 'fence only 0') of_instance do_fence "$@" | note ;;
   unfence) give_free ;;
+  'rebuild '*) of_data do_rebuild "$2" "${3:-}" ;;
+  'backup 0' | 'backup 1') of_backup do_backup "$2" ;;
   'close '*) if known_source "$2 $3"; then ss -K -t state syn-sent dst "$2" dport = ":$3"; else exit 2; fi ;;
   'part '*)
     known_source "$2 $3" || exit 2

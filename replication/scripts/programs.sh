@@ -27,3 +27,10 @@ unprivileged() {
 [ -n "$libdir" ] && export LD_LIBRARY_PATH="$libdir"
 readers=mysqlbinlog clients=mysql
 [ "$vendor" = mariadb ] && readers="mariadb-binlog mysqlbinlog" clients="mariadb mysql"
+
+# Run a program with the option file of $directory as the only one. It comes through a pipe that the program made itself,
+# so that it need not be able to read what this user can.
+with_options() {
+  $as sh -c 'exec 5<&0; cat <&4 | "$0" --defaults-file=/proc/self/fd/3 "$@" 3<&0 0<&5 4<&- 5<&-' "$@" \
+    4<"$directory/client.cnf"
+}

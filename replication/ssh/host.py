@@ -28,7 +28,7 @@ from .login import load_login
 from .port_forward import Forward
 from .session import Lease, SessionBroken, SftpLease, SshSession
 from .sftp_reader import RemoteReader, RemoteStat, file_errors, kind_of, names_in
-from .streams import CHUNK, Collector, HashingSource, InputSource, drain, feed
+from .streams import CHUNK, Collector, HashingSource, InputSource, RunningCommand, drain, feed
 
 if TYPE_CHECKING:
     from ...config import ServerConfig
@@ -122,6 +122,12 @@ class SshHost:
         if result.exit_code not in ok:
             raise self._failed(CommandFailed, action, result)
         return result
+
+    def started(self, command: str, *, action: str, timeout: float, silence: float) -> RunningCommand:
+        """A command that runs on, and whose output is read as it comes. Raises as `run` does."""
+        frame = Frame()
+        lease = self._begun(frame.around(command), action, Deadline(timeout))
+        return RunningCommand(lease, frame, self._name, action, silence)
 
     def greeted(self, address: str, port: int, *, timeout: float) -> bool:
         """Whether that port says anything to this host within ``timeout`` seconds; no program is needed there.

@@ -20,14 +20,17 @@ def helper_path(server: ServerConfig) -> str:
     return f"/usr/local/sbin/mha-host-{server.port}"
 
 
-def as_root(server: ServerConfig, words: str, plain: str) -> str:
+def as_root(server: ServerConfig, words: str, plain: str, *, with_input: bool = False) -> str:
     """A command for the host: the helper with these words where a plain SSH user may start it, else ``plain``.
 
     Where there is none, or sudo refuses, that is told in a line before what ``plain`` prints; see `without_rights`.
+    ``with_input``: what is sent is for the helper, too; so where one is there, nothing else is tried.
     """
     if _is_root(server):
         return plain
     path = helper_path(server)
+    if with_input:
+        return f'if [ "$(id -u)" != 0 ] && [ -x {path} ]; then sudo -n {path} {words}; else {plain}; fi'
     asked = f"[ -x {path} ] && {{ sudo -n {path} {words} </dev/null && exit; no=refused; }}"
     return f'[ "$(id -u)" = 0 ] || {{ no=none; {asked}; echo "{_WITHOUT} $(id -un) $no"; }}; {plain}'
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import paramiko
 
 from ..deadline import Deadline
+from ..errors import CommandFailed, DeadlineExceeded, HostUnreachable
 from ..threads import Thread
 from .framing import NOISE, Frame, exit_code
+from .hints import hint_for, last_line
+
+if TYPE_CHECKING:
+    from .session import Lease
 
 #: Seconds of silence after a command's end, when a child in the background still holds its output open.
 QUIET = 1.0
@@ -116,3 +122,73 @@ def drain(collectors: Sequence[Collector], deadline: Deadline) -> None:
         alive = any(collector.is_alive() for collector in collectors)
         if not alive or deadline.over or seen == sum(collector.seen for collector in collectors):
             return
+
+
+class RunningCommand:
+    """A command that is given its input once, and whose output is read as it comes, as an `InputSource` for another;
+    then `finish`, and `close`.
+
+    ``silence`` is how many seconds it may print nothing. Reading raises DeadlineExceeded after that, and at a bad end
+    what `finish` raises.
+    """
+
+    def __init__(self, lease: Lease, frame: Frame, host: str, action: str, silence: float) -> None:
+        self._lease, self._frame, self._host, self._action, self._silence = lease, frame, host, action, silence
+        self._pending, self._begun, self._ended = bytearray(), False, False
+        self._code: int | None = None
+        self._errors = Collector(lease.channel.recv_stderr, frame)
+        self._errors.start()
+        lease.channel.settimeout(silence)
+
+    def give(self, stdin: bytes) -> None:
+        """All that it gets. One that has ended already is found out by `finish`."""
+        with contextlib.suppress(OSError):
+            self._lease.channel.sendall(stdin)
+            self._lease.channel.shutdown_write()
+
+    def read(self, length: int, /) -> bytes:
+        """The next bytes that it prints, at most so many; none at its end."""
+        # What is held back may be the beginning of the mark at the end, and of the code behind that.
+        held = len(self._frame.end) + 8
+        while not self._ended and len(self._pending) <= held:
+            self._receive()
+        if self._ended:
+            held = 0
+        data = bytes(self._pending[: max(0, min(length, len(self._pending) - held))])
+        del self._pending[: len(data)]
+        return data
+
+    def _receive(self) -> None:
+        try:
+            data = self._lease.channel.recv(CHUNK)
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"{self._host}: {self._action}", self._silence, "it printed nothing") from error
+        self._pending += data
+        if not self._begun:
+            _, mark, rest = bytes(self._pending).partition(self._frame.begin)
+            if mark:
+                self._begun, self._pending = True, bytearray(rest)
+            else:
+                del self._pending[: -NOISE - len(self._frame.begin)]
+        if not data:
+            inside, mark, after = bytes(self._pending).rpartition(self._frame.end)
+            self._ended, self._code = True, exit_code(after) if mark else None
+            self._pending = bytearray(inside if mark and self._begun else b"")
+            if self._code != 0:
+                # Whoever reads would take what is there for all of it.
+                self.finish(Deadline(QUIET))
+
+    def finish(self, deadline: Deadline) -> None:
+        """It ended well, and all that it printed was read. Raises CommandFailed, HostUnreachable."""
+        drain((self._errors,), deadline)
+        said, _ = self._errors.result()
+        if self._code is None:
+            raise HostUnreachable(self._host, self._action, "the session broke before the command's end")
+        if self._code:
+            cause = last_line(said) or f"exit {self._code}"
+            raise CommandFailed(self._host, self._action, cause, hint_for(said, self._code))
+
+    def close(self) -> None:
+        """End it, whether or not it has come to its end."""
+        with self._lease:
+            pass

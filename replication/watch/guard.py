@@ -14,6 +14,7 @@ from ..fencing.guard import FormerPrimaryGuard, News
 from ..fencing.kill import keep_read_only, unfence
 from ..memory.held_servers import HeldServers, config_of
 from ..notify.events import EventHooks
+from ..rejoin.remembered.interrupted import last_of_each
 from ..ssh.host import SshHost
 
 log = logging.getLogger("mha")
@@ -51,7 +52,13 @@ def guard_of(config: ClusterConfig) -> FormerPrimaryGuard:
         persist if config.fence_persist else None,
         partial(_take_address, config),
         take_back,
+        partial(_rejoining, config),
     )
+
+
+def _rejoining(config: ClusterConfig, key: str) -> bool:
+    last = last_of_each(config.manager_workdir, config.name).get(key)
+    return last is not None and last.alive
 
 
 def take_back(server: ServerConfig, traces: tuple[str, ...]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from tests.lab import images, templates
+from tests.lab import backup_program, images, templates
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD, KINDS, REPL, REPL_PASSWORD
 from tests.lab.network import Subnet, inside
@@ -32,7 +32,7 @@ class Cluster:
 
     ``extra`` maps a host's number to lines for its my.cnf; 0 stands for all of them. ``disk`` maps a host's number
     to the MiB that its data directory may take, at least `host.SMALLEST_DISK`; the others have the machine's disk.
-    ``weather``: delay and loss can be had on its cables (`weather`).
+    ``weather``: delay and loss can be had on its cables (`weather`). ``backup``: its hosts have mariadb-backup.
     """
 
     def __init__(
@@ -45,11 +45,12 @@ class Cluster:
         disk: Mapping[int, int] | None = None,
         up: bool = True,
         weather: bool = False,
+        backup: bool = False,
     ) -> None:
         self.kind, self.gtid, self.n = KINDS[kind], gtid, n
         self._extra = dict(extra or {})
         self._disk = dict(disk or {})
-        self._up, self._weather = up, weather
+        self._up, self._weather, self._backup = up, weather, backup
         self._installed = 1
         self.hosts: list[Host] = []
 
@@ -62,6 +63,8 @@ class Cluster:
             self.subnet.label({"cluster": self.name, "hosts": self.n})
             self.subnet.make(self.n, weather=self._weather)
             lower = f"{layer}:{images.ensure(self.kind.image)}"
+            if self._backup:
+                lower = f"{layer}:{backup_program.layer(self.kind.image)}:{images.ensure(self.kind.image)}"
             for number in range(1, self.n + 1):
                 disk = self._disk.get(number, 0)
                 self.hosts.append(Host(number, self.subnet, self.kind, lower, self._my_cnf(number), disk))

@@ -91,7 +91,7 @@ def _bootstrap(name: str, root: Path) -> None:
     print(f"building the image {name} from Debian {suite} (about a minute)", file=sys.stderr, flush=True)
     building = root.with_name(f".{root.name}.building")
     shutil.rmtree(building, ignore_errors=True)
-    _run("debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, str(building), _mirror())
+    _run("debootstrap", "--variant=minbase", f"--include={','.join(packages)}", suite, str(building), mirror())
     # The core package of MySQL brings no account to run as.
     _run(
         "chroot",
@@ -131,7 +131,7 @@ def _ssh_keys() -> None:
     shutil.copy(keys / "ssh_host_ed25519_key.pub", keys / "known_host")
 
 
-def _mirror() -> str:
+def mirror() -> str:
     """The Debian mirror that this machine is set up with."""
     for source in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
         if source.exists():

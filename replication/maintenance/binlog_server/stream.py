@@ -259,7 +259,7 @@ def explain(source: ServerConfig, directory: Path, said: str, code: int) -> MhaE
 def _reader_options(source: ServerConfig) -> str:
     # The option file of the mysql client, without what mysqlbinlog does not know and would call an error.
     lines = client_options(source).splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith("connect-timeout"))
+    return "".join(line for line in lines if not line.startswith("loose-connect-timeout"))
 
 
 def _environment(libdir: str | None) -> dict[str, str]:

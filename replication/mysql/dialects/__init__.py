@@ -165,6 +165,11 @@ class Dialect:
         """Forget the source and DELETE the relay logs. Only `replication.actions.drained` may issue it."""
         return self._in_channel("RESET", channel, "ALL")
 
+    @property
+    def can_clone(self) -> bool:
+        """Whether CLONE INSTANCE is known (MySQL 8.0.17)."""
+        return self.vendor is Vendor.MYSQL and self.version >= (8, 0, 17)
+
     def flush_relay_logs(self, channel: str) -> str:
         """Begin a new relay log. LOCAL: without it the statement goes into the binary log, as an errant transaction."""
         if self.vendor is Vendor.MARIADB:

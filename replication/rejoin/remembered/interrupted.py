@@ -17,6 +17,8 @@ POINT, START, TAKE_BACK = "Point it at the new primary", "Start replication", "T
 NOBODY, NOBODY_AGAIN = "it is a replica of nobody, and read-only", "it is a replica of nobody again, and read-only"
 #: By whom a rejoin is that nobody asked for; and the event of one that its process left for another to go on with.
 MANAGER, LEFT = "manager", "left"
+#: A line of how far a copy is.
+PROGRESS = "progress"
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class BegunRejoin:
     """One rejoin: of whom (``ip:port``), when (seconds since the epoch), by whom, with which plan as plain data.
 
     ``ended`` is False for one that was cut short, or that is under way: then ``alive``. ``pointed``: it may have
-    pointed the server at the new primary.
+    pointed the server at the new primary. ``step`` is what it began last, ``percent`` how far its copy was then, None
+    where it copies nothing.
     """
 
     key: str
@@ -34,6 +37,8 @@ class BegunRejoin:
     ended: bool
     alive: bool
     pointed: bool
+    step: str = ""
+    percent: float | None = None
 
     @property
     def cut_short(self) -> bool:
@@ -102,4 +107,15 @@ def _begun(began: Entry, entries: tuple[Entry, ...]) -> BegunRejoin:
     plan = dict(began.facts.get("plan", {}))
     left = any((e.step, e.event) == (REJOIN, LEFT) for e in entries)
     alive = not (ended or left) and alive_since(int(began.facts.get("pid", 0)), began.at)
-    return BegunRejoin(began.server, began.at, str(began.facts.get("by", "")), plan, ended, alive, pointed)
+    by = str(began.facts.get("by", ""))
+    return BegunRejoin(began.server, began.at, by, plan, ended, alive, pointed, *_stands_at(entries))
+
+
+def _stands_at(entries: tuple[Entry, ...]) -> tuple[str, float | None]:
+    step, percent = "", None
+    for each in entries:
+        if each.event == "began" and each.step != REJOIN:
+            step, percent = each.step, None
+        elif each.step == PROGRESS:
+            percent = float(each.facts.get("percent", 0.0))
+    return step, percent

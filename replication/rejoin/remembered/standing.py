@@ -21,11 +21,21 @@ class FormerState(StrEnum):
 
 @dataclass(frozen=True)
 class FormerPrimary:
-    """A server that is held: its ``ip:port``, its name, where it stands."""
+    """A server that is held: its ``ip:port``, its name, where it stands.
+
+    Of one that is rejoining ``step`` is what is done with it, ``percent`` how far its copy is, None where none is made.
+    """
 
     key: str
     name: str
     state: FormerState
+    step: str = ""
+    percent: float | None = None
+
+    def __str__(self) -> str:
+        if self.state is not FormerState.REJOINING or not self.step:
+            return self.state.value
+        return f"{self.state.value}: {self.step}" + (f", {self.percent:.0f}%" if self.percent is not None else "")
 
 
 def former_primaries(config: ClusterConfig, answers: Callable[[str], bool]) -> tuple[FormerPrimary, ...]:
@@ -36,8 +46,8 @@ def former_primaries(config: ClusterConfig, answers: Callable[[str], bool]) -> t
     for hold in holds:
         last = begun.get(hold.key)
         if last is not None and last.alive:
-            state = FormerState.REJOINING
-        else:
-            state = FormerState.HELD if answers(hold.key) else FormerState.DOWN
+            found.append(FormerPrimary(hold.key, hold.name, FormerState.REJOINING, last.step, last.percent))
+            continue
+        state = FormerState.HELD if answers(hold.key) else FormerState.DOWN
         found.append(FormerPrimary(hold.key, hold.name, state))
     return tuple(found)

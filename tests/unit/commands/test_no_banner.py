@@ -83,4 +83,4 @@ def test_whoever_imports_prefect_has_made_its_settings_before() -> None:
                 names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 names += [each.name for each in node.names] if isinstance(node, ast.Import) else []
                 others += [str(path) for name in names if name.split(".")[0] == "prefect"]
-    assert set(others) == {str(ROOT / "config/prefect_secret.py")}
+    assert set(others) == {str(ROOT / "config/forms/prefect_secret.py")}

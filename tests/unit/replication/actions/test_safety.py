@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_mha.replication.actions.drained import Drained, _still_true, prove, prove_kept
+from prefect_mha.replication.actions.drained import Drained, _still_true, forget_with_old_data, prove, prove_kept
+from prefect_mha.replication.errors import UnsafeStatement
 from prefect_mha.replication.model.gtid import GtidSet
 from prefect_mha.replication.model.one_time_account import one_time_user
 from prefect_mha.replication.model.position import BinlogPosition
@@ -113,6 +115,7 @@ def test_only_the_guard_issues_statements_that_delete_relay_logs() -> None:
     )
     asks = {name for name, text in callers.items() if "dialect.change_source(" in text or "dialect.reset_all(" in text}
     assert asks == {
+        "replication/actions/drained.py",
         "replication/actions/promote.py",
         "replication/rescue/pointing.py",
         "replication/actions/repoint.py",
@@ -122,6 +125,12 @@ def test_only_the_guard_issues_statements_that_delete_relay_logs() -> None:
     for name, text in callers.items():
         code = "\n".join(line for line in text.splitlines() if ".query(" in line)
         assert not raw.search(code), name
+
+
+def test_relay_logs_of_old_data_go_only_where_that_is_kept() -> None:
+    nobody: Any = "db1"
+    with pytest.raises(UnsafeStatement, match="were not kept with its old data"):
+        forget_with_old_data(nobody, "", "")
 
 
 @pytest.mark.parametrize(

@@ -232,13 +232,6 @@ def test_why_it_may_not_follow(case: RejoinFacts, code: str) -> None:
     assert refusal.remedy
 
 
-def test_a_way_that_is_not_gone_is_refused_with_what_to_do_by_hand() -> None:
-    refusal = refusal_of(facts(), How.REBUILD)
-    assert refusal.code == "no-rebuild"
-    assert "this version" in refusal.sentence
-    assert len(refusal.remedy) > 40
-
-
 HAS_MORE = OwnTail(4, 1, at(5000), at(5100))
 
 

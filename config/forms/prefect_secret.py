@@ -9,7 +9,7 @@ import os
 import re
 from urllib.parse import urlsplit
 
-from .forms.raw import is_utf8
+from .raw import is_utf8
 
 QUIET = {
     "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",

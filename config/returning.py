@@ -1,0 +1,47 @@
+"""How a server that a failover replaced comes back: by itself, and with data of others."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+AutoRejoin = Literal["off", "follow"]
+RebuildMethod = Literal["auto", "clone", "backup", "dump"]
+
+
+class ReturnParameters(BaseModel):
+    """Of one application."""
+
+    model_config = ConfigDict(frozen=True)
+
+    auto_rejoin: AutoRejoin = Field(
+        "off",
+        description="Modern: off or follow: a replaced server that comes back, and has nothing of its own, becomes a "
+        "replica by itself.",
+    )
+    auto_rejoin_pause: float = Field(
+        600.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Modern: seconds within which this is not done twice with one server.",
+    )
+    rebuild_method: RebuildMethod = Field(
+        "auto",
+        description="Modern: auto, clone, backup or dump: how a server is given the data of another; auto: the "
+        "first of these that its servers allow.",
+    )
+    rebuild_rate: int = Field(
+        0, gt=-1, description="Modern: bytes a second that this reads from the other at most; 0: without limit."
+    )
+    rebuild_verify: float = Field(
+        60.0,
+        gt=-1,
+        allow_inf_nan=False,
+        description="Modern: seconds that the tables are compared with the primary's afterwards, on each; 0: not.",
+    )
+    keep_old_data: bool = Field(
+        True,
+        description="Modern: 1: the data that it had stays beside the new, under a name with the date; 0: until the "
+        "new is verified.",
+    )

@@ -1,0 +1,101 @@
+"""How far a copy is, how fast, for how long yet; and that it is not faster than allowed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...ssh.streams import InputSource
+from .copying import size
+
+#: Seconds between two words about it.
+TOLD_EVERY = 1.0
+#: Seconds over which the rate is taken.
+WINDOW = 10.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """``done`` of about ``total`` bytes of a ``step``, at ``rate`` bytes a second."""
+
+    step: str
+    done: int
+    total: int
+    rate: float
+    over: bool = False
+
+    @property
+    def percent(self) -> float:
+        """Of the whole; less than 100 until it is over, for the whole is an estimate."""
+        return 100.0 if self.over else min(99.0, 100.0 * self.done / self.total) if self.total else 0.0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds, None where nothing tells."""
+        return max(0.0, self.total - self.done) / self.rate if self.rate > 0 else None
+
+    def __str__(self) -> str:
+        left = f", {self.left:.0f} s left" if self.left is not None and not self.over else ""
+        return f"{self.step}: {self.percent:.0f}%, {size(self.done)} of {size(self.total)}, {size(self.rate)}/s{left}"
+
+
+Watcher = Callable[[Progress], None]
+
+
+class Meter:
+    """Counts what passes, holds it back where it is too fast (``rate`` bytes a second, 0: never), and tells."""
+
+    def __init__(self, step: str, total: int, rate: int, tell: Watcher) -> None:
+        self._step, self._total, self._rate, self._tell = step, total, rate, tell
+        self._began = self._told = time.monotonic()
+        self._window = [(self._began, 0)]
+        self._wait = threading.Event()
+        self.done = 0
+
+    def add(self, count: int) -> None:
+        """So many bytes more have passed."""
+        self.at(self.done + count)
+        if self._rate:
+            ahead = self.done / self._rate - (time.monotonic() - self._began)
+            if ahead > 0:
+                self._wait.wait(ahead)
+
+    def at(self, done: int) -> None:
+        """So many bytes have passed by now."""
+        self.done, now = done, time.monotonic()
+        if now - self._told >= TOLD_EVERY:
+            self._told = now
+            self._window = [(at, n) for at, n in self._window if now - at <= WINDOW] + [(now, done)]
+            self._tell(self._progress())
+
+    def finish(self) -> Progress:
+        """It is over."""
+        self._total = self.done
+        progress = self._progress(over=True)
+        self._tell(progress)
+        return progress
+
+    def _progress(self, *, over: bool = False) -> Progress:
+        at, n = (self._began, 0) if over else self._window[0]
+        took = time.monotonic() - at
+        return Progress(self._step, self.done, self._total, (self.done - n) / took if took > 0 else 0.0, over)
+
+
+class Metered:
+    """``head``, then what ``source`` gives, counted, then ``tail``: an `InputSource`."""
+
+    def __init__(self, head: bytes, source: InputSource, meter: Meter, tail: bytes = b"") -> None:
+        self._head, self._source, self._meter, self._tail = head, source, meter, tail
+
+    def read(self, length: int, /) -> bytes:
+        if self._head:
+            data, self._head = self._head[:length], self._head[length:]
+            return data
+        data = self._source.read(length)
+        if data:
+            self._meter.add(len(data))
+            return data
+        data, self._tail = self._tail[:length], self._tail[length:]
+        return data

@@ -1,0 +1,23 @@
+# dump.sh WORKDIR BINDIR LIBDIR VENDOR [OPTION…] <client.cnf: everything that this host's server has, as statements.
+# The option file, with the password, comes through stdin into a file that only this user can read and that lives as long as
+# the command.
+set -u
+umask 077
+workdir=$1 bindir=$2 libdir=$3 vendor=$4
+shift 4
+
+#include own.sh
+
+workdir=$(own_directory "$workdir") || exit 90
+directory=$(mktemp -d "$workdir/mha-dump.XXXXXX") || exit 90
+trap 'rm -rf "$directory"' EXIT
+trap 'exit 129' HUP INT TERM PIPE
+cat >"$directory/client.cnf" || exit 91
+
+#include programs.sh
+
+dumpers=mysqldump
+[ "$vendor" = mariadb ] && dumpers="mariadb-dump mysqldump"
+dumper=$(find_program $dumpers) || exit 92
+unprivileged "$dumper"
+with_options "$dumper" "$@"
