@@ -117,6 +117,11 @@ class ServerConfig(BaseModel):
     check_errant: bool = Field(
         True, description="Modern: 0: may be promoted although it has transactions the primary never sent."
     )
+    binlog_ack: bool = Field(
+        False,
+        description="Modern: 1: `mha binlog-server` reads without mysqlbinlog, and acknowledges to a semi-synchronous "
+        "primary what it has on its disk.",
+    )
     binlog_keep_days: int = Field(
         0, gt=-1, description="Modern: days that `mha binlog-server` keeps a copied log; 0: for ever."
     )
