@@ -27,6 +27,7 @@ Detection = Literal["fast", "classic"]
 OnShutdown = Literal["failover", "wait"]
 Reopen = Literal["yes", "tell", "failover"]
 AutoRejoin = Literal["off", "follow"]
+SemiSyncPolicy = Literal["off", "prefer", "require"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: What a server's port is where nobody says otherwise.
 USUAL_PORT = 3306
@@ -291,6 +292,11 @@ class WatchedCluster(BaseModel):
         "yes",
         description="Modern: yes, tell or failover: what follows when the primary is read-only because it was "
         "restarted, and nobody else took writes.",
+    )
+    semi_sync: SemiSyncPolicy = Field(
+        "off",
+        description="Modern: off, prefer or require: whether commits have to lie on a second disk before they are "
+        "acknowledged. prefer: checks ask for it; require: a new primary is opened only when its commits wait for it.",
     )
     secondary_check_script: str | None = Field(None, description="Confirms a dead primary over other routes.")
     master_ip_failover_script: str | None = Field(None, description="Moves the address at a failover.")

@@ -60,6 +60,10 @@ _VARIABLES = spellings(
         "relay_log_info_file",
         "rpl_semi_sync_source_enabled",
         "rpl_semi_sync_replica_enabled",
+        "rpl_semi_sync_source_timeout",
+        "rpl_semi_sync_source_wait_point",
+        "rpl_semi_sync_source_wait_no_replica",
+        "rpl_semi_sync_source_wait_for_replica_count",
     )
 )
 _LOCKS = (FAILOVER_LOCK, MONITOR_LOCK, STANDBY_LOCK, PURGE_LOCK)
