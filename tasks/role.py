@@ -53,22 +53,25 @@ BINLOG_SERVER = 15.0
 
 
 @task(name="Demand acknowledgements", **STEP)
-def demand(job: FailoverJob, plan: FailoverPlan) -> str:
+def demand(job: FailoverJob, plan: FailoverPlan) -> tuple[str, ...]:
     """With ``semi_sync=require``, before it is opened: nothing is acknowledged there that lies on one disk alone.
 
-    Returns what is not as it has to be, in a sentence, or nothing.
+    Where nobody could look at a server whose commits wait, it is done once somebody acknowledges (`take_role`).
+    Returns what is not as it has to be, in words.
     """
-    if job.config.semi_sync != "require" or not plan.open_for_writes:
-        return ""
     server = job.sessions.server(plan.new_primary)
+    if not plan.open_for_writes or not server.dialect.speaks_while_commits_wait:
+        return ()
     if "source" not in read_roles(server):
-        said = "it has no plugin for a semi-synchronous source, so what it acknowledges may lie on its disk alone"
-        log.error("%s: %s", server, said)
-        return f"{server}: {said}"
+        said = (
+            f"{server}: it has no plugin for a semi-synchronous source: what it acknowledges may lie on one disk alone"
+        )
+        log.error("%s", said)
+        return (said,)
     role = LastRole(job.config).of(plan.dead)
     take_roles(server, {**(role.semi_sync if role else {}), **REQUIRED})
     log.info("%s waits for acknowledgements from its first commit on (semi_sync=require).", server)
-    return ""
+    return ()
 
 
 @task(name="Take over events and semi-synchronous replication", **STEP)
@@ -107,13 +110,15 @@ def _semi_sync(
     if waits and found < wanted and any(block.binlog_ack for block in job.config.binlog_servers):
         found = max(found, acknowledging(server, wanted, BINLOG_SERVER))
     if demanded:
-        # It was switched on before it was opened, and stays so: what waits is not lost.
-        take_roles(server, {**former, **REQUIRED})
+        # Where it was switched on before it was opened it stays so: what waits is not lost.
+        if found >= wanted or server.dialect.speaks_while_commits_wait:
+            take_roles(server, {**former, **REQUIRED})
         if found >= wanted:
             return [f"{server}: its commits wait for acknowledgements (semi_sync=require), {found} give them"], []
         return [], [
-            f"{server}: its commits wait (semi_sync=require): {found} acknowledge and {wanted} have to; start a binlog "
-            "server with binlog_ack, or a replica that acknowledges"
+            f"{server}: {found} acknowledge and {wanted} have to (semi_sync=require), so its commits "
+            f"{'wait' if server.observe().semi_sync.source_enabled else 'have no second copy'}; start a binlog server "
+            "with binlog_ack, or a replica that acknowledges"
         ]
     if why := waits_in_vain(former, wanted, found):
         return [], [f"{server}: {why}"]

@@ -54,9 +54,21 @@ def move_events(job: SwitchJob, ready: Preparation) -> tuple[str, ...]:
     return tuple(left)
 
 
+@task(name="Demand acknowledgements on the new primary", **STEP)
+def demand(job: SwitchJob, ready: Preparation) -> bool:
+    """With ``semi_sync=require``, at once: its commits wait until the others follow, who acknowledge them.
+
+    Not where nobody could look at it meanwhile; there it waits from `move_semi_sync` on.
+    """
+    server = job.sessions.server(job.plan.new_primary)
+    if not server.dialect.speaks_while_commits_wait:
+        return False
+    return take_roles(server, {**ready.old_roles, **REQUIRED})
+
+
 @task(name="Move semi-synchronous roles", **STEP)
 def move_semi_sync(job: SwitchJob, ready: Preparation) -> bool:
-    """The new primary waits for replicas as the old one did: when there are some to answer, at once where demanded."""
+    """The new primary waits for replicas as the old one did: when there are some to answer."""
     server = job.sessions.server(job.plan.new_primary)
     demanded = REQUIRED if job.config.semi_sync == "require" else {}
     changed = take_roles(server, {**ready.old_roles, **demanded})

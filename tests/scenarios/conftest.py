@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.scenarios.copying import Copier
+    from tests.lab.copying import Copier
 
 pytest.register_assert_rewrite(
-    *(
-        f"tests.scenarios.{name}"
-        for name in ("contents", "copying", "deployments", "failing_over", "moving", "watching")
-    )
+    *(f"tests.scenarios.{name}" for name in ("contents", "deployments", "failing_over", "moving", "watching")),
+    "tests.lab.copying",
 )
 
 #: What runs elsewhere already.

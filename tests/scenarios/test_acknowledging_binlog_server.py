@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -12,10 +11,10 @@ import pytest
 
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
+from tests.lab.copying import Copier, logs_of, plain, write
 from tests.lab.host import Host
 from tests.lab.network import sh
 from tests.lab.writer import Writer
-from tests.scenarios.copying import Copier, logs_of, plain, write
 
 pytestmark = pytest.mark.slow
 
@@ -95,7 +94,7 @@ def test_the_power_goes_and_the_only_replica_had_stopped_receiving(
         time.sleep(5.0)
         db1.power_off()
         assert manager.wait() == 0, manager.log()
-        assert "waits for acknowledgements from its first commit on" in manager.log()
+        assert ("waits for acknowledgements from its first commit on" in manager.log()) is (kind == "mysql97")
         acknowledged(copier, cluster[2])
         assert waits(cluster[2]) == {"enabled": "ON", "timeout": "4294967295", "wait_point": "AFTER_SYNC"}
         acks = writer.stop()
@@ -157,24 +156,21 @@ def test_its_disk_is_full_and_commits_wait_until_it_is_not(kind: str, gtid: bool
         copier = Copier(cluster, block="binlog_ack=1")
         copiers.append(copier)
         copier.root.mkdir()
-        sh(f"mount -t tmpfs -o size=4m tmpfs {copier.root}")
+        sh(f"mount -t tmpfs -o size=1m tmpfs {copier.root}")
         try:
             copier.start()
             copier.wait(lambda: copier.health().get("behind") == 0, "level", 60.0)
             write(db1)
             demand(db1)
             acknowledged(copier, db1)
-            writer = Writer(cluster, sessions=2, interval=0.01)
-            large = threading.Thread(target=write, args=(db1, 1, 6 << 20), daemon=True)
-            large.start()
-            copier.wait_says("no space left")
+            writer = Writer(cluster, sessions=4, interval=0.0)
+            copier.wait_says("no space left", 60.0)
             held = len(writer.acks())
             time.sleep(2.0)
             assert len(writer.acks()) == held, "a commit was acknowledged that lies nowhere else"
             sh(f"mount -o remount,size=64m {copier.root}")
             copier.wait(lambda: len(writer.acks()) > held + 20, "commits go on", 60.0)
             writer.stop()
-            large.join(30.0)
             copier.wait_equal(db1, 60.0)
         finally:
             copier.stop()

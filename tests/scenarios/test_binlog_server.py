@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.lab.cluster import HOUSE, Cluster
+from tests.lab.copying import Copier, logs_of, plain, write
 from tests.lab.kinds import REPL, REPL_PASSWORD
 from tests.lab.network import sh
 from tests.lab.prefect_server import PrefectServer
 from tests.lab.writer import TABLE, Writer
-from tests.scenarios.copying import Copier, logs_of, plain, write
 
 KINDS = [
     pytest.param("mariadb", True, id="mariadb-gtid"),

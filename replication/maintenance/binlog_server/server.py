@@ -55,6 +55,8 @@ TICK = 0.1
 BEAT = 1.0
 #: Seconds without a byte, while the source has more, after which mysqlbinlog is started again.
 STALL = 10.0
+#: Seconds for the list of a source's logs.
+LISTING = 3.0
 #: Seconds between two looks for logs to remove.
 SWEEP = 60.0
 #: Seconds before the next attempt: the first wait, doubled each time up to the last.
@@ -107,6 +109,7 @@ class BinlogServer:
         self._root = Path(archive_root(self._block))
         self._health = BinlogHealth(self._block.block, os.getpid(), CopyState.WAITING)
         self._source: ServerConfig | None = None
+        self._next, self._ids = "", set[int]()
         self._anew: set[Path] = set()
         self._told = ""
         self._unwritten = False
@@ -159,8 +162,12 @@ class BinlogServer:
 
     def _once_more(self, sessions: ConnectionPool) -> bool:
         """Find the source and copy from it until something changes. True: all that ``once`` asked for is here."""
-        cluster = sessions.observe()
-        found = next_source(self._config, cluster, self._source)
+        moved = next((s for s in self._config.servers if s.address == self._next), None)
+        self._next = ""
+        # The dead one's silence would be waited for again, and the new one's commits may wait for this disk.
+        cluster = sessions.observe(None if moved is None else [moved])
+        self._ids |= {state.server_id for state in cluster.up}
+        found = moved or next_source(self._config, cluster, self._source)
         if isinstance(found, Refusal):
             raise _NoSource(found.sentence)
         if self._source is None or self._source.address != found.address:
@@ -168,36 +175,35 @@ class BinlogServer:
         self._source = found
         self._say(source=found.name)
         state = cluster.get(found.address)
-        if state is None:
+        if state is None and not self._block.binlog_ack:
             down = next(d for d in cluster.down if d.key == found.address)
             raise _NoSource(down.reason)
-        return self._copy(sessions, found, state)
+        return self._copy(sessions, found, state, SourceView(cluster=None if moved else cluster))
 
     # one source ------------------------------------------------------------------------------------------------
 
-    def _copy(self, sessions: ConnectionPool, source: ServerConfig, state: ServerState) -> bool:
+    def _copy(
+        self, sessions: ConnectionPool, source: ServerConfig, state: ServerState | None, seen: SourceView
+    ) -> bool:
         if self._hanging is not None and self._hanging.alive:
             directory = self._hanging.directory
             raise RemoteFileError("this host", f"write into {directory}", "an earlier write there has not ended yet")
-        logs = read_logs(sessions.server(source.address))
-        end = state.end_of_log
-        if not logs or end is None:
-            raise StatementFailed(source.name, "read its binary logs", "it writes none", 0, "set log_bin there")
+        logs, end = self._logs(sessions, source, state)
         directory = Path(archive_directory(self._block, source))
-        feed = self._feed(source, state, directory, sessions)
+        feed = self._feed(source, state, directory)
         try:
             feed.make_ready()
-            start = self._where_to_begin(feed, logs)
+            start = self._where_to_begin(feed, logs) if logs else next((x.name for x in feed.here()[-1:]), "")
         except OtherHistoryError as other:
             self._put_aside(directory, f"{source.name} sends another log than the copy that is here: {other}")
             return False
-        watch = SourceWatch(self._config, sessions, source)
+        watch = SourceWatch(self._config, sessions, source, seen)
         if not self._told:
             log.info("Copying the binary logs of %s into %s, beginning with %s.", source.name, directory, start)
         try:
-            feed.start(start, next(each.size for each in logs if each.name == start))
+            feed.start(start, next((each.size for each in logs if each.name == start), None))
             watch.start()
-            done = self._follow(feed, watch, ArchivedLog(end.file, end.pos))
+            done = self._follow(feed, watch, end)
         except OtherHistoryError as other:
             self._close(feed)
             self._put_aside(directory, f"{source.name} sends another log than the copy that is here: {other}")
@@ -207,6 +213,26 @@ class BinlogServer:
             self._close(feed)
         self._take_rest(feed)
         return done
+
+    def _logs(
+        self, sessions: ConnectionPool, source: ServerConfig, state: ServerState | None
+    ) -> tuple[tuple[ArchivedLog, ...], ArchivedLog]:
+        """The logs that the source has, and their end; none where it cannot say because its commits wait.
+
+        MariaDB keeps its log locked while they do, for an acknowledgement of this very binlog server's perhaps.
+        """
+        logs: tuple[ArchivedLog, ...] = ()
+        try:
+            logs = read_logs(sessions.server(source.address), LISTING) if state is not None else ()
+        except ServerUnreachable:
+            if not self._block.binlog_ack:
+                raise
+        end = state.end_of_log if state is not None else None
+        if state is not None and end is None:
+            raise StatementFailed(source.name, "read its binary logs", "it writes none", 0, "set log_bin there")
+        if not logs and self._options.once:
+            raise ServerUnreachable(source.name, "list its binary logs", "no answer in time")
+        return logs, ArchivedLog(end.file, end.pos) if end is not None else ArchivedLog("", 0)
 
     def _close(self, feed: Feed) -> None:
         self._hanging = feed
@@ -230,13 +256,15 @@ class BinlogServer:
                 self._say(gaps=(*self._health.gaps, gap))
         return resume.start
 
-    def _feed(self, source: ServerConfig, state: ServerState, directory: Path, sessions: ConnectionPool) -> Feed:
+    def _feed(self, source: ServerConfig, state: ServerState | None, directory: Path) -> Feed:
         server_id = self._options.server_id or self._block.binlog_server_id
         if not server_id:
-            taken = {state.server_id for state in sessions.observe().up}
-            server_id = derived_server_id(f"{self._config.name} {self._block.block} {self._block.hostname}", taken)
+            seed = f"{self._config.name} {self._block.block} {self._block.hostname}"
+            server_id = derived_server_id(seed, self._ids)
         if self._block.binlog_ack:
-            return AcknowledgingFeed(reading_account(source), directory, Replica(server_id, self._block.hostname))
+            replica = Replica(server_id, self._block.hostname)
+            return AcknowledgingFeed(reading_account(source), directory, replica, acknowledges=not self._options.once)
+        assert state is not None
         reader = find_reader(self._block, state.vendor)
         return MysqlbinlogFeed(
             reader, source, directory, server_id, private=self._root / ".private", held=self._lock.descriptor
@@ -265,6 +293,7 @@ class BinlogServer:
                     return feed.newest == newest.name
                 if look.other is not None:
                     log.info("%s is the primary now; its binary logs are copied from here on.", look.other.name)
+                    self._next = look.other.address
                     return False
                 if look.state is not None and self._health.behind > 0 and idle > STALL:
                     log.warning("Nothing came from %s for %g s, although it has more; reading again.", watch, STALL)

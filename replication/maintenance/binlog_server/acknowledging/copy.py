@@ -51,6 +51,8 @@ class LogCopy:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.name, self.position, self.proven = "", 0, False
+        #: The server had nothing more to send: it only shows that it lives.
+        self.level = False
         self.wanted: BinlogPosition | None = None
         self._file = -1
         self._here, self._size = 0, 0
@@ -63,8 +65,13 @@ class LogCopy:
         self._made, self._sums = (0, 0), False  # of the log's description
 
     def begin(self, name: str) -> BinlogPosition:
-        """Open that log; returns where the server is to begin: with the last event that is here, for comparison."""
-        if self._file >= 0 and name == self.name and not self.within:
+        """Open that log; returns where the server is to begin: with the last event that is here, for comparison.
+
+        Without a name the server begins with its oldest log, and says how that is called.
+        """
+        if not name:
+            self.name, self.position, self._standing = "", len(MAGIC), Standing()
+        elif self._file >= 0 and name == self.name and not self.within:
             self.flush()
             self._standing = Standing(self._last, self.position, self._made)
             self.position = len(MAGIC)
@@ -172,6 +179,7 @@ class LogCopy:
             return False
         if not piece.last or size > _TOLD:
             raise Odd("an event on the way that is too long")
+        self.level = kind in _SIGNS
         if kind == _ROTATE:
             name = _next_name(bytes(piece.data))
             if name != self.name:
@@ -189,6 +197,8 @@ class LogCopy:
             raise Odd(f"a description of its log that is none: {error}") from None
 
     def _begin_event(self, data: memoryview) -> None:
+        if self._file < 0:
+            raise Odd("an event of a log that it has not named")
         if self.within:
             raise Odd("an event within an event")
         _, _, server_id, size, log_pos, _ = HEADER_FIELDS.unpack_from(data)

@@ -26,7 +26,7 @@ from .packets import Odd, Refusing
 #: Seconds for each exchange of the login.
 LOGIN = 5.0
 #: Seconds between two signs of life that the server is asked for, and without any after which it counts as gone.
-HEARTBEAT, SILENCE = 2.0, 10.0
+HEARTBEAT, SILENCE = 1.0, 10.0
 _REGISTER, _DUMP = 0x15, 0x12
 #: MariaDB keeps the texts of statements to itself without it, and the copy were another log.
 _ANNOTATE = 0x02

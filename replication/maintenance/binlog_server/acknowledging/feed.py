@@ -38,15 +38,17 @@ _NO_PLACE = re.compile(
 class AcknowledgingFeed:
     """Copies one server's logs into ``directory``; made, started and closed by one thread. See `feed.Feed`."""
 
-    def __init__(self, source: ServerConfig, directory: Path, replica: Replica) -> None:
+    def __init__(self, source: ServerConfig, directory: Path, replica: Replica, *, acknowledges: bool) -> None:
         self.directory = directory
+        self._acknowledges = acknowledges
         self._source, self._replica = source, replica
         self._copy = LogCopy(directory)
         self._over, self._level = threading.Event(), threading.Event()
         self._dump: LogDump | None = None
         self._failure: Exception | None = None
         self._thread = Thread(target=self._run, name="binlog reader", daemon=True)
-        self._start, self._size = "", 0
+        self._start = ""
+        self._size: int | None = None
         self._seen, self._moved = ("", 0), time.monotonic()
         #: It is connected as a semi-synchronous replica.
         self.acknowledging = False
@@ -75,8 +77,8 @@ class AcknowledgingFeed:
         logs = local_logs(self.directory)
         return (*logs[:-1], *(replace(x, size=standing_of(self.directory / x.name).end) for x in logs[-1:]))
 
-    def start(self, name: str, size: int) -> None:
-        """Begin with that log, which has ``size`` bytes on its server."""
+    def start(self, name: str, size: int | None) -> None:
+        """Begin with that log, which has ``size`` bytes on its server; None and no name where it cannot say."""
         self._start, self._size = name, size
         self._thread.start()
 
@@ -100,7 +102,8 @@ class AcknowledgingFeed:
 
     def caught_up(self) -> None:
         """All is here that the server had a moment ago, so its commits may wait for this disk."""
-        self._level.set()
+        if self._acknowledges:
+            self._level.set()
 
     def close(self) -> None:
         """End it; what came is on disk. Raises RemoteFileError where the disk does not let it end."""
@@ -136,8 +139,9 @@ class AcknowledgingFeed:
         """One session; returns when it is over or is to be a semi-synchronous one from now on."""
         acknowledging = self._level.is_set()
         place = self._copy.begin(name)
-        if name == self._start and not acknowledging and self._copy.here > self._size:
-            raise OtherHistoryError(name, self._size)
+        size = self._size if name == self._start and not acknowledging else None
+        if size is not None and self._copy.here > size:
+            raise OtherHistoryError(name, size)
         dump = self._dump = LogDump(self._source, self._replica)
         if self._over.is_set():
             return
@@ -174,5 +178,7 @@ class AcknowledgingFeed:
             if copy.wanted is not None:
                 dump.acknowledge(copy.wanted)
                 copy.wanted = None
+            if copy.level:
+                self.caught_up()
             if self._level.is_set() and not acknowledging and not copy.within:
                 return
