@@ -238,6 +238,7 @@ class WatchedCluster(BaseModel):
     global_path: Path | None = Field(None, description="The global file that was read.")
     servers: tuple[ServerConfig, ...] = Field(description="The [serverN] blocks.")
     binlog_servers: tuple[ServerConfig, ...] = Field((), description="The [binlogN] blocks.")
+    witnesses: tuple[ServerConfig, ...] = Field((), description="The hosts of witness.")
     warnings: tuple[ConfigWarning, ...] = Field((), description="What was worth saying.")
     secret_files: tuple[Path, ...] = Field((), description="The files that hold passwords.", exclude=True)
 
@@ -297,6 +298,11 @@ class WatchedCluster(BaseModel):
         "off",
         description="Modern: off, prefer or require: whether commits have to lie on a second disk before they are "
         "acknowledged. prefer: checks ask for it; require: a new primary is opened only when its commits wait for it.",
+    )
+    witness: tuple[str, ...] = Field(
+        (),
+        description="Modern: further hosts that are asked over SSH whether they reach a primary: host or host:port, or "
+        "the name of a [binlogN] block.",
     )
     secondary_check_script: str | None = Field(None, description="Confirms a dead primary over other routes.")
     master_ip_failover_script: str | None = Field(None, description="Moves the address at a failover.")

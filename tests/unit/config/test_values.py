@@ -86,6 +86,7 @@ CLUSTER_VALUES = [
     ("managers", "2", 2),
     ("on_shutdown", "wait", "wait"),
     ("semi_sync", "require", "require"),
+    ("witness", "10.0.0.9, 10.0.0.8:2222", ("10.0.0.9", "10.0.0.8:2222")),
     ("reopen", "tell", "tell"),
     ("restart_grace", "1.5", 1.5),
     ("ping_type", "insert", "INSERT"),

@@ -21,6 +21,7 @@ from prefect_mha.replication.checks.facts import (
     Program,
     Route,
     ScriptFacts,
+    SeenWitness,
     ServerFacts,
 )
 from prefect_mha.replication.checks.hosts.ways import TriedWay
@@ -928,7 +929,15 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "app1",
         WARNING,
         "there is only db2",
-        "masterha_secondary_check -s WITNESS",
+        "witness = HOST",
+    ),
+    (
+        "witness",
+        lambda: replace(facts(), witnesses=(SeenWitness("w1", "connect over SSH: refused"), SeenWitness("w2"))),
+        "w1",
+        WARNING,
+        "refused",
+        "log in to w1",
     ),
     (
         "secondary-route",
@@ -1041,6 +1050,7 @@ def test_a_cluster_that_is_well_passes_every_check() -> None:
     optional = {
         "host-helper",
         "secondary-route",
+        "witness",
         "disable-log-bin",
         "source-resolves",
         "filters-agree",
