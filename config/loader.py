@@ -152,7 +152,8 @@ def load_cluster(
 def _witness(given: str, value: Value, binlogs: Sequence[ServerConfig]) -> ServerConfig | Block:
     """The [binlogN] block of that name, or a block for a host that has none."""
     for server in binlogs:
-        if given == server.block:
+        # [binlog1] of one form is [binlog.1] of the other.
+        if given in (server.block, server.block.replace("binlog.", "binlog", 1)):
             return server
     host, port = place(given)
     values = {"hostname": replace(value, text=host)} | ({"ssh_port": replace(value, text=port)} if port else {})

@@ -126,10 +126,14 @@ class Survey:
         return {key: ear.last for key, ear in self._ears.items() if ear.last is not None}
 
     def listen(self) -> list[Future[Seen]]:
-        """One look at every receiver and by every witness in the background, while all is well."""
+        """One look at every receiver in the background, while all is well, and by a witness that never was asked.
+
+        A receiver shows that its host reaches the primary; of a witness that has to be seen once.
+        """
+        unseen = [each for each in self._witnesses if each.block not in self._reached]
         return [
             *(self._ask(f"link {other.name}", self._replica, other) for other in self._others),
-            *(self._ask(f"observer {each.block}", self._witness, each) for each in self._witnesses),
+            *(self._ask(f"observer {each.block}", self._witness, each) for each in unseen),
         ]
 
     def look(self) -> Future[Seen]:
@@ -257,7 +261,11 @@ class Survey:
 
     def _witness(self, witness: ServerConfig) -> Seen:
         """What a host without a server sees."""
-        return self._seen_by(witness, self._sessions.witness(witness.block), witness.block, witness.block)
+        known = witness.block in self._reached
+        seen = self._seen_by(witness, self._sessions.witness(witness.block), witness.block, witness.block)
+        if not known and witness.block in self._reached:
+            log.info("The witness %s reaches %s.", witness.hostname, self._primary.name)
+        return seen
 
     def _seen_by(self, other: ServerConfig, host: SshHost, key: str, name: str) -> Seen:
         """What that host sees. It must have reached the primary before: what never worked tells nothing."""

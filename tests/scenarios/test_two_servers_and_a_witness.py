@@ -43,9 +43,10 @@ def test_the_primary_goes_dark(kind: str, gtid: bool, witness: str) -> None:
     with started(kind, gtid=gtid, n=3) as cluster:
         manager = cluster.start_manager(configured(cluster, witness=witness != "none"))
         try:
+            if witness != "none":
+                until(lambda: f"The witness {cluster[3].ip} reaches" in manager.log(), "its first look")
             if witness == "dead":
                 cluster[3].power_off()
-            time.sleep(2.0)
             cluster[1].power_off()
             if witness == "there":
                 assert manager.wait() in (0, 10), manager.log()
@@ -65,7 +66,6 @@ def test_the_server_is_killed_while_the_witness_is_dead(kind: str, gtid: bool) -
     with started(kind, gtid=gtid, n=3) as cluster:
         manager = cluster.start_manager(configured(cluster))
         cluster[3].power_off()
-        time.sleep(2.0)
         cluster[1].signal_mysqld(signal.SIGKILL)
         assert manager.wait() in (0, 10), manager.log()
         assert cluster[2].sql("SELECT @@global.read_only AS r")[0]["r"] == 0
@@ -77,7 +77,7 @@ def test_only_the_link_between_the_two_is_cut_and_the_witness_sees_both(kind: st
         manager = cluster.start_manager(configured(cluster))
         writer = Writer(cluster, only=cluster[1].ip)
         try:
-            time.sleep(2.0)
+            until(lambda: f"The witness {cluster[3].ip} reaches" in manager.log(), "its first look")
             for address in (cluster[2].ip, f"{cluster.subnet.prefix}.1"):
                 cluster[1].blackhole(address)
             time.sleep(DARK_FOR)
@@ -98,6 +98,7 @@ def test_an_isolated_primary_acknowledges_nothing_to_the_clients_on_its_side(kin
         observers = Observers(cluster)
         monitor = Monitor(cluster, conf)
         try:
+            monitor.wait_for(f"The witness {cluster[3].ip} reaches")
             until(lambda: len(observers.taken()) > 20, "rows")
             cut = time.time()
             cluster[1].cut_cable()

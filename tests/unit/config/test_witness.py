@@ -45,3 +45,11 @@ def test_where_it_is(tmp_path: Path, given: str, expected: list[tuple[str, str, 
 def test_what_is_none(tmp_path: Path, given: str) -> None:
     with pytest.raises(ConfigError, match="is no host, host:port or"):
         witnesses(tmp_path, given)
+
+
+def test_a_block_has_the_same_name_in_either_form(tmp_path: Path) -> None:
+    path = tmp_path / "app1.toml"
+    text = 'ssh_user = "root"\nwitness = "{}"\n[server.1]\nhostname = "10.0.0.1"\n[binlog.1]\nhostname = "10.0.0.7"\n'
+    for given in ("binlog1", "binlog.1"):
+        path.write_text(text.format(given))
+        assert [w.hostname for w in load_cluster(path, None).witnesses] == ["10.0.0.7"]
