@@ -43,9 +43,12 @@ class Copier:
         self.out = cluster.seat / f"{name}-binlog.out"
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, *options: str) -> Copier:
+    def start(self, *options: str, before: str = "") -> Copier:
+        """``before`` is Python that the program runs first."""
         with self.out.open("ab") as out:
-            words = (sys.executable, "-m", "prefect_mha.commands.mha", "binlog-server", f"--conf={self.conf}", *options)
+            run = "import runpy; runpy.run_module('prefect_mha.commands.mha', run_name='__main__', alter_sys=True)"
+            program = ("-c", f"{before}\n{run}") if before else ("-m", "prefect_mha.commands.mha")
+            words = (sys.executable, *program, "binlog-server", f"--conf={self.conf}", *options)
             self.process = self.cluster.run_there(*words, out=out)
         return self
 

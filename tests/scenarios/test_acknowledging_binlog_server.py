@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from prefect_mha.replication.binlog.reader import LogReader
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.copying import Copier, logs_of, plain, write
@@ -200,3 +202,64 @@ def test_it_lags_far_behind_and_holds_up_no_commit_until_it_is_level(
         used = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("VmHWM"))
         assert int(used.split()[1]) < 200_000, used
         os.kill(pid, 0)
+
+
+SLOW_DISK = "import os, time\nsync = os.fdatasync\nos.fdatasync = lambda file: (time.sleep(0.2), sync(file))[1]\n"
+
+
+@pytest.mark.parametrize(("kind", "gtid"), [KINDS[0], KINDS[2]])
+def test_a_slow_disk_makes_commits_wait_in_groups_and_none_is_lost(
+    kind: str, gtid: bool, copiers: list[Copier]
+) -> None:
+    with started(kind, gtid=gtid) as cluster:
+        db1 = cluster[1]
+        copier = Copier(cluster, block="binlog_ack=1").start(before=SLOW_DISK)
+        copiers.append(copier)
+        copier.wait(lambda: copier.health().get("behind") == 0, "level", 60.0)
+        demand(db1)
+        acknowledged(copier, db1)
+        writer = Writer(cluster, sessions=8, interval=0.0)
+        copier.wait(lambda: len(writer.acks()) > 60, "rows", 60.0)
+        acks = writer.stop()
+        per_session = [
+            b.at - a.at for w in {a.writer for a in acks} for a, b in pairwise(x for x in acks if x.writer == w)
+        ]
+        assert min(per_session) > 0.15, "a commit was acknowledged before it was on disk"
+        copier.wait_equal(db1, 60.0)
+
+
+def test_an_encrypted_log_is_copied_in_clear_and_places_stay_right(copiers: list[Copier]) -> None:
+    """MariaDB leaves out its word of the key when it sends an encrypted log."""
+    with started("mariadb", gtid=True) as cluster:
+        db1 = cluster[1]
+        db1.stop_mysqld()
+        db1.run(f"mkdir -p /etc/keys && echo '1;{'0123456789abcdef' * 4}' > /etc/keys/keys.txt && chmod 755 /etc/keys")
+        loaded = ("--plugin-load-add=file_key_management", "--file-key-management-filename=/etc/keys/keys.txt")
+        db1.start_mysqld(*loaded, "--encrypt-binlog=ON")
+        copier = Copier(cluster, block="binlog_ack=1").start()
+        copiers.append(copier)
+        write(db1, 20)
+        db1.sql("FLUSH LOGS")
+        write(db1, 20)
+        sizes = {row["Log_name"]: int(row["File_size"]) for row in db1.sql("SHOW BINARY LOGS")}
+        here = copier.directory(db1)
+
+        def copied() -> bool:
+            return {p.name: p.stat().st_size for p in here.glob("mysql-bin.0*")} == sizes
+
+        copier.wait(copied, "copies of the same size", 40.0)
+        rows = 0
+        for name in sizes:
+            with (here / name).open("rb") as stream:
+                reader = LogReader(stream, name=name)
+                rows += sum(e.type_name.startswith("WRITE_ROWS") for e in reader.events())
+                assert reader.stop is not None
+                assert reader.stop.kind == "clean", reader.stop
+        assert rows == 40
+        # Killed, it goes on behind what stands in the place of that word.
+        copier.kill(signal.SIGKILL)
+        write(db1, 5)
+        sizes |= {row["Log_name"]: int(row["File_size"]) for row in db1.sql("SHOW BINARY LOGS")}
+        copier.start()
+        copier.wait(copied, "copies of the same size", 40.0)
+        assert not list(here.glob("former-*")), copier.log()
