@@ -229,7 +229,7 @@ def test_a_slow_disk_makes_commits_wait_in_groups_and_none_is_lost(
 
 
 def test_an_encrypted_log_is_copied_in_clear_and_places_stay_right(copiers: list[Copier]) -> None:
-    """MariaDB leaves out its word of the key when it sends an encrypted log."""
+    """MariaDB sends its word of the key with it, by which nobody would read the copy."""
     with started("mariadb", gtid=True) as cluster:
         db1 = cluster[1]
         db1.stop_mysqld()

@@ -35,7 +35,7 @@ _ROTATE, _DESCRIPTION = int(EventType.ROTATE), int(EventType.FORMAT_DESCRIPTION)
 _TOLD = 1 << 16
 #: Bytes that are gathered before they are written.
 GATHERED = 4 << 20
-#: The longest stretch that a server leaves out of its log; MariaDB's word of how it is encrypted takes some 40 bytes.
+#: The longest stretch that a server leaves out of its log: an event that is for itself alone.
 _HOLE = 1 << 16
 
 
@@ -96,7 +96,7 @@ class LogCopy:
             self._begin_event(piece.data)
             self._begun = self.position
         self.within = not piece.last
-        data = piece.data
+        data = self._in_clear(piece) if piece.first else piece.data
         if self.position < self._here:
             self._compare(data)
         else:
@@ -187,6 +187,16 @@ class LogCopy:
                 self._last = 0
         return True
 
+    def _in_clear(self, piece: Piece) -> memoryview:
+        """The event as it is to be written: an encrypted log is sent in clear, and MariaDB's word of its key with it.
+
+        That word in its place would say that what follows cannot be read.
+        """
+        _, kind, server_id, size, _, _ = HEADER_FIELDS.unpack_from(piece.data)
+        if kind != EventType.MARIADB_START_ENCRYPTION or not piece.last:
+            return piece.data
+        return self._filler(size, server_id)
+
     def _described(self, raw: bytes, begun: tuple[int, int]) -> None:
         if self._standing.end and begun != self._standing.made:
             raise OtherHistoryError(self.name, len(MAGIC))
@@ -208,17 +218,15 @@ class LogCopy:
         least = HEADER + (CHECKSUM if self._sums else 0)
         if not least <= hole <= _HOLE:
             raise Odd(f"an event that does not follow {self.name}:{self.position}")
-        # An encrypted log comes in clear, without the event that says how: replicas pass over what stands for it.
-        body = bytes(hole - least)
-        filler = made(
-            EventType.IGNORABLE,
-            server_id,
-            body,
-            checksum=self._sums,
-            pos=(self.position + hole) & 0xFFFFFFFF,
-            flags=IGNORABLE_FLAG,
+        self.take(Piece(self._filler(hole, server_id), first=False, last=True, wanted=False))
+
+    def _filler(self, size: int, server_id: int) -> memoryview:
+        """An event that every replica passes over, of ``size`` bytes at the place where the copy is."""
+        body = bytes(size - HEADER - (CHECKSUM if self._sums else 0))
+        end = (self.position + size) & 0xFFFFFFFF
+        return memoryview(
+            made(EventType.IGNORABLE, server_id, body, checksum=self._sums, pos=end, flags=IGNORABLE_FLAG)
         )
-        self.take(Piece(memoryview(filler), first=False, last=True, wanted=False))
 
     def _compare(self, data: memoryview) -> None:
         if not data:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.replication.binlog.events import HEADER_FIELDS, MAGIC, EventType, made
+from prefect_mha.replication.binlog.reader import LogReader
 from prefect_mha.replication.maintenance.binlog_server.acknowledging import packets
 from prefect_mha.replication.maintenance.binlog_server.acknowledging.copy import LogCopy
 from prefect_mha.replication.maintenance.binlog_server.acknowledging.dump import Replica
@@ -178,6 +179,21 @@ def test_a_hole_in_what_is_sent_is_filled_so_that_places_stay_right(tmp_path: Pa
     data = (tmp_path / LOG).read_bytes()
     assert data[4 + len(first) + 41 :] == after
     assert standing_of(tmp_path / LOG) == Standing(4 + len(first) + 41, len(data), (1, 1))
+
+
+def test_an_encrypted_log_that_is_sent_in_clear_does_not_say_that_it_is_encrypted(tmp_path: Path) -> None:
+    copy, first = LogCopy(tmp_path), described()
+    copy.begin(LOG)
+    copy.take(whole(first))
+    key = with_end(made(EventType.MARIADB_START_ENCRYPTION, 1, b"k" * 17, checksum=False, pos=1), 4 + len(first))
+    after = query(4 + len(first) + len(key))
+    copy.take(whole(key))
+    copy.take(whole(after))
+    copy.sync()
+    with (tmp_path / LOG).open("rb") as stream:
+        reader = LogReader(stream, name=LOG)
+        assert [e.type for e in reader.events()] == [EventType.FORMAT_DESCRIPTION, EventType.IGNORABLE, EventType.QUERY]
+    assert (tmp_path / LOG).read_bytes().endswith(after)
 
 
 @pytest.mark.parametrize("name", ["../x.000001", "x", "/etc/x.000001", "a/b.000001"])
