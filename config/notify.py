@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-#: Every event that somebody may be told of, in the order of docs/hooks.md.
-EVENTS = (
-    "suspect",
-    "recovered",
-    "dead",
-    "started",
-    "fenced",
-    "promoted",
-    "completed",
-    "refused",
-    "failed",
-    "switched",
-    "returned",
-    "released",
-    "rejoined",
-    "not_rejoined",
-    "check_failed",
-    "check_passed",
-    "took_over",
-    "read_only",
-    "reopened",
-)
+#: Every event there is, in the order of a failover, and when it happens.
+EVENTS = {
+    "suspect": "the primary missed two pings in a row, looks dead at once, or lives and refuses two of our pings",
+    "recovered": "the suspicion came to nothing, or it takes our pings again",
+    "dead": "the primary is dead, by what the manager and the others see of it",
+    "started": "a failover has its plan and its lock; nothing is changed yet",
+    "fenced": "every means against the old primary was tried, and the policy lets the failover go on",
+    "promoted": "the new primary takes writes; other replicas may still follow the old one",
+    "completed": "the failover ended with a new primary; exit code 10 when something is left to do",
+    "refused": "the failover refused to go on, and why",
+    "failed": "the failover, or a planned switch, ended without a new primary",
+    "switched": "a planned switch moved the primary's role; exit code 10 when something is left to do",
+    "returned": "a server that was replaced came back, took writes, and was set read-only",
+    "released": "a server that was replaced is no longer held read-only",
+    "rejoined": "a server that was replaced, and came back, is a replica of the new primary",
+    "not_rejoined": "a server that came back was not made a replica, and why",
+    "check_failed": "a health check found something new that is wrong, or an account will soon be refused",
+    "check_passed": "a health check found nothing wrong any more",
+    "took_over": "a manager that stood by watches the cluster now, because the one that did is gone",
+    "read_only": "the primary answers and takes no writes, and nobody else does: it is left as it is, and why",
+    "reopened": "a primary that took no writes takes them again: by the manager after its restart, or by hand",
+}
 #: Those that `notify` is for when `notify_events` says nothing: not each step of a failover that is under way.
 USUAL = tuple(event for event in EVENTS if event not in ("fenced", "released"))
 #: The parameters that hold URLs.
@@ -67,6 +68,10 @@ def parts_of(url: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in found if len(part) >= 8 and not _HOST.fullmatch(part)))
 
 
+def _instead(event: str) -> Any:
+    return Field(None, description=f"Modern: URLs for {event} instead of those in notify; or none.")
+
+
 class NotifyParameters(BaseModel):
     """What is run at which event, who is told of it, and how long that is tried."""
 
@@ -101,63 +106,25 @@ class NotifyParameters(BaseModel):
         "`env:`, `file:` and `prefect:` are followed.",
     )
     notify_events: tuple[str, ...] = Field(USUAL, description="Modern: the events that `notify` is told of.")
-    notify_suspect: SecretStr | None = Field(
-        None, description="Modern: URLs for suspect instead of those in notify; or none."
-    )
-    notify_recovered: SecretStr | None = Field(
-        None, description="Modern: URLs for recovered instead of those in notify; or none."
-    )
-    notify_dead: SecretStr | None = Field(
-        None, description="Modern: URLs for dead instead of those in notify; or none."
-    )
-    notify_started: SecretStr | None = Field(
-        None, description="Modern: URLs for started instead of those in notify; or none."
-    )
-    notify_fenced: SecretStr | None = Field(
-        None, description="Modern: URLs for fenced instead of those in notify; or none."
-    )
-    notify_promoted: SecretStr | None = Field(
-        None, description="Modern: URLs for promoted instead of those in notify; or none."
-    )
-    notify_completed: SecretStr | None = Field(
-        None, description="Modern: URLs for completed instead of those in notify; or none."
-    )
-    notify_refused: SecretStr | None = Field(
-        None, description="Modern: URLs for refused instead of those in notify; or none."
-    )
-    notify_failed: SecretStr | None = Field(
-        None, description="Modern: URLs for failed instead of those in notify; or none."
-    )
-    notify_switched: SecretStr | None = Field(
-        None, description="Modern: URLs for switched instead of those in notify; or none."
-    )
-    notify_returned: SecretStr | None = Field(
-        None, description="Modern: URLs for returned instead of those in notify; or none."
-    )
-    notify_released: SecretStr | None = Field(
-        None, description="Modern: URLs for released instead of those in notify; or none."
-    )
-    notify_rejoined: SecretStr | None = Field(
-        None, description="Modern: URLs for rejoined instead of those in notify; or none."
-    )
-    notify_not_rejoined: SecretStr | None = Field(
-        None, description="Modern: URLs for not_rejoined instead of those in notify; or none."
-    )
-    notify_check_failed: SecretStr | None = Field(
-        None, description="Modern: URLs for check_failed instead of those in notify; or none."
-    )
-    notify_check_passed: SecretStr | None = Field(
-        None, description="Modern: URLs for check_passed instead of those in notify; or none."
-    )
-    notify_took_over: SecretStr | None = Field(
-        None, description="Modern: URLs for took_over instead of those in notify; or none."
-    )
-    notify_read_only: SecretStr | None = Field(
-        None, description="Modern: URLs for read_only instead of those in notify; or none."
-    )
-    notify_reopened: SecretStr | None = Field(
-        None, description="Modern: URLs for reopened instead of those in notify; or none."
-    )
+    notify_suspect: SecretStr | None = _instead("suspect")
+    notify_recovered: SecretStr | None = _instead("recovered")
+    notify_dead: SecretStr | None = _instead("dead")
+    notify_started: SecretStr | None = _instead("started")
+    notify_fenced: SecretStr | None = _instead("fenced")
+    notify_promoted: SecretStr | None = _instead("promoted")
+    notify_completed: SecretStr | None = _instead("completed")
+    notify_refused: SecretStr | None = _instead("refused")
+    notify_failed: SecretStr | None = _instead("failed")
+    notify_switched: SecretStr | None = _instead("switched")
+    notify_returned: SecretStr | None = _instead("returned")
+    notify_released: SecretStr | None = _instead("released")
+    notify_rejoined: SecretStr | None = _instead("rejoined")
+    notify_not_rejoined: SecretStr | None = _instead("not_rejoined")
+    notify_check_failed: SecretStr | None = _instead("check_failed")
+    notify_check_passed: SecretStr | None = _instead("check_passed")
+    notify_took_over: SecretStr | None = _instead("took_over")
+    notify_read_only: SecretStr | None = _instead("read_only")
+    notify_reopened: SecretStr | None = _instead("reopened")
     notify_templates: Path | None = Field(None, description="Modern: directory of your own texts, EVENT.md.")
     notify_timeout: float = Field(
         10.0, gt=0, allow_inf_nan=False, description="Modern: seconds for one attempt to tell one service."

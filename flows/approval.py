@@ -29,7 +29,7 @@ LOOK_EVERY = 2
 
 
 @dataclass(frozen=True)
-class Waiting:
+class AnswerWait:
     """For how long (seconds) an answer is waited for, and whether it goes on without one."""
 
     seconds: float
@@ -40,7 +40,7 @@ class Waiting:
         return f"Without an answer within {self.seconds / 60:g} minutes {default}"
 
 
-def ask_in_prefect(waiting: Waiting, plan_key: str) -> Ask:
+def ask_in_prefect(waiting: AnswerWait, plan_key: str) -> Ask:
     """Ask by pausing the flow run that this is called in: the plan is an artifact, the answer a form."""
 
     def ask(question: Question) -> Answer:
@@ -64,7 +64,7 @@ def ask_in_prefect(waiting: Waiting, plan_key: str) -> Ask:
     return ask
 
 
-def form(question: Question, waiting: Waiting, plan: UUID | None = None) -> type[RunInput]:
+def form(question: Question, waiting: AnswerWait, plan: UUID | None = None) -> type[RunInput]:
     """The question as Prefect's UI shows it: typed choices, each with a title and a description.
 
     What matters most comes first, and nothing is started by whoever decides nothing: *Decision* has no default.
@@ -88,7 +88,7 @@ def form(question: Question, waiting: Waiting, plan: UUID | None = None) -> type
     return made.with_initial_data(description=_description(question, waiting, plan))
 
 
-def _description(question: Question, waiting: Waiting, plan: UUID | None) -> str:
+def _description(question: Question, waiting: AnswerWait, plan: UUID | None) -> str:
     """Short: it stands above the fields, and on a phone they are to be in sight. The steps are on the plan's page."""
     parts = [f"**{md(question.sentence)}**", *(f"The plan changed: {md(change)}." for change in question.changed)]
     page = f"[The plan, step by step]({PREFECT_UI_URL.value()}/artifacts/artifact/{plan}). "

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
-from prefect_mha.flows.approval import Waiting
+from prefect_mha.flows.approval import AnswerWait
 from prefect_mha.flows.clusters import configured_clusters
 from prefect_mha.replication.planning.plan import FailoverOptions
 from prefect_mha.replication.planning.switch_options import SwitchOptions
@@ -81,9 +81,9 @@ class _Asked(BaseModel):
         description="abort: change nothing (the default). start: act as planned.",
     )
 
-    def waiting(self) -> Waiting:
+    def waiting(self) -> AnswerWait:
         """For how long somebody is asked, and what happens without an answer."""
-        return Waiting(60.0 * self.answer_within, self.without_answer == "start")
+        return AnswerWait(60.0 * self.answer_within, self.without_answer == "start")
 
     @field_validator("new_primary", "dead_primary", "server", check_fields=False)
     @classmethod

@@ -16,7 +16,7 @@ from ..replication.fencing.comeback import Apart, apart, lacks
 from ..replication.fencing.kill import unfence
 from ..replication.fencing.lookout import Closing
 from ..replication.memory.held_servers import HeldServers
-from ..replication.memory.last_writable import OLD_PRIMARY
+from ..replication.memory.last_writable import OLD_PRIMARY, OPENED_AGAIN
 from ..replication.model.position import BinlogPosition
 from ..replication.model.state import GtidKind, ServerState
 from ..replication.mysql.log_events import transactions_behind
@@ -83,7 +83,7 @@ def reopen(job: FailoverJob, why: str) -> None:
         open_for_writes(server)
     finally:
         server.close()
-    job.journal.record(OLD_PRIMARY, "opened again", job.dead.address)
+    job.journal.record(OLD_PRIMARY, OPENED_AGAIN, job.dead.address)
     holds = HeldServers.of(job.config)
     if holds.get(job.dead.address) is not None:
         holds.release(job.dead.address, "failover", why)

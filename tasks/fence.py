@@ -8,7 +8,7 @@ from typing import Literal
 from prefect import task
 
 from ..replication.actions.drain import stop_receiver
-from ..replication.actions.hanging_stop import OldPrimary
+from ..replication.actions.hanging_stop import DeadHost
 from ..replication.errors import HookError, MhaError, RefusalError, ServerError, UnsafeStatement
 from ..replication.fencing.everyone import start_replication
 from ..replication.fencing.kill import Fenced, fence, present_on
@@ -48,7 +48,7 @@ def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     note_stopped(job.journal, plan.dead, channels)
 
     dead = job.sessions.host(job.dead.address)
-    old = OldPrimary(
+    old = DeadHost(
         lambda: present_on(dead, job.dead, job.places, timeout=PRESENT_WITHIN), somebody_else=job.somebody_else
     )
 
@@ -163,14 +163,13 @@ def fence_over_ssh(job: FailoverJob, *, ask: bool = False) -> Fenced:
 
 def _over_sql(job: FailoverJob) -> Tried:
     """While it still answers: read-only, and its clients' sessions ended. No proof where SUPER may still write."""
-    server, let_in = Server(job.dead), False
+    server = Server(job.dead)
     try:
         server.connect(_to_connect(job))
-        let_in = True
+        # It may obey after we are gone: killed, or tired of waiting.
+        job.journal.record(OLD_PRIMARY, ASKED_TO_CLOSE, job.dead.address)
         closed = close_for_writes(server, timeout=job.config.fence_timeout)
     except ServerError as error:
-        if let_in:
-            job.journal.record(OLD_PRIMARY, ASKED_TO_CLOSE, job.dead.address)
         return Tried(SQL, False, False, str(error))
     finally:
         server.close()

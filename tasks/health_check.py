@@ -17,7 +17,7 @@ from ..replication.checks.facts import Facts
 from ..replication.checks.observe import look
 from ..replication.cluster.pool import ConnectionPool
 from ..replication.memory.failover_flags import FailoverFlags
-from ..replication.memory.last_check import Found, LastCheck, names_of, news
+from ..replication.memory.last_check import CheckRecord, LastCheck, names_of, news
 from ..replication.model.check import Check, failed, rows
 from ..replication.model.words import dashed
 from ..replication.notify.events import EventHooks
@@ -87,7 +87,7 @@ def tell_news(config: ClusterConfig, checks: Sequence[Check], ready: Readiness) 
     events, kept, now = EventHooks(config), LastCheck(config), names_of(checks)
     event = news(kept.read(), now)
     unknown = tuple(str(check) for check in checks if check.name == STRANGERS.name and not check.ok)
-    kept.write(Found(time.time(), now, ready.as_dict(), unknown))
+    kept.write(CheckRecord(time.time(), now, ready.as_dict(), unknown))
     bad = [f"{check.name}: {check}" for check in failed(checks)]
     if event == "check_failed":
         events.tell(event, text=f"{len(bad)} of {len(checks)} checks failed; {bad[0]}", failed=bad)

@@ -45,7 +45,7 @@ def run_test(conf: Path, global_conf: Path, events: list[str], *, dry_run: bool)
     from ...replication.notify.dispatcher import letters
     from ...replication.notify.events import sample
     from ...replication.notify.manager_log import redact, secrets_of, setup_logging
-    from ...replication.notify.worker import Notification, attempt
+    from ...replication.notify.worker import Notification, attempt_apart
 
     if unknown := [event for event in events if event not in EVENTS]:
         raise ConfigError(f"no event is called {unknown[0]!r}; there are: {', '.join(EVENTS)}")
@@ -66,7 +66,7 @@ def run_test(conf: Path, global_conf: Path, events: list[str], *, dry_run: bool)
         if dry_run:
             print(f"{letter.where} would be told of {letter.event}:\n\n# {letter.title}\n\n{letter.body}\n")
             continue
-        why = redact(attempt(letter))
+        why = redact(attempt_apart(letter))
         print(f"{letter.where}: {letter.event}: {f'FAILED: {why}' if why else 'ok'}", flush=True)
         code = 1 if why else code
     return code

@@ -118,7 +118,8 @@ class ActingRun:
 
     def _forget(self) -> None:
         if self._file is not None:
-            self._file.unlink(missing_ok=True)
+            self._kept.done([self._file])
+            self._kept.let_go(self._file)
 
     def _concluded(self, deed: Deed, began: datetime, result: R, conclude: Conclude[R]) -> RunRecord:
         try:

@@ -1,6 +1,6 @@
 """What happens to a cluster, as events in Prefect: with the cluster as resource, in order, each once, beside the path.
 
-Whoever acts puts an event into the cluster's outbox on the disk (`replication.memory.outbox`); a thread here delivers
+Whoever acts puts an event into the cluster's outbox on the disk (`replication.memory.spool`); a thread here delivers
 what lies there when the API answers, now, in an hour or in the next process. Events keep their ids, so that one that
 was delivered twice is there once, and the time at which they happened.
 """
@@ -22,7 +22,7 @@ import httpx
 from ...config import ClusterConfig
 from ...replication.memory.health_file import ManagerStatus
 from ...replication.memory.manager_view import observe_manager
-from ...replication.memory.outbox import Outbox
+from ...replication.memory.spool import Outbox
 from ...replication.threads import Thread
 from .api import api_configured
 from .kept import KeptRuns
@@ -228,11 +228,11 @@ class _Delivery(Thread):
                 if self._away:
                     return
                 self._outbox.done([path for path, _ in waiting])
-        if self._heartbeat and time.monotonic() >= self._next_beat and not self._ending.is_set():
-            self._next_beat = time.monotonic() + BEAT
-            self._beat()
-        if not self._away:
-            self._kept.deliver_left_behind()
+            if self._heartbeat and time.monotonic() >= self._next_beat and not self._ending.is_set():
+                self._next_beat = time.monotonic() + BEAT
+                self._beat()
+            if ours and not self._away:
+                self._kept.deliver_left_behind()
 
     def _beat(self) -> None:
         """A manager whose watch stands still has no heartbeat, although its process lives."""

@@ -1,8 +1,9 @@
 """What Prefect is still to be told of runs, on the manager's disk: a process may end before the API answers.
 
-Each record is one file below ``<workdir>/<cluster>.runs``, there from the end of its run until it is delivered: by the
-process that ran it, and when that is gone by the next one that tells Prefect of the events of that cluster
-(`flows.engine.events`). A run that stands by is an empty file there, so that one whose process died is ended as well.
+Each record is one file below ``<workdir>/<cluster>.runs``, there from the end of its run until it is delivered. Who ran
+it delivers it when its flow is left (`acting`, `standing`); what was not taken then is delivered by whoever tells
+Prefect of the events of that cluster (`flows.engine.events`), in this process or, when that is gone, in the next one.
+A run that stands by is an empty file there, so that one whose process died is ended as well.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -18,37 +18,48 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from ...replication.errors import MhaError
-from ...replication.local.own_files import ours, own_directory, written
+from ...replication.local.own_files import ours, written
 from ...replication.local.processes import process_alive
+from ...replication.memory.spool import Spool, writer_lives
 from .record import RunRecord, Unanswered, deliver, end_crashed
 
 log = logging.getLogger("mha")
 
+#: The files of runs of this process that their threads still deliver themselves.
+_in_hand: set[Path] = set()
 
-class KeptRuns:
+
+class KeptRuns(Spool):
     """The undelivered runs of one cluster."""
 
+    what = "runs"
+
     def __init__(self, workdir: Path, cluster: str) -> None:
-        self.directory = workdir / f"{cluster}.runs"
+        super().__init__(workdir / f"{cluster}.runs")
 
     def keep(self, record: RunRecord) -> Path | None:
-        """Write it down; None where the disk takes nothing more, which is told and stops nobody."""
-        file = self.directory / f"{time.time_ns():020}-{os.getpid()}.json"
+        """Write it down; None where the disk takes nothing more, which is told and stops nobody.
+
+        It is the caller's until it is given to others (`let_go`), or delivered.
+        """
         try:
-            own_directory(self.directory)
-            with written(file) as out:
-                out.write(record.model_dump_json())
+            self.open()
+            file = self.put(record.model_dump_json())
         except OSError as error:
             log.error("Prefect has no record of %s unless it answers now: %s", record.run_name, error)
             return None
+        _in_hand.add(file)
         return file
 
+    def let_go(self, file: Path) -> None:
+        """From now on others may deliver it, of this process as well."""
+        _in_hand.discard(file)
+
     def left_behind(self) -> Iterator[Path]:
-        """Those whose process is gone, the oldest first."""
-        if not ours(self.directory):
-            return
-        for file in sorted(self.directory.glob("[0-9]*.json")):
-            if not process_alive(int(file.stem.rpartition("-")[2])):
+        """Those that nobody has in hand, the oldest first."""
+        mine = f"-{os.getpid()}-"
+        for file in self.bounded():
+            if not (file in _in_hand if mine in file.name else writer_lives(file)):
                 yield file
 
     def mark_standing(self, run_id: UUID) -> Path:
@@ -56,18 +67,18 @@ class KeptRuns:
 
         A disk that takes nothing is no reason not to run.
         """
-        file = self.directory / f"standing-{run_id}-{os.getpid()}"
+        file = self.path / f"standing-{run_id}-{os.getpid()}"
         with contextlib.suppress(OSError):
-            own_directory(self.directory)
+            self.open()
             with written(file):
                 pass
         return file
 
     def left_standing(self) -> Iterator[tuple[Path, UUID]]:
         """The flow runs that nobody stands in any more: their processes died."""
-        if not ours(self.directory):
+        if not ours(self.path):
             return
-        for file in self.directory.glob("standing-*-*"):
+        for file in self.path.glob("standing-*-*"):
             run_id, _, pid = file.name.removeprefix("standing-").rpartition("-")
             if pid.isdecimal() and not process_alive(int(pid)):
                 with contextlib.suppress(ValueError):

@@ -8,7 +8,6 @@ lacks and changes nothing else.
 from __future__ import annotations
 
 import contextlib
-import time
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import httpx
 from pydantic import BaseModel, ConfigDict
 
-from ...replication.errors import DeadlineExceeded, MhaError
-from .api import api_configured
+from ...replication.errors import MhaError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -28,7 +26,6 @@ StateName = Literal["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 
 #: Seconds that one request may take: nobody waits for a delivery, so a slow API may take its time.
 REQUEST_SECONDS = 10.0
-_PAUSES = (1.0, 2.0, 5.0, 10.0)  # seconds between attempts; the last one repeats
 
 
 class Page(BaseModel):
@@ -73,35 +70,7 @@ class Unanswered(MhaError):
     """Prefect's API did not answer, or answered that it cannot now."""
 
 
-def deliver_later(record: RunRecord, deadline: float) -> uuid.UUID:
-    """Put the record into Prefect as soon as its API answers, trying for ``deadline`` seconds; the flow run's id.
-
-    No attempt begins after the deadline; one that has begun makes a few requests of at most 10 s each, so the caller is
-    to be a thread that nobody waits for. Raises MhaError when no API is configured, or it refuses the record;
-    DeadlineExceeded when it did not answer in time: the record is then to be delivered another time.
-    """
-    if not api_configured():
-        raise MhaError("no Prefect API is configured, so the record of this run cannot be delivered")
-    ends = time.monotonic() + deadline
-    for pause in _pauses():
-        left = ends - time.monotonic()
-        try:
-            return deliver(record, max(0.1, min(REQUEST_SECONDS, left)))
-        except Unanswered as error:
-            last = str(error)
-        if time.monotonic() + pause > ends:
-            raise DeadlineExceeded(f"the record of {record.run_name} for Prefect", deadline, last)
-        time.sleep(pause)
-    raise AssertionError("unreachable: the pauses never end")
-
-
-def _pauses() -> Iterator[float]:
-    yield from _PAUSES
-    while True:
-        yield _PAUSES[-1]
-
-
-def deliver(record: RunRecord, request_seconds: float = REQUEST_SECONDS, *, ends_itself: bool = False) -> uuid.UUID:
+def deliver(record: RunRecord, *, ends_itself: bool = False) -> uuid.UUID:
     """Put into Prefect what it lacks of the record, now; the flow run's id.
 
     ``ends_itself``: its flow is about to be left, and sets the state. Raises Unanswered when trying again may help,
@@ -109,7 +78,7 @@ def deliver(record: RunRecord, request_seconds: float = REQUEST_SECONDS, *, ends
     """
     from prefect.client.schemas.objects import State, StateType
 
-    with asking(f"the record of {record.run_name}", request_seconds) as client:
+    with asking(f"the record of {record.run_name}", REQUEST_SECONDS) as client:
         run = _entered(client, record) or _made(client, record)
         _send_pages(client, record, run)
         tags = run.tags if record.tags is None else record.tags

@@ -35,7 +35,7 @@ from ...replication.threads import Thread, Timer
 from . import api as prefect_env
 from .acting import ActingRun, Deed
 from .of_deployment import made_for
-from .record import REQUEST_SECONDS, RunRecord, deliver, deliver_later
+from .record import REQUEST_SECONDS, RunRecord, Unanswered, deliver
 from .run_log import log_to_prefect
 from .steps import described
 
@@ -47,8 +47,6 @@ STANDING_BY = "standing-by"
 LOOK, AGAIN = 60.0, 10.0
 #: Seconds after which a run is renamed although it has not said yet that it is past what is urgent.
 SHOWN_AFTER = 5.0
-#: How long an API that was away when a run ended is tried, while the process lives (seconds).
-TRIED_FOR = 30 * 86400.0
 #: How long a run that was not needed is waited for (seconds): it ends at once where the API answers.
 STOOD_DOWN_WITHIN = 3.0
 #: How long a process that ends waits for an API that answers (seconds), and what answering is.
@@ -232,8 +230,17 @@ class StandingRun(ActingRun):
 
     def _deliver(self, record: RunRecord) -> None:
         """See that Prefect has all of it: the flow may have been left while nobody answered."""
+        record = record.model_copy(update={"within": self.id})
         try:
-            deliver_later(record.model_copy(update={"within": self.id}), TRIED_FOR)
+            deliver(record)
+        except Unanswered:
+            # Whoever tells Prefect of this cluster's events tries on, and has to know the run that was entered late.
+            first, self._file = self._file, self._kept.keep(record)
+            for file in filter(None, (first, self._file)):
+                self._kept.let_go(file)
+            if first is not None and self._file is not None:
+                self._kept.done([first])
+            return
         except MhaError as error:
             log.warning("Prefect has no record of this run: %s", error)
         self._forget()

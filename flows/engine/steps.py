@@ -110,11 +110,11 @@ def parallel(calls: Sequence[Callable[[], R]], names: Sequence[str] | None = Non
 
 
 def both(first: Callable[[], R], second: Callable[[], S]) -> tuple[R, S]:
-    """Two calls side by side; the first failure is raised when both have ended."""
+    """Two calls side by side; when both have ended a failure is raised: that one is to end it, else the first's."""
     results = parallel([first, second])
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+    failures = [result for result in results if isinstance(result, BaseException)]
+    if failures:
+        raise next((each for each in failures if not isinstance(each, Exception)), failures[0])
     return results[0], results[1]  # type: ignore[return-value]
 
 

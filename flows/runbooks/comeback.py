@@ -13,7 +13,7 @@ from ...replication.fencing.comeback import Apart, Comeback, ComebackStep, Windo
 from ...replication.fencing.lookout import Closing, Lookout, Sight
 from ...replication.fencing.policy import SSH
 from ...replication.memory.held_servers import HeldServers
-from ...replication.memory.last_writable import ASKED_TO_CLOSE, OLD_PRIMARY, LastWritable
+from ...replication.memory.last_writable import OLD_PRIMARY, LastWritable, told_to_close
 from ...replication.model.position import BinlogPosition
 from ...replication.planning.plan import FailoverPlan
 from ...replication.reporting.ledger import Fate, LedgerLine
@@ -147,7 +147,7 @@ class OldPrimary:
             self._give_back("nobody was opened in its place")
             return
         job = self._failover.job
-        if any((entry.step, entry.event) == (OLD_PRIMARY, ASKED_TO_CLOSE) for entry in job.journal.entries()):
+        if told_to_close(job.journal.entries(), job.dead.address):
             LastWritable(job.config).may_close_late(job.dead.address)
 
     def _give_back(self, why: str) -> None:

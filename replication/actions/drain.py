@@ -16,7 +16,7 @@ from ..mysql.server import Server
 from ..ssh.host import SshHost
 from ..workload import applier_threads
 from .drained import Drained, prove
-from .hanging_stop import OldPrimary, freed, stop_within
+from .hanging_stop import DeadHost, freed, stop_within
 from .relay_place import unexecuted_from
 
 log = logging.getLogger("mha")
@@ -34,7 +34,7 @@ NOT_ITS_OWNER = 1095
 
 
 def stop_receiver(
-    server: Server, channel: str, *, timeout: float = 10.0, host: SshHost | None = None, old: OldPrimary | None = None
+    server: Server, channel: str, *, timeout: float = 10.0, host: SshHost | None = None, old: DeadHost | None = None
 ) -> ServerState:
     """Stop receiving, so that what was received no longer changes; the relay logs stay. Returns the state after it.
 

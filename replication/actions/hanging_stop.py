@@ -64,7 +64,7 @@ def may_close(seen: Present | None) -> Closes:
     return Closes.SESSIONS if seen is not None and not seen.runs else Closes.ATTEMPTS
 
 
-class OldPrimary:
+class DeadHost:
     """What the host of a dead primary shows of it: asked when a STOP hangs, once for all replicas of a moment.
 
     ``somebody_else``: it has shown that somebody else listens there, so it is asked at once; it may be dark otherwise.
@@ -106,9 +106,7 @@ def stop_within(server: Server, channel: ReplicaChannel, usual: float, *, may_ha
 
 
 @contextlib.contextmanager
-def freed(
-    server: Server, channel: ReplicaChannel, host: SshHost | None, old: OldPrimary | None = None
-) -> Iterator[None]:
+def freed(server: Server, channel: ReplicaChannel, host: SshHost | None, old: DeadHost | None = None) -> Iterator[None]:
     """While it lasts, what a STOP waits for is ended on the replica's own ``host``, or by a KILL of its receiver.
 
     Only sockets to the channel's source are closed: what is not connected yet, and what is only where ``old`` shows
@@ -128,7 +126,7 @@ def freed(
 
 
 def _free(
-    server: Server, channel: ReplicaChannel, host: SshHost | None, old: OldPrimary | None, over: threading.Event
+    server: Server, channel: ReplicaChannel, host: SshHost | None, old: DeadHost | None, over: threading.Event
 ) -> None:
     if over.wait(HANGS_AFTER):
         return

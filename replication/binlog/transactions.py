@@ -152,11 +152,6 @@ class GroupParser:
         """The log that is being read."""
         return self._log
 
-    @property
-    def source_file(self) -> str:
-        """The source's log that a relay log is in; empty where it did not say yet."""
-        return self._source.file if self._source is not None else ""
-
     def enter(self, log: str, described: FormatDescription, *, start_known: bool, gtids: bool = False) -> None:
         """Go on in the next log. ``start_known`` says that a transaction begins where reading begins, ``gtids`` that
         the log says itself that all of them are named.

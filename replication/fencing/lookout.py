@@ -24,7 +24,7 @@ from ..errors import (
     ServerError,
     ServerUnreachable,
 )
-from ..memory.last_writable import ASKED_TO_CLOSE
+from ..memory.last_writable import ASKED_TO_CLOSE, CLOSED
 from ..model.state import ServerState
 from ..mysql.server import Server
 from ..probes.host import ServerPaths
@@ -128,6 +128,7 @@ class Lookout:
         self._hangs, self._refused, self._looked = False, False, 0.0
         self._threads: list[threading.Thread] = []
         self.closings: list[Closing] = []
+        self._told = False
 
     def start(self) -> None:
         """Begin to look at the port; the processes of the host are looked at from `look_at_host` on."""
@@ -261,12 +262,11 @@ class Lookout:
                 self._see(closed=False)
 
     def _close(self) -> None:
-        try:
-            how = close_for_writes(self._server)
-        except ServerError:
-            # One that stands still does it when it wakes.
+        if not self._told:
+            # It may obey after we are gone; one that stands still does it when it wakes.
+            self._told = True
             self._note(ASKED_TO_CLOSE, {})
-            raise
+        how = close_for_writes(self._server)
         now = time.time()
         state = self._server.observe()
         uptime = self._server.query("SHOW GLOBAL STATUS LIKE 'Uptime'", action="see when it was started")
@@ -278,7 +278,7 @@ class Lookout:
         came = "came back" if closing.started > self.began else "answers"
         took = "took writes" if how.was_open else "was read-only"
         self._say(f"{self._config.name} {came} and {took} while it is being replaced: {how}.")
-        self._note("closed", {"how": str(how), "was_open": how.was_open, "end_of_log": str(state.end_of_log)})
+        self._note(CLOSED, {"how": str(how), "was_open": how.was_open, "end_of_log": str(state.end_of_log)})
 
     # the host --------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from ...config import ClusterConfig
 from ..memory.failover_flags import FailoverFlags
 from ..memory.health_file import HealthFile
 from ..memory.last_check import LastCheck
-from ..memory.outbox import Outbox
+from ..memory.spool import Outbox
 from ..model.refusal import Refusal
 from ..model.state import ClusterState
 from ..model.topology import find_primary

@@ -26,18 +26,18 @@ DIRECTORY, PRIVATE = 0o750, 0o600
 _told: set[Path] = set()
 
 
-def make_directory(path: Path, mode: int = DIRECTORY) -> None:
+def make_directory(path: Path) -> None:
     """Make a directory, and those above it, if it is not there; one that is there is left as it is."""
     with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=mode, parents=True)
+        path.mkdir(mode=DIRECTORY, parents=True)
         return
     if not path.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "it is no directory", str(path))
 
 
-def own_directory(path: Path, mode: int = DIRECTORY) -> None:
+def own_directory(path: Path) -> None:
     """Make a directory within one of ours, or prove that the one that is there is ours and no link."""
-    make_directory(path, mode)
+    make_directory(path)
     found, above = path.lstat(), path.parent.stat()
     if not stat.S_ISDIR(found.st_mode):
         raise _refused(path, "is a link")

@@ -129,9 +129,9 @@ def _entry(line: bytes, journal: str) -> Entry | None:
     return Entry(at, *words, facts, journal)
 
 
-def every_entry(workdir: Path, app: str, kind: str = FAILOVER) -> tuple[Entry, ...]:
-    """What all journals of an application that are still there recorded, the oldest first."""
-    return tuple(entry for path in reversed(journals(workdir, app, kind)) for entry in read_journal(path))
+def every_entry(workdir: Path, app: str) -> tuple[Entry, ...]:
+    """What all journals of an application's failovers that are still there recorded, the oldest first."""
+    return tuple(entry for path in reversed(journals(workdir, app, FAILOVER)) for entry in read_journal(path))
 
 
 def unfinished(workdir: Path, app: str, dead: str | None = None, *, kind: str = FAILOVER) -> tuple[Entry, ...]:

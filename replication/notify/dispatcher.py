@@ -41,8 +41,6 @@ ENVIRONMENT = frozenset(
 )
 #: Seconds before a sender that died is started again; what it had not told is given to the next one.
 AGAIN = 2.0
-#: A letter that this many senders have died with is given up.
-DEATHS = 3
 
 
 def letters(config: ClusterConfig, document: dict[str, Any]) -> list[Notification]:
@@ -88,7 +86,7 @@ class Dispatcher:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._sender: subprocess.Popen[bytes] | None = None
-        self._owed: dict[str, tuple[Notification, int]] = {}
+        self._owed: dict[str, Notification] = {}
         self._changed = threading.Condition()
         self._unread = 0
         self._quiet = Debouncer()
@@ -120,7 +118,7 @@ class Dispatcher:
             self._queue.put(Wish.FLUSH)
             done = self._changed.wait_for(lambda: not (self._owed or self._unread), seconds)
             if not done:
-                until = max((letter.until for letter, _ in self._owed.values()), default=time.time())
+                until = max((letter.until for letter in self._owed.values()), default=time.time())
                 log.warning(
                     "%d notifications are not sent yet; process %s tries on until %s.",
                     len(self._owed),
@@ -169,7 +167,7 @@ class Dispatcher:
     def _post(self, config: ClusterConfig, document: dict[str, Any]) -> None:
         for letter in letters(config, document):
             with self._changed:
-                self._owed[letter.id] = (letter, 0)
+                self._owed[letter.id] = letter
             self._write(letter)
 
     def _write(self, letter: Notification) -> None:
@@ -201,13 +199,9 @@ class Dispatcher:
         Thread(target=self._listen, args=(self._sender,), name="notify answers", daemon=True).start()
         with self._changed:
             again = list(self._owed.values())
-            for letter, deaths in again:
-                self._owed[letter.id] = (letter, deaths + 1)
-        for letter, deaths in again:
-            if deaths >= DEATHS:
-                self._settle(
-                    letter, SendResult(letter.id, "failed", deaths, "the process that sends it died each time")
-                )
+        for letter in again:
+            if time.time() > letter.until:
+                self._settle(letter, SendResult(letter.id, "failed", 0, "the processes that were to send it died"))
             else:
                 self._write(letter)
 
@@ -216,7 +210,7 @@ class Dispatcher:
         for line in sender.stdout:
             answer = SendResult(**json.loads(line))
             with self._changed:
-                letter, _ = self._owed.get(answer.id, (None, 0))
+                letter = self._owed.get(answer.id)
             if letter is not None:
                 self._settle(letter, answer)
         # The end of its output is seen before its own: only one that has ended is replaced.

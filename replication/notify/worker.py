@@ -3,6 +3,7 @@
 It reads one JSON object a line from its standard input (a `Notification`) and answers with one line for what became of
 it. URLs, which are secrets, come by that way alone: they are in no argument and no environment. When its input ends it
 goes on with what it has, each letter at most until its own deadline, also when the process that started it is gone.
+Each attempt is a fork of it, which ends in time or is killed; the room's `__init__` says why.
 
 ``python -m prefect_mha.replication.notify.worker``; started by `replication.notify.dispatcher`.
 """
@@ -12,24 +13,27 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import multiprocessing
 import os
 import queue
+import signal
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from ...config.notify import parts_of
 from ..threads import Thread
 
 #: Seconds between attempts; the last one repeats until the letter's deadline.
 PAUSES = (1.0, 3.0, 10.0, 30.0)
-#: How much less than everything else on the host it is worth.
-NICE = 10
+#: How much less than everything else on the host it is worth. At 10 it was half a minute late at load 25 on two cores.
+NICE = 5
+_FORK, _forking = multiprocessing.get_context("fork"), threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,11 @@ class SendResult:
     result: str
     tries: int
     why: str = ""
+
+
+def longest(timeout: float) -> float:
+    """Seconds after which an attempt is killed; ``timeout`` is for each request of it, and a mail takes several."""
+    return 3.0 * timeout + 5.0
 
 
 def warm_up() -> None:
@@ -108,13 +117,12 @@ def _file(letter: Notification) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _heard() -> Iterator[list[str]]:
-    """What apprise says of this thread's troubles, for the reason of a failure."""
+    """What apprise says of its troubles, for the reason of a failure."""
     words: list[str] = []
-    thread = threading.get_ident()
 
     class Ear(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.thread == thread and record.levelno >= logging.WARNING:
+            if record.levelno >= logging.WARNING:
                 words.append(record.getMessage())
 
     ear, logger = Ear(), logging.getLogger("apprise")
@@ -126,86 +134,110 @@ def _heard() -> Iterator[list[str]]:
 
 
 def _without_secrets(url: str, words: list[str]) -> str:
+    """One line without any part of the URL that may be a secret."""
     text = "; ".join(" ".join(word.split()) for word in words)
     for part in sorted(parts_of(url), key=len, reverse=True):
         text = text.replace(part, "xxx")
     return text[:500]
 
 
-class Service(Thread):
-    """The letters to one service, one after the other in the order they came; another one's trouble is not theirs."""
-
-    def __init__(self, answer: _Answers) -> None:
-        super().__init__(daemon=True)
-        self._answer = answer
-        self.letters: queue.SimpleQueue[Notification] = queue.SimpleQueue()
-        self.start()
-
-    def run(self) -> None:
-        while True:
-            self._deliver(self.letters.get())
-
-    def _deliver(self, letter: Notification) -> None:
-        tries = 0
-        while True:
-            tries += 1
-            try:
-                why = attempt(letter)
-            except Exception as error:  # noqa: BLE001 - one of a hundred services may raise anything; none may end us
-                why = f"{type(error).__name__}: {_without_secrets(letter.url, [str(error)])}"
-            if not why:
-                return self._answer(SendResult(letter.id, "sent", tries))
-            pause = PAUSES[min(tries, len(PAUSES)) - 1]
-            if time.time() + pause > letter.until:
-                return self._answer(SendResult(letter.id, "failed", tries, why))
-            self._answer(SendResult(letter.id, "retrying", tries, why))
-            time.sleep(pause)  # nothing tells when a service is back
+def attempt_apart(letter: Notification) -> str:
+    """As `attempt`, in a process of its own: what hangs, leaks or crashes in a service's library is gone with it."""
+    try:
+        with _place() as directory:
+            return _from_child(letter, directory)
+    except OSError as error:
+        return f"no process could be had to send it: {error}"
 
 
-class _Answers:
-    """Writes answers, also from several threads, also to somebody who is gone; knows how many are still owed."""
+@contextlib.contextmanager
+def _place() -> Iterator[str]:
+    """Where an attempt puts its files, removed after it; empty on a full disk, which people are to be told of."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="mha-notify-", ignore_cleanup_errors=True)
+    except OSError:
+        yield ""
+        return
+    with made:
+        yield made.name
 
-    def __init__(self) -> None:
-        self._lock, self._owed, self._all_told = threading.Lock(), 0, threading.Event()
-        self._all_told.set()
 
-    def owe(self) -> None:
-        with self._lock:
-            self._owed += 1
-            self._all_told.clear()
+def _from_child(letter: Notification, directory: str) -> str:
+    limit = longest(letter.timeout)
+    ours, theirs = _FORK.Pipe(duplex=False)
+    child = _FORK.Process(target=_attempt_here, args=(letter, theirs, directory), daemon=True)
+    with ours:
+        with _forking, theirs:  # else the child of another thread has this one's end of the pipe, too
+            child.start()
+        try:
+            if ours.poll(limit):
+                return str(ours.recv())
+            return f"its library had not ended after {limit:.0f} s"
+        except (EOFError, OSError):
+            child.join()
+            return f"its library ended the process that sent it ({child.exitcode})"
+        finally:
+            child.kill()
+            child.join()
 
-    def __call__(self, answer: SendResult) -> None:
-        with self._lock:
-            # Nobody reads any more when the manager has ended.
-            with contextlib.suppress(OSError):
-                os.write(1, (json.dumps(asdict(answer)) + "\n").encode())
-            if answer.result != "retrying":
-                self._owed -= 1
-                if not self._owed:
-                    self._all_told.set()
 
-    def wait(self) -> None:
-        self._all_told.wait()
+def _attempt_here(letter: Notification, answer: Connection, directory: str) -> None:
+    tempfile.tempdir = directory or None
+    # What a library reads and prints is neither the letters nor our answers; and whose sender is gone ends by itself.
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1):
+        os.dup2(nowhere, stream)
+    signal.alarm(int(longest(letter.timeout)) + 1)
+    try:
+        why = attempt(letter)
+    except Exception as error:  # noqa: BLE001 - one of a hundred services may raise anything
+        why = f"{type(error).__name__}: {_without_secrets(letter.url, [str(error)])}"
+    answer.send(why)
+
+
+def serve(letters: queue.SimpleQueue[Notification | None]) -> None:
+    """Deliver the letters to one service in the order they came, until there is a None; no other one waits for it."""
+    while (letter := letters.get()) is not None:
+        deliver(letter)
+
+
+def deliver(letter: Notification) -> None:
+    """Try until the service has it, or its deadline is near; each try is answered."""
+    tries = 0
+    while True:
+        tries += 1
+        why = attempt_apart(letter)
+        if not why:
+            return _answer(SendResult(letter.id, "sent", tries))
+        pause = PAUSES[min(tries, len(PAUSES)) - 1]
+        if time.time() + pause > letter.until:
+            return _answer(SendResult(letter.id, "failed", tries, why))
+        _answer(SendResult(letter.id, "retrying", tries, why))
+        time.sleep(pause)  # nothing tells when a service is back
+
+
+def _answer(result: SendResult) -> None:
+    # One write is one line, whatever other threads write. Nobody reads any more when the manager has ended.
+    with contextlib.suppress(OSError):
+        os.write(1, (json.dumps(asdict(result)) + "\n").encode())
 
 
 def main() -> int:
     """Deliver what comes in on standard input; see the module."""
     os.nice(NICE)
-    # What a service's library prints must not come between the answers.
-    sys.stdout = sys.stderr
     warm_up()
-    answers = _Answers()
-    services: dict[str, Service] = {}
-    for line in sys.stdin:
-        given: dict[str, Any] = json.loads(line)
-        letter = Notification(**given)
-        answers.owe()
+    services: dict[str, queue.SimpleQueue[Notification | None]] = {}
+    # A child would close it at once, and it is locked while a line is waited for.
+    given, sys.stdin = sys.stdin, None
+    for line in given:
+        letter = Notification(**json.loads(line))
         if letter.url not in services:
-            services[letter.url] = Service(answers)
-        services[letter.url].letters.put(letter)
-    answers.wait()
-    # A thread that hangs in a service's library must not hold the process.
-    os._exit(0)
+            services[letter.url] = queue.SimpleQueue()
+            Thread(target=serve, args=(services[letter.url],)).start()
+        services[letter.url].put(letter)
+    for letters in services.values():
+        letters.put(None)
+    return 0
 
 
 if __name__ == "__main__":

@@ -200,9 +200,11 @@ in_vain() {
   for p in ${refused:-}; do case " $(echo $pids) " in *" $p "*) return 0 ;; esac; done
   return 1
 }
-# The socket of a killed process closes a moment after it.
+# The socket of a killed process closes a moment after it; whoever listens on when all are gone is another, as a proxy.
 i=0
-while look; open=$(listening); [ -n "$pids$open" ] && [ $i -lt 100 ] && ! in_vain; do
+gone=0
+while look; open=$(listening); [ -n "$pids$open" ] && [ $i -lt 100 ] && [ $gone -lt 20 ] && ! in_vain; do
+  [ -n "$pids" ] || gone=$((gone + 1))
   # What only hangs will not serve again; waiting for its disk would keep everybody waiting.
   hang=$([ $i -ge 4 ] && hanging)
   if [ -n "$hang" ] && [ -z "$(printf '%s\n' $pids | grep -vxF "$hang")" ] &&

@@ -17,7 +17,7 @@ from .catalogue import Catalogue
 from .protocol import handshake, queries
 from .protocol.packets import EOF, OK, Gone, ProtocolError, Refused, Socket, Wire, error
 from .stream import EventStream, Sending
-from .wanted import LacksMariadb, LacksMysql, Wanted
+from .wanted import LacksMariadb, LacksMysql, WantedGtids
 
 logger = logging.getLogger("mha")
 
@@ -118,7 +118,7 @@ class FollowerSession:
         self._checksum = bool(view.logs) and view.logs[0].described.checksum
         return self._checksum
 
-    def _dump(self, flags: int, server_id: int, asked: BinlogPosition | None, wanted: Wanted | None) -> None:
+    def _dump(self, flags: int, server_id: int, asked: BinlogPosition | None, wanted: WantedGtids | None) -> None:
         if self._said.state is not None and wanted is None:
             wanted = LacksMariadb(self._said.state)
         if self._checksum is None:
@@ -154,7 +154,7 @@ class FollowerSession:
             return
 
 
-def _dump(packet: bytes) -> tuple[int, int, BinlogPosition | None, Wanted | None]:
+def _dump(packet: bytes) -> tuple[int, int, BinlogPosition | None, WantedGtids | None]:
     try:
         pos, flags, server_id = struct.unpack_from("<IHI", packet, 1)
     except struct.error:
@@ -163,7 +163,7 @@ def _dump(packet: bytes) -> tuple[int, int, BinlogPosition | None, Wanted | None
     return flags, server_id, BinlogPosition(name, pos), None
 
 
-def _dump_gtid(packet: bytes) -> tuple[int, int, BinlogPosition | None, Wanted | None]:
+def _dump_gtid(packet: bytes) -> tuple[int, int, BinlogPosition | None, WantedGtids | None]:
     try:
         flags, server_id, length = struct.unpack_from("<HII", packet, 1)
         _, size = struct.unpack_from("<QI", packet, 11 + length)

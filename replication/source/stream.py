@@ -36,7 +36,7 @@ from ..errors import LogError
 from ..model.position import BinlogPosition
 from .catalogue import Catalogue, Extent, Served, View
 from .protocol.packets import Refused, Wire, counted, length_encoded
-from .wanted import Wanted
+from .wanted import WantedGtids
 
 CHUNK = 256 * 1024
 #: Seconds between heartbeats for a follower that named no period, and the most anyone waits for one.
@@ -71,7 +71,7 @@ class EventStream:
         wire: Wire,
         *,
         asked: BinlogPosition | None = None,
-        wanted: Wanted | None = None,
+        wanted: WantedGtids | None = None,
         checksum: bool,
         heartbeat: float = 0.0,
         wide: bool = False,
@@ -237,7 +237,7 @@ class EventStream:
             at += size
         return at
 
-    def _sends(self, kind: int, buffer: bytes, used: int, end: int, at: int, wanted: Wanted) -> bool:
+    def _sends(self, kind: int, buffer: bytes, used: int, end: int, at: int, wanted: WantedGtids) -> bool:
         """Whether a follower that asks by GTID is sent an event."""
         if kind == _STOP:
             return False

@@ -10,7 +10,7 @@ from ..model.gtid import Gtid, GtidSet, MariadbGtid, MariadbGtidPosition
 from .protocol.packets import Refused
 
 
-class Wanted(Protocol):
+class WantedGtids(Protocol):
     """Asked about every GTID event in the log's order."""
 
     def lacks(self, event: Event) -> bool:

@@ -10,7 +10,8 @@ from ..cluster.pool import ConnectionPool
 from ..errors import ServerError
 from ..fencing.everyone import start_replication
 from ..memory.follow_up import left_out
-from ..memory.journal import Journal, journals
+from ..memory.journal import Journal, journals, opened_before, unfinished
+from ..memory.last_writable import OLD_PRIMARY, TAKEN_OVER, LastWritable, told_to_close
 from ..memory.open_business import Settlement, note_settled, settle, stopped_receivers
 from ..model.state import ClusterState
 from ..mysql.dialects import ChannelThread
@@ -35,6 +36,8 @@ def settle_open_business(
     if tails := settled_by_gtid(config, cluster):
         with contextlib.closing(Journal(journals(config.manager_workdir, config.name)[0])) as journal:
             tail_chain.note_settled(journal, tails)
+    if cluster.get(primary.address) is not None:
+        _remember_the_closing(config, primary.address)
     # Who was left out by a failover that opened somebody is gone on with beside the watch.
     rest = left_out(config.manager_workdir, config.name)
     looked_after = rest.servers if rest is not None and rest.opened.key == primary.address else {}
@@ -59,6 +62,16 @@ def settle_open_business(
         log.warning("%s receives from %s again: a failover had stopped its receiver.", name, primary.name)
     _note(config, done, decided)
     return tuple(left)
+
+
+def _remember_the_closing(config: ClusterConfig, key: str) -> None:
+    """A failover that was killed had closed the primary, or told it to, and opened nobody: no person did."""
+    begun = unfinished(config.manager_workdir, config.name, key)
+    if opened_before(begun) is not None or not told_to_close(begun, key):
+        return
+    LastWritable(config).may_close_late(key)
+    with contextlib.closing(Journal(config.manager_workdir / begun[-1].journal)) as journal:
+        journal.record(OLD_PRIMARY, TAKEN_OVER, key)
 
 
 def let_try_again(sessions: ConnectionPool, cluster: ClusterState, primary: ServerConfig) -> None:

@@ -25,7 +25,7 @@ log = logging.getLogger("mha")
 STALL_BASE, STALL_RATE = 60.0, 50_000.0
 
 
-class Served(NamedTuple):
+class ServedTail(NamedTuple):
     """How it went: the replica's proof now, and the means in words, or ``why`` no way led there."""
 
     proof: Drained
@@ -35,7 +35,7 @@ class Served(NamedTuple):
 
 def serve(
     job: FailoverJob, server: Server, proof: Drained, case: MissingTail, patience: Patience | None = None
-) -> Served:
+) -> ServedTail:
     """Try every way in. Raises CannotLevel with the replica's own words when its applier stops, DeadlineExceeded.
 
     What ``patience`` raises goes on: what it received then is in its relay logs.
@@ -62,13 +62,13 @@ def serve(
             try:
                 former = former or noted(job, server, proof.channel, case.kind)
                 new = execute_served(server, proof, lacks, case.kind, where, former, stall=stall, patience=patience)
-                return Served(new, f"received from the manager, {where.way}")
+                return ServedTail(new, f"received from the manager, {where.way}")
             except WayClosed as error:
                 log.warning("%s", error)
                 reasons.append(str(error).removeprefix(f"{server}: "))
                 # What the change of its source left of its places is what later statements go by.
                 proof = drain(server, proof.channel, stall=job.config.drain_timeout)
-    return Served(proof, why="; ".join(reasons))
+    return ServedTail(proof, why="; ".join(reasons))
 
 
 def next_of(ways: Iterator[Where], reasons: list[str]) -> Where | None:

@@ -10,12 +10,11 @@ import importlib
 import sys
 from typing import Any
 
-import pymysql
-
 from prefect_mha.replication.memory.journal import Entry, Journal
 from prefect_mha.replication.mysql.server import Row, Server
 from tests.lab.dying import LOOKS
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD
+from tests.lab.sessions import ServerSession
 
 
 def arrange(step: str) -> None:
@@ -46,7 +45,7 @@ def arrange(step: str) -> None:
 
 
 def _kill(host: str, port: int, session: int) -> None:
-    with pymysql.connect(host=host, port=port, user=ADMIN, password=ADMIN_PASSWORD) as other, other.cursor() as cursor:
+    with ServerSession(host=host, port=port, user=ADMIN, password=ADMIN_PASSWORD) as other, other.cursor() as cursor:
         cursor.execute("KILL %s", (session,))
 
 

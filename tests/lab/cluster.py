@@ -297,7 +297,7 @@ class Manager:
     """A running masterha_manager."""
 
     def __init__(
-        self, cluster: Cluster, conf: Path, options: Sequence[str], env: Mapping[str, str] | None, seconds: float = 30.0
+        self, cluster: Cluster, conf: Path, options: Sequence[str], env: Mapping[str, str] | None, seconds: float = 60.0
     ) -> None:
         self.workdir = conf.with_suffix("")
         self.workdir.mkdir(parents=True, exist_ok=True)

@@ -17,6 +17,7 @@ from pymysql.cursors import DictCursor
 from tests.lab import images
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD, Kind
 from tests.lab.network import Subnet, inside, sh
+from tests.lab.sessions import ServerSession
 
 _BOOT = """\
 set -e
@@ -262,7 +263,7 @@ class Host:
     def connect(self, *, user: str = ADMIN, password: str | None = None, **options: Any) -> pymysql.Connection[Any]:
         """A session from the manager's seat, as the administrator when nobody else is named."""
         with inside(self._subnet.manager):
-            return pymysql.connect(
+            return ServerSession(
                 host=self.ip,
                 user=user,
                 password=(self.password if password is None else password).encode(),

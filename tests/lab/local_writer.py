@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pymysql
 
 from tests.lab.kinds import APP, APP_PASSWORD
+from tests.lab.sessions import ServerSession
 
 if TYPE_CHECKING:
     from tests.lab.cluster import Cluster
@@ -82,7 +83,7 @@ def _main(file: str, host: str, interval: str) -> None:
         while True:
             began = time.time()
             try:
-                connection = connection or pymysql.connect(
+                connection = connection or ServerSession(
                     host=host, user=APP, password=APP_PASSWORD, autocommit=True, connect_timeout=1, read_timeout=1
                 )
                 with connection.cursor() as cursor:

@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pymysql
 
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD, APP, APP_PASSWORD
+from tests.lab.sessions import ServerSession
 
 if TYPE_CHECKING:
     from tests.lab.cluster import Cluster
@@ -93,7 +94,7 @@ class Session(threading.Thread):
                 return
             try:
                 name, port = host.rsplit(":", 1) if host.count(":") == 1 else (host, "3306")
-                connection = pymysql.connect(
+                connection = ServerSession(
                     host=name,
                     port=int(port),
                     user=APP,
@@ -164,7 +165,7 @@ class PooledSession(Session):
 
     def _open(self, host: str) -> None:
         user, password = self._account
-        self._pool[host] = pymysql.connect(
+        self._pool[host] = ServerSession(
             host=host, user=user, password=password, autocommit=True, connect_timeout=5, read_timeout=20
         )
 

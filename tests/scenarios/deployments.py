@@ -47,12 +47,12 @@ class Deployments:
             )
         return Worker(name, process, log)
 
-    def automate(self, name: str, text: str, instead: str) -> None:
-        """Create an automation from its file in docs/automations, but for one ``text`` of it."""
+    def automate(self, name: str, text: str = "", instead: str = "") -> None:
+        """Create automations from a file in docs/automations, as it is or but for one ``text`` of it."""
         shipped = (HOUSE / "docs" / "automations" / name).read_text()
         assert text in shipped
         made = self.cluster.seat / name
-        made.write_text(shipped.replace(text, instead))
+        made.write_text(shipped.replace(text, instead) if text else shipped)
         self._prefect("automation", "create", "--from-file", str(made))
 
     def start(self, name: str, **parameters: Any) -> str:

@@ -51,6 +51,7 @@ def test_a_client_of_the_address_alone_survives_a_killed_primary(kind: str, gtid
         assert "is there, and nowhere else" in log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_host_of_the_address_loses_its_power(kind: str) -> None:
     """It cannot be taken from there, and nobody else answers for it; IPv4 and IPv6 go together."""
@@ -105,6 +106,7 @@ def test_clients_of_the_address_alone_survive_planned_switches(kind: str) -> Non
         assert result.equal, result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_host_comes_back_with_the_address_in_its_own_configuration(kind: str) -> None:
     """Its mysqld is not even started: the address has two hosts until the manager takes it off, and tells everybody."""

@@ -15,7 +15,7 @@ PROGRAM = """
 import json, sys
 from prefect import flow
 from prefect.states import Cancelled, Completed
-from prefect_mha.flows.approval import Waiting, ask_in_prefect
+from prefect_mha.flows.approval import AnswerWait, ask_in_prefect
 from prefect_mha.replication.reporting.approval import Choice, Question
 
 ASKED = "Master db1(10.0.0.1:3306) is dead. Start the failover to db2(10.0.0.2:3306)?"
@@ -25,7 +25,7 @@ QUESTION = Question("failover", "app1", sys.argv[1], ASKED, "the plan", "# the p
 
 @flow(name="failover", persist_result=False)
 def asked():
-    answer = ask_in_prefect(Waiting(float(sys.argv[2]), sys.argv[3] == "start"), "app1-plan")(QUESTION)
+    answer = ask_in_prefect(AnswerWait(float(sys.argv[2]), sys.argv[3] == "start"), "app1-plan")(QUESTION)
     print(json.dumps(answer.as_dict()), flush=True)
     return Completed(message=str(answer)) if answer.go_on else Cancelled(name="Stopped", message=str(answer))
 

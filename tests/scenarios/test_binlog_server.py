@@ -85,6 +85,7 @@ def test_the_copies_are_exact_and_outlive_every_kill(kind: str, gtid: bool, copi
         assert not list(copier.directory(db1).glob("former-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gtid"), [KINDS[0], KINDS[2]])
 def test_the_primary_dies_while_its_log_is_fetched_again(kind: str, gtid: bool, copiers: list[Copier]) -> None:
     with Cluster(kind, gtid=gtid, n=2) as cluster:
@@ -285,6 +286,7 @@ def test_status_of_another_host(cluster: Cluster, copiers: list[Copier]) -> None
         db2.mend_cable()
 
 
+@pytest.mark.slow
 def test_its_deployment_copies_with_prefect_and_when_its_api_has_died(copiers: list[Copier]) -> None:
     with Cluster("mariadb", gtid=True, n=2) as cluster, cluster.in_manager_net(), PrefectServer() as server:
         copier = Copier(cluster)

@@ -126,8 +126,9 @@ def test_the_new_primary_is_lost_before_the_third_has_the_rescued_rows(
         assert any(cluster[1].ip in line["source"] and cluster[3].ip in line["server"] for line in rescued), told
 
 
-@pytest.mark.parametrize("second", ["readable", pytest.param("dark", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("left", ["files", pytest.param("disk", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("second", ["readable", "dark"])
+@pytest.mark.parametrize("left", ["files", "disk"])
 @pytest.mark.parametrize(("kind", "gtid"), modes("9.7-position"))
 def test_the_manager_and_the_new_primary_die_and_the_third_still_follows_the_first(
     kind: str, gtid: bool, left: str, second: str

@@ -221,6 +221,7 @@ def test_a_password_of_every_awkward_character() -> None:
                 assert password.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.slow
 def test_caching_sha2_after_a_restart_with_an_empty_cache_and_required_tls() -> None:
     with Cluster("mysql97", gtid=True) as cluster:
         cluster[1].sql("ALTER USER %s@'%%' REQUIRE SSL", (ADMIN,))

@@ -98,6 +98,7 @@ def test_a_full_disk_is_seen_though_small_rows_are_still_taken(kind: str, gtid: 
     fails_over(kind, gtid, "disk full", again=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gtid"), KINDS[2:])
 def test_a_clean_shutdown_is_waited_for_when_so_configured(kind: str, gtid: bool) -> None:
     """Nothing is touched while it is down, and a crash afterwards is failed over."""

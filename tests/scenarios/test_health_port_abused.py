@@ -11,6 +11,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.lab.cluster import Cluster
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree, finish
@@ -78,6 +80,7 @@ def threads(pid: int) -> int:
     return int(status.partition("Threads:")[2].split()[0])
 
 
+@pytest.mark.slow
 def test_clients_that_hold_the_health_port_delay_no_failover_and_cost_no_threads() -> None:
     with Cluster("mariadb", gtid=True) as cluster:
         address = f"{cluster.subnet.prefix}.1"

@@ -24,6 +24,7 @@ from tests.lab.host import Host
 from tests.lab.kinds import APP, APP_PASSWORD
 from tests.lab.network import inside
 from tests.lab.observer import AddressObserver
+from tests.lab.sessions import ServerSession
 from tests.lab.writer import Writer, outage
 from tests.scenarios.failing_over import assert_survivors_agree, finish
 from tests.scenarios.moving import bare, mac_of, meets, seen_mac, wait_until
@@ -54,7 +55,7 @@ class Reader(threading.Thread):
                     self.failed.append(time.time())
 
     def _read(self) -> None:
-        connection = pymysql.connect(
+        connection = ServerSession(
             host=self._host, port=self._port, user=APP, password=APP_PASSWORD, connect_timeout=1, read_timeout=2
         )
         try:

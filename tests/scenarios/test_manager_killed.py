@@ -96,14 +96,15 @@ def test_the_next_start_finishes(kind: str, gtid: bool, words: str) -> None:
         assert_as_undisturbed(cluster, writer, settings, told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "gtid"),
     [
         pytest.param("mariadb", True, id="mariadb-gtid"),
-        pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-        pytest.param("mysql56", True, id="5.6-gtid", marks=pytest.mark.slow),
-        pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
-        pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
+        pytest.param("mysql56", False, id="5.6-position"),
+        pytest.param("mysql56", True, id="5.6-gtid"),
+        pytest.param("mysql97", False, id="9.7-position"),
+        pytest.param("mysql97", True, id="9.7-gtid"),
     ],
 )
 def test_a_log_that_was_half_served_is_there_once_and_whole(kind: str, gtid: bool) -> None:

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.lab.cluster import IMPORTS
 from tests.lab.prefect_server import PrefectServer, ask_api
 
@@ -50,6 +52,7 @@ def ended(server: PrefectServer, run: str) -> dict[str, Any]:
         time.sleep(0.5)
 
 
+@pytest.mark.slow
 def test_a_cluster_of_a_run_is_a_name_and_no_path(tmp_path: Path) -> None:
     """A configuration names programs that are run; one outside of the directory is none, however it is spelled."""
     configured, elsewhere = tmp_path / "mha", tmp_path / "up"

@@ -133,6 +133,7 @@ def test_the_replication_account_is_expired_or_locked_on_a_replica(cluster: Clus
     assert_well(cluster)
 
 
+@pytest.mark.slow
 def test_the_configuration_has_a_wrong_password_for_replicas(cluster: Cluster) -> None:
     conf = cluster.write_cnf("wrong", default="repl_password=not it")
     found = told(cluster, "replication-login", "repl-password", conf=conf, code=1)
@@ -164,6 +165,7 @@ def test_a_password_that_is_in_the_channel_alone_is_tried_and_never_shown(cluste
 # channels ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_host_knows_another_address_for_who_may_be_promoted(cluster: Cluster) -> None:
     conf = cluster.write_cnf("named")
     text = conf.read_text()

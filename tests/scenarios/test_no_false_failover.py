@@ -115,6 +115,7 @@ def test_receiver_of_one_replica_stopped_and_applier_on_all(kind: str, gtid: boo
         dies_then(cluster, manager)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gtid"), KINDS)
 def test_primary_at_max_connections_and_our_session_ended(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid, extra={1: "max_connections=20"}) as cluster:

@@ -67,6 +67,7 @@ def test_what_a_dead_primary_holds_is_saved_and_its_replica_takes_it(kind: str) 
         assert "No effect any more, accepted: --manager_version" in tested.output
 
 
+@pytest.mark.slow
 def test_the_text_form_is_what_mysqlbinlog_makes_of_it() -> None:
     with Cluster("mariadb", n=2) as cluster:
         primary, replica = cluster[1], cluster[2]

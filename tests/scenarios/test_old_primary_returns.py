@@ -219,11 +219,12 @@ def test_the_one_that_is_primary_again_is_not_closed() -> None:
             second.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "by_name"),
     [
         pytest.param("mariadb", True, id="mariadb-by-its-name"),
-        pytest.param("mysql97", True, id="9.7-by-its-name", marks=pytest.mark.slow),
+        pytest.param("mysql97", True, id="9.7-by-its-name"),
         pytest.param("mysql97", False, id="9.7-by-its-uuid"),
     ],
 )

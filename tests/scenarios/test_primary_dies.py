@@ -217,6 +217,7 @@ def test_a_dead_replica_does_not_stop_the_failover() -> None:
         assert "left out" in manager.log()
 
 
+@pytest.mark.slow
 def test_a_replica_with_a_broken_applier_is_left_as_it_is() -> None:
     """db2 would be chosen, but cannot execute what it received: db3 is, and db2 keeps its relay logs."""
     with Cluster("mysql97", gtid=False) as cluster:

@@ -296,6 +296,7 @@ def in_schema(host: Host, schema: str, statement: str) -> None:
         cursor.execute(statement)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gtid"), SOME_MODES)
 def test_an_applier_stopped_by_hand_is_started_and_nothing_received_is_lost(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
@@ -315,6 +316,7 @@ def test_an_applier_stopped_by_hand_is_started_and_nothing_received_is_lost(kind
         assert account(before, [cluster[2]], seconds=1.0).lost["db2"] <= 20, (received, manager.log())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gtid"), MODES)
 def test_a_delayed_replica_executes_all_at_once_and_is_delayed_again(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
@@ -476,6 +478,7 @@ def test_the_candidate_is_furthest_behind_and_misses_the_middle_of_a_transaction
         assert cluster[3].replica_status() == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gtid"), [MODES[2], MODES[3], MODES[5]])
 def test_a_replica_that_was_restarted_in_between_and_throws_its_relay_logs_away(kind: str, gtid: bool) -> None:
     """relay_log_recovery: at its start it forgets what it received and did not execute; the other one has it."""

@@ -144,7 +144,8 @@ def returns_at(
         acks, taken = writer.stop(), observers.stop()
         told = manager.log()
         if code is None:
-            result = account(acks, cluster.hosts, seconds=5.0)
+            # Their receivers stood still for as long as the failover did.
+            result = account(acks, cluster.hosts, seconds=30.0)
             assert result.equal and not result.rows_lost + missing(taken, cluster.hosts), told
             assert not two_writable(taken), told
             return
@@ -243,6 +244,34 @@ def test_one_that_was_only_cut_off_keeps_its_role_when_nothing_was_done_yet(kind
         assert result.equal, told
         assert manager.ended().facts["refusal"] == "primary-alive"
         assert not (manager.workdir / "app1.failover.error").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), KINDS)
+def test_one_that_was_closed_by_a_manager_which_then_died_is_opened_by_the_next(kind: str, gtid: bool) -> None:
+    """No person closed it, and nobody else was opened: the next manager knows that from the journal."""
+    with Cluster(kind, gtid=gtid) as cluster, paused(cluster, LONG, "began", default="start_checks=warn") as manager:
+        old = cluster[1]
+        writer = Writer(cluster, interval=0.01)
+        time.sleep(1.0)
+        old.cut_cable()
+        manager.reached()
+        old.mend_cable()
+        wait_until(lambda: "while it is being replaced" in manager.log(), "it is closed", 30.0)
+        manager.process.kill()
+        manager.process.wait(10)
+        died = time.time()
+        follower = cluster.start_manager(manager.conf)
+        try:
+            wait_until(lambda: any(ack.at > died for ack in writer.acks()), "an application's row", 60.0)
+            time.sleep(1.0)
+        finally:
+            follower.process.kill()
+        acks, told = writer.stop(), manager.log()
+        assert {ack.host for ack in acks} == {old.ip}, told
+        result = account(acks, cluster.hosts, seconds=15.0)
+        assert result.rows_lost == 0, told
+        assert result.equal, told
 
 
 @pytest.mark.parametrize(

@@ -202,8 +202,9 @@ def test_a_firewall_between_the_manager_and_everybody(kind: str, gtid: bool, wri
             time.sleep(2 * MOMENT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "gtid"), [KINDS[2], SLOW[0]])
-@pytest.mark.parametrize("servers", [pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("servers", [2, 3])
 def test_a_manager_that_is_cut_off_together_with_a_replica(kind: str, gtid: bool, servers: int) -> None:
     """It runs on that replica's host, which answers it very well, and is no second voice."""
     with Cluster(kind, gtid=gtid, n=servers, weather=True) as cluster:

@@ -380,11 +380,12 @@ CASES: list[Breakage] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "gtid"),
     [
-        pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-        pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
+        pytest.param("mysql56", False, id="5.6-position"),
+        pytest.param("mysql97", True, id="9.7-gtid"),
         pytest.param("mariadb", True, id="mariadb-gtid"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
@@ -147,3 +148,24 @@ def test_the_run_of_a_dead_worker_is_ended_by_who_resumes_it_in_a_terminal() -> 
             second = deployments.wait_for_one("COMPLETED")
             ended = deployments.wait_for(run, "CRASHED", seconds=30)
             assert f"(flow run {second['id']}) has finished it" in ended["state"]["message"]
+
+
+@pytest.mark.slow
+def test_a_healthy_monitor_runs_for_ten_minutes_beside_what_looks_for_dead_ones() -> None:
+    """None of them takes it for dead, or starts a second one; nor the run that stands ready in it."""
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
+        cluster.write_cnf()
+        deployments = Deployments(cluster, server, "monitor")
+        deployments.automate("monitor-gone.yaml")
+        deployments.automate("run-gone.yaml")
+        with deployments.worker("one"):
+            run = deployments.start("monitor")
+            deployments.wait_for(run, "RUNNING")
+            ends = time.monotonic() + 600
+            while time.monotonic() < ends:
+                found = deployments.ask("/flow_runs/filter", {})
+                states = {each["name"]: each["state_type"] for each in found}
+                assert set(states.values()) == {"RUNNING"}, f"{states}\n{deployments.told()}"
+                assert len(found) <= 2, states
+                time.sleep(5)
+            assert sorted(states) == ["failover app1: standing by", "monitor app1"]

@@ -9,7 +9,7 @@ from ...model.check import Check, Severity
 from ...mysql.dialects.accounts import typed_account
 from ...mysql.dialects.connecting import more_of_channels
 from ...mysql.dialects.privileges import Power
-from ...mysql.grants import MEANING, Job, NeededGrant, may_come, need, powers_of
+from ...mysql.grants import MEANING, Duty, NeededGrant, may_come, need, powers_of
 from ..account_life import SHORTLY, SOON, how_it_ends, sentence
 from ..facts import Facts, ServerFacts
 from ..rule import Rule
@@ -29,7 +29,7 @@ POWERS = {
         Severity.WARNING if power in _MILD else Severity.ERROR,
         varies=_VARIES.get(power, ""),
     )
-    for power in dict.fromkeys((*powers_of(Job.FAILOVER), *powers_of(Job.SWITCH)))
+    for power in dict.fromkeys((*powers_of(Duty.FAILOVER), *powers_of(Duty.SWITCH)))
 }
 CHANNELS = Rule(
     "privilege-see-channels",
@@ -51,7 +51,7 @@ LASTS = Rule(
     Severity.WARNING,
     varies=f"error when it is expired or locked, or has less than {SHORTLY} days; only told when it cannot be seen",
 )
-RULES = (*(POWERS[power] for power in powers_of(Job.FAILOVER)), LASTS, CHANNELS, REPLICATE)
+RULES = (*(POWERS[power] for power in powers_of(Duty.FAILOVER)), LASTS, CHANNELS, REPLICATE)
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -75,7 +75,7 @@ def _served(facts: Facts, server: ServerConfig) -> bool:
 
 def _own(server: ServerConfig, seen: ServerFacts, *, served: bool) -> Iterator[Check]:
     vendor, version = seen.dialect.vendor, seen.dialect.version
-    for power in powers_of(Job.REPOINT if server.no_master else Job.FAILOVER):
+    for power in powers_of(Duty.REPOINT if server.no_master else Duty.FAILOVER):
         worse = Severity.INFO if served and power is Power.APPLY_LOG else None
         yield of_power(server, seen.account, need(seen.grants, power, vendor, version), worse)
     if not more_of_channels(vendor, version):

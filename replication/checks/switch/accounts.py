@@ -8,7 +8,7 @@ from ....config import ServerConfig
 from ...model.check import Check, Severity
 from ...mysql.dialects.accounts import typed_account
 from ...mysql.dialects.privileges import Power
-from ...mysql.grants import Job, may_come, needs
+from ...mysql.grants import Duty, may_come, needs
 from ...planning.selection import Follower
 from ..cluster.logins import LOGIN, judged
 from ..cluster.privileges import POWERS, REPLICATE, of_power
@@ -32,7 +32,7 @@ def checks(case: SwitchCase) -> Iterator[Check]:
         if state is None or activity is None:
             continue
         acts = server.address == case.old.address or (case.target is not None and server.address == case.target.address)
-        for need in needs(activity.grants, Job.SWITCH if acts else Job.REPOINT, state.vendor, state.version):
+        for need in needs(activity.grants, Duty.SWITCH if acts else Duty.REPOINT, state.vendor, state.version):
             yield of_power(server, activity.account, need, Severity.WARNING if need.optional else None)
     yield from _replication_account(case)
     yield from _logins(case)

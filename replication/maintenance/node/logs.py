@@ -93,8 +93,8 @@ def relay_logs(directory: Path, one: str) -> LogRow:
     return LogRow(directory, tuple(local_log(directory / name) for name in row))
 
 
-def relay_logs_by_info(info: Path, datadir: Path | None = None) -> LogRow:
-    """All relay logs of the server whose relay-log.info this is; paths in it are relative to the data directory.
+def relay_logs_by_info(info: Path) -> LogRow:
+    """All relay logs of the server whose relay-log.info this is; paths in it are relative to its directory.
 
     Servers from MySQL 5.6 and MariaDB 10 on write the number of lines first. Raises LogError, OSError.
     """
@@ -103,7 +103,7 @@ def relay_logs_by_info(info: Path, datadir: Path | None = None) -> LogRow:
         lines = lines[1:]
     if not lines or not lines[0].rpartition(".")[2].isdigit():
         raise LogError(f"{info} names no relay log; give --relay_dir and --current_relay_log instead")
-    named = (datadir or info.parent) / lines[0]
+    named = info.parent / lines[0]
     return relay_logs(named.parent, named.name)
 
 

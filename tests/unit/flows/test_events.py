@@ -6,11 +6,12 @@ import os
 
 import pytest
 
+from prefect_mha.config.notify import EVENTS
 from prefect_mha.flows.engine.events import HEARTBEAT, NAMES, _Delivery, prefect_event
 from prefect_mha.replication.memory.health_file import HealthFile, ManagerStatus
 from prefect_mha.replication.memory.manager_lock import ManagerLock
-from prefect_mha.replication.memory.outbox import Outbox
-from prefect_mha.replication.notify.events import EVENTS, sample
+from prefect_mha.replication.memory.spool import Outbox
+from prefect_mha.replication.notify.events import sample
 from tests.unit.replication.address.test_address import config
 
 
@@ -48,7 +49,7 @@ def of(tmp_path):
 
 def put(of, *texts):
     for text in texts:
-        Outbox(of).put({**sample(of, "dead"), "text": text})
+        Outbox(of).keep({**sample(of, "dead"), "text": text})
 
 
 def test_an_event_is_related_to_the_run_that_it_happened_in_and_its_deployment():
@@ -85,7 +86,7 @@ def test_what_prefect_does_not_take_now_stays_and_what_it_never_takes_goes_alone
 
 def test_an_event_that_another_version_left_holds_nobody_up(of):
     delivery = Sent(of)
-    Outbox(of).put({"event": "unheard-of"})
+    Outbox(of).keep({"event": "unheard-of"})
     put(of, "a")
     delivery._round()
     assert (delivery.sent, Outbox(of).waiting()) == (["a"], [])

@@ -15,6 +15,7 @@ from prefect_mha.flows.engine import kept
 from prefect_mha.flows.engine.kept import KeptRuns
 from prefect_mha.flows.engine.record import RunRecord, Unanswered
 from prefect_mha.replication.errors import MhaError
+from prefect_mha.replication.memory import spool
 
 RUN = UUID("3f0c5a4e-8a52-4f3e-9d9b-52c6f1f1f0a1")
 
@@ -71,6 +72,44 @@ def test_while_the_api_is_away_they_stay(runs: KeptRuns, monkeypatch: pytest.Mon
     monkeypatch.setattr(kept, "deliver", deliver)
     assert not runs.deliver_left_behind()
     assert len(list(runs.left_behind())) == 2
+
+
+def test_what_its_thread_has_given_up_is_delivered_in_the_same_process(
+    runs: KeptRuns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, got = runs.keep(record("mine")), []
+    assert file is not None
+    monkeypatch.setattr(kept, "deliver", lambda given: got.append(given.key))
+    assert runs.deliver_left_behind()
+    assert got == []
+    runs.let_go(file)
+    assert runs.deliver_left_behind()
+    assert (got, file.exists()) == (["mine"], False)
+
+
+def test_a_record_of_the_version_before_is_delivered(
+    runs: KeptRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left(runs, "new")
+    (new,) = runs.left_behind()
+    old = new.with_name(f"00000000000000000001-{new.stem.split('-')[1]}.json")
+    old.write_text(record("old").model_dump_json())
+    got = []
+    monkeypatch.setattr(kept, "deliver", lambda given: got.append(given.key))
+    assert runs.deliver_left_behind()
+    assert got == ["old", "new"]
+
+
+@pytest.mark.parametrize("bound", [{"MOST": 3}, {"MOST_BYTES": 60}])
+def test_of_too_much_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: dict[str, int]) -> None:
+    for name, value in bound.items():
+        monkeypatch.setattr(spool, name, value)
+    waits = spool.Spool(tmp_path / "app1.events")
+    waits.open()
+    for number in range(5):
+        waits.put(f"{number:020}")
+    assert [int(file.read_text()) for file in waits.bounded()] == [2, 3, 4]
+    assert len(waits.waiting()) == 3
 
 
 def test_a_disk_that_takes_nothing_stops_nobody(tmp_path: Path) -> None:

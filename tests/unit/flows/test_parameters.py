@@ -14,7 +14,7 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 from pydantic import ValidationError
 
-from prefect_mha.flows.approval import Waiting, form
+from prefect_mha.flows.approval import AnswerWait, form
 from prefect_mha.flows.binlog_server import binlog_server
 from prefect_mha.flows.failover import failover
 from prefect_mha.flows.forms import PLACE, FailoverRequest, RejoinRequest, SwitchRequest, place_of
@@ -67,7 +67,7 @@ def test_what_the_form_says_becomes_options() -> None:
     assert FailoverRequest().options().salvage_policy is None
     assert FailoverRequest().options().new_master_host is None
     assert SwitchRequest(keep_old_as_replica=False).options().orig_master_is_new_slave is False
-    assert FailoverRequest().waiting() == Waiting(3600.0, go_on_without=False)
+    assert FailoverRequest().waiting() == AnswerWait(3600.0, go_on_without=False)
     with pytest.raises(ValidationError):
         FailoverRequest(new_primry="db3")  # type: ignore[call-arg]
 
@@ -141,7 +141,7 @@ def test_the_form_of_the_health_check_refuses_seconds_that_are_none() -> None:
 
 def test_the_question_must_be_decided_and_offers_who_may_be_chosen() -> None:
     question = Question("failover", "app1", "name", "Start?", "the plan", "# the plan", ("a step",), (DB2, DB3), False)
-    asked = form(question, Waiting(60.0))
+    asked = form(question, AnswerWait(60.0))
     schema = asked.model_json_schema()
     assert schema["required"] == ["decision"]
     assert schema["properties"]["decision"]["enum"] == ["start", "abort"]
@@ -152,10 +152,10 @@ def test_the_question_must_be_decided_and_offers_who_may_be_chosen() -> None:
     assert "nothing is changed" in str(asked._description)
     assert "a step" not in str(asked._description)
     lost = replace(question, at_stake="42 bytes that only db1 has")
-    field = form(lost, Waiting(60.0)).model_json_schema()["properties"]["accept_possible_loss"]
+    field = form(lost, AnswerWait(60.0)).model_json_schema()["properties"]["accept_possible_loss"]
     assert field["description"].startswith("At stake: 42 bytes that only db1 has. On: ")
     switch = Question("switchover", "app1", "name", "Start?", "the plan", "# the plan", ("a step",), (DB2,))
-    assert "accept_possible_loss" not in form(switch, Waiting(60.0)).model_json_schema()["properties"]
+    assert "accept_possible_loss" not in form(switch, AnswerWait(60.0)).model_json_schema()["properties"]
 
 
 @pytest.mark.parametrize("flow", [failover, switchover, health_check, binlog_server], ids=lambda f: f.name)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from prefect_mha.flows.engine.start import parallel, step
+from prefect_mha.flows.engine.start import both, parallel, step
 from prefect_mha.replication.errors import MhaError
 from tests.lab.prefect_server import refused_port
 
@@ -152,3 +152,15 @@ class TestParallel:
 
         assert parallel([change, change]) == ["caller", "caller"]
         assert variable.get() == "caller"
+
+    def test_whoever_is_to_end_is_heard_beside_an_error(self) -> None:
+        def fail() -> None:
+            raise MhaError("db1: broken")
+
+        def leave() -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            both(fail, leave)
+        with pytest.raises(MhaError):
+            both(lambda: None, fail)

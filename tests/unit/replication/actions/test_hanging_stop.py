@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from prefect_mha.config import ServerConfig
-from prefect_mha.replication.actions.hanging_stop import Closes, OldPrimary, closing_command, may_close
+from prefect_mha.replication.actions.hanging_stop import Closes, DeadHost, closing_command, may_close
 from prefect_mha.replication.errors import HostUnreachable
 from prefect_mha.replication.fencing.kill import Present
 from prefect_mha.replication.model.state import Vendor
@@ -56,7 +56,7 @@ def test_a_host_is_asked_once_for_all_replicas_and_not_again_where_it_cannot_tel
 
     for ask, seen in ((tells, Present(runs=False, stranger=True)), (blind, None)):
         asked.clear()
-        old = OldPrimary(ask)
+        old = DeadHost(ask)
         with ThreadPoolExecutor(3) as pool:
             assert {future.result() for future in [pool.submit(old.seen) for _ in range(3)]} == {seen}
         assert len(asked) == 1

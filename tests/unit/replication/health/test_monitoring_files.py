@@ -16,7 +16,7 @@ from prefect_mha.replication.health.metrics import WatchSeen, exposition
 from prefect_mha.replication.health.roles import judge
 from prefect_mha.replication.memory.failover_flags import FailoverFlags
 from prefect_mha.replication.memory.health_file import HealthFile, ManagerStatus
-from prefect_mha.replication.memory.last_check import Found, LastCheck
+from prefect_mha.replication.memory.last_check import CheckRecord, LastCheck
 from tests.unit.replication.planning.test_readiness import CONFIG, cluster
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"
@@ -30,7 +30,7 @@ def served(tmp_path: Path) -> dict[str, set[str]]:
     told: ClusterConfig = CONFIG.model_copy(update={"manager_workdir": tmp_path})
     HealthFile(tmp_path, told.name).write(ManagerStatus.PING_OK)
     FailoverFlags(tmp_path, told.name).complete.touch()
-    LastCheck(told).write(Found(12.0, (), {}))
+    LastCheck(told).write(CheckRecord(12.0, (), {}))
     state = cluster()
     pings = {server.address: 0.1 for server in told.servers}
     text = exposition(told, WatchSeen(state, judge(told, state, None, 100.0), pings, 103.0)).decode()

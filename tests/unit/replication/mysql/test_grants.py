@@ -6,7 +6,7 @@ import pytest
 
 from prefect_mha.replication.model.state import Vendor
 from prefect_mha.replication.mysql.dialects.privileges import Power
-from prefect_mha.replication.mysql.grants import Grants, Job, needs, parse_grants
+from prefect_mha.replication.mysql.grants import Duty, Grants, needs, parse_grants
 
 MYSQL56 = """GRANT RELOAD, PROCESS, SUPER, REPLICATION CLIENT ON *.* TO 'mha'@'10.%' IDENTIFIED BY PASSWORD '*2470C0C0'
 GRANT SELECT, INSERT (a, b), EVENT ON `my``app`.* TO 'mha'@'10.%' WITH GRANT OPTION
@@ -22,7 +22,7 @@ GRANT ALL PRIVILEGES ON `app`.`orders to ship` TO `mha`@`%`
 SET DEFAULT ROLE NONE FOR `mha`@`%`"""
 
 
-def lacking(text: str, vendor: Vendor, version: tuple[int, ...], job: Job = Job.SWITCH) -> set[str]:
+def lacking(text: str, vendor: Vendor, version: tuple[int, ...], job: Duty = Duty.SWITCH) -> set[str]:
     found = needs(parse_grants(text.splitlines()), job, vendor, version)
     return {need.power.value for need in found if not need.granted and not need.optional}
 
@@ -72,13 +72,13 @@ def test_what_is_missing_for_a_switch(text: str, vendor: Vendor, version: tuple[
 
 def test_watching_needs_less_than_switching() -> None:
     watcher = "GRANT REPLICATION CLIENT ON *.* TO `w`@`%`"
-    assert lacking(watcher, Vendor.MYSQL, (8, 4, 0), Job.WATCH) == set()
-    assert lacking(watcher, Vendor.MYSQL, (8, 4, 0), Job.REPOINT) == {"run-replication"}
+    assert lacking(watcher, Vendor.MYSQL, (8, 4, 0), Duty.WATCH) == set()
+    assert lacking(watcher, Vendor.MYSQL, (8, 4, 0), Duty.REPOINT) == {"run-replication"}
 
 
 def test_every_need_says_what_it_is_for_and_what_to_grant() -> None:
     for vendor in Vendor:
-        for need in needs(Grants(), Job.SWITCH, vendor, (11, 4, 0)):
+        for need in needs(Grants(), Duty.SWITCH, vendor, (11, 4, 0)):
             assert need.meaning
             assert need.any_of
-    assert {need.power for need in needs(Grants(), Job.SWITCH, Vendor.MYSQL, (8, 4, 0))} >= {Power.FLUSH}
+    assert {need.power for need in needs(Grants(), Duty.SWITCH, Vendor.MYSQL, (8, 4, 0))} >= {Power.FLUSH}

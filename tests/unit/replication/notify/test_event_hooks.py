@@ -12,9 +12,10 @@ from pydantic import SecretStr
 
 from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.config.loader import CLUSTER_PARAMETERS
+from prefect_mha.config.notify import EVENTS
 from prefect_mha.config.values import _CHOICES
 from prefect_mha.replication.errors import RefusalError
-from prefect_mha.replication.notify.events import EVENTS, EventHooks, finish
+from prefect_mha.replication.notify.events import EventHooks, finish
 
 ROOT = Path(__file__).parents[4]
 SECRET = "s3cr3t w0rd"

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from pathlib import Path
 
+import apprise
 import pytest
 from pydantic import SecretStr
 
 from prefect_mha.config import load_cluster
 from prefect_mha.config.notify import EVENTS, URL_KEYS, parts_of, urls_in
-from prefect_mha.replication.memory.outbox import Outbox
-from prefect_mha.replication.notify import events as event_hooks
+from prefect_mha.replication.memory.spool import Outbox
 from prefect_mha.replication.notify import worker as notify_sender
 from prefect_mha.replication.notify.dispatcher import Dispatcher, letters
 from prefect_mha.replication.notify.events import EventHooks, sample
@@ -25,7 +26,7 @@ TOKEN = "T0ken-of-the-hook"
 
 
 def test_the_events_are_one_list():
-    assert set(EVENTS) == set(event_hooks.EVENTS) == set(TITLES)
+    assert set(EVENTS) == set(TITLES)
     assert len(URL_KEYS) == len(EVENTS) + 1
 
 
@@ -129,6 +130,63 @@ def test_why_it_failed_does_not_show_the_url(url):
     why = notify_sender.attempt(letter)
     assert why
     assert TOKEN not in why
+
+
+LIBRARIES = {
+    "mhahangs": lambda: threading.Event().wait(),
+    "mhaends": lambda: os._exit(3),
+    "mhacrashes": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "mharaises": lambda: [][0],
+    "mhaprints": lambda: os.write(1, b'{"id": "another"}\n') > 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("library", "why"),
+    [
+        ("mhahangs", "its library had not ended after 1 s"),
+        ("mhaends", "its library ended the process that sent it (3)"),
+        ("mhacrashes", "its library ended the process that sent it (-9)"),
+        ("mharaises", "An exception occured sending"),
+        ("mhaprints", ""),
+    ],
+)
+def test_a_library_that_hangs_or_crashes_costs_its_own_attempt(library, why, monkeypatch, capfd):
+    act = LIBRARIES[library]
+    apprise.decorators.notify(on=library)(lambda *_args, **_named: act())
+    monkeypatch.setattr(notify_sender, "longest", lambda _timeout: 1.0 if library == "mhahangs" else 30.0)
+    try:
+        told = config().model_copy(update={"notify": SecretStr(f"{library}://{TOKEN}")})
+        (letter,) = letters(told, sample(told, "dead"))
+        assert why in notify_sender.attempt_apart(letter)
+        assert bool(notify_sender.attempt_apart(letter)) == bool(why), "each has a process of its own"
+    finally:
+        apprise.plugins.N_MGR.remove(library)
+    assert "another" not in capfd.readouterr().out
+
+
+def test_what_a_library_keeps_is_gone_with_its_attempt():
+    kept = []
+    apprise.decorators.notify(on="mhaleaks")(lambda *_args, **_named: kept.append(bytes(50_000_000)) is None)
+    try:
+        told = config().model_copy(update={"notify": SecretStr("mhaleaks://a")})
+        (letter,) = letters(told, sample(told, "dead"))
+        assert notify_sender.attempt_apart(letter) == ""
+    finally:
+        apprise.plugins.N_MGR.remove("mhaleaks")
+    assert kept == []
+
+
+def test_a_full_disk_keeps_nobody_from_being_told_of_it(monkeypatch):
+    def full(**_given):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(notify_sender.tempfile, "TemporaryDirectory", full)
+    with Webhook() as hook:
+        told = config().model_copy(update={"notify": SecretStr(f"json://127.0.0.1:{hook.port}/")})
+        (letter,) = letters(told, sample(told, "check_failed") | {"facts": {}})
+        assert notify_sender.attempt_apart(letter) == ""
+        assert len(hook.got) == 1
 
 
 def test_a_courier_tells_in_order_tries_again_and_survives_its_sender():

@@ -8,7 +8,7 @@ import pytest
 
 from prefect_mha.replication.health.metrics import WatchSeen, exposition
 from prefect_mha.replication.health.roles import judge
-from prefect_mha.replication.memory.last_check import Found, LastCheck, names_of, news
+from prefect_mha.replication.memory.last_check import CheckRecord, LastCheck, names_of, news
 from prefect_mha.replication.model.check import Check
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ClusterState, SemiSync, ServerDown
@@ -127,8 +127,8 @@ def test_the_numbers_for_prometheus(tmp_path):
 
 
 def test_only_what_is_new_is_news(tmp_path):
-    def found(*names: str) -> Found:
-        return Found(0.0, names, {})
+    def found(*names: str) -> CheckRecord:
+        return CheckRecord(0.0, names, {})
 
     assert news(None, ()) == news(found(), ()) == news(found("a"), ("a",)) == news(found("a", "b"), ("a",)) == ""
     assert news(None, ("a",)) == news(found("a"), ("a", "b")) == news(found("a"), ("b",)) == "check_failed"
@@ -136,7 +136,7 @@ def test_only_what_is_new_is_news(tmp_path):
     kept = LastCheck(CONFIG.model_copy(update={"manager_workdir": tmp_path}))
     assert kept.read() is None
     checks = [Check("lag", "db2", False, "late"), Check("applier-runs", "db2", True, "it runs")]
-    kept.write(Found(12.0, names_of(checks), {"text": "ready"}))
-    assert kept.read() == Found(12.0, ("lag: db2",), {"text": "ready"})
+    kept.write(CheckRecord(12.0, names_of(checks), {"text": "ready"}))
+    assert kept.read() == CheckRecord(12.0, ("lag: db2",), {"text": "ready"})
     kept.path.write_text("{")
     assert kept.read() is None
