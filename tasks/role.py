@@ -49,7 +49,7 @@ class Taken:
 
 
 #: Seconds that a binlog server has to find the new primary and to read what it has.
-BINLOG_SERVER = 15.0
+BINLOG_SERVER = 30.0
 
 
 @task(name="Demand acknowledgements", **STEP)

@@ -68,7 +68,7 @@ def acknowledged_by(cluster: Cluster, way: str) -> Iterator[None]:
     try:
         if copier is not None:
             copier.start()
-            copier.wait(lambda: copier.health().get("acknowledges"), "it acknowledges", 60.0)
+            copier.wait(lambda: copier.acknowledges, "it acknowledges", 60.0)
         if way != "nobody":
             primary.sql(f"SET GLOBAL rpl_semi_sync_{source}_timeout=60000")
             primary.sql(f"SET GLOBAL rpl_semi_sync_{source}_wait_point=AFTER_SYNC")

@@ -84,6 +84,12 @@ class Copier:
             return {}
         return found
 
+    @property
+    def acknowledges(self) -> bool:
+        """It says so itself, and not one of before that was killed."""
+        told = self.health()
+        return self.process is not None and told.get("pid") == self.process.pid and bool(told.get("acknowledges"))
+
     def log(self) -> str:
         return self.out.read_text()
 

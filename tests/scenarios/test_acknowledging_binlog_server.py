@@ -59,7 +59,7 @@ def waits(host: Host) -> dict[str, str]:
 
 
 def acknowledged(copier: Copier, host: Host) -> None:
-    copier.wait(lambda: copier.health().get("acknowledges") and clients(host) == 1, "it acknowledges")
+    copier.wait(lambda: copier.acknowledges and clients(host) == 1, "it acknowledges")
 
 
 def reads_on(copier: Copier, log: Path, before: int) -> None:
@@ -110,7 +110,7 @@ def test_the_power_goes_and_the_only_replica_had_stopped_receiving(
             assert original == logs_of(db1)[-1] or len(copy) == original.stat().st_size, original.name
 
 
-@pytest.mark.parametrize(("kind", "gtid"), [*KINDS, pytest.param("mysql56", True, id="5.6-gtid")])
+@pytest.mark.parametrize(("kind", "gtid"), KINDS)
 def test_it_is_killed_in_the_middle_of_large_events_and_its_end_is_torn(
     kind: str, gtid: bool, copiers: list[Copier]
 ) -> None:
