@@ -95,10 +95,15 @@ def test_the_power_goes_and_the_only_replica_had_stopped_receiving(
         received = cluster[2].sql("SELECT COUNT(*) AS n FROM app.rows_written")[0]["n"]
         time.sleep(5.0)
         db1.power_off()
-        assert manager.wait() == 0, manager.log()
+        # 11.8 counts nobody who acknowledges while it is no source: there the role stays off, and that is told.
+        untold = kind == "mariadb118"
+        assert manager.wait(90) == (10 if untold else 0), manager.log()
         assert ("waits for acknowledgements from its first commit on" in manager.log()) is (kind == "mysql97")
-        acknowledged(copier, cluster[2])
-        assert waits(cluster[2]) == {"enabled": "ON", "timeout": "4294967295", "wait_point": "AFTER_SYNC"}
+        if untold:
+            assert "0 acknowledge and 1 have to" in manager.log()
+        else:
+            acknowledged(copier, cluster[2])
+            assert waits(cluster[2]) == {"enabled": "ON", "timeout": "4294967295", "wait_point": "AFTER_SYNC"}
         acks = writer.stop()
         before = [ack for ack in acks if ack.host == db1.ip]
         assert len(before) > received + 100, "the replica had it all"
