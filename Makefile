@@ -11,6 +11,7 @@
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
 # make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
 # make bench-overhead  what Prefect costs a failover: without it, beside it, in a flow run, and each state of its API (RUNS=3)
+# make bench-ack    what a commit costs that waits for a replica, our binlog server, or both (KINDS="mysql97 mariadb")
 # make bench-switch  how long a planned switch holds writes (SWITCHES=20 a mode)
 # make bench-standing  a hundred runs that stand ready: seconds, memory, requests; and one of them for 30 days of looks
 # make bench-scale  one process that watches 1, 10, 100, 300 clusters, and twenty primaries dying at once (SIZES="1 10")
@@ -51,7 +52,7 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 4 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-prefect test-matrix test-upgrade test-ui try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing test-soak chaos images docs lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-prefect test-matrix test-upgrade test-ui try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing bench-ack test-soak chaos images docs lint unit clean venv preflight
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -96,6 +97,10 @@ bench: preflight images
 
 bench-switch: preflight images
 	$(RUN) -m tests.lab.bench_switch --switches $(SWITCHES) $(if $(JSON),--json $(JSON))
+
+bench-ack: KINDS = mysql97 mariadb mariadb118
+bench-ack: preflight images
+	$(RUN) -m tests.lab.bench_ack --kinds "$(KINDS)"
 
 bench-overhead: preflight images
 	$(RUN) -m tests.lab.bench_overhead --runs $(RUNS) $(if $(JSON),--json $(JSON))

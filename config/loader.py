@@ -9,6 +9,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from .forms.ini import parse_ini
 from .forms.init_script import run_init_script
 from .forms.raw import DEFAULT, SECRET_KEYS, Block, RawConfig, Value, is_utf8, read_text
 from .forms.toml import parse_toml
+from .forms.witness import place
 from .models import ClusterConfig, ServerConfig
 from .state import FORMER, left_in_former, state_directory
 from .values import Values, build, convert, wrong
@@ -28,7 +30,18 @@ DEFAULT_GLOBAL_CONF = Path("/etc/masterha_default.cnf")
 RESOLVE_SECONDS = 10.0
 
 _COMPUTED = frozenset(
-    {"block", "name", "unix_socket", "path", "global_path", "servers", "binlog_servers", "warnings", "secret_files"}
+    {
+        "block",
+        "name",
+        "unix_socket",
+        "path",
+        "global_path",
+        "servers",
+        "binlog_servers",
+        "witnesses",
+        "warnings",
+        "secret_files",
+    }
 )
 SERVER_PARAMETERS = frozenset(ServerConfig.model_fields) - _COMPUTED
 CLUSTER_PARAMETERS = frozenset(ClusterConfig.model_fields) - _COMPUTED
@@ -97,6 +110,10 @@ def load_cluster(
 
     made = [make(block) for block in _in_order(servers)]
     made_binlogs = [make(block) for block in _in_order(binlogs) if _is_used(block, warnings)]
+    said = defaults.get("witness")
+    asked = convert(ClusterConfig, "witness", said) if said is not None and said.text else ()
+    named = [_witness(each, said, made_binlogs) for each in asked if said is not None]
+    witnesses = [each if isinstance(each, ServerConfig) else make(each) for each in named]
     _refuse_duplicates(made, servers, path)
     for server in made:
         server.beside(other for other in made if other is not server)
@@ -114,6 +131,7 @@ def load_cluster(
         global_path=general.file if general else None,
         servers=tuple(made),
         binlog_servers=tuple(made_binlogs),
+        witnesses=tuple(witnesses),
         warnings=tuple(warnings),
         secret_files=tuple(sorted(set(_secret_files(written, *(block.values for block in (*servers, *binlogs)))))),
     )
@@ -129,6 +147,17 @@ def load_cluster(
         warning = ConfigWarning(given.file, given.line, sentence)
         return cluster.model_copy(update={"warnings": (*cluster.warnings, warning)})
     return cluster
+
+
+def _witness(given: str, value: Value, binlogs: Sequence[ServerConfig]) -> ServerConfig | Block:
+    """The [binlogN] block of that name, or a block for a host that has none."""
+    for server in binlogs:
+        # [binlog1] of one form is [binlog.1] of the other.
+        if given in (server.block, server.block.replace("binlog.", "binlog", 1)):
+            return server
+    host, port = place(given)
+    values = {"hostname": replace(value, text=host)} | ({"ssh_port": replace(value, text=port)} if port else {})
+    return Block(f"witness {given}", value.file, value.line, values)
 
 
 def _secret_files(*values: Values) -> Iterator[Path]:

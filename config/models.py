@@ -27,6 +27,7 @@ BusyPolicy = Literal["other", "wait", "refuse"]
 Detection = Literal["fast", "classic"]
 OnShutdown = Literal["failover", "wait"]
 Reopen = Literal["yes", "tell", "failover"]
+SemiSyncPolicy = Literal["off", "prefer", "require"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: What a server's port is where nobody says otherwise.
 USUAL_PORT = 3306
@@ -121,6 +122,11 @@ class ServerConfig(BaseModel):
     check_repl_delay: bool = Field(True, description="0: may be promoted although its applier is far behind.")
     check_errant: bool = Field(
         True, description="Modern: 0: may be promoted although it has transactions the primary never sent."
+    )
+    binlog_ack: bool = Field(
+        False,
+        description="Modern: 1: `mha binlog-server` reads without mysqlbinlog, and acknowledges to a semi-synchronous "
+        "primary what it has on its disk.",
     )
     binlog_keep_days: int = Field(
         0, gt=-1, description="Modern: days that `mha binlog-server` keeps a copied log; 0: for ever."
@@ -237,6 +243,7 @@ class WatchedCluster(BaseModel):
     global_path: Path | None = Field(None, description="The global file that was read.")
     servers: tuple[ServerConfig, ...] = Field(description="The [serverN] blocks.")
     binlog_servers: tuple[ServerConfig, ...] = Field((), description="The [binlogN] blocks.")
+    witnesses: tuple[ServerConfig, ...] = Field((), description="The hosts of witness.")
     warnings: tuple[ConfigWarning, ...] = Field((), description="What was worth saying.")
     secret_files: tuple[Path, ...] = Field((), description="The files that hold passwords.", exclude=True)
 
@@ -291,6 +298,16 @@ class WatchedCluster(BaseModel):
         "yes",
         description="Modern: yes, tell or failover: what follows when the primary is read-only because it was "
         "restarted, and nobody else took writes.",
+    )
+    semi_sync: SemiSyncPolicy = Field(
+        "off",
+        description="Modern: off, prefer or require: whether commits have to lie on a second disk before they are "
+        "acknowledged. prefer: checks ask for it; require: a new primary is opened only when its commits wait for it.",
+    )
+    witness: tuple[str, ...] = Field(
+        (),
+        description="Modern: further hosts that are asked over SSH whether they reach a primary: host or host:port, or "
+        "the name of a [binlogN] block.",
     )
     secondary_check_script: str | None = Field(None, description="Confirms a dead primary over other routes.")
     master_ip_failover_script: str | None = Field(None, description="Moves the address at a failover.")

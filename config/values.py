@@ -14,6 +14,7 @@ from .address import provider_problem, socket_problem, vip_problem
 from .errors import ConfigError
 from .forms.prefect_secret import secret_block
 from .forms.raw import SECRET_KEYS, Value, is_utf8
+from .forms.witness import problem as witness_problem
 from .notify import EVENTS, URL_KEYS, url_problem
 from .ssh_options import SshOptions
 
@@ -22,7 +23,12 @@ M = TypeVar("M", bound=BaseModel)
 
 TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 #: Lists, and what is wrong with one part of each.
-_PARTS = {"vip_provider": provider_problem, "vip_addresses": vip_problem, "haproxy_sockets": socket_problem}
+_PARTS = {
+    "vip_provider": provider_problem,
+    "vip_addresses": vip_problem,
+    "haproxy_sockets": socket_problem,
+    "witness": witness_problem,
+}
 #: Lists of words: what each may hold, as a pattern and as a person would say it.
 _CHOICES: dict[str, tuple[re.Pattern[str], str]] = {
     "fence": (re.compile(r"ssh|sql|ip|script:\S.*"), "ssh, sql, ip, script:/path"),

@@ -11,13 +11,19 @@ from prefect import task
 from ..replication.actions.role_memory import (
     LastRole,
     Role,
-    acknowledgements,
     read_role,
     waits_in_vain,
     without_memory,
 )
 from ..replication.actions.scheduled_events import enable_events, read_events
-from ..replication.actions.semi_sync import take_roles
+from ..replication.actions.semi_sync import (
+    REQUIRED,
+    Roles,
+    acknowledgements,
+    acknowledging,
+    read_roles,
+    take_roles,
+)
 from ..replication.cluster.pool import ConnectionPool
 from ..replication.errors import MhaError
 from ..replication.model.words import plain
@@ -42,28 +48,84 @@ class Taken:
         return "; ".join((*self.notes, *self.undone)) or "nothing had to be taken over"
 
 
+#: Seconds that a binlog server has to find the new primary and to read what it has.
+BINLOG_SERVER = 30.0
+
+
+@task(name="Demand acknowledgements", **STEP)
+def demand(job: FailoverJob, plan: FailoverPlan) -> tuple[str, ...]:
+    """With ``semi_sync=require``, before it is opened: nothing is acknowledged there that lies on one disk alone.
+
+    Where nobody could look at a server whose commits wait, it is done once somebody acknowledges (`take_role`).
+    Returns what is not as it has to be, in words.
+    """
+    server = job.sessions.server(plan.new_primary)
+    if not plan.open_for_writes or not server.dialect.speaks_while_commits_wait:
+        return ()
+    if "source" not in read_roles(server):
+        said = (
+            f"{server}: it has no plugin for a semi-synchronous source: what it acknowledges may lie on one disk alone"
+        )
+        log.error("%s", said)
+        return (said,)
+    role = LastRole(job.config).of(plan.dead)
+    take_roles(server, {**(role.semi_sync if role else {}), **REQUIRED})
+    log.info("%s waits for acknowledgements from its first commit on (semi_sync=require).", server)
+    return ()
+
+
 @task(name="Take over events and semi-synchronous replication", **STEP)
 def take_role(job: FailoverJob, plan: FailoverPlan, replicas: Sequence[ReplicaOutcome]) -> Taken:
     """As they were on the dead primary when it was looked at last; now, when there are replicas to acknowledge."""
     server = job.sessions.server(plan.new_primary)
     role = LastRole(job.config).of(plan.dead)
-    if role is None:
-        said = plain(without_memory(read_events(server)))
-        return Taken(undone=(f"{server}: {said}",) if said else ())
-    notes, undone = _events(server, role)
+    notes: list[str] = []
+    undone: list[str] = []
+    if role is not None:
+        notes, undone = _events(server, role)
+    elif said := plain(without_memory(read_events(server))):
+        undone.append(f"{server}: {said}")
     # Left where they are, they acknowledge nothing of the new primary's.
     ours = [job.sessions.server(replica.key) for replica in replicas if replica.ok and plan.repoint]
-    acknowledging = sum(bool(other.observe().semi_sync.replica_enabled) for other in ours)
-    if why := waits_in_vain(role, acknowledgements(server), acknowledging):
-        undone.append(f"{server}: {why}")
-    elif role.semi_sync and take_roles(server, role.semi_sync):
-        on = "on" if role.semi_sync.get("source") else "off"
-        notes.append(f"{server}: semi-synchronous replication is {on}, as it was on {plan.dead_name}")
+    done, left = _semi_sync(job, plan, server, role.semi_sync if role else {}, ours)
+    notes += done
+    undone += left
     for line in notes:
         log.info("%s.", line)
     for line in undone:
         log.error("%s", line)
     return Taken(tuple(notes), tuple(undone))
+
+
+def _semi_sync(
+    job: FailoverJob, plan: FailoverPlan, server: Server, former: Roles, replicas: Sequence[Server]
+) -> tuple[list[str], list[str]]:
+    """What was done, and what is left to do."""
+    demanded = job.config.semi_sync == "require"
+    if not demanded and not former:
+        return [], []
+    wanted = acknowledgements(server) if not former.get("acknowledgements") else int(former["acknowledgements"])
+    found = sum(bool(other.observe().semi_sync.replica_enabled) for other in replicas)
+    waits = demanded or former.get("source")
+    if waits and found < wanted and any(block.binlog_ack for block in job.config.binlog_servers):
+        found = max(found, acknowledging(server, wanted, BINLOG_SERVER))
+    if demanded:
+        # Where it was switched on before it was opened it stays so: what waits is not lost.
+        if found >= wanted or server.dialect.speaks_while_commits_wait:
+            take_roles(server, {**former, **REQUIRED})
+        if found >= wanted:
+            return [f"{server}: its commits wait for acknowledgements (semi_sync=require), {found} give them"], []
+        return [], [
+            f"{server}: {found} acknowledge and {wanted} have to (semi_sync=require), so its commits "
+            f"{'wait' if server.observe().semi_sync.source_enabled else 'have no second copy'}; start a binlog server "
+            "with binlog_ack, or a replica that acknowledges"
+        ]
+    if why := waits_in_vain(former, wanted, found):
+        return [], [f"{server}: {why}"]
+    if take_roles(server, former):
+        on = "on" if former.get("source") else "off"
+        return [f"{server}: semi-synchronous replication is {on}, as it was on {plan.dead_name}"], []
+    return [], []
 
 
 def _events(server: Server, role: Role) -> tuple[list[str], list[str]]:

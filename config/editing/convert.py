@@ -70,7 +70,7 @@ def plain_secrets(text: str, path: Path) -> list[str]:
 def _meaning(text: str, path: Path, raw: RawConfig) -> tuple[dict[str, Any], list[str]]:
     """What a configuration says, whatever its blocks are called; its secrets as they are written."""
     cluster = load_cluster(path, None, resolve=str, secrets=False, text=text)
-    said = cluster.model_dump(exclude={"name", "path", "warnings", "servers", "binlog_servers"})
+    said = cluster.model_dump(exclude={"name", "path", "warnings", "servers", "binlog_servers", "witnesses"})
     for kind, servers in (("servers", cluster.servers), ("binlog_servers", cluster.binlog_servers)):
         said[kind] = [server.model_dump(exclude={"block"}) for server in servers]
     used = [DEFAULT, *(server.block for server in (*cluster.servers, *cluster.binlog_servers))]

@@ -92,6 +92,9 @@ class Opening:
         try:
             before = level.state or book.job.sessions.server(plan.new_primary).observe()
             note_stands(book.job.journal, plan.new_primary, level.end, level.state)
+            if book.job.config.semi_sync == "require":
+                lacking: tuple[str, ...] = book.run(role.demand, book.job, plan, about=plan.new_primary_name)
+                book.undone += lacking
             book.run(promote.promote, book.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
         except (CameBack, RefusalError, AlreadyActing):
             raise

@@ -99,6 +99,8 @@ class SwitchRunbook(Recorder):
     def go_forward(self, ready: Preparation, handed: HandedOver) -> SwitchOutcome:
         """The new primary takes writes: whatever fails from here on is told, and the rest is done."""
         job, plan = self.job, self.job.plan
+        if job.config.semi_sync == "require":
+            self.do(take_over.demand, job, ready)
         if ready.target_former.tx_read_only:
             new = job.sessions.server(plan.new_primary)
             self.tolerate(lambda: end_those_who_may_not_write(new), "Sessions that can never write were not ended")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -17,12 +16,9 @@ from ...config import ClusterConfig
 from ..local.own_files import make_directory, ours, written
 from ..mysql.server import Server
 from .scheduled_events import ScheduledEvent, read_events
-from .semi_sync import read_roles
+from .semi_sync import Roles, read_roles
 
 log = logging.getLogger("mha")
-
-#: What a setting of semi-synchronous replication demands: how many replicas acknowledge each transaction.
-_COUNTS = ("rpl_semi_sync_source_wait_for_replica_count", "rpl_semi_sync_master_wait_for_slave_count")
 
 
 @dataclass(frozen=True)
@@ -36,7 +32,7 @@ class Role:
     at: float
     events: tuple[ScheduledEvent, ...] = ()
     scheduler: str = ""
-    semi_sync: Mapping[str, int] = field(default_factory=dict)
+    semi_sync: Roles = field(default_factory=dict)
 
 
 class LastRole:
@@ -53,7 +49,7 @@ class LastRole:
                 ScheduledEvent(**{name: str(event[name]) for name in ScheduledEvent.__annotations__})
                 for event in told["events"]
             )
-            semi_sync = {str(role): int(value) for role, value in told["semi_sync"].items()}
+            semi_sync = {str(name): _told(value) for name, value in told["semi_sync"].items()}
             role = Role(str(told["key"]), float(told["at"]), events, str(told["scheduler"]), semi_sync)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -76,21 +72,18 @@ def read_role(server: Server) -> Role:
         return Role(server.key, time.time(), read_events(server), str(scheduler), read_roles(server))
 
 
-def acknowledgements(server: Server) -> int:
-    """How many replicas have to acknowledge a transaction there, at least 1. Raises ServerError."""
-    rows = server.query(
-        "SHOW GLOBAL VARIABLES WHERE Variable_name IN (%s, %s)", _COUNTS, action="see how many have to acknowledge"
-    )
-    with server.reading("see how many have to acknowledge"):
-        return max((int(row["Value"]) for row in rows), default=1)
+def _told(value: object) -> int | str:
+    if not isinstance(value, int | str):
+        raise TypeError(f"{value!r} is no setting")
+    return value
 
 
-def waits_in_vain(role: Role, wanted: int, acknowledging: int) -> str:
-    """Why the semi-synchronous role is not taken over; empty where it may be. Pure.
+def waits_in_vain(roles: Roles, wanted: int, acknowledging: int) -> str:
+    """Why the semi-synchronous ``roles`` are not taken over; empty where they may be. Pure.
 
-    ``wanted`` replicas have to acknowledge, and so many of those that follow do.
+    ``wanted`` have to acknowledge, and so many of those that follow do.
     """
-    if not role.semi_sync.get("source") or acknowledging >= max(1, wanted):
+    if not roles.get("source") or acknowledging >= max(1, wanted):
         return ""
     return (
         f"semi-synchronous replication stays off: {acknowledging} of the replicas that follow acknowledge, "

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ..model.check import Check
-from .cluster import filters, gtids, logins, openness, privileges, replicas, servers, topology
+from .cluster import filters, gtids, logins, openness, privileges, replicas, second_copy, servers, topology
 from .facts import Facts
 from .hosts import scripts, voices, ways
 from .hosts import tools as hosts
@@ -22,6 +22,7 @@ RULES: tuple[Rule, ...] = (
     *filters.RULES,
     *gtids.RULES,
     *servers.RULES,
+    *second_copy.RULES,
     *openness.RULES,
     *privileges.RULES,
     *logins.RULES,
@@ -46,6 +47,7 @@ def of_replication(facts: Facts, seconds_behind: int = SECONDS_BEHIND) -> tuple[
         *filters.checks(facts),
         *gtids.checks(facts),
         *servers.checks(facts),
+        *second_copy.checks(facts),
         *openness.checks(facts),
         *privileges.checks(facts),
         *logins.checks(facts),

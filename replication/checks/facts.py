@@ -159,12 +159,21 @@ class Route:
 
 
 @dataclass(frozen=True)
+class SeenWitness:
+    """A witness as it is written, and why its word would not count; empty where it does."""
+
+    host: str
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything seen, by the servers' ``ip:port`` and the binlog servers' block names.
 
     A server that did not answer is in ``cluster.down``; one that told only a part of it is there and in ``servers``.
     ``hosts``, ``ways`` and ``logins`` are empty when they were not to be looked at.
-    ``own`` are the servers on the manager's own host, ``routes`` whom the secondary check asks.
+    ``own`` are the servers on the manager's own host, ``routes`` whom the secondary check asks,
+    ``witnesses`` who else is asked.
     ``resolved`` has the address of each source's name that the configuration does not know, None when it has none.
     """
 
@@ -181,6 +190,7 @@ class Facts:
     resolved: Mapping[str, str | None] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
     routes: tuple[Route, ...] = ()
+    witnesses: tuple[SeenWitness, ...] = ()
 
     def lives_on(self, key: str) -> tuple[AccountLife, ...]:
         """The accounts of ours and of replicas on a server, as far as they can be read."""

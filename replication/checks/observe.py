@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from posixpath import basename
@@ -19,8 +19,8 @@ from ..cluster.row_proof import let_in
 from ..cluster.unknown_replicas import readers_of
 from ..coordination.failover_lock import FAILOVER_LOCK, MONITOR_LOCK
 from ..coordination.quorum import STANDBY_LOCK
-from ..detection.independence import is_local, is_own
-from ..errors import DeadlineExceeded, PrivilegeMissing, ServerError
+from ..detection.independence import is_local, is_own, same_host
+from ..errors import DeadlineExceeded, MhaError, PrivilegeMissing, ServerError
 from ..maintenance.relay_logs.purge_cluster import PURGE_LOCK
 from ..model.state import ClusterState, ServerState
 from ..model.topology import source_of
@@ -36,6 +36,7 @@ from .facts import (
     HostFacts,
     Route,
     ScriptFacts,
+    SeenWitness,
     ServerFacts,
 )
 from .hosts.ways import TriedWay, look_at_ways
@@ -60,6 +61,10 @@ _VARIABLES = spellings(
         "relay_log_info_file",
         "rpl_semi_sync_source_enabled",
         "rpl_semi_sync_replica_enabled",
+        "rpl_semi_sync_source_timeout",
+        "rpl_semi_sync_source_wait_point",
+        "rpl_semi_sync_source_wait_no_replica",
+        "rpl_semi_sync_source_wait_for_replica_count",
     )
 )
 _LOCKS = (FAILOVER_LOCK, MONITOR_LOCK, STANDBY_LOCK, PURGE_LOCK)
@@ -107,7 +112,26 @@ def look(
         resolved=facts.resolved,
         own=frozenset(s.address for s in config.servers if is_own(s)),
         routes=tuple(look_at_routes(config.secondary_check_script or "", sessions)),
+        witnesses=tuple(look_at_witnesses(config, sessions, facts.primary)),
     )
+
+
+def look_at_witnesses(
+    config: ClusterConfig, sessions: ConnectionPool, primary: ServerConfig | None
+) -> Iterator[SeenWitness]:
+    """Whether each answers over SSH, and lives neither with the manager nor with the primary."""
+    asked = sessions.each(
+        lambda witness: sessions.witness(witness.block).run("true", action="see whether it answers", timeout=4.0),
+        config.witnesses,
+        timeout=6.0,
+    )
+    for witness, result in asked:
+        trouble = "" if result is not None and not isinstance(result, MhaError) else str(result or "no answer in time")
+        if primary is not None and same_host(witness, primary):
+            trouble = f"is the host of the primary {primary.name}"
+        elif is_own(witness):
+            trouble = "is the manager's own host"
+        yield SeenWitness(witness.hostname, trouble)
 
 
 def look_at_routes(script: str, sessions: ConnectionPool) -> list[Route]:

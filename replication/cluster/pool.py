@@ -40,6 +40,7 @@ class ConnectionPool:
             session.names = names
         self._hosts = {s.address: SshHost(s) for s in config.servers}
         self._binlog_hosts = {s.block: SshHost(s) for s in config.binlog_servers}
+        self._witnesses = {s.block: self._binlog_hosts.get(s.block) or SshHost(s) for s in config.witnesses}
         self._pool = ThreadPool(max_workers=max(8, 4 * len(config.servers)), thread_name_prefix="sessions")
 
     def server(self, key: str) -> Server:
@@ -53,6 +54,10 @@ class ConnectionPool:
     def binlog_host(self, block: str) -> SshHost:
         """The SSH session with the host of a [binlogN] block."""
         return self._binlog_hosts[block]
+
+    def witness(self, block: str) -> SshHost:
+        """The SSH session with a witness."""
+        return self._witnesses[block]
 
     def each(
         self,
@@ -122,7 +127,7 @@ class ConnectionPool:
             # Who is still waited for would keep this process from ending.
             server.abort()
             server.close()
-        for host in (*self._hosts.values(), *self._binlog_hosts.values()):
+        for host in (*self._hosts.values(), *self._binlog_hosts.values(), *self._witnesses.values()):
             host.close()
 
 

@@ -22,6 +22,8 @@ log = logging.getLogger("mha")
 
 #: Seconds for a server's answer, and for the address of a name that it gives.
 ASK_SECONDS, NAME_SECONDS = 4.0, 1.0
+#: The port that a binlog server registers with, where nobody can connect: for 0 servers show their own.
+READER_PORT = 1
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _DUMPS = frozenset({"Binlog Dump", "Binlog Dump GTID"})
 
@@ -99,7 +101,8 @@ def _of(config: ClusterConfig, cluster: ClusterState, source: ServerConfig, seen
     hosts = {name.lower() for s in servers for name in (s.hostname, s.ip, s.ssh_host, s.ssh_ip)}
     dead = [s for s in config.servers if cluster.get(s.address) is None]
     down = {(name.lower(), s.port) for s in dead for name in (s.hostname, s.ip)}
-    unknown = [r for r in seen.registered if r.server_id not in ids and (r.host.lower(), r.port) not in down]
+    ours = {(name.lower(), READER_PORT) for s in config.binlog_servers for name in (s.hostname, s.ip)}
+    unknown = [r for r in seen.registered if r.server_id not in ids and (r.host.lower(), r.port) not in down | ours]
     # A session without a name of its own: its address alone tells, and a configured host may have other servers, too.
     spare = [host for _, host in seen.sessions if host.lower() not in hosts]
     nameless = [host for host in spare if host.lower() not in {r.host.lower() for r in unknown}]

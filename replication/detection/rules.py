@@ -87,12 +87,14 @@ def spoke(round_: Round) -> bool:
 
 
 def _manager_alone(c: Suspicion) -> bool:
-    """It reaches no other host of the cluster, nor anybody who confirms what it sees."""
+    """It reaches no other host of the cluster, nor anybody, a witness say, who confirms what it sees."""
     links = c.now.of(Observer.LINK)
     reached = {link.who for link in links if link.finding in REACHED}
     if not links or reached - set(c.terms.own):
         return False
-    return not reached or not (spoke(c.now) or c.now.is_(Observer.SECONDARY, Finding.CONFIRMED))
+    # Whose silence counts was reached by the manager, and reached somebody itself.
+    told = c.now.is_(Observer.OBSERVER, Finding.UNANSWERED) or c.now.is_(Observer.SECONDARY, Finding.CONFIRMED)
+    return not reached or not (spoke(c.now) or told)
 
 
 def _somebody_else(c: Suspicion) -> bool:

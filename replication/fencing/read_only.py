@@ -10,9 +10,12 @@ from ..errors import StatementFailed
 from ..mysql.server import Server
 from ..workload.client_sessions import holders_of_locks
 from .everyone import close_to_everybody
+from .waiting_commits import close_while_they_wait, waiting_variable
 
 #: Seconds that one attempt waits for statements of others; then their sessions are ended first.
 PATIENCE = 1
+#: The same where commits that wait for acknowledgements are let go meanwhile.
+LONGER = 4
 UNKNOWN_VARIABLE = 1193
 
 _OURS = frozenset({"system user", "event_scheduler"})
@@ -54,7 +57,7 @@ def close_for_writes(server: Server, *, timeout: float = 3.0) -> Closed:
         _set_read_only(server, timeout)
     except StatementFailed:
         ended = _end_sessions(server, timeout)
-        _set_read_only(server, timeout)
+        ended += _set_read_only_in_spite(server, timeout)
     seconds = time.monotonic() - began
     was_open = server.scalar("SELECT @mha_was", action="see whether it was read-only", timeout=timeout)
     everyone = _set_super_read_only(server, timeout)
@@ -71,10 +74,30 @@ def is_closed(server: Server, *, timeout: float = 3.0) -> bool:
     return str(value).upper() in ("1", "ON")
 
 
-def _set_read_only(server: Server, timeout: float) -> None:
+def _set_read_only(server: Server, timeout: float, patience: int = PATIENCE) -> None:
     """In one statement that every server knows: each round trip is time in which an application may write."""
-    words = f"SET @mha_was=@@global.read_only, SESSION lock_wait_timeout={PATIENCE}, GLOBAL read_only=1"
-    server.query(words, action="set read_only", timeout=timeout + PATIENCE)
+    words = f"SET @mha_was=@@global.read_only, SESSION lock_wait_timeout={patience}, GLOBAL read_only=1"
+    server.query(words, action="set read_only", timeout=timeout + patience)
+
+
+def _set_read_only_in_spite(server: Server, timeout: float) -> int:
+    """The sessions of others were ended; who is held up by semi-synchronous replication keeps it waiting all the same.
+
+    Returns how many sessions were ended more.
+    """
+    try:
+        _set_read_only(server, timeout)
+    except StatementFailed:
+        variable = waiting_variable(server)
+        if not variable:
+            raise
+        return close_while_they_wait(
+            server,
+            variable,
+            lambda: _set_read_only(server, timeout, LONGER),
+            lambda beside: _end_sessions(beside, timeout),
+        )
+    return 0
 
 
 def _set_super_read_only(server: Server, timeout: float) -> bool:

@@ -126,10 +126,27 @@ class ReplicaChannel:
 
 @dataclass(frozen=True)
 class SemiSync:
-    """Semi-synchronous replication, None where the server has no such plugin."""
+    """Semi-synchronous replication, None where the server has no such plugin.
+
+    As a source it waits at most ``timeout`` milliseconds, at its ``wait_point``; ``alone``: also when nobody
+    acknowledges.
+    """
 
     source_enabled: bool | None = None
     replica_enabled: bool | None = None
+    timeout: int | None = None
+    wait_point: str = ""
+    alone: bool | None = None
+
+    @property
+    def for_ever(self) -> bool:
+        """It waits longer than anybody lets a failover take: an hour."""
+        return (self.timeout or 0) >= 3_600_000 and self.alone is not False
+
+    @property
+    def loses_nothing(self) -> bool:
+        """What it acknowledged, or showed to anybody, lies on another disk, too."""
+        return bool(self.source_enabled) and self.for_ever and self.wait_point == "AFTER_SYNC"
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Readiness:
 
     ``unreceived`` is bytes of the primary's log that no replica has received (None when that cannot be told): lost only
     if the primary's host cannot be read over SSH. ``readable`` is whether it can be now, None when nobody looked.
+    ``second_copy`` is why nothing acknowledged can be on the primary's disk alone, empty where it can.
     ``drain_seconds`` is about how long the candidate needs to execute what it received, None when it cannot be told.
     ``notes`` are what does not stop a failover.
     """
@@ -53,6 +54,7 @@ class Readiness:
     unreceived: int | None = None
     readable: bool | None = None
     archived: bool = False
+    second_copy: str = ""
     drain_seconds: float | None = None
     blockers: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -63,6 +65,8 @@ class Readiness:
         """What would be lost, as a sentence without its end."""
         if not self.ready:
             return "nothing is done, so nothing can be told"
+        if self.second_copy:
+            return f"nothing that was acknowledged, because {self.second_copy}"
         if self.unreceived is None:
             amount = "what no replica has received, and how much that is cannot be told"
         elif not self.unreceived:
@@ -120,11 +124,23 @@ def assess(
         unreceived=_unreceived(config, cluster, primary),
         readable=readable,
         archived=bool(config.binlog_servers),
+        second_copy=_second_copy(config, cluster, primary),
         drain_seconds=_drain(decided, survivors),
         blockers=blockers,
         notes=(*_read_only(cluster, primary), *_notes(decided, past), *also),
         candidates=decided.candidates,
     )
+
+
+def _second_copy(config: ClusterConfig, cluster: ClusterState, primary: ServerConfig) -> str:
+    """Why what is acknowledged has a second copy that a failover reads, in words; empty where that is not certain."""
+    state = cluster.get(primary.address)
+    if state is None or not state.semi_sync.loses_nothing:
+        return ""
+    followers = {follower.state.key: follower.state for follower in followers_of(primary, config, cluster)}
+    disks = [f"{x.name}'s" for x in followers.values() if x.semi_sync.replica_enabled]
+    disks += [f"{block.block}'s" for block in config.binlog_servers if block.binlog_ack]
+    return f"commits wait until they are on another disk ({' or '.join(disks)})" if disks else ""
 
 
 def _without(cluster: ClusterState, primary: ServerConfig) -> ClusterState:

@@ -99,13 +99,15 @@ def independent(view: Observation, observer: ServerConfig, primary: ServerConfig
 def ask_others(
     sessions: ConnectionPool, primary: ServerConfig, others: Sequence[ServerConfig], *, timeout: float = WAITS
 ) -> tuple[Observation, ...]:
-    """The views of several hosts, asked at once."""
+    """The views of several hosts, and of the witnesses, asked at once."""
+    witnesses = sessions.config.witnesses
 
     def ask(server: ServerConfig) -> Observation:
-        reached = neighbours(server, primary, others)
-        return independent(look_from(sessions.host(server.address), primary, reached, timeout=timeout), server, primary)
+        reached = neighbours(server, primary, [*others, *witnesses])
+        host = sessions.witness(server.block) if server in witnesses else sessions.host(server.address)
+        return independent(look_from(host, primary, reached, timeout=timeout), server, primary)
 
-    asked = sessions.each(ask, others, timeout=timeout + 2.0)
+    asked = sessions.each(ask, [*others, *witnesses], timeout=timeout + 2.0)
     return tuple(
         view
         if isinstance(view, Observation)

@@ -26,6 +26,7 @@ from ..errors import HookError, MhaError
 from ..local.addresses import address_of, ssh_address_of
 from ..local.site_scripts import run_hook
 from ..model.state import ReplicaChannel, ServerState
+from ..ssh.host import SshHost
 from ..threads import ThreadPool
 from .host import HostView, ServerPaths, look_at
 from .ping import write_a_row
@@ -78,7 +79,8 @@ class Survey:
         self._places, self._pings, self._trips = ServerPaths.of(primary, state), pings, trips
         self._knocks, self._sshd_knocks = self._new_knocks()
         self._others = [s for s in config.servers if s.address != primary.address]
-        self._pool = ThreadPool(8 + 2 * len(self._others), thread_name_prefix="inquiry")
+        self._witnesses = list(config.witnesses)
+        self._pool = ThreadPool(8 + 2 * (len(self._others) + len(self._witnesses)), thread_name_prefix="inquiry")
         uuid, server_id = (state.server_uuid, state.server_id) if state is not None else ("", 0)
         self._ears = {s.address: ReceiverView(primary, uuid, server_id) for s in self._others}
         self._reached = set(reached)
@@ -124,8 +126,15 @@ class Survey:
         return {key: ear.last for key, ear in self._ears.items() if ear.last is not None}
 
     def listen(self) -> list[Future[Seen]]:
-        """One look at every receiver in the background, while all is well."""
-        return [self._ask(f"link {other.name}", self._replica, other) for other in self._others]
+        """One look at every receiver in the background, while all is well, and by a witness that never was asked.
+
+        A receiver shows that its host reaches the primary; of a witness that has to be seen once.
+        """
+        unseen = [each for each in self._witnesses if each.block not in self._reached]
+        return [
+            *(self._ask(f"link {other.name}", self._replica, other) for other in self._others),
+            *(self._ask(f"observer {each.block}", self._witness, each) for each in unseen),
+        ]
 
     def look(self) -> Future[Seen]:
         """One look at the primary's host in the background, while all is well."""
@@ -142,6 +151,8 @@ class Survey:
         for other in self._others:
             asked[f"observer {other.name}"] = self._ask(f"observer {other.name}", self._observer, other)
             asked[f"link {other.name}"] = self._ask(f"link {other.name}", self._replica, other)
+        for witness in self._witnesses:
+            asked[f"observer {witness.block}"] = self._ask(f"observer {witness.block}", self._witness, witness)
         if write:
             asked["write"] = self._ask("write", self._write)
         ends = began + ROUND + (WRITE - LOOK + 0.1 if write else 0.0)
@@ -245,24 +256,35 @@ class Survey:
         return looked.seen
 
     def _observer(self, other: ServerConfig) -> Seen:
+        """What a replica's host sees."""
+        return self._seen_by(other, self._sessions.host(other.address), other.address, other.name)
+
+    def _witness(self, witness: ServerConfig) -> Seen:
+        """What a host without a server sees."""
+        known = witness.block in self._reached
+        seen = self._seen_by(witness, self._sessions.witness(witness.block), witness.block, witness.block)
+        if not known and witness.block in self._reached:
+            log.info("The witness %s reaches %s.", witness.hostname, self._primary.name)
+        return seen
+
+    def _seen_by(self, other: ServerConfig, host: SshHost, key: str, name: str) -> Seen:
         """What that host sees. It must have reached the primary before: what never worked tells nothing."""
-        reached = neighbours(other, self._primary, self._others)
-        host, waits = self._sessions.host(other.address), self._silence - TELLS
-        view = look_from(host, self._primary, reached, timeout=waits)
+        reached = neighbours(other, self._primary, [*self._others, *self._witnesses])
+        view = look_from(host, self._primary, reached, timeout=self._silence - TELLS)
         if view.finding is Finding.ALONE and not any(s.address in self._linked for s in reached):
             # The others are down for everybody; that it reaches the manager shows that it is not cut off.
             view = replace(view, finding=Finding.UNANSWERED)
         view = independent(view, other, self._primary)
         if view.finding in (Finding.ANSWERED, Finding.SILENT, Finding.REFUSED):
-            self._reached.add(other.address)
-        elif view.finding is Finding.UNANSWERED and not self._worked(other):
+            self._reached.add(key)
+        elif view.finding is Finding.UNANSWERED and not self._worked(key):
             view = replace(view, finding=Finding.NO_VIEW, detail="it was never seen to reach the primary")
         if view.began >= self._begun:
-            self._words[f"observer {other.name}"] = (view,)
+            self._words[f"observer {name}"] = (view,)
         return (view,)
 
-    def _worked(self, other: ServerConfig) -> bool:
-        return other.address in self._reached or self._ears[other.address].worked
+    def _worked(self, key: str) -> bool:
+        return key in self._reached or (key in self._ears and self._ears[key].worked)
 
     def _replica(self, other: ServerConfig) -> Seen:
         seen = self._ears[other.address].look(self._sessions.server(other.address), timeout=LOOK)

@@ -168,7 +168,7 @@ def _others(job: RejoinJob) -> tuple[Follower, ...]:
     return replicas_of(job.config, job.sessions.observe(), job.plan.new, job.plan.old)
 
 
-def _roles(job: RejoinJob, followers: tuple[Follower, ...]) -> dict[str, int]:
+def _roles(job: RejoinJob, followers: tuple[Follower, ...]) -> dict[str, int | str]:
     """Of semi-synchronous replication: no source, and a replica as another one is; with none, as the primary asks."""
     if followers:
         roles = dict(read_roles(job.sessions.server(followers[0].key)))

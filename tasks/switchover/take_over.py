@@ -10,7 +10,7 @@ from prefect import task
 from ...replication.actions.drain import execute_all, stop_receiver
 from ...replication.actions.promote import forget_source
 from ...replication.actions.scheduled_events import enable_events, read_events
-from ...replication.actions.semi_sync import take_roles
+from ...replication.actions.semi_sync import REQUIRED, take_roles
 from ...replication.model.state import ServerState
 from ...replication.switchover.demote import written_here
 from ...replication.switchover.job import HandedOver, Preparation, SwitchJob
@@ -54,11 +54,24 @@ def move_events(job: SwitchJob, ready: Preparation) -> tuple[str, ...]:
     return tuple(left)
 
 
+@task(name="Demand acknowledgements on the new primary", **STEP)
+def demand(job: SwitchJob, ready: Preparation) -> bool:
+    """With ``semi_sync=require``, at once: its commits wait until the others follow, who acknowledge them.
+
+    Not where nobody could look at it meanwhile; there it waits from `move_semi_sync` on.
+    """
+    server = job.sessions.server(job.plan.new_primary)
+    if not server.dialect.speaks_while_commits_wait:
+        return False
+    return take_roles(server, {**ready.old_roles, **REQUIRED})
+
+
 @task(name="Move semi-synchronous roles", **STEP)
 def move_semi_sync(job: SwitchJob, ready: Preparation) -> bool:
-    """The new primary waits for replicas as the old one did: only now, when there are replicas to answer."""
+    """The new primary waits for replicas as the old one did: when there are some to answer."""
     server = job.sessions.server(job.plan.new_primary)
-    changed = take_roles(server, ready.old_roles)
+    demanded = REQUIRED if job.config.semi_sync == "require" else {}
+    changed = take_roles(server, {**ready.old_roles, **demanded})
     if changed:
         log.info("%s has the semi-synchronous roles of %s now.", server, job.plan.old_name)
     return changed

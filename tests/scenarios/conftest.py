@@ -1,12 +1,20 @@
 """What all scenarios share: what an assertion shows when it fails, and which variants run by default."""
 
+from __future__ import annotations
+
 import zlib
 from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from tests.lab.copying import Copier
+
 pytest.register_assert_rewrite(
-    *(f"tests.scenarios.{name}" for name in ("contents", "deployments", "failing_over", "moving", "watching"))
+    *(f"tests.scenarios.{name}" for name in ("contents", "deployments", "failing_over", "moving", "watching")),
+    "tests.lab.copying",
 )
 
 #: What runs elsewhere already.
@@ -28,3 +36,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         chosen = zlib.crc32(scenario.encode()) % len(found)
         for item in found[:chosen] + found[chosen + 1 :]:
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture
+def copiers() -> Iterator[list[Copier]]:
+    """What a test started is ended with it."""
+    started: list[Copier] = []
+    yield started
+    for copier in started:
+        copier.stop()

@@ -258,6 +258,10 @@ def test_half_of_semi_synchronous_replication(cluster: Cluster) -> None:
         check = told.of("semi-sync", cluster[number].ip)
         assert check["severity"] == "warning"
         run_hint(cluster[number], check)
+    # MariaDB's own default shows rows that no replica has, and waits for 10 s.
+    assert "AFTER_COMMIT" in told.of("semi-sync-waits", cluster[1].ip)["text"]
+    run_hint(cluster[1], told.of("semi-sync-waits", cluster[1].ip))
+    run_hint(cluster[1], Told(cluster).of("semi-sync-waits", cluster[1].ip))
     # A replica says so to its source only when it connects.
     assert "restart their IO threads" in Told(cluster).of("semi-sync", cluster[1].ip)["text"]
     for number in (2, 3):

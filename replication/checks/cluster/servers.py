@@ -92,13 +92,6 @@ CLOCK = Rule(
     "let chrony or ntpd set the clock of {server} and of this machine",
     Severity.WARNING,
 )
-SEMI_SYNC = Rule(
-    "semi-sync",
-    "Where semi-synchronous replication is on: do both sides have it?",
-    "`SET GLOBAL {variable}=1` on {server}, and the same in its my.cnf",
-    Severity.WARNING,
-    varies="only told when replicas alone have it on",
-)
 PROVEN = Rule(
     "server-proven",
     "Is every server's certificate verified, so that the password goes to nobody else?",
@@ -126,7 +119,6 @@ RULES = (
     SERVER_UUID,
     CLOCK,
     LOCKS,
-    SEMI_SYNC,
     PROVEN,
     *kept_ports.RULES,
 )
@@ -150,7 +142,6 @@ def checks(facts: Facts) -> Iterator[Check]:
             yield from kept_ports.checks(state, seen.kept_port)
     yield from _unique(facts, SERVER_ID, lambda state: str(state.server_id or ""), "server_id")
     yield from _unique(facts, SERVER_UUID, lambda state: state.server_uuid, "server_uuid")
-    yield from _semi_sync(facts)
 
 
 def _replica(state: ServerState, seen: ServerFacts) -> Iterator[Check]:
@@ -247,37 +238,6 @@ def _unique(facts: Facts, rule: Rule, value: Callable[[ServerState], str], varia
             yield rule.no(state.name, f"{variable} {own} is also that of {', '.join(others)}", **fields)
         else:
             yield rule.yes(state.name, f"{variable} is {own}")
-
-
-def _semi_sync(facts: Facts) -> Iterator[Check]:
-    primary = facts.primary_state
-    if primary is None:
-        return
-    source_on = bool(primary.semi_sync.source_enabled)
-    for state in facts.replicas:
-        own = state.semi_sync.replica_enabled
-        name = facts.servers[state.key].name_of("rpl_semi_sync_replica_enabled")
-        if source_on and own is None:
-            text = "has no plugin for semi-synchronous replication, which the primary has on"
-            yield SEMI_SYNC.no(state.name, text, variable=name, server=state.hostname)
-        elif source_on:
-            text = f"{name} is {_on(bool(own))}, and it is on on the primary"
-            yield SEMI_SYNC.judge(state.name, bool(own), text, variable=name, server=state.hostname)
-    name = facts.servers[primary.key].name_of("rpl_semi_sync_source_enabled")
-    acknowledging = any(state.semi_sync.replica_enabled for state in facts.replicas)
-    clients = facts.servers[primary.key].semi_sync_clients
-    if source_on:
-        text = f"{name} is on, and {clients if clients is not None else 'some'} replicas acknowledge"
-        restart = "no replica that has it on is connected with it: restart their IO threads"
-        if clients == 0 and acknowledging:
-            yield SEMI_SYNC.no(primary.name, f"{name} is on, but {restart}", variable=name, server=primary.hostname)
-        else:
-            yield SEMI_SYNC.yes(primary.name, text)
-    elif acknowledging:
-        text = f"{name} is off, though replicas would acknowledge"
-        yield SEMI_SYNC.no(primary.name, text, Severity.INFO, variable=name, server=primary.hostname)
-    else:
-        yield SEMI_SYNC.yes(primary.name, "semi-synchronous replication is not used")
 
 
 def _on(value: bool) -> str:

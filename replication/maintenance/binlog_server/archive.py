@@ -32,7 +32,7 @@ from ...local.own_files import synced
 from ...model.position import BinlogPosition
 
 INCOMING = ".incoming"
-_LOG = re.compile(r"(?P<base>.+)\.(?P<number>\d{6,})")
+_LOG = re.compile(r"(?P<base>[^/\0]+)\.(?P<number>[0-9]{6,})")
 _PIECE = 1 << 20
 
 

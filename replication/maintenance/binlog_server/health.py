@@ -46,6 +46,7 @@ class BinlogHealth:
 
     ``file`` and ``size`` are the newest log of ``source`` that is here; ``behind`` is -1 when it is not known.
     ``checked`` is when the source answered last, ``grew`` when a byte came last. ``gaps`` names what was never copied.
+    ``acknowledges``: a semi-synchronous primary waits until its commits lie here.
     """
 
     block: str
@@ -59,6 +60,7 @@ class BinlogHealth:
     checked: float = 0.0
     trouble: str = ""
     gaps: tuple[str, ...] = ()
+    acknowledges: bool = False
     written: float = 0.0
 
     def line(self, now: float) -> str:
@@ -69,6 +71,8 @@ class BinlogHealth:
         age = now - self.written
         if self.state is not CopyState.STOPPED and age > STALE:
             parts = [f"does not run: no sign of it for {age:.0f} s (before: {parts[0]})"]
+        elif self.acknowledges:
+            parts.append("acknowledges")
         if self.file:
             parts.append(f"newest {self.file} with {self.size} bytes")
         if self.behind >= 0:

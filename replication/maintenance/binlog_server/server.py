@@ -21,9 +21,10 @@ from ...errors import MhaError, RemoteFileError, ServerUnreachable, StatementFai
 from ...model.refusal import Refusal
 from ...model.state import ServerState
 from ...threads import Thread
+from .acknowledging.dump import Replica
+from .acknowledging.feed import AcknowledgingFeed
 from .archive import (
     ArchivedLog,
-    Intake,
     OtherHistoryError,
     archive_directory,
     archive_root,
@@ -34,6 +35,7 @@ from .archive import (
     resume_point,
     set_aside,
 )
+from .feed import Feed, MysqlbinlogFeed
 from .health import (
     BinlogHealth,
     CopyState,
@@ -43,7 +45,7 @@ from .health import (
 )
 from .lock import DirectoryLock
 from .source import SourceView, SourceWatch, next_source, read_logs
-from .stream import Reader, Stream, derived_server_id, find_reader
+from .stream import derived_server_id, find_reader, reading_account
 
 log = logging.getLogger("mha")
 
@@ -53,6 +55,8 @@ TICK = 0.1
 BEAT = 1.0
 #: Seconds without a byte, while the source has more, after which mysqlbinlog is started again.
 STALL = 10.0
+#: Seconds for the list of a source's logs.
+LISTING = 3.0
 #: Seconds between two looks for logs to remove.
 SWEEP = 60.0
 #: Seconds before the next attempt: the first wait, doubled each time up to the last.
@@ -105,9 +109,11 @@ class BinlogServer:
         self._root = Path(archive_root(self._block))
         self._health = BinlogHealth(self._block.block, os.getpid(), CopyState.WAITING)
         self._source: ServerConfig | None = None
+        self._next, self._ids = "", set[int]()
         self._anew: set[Path] = set()
         self._told = ""
         self._unwritten = False
+        self._hanging: Feed | None = None
         self._lock = DirectoryLock(self._root)
 
     def run(self) -> int:
@@ -126,7 +132,7 @@ class BinlogServer:
             try:
                 self._supervise()
             finally:
-                self._say(state=CopyState.STOPPED, pid=0)
+                self._say(state=CopyState.STOPPED, pid=0, acknowledges=False)
         return 0
 
     def _supervise(self) -> None:
@@ -156,8 +162,12 @@ class BinlogServer:
 
     def _once_more(self, sessions: ConnectionPool) -> bool:
         """Find the source and copy from it until something changes. True: all that ``once`` asked for is here."""
-        cluster = sessions.observe()
-        found = next_source(self._config, cluster, self._source)
+        moved = next((s for s in self._config.servers if s.address == self._next), None)
+        self._next = ""
+        # The dead one's silence would be waited for again, and the new one's commits may wait for this disk.
+        cluster = sessions.observe(None if moved is None else [moved])
+        self._ids |= {state.server_id for state in cluster.up}
+        found = moved or next_source(self._config, cluster, self._source)
         if isinstance(found, Refusal):
             raise _NoSource(found.sentence)
         if self._source is None or self._source.address != found.address:
@@ -165,46 +175,72 @@ class BinlogServer:
         self._source = found
         self._say(source=found.name)
         state = cluster.get(found.address)
-        if state is None:
+        if state is None and not self._block.binlog_ack:
             down = next(d for d in cluster.down if d.key == found.address)
             raise _NoSource(down.reason)
-        return self._copy(sessions, found, state)
+        return self._copy(sessions, found, state, SourceView(cluster=None if moved else cluster))
 
     # one source ------------------------------------------------------------------------------------------------
 
-    def _copy(self, sessions: ConnectionPool, source: ServerConfig, state: ServerState) -> bool:
-        logs = read_logs(sessions.server(source.address))
-        end = state.end_of_log
-        if not logs or end is None:
-            raise StatementFailed(source.name, "read its binary logs", "it writes none", 0, "set log_bin there")
-        reader = find_reader(self._block, state.vendor)
+    def _copy(
+        self, sessions: ConnectionPool, source: ServerConfig, state: ServerState | None, seen: SourceView
+    ) -> bool:
+        if self._hanging is not None and self._hanging.alive:
+            directory = self._hanging.directory
+            raise RemoteFileError("this host", f"write into {directory}", "an earlier write there has not ended yet")
+        logs, end = self._logs(sessions, source, state)
         directory = Path(archive_directory(self._block, source))
-        intake = Intake(directory)
+        feed = self._feed(source, state, directory)
         try:
-            intake.make_ready()
-            start = self._where_to_begin(directory, logs)
+            feed.make_ready()
+            start = self._where_to_begin(feed, logs) if logs else next((x.name for x in feed.here()[-1:]), "")
         except OtherHistoryError as other:
             self._put_aside(directory, f"{source.name} sends another log than the copy that is here: {other}")
             return False
-        watch = SourceWatch(self._config, sessions, source)
+        watch = SourceWatch(self._config, sessions, source, seen)
         if not self._told:
             log.info("Copying the binary logs of %s into %s, beginning with %s.", source.name, directory, start)
-        stream = self._start(reader, source, intake, start, sessions)
         try:
+            feed.start(start, next((each.size for each in logs if each.name == start), None))
             watch.start()
-            done = self._follow(stream, intake, watch, ArchivedLog(end.file, end.pos))
+            done = self._follow(feed, watch, end)
         except OtherHistoryError as other:
-            stream.stop()
+            self._close(feed)
             self._put_aside(directory, f"{source.name} sends another log than the copy that is here: {other}")
             return False
         finally:
             watch.stop()
-            stream.stop()
-        self._take_rest(intake)
+            self._close(feed)
+        self._take_rest(feed)
         return done
 
-    def _where_to_begin(self, directory: Path, logs: tuple[ArchivedLog, ...]) -> str:
-        here = () if directory in self._anew else local_logs(directory)
+    def _logs(
+        self, sessions: ConnectionPool, source: ServerConfig, state: ServerState | None
+    ) -> tuple[tuple[ArchivedLog, ...], ArchivedLog]:
+        """The logs that the source has, and their end; none where it cannot say because its commits wait.
+
+        MariaDB keeps its log locked while they do, for an acknowledgement of this very binlog server's perhaps.
+        """
+        logs: tuple[ArchivedLog, ...] = ()
+        try:
+            logs = read_logs(sessions.server(source.address), LISTING) if state is not None else ()
+        except ServerUnreachable:
+            if not self._block.binlog_ack:
+                raise
+        end = state.end_of_log if state is not None else None
+        if state is not None and end is None:
+            raise StatementFailed(source.name, "read its binary logs", "it writes none", 0, "set log_bin there")
+        if not logs and self._options.once:
+            raise ServerUnreachable(source.name, "list its binary logs", "no answer in time")
+        return logs, ArchivedLog(end.file, end.pos) if end is not None else ArchivedLog("", 0)
+
+    def _close(self, feed: Feed) -> None:
+        self._hanging = feed
+        feed.close()
+
+    def _where_to_begin(self, feed: Feed, logs: tuple[ArchivedLog, ...]) -> str:
+        directory = feed.directory
+        here = () if directory in self._anew else feed.here()
         resume = resume_point(here, logs, from_current=self._options.from_current and directory not in self._anew)
         if resume.reset:
             self._put_aside(directory, f"the server's newest log is {logs[-1].name}, which is before {here[-1].name}")
@@ -220,62 +256,58 @@ class BinlogServer:
                 self._say(gaps=(*self._health.gaps, gap))
         return resume.start
 
-    def _start(
-        self, reader: Reader, source: ServerConfig, intake: Intake, start: str, sessions: ConnectionPool
-    ) -> Stream:
+    def _feed(self, source: ServerConfig, state: ServerState | None, directory: Path) -> Feed:
         server_id = self._options.server_id or self._block.binlog_server_id
         if not server_id:
-            taken = {state.server_id for state in sessions.observe().up}
-            server_id = derived_server_id(f"{self._config.name} {self._block.block} {self._block.hostname}", taken)
-        return Stream(
-            reader,
-            source,
-            intake.incoming,
-            start,
-            server_id=server_id,
-            private=self._root / ".private",
-            held=self._lock.descriptor,
+            seed = f"{self._config.name} {self._block.block} {self._block.hostname}"
+            server_id = derived_server_id(seed, self._ids)
+        if self._block.binlog_ack:
+            replica = Replica(server_id, self._block.hostname)
+            return AcknowledgingFeed(reading_account(source), directory, replica, acknowledges=not self._options.once)
+        assert state is not None
+        reader = find_reader(self._block, state.vendor)
+        return MysqlbinlogFeed(
+            reader, source, directory, server_id, private=self._root / ".private", held=self._lock.descriptor
         )
 
-    def _follow(self, stream: Stream, intake: Intake, watch: SourceWatch, goal: ArchivedLog) -> bool:
-        """Until the stream ends, stalls, or another server is to be copied. True: the goal of ``once`` is reached."""
-        moved = _Moved()
+    def _follow(self, feed: Feed, watch: SourceWatch, goal: ArchivedLog) -> bool:
+        """Until the feed ends, stalls, or another server is to be copied. True: the goal of ``once`` is reached."""
         beat = sweep = 0.0
-        swept = intake.newest
+        swept = feed.newest
         flows = False
         while not self._stop.wait(TICK):
-            # Asked before anything is tidied up, for a full disk is not full any more then.
-            failure = stream.failure() if stream.ended else None
-            intake.take(ended=failure is not None)
+            failure = feed.take()
             now = time.monotonic()
-            if moved.since(intake, now) == 0.0:
-                stream.forget_password()
-                flows = True
+            idle = feed.idle(now)
+            flows = flows or idle == 0.0
             if failure is not None:
                 raise failure
             look = watch.look
             if now - beat >= BEAT:
                 beat = now
-                intake.sync()
-                newest = self._report(intake, look, flows=flows)
-                if intake.newest:
-                    self._anew.discard(intake.directory)
-                if self._options.once and intake.newest and newest is not None and _reaches(newest, goal):
-                    return intake.newest == newest.name
+                feed.sync()
+                newest = self._report(feed, look, flows=flows)
+                if feed.newest:
+                    self._anew.discard(feed.directory)
+                if self._options.once and feed.newest and newest is not None and _reaches(newest, goal):
+                    return feed.newest == newest.name
                 if look.other is not None:
                     log.info("%s is the primary now; its binary logs are copied from here on.", look.other.name)
+                    self._next = look.other.address
                     return False
-                if look.state is not None and self._health.behind > 0 and moved.since(intake, now) > STALL:
+                if look.state is not None and self._health.behind > 0 and idle > STALL:
                     log.warning("Nothing came from %s for %g s, although it has more; reading again.", watch, STALL)
                     return False
-            due = now - sweep >= SWEEP or intake.newest != swept
-            if due and look.cluster is not None and not local_logs(intake.incoming):
-                sweep, swept = now, intake.newest
+                if flows and self._health.behind == 0:
+                    feed.caught_up()
+            due = now - sweep >= SWEEP or feed.newest != swept
+            if due and look.cluster is not None and feed.at_rest:
+                sweep, swept = now, feed.newest
                 self._sweep(look)
         return False
 
-    def _report(self, intake: Intake, look: SourceView, *, flows: bool) -> ArchivedLog | None:
-        here = local_logs(intake.directory)
+    def _report(self, feed: Feed, look: SourceView, *, flows: bool) -> ArchivedLog | None:
+        here = local_logs(feed.directory)
         newest = here[-1] if here else None
         behind = -1
         if look.state is not None and look.state.end_of_log is not None:
@@ -290,16 +322,17 @@ class BinlogServer:
             file=newest.name if newest else "",
             size=newest.size if newest else 0,
             behind=behind,
-            grew=time.time() if changed and intake.newest else self._health.grew,
+            grew=time.time() if changed and feed.newest else self._health.grew,
             checked=look.at if look.state is not None else self._health.checked,
+            acknowledges=feed.acknowledging,
         )
         return newest
 
-    def _take_rest(self, intake: Intake) -> None:
+    def _take_rest(self, feed: Feed) -> None:
         """What came since the last look; nothing that cannot be taken now is removed, so the next start has it."""
         try:
-            intake.take(ended=True)
-            intake.sync()
+            feed.take()
+            feed.sync()
         except OtherHistoryError as other:
             log.info("%s", other)
 
@@ -331,7 +364,7 @@ class BinlogServer:
         if sentence != self._told:
             self._told = sentence
             log.error("%s", sentence)
-        self._say(state=state, trouble=sentence, behind=-1)
+        self._say(state=state, trouble=sentence, behind=-1, acknowledges=False)
 
     def _say(self, **changes: object) -> None:
         """Write the health file; a disk that is full must not end the copying."""
@@ -365,25 +398,6 @@ class BinlogServer:
 
 class _NoSource(MhaError):
     """There is nothing to copy from now."""
-
-
-class _Moved:
-    """When mysqlbinlog wrote last, by the sizes of its files."""
-
-    def __init__(self) -> None:
-        self._seen: object = None
-        self._at = time.monotonic()
-
-    def since(self, intake: Intake, now: float) -> float:
-        """Seconds since something changed; 0.0 when it just did."""
-        path = intake.directory / intake.newest
-        seen = (local_logs(intake.incoming), intake.newest, path.stat().st_size if intake.newest else 0)
-        if self._seen is None:
-            self._seen = ((), "", 0)
-        if seen != self._seen:
-            self._seen, self._at = seen, now
-            return 0.0
-        return max(now - self._at, 1e-6)
 
 
 def _reaches(newest: ArchivedLog, goal: ArchivedLog) -> bool:

@@ -28,9 +28,9 @@ ALL_EVERY = 10
 PATIENCE = 4.0
 
 
-def read_logs(server: Server) -> tuple[ArchivedLog, ...]:
+def read_logs(server: Server, timeout: float | None = None) -> tuple[ArchivedLog, ...]:
     """The binary logs that a server has, in its order; none when it writes none. Raises ServerError."""
-    rows = server.query("SHOW BINARY LOGS", action="list its binary logs")
+    rows = server.query("SHOW BINARY LOGS", action="list its binary logs", timeout=timeout)
     named = [binary_log(row) for row in rows]
     return tuple(ArchivedLog(name, size) for name, size in named if is_log_name(name))
 
@@ -78,17 +78,20 @@ class SourceView:
 class SourceWatch(Thread):
     """Looks at the source about every second, in a thread: a source that hangs must not hold up the copying."""
 
-    def __init__(self, config: ClusterConfig, sessions: ConnectionPool, source: ServerConfig) -> None:
+    def __init__(
+        self, config: ClusterConfig, sessions: ConnectionPool, source: ServerConfig, seen: SourceView | None = None
+    ) -> None:
         super().__init__(name="binlog watch", daemon=True)
         self._config, self._sessions, self._source = config, sessions, source
         self._over = threading.Event()
-        self.look = SourceView()
+        self.look = seen or SourceView()
 
     def __str__(self) -> str:
         return self._source.name
 
     def run(self) -> None:
-        number = 0
+        # The first look is at the source alone: all have just been looked at.
+        number = 1
         while not self._over.is_set():
             try:
                 self.look = self._look(everybody=number % ALL_EVERY == 0)
@@ -108,7 +111,8 @@ class SourceWatch(Thread):
     def _look(self, *, everybody: bool) -> SourceView:
         before = self.look
         # A source that was away, or is a replica now, costs no look of its own: who takes its place is the question.
-        everybody = everybody or before.state is None or bool(before.state.channels)
+        everybody = everybody or (before.state is None and before.at > 0.0)
+        everybody = everybody or bool(before.state is not None and before.state.channels)
         seen = self._sessions.observe(None if everybody else [self._source], timeout=PATIENCE)
         state = seen.get(self._source.address)
         other, logs = None, before.logs

@@ -258,6 +258,15 @@ class Dialect:
         return "rpl_semi_sync_slave_kill_conn_timeout" if since else ""
 
     @property
+    def speaks_while_commits_wait(self) -> bool:
+        """Whether it tells of its binary log while commits wait for an acknowledgement.
+
+        MariaDB does not: the second group that waits AFTER_SYNC keeps LOCK_log (seen with 10.11), and SHOW MASTER
+        STATUS waits with it.
+        """
+        return self.vendor is not Vendor.MARIADB
+
+    @property
     def stop_waits_for_connecting(self) -> bool:
         """Whether STOP of a receiver may wait for its attempt to connect: MariaDB 11 (11.8 does, 10.11 does not)."""
         return self.vendor is Vendor.MARIADB and self.version >= (11,)

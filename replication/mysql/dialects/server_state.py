@@ -20,6 +20,8 @@ STATE_VARIABLES = (
     "log_bin_basename datadir pid_file relay_log_basename relay_log_purge "
     "relay_log_recovery relay_log_info_repository event_scheduler rpl_semi_sync_master_enabled "
     "rpl_semi_sync_slave_enabled rpl_semi_sync_source_enabled rpl_semi_sync_replica_enabled "
+    "rpl_semi_sync_source_timeout rpl_semi_sync_master_timeout rpl_semi_sync_source_wait_point "
+    "rpl_semi_sync_master_wait_point rpl_semi_sync_source_wait_no_replica rpl_semi_sync_master_wait_no_slave "
     "slave_checkpoint_period replica_checkpoint_period tx_read_only transaction_read_only offline_mode".split(),
 )
 _LONGEST_PATH = 4096
@@ -57,6 +59,7 @@ def read_state(
     file = str(log.get("File") or "")
     for name in ("datadir", "log_bin_basename", "relay_log_basename"):
         _check_path(v.get(name, ""))
+    timeout = v.get("rpl_semi_sync_source_timeout", v.get("rpl_semi_sync_master_timeout", ""))
     return ServerState(
         key=config.address,
         name=config.name,
@@ -91,6 +94,9 @@ def read_state(
         semi_sync=SemiSync(
             source_enabled=flag("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled"),
             replica_enabled=flag("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled"),
+            timeout=int(timeout) if timeout.isdigit() else None,
+            wait_point=v.get("rpl_semi_sync_source_wait_point", v.get("rpl_semi_sync_master_wait_point", "")),
+            alone=flag("rpl_semi_sync_source_wait_no_replica", "rpl_semi_sync_master_wait_no_slave"),
         ),
         checkpoint_period=int(v.get("replica_checkpoint_period") or v.get("slave_checkpoint_period") or 0) / 1000,
         channels=tuple(dialect.channel(row) for row in channels),

@@ -21,13 +21,14 @@ from prefect_mha.replication.checks.facts import (
     Program,
     Route,
     ScriptFacts,
+    SeenWitness,
     ServerFacts,
 )
 from prefect_mha.replication.checks.hosts.ways import TriedWay
 from prefect_mha.replication.checks.start import forbidding, refusal
 from prefect_mha.replication.checks.switch import RULES as OF_SWITCH
 from prefect_mha.replication.checks.trying_logins import TriedLogin
-from prefect_mha.replication.cluster.unknown_replicas import Readers, Registered
+from prefect_mha.replication.cluster.unknown_replicas import READER_PORT, Readers, Registered
 from prefect_mha.replication.model.check import Check, Severity
 from prefect_mha.replication.model.errant import strays
 from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid
@@ -264,6 +265,23 @@ def semi(source: bool, replicas: bool | None, clients: int | None = None) -> Fac
     well = facts()
     up = tuple(replace(s, semi_sync=SemiSync(source and not s.channels, replicas)) for s in well.cluster.up)
     return said(1, replace(well, cluster=ClusterState(up, ())), semi_sync_clients=clients)
+
+
+def demanded(policy: str, clients: int = 1, **semi_sync: Any) -> Facts:
+    """A primary that waits for ever before it shows a row, but for these settings, and a binlog server that reads."""
+    well = facts(
+        config={
+            "semi_sync": policy,
+            "binlog_servers": (
+                block(9, block="binlog1", hostname="archive", master_binlog_dir=("/b",), binlog_ack=True),
+            ),
+        }
+    )
+    first = {"source_enabled": True, "timeout": 4294967295, "wait_point": "AFTER_SYNC", "alone": True, **semi_sync}
+    other = SemiSync(None if semi_sync.get("replica_enabled") is False else False, False)
+    up = tuple(replace(s, semi_sync=other if s.channels else SemiSync(**first)) for s in well.cluster.up)
+    reads = Readers((Registered(7, "archive", READER_PORT),), ())
+    return said(1, replace(well, cluster=ClusterState(up, ())), semi_sync_clients=clients, readers=reads)
 
 
 SQUATTER = Holder("MHA_Master_High_Availability_Failover", 7, "app", "web1", counts=False)
@@ -540,6 +558,27 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
     ("semi-sync", lambda: semi(True, None), "db2", WARNING, "has no plugin", "rpl_semi_sync_replica_enabled=1"),
     ("semi-sync", lambda: semi(True, True, 0), "db1", WARNING, "restart their IO threads", ""),
     ("semi-sync", lambda: semi(False, True), "db1", INFO, "would acknowledge", "rpl_semi_sync_source_enabled=1"),
+    (
+        "semi-sync-waits",
+        lambda: demanded("off", wait_point="AFTER_COMMIT"),
+        "db1",
+        WARNING,
+        "AFTER_COMMIT",
+        "=AFTER_SYNC`",
+    ),
+    ("semi-sync-waits", lambda: demanded("off", alone=False), "db1", WARNING, "wait for nobody", "no_replica=ON"),
+    ("semi-sync-waits", lambda: demanded("off", timeout=10000), "db1", INFO, "wait 10 s", "=4294967295`"),
+    ("semi-sync-demanded", lambda: demanded("require", source_enabled=False), "db1", ERROR, "is not on", "on db1"),
+    (
+        "semi-sync-demanded",
+        lambda: demanded("prefer", 0),
+        "db1",
+        WARNING,
+        "nobody acknowledges (of binlog1)",
+        "binlog_ack",
+    ),
+    ("semi-sync-demanded", lambda: demanded("require", timeout=9), "db1", ERROR, "on its disk alone", "for ever"),
+    ("semi-sync-demanded", lambda: demanded("require", replica_enabled=False), "db2", ERROR, "no plugin", "on db2"),
     ("disable-log-bin", unlogged, "db2", WARNING, "is ignored", "`disable_log_bin=1` out of the configuration of db2"),
     (
         "privilege-see-channels",
@@ -890,7 +929,15 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "app1",
         WARNING,
         "there is only db2",
-        "masterha_secondary_check -s WITNESS",
+        "witness = HOST",
+    ),
+    (
+        "witness",
+        lambda: replace(facts(), witnesses=(SeenWitness("w1", "connect over SSH: refused"), SeenWitness("w2"))),
+        "w1",
+        WARNING,
+        "refused",
+        "log in to w1",
     ),
     (
         "secondary-route",
@@ -1003,6 +1050,7 @@ def test_a_cluster_that_is_well_passes_every_check() -> None:
     optional = {
         "host-helper",
         "secondary-route",
+        "witness",
         "disable-log-bin",
         "source-resolves",
         "filters-agree",
@@ -1061,6 +1109,14 @@ def test_replicas_of_replicas_are_well_when_they_are_configured_so() -> None:
     tiers = on_channel(3, source_host="10.0.0.2")
     allowed = replace(tiers, config=tiers.config.model_copy(update={"multi_tier_slave": True}))
     assert not found(of_replication(allowed), "tier", "db3")
+
+
+def test_a_second_copy_that_is_demanded_and_there_is_said_to_be() -> None:
+    checks = [c for c in of_replication(demanded("require")) if c.name.startswith("semi-sync")]
+    assert all(c.ok for c in checks), checks
+    told = "; ".join(c.text for c in checks)
+    assert "1 acknowledge (of binlog1)" in told
+    assert "nothing acknowledged would be lost" in told
 
 
 def test_one_binlog_server_that_works_makes_the_other_a_warning() -> None:

@@ -35,6 +35,9 @@ def found(readers: Readers, cluster: ClusterState = ALL) -> list[str]:
         (Readers((DB2, DB3), OURS), []),
         (Readers((), OURS), []),
         (Readers((DB2, DB3), (*OURS, ("mha", "10.0.0.8"))), []),
+        # A binlog server that acknowledges registers with a port of nobody; a replica on its host has one of its own.
+        (Readers((DB2, DB3, Registered(9, "10.0.0.8", 1)), (*OURS, ("repl", "10.0.0.8"))), []),
+        (Readers((DB2, DB3, Registered(9, "10.0.0.8", 3306)), (*OURS, ("repl", "10.0.0.8"))), ["10.0.0.8:3306"]),
         (Readers((DB2, DB3, Registered(9, "10.0.0.9", 3307)), (*OURS, ("repl", "10.0.0.9"))), ["10.0.0.9:3307"]),
         (Readers((DB2, DB3, Registered(9, "", 3306)), (*OURS, ("repl", "10.0.0.9"))), ["10.0.0.9:3306"]),
         (Readers((DB2, DB3, Registered(9, "", 3306)), (*OURS, ("repl", "10.0.0.3"))), ["a server whose address"]),

@@ -200,6 +200,11 @@ def test_what_lives_on_the_managers_host_does_not_show_that_it_is_not_cut_off() 
     dark = DARK | {S.LINK: (F.ANSWERED,), S.OBSERVER: (F.NO_VOICE,), S.REPLICA: (F.DISCONNECTED,)}
     assert not judge(case(dark, 0.4, 10.0, 60.0, own=("link0",))).dead
     assert judge(case(dark | {S.SECONDARY: (F.CONFIRMED,)}, 0.4, 10.0, own=("link0",), secondary=True)).dead
+    # A witness is a host that was reached, and that reached somebody else.
+    witness = dark | {S.OBSERVER: (F.NO_VOICE, F.UNANSWERED)}
+    assert judge(case(witness, 0.4, 10.0, own=("link0",), silence=3.3)).dead
+    assert not judge(case(dark | {S.OBSERVER: (F.NO_VOICE, F.ANSWERED)}, 0.4, 10.0, 60.0, own=("link0",))).dead
+    assert not judge(case(dark | {S.OBSERVER: (F.NO_VOICE, F.NO_VIEW)}, 0.4, 10.0, 60.0, own=("link0",))).dead
 
 
 def test_a_process_that_was_never_seen_alive_there_is_not_missed_at_once() -> None:

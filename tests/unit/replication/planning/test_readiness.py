@@ -11,7 +11,7 @@ from prefect_mha.replication.health.roles import judge
 from prefect_mha.replication.memory.last_check import CheckRecord, LastCheck, names_of, news
 from prefect_mha.replication.model.check import Check
 from prefect_mha.replication.model.position import BinlogPosition
-from prefect_mha.replication.model.state import ClusterState, ServerDown
+from prefect_mha.replication.model.state import ClusterState, SemiSync, ServerDown
 from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
 from prefect_mha.replication.planning.readiness import Past, assess, markdown
 from tests.unit.replication.address.test_address import config
@@ -53,6 +53,29 @@ def test_it_is_the_plan_of_a_failover():
 )
 def test_what_would_be_lost(end, readable, words):
     assert words in assess(CONFIG, cluster(end=end), readable=readable).loss
+
+
+def test_nothing_acknowledged_is_lost_where_commits_wait_for_another_disk():
+    waits = SemiSync(True, False, 4294967295, "AFTER_SYNC", True)
+    block = CONFIG.servers[0].model_copy(update={"block": "binlog1", "binlog_ack": True})
+    with_log = CONFIG.model_copy(update={"binlog_servers": (block,)})
+
+    def lost(config, source, replica=False):
+        first, *others = cluster(end=1500).up
+        up = (replace(first, semi_sync=source), *(replace(x, semi_sync=SemiSync(False, replica)) for x in others))
+        return assess(config, ClusterState(up, ())).loss
+
+    assert "nothing that was acknowledged, because commits wait until they are on another disk (binlog1's)" in lost(
+        with_log, waits
+    )
+    assert "db2(10.0.0.2:3306)'s or db3" in lost(CONFIG, waits, replica=True)
+    for source in (
+        replace(waits, timeout=10000),
+        replace(waits, wait_point="AFTER_COMMIT"),
+        replace(waits, alone=False),
+    ):
+        assert "about 500 bytes" in lost(with_log, source)
+    assert "about 500 bytes" in lost(CONFIG, waits), "nobody is known who would acknowledge"
 
 
 def test_how_long_the_candidate_drains():

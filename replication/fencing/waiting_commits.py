@@ -1,0 +1,70 @@
+"""A primary whose commits wait for acknowledgements that never come cannot be closed: read_only waits for them.
+
+To end their sessions does not end their waiting (seen with MySQL 9.7). What does is to switch semi-synchronous
+replication off; then they commit, and nobody hears of it, for the sessions were ended before. No commit that comes
+later must get through meanwhile: so it is done while the statement that closes the server waits, for MySQL and MariaDB
+let no new statement that writes past that one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+
+from ..errors import MhaError, StatementFailed
+from ..mysql.server import Server
+from ..threads import Thread
+
+_NAMES = ("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled")
+#: Seconds until the statement that closes is seen to wait, and between two looks.
+SOON, LOOK = 2.0, 0.05
+
+
+def waiting_variable(server: Server) -> str:
+    """The variable by which its commits wait for acknowledgements; empty where they do not. Raises ServerError."""
+    rows = server.query(
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN (%s, %s)", _NAMES, action="see whether its commits wait"
+    )
+    return next((str(row["Variable_name"]) for row in rows if str(row["Value"]).upper() in ("ON", "1")), "")
+
+
+def close_while_they_wait(
+    server: Server, variable: str, close: Callable[[], None], end_sessions: Callable[[Server], int]
+) -> int:
+    """Run ``close``, a statement that waits for the commits; the number of sessions that were ended for it.
+
+    ``end_sessions`` is given a session of its own. Raises what ``close`` raises, upon which commits wait again.
+    """
+    closing, beside, ended = server.thread_id, Server(server.config), list[int]()
+
+    def give_up() -> None:
+        with contextlib.suppress(MhaError):
+            _wait_for(beside, closing)
+            ended.append(end_sessions(beside))
+            beside.query(f"SET GLOBAL {variable} = 0", action="let its commits wait no longer")
+
+    thread = Thread(target=give_up, name="waiting commits", daemon=True)
+    thread.start()
+    try:
+        close()
+    except BaseException:
+        with contextlib.suppress(MhaError):
+            thread.join(SOON)
+            server.query(f"SET GLOBAL {variable} = 1", action="let its commits wait again")
+        raise
+    finally:
+        thread.join(SOON)
+        beside.close()
+    return sum(ended)
+
+
+def _wait_for(beside: Server, closing: int | None) -> None:
+    """Until that session waits for others; raises StatementFailed where it does not."""
+    ends = time.monotonic() + SOON
+    while time.monotonic() < ends:
+        for row in beside.query("SHOW PROCESSLIST", action="see the statement that closes it wait"):
+            if row["Id"] == closing and str(row["State"] or "").startswith("Waiting for"):
+                return
+        time.sleep(LOOK)
+    raise StatementFailed(str(beside), "see the statement that closes it wait", "it does not wait")
