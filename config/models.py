@@ -18,6 +18,7 @@ from .address import AddressParameters
 from .errors import ConfigError, ConfigWarning
 from .notify import NotifyParameters
 from .returning import ReturnParameters
+from .second_copy import SecondCopyParameters
 from .ssh_options import SshOptions
 from .state import state_directory
 
@@ -27,7 +28,6 @@ BusyPolicy = Literal["other", "wait", "refuse"]
 Detection = Literal["fast", "classic"]
 OnShutdown = Literal["failover", "wait"]
 Reopen = Literal["yes", "tell", "failover"]
-SemiSyncPolicy = Literal["off", "prefer", "require"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 #: What a server's port is where nobody says otherwise.
 USUAL_PORT = 3306
@@ -299,16 +299,6 @@ class WatchedCluster(BaseModel):
         description="Modern: yes, tell or failover: what follows when the primary is read-only because it was "
         "restarted, and nobody else took writes.",
     )
-    semi_sync: SemiSyncPolicy = Field(
-        "off",
-        description="Modern: off, prefer or require: whether commits have to lie on a second disk before they are "
-        "acknowledged. prefer: checks ask for it; require: a new primary is opened only when its commits wait for it.",
-    )
-    witness: tuple[str, ...] = Field(
-        (),
-        description="Modern: further hosts that are asked over SSH whether they reach a primary: host or host:port, or "
-        "the name of a [binlogN] block.",
-    )
     secondary_check_script: str | None = Field(None, description="Confirms a dead primary over other routes.")
     master_ip_failover_script: str | None = Field(None, description="Moves the address at a failover.")
     master_ip_online_change_script: str | None = Field(None, description="Moves the address at a planned switch.")
@@ -360,7 +350,7 @@ class WatchedCluster(BaseModel):
     )
 
 
-class ClusterConfig(AddressParameters, NotifyParameters, ReturnParameters, WatchedCluster):
+class ClusterConfig(AddressParameters, NotifyParameters, ReturnParameters, SecondCopyParameters, WatchedCluster):
     """One application: its servers, and what holds for all of them."""
 
     salvage_policy: SalvagePolicy = Field(

@@ -78,6 +78,10 @@ class ArchivedLog:
         """Its place in the sequence; as text it would go wrong where the numbers get a seventh digit."""
         return int(self.name.rpartition(".")[2])
 
+    def reaches(self, other: ArchivedLog) -> bool:
+        """Whether all that ``other`` holds was written before its end."""
+        return (self.number, self.size) >= (other.number, other.size)
+
 
 def is_log_name(name: str) -> bool:
     """Whether a file is called as binary logs are: name, dot, at least six digits."""

@@ -36,13 +36,7 @@ from .archive import (
     set_aside,
 )
 from .feed import Feed, MysqlbinlogFeed
-from .health import (
-    BinlogHealth,
-    CopyState,
-    is_here,
-    known_gaps,
-    write_health,
-)
+from .health import BinlogHealth, CopyState, is_here, known_gaps, write_health
 from .lock import DirectoryLock
 from .source import SourceView, SourceWatch, next_source, read_logs
 from .stream import derived_server_id, find_reader, reading_account
@@ -289,7 +283,7 @@ class BinlogServer:
                 newest = self._report(feed, look, flows=flows)
                 if feed.newest:
                     self._anew.discard(feed.directory)
-                if self._options.once and feed.newest and newest is not None and _reaches(newest, goal):
+                if self._options.once and feed.newest and newest is not None and newest.reaches(goal):
                     return feed.newest == newest.name
                 if look.other is not None:
                     log.info("%s is the primary now; its binary logs are copied from here on.", look.other.name)
@@ -398,10 +392,6 @@ class BinlogServer:
 
 class _NoSource(MhaError):
     """There is nothing to copy from now."""
-
-
-def _reaches(newest: ArchivedLog, goal: ArchivedLog) -> bool:
-    return (newest.number, newest.size) >= (goal.number, goal.size)
 
 
 def _disk_error(root: Path, error: OSError) -> RemoteFileError:
