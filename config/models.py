@@ -15,10 +15,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from .address import AddressParameters
+from .copies import ReturnParameters, SecondCopyParameters
 from .errors import ConfigError, ConfigWarning
 from .notify import NotifyParameters
-from .returning import ReturnParameters
-from .second_copy import SecondCopyParameters
 from .ssh_options import SshOptions
 from .state import state_directory
 

@@ -1,4 +1,4 @@
-"""How a server that a failover replaced comes back: by itself, and with data of others."""
+"""Copies of the data: what else has a commit, and how a server that a failover replaced becomes one again."""
 
 from __future__ import annotations
 
@@ -8,6 +8,24 @@ from pydantic import BaseModel, ConfigDict, Field
 
 AutoRejoin = Literal["off", "follow"]
 RebuildMethod = Literal["auto", "clone", "backup", "dump"]
+SemiSyncPolicy = Literal["off", "prefer", "require"]
+
+
+class SecondCopyParameters(BaseModel):
+    """Of one application."""
+
+    model_config = ConfigDict(frozen=True)
+
+    semi_sync: SemiSyncPolicy = Field(
+        "off",
+        description="Modern: off, prefer or require: whether commits have to lie on a second disk before they are "
+        "acknowledged. prefer: checks ask for it; require: a new primary is opened only when its commits wait for it.",
+    )
+    witness: tuple[str, ...] = Field(
+        (),
+        description="Modern: further hosts that are asked over SSH whether they reach a primary: host or host:port, or "
+        "the name of a [binlogN] block.",
+    )
 
 
 class ReturnParameters(BaseModel):
