@@ -147,8 +147,8 @@ class OldPrimary:
             self._give_back("nobody was opened in its place")
             return
         job = self._failover.job
-        if told_to_close(job.journal.entries(), job.dead.address):
-            LastWritable(job.config).may_close_late(job.dead.address)
+        if told_to_close(job.journal.entries(), job.dead.address) is not None:
+            LastWritable(job.config).may_close_late(job.dead.address, time.time())
 
     def _give_back(self, why: str) -> None:
         failover = self._failover

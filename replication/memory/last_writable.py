@@ -73,11 +73,14 @@ class LastWritable:
         except OSError as error:
             log.error("The primary that takes writes cannot be written down: %s", error)
 
-    def may_close_late(self, key: str) -> None:
-        """Nobody was opened in the place of the one at ``key``, which obeyed who told it to close, or still may."""
+    def may_close_late(self, key: str, at: float) -> None:
+        """Nobody was opened in the place of the one at ``key``, which obeys who told it to close, or still may.
+
+        That was ``at`` (seconds since the epoch); what is older than `OBEYS_WITHIN` is nobody's order any more.
+        """
         seen = self.read()
-        if seen is not None and seen.key == key and not seen.by_hand:
-            self.write(replace(seen, started=0, asked=time.time()))
+        if seen is not None and seen.key == key and not seen.by_hand and time.time() - at < OBEYS_WITHIN:
+            self.write(replace(seen, started=0, asked=at))
 
     def watch_ends(self) -> None:
         """A manager ends in order."""
@@ -86,16 +89,19 @@ class LastWritable:
             self.write(replace(seen, watched=False))
 
 
-def told_to_close(entries: Iterable[Entry], key: str) -> bool:
-    """Whether a failover told the old primary at ``key`` to close, and nobody took that back or over."""
-    told = False
+def told_to_close(entries: Iterable[Entry], key: str) -> Entry | None:
+    """What a failover wrote down last when it told the old primary at ``key`` to close: that it did, or was to.
+
+    None where it told it nothing, and where somebody took that back or over.
+    """
+    told: Entry | None = None
     for entry in entries:
         if (entry.step, entry.server) != (OLD_PRIMARY, key):
             continue
         if entry.event in (ASKED_TO_CLOSE, CLOSED):
-            told = True
+            told = entry
         elif entry.event in (OPENED_AGAIN, TAKEN_OVER):
-            told = False
+            told = None
     return told
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 
 from ...config import ClusterConfig, ServerConfig
 from ..cluster.pool import ConnectionPool
@@ -11,7 +12,7 @@ from ..errors import ServerError
 from ..fencing.everyone import start_replication
 from ..memory.follow_up import left_out
 from ..memory.journal import Journal, journals, opened_before, unfinished
-from ..memory.last_writable import OLD_PRIMARY, TAKEN_OVER, LastWritable, told_to_close
+from ..memory.last_writable import CLOSED, OLD_PRIMARY, TAKEN_OVER, LastWritable, told_to_close
 from ..memory.open_business import Settlement, note_settled, settle, stopped_receivers
 from ..model.state import ClusterState
 from ..mysql.dialects import ChannelThread
@@ -36,8 +37,8 @@ def settle_open_business(
     if tails := settled_by_gtid(config, cluster):
         with contextlib.closing(Journal(journals(config.manager_workdir, config.name)[0])) as journal:
             tail_chain.note_settled(journal, tails)
-    if cluster.get(primary.address) is not None:
-        _remember_the_closing(config, primary.address)
+    if (state := cluster.get(primary.address)) is not None:
+        _remember_the_closing(config, primary.address, is_closed=bool(state.closed_by))
     # Who was left out by a failover that opened somebody is gone on with beside the watch.
     rest = left_out(config.manager_workdir, config.name)
     looked_after = rest.servers if rest is not None and rest.opened.key == primary.address else {}
@@ -64,12 +65,19 @@ def settle_open_business(
     return tuple(left)
 
 
-def _remember_the_closing(config: ClusterConfig, key: str) -> None:
-    """A failover that was killed had closed the primary, or told it to, and opened nobody: no person did."""
+def _remember_the_closing(config: ClusterConfig, key: str, *, is_closed: bool) -> None:
+    """A failover that was killed had closed the primary, or told it to, and opened nobody: no person did.
+
+    One that is known to have closed it is why it is closed now, however long ago; one that was to may still be obeyed.
+    """
     begun = unfinished(config.manager_workdir, config.name, key)
-    if opened_before(begun) is not None or not told_to_close(begun, key):
+    told = told_to_close(begun, key)
+    if told is None or opened_before(begun) is not None:
         return
-    LastWritable(config).may_close_late(key)
+    if told.event != CLOSED:
+        LastWritable(config).may_close_late(key, told.at)
+    elif is_closed:
+        LastWritable(config).may_close_late(key, time.time())
     with contextlib.closing(Journal(config.manager_workdir / begun[-1].journal)) as journal:
         journal.record(OLD_PRIMARY, TAKEN_OVER, key)
 
