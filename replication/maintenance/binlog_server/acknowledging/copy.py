@@ -27,7 +27,7 @@ from ....local.own_files import synced
 from ....model.position import BinlogPosition
 from ..archive import OtherHistoryError, is_log_name
 from .packets import Odd, Piece
-from .standing import Standing, standing_of
+from .standing import SUMMED, Standing, standing_of
 
 _SIGNS = frozenset({EventType.HEARTBEAT, EventType.HEARTBEAT_V2})
 _ROTATE, _DESCRIPTION = int(EventType.ROTATE), int(EventType.FORMAT_DESCRIPTION)
@@ -57,6 +57,7 @@ class LogCopy:
         self._file = -1
         self._here, self._size = 0, 0
         self._safe, self._dirty = 0, False  # what certainly is on disk, and whether there is more
+        self._unsynced = 0  # from where on an earlier run may have left what is not
         self._standing = Standing()
         self._pending: list[memoryview | bytes] = []
         self._gathered = 0
@@ -137,8 +138,15 @@ class LogCopy:
         except OSError:
             with suppress(OSError):
                 os.ftruncate(self._file, self._safe)
+                self._rewrite()
             raise
-        self._safe, self._dirty = self._here, False
+        self._safe, self._unsynced, self._dirty = self._here, self._here, False
+
+    def _rewrite(self) -> None:
+        """What an earlier run left unsynced may be in memory alone, and no later sync would say so: it is new again."""
+        at = self._unsynced
+        while at < self._safe and (part := os.pread(self._file, min(GATHERED, self._safe - at), at)):
+            at += os.pwrite(self._file, part, at)
 
     def close(self) -> None:
         """Leave the log as it is; harmless when none is open."""
@@ -165,7 +173,7 @@ class LogCopy:
             os.pwrite(self._file, MAGIC, 0)
             self._here = self._size = len(MAGIC)
         # What an earlier run left unsynced reaches the disk with what comes.
-        self._safe, self._dirty = self._here, True
+        self._safe, self._unsynced, self._dirty = self._here, max(0, self._here - SUMMED), True
         if new:
             synced(self._directory)
         self.name, self.position = name, len(MAGIC)

@@ -80,8 +80,11 @@ class LogDump:
             data: bytes = self._sock.recv(_CHUNK)
         except TimeoutError:
             raise ServerUnreachable(self._source.name, _ACTION, f"nothing came for {SILENCE:g} s", 2013) from None
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ServerUnreachable(self._source.name, _ACTION, str(error), 2013) from None
+        if self._over:
+            # A TLS socket that was shut down hands out what it cannot decrypt any more.
+            raise ServerUnreachable(self._source.name, _ACTION, "it was asked to end", 2013)
         if not data:
             raise ServerUnreachable(self._source.name, _ACTION, "it closed the connection", 2013)
         return data

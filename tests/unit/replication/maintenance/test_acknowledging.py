@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -230,6 +231,31 @@ def test_a_disk_that_refuses_to_sync_leaves_only_what_was_synced(
     with pytest.raises(OSError, match="Input/output"):
         copy.sync()
     assert (tmp_path / LOG).read_bytes() == MAGIC + b"".join(events[:2])
+
+
+def test_what_an_earlier_run_left_unsynced_is_written_again_when_the_first_sync_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells of a lost page once; the next sync would say that all is well."""
+    events = log_of(30, 40)
+    before = MAGIC + b"".join(events[:2])
+    (tmp_path / LOG).write_bytes(before)
+    copy, again = LogCopy(tmp_path), list[tuple[bytes, int]]()
+    copy.begin(LOG)
+    pwrite = os.pwrite
+
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    def told(file: int, data: bytes, at: int) -> int:
+        again.append((bytes(data), at))
+        return pwrite(file, data, at)
+
+    monkeypatch.setattr("os.fdatasync", broken)
+    monkeypatch.setattr("os.pwrite", told)
+    with pytest.raises(OSError, match="Input/output"):
+        copy.sync()
+    assert again == [(before, 0)]
 
 
 def test_a_reader_has_one_uuid_for_ever() -> None:
