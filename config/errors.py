@@ -16,6 +16,10 @@ class ConfigError(Exception):
         super().__init__(f"{place(file, line)}{sentence}")
 
 
+class HostNotFoundError(ConfigError):
+    """A name that cannot be resolved to an address now."""
+
+
 @dataclass(frozen=True)
 class ConfigWarning:
     """Something that was understood, but may not mean what its author thinks.

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from .address import combination_problem
-from .errors import ConfigError, ConfigWarning
+from .errors import ConfigError, ConfigWarning, HostNotFoundError
 from .forms.ini import parse_ini
 from .forms.init_script import run_init_script
 from .forms.raw import DEFAULT, SECRET_KEYS, Block, RawConfig, Value, is_utf8, read_text
@@ -113,7 +113,14 @@ def load_cluster(
     said = defaults.get("witness")
     asked = convert(ClusterConfig, "witness", said) if said is not None and said.text else ()
     named = [_witness(each, said, made_binlogs) for each in asked if said is not None]
-    witnesses = [each if isinstance(each, ServerConfig) else make(each) for each in named]
+    witnesses = []
+    for each in named:
+        try:
+            witnesses.append(each if isinstance(each, ServerConfig) else make(each))
+        except HostNotFoundError as error:
+            # No reason not to watch, nor to fail over: it is one voice less.
+            text = f"{error.sentence}; until then this witness is not asked"
+            warnings.append(ConfigWarning(said.file if said is not None else None, error.line, text))
     _refuse_duplicates(made, servers, path)
     for server in made:
         server.beside(other for other in made if other is not server)
@@ -155,6 +162,8 @@ def _witness(given: str, value: Value, binlogs: Sequence[ServerConfig]) -> Serve
         # [binlog1] of one form is [binlog.1] of the other.
         if given in (server.block, server.block.replace("binlog.", "binlog", 1)):
             return server
+    if re.fullmatch(r"binlog\.?\d+", given):
+        raise wrong(value, "witness", f"names {given}, and there is no such block with a hostname")
     host, port = place(given)
     values = {"hostname": replace(value, text=host)} | ({"ssh_port": replace(value, text=port)} if port else {})
     return Block(f"witness {given}", value.file, value.line, values)
@@ -316,7 +325,7 @@ def _address(key: str, host: Value, lookup: Resolver) -> str:
         return lookup(host.text)
     except (OSError, UnicodeError) as error:
         cause = getattr(error, "strerror", None) or error
-        raise ConfigError(
+        raise HostNotFoundError(
             f"{key} {host.text!r} cannot be resolved to an address: {cause}; add it to DNS or /etc/hosts",
             file=host.file,
             line=host.line,

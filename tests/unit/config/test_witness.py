@@ -53,3 +53,17 @@ def test_a_block_has_the_same_name_in_either_form(tmp_path: Path) -> None:
     for given in ("binlog1", "binlog.1"):
         path.write_text(text.format(given))
         assert [w.hostname for w in load_cluster(path, None).witnesses] == ["10.0.0.7"]
+
+
+def test_one_that_cannot_be_found_is_a_voice_less_and_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "app1.cnf"
+    path.write_text(TEXT.format("nowhere.invalid, 10.0.0.9"))
+    loaded = load_cluster(path, None)
+    assert [w.hostname for w in loaded.witnesses] == ["10.0.0.9"]
+    (told,) = [str(w) for w in loaded.warnings if "nowhere.invalid" in str(w)]
+    assert told.endswith("until then this witness is not asked")
+
+
+def test_a_block_that_is_not_there_is_no_host(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="names binlog2, and there is no such block"):
+        witnesses(tmp_path, "binlog2")
