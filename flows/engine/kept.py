@@ -44,12 +44,13 @@ class KeptRuns(Spool):
         """
         try:
             self.open()
-            file = self.put(record.model_dump_json())
+            file = self.next_file()
+            # Before it is there: another thread delivers what nobody has in hand.
+            _in_hand.add(file)
+            return self.put(record.model_dump_json(), file)
         except OSError as error:
             log.error("Prefect has no record of %s unless it answers now: %s", record.run_name, error)
             return None
-        _in_hand.add(file)
-        return file
 
     def let_go(self, file: Path) -> None:
         """From now on others may deliver it, of this process as well."""

@@ -236,10 +236,11 @@ class StandingRun(ActingRun):
         except Unanswered:
             # Whoever tells Prefect of this cluster's events tries on, and has to know the run that was entered late.
             first, self._file = self._file, self._kept.keep(record)
+            if first is not None and self._file is not None:
+                # The first does not name the run, and would be shown as another one.
+                self._kept.done([first])
             for file in filter(None, (first, self._file)):
                 self._kept.let_go(file)
-            if first is not None and self._file is not None:
-                self._kept.done([first])
             return
         except MhaError as error:
             log.warning("Prefect has no record of this run: %s", error)

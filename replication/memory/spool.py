@@ -49,9 +49,13 @@ class Spool:
         """Have the directory. Raises OSError."""
         own_directory(self.path)
 
-    def put(self, text: str) -> Path:
-        """Keep one; there is a file once it is whole. Raises OSError."""
-        file = self.path / f"{time.time_ns():020}-{os.getpid()}-{next(_numbers)}.json"
+    def next_file(self) -> Path:
+        """The name of what is put here next; of this process, and behind all that is here."""
+        return self.path / f"{time.time_ns():020}-{os.getpid()}-{next(_numbers)}.json"
+
+    def put(self, text: str, file: Path | None = None) -> Path:
+        """Keep one, under a name of `next_file`; there is a file once it is whole. Raises OSError."""
+        file = file or self.next_file()
         with written(file) as out:
             out.write(text)
         self.filled.set()
