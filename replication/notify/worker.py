@@ -164,11 +164,12 @@ def _place() -> Iterator[str]:
 
 def _from_child(letter: Notification, directory: str) -> str:
     limit = longest(letter.timeout)
-    ours, theirs = _FORK.Pipe(duplex=False)
-    child = _FORK.Process(target=_attempt_here, args=(letter, theirs, directory), daemon=True)
-    with ours:
-        with _forking, theirs:  # else the child of another thread has this one's end of the pipe, too
+    with _forking:  # else the child of another thread has this one's end of the pipe, too
+        ours, theirs = _FORK.Pipe(duplex=False)
+        child = _FORK.Process(target=_attempt_here, args=(letter, theirs, directory), daemon=True)
+        with theirs:
             child.start()
+    with ours:
         try:
             if ours.poll(limit):
                 return str(ours.recv())
