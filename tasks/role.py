@@ -8,22 +8,9 @@ from dataclasses import dataclass
 
 from prefect import task
 
-from ..replication.actions.role_memory import (
-    LastRole,
-    Role,
-    read_role,
-    waits_in_vain,
-    without_memory,
-)
-from ..replication.actions.scheduled_events import enable_events, read_events
-from ..replication.actions.semi_sync import (
-    REQUIRED,
-    Roles,
-    acknowledgements,
-    acknowledging,
-    read_roles,
-    take_roles,
-)
+from ..replication.actions.role_memory import LastRole, Role, read_role, without_memory
+from ..replication.actions.scheduled_events import enable_events, events_left, read_events
+from ..replication.actions.semi_sync import REQUIRED, read_roles, take_roles
 from ..replication.cluster.pool import ConnectionPool
 from ..replication.errors import MhaError
 from ..replication.model.words import plain
@@ -33,6 +20,7 @@ from ..replication.reporting.job import FailoverJob
 from ..replication.reporting.outcome import ReplicaOutcome
 from ..replication.switchover.write_lock import set_event_scheduler
 from .policy import STEP
+from .semi_sync import take_semi_sync
 
 log = logging.getLogger("mha")
 
@@ -46,10 +34,6 @@ class Taken:
 
     def __str__(self) -> str:
         return "; ".join((*self.notes, *self.undone)) or "nothing had to be taken over"
-
-
-#: Seconds that a binlog server has to find the new primary and to read what it has.
-BINLOG_SERVER = 30.0
 
 
 @task(name="Demand acknowledgements", **STEP)
@@ -79,53 +63,24 @@ def take_role(job: FailoverJob, plan: FailoverPlan, replicas: Sequence[ReplicaOu
     """As they were on the dead primary when it was looked at last; now, when there are replicas to acknowledge."""
     server = job.sessions.server(plan.new_primary)
     role = LastRole(job.config).of(plan.dead)
-    notes: list[str] = []
-    undone: list[str] = []
-    if role is not None:
-        notes, undone = _events(server, role)
-    elif said := plain(without_memory(read_events(server))):
-        undone.append(f"{server}: {said}")
     # Left where they are, they acknowledge nothing of the new primary's.
     ours = [job.sessions.server(replica.key) for replica in replicas if replica.ok and plan.repoint]
-    done, left = _semi_sync(job, plan, server, role.semi_sync if role else {}, ours)
-    notes += done
-    undone += left
+    waiting = take_semi_sync(job.config, server, role.semi_sync if role else {}, ours, plan.dead_name)
+    notes, undone = list(waiting.notes), list(waiting.undone)
+    if role is None:
+        if said := plain(without_memory(read_events(server))):
+            undone.append(f"{server}: {said}")
+    elif waiting.stuck:
+        undone += events_left(server, role.events)
+    else:
+        done, left = _events(server, role)
+        notes += done
+        undone += left
     for line in notes:
         log.info("%s.", line)
     for line in undone:
         log.error("%s", line)
     return Taken(tuple(notes), tuple(undone))
-
-
-def _semi_sync(
-    job: FailoverJob, plan: FailoverPlan, server: Server, former: Roles, replicas: Sequence[Server]
-) -> tuple[list[str], list[str]]:
-    """What was done, and what is left to do."""
-    demanded = job.config.semi_sync == "require"
-    if not demanded and not former:
-        return [], []
-    wanted = acknowledgements(server) if not former.get("acknowledgements") else int(former["acknowledgements"])
-    found = sum(bool(other.observe().semi_sync.replica_enabled) for other in replicas)
-    waits = demanded or former.get("source")
-    if waits and found < wanted and any(block.binlog_ack for block in job.config.binlog_servers):
-        found = max(found, acknowledging(server, wanted, BINLOG_SERVER))
-    if demanded:
-        # Where it was switched on before it was opened it stays so: what waits is not lost.
-        if found >= wanted or server.dialect.speaks_while_commits_wait:
-            take_roles(server, {**former, **REQUIRED})
-        if found >= wanted:
-            return [f"{server}: its commits wait for acknowledgements (semi_sync=require), {found} give them"], []
-        return [], [
-            f"{server}: {found} acknowledge and {wanted} have to (semi_sync=require), so its commits "
-            f"{'wait' if server.observe().semi_sync.source_enabled else 'have no second copy'}; start a binlog server "
-            "with binlog_ack, or a replica that acknowledges"
-        ]
-    if why := waits_in_vain(former, wanted, found):
-        return [], [f"{server}: {why}"]
-    if take_roles(server, former):
-        on = "on" if former.get("source") else "off"
-        return [f"{server}: semi-synchronous replication is {on}, as it was on {plan.dead_name}"], []
-    return [], []
 
 
 def _events(server: Server, role: Role) -> tuple[list[str], list[str]]:
