@@ -101,6 +101,31 @@ def follows(n: int = 1) -> object:
         pytest.param(
             1, cluster(server(1, read_only=False), down=(2, 3)), 1, id="no replica is left, the primary is well"
         ),
+        pytest.param(
+            1,
+            cluster(server(1), server(2, read_only=False), down=(3,)),
+            2,
+            id="of two servers a planned switch left the old one read-only, or it came back so",
+        ),
+        pytest.param(1, cluster(server(1), server(2), down=(3,)), 1, id="read-only, and nobody else is open"),
+        pytest.param(
+            1,
+            cluster(server(1), server(2, read_only=False), server(3, read_only=False)),
+            1,
+            id="read-only, and two others are open",
+        ),
+        pytest.param(
+            1,
+            cluster(server(1), server(2, read_only=False, log_bin=False), down=(3,)),
+            1,
+            id="read-only, and who is open writes no log",
+        ),
+        pytest.param(
+            1,
+            cluster(server(1), server(2, read_only=False), server(3, follows())),
+            2,
+            id="a planned switch has opened it, and the others do not follow it yet",
+        ),
         pytest.param(None, cluster(down=(1, 2, 3)), None, id="nobody ever answered"),
         pytest.param(
             None, cluster(server(1, read_only=False), server(2, read_only=False), down=(3,)), None, id="which of two?"
