@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from prefect import task
 
+from ..replication.actions.early_source import wait_no_longer
 from ..replication.actions.role_memory import LastRole, Role, read_role, without_memory
 from ..replication.actions.scheduled_events import enable_events, events_left, read_events
-from ..replication.actions.semi_sync import REQUIRED, read_roles, take_roles
+from ..replication.actions.semi_sync import REQUIRED, read_roles, take_waiting
 from ..replication.cluster.pool import ConnectionPool
 from ..replication.errors import MhaError
 from ..replication.model.words import plain
@@ -38,9 +39,9 @@ class Taken:
 
 @task(name="Demand acknowledgements", **STEP)
 def demand(job: FailoverJob, plan: FailoverPlan) -> tuple[str, ...]:
-    """With ``semi_sync=require``, before it is opened: nothing is acknowledged there that lies on one disk alone.
+    """With ``semi_sync=require``, before it is opened: how its commits are to wait; `promote` lets them begin.
 
-    Where nobody could look at a server whose commits wait, it is done once somebody acknowledges (`take_role`).
+    Where nobody could look at a server whose commits wait, they do once somebody acknowledges (`take_role`).
     Returns what is not as it has to be, in words.
     """
     server = job.sessions.server(plan.new_primary)
@@ -53,9 +54,21 @@ def demand(job: FailoverJob, plan: FailoverPlan) -> tuple[str, ...]:
         log.error("%s", said)
         return (said,)
     role = LastRole(job.config).of(plan.dead)
-    take_roles(server, {**(role.semi_sync if role else {}), **REQUIRED})
-    log.info("%s waits for acknowledgements from its first commit on (semi_sync=require).", server)
+    take_waiting(server, {**(role.semi_sync if role else {}), **REQUIRED})
     return ()
+
+
+@task(name="Take the demand for acknowledgements back", **STEP)
+def take_demand_back(job: FailoverJob, keys: Sequence[str]) -> tuple[str, ...]:
+    """These (``ip:port``) were not opened, and their appliers would wait for replicas of theirs. Returns what stays."""
+    left = []
+    for key in keys:
+        try:
+            wait_no_longer(job.journal, job.sessions.server(key))
+        except MhaError as error:
+            left.append(f"{job.config_of(key).name} may wait for acknowledgements though it is a replica: {error}")
+            log.error("%s", left[-1])
+    return tuple(left)
 
 
 @task(name="Take over events and semi-synchronous replication", **STEP)

@@ -84,6 +84,7 @@ class Runbook(Leveler):
             self.leavable = False
             plan, level = self.where_it_was_interrupted(self.opened)
         else:
+            self.opening.wait_no_longer()
             plan = self.phase_1_configuration()
             plan = self.phase_2_dead_primary(plan)
             plan, level = self.phase_3_new_primary(plan)

@@ -110,7 +110,7 @@ class SourceWatch(Thread):
 
     def _look(self, *, everybody: bool) -> SourceView:
         before = self.look
-        # A source that was away, or is closed or a replica now, costs no look of its own: who takes its place is the question.
+        # A source that was away, is closed or a replica now costs no look of its own: who takes its place is asked.
         everybody = everybody or (before.state is None and before.at > 0.0)
         everybody = everybody or bool(before.state is not None and (before.state.channels or not before.state.writable))
         seen = self._sessions.observe(None if everybody else [self._source], timeout=PATIENCE)
