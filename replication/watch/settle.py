@@ -9,7 +9,7 @@ import time
 from ...config import ClusterConfig, ServerConfig
 from ..actions.early_source import early_sources, wait_no_longer
 from ..cluster.pool import ConnectionPool
-from ..errors import ServerError
+from ..errors import MhaError, ServerError
 from ..fencing.everyone import start_replication
 from ..memory.follow_up import left_out
 from ..memory.journal import Journal, journals, opened_before, unfinished
@@ -79,7 +79,7 @@ def _take_demand_back(config: ClusterConfig, sessions: ConnectionPool, cluster: 
             with contextlib.closing(Journal(config.manager_workdir / begun[-1].journal)) as journal:
                 wait_no_longer(journal, sessions.server(key))
             log.warning("%s waits for acknowledgements no longer: a failover had not come to open it.", state.name)
-        except ServerError as error:
+        except MhaError as error:
             log.warning("%s", error)
 
 

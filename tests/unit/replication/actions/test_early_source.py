@@ -11,10 +11,19 @@ import pytest
 
 from prefect_mha.flows.runbooks.opening import Opening
 from prefect_mha.replication.actions import early_source
-from prefect_mha.replication.actions.early_source import early_sources, note_early_source, wait_no_longer
+from prefect_mha.replication.actions.early_source import (
+    EARLY_SOURCE,
+    INTENT,
+    early_sources,
+    note_early_source,
+    wait_no_longer,
+)
 from prefect_mha.replication.errors import CameBack, StatementFailed
-from prefect_mha.replication.memory.journal import Journal, opened_before
+from prefect_mha.replication.memory.journal import BEGIN, Journal, opened_before
+from prefect_mha.replication.watch import settle
 from prefect_mha.tasks import promote
+from tests.unit.replication.build import channel, cluster, server
+from tests.unit.replication.planning.test_selection_and_plan import configured
 
 A, B = "10.0.0.2:3306", "10.0.0.3:3306"
 
@@ -44,10 +53,10 @@ def opening(journal: Journal, order: list[str], proof: Exception | None = None, 
         if proof is not None:
             raise proof
 
-    server = SimpleNamespace(key=A, dialect=SimpleNamespace(speaks_while_commits_wait=True))
+    new = SimpleNamespace(key=A, dialect=SimpleNamespace(speaks_while_commits_wait=True))
     job: Any = SimpleNamespace(
         config=SimpleNamespace(semi_sync=policy),
-        sessions=SimpleNamespace(server=lambda _: server),
+        sessions=SimpleNamespace(server=lambda _: new),
         journal=journal,
         before_opening=prove,
         lock=None,
@@ -127,3 +136,24 @@ def test_whoever_is_opened_keeps_waiting_and_nobody_else(
     Opening(book).wait_no_longer()
     past.close()
     assert taken == expected
+
+
+@pytest.mark.parametrize(
+    ("opened", "writable", "expected"), [("", False, [A]), (A, False, []), (B, False, [A]), ("", True, [])]
+)
+def test_a_start_takes_back_what_a_killed_failover_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: str, writable: bool, expected: list[str]
+) -> None:
+    config = configured({}, {}, {}).model_copy(update={"manager_workdir": tmp_path})
+    with closing(Journal(tmp_path / f"{config.name}.failover-1.journal")) as killed:
+        killed.record(BEGIN, "began", "10.0.0.1:3306")
+        killed.record(EARLY_SOURCE, INTENT, A, former={"source": 0})
+        if opened:
+            killed.record("promote", "intent", opened, dead="10.0.0.1:3306", kind="gtid", end_of_log="")
+        taken: list[str] = []
+        monkeypatch.setattr(early_source, "take_roles", lambda server, roles: taken.append(server.key))
+        sessions: Any = SimpleNamespace(server=lambda key: SimpleNamespace(key=key))
+        seen = cluster(server(2, channel(), read_only=not writable), server(3, channel()))
+        settle._take_demand_back(config, sessions, seen)
+        settle._take_demand_back(config, sessions, seen)
+        assert taken == expected
