@@ -15,8 +15,9 @@ from ..replication.errors import DeadlineExceeded, HostError, MhaError, Statemen
 from ..replication.fencing.comeback import Apart, apart, lacks
 from ..replication.fencing.kill import unfence
 from ..replication.fencing.lookout import Closing
+from ..replication.fencing.waiting_commits import wait_again
 from ..replication.memory.held_servers import HeldServers
-from ..replication.memory.last_writable import OLD_PRIMARY, OPENED_AGAIN
+from ..replication.memory.last_writable import OLD_PRIMARY, OPENED_AGAIN, waited_by
 from ..replication.model.position import BinlogPosition
 from ..replication.model.state import GtidKind, ServerState
 from ..replication.mysql.log_events import transactions_behind
@@ -80,6 +81,8 @@ def reopen(job: FailoverJob, why: str) -> None:
     """
     server = Server(job.dead)
     try:
+        # First, or rows would be acknowledged that lie there alone.
+        wait_again(server, waited_by((*job.past, *job.journal.entries()), job.dead.address))
         open_for_writes(server)
     finally:
         server.close()

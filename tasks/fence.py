@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Literal
 
 from prefect import task
@@ -17,7 +18,7 @@ from ..replication.fencing.policy import SCRIPT, SHUTDOWN, SQL, SSH, Tried
 from ..replication.fencing.read_only import close_for_writes
 from ..replication.local.site_scripts import HookResult, run_hook, shutdown_args
 from ..replication.memory.held_servers import HeldServers, Hold, reached_by
-from ..replication.memory.last_writable import ASKED_TO_CLOSE, CLOSED, OLD_PRIMARY
+from ..replication.memory.last_writable import ASKED_TO_CLOSE, CLOSED, OLD_PRIMARY, WAITED_BY
 from ..replication.memory.open_business import note_stopped
 from ..replication.model.state import ClusterState, ServerDown, ServerState
 from ..replication.mysql.server import Server
@@ -168,13 +169,17 @@ def _over_sql(job: FailoverJob) -> Tried:
         server.connect(_to_connect(job))
         # It may obey after we are gone: killed, or tired of waiting.
         job.journal.record(OLD_PRIMARY, ASKED_TO_CLOSE, job.dead.address)
-        closed = close_for_writes(server, timeout=job.config.fence_timeout)
+        closed = close_for_writes(server, timeout=job.config.fence_timeout, note=partial(_note_waiting, job))
         job.journal.record(OLD_PRIMARY, CLOSED, job.dead.address, how=str(closed), was_open=closed.was_open)
     except ServerError as error:
         return Tried(SQL, False, False, str(error))
     finally:
         server.close()
     return Tried(SQL, True, closed.everyone, str(closed))
+
+
+def _note_waiting(job: FailoverJob, variable: str) -> None:
+    job.journal.record(OLD_PRIMARY, ASKED_TO_CLOSE, job.dead.address, **{WAITED_BY: variable})
 
 
 @task(name="Shut the old primary down", **once("a script that cuts power is run once"))

@@ -8,10 +8,12 @@ from prefect import task
 
 from ..replication.actions.drain import stop_applier
 from ..replication.actions.drained import Drained
+from ..replication.actions.early_source import begin_to_wait, note_early_source
 from ..replication.actions.promote import forget_source, open_for_writes
 from ..replication.cluster.catch_up import check_alive
-from ..replication.errors import CameBack
+from ..replication.errors import CameBack, MhaError
 from ..replication.model.state import ServerState
+from ..replication.mysql.server import Server
 from ..replication.planning.plan import FailoverPlan
 from ..replication.reporting.job import FailoverJob
 from ..replication.rescue.pointing import TURN, turned
@@ -37,16 +39,29 @@ def promote(job: FailoverJob, plan: FailoverPlan, proof: Drained, recovered: App
         log.info("Leaving read_only on %s as asked (--skip_disable_read_only).", server)
         return server.observe()
     end = str(recovered.end_of_log or "")
+    demanded = job.config.semi_sync == "require" and server.dialect.speaks_while_commits_wait
+    early = demanded and note_early_source(job.journal, server)
     job.journal.record("promote", "intent", plan.new_primary, dead=plan.dead, kind=plan.kind.value, end_of_log=end)
     try:
         job.before_opening()
     except CameBack:
         job.journal.record("promote", "not opened", plan.new_primary)
         raise
+    if early:
+        _begin_to_wait(job, server)
     log.info("Setting read_only=0 on %s..", server)
     state = open_for_writes(server, job.lock)
     log.info(" ok.")
     return state
+
+
+def _begin_to_wait(job: FailoverJob, server: Server) -> None:
+    try:
+        begin_to_wait(server)
+    except MhaError:
+        job.journal.record("promote", "not opened", server.key)
+        raise
+    log.info("%s waits for acknowledgements from its first commit on (semi_sync=require).", server)
 
 
 @task(name="Open the new primary again", **STEP)

@@ -8,22 +8,10 @@ from dataclasses import dataclass
 
 from prefect import task
 
-from ..replication.actions.role_memory import (
-    LastRole,
-    Role,
-    read_role,
-    waits_in_vain,
-    without_memory,
-)
-from ..replication.actions.scheduled_events import enable_events, read_events
-from ..replication.actions.semi_sync import (
-    REQUIRED,
-    Roles,
-    acknowledgements,
-    acknowledging,
-    read_roles,
-    take_roles,
-)
+from ..replication.actions.early_source import wait_no_longer
+from ..replication.actions.role_memory import LastRole, Role, read_role, without_memory
+from ..replication.actions.scheduled_events import enable_events, events_left, read_events
+from ..replication.actions.semi_sync import REQUIRED, read_roles, take_waiting
 from ..replication.cluster.pool import ConnectionPool
 from ..replication.errors import MhaError
 from ..replication.model.words import plain
@@ -33,6 +21,7 @@ from ..replication.reporting.job import FailoverJob
 from ..replication.reporting.outcome import ReplicaOutcome
 from ..replication.switchover.write_lock import set_event_scheduler
 from .policy import STEP
+from .semi_sync import take_semi_sync
 
 log = logging.getLogger("mha")
 
@@ -48,15 +37,11 @@ class Taken:
         return "; ".join((*self.notes, *self.undone)) or "nothing had to be taken over"
 
 
-#: Seconds that a binlog server has to find the new primary and to read what it has.
-BINLOG_SERVER = 30.0
-
-
 @task(name="Demand acknowledgements", **STEP)
 def demand(job: FailoverJob, plan: FailoverPlan) -> tuple[str, ...]:
-    """With ``semi_sync=require``, before it is opened: nothing is acknowledged there that lies on one disk alone.
+    """With ``semi_sync=require``, before it is opened: how its commits are to wait; `promote` lets them begin.
 
-    Where nobody could look at a server whose commits wait, it is done once somebody acknowledges (`take_role`).
+    Where nobody could look at a server whose commits wait, they do once somebody acknowledges (`take_role`).
     Returns what is not as it has to be, in words.
     """
     server = job.sessions.server(plan.new_primary)
@@ -69,9 +54,21 @@ def demand(job: FailoverJob, plan: FailoverPlan) -> tuple[str, ...]:
         log.error("%s", said)
         return (said,)
     role = LastRole(job.config).of(plan.dead)
-    take_roles(server, {**(role.semi_sync if role else {}), **REQUIRED})
-    log.info("%s waits for acknowledgements from its first commit on (semi_sync=require).", server)
+    take_waiting(server, {**(role.semi_sync if role else {}), **REQUIRED})
     return ()
+
+
+@task(name="Take the demand for acknowledgements back", **STEP)
+def take_demand_back(job: FailoverJob, keys: Sequence[str]) -> tuple[str, ...]:
+    """These (``ip:port``) were not opened, and their appliers would wait for replicas of theirs. Returns what stays."""
+    left = []
+    for key in keys:
+        try:
+            wait_no_longer(job.journal, job.sessions.server(key))
+        except MhaError as error:
+            left.append(f"{job.config_of(key).name} may wait for acknowledgements though it is a replica: {error}")
+            log.error("%s", left[-1])
+    return tuple(left)
 
 
 @task(name="Take over events and semi-synchronous replication", **STEP)
@@ -79,53 +76,24 @@ def take_role(job: FailoverJob, plan: FailoverPlan, replicas: Sequence[ReplicaOu
     """As they were on the dead primary when it was looked at last; now, when there are replicas to acknowledge."""
     server = job.sessions.server(plan.new_primary)
     role = LastRole(job.config).of(plan.dead)
-    notes: list[str] = []
-    undone: list[str] = []
-    if role is not None:
-        notes, undone = _events(server, role)
-    elif said := plain(without_memory(read_events(server))):
-        undone.append(f"{server}: {said}")
     # Left where they are, they acknowledge nothing of the new primary's.
     ours = [job.sessions.server(replica.key) for replica in replicas if replica.ok and plan.repoint]
-    done, left = _semi_sync(job, plan, server, role.semi_sync if role else {}, ours)
-    notes += done
-    undone += left
+    waiting = take_semi_sync(job.config, server, role.semi_sync if role else {}, ours, plan.dead_name)
+    notes, undone = list(waiting.notes), list(waiting.undone)
+    if role is None:
+        if said := plain(without_memory(read_events(server))):
+            undone.append(f"{server}: {said}")
+    elif waiting.stuck:
+        undone += events_left(server, role.events)
+    else:
+        done, left = _events(server, role)
+        notes += done
+        undone += left
     for line in notes:
         log.info("%s.", line)
     for line in undone:
         log.error("%s", line)
     return Taken(tuple(notes), tuple(undone))
-
-
-def _semi_sync(
-    job: FailoverJob, plan: FailoverPlan, server: Server, former: Roles, replicas: Sequence[Server]
-) -> tuple[list[str], list[str]]:
-    """What was done, and what is left to do."""
-    demanded = job.config.semi_sync == "require"
-    if not demanded and not former:
-        return [], []
-    wanted = acknowledgements(server) if not former.get("acknowledgements") else int(former["acknowledgements"])
-    found = sum(bool(other.observe().semi_sync.replica_enabled) for other in replicas)
-    waits = demanded or former.get("source")
-    if waits and found < wanted and any(block.binlog_ack for block in job.config.binlog_servers):
-        found = max(found, acknowledging(server, wanted, BINLOG_SERVER))
-    if demanded:
-        # Where it was switched on before it was opened it stays so: what waits is not lost.
-        if found >= wanted or server.dialect.speaks_while_commits_wait:
-            take_roles(server, {**former, **REQUIRED})
-        if found >= wanted:
-            return [f"{server}: its commits wait for acknowledgements (semi_sync=require), {found} give them"], []
-        return [], [
-            f"{server}: {found} acknowledge and {wanted} have to (semi_sync=require), so its commits "
-            f"{'wait' if server.observe().semi_sync.source_enabled else 'have no second copy'}; start a binlog server "
-            "with binlog_ack, or a replica that acknowledges"
-        ]
-    if why := waits_in_vain(former, wanted, found):
-        return [], [f"{server}: {why}"]
-    if take_roles(server, former):
-        on = "on" if former.get("source") else "off"
-        return [f"{server}: semi-synchronous replication is {on}, as it was on {plan.dead_name}"], []
-    return [], []
 
 
 def _events(server: Server, role: Role) -> tuple[list[str], list[str]]:

@@ -80,6 +80,7 @@ class Runbook(Leveler):
             self.notes += kept
         if self.opened is not None and not took_writes(self.job.sessions, self.opened):
             self.opened = None
+        self.opening.wait_no_longer()
         if self.opened is not None:
             self.leavable = False
             plan, level = self.where_it_was_interrupted(self.opened)

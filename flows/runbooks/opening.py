@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ...replication.actions.early_source import early_sources
 from ...replication.cluster.row_proof import RowProof
 from ...replication.errors import AlreadyActing, CameBack, MhaError, RefusalError
 from ...replication.memory.follow_up import note_stands
@@ -96,12 +97,16 @@ class Opening:
                 lacking: tuple[str, ...] = book.run(role.demand, book.job, plan, about=plan.new_primary_name)
                 book.undone += lacking
             book.run(promote.promote, book.job, plan, level.proof, level.recovered, about=plan.new_primary_name)
-        except (CameBack, RefusalError, AlreadyActing):
+        except AlreadyActing:
+            raise
+        except (CameBack, RefusalError):
+            self.wait_no_longer()
             raise
         except MhaError as error:
             opened = opened_before(tuple(book.job.journal.entries()))
             if opened is not None and opened.key == plan.new_primary:
                 raise
+            self.wait_no_longer()
             log.error("%s could not be opened: %s", plan.new_primary_name, error)
             return book.ways.next_best(plan, error, self.choose, "it could not be opened").with_others_of(plan)
         return self._proven(plan, level, before)
@@ -127,6 +132,7 @@ class Opening:
             return None
         book.undone.append(f"{plan.new_primary_name} was opened and closed again: {self.proof.error}")
         self._give_back(plan.new_primary)
+        self.wait_no_longer()
         return following
 
     def _written(self, plan: FailoverPlan, *, followed: bool = False) -> RowProof:
@@ -192,6 +198,7 @@ class Opening:
         """Nobody was opened: what was cleared on those that were looked at is as it was."""
         for key in list(self._lifted):
             self._give_back(key)
+        self.wait_no_longer()
 
     def _another(self, plan: FailoverPlan) -> FailoverPlan | None:
         book = self._book
@@ -222,6 +229,18 @@ class Opening:
             return False
         book.job.journal.record("promote", "not opened", plan.new_primary)
         return True
+
+    def wait_no_longer(self) -> None:
+        """Whose commits were made to wait, and who was not opened, or was closed again: they do not any more."""
+        book = self._book
+        now = tuple(book.job.journal.entries())
+        opened = opened_before(now) or book.opened
+        if keys := [key for key in early_sources((*book.job.past, *now)) if opened is None or opened.key != key]:
+            try:
+                kept: tuple[str, ...] = book.run(role.take_demand_back, book.job, keys)
+                book.notes += kept
+            except MhaError as error:
+                book.notes.append(f"{', '.join(keys)} may still wait for acknowledgements: {error}")
 
     def _give_back(self, key: str) -> None:
         lifted = self._lifted.pop(key, ())

@@ -19,6 +19,7 @@ from ...replication.switchover.handover import close_again
 from ...replication.switchover.job import HandedOver, Preparation, SwitchJob
 from ...replication.switchover.outcome import SwitchOutcome, result_line
 from ...replication.switchover.resume import facts_of, facts_of_ready
+from ...tasks.semi_sync import Waiting
 from ...tasks.switchover import follow_new, get_ready, hold_writes, old_primary, online_change, take_over
 from ..engine.recorder import Recorder
 from ..engine.start import parallel
@@ -124,8 +125,9 @@ class SwitchRunbook(Recorder):
             replicas.append(result)
         log.info("* Phase 5: New master cleanup phase..")
         self.do(take_over.forget_old_source, job, about=plan.new_primary_name)
-        self.notes += self.do(take_over.move_events, job, ready) or ()
-        self.do(take_over.move_semi_sync, job, ready)
+        waiting: Waiting = self.do(take_over.move_semi_sync, job, ready, replicas) or Waiting()
+        self.left += waiting.undone
+        self.notes += self.do(take_over.move_events, job, ready, waiting) or ()
         self.do(get_ready.give_back_lent, job)
         self.left += self.do(take_over.verify_switch, job, handed) or ()
         self.notes += (*self.tell_who_may_write(ready), *([put_off()] if put_off() else []))

@@ -7,9 +7,11 @@ the server changes that when it is promoted (Reference Manual, "Replication of I
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..errors import StatementFailed
+from ..model.words import plain
 from ..mysql.dialects import quote_identifier
 from ..mysql.server import Server
 
@@ -48,6 +50,19 @@ def read_events(server: Server) -> tuple[ScheduledEvent, ...]:
         action="read its events",
     )
     return tuple(ScheduledEvent(str(r["s"]), str(r["n"]), str(r["d"]), str(r["st"])) for r in rows)
+
+
+def events_left(server: Server, wanted: Iterable[ScheduledEvent]) -> tuple[str, ...]:
+    """Which events of the old primary stay off where commits wait for nobody: to enable one is a commit, too."""
+    ran = {str(event) for event in wanted if event.enabled}
+    off = sorted(str(event) for event in read_events(server) if event.disabled_as_replica and str(event) in ran)
+    if not off:
+        return ()
+    named = plain(", ".join(off[:10])) + (f" and {len(off) - 10} more" if len(off) > 10 else "")
+    return (
+        f"{server}: {len(off)} events that ran on the old primary are off, as its commits wait for acknowledgements: "
+        f"{named}; enable them once somebody acknowledges",
+    )
 
 
 def enable_events(server: Server, wanted: tuple[ScheduledEvent, ...]) -> tuple[str, ...]:

@@ -44,18 +44,23 @@ def take_roles(server: Server, roles: Roles) -> bool:
 
     Returns whether anything was changed.
     """
-    changed = False
-    waiting = _known(server, _WAITING) if roles.get("source") else {}
-    for name, (variable, value) in waiting.items():
-        wanted = str(roles.get(name, value))
-        if wanted.upper() != value.upper():
-            typed: int | str = int(wanted) if wanted.isdigit() else wanted
-            server.query(f"SET GLOBAL {variable} = %s", (typed,), action="set how it waits for acknowledgements")
-            changed = True
+    changed = take_waiting(server, roles) if roles.get("source") else False
     for role, (variable, value) in _known(server, _ROLES).items():
         on = int(roles.get(role, _flag(value)))
         if on != _flag(value):
             server.query(f"SET GLOBAL {variable} = {on:d}", action=f"set its semi-synchronous role {role}")
+            changed = True
+    return changed
+
+
+def take_waiting(server: Server, roles: Roles) -> bool:
+    """Set how a source waits, which changes nothing as long as it is none. Returns whether anything was changed."""
+    changed = False
+    for name, (variable, value) in _known(server, _WAITING).items():
+        wanted = str(roles.get(name, value))
+        if wanted.upper() != value.upper():
+            typed: int | str = int(wanted) if wanted.isdigit() else wanted
+            server.query(f"SET GLOBAL {variable} = %s", (typed,), action="set how it waits for acknowledgements")
             changed = True
     return changed
 

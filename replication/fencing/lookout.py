@@ -24,7 +24,7 @@ from ..errors import (
     ServerError,
     ServerUnreachable,
 )
-from ..memory.last_writable import ASKED_TO_CLOSE, CLOSED
+from ..memory.last_writable import ASKED_TO_CLOSE, CLOSED, WAITED_BY
 from ..model.state import ServerState
 from ..mysql.server import Server
 from ..probes.host import ServerPaths
@@ -266,7 +266,7 @@ class Lookout:
             # It may obey after we are gone; one that stands still does it when it wakes.
             self._told = True
             self._note(ASKED_TO_CLOSE, {})
-        how = close_for_writes(self._server)
+        how = close_for_writes(self._server, note=lambda name: self._note(ASKED_TO_CLOSE, {WAITED_BY: name}))
         now = time.time()
         state = self._server.observe()
         uptime = self._server.query("SHOW GLOBAL STATUS LIKE 'Uptime'", action="see when it was started")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import StatementFailed
@@ -45,19 +46,24 @@ class Closed:
         return f"set read-only within {self.seconds * 1000:.0f} ms{who}, {self.ended} sessions ended"
 
 
-def close_for_writes(server: Server, *, timeout: float = 3.0) -> Closed:
+def _nobody(_: str) -> None:
+    """Who asks is not told."""
+
+
+def close_for_writes(server: Server, *, timeout: float = 3.0, note: Callable[[str], None] = _nobody) -> Closed:
     """Set it read-only, end the sessions of applications, and see that it is so. Idempotent.
 
     ``timeout`` is in seconds, for each statement. Read-only waits for statements that are being committed and for
-    LOCK TABLES of others (Reference Manual, read_only), so who keeps it waiting is ended first. Raises ServerError's
-    children.
+    LOCK TABLES of others (Reference Manual, read_only), so who keeps it waiting is ended first. ``note`` is given the
+    variable by which its commits wait, should it have to be switched off: whoever opens it again switches it on. Raises
+    ServerError's children.
     """
     began, ended = time.monotonic(), 0
     try:
         _set_read_only(server, timeout)
     except StatementFailed:
         ended = _end_sessions(server, timeout)
-        ended += _set_read_only_in_spite(server, timeout)
+        ended += _set_read_only_in_spite(server, timeout, note)
     seconds = time.monotonic() - began
     was_open = server.scalar("SELECT @mha_was", action="see whether it was read-only", timeout=timeout)
     everyone = _set_super_read_only(server, timeout)
@@ -80,7 +86,7 @@ def _set_read_only(server: Server, timeout: float, patience: int = PATIENCE) -> 
     server.query(words, action="set read_only", timeout=timeout + patience)
 
 
-def _set_read_only_in_spite(server: Server, timeout: float) -> int:
+def _set_read_only_in_spite(server: Server, timeout: float, note: Callable[[str], None]) -> int:
     """The sessions of others were ended; who is held up by semi-synchronous replication keeps it waiting all the same.
 
     Returns how many sessions were ended more.
@@ -96,6 +102,7 @@ def _set_read_only_in_spite(server: Server, timeout: float) -> int:
             variable,
             lambda: _set_read_only(server, timeout, LONGER),
             lambda beside: _end_sessions(beside, timeout),
+            note,
         )
     return 0
 

@@ -29,12 +29,23 @@ def waiting_variable(server: Server) -> str:
     return next((str(row["Variable_name"]) for row in rows if str(row["Value"]).upper() in ("ON", "1")), "")
 
 
+def wait_again(server: Server, variable: str) -> None:
+    """Its commits wait as they did before it was closed; nothing where the name is none. Raises ServerError."""
+    if variable in _NAMES:
+        server.query(f"SET GLOBAL {variable} = 1", action="let its commits wait again")
+
+
 def close_while_they_wait(
-    server: Server, variable: str, close: Callable[[], None], end_sessions: Callable[[Server], int]
+    server: Server,
+    variable: str,
+    close: Callable[[], None],
+    end_sessions: Callable[[Server], int],
+    note: Callable[[str], None],
 ) -> int:
     """Run ``close``, a statement that waits for the commits; the number of sessions that were ended for it.
 
-    ``end_sessions`` is given a session of its own. Raises what ``close`` raises, upon which commits wait again.
+    ``end_sessions`` is given a session of its own, ``note`` the variable right before that is switched off. Raises what
+    ``close`` raises, upon which commits wait again.
     """
     closing, beside, ended = server.thread_id, Server(server.config), list[int]()
 
@@ -42,6 +53,7 @@ def close_while_they_wait(
         with contextlib.suppress(MhaError):
             _wait_for(beside, closing)
             ended.append(end_sessions(beside))
+            note(variable)
             beside.query(f"SET GLOBAL {variable} = 0", action="let its commits wait no longer")
 
     thread = Thread(target=give_up, name="waiting commits", daemon=True)
@@ -51,7 +63,7 @@ def close_while_they_wait(
     except BaseException:
         with contextlib.suppress(MhaError):
             thread.join(SOON)
-            server.query(f"SET GLOBAL {variable} = 1", action="let its commits wait again")
+            wait_again(server, variable)
         raise
     finally:
         thread.join(SOON)

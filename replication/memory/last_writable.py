@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 from ...config import ClusterConfig
 from ..local.own_files import make_directory, ours, written
 from ..mysql.server import Server
-from .journal import Entry
+from .journal import Entry, Journal, journals, opened_before, read_journal
 
 log = logging.getLogger("mha")
 
@@ -23,6 +24,8 @@ log = logging.getLogger("mha")
 #: close, it did, it was opened again, and a later watch knows of it.
 OLD_PRIMARY, ASKED_TO_CLOSE, CLOSED, OPENED_AGAIN = "old primary", "asked to close", "closed", "opened again"
 TAKEN_OVER = "taken over"
+#: The fact of such an entry that names the variable by which its commits waited: it is off since, to close it.
+WAITED_BY = "waited_by"
 #: Seconds for which a server may still obey: TCP sends again what a broken link held up for so long (tcp_retries2).
 OBEYS_WITHIN = 900.0
 
@@ -103,6 +106,36 @@ def told_to_close(entries: Iterable[Entry], key: str) -> Entry | None:
         elif entry.event in (OPENED_AGAIN, TAKEN_OVER):
             told = None
     return told
+
+
+def waited_by(entries: Iterable[Entry], key: str) -> str:
+    """The variable by which commits of ``key`` waited until a failover closed it and switched that off; or empty.
+
+    As long as it has not been opened again, whoever took that over.
+    """
+    found = ""
+    for entry in entries:
+        if (entry.step, entry.server) == (OLD_PRIMARY, key):
+            found = "" if entry.event == OPENED_AGAIN else str(entry.facts.get(WAITED_BY) or found)
+    return found
+
+
+def note_opened_again(config: ClusterConfig, key: str) -> None:
+    """A watch opened what a failover had closed. Raises CannotRemember, OSError."""
+    if found := journals(config.manager_workdir, config.name):
+        with contextlib.closing(Journal(found[0])) as journal:
+            journal.record(OLD_PRIMARY, OPENED_AGAIN, key)
+
+
+def waited_before(config: ClusterConfig, key: str) -> str:
+    """The same, of all failovers of this host since the last one that opened somebody."""
+    past: tuple[Entry, ...] = ()
+    for path in journals(config.manager_workdir, config.name):
+        entries = tuple(read_journal(path))
+        if opened_before(entries) is not None:
+            break
+        past = (*entries, *past)
+    return waited_by(past, key)
 
 
 def started(server: Server, *, timeout: float) -> int:

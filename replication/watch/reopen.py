@@ -11,8 +11,9 @@ from ..cluster.pool import ConnectionPool, with_writers
 from ..coordination.failover_lock import FAILOVER_LOCK, FailoverLock
 from ..coordination.leadership import Leadership
 from ..errors import AlreadyActing, MhaError, RefusalError, ServerError
+from ..fencing.waiting_commits import wait_again
 from ..memory.journal import opened_before, unfinished
-from ..memory.last_writable import LastWritable, SeenWritable, started
+from ..memory.last_writable import LastWritable, SeenWritable, note_opened_again, started, waited_before
 from ..model.errant import strays
 from ..model.state import ClusterState
 from ..mysql.dialects import binary_log
@@ -122,13 +123,25 @@ class Reopener:
             if looked is None or looked.judged.act is not Reopening.OPEN or not self._right.held():
                 return looked
             lock.verify()
-            open_for_writes(self._sessions.server(self._primary.address), lock)
+            server = self._sessions.server(self._primary.address)
+            waited = waited_before(self._config, server.key)
+            # First, or rows would be acknowledged that lie there alone.
+            wait_again(server, waited)
+            open_for_writes(server, lock)
+            if waited:
+                self._note_opened(server.key)
         finally:
             lock.release()
         # Whoever closes it from now on does so by hand, in this life of it.
         known = self._memory.read() or SeenWritable(self._primary.address, looked.life)
         self._memory.write(replace(known, started=looked.life, asked=0.0))
         return replace(looked, opened=True)
+
+    def _note_opened(self, key: str) -> None:
+        try:
+            note_opened_again(self._config, key)
+        except (MhaError, OSError) as error:
+            log.error("The journal cannot be written: %s", error)
 
     def _somebody_acts(self, cluster: ClusterState) -> bool:
         """A switch or a failover has the lock on one of them: what is seen is its work."""

@@ -7,8 +7,9 @@ import logging
 import time
 
 from ...config import ClusterConfig, ServerConfig
+from ..actions.early_source import early_sources, wait_no_longer
 from ..cluster.pool import ConnectionPool
-from ..errors import ServerError
+from ..errors import MhaError, ServerError
 from ..fencing.everyone import start_replication
 from ..memory.follow_up import left_out
 from ..memory.journal import Journal, journals, opened_before, unfinished
@@ -39,6 +40,7 @@ def settle_open_business(
             tail_chain.note_settled(journal, tails)
     if (state := cluster.get(primary.address)) is not None:
         _remember_the_closing(config, primary.address, is_closed=bool(state.closed_by))
+    _take_demand_back(config, sessions, cluster)
     # Who was left out by a failover that opened somebody is gone on with beside the watch.
     rest = left_out(config.manager_workdir, config.name)
     looked_after = rest.servers if rest is not None and rest.opened.key == primary.address else {}
@@ -63,6 +65,22 @@ def settle_open_business(
         log.warning("%s receives from %s again: a failover had stopped its receiver.", name, primary.name)
     _note(config, done, decided)
     return tuple(left)
+
+
+def _take_demand_back(config: ClusterConfig, sessions: ConnectionPool, cluster: ClusterState) -> None:
+    """A failover that was killed had made replicas wait for acknowledgements, and did not open them."""
+    begun = unfinished(config.manager_workdir, config.name)
+    opened = opened_before(begun)
+    for key in early_sources(begun):
+        state = cluster.get(key)
+        if state is None or state.writable or (opened is not None and opened.key == key):
+            continue
+        try:
+            with contextlib.closing(Journal(config.manager_workdir / begun[-1].journal)) as journal:
+                wait_no_longer(journal, sessions.server(key))
+            log.warning("%s waits for acknowledgements no longer: a failover had not come to open it.", state.name)
+        except MhaError as error:
+            log.warning("%s", error)
 
 
 def _remember_the_closing(config: ClusterConfig, key: str, *, is_closed: bool) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from enum import Enum
 
 from ...config import ClusterConfig, ServerConfig
+from ..actions.early_source import early_sources
+from ..actions.semi_sync import take_roles
 from ..cluster.pool import ConnectionPool
 from ..coordination.leadership import Leadership
 from ..errors import AlreadyActing, MhaError
@@ -173,6 +175,12 @@ class _Standby:
                 log.info("%s has its own settings again: %s.", lent.key, lent)
             except MhaError as error:
                 log.error("%s keeps settings of the failover that was interrupted, set %s: %s", lent.key, lent, error)
+        for key in early_sources(past):
+            if key != primary.address:
+                try:
+                    take_roles(self._sessions.server(key), {"source": 0})
+                except MhaError as error:
+                    log.error("%s may still wait for acknowledgements though it is a replica: %s", key, error)
         summary = f"another manager has finished it: {primary.name} is the primary"
         log.warning("The failover of %s that was interrupted here is over: %s.", begun.dead, summary)
         try:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 
 from prefect import task
 
 from ...replication.actions.drain import execute_all, stop_receiver
 from ...replication.actions.promote import forget_source
-from ...replication.actions.scheduled_events import enable_events, read_events
+from ...replication.actions.scheduled_events import enable_events, events_left, read_events
 from ...replication.actions.semi_sync import REQUIRED, take_roles
 from ...replication.model.state import ServerState
+from ...replication.reporting.outcome import ReplicaOutcome
 from ...replication.switchover.demote import written_here
 from ...replication.switchover.job import HandedOver, Preparation, SwitchJob
 from ...replication.switchover.write_lock import set_event_scheduler
 from ..policy import STEP
+from ..semi_sync import Waiting, take_semi_sync
 
 log = logging.getLogger("mha")
 
@@ -41,12 +44,16 @@ def forget_old_source(job: SwitchJob) -> bool:
 
 
 @task(name="Move events and the event scheduler", **STEP)
-def move_events(job: SwitchJob, ready: Preparation) -> tuple[str, ...]:
-    """What ran on the old primary runs on the new one, and nothing runs on both; returns what is left, in words."""
+def move_events(job: SwitchJob, ready: Preparation, waiting: Waiting) -> tuple[str, ...]:
+    """What ran on the old primary runs on the new one, and nothing runs on both; returns what is left, in words.
+
+    Where commits of the new one are stuck no event is enabled, for that is one.
+    """
     new, old = job.sessions.server(job.plan.new_primary), job.sessions.server(job.plan.old)
-    left = list(enable_events(new, ready.events))
-    set_event_scheduler(new, ready.former.event_scheduler)
+    # First what cannot wait for anybody.
     set_event_scheduler(old, "OFF")
+    set_event_scheduler(new, ready.former.event_scheduler)
+    left = list(events_left(new, ready.events) if waiting.stuck else enable_events(new, ready.events))
     if ready.target_former.event_scheduler == "ON" and not any(event.enabled for event in read_events(old)):
         set_event_scheduler(old, "ON")
     elif ready.former.event_scheduler == "ON":
@@ -67,14 +74,17 @@ def demand(job: SwitchJob, ready: Preparation) -> bool:
 
 
 @task(name="Move semi-synchronous roles", **STEP)
-def move_semi_sync(job: SwitchJob, ready: Preparation) -> bool:
-    """The new primary waits for replicas as the old one did: when there are some to answer."""
+def move_semi_sync(job: SwitchJob, ready: Preparation, replicas: Sequence[ReplicaOutcome]) -> Waiting:
+    """The new primary waits for replicas as the old one did: when enough of those that follow it answer."""
     server = job.sessions.server(job.plan.new_primary)
-    demanded = REQUIRED if job.config.semi_sync == "require" else {}
-    changed = take_roles(server, {**ready.old_roles, **demanded})
-    if changed:
-        log.info("%s has the semi-synchronous roles of %s now.", server, job.plan.old_name)
-    return changed
+    following = {x.key for x in job.plan.others} | ({job.plan.old} if job.plan.orig_is_new_replica else set())
+    ours = [job.sessions.server(x.key) for x in replicas if x.ok and x.key in following]
+    waiting = take_semi_sync(job.config, server, ready.old_roles, ours, job.plan.old_name)
+    for line in waiting.notes:
+        log.info("%s.", line)
+    for line in waiting.undone:
+        log.error("%s", line)
+    return waiting
 
 
 @task(name="Verify every server", **STEP)

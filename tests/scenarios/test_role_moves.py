@@ -110,3 +110,23 @@ def test_nobody_is_left_to_acknowledge_and_rows_still_get_in() -> None:
         assert "no row would be acknowledged" in manager.log()
         assert semi_sync(cluster, 2) == 0
         assert_survivors_agree(cluster, acks, 2, (3,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("returns", [False, True], ids=["old-one-stays-away", "old-one-is-replica"])
+@pytest.mark.parametrize("kind", ["mysql97", "mariadb"])
+def test_a_planned_switch_to_the_only_one_that_acknowledges(kind: str, returns: bool) -> None:
+    """Seen before: the new primary waited 49 days for each commit, and the switch reported success."""
+    with Cluster(kind, gtid=True, n=2) as cluster:
+        has_semi_sync(cluster)
+        cluster.make_semi_synchronous(cluster[1], [cluster[2]])
+        options = ("--orig_master_is_new_slave",) if returns else ()
+        conf = f"--conf={cluster.write_cnf()}"
+        new = f"--new_master_host={cluster[2].ip}"
+        done = cluster.command("masterha_master_switch", "--master_state=alive", conf, new, "--interactive=0", *options)
+        assert done.code == (0 if returns else 10), done.output
+        assert ("no row would be acknowledged" in done.output) is not returns
+        assert semi_sync(cluster, 2) == int(returns)
+        began = time.monotonic()
+        cluster[2].sql("CREATE TABLE app.after_it (id INT PRIMARY KEY)")
+        assert time.monotonic() - began < 5.0

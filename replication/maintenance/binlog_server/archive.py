@@ -102,27 +102,58 @@ def local_logs(directory: Path) -> tuple[ArchivedLog, ...]:
     return tuple(sorted(found, key=lambda f: (f.number, f.base)))
 
 
+#: Why a gap is there: behind its name, for people.
+PURGED = (
+    "was purged on its server before it was copied; a rescue cannot use it from here. Keep logs longer on the server "
+    "(binlog_expire_logs_seconds, expire_logs_days)"
+)
+SKIPPED = "is not copied, for commits of the new primary may wait for this copy; a rescue uses its logs from there on"
+
+
 @dataclass(frozen=True)
 class Resume:
     """Where to go on: ``start`` is a log's name.
 
     ``reset``: the server has begun its numbers anew, so what is here belongs to another history. ``gap``: the first
-    and last log that the server purged before they were copied.
+    and last log that the server purged before they were copied, or that are passed over; ``why`` for people.
     """
 
     start: str
     reset: bool = False
     gap: tuple[str, str] | None = None
+    why: str = PURGED
 
 
-def resume_point(local: Sequence[ArchivedLog], remote: Sequence[ArchivedLog], *, from_current: bool = False) -> Resume:
+def span(directory: Path, gap: tuple[str, str]) -> str:
+    """How a gap is named, as `health.known_gaps` reads it."""
+    first, last = gap
+    return f"{directory.name}/{first}" + (f" to {last}" if first != last else "")
+
+
+def takes_over(binlog: ServerConfig, servers: Iterable[ServerConfig], directory: Path) -> bool:
+    """Whether commits may wait for this copy, and another server's was made until now. Raises OSError."""
+    others = {Path(archive_directory(binlog, server)) for server in servers} - {directory}
+    return binlog.binlog_ack and any(local_logs(each) for each in others)
+
+
+def resume_point(
+    local: Sequence[ArchivedLog],
+    remote: Sequence[ArchivedLog],
+    *,
+    from_current: bool = False,
+    taking_over: bool = False,
+) -> Resume:
     """The log to begin with, given what is here and what the server has (not empty, in its order).
 
     It is the oldest one that the server has and that is not whole here: in the ordinary case the newest one here. A
     copy may be longer than the server's own, when that crashed and lost its end. What is older than the oldest one
-    here was removed on purpose and is not fetched again. With nothing here: the server's oldest, or its current one.
+    here was removed on purpose and is not fetched again. With nothing here: the server's oldest, or its current one,
+    and ``taking_over`` that, too, with what is older as a gap.
     """
     mine = {f.number: f for f in local if f.base == remote[-1].base}
+    if not mine and taking_over:
+        gap = (remote[0].name, remote[-2].name) if len(remote) > 1 else None
+        return Resume(remote[-1].name, gap=gap, why=SKIPPED)
     if not mine:
         return Resume((remote[-1] if from_current else remote[0]).name)
     if max(mine) > remote[-1].number:

@@ -34,6 +34,8 @@ from .archive import (
     remove,
     resume_point,
     set_aside,
+    span,
+    takes_over,
 )
 from .feed import Feed, MysqlbinlogFeed
 from .health import BinlogHealth, CopyState, is_here, known_gaps, write_health
@@ -234,18 +236,15 @@ class BinlogServer:
 
     def _where_to_begin(self, feed: Feed, logs: tuple[ArchivedLog, ...]) -> str:
         directory = feed.directory
-        here = () if directory in self._anew else feed.here()
-        resume = resume_point(here, logs, from_current=self._options.from_current and directory not in self._anew)
+        anew = directory in self._anew
+        here = () if anew else feed.here()
+        new = not (here or anew or self._options.once) and takes_over(self._block, self._config.servers, directory)
+        resume = resume_point(here, logs, from_current=self._options.from_current and not anew, taking_over=new)
         if resume.reset:
             self._put_aside(directory, f"the server's newest log is {logs[-1].name}, which is before {here[-1].name}")
         if resume.gap is not None:
-            first, last = resume.gap
-            gap = f"{directory.name}/{first}" + (f" to {last}" if first != last else "")
-            log.error(
-                "%s was purged on its server before it was copied; a rescue cannot use it from here. "
-                "Keep logs longer on the server (binlog_expire_logs_seconds, expire_logs_days).",
-                gap,
-            )
+            gap = span(directory, resume.gap)
+            log.error("%s %s.", gap, resume.why)
             if gap not in self._health.gaps:
                 self._say(gaps=(*self._health.gaps, gap))
         return resume.start

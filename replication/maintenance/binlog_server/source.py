@@ -39,9 +39,9 @@ def next_source(config: ClusterConfig, cluster: ClusterState, current: ServerCon
     """Whose logs are to be copied now. Pure.
 
     The primary, as the replicas see it. While that is not clear, in the middle of a failover, a source that is up and
-    follows nobody stays; when it is dead or a replica, the one server that takes writes and follows nobody is the new
-    one: a promoted server has no replica yet, and with two servers it never gets one. A wrong guess harms nothing,
-    for every server has its own directory.
+    follows nobody stays; when it is dead, a replica or read-only, the one server that takes writes and follows nobody
+    is the new one: a promoted server has no replica yet, and with two servers it never gets one. A wrong guess harms
+    nothing, for every server has its own directory.
     """
     found = find_primary(config, cluster)
     known = next((s for s in config.servers if current is not None and s.address == current.address), None)
@@ -50,9 +50,9 @@ def next_source(config: ClusterConfig, cluster: ClusterState, current: ServerCon
     if isinstance(found, ServerConfig) and cluster.get(found.address) is not None:
         return found
     state = cluster.get(known.address) if known is not None else None
-    if known is not None and state is not None and not state.channels:
-        return known
     alone = [s for s in cluster.up if not s.channels and s.writable and s.log_bin]
+    if known is not None and state is not None and not state.channels and (state.writable or len(alone) != 1):
+        return known
     if len(alone) == 1:
         return next(s for s in config.servers if s.address == alone[0].key)
     if known is not None:
@@ -110,9 +110,9 @@ class SourceWatch(Thread):
 
     def _look(self, *, everybody: bool) -> SourceView:
         before = self.look
-        # A source that was away, or is a replica now, costs no look of its own: who takes its place is the question.
+        # A source that was away, is closed or a replica now costs no look of its own: who takes its place is asked.
         everybody = everybody or (before.state is None and before.at > 0.0)
-        everybody = everybody or bool(before.state is not None and before.state.channels)
+        everybody = everybody or bool(before.state is not None and (before.state.channels or not before.state.writable))
         seen = self._sessions.observe(None if everybody else [self._source], timeout=PATIENCE)
         state = seen.get(self._source.address)
         other, logs = None, before.logs

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
-from prefect_mha.replication.errors import StatementFailed
+from prefect_mha.replication.errors import CannotRemember, StatementFailed
 from prefect_mha.replication.fencing import waiting_commits
-from prefect_mha.replication.fencing.waiting_commits import close_while_they_wait, waiting_variable
+from prefect_mha.replication.fencing.waiting_commits import close_while_they_wait, wait_again, waiting_variable
+from prefect_mha.replication.memory.journal import Journal
+from prefect_mha.replication.memory.last_writable import ASKED_TO_CLOSE, CLOSED, OLD_PRIMARY, TAKEN_OVER, WAITED_BY
+from prefect_mha.replication.planning.reopening import Reopening
+from prefect_mha.replication.watch import reopen
+from prefect_mha.tasks import comeback
+from tests.unit.replication.planning.test_selection_and_plan import configured
 
 SWITCH = "rpl_semi_sync_source_enabled"
 
@@ -61,9 +71,74 @@ def test_they_are_let_go_once_the_statement_that_closes_waits(server: Any) -> No
         return 3
 
     assert waiting_variable(server) == SWITCH
-    assert close_while_they_wait(server, SWITCH, close, end) == 3
-    assert order == ["ended", "closed"]
+
+    def note(variable: str) -> None:
+        assert server.said == [], "switched off before it was written down"
+        order.append(variable)
+
+    assert close_while_they_wait(server, SWITCH, close, end, note) == 3
+    assert order == ["ended", SWITCH, "closed"]
     assert server.said == [f"SET GLOBAL {SWITCH} = 0"]
+
+
+def test_what_cannot_be_written_down_is_not_done(server: Any) -> None:
+    """Nobody would know that it is to be taken back."""
+
+    def refuse(_: str) -> None:
+        raise CannotRemember("the disk is full")
+
+    def close() -> None:
+        server.closing.set()
+        assert not server.off.wait(0.3)
+        raise StatementFailed("db1", "set read_only", "Lock wait timeout exceeded", 1205)
+
+    with pytest.raises(StatementFailed):
+        close_while_they_wait(server, SWITCH, close, lambda _: 0, refuse)
+    assert f"SET GLOBAL {SWITCH} = 0" not in server.said
+
+
+def test_only_a_variable_by_which_commits_wait_is_switched_on(server: Any) -> None:
+    for name in (SWITCH, "", "read_only"):
+        wait_again(server, name)
+    assert server.said == [f"SET GLOBAL {SWITCH} = 1"]
+
+
+def test_who_is_opened_again_waits_first(server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config = configured({}, {}, {}).model_copy(update={"manager_workdir": tmp_path})
+    dead = config.servers[0]
+    monkeypatch.setattr(comeback, "Server", lambda _: server)
+    monkeypatch.setattr(comeback, "open_for_writes", lambda _: server.said.append("open"))
+    with closing(Journal(tmp_path / f"{config.name}.failover-1.journal")) as journal:
+        journal.record(OLD_PRIMARY, ASKED_TO_CLOSE, dead.address, **{WAITED_BY: SWITCH})
+        journal.record(OLD_PRIMARY, CLOSED, dead.address, how="set read-only")
+        job: Any = SimpleNamespace(dead=dead, config=config, journal=journal, past=())
+        comeback.reopen.fn(job, "it was never dead")
+        assert server.said == [f"SET GLOBAL {SWITCH} = 1", "open"]
+        comeback.reopen.fn(job, "again")
+        assert server.said[2:] == ["open"]
+
+
+def test_a_watch_that_opens_what_a_killed_failover_closed_lets_it_wait_first(
+    server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = configured({}, {}, {}).model_copy(update={"manager_workdir": tmp_path})
+    primary = config.servers[0]
+    server.key = primary.address
+    with closing(Journal(tmp_path / f"{config.name}.failover-1.journal")) as journal:
+        journal.record(OLD_PRIMARY, ASKED_TO_CLOSE, primary.address, **{WAITED_BY: SWITCH})
+        journal.record(OLD_PRIMARY, TAKEN_OVER, primary.address)
+    monkeypatch.setattr(reopen, "FailoverLock", MagicMock())
+    monkeypatch.setattr(reopen, "open_for_writes", lambda *_: server.said.append("open"))
+    sessions, right = MagicMock(), MagicMock()
+    sessions.server.return_value = server
+    watch = reopen.Reopener(config, primary, sessions, right)
+    judged = SimpleNamespace(act=Reopening.OPEN, why="nobody else took writes")
+    monkeypatch.setattr(watch, "_judged", lambda **_: reopen.Looked((), judged, 1000))  # type: ignore[arg-type]
+    for _ in range(2):
+        looked = watch._opened()
+        assert looked is not None
+        assert looked.opened
+    assert server.said == [f"SET GLOBAL {SWITCH} = 1", "open", "open"]
 
 
 def test_where_it_cannot_be_closed_they_wait_again(server: Any) -> None:
@@ -73,5 +148,5 @@ def test_where_it_cannot_be_closed_they_wait_again(server: Any) -> None:
         raise StatementFailed("db1", "set read_only", "Lock wait timeout exceeded", 1205)
 
     with pytest.raises(StatementFailed):
-        close_while_they_wait(server, SWITCH, close, lambda _: 0)
+        close_while_they_wait(server, SWITCH, close, lambda _: 0, lambda _: None)
     assert server.said == [f"SET GLOBAL {SWITCH} = {value}" for value in (0, 1)]

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,6 +24,7 @@ from prefect_mha.replication.errors import (
     ServerUnreachable,
     StatementFailed,
 )
+from prefect_mha.replication.maintenance.binlog_server.archive import ArchivedLog
 from prefect_mha.replication.maintenance.binlog_server.health import (
     FILE,
     BinlogHealth,
@@ -100,6 +102,31 @@ def follows(n: int = 1) -> object:
         pytest.param(1, cluster(down=(1, 2, 3)), 1, id="nobody answers"),
         pytest.param(
             1, cluster(server(1, read_only=False), down=(2, 3)), 1, id="no replica is left, the primary is well"
+        ),
+        pytest.param(
+            1,
+            cluster(server(1), server(2, read_only=False), down=(3,)),
+            2,
+            id="of two servers a planned switch left the old one read-only, or it came back so",
+        ),
+        pytest.param(1, cluster(server(1), server(2), down=(3,)), 1, id="read-only, and nobody else is open"),
+        pytest.param(
+            1,
+            cluster(server(1), server(2, read_only=False), server(3, read_only=False)),
+            1,
+            id="read-only, and two others are open",
+        ),
+        pytest.param(
+            1,
+            cluster(server(1), server(2, read_only=False, log_bin=False), down=(3,)),
+            1,
+            id="read-only, and who is open writes no log",
+        ),
+        pytest.param(
+            1,
+            cluster(server(1), server(2, read_only=False), server(3, follows())),
+            2,
+            id="a planned switch has opened it, and the others do not follow it yet",
         ),
         pytest.param(None, cluster(down=(1, 2, 3)), None, id="nobody ever answered"),
         pytest.param(
@@ -337,6 +364,31 @@ def test_what_is_written_is_read(tmp_path):
     assert read is not None
     assert replace(read, written=0.0) == replace(WELL, written=0.0)
     assert len(text) >= 4096
+
+
+NEWEST = tuple(ArchivedLog(f"b.{n:06d}", 100) for n in (1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("acks", "once", "copied", "here", "start", "gaps"),
+    [
+        pytest.param(1, False, True, (), "b.000003", ("10.0.0.2_3306/b.000001 to b.000002",), id="a new primary"),
+        pytest.param(1, False, False, (), "b.000001", (), id="the first start"),
+        pytest.param(0, False, True, (), "b.000001", (), id="nobody waits for it"),
+        pytest.param(1, True, True, (), "b.000001", (), id="a copy of everything is asked for"),
+        pytest.param(1, False, True, NEWEST[:1], "b.000002", (), id="it was copied before"),
+    ],
+)
+def test_commits_of_a_new_primary_do_not_wait_for_its_past(config, tmp_path, acks, once, copied, here, start, gaps):
+    root = tmp_path / "copies"
+    loaded = config(f"[binlog1]\nhostname=127.0.0.1\nmaster_binlog_dir={root}\nbinlog_ack={acks}\n")
+    (root / "10.0.0.1_3306").mkdir(parents=True)
+    if copied:
+        (root / "10.0.0.1_3306" / "b.000007").write_bytes(b"x")
+    feed = SimpleNamespace(directory=root / "10.0.0.2_3306", here=lambda: here)
+    copier = BinlogServer(lambda: loaded, "", CopyOptions(once=once), threading.Event())
+    assert copier._where_to_begin(feed, NEWEST) == start
+    assert copier._health.gaps == gaps
 
 
 def test_a_full_disk_does_not_keep_it_from_telling(tmp_path, monkeypatch):

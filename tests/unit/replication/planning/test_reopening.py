@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -149,13 +150,13 @@ def test_it_is_remembered_on_disk_and_an_end_in_order_too(tmp_path: Path) -> Non
 
 def test_who_was_told_to_close_and_did_not_answer_is_remembered_unless_a_person_had_closed_it(tmp_path: Path) -> None:
     memory = LastWritable(config().model_copy(update={"manager_workdir": tmp_path / "w"}))
-    memory.may_close_late("10.0.0.1:3306")
+    memory.may_close_late("10.0.0.1:3306", time.time())
     assert memory.read() is None
     known = SeenWritable("10.0.0.1:3306", 1000, strays={"10.0.0.2:3306": "0-2-1"})
     memory.write(known)
-    memory.may_close_late("10.0.0.2:3306")
+    memory.may_close_late("10.0.0.2:3306", time.time())
     assert memory.read() == known
-    memory.may_close_late("10.0.0.1:3306")
+    memory.may_close_late("10.0.0.1:3306", time.time())
     late = memory.read()
     assert late is not None and late.asked > 0
     assert late == replace(known, started=0, asked=late.asked)
@@ -163,5 +164,5 @@ def test_who_was_told_to_close_and_did_not_answer_is_remembered_unless_a_person_
     assert memory.read() == replace(known, started=0)
     memory.write(known)
     memory.write(replace(known, by_hand=True))
-    memory.may_close_late("10.0.0.1:3306")
+    memory.may_close_late("10.0.0.1:3306", time.time())
     assert memory.read() == replace(known, by_hand=True)
