@@ -150,7 +150,8 @@ class RunningCommand:
         """The next bytes that it prints, at most so many; none at its end."""
         # What is held back may be the beginning of the mark at the end, and of the code behind that.
         held = len(self._frame.end) + 8
-        while not self._ended and len(self._pending) <= held:
+        # Before the mark at its beginning there is only what a login printed.
+        while not self._ended and not (self._begun and len(self._pending) > held):
             self._receive()
         if self._ended:
             held = 0

@@ -77,3 +77,10 @@ def test_who_says_nothing_is_not_waited_for() -> None:
     frame = Frame()
     with pytest.raises(DeadlineExceeded, match="it printed nothing"):
         all_of(running(frame, frame.begin + b"x", None))
+
+
+@pytest.mark.parametrize("size", [50, 100])
+def test_what_a_login_prints_is_no_data_however_long_it_is(size: int) -> None:
+    frame = Frame()
+    command = running(frame, b"Welcome! " * size, b"See you. " * size, frame.begin + b"data", frame.end + b"0\n")
+    assert all_of(command) == b"data"
