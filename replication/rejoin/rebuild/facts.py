@@ -34,7 +34,8 @@ class TargetView:
     """The host and the server that is to take the data. ``data`` and ``free`` are bytes.
 
     ``beside``: its data directory has room beside it on the same file system. ``state`` is what a rebuild that was cut
-    short left, ``old`` where that has the old data. ``elsewhere`` is what of its data lies in other directories.
+    short left, ``old`` where that has the old data, ``of`` the journal of who left it, ``kept`` where
+    another rebuild than the one that is gone on with left old data. ``elsewhere`` is what lies in other directories.
     ``stoppable``: its host tells how it is started again. ``trouble`` is why the host cannot be asked.
     """
 
@@ -48,6 +49,8 @@ class TargetView:
     backup: str = ""
     mbstream: bool = False
     client: bool = False
+    of: str = ""
+    kept: str = ""
     elsewhere: str = ""
     stoppable: bool = True
     root: bool = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from ....config import ServerConfig
@@ -14,6 +15,7 @@ from ...planning.selection import followers_of
 from ..facts import RejoinFacts
 from ..observe import WhoIsBack
 from .facts import DonorView, RebuildFacts, TargetView
+from .left import cut_short
 from .on_host import OnHost, copiers
 
 log = logging.getLogger("mha")
@@ -44,7 +46,7 @@ def look_around(who: WhoIsBack, sessions: ConnectionPool, facts: RejoinFacts) ->
     clone = plugin_of(session) if session.dialect.can_clone else ""
     return RebuildFacts(
         donors=tuple(donors),
-        target=_target(who.old, facts.old, sessions, clone),
+        target=_target(who, facts.old, sessions, clone),
         modern=session.dialect.can_clone,
         maria=facts.old.vendor is Vendor.MARIADB,
         held=_held(who, facts),
@@ -60,12 +62,15 @@ def _held(who: WhoIsBack, facts: RejoinFacts) -> str:
     )
 
 
-def _target(old: ServerConfig, state: ServerState, sessions: ConnectionPool, clone: str) -> TargetView:
-    host = sessions.host(old.address)
+def _target(who: WhoIsBack, state: ServerState, sessions: ConnectionPool, clone: str) -> TargetView:
+    old, host = who.old, sessions.host(who.old.address)
     try:
-        return OnHost.of(host, old, state).look(copiers(host, old), clone)
+        view = OnHost.of(host, old, state).look(copiers(host, old), clone)
     except (HostError, DeadlineExceeded) as error:
         return TargetView(trouble=str(error))
+    if view.of in cut_short(who.config.manager_workdir, who.config.name, old.address):
+        return view
+    return replace(view, state="", old="", kept=view.old)
 
 
 def _donor(

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import logging
 
-from ....config import ServerConfig
-from ...cluster.pool import ConnectionPool
-from ...errors import DeadlineExceeded, HostError, RefusalError, ServerUnreachable
-from ...fencing.kill import keep_read_only, unfence
-from ...fencing.read_only import close_for_writes
-from ...memory.held_servers import HeldServers
-from ...memory.journal import VERDICT, journals, read_journal
-from ...model.refusal import Refusal
-from ...model.ways_back import How
-from ...probes.host import ServerPaths
-from ..observe import WhoIsBack
-from ..remembered.interrupted import last_of_each
-from .on_host import OnHost
+from ...config import ServerConfig
+from ..cluster.pool import ConnectionPool
+from ..errors import DeadlineExceeded, HostError, RefusalError, ServerUnreachable
+from ..fencing.kill import keep_read_only, unfence
+from ..fencing.read_only import close_for_writes
+from ..memory.held_servers import HeldServers
+from ..memory.journal import VERDICT, journals, read_journal
+from ..model.refusal import Refusal
+from ..model.ways_back import How
+from ..probes.host import ServerPaths
+from .observe import WhoIsBack
+from .rebuild.on_host import OnHost
+from .remembered.interrupted import last_of_each
 
 log = logging.getLogger("mha")
 
