@@ -25,6 +25,7 @@ _FENCES = ("fence 0 0", "fence 0 1", "fence 1 0", "fence 1 1", "fence only 0")
 _REBUILDS = (
     *"look state begin claim receive prepare cloned size info placed aside stop start finish swap back drop".split(),
     "begin apart",
+    "start open",
     "settle 0",
     "settle 1",
 )

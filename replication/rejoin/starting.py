@@ -10,17 +10,20 @@ import logging
 
 from ...config import ServerConfig
 from ..cluster.pool import ConnectionPool
+from ..coordination.failover_lock import FailoverLock
 from ..errors import DeadlineExceeded, HostError, RefusalError, ServerUnreachable
 from ..fencing.kill import keep_read_only, unfence
 from ..fencing.read_only import close_for_writes
 from ..memory.held_servers import HeldServers
 from ..memory.journal import VERDICT, journals, read_journal
 from ..model.refusal import Refusal
+from ..model.state import ClusterState
+from ..model.topology import find_primary
 from ..model.ways_back import How
 from ..probes.host import ServerPaths
 from .observe import WhoIsBack
 from .rebuild.on_host import OnHost
-from .remembered.interrupted import last_of_each
+from .remembered.interrupted import BegunRejoin, last_of_each
 
 log = logging.getLogger("mha")
 
@@ -29,7 +32,11 @@ ANSWERS = 3.0
 
 
 def start_if_down(who: WhoIsBack, sessions: ConnectionPool) -> None:
-    """Nothing for one that answers, in whatever words. Raises RefusalError where it cannot be started."""
+    """Nothing for one that answers, in whatever words.
+
+    Started is only who is held since a failover replaced it, or was stopped by a rebuild, beside a living primary.
+    Raises RefusalError where it cannot be started, or may not be; AlreadyActing.
+    """
     session = sessions.server(who.old.address)
     _wait_for_a_step(who, sessions)
     try:
@@ -37,18 +44,41 @@ def start_if_down(who: WhoIsBack, sessions: ConnectionPool) -> None:
         return
     except ServerUnreachable as error:
         down = str(error)
-    log.info("%s does not answer: its mysqld is started, read-only.", who.old.name)
+    lock = FailoverLock(s for s in who.config.servers if s.address != who.old.address)
+    lock.take()
     try:
+        last = last_of_each(who.config.manager_workdir, who.config.name).get(who.old.address)
+        if why := why_not_started(who, sessions.observe(), last):
+            raise RefusalError(_refused(who, why, down))
+        log.info("%s does not answer: its mysqld is started, read-only.", who.old.name)
         _start(who, sessions)
     except (HostError, DeadlineExceeded) as error:
-        raise RefusalError(
-            Refusal(
-                "not-running",
-                f"{who.old.name} does not answer, so it cannot be made a replica, and could not be started: {error}.",
-                "Start its mysqld; while a manager watches it is held read-only from its first moment on.",
-                (down,),
-            )
-        ) from error
+        raise RefusalError(_refused(who, f"and could not be started: {error}", down)) from error
+    finally:
+        lock.release()
+
+
+def _refused(who: WhoIsBack, why: str, down: str) -> Refusal:
+    return Refusal(
+        "not-running",
+        f"{who.old.name} does not answer, so it cannot be made a replica, {why}.",
+        "Start its mysqld; while a manager watches it is held read-only from its first moment on.",
+        (down,),
+    )
+
+
+def why_not_started(who: WhoIsBack, cluster: ClusterState, last: BegunRejoin | None) -> str:
+    """Empty for one that may be. Pure."""
+    stopped = last is not None and last.cut_short and last.plan.get("how") == How.REBUILD.value
+    if who.hold is None and not stopped:
+        return "and is not started: no failover of this host replaced it, and no rebuild stopped it"
+    primary = find_primary(who.config, cluster)
+    if isinstance(primary, Refusal):
+        return f"and is not started: {primary.sentence.rstrip('.')}"
+    state = cluster.get(primary.address)
+    if primary.address == who.old.address or state is None or not state.writable:
+        return "and is not started: no other server lives and takes the writes"
+    return ""
 
 
 def _wait_for_a_step(who: WhoIsBack, sessions: ConnectionPool) -> None:
@@ -69,10 +99,13 @@ def _start(who: WhoIsBack, sessions: ConnectionPool) -> None:
     if units := [trace for trace in traces if trace.endswith((".service", ".conf"))]:
         for line in unfence(host, old, units):
             log.info("%s: %s", old.name, line)
-    if who.hold is not None and not any(trace.endswith(".cnf") for trace in traces):
+    closed = any(trace.endswith(".cnf") for trace in traces)
+    if not closed:
         written = keep_read_only(host, old).persisted
-        HeldServers.of(who.config).left_trace(who.hold.key, written)
-    OnHost(host, old, places_of(who)).start(session)
+        if who.hold is not None and written:
+            HeldServers.of(who.config).left_trace(who.hold.key, written)
+        closed = bool(written)
+    OnHost(host, old, places_of(who)).start(session, closed=closed)
     log.info("%s answers: %s.", old.name, close_for_writes(session))
 
 

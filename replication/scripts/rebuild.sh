@@ -9,6 +9,7 @@
 #   placed    notes that its place is set: from then on the server itself knows how far it is
 #   aside     a copy of the old data, server stopped stop      stops the server, and notes what runs it
 #   start     starts what was stopped, or what starts it on this host; read-only, and replicating from nobody
+#             "start open": no option file says so, and what has no words of ours is not started
 #   finish    ends what a host that died was moving
 #   swap      new data in, old data out              back      the other way round           drop   what was copied
 #   settle 1|0 the old data is kept under a name with the date, or removed

@@ -19,6 +19,7 @@ start_it() {
 }
 
 start_unit() {
+  [ "$word" != open ] || fail "no option file could be written by which $1 starts its mysqld read-only"
   said=$(systemctl start "$1" 2>&1 9>&-) || fail "systemctl start $1: $(printf '%s\n' "$said" | head -1)"
   echo "started $1"
 }

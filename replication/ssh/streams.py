@@ -140,6 +140,11 @@ class RunningCommand:
         self._errors.start()
         lease.channel.settimeout(silence)
 
+    def wait_at_most(self, seconds: float) -> None:
+        """From now on it may print nothing for so long."""
+        self._silence = seconds
+        self._lease.channel.settimeout(seconds)
+
     def give(self, stdin: bytes) -> None:
         """All that it gets. One that has ended already is found out by `finish`."""
         with contextlib.suppress(OSError):

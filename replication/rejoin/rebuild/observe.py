@@ -9,7 +9,7 @@ from typing import Any
 from ....config import ServerConfig
 from ...cluster.pool import ConnectionPool
 from ...errors import DeadlineExceeded, HostError, ServerError
-from ...model.state import ServerState, Vendor
+from ...model.state import GtidKind, ServerState, Vendor
 from ...mysql.server import Server
 from ...planning.selection import followers_of
 from ..facts import RejoinFacts
@@ -50,6 +50,7 @@ def look_around(who: WhoIsBack, sessions: ConnectionPool, facts: RejoinFacts) ->
         modern=session.dialect.can_clone,
         maria=facts.old.vendor is Vendor.MARIADB,
         held=_held(who, facts),
+        by_position=facts.kind is GtidKind.POSITION,
     )
 
 
@@ -85,6 +86,8 @@ def _donor(
     try:
         seen["bytes"] = bytes_of(server)
         seen["unsafe"] = unsafe_of(server)
+        if state.vendor is Vendor.MYSQL and not primary:
+            seen["workers"], seen["in_order"] = appliers_of(server)
         if server.dialect.can_clone:
             seen["clone"] = plugin_of(server)
     except ServerError as error:
@@ -126,6 +129,18 @@ def unsafe_of(server: Server) -> tuple[str, ...]:
         timeout=60.0,
     )
     return tuple(str(row["named"]) for row in rows)
+
+
+def appliers_of(server: Server) -> tuple[int, bool]:
+    """How many parallel appliers it has, and whether they commit in their source's order."""
+    rows = server.query(
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('replica_parallel_workers', 'slave_parallel_workers', "
+        "'replica_preserve_commit_order', 'slave_preserve_commit_order')",
+        action="read how it applies",
+    )
+    values = {str(row["Variable_name"]).partition("_")[2]: str(row["Value"]) for row in rows}
+    ordered = values.get("preserve_commit_order", "OFF").upper() in ("ON", "1")
+    return int(values.get("parallel_workers", 0)), ordered
 
 
 def plugin_of(server: Server) -> str:

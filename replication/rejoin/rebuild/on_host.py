@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from ....config import ServerConfig
-from ...errors import DeadlineExceeded, ServerError
+from ...errors import DeadlineExceeded, HostError, ServerError
 from ...model.state import ServerState
 from ...mysql.server import Server
 from ...probes.host import ServerPaths
@@ -96,17 +96,23 @@ class OnHost:
         """mysqld runs no more."""
         self.step("stop", action="stop its mysqld", timeout=STOPS)
 
-    def start(self, session: Server) -> ServerState:
-        """mysqld takes sessions again: started by ``start_command``, by what ran it, or by its unit."""
+    def start(self, session: Server, *, closed: bool = True) -> ServerState:
+        """mysqld takes sessions again: started by ``start_command``, by what ran it, or by its unit.
+
+        ``closed``: an option file has it start read-only; else it is only started where its words can say so.
+        """
         with contextlib.suppress(ServerError):
             return session.observe()
         if self._server.start_command:
+            if not closed:
+                cause = "no option file could be written by which it starts read-only"
+                raise HostError(self._host.name, "start its mysqld (start_command)", cause)
             # It would make data of its own where a host died in the midst of moving it.
             if self._places.datadir:
                 self.step("finish", action="see that its data is in one place", timeout=LONG)
             self._host.run(self._server.start_command, action="start its mysqld (start_command)", timeout=STOPS)
         else:
-            for line in self.step("start", action="start its mysqld", timeout=STOPS):
+            for line in self.step("start", "" if closed else "open", action="start its mysqld", timeout=STOPS):
                 log.debug("%s: %s", self._server.name, line)
         return answers(session)
 

@@ -144,6 +144,8 @@ def why_not(method: Method, facts: RebuildFacts) -> str:
 
 def why_not_from(donor: DonorView, method: Method, facts: RebuildFacts) -> str:
     """Why that one cannot give its data that way."""
+    if facts.by_position and (why := _no_place_of(donor, method)):
+        return why
     if method is Method.CLONE and donor.clone not in ("active", "absent"):
         return f"the clone plugin of {donor.name} cannot be used: {donor.clone}"
     if method is not Method.CLONE and donor.ssh:
@@ -157,6 +159,20 @@ def why_not_from(donor: DonorView, method: Method, facts: RebuildFacts) -> str:
     needed, free = room_for(donor, method, facts.target), facts.target.free
     if needed > free:
         return f"its disk has no room: {size(needed)} are needed beside what is there, {size(free)} are free"
+    return ""
+
+
+def _no_place_of(donor: DonorView, method: Method) -> str:
+    """Why no place in the primary's log would say what its data has.
+
+    It does of transactions that come one after the other; a clone has the tables in which parallel appliers note each.
+    """
+    if method is Method.CLONE and donor.primary:
+        return f"without GTIDs a clone of {donor.name}, the primary, tells no place in its log"
+    if method is Method.CLONE and donor.workers > 1 and not donor.in_order:
+        return f"{donor.name} applies in parallel and in any order (replica_preserve_commit_order)"
+    if method is Method.DUMP and donor.workers:
+        return f"{donor.name} applies in parallel, and its place may lie before its data (replica_parallel_workers)"
     return ""
 
 
