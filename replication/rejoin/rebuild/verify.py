@@ -79,8 +79,10 @@ def _sums_at_a_place(
     primary: ServerConfig, kind: GtidKind, tables: list[Table], seconds: float
 ) -> tuple[Place, dict[Table, str]]:
     with contextlib.closing(Server(primary)) as reader:
-        let_go_if_abandoned(reader)
+        reader.connect()
         with held_still(primary, primary, kind) as (place, let_go):
+            # Now: it may have waited longer for the lock than that.
+            let_go_if_abandoned(reader)
             reader.query(
                 "START TRANSACTION WITH CONSISTENT SNAPSHOT", action="read a snapshot of it", same_session=True
             )
