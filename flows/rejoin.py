@@ -52,8 +52,8 @@ from prefect_mha.replication.rejoin.outcome import (
 from prefect_mha.replication.rejoin.plan import TAKEN_BACK, RejoinPlan, rejoin_plan, unattended
 from prefect_mha.replication.rejoin.rebuild.job import RebuildJob
 from prefect_mha.replication.rejoin.rebuild.meter import Watcher
-from prefect_mha.replication.rejoin.rebuild.starting import start_if_down
 from prefect_mha.replication.rejoin.remembered.interrupted import MANAGER
+from prefect_mha.replication.rejoin.starting import start_if_down
 from prefect_mha.replication.reporting.approval import APPROVAL, Answer, Ask
 from prefect_mha.tasks.rebuild import plan_of
 

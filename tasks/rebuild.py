@@ -14,7 +14,7 @@ from ..replication.model.ways_back import Method
 from ..replication.rejoin.facts import RejoinFacts
 from ..replication.rejoin.observe import WhoIsBack, look
 from ..replication.rejoin.plan import RejoinPlan
-from ..replication.rejoin.rebuild import steps
+from ..replication.rejoin.rebuild import left, steps
 from ..replication.rejoin.rebuild.job import RebuildJob
 from ..replication.rejoin.rebuild.observe import look_around
 from ..replication.rejoin.rebuild.place import Place
@@ -25,7 +25,7 @@ from .policy import STEP, once
 
 log = logging.getLogger("mha")
 
-PLACED = steps.PLACED
+PLACED = left.PLACED
 
 
 def plan_of(who: WhoIsBack, sessions: ConnectionPool, wish: str, rate: int, *, keep: bool) -> RejoinPlan | Refusal:

@@ -23,7 +23,9 @@ RECORDS = "/var/lib/mha-host"
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _FENCES = ("fence 0 0", "fence 0 1", "fence 1 0", "fence 1 1", "fence only 0")
 _REBUILDS = (
-    *"look state begin receive prepare cloned size info placed aside stop start swap back drop".split(),
+    *"look state begin claim receive prepare cloned size info placed aside stop start finish swap back drop".split(),
+    "begin apart",
+    "start open",
     "settle 0",
     "settle 1",
 )

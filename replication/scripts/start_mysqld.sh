@@ -5,9 +5,11 @@ held_so="--read-only=1 --loose-super-read-only=1 --loose-skip-slave-start --loos
 start_it() {
   look
   [ -z "$pids" ] || { echo "runs already"; return 0; }
-  if [ -f "$room/ran/unit" ]; then
-    start_unit "$(cat "$room/ran/unit")"
-  elif [ -f "$room/ran/words" ]; then
+  # What is said there is executed.
+  [ ! -e "$memory/ran" ] || { is_ours "$memories" && is_ours "$memory" && is_ours "$memory/ran"; } || fail "$memory/ran is not root's"
+  if [ -f "$memory/ran/unit" ]; then
+    start_unit "$(cat "$memory/ran/unit")"
+  elif [ -f "$memory/ran/words" ]; then
     start_words
   else
     unit=$(unit_for_it)
@@ -17,12 +19,14 @@ start_it() {
 }
 
 start_unit() {
+  [ "$word" != open ] || fail "no option file could be written by which $1 starts its mysqld read-only"
   said=$(systemctl start "$1" 2>&1 9>&-) || fail "systemctl start $1: $(printf '%s\n' "$said" | head -1)"
   echo "started $1"
 }
 
 start_words() {
-  as=$(cat "$room/ran/uid") group=$(cat "$room/ran/gid") exe=$(cat "$room/ran/exe") errors=$(cat "$room/ran/errors")
+  as=$(cat "$memory/ran/uid") group=$(cat "$memory/ran/gid") exe=$(cat "$memory/ran/exe") errors=$(cat "$memory/ran/errors")
+  [ "${as:-0}" != 0 ] || fail "$exe ran as root, and nothing is started so; set start_command"
   [ -x "$exe" ] || fail "$exe is not there any more; set start_command"
   # Where it told its errors: opened by its own user, or by root where only root can write.
   out=/dev/null
@@ -36,8 +40,8 @@ start_words() {
     errors=
   fi
   {
-    tail -z -n +2 "$room/ran/words" | grep -zvxE -e '--(read-only=1|loose-super-read-only=1|loose-skip-slave-start|loose-skip-replica-start)'
-    case $exe in *mysqld | *mariadbd) printf '%s\0' $held_so ;; *) case $(tr '\0' ' ' <"$room/ran/words") in *d_safe* | *d-safe*) printf '%s\0' $held_so ;; esac ;; esac
+    tail -z -n +2 "$memory/ran/words" | grep -zvxE -e '--(read-only=1|loose-super-read-only=1|loose-skip-slave-start|loose-skip-replica-start)'
+    case $exe in *mysqld | *mariadbd) printf '%s\0' $held_so ;; *) case $(tr '\0' ' ' <"$memory/ran/words") in *d_safe* | *d-safe*) printf '%s\0' $held_so ;; esac ;; esac
   } | (cd / && xargs -0 setsid --fork setpriv --reuid="$as" --regid="$group" --init-groups \
     sh -c '[ -z "$0" ] || exec >>"$0" 2>&1; exec "$@"' "$errors" "$exe") >>"$out" 2>&1 9>&- || fail "$exe could not be started"
   echo "started $exe"

@@ -140,6 +140,11 @@ class RunningCommand:
         self._errors.start()
         lease.channel.settimeout(silence)
 
+    def wait_at_most(self, seconds: float) -> None:
+        """From now on it may print nothing for so long."""
+        self._silence = seconds
+        self._lease.channel.settimeout(seconds)
+
     def give(self, stdin: bytes) -> None:
         """All that it gets. One that has ended already is found out by `finish`."""
         with contextlib.suppress(OSError):
@@ -150,7 +155,8 @@ class RunningCommand:
         """The next bytes that it prints, at most so many; none at its end."""
         # What is held back may be the beginning of the mark at the end, and of the code behind that.
         held = len(self._frame.end) + 8
-        while not self._ended and len(self._pending) <= held:
+        # Before the mark at its beginning there is only what a login printed.
+        while not self._ended and not (self._begun and len(self._pending) > held):
             self._receive()
         if self._ended:
             held = 0

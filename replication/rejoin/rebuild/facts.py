@@ -13,7 +13,8 @@ class DonorView:
     those of its data. ``clone`` says whether its clone plugin is there (``active``), may be installed (``absent``), or
     what is wrong with it; ``backup`` is the version of its mariadb-backup, ``dump`` whether its host has the dumping
     program; each empty where there is none. ``unsafe`` are tables that are of no transactional engine. ``ssh`` is why
-    its host cannot be asked.
+    its host cannot be asked. ``workers`` are its parallel appliers, ``in_order`` whether they commit in that of its
+    source.
     """
 
     key: str
@@ -27,6 +28,8 @@ class DonorView:
     dump: bool = False
     unsafe: tuple[str, ...] = ()
     ssh: str = ""
+    workers: int = 0
+    in_order: bool = True
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class TargetView:
     """The host and the server that is to take the data. ``data`` and ``free`` are bytes.
 
     ``beside``: its data directory has room beside it on the same file system. ``state`` is what a rebuild that was cut
-    short left, ``old`` where that has the old data. ``elsewhere`` is what of its data lies in other directories.
+    short left, ``old`` where that has the old data, ``of`` the journal of who left it, ``kept`` where
+    another rebuild than the one that is gone on with left old data. ``elsewhere`` is what lies in other directories.
     ``stoppable``: its host tells how it is started again. ``trouble`` is why the host cannot be asked.
     """
 
@@ -48,6 +52,8 @@ class TargetView:
     backup: str = ""
     mbstream: bool = False
     client: bool = False
+    of: str = ""
+    kept: str = ""
     elsewhere: str = ""
     stoppable: bool = True
     root: bool = True
@@ -58,7 +64,8 @@ class TargetView:
 class RebuildFacts:
     """All of it. ``held`` is why a dump cannot be loaded, in words: a manager holds the server super_read_only.
 
-    ``modern``: CLONE is known to this version. ``maria``: they are MariaDB's.
+    ``modern``: CLONE is known to this version. ``maria``: they are MariaDB's. ``by_position``: a place in the primary's
+    log says what data has, and no GTIDs.
     """
 
     donors: tuple[DonorView, ...]
@@ -66,3 +73,4 @@ class RebuildFacts:
     modern: bool
     maria: bool
     held: str = ""
+    by_position: bool = False

@@ -11,6 +11,7 @@ from ..job import RejoinJob
 from ..observe import WhoIsBack
 from ..plan import RejoinPlan
 from .copying import Copying
+from .left import Whose, cut_short
 from .meter import Meter, Watcher
 from .on_host import OnHost
 from .place import Place
@@ -42,6 +43,17 @@ class RebuildJob(RejoinJob):
     def kept_in(self) -> str:
         """Where its old data is."""
         return f"{self.copying.room}/old"
+
+    @property
+    def whose(self) -> Whose:
+        """What the host notes of it."""
+        plan, copying = self.plan, self.copying
+        return Whose(copying.donor, plan.new, plan.kind.value, copying.method.value, self.journal.path.name)
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The names of its journal, and of those of the rebuilds that it goes on with."""
+        return cut_short(self.config.manager_workdir, self.config.name, self.plan.old, self.journal.path.name)
 
     def meter(self, step: str) -> Meter:
         """Counts the bytes of a step."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from ....config import ServerConfig
 from ...cluster.pool import ConnectionPool
 from ...errors import DeadlineExceeded, HostError, ServerError
-from ...model.state import ServerState, Vendor
+from ...model.state import GtidKind, ServerState, Vendor
 from ...mysql.server import Server
 from ...planning.selection import followers_of
 from ..facts import RejoinFacts
 from ..observe import WhoIsBack
 from .facts import DonorView, RebuildFacts, TargetView
+from .left import cut_short
 from .on_host import OnHost, copiers
 
 log = logging.getLogger("mha")
@@ -44,10 +46,11 @@ def look_around(who: WhoIsBack, sessions: ConnectionPool, facts: RejoinFacts) ->
     clone = plugin_of(session) if session.dialect.can_clone else ""
     return RebuildFacts(
         donors=tuple(donors),
-        target=_target(who.old, facts.old, sessions, clone),
+        target=_target(who, facts.old, sessions, clone),
         modern=session.dialect.can_clone,
         maria=facts.old.vendor is Vendor.MARIADB,
         held=_held(who, facts),
+        by_position=facts.kind is GtidKind.POSITION,
     )
 
 
@@ -60,12 +63,15 @@ def _held(who: WhoIsBack, facts: RejoinFacts) -> str:
     )
 
 
-def _target(old: ServerConfig, state: ServerState, sessions: ConnectionPool, clone: str) -> TargetView:
-    host = sessions.host(old.address)
+def _target(who: WhoIsBack, state: ServerState, sessions: ConnectionPool, clone: str) -> TargetView:
+    old, host = who.old, sessions.host(who.old.address)
     try:
-        return OnHost.of(host, old, state).look(copiers(host, old), clone)
+        view = OnHost.of(host, old, state).look(copiers(host, old), clone)
     except (HostError, DeadlineExceeded) as error:
         return TargetView(trouble=str(error))
+    if view.of in cut_short(who.config.manager_workdir, who.config.name, old.address):
+        return view
+    return replace(view, state="", old="", kept=view.old)
 
 
 def _donor(
@@ -80,6 +86,8 @@ def _donor(
     try:
         seen["bytes"] = bytes_of(server)
         seen["unsafe"] = unsafe_of(server)
+        if state.vendor is Vendor.MYSQL and not primary:
+            seen["workers"], seen["in_order"] = appliers_of(server)
         if server.dialect.can_clone:
             seen["clone"] = plugin_of(server)
     except ServerError as error:
@@ -121,6 +129,18 @@ def unsafe_of(server: Server) -> tuple[str, ...]:
         timeout=60.0,
     )
     return tuple(str(row["named"]) for row in rows)
+
+
+def appliers_of(server: Server) -> tuple[int, bool]:
+    """How many parallel appliers it has, and whether they commit in their source's order."""
+    rows = server.query(
+        "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('replica_parallel_workers', 'slave_parallel_workers', "
+        "'replica_preserve_commit_order', 'slave_preserve_commit_order')",
+        action="read how it applies",
+    )
+    values = {str(row["Variable_name"]).partition("_")[2]: str(row["Value"]) for row in rows}
+    ordered = values.get("preserve_commit_order", "OFF").upper() in ("ON", "1")
+    return int(values.get("parallel_workers", 0)), ordered
 
 
 def plugin_of(server: Server) -> str:

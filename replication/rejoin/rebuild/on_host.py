@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from ....config import ServerConfig
-from ...errors import DeadlineExceeded, ServerError
+from ...errors import DeadlineExceeded, HostError, ServerError
 from ...model.state import ServerState
 from ...mysql.server import Server
 from ...probes.host import ServerPaths
@@ -18,6 +18,7 @@ from ...ssh.host import SshHost
 from ...ssh.rights import as_root
 from ...ssh.streams import InputSource
 from .facts import TargetView
+from .left import Left, Whose
 
 log = logging.getLogger("mha")
 
@@ -60,6 +61,7 @@ class OnHost:
             room=told.get("room", ""),
             state=told.get("state", ""),
             old=told.get("old", ""),
+            of=Whose.parse(told.get("of", "")).journal,
             clone=clone,
             backup=copiers.get("backup", ""),
             mbstream="mbstream" in copiers,
@@ -71,29 +73,46 @@ class OnHost:
 
     def state(self) -> str:
         """What is done of a rebuild: empty, or the word of the last step."""
-        return self._left().get("state", "")
+        return self.left().state
 
-    def has_old(self) -> bool:
-        """Whether the old data is out of its place, all of it or some."""
-        left = self._left()
-        return "old" in left or left.get("state") in ("out", "back-in")
-
-    def _left(self) -> dict[str, str]:
+    def left(self) -> Left:
+        """What a rebuild left, once none of its steps is under way."""
         lines = self.step("state", action="see what a former rebuild left", timeout=LONG)
-        return dict(line.partition(" ")[::2] for line in lines)
+        told = dict(line.partition(" ")[::2] for line in lines)
+        return Left(told.get("state", ""), told.get("old", ""), Whose.parse(told.get("of", "")))
+
+    def begin(self, of: Whose, *, apart: bool = False) -> None:
+        """An empty place for the new data. ``apart``: the old data that is there is kept under a name with the date."""
+        word = "apart" if apart else ""
+        for line in self.step("begin", word, action="make a place for the new data", timeout=LONG, stdin=of.line):
+            if line.startswith("kept "):
+                log.warning("%s: what another rebuild left is kept in %s.", self._server.name, line.partition(" ")[2])
+
+    def claim(self, of: Whose) -> None:
+        """What is there is gone on with."""
+        self.step("claim", action="note who goes on", stdin=of.line)
 
     def stop(self) -> None:
         """mysqld runs no more."""
         self.step("stop", action="stop its mysqld", timeout=STOPS)
 
-    def start(self, session: Server) -> ServerState:
-        """mysqld takes sessions again: started by ``start_command``, by what ran it, or by its unit."""
+    def start(self, session: Server, *, closed: bool = True) -> ServerState:
+        """mysqld takes sessions again: started by ``start_command``, by what ran it, or by its unit.
+
+        ``closed``: an option file has it start read-only; else it is only started where its words can say so.
+        """
         with contextlib.suppress(ServerError):
             return session.observe()
         if self._server.start_command:
+            if not closed:
+                cause = "no option file could be written by which it starts read-only"
+                raise HostError(self._host.name, "start its mysqld (start_command)", cause)
+            # It would make data of its own where a host died in the midst of moving it.
+            if self._places.datadir:
+                self.step("finish", action="see that its data is in one place", timeout=LONG)
             self._host.run(self._server.start_command, action="start its mysqld (start_command)", timeout=STOPS)
         else:
-            for line in self.step("start", action="start its mysqld", timeout=STOPS):
+            for line in self.step("start", "" if closed else "open", action="start its mysqld", timeout=STOPS):
                 log.debug("%s: %s", self._server.name, line)
         return answers(session)
 

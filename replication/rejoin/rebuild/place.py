@@ -17,6 +17,8 @@ from ...mysql.server import Server
 
 #: Seconds that the lock waits for statements of others, how often it is tried, and seconds that it is held at most.
 LOCKED_WITHIN, TRIES, HELD = 1, 5, 15.0
+#: Seconds after which a session that nobody speaks on any more gives back what it holds: its host may have no power.
+ABANDONED = 20
 _LOG = re.compile(r"MASTER_LOG_FILE='([^']+)',\s*MASTER_LOG_POS=(\d+)", re.IGNORECASE)
 _SLAVE_POS = re.compile(r"gtid_slave_pos\s*=\s*'([^']*)'", re.IGNORECASE)
 
@@ -47,17 +49,30 @@ def place_of(server: Server, state: ServerState, primary: ServerConfig, kind: Gt
     return Place(position=position)
 
 
+class NotHeld(StatementFailed):
+    """Its writes could not be held: nothing was read."""
+
+
+def let_go_if_abandoned(server: Server) -> None:
+    """What this session holds is no longer held than `ABANDONED` after its last word. Raises ServerError."""
+    server.query(f"SET SESSION wait_timeout = {ABANDONED}", action="bound how long the session is kept")
+
+
 @contextlib.contextmanager
 def held_still(
     config: ServerConfig, primary: ServerConfig, kind: GtidKind
 ) -> Iterator[tuple[Place, Callable[[], None]]]:
     """Nothing is committed there until the second of the pair is called: its place. A replica's applier waits, too.
 
-    The lock is of a session of its own, and goes with that should this process die. Raises StatementFailed where
-    statements of others keep it waiting, ServerError.
+    The lock is of a session of its own, and goes with that should this process die. Raises NotHeld where statements of
+    others keep it waiting, ServerError.
     """
     with contextlib.closing(Server(config)) as server:
-        _lock(server)
+        let_go_if_abandoned(server)
+        try:
+            _lock(server)
+        except ServerError as error:
+            raise NotHeld(str(server), "hold its writes for a moment", error.cause) from error
         try:
             place = place_of(server, server.observe(), primary, kind)
             yield place, lambda: _unlock(server)
@@ -67,7 +82,9 @@ def held_still(
 
 
 def _lock(server: Server) -> None:
-    server.query(f"SET SESSION lock_wait_timeout = {LOCKED_WITHIN}", action="hold its writes for a moment")
+    server.query(
+        f"SET SESSION lock_wait_timeout = {LOCKED_WITHIN}", action="hold its writes for a moment", same_session=True
+    )
     for left in range(TRIES - 1, -1, -1):
         try:
             server.query(

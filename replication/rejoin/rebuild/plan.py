@@ -12,6 +12,7 @@ from ..facts import RejoinFacts
 from ..plan import RejoinPlan, of_both, of_the_account
 from .copying import Copying, size
 from .facts import DonorView, RebuildFacts, TargetView
+from .left import PLACED, tells_itself
 
 #: Bytes a second that each way brings where nothing bounds it: what the plan's seconds rest on.
 USUAL = {Method.CLONE: 60e6, Method.BACKUP: 25e6, Method.DUMP: 6e6}
@@ -30,7 +31,9 @@ def rebuild_plan(facts: RejoinFacts, about: RebuildFacts, *, wish: str, rate: in
         return refusal
     old, new, more = facts.old.name, facts.new.name, beyond(facts)
     place = facts.kind is not GtidKind.POSITION or (facts.replaced is not None and facts.replaced.place is not None)
-    archive = bool(more) and place and not about.target.old
+    # What is beyond the primary on data that a rebuild put there is nobody's, until that has a place and GTIDs.
+    ran = about.target.state == PLACED and tells_itself(facts.kind)
+    archive = bool(more) and place and (ran or not about.target.old)
     keep = keep or (bool(more) and not archive)
     found = copying(old, about, wish=wish, rate=rate, keep=keep, archive=archive)
     if isinstance(found, Refusal):
@@ -141,6 +144,8 @@ def why_not(method: Method, facts: RebuildFacts) -> str:
 
 def why_not_from(donor: DonorView, method: Method, facts: RebuildFacts) -> str:
     """Why that one cannot give its data that way."""
+    if facts.by_position and (why := _no_place_of(donor, method)):
+        return why
     if method is Method.CLONE and donor.clone not in ("active", "absent"):
         return f"the clone plugin of {donor.name} cannot be used: {donor.clone}"
     if method is not Method.CLONE and donor.ssh:
@@ -154,6 +159,20 @@ def why_not_from(donor: DonorView, method: Method, facts: RebuildFacts) -> str:
     needed, free = room_for(donor, method, facts.target), facts.target.free
     if needed > free:
         return f"its disk has no room: {size(needed)} are needed beside what is there, {size(free)} are free"
+    return ""
+
+
+def _no_place_of(donor: DonorView, method: Method) -> str:
+    """Why no place in the primary's log would say what its data has.
+
+    It does of transactions that come one after the other; a clone has the tables in which parallel appliers note each.
+    """
+    if method is Method.CLONE and donor.primary:
+        return f"without GTIDs a clone of {donor.name}, the primary, tells no place in its log"
+    if method is Method.CLONE and donor.workers > 1 and not donor.in_order:
+        return f"{donor.name} applies in parallel and in any order (replica_preserve_commit_order)"
+    if method is Method.DUMP and donor.workers:
+        return f"{donor.name} applies in parallel, and its place may lie before its data (replica_parallel_workers)"
     return ""
 
 
@@ -192,5 +211,7 @@ def warnings(plan: Copying, facts: RebuildFacts) -> Iterator[str]:
     if donor.unsafe and plan.method is Method.DUMP:
         named = ", ".join(donor.unsafe[:5])
         yield f"{len(donor.unsafe)} tables are of no transactional engine ({named}): a dump may have them torn"
+    if facts.target.kept:
+        yield f"another rebuild left old data in {facts.target.kept}: it is kept under a name with the date"
     if facts.target.old:
         yield f"a rebuild was cut short: the data from before lies in {facts.target.old}, and stays the old data"

@@ -11,11 +11,13 @@ from ...errors import MhaError, StatementFailed
 from ...fencing.kill import keep_read_only
 from ...fencing.read_only import close_for_writes
 from ...memory.held_servers import HeldServers
-from ...memory.journal import REJOIN, every_entry
+from ...memory.journal import REJOIN, Entry, every_entry
 from ...model.position import BinlogPosition
 from ...model.ways_back import Method
 from ...mysql.server import Server
+from ..remembered.interrupted import POINT
 from .job import RebuildJob
+from .left import PLACED, WHOLE, GoOn, decide, tells_itself
 from .on_host import LONG
 from .place import Place, place_of, set_place
 from .verify import Verified, verify
@@ -24,21 +26,35 @@ from .ways.dump import load
 
 log = logging.getLogger("mha")
 
-#: Words of the room's state from which a copy is whole, or on its way in.
-WHOLE = ("copied", "out", "scrap", "in", "swapped", "placed")
-#: The word from which on the server itself knows how far it is.
-PLACED = "placed"
 #: What the journal calls that place.
 PLACE = "place"
 
 
 def made_ready(job: RebuildJob) -> str:
     """What a former rebuild left is gone on with, or an empty place is made; the state in a word."""
-    state = job.there.state()
-    if state == PLACED or (job.copying.method is not Method.DUMP and state in WHOLE):
-        return state
-    job.there.step("begin", action="make a place for the new data", timeout=LONG)
+    left, chain = job.there.left(), job.chain
+    may_have_run = left.state == PLACED and _may_have_run(job, chain)
+    found = decide(left, job.whose, chain, may_have_run=may_have_run)
+    if found is GoOn.THERE:
+        job.there.claim(job.whose)
+        return left.state
+    job.there.begin(job.whose, apart=found is GoOn.APART)
     return "copying"
+
+
+def _may_have_run(job: RebuildJob, chain: tuple[str, ...]) -> bool:
+    """Without GTIDs nothing tells how far it came, once it was pointed and is no more."""
+    if tells_itself(job.plan.kind):
+        return False
+    state = job.sessions.server(job.plan.old).observe()
+    if follows(state, job.plan.channel, job.new) is not None:
+        return False
+    return bool(state.channels) or any(e.step == POINT for e in _past(job, chain))
+
+
+def _past(job: RebuildJob, chain: tuple[str, ...]) -> tuple[Entry, ...]:
+    """What the rebuilds recorded that this one goes on with, the oldest first."""
+    return tuple(e for e in every_entry(job.config.manager_workdir, job.config.name, REJOIN) if e.journal in chain)
 
 
 def put_aside(job: RebuildJob) -> str:
@@ -127,7 +143,7 @@ def placed(job: RebuildJob, place: Place | None) -> Place:
         if channel is not None:
             job.goes_on()
             return place_of(session, state, job.new, job.plan.kind)
-        place = _set_before(job)
+        place = place_of(session, state, job.new, job.plan.kind) if tells_itself(job.plan.kind) else _set_before(job)
     found = place if place is not None else where_it_stands(job)
     set_place(session, job.plan.kind, found, job.kept_in)
     job.journal.record(PLACE, "set", job.plan.old, gtids=found.gtids, position=str(found.position or ""))
@@ -138,7 +154,7 @@ def placed(job: RebuildJob, place: Place | None) -> Place:
 
 def _set_before(job: RebuildJob) -> Place | None:
     """By a rebuild that was cut short, as its journal tells."""
-    for entry in reversed(every_entry(job.config.manager_workdir, job.config.name, REJOIN)):
+    for entry in reversed(_past(job, job.chain)):
         if (entry.step, entry.event, entry.server) == (PLACE, "set", job.plan.old):
             position = str(entry.facts.get("position", ""))
             gtids = str(entry.facts.get("gtids", ""))
@@ -160,8 +176,16 @@ def compared(job: RebuildJob) -> Verified:
 
 def taken_back(job: RebuildJob) -> str:
     """The old data is in its place again, and the server runs on it, closed. Raises MhaError's children."""
-    session = job.sessions.server(job.plan.old)
-    if not job.there.has_old():
+    session, left = job.sessions.server(job.plan.old), job.there.left()
+    mine = left.of.journal == job.journal.path.name
+    if left.of.journal and not mine and (left.state == PLACED or left.of.journal not in job.chain):
+        # It may have worked with that data for long.
+        with contextlib.suppress(MhaError):
+            session.observe()
+            return "it was left as it was"
+        _started(job)
+        return "it was left as it was"
+    if not left.moved:
         job.there.step("drop", action="remove what was copied", timeout=LONG)
         with contextlib.suppress(MhaError):
             session.observe()

@@ -15,7 +15,7 @@ from ...fencing.everyone import start_replication_until
 from ...model.gtid import GtidSet, MariadbGtidPosition
 from ...model.state import GtidKind, ServerState
 from ...mysql.server import Server
-from .place import Place, held_still, place_of
+from .place import NotHeld, Place, held_still, let_go_if_abandoned, place_of
 
 log = logging.getLogger("mha")
 
@@ -43,6 +43,8 @@ class Verified:
         if self.differ:
             named = ", ".join(self.differ[:NAMED])
             return f"{len(self.differ)} of {self.tables} tables differ from the primary's: {named}"
+        if not self.same and self.why_not.startswith("not compared"):
+            return f"its {self.tables} tables were {self.why_not}"
         more = f" ({self.why_not})" if self.why_not else ""
         return f"{self.same} of {self.tables} tables compared with the primary's at one place, the same{more}"
 
@@ -58,7 +60,10 @@ def verify(
     tables = [(str(row["s"]), str(row["t"])) for row in new.query(_TABLES, action="list its tables", timeout=60.0)]
     if not same_version:
         return Verified(0, len(tables), why_not="not compared: another version stores its rows in another way")
-    place, sums = _sums_at_a_place(new.config, kind, tables, seconds)
+    try:
+        place, sums = _sums_at_a_place(new.config, kind, tables, seconds)
+    except NotHeld as error:
+        return Verified(0, len(tables), why_not=f"not compared: {error}")
     _run_up_to(replica, new.config, channel, kind, place)
     own = _sums(replica, list(sums), Deadline(seconds * 2))
     differ = tuple(f"{s}.{t}" for s, t in own if own[s, t] != sums[s, t])
@@ -76,7 +81,11 @@ def _sums_at_a_place(
     with contextlib.closing(Server(primary)) as reader:
         reader.connect()
         with held_still(primary, primary, kind) as (place, let_go):
-            reader.query("START TRANSACTION WITH CONSISTENT SNAPSHOT", action="read a snapshot of it")
+            # Now: it may have waited longer for the lock than that.
+            let_go_if_abandoned(reader)
+            reader.query(
+                "START TRANSACTION WITH CONSISTENT SNAPSHOT", action="read a snapshot of it", same_session=True
+            )
             let_go()
         return place, _sums(reader, tables, Deadline(seconds), same_session=True)
 

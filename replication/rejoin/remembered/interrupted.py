@@ -91,10 +91,16 @@ def _points(entries: tuple[Entry, ...], before: bool) -> bool:
 
 def _all(workdir: Path, app: str) -> Iterator[BegunRejoin]:
     for path in journals(workdir, app, REJOIN):
-        entries = tuple(read_journal(path))
-        began = _beginning(entries)
-        if began is not None:
-            yield _begun(began, entries)
+        begun = begun_in(path)
+        if begun is not None:
+            yield begun
+
+
+def begun_in(path: Path) -> BegunRejoin | None:
+    """The rejoin of that journal; None where it had not begun."""
+    entries = tuple(read_journal(path))
+    began = _beginning(entries)
+    return _begun(began, entries) if began is not None else None
 
 
 def _beginning(entries: tuple[Entry, ...]) -> Entry | None:

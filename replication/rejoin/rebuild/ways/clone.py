@@ -57,7 +57,7 @@ def fetch(job: RebuildJob) -> None:
     install(donor)
     install(session)
     _end_former(session)
-    job.there.step("begin", action="make a place for the new data", timeout=LONG)
+    job.there.begin(job.whose)
     meter = job.meter("clone")
     config = donor.config
     session.query("SET GLOBAL clone_valid_donor_list = %s", (f"{config.ip}:{config.port}",), action="name the donor")

@@ -77,12 +77,14 @@ def load(
 def _until_begun(dump: RunningCommand, seconds: float) -> bytes:
     read, ends = b"", time.monotonic() + seconds
     while BEGUN not in read:
+        dump.wait_at_most(max(0.1, ends - time.monotonic()))
         data = dump.read(1 << 15)
         read += data
         if not data:
             break
         if time.monotonic() > ends:
             raise DeadlineExceeded("begin the dump while writes are held", seconds)
+    dump.wait_at_most(SILENCE)
     if BEGUN not in read:
         dump.finish(Deadline(30.0))
     return read

@@ -28,7 +28,8 @@ class Channel:
     def recv_stderr(self, _: int) -> bytes:
         return self._err.pop(0) if self._err else b""
 
-    def settimeout(self, _: float) -> None: ...
+    def settimeout(self, seconds: float) -> None:
+        self.timeout = seconds
 
     def sendall(self, data: bytes) -> None:
         self.sent += data
@@ -77,3 +78,21 @@ def test_who_says_nothing_is_not_waited_for() -> None:
     frame = Frame()
     with pytest.raises(DeadlineExceeded, match="it printed nothing"):
         all_of(running(frame, frame.begin + b"x", None))
+
+
+@pytest.mark.parametrize("size", [50, 100])
+def test_what_a_login_prints_is_no_data_however_long_it_is(size: int) -> None:
+    frame = Frame()
+    command = running(frame, b"Welcome! " * size, b"See you. " * size, frame.begin + b"data", frame.end + b"0\n")
+    assert all_of(command) == b"data"
+
+
+def test_who_holds_writes_waits_no_longer_than_they_may_wait() -> None:
+    frame = Frame()
+    channel = Channel([frame.begin + b"x", None])
+    lease: Any = Lease(channel)
+    command = RunningCommand(lease, frame, "mha@db3:22", "dump its data", 300.0)
+    command.wait_at_most(15.0)
+    assert channel.timeout == 15.0
+    with pytest.raises(DeadlineExceeded, match="15"):
+        all_of(command)

@@ -35,6 +35,13 @@ def about(*donors: DonorView, modern: bool = False, maria: bool = False, held: s
     return RebuildFacts(donors or (PRIMARY, REPLICA), replace(TARGET, **target), modern, maria, held)
 
 
+def by_position(*donors: DonorView) -> RebuildFacts:
+    return replace(about(*donors, modern=True), by_position=True)
+
+
+PARALLEL = replace(REPLICA, workers=4, in_order=False)
+
+
 def planned(around: RebuildFacts, wish: str = "auto", keep: bool = True) -> RejoinPlan | Refusal:
     return rebuild_plan(facts(), around, wish=wish, rate=0, keep=keep)
 
@@ -85,6 +92,9 @@ def test_the_primary_gives_it_where_no_replica_can_and_the_plan_says_what_that_c
         (about(trouble="no route"), "auto", "no-host", "no route"),
         (about(root=False), "auto", "no-rights", "SSH user"),
         (about(stoppable=False), "auto", "no-start", "how its mysqld is started"),
+        (by_position(PRIMARY), "clone", "no-way", "a clone of db2, the primary, tells no place"),
+        (by_position(PARALLEL), "clone", "no-way", "in parallel and in any order"),
+        (by_position(PARALLEL), "dump", "no-way", "its place may lie before its data"),
     ],
 )
 def test_a_refusal_is_one_sentence(around: RebuildFacts, wish: str, code: str, words: str) -> None:
@@ -116,3 +126,25 @@ def test_a_dump_needs_room_for_the_old_data_once_more_and_for_what_it_grows_by()
     assert room_for(REPLICA, Method.DUMP, TARGET) == (64 + 90 + 10) * MB
     assert room_for(REPLICA, Method.DUMP, replace(TARGET, old="/x/old")) == (64 + 10) * MB
     assert room_for(REPLICA, Method.BACKUP, TARGET) == (64 + 100) * MB
+
+
+def test_appliers_in_order_note_their_place_in_a_clone_and_gtids_need_none() -> None:
+    for around in (by_position(replace(PARALLEL, in_order=True)), about(PARALLEL, modern=True)):
+        plan = planned(around, "clone")
+        assert isinstance(plan, RejoinPlan), plan
+
+
+def test_what_another_rebuild_left_is_told_of_and_is_not_its_old_data() -> None:
+    plan = planned(about(kept="/var/lib/.mysql.mha-rebuild/old"))
+    assert isinstance(plan, RejoinPlan)
+    assert any("kept under a name with the date" in line for line in plan.warnings)
+    own = gtid("u:1-9".replace("u", UUID), "u:1-5".replace("u", UUID), user="repl", password=True)
+    for around, archived in (
+        (about(kept="/x/old"), True),
+        (about(old="/x/old", state="swapped"), False),
+        (about(old="/x/old", state="placed"), True),
+    ):
+        found = rebuild_plan(own, around, wish="auto", rate=0, keep=True)
+        assert isinstance(found, RejoinPlan)
+        assert found.copying is not None
+        assert found.copying.archive is archived
