@@ -25,7 +25,7 @@ from .comparison.to_edit import sql_to_edit
 from .ledger import Reckoning
 from .replaying import Replayed, replay
 from .rewinding import cannot_be_undone
-from .undoing import forget, gtids_of_both, undo
+from .undoing import followed_up_to, forget, gtids_of_both, undo
 
 
 class Own:
@@ -165,8 +165,8 @@ def forget_own(job: RejoinJob, own: Own | None) -> None:
     before = rewound_of(job.config.manager_workdir, job.config.name, job.plan.old, replaced.at if replaced else 0.0)
     if own is not None and before is not None and not before.open:
         before = None
-    gtids = gtids_of_both(own.facts, own.tail) if own is not None else ""
     server = job.sessions.server(job.plan.old)
+    gtids = gtids_of_both(own.facts, own.tail, followed_up_to(server)) if own is not None else ""
     if own is not None and own.kept.copy is not None and (end := server.observe().end_of_log) != own.kept.copy.end:
         said = f"its log ends at {end}, and what was kept ends at {own.kept.copy.end}: somebody wrote to it"
         raise StatementFailed(str(server), "delete its binary logs", said)

@@ -249,6 +249,14 @@ def test_what_only_it_has_is_taken_back_only_when_somebody_asks_for_it() -> None
     assert refusal_of(facts(tail=None), How.REWIND).code == "may-have-more"
 
 
+def test_a_log_without_what_it_replicated_proves_nothing_of_one_that_may_have_followed() -> None:
+    silent = server(1, log_replica_updates=False)
+    assert isinstance(rejoin_plan(facts(tail=HAS_MORE, old=silent), How.REWIND), RejoinPlan)
+    assert isinstance(rejoin_plan(facts(tail=HAS_MORE, pointed=True), How.REWIND), RejoinPlan)
+    followed = facts(tail=HAS_MORE, old=silent, pointed=True)
+    assert refusal_of(followed, How.REWIND).code == "no-place"
+
+
 @pytest.mark.parametrize("state", [RESETTING, RESET])
 def test_a_rewind_that_was_cut_short_is_gone_on_with_and_nothing_else_is_done(state: str) -> None:
     case = facts(rewound=Rewound(state, tables=("app.t",)), log_ends=at(300) if state == RESETTING else at(5000))
