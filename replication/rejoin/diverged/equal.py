@@ -24,6 +24,8 @@ from .comparison.schema import Table, TableColumn, read_tables
 
 #: Seconds that applications may have to wait for a table, how often that is tried, and one sum may take.
 LOCKED_WITHIN, TRIES, SUMMED_WITHIN = 2, 5, 24 * 3600.0
+#: Seconds after which the new primary lets go of them by itself, should this host go dark in between.
+VANISHED = 20
 #: Seconds without any progress after which the old server does not get there.
 STANDS_STILL = 30.0
 LOOK_EVERY = 0.05
@@ -122,10 +124,12 @@ def _held(holder: Server, names: Sequence[str]) -> Iterator[None]:
     for attempt in range(1, TRIES + 1):
         try:
             wait = (
-                f"SET SESSION lock_wait_timeout = {LOCKED_WITHIN}, SESSION innodb_lock_wait_timeout = {LOCKED_WITHIN}"
+                f"SET SESSION wait_timeout = {VANISHED}, SESSION lock_wait_timeout = {LOCKED_WITHIN}, "
+                f"SESSION innodb_lock_wait_timeout = {LOCKED_WITHIN}"
             )
-            holder.query(wait, action="hold its tables still for a moment")
-            holder.query(words, action="hold its tables still for a moment", timeout=LOCKED_WITHIN + 3.0)
+            action, within = "hold its tables still for a moment", LOCKED_WITHIN + 3.0
+            holder.query(wait, action=action)
+            holder.query(words, action=action, timeout=within, same_session=True)
             break
         except ServerError:
             if attempt == TRIES:
@@ -133,7 +137,8 @@ def _held(holder: Server, names: Sequence[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        holder.query("UNLOCK TABLES", action="let its tables go")
+        # A session that is gone has let them go before: then what was read meanwhile is of no one place.
+        holder.query("UNLOCK TABLES", action="let its tables go", same_session=True)
 
 
 def _gtids(state: ServerState, kind: GtidKind) -> str:
