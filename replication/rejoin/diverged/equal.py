@@ -7,12 +7,15 @@ up to exactly there, and stops.
 from __future__ import annotations
 
 import contextlib
+import logging
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ....config import ServerConfig
 from ...actions.repoint import follows
+from ...cluster.catch_up import check_alive
 from ...errors import DeadlineExceeded, ServerError, ServerUnreachable, StatementFailed
 from ...fencing.everyone import start_replication_until
 from ...model.gtid import GtidSet, MariadbGtidPosition
@@ -20,7 +23,10 @@ from ...model.position import BinlogPosition
 from ...model.state import GtidKind, ServerState
 from ...mysql.dialects import ChannelThread, quote_identifier
 from ...mysql.server import Server
+from ...threads import Thread
 from .comparison.schema import Table, TableColumn, read_tables
+
+log = logging.getLogger("mha")
 
 #: Seconds that applications may have to wait for a table, how often that is tried, and one sum may take.
 LOCKED_WITHIN, TRIES, SUMMED_WITHIN = 2, 5, 24 * 3600.0
@@ -29,6 +35,8 @@ VANISHED = 20
 #: Seconds without any progress after which the old server does not get there.
 STANDS_STILL = 30.0
 LOOK_EVERY = 0.05
+#: Seconds between two questions whether a server lives that sums a table.
+ASKED_EVERY = 1.0
 
 _BYTES = frozenset(
     "char varchar tinytext text mediumtext longtext binary varbinary tinyblob blob mediumblob longblob vector inet6 "
@@ -55,8 +63,40 @@ class KnownPoint:
 
 
 def sums_of(session: Server, tables: Mapping[str, Table], names: Sequence[str], hashed: str) -> dict[str, str | None]:
-    """Rows and sum of each. Raises ServerError's children."""
-    return {name: _sum(session, tables[name], hashed) if name in tables else None for name in names}
+    """Rows and sum of each, while its server lives. Raises ServerError's children."""
+    with ended_with_its_server(session):
+        return {name: _sum(session, tables[name], hashed) if name in tables else None for name in names}
+
+
+@contextlib.contextmanager
+def ended_with_its_server(session: Server) -> Iterator[None]:
+    """A statement may take hours, and a host without power says nothing: the server is asked on another session.
+
+    Once that is not answered any more, the statement fails with ServerUnreachable.
+    """
+    over = threading.Event()
+    watch = Thread(target=_watch, args=(session, over), name="lives it", daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watch.join()
+
+
+def _watch(session: Server, over: threading.Event) -> None:
+    with contextlib.closing(Server(session.config)) as other:
+        while not over.wait(ASKED_EVERY):
+            try:
+                check_alive(other)
+            except ServerUnreachable as gone:
+                if not over.is_set():
+                    log.warning("%s", gone)
+                    session.abort()
+                return
+            except ServerError as error:
+                # An answer all the same.
+                log.debug("%s", error)
 
 
 def _hash_of(session: Server) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from prefect_mha.replication.errors import ServerUnreachable
+from prefect_mha.replication.errors import ServerBusy, ServerError, ServerGone, ServerUnreachable
 from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.rejoin.diverged import equal
 
@@ -39,3 +41,24 @@ def test_tables_of_the_primary_are_let_go_when_this_host_goes_dark() -> None:
 def test_a_lock_that_was_lost_meanwhile_is_no_lock() -> None:
     with pytest.raises(ServerUnreachable), equal._held(cast(Server, Session("UNLOCK")), ["app.t"]):
         pass
+
+
+@pytest.mark.parametrize(("said", "ended"), [(ServerGone, True), (ServerBusy, False)])
+def test_a_sum_ends_with_its_server_and_no_sooner(
+    monkeypatch: pytest.MonkeyPatch, said: type[ServerError], ended: bool
+) -> None:
+    asked, aborted = threading.Semaphore(0), threading.Event()
+
+    def check(_: object) -> None:
+        asked.release()
+        raise said("db2", "see whether it lives", "no answer")
+
+    monkeypatch.setattr(equal, "ASKED_EVERY", 0.001)
+    monkeypatch.setattr(equal, "check_alive", check)
+    monkeypatch.setattr(equal, "Server", lambda _: SimpleNamespace(close=lambda: None))
+    session = cast(Server, SimpleNamespace(config=None, abort=aborted.set))
+    with equal.ended_with_its_server(session):
+        assert asked.acquire(timeout=10)
+        assert aborted.wait(10) if ended else asked.acquire(timeout=10)
+    assert aborted.is_set() == ended
+    assert not any(thread.name == "lives it" for thread in threading.enumerate())
