@@ -57,6 +57,9 @@ class _Undoing:
     def go(self) -> int:
         run = self._session.execute
         try:
+            if self._session.scalar("SELECT GET_LOCK(%s, 1)", (DATABASE,)) != 1:
+                said = "another rewind of it is under way, see SHOW PROCESSLIST there"
+                raise StatementFailed(self._name, "take back what only it has", said)
             run(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
             run(
                 f"CREATE TABLE IF NOT EXISTS {DATABASE}.undone (tail CHAR(64) PRIMARY KEY, transactions INT NOT NULL) "

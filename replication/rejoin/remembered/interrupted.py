@@ -27,7 +27,7 @@ class BegunRejoin:
 
     ``ended`` is False for one that was cut short, or that is under way: then ``alive``. ``pointed``: it may have
     pointed the server at the new primary. ``step`` is what it began last, ``percent`` how far its copy was then, None
-    where it copies nothing.
+    where it copies nothing. ``pid`` is the process that began it.
     """
 
     key: str
@@ -39,6 +39,7 @@ class BegunRejoin:
     pointed: bool
     step: str = ""
     percent: float | None = None
+    pid: int = 0
 
     @property
     def cut_short(self) -> bool:
@@ -106,9 +107,10 @@ def _begun(began: Entry, entries: tuple[Entry, ...]) -> BegunRejoin:
     pointed = any((e.step, e.event) == (POINT, "began") for e in entries)
     plan = dict(began.facts.get("plan", {}))
     left = any((e.step, e.event) == (REJOIN, LEFT) for e in entries)
-    alive = not (ended or left) and alive_since(int(began.facts.get("pid", 0)), began.at)
+    pid = int(began.facts.get("pid", 0))
+    alive = not (ended or left) and alive_since(pid, began.at)
     by = str(began.facts.get("by", ""))
-    return BegunRejoin(began.server, began.at, by, plan, ended, alive, pointed, *_stands_at(entries))
+    return BegunRejoin(began.server, began.at, by, plan, ended, alive, pointed, *_stands_at(entries), pid)
 
 
 def _stands_at(entries: tuple[Entry, ...]) -> tuple[str, float | None]:
