@@ -105,7 +105,8 @@ def _beginning(entries: tuple[Entry, ...]) -> Entry | None:
 def _begun(began: Entry, entries: tuple[Entry, ...]) -> BegunRejoin:
     ended = any(e.step == END for e in entries)
     pointed = any((e.step, e.event) == (POINT, "began") for e in entries)
-    plan = dict(began.facts.get("plan", {}))
+    told = began.facts.get("plan")
+    plan = dict(told) if isinstance(told, dict) else {}
     left = any((e.step, e.event) == (REJOIN, LEFT) for e in entries)
     pid = int(began.facts.get("pid", 0))
     alive = not (ended or left) and alive_since(pid, began.at)

@@ -15,7 +15,7 @@ from prefect_mha.flows import rejoin as flow
 from prefect_mha.flows.runbooks.returning import rejoin as runbook
 from prefect_mha.flows.runbooks.returning import rewind as rewinding
 from prefect_mha.flows.runbooks.returning.rejoin import RejoinRunbook
-from prefect_mha.flows.runbooks.returning.take_back import end_what_was_cut_short
+from prefect_mha.flows.runbooks.returning.take_back import end_what_was_cut_short, take_back_what_was_cut_short
 from prefect_mha.replication.coordination.failover_lock import FailoverLock
 from prefect_mha.replication.errors import AlreadyActing, LockLost, MhaError, RefusalError, StatementFailed
 from prefect_mha.replication.local.interrupts import Interrupted
@@ -271,3 +271,23 @@ def test_one_at_a_time_where_the_lock_is_not_held(tmp_path: Path, monkeypatch: p
     assert refusal.code == "already-rejoining"
     journal.record(REJOIN, LEFT, OLD)
     assert tasks.under_way(who) is None
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "follow",
+        {"how": "follow"},
+        {"how": "sideways", "kind": "GTID"},
+        {"how": "follow", "kind": "GTID", "position": 7},
+    ],
+)
+def test_a_plan_of_another_version_is_a_sentence(tmp_path: Path, plan: object) -> None:
+    config = configured({}, manager_workdir=tmp_path)
+    journal = Journal(tmp_path / "app1.rejoin-1.journal")
+    journal.record(REJOIN, "began", OLD, pid=0, by="me", plan=plan)
+    journal.record("Point it at the new primary", "began", OLD)
+    who = cast(WhoIsBack, SimpleNamespace(config=config, old=SimpleNamespace(address=OLD, name="db1")))
+    with pytest.raises(RefusalError, match=r"cannot be read .* another version wrote it") as raised:
+        take_back_what_was_cut_short(who, cast(Any, None))
+    assert raised.value.refusal.code == "unknown-plan"
