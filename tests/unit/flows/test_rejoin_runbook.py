@@ -205,6 +205,7 @@ def test_a_passing_refusal_takes_nothing_back(
     who = SimpleNamespace(old=SimpleNamespace(name="db1", hostname="db1"), config=SimpleNamespace(path="app1.cnf"))
     case = facts(unfinished=True, **changes)
     monkeypatch.setattr(flow, "look", lambda *_: case)
+    monkeypatch.setattr(flow, "under_way", lambda _: None)
     monkeypatch.setattr(flow, "take_back_what_was_cut_short", lambda *_: taken.append("back"))
     with pytest.raises(RefusalError):
         flow._plan(cast(Any, who), cast(Any, None), How.FOLLOW, alone=False, dry_run=False)
