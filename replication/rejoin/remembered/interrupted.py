@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ...local.processes import alive_since
 from ...memory.journal import END, REJOIN, Entry, journals, read_journal
 from ...model.ways_back import How
+
+log = logging.getLogger("mha")
 
 #: The steps in which a server is pointed, started, and taken back, as their tasks are called.
 POINT, START, TAKE_BACK = "Point it at the new primary", "Start replication", "Take the rejoin back"
@@ -59,6 +63,25 @@ def last_of_each(workdir: Path, app: str) -> dict[str, BegunRejoin]:
         if each.key not in found:
             found[each.key] = each
     return found
+
+
+def not_proven(workdir: Path, app: str) -> dict[str, str]:
+    """By ``ip:port``, the servers of which a rewind or a rebuild is not at its end, and so why they may be no primary.
+
+    Each may follow already, while it is compared: the failover lock is not held then. Nothing where the journals cannot
+    be read: a failover must not fail of it.
+    """
+    try:
+        begun = last_of_each(workdir, app)
+    except OSError as error:
+        log.warning("Which servers are being rewound or rebuilt cannot be read: %s", error)
+        return {}
+    return {
+        key: f"its {each.plan['how']}, begun at {datetime.fromtimestamp(each.at):%H:%M:%S}, is not at its end: nothing "
+        "proves yet that its data are the primary's"
+        for key, each in begun.items()
+        if not each.ended and each.plan.get("how") in (How.REWIND.value, How.REBUILD.value)
+    }
 
 
 def stands_pointed(workdir: Path, app: str, key: str, since: float) -> bool:
