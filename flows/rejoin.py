@@ -56,6 +56,7 @@ from prefect_mha.replication.rejoin.remembered.interrupted import MANAGER
 from prefect_mha.replication.rejoin.starting import start_if_down
 from prefect_mha.replication.reporting.approval import APPROVAL, Answer, Ask
 from prefect_mha.tasks.rebuild import plan_of
+from prefect_mha.tasks.rejoin import under_way
 
 log = logging.getLogger("mha")
 #: Nothing of what only the old server has is replayed.
@@ -130,6 +131,8 @@ rejoin_by_hand = with_events(rejoin_now)
 
 
 def _plan(who: WhoIsBack, sessions: ConnectionPool, how: How, *, alone: bool, dry_run: bool) -> RejoinPlan:
+    if not dry_run and (refusal := under_way(who)):
+        raise RefusalError(refusal)
     facts = look(who, sessions)
     plan = rejoin_plan(facts, how)
     if isinstance(plan, Refusal):

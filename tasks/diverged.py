@@ -6,9 +6,10 @@ import logging
 
 from prefect import task
 
+from ..replication.coordination.failover_lock import FailoverLock
 from ..replication.errors import StatementFailed
 from ..replication.rejoin.diverged import own as steps
-from ..replication.rejoin.diverged.comparison.choice import Chosen
+from ..replication.rejoin.diverged.comparison.choice import Choice
 from ..replication.rejoin.diverged.comparison.schema import read_tables
 from ..replication.rejoin.diverged.equal import differing, execute_up_to, known_point, sums_of
 from ..replication.rejoin.diverged.own import Against, Own
@@ -38,9 +39,9 @@ def compare(job: RejoinJob, own: Own) -> Against:
 
 
 @task(name="Replay it on the new primary", **once("whoever begins anew looks at the new primary's log first"))
-def replay(job: RejoinJob, against: Against, chosen: Chosen) -> Replayed:
-    """What was chosen, each transaction only while nothing is in its way."""
-    done = steps.replay_chosen(job, against, chosen)
+def replay(job: RejoinJob, against: Against, choice: Choice, lock: FailoverLock) -> Replayed:
+    """What was chosen, each transaction only while nothing is in its way, and the lock is ours. Raises LockLost."""
+    done = steps.replay_chosen(job, against, choice, lock.verify)
     log.info("%d transactions of %s were replayed on %s.", len(done.done), job.plan.old_name, job.plan.new_name)
     return done
 

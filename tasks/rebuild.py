@@ -9,7 +9,6 @@ from prefect import task
 from ..replication.cluster.pool import ConnectionPool
 from ..replication.errors import RefusalError
 from ..replication.model.refusal import Refusal
-from ..replication.model.topology import find_primary
 from ..replication.model.ways_back import Method
 from ..replication.rejoin.facts import RejoinFacts
 from ..replication.rejoin.observe import WhoIsBack, look
@@ -20,8 +19,8 @@ from ..replication.rejoin.rebuild.observe import look_around
 from ..replication.rejoin.rebuild.place import Place
 from ..replication.rejoin.rebuild.plan import rebuild_plan
 from ..replication.rejoin.rebuild.verify import Verified
-from ..replication.rejoin.remembered.interrupted import last_of_each
 from .policy import STEP, once
+from .rejoin import under_way
 
 log = logging.getLogger("mha")
 
@@ -31,11 +30,8 @@ PLACED = left.PLACED
 def plan_of(who: WhoIsBack, sessions: ConnectionPool, wish: str, rate: int, *, keep: bool) -> RejoinPlan | Refusal:
     """Look at everybody, then decide. Raises RefusalError, ServerError, ConfigError."""
     facts = look(who, sessions)
-    last = last_of_each(who.config.manager_workdir, who.config.name).get(who.old.address)
-    if last is not None and last.alive:
-        return Refusal(
-            "already-rejoining", f"A rejoin of {facts.old.name} is under way on this host.", "Wait for its end."
-        )
+    if refusal := under_way(who):
+        return refusal
     return rebuild_plan(facts, look_around(who, sessions, facts), wish=wish, rate=rate, keep=keep)
 
 
@@ -48,23 +44,13 @@ def look_first(job: RebuildJob) -> None:
         raise RefusalError(newer)
     if newer.copying is not None and (newer.new, newer.copying.donor) == (job.plan.new, asked.donor):
         return
-    raise RefusalError(_changed(job))
-
-
-@task(name="See the same primary", **STEP)
-def see_the_same_primary(job: RebuildJob) -> None:
-    """A failover may have been meanwhile. Raises RefusalError."""
-    primary = find_primary(job.config, job.sessions.observe())
-    if isinstance(primary, Refusal) or primary.address != job.plan.new:
-        raise RefusalError(_changed(job))
-
-
-def _changed(job: RebuildJob) -> Refusal:
-    return Refusal(
-        "cluster-changed",
-        f"{job.config.name} changed meanwhile: {job.plan.new_name} is the primary no more, or {job.copying.donor_name} "
-        "is not whom its data would come from.",
-        "Look at the cluster, then start again.",
+    raise RefusalError(
+        Refusal(
+            "cluster-changed",
+            f"{job.config.name} changed meanwhile: {job.plan.new_name} is the primary no more, or "
+            f"{job.copying.donor_name} is not whom its data would come from.",
+            "Look at the cluster, then start again.",
+        )
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 
 from prefect import task
@@ -11,13 +12,14 @@ from ..replication.errors import RefusalError
 from ..replication.fencing.read_only import Closed
 from ..replication.model.refusal import Refusal
 from ..replication.model.state import ServerState
+from ..replication.model.topology import find_primary
 from ..replication.rejoin import following
 from ..replication.rejoin.facts import RejoinFacts
 from ..replication.rejoin.job import RejoinJob
-from ..replication.rejoin.observe import look
+from ..replication.rejoin.observe import WhoIsBack, look
 from ..replication.rejoin.plan import RejoinPlan, rejoin_plan
 from ..replication.rejoin.release import release, write_block
-from ..replication.rejoin.remembered.interrupted import POINT, START, TAKE_BACK
+from ..replication.rejoin.remembered.interrupted import POINT, START, TAKE_BACK, last_of_each
 from .policy import STEP
 
 log = logging.getLogger("mha")
@@ -26,7 +28,18 @@ log = logging.getLogger("mha")
 @task(name="Look whether it is still to be done", **STEP)
 def look_first(job: RejoinJob) -> None:
     """Under the lock, before anything is done: by now it may be the primary again. Raises RefusalError."""
+    if refusal := under_way(job.who):
+        raise RefusalError(refusal)
     _as_planned(job)
+
+
+def under_way(who: WhoIsBack) -> Refusal | None:
+    """Another process of this host is at it: it does not keep the failover lock while it copies or compares."""
+    last = last_of_each(who.config.manager_workdir, who.config.name).get(who.old.address)
+    if last is None or not last.alive or last.pid == os.getpid():
+        return None
+    sentence = f"A rejoin of {who.old.name} is under way on this host, in process {last.pid}."
+    return Refusal("already-rejoining", sentence, "Wait for its end.")
 
 
 @task(name="Close the old server to writers", **STEP)
@@ -61,6 +74,20 @@ def _as_planned(job: RejoinJob) -> RejoinFacts:
 
 def _what_is_done(plan: RejoinPlan) -> tuple[object, ...]:
     return plan.new, plan.kind, plan.position, plan.pointed
+
+
+@task(name="See the same primary", **STEP)
+def see_the_same_primary(job: RejoinJob) -> None:
+    """A failover may have been while the lock was not held. Raises RefusalError."""
+    primary = find_primary(job.config, job.sessions.observe())
+    if isinstance(primary, Refusal) or primary.address != job.plan.new:
+        raise RefusalError(
+            Refusal(
+                "cluster-changed",
+                f"{job.config.name} changed meanwhile: {job.plan.new_name} is the primary no more.",
+                "Look at the cluster, then start again.",
+            )
+        )
 
 
 @task(name=POINT, **STEP)

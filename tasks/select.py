@@ -15,6 +15,7 @@ from ..replication.model.refusal import Refusal
 from ..replication.model.state import ClusterState, GtidKind
 from ..replication.model.topology import listing
 from ..replication.planning.plan import FailoverPlan, make_plan, resume_plan
+from ..replication.rejoin.remembered.interrupted import not_proven
 from ..replication.reporting.job import FailoverJob
 from .policy import STEP
 
@@ -75,6 +76,7 @@ def choose(
     busy: Mapping[str, str] | None = None,
 ) -> FailoverPlan:
     """The plan, with every candidate's reasons. Raises RefusalError when nothing may be promoted."""
+    barred = {**not_proven(job.config.manager_workdir, job.config.name), **(barred or {})}
     decided = make_plan(job.config, job.dead, cluster, job.options, excluded=excluded, barred=barred, busy=busy)
     if isinstance(decided, Refusal):
         raise RefusalError(decided)

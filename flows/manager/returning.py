@@ -35,7 +35,7 @@ SELDOM, LOGIN = 60.0, 2.0
 #: Seconds that a rejoin is waited for when the watch ends: the primary may be dead, and this holds the failover lock.
 ENDS_WITHIN = 3.0
 #: Refusals that a moment later may be none: it is starting, or the primary is at something else.
-PASSING = frozenset({"not-running", "primary-dead", "primary-read-only", "cluster-changed"})
+PASSING = frozenset({"not-running", "primary-dead", "primary-read-only", "cluster-changed", "already-rejoining"})
 #: A server that nobody knows any more, by whom nothing can be gone on with.
 UNKNOWN = "unknown-server"
 

@@ -26,7 +26,7 @@ from ..rescue.purged import purged_by, still_lacks
 from .facts import OwnTail, RejoinFacts
 from .remembered.interrupted import last_of_each, stands_pointed
 from .remembered.replacement import Replacement, replacement_of
-from .remembered.rewound import rewound_of
+from .remembered.rewound import as_rewound, rewound_of
 
 log = logging.getLogger("mha")
 
@@ -105,7 +105,7 @@ def look(who: WhoIsBack, sessions: ConnectionPool) -> RejoinFacts:
         tail=tail,
         log_ends=ends,
         begins=_has_log(new, replaced.begins if replaced is not None else None),
-        purged=still_lacks(before, purged),
+        purged=still_lacks(as_rewound(before, rewound), purged),
         filters=followers[0].channel.filters if followers else None,
         user=user,
         password=bool(user) and password_of(old, followers, sessions) is not None,

@@ -351,8 +351,10 @@ def _of_the_place(facts: RejoinFacts, *, rewinds: bool) -> Refusal | None:
             BY_HAND[How.REBUILD],
             facts.evidence,
         )
-    # What it wrote itself is in its log, and rewinding proves that nobody else wrote what is there.
-    if not rewinds and not _has_executed_nothing_since(facts):
+    # What it wrote itself is in its log, and rewinding proves that nobody else wrote what is there: nothing of what it
+    # replicated, where its log would have that.
+    proven = rewinds and (facts.old.log_replica_updates or not facts.pointed)
+    if not proven and not _has_executed_nothing_since(facts):
         return Refusal(
             "no-place",
             f"{old} may have executed already what {new} wrote since {replaced.begins}, and would execute it twice: "

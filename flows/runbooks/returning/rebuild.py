@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-from collections.abc import Iterator
-from typing import Any, TypeVar
-
-from prefect import Task
 
 from ....replication.coordination.failover_lock import FailoverLock
 from ....replication.errors import AlreadyActing, MhaError
@@ -22,7 +17,6 @@ from ....tasks import diverged, rebuild, rejoin
 from .rejoin import RejoinRunbook
 
 log = logging.getLogger("mha")
-R = TypeVar("R")
 
 
 def rebuild_server(job: RebuildJob, by: str) -> RejoinOutcome:
@@ -45,7 +39,6 @@ class RebuildRunbook(RejoinRunbook):
     """One rebuild. Whoever goes on after a death enters at the same first step: each looks whether it is done."""
 
     _job: RebuildJob
-    _locked = True
 
     def outcome(self, by: str) -> RejoinOutcome:
         """All steps, in order."""
@@ -62,13 +55,13 @@ class RebuildRunbook(RejoinRunbook):
                 notes.append(f"Of {plan.old_name} were kept: {self._step(diverged.keep_own)}.")
             with self._unlocked():
                 place = self._new_data()
-            self._step(rebuild.see_the_same_primary)
+            self._step(rejoin.see_the_same_primary)
             facts = self._step(rebuild.set_place, place)
             self._step(rejoin.point, facts)
             if job.config.rebuild_verify:
                 with self._unlocked():
                     notes.append(f"{self._step(rebuild.compare)}.")
-                self._step(rebuild.see_the_same_primary)
+                self._step(rejoin.see_the_same_primary)
             self._step(rejoin.start, facts)
             stands = self._step(rejoin.see_it_level)
             if facts.rewound is not None:
@@ -91,20 +84,6 @@ class RebuildRunbook(RejoinRunbook):
         summary = f"{plan.old_name} has the data of {donor}, and replicates from {new}, {stands}"
         notes += [f"Left to do: {line}." for line in undone]
         return self._ended(RejoinOutcome(10 if undone else 0, summary, job.plan, notes=tuple(notes)))
-
-    def unlock(self) -> None:
-        """Give the failover lock back."""
-        if self._locked:
-            self._locked = False
-            self._lock.release()
-
-    @contextlib.contextmanager
-    def _unlocked(self) -> Iterator[None]:
-        self.unlock()
-        yield
-        self._lock = FailoverLock(self._job.config.servers)
-        self._lock.take()
-        self._locked = True
 
     def _new_data(self) -> Place | None:
         """The server runs on it, closed; its place where the copy does not bring that along."""
@@ -133,9 +112,3 @@ class RebuildRunbook(RejoinRunbook):
         except MhaError as trouble:
             stands = f"its old data lies in {self._job.kept_in}, or in its place still: {trouble}"
         return self._ended(self._not_done(error, stands))
-
-    def _step(self, task: Task[..., R], *args: Any) -> R:
-        """While the lock is ours, where it is held at all."""
-        if self._locked:
-            return super()._step(task, *args)
-        return self.run(task, self._job, *args, about=self._job.plan.old_name)

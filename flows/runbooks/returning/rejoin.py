@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from prefect import Task
 
 from ....replication.coordination.failover_lock import FailoverLock
-from ....replication.errors import LockLost, MhaError, RefusalError
+from ....replication.errors import AlreadyActing, MhaError, RefusalError
 from ....replication.local.interrupts import Interrupted, finish_from_here
 from ....replication.memory.journal import END, REJOIN
 from ....replication.model.ways_back import How
@@ -26,24 +27,31 @@ from .rewind import rewind
 
 log = logging.getLogger("mha")
 R = TypeVar("R")
+#: What is said of a rewind that did not come to its end.
+GOES_ON = "it is read-only; how far it came is remembered, and --how=rewind goes on there"
 
 
 def rejoin_server(job: RejoinJob, by: str, asked_to_end: Callable[[], bool] = lambda: False) -> RejoinOutcome:
-    """Under the failover lock: closed, looked at once more, pointed, started, released. A failure is an outcome.
+    """Closed, looked at once more, pointed, started, released. A failure is an outcome.
 
-    ``asked_to_end``: whether it is to be left, where that is still possible. Raises AlreadyActing when a failover or a
-    switch is under way: then nothing was done; Interrupted when it was left.
+    The failover lock is held while roles are looked at and set, and not while what only the old server has is copied,
+    taken back and compared: a failover must not wait for that. ``asked_to_end``: whether it is to be left, where that
+    is still possible. Raises AlreadyActing when a failover or a switch is under way at its beginning: then nothing was
+    done; Interrupted when it was left.
     """
     lock = FailoverLock(job.config.servers)
     lock.take()
+    book = RejoinRunbook(job, lock, asked_to_end)
     try:
-        return RejoinRunbook(job, lock, asked_to_end).outcome(by)
+        return book.outcome(by)
     finally:
-        lock.release()
+        book.unlock()
 
 
 class RejoinRunbook(Recorder):
     """One rejoin. Whoever goes on after a death enters at the same first step: each looks whether it is done."""
+
+    _locked = True
 
     def __init__(self, job: RejoinJob, lock: FailoverLock, asked_to_end: Callable[[], bool]) -> None:
         super().__init__(job.journal)
@@ -64,14 +72,16 @@ class RejoinRunbook(Recorder):
             self._step(rejoin.close)
             self._may_go_on()
             if plan.how is How.REWIND:
-                rewind(job, self._step, self._may_go_on)
+                rewind(job, self._step, self._may_go_on, self._unlocked)
             facts = self._step(rejoin.look_again)
             self._may_go_on()
             finish_from_here()
             pointed = True
             self._step(rejoin.point, facts)
             if plan.how is How.REWIND:
-                self._step(diverged.see_it_equal, facts)
+                with self._unlocked():
+                    self._step(diverged.see_it_equal, facts)
+                self._step(rejoin.see_the_same_primary)
             self._step(rejoin.start, facts)
             stands = self._step(rejoin.see_it_level)
         except Interrupted as asked:
@@ -81,10 +91,10 @@ class RejoinRunbook(Recorder):
                 # Else a manager would go on with what somebody has ended.
                 self._ended(RejoinOutcome(1, str(asked), plan, stopped=True))
             raise
-        except LockLost as error:
-            # Others may act by now; who goes on with it looks what is done.
+        except AlreadyActing as error:
+            # Others may act by now, or do; who goes on with it looks what is done.
             self._leave()
-            return self._not_done(error)
+            return self._not_done(error, GOES_ON if plan.how is How.REWIND else "")
         except MhaError as error:
             return self._failed(error, pointed=pointed)
         undone = self._set_free(by)
@@ -109,9 +119,29 @@ class RejoinRunbook(Recorder):
                 left = (*left, f"its block was not written into the configuration: {error}")
         return left
 
+    def unlock(self) -> None:
+        """Give the failover lock back."""
+        if self._locked:
+            self._locked = False
+            self._lock.release()
+
+    @contextlib.contextmanager
+    def _unlocked(self) -> Iterator[None]:
+        """Others may act within. Raises AlreadyActing where they do at its end."""
+        self.unlock()
+        yield
+        self._lock_again()
+
+    def _lock_again(self) -> None:
+        if not self._locked:
+            self._lock = FailoverLock(self._job.config.servers)
+            self._lock.take()
+            self._locked = True
+
     def _step(self, task: Task[..., R], *args: Any) -> R:
-        """While the lock is ours: what a process that stood still was about to do is not done."""
-        self._lock.verify()
+        """While the lock is ours, where it is held: what a process that stood still was about to do is not done."""
+        if self._locked:
+            self._lock.verify()
         return self.run(task, self._job, *args, about=self._job.plan.old_name)
 
     def _may_go_on(self) -> None:
@@ -128,14 +158,15 @@ class RejoinRunbook(Recorder):
     def _failed(self, error: MhaError, *, pointed: bool) -> RejoinOutcome:
         plan, stands = self._job.plan, "it was left as it was, and read-only"
         if plan.how is How.REWIND:
-            stands = "it is read-only; how far it came is remembered, and --how=rewind goes on there"
+            stands = GOES_ON
         try:
             if pointed or (plan.pointed and self._is_to_be_taken_back(error)):
+                self._lock_again()
                 stands = self._step(rejoin.take_back)
             elif plan.pointed:
                 self._leave()
                 return self._not_done(error, stands)
-        except LockLost as lost:
+        except AlreadyActing as lost:
             # Others may act on it by now: it is theirs.
             log.error("Got ERROR: %s", lost)
             self._leave()

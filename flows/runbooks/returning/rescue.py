@@ -84,8 +84,7 @@ def _replayed(job: RejoinJob, book: Recorder, against: Against, wanted: Wanted) 
     lock.take()
     try:
         book.run(rejoin.look_first, job, about=job.plan.old_name)
-        chosen = against.chosen(wanted.replay)
-        done = book.run(diverged.replay, job, against, chosen, about=job.plan.new_name)
+        done = book.run(diverged.replay, job, against, wanted.replay, lock, about=job.plan.new_name)
     finally:
         lock.release()
     return tell(job, against, done.left, done.done, hide=wanted.hide)

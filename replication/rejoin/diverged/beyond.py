@@ -56,6 +56,23 @@ def common_of(facts: RejoinFacts) -> MariadbGtidPosition:
     return MariadbGtidPosition(MariadbGtid(domain, facts.old.server_id, seq) for domain, seq in found.items())
 
 
+def furthest_of_both(facts: RejoinFacts, executed: Iterable[MariadbGtid]) -> MariadbGtidPosition:
+    """The last transaction of each of MariaDB's domains that both have, under the name that it has on both.
+
+    ``executed`` is what the old server executed and may not have in its log. A place that the new primary does not know
+    by this very name is error 1236.
+    """
+    has: dict[tuple[int, int], int] = {}
+    for gtid in _known(facts):
+        key = gtid.domain, gtid.server_id
+        has[key] = max(has.get(key, 0), gtid.seq)
+    shared = (
+        MariadbGtid(gtid.domain, gtid.server_id, min(gtid.seq, has.get((gtid.domain, gtid.server_id), 0)))
+        for gtid in (*facts.old.gtid_binlog_state, *executed)
+    )
+    return MariadbGtidPosition(gtid for gtid in shared if gtid.seq)
+
+
 def _mysql(old: ServerState, new: ServerState) -> Beyond:
     if old.gtid_executed is None or new.gtid_executed is None or old.gtid_mode != "ON" or new.gtid_mode != "ON":
         return Beyond(unknown="GTIDs are not on (gtid_mode) on both servers")

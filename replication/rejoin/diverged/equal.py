@@ -7,12 +7,15 @@ up to exactly there, and stops.
 from __future__ import annotations
 
 import contextlib
+import logging
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ....config import ServerConfig
 from ...actions.repoint import follows
+from ...cluster.catch_up import check_alive
 from ...errors import DeadlineExceeded, ServerError, ServerUnreachable, StatementFailed
 from ...fencing.everyone import start_replication_until
 from ...model.gtid import GtidSet, MariadbGtidPosition
@@ -20,13 +23,20 @@ from ...model.position import BinlogPosition
 from ...model.state import GtidKind, ServerState
 from ...mysql.dialects import ChannelThread, quote_identifier
 from ...mysql.server import Server
+from ...threads import Thread
 from .comparison.schema import Table, TableColumn, read_tables
+
+log = logging.getLogger("mha")
 
 #: Seconds that applications may have to wait for a table, how often that is tried, and one sum may take.
 LOCKED_WITHIN, TRIES, SUMMED_WITHIN = 2, 5, 24 * 3600.0
+#: Seconds after which the new primary lets go of them by itself, should this host go dark in between.
+VANISHED = 20
 #: Seconds without any progress after which the old server does not get there.
 STANDS_STILL = 30.0
 LOOK_EVERY = 0.05
+#: Seconds between two questions whether a server lives that sums a table.
+ASKED_EVERY = 1.0
 
 _BYTES = frozenset(
     "char varchar tinytext text mediumtext longtext binary varbinary tinyblob blob mediumblob longblob vector inet6 "
@@ -53,8 +63,40 @@ class KnownPoint:
 
 
 def sums_of(session: Server, tables: Mapping[str, Table], names: Sequence[str], hashed: str) -> dict[str, str | None]:
-    """Rows and sum of each. Raises ServerError's children."""
-    return {name: _sum(session, tables[name], hashed) if name in tables else None for name in names}
+    """Rows and sum of each, while its server lives. Raises ServerError's children."""
+    with ended_with_its_server(session):
+        return {name: _sum(session, tables[name], hashed) if name in tables else None for name in names}
+
+
+@contextlib.contextmanager
+def ended_with_its_server(session: Server) -> Iterator[None]:
+    """A statement may take hours, and a host without power says nothing: the server is asked on another session.
+
+    Once that is not answered any more, the statement fails with ServerUnreachable.
+    """
+    over = threading.Event()
+    watch = Thread(target=_watch, args=(session, over), name="lives it", daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watch.join()
+
+
+def _watch(session: Server, over: threading.Event) -> None:
+    with contextlib.closing(Server(session.config)) as other:
+        while not over.wait(ASKED_EVERY):
+            try:
+                check_alive(other)
+            except ServerUnreachable as gone:
+                if not over.is_set():
+                    log.warning("%s", gone)
+                    session.abort()
+                return
+            except ServerError as error:
+                # An answer all the same.
+                log.debug("%s", error)
 
 
 def _hash_of(session: Server) -> str:
@@ -122,10 +164,12 @@ def _held(holder: Server, names: Sequence[str]) -> Iterator[None]:
     for attempt in range(1, TRIES + 1):
         try:
             wait = (
-                f"SET SESSION lock_wait_timeout = {LOCKED_WITHIN}, SESSION innodb_lock_wait_timeout = {LOCKED_WITHIN}"
+                f"SET SESSION wait_timeout = {VANISHED}, SESSION lock_wait_timeout = {LOCKED_WITHIN}, "
+                f"SESSION innodb_lock_wait_timeout = {LOCKED_WITHIN}"
             )
-            holder.query(wait, action="hold its tables still for a moment")
-            holder.query(words, action="hold its tables still for a moment", timeout=LOCKED_WITHIN + 3.0)
+            action, within = "hold its tables still for a moment", LOCKED_WITHIN + 3.0
+            holder.query(wait, action=action)
+            holder.query(words, action=action, timeout=within, same_session=True)
             break
         except ServerError:
             if attempt == TRIES:
@@ -133,7 +177,8 @@ def _held(holder: Server, names: Sequence[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        holder.query("UNLOCK TABLES", action="let its tables go")
+        # A session that is gone has let them go before: then what was read meanwhile is of no one place.
+        holder.query("UNLOCK TABLES", action="let its tables go", same_session=True)
 
 
 def _gtids(state: ServerState, kind: GtidKind) -> str:

@@ -17,6 +17,8 @@ from .comparison.schema import longest_statement
 
 #: Seconds that a row which an application holds is waited for, and that one statement may take.
 LOCKED, STATEMENT = 10, 60.0
+#: Seconds after which the server lets go of rows that it holds for a host that went dark.
+VANISHED = 60
 
 
 class Session:
@@ -29,7 +31,7 @@ class Session:
         self._server = Server(config)
         self._described = ""
         self._mysql = self._server.dialect.vendor is Vendor.MYSQL
-        settings = [f"innodb_lock_wait_timeout={LOCKED}", f"sql_log_bin={int(logged)}"]
+        settings = [f"wait_timeout={VANISHED}", f"innodb_lock_wait_timeout={LOCKED}", f"sql_log_bin={int(logged)}"]
         if not self._mysql:
             # Else the log would carry each statement of ours once more.
             settings.append("binlog_annotate_row_events=0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ...binlog.rows.changes import Changes
 from ...errors import HostError, LogError, RefusalError, StatementFailed
@@ -25,7 +25,13 @@ from .comparison.to_edit import sql_to_edit
 from .ledger import Reckoning
 from .replaying import Replayed, replay
 from .rewinding import cannot_be_undone
-from .undoing import forget, gtids_of_both, undo
+from .undoing import followed_up_to, forget, gtids_of_both, undo
+
+#: Why nothing is replayed on a server that overwrites a row which is there, and passes over one which is not.
+NOT_STRICT = (
+    "slave_exec_mode of the new primary is not STRICT: a row that is not as this transaction found it would not be "
+    "noticed; set it there, and say the same again"
+)
 
 
 class Own:
@@ -122,11 +128,18 @@ def _reckoned(job: RejoinJob, own: Own, there: frozenset[int]) -> list[LedgerLin
     return [line for line in lines if line is not None]
 
 
-def replay_chosen(job: RejoinJob, against: Against, chosen: Chosen) -> Replayed:
-    """On the new primary. Raises ServerError's children, HostError's, LogError."""
+def replay_chosen(job: RejoinJob, against: Against, choice: Choice, may_commit: Callable[[], None]) -> Replayed:
+    """On the new primary, each committed only as ``may_commit`` raises nothing.
+
+    Raises ServerError's children, HostError's, LogError, and what that raises.
+    """
     assert against.theirs is not None, "nothing is chosen of what could not be compared"
-    server_id = job.sessions.server(job.plan.new).observe().server_id
-    return replay(job.new, server_id, against.comparing, against.theirs, chosen, job.journal)
+    server = job.sessions.server(job.plan.new)
+    if not executes_strictly(server):
+        chosen = against.chosen(choice)
+        return Replayed((), {**chosen.left, **dict.fromkeys(chosen.replay, NOT_STRICT)})
+    server_id = server.observe().server_id
+    return replay(job.new, server_id, against.comparing, against.theirs, choice, job.journal, may_commit)
 
 
 def see_it_can_be_undone(job: RejoinJob, own: Own) -> None:
@@ -165,8 +178,8 @@ def forget_own(job: RejoinJob, own: Own | None) -> None:
     before = rewound_of(job.config.manager_workdir, job.config.name, job.plan.old, replaced.at if replaced else 0.0)
     if own is not None and before is not None and not before.open:
         before = None
-    gtids = gtids_of_both(own.facts, own.tail) if own is not None else ""
     server = job.sessions.server(job.plan.old)
+    gtids = gtids_of_both(own.facts, own.tail, followed_up_to(server)) if own is not None else ""
     if own is not None and own.kept.copy is not None and (end := server.observe().end_of_log) != own.kept.copy.end:
         said = f"its log ends at {end}, and what was kept ends at {own.kept.copy.end}: somebody wrote to it"
         raise StatementFailed(str(server), "delete its binary logs", said)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ....config import ServerConfig
@@ -16,8 +17,8 @@ from ...binlog.rows.statements import largest, redone
 from ...errors import StatementFailed
 from ...memory.journal import Journal
 from ..remembered.rewound import REPLAY
-from .comparison.choice import Chosen, Rest
-from .comparison.comparing import Comparing
+from .comparison.choice import Choice, Rest, choose
+from .comparison.comparing import THERE, Comparing
 from .comparison.sides import TheirLog
 from .executing import Session
 
@@ -37,18 +38,26 @@ class Replayed:
 
 
 def replay(
-    new: ServerConfig, server_id: int, comparing: Comparing, theirs: TheirLog, chosen: Chosen, journal: Journal
+    new: ServerConfig,
+    server_id: int,
+    comparing: Comparing,
+    theirs: TheirLog,
+    choice: Choice,
+    journal: Journal,
+    may_commit: Callable[[], None],
 ) -> Replayed:
-    """Execute what was chosen, in order. Raises ServerError's children, HostError's, LogError; what is done stays done.
+    """Execute what is chosen, in order. Raises ServerError's children, HostError's, LogError; what is done stays done.
 
     ``server_id`` is the new primary's: with the old server's the rows would never come back to it by replication.
+    ``may_commit`` is asked before each commit, and raises where it may not.
     """
     tail, rest = comparing.tail, Rest(comparing.tail)
+    # What was written while a person was asked may be much, and some of it the same: no row is locked yet.
+    _take(comparing, theirs)
+    chosen = choose(tail, comparing.result(), choice)
     left, done = dict(chosen.left), list[int]()
     for number in sorted(left):
         rest.add(tail.tail[number], readable=number not in tail.why)
-    # What was written while a person was asked may be much: no row is locked yet.
-    _take(comparing, theirs)
     session, told = Session(new), time.monotonic()
     journal.record(REPLAY, "intent", new.address, at=str(theirs.place), transactions=len(chosen.replay))
     try:
@@ -57,8 +66,10 @@ def replay(
             needs = rest.builds_upon(changes)
             why = f"it builds upon {needs}, which is not replayed" if needs else ""
             if not why:
-                why = _one(session, server_id, comparing, theirs, number)
-            if why:
+                why = _one(session, server_id, comparing, theirs, number, may_commit)
+            if why and comparing.has(number):
+                log.warning("%s is not replayed on %s: %s.", changes.name, new.name, THERE)
+            elif why:
                 left[number] = why
                 rest.add(changes, readable=True)
                 log.warning("%s is not replayed on %s: %s.", changes.name, new.name, why)
@@ -70,11 +81,20 @@ def replay(
     finally:
         session.close()
     _take(comparing, theirs)
+    # Who was first with the same row may have committed just the same transaction.
+    left = {number: why for number, why in left.items() if not comparing.has(number)}
     journal.record(REPLAY, "done", new.address, replayed=len(done), left=len(left))
     return Replayed(tuple(done), left)
 
 
-def _one(session: Session, server_id: int, comparing: Comparing, theirs: TheirLog, number: int) -> str:
+def _one(
+    session: Session,
+    server_id: int,
+    comparing: Comparing,
+    theirs: TheirLog,
+    number: int,
+    may_commit: Callable[[], None],
+) -> str:
     changes = comparing.tail.tail[number]
     if (size := largest(changes)) > session.packet:
         return f"it needs a statement of {size} bytes, and max_allowed_packet is {session.packet}"
@@ -85,6 +105,7 @@ def _one(session: Session, server_id: int, comparing: Comparing, theirs: TheirLo
             _take(comparing, theirs)
             if why := comparing.against(number):
                 raise _InDoubt(why)
+            may_commit()
     except _InDoubt as doubt:
         return str(doubt)
     except StatementFailed as error:

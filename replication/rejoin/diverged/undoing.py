@@ -25,7 +25,7 @@ from ...mysql.dialects import binary_log
 from ...mysql.server import Server
 from ..facts import RejoinFacts
 from ..remembered.rewound import RESET, RESETTING, REWIND, Rewound
-from .beyond import common_of
+from .beyond import furthest_of_both
 from .executing import Session
 
 log = logging.getLogger("mha")
@@ -57,6 +57,9 @@ class _Undoing:
     def go(self) -> int:
         run = self._session.execute
         try:
+            if self._session.scalar("SELECT GET_LOCK(%s, 1)", (DATABASE,)) != 1:
+                said = "another rewind of it is under way, see SHOW PROCESSLIST there"
+                raise StatementFailed(self._name, "take back what only it has", said)
             run(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
             run(
                 f"CREATE TABLE IF NOT EXISTS {DATABASE}.undone (tail CHAR(64) PRIMARY KEY, transactions INT NOT NULL) "
@@ -106,26 +109,35 @@ def chunks(tail: Sequence[Changes]) -> Iterator[tuple[Changes, ...]]:
         yield tuple(chunk)
 
 
-def gtids_of_both(facts: RejoinFacts, tail: Sequence[Changes]) -> str:
+def followed_up_to(server: Server) -> MariadbGtidPosition:
+    """How far it executed what it replicated, by MariaDB's gtid_slave_pos. Raises ServerError's children."""
+    if server.dialect.vendor is not Vendor.MARIADB:
+        return MariadbGtidPosition()
+    said = server.scalar("SELECT @@GLOBAL.gtid_slave_pos", action="read how far it followed")
+    return MariadbGtidPosition.parse(str(said or ""))
+
+
+def gtids_of_both(facts: RejoinFacts, tail: Sequence[Changes], executed: MariadbGtidPosition) -> str:
     """What it is to have executed once its own are taken back: a set of MySQL's, a position of MariaDB's, or nothing.
 
-    MariaDB's is where the new primary stood when it was opened; without a journal, what is before the tail.
+    MariaDB's is the furthest that both have in each domain: it may have followed since it was replaced, and
+    ``executed`` (its gtid_slave_pos) knows that where its log does not. In a domain of which neither tells, where the
+    new primary stood when it was opened; without a journal, what is before the tail.
     """
-    old, new = facts.old, facts.new
+    old, new, replaced = facts.old, facts.new, facts.replaced
     if old.vendor is Vendor.MYSQL:
         if old.gtid_executed is None or new.gtid_executed is None or facts.kind is not GtidKind.MYSQL:
             return ""
         return str(old.gtid_executed & new.gtid_executed)
-    replaced = facts.replaced
-    if replaced is not None and replaced.mariadb:
-        return str(replaced.mariadb)
-    first = {c.transaction.gtid.domain: c for c in reversed(tail) if isinstance(c.transaction.gtid, MariadbGtid)}
-    both = {gtid.domain: gtid for gtid in common_of(facts)}
-    for domain, changes in first.items():
-        gtid = changes.transaction.gtid
-        if isinstance(gtid, MariadbGtid) and gtid.seq > 1:
-            both[domain] = MariadbGtid(domain, gtid.server_id, gtid.seq - 1)
-    return str(MariadbGtidPosition(gtid for gtid in both.values() if gtid.seq))
+    before = {
+        gtid.domain: MariadbGtid(gtid.domain, gtid.server_id, gtid.seq - 1)
+        for gtid in (changes.transaction.gtid for changes in reversed(tail))
+        if isinstance(gtid, MariadbGtid)
+    }
+    stood = replaced.mariadb if replaced is not None else None
+    for known in (stood or (), furthest_of_both(facts, executed)):
+        before.update({gtid.domain: gtid for gtid in known})
+    return str(MariadbGtidPosition(gtid for gtid in before.values() if gtid.seq))
 
 
 def forget(server: Server, before: Rewound | None, gtids: str, tables: Sequence[str], journal: Journal) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ...local.processes import alive_since
 from ...memory.journal import END, REJOIN, Entry, journals, read_journal
 from ...model.ways_back import How
+
+log = logging.getLogger("mha")
 
 #: The steps in which a server is pointed, started, and taken back, as their tasks are called.
 POINT, START, TAKE_BACK = "Point it at the new primary", "Start replication", "Take the rejoin back"
@@ -27,7 +31,7 @@ class BegunRejoin:
 
     ``ended`` is False for one that was cut short, or that is under way: then ``alive``. ``pointed``: it may have
     pointed the server at the new primary. ``step`` is what it began last, ``percent`` how far its copy was then, None
-    where it copies nothing.
+    where it copies nothing. ``pid`` is the process that began it.
     """
 
     key: str
@@ -39,6 +43,7 @@ class BegunRejoin:
     pointed: bool
     step: str = ""
     percent: float | None = None
+    pid: int = 0
 
     @property
     def cut_short(self) -> bool:
@@ -58,6 +63,25 @@ def last_of_each(workdir: Path, app: str) -> dict[str, BegunRejoin]:
         if each.key not in found:
             found[each.key] = each
     return found
+
+
+def not_proven(workdir: Path, app: str) -> dict[str, str]:
+    """By ``ip:port``, the servers of which a rewind or a rebuild is not at its end, and so why they may be no primary.
+
+    Each may follow already, while it is compared: the failover lock is not held then. Nothing where the journals cannot
+    be read: a failover must not fail of it.
+    """
+    try:
+        begun = last_of_each(workdir, app)
+    except OSError as error:
+        log.warning("Which servers are being rewound or rebuilt cannot be read: %s", error)
+        return {}
+    return {
+        key: f"its {each.plan['how']}, begun at {datetime.fromtimestamp(each.at):%H:%M:%S}, is not at its end: nothing "
+        "proves yet that its data are the primary's"
+        for key, each in begun.items()
+        if not each.ended and each.plan.get("how") in (How.REWIND.value, How.REBUILD.value)
+    }
 
 
 def stands_pointed(workdir: Path, app: str, key: str, since: float) -> bool:
@@ -110,11 +134,13 @@ def _beginning(entries: tuple[Entry, ...]) -> Entry | None:
 def _begun(began: Entry, entries: tuple[Entry, ...]) -> BegunRejoin:
     ended = any(e.step == END for e in entries)
     pointed = any((e.step, e.event) == (POINT, "began") for e in entries)
-    plan = dict(began.facts.get("plan", {}))
+    told = began.facts.get("plan")
+    plan = dict(told) if isinstance(told, dict) else {}
     left = any((e.step, e.event) == (REJOIN, LEFT) for e in entries)
-    alive = not (ended or left) and alive_since(int(began.facts.get("pid", 0)), began.at)
+    pid = int(began.facts.get("pid", 0))
+    alive = not (ended or left) and alive_since(pid, began.at)
     by = str(began.facts.get("by", ""))
-    return BegunRejoin(began.server, began.at, by, plan, ended, alive, pointed, *_stands_at(entries))
+    return BegunRejoin(began.server, began.at, by, plan, ended, alive, pointed, *_stands_at(entries), pid)
 
 
 def _stands_at(entries: tuple[Entry, ...]) -> tuple[str, float | None]:

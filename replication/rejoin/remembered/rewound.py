@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...memory.journal import REJOIN, every_entry
+from ...model.gtid import GtidSet, MariadbGtidPosition
 from ...model.position import BinlogPosition
+from ...model.state import ServerState, Vendor
 
 #: The step of these entries, and its events in order: its logs are about to be deleted and its GTIDs set, they are, its
 #: data were compared with the new primary's and were equal, or were not.
@@ -50,6 +52,18 @@ def rewound_of(workdir: Path, app: str, key: str, since: float) -> Rewound | Non
             str(facts.get("why", "")),
         )
     return found
+
+
+def as_rewound(state: ServerState, rewound: Rewound | None) -> ServerState:
+    """That server with the GTIDs that it is to have: while its logs are being deleted it says that it has none. Pure.
+
+    Raises ValueError for GTIDs that are none.
+    """
+    if rewound is None or rewound.state != RESETTING or not rewound.gtids:
+        return state
+    if state.vendor is Vendor.MARIADB:
+        return replace(state, mariadb_gtid=MariadbGtidPosition.parse(rewound.gtids))
+    return replace(state, gtid_executed=GtidSet.parse(rewound.gtids))
 
 
 def replayed_since(workdir: Path, app: str, new: str, since: float) -> BinlogPosition | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +13,20 @@ import pytest
 
 from prefect_mha.flows import rejoin as flow
 from prefect_mha.flows.runbooks.returning import rejoin as runbook
+from prefect_mha.flows.runbooks.returning import rewind as rewinding
 from prefect_mha.flows.runbooks.returning.rejoin import RejoinRunbook
-from prefect_mha.flows.runbooks.returning.take_back import end_what_was_cut_short
+from prefect_mha.flows.runbooks.returning.take_back import end_what_was_cut_short, take_back_what_was_cut_short
 from prefect_mha.replication.coordination.failover_lock import FailoverLock
-from prefect_mha.replication.errors import LockLost, MhaError, RefusalError, StatementFailed
+from prefect_mha.replication.errors import AlreadyActing, LockLost, MhaError, RefusalError, StatementFailed
 from prefect_mha.replication.local.interrupts import Interrupted
 from prefect_mha.replication.memory.journal import END, REJOIN, Journal
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.ways_back import How
 from prefect_mha.replication.rejoin.job import RejoinJob
+from prefect_mha.replication.rejoin.observe import WhoIsBack
 from prefect_mha.replication.rejoin.outcome import RejoinOutcome
 from prefect_mha.replication.rejoin.remembered.interrupted import LEFT, TAKE_BACK, last_of_each
+from prefect_mha.tasks import rejoin as tasks
 from tests.unit.replication.build import server
 from tests.unit.replication.planning.test_selection_and_plan import configured
 from tests.unit.replication.rejoin.test_place import RUNS, there
@@ -35,6 +39,14 @@ FIRST, CLOSE, AGAIN, POINT = (
     "Look again whether it has more than the primary",
     "Point it at the new primary",
 )
+#: What is done with the lock, between the steps.
+LOCKED, UNLOCKED = "take the lock", "give it back"
+SAME, COMPARE, START = "See the same primary", "Compare the tables that were changed", "Start replication"
+REWIND = [
+    *(FIRST, CLOSE, UNLOCKED),
+    *("Copy what only the old server has", "See that it can be taken back", "Take back what only the old server has"),
+    *(LOCKED, SAME, "Let it have executed what both have", AGAIN, POINT, UNLOCKED, COMPARE, LOCKED, SAME, START),
+]
 
 
 class Scene:
@@ -45,8 +57,11 @@ class Scene:
         self.fails: dict[str, BaseException] = {}
         self.lost_in, self.works, self.pointed = "", False, False
         self.asked: Callable[[], bool] = lambda: False
+        self.how, self.acting = How.FOLLOW, False
         monkeypatch.setattr(RejoinRunbook, "run", lambda _, task, *args, about: self._step(task.name))
         monkeypatch.setattr(runbook, "works", lambda _: self.works)
+        monkeypatch.setattr(runbook, "FailoverLock", lambda _: self._lock())
+        monkeypatch.setattr(rewinding, "look", lambda *_: facts())
 
     def _step(self, name: str) -> object:
         self.done.append(name)
@@ -58,11 +73,26 @@ class Scene:
         if self.lost_in and self.lost_in in self.done:
             raise LockLost("the failover lock was lost")
 
+    def _lock(self) -> FailoverLock:
+        lock = SimpleNamespace(verify=self._verify, take=self._take, release=lambda: self.done.append(UNLOCKED))
+        return cast(FailoverLock, lock)
+
+    def _take(self) -> None:
+        self.done.append(LOCKED)
+        if self.acting:
+            raise AlreadyActing("another manager holds the failover lock")
+
     def run(self) -> RejoinOutcome:
-        plan = replace(plan_of(facts()), pointed=self.pointed, block=False)
-        job = SimpleNamespace(plan=plan, journal=Journal(self.directory / "app1.rejoin-1.journal"), old=None)
-        lock = SimpleNamespace(verify=self._verify)
-        return RejoinRunbook(cast(RejoinJob, job), cast(FailoverLock, lock), self.asked).outcome("me")
+        plan = replace(plan_of(facts()), how=self.how, pointed=self.pointed, block=False)
+        job = SimpleNamespace(
+            plan=plan,
+            journal=Journal(self.directory / "app1.rejoin-1.journal"),
+            old=None,
+            who=None,
+            sessions=None,
+            config=SimpleNamespace(servers=()),
+        )
+        return RejoinRunbook(cast(RejoinJob, job), self._lock(), self.asked).outcome("me")
 
     @property
     def left(self) -> bool:
@@ -175,6 +205,7 @@ def test_a_passing_refusal_takes_nothing_back(
     who = SimpleNamespace(old=SimpleNamespace(name="db1", hostname="db1"), config=SimpleNamespace(path="app1.cnf"))
     case = facts(unfinished=True, **changes)
     monkeypatch.setattr(flow, "look", lambda *_: case)
+    monkeypatch.setattr(flow, "under_way", lambda _: None)
     monkeypatch.setattr(flow, "take_back_what_was_cut_short", lambda *_: taken.append("back"))
     with pytest.raises(RefusalError):
         flow._plan(cast(Any, who), cast(Any, None), How.FOLLOW, alone=False, dry_run=False)
@@ -190,3 +221,74 @@ def test_what_nobody_can_go_on_with_is_ended(tmp_path: Path) -> None:
     last = last_of_each(tmp_path, "app1")[OLD]
     assert last.ended
     assert (last.by, last.plan) == ("me", {"how": "follow"})
+
+
+def test_a_failover_does_not_wait_for_what_takes_long(scene: Scene) -> None:
+    scene.how = How.REWIND
+    assert scene.run().exit_code == 0
+    assert scene.done[: len(REWIND)] == REWIND
+
+
+def test_a_failover_meanwhile_has_it(scene: Scene) -> None:
+    scene.how, scene.acting = How.REWIND, True
+    outcome = scene.run()
+    assert outcome.exit_code == 1
+    assert "how far it came is remembered" in outcome.notes[0]
+    assert scene.done == REWIND[:7], "no log is deleted"
+    assert scene.left
+
+
+def test_another_primary_by_then_is_not_followed(scene: Scene) -> None:
+    scene.how, scene.fails[SAME] = How.REWIND, refused("cluster-changed")
+    assert scene.run().exit_code == 1
+    assert scene.done == REWIND[:8]
+
+
+@pytest.mark.parametrize("acting", [False, True])
+def test_what_differs_is_taken_back_under_the_lock_or_left_to_its_holder(scene: Scene, acting: bool) -> None:
+    scene.how, scene.fails[COMPARE] = How.REWIND, StatementFailed("db1", "compare it", "app.t differ")
+
+    def take() -> None:
+        scene.done.append(LOCKED)
+        if acting and COMPARE in scene.done:
+            raise AlreadyActing("another manager holds the failover lock")
+
+    scene._take = take  # type: ignore[method-assign]
+    assert scene.run().exit_code == 1
+    assert scene.done[-2:] == ([COMPARE, LOCKED] if acting else [LOCKED, TAKE_BACK])
+    assert START not in scene.done
+
+
+def test_one_at_a_time_where_the_lock_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configured({}, manager_workdir=tmp_path)
+    who = cast(WhoIsBack, SimpleNamespace(config=config, old=SimpleNamespace(address=OLD, name="db1")))
+    journal = Journal(tmp_path / "app1.rejoin-1.journal")
+    assert tasks.under_way(who) is None
+    journal.record(REJOIN, "began", OLD, pid=os.getpid(), by="me", plan={"how": "rewind"})
+    assert tasks.under_way(who) is None, "it is this one"
+    monkeypatch.setattr(tasks.os, "getpid", lambda: 1)
+    refusal = tasks.under_way(who)
+    assert refusal is not None
+    assert refusal.code == "already-rejoining"
+    journal.record(REJOIN, LEFT, OLD)
+    assert tasks.under_way(who) is None
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "follow",
+        {"how": "follow"},
+        {"how": "sideways", "kind": "GTID"},
+        {"how": "follow", "kind": "GTID", "position": 7},
+    ],
+)
+def test_a_plan_of_another_version_is_a_sentence(tmp_path: Path, plan: object) -> None:
+    config = configured({}, manager_workdir=tmp_path)
+    journal = Journal(tmp_path / "app1.rejoin-1.journal")
+    journal.record(REJOIN, "began", OLD, pid=0, by="me", plan=plan)
+    journal.record("Point it at the new primary", "began", OLD)
+    who = cast(WhoIsBack, SimpleNamespace(config=config, old=SimpleNamespace(address=OLD, name="db1")))
+    with pytest.raises(RefusalError, match=r"cannot be read .* another version wrote it") as raised:
+        take_back_what_was_cut_short(who, cast(Any, None))
+    assert raised.value.refusal.code == "unknown-plan"

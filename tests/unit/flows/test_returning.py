@@ -164,3 +164,11 @@ def test_whatever_is_wrong_with_one_server_is_said_and_the_others_are_looked_aft
 def test_nothing_is_left_of_one_that_ended(scene: Scene) -> None:
     scene.begun(ended=True)
     assert not scene.one._finish()
+
+
+def test_one_at_which_a_person_is_just_now_is_looked_at_again_and_nobody_is_told(scene: Scene) -> None:
+    busy = refused(Refusal("already-rejoining", "a rejoin is under way", "wait for its end"))
+    scene.answers = iter([busy, RejoinOutcome(0, "")])
+    scene.looks(2)
+    assert len(scene.tried) == 2
+    assert scene.told == []

@@ -21,6 +21,7 @@ MOST_ROWS = 2_000_000
 #: Letters of a statement that are shown.
 SHOWN = 120
 TOUCHED = "the new primary changed a row that it touches"
+THERE = "the new primary has it already"
 #: Statements by which no row of a user's table changes.
 _HARMLESS = re.compile(
     r"\s*(?:/\*.*?\*/\s*)*(?:GRANT|REVOKE|FLUSH|ANALYZE|SET\s+(?:DEFAULT\s+ROLE|PASSWORD)"
@@ -192,9 +193,15 @@ class Comparing:
 
     def against(self, number: int) -> str:
         """What of theirs, taken by now, forbids to replay that transaction of the tail; empty for nothing."""
+        if self.has(number):
+            return THERE
         if why := self._doubt_of(number):
             return why
-        return TOUCHED if number in self._hit and number not in self._there else ""
+        return TOUCHED if number in self._hit else ""
+
+    def has(self, number: int) -> bool:
+        """Whether the new primary has that transaction of the tail: somebody did just the same there."""
+        return number in self._there
 
     def take(self, changes: Changes, *, ours_since: bool = False) -> None:
         """One of theirs. ``ours_since``: it may be one that was replayed before, also where rows have no key."""

@@ -33,9 +33,11 @@ from prefect_mha.replication.rejoin.remembered.rewound import (
     RESETTING,
     REWIND,
     Rewound,
+    as_rewound,
     rewound_of,
 )
 from prefect_mha.replication.reporting.ledger import Fate, LedgerLine, as_json
+from prefect_mha.replication.rescue.purged import still_lacks
 from tests.unit.replication.build import UUID, at, channel, server
 
 OTHER = UUID.replace("1", "2")
@@ -249,6 +251,14 @@ def test_what_only_it_has_is_taken_back_only_when_somebody_asks_for_it() -> None
     assert refusal_of(facts(tail=None), How.REWIND).code == "may-have-more"
 
 
+def test_a_log_without_what_it_replicated_proves_nothing_of_one_that_may_have_followed() -> None:
+    silent = server(1, log_replica_updates=False)
+    assert isinstance(rejoin_plan(facts(tail=HAS_MORE, old=silent), How.REWIND), RejoinPlan)
+    assert isinstance(rejoin_plan(facts(tail=HAS_MORE, pointed=True), How.REWIND), RejoinPlan)
+    followed = facts(tail=HAS_MORE, old=silent, pointed=True)
+    assert refusal_of(followed, How.REWIND).code == "no-place"
+
+
 @pytest.mark.parametrize("state", [RESETTING, RESET])
 def test_a_rewind_that_was_cut_short_is_gone_on_with_and_nothing_else_is_done(state: str) -> None:
     case = facts(rewound=Rewound(state, tables=("app.t",)), log_ends=at(300) if state == RESETTING else at(5000))
@@ -257,6 +267,20 @@ def test_a_rewind_that_was_cut_short_is_gone_on_with_and_nothing_else_is_done(st
         plan = rejoin_plan(case, how)
         assert isinstance(plan, RejoinPlan)
         assert plan.how is How.REWIND
+
+
+@pytest.mark.parametrize("case", [gtid("", f"{UUID}:1-12"), mariadb("", "0-1-9,0-2-20")])
+def test_what_it_is_to_have_executed_is_not_missed_while_its_logs_are_deleted(case: RejoinFacts) -> None:
+    mysql = case.kind is GtidKind.MYSQL
+    purged = GtidSet.parse(f"{UUID}:1-5") if mysql else MariadbGtidPosition.parse("0-1-5")
+    gtids = f"{UUID}:1-9" if mysql else "0-1-9"
+    empty = replace(case.old, mariadb_gtid=None if mysql else MariadbGtidPosition())
+    assert still_lacks(empty, purged) == str(purged)
+    assert not still_lacks(as_rewound(empty, Rewound(RESETTING, gtids)), purged)
+    too_far = Rewound(RESETTING, f"{UUID}:1-3" if mysql else "0-1-3")
+    assert still_lacks(as_rewound(empty, too_far), purged), "that log is gone for good"
+    for other in (None, Rewound(RESET, gtids), Rewound(RESETTING)):
+        assert as_rewound(empty, other) is empty
 
 
 def test_one_whose_data_differ_after_a_rewind_is_never_a_replica() -> None:

@@ -19,6 +19,7 @@ from prefect_mha.replication.rejoin.remembered.interrupted import (
     START,
     TAKE_BACK,
     last_of_each,
+    not_proven,
     stands_pointed,
 )
 
@@ -99,6 +100,14 @@ def test_only_one_that_was_to_follow_is_gone_on_with(journals: Journals, how: st
 def test_one_that_ended_is_not(journals: Journals) -> None:
     journals.write((END, "ended", {}))
     assert not last_of_each(journals.directory, "app1")[OLD].goes_on
+
+
+@pytest.mark.parametrize(("how", "barred"), [("rewind", True), ("rebuild", True), ("follow", False), ("rescue", False)])
+def test_what_is_not_proven_to_have_the_same_is_no_candidate(journals: Journals, how: str, barred: bool) -> None:
+    journals.write(how=how, pid=os.getpid())
+    assert (list(not_proven(journals.directory, "app1")) == [OLD]) == barred
+    journals.write((END, "ended", {}), how=how)
+    assert not_proven(journals.directory, "app1") == {}
 
 
 # pointed -----------------------------------------------------------------------------------------------------------
