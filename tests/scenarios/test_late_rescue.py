@@ -265,3 +265,27 @@ def test_what_cannot_be_taken_back_is_refused_and_kept(kind: str, gtid: bool) ->
             assert apart.old.replica_status() == {}
             apart.assert_archived()
             apart.open_again()
+
+
+@pytest.mark.parametrize("logs", [True, False], ids=["logs-what-it-receives", "log_slave_updates-off"])
+def test_one_that_followed_and_was_written_to_executes_nothing_twice(logs: bool) -> None:
+    """By the journal of the failover it would be sent once more what it has executed since."""
+    with Cluster("mariadb", gtid=True) as cluster:
+        keyless = "CREATE TABLE app.k (v VARCHAR(40)) ENGINE=InnoDB"
+        apart = Apart(cluster, [TABLE, keyless], ROWS[:10])
+        done = apart.rejoin("--how=rewind")
+        assert done.code == 0, done
+        if not logs:
+            apart.old.stop_mysqld()
+            apart.old.start_mysqld("--skip-log-slave-updates")
+            apart.old.sql("START SLAVE")
+        run(apart.new, [f"INSERT INTO app.k VALUES ('row {number}')" for number in range(100)])
+        executed(apart.old, apart.new)
+        apart.old.sql("STOP SLAVE")
+        apart.open_again()
+        run(apart.old, ["INSERT INTO app.k VALUES ('own')", "INSERT INTO app.t VALUES (7000, 'own')"])
+        done = apart.rejoin("--how=rewind")
+        assert done.code == 0, done
+        for host in cluster.hosts:
+            assert host.sql("SELECT COUNT(*) AS n FROM app.k")[0]["n"] == 100, done
+        apart.assert_equal("app.t", "app.k")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from functools import partial
 
 import pytest
 
 from tests.lab.cluster import Cluster
 from tests.scenarios.test_late_rescue import ROWS, TABLE, Apart
-from tests.scenarios.test_rejoin_killed import killed_in
+from tests.scenarios.test_rejoin_follows import read_only
+from tests.scenarios.test_rejoin_killed import begun_until, killed_in
 
 pytestmark = pytest.mark.slow
 #: Steps of a rewind, as they follow each other.
@@ -63,3 +66,25 @@ def test_a_replay_is_killed_in_its_middle(kind: str, gtid: bool) -> None:
         for host in cluster.hosts:
             assert host.sql("SELECT COUNT(*) AS n FROM app.k")[0]["n"] == 100, done
         apart.assert_equal("app.t", "app.k")
+
+
+@pytest.mark.parametrize(("kind", "gtid"), THREE)
+@pytest.mark.parametrize(
+    "step", ["Take back what only the old server has", "Compare the tables that were changed"], ids=["undo", "compare"]
+)
+def test_the_new_primary_dies_while_a_rewind_stands_still(kind: str, gtid: bool, step: str) -> None:
+    """A failover does not wait for its lock, and does not open the server that nothing proves to be equal."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        apart = Apart(cluster, [TABLE], ROWS)
+        process = begun_until(apart, step, "--how=rewind")
+        os.killpg(process.pid, signal.SIGSTOP)
+        apart.new.power_off()
+        words = ("--master_state=dead", f"--conf={apart.conf}", f"--dead_master_host={apart.new.ip}")
+        more = ("--interactive=0", "--ignore_last_failover")
+        failover = cluster.command("masterha_master_switch", *words, *more, timeout=300.0)
+        os.killpg(process.pid, signal.SIGCONT)
+        assert failover.code in (0, 10), failover
+        assert not read_only(cluster[3]), failover
+        assert read_only(apart.old), failover
+        assert process.wait(120) == 1
+        assert read_only(apart.old)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -37,8 +38,10 @@ class Returning(Protocol):
     old: Host
 
 
-def killed_in(scene: Returning, step: str, *options: str, until: Callable[[], bool] = lambda: True) -> None:
-    """Begin a rejoin and kill it as soon as its journal says that this step has begun, and that is so."""
+def begun_until(
+    scene: Returning, step: str, *options: str, until: Callable[[], bool] = lambda: True
+) -> subprocess.Popen[str]:
+    """A rejoin whose journal has just said that this step has begun, and that is so."""
     before = set(scene.conf.with_suffix("").glob("*.rejoin-*.journal"))
     words = (
         "-m",
@@ -58,6 +61,12 @@ def killed_in(scene: Returning, step: str, *options: str, until: Callable[[], bo
         assert process.poll() is None, process.stdout.read() if process.stdout else ""
         assert time.monotonic() < ends
         time.sleep(0.001)
+    return process
+
+
+def killed_in(scene: Returning, step: str, *options: str, until: Callable[[], bool] = lambda: True) -> None:
+    """Begin a rejoin and kill it in this step."""
+    process = begun_until(scene, step, *options, until=until)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(10)
 
