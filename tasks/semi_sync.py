@@ -36,8 +36,8 @@ def take_semi_sync(
 ) -> Waiting:
     """The new primary takes the ``former`` roles of ``old_name``, or what ``semi_sync=require`` demands.
 
-    Who follows is counted by its own setting as well: MariaDB 11.8 shows no client before it is a source. Raises
-    ServerError of the new primary.
+    Who follows is counted by its own setting, a binlog server by what the new primary shows. Raises ServerError of
+    the new primary.
     """
     demanded = config.semi_sync == "require"
     if not demanded and not former:

@@ -95,7 +95,7 @@ def test_the_power_goes_and_the_only_replica_had_stopped_receiving(
         received = cluster[2].sql("SELECT COUNT(*) AS n FROM app.rows_written")[0]["n"]
         time.sleep(5.0)
         db1.power_off()
-        # 11.8 counts nobody who acknowledges while it is no source: there the role stays off, and that is told.
+        # The log of a new primary of 11.8 cannot be copied: there the role stays off, and that is told.
         untold = kind == "mariadb118"
         assert manager.wait(90) == (10 if untold else 0), manager.log()
         assert ("waits for acknowledgements from its first commit on" in manager.log()) is (kind == "mysql97")
