@@ -12,7 +12,7 @@ from ..actions.scheduled_events import read_events
 from ..checks.trying_logins import kept_password
 from ..cluster.pool import ConnectionPool
 from ..deadline import Deadline
-from ..errors import RefusalError, ServerError
+from ..errors import RefusalError, ServerError, StatementFailed
 from ..memory.held_servers import HeldServers, Hold, config_of
 from ..model.position import BinlogPosition, log_index
 from ..model.refusal import Refusal
@@ -227,7 +227,17 @@ def _own_log(
         return ends, None
     own = int(server.scalar("SELECT @@GLOBAL.server_id", action="read its server_id") or 0)
     events = _events_behind(server, place, [name for name, _ in logs])
-    return ends, tail_of(events, own if own_only else None, Deadline(LOOKED_THROUGH))
+    try:
+        return ends, tail_of(events, own if own_only else None, Deadline(LOOKED_THROUGH))
+    except StatementFailed as error:
+        if error.errno != NO_EVENT_THERE:
+            raise
+        # A log of that name, begun anew by a rebuild, that has grown beyond the place by now.
+        return None, None
+
+
+#: ER_ERROR_WHEN_EXECUTING_COMMAND of SHOW BINLOG EVENTS: "Wrong offset or I/O error".
+NO_EVENT_THERE = 1220
 
 
 def _events_behind(server: Server, place: BinlogPosition, names: Sequence[str]) -> Iterator[tuple[str, Row]]:
