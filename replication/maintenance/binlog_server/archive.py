@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ....config import ServerConfig
+from ...errors import RemoteFileError
 from ...local.own_files import synced
 from ...model.position import BinlogPosition
 
@@ -323,3 +324,10 @@ def _only_zeros(file: BinaryIO, offset: int) -> bool:
         if piece.strip(b"\0"):
             return False
     return True
+
+
+def disk_error(root: Path, error: OSError) -> RemoteFileError:
+    """What the disk below ``root`` said, for people."""
+    hint = "free space there, or set binlog_keep_bytes or binlog_keep_days" if error.errno == 28 else ""
+    where = error.filename or root
+    return RemoteFileError("this host", f"write into {where}", error.strerror or str(error), hint)

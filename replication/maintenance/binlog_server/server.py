@@ -29,6 +29,7 @@ from .archive import (
     archive_directory,
     archive_root,
     bytes_behind,
+    disk_error,
     expired,
     local_logs,
     remove,
@@ -186,7 +187,8 @@ class BinlogServer:
             raise RemoteFileError("this host", f"write into {directory}", "an earlier write there has not ended yet")
         logs, end = self._logs(sessions, source, state)
         directory = Path(archive_directory(self._block, source))
-        feed = self._feed(source, state, directory)
+        known = state is None or sessions.server(source.address).dialect.log_may_be_acknowledged
+        feed = self._feed(source, state, directory, acknowledging=self._block.binlog_ack and known)
         try:
             feed.make_ready()
             start = self._where_to_begin(feed, logs) if logs else next((x.name for x in feed.here()[-1:]), "")
@@ -249,15 +251,19 @@ class BinlogServer:
                 self._say(gaps=(*self._health.gaps, gap))
         return resume.start
 
-    def _feed(self, source: ServerConfig, state: ServerState | None, directory: Path) -> Feed:
+    def _feed(self, source: ServerConfig, state: ServerState | None, directory: Path, *, acknowledging: bool) -> Feed:
         server_id = self._options.server_id or self._block.binlog_server_id
         if not server_id:
             seed = f"{self._config.name} {self._block.block} {self._block.hostname}"
             server_id = derived_server_id(seed, self._ids)
-        if self._block.binlog_ack:
+        if acknowledging:
             replica = Replica(server_id, self._block.hostname)
             return AcknowledgingFeed(reading_account(source), directory, replica, acknowledges=not self._options.once)
         assert state is not None
+        if self._block.binlog_ack:
+            log.error(
+                "%s is copied by mysqlbinlog, and nothing is acknowledged: MariaDB 11 is not fit for it.", source.name
+            )
         reader = find_reader(self._block, state.vendor)
         return MysqlbinlogFeed(
             reader, source, directory, server_id, private=self._root / ".private", held=self._lock.descriptor
@@ -353,7 +359,7 @@ class BinlogServer:
     def _tell(self, state: CopyState, trouble: object) -> None:
         sentence = " ".join(str(trouble).split())
         if isinstance(trouble, OSError) and not isinstance(trouble, MhaError):
-            sentence = str(_disk_error(self._root, trouble))
+            sentence = str(disk_error(self._root, trouble))
         if sentence != self._told:
             self._told = sentence
             log.error("%s", sentence)
@@ -391,9 +397,3 @@ class BinlogServer:
 
 class _NoSource(MhaError):
     """There is nothing to copy from now."""
-
-
-def _disk_error(root: Path, error: OSError) -> RemoteFileError:
-    hint = "free space there, or set binlog_keep_bytes or binlog_keep_days" if error.errno == 28 else ""
-    where = error.filename or root
-    return RemoteFileError("this host", f"write into {where}", error.strerror or str(error), hint)
