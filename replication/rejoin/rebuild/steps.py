@@ -15,7 +15,7 @@ from ...memory.journal import REJOIN, Entry, every_entry
 from ...model.position import BinlogPosition
 from ...model.ways_back import Method
 from ...mysql.server import Server
-from ..remembered.interrupted import POINT
+from ..remembered.interrupted import START
 from .job import RebuildJob
 from .left import PLACED, WHOLE, GoOn, decide, tells_itself
 from .on_host import LONG
@@ -26,6 +26,8 @@ from .ways.dump import load
 
 log = logging.getLogger("mha")
 
+#: The steps in which its channel executes.
+RUN = ("Compare its data", START)
 #: What the journal calls that place.
 PLACE = "place"
 
@@ -43,13 +45,13 @@ def made_ready(job: RebuildJob) -> str:
 
 
 def _may_have_run(job: RebuildJob, chain: tuple[str, ...]) -> bool:
-    """Without GTIDs nothing tells how far it came, once it was pointed and is no more."""
+    """Without GTIDs nothing tells how far it came, once it ran and points at it no more."""
     if tells_itself(job.plan.kind):
         return False
     state = job.sessions.server(job.plan.old).observe()
     if follows(state, job.plan.channel, job.new) is not None:
         return False
-    return bool(state.channels) or any(e.step == POINT for e in _past(job, chain))
+    return bool(state.channels) or any(e.step in RUN for e in _past(job, chain))
 
 
 def _past(job: RebuildJob, chain: tuple[str, ...]) -> tuple[Entry, ...]:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from prefect_mha.replication.model.state import Vendor
 from prefect_mha.replication.mysql.dialects import Dialect
 
 
 @pytest.mark.parametrize(
-    ("version", "fit"),
-    [("8.4.0", True), ("5.6.24-log", True), ("10.11.18-MariaDB", True), ("11.8.9-MariaDB-ubu2404", False)],
+    ("vendor", "version", "fit"),
+    [
+        (Vendor.MYSQL, (5, 6, 24), True),
+        (Vendor.MYSQL, (9, 7, 4), True),
+        (Vendor.MARIADB, (10, 11, 18), True),
+        (Vendor.MARIADB, (11, 8, 9), False),
+    ],
 )
-def test_mariadb_11_is_not_fit_for_it(version: str, fit: bool) -> None:
-    assert Dialect.detect(version).log_may_be_acknowledged is fit
+def test_mariadb_11_is_not_fit_for_it(vendor: Vendor, version: tuple[int, ...], fit: bool) -> None:
+    dialect = Dialect(vendor, version, replica_words=False, binary_log_status=False, multi_channel=False)
+    assert dialect.log_may_be_acknowledged is fit

@@ -17,7 +17,7 @@ from prefect_mha.replication.rejoin.rebuild import steps
 from prefect_mha.replication.rejoin.rebuild.job import RebuildJob
 from prefect_mha.replication.rejoin.rebuild.left import Left, Whose
 from prefect_mha.replication.rejoin.rebuild.place import Place
-from prefect_mha.replication.rejoin.remembered.interrupted import POINT
+from prefect_mha.replication.rejoin.remembered.interrupted import POINT, START
 from tests.unit.replication.build import UUID, server
 from tests.unit.replication.planning.test_selection_and_plan import configured
 
@@ -100,8 +100,10 @@ def test_what_is_placed_is_gone_on_with_by_who_goes_on(of: str, begun: str) -> N
     assert there.done == [begun]
 
 
-@pytest.mark.parametrize(("step", "begun"), [("Swap the data", "claim now"), (POINT, "begin now apart")])
-def test_without_gtids_one_that_was_pointed_and_is_no_more_is_copied_anew(
+@pytest.mark.parametrize(
+    ("step", "begun"), [(POINT, "claim now"), (START, "begin now apart"), ("Compare its data", "begin now apart")]
+)
+def test_without_gtids_one_that_ran_and_points_there_no_more_is_copied_anew(
     step: str, begun: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     past(monkeypatch, Entry(1.0, step, "began", OLD, {}, "before"))
