@@ -118,7 +118,8 @@ class Copier:
 
 
 def logs_of(host: Host) -> list[Path]:
-    return sorted((host.upper / "var/lib/mysql").glob("mysql-bin.[0-9]*"))
+    # MariaDB 11 has an index (.idx) beside each.
+    return sorted((host.upper / "var/lib/mysql").glob("mysql-bin.[0-9]*[0-9]"))
 
 
 def plain(log: Path) -> bytes:

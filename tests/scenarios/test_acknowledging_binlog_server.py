@@ -25,6 +25,7 @@ KINDS = [
     pytest.param("mysql97", True, id="9.7-gtid"),
     pytest.param("mysql97", False, id="9.7-position"),
     pytest.param("mariadb", True, id="mariadb-gtid"),
+    pytest.param("mariadb118", True, id="11.8-gtid"),
 ]
 
 
@@ -262,13 +263,3 @@ def test_an_encrypted_log_is_copied_in_clear_and_places_stay_right(copiers: list
         copier.start()
         copier.wait(copied, "copies of the same size", 40.0)
         assert not list(here.glob("former-*")), copier.log()
-
-
-def test_mariadb_11_is_copied_by_mysqlbinlog_and_told_so(copiers: list[Copier]) -> None:
-    """What was served from an acknowledged copy of it counted as executed, and its rows were missing."""
-    with started("mariadb118", gtid=True) as cluster:
-        copier = Copier(cluster, block="binlog_ack=1").start()
-        copiers.append(copier)
-        copier.wait(lambda: copier.health().get("behind") == 0, "level", 60.0)
-        assert not copier.acknowledges
-        assert "MariaDB 11 is not fit for it" in copier.log()

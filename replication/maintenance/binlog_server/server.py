@@ -187,8 +187,7 @@ class BinlogServer:
             raise RemoteFileError("this host", f"write into {directory}", "an earlier write there has not ended yet")
         logs, end = self._logs(sessions, source, state)
         directory = Path(archive_directory(self._block, source))
-        known = state is None or sessions.server(source.address).dialect.log_may_be_acknowledged
-        feed = self._feed(source, state, directory, acknowledging=self._block.binlog_ack and known)
+        feed = self._feed(source, state, directory)
         try:
             feed.make_ready()
             start = self._where_to_begin(feed, logs) if logs else next((x.name for x in feed.here()[-1:]), "")
@@ -251,19 +250,15 @@ class BinlogServer:
                 self._say(gaps=(*self._health.gaps, gap))
         return resume.start
 
-    def _feed(self, source: ServerConfig, state: ServerState | None, directory: Path, *, acknowledging: bool) -> Feed:
+    def _feed(self, source: ServerConfig, state: ServerState | None, directory: Path) -> Feed:
         server_id = self._options.server_id or self._block.binlog_server_id
         if not server_id:
             seed = f"{self._config.name} {self._block.block} {self._block.hostname}"
             server_id = derived_server_id(seed, self._ids)
-        if acknowledging:
+        if self._block.binlog_ack:
             replica = Replica(server_id, self._block.hostname)
             return AcknowledgingFeed(reading_account(source), directory, replica, acknowledges=not self._options.once)
         assert state is not None
-        if self._block.binlog_ack:
-            log.error(
-                "%s is copied by mysqlbinlog, and nothing is acknowledged: MariaDB 11 is not fit for it.", source.name
-            )
         reader = find_reader(self._block, state.vendor)
         return MysqlbinlogFeed(
             reader, source, directory, server_id, private=self._root / ".private", held=self._lock.descriptor

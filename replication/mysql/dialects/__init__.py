@@ -267,15 +267,6 @@ class Dialect:
         return self.vendor is not Vendor.MARIADB
 
     @property
-    def log_may_be_acknowledged(self) -> bool:
-        """Whether what our reader writes of its log is known to be worth what is in it.
-
-        Of MariaDB 11.8.9 it is not: transactions that were served from such a copy counted as executed, and their rows
-        were missing (seen three times, not explained).
-        """
-        return self.vendor is not Vendor.MARIADB or self.version < (11,)
-
-    @property
     def stop_waits_for_connecting(self) -> bool:
         """Whether STOP of a receiver may wait for its attempt to connect: MariaDB 11 (11.8 does, 10.11 does not)."""
         return self.vendor is Vendor.MARIADB and self.version >= (11,)

@@ -31,6 +31,8 @@ from .standing import SUMMED, Standing, standing_of
 
 _SIGNS = frozenset({EventType.HEARTBEAT, EventType.HEARTBEAT_V2})
 _ROTATE, _DESCRIPTION = int(EventType.ROTATE), int(EventType.FORMAT_DESCRIPTION)
+#: What a server says before it sends from a place; without a place it is none of the log.
+_HEADS = frozenset({_ROTATE, _DESCRIPTION})
 #: The longest event that is only told, not written.
 _TOLD = 1 << 16
 #: Bytes that are gathered before they are written.
@@ -183,7 +185,9 @@ class LogCopy:
         timestamp, kind, server_id, size, log_pos, flags = HEADER_FIELDS.unpack_from(piece.data)
         if kind == _DESCRIPTION:
             self._described(bytes(piece.data[:size]), (timestamp, server_id))
-        if kind not in _SIGNS and log_pos and not flags & ARTIFICIAL_FLAG:
+        # MariaDB 11 gives no place to what lies within a transaction.
+        placed = log_pos or kind not in _HEADS
+        if kind not in _SIGNS and placed and not flags & ARTIFICIAL_FLAG:
             return False
         if not piece.last or size > _TOLD:
             raise Odd("an event on the way that is too long")
@@ -221,7 +225,7 @@ class LogCopy:
             raise Odd("an event within an event")
         _, _, server_id, size, log_pos, _ = HEADER_FIELDS.unpack_from(data)
         hole = (log_pos - size - self.position) & 0xFFFFFFFF
-        if not hole:
+        if not hole or not log_pos:
             return
         least = HEADER + (CHECKSUM if self._sums else 0)
         if not least <= hole <= _HOLE:

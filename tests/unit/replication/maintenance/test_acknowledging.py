@@ -206,6 +206,23 @@ def test_a_log_is_named_as_logs_are(tmp_path: Path, name: str) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [LOG]
 
 
+def test_what_mariadb_11_gives_no_place_lies_in_its_log_all_the_same(tmp_path: Path) -> None:
+    """Within a transaction its events carry a zero; they were left out once, and their rows lost."""
+    head, begin = log_of(30)
+    raw = made(EventType.QUERY, 1, b"row" * 100, checksum=False, pos=1)
+    fields = HEADER_FIELDS.unpack_from(raw)
+    row = HEADER_FIELDS.pack(*fields[:3], len(raw) + 4, 0, fields[5]) + raw[19:]
+    row += zlib.crc32(row).to_bytes(4, "little")
+    end = query(4 + len(head) + len(begin) + len(row), 40)
+    copy = LogCopy(tmp_path)
+    copy.begin(LOG)
+    for event in (head, begin, row, end):
+        copy.take(whole(event))
+    copy.sync()
+    assert (tmp_path / LOG).read_bytes() == MAGIC + head + begin + row + end
+    assert standing_of(tmp_path / LOG).end == len(MAGIC + head + begin + row + end)
+
+
 def test_events_that_do_not_follow_are_odd(tmp_path: Path) -> None:
     copy = LogCopy(tmp_path)
     copy.begin(LOG)
