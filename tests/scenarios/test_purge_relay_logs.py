@@ -122,6 +122,8 @@ def test_interrupted_in_the_middle() -> None:
             with replica.connect() as session, session.cursor() as cursor:
                 cursor.execute("SELECT GET_LOCK('MHA_Master_High_Availability_Failover', 1) AS got")
                 assert cursor.fetchone() == {"got": 1}, time.monotonic() - began
+                # The lock is given up first of all, for nobody's failover waits for files.
+                wait_until(lambda: not linked(replica))
                 assert as_before(replica)
             output, _ = run.communicate(timeout=5)
             assert run.returncode == 0, output
