@@ -6,7 +6,7 @@ The plan is one object: `--dry-run` prints it, the question shows it, the runboo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from ..model.position import BinlogPosition
@@ -61,11 +61,31 @@ class RejoinPlan:
     held: bool
     traces: tuple[str, ...]
     block: bool
-    keeps: str
-    discards: str
-    copies: str
-    warnings: tuple[str, ...]
+    keeps: str = ""
+    discards: str = ""
+    copies: str = ""
+    warnings: tuple[str, ...] = ()
     copying: Copying | None = None
+
+    @classmethod
+    def about(cls, facts: RejoinFacts, how: How) -> RejoinPlan:
+        """What every way has in common; what becomes of its data is to be added."""
+        return cls(
+            cluster=facts.cluster,
+            old=facts.old.key,
+            old_name=facts.old.name,
+            new=facts.new.key,
+            new_name=facts.new.name,
+            how=how,
+            kind=facts.kind,
+            channel=facts.channel,
+            user=facts.user,
+            position=None,
+            pointed=facts.follows is not None,
+            held=facts.hold is not None,
+            traces=facts.hold.traces if facts.hold is not None else (),
+            block=not facts.configured,
+        )
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -137,23 +157,10 @@ def rejoin_plan(facts: RejoinFacts, how: How = How.AUTO) -> RejoinPlan | Refusal
     )
     if refusal is not None:
         return refusal
-    pointed = facts.follows is not None
     old, new = facts.old.name, facts.new.name
-    return RejoinPlan(
-        cluster=facts.cluster,
-        old=facts.old.key,
-        old_name=facts.old.name,
-        new=facts.new.key,
-        new_name=facts.new.name,
-        how=How.REWIND if rewinds else How.FOLLOW,
-        kind=facts.kind,
-        channel=facts.channel,
-        user=facts.user,
+    return replace(
+        RejoinPlan.about(facts, How.REWIND if rewinds else How.FOLLOW),
         position=_begins_at(facts),
-        pointed=pointed,
-        held=facts.hold is not None,
-        traces=facts.hold.traces if facts.hold is not None else (),
-        block=not facts.configured,
         keeps=f"what {new} has, too" if rewinds else f"all data of {old}: it has nothing that {new} lacks",
         discards=f"its own {more.what or 'transactions'}, kept on the manager" if rewinds else "nothing",
         copies=f"what {new} wrote since, by replication",
@@ -171,19 +178,9 @@ def _rescue(facts: RejoinFacts, more: Beyond) -> RejoinPlan | Refusal:
         return Refusal(
             "no-place", f"Where to begin in the log of {old} is not known: {more.unknown}.", _LOOK, facts.evidence
         )
-    return RejoinPlan(
-        cluster=facts.cluster,
-        old=facts.old.key,
-        old_name=old,
-        new=facts.new.key,
-        new_name=new,
-        how=How.RESCUE,
-        kind=facts.kind,
-        channel=facts.channel,
-        user=facts.user,
+    return replace(
+        RejoinPlan.about(facts, How.RESCUE),
         position=facts.replaced.place if by_place and facts.replaced is not None else None,
-        pointed=facts.follows is not None,
-        held=facts.hold is not None,
         traces=(),
         block=False,
         keeps="all of its data: it is left as it is",

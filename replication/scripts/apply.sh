@@ -5,24 +5,12 @@
 # lives as long as the command. Both exit statuses count: "a | b" alone would hide the first.
 set -u
 umask 077
-# Option files of this host's users say who they are, not who we are; a login file counts more than all others.
-export MYSQL_TEST_LOGIN_FILE=/nonexistent
-workdir=$1 logfile=$2 bindir=$3 libdir=$4 vendor=$5 era=$6 flags=$7
+task=mha-apply workdir=$1 logfile=$2 bindir=$3 libdir=$4 vendor=$5 era=$6 flags=$7
 socket=$8 question=$9 answer=${10}
 
-#include own.sh
-
-workdir=$(own_directory "$workdir") || exit 90
-# One application at a time: that of a manager which died may still be running here.
-command -v flock >/dev/null && { exec 9>>"$workdir/mha-apply.lock" && flock -w 3600 9 || exit 95; }
-
-directory=$(mktemp -d "$workdir/mha-apply.XXXXXX") || exit 90
-trap 'rm -rf "$directory"' EXIT
-# PIPE: whoever would read the last words may be gone, and the password must go all the same.
-trap 'exit 129' HUP INT TERM PIPE
-while IFS= read -r line && [ -n "$line" ]; do
-  printf '%s\n' "$line" || exit 91
-done >"$directory/client.cnf" || exit 91
+#include work.sh
+one_at_a_time 3600
+read_options
 
 #include programs.sh
 

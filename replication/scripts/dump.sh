@@ -3,15 +3,10 @@
 # the command.
 set -u
 umask 077
-workdir=$1 bindir=$2 libdir=$3 vendor=$4
+task=mha-dump workdir=$1 bindir=$2 libdir=$3 vendor=$4
 shift 4
 
-#include own.sh
-
-workdir=$(own_directory "$workdir") || exit 90
-directory=$(mktemp -d "$workdir/mha-dump.XXXXXX") || exit 90
-trap 'rm -rf "$directory"' EXIT
-trap 'exit 129' HUP INT TERM PIPE
+#include work.sh
 cat >"$directory/client.cnf" || exit 91
 
 #include programs.sh

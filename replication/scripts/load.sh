@@ -3,19 +3,11 @@
 # ANSWER than the manager was told nothing is run.
 set -u
 umask 077
-workdir=$1 bindir=$2 libdir=$3 vendor=$4 question=$5 answer=$6
+task=mha-load workdir=$1 bindir=$2 libdir=$3 vendor=$4 question=$5 answer=$6
 
-#include own.sh
-
-workdir=$(own_directory "$workdir") || exit 90
-# One at a time: that of a manager which died may still be running here.
-command -v flock >/dev/null && { exec 9>>"$workdir/mha-load.lock" && flock -w 600 9 || exit 95; }
-directory=$(mktemp -d "$workdir/mha-load.XXXXXX") || exit 90
-trap 'rm -rf "$directory"' EXIT
-trap 'exit 129' HUP INT TERM PIPE
-while IFS= read -r line && [ -n "$line" ]; do
-  printf '%s\n' "$line" || exit 91
-done >"$directory/client.cnf" || exit 91
+#include work.sh
+one_at_a_time 600
+read_options
 
 #include programs.sh
 

@@ -3,14 +3,9 @@
 # not its exit code alone: with a FATAL ERROR that was 0.
 set -u
 umask 077
-workdir=$1 replica=$2
+task=mha-backup workdir=$1 replica=$2
 
-#include own.sh
-
-workdir=$(own_directory "$workdir") || exit 90
-directory=$(mktemp -d "$workdir/mha-backup.XXXXXX") || exit 90
-trap 'rm -rf "$directory"' EXIT
-trap 'exit 129' HUP INT TERM PIPE
+#include work.sh
 cat >"$directory/client.cnf" || exit 91
 backup=$(command -v mariadb-backup || command -v mariabackup) || { echo "mariadb-backup is not on this host" >&2; exit 92; }
 set -- --defaults-file="$directory/client.cnf" --backup --stream=mbstream --target-dir="$directory/target"

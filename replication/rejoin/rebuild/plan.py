@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ...model.refusal import Refusal
 from ...model.state import GtidKind
@@ -46,21 +47,9 @@ def rebuild_plan(facts: RejoinFacts, about: RebuildFacts, *, wish: str, rate: in
     if facts.not_durable:
         warned.append(facts.not_durable)
     after = "for good" if keep else f"until {old} is verified"
-    return RejoinPlan(
-        cluster=facts.cluster,
-        old=facts.old.key,
-        old_name=old,
-        new=facts.new.key,
-        new_name=new,
-        how=How.REBUILD,
-        kind=facts.kind,
-        channel=facts.channel,
-        user=facts.user,
-        position=None,
+    return replace(
+        RejoinPlan.about(facts, How.REBUILD),
         pointed=False,
-        held=facts.hold is not None,
-        traces=facts.hold.traces if facts.hold is not None else (),
-        block=not facts.configured,
         keeps=f"its old data in {found.room}/old {after}, {size(about.target.data)}",
         discards=f"what it has that {new} lacks" + (f": {more.what or more.unknown}" if more else ": nothing"),
         copies=f"all data of {found.donor_name} ({found.method}), about {size(found.bytes)}",
