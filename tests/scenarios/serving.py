@@ -155,8 +155,9 @@ def everything(server: Host) -> dict[str, Any]:
         ("COLUMNS", "TABLE_SCHEMA", ("PRIVILEGES",)),
         ("ROUTINES", "ROUTINE_SCHEMA", ("CREATED", "LAST_ALTERED")),
         ("TRIGGERS", "TRIGGER_SCHEMA", ("CREATED",)),
-        # A replica switches an event off that was switched on where it was made.
-        ("EVENTS", "EVENT_SCHEMA", ("CREATED", "LAST_ALTERED", "STATUS", "STARTS", "LAST_EXECUTED")),
+        # A replica switches an event off that was switched on where it was made, which is where it fires: a new primary
+        # that had looked at it in time makes it its own.
+        ("EVENTS", "EVENT_SCHEMA", ("CREATED", "LAST_ALTERED", "STATUS", "STARTS", "LAST_EXECUTED", "ORIGINATOR")),
         ("VIEWS", "TABLE_SCHEMA", ()),
     ):
         rows = server.sql(f"SELECT * FROM information_schema.{what} WHERE {schema} {_OURS}")

@@ -18,6 +18,7 @@ from tests.lab import faults
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD
+from tests.lab.seeded import until
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree, finish, promoted
 
@@ -181,6 +182,7 @@ def test_a_living_primary_that_refuses_the_manager_is_neither_failed_over_nor_ki
     refusal = REFUSALS[name]
     server, gtid = KINDS[kind]
     with Cluster(server, gtid=gtid, extra={0: refusal.cnf} if refusal.cnf else None) as cluster:
+        until(lambda: all(each[1:] == ("Yes", "Yes") for each in followers(cluster)), "they receive", seconds=20.0)
         before = followers(cluster)
         with refused(cluster, refusal, views, tmp_path) as manager:
             by_hand = cluster.command(
