@@ -10,9 +10,11 @@ from posixpath import dirname, join
 
 from ...config import ClusterConfig, ServerConfig
 from ..cluster.pool import ConnectionPool
+from ..detection.observation import Finding, Observer
 from ..errors import MhaError
 from ..maintenance.binlog_server.archive import archive_directories
 from ..model.state import ServerState, Vendor
+from ..probes.host import ServerPaths, look_at
 from ..rescue.apply import client_options
 from ..scripts import script
 from ..ssh.host import SshHost
@@ -84,7 +86,24 @@ def _look_at(
     words = [vendor, server.client_bindir or "", server.client_libdir or "", server.remote_workdir, datadir, current]
     words += [relay_log_info(state, facts), "1" if state else "0", *directories_of(server, state)]
     seen = _ask_host(host, words, options.encode(), helper_path(server))
-    return replace(seen, info=words[6])
+    if state is None or seen.error:
+        return replace(seen, info=words[6])
+    unseen, elsewhere = _process(host, server, state)
+    return replace(seen, info=words[6], unseen=unseen, elsewhere=elsewhere)
+
+
+def _process(host: SshHost, server: ServerConfig, state: ServerState) -> tuple[str, bool]:
+    """Why the mysqld of a server that answers is not found on its host, by the look that a fence begins with.
+
+    And whether nobody listens on its port there either, as on another host.
+    """
+    view = look_at(host, server, ServerPaths.of(server, state), timeout=HOST_SECONDS)
+    found = next((o for o in view.seen if o.source is Observer.PROCESS), view.seen[0])
+    if found.finding is Finding.GONE:
+        closed = any(o.source is Observer.PORT and o.finding is Finding.CLOSED for o in view.seen)
+        return f"no process of it{' and no listener' if closed else ''}, though it answers", closed
+    unsure = found.finding in (Finding.NO_VIEW, Finding.UNANSWERED)
+    return found.detail if unsure else "", False
 
 
 def relay_log_info(state: ServerState | None, facts: ServerFacts | None) -> str:
