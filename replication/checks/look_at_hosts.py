@@ -27,8 +27,8 @@ from .facts import (
     ServerFacts,
 )
 
-#: Seconds for everything on a host, and for one host to get to another.
-HOST_SECONDS, PAIR_SECONDS = 12.0, 12.0
+#: Seconds for what a rescue needs of a host, for the process of its server, and for one host to get to another.
+HOST_SECONDS, PROCESS_SECONDS, PAIR_SECONDS = 12.0, 4.0, 12.0
 #: What the first bytes of a binary log are when only a server with its keys can read it (MySQL 8.0.14 and newer).
 _ENCRYPTED = b"\xfdbin"
 
@@ -70,7 +70,7 @@ def _by(
     name: Callable[[ServerConfig], str],
 ) -> dict[str, HostFacts]:
     found = {}
-    for server, result in sessions.each(ask, servers, timeout=HOST_SECONDS + 2.0):
+    for server, result in sessions.each(ask, servers, timeout=HOST_SECONDS + PROCESS_SECONDS + 1.0):
         if not isinstance(result, HostFacts):
             result = HostFacts(name(server), error=str(result or f"no answer within {HOST_SECONDS:g} s"))
         found[key(server)] = result
@@ -97,7 +97,7 @@ def _process(host: SshHost, server: ServerConfig, state: ServerState) -> tuple[s
 
     And whether nobody listens on its port there either, as on another host.
     """
-    view = look_at(host, server, ServerPaths.of(server, state), timeout=HOST_SECONDS)
+    view = look_at(host, server, ServerPaths.of(server, state), timeout=PROCESS_SECONDS)
     found = next((o for o in view.seen if o.source is Observer.PROCESS), view.seen[0])
     if found.finding is Finding.GONE:
         closed = any(o.source is Observer.PORT and o.finding is Finding.CLOSED for o in view.seen)
