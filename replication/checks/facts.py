@@ -77,7 +77,8 @@ class HostFacts:
     it could not open a session there, None when that was not tried; ``answers`` is the server_id of who let it in.
     ``helper`` is the version that root's helper told, ``no_helper`` why sudo did not start the one that is there.
     ``reads`` is the same of mysqlbinlog with the beginning of the current log. ``free`` is bytes by path,
-    ``clock_ahead`` seconds. ``skipped``: the configuration leaves the host out.
+    ``clock_ahead`` seconds. ``skipped``: the configuration leaves the host out. ``unseen`` is why no mysqld of a server
+    that answers was found there, empty where one was, None where nobody looked; ``elsewhere``: nor any listener.
     """
 
     name: str
@@ -101,6 +102,8 @@ class HostFacts:
     info: str = ""
     workdir: str = ""
     free: Mapping[str, int] = field(default_factory=dict)
+    unseen: str | None = None
+    elsewhere: bool = False
 
     @property
     def user(self) -> str:

@@ -149,6 +149,7 @@ def host(name: str, **changes: Any) -> HostFacts:
             "connects": "",
             "logs": ("/var/lib/mysql/mysql-bin.000001",),
             "free": {"/var/tmp": 100 * GIB, "/var/lib/mysql/": 100 * GIB},
+            "unseen": "",
             **changes,
         }
     )
@@ -759,6 +760,22 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         WARNING,
         "mha may not kill mysqld",
         "set `ssh_user` to root",
+    ),
+    (
+        "process-seen",
+        lambda: on_host(2, unseen="no process of it and no listener, though it answers", elsewhere=True),
+        "db2",
+        ERROR,
+        "root on its host sees: no process of it and no listener, though it answers",
+        "see that SSH to db2 leads to the host that its mysqld runs on",
+    ),
+    (
+        "process-seen",
+        lambda: on_host(2, unseen="process 7 may be another's: nothing tells its port"),
+        "db2",
+        WARNING,
+        "process 7 may be another's",
+        "that root sees processes of others there",
     ),
     (
         "host-helper",
