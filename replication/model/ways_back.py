@@ -1,7 +1,8 @@
-"""The ways in which a server that a failover replaced may come back, and get the data of another."""
+"""The ways in which a server that a failover replaced may come back, and get the data of another; where it stands."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -21,3 +22,30 @@ class Method(StrEnum):
     CLONE = "clone"
     BACKUP = "backup"
     DUMP = "dump"
+
+
+class FormerState(StrEnum):
+    """What is true of it now."""
+
+    DOWN = "down"
+    HELD = "held"
+    REJOINING = "rejoining"
+
+
+@dataclass(frozen=True)
+class FormerPrimary:
+    """A server that is held: its ``ip:port``, its name, where it stands.
+
+    Of one that is rejoining ``step`` is what is done with it, ``percent`` how far its copy is, None where none is made.
+    """
+
+    key: str
+    name: str
+    state: FormerState
+    step: str = ""
+    percent: float | None = None
+
+    def __str__(self) -> str:
+        if self.state is not FormerState.REJOINING or not self.step:
+            return self.state.value
+        return f"{self.state.value}: {self.step}" + (f", {self.percent:.0f}%" if self.percent is not None else "")
