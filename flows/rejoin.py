@@ -59,6 +59,8 @@ from prefect_mha.tasks.rebuild import plan_of
 from prefect_mha.tasks.rejoin import under_way
 
 log = logging.getLogger("mha")
+#: Seconds that a person's rejoin, which nobody waits for, waits for its run in Prefect.
+ENTERED_WITHIN = 20.0
 #: Nothing of what only the old server has is replayed.
 NOTHING = Choice()
 
@@ -105,6 +107,8 @@ def rejoin_now(
             plan = _plan(who, sessions, how, alone=alone, dry_run=dry_run)
         if dry_run:
             return RejoinOutcome(0, plan_text(plan), plan, planned_only=True)
+        if not alone:
+            run.wait_until_entered(ENTERED_WITHIN)
         if plan.how is How.RESCUE:
             wanted = Wanted(replay, hide, ask)
             return _act_in(run, config, plan, partial(_rescue, who, plan, sessions, wanted, by or getpass.getuser()))

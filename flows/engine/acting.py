@@ -85,6 +85,9 @@ class ActingRun:
         known = {"flow_run": self.id, "deployment": self.deployment}
         return {name: str(value) for name, value in known.items() if self.id is not None and value is not None}
 
+    def wait_until_entered(self, seconds: float) -> None:
+        """For what is not urgent: so long at most, until what is done from here on can be tasks of it."""
+
     def stand_down(self) -> None:
         """It is not needed any more, where it was made ready for something; that it ends is waited for, briefly."""
 
