@@ -24,6 +24,7 @@ from prefect_mha.flows.engine.record import Page
 from prefect_mha.flows.engine.run_log import logged
 from prefect_mha.flows.engine.standing import StandingRun
 from prefect_mha.flows.forms import ClusterName, RejoinRequest
+from prefect_mha.flows.runbooks.returning.empties import accept_as_empties
 from prefect_mha.flows.runbooks.returning.progress import watched
 from prefect_mha.flows.runbooks.returning.rebuild import rebuild_server
 from prefect_mha.flows.runbooks.returning.rejoin import rejoin_server
@@ -38,6 +39,7 @@ from prefect_mha.replication.model.ways_back import How
 from prefect_mha.replication.notify.events import finish as finish_hooks
 from prefect_mha.replication.planning.role_plan import short_name
 from prefect_mha.replication.rejoin.diverged.comparison.choice import Choice
+from prefect_mha.replication.rejoin.diverged.empties import plan_for
 from prefect_mha.replication.rejoin.job import RejoinJob
 from prefect_mha.replication.rejoin.observe import WhoIsBack, look, who_is_back
 from prefect_mha.replication.rejoin.outcome import (
@@ -49,7 +51,7 @@ from prefect_mha.replication.rejoin.outcome import (
     rejoin_question,
     story,
 )
-from prefect_mha.replication.rejoin.plan import TAKEN_BACK, RejoinPlan, rejoin_plan, unattended
+from prefect_mha.replication.rejoin.plan import TAKEN_BACK, RejoinPlan, unattended
 from prefect_mha.replication.rejoin.rebuild.job import RebuildJob
 from prefect_mha.replication.rejoin.rebuild.meter import Watcher
 from prefect_mha.replication.rejoin.remembered.interrupted import MANAGER
@@ -119,6 +121,8 @@ def rejoin_now(
             if not answer.go_on:
                 return RejoinOutcome(1, f"{answer}; nothing was changed", plan, stopped=True)
         by = answer.by if answer is not None else MANAGER if alone else by or getpass.getuser()
+        if plan.how is How.EMPTIES:
+            return _act_in(run, config, plan, partial(accept_as_empties, who, plan, sessions, by))
         act = partial(_act, who, plan, sessions, answer, by=by, asked_to_end=asked_to_end, watch=watch)
         return _act_in(run, config, plan, act)
     except RefusalError as error:
@@ -138,7 +142,7 @@ def _plan(who: WhoIsBack, sessions: ConnectionPool, how: How, *, alone: bool, dr
     if not dry_run and (refusal := under_way(who)):
         raise RefusalError(refusal)
     facts = look(who, sessions)
-    plan = rejoin_plan(facts, how)
+    plan = plan_for(facts, how)
     if isinstance(plan, Refusal):
         for_good = plan.code in TAKEN_BACK and not (facts.there is not None and facts.there.works)
         if for_good and not dry_run and (done := take_back_what_was_cut_short(who, sessions)):
@@ -164,6 +168,9 @@ def _rescue(who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool, wanted: 
     if not (rescued.all_there and wanted.replay):
         return rescued
     back = way_back_of(who, sessions)
+    if isinstance(back, Refusal) and back.code == "already-a-replica":
+        # One with errant transactions, which the primary has by now.
+        return replace(rescued, notes=(*rescued.notes, f"{plan.old_name} replicates, and nothing is errant any more."))
     if isinstance(back, Refusal):
         left = f"It was not made a replica: {back.sentence} {back.remedy}"
         return replace(rescued, exit_code=10, notes=(*rescued.notes, left))

@@ -7,13 +7,17 @@ from enum import StrEnum
 
 
 class How(StrEnum):
-    """What a person may ask for. ``auto``: what the facts allow."""
+    """What a person may ask for. ``auto``: what the facts allow.
+
+    ``empties`` brings nobody back: it ends that a replica has GTIDs which its primary lacks.
+    """
 
     AUTO = "auto"
     FOLLOW = "follow"
     RESCUE = "rescue"
     REWIND = "rewind"
     REBUILD = "rebuild"
+    EMPTIES = "empties"
 
 
 class Method(StrEnum):
