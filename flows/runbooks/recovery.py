@@ -9,6 +9,7 @@ from dataclasses import replace
 from ...replication.errors import AlreadyActing, CannotRemember, LockLost, MhaError, RefusalError
 from ...replication.fencing.last_look import what_was_told
 from ...replication.local.interrupts import Interrupted, finish_from_here, put_off
+from ...replication.local.person import this_person
 from ...replication.memory.failover_flags import FailoverFlags
 from ...replication.memory.journal import BEGIN, END, LOCK_LOST
 from ...replication.model.refusal import Refusal
@@ -35,7 +36,8 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     if job.somebody_else:
         run.notes.append(what_was_told(job.dead.name))
     try:
-        job.journal.record(BEGIN, "began", job.dead.address, options=vars(job.options), resumed=bool(job.past))
+        told = {"options": vars(job.options), "resumed": bool(job.past), "by": this_person()}
+        job.journal.record(BEGIN, "began", job.dead.address, **told)
         outcome = run.outcome()
     except MhaError as error:
         refusal = error.refusal if isinstance(error, RefusalError) else None
