@@ -33,6 +33,7 @@ from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import MhaError, RefusalError
 from prefect_mha.replication.local.interrupts import Interrupted, ended_in_order
 from prefect_mha.replication.memory.journal import REJOIN, Journal
+from prefect_mha.replication.meter import Watcher
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.ways_back import How
 from prefect_mha.replication.notify.events import finish as finish_hooks
@@ -51,7 +52,6 @@ from prefect_mha.replication.rejoin.outcome import (
 )
 from prefect_mha.replication.rejoin.plan import TAKEN_BACK, RejoinPlan, rejoin_plan, unattended
 from prefect_mha.replication.rejoin.rebuild.job import RebuildJob
-from prefect_mha.replication.rejoin.rebuild.meter import Watcher
 from prefect_mha.replication.rejoin.remembered.interrupted import MANAGER
 from prefect_mha.replication.rejoin.starting import start_if_down
 from prefect_mha.replication.reporting.approval import APPROVAL, Answer, Ask

@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ..shared.mha_options import GlobalConf, console
+from ..shared.mha_options import GlobalConf
 from ..shared.options import DEFAULT_GLOBAL_CONF
+from ..views.terminal import print_table
 
 app = typer.Typer()
 
@@ -44,15 +45,15 @@ def replay(
         if judged.row.name != row or judged.dead:
             row = judged.row.name
             table.add_row(f"{moment.seconds:.2f}", row, judged.row.sure.value, judged.row.means)
-    console.print(table)
+    print_table(table)
     if done.verdict is None:
-        console.print("Today: no failover.")
+        print_table("Today: no failover.")
     else:
         about = "about " if done.estimated else ""
-        console.print(f"Today: failover after {about}{done.verdict.seconds:.2f} s. {done.verdict.judgement.why}.")
+        print_table(f"Today: failover after {about}{done.verdict.seconds:.2f} s. {done.verdict.judgement.why}.")
     end = incident.end
     then = f"failover after {end.get('seconds', 0.0):.2f} s, {end.get('row')}" if again.was_death(incident) else "none"
-    console.print(f"Then: {then}.")
+    print_table(f"Then: {then}.")
 
 
 @app.command(epilog="Example: `mha simulate /var/lib/mha/app1 --confirm 0.1,0.2,1 --misses 2,4`")
@@ -96,4 +97,4 @@ def simulate(
             f"{statistics.median(trial.seconds):.2f}" if trial.seconds else "-",
             f"{max(trial.seconds):.2f}" if trial.seconds else "-",
         )
-    console.print(table)
+    print_table(table)

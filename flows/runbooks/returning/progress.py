@@ -12,8 +12,8 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext
 
 from ....replication.memory.journal import Journal
+from ....replication.meter import Progress, Watcher
 from ....replication.rejoin.plan import RejoinPlan
-from ....replication.rejoin.rebuild.meter import Progress, Watcher
 from ....replication.rejoin.remembered.interrupted import PROGRESS
 from ....replication.threads import Thread
 
