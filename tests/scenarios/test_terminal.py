@@ -37,8 +37,11 @@ def fits(text: str) -> bool:
     return max(map(len, text.splitlines())) <= 80
 
 
-def live(cluster: Cluster, conf: Path, *keys: str, until: str) -> str:
-    """What `mha topology --watch` draws on a terminal of 80 columns until it shows that; then the keys are pressed."""
+def live(cluster: Cluster, conf: Path, *presses: tuple[str, str]) -> str:
+    """What `mha topology --watch` draws on a terminal of 80 columns, whose keys are pressed when a word is seen.
+
+    The last one is pressed until it ends.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
     words = [sys.executable, "-m", "prefect_mha.commands.mha", "topology", f"--conf={conf}", "--watch"]
@@ -47,18 +50,18 @@ def live(cluster: Cluster, conf: Path, *keys: str, until: str) -> str:
         ["ip", "netns", "exec", cluster.subnet.manager, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=env
     )
     os.close(theirs)
-    seen, ends, pressed = b"", time.monotonic() + 60, False
+    seen, since, waiting, ends = b"", 0, list(presses), time.monotonic() + 90
     try:
         while time.monotonic() < ends:
             try:
                 seen += os.read(ours, 65536)
             except OSError:  # the last one has closed it
                 break
-            if not pressed and until in seen.decode(errors="replace"):
-                pressed = True
-                for key in keys:
-                    os.write(ours, key.encode())
-        assert pressed, seen
+            word, key = waiting[0]
+            if word in seen[since:].decode(errors="replace"):
+                os.write(ours, key.encode())
+                if len(waiting) > 1:
+                    waiting, since = waiting[1:], len(seen)
         assert process.wait(30) == 0, seen
     finally:
         process.kill()
@@ -108,7 +111,7 @@ def test_a_switch_and_a_failover_are_told_afterwards(kind: str, gtid: bool) -> N
         assert switched.code == 0, switched
         assert "All new slave servers switched successfully." in switched.output
         manager = cluster.start_manager(conf)
-        before = live(cluster, conf, "q", until="readiness")
+        before = live(cluster, conf, ("readiness", "q"))
         keep("topology-live", before)
         assert f"{first.ip}:3306" in before
         writer = Writer(cluster, prefer=2)
@@ -153,7 +156,7 @@ def test_a_switch_and_a_failover_are_told_afterwards(kind: str, gtid: bool) -> N
         topology = cluster.command("mha", "topology", f"--conf={conf}", "--output=table", env={"COLUMNS": "80"}).output
         assert fits(keep("topology", topology)), topology
         assert all(f"{host.ip}:3306" in topology for host in cluster.hosts)
-        after = live(cluster, conf, "r", "q", until="held")
+        after = live(cluster, conf, ("held", "r"), ("The old primary comes back", "q"))
         keep("topology-live-after", after)
         assert "DEAD PRIMARY" not in after
         assert "The old primary comes back" in after, after

@@ -143,7 +143,7 @@ def facts(incident: Incident) -> Iterator[tuple[str, str]]:
     if incident.chosen_for:
         yield "chosen", ", ".join(incident.chosen_for)
     if incident.kind is Kind.FAILOVER:
-        yield "fenced", incident.fenced or UNKNOWN
+        yield "old side", (incident.fenced or UNKNOWN).removeprefix("fenced: ")
         yield "saved", incident.saved or UNKNOWN
     yield from (("address", words) for words in incident.address)
     yield from (("replica", f"{name}: {words}") for name, words in incident.replicas)
