@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from prefect import task
-
 from ..replication.coordination.failover_lock import FailoverLock
 from ..replication.errors import StatementFailed
 from ..replication.rejoin.diverged import own as steps
@@ -18,6 +16,7 @@ from ..replication.rejoin.facts import RejoinFacts
 from ..replication.rejoin.job import RejoinJob
 from ..replication.rejoin.remembered.rewound import DIFFERS, EQUAL, REWIND
 from .policy import STEP, once
+from .step import task
 
 log = logging.getLogger("mha")
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
-
 from ..config import ClusterConfig
 from ..replication.checks import of_replication
 from ..replication.checks.cluster.privileges import warnings_of_accounts
@@ -25,6 +22,7 @@ from ..replication.planning import readiness
 from ..replication.planning.readiness import Past, Readiness
 from .policy import STEP, once
 from .role import remember_role
+from .step import task
 
 
 @task(name="Look at servers, hosts and scripts", **STEP)
@@ -50,6 +48,8 @@ def judge(facts: Facts, seconds_behind: int) -> tuple[Check, ...]:
 @task(name="Show the checks", **STEP)
 def show_checks(cluster: str, checks: Sequence[Check]) -> None:
     """A table artifact, what is not well first."""
+    from prefect.artifacts import create_table_artifact
+
     told = rows(sorted(checks, key=lambda check: (not check.failed, check.ok)))
     create_table_artifact(told, key=f"health-check-{dashed(cluster)}", description=f"Health of {cluster}")
 
@@ -65,6 +65,8 @@ def assess(facts: Facts) -> Readiness:
 @task(name="Show the readiness", **STEP)
 def show_readiness(ready: Readiness) -> None:
     """A page."""
+    from prefect.artifacts import create_markdown_artifact
+
     key = f"readiness-{dashed(ready.cluster)}"
     create_markdown_artifact(
         readiness.markdown(ready), key=key, description=f"If the primary of {ready.cluster} died now"

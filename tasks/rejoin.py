@@ -6,8 +6,6 @@ import logging
 import os
 import socket
 
-from prefect import task
-
 from ..replication.errors import RefusalError
 from ..replication.fencing.read_only import Closed
 from ..replication.model.refusal import Refusal
@@ -21,6 +19,7 @@ from ..replication.rejoin.plan import RejoinPlan, rejoin_plan
 from ..replication.rejoin.release import release, write_block
 from ..replication.rejoin.remembered.interrupted import POINT, START, TAKE_BACK, last_of_each
 from .policy import STEP
+from .step import task
 
 log = logging.getLogger("mha")
 

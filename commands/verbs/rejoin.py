@@ -59,8 +59,8 @@ def rejoin(
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
     make_workdir(config.manager_workdir)
     setup_logging(None, config.log_level, secrets_of(config))
+    from ...flows.deeds.rejoin import rejoin_by_hand
     from ...flows.engine.start import leave
-    from ...flows.rejoin import rejoin_by_hand
     from ...replication.rejoin.outcome import story
 
     asked = None if yes or dry_run else ask
