@@ -71,8 +71,11 @@ def report(
     workdir: Workdir = None,
     last: Annotated[bool, typer.Option("--last", help="The newest.")] = False,
     output: Annotated[Page, typer.Option(help="How it is shown.")] = Page.TEXT,
+    html: Annotated[Path | None, typer.Option(help="Write it as a page of HTML into this new file, mode 0600.")] = None,
 ) -> None:
-    """Show one failover, switch or rejoin again, with all its steps: as text, Markdown or JSON."""
+    """Show one failover, switch or rejoin again, with all its steps: as text, Markdown or JSON; or write it as a page
+    that one looks at: the time line, the topology before and after, the ledger, what remains.
+    """
     from ...replication.reporting.history.journals import named
     from ...replication.reporting.history.pages import markdown
     from ...replication.reporting.history.text import report as text
@@ -85,7 +88,14 @@ def report(
         which = f"{id_!r} is none of {cluster}, or more than one" if id_ else f"no journal tells of one of {cluster}"
         print(f"{which}; mha history --conf {conf} shows all.")
         raise typer.Exit(1)
-    if output is Page.JSON:
+    if html is not None:
+        from ...replication.local.own_files import written
+        from ...replication.reporting.incident.page import page
+
+        with written(html, 0o600) as file:
+            file.write(page(found, str(conf)))
+        print(f"Wrote {html} .")
+    elif output is Page.JSON:
         print_document("report", found.as_dict())
     elif output is Page.MARKDOWN:
         print(markdown(found), end="")

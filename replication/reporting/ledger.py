@@ -231,9 +231,12 @@ def from_json(rows: Iterable[Any]) -> tuple[LedgerLine, ...]:
     """The lines of `as_json`; what is none of ours is left out."""
     lines = []
     for row in rows:
-        with contextlib.suppress(TypeError, ValueError, LookupError):
+        with contextlib.suppress(TypeError, ValueError, LookupError, OverflowError, OSError):
             known = {field.name: row[field.name] for field in fields(LedgerLine) if field.name in row}
-            lines.append(LedgerLine(**{**known, "fate": Fate(row["fate"]), "tables": tuple(row.get("tables", ()))}))
+            known |= {"fate": Fate(row["fate"]), "tables": tuple(map(str, row.get("tables", ())))}
+            line = LedgerLine(**known)
+            str(line)  # what cannot be shown, a time in no calendar, is none of ours either
+            lines.append(line)
     return tuple(lines)
 
 

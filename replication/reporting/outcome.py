@@ -67,6 +67,7 @@ class RoleOutcome:
             "evidence": list(self.refusal.evidence) if self.refusal else [],
             "notes": list(self.notes),
             "replicas": {r.name: r.detail for r in self.replicas},
+            "not_recovered": [r.name for r in self.replicas if not r.ok],
             "address": [check.text for check in self.address],
             "steps": [{"step": t.step, "server": t.server, "seconds": round(t.seconds, 4)} for t in self.timeline],
         }

@@ -93,6 +93,7 @@ class Incident:
     ledger: tuple[LedgerLine, ...] | None = None
     steps: tuple[Step, ...] = ()
     replicas: tuple[tuple[str, str], ...] = ()
+    not_recovered: tuple[str, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     chosen_for: tuple[str, ...] = ()
     fenced: str | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...model.words import in_markdown as md
 from .incident import Incident
-from .text import clock, facts, lost_words, move, out_words, result_words, subject, when
+from .text import clock, ended, facts, lost_words, move, out_words, result_words, subject, when
 
 
 def markdown(incident: Incident) -> str:
@@ -17,8 +17,7 @@ def markdown(incident: Incident) -> str:
     parts += ["", "## Steps", "", "| at | step | server | seconds | |", "|---|---|---|---:|---|"]
     for step in incident.steps:
         took = "" if step.seconds is None else f"{step.seconds:.3f}"
-        how = "" if step.ok else "no end is recorded" if step.ok is None else f"failed: {step.said}"
-        parts.append(f"| {clock(step.began)} | {md(step.name)} | {md(step.server)} | {took} | {md(how)} |")
+        parts.append(f"| {clock(step.began)} | {md(step.name)} | {md(step.server)} | {took} | {md(ended(step))} |")
     return "\n".join([*parts, "", f"Journal: `{incident.cluster}.{incident.id}.journal`"]) + "\n"
 
 

@@ -18,6 +18,8 @@ from .incident import Asked, Ended, Incident, Kind, Step
 
 #: The entry that says what is begun; its name is the kind's.
 BEGINNINGS = {Kind.FAILOVER: BEGIN, Kind.SWITCH: SWITCH, Kind.REJOIN: REJOIN}
+#: Seconds since the epoch (the year 2999) after which nothing is a time.
+LATEST = 32_500_000_000
 #: By whom a rejoin is that nobody asked for.
 MANAGER = "manager"
 
@@ -56,7 +58,7 @@ def _same(one: str, other: str) -> bool:
 
 def incident_of(cluster: str, name: str, entries: Sequence[Entry]) -> Incident | None:
     """What one journal tells; ``name`` is its file's without ``.journal``. None where nothing was begun in it."""
-    kind = _kind(cluster, name)
+    kind, entries = _kind(cluster, name), [entry for entry in entries if _is_time(entry.at)]
     verdict = next((e for e in entries if e.step == VERDICT), None)
     first = next((e for e in entries if kind is not None and (e.step, e.event) == (BEGINNINGS[kind], "began")), None)
     began = first or verdict
@@ -88,6 +90,7 @@ def incident_of(cluster: str, name: str, entries: Sequence[Entry]) -> Incident |
         ledger=from_json(ledger) if isinstance(ledger, list) else None,
         steps=tuple(_steps(entries)),
         replicas=_pairs(facts.get("replicas")),
+        not_recovered=_lines(facts.get("not_recovered")),
         left_out=_pairs(facts.get("left_out")),
         chosen_for=_lines(facts.get("chosen_for")),
         fenced=_text(facts, "fenced"),
@@ -210,7 +213,12 @@ def _text(facts: Mapping[str, Any], key: str) -> str | None:
 
 
 def _number(said: Any) -> float | None:
-    return float(said) if isinstance(said, int | float) and not isinstance(said, bool) else None
+    return float(said) if isinstance(said, int | float) and not isinstance(said, bool) and _is_time(said) else None
+
+
+def _is_time(said: float) -> bool:
+    """A number of seconds, or a time, that can be shown; no NaN either."""
+    return 0 <= said < LATEST
 
 
 def _whole(said: Any) -> int | None:

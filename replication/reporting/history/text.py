@@ -28,6 +28,11 @@ def clock(at: float) -> str:
     return datetime.fromtimestamp(at).strftime("%H:%M:%S.%f")[:-3]
 
 
+def ended(step: Step) -> str:
+    """How a step ended, where that is to be said."""
+    return "" if step.ok else "no end is recorded" if step.ok is None else f"failed: {step.said}"
+
+
 def seconds(count: float | None) -> str:
     """``1.9 s``, ``41 ms``, or that nobody knows."""
     if count is None:
@@ -146,7 +151,8 @@ def facts(incident: Incident) -> Iterator[tuple[str, str]]:
         yield "old side", (incident.fenced or UNKNOWN).removeprefix("fenced: ")
         yield "saved", incident.saved or UNKNOWN
     yield from (("address", words) for words in incident.address)
-    yield from (("replica", f"{name}: {words}") for name, words in incident.replicas)
+    for name, words in incident.replicas:
+        yield "replica", f"{name}: {'ERROR: ' if name in incident.not_recovered else ''}{words}"
     yield from (("left out", f"{name}: {words}") for name, words in incident.left_out)
     yield from (("ledger", str(line)) for line in incident.ledger or ())
     if incident.refusal:

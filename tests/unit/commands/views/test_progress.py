@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from prefect_mha.commands.views import progress
 from prefect_mha.commands.views.progress import Bars, bars
 from prefect_mha.replication.meter import Meter, OnTheWay, Progress, watched_by
 from prefect_mha.replication.model.position import BinlogPosition
+
+
+@pytest.fixture(autouse=True)
+def no_other_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another test's log may write to a stream that is closed by now."""
+    monkeypatch.setattr(logging.getLogger("mha"), "handlers", [])
 
 
 class Clock:
