@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
@@ -14,13 +15,14 @@ from tests.scenarios.test_rebuild import until
 
 Recorder = Callable[[str, object], None]
 pytestmark = pytest.mark.slow
-#: Bytes of the table beside the tail, and how many times faster.
-SIZE, TIMES = 2 << 30, 10
+#: Gigabytes of the table beside the tail, and how many times faster it has to be beside that much; less is measured.
+WHOLE, TIMES = 5, 10
+BESIDE = int(os.environ.get("REWIND_BESIDE_GB", WHOLE))
 
 
-def test_a_thousand_transactions_beside_two_gigabytes(record_property: Recorder) -> None:
+def test_a_thousand_transactions_beside_much_data(record_property: Recorder) -> None:
     with Cluster("mariadb", gtid=True, backup=True) as cluster:
-        fill(cluster, SIZE)
+        fill(cluster, BESIDE << 30)
         before = [f"INSERT INTO app.t VALUES ({number}, 'before')" for number in range(500)]
         tail = [f"UPDATE app.t SET v = 'old {number}' WHERE id = {number}" for number in range(500)]
         tail += [f"INSERT INTO app.t VALUES ({number}, 'old')" for number in range(1000, 1500)]
@@ -38,7 +40,7 @@ def test_a_thousand_transactions_beside_two_gigabytes(record_property: Recorder)
         apart.assert_equal("app.t")
         print(f"rewound in {rewound:.1f} s, rebuilt in {rebuilt:.1f} s: {rebuilt / rewound:.1f} times\n{done.output}")
         record_property("ratio", rebuilt / rewound)
-        assert rebuilt >= TIMES * rewound
+        assert rebuilt >= TIMES * rewound or BESIDE < WHOLE
 
 
 def fill(cluster: Cluster, size: int) -> None:
