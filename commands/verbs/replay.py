@@ -42,8 +42,8 @@ def replay(
     for moment in done.moments:
         row = moment.judgement.row
         if not rows or row.name != rows[-1]["row"] or moment.judgement.dead:
-            told = {"row": row.name, "how sure": row.sure.value, "meaning": row.means}
-            rows.append({"seconds": round(moment.seconds, 2), **told})
+            words = {"row": row.name, "how sure": row.sure.value, "meaning": row.means}
+            rows.append({"seconds": round(moment.seconds, 2), **words})
     verdict, end = done.verdict, incident.end
     today = "no failover"
     if verdict is not None:

@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -18,6 +19,7 @@ from prefect_mha.replication.reporting.incident.topology import trees
 from tests.unit.replication.reporting.history.test_history import AT, DB1, LOST, RESCUED, THIRD, failover, one
 
 VOID = {"meta", "br"}
+DOCS = Path(__file__).parents[5] / "docs"
 HOSTILE = "<script>alert(1)</script>]]></svg>\u202e'\"--><img src=x onerror=alert(1)>"
 
 
@@ -128,6 +130,13 @@ def test_what_remains_names_commands() -> None:
         (f"db3({THIRD}): error 1236.", ""),
     ]
     assert remains(replace(made, ended=Ended.OPEN, then="x", opened=False, not_recovered=()), "c") == ()
+
+
+def test_every_page_that_it_names_is_there() -> None:
+    source = (DOCS.parent / "replication" / "reporting" / "incident" / "remains.py").read_text()
+    for name, anchor in re.findall(r'"(\w+\.md)(?:#([\w-]+))?"', source):
+        headings = re.findall(r"^#+ (.+)$", (DOCS / name).read_text(), re.MULTILINE)
+        assert not anchor or anchor in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
 
 
 def test_hostile_words_are_text() -> None:
