@@ -153,6 +153,8 @@ def test_a_switch_and_a_failover_are_told_afterwards(kind: str, gtid: bool) -> N
         assert (report.code, f"out       {back - since:.1f} s" in report.output) == (0, True), report
         last = cluster.command("mha", "report", f"--conf={conf}", "--last", "--output=markdown")
         assert last.output.startswith("# app1: failover"), last
+        (beside,) = manager.workdir.glob("app1.incident-failover-*.html")
+        assert beside.stat().st_mode & 0o777 == 0o600
         made = cluster.seat / "incident.html"
         wrote = cluster.command("mha", "report", f"--conf={conf}", "--last", f"--html={made}")
         assert (wrote.code, made.stat().st_mode & 0o777) == (0, 0o600), wrote
