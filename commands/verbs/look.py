@@ -11,7 +11,7 @@ import typer
 from ...replication.model.words import visible
 from ..shared.mha_options import Conf, Confs, GlobalConf, Output
 from ..shared.options import DEFAULT_GLOBAL_CONF, die
-from ..views.terminal import print_document, print_table, rows_table
+from ..views.terminal import draw, print_document, rows_table
 
 app = typer.Typer()
 
@@ -63,7 +63,7 @@ def _show_topology(conf: Path, global_conf: Path, output: Output) -> bool:
         told = topology_json(config, cluster)
         print_document("topology", {**told, "not_configured": unknown, "managers": managers})
     elif output is Output.TABLE:
-        print_table(topology_table(config, cluster))
+        draw(topology_table(config, cluster))
         print(visible("\n".join([*unknown, f"managers: {managers}"])))
     else:
         print(visible("\n".join([*topology_text(config, cluster), *unknown, f"managers: {managers}"])))
@@ -113,7 +113,7 @@ def status(
         told = {"held": held, "binlog_servers": binlogs, "health_check": checked, "last": last}
         print_document("status", {**seen, **told})
     else:
-        print_table(rows_table([seen]))
+        draw(rows_table([seen]))
         for line in lines:
             print(visible(line))
     raise SystemExit(seen["code"])
