@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -29,8 +30,9 @@ def topology(
     every: Pause = 2.0,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
-    """Show who replicates from whom, how far each replica is, and which managers watch or stand by. With --watch a live
-    view of one cluster or of all: roles, lag, readiness, managers, what is held, the last failover.
+    """Show who replicates from whom, how far each replica is, who was replaced and is no replica yet, and which
+    managers watch or stand by. With --watch a live view of one cluster or of all: roles, lag, readiness, managers, what
+    is held, the last failover.
     """
     confs = _named(conf, conf_dir)
     if watch:
@@ -46,6 +48,7 @@ def _show_topology(conf: Path, global_conf: Path, output: Output) -> bool:
     from ...replication.cluster.pool import ConnectionPool
     from ...replication.cluster.unknown_replicas import look_for_strangers
     from ...replication.coordination.leadership import Leadership
+    from ...replication.rejoin.remembered.standing import former_primaries
     from ..views.topology import topology_json, topology_table, topology_text
 
     config = load_cluster(conf, global_conf)
@@ -54,19 +57,22 @@ def _show_topology(conf: Path, global_conf: Path, output: Output) -> bool:
         right.start()
         cluster = sessions.observe(timeout=6.0)
         unknown = [str(each) for each in look_for_strangers(config, cluster, sessions)]
+        former = former_primaries(config, lambda key: cluster.get(key) is not None)
         right.look(timeout=2.0)
         managers = right.who()
     finally:
         right.close()
         sessions.close()
     if output is Output.JSON:
-        told = topology_json(config, cluster)
-        print_document("topology", {**told, "not_configured": unknown, "managers": managers})
-    elif output is Output.TABLE:
+        told = {"not_configured": unknown, "replaced": [asdict(each) for each in former], "managers": managers}
+        print_document("topology", {**topology_json(config, cluster), **told})
+        return bool(cluster.down)
+    lines = [*unknown, *(f"{each.name} was replaced by a failover: {each}" for each in former), f"managers: {managers}"]
+    if output is Output.TABLE:
         draw(topology_table(config, cluster))
-        print(visible("\n".join([*unknown, f"managers: {managers}"])))
+        print(visible("\n".join(lines)))
     else:
-        print(visible("\n".join([*topology_text(config, cluster), *unknown, f"managers: {managers}"])))
+        print(visible("\n".join([*topology_text(config, cluster), *lines])))
     return bool(cluster.down)
 
 
