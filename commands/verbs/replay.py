@@ -53,8 +53,8 @@ def replay(
     trouble = incident.head.get("trouble", "")
     if output is Plain.JSON:
         seconds = round(verdict.seconds, 3) if verdict is not None else None
-        told = {"file": file, "trouble": trouble, "moments": rows, "seconds": seconds, "today": today, "then": then}
-        print_document("replay", told)
+        known = {"file": file, "trouble": trouble, "moments": rows, "seconds": seconds, "today": today, "then": then}
+        print_document("replay", known)
         return
     draw(rows_table(rows, title=f"{file.name}: {trouble}"))
     print_wrapped(f"Today: {today}.")

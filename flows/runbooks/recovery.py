@@ -77,20 +77,18 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     flags = FailoverFlags(job.config.manager_workdir, job.config.name)
     if outcome.promoted is not None and outcome.exit_code != 1:
         flags.mark_complete()
-    elif outcome.began_phase_2 and not (outcome.stopped or outcome.called_off or outcome.lost_its_lock):
-        cut_off = _cut_off(job, outcome)
-        if not cut_off:
-            flags.mark_error()
+    elif outcome.began_phase_2 and not (outcome.stopped or outcome.called_off or _not_of_the_cluster(job, outcome)):
+        flags.mark_error()
     with contextlib.suppress(CannotRemember):  # told already, and the outcome goes to people in any case
         job.journal.record(END, "ended", job.dead.address, **outcome.as_dict())
     log.info("%s", result_line(outcome))
     return outcome
 
 
-def _cut_off(job: FailoverJob, outcome: Outcome) -> bool:
-    """Nobody could be reached: that is this manager's network, and no reason to refuse the next failover."""
-    if outcome.promoted is not None:
-        return False
+def _not_of_the_cluster(job: FailoverJob, outcome: Outcome) -> bool:
+    """It failed by this manager, which stood still or reached nobody: no reason to refuse the next failover."""
+    if outcome.lost_its_lock or outcome.promoted is not None:
+        return outcome.lost_its_lock
     nobody = outcome.refusal is not None and outcome.refusal.code == NOBODY_REACHED
     return nobody or not job.sessions.observe().up
 
