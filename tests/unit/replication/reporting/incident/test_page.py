@@ -84,6 +84,12 @@ def test_the_time_line_is_true_and_one_long_wait_is_a_break() -> None:
     assert drawn is not None
     assert [lane.name for lane in drawn.lanes] == ["db1", "the manager", "db2"]
     assert drawn.gap is None
+    old, new = drawn.writers
+    assert (old.label, new.label) == ("db1 took writes", "db2 took writes")
+    assert old.x + old.width <= new.x
+    assert drawn.out is not None
+    assert new.x == drawn.out[1]
+    assert timeline(replace(made, out=None)).writers == ()  # type: ignore[union-attr]
     fence = next(bar for bar in drawn.bars if "Fence" in bar.label)
     whole = made.ended_at - (AT - 0.4)  # type: ignore[operator]
     assert fence.x == pytest.approx(NAMES + (WIDTH - NAMES) * 0.6 / whole, abs=0.2)
