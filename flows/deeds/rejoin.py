@@ -38,6 +38,7 @@ from ...replication.rejoin.rebuild.job import RebuildJob
 from ...replication.rejoin.remembered.interrupted import MANAGER
 from ...replication.rejoin.starting import start_if_down
 from ...replication.reporting.approval import APPROVAL, Answer, Ask
+from ...replication.reporting.incident.beside import write_page
 from ...tasks.rebuild import plan_of
 from ...tasks.rejoin import under_way
 from ..engine.acting import ActingRun, Deed, Shown
@@ -211,6 +212,7 @@ def _act(
     event = "rejoined" if outcome.exit_code != 1 else "not_rejoined"
     facts = {**outcome.as_dict(), "report": markdown(outcome, config.name)}
     job.events.tell(event, old=job.old, new=job.new, text=outcome.summary, **facts)
+    write_page(journal, config.name, config.path)
     return outcome
 
 
