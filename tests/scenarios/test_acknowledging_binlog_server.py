@@ -11,16 +11,15 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.replication.binlog.reader import LogReader
+from tests.lab.acknowledging import acknowledged, clients, demand, only_a_disk, plugins, waits
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.copying import Copier, logs_of, plain, write
-from tests.lab.host import Host
 from tests.lab.network import sh
 from tests.lab.writer import Writer
 
 pytestmark = pytest.mark.slow
 
-MODERN = "plugin-load-add=semisync_source.so\nplugin-load-add=semisync_replica.so\n"
 KINDS = [
     pytest.param("mysql97", True, id="9.7-gtid"),
     pytest.param("mysql97", False, id="9.7-position"),
@@ -30,48 +29,11 @@ KINDS = [
 
 
 def started(kind: str, *, gtid: bool, n: int = 2, more: str = "") -> Cluster:
-    return Cluster(kind, gtid=gtid, n=n, extra={0: (MODERN if kind == "mysql97" else "") + more})
-
-
-def setting(host: Host, name: str, value: object) -> None:
-    source = host.kind.word("source", "master")
-    host.sql(f"SET GLOBAL rpl_semi_sync_{source}_{name}={value!r}")
-
-
-def demand(host: Host, milliseconds: int = 3_600_000) -> None:
-    """No commit is acknowledged before somebody else has it, however long that takes."""
-    setting(host, "timeout", milliseconds)
-    setting(host, "wait_point", "AFTER_SYNC")
-    setting(host, "enabled", 1)
-
-
-def clients(host: Host) -> int:
-    source = host.kind.word("source", "master")
-    return int(host.sql(f"SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_{source}_clients'")[0]["Value"])
-
-
-def waits(host: Host) -> dict[str, str]:
-    """How it waits as a source."""
-    start = f"rpl_semi_sync_{host.kind.word('source', 'master')}_"
-    rows = host.sql(f"SHOW GLOBAL VARIABLES LIKE '{start}%'")
-    found = {row["Variable_name"].removeprefix(start): row["Value"] for row in rows}
-    return {name: found[name] for name in ("enabled", "timeout", "wait_point")}
-
-
-def acknowledged(copier: Copier, host: Host) -> None:
-    copier.wait(lambda: copier.acknowledges and clients(host) == 1, "it acknowledges")
+    return Cluster(kind, gtid=gtid, n=n, extra={0: plugins(kind) + more})
 
 
 def reads_on(copier: Copier, log: Path, before: int) -> None:
     copier.wait(lambda: log.stat().st_size > before + 1000, "it reads on")
-
-
-def only_a_disk(cluster: Cluster, host: Host) -> None:
-    """Its server is gone, and nobody's session with the primary reminds of it."""
-    host.stop_mysqld()
-    for row in cluster[1].sql("SHOW PROCESSLIST"):
-        if row["Command"].startswith("Binlog Dump") and row["Host"].startswith(f"{host.ip}:"):
-            cluster[1].sql(f"KILL {row['Id']}")
 
 
 @pytest.mark.parametrize(("kind", "gtid"), KINDS)
