@@ -59,7 +59,7 @@ def manage(given: Namespace, *, go_on: bool) -> int:
     stop = threading.Event()
     watch_parent_signals(stop)
     with ManagerLock(config.manager_workdir, config.name):
-        # Prefect takes seconds to import; everything that can refuse has refused before it.
+        # What acts takes a second to import; everything that can refuse has refused before it.
         from ..flows.engine.start import leave
         from ..flows.manager.manager import Manager
         from ..flows.manager.options import ManagerOptions

@@ -75,8 +75,8 @@ def switch(given: Namespace) -> int:
     setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
     for warning in config.warnings:
         log.warning("%s", warning)
+    from ..flows.deeds.failover import fail_over_by_hand
     from ..flows.engine.start import leave
-    from ..flows.failover import fail_over_by_hand
     from ..replication.reporting.report import result_line
 
     outcome = fail_over_by_hand(

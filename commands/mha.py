@@ -142,8 +142,8 @@ def failover(
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
     make_workdir(config.manager_workdir)
     setup_logging(None, config.log_level, secrets_of(config))
+    from ..flows.deeds.failover import fail_over_by_hand
     from ..flows.engine.start import leave
-    from ..flows.failover import fail_over_by_hand
 
     if resume and not unfinished(config.manager_workdir, config.name):
         print(f"No failover of {config.name} was interrupted on this host: there is nothing to resume.")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from prefect import pause_flow_run
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
-from prefect.context import FlowRunContext
 from prefect.exceptions import FlowPauseTimeout
 from prefect.input import RunInput
 from prefect.settings import PREFECT_UI_URL
 from prefect.states import Running
 from pydantic import Field, WithJsonSchema, create_model
 
+from prefect_mha.flows.engine.entered import flow_run
+from prefect_mha.flows.forms import AnswerWait
 from prefect_mha.replication.model.words import in_markdown as md
 from prefect_mha.replication.model.words import plain
 from prefect_mha.replication.reporting.approval import Answer, Ask, Question
@@ -26,18 +26,6 @@ log = logging.getLogger("mha")
 
 #: Seconds between two looks for the answer.
 LOOK_EVERY = 2
-
-
-@dataclass(frozen=True)
-class AnswerWait:
-    """For how long (seconds) an answer is waited for, and whether it goes on without one."""
-
-    seconds: float
-    go_on_without: bool = False
-
-    def __str__(self) -> str:
-        default = "it starts as planned" if self.go_on_without else "nothing is changed"
-        return f"Without an answer within {self.seconds / 60:g} minutes {default}"
 
 
 def ask_in_prefect(waiting: AnswerWait, plan_key: str) -> Ask:
@@ -105,25 +93,24 @@ def show_page(document: str, key: str, description: str) -> UUID:
 
 def is_retry() -> bool:
     """Whether this flow run was run before: somebody pressed Retry, or Prefect did."""
-    context = FlowRunContext.get()
-    return context is not None and context.flow_run is not None and context.flow_run.run_count > 1
+    run = flow_run()
+    return run is not None and run.run_count > 1
 
 
 def this_run_id() -> UUID:
     """The id of the flow run that this is called in."""
-    context = FlowRunContext.get()
-    assert context is not None
-    assert context.flow_run is not None
-    return context.flow_run.id
+    run = flow_run()
+    assert run is not None
+    return run.id
 
 
 def name_run(name: str) -> None:
     """Give the flow run that this is called in its name, if there is one: ``failover app1: db1 → db2``."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
+    run = flow_run()
+    if run is None:
         return
     with get_client(sync_client=True) as client:
-        client.update_flow_run(context.flow_run.id, name=name)
+        client.update_flow_run(run.id, name=name)
 
 
 def _run_again() -> None:

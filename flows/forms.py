@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
-from prefect_mha.flows.approval import AnswerWait
 from prefect_mha.flows.clusters import configured_clusters
 from prefect_mha.replication.planning.plan import FailoverOptions
 from prefect_mha.replication.planning.switch_options import SwitchOptions
@@ -59,6 +59,18 @@ def place_of(text: str) -> tuple[str | None, int | None]:
     if port and int(port) > 65535:
         raise ValueError(f"{port} is no port")
     return name or colons, int(port) if port else None
+
+
+@dataclass(frozen=True)
+class AnswerWait:
+    """For how long (seconds) an answer is waited for, and whether it goes on without one."""
+
+    seconds: float
+    go_on_without: bool = False
+
+    def __str__(self) -> str:
+        default = "it starts as planned" if self.go_on_without else "nothing is changed"
+        return f"Without an answer within {self.seconds / 60:g} minutes {default}"
 
 
 class _Asked(BaseModel):
@@ -117,13 +129,14 @@ class _Returning(BaseModel):
     server: Annotated[str, WithJsonSchema(_PLACE_SCHEMA)] = Field(
         title="Server that is back", description="Its host, or host:port.", min_length=1
     )
-    way: Literal["auto", "follow", "rescue", "rewind", "rebuild"] = Field(
+    way: Literal["auto", "follow", "rescue", "rewind", "rebuild", "empties"] = Field(
         default="auto",
         title="Way",
         description="auto: what its data allows. follow: only when it has nothing that the primary lacks. rescue: "
         "copy what only it has to the manager, compare it with what the primary changed meanwhile, and replay what is "
         "chosen below. rewind: take it back on the old server. rebuild: give it the data "
-        "of another server.",
+        "of another server. empties: of a replica with errant transactions, commit empty ones in their place on the "
+        "primary (MySQL).",
     )
     replay: Literal["none", "all", "tables"] = Field(
         default="none",

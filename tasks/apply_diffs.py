@@ -7,8 +7,6 @@ import time
 from dataclasses import replace
 from functools import partial
 
-from prefect import task
-
 from ..replication.actions.drain import Patience, drain, execute_all, stop_applier, stop_receiver
 from ..replication.actions.drained import Drained
 from ..replication.actions.promote import keep_closed
@@ -37,6 +35,7 @@ from .policy import STEP, once
 from .rescue import pipe, serve
 from .rescue.lent_settings import check_not_rebooted, lend_settings
 from .rescue.turned import former_of
+from .step import task
 
 log = logging.getLogger("mha")
 

@@ -6,8 +6,6 @@ import logging
 import time
 from collections.abc import Sequence
 
-from prefect import task
-
 from ..replication.actions.promote import open_for_writes
 from ..replication.binlog.sequence import LogSequence
 from ..replication.cluster.catch_up import tell_what_was_applied
@@ -27,6 +25,7 @@ from ..replication.reporting.job import FailoverJob
 from ..replication.rescue.finding import find_logs, opened
 from .fence import start_receiver, traces_of
 from .policy import STEP
+from .step import task
 
 log = logging.getLogger("mha")
 

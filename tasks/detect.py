@@ -8,8 +8,6 @@ import time
 from concurrent.futures import Future
 from typing import TypeVar
 
-from prefect import task
-
 from ..config import ClusterConfig, ServerConfig
 from ..replication.cluster.pool import ConnectionPool, reachable
 from ..replication.detection.classic_rules import (
@@ -37,6 +35,7 @@ from ..replication.watch.listener import Listener
 from ..replication.watch.primary import BeginAnew, Watch
 from ..replication.watch.refusals import Refusals
 from .policy import STEP
+from .step import task
 
 __all__ = ["BeginAnew", "Listener", "confirm_dead", "watch"]
 

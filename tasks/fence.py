@@ -6,8 +6,6 @@ import logging
 from functools import partial
 from typing import Literal
 
-from prefect import task
-
 from ..replication.actions.drain import stop_receiver
 from ..replication.actions.hanging_stop import DeadHost
 from ..replication.errors import HookError, MhaError, RefusalError, ServerError, UnsafeStatement
@@ -28,6 +26,7 @@ from ..replication.rescue.pointing import TURN, channel_named, leave_saved_log, 
 from ..replication.threads import ThreadPool
 from .policy import STEP, once
 from .rescue.turned import former_of
+from .step import task
 
 log = logging.getLogger("mha")
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from prefect import task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
-
 from ..config import ClusterConfig
 from ..replication.checks import of_replication
+from ..replication.checks.cluster import former
 from ..replication.checks.cluster.privileges import warnings_of_accounts
 from ..replication.checks.cluster.replicas import LAG
 from ..replication.checks.cluster.topology import STRANGERS
@@ -23,8 +21,10 @@ from ..replication.model.words import dashed
 from ..replication.notify.events import EventHooks
 from ..replication.planning import readiness
 from ..replication.planning.readiness import Past, Readiness
+from ..replication.rejoin.remembered.standing import with_former_primaries
 from .policy import STEP, once
 from .role import remember_role
+from .step import task
 
 
 @task(name="Look at servers, hosts and scripts", **STEP)
@@ -32,7 +32,7 @@ def look_at_cluster(config: ClusterConfig) -> Facts:
     """Everything that the checks judge; what cannot be seen is a fact, too."""
     sessions = ConnectionPool(config)
     try:
-        facts = look(config, sessions)
+        facts = with_former_primaries(look(config, sessions))
         primary = facts.cluster.get(facts.primary.address) if facts.primary is not None else None
         if primary is not None and primary.writable:
             remember_role(sessions, primary.key)
@@ -50,6 +50,8 @@ def judge(facts: Facts, seconds_behind: int) -> tuple[Check, ...]:
 @task(name="Show the checks", **STEP)
 def show_checks(cluster: str, checks: Sequence[Check]) -> None:
     """A table artifact, what is not well first."""
+    from prefect.artifacts import create_table_artifact
+
     told = rows(sorted(checks, key=lambda check: (not check.failed, check.ok)))
     create_table_artifact(told, key=f"health-check-{dashed(cluster)}", description=f"Health of {cluster}")
 
@@ -58,13 +60,15 @@ def show_checks(cluster: str, checks: Sequence[Check]) -> None:
 def assess(facts: Facts) -> Readiness:
     """Who would be promoted, what would be lost, what is in the way."""
     past = Past.of(FailoverFlags(facts.config.manager_workdir, facts.config.name))
-    also = warnings_of_accounts(facts)
+    also = (*warnings_of_accounts(facts), *former.notes(facts))
     return readiness.assess(facts.config, facts.cluster, past, facts.primary_log_readable, also)
 
 
 @task(name="Show the readiness", **STEP)
 def show_readiness(ready: Readiness) -> None:
     """A page."""
+    from prefect.artifacts import create_markdown_artifact
+
     key = f"readiness-{dashed(ready.cluster)}"
     create_markdown_artifact(
         readiness.markdown(ready), key=key, description=f"If the primary of {ready.cluster} died now"

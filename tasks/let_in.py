@@ -6,8 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prefect import task
-
 from ..replication.cluster.own_writes import may_have_written
 from ..replication.cluster.row_proof import RowProof, has_row, let_in, write_row
 from ..replication.detection.observation import Finding, Observer
@@ -22,6 +20,7 @@ from ..replication.probes.host import ServerPaths, look_at
 from ..replication.reporting.job import FailoverJob
 from ..replication.reporting.outcome import ReplicaOutcome
 from .policy import STEP
+from .step import task
 
 log = logging.getLogger("mha")
 

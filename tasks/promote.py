@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from prefect import task
-
 from ..replication.actions.drain import stop_applier
 from ..replication.actions.drained import Drained
 from ..replication.actions.early_source import begin_to_wait, note_early_source
@@ -19,6 +17,7 @@ from ..replication.reporting.job import FailoverJob
 from ..replication.rescue.pointing import TURN, turned
 from ..replication.rescue.saved import AppliedBinlog
 from .policy import STEP
+from .step import task
 
 log = logging.getLogger("mha")
 

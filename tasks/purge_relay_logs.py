@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from prefect import task
-
 from ..config import ServerConfig
 from ..replication.maintenance.relay_logs.purge import Purged
 from ..replication.maintenance.relay_logs.purge_cluster import ClusterPurge
 from .policy import once
+from .step import task
 
 
 @task(name="Purge relay logs", task_run_name="Purge relay logs on {replica}", **once("the next night is near"))

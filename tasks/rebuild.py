@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from prefect import task
-
 from ..replication.cluster.pool import ConnectionPool
 from ..replication.errors import RefusalError
 from ..replication.model.refusal import Refusal
@@ -21,6 +19,7 @@ from ..replication.rejoin.rebuild.plan import rebuild_plan
 from ..replication.rejoin.rebuild.verify import Verified
 from .policy import STEP, once
 from .rejoin import under_way
+from .step import task
 
 log = logging.getLogger("mha")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from prefect import task
-
 from ..replication.actions.drained import Drained
 from ..replication.actions.repoint import change_source, follows, start_following
 from ..replication.memory.journal import lifted_delays
@@ -19,6 +17,7 @@ from ..replication.rescue.saved import AppliedBinlog
 from .policy import STEP
 from .rescue.lent_settings import lend_settings
 from .rescue.turned import former_of
+from .step import task
 
 log = logging.getLogger("mha")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 
-from prefect import task
-
 from ..replication.errors import HookError
 from ..replication.local.own_files import written
 from ..replication.local.site_scripts import report_args, run_hook
@@ -16,6 +14,7 @@ from ..replication.reporting.job import FailoverJob
 from ..replication.reporting.ledger import as_json
 from ..replication.reporting.outcome import Outcome
 from .policy import once
+from .step import task
 
 log = logging.getLogger("mha")
 

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prefect import task
-
 from ..replication.actions.early_source import wait_no_longer
 from ..replication.actions.role_memory import LastRole, Role, read_role, without_memory
 from ..replication.actions.scheduled_events import enable_events, events_left, read_events
@@ -22,6 +20,7 @@ from ..replication.reporting.outcome import ReplicaOutcome
 from ..replication.switchover.write_lock import set_event_scheduler
 from .policy import STEP
 from .semi_sync import take_semi_sync
+from .step import task
 
 log = logging.getLogger("mha")
 

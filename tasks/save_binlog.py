@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from prefect import task
-
 from ..replication.binlog.events import MAGIC
 from ..replication.binlog.relay_position import last_complete
 from ..replication.deadline import Deadline, within
@@ -36,6 +34,7 @@ from ..replication.rescue.saved import SavedBinlog
 from ..replication.source.identity import ExpectedIdentity, Received, last_event_received
 from ..replication.ssh.host import SshHost
 from .policy import STEP
+from .step import task
 
 log = logging.getLogger("mha")
 

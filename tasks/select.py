@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from prefect import task
-
 from ..replication.cluster.pool import with_writers
 from ..replication.errors import RefusalError
 from ..replication.memory.failover_flags import FailoverFlags
@@ -18,6 +16,7 @@ from ..replication.planning.plan import FailoverPlan, make_plan, resume_plan
 from ..replication.rejoin.remembered.interrupted import not_proven
 from ..replication.reporting.job import FailoverJob
 from .policy import STEP
+from .step import task
 
 log = logging.getLogger("mha")
 

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prefect import task
-
 from ..replication.actions.repoint import follows
 from ..replication.cluster.catch_up import LEVEL_LIMIT, check_alive, wait_executed
 from ..replication.cluster.pool import with_writers
@@ -22,6 +20,7 @@ from ..replication.reporting.outcome import ReplicaOutcome
 from ..replication.rescue.saved import AppliedBinlog
 from .policy import STEP
 from .select import UNCONNECTED
+from .step import task
 
 log = logging.getLogger("mha")
 

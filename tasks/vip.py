@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from prefect import task
-
 from ..replication.address import AddressMove, FailoverCalls, chain_of
 from ..replication.model.check import Check
 from ..replication.planning.plan import FailoverPlan
 from ..replication.reporting.job import FailoverJob
 from .policy import STEP
+from .step import task
 
 log = logging.getLogger("mha")
 

@@ -90,11 +90,13 @@ def _wrong_files(error: Exception, asked: Asked, cluster: str, result: str) -> i
 def _see(config: ClusterConfig, asked: Asked) -> Facts:
     from ...replication.checks.observe import look
     from ...replication.cluster.pool import ConnectionPool
+    from ...replication.rejoin.remembered.standing import with_former_primaries
 
     sessions = ConnectionPool(config)
     try:
         hosts = not asked.skip_hosts
-        return look(config, sessions, hosts=hosts, scripts=asked.replication, all_pairs=asked.all_pairs)
+        facts = look(config, sessions, hosts=hosts, scripts=asked.replication, all_pairs=asked.all_pairs)
+        return with_former_primaries(facts)
     finally:
         sessions.close()
 
@@ -109,12 +111,13 @@ def _judge(facts: Facts, asked: Asked) -> list[Check]:
 
 
 def _readiness(facts: Facts) -> Readiness:
+    from ...replication.checks.cluster import former
     from ...replication.checks.cluster.privileges import warnings_of_accounts
     from ...replication.memory.failover_flags import FailoverFlags
     from ...replication.planning.readiness import Past, assess
 
     past = Past.of(FailoverFlags(facts.config.manager_workdir, facts.config.name))
-    also = warnings_of_accounts(facts)
+    also = (*warnings_of_accounts(facts), *former.notes(facts))
     return assess(facts.config, facts.cluster, past, facts.primary_log_readable, also)
 
 

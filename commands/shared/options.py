@@ -260,7 +260,7 @@ def run(command: Callable[[], int]) -> int:
 
 def ended(code: int) -> int:
     """The exit code. Where a run stands by in Prefect the process ends here: with its thread the interpreter aborts."""
-    standing = sys.modules.get("prefect_mha.flows.engine.standing")
+    standing = sys.modules.get("prefect_mha.flows.engine.standing.run")
     if standing is not None and standing.at_work():
         standing.prefect_env.leave(code)
     return code

@@ -89,6 +89,6 @@ def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_fir
     make_workdir(config.manager_workdir)
     for warning in config.warnings:
         log.warning("%s", warning)
-    from ...flows.switchover import switch_by_hand
+    from ...flows.deeds.switchover import switch_by_hand
 
     return switch_by_hand(config, options, dry_run=dry_run, ask=ask if ask_first else None)

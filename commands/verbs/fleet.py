@@ -42,7 +42,7 @@ def watch_all(given: Namespace, confs: Sequence[Path], directory: Path | None, m
     def prepare(config: ClusterConfig) -> None:
         logs.route(config, secrets_of(config))
 
-    # Prefect takes seconds to import; everything that can refuse has refused before it.
+    # What acts takes a second to import; everything that can refuse has refused before it.
     from ...flows.clusters import configuration_files
     from ...flows.engine.start import leave
     from ...flows.manager.fleet import Fleet

@@ -14,10 +14,11 @@ from ...replication.fencing.everyone import closed_to_everybody, let_go
 from ...replication.fencing.kill import unfence
 from ...replication.fencing.ports import knock
 from ...replication.memory.held_servers import HeldServers, Hold, config_of
+from ...replication.model.ways_back import FormerPrimary, FormerState
 from ...replication.mysql.server import Server
 from ...replication.notify.events import EventHooks, finish
 from ...replication.notify.manager_log import secrets_of, setup_logging
-from ...replication.rejoin.remembered.standing import FormerPrimary, FormerState, former_primaries
+from ...replication.rejoin.remembered.standing import former_primaries
 from ...replication.ssh.host import SshHost
 from ..shared.options import one_line
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -20,11 +21,14 @@ def topology(
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
-    """Show who replicates from whom, how far each replica is, and which managers watch or stand by."""
+    """Show who replicates from whom, how far each replica is, who was replaced and is no replica yet, and which
+    managers watch or stand by.
+    """
     from ...config import load_cluster
     from ...replication.cluster.pool import ConnectionPool
     from ...replication.cluster.unknown_replicas import look_for_strangers
     from ...replication.coordination.leadership import Leadership
+    from ...replication.rejoin.remembered.standing import former_primaries
     from ..shared.show import topology_json, topology_table, topology_text
 
     config = load_cluster(conf, global_conf)
@@ -33,18 +37,22 @@ def topology(
         right.start()
         cluster = sessions.observe(timeout=6.0)
         unknown = [str(each) for each in look_for_strangers(config, cluster, sessions)]
+        former = former_primaries(config, lambda key: cluster.get(key) is not None)
         right.look(timeout=2.0)
         managers = right.who()
     finally:
         right.close()
         sessions.close()
     if output is Output.JSON:
-        print(json.dumps({**topology_json(config, cluster), "not_configured": unknown, "managers": managers}, indent=2))
-    elif output is Output.TABLE:
+        more = {"not_configured": unknown, "replaced": [asdict(each) for each in former], "managers": managers}
+        print(json.dumps({**topology_json(config, cluster), **more}, indent=2))
+        raise typer.Exit(int(bool(cluster.down)))
+    lines = [*unknown, *(f"{each.name} was replaced by a failover: {each}" for each in former), f"managers: {managers}"]
+    if output is Output.TABLE:
         console.print(topology_table(config, cluster))
-        print(visible("\n".join([*unknown, f"managers: {managers}"])))
+        print(visible("\n".join(lines)))
     else:
-        print(visible("\n".join([*topology_text(config, cluster), *unknown, f"managers: {managers}"])))
+        print(visible("\n".join([*topology_text(config, cluster), *lines])))
     if cluster.down:
         raise typer.Exit(1)
 

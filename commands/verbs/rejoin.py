@@ -25,7 +25,8 @@ def rejoin(
         typer.Option(
             help="auto: what its data allows; follow: only when it has nothing that the primary lacks; rescue: copy "
             "what only it has to the manager, list it, and compare it with what the primary changed meanwhile; rewind: "
-            "take that back, then follow; rebuild: give it the data of another server, then follow."
+            "take that back, then follow; rebuild: give it the data of another server, then follow; empties: of a "
+            "replica with errant transactions, commit empty ones in their place on the primary (MySQL)."
         ),
     ] = How.AUTO,
     method: Annotated[
@@ -59,8 +60,8 @@ def rejoin(
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
     make_workdir(config.manager_workdir)
     setup_logging(None, config.log_level, secrets_of(config))
+    from ...flows.deeds.rejoin import rejoin_by_hand
     from ...flows.engine.start import leave
-    from ...flows.rejoin import rejoin_by_hand
     from ...replication.rejoin.outcome import story
 
     asked = None if yes or dry_run else ask

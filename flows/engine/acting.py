@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from prefect.client.schemas.objects import State
-from prefect.context import FlowRunContext
-
 from . import api as prefect_env
+from .ending import Ending
+from .entered import flow_run
 from .kept import KeptRuns
 from .record import Page, RunRecord, Unanswered, deliver
 from .steps import described
@@ -43,7 +42,7 @@ class Deed:
 class Shown:
     """What a result means for the flow run: the state it ends in, its name, and its pages."""
 
-    state: State[Any]
+    ending: Ending
     name: str
     pages: tuple[Page, ...] = ()
 
@@ -60,7 +59,11 @@ class ActingRun:
     tags: tuple[str, ...] | None = None
 
     def __init__(self, flow_name: str, cluster: str, workdir: Path, within: UUID | None = None) -> None:
-        self.flow_name, self.cluster, self.id, self.deployment = flow_name, cluster, within, _deployment_of_this_run()
+        self.flow_name, self.cluster, self.id = flow_name, cluster, within
+        #: Whether a person started it in Prefect, looks there, and can go on with it there.
+        self.of_a_person = within is not None
+        here = flow_run()
+        self.deployment = here.deployment_id if here is not None else None
         self._kept = KeptRuns(workdir, cluster)
         self._file: Path | None = None
         self._record: RunRecord | None = None
@@ -84,6 +87,12 @@ class ActingRun:
         """What an event tells of it, as far as it is entered."""
         known = {"flow_run": self.id, "deployment": self.deployment}
         return {name: str(value) for name, value in known.items() if self.id is not None and value is not None}
+
+    def stand_by(self) -> None:
+        """Have it ready, where it is entered before it is needed."""
+
+    def wait_until_entered(self, seconds: float) -> None:
+        """For what is not urgent: so long at most, until what is done from here on can be tasks of it."""
 
     def stand_down(self) -> None:
         """It is not needed any more, where it was made ready for something; that it ends is waited for, briefly."""
@@ -127,14 +136,14 @@ class ActingRun:
         except Exception:
             log.exception("The end of the flow run could not be described.")
             return self._recorded(deed, began, deed.name, state="COMPLETED", message=str(result))
-        state = shown.state
+        ending = shown.ending
         return self._recorded(
             deed,
             began,
             shown.name,
-            state=state.type.value,
-            state_name=state.name or "",
-            message=state.message or "",
+            state=ending.type,
+            state_name=ending.name,
+            message=ending.message,
             pages=shown.pages,
         )
 
@@ -151,8 +160,3 @@ class ActingRun:
             within=self.id,
             **ending,
         )
-
-
-def _deployment_of_this_run() -> UUID | None:
-    context = FlowRunContext.get()
-    return context.flow_run.deployment_id if context is not None and context.flow_run is not None else None

@@ -7,15 +7,45 @@ import http.client
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+API_URL = "PREFECT_API_URL"
+#: Files of the working directory in which Prefect looks for its settings, and what is in one that may name a URL.
+_NAMED_IN = ((".env", "prefect_"), ("prefect.toml", ""), ("pyproject.toml", "tool.prefect"))
+
 
 def api_configured() -> bool:
-    """Whether an API URL is set, by environment or profile. When not, nothing is ever to be asked of Prefect."""
-    from prefect.settings import get_current_settings
+    """Whether an API URL is set, by environment or profile. When not, nothing is ever to be asked of Prefect.
 
-    return bool(get_current_settings().api.url)
+    Prefect, whose settings take a second to import, is asked where it is imported already, or only it can tell.
+    """
+    if "prefect.settings" in sys.modules or (not os.environ.get(API_URL) and _may_be_configured()):
+        from prefect.settings import get_current_settings
+
+        return bool(get_current_settings().api.url)
+    return bool(os.environ.get(API_URL))
+
+
+def _may_be_configured() -> bool:
+    """Whether any place beside the environment has a word of it: a profile, or a file of the working directory.
+
+    Source: Prefect's documentation, "Settings and profiles", precedence.
+    """
+    home = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml").expanduser()
+    return any(_has(Path(name), word) for name, word in (*_NAMED_IN, (profiles, API_URL.lower())))
+
+
+def _has(file: Path, word: str) -> bool:
+    """A file that is there and cannot be read may have it."""
+    try:
+        return word in file.read_text(encoding="utf-8", errors="replace").lower()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def api_answers(timeout: float) -> bool:

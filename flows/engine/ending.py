@@ -1,25 +1,42 @@
-"""How the flow run of a failover, or of a switch, ends in Prefect's UI: its state and its name."""
+"""How the flow run of a failover, a switch or a rejoin ends in Prefect's UI: its state and its name."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from prefect.client.schemas.objects import State
-from prefect.states import Cancelled, Completed, Failed
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ...replication.planning.role_plan import RolePlan
 from ...replication.reporting.outcome import RoleOutcome
+from .record import StateName
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 
-def ended(outcome: RoleOutcome, failed: str = "Failed") -> State[Any]:
-    """The state; ``failed`` is its name where it was neither done nor refused."""
+@dataclass(frozen=True)
+class Ending:
+    """The state that a flow run ends in; without a ``name`` it is called as its type."""
+
+    type: StateName
+    message: str
+    name: str = ""
+
+    def as_state(self) -> State[Any]:
+        """What a flow returns."""
+        from prefect.client.schemas.objects import State, StateType
+
+        return State(type=StateType(self.type), name=self.name or None, message=self.message)
+
+
+def ended(outcome: RoleOutcome, failed: str = "") -> Ending:
+    """How it ended; ``failed`` is the state's name where it was neither done nor refused."""
     if outcome.exit_code == 0:
-        return Completed(message=outcome.summary)
+        return Ending("COMPLETED", outcome.summary)
     if outcome.exit_code == 10:
-        return Completed(name="Partly done", message=f"{outcome.summary}; something is left to do, see the report")
+        return Ending("COMPLETED", f"{outcome.summary}; something is left to do, see the report", "Partly done")
     if outcome.stopped:
-        return Cancelled(name="Stopped", message=outcome.summary)
-    return Failed(name="Refused" if outcome.refusal else failed, message=outcome.summary)
+        return Ending("CANCELLED", outcome.summary, "Stopped")
+    return Ending("FAILED", outcome.summary, "Refused" if outcome.refusal else failed)
 
 
 def run_name(deed: str, cluster: str, outcome: RoleOutcome, plan: RolePlan | None) -> str:

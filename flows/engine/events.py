@@ -25,6 +25,7 @@ from ...replication.memory.manager_view import observe_manager
 from ...replication.memory.spool import Outbox
 from ...replication.threads import Thread
 from .api import api_configured
+from .entered import flow_run
 from .kept import KeptRuns
 
 if TYPE_CHECKING:
@@ -118,10 +119,7 @@ def _run(within: dict[str, str]) -> list[Resource]:
 
 def this_run() -> list[Resource]:
     """The flow run and the deployment that this is called in, as an automation finds what to start again."""
-    from prefect.context import FlowRunContext
-
-    context = FlowRunContext.get()
-    run = context.flow_run if context is not None else None
+    run = flow_run()
     if run is None:
         return []
     ids = {"flow_run": run.id, "deployment": run.deployment_id}

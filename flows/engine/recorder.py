@@ -6,11 +6,10 @@ import logging
 import time
 from typing import Any, TypeVar
 
-from prefect import Task
-
 from ...replication.errors import MhaError, ServerOdd
 from ...replication.memory.journal import Journal
 from ...replication.reporting.outcome import StepTime
+from ...tasks.step import Step
 from .start import step
 
 log = logging.getLogger("mha")
@@ -28,13 +27,13 @@ class Recorder:
         """One line of the journal about a step."""
         self.journal.record(step_name, event, about, **facts)
 
-    def run(self, task: Task[..., R], *args: Any, about: str = "", **named: Any) -> R:
+    def run(self, work: Step[..., R], *args: Any, about: str = "", **named: Any) -> R:
         """One step; ``about`` names the server it is about. Raises MhaError and nothing else."""
-        name = task.name
+        name = work.name
         self.note(name, "began", about)
         began, clock, ok = time.time(), time.monotonic(), False
         try:
-            result = step(task, *args, **named)
+            result = step(work, *args, **named)
             ok = True
             self.note(name, "done", about, result=str(result)[:2000])
             return result

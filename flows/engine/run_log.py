@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-from prefect.context import FlowRunContext, TaskRunContext
+from prefect.context import TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
 from ...config import ClusterConfig
@@ -19,13 +19,14 @@ from ...replication.notify.manager_log import (
     register_secrets,
     secrets_of,
 )
+from .entered import flow_context
 
 
 class _RunLogHandler(APILogHandler):
     """Sends what is logged during a flow run to that run's page; elsewhere, and at flush, it does nothing."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if (FlowRunContext.get() or TaskRunContext.get()) is None:
+        if (flow_context() or TaskRunContext.get()) is None:
             return
         super().emit(record)
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextvars
-import functools
 import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from prefect import Task
-from prefect.client.schemas.objects import State, TaskRun
-from prefect.context import FlowRunContext
-from prefect.states import Failed
-from prefect.utilities.annotations import quote
-from prefect.utilities.math import clamped_poisson_interval
-
 from ...replication.errors import MhaError
 from ...replication.threads import Thread
+from ...tasks.step import Step
+from .entered import flow_context
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,61 +20,36 @@ S = TypeVar("S")
 log = logging.getLogger("mha.engine")
 
 
-def step(task: Task[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run one step: as a task run under a flow, otherwise as a plain call with the task's own retries.
+def step(one: Step[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run one step: as a task run under a flow, otherwise as a plain call with the step's own retries.
 
-    The exception that surfaces is the step's own in both. Tasks must be synchronous; a ``timeout_seconds`` of the task
-    is Prefect's alone, so steps bring their deadlines.
+    The exception that surfaces is the step's own in both. Steps must be synchronous, and bring their deadlines.
     """
-    if FlowRunContext.get() is not None:
-        # Prefect looks for futures in whatever it is given, down to each field: a plan costs more than the task run.
-        quoted = {name: quote(value) for name, value in kwargs.items()}
-        result: R = _named(task)(*map(quote, args), **quoted)
-        return result
-    return _call_plainly(task, args, kwargs)
+    if flow_context() is not None:
+        return _call_as_task(one, args, kwargs)
+    return _call_plainly(one, args, kwargs)
 
 
-@functools.cache
-def _named(task: Task[..., Any]) -> Any:
-    """The task whose runs are called as it is, and not by a random word behind that."""
-    return task if task.task_run_name else task.with_options(task_run_name=task.name)
+def _call_as_task(one: Step[Any, R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+    from prefect.utilities.annotations import quote
+
+    # Prefect looks for futures in whatever it is given, down to each field: a plan costs more than the task run.
+    quoted: dict[str, Any] = {name: quote(value) for name, value in kwargs.items()}
+    result: R = one.task(*map(quote, args), **quoted)
+    return result
 
 
-def _call_plainly(task: Task[Any, R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
-    for attempt in range(task.retries + 1):
+def _call_plainly(one: Step[Any, R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+    for attempt in range(one.retries + 1):
         try:
-            return task.fn(*args, **kwargs)
+            return one.fn(*args, **kwargs)
         except Exception as error:
-            if attempt == task.retries or not _retry_wanted(task, error, attempt + 1):
+            if attempt == one.retries or (one.retry_on is not None and not one.retry_on(error)):
                 raise
-            log.info("%s: attempt %d of %d failed: %s", task.name, attempt + 1, task.retries + 1, error)
-            time.sleep(_retry_delay(task, attempt))
+            log.info("%s: attempt %d of %d failed: %s", one.name, attempt + 1, one.retries + 1, error)
+            if one.retry_delay_seconds:
+                time.sleep(one.retry_delay_seconds[min(attempt, len(one.retry_delay_seconds) - 1)])
     raise AssertionError("unreachable: the last attempt returns or raises")
-
-
-def _retry_wanted(task: Task[Any, Any], error: Exception, run_count: int) -> bool:
-    """What the task's ``retry_condition_fn`` says of this error; a condition that fails itself means no."""
-    condition = task.retry_condition_fn
-    if condition is None:
-        return True
-    state: State[Any] = Failed(data=error, message=f"Task run encountered unexpected exception: {error!r}")
-    run = TaskRun(task_key=task.task_key, dynamic_key="plain", run_count=run_count)
-    try:
-        return bool(condition(task, run, state))
-    except Exception:
-        log.exception("%s: its retry_condition_fn failed, so it is not retried", task.name)
-        return False
-
-
-def _retry_delay(task: Task[Any, Any], attempt: int) -> float:
-    delays = task.retry_delay_seconds
-    if isinstance(delays, Sequence):
-        delay = float(delays[min(attempt, len(delays) - 1)]) if delays else 0.0
-    else:
-        delay = float(delays or 0)
-    if task.retry_jitter_factor and delay > 0:
-        return clamped_poisson_interval(delay, clamping_factor=task.retry_jitter_factor)
-    return delay
 
 
 def parallel(calls: Sequence[Callable[[], R]], names: Sequence[str] | None = None) -> list[R | BaseException]:

@@ -44,8 +44,8 @@ from ...replication.watch.guard import guard_of
 from ...replication.watch.settle import let_try_again, settle_open_business
 from ...replication.watch.stand_by import Turn, wait_for_turn
 from ...tasks.detect import BeginAnew, watch
+from ..deeds.failover import act_in, failed_as_it_opened, interrupted_failover, new_job, standing_failover
 from ..engine.events import telling_prefect
-from ..failover import act_in, failed_as_it_opened, interrupted_failover, new_job, standing_failover
 from ..runbooks.follow_up import Following, late_ones
 from ..runbooks.foreign_failover import OpenedElsewhere, opened_elsewhere
 from ..runbooks.resume_switchover import finish_switch

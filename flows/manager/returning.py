@@ -23,7 +23,7 @@ from ...replication.rejoin.observe import who_is_back
 from ...replication.rejoin.outcome import RejoinOutcome, story
 from ...replication.rejoin.remembered.interrupted import MANAGER, BegunRejoin, last_of_each
 from ...replication.threads import Thread
-from ..rejoin import rejoin_now
+from ..deeds.rejoin import rejoin_now
 from ..runbooks.returning.take_back import end_what_was_cut_short
 
 log = logging.getLogger("mha")

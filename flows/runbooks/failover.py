@@ -10,8 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from prefect import Task
-
 from ...replication.actions.drained import Drained
 from ...replication.cluster.catch_up import ALIVE_WITHIN
 from ...replication.cluster.pool import reachable, took_writes
@@ -38,6 +36,7 @@ from ...replication.reporting.outcome import Outcome, ReplicaOutcome, left_behin
 from ...replication.rescue.saved import AppliedBinlog, SavedBinlog
 from ...tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
 from ...tasks.rescue import lent_settings
+from ...tasks.step import Step
 from ..engine.start import both, parallel
 from .comeback import OldPrimary
 from .fencing import Fencing
@@ -380,12 +379,12 @@ class Runbook(Leveler):
 
     # how a step is run -----------------------------------------------------------------------------------------
 
-    def run(self, task: Task[..., R], *args: Any, about: str = "", **named: Any) -> R:
+    def run(self, work: Step[..., R], *args: Any, about: str = "", **named: Any) -> R:
         """One step, while the lock is ours: what a manager that stood still was about to do is not done."""
         if self.leavable:
             may_be_left()
         self.lock.verify()
-        return super().run(task, *args, about=about, **named)
+        return super().run(work, *args, about=about, **named)
 
     def take_lock(self, plan: FailoverPlan) -> None:
         """Nobody else acts on these servers from here on. Raises AlreadyActing."""

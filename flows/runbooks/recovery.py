@@ -11,7 +11,7 @@ from ...replication.fencing.last_look import what_was_told
 from ...replication.local.interrupts import Interrupted, finish_from_here, put_off
 from ...replication.memory.failover_flags import FailoverFlags
 from ...replication.memory.journal import BEGIN, END, LOCK_LOST
-from ...replication.model.refusal import Refusal
+from ...replication.model.refusal import NOBODY_REACHED, Refusal
 from ...replication.planning.plan import ALREADY_ACTING
 from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.ledger import losses
@@ -77,11 +77,20 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     if outcome.promoted is not None and outcome.exit_code != 1:
         flags.mark_complete()
     elif outcome.began_phase_2 and not (outcome.stopped or outcome.called_off or outcome.lost_its_lock):
-        flags.mark_error()
+        if not _cut_off(job, outcome):
+            flags.mark_error()
     with contextlib.suppress(CannotRemember):  # told already, and the outcome goes to people in any case
         job.journal.record(END, "ended", job.dead.address, **outcome.as_dict())
     log.info("%s", result_line(outcome))
     return outcome
+
+
+def _cut_off(job: FailoverJob, outcome: Outcome) -> bool:
+    """Nobody could be reached: that is this manager's network, and no reason to refuse the next failover."""
+    if outcome.promoted is not None:
+        return False
+    nobody = outcome.refusal is not None and outcome.refusal.code == NOBODY_REACHED
+    return nobody or not job.sessions.observe().up
 
 
 def _left(run: Runbook) -> str:

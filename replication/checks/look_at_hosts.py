@@ -10,9 +10,11 @@ from posixpath import dirname, join
 
 from ...config import ClusterConfig, ServerConfig
 from ..cluster.pool import ConnectionPool
+from ..detection.observation import Finding, Observer
 from ..errors import MhaError
 from ..maintenance.binlog_server.archive import archive_directories
 from ..model.state import ServerState, Vendor
+from ..probes.host import ServerPaths, look_at
 from ..rescue.apply import client_options
 from ..scripts import script
 from ..ssh.host import SshHost
@@ -25,8 +27,8 @@ from .facts import (
     ServerFacts,
 )
 
-#: Seconds for everything on a host, and for one host to get to another.
-HOST_SECONDS, PAIR_SECONDS = 12.0, 12.0
+#: Seconds for what a rescue needs of a host, for the process of its server, and for one host to get to another.
+HOST_SECONDS, PROCESS_SECONDS, PAIR_SECONDS = 12.0, 4.0, 12.0
 #: What the first bytes of a binary log are when only a server with its keys can read it (MySQL 8.0.14 and newer).
 _ENCRYPTED = b"\xfdbin"
 
@@ -68,7 +70,7 @@ def _by(
     name: Callable[[ServerConfig], str],
 ) -> dict[str, HostFacts]:
     found = {}
-    for server, result in sessions.each(ask, servers, timeout=HOST_SECONDS + 2.0):
+    for server, result in sessions.each(ask, servers, timeout=HOST_SECONDS + PROCESS_SECONDS + 1.0):
         if not isinstance(result, HostFacts):
             result = HostFacts(name(server), error=str(result or f"no answer within {HOST_SECONDS:g} s"))
         found[key(server)] = result
@@ -84,7 +86,24 @@ def _look_at(
     words = [vendor, server.client_bindir or "", server.client_libdir or "", server.remote_workdir, datadir, current]
     words += [relay_log_info(state, facts), "1" if state else "0", *directories_of(server, state)]
     seen = _ask_host(host, words, options.encode(), helper_path(server))
-    return replace(seen, info=words[6])
+    if state is None or seen.error:
+        return replace(seen, info=words[6])
+    unseen, elsewhere = _process(host, server, state)
+    return replace(seen, info=words[6], unseen=unseen, elsewhere=elsewhere)
+
+
+def _process(host: SshHost, server: ServerConfig, state: ServerState) -> tuple[str, bool]:
+    """Why the mysqld of a server that answers is not found on its host, by the look that a fence begins with.
+
+    And whether nobody listens on its port there either, as on another host.
+    """
+    view = look_at(host, server, ServerPaths.of(server, state), timeout=PROCESS_SECONDS)
+    found = next((o for o in view.seen if o.source is Observer.PROCESS), view.seen[0])
+    if found.finding is Finding.GONE:
+        closed = any(o.source is Observer.PORT and o.finding is Finding.CLOSED for o in view.seen)
+        return f"no process of it{' and no listener' if closed else ''}, though it answers", closed
+    unsure = found.finding in (Finding.NO_VIEW, Finding.UNANSWERED)
+    return found.detail if unsure else "", False
 
 
 def relay_log_info(state: ServerState | None, facts: ServerFacts | None) -> str:

@@ -27,6 +27,8 @@ R = TypeVar("R")
 
 #: Seconds that a replica which is open is given to show that somebody writes to it, and between two looks.
 LOOK_TWICE, LOOK_AGAIN = 0.5, 0.05
+#: Seconds that a look waits at least for who has not answered the one before: it may be what we ask that takes long.
+ONCE_MORE = 1.0
 
 
 class ConnectionPool:
@@ -41,6 +43,8 @@ class ConnectionPool:
         self._hosts = {s.address: SshHost(s) for s in config.servers}
         self._binlog_hosts = {s.block: SshHost(s) for s in config.binlog_servers}
         self._witnesses = {s.block: self._binlog_hosts.get(s.block) or SshHost(s) for s in config.witnesses}
+        #: Since when a look at a server waits for its answer (monotonic clock), by ``ip:port``.
+        self._looking: dict[str, float] = {}
         self._pool = ThreadPool(max_workers=max(8, 4 * len(config.servers)), thread_name_prefix="sessions")
 
     def server(self, key: str) -> Server:
@@ -100,16 +104,25 @@ class ConnectionPool:
         """Look at every server at once. One that does not answer within ``timeout`` seconds is down, and why.
 
         Who has not said a word on the session with us, or has none, is waited for ``unconnected`` seconds, counted from
-        when it was asked: it did not answer a moment ago either.
+        when it was asked: it did not answer a moment ago either. So is who still owes an earlier look its answer.
         """
 
         def patience(each: ServerConfig) -> float:
-            silent_for = self.server(each.address).silent_for
-            return timeout if silent_for is None else max(0.0, unconnected - silent_for)
+            silent_for, looking = self.server(each.address).silent_for, self._looking.get(each.address)
+            if silent_for is not None:
+                return max(0.0, unconnected - silent_for)
+            return timeout if looking is None else max(ONCE_MORE, unconnected - (time.monotonic() - looking))
+
+        def look(each: ServerConfig) -> ServerState:
+            self._looking.setdefault(each.address, time.monotonic())
+            try:
+                return self.server(each.address).observe()
+            finally:
+                self._looking.pop(each.address, None)
 
         wanted = self.config.servers if servers is None else servers
         looked = self.each(
-            lambda s: self.server(s.address).observe(),
+            look,
             wanted,
             timeout=timeout,
             patience=patience,

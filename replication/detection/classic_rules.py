@@ -124,9 +124,11 @@ def decide(
     Observers that cannot be reached do not veto; an exit code of the script other than 0 does (MHA, HealthCheck).
 
     A replica that receives with progress forbids it, and one that is connected does unless a host says that there is no
-    way: a receiver loses a refused port at once, and a dark host after a heartbeat. Silence kills only if somebody
-    notices it who lives neither on the manager's host (``own``: names of servers) nor on the suspect's: another host,
-    a replica that lost it, the secondary check; or if a person asks for the failover (``by_hand``).
+    way: a receiver loses a refused port at once, and a dark host after a heartbeat. One whose session the network
+    forgot learns nothing of either, and is not believed where nothing is left that it could be connected to.
+    Silence kills only if somebody notices it who lives neither on the manager's host (``own``: names of servers) nor on
+    the suspect's: another host, a replica that lost it, the secondary check; or if a person asks for the failover
+    (``by_hand``).
     Silence never counts against a mysqld that runs and listens on its host (design rule 12).
     """
     seen = tuple(observations)
@@ -159,7 +161,7 @@ def decide(
     silent = [o.who for o in seen if o.source is Observer.OBSERVER and o.finding in NO_WAY]
     refused = bool(found(Observer.PING, Finding.REFUSED))
     connected = found(Observer.REPLICA, Finding.RECEIVES)
-    if connected and (refused or not (silent or by_hand)):
+    if connected and (refused or not (silent or by_hand)) and not _nothing_left(seen):
         return verdict(False, f"{', '.join(connected)} is still connected to the primary, its heartbeat not overdue")
     deaf = [name for name in found(Observer.REPLICA, *DEAF) if name not in own]
     if not (refused or silent or deaf or secondary.speaks or by_hand):
@@ -178,6 +180,14 @@ def somebody_else(seen: Sequence[Observation]) -> str:
     stranger = any(o.source is Observer.PORT and o.finding is Finding.STRANGER for o in seen)
     words = "its host has no mysqld of it, and who listens on its port is a user who does not own its data"
     return words if gone and stranger else ""
+
+
+def _nothing_left(seen: Sequence[Observation]) -> bool:
+    """Its host has no process of it and no listener, and its port refuses the manager and every other host."""
+    found = {(o.source, o.finding) for o in seen}
+    on_its_host = {(Observer.PROCESS, Finding.GONE), (Observer.PORT, Finding.CLOSED)}
+    others = {finding for source, finding in found if source is Observer.OBSERVER} - {Finding.NO_VIEW, Finding.NO_VOICE}
+    return on_its_host | {(Observer.PING, Finding.REFUSED)} <= found and others == {Finding.REFUSED}
 
 
 def _lives_on_its_host(seen: Sequence[Observation]) -> str:

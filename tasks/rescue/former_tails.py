@@ -6,8 +6,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from prefect import task
-
 from ...replication.actions.drained import Drained
 from ...replication.actions.repoint import change_source
 from ...replication.binlog.relay_position import last_complete, received_up_to
@@ -27,6 +25,7 @@ from ...replication.rescue.tail_chain import Tail, begins_in
 from ...replication.source.identity import ExpectedIdentity
 from ..policy import STEP
 from ..save_binlog import copied
+from ..step import task
 from .turned import former_of
 
 log = logging.getLogger("mha")

@@ -6,14 +6,13 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping
 
-from prefect import task
-
 from ...replication.errors import CannotLevel, HostError, MhaError, PrivilegeMissing
 from ...replication.memory.journal import TemporarySetting, unrestored_settings
 from ...replication.mysql import temporary_settings as settings
 from ...replication.mysql.server import Server
 from ...replication.reporting.job import FailoverJob
 from ..policy import STEP
+from ..step import task
 
 log = logging.getLogger("mha")
 

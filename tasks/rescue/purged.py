@@ -7,8 +7,6 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 
-from prefect import task
-
 from ...replication.errors import DeadlineExceeded, HostError, LogError, NoRoom
 from ...replication.maintenance.binlog_server.archive import archive_directories
 from ...replication.memory.journal import every_entry
@@ -23,6 +21,7 @@ from ...replication.source.identity import ExpectedIdentity
 from ...replication.ssh.host import SshHost
 from ..policy import STEP
 from ..save_binlog import copied
+from ..step import task
 
 log = logging.getLogger("mha")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import time
 
-from prefect import task
-
 from ...replication.actions.drain import execute_all, stop_receiver
 from ...replication.actions.repoint import LOOK_EVERY, change_source, follows, start_following
 from ...replication.errors import CannotLevel, DeadlineExceeded, StatementFailed
@@ -18,6 +16,7 @@ from ...replication.reporting.outcome import ReplicaOutcome
 from ...replication.switchover.job import HandedOver, SwitchJob
 from ...replication.switchover.write_lock import EndOfLog
 from ..policy import STEP
+from ..step import task
 
 log = logging.getLogger("mha")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import time
 
-from prefect import task
-
 from ...replication.actions import checkpoint_period as checkpoint
 from ...replication.actions.scheduled_events import read_events
 from ...replication.actions.semi_sync import read_roles
@@ -18,6 +16,7 @@ from ...replication.switchover.handover import wait_until_executed
 from ...replication.switchover.job import Preparation, SwitchJob
 from ...replication.switchover.write_lock import read_former
 from ..policy import STEP
+from ..step import task
 
 log = logging.getLogger("mha")
 

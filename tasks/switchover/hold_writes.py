@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from prefect import task
-
 from ...replication.switchover.handover import hand_over
 from ...replication.switchover.job import HandedOver, Preparation, SwitchJob
 from ..policy import STEP, once
+from ..step import task
 
 log = logging.getLogger("mha")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from prefect import task
-
 from ...replication.actions.repoint import follows, start_following
 from ...replication.actions.semi_sync import take_roles
 from ...replication.errors import UnsafeStatement
@@ -17,6 +15,7 @@ from ...replication.switchover.demote import become_replica, stray_writes
 from ...replication.switchover.job import HandedOver, Preparation, SwitchJob
 from ...replication.workload.client_sessions import end_client_sessions, holders_of_locks
 from ..policy import STEP
+from ..step import task
 
 log = logging.getLogger("mha")
 

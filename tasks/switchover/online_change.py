@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from prefect import task
-
 from ...config import ServerConfig
 from ...replication.address import AddressMove
 from ...replication.errors import AddressError
 from ...replication.model.check import Check
 from ...replication.switchover.job import SwitchJob
 from ..policy import STEP
+from ..step import task
 
 log = logging.getLogger("mha")
 

@@ -6,8 +6,6 @@ import logging
 import time
 from collections.abc import Sequence
 
-from prefect import task
-
 from ...replication.actions.drain import execute_all, stop_receiver
 from ...replication.actions.promote import forget_source
 from ...replication.actions.scheduled_events import enable_events, events_left, read_events
@@ -19,6 +17,7 @@ from ...replication.switchover.job import HandedOver, Preparation, SwitchJob
 from ...replication.switchover.write_lock import set_event_scheduler
 from ..policy import STEP
 from ..semi_sync import Waiting, take_semi_sync
+from ..step import task
 
 log = logging.getLogger("mha")
 

@@ -26,8 +26,8 @@ from tests.lab.prefect_server import PrefectServer
 from tests.lab.writer import Writer
 
 _PLAIN = (
-    "from prefect_mha.flows.clusters import load_named; from prefect_mha.flows.failover import fail_over_by_hand; "
-    "from prefect_mha.flows.forms import FailoverRequest; "
+    "from prefect_mha.flows.clusters import load_named; from prefect_mha.flows.forms import FailoverRequest; "
+    "from prefect_mha.flows.deeds.failover import fail_over_by_hand; "
     "fail_over_by_hand(load_named('app1')[0], FailoverRequest().options())"
 )
 _FLOW = "from prefect_mha.flows.failover import failover; failover('app1', {'ask_first': False}, return_state=True)"

@@ -60,7 +60,7 @@ def counted() -> Iterator[Counter[str]]:
 
 def stand(runs: int, minutes: float, workdir: Path) -> None:
     """Enter so many, and see what they cost while nothing happens."""
-    from prefect_mha.flows.engine.standing import StandingRun
+    from prefect_mha.flows.engine.standing.run import StandingRun
 
     before = resident()
     standing = [StandingRun("failover", f"app{n}", workdir) for n in range(runs)]
@@ -92,7 +92,7 @@ def stand(runs: int, minutes: float, workdir: Path) -> None:
 
 def last(days: float, server: PrefectServer, workdir: Path) -> None:
     """One run for so many days' worth of looks, the server restarted now and then."""
-    from prefect_mha.flows.engine import standing as module
+    from prefect_mha.flows.engine.standing import run as module
 
     module.LOOK = FAST
     one = module.StandingRun("failover", "lasting", workdir)

@@ -124,7 +124,7 @@ class Cluster:
             where = "MASTER_USE_GTID=slave_pos" if self.kind.mariadb else f"{p}_AUTO_POSITION=1"
         key = ", GET_SOURCE_PUBLIC_KEY=1" if self.kind.modern else ""
         host.sql(
-            f"CHANGE {what} TO {p}_HOST=%s, {p}_PORT=3306, {p}_USER=%s, {p}_PASSWORD=%s, "
+            f"CHANGE {what} TO {p}_HOST=%s, {p}_PORT={primary.port}, {p}_USER=%s, {p}_PASSWORD=%s, "
             f"{p}_CONNECT_RETRY=1{key}, {where}",
             (primary.ip, REPL, REPL_PASSWORD),
         )

@@ -59,7 +59,7 @@ class Host:
     def __init__(self, number: int, subnet: Subnet, kind: Kind, lower: str, my_cnf: str, disk: int = 0) -> None:
         self.number, self.name, self.ip = number, f"db{number}", subnet.address(number)
         self.kind, self.directory, self.disk = kind, subnet.directory / f"db{number}", disk
-        self.password = ADMIN_PASSWORD
+        self.password, self.port = ADMIN_PASSWORD, 3306
         self._subnet, self._lower, self._my_cnf = subnet, lower, my_cnf
         self._init: subprocess.Popen[bytes] | None = None
         self._pid = 0
@@ -265,6 +265,7 @@ class Host:
         with inside(self._subnet.manager):
             return ServerSession(
                 host=self.ip,
+                port=self.port,
                 user=user,
                 password=(self.password if password is None else password).encode(),
                 autocommit=True,

@@ -167,8 +167,10 @@ def test_hooks_get_the_arguments_that_old_scripts_expect() -> None:
 def test_too_early_after_the_last_failover() -> None:
     with Cluster("mariadb", gtid=True) as cluster:
         conf = cluster.write_cnf()
+        conf.with_suffix("").mkdir()
+        (conf.with_suffix("") / "app1.failover.complete").touch()
         manager = cluster.start_manager(conf)
-        (manager.workdir / "app1.failover.complete").touch()
+        assert "Failovers are refused for the next 480 minutes" in manager.log(), "who starts it is told"
         cluster[1].signal_mysqld(signal.SIGKILL)
         assert manager.wait(40) == 1
         assert "too early to do failover again" in manager.log()

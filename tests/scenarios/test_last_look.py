@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from prefect_mha.config import load_cluster
-from prefect_mha.flows.failover import new_job, run_job
+from prefect_mha.flows.deeds.failover import new_job, run_job
 from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.memory.failover_flags import FailoverFlags
 from prefect_mha.replication.planning.plan import FailoverOptions

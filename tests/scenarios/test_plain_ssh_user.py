@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -117,9 +118,9 @@ def test_a_plain_user_moves_the_role_and_the_address(kind: str, gtid: bool) -> N
 
 
 @contextlib.contextmanager
-def over(cluster: Cluster, conf: Path) -> Iterator[tuple[SshHost, ServerConfig]]:
+def over(cluster: Cluster, conf: Path, number: int = 1) -> Iterator[tuple[SshHost, ServerConfig]]:
     with cluster.in_manager_net():
-        server = load_cluster(conf, None).servers[0]
+        server = load_cluster(conf, None).servers[number - 1]
         ssh = SshHost(server)
         try:
             ssh.connect()
@@ -183,3 +184,34 @@ def test_what_a_plain_user_lacks_is_said_before_and_in_the_step() -> None:
         said = cluster.command("masterha_check_ssh", f"--conf={conf}").output
         assert f"sudo does not let {USER} start {HELPER}" in said, said
         assert f"`{USER} ALL=(root) NOPASSWD: {HELPER} fence 0 0`" in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mariadb", "mysql97", "mysql56"])
+def test_a_host_that_does_not_show_its_mysqld_is_told_beforehand(kind: str) -> None:
+    """A /proc that hides others' processes, and SSH that leads to another host: a fence would stop nothing there."""
+    with Cluster(kind, n=4) as cluster:
+        conf = cluster.write_cnf(apart=(4,), servers={3: f"ssh_host={cluster[3].ip}"})
+        conf.write_text(conf.read_text().replace("ssh_user=root", f"ssh_user={USER}"))
+        for host in cluster.hosts:
+            log_in(host)
+
+        def unseen() -> list[tuple[str, str]]:
+            said = cluster.command("masterha_check_repl", f"--conf={conf}", "--output=json").output
+            checks = json.loads(said[said.index("{\n") : said.rindex("}") + 1])["checks"]
+            seen = [check for check in checks if check["name"] == "process-seen"]
+            assert len(seen) == 3, said
+            return [(check["severity"], check["subject"].split("(")[0]) for check in seen if not check["ok"]]
+
+        assert unseen() == []
+        cluster[2].run("mount -o remount,hidepid=2 /proc")
+        assert unseen() == [("warning", cluster[2].ip)]
+        with over(cluster, conf, 2) as (ssh, server):
+            assert not fence(ssh, server, PLACES).sure, "what it is told for"
+        cluster[2].run("mount -o remount,hidepid=0 /proc")
+        cluster[4].stop_mysqld()
+        conf.write_text(conf.read_text().replace(f"ssh_host={cluster[3].ip}", f"ssh_host={cluster[4].ip}"))
+        assert unseen() == [("error", cluster[3].ip)]
+        with over(cluster, conf, 3) as (ssh, server):
+            assert fence(ssh, server, PLACES).sure, "what it is told for"
+        assert cluster[3].mysqld_pids()

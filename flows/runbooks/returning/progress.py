@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from typing import Any
 from uuid import UUID
-
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.context import FlowRunContext
 
 from ....replication.memory.journal import Journal
 from ....replication.rejoin.plan import RejoinPlan
 from ....replication.rejoin.rebuild.meter import Progress, Watcher
 from ....replication.rejoin.remembered.interrupted import PROGRESS
 from ....replication.threads import Thread
+from ...engine.entered import flow_context
+from ...engine.steps import described
 
 log = logging.getLogger("mha")
 
@@ -32,7 +30,7 @@ class _Told:
     def __init__(self, journal: Journal, plan: RejoinPlan, watch: Watcher | None) -> None:
         self._journal, self._plan, self._watch = journal, plan, watch
         self._noted, self._logged = 0.0, -LOGGED_EVERY
-        self._page = _Page(plan) if FlowRunContext.get() is not None else None
+        self._page = _Page(plan) if flow_context() is not None else None
 
     def __call__(self, progress: Progress) -> None:
         if self._watch is not None:
@@ -66,10 +64,14 @@ class _Page:
         self._busy.start()
 
     def _bring(self, progress: Progress) -> None:
-        with contextlib.suppress(Exception):
-            known, text = self._id.get(progress.step), f"{self._name}: {progress}"
+        from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+        known, text = self._id.get(progress.step), f"{self._name}: {progress}"
+        try:
             if known is None:
                 made: Any = create_progress_artifact(progress.percent, description=text)
                 self._id[progress.step] = made
             else:
                 update_progress_artifact(known, progress=progress.percent, description=text)
+        except Exception as error:  # noqa: BLE001 - whatever Prefect cannot do, the copy goes on
+            log.debug("Prefect does not show how far it is: %s", described(error))

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from prefect import Task
-
 from ....replication.coordination.failover_lock import FailoverLock
 from ....replication.errors import AlreadyActing, MhaError, RefusalError
 from ....replication.local.interrupts import Interrupted, finish_from_here
@@ -22,6 +20,7 @@ from ....replication.rejoin.outcome import RejoinOutcome
 from ....replication.rejoin.plan import TAKEN_BACK
 from ....replication.rejoin.remembered.interrupted import LEFT
 from ....tasks import diverged, rejoin
+from ....tasks.step import Step
 from ...engine.recorder import Recorder
 from .rewind import rewind
 
@@ -138,11 +137,11 @@ class RejoinRunbook(Recorder):
             self._lock.take()
             self._locked = True
 
-    def _step(self, task: Task[..., R], *args: Any) -> R:
+    def _step(self, work: Step[..., R], *args: Any) -> R:
         """While the lock is ours, where it is held: what a process that stood still was about to do is not done."""
         if self._locked:
             self._lock.verify()
-        return self.run(task, self._job, *args, about=self._job.plan.old_name)
+        return self.run(work, self._job, *args, about=self._job.plan.old_name)
 
     def _may_go_on(self) -> None:
         """Until it is pointed it can be left, and a failover that waits for the lock has it."""

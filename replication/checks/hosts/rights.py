@@ -27,7 +27,15 @@ HELPER = Rule(
     Severity.WARNING,
     varies="only told for a user who is neither root nor mysqld's",
 )
-RULES = (FENCE, HELPER)
+SEEN = Rule(
+    "process-seen",
+    "Is the mysqld of every server that answers found on its host, as a fence and the watch look for it?",
+    "see that SSH to {server} leads to the host that its mysqld runs on, and that {user} sees processes of others "
+    "there (a /proc without hidepid, or what `mha config sudoers` writes): else a fence finds nothing to stop",
+    Severity.WARNING,
+    varies="error where nobody listens on its port there either: it would pass for dead",
+)
+RULES = (FENCE, HELPER, SEEN)
 
 
 def fence(facts: Facts, server: ServerConfig, host: HostFacts) -> Check:
@@ -36,6 +44,15 @@ def fence(facts: Facts, server: ServerConfig, host: HostFacts) -> Check:
     can = may or bool(facts.config.shutdown_script)
     text = f"{host.user} {'may' if may else 'may not'} kill mysqld"
     return FENCE.judge(server.name, can, text, server=server.hostname)
+
+
+def process(server: ServerConfig, host: HostFacts) -> Iterator[Check]:
+    """Whether who looks for its process on its host finds it while it lives."""
+    if host.unseen is None:
+        return
+    text = f"{host.user} on its host sees: {host.unseen}" if host.unseen else "its process is seen on its host"
+    severity = Severity.ERROR if host.elsewhere else None
+    yield SEEN.judge(server.name, not host.unseen, text, severity, server=server.hostname, user=host.user)
 
 
 def helpers(facts: Facts, server: ServerConfig, host: HostFacts) -> Iterator[Check]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import UUID
 
-from prefect_mha.flows.failover import FLOW_RUN, interrupted_runs
+from prefect_mha.flows.deeds.failover import FLOW_RUN, interrupted_runs
 from prefect_mha.replication.memory.journal import BEGIN, Journal, unfinished
 
 RUN = UUID("3f0c5a4e-8a52-4f3e-9d9b-52c6f1f1f0a1")

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from prefect_mha.flows import rejoin as flow
+from prefect_mha.flows.deeds import rejoin as deed
 from prefect_mha.flows.runbooks.returning import rejoin as runbook
 from prefect_mha.flows.runbooks.returning import rewind as rewinding
 from prefect_mha.flows.runbooks.returning.rejoin import RejoinRunbook
@@ -204,11 +204,11 @@ def test_a_passing_refusal_takes_nothing_back(
     taken: list[str] = []
     who = SimpleNamespace(old=SimpleNamespace(name="db1", hostname="db1"), config=SimpleNamespace(path="app1.cnf"))
     case = facts(unfinished=True, **changes)
-    monkeypatch.setattr(flow, "look", lambda *_: case)
-    monkeypatch.setattr(flow, "under_way", lambda _: None)
-    monkeypatch.setattr(flow, "take_back_what_was_cut_short", lambda *_: taken.append("back"))
+    monkeypatch.setattr(deed, "look", lambda *_: case)
+    monkeypatch.setattr(deed, "under_way", lambda _: None)
+    monkeypatch.setattr(deed, "take_back_what_was_cut_short", lambda *_: taken.append("back"))
     with pytest.raises(RefusalError):
-        flow._plan(cast(Any, who), cast(Any, None), How.FOLLOW, alone=False, dry_run=False)
+        deed._plan(cast(Any, who), cast(Any, None), How.FOLLOW, alone=False, dry_run=False)
     assert bool(taken) == back
 
 

@@ -33,6 +33,7 @@ from prefect_mha.replication.model.check import Check, Severity
 from prefect_mha.replication.model.errant import strays
 from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid
 from prefect_mha.replication.model.state import ClusterState, Filters, SemiSync, ServerDown, ServerState, Vendor
+from prefect_mha.replication.model.ways_back import FormerPrimary, FormerState
 from prefect_mha.replication.mysql.advisory_locks import Holder
 from prefect_mha.replication.mysql.dialects import Dialect
 from prefect_mha.replication.mysql.dialects.accounts import AccountLife
@@ -149,6 +150,7 @@ def host(name: str, **changes: Any) -> HostFacts:
             "connects": "",
             "logs": ("/var/lib/mysql/mysql-bin.000001",),
             "free": {"/var/tmp": 100 * GIB, "/var/lib/mysql/": 100 * GIB},
+            "unseen": "",
             **changes,
         }
     )
@@ -463,6 +465,25 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "as the others do: file and position",
     ),
     (
+        "former-primary",
+        lambda: replace(facts(), former=(FormerPrimary("10.0.0.1:3306", "db1(10.0.0.1:3306)", FormerState.HELD),)),
+        "db1",
+        WARNING,
+        "was replaced by a failover, is back, and is held read-only",
+        "`mha rejoin --conf /etc/mha/app1.cnf --host db1`",
+    ),
+    (
+        "former-primary",
+        lambda: replace(
+            facts(),
+            former=(FormerPrimary("10.0.0.1:3306", "db1(10.0.0.1:3306)", FormerState.REJOINING, "Copy it", 42.0),),
+        ),
+        "db1",
+        INFO,
+        "is being made a replica (rejoining: Copy it, 42%)",
+        "mha rejoin",
+    ),
+    (
         "errant-transactions",
         lambda: with_gtids({1: f"{UUID}:1-9", 2: f"{UUID}:1-9,{U2}:1-2", 3: f"{UUID}:1-9"}),
         "db2",
@@ -759,6 +780,22 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         WARNING,
         "mha may not kill mysqld",
         "set `ssh_user` to root",
+    ),
+    (
+        "process-seen",
+        lambda: on_host(2, unseen="no process of it and no listener, though it answers", elsewhere=True),
+        "db2",
+        ERROR,
+        "root on its host sees: no process of it and no listener, though it answers",
+        "see that SSH to db2 leads to the host that its mysqld runs on",
+    ),
+    (
+        "process-seen",
+        lambda: on_host(2, unseen="process 7 may be another's: nothing tells its port"),
+        "db2",
+        WARNING,
+        "process 7 may be another's",
+        "that root sees processes of others there",
     ),
     (
         "host-helper",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.config import ClusterConfig
-from prefect_mha.replication.cluster.pool import ConnectionPool
+from prefect_mha.replication.cluster.pool import ONCE_MORE, ConnectionPool
 from prefect_mha.replication.mysql.server import Server
 from tests.lab.hostile import HostileServer, Way
 from tests.unit.replication.mysql.test_hostile_servers import config_of
@@ -51,6 +51,20 @@ def test_the_seconds_count_from_when_it_was_asked(monkeypatch: pytest.MonkeyPatc
         asking.join(20.0)
         assert not asking.is_alive(), "who still waited for it was let go"
         sessions.close()
+
+
+def test_who_owes_an_earlier_look_its_answer_is_not_waited_for_as_long_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answered on its session before, and stands still now: each further look cost another four seconds."""
+    sessions, awake = sessions_with(1), threading.Event()
+    server = sessions.server("127.0.0.1:1")
+    monkeypatch.setattr(Server, "silent_for", None)
+    monkeypatch.setattr(server, "observe", lambda: awake.wait(LONG))
+    assert sessions.observe(timeout=0.1).down
+    began = time.monotonic()
+    assert sessions.observe(timeout=LONG, unconnected=0.1).down
+    assert ONCE_MORE <= time.monotonic() - began < LONG / 2
+    awake.set()
+    sessions.close()
 
 
 def test_who_has_no_session_after_the_warming_is_named() -> None:

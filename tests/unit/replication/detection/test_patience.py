@@ -26,6 +26,7 @@ REFUSED = Observation(Observer.PING, "manager", Finding.REFUSED)
 LATE = Observation(Observer.PING, "manager", Finding.SLOW)
 OWN = Observation(Observer.OBSERVER, "db1", Finding.NO_VOICE)
 GONE = Observation(Observer.OBSERVER, "db4", Finding.NO_VIEW)
+OTHER_REFUSED = Observation(Observer.OBSERVER, "db3", Finding.REFUSED)
 
 
 def acts(*pings: Ping) -> list[NextAction]:
@@ -120,6 +121,26 @@ def test_silence_is_no_proof_against_a_process_or_a_listener(there: list[Observa
     verdict = decide(MissCounter(4, 0.0, "timed out"), [SILENT, *there], SecondaryCheck(), True, 2)
     assert verdict.dead is dead
     assert ("silence is no proof" in verdict.why) is not dead
+
+
+@pytest.mark.parametrize(
+    ("views", "dead"),
+    [
+        # Its host and everybody who asks say that there is nothing to be connected to.
+        ([GONE_THERE, CLOSED, REFUSED, OTHER_REFUSED, CONNECTED], True),
+        ([GONE_THERE, CLOSED, REFUSED, OTHER_REFUSED, GONE, CONNECTED], True),
+        ([GONE_THERE, CLOSED, REFUSED, OTHER_REFUSED, MOVES], False),
+        ([GONE_THERE, CLOSED, REFUSED, OTHER_REFUSED, SILENT, CONNECTED], False),
+        ([GONE_THERE, CLOSED, REFUSED, GONE, CONNECTED], False),
+        ([GONE_THERE, CLOSED, SILENT, CONNECTED], True),
+        ([GONE_THERE, REFUSED, OTHER_REFUSED, CONNECTED], False),
+        ([STARTS, CLOSED, REFUSED, OTHER_REFUSED, CONNECTED], False),
+        ([REFUSED, OTHER_REFUSED, CONNECTED], False),
+    ],
+)
+def test_a_session_that_the_network_forgot_keeps_nobody_from_the_failover(views: list[Observation], dead: bool) -> None:
+    """Such a replica notices nothing before its heartbeat is overdue: half an hour on MySQL 5.6 as it is installed."""
+    assert decide(MissCounter(4, 0.0, "refused"), views, SecondaryCheck(), True, 2).dead is dead
 
 
 def test_a_replica_on_the_managers_host_is_no_second_voice() -> None:

@@ -20,11 +20,11 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.context import FlowRunContext
 from prefect.settings import temporary_settings
 from prefect.states import Pending
 
-from .steps import described
+from ..entered import flow_run
+from ..steps import described
 
 log = logging.getLogger("mha.engine")
 
@@ -70,11 +70,11 @@ def _deployment(client: SyncPrefectClient, flow: str, cluster: str) -> Deploymen
 
 def _in_this_run(client: SyncPrefectClient, flow: str) -> uuid.UUID | None:
     """What stands for it among the tasks of the run that this is called in, as Prefect's own subflows have it."""
-    context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
+    here = flow_run()
+    if here is None:
         return None
     standing_for_it: Task[[], None] = Task(fn=lambda: None, name=flow)
     made = client.create_task_run(
-        task=standing_for_it, flow_run_id=context.flow_run.id, dynamic_key=str(uuid.uuid4()), state=Pending()
+        task=standing_for_it, flow_run_id=here.id, dynamic_key=str(uuid.uuid4()), state=Pending()
     )
     return made.id

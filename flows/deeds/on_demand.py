@@ -5,24 +5,24 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 
-from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.flows.engine.start import step
-from prefect_mha.flows.runbooks.foreign_failover import interrupted_elsewhere
-from prefect_mha.replication.cluster.pool import ConnectionPool, replaced, with_writers
-from prefect_mha.replication.detection.observation import SOMEBODY_ELSE
-from prefect_mha.replication.errors import RefusalError
-from prefect_mha.replication.fencing.last_look import PRIMARY_ALIVE
-from prefect_mha.replication.memory.last_check import LastCheck, left_behind
-from prefect_mha.replication.memory.open_business import dead_of_a_rescue
-from prefect_mha.replication.model.refusal import Refusal
-from prefect_mha.replication.model.state import ServerState
-from prefect_mha.replication.model.topology import find_primary, opened_by_another
-from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
-from prefect_mha.replication.reporting.approval import ASK_AT_MOST, Answer, Ask, approved_failover, failover_question
-from prefect_mha.replication.reporting.at_stake import Stake, at_stake
-from prefect_mha.replication.rescue.tail_chain import carried, chain_of, remarks, remembered, successor
-from prefect_mha.replication.workload import busy
-from prefect_mha.tasks import detect
+from ...config import ClusterConfig, ServerConfig
+from ...replication.cluster.pool import ConnectionPool, replaced, with_writers
+from ...replication.detection.observation import SOMEBODY_ELSE
+from ...replication.errors import RefusalError
+from ...replication.fencing.last_look import PRIMARY_ALIVE
+from ...replication.memory.last_check import LastCheck, left_behind
+from ...replication.memory.open_business import dead_of_a_rescue
+from ...replication.model.refusal import Refusal
+from ...replication.model.state import ServerState
+from ...replication.model.topology import find_primary, opened_by_another
+from ...replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
+from ...replication.reporting.approval import ASK_AT_MOST, Answer, Ask, approved_failover, failover_question
+from ...replication.reporting.at_stake import Stake, at_stake
+from ...replication.rescue.tail_chain import carried, chain_of, remarks, remembered, successor
+from ...replication.workload import busy
+from ...tasks import detect
+from ..engine.start import step
+from ..runbooks.foreign_failover import interrupted_elsewhere
 
 log = logging.getLogger("mha")
 

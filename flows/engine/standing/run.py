@@ -4,6 +4,8 @@ Entering a flow asks Prefect's API some eight times; a task of an entered one as
 enters the flow when the watch begins, and its body waits. Whoever acts then calls its steps in a copy of that body's
 context, in a thread of his own: they are genuine task runs of that run, whether the API still answers or not. Where no
 run could be entered in time the steps are plain calls, and the record of the run's end comes late.
+
+Prefect itself is imported in that thread: it takes seconds, and a watch begins at once.
 """
 
 from __future__ import annotations
@@ -14,30 +16,20 @@ import logging
 import threading
 from contextvars import Context
 from pathlib import Path
-from typing import Any
-from uuid import UUID
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-import httpx
-from prefect import flow, tags, task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State, StateType
-from prefect.context import FlowRunContext, TagsContext
-from prefect.events.worker import EventsWorker
-from prefect.exceptions import ObjectNotFound
-from prefect.flow_engine import run_flow
-from prefect.logging.handlers import APILogWorker
-from prefect.settings import temporary_settings
-from prefect.states import Completed
+from ....replication.errors import MhaError
+from ....replication.threads import Thread, Timer
+from .. import api as prefect_env
+from ..acting import ActingRun, Deed
+from ..ending import Ending
+from ..entered import flow_run
+from ..record import RunRecord, Unanswered, deliver
+from ..steps import described
 
-from ...replication.errors import MhaError
-from ...replication.threads import Thread, Timer
-from . import api as prefect_env
-from .acting import ActingRun, Deed
-from .of_deployment import made_for
-from .record import REQUEST_SECONDS, RunRecord, Unanswered, deliver
-from .run_log import log_to_prefect
-from .steps import described
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 log = logging.getLogger("mha.engine")
 
@@ -50,16 +42,9 @@ SHOWN_AFTER = 5.0
 #: How long a run that was not needed is waited for (seconds): it ends at once where the API answers.
 STOOD_DOWN_WITHIN = 3.0
 #: How long a process that ends waits for an API that answers (seconds), and what answering is.
-DELIVERED_WITHIN, ANSWERS_WITHIN, FLUSHED_WITHIN = 30.0, 2.0, 10.0
+DELIVERED_WITHIN, ANSWERS_WITHIN = 30.0, 2.0
 #: What the threads are called in which a run stands.
 THREAD = "standing run"
-#: Runs that one process enters at a time: whoever watches a hundred clusters does not ask the API for all at once.
-_entering = threading.Semaphore(2)
-
-
-@task(name="Stand by", cache_policy=NO_CACHE, persist_result=False)
-def _warm_up() -> None:
-    """The first task of a process costs ten times what another one does."""
 
 
 class StandingRun(ActingRun):
@@ -73,6 +58,7 @@ class StandingRun(ActingRun):
         self.tags, self.deployment = (f"cluster:{cluster}",), None
         self._lock = threading.Lock()
         self._wake = threading.Event()
+        self._entered = threading.Event()
         self._context: Context | None = None
         self._deed: Deed | None = None
         self._over = self._visible = self._named = False
@@ -84,7 +70,6 @@ class StandingRun(ActingRun):
         """Have it entered, beside whatever this thread does; as a subflow, where this is called in a flow run."""
         if self._thread is not None or not prefect_env.api_configured():
             return
-        log_to_prefect(logging.getLogger("mha"))
         context = contextvars.copy_context()
         self._thread = Thread(target=context.run, args=(self._stand,), name=THREAD, daemon=True)
         self._thread.start()
@@ -93,6 +78,10 @@ class StandingRun(ActingRun):
     def is_ready(self) -> bool:
         """Whether it is entered, and can be acted in."""
         return self._context is not None
+
+    def wait_until_entered(self, seconds: float) -> None:
+        if self._thread is not None and prefect_env.api_answers(ANSWERS_WITHIN):
+            self._entered.wait(seconds)
 
     def stand_down(self) -> None:
         self._is_over()
@@ -107,11 +96,7 @@ class StandingRun(ActingRun):
         if self._thread is None or not prefect_env.api_answers(ANSWERS_WITHIN):
             return
         self._thread.join(DELIVERED_WITHIN)
-        # What was queued for Prefect is sent; an API that dies meanwhile holds nobody up.
-        for queue in (EventsWorker, APILogWorker):
-            flush = Thread(target=queue.drain_all, kwargs={"timeout": FLUSHED_WITHIN}, daemon=True)
-            flush.start()
-            flush.join(FLUSHED_WITHIN)
+        _prefect().flush()
 
     # acting in it ----------------------------------------------------------------------------------------------
 
@@ -139,7 +124,7 @@ class StandingRun(ActingRun):
     # standing in it --------------------------------------------------------------------------------------------
 
     def _stand(self) -> None:
-        with temporary_settings({"api.request_timeout": REQUEST_SECONDS, "client.max_retries": 0}):
+        with _prefect().impatient():
             while not self._over:
                 self._enter()
                 if not self._over:
@@ -150,23 +135,9 @@ class StandingRun(ActingRun):
 
     def _enter(self) -> None:
         """Enter the flow, and stay in it until it is over or Prefect has it no more."""
-        place, name = contextlib.ExitStack(), f"{self.flow_name} {self.cluster}: standing by"
-
-        @flow(
-            name=self.flow_name,
-            flow_run_name=name,
-            persist_result=False,
-            validate_parameters=False,
-        )
-        def standing(cluster: str) -> State[Any]:
-            place.close()
-            return self._stay()
-
+        name, tags = f"{self.flow_name} {self.cluster}: standing by", (*(self.tags or ()), STANDING_BY)
         try:
-            place.enter_context(_entering)
-            with tags(*self.tags or (), STANDING_BY) as tagged:
-                made = made_for(self.flow_name, self.cluster, name, tagged)
-                run_flow(standing, flow_run=made, parameters={"cluster": self.cluster}, return_type="state")
+            _prefect().enter(self.flow_name, self.cluster, name, tags, self._stay)
         except Exception as error:  # noqa: BLE001 - whatever Prefect cannot do, nobody's failover waits for it
             # One that was left while nobody answered stays marked: the next process ends it.
             log.debug("Prefect has no run of %s standing ready; it is tried again: %s", self.cluster, described(error))
@@ -174,29 +145,27 @@ class StandingRun(ActingRun):
             if self._mark is not None:
                 self._mark.unlink(missing_ok=True)
         finally:
-            place.close()
             with self._lock:
                 self._context = None
+                self._entered.clear()
                 if self._deed is None:
                     self.id = self.deployment = None
 
     def _stay(self) -> State[Any]:
-        run = FlowRunContext.get()
+        run = flow_run()
         assert run is not None
-        assert run.flow_run is not None
-        self.id, self.deployment = run.flow_run.id, run.flow_run.deployment_id
+        self.id, self.deployment = run.id, run.deployment_id
         self._mark = self._kept.mark_standing(self.id)
-        # A task with a tag asks the API for a place.
-        with TagsContext(current_tags=set()):
-            _warm_up()
+        with _prefect().warm():
             with self._lock:
                 self._context = contextvars.copy_context()
+            self._entered.set()
             while not self._over:
                 woken = self._wake.wait(LOOK)
                 self._wake.clear()
                 if self._visible and not self._named:
-                    self._rename(self.id)
-                if not woken and self._deed is None and _lost(self.id) and self._given_up():
+                    self._rename()
+                if not woken and self._deed is None and _prefect().lost(self.id) and self._given_up():
                     break
         return self._left()
 
@@ -207,26 +176,22 @@ class StandingRun(ActingRun):
                 self._context = None
         return self._context is None
 
-    def _rename(self, run_id: UUID) -> None:
+    def _rename(self) -> None:
         """It stands by no longer; told once, for its end brings the last name in any case."""
         self._named = True
         deed = self._deed
         if deed is None or self._over:
             return
-        try:
-            with get_client(sync_client=True) as client:
-                client.update_flow_run(run_id, name=deed.name, tags=self.tags)
-        except (httpx.HTTPError, RuntimeError, OSError) as error:
-            log.debug("Prefect does not rename the run %s: %s", deed.name, error)
+        _prefect().rename(self.id, deed.name, self.tags)
 
     def _left(self) -> State[Any]:
         """The state that the run ends in; before that it gets its pages and its name."""
         record = self._record
         if record is None:
-            return Completed(name="Stood down", message="nothing had to be done in it")
+            return Ending("COMPLETED", "nothing had to be done in it", "Stood down").as_state()
         with contextlib.suppress(MhaError):
             deliver(record.model_copy(update={"within": self.id}), ends_itself=True)
-        return State(type=StateType(record.state), name=record.state_name or None, message=record.message)
+        return Ending(record.state, record.message, record.state_name).as_state()
 
     def _deliver(self, record: RunRecord) -> None:
         """See that Prefect has all of it: the flow may have been left while nobody answered."""
@@ -252,13 +217,8 @@ def at_work() -> bool:
     return any(thread.name == THREAD for thread in threading.enumerate())
 
 
-def _lost(run_id: UUID) -> bool:
-    """Whether Prefect has ended this run, or has it no more. One that does not answer has lost nothing."""
-    try:
-        with get_client(sync_client=True) as client:
-            state = client.read_flow_run(run_id).state
-    except ObjectNotFound:
-        return True
-    except (httpx.HTTPError, RuntimeError, OSError):
-        return False
-    return state is not None and (state.is_final() or state.is_cancelling())
+def _prefect() -> ModuleType:
+    """What is asked of Prefect, imported by the thread that stands."""
+    from . import entering
+
+    return entering

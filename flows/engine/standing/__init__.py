@@ -1,0 +1,1 @@
+"""A flow run that stands ready: entered while all is well, acted in when it is needed."""
