@@ -127,7 +127,7 @@ class Leveler(Recorder):
         if rescue.copy is not None or start is None or not job.config.binlog_servers:
             return rescue
         served = self.run(save_binlog.save_from_binlog_servers, job, start, received, whose)
-        return served if served.copy is not None else SavedBinlog(None, f"{rescue.why_not}; {served.why_not}")
+        return served if served.copy is not None else replace(served, why_not=f"{rescue.why_not}; {served.why_not}")
 
     def whose(self, cluster: ClusterState | None = None) -> ExpectedIdentity:
         """What is known of the dead primary, whose log is wanted; ``cluster`` is that of its stopped replicas."""

@@ -39,6 +39,8 @@ class Withheld:
     def __init__(self) -> None:
         self._held: dict[str, RunningCommand] = {}
         self._mutex, self._over = threading.Lock(), False
+        #: The blocks of those that could not be asked.
+        self.go_on: frozenset[str] = frozenset()
 
     def begin(self, config: ClusterConfig, sessions: ConnectionPool, old: ServerConfig) -> tuple[str, ...]:
         """Once it returns, nothing more of it is acknowledged but by those that are named, with the reason.
@@ -51,6 +53,7 @@ class Withheld:
             blocks,
             timeout=WITHIN,
         )
+        self.go_on = frozenset(block.block for block, result in asked if result is not True)
         return tuple(
             f"{block.hostname} [{block.block}] may go on acknowledging what {old.name} sends: {result or 'no answer'}"
             for block, result in asked

@@ -117,6 +117,8 @@ def test_a_log_that_never_copied_it_has_nothing_to_acknowledge(config: Any) -> N
 
 
 def test_a_dark_log_is_named(config: Any) -> None:
-    told = Withheld().begin(config, Sessions(dark=True), config.servers[0])  # type: ignore[arg-type]
+    withheld = Withheld()
+    told = withheld.begin(config, Sessions(dark=True), config.servers[0])  # type: ignore[arg-type]
     assert len(told) == 1
+    assert withheld.go_on == {"binlog1"}
     assert "10.0.0.3 [binlog1] may go on" in told[0]
