@@ -23,7 +23,6 @@ from ..replication.mysql.server import Server
 from ..replication.planning.plan import FailoverPlan
 from ..replication.reporting.job import FailoverJob
 from ..replication.rescue.pointing import TURN, channel_named, leave_saved_log, turn_back
-from ..replication.threads import ThreadPool
 from .policy import STEP, once
 from .rescue.turned import former_of
 from .step import task
@@ -43,8 +42,8 @@ LAST_LOOK, LAST_LOOK_AT_A_DARK_ONE = 0.3, 0.1
 def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     """STOP … IO_THREAD on every replica at once, so that what each has received no longer changes.
 
-    Nor does what a binlog server acknowledges. A replica that cannot do it is down from here on, with its reason; the
-    others go on.
+    Nor shall what a binlog server acknowledges, which is waited for before its copies are read. A replica that cannot
+    do it is down from here on, with its reason; the others go on.
     """
     channels = {x.key: x.channel for x in plan.levelings}
     note_stopped(job.journal, plan.dead, channels)
@@ -57,11 +56,8 @@ def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     def stop(key: str) -> ServerState:
         return stop_receiver(job.sessions.server(key), channels[key], host=job.sessions.host(key), old=old)
 
-    with ThreadPool(1, thread_name_prefix="withhold") as pool:
-        withheld = pool.submit(job.withheld.begin, job.config, job.sessions, job.dead)
-        done = job.sessions.each(stop, list(channels), timeout=STOPPED_WITHIN)
-        for sentence in withheld.result():
-            log.warning("%s", sentence)
+    job.withheld.begin(job.config, job.sessions, job.dead)
+    done = job.sessions.each(stop, list(channels), timeout=STOPPED_WITHIN)
     up: list[ServerState] = []
     down: list[ServerDown] = []
     for key, result in done:

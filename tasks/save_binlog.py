@@ -150,6 +150,8 @@ def save_from_binlog_servers(
     One that has no more than the replicas is of no use here, and one that cannot be asked is told.
     """
     best, why, looked_at = SavedBinlog(None), [], []
+    # What is acknowledged after this look was not looked at.
+    job.withheld.asked()
     for server in job.config.binlog_servers:
         host = job.sessions.binlog_host(server.block)
         name = f"saved_binlog_{server.hostname}_{server.block}_{job.stamp}"
@@ -157,7 +159,6 @@ def save_from_binlog_servers(
             kept = replace(whose, named=(), foreign=frozenset())
             logs = find_logs(host, archive_directories(server, job.dead), start.file, kept, start.pos)
             end = BinlogPosition(logs[-1].name, logs[-1].size)
-            # What is acknowledged after this look was not looked at.
             looked_at += [server.block] if server.block not in job.withheld.go_on else []
             if end <= max(x for x in (start, received) if x is not None):
                 why.append(f"{server.hostname} [{server.block}] ends at {end}, no replica lacks anything of it")

@@ -10,12 +10,14 @@ from __future__ import annotations
 import logging
 import shlex
 import threading
+from collections.abc import Sequence
 
 from ....config import ClusterConfig, ServerConfig
 from ...cluster.pool import ConnectionPool
 from ...errors import CommandFailed, MhaError
 from ...ssh.host import SshHost
 from ...ssh.streams import RunningCommand
+from ...threads import Thread
 from .archive import archive_directory
 
 log = logging.getLogger("mha")
@@ -39,26 +41,37 @@ class Withheld:
     def __init__(self) -> None:
         self._held: dict[str, RunningCommand] = {}
         self._mutex, self._over = threading.Lock(), False
-        #: The blocks of those that could not be asked.
-        self.go_on: frozenset[str] = frozenset()
+        self._asking: threading.Thread | None = None
+        #: Why the binlog servers of these blocks may go on, for people.
+        self.go_on: dict[str, str] = {}
 
-    def begin(self, config: ClusterConfig, sessions: ConnectionPool, old: ServerConfig) -> tuple[str, ...]:
-        """Once it returns, nothing more of it is acknowledged but by those that are named, with the reason.
-
-        Those that do so already are left alone.
-        """
+    def begin(self, config: ClusterConfig, sessions: ConnectionPool, old: ServerConfig) -> None:
+        """Ask all of them, in the background; those that do so already are left alone."""
         blocks = [b for b in config.binlog_servers if b.binlog_ack and b.block not in self._held]
-        asked = sessions.each(
+        if blocks:
+            self.asked()
+            self._asking = Thread(target=self._ask, args=(blocks, sessions, old), name="withhold", daemon=True)
+            self._asking.start()
+
+    def asked(self) -> None:
+        """Wait until all have answered, or will not: but for those that `go_on` nothing more is acknowledged."""
+        if self._asking is not None:
+            self._asking.join(2 * WITHIN)
+
+    def _ask(self, blocks: Sequence[ServerConfig], sessions: ConnectionPool, old: ServerConfig) -> None:
+        for block in blocks:
+            self.go_on[block.block] = "no answer yet"
+        for block, result in sessions.each(
             lambda block: self._hold(block, sessions.binlog_host(block.block), archive_directory(block, old)),
             blocks,
             timeout=WITHIN,
-        )
-        self.go_on = frozenset(block.block for block, result in asked if result is not True)
-        return tuple(
-            f"{block.hostname} [{block.block}] may go on acknowledging what {old.name} sends: {result or 'no answer'}"
-            for block, result in asked
-            if result is not True
-        )
+        ):
+            if result is True:
+                self.go_on.pop(block.block)
+                continue
+            why = f"{result or 'no answer'}"
+            self.go_on[block.block] = why
+            log.warning("%s [%s] may go on acknowledging what %s sends: %s", block.hostname, block.block, old.name, why)
 
     def end(self) -> None:
         """They acknowledge again what they are to read."""
