@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +10,7 @@ from ...replication.errors import DeadlineExceeded, HostError, ServerError, Serv
 from ...replication.fencing.everyone import closed_to_everybody, let_go
 from ...replication.fencing.kill import unfence
 from ...replication.fencing.ports import knock
+from ...replication.local.person import this_person
 from ...replication.memory.held_servers import HeldServers, Hold, config_of
 from ...replication.model.ways_back import FormerPrimary, FormerState
 from ...replication.mysql.server import Server
@@ -65,7 +63,7 @@ def lift(conf: Path, global_conf: Path, workdir: Path | None, host: str) -> int:
         held = ", ".join(h.name for h in holds.current()) or "nobody"
         print(f"{host} is not held read-only; these are: {held}.")
         return 1
-    who = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
+    who = this_person()
     holds.release(hold.key, who, "mha release")
     print(f"{hold.name} is no longer held read-only. It stays as it is: set read_only=0, or make it a replica.")
     _open_to_everybody(server)

@@ -16,6 +16,7 @@ from ...replication.cluster.pool import ConnectionPool
 from ...replication.errors import RefusalError
 from ...replication.local.interrupts import Interrupted, ended_in_order
 from ...replication.memory.journal import REJOIN, Journal
+from ...replication.meter import Watcher
 from ...replication.model.refusal import Refusal
 from ...replication.model.ways_back import How
 from ...replication.notify.events import finish as finish_hooks
@@ -34,7 +35,6 @@ from ...replication.rejoin.outcome import (
 )
 from ...replication.rejoin.plan import TAKEN_BACK, RejoinPlan, unattended
 from ...replication.rejoin.rebuild.job import RebuildJob
-from ...replication.rejoin.rebuild.meter import Watcher
 from ...replication.rejoin.remembered.interrupted import MANAGER
 from ...replication.rejoin.starting import start_if_down
 from ...replication.reporting.approval import APPROVAL, Answer, Ask

@@ -5,8 +5,9 @@ Pure: what the failover found in, lines out; for the report, as JSON beside the 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -229,6 +230,19 @@ def judge(plan: FailoverPlan, lines: Iterable[LedgerLine]) -> Refusal | None:
 def as_json(lines: Iterable[LedgerLine]) -> list[dict[str, Any]]:
     """Plain data: a list of objects with the names of `LedgerLine`."""
     return [asdict(line) for line in lines]
+
+
+def from_json(rows: Iterable[Any]) -> tuple[LedgerLine, ...]:
+    """The lines of `as_json`; what is none of ours is left out."""
+    lines = []
+    for row in rows:
+        with contextlib.suppress(TypeError, ValueError, LookupError, OverflowError, OSError):
+            known = {field.name: row[field.name] for field in fields(LedgerLine) if field.name in row}
+            known |= {"fate": Fate(row["fate"]), "tables": tuple(map(str, row.get("tables", ())))}
+            line = LedgerLine(**known)
+            str(line)  # what cannot be shown, a time in no calendar, is none of ours either
+            lines.append(line)
+    return tuple(lines)
 
 
 def table(lines: Iterable[LedgerLine]) -> list[dict[str, Any]]:

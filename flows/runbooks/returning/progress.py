@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from ....replication.memory.journal import Journal
+from ....replication.meter import Progress, Watcher
 from ....replication.rejoin.plan import RejoinPlan
-from ....replication.rejoin.rebuild.meter import Progress, Watcher
 from ....replication.rejoin.remembered.interrupted import PROGRESS
 from ....replication.threads import Thread
 from ...engine.entered import flow_context
