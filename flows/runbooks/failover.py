@@ -33,7 +33,6 @@ from ...replication.planning.role_plan import ReplicaRecovery
 from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.ledger import Fate, LedgerLine, account, judge
 from ...replication.reporting.outcome import Outcome, ReplicaOutcome, left_behind
-from ...replication.reporting.second_copy import proven
 from ...replication.rescue.saved import AppliedBinlog, SavedBinlog
 from ...tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
 from ...tasks.rescue import lent_settings
@@ -363,8 +362,7 @@ class Runbook(Leveler):
             new = server.observe()
         # What a run that was interrupted could not save is not known to the one that finishes it.
         rescue = None if self.opened is not None else self.found.rescue
-        safe = proven(self.job.config, self.job.dead, self.job.remembered, plan, rescue)
-        lines = account(plan, rescue, self.applied, new, self.whose().uuid, self.furthest, safe)
+        lines = account(plan, rescue, self.applied, new, self.whose().uuid, self.furthest, self.proven(plan, rescue))
         return (*lines, *self.beyond, *self.old.lines)
 
     def let_receive_again(self) -> None:
