@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from itertools import pairwise
@@ -69,6 +70,8 @@ def test_the_power_goes_and_the_only_replica_had_stopped_receiving(
         assert len(before) > received + 100, "the replica had it all"
         assert account(acks, [cluster[2]]).rows_lost == 0, manager.log()
         assert "Saved binlog from the binlog server" in manager.log()
+        (ledger,) = manager.workdir.glob("*.ledger.json")
+        assert {line["fate"] for line in json.loads(ledger.read_text())} == {"rescued", "complete"}
         for original in logs_of(db1):
             copy = plain(copier.directory(db1) / original.name)
             assert plain(original).startswith(copy), original.name
