@@ -267,7 +267,7 @@ def binlog_server(
     ] = None,
 ) -> None:
     """Copy the primary's binary logs to this host with mysqlbinlog, and follow a new primary after a failover."""
-    from ..replication.maintenance.binlog_server.server import CopyOptions
+    from ..replication.maintenance.binlog_server.block import CopyOptions
     from .verbs.binlog_server import serve
 
     serve(conf, global_conf, log_file, name, CopyOptions(from_current, once, keep_days, keep_bytes, server_id))

@@ -106,7 +106,8 @@ def rejoin_now(
             plan = _plan(who, sessions, how, alone=alone, dry_run=dry_run)
         if dry_run:
             return RejoinOutcome(0, plan_text(plan), plan, planned_only=True)
-        if not alone:
+        if not (alone or by):
+            # A manager that goes on with one may have to end it at once.
             run.wait_until_entered(ENTERED_WITHIN)
         if plan.how is How.RESCUE:
             wanted = Wanted(replay, hide, ask)

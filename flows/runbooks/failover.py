@@ -362,7 +362,7 @@ class Runbook(Leveler):
             new = server.observe()
         # What a run that was interrupted could not save is not known to the one that finishes it.
         rescue = None if self.opened is not None else self.found.rescue
-        lines = account(plan, rescue, self.applied, new, self.whose().uuid, self.furthest)
+        lines = account(plan, rescue, self.applied, new, self.whose().uuid, self.furthest, self.proven(plan, rescue))
         return (*lines, *self.beyond, *self.old.lines)
 
     def let_receive_again(self) -> None:

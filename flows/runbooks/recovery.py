@@ -61,6 +61,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         # What is left is to tell it.
         finish_from_here()
         run.old.end()
+        job.withheld.end()
         run.lock.release()
         job.address.close()
     if put_off():

@@ -26,6 +26,7 @@ class Fate(StrEnum):
     """What became of transactions.
 
     ``incomplete``: the dead primary's log ends within one; a server that crashes there has not acknowledged it.
+    ``complete``: nothing that was acknowledged can be missing, whatever the dead disk holds.
     ``apart``: the old primary took them beside the new one, or out of everybody's reach: a second history.
     """
 
@@ -33,6 +34,7 @@ class Fate(StrEnum):
     LOST = "lost"
     UNKNOWN = "unknown"
     INCOMPLETE = "incomplete"
+    COMPLETE = "complete"
     APART = "apart"
 
 
@@ -74,12 +76,13 @@ def account(
     new: ServerState | None,
     dead_uuid: str = "",
     furthest: BinlogPosition | None = None,
+    safe: str = "",
 ) -> tuple[LedgerLine, ...]:
     """The lines of one failover, in the order rescued, lost, unknown.
 
     ``new`` is the new primary as it is now; with MySQL GTIDs it proves what is missing in between of those that the
     dead primary, ``dead_uuid``, numbered. ``furthest`` is the place in its log that anybody was ever seen to have
-    received.
+    received. ``safe`` is why nothing that it acknowledged can be missing (`second_copy`).
     """
     applied = tuple(applied)
     lines = [_rescued(each) for each in applied if each.cut is not None and each.cut.transactions]
@@ -88,6 +91,8 @@ def account(
         if gaps:
             why = "later transactions are there, these are on no server that can be reached"
             lines.append(LedgerLine(Fate.LOST, str(gaps), plan.dead_name, transactions=gaps.count(), why=why))
+    if safe and not any(line.fate is Fate.LOST for line in lines):
+        return (*lines, LedgerLine(Fate.COMPLETE, "all that was acknowledged", plan.dead_name, why=safe))
     if rescue is not None:
         lines += _unread(plan, rescue, applied, furthest)
     return tuple(lines)
