@@ -9,7 +9,7 @@ from typing import Any
 from ..replication.memory.health_file import HealthFile, ManagerStatus
 from ..replication.memory.manager_view import ManagerView, observe_manager
 from .shared.options import OptionParser, Target, add_selectors, for_each_app, run
-from .views.terminal import print_document, print_table, rows_table
+from .views.terminal import draw, print_document, rows_table
 
 _LINES = {
     ManagerStatus.PING_OK: "{app} (pid:{pid}) is running({status}), {primary}",
@@ -96,7 +96,7 @@ def show(target: Target, output: str) -> int:
     if output == "json":
         print_document("status", seen, indent=None)
     else:
-        print_table(rows_table([seen]))
+        draw(rows_table([seen]))
     code: int = seen["code"]
     return code
 

@@ -11,7 +11,7 @@ import typer
 
 from ..shared.mha_options import Conf, GlobalConf, Plain, PlainOutput
 from ..shared.options import DEFAULT_GLOBAL_CONF
-from ..views.terminal import print_document, print_table
+from ..views.terminal import draw, print_document
 
 app = typer.Typer()
 config = typer.Typer()
@@ -93,7 +93,7 @@ def show(
         meant = cluster.model_dump(mode="json", exclude={"warnings"})
         print_document("config", {**meant, "differences": differences_json(found)})
         return
-    print_table(differences_table(f"{cluster.name}: what is not the default", found))
+    draw(differences_table(f"{cluster.name}: what is not the default", found))
     for file in dict.fromkeys(each.file for each in found):
         print(f"{file.name} is {file}")
 

@@ -11,7 +11,7 @@ import typer
 from ...replication.model.words import visible
 from ..shared.mha_options import Conf, GlobalConf, Output, Workdir
 from ..shared.options import DEFAULT_GLOBAL_CONF
-from ..views.terminal import print_document, print_table, rows_table
+from ..views.terminal import draw, print_document, rows_table
 
 if TYPE_CHECKING:
     from ...replication.reporting.history.incident import Incident
@@ -58,7 +58,7 @@ def history(
     elif not told:
         print(f"No journal on this host tells of one of {cluster}.")
     elif output is Output.TABLE:
-        print_table(rows_table(rows(told), title=cluster))
+        draw(rows_table(rows(told), title=cluster))
     else:
         print(visible(blocks(told)))
 

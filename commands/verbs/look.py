@@ -12,7 +12,7 @@ import typer
 from ...replication.model.words import visible
 from ..shared.mha_options import Conf, Confs, GlobalConf, Output
 from ..shared.options import DEFAULT_GLOBAL_CONF, die
-from ..views.terminal import print_document, print_table, rows_table
+from ..views.terminal import draw, print_document, rows_table
 
 app = typer.Typer()
 
@@ -64,12 +64,12 @@ def _show_topology(conf: Path, global_conf: Path, output: Output) -> bool:
         right.close()
         sessions.close()
     if output is Output.JSON:
-        more = {"not_configured": unknown, "replaced": [asdict(each) for each in former], "managers": managers}
-        print_document("topology", {**topology_json(config, cluster), **more})
+        told = {"not_configured": unknown, "replaced": [asdict(each) for each in former], "managers": managers}
+        print_document("topology", {**topology_json(config, cluster), **told})
         return bool(cluster.down)
     lines = [*unknown, *(f"{each.name} was replaced by a failover: {each}" for each in former), f"managers: {managers}"]
     if output is Output.TABLE:
-        print_table(topology_table(config, cluster))
+        draw(topology_table(config, cluster))
         print(visible("\n".join(lines)))
     else:
         print(visible("\n".join([*topology_text(config, cluster), *lines])))
@@ -119,7 +119,7 @@ def status(
         told = {"held": held, "binlog_servers": binlogs, "health_check": checked, "last": last}
         print_document("status", {**seen, **told})
     else:
-        print_table(rows_table([seen]))
+        draw(rows_table([seen]))
         for line in lines:
             print(visible(line))
     raise SystemExit(seen["code"])

@@ -10,7 +10,7 @@ import typer
 from ..shared.mha_options import Conf, GlobalConf, Output
 from ..shared.options import DEFAULT_GLOBAL_CONF
 from ..views.progress import bars
-from ..views.terminal import print_document, print_table, rows_table
+from ..views.terminal import draw, print_document, rows_table
 
 app = typer.Typer()
 
@@ -42,7 +42,7 @@ def purge_relay_logs(
     if output is Output.JSON:
         print_document("purge", {"cluster": config.name, "replicas": done.rows()})
     elif output is Output.TABLE:
-        print_table(rows_table(done.rows()))
+        draw(rows_table(done.rows()))
     else:
         print(done)
         if not done.left_out:

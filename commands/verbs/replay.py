@@ -11,7 +11,7 @@ import typer
 
 from ..shared.mha_options import GlobalConf, Plain, PlainOutput
 from ..shared.options import DEFAULT_GLOBAL_CONF
-from ..views.terminal import print_document, print_table, print_wrapped, rows_table
+from ..views.terminal import draw, print_document, print_wrapped, rows_table
 
 app = typer.Typer()
 
@@ -42,8 +42,8 @@ def replay(
     for moment in done.moments:
         row = moment.judgement.row
         if not rows or row.name != rows[-1]["row"] or moment.judgement.dead:
-            told = {"row": row.name, "how sure": row.sure.value, "meaning": row.means}
-            rows.append({"seconds": round(moment.seconds, 2), **told})
+            words = {"row": row.name, "how sure": row.sure.value, "meaning": row.means}
+            rows.append({"seconds": round(moment.seconds, 2), **words})
     verdict, end = done.verdict, incident.end
     today = "no failover"
     if verdict is not None:
@@ -56,7 +56,7 @@ def replay(
         known = {"file": file, "trouble": trouble, "moments": rows, "seconds": seconds, "today": today, "then": then}
         print_document("replay", known)
         return
-    print_table(rows_table(rows, title=f"{file.name}: {trouble}"))
+    draw(rows_table(rows, title=f"{file.name}: {trouble}"))
     print_wrapped(f"Today: {today}.")
     print_wrapped(f"Then: {then}.")
 
@@ -99,4 +99,4 @@ def simulate(
     if output is Plain.JSON:
         print_document("simulate", {"recordings": len(incidents), "deaths": deaths, "trials": rows})
         return
-    print_table(rows_table(rows, title=f"{len(incidents)} recordings, {deaths} of a death; seconds until it is seen"))
+    draw(rows_table(rows, title=f"{len(incidents)} recordings, {deaths} of a death; seconds until it is seen"))

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...replication.model.check import Check, Severity, failed, rows
 from ...replication.model.words import plain
-from .terminal import print_document
-from .terminal import print_table as print_shown
+from .terminal import draw, print_document
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -115,7 +114,7 @@ def print_table(title: str, checks: Sequence[Check], *, verbose: bool = False) -
     if not ordered(checks, verbose=verbose)[0]:
         print(f"{title}: {well_line(len(checks))}")
         return
-    print_shown(table(title, checks, verbose=verbose))
+    draw(table(title, checks, verbose=verbose))
 
 
 def print_json(

@@ -62,7 +62,7 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=False)
 
 
-def print_table(what: RenderableType) -> None:
+def draw(what: RenderableType) -> None:
     """Print a table or the like on standard output."""
     console().print(what)
 
@@ -71,7 +71,7 @@ def print_wrapped(words: str) -> None:
     """A sentence on standard output, in as many lines as the terminal needs."""
     from rich.text import Text
 
-    print_table(Text(visible(words)))
+    draw(Text(visible(words)))
 
 
 def document(shape: str, told: Mapping[str, Any], *, indent: int | None = 2) -> str:

@@ -38,6 +38,7 @@ from ...replication.rejoin.rebuild.job import RebuildJob
 from ...replication.rejoin.remembered.interrupted import MANAGER
 from ...replication.rejoin.starting import start_if_down
 from ...replication.reporting.approval import APPROVAL, Answer, Ask
+from ...replication.reporting.incident.beside import write_page
 from ...tasks.rebuild import plan_of
 from ...tasks.rejoin import under_way
 from ..engine.acting import ActingRun, Deed, Shown
@@ -105,7 +106,8 @@ def rejoin_now(
             plan = _plan(who, sessions, how, alone=alone, dry_run=dry_run)
         if dry_run:
             return RejoinOutcome(0, plan_text(plan), plan, planned_only=True)
-        if not alone:
+        if not (alone or by):
+            # A manager that goes on with one may have to end it at once.
             run.wait_until_entered(ENTERED_WITHIN)
         if plan.how is How.RESCUE:
             wanted = Wanted(replay, hide, ask)
@@ -210,6 +212,7 @@ def _act(
     event = "rejoined" if outcome.exit_code != 1 else "not_rejoined"
     facts = {**outcome.as_dict(), "report": markdown(outcome, config.name)}
     job.events.tell(event, old=job.old, new=job.new, text=outcome.summary, **facts)
+    write_page(journal, config.name, config.path)
     return outcome
 
 

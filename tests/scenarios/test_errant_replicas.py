@@ -12,6 +12,7 @@ from tests.lab.cluster import Cluster, Done
 from tests.lab.host import Host
 from tests.scenarios.test_late_rescue import TABLE, executed, run
 from tests.scenarios.test_rejoin_follows import read_only
+from tests.scenarios.test_rejoin_killed import killed_in
 
 pytestmark = pytest.mark.slow
 KINDS = [pytest.param("mysql56", id="5.6-gtid"), pytest.param("mysql97", id="9.7-gtid")]
@@ -23,6 +24,7 @@ class Errant:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster, self.conf = cluster, cluster.write_cnf(candidate=2)
         self.primary, self.replica = cluster[1], cluster[3]
+        self.old = self.replica
         run(self.primary, [TABLE])
         for host in cluster.hosts[1:]:
             executed(host, self.primary)
@@ -118,3 +120,20 @@ def test_the_primary_is_to_have_them_too(kind: str) -> None:
         assert errant.errant() == ""
         sums = [str(host.sql("CHECKSUM TABLE app.t, app.slip")) for host in cluster.hosts]
         assert len(set(sums)) == 1, sums
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_in_each_step_and_gone_on_with(kind: str) -> None:
+    with Cluster(kind, gtid=True) as cluster:
+        errant = Errant(cluster)
+        run(errant.replica, [f"INSERT INTO app.t VALUES ({number}, 'slip')" for number in range(2000, 2400)])
+        uuid = errant.replica.sql("SELECT @@server_uuid AS u")[0]["u"]
+        killed_in(errant, "Copy what only the old server has", "--how=empties")
+        assert uuid not in gtids(errant.primary)
+        step = "Commit empty transactions in their place"
+        killed_in(errant, step, "--how=empties", until=lambda: uuid in gtids(errant.primary))
+        done = errant.rejoin("--how=empties")
+        assert done.code == 0, done
+        errant.everybody_goes_on()
+        assert errant.errant() == ""
+        assert errant.primary.sql("SELECT COUNT(*) AS n FROM app.t WHERE id >= 1000") == [{"n": 0}]

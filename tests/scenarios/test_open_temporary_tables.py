@@ -32,7 +32,7 @@ def test_rows_out_of_a_temporary_table_reach_everybody(kind: str, gtid: bool, ch
         session.commit()
         level(cluster)
         for host in cluster.hosts[1:]:
-            assert host.sql(OPEN)[0]["Value"] == "1"
+            wait_until(lambda h=host: h.sql(OPEN)[0]["Value"] == "1", f"{host.name} holds it open")  # type: ignore[misc]
         cluster.stop_receiver(cluster[3])
         run("INSERT INTO app.kept SELECT id FROM app.passing")
         session.commit()

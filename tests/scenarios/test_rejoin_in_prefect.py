@@ -81,8 +81,9 @@ def test_a_rebuild_is_seen_while_it_copies() -> None:
                 return sum(0 < percent < 100 for percent in seen) >= 2
 
             until(moves, "the bar moves", 120.0)
+            name = f"rejoin app1: {scene.old.ip}"
+            until(lambda: [each["name"] for each in runs(server, "RUNNING")] == [name], "its run says what it does")
             (going,) = runs(server, "RUNNING")
-            assert going["name"] == f"rejoin app1: {scene.old.ip}", going
             output, _ = process.communicate(timeout=240)
         finally:
             if process.poll() is None:

@@ -100,7 +100,7 @@ def glance(
         managers,
         holds,
         tuple(troubles),
-        last_words(last),
+        line(last) if last is not None else "no failover or switch is recorded on this host",
         runbook=_runbook(named, servers, readiness, holds),
     )
 
@@ -113,13 +113,6 @@ def _line(row: dict[str, object]) -> ServerLine:
     closed = {None: "", True: "yes", False: "no"}[row.get("read_only")]  # type: ignore[index]
     said = "" if behind is None else f"{behind} s"
     return ServerLine(str(row["server"]), role, said, threads, str(row.get("source") or ""), closed, ill)
-
-
-def last_words(last: Incident | None) -> str:
-    """The newest failover, switch or rejoin in a line."""
-    if last is None:
-        return "no failover or switch is recorded on this host"
-    return line(last)
 
 
 def _runbook(primary: str, servers: Iterable[ServerLine], readiness: Readiness, held: tuple[str, ...]) -> str:

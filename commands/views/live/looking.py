@@ -31,7 +31,7 @@ class Looking:
 
     def __init__(self, confs: Sequence[Path], global_conf: Path, held: Held, pause: float) -> None:
         self._global, self._held, self._pause = global_conf, held, pause
-        self._end, self.news = threading.Event(), threading.Event()
+        self._end = threading.Event()
         self._seen = {conf: Glance(conf.stem, conf) for conf in confs}
         self._threads = [
             Thread(target=self._look, args=(conf,), name=f"look {conf.stem}", daemon=True) for conf in confs
@@ -56,7 +56,7 @@ class Looking:
             try:
                 config = load_cluster(conf, self._global)
             except (ConfigError, OSError) as error:
-                self._note(conf, self._seen[conf].not_seen(str(error)))
+                self._seen[conf] = self._seen[conf].not_seen(str(error))
                 self._end.wait(self._pause)
                 continue
             register_secrets(secrets_of(config))
@@ -64,16 +64,12 @@ class Looking:
             try:
                 while not self._end.is_set():
                     try:
-                        self._note(conf, one.glance())
+                        self._seen[conf] = one.glance()
                     except (MhaError, OSError) as error:
-                        self._note(conf, self._seen[conf].not_seen(str(error)))
+                        self._seen[conf] = self._seen[conf].not_seen(str(error))
                     self._end.wait(self._pause)
             finally:
                 one.close()
-
-    def _note(self, conf: Path, seen: Glance) -> None:
-        self._seen[conf] = seen
-        self.news.set()
 
 
 class _Cluster:

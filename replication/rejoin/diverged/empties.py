@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from ....config import ServerConfig
 from ...errors import StatementFailed
+from ...model.errant import strays
 from ...model.gtid import GtidSet
 from ...model.refusal import Refusal
 from ...model.state import GtidKind
@@ -28,20 +29,35 @@ STATEMENT = 60.0
 
 
 def errant_of(facts: RejoinFacts) -> GtidSet:
-    """What only the replica has; it was looked at first, so that nothing of it is merely on its way."""
+    """What only the replica has, as the check `errant-transactions` says; what another channel brought it is not.
+
+    It was looked at before the primary, so that nothing of it is merely on its way.
+    """
+    return _beyond(facts) & GtidSet.parse(strays(facts.new, facts.old))
+
+
+def _beyond(facts: RejoinFacts) -> GtidSet:
     old, new = facts.old.gtid_executed, facts.new.gtid_executed
     return old - new if old is not None and new is not None else GtidSet()
 
 
 def empties_plan(facts: RejoinFacts) -> RejoinPlan | Refusal:
     """For a replica that follows, by GTIDs, and has more; or why not. Pure."""
-    old, new, more = facts.old.name, facts.new.name, errant_of(facts)
+    old, new = facts.old.name, facts.new.name
     if facts.kind is not GtidKind.MYSQL:
         return Refusal(
             "no-empties",
             f"An empty transaction takes the place of another by MySQL's GTIDs only, and {old} goes by {facts.kind}.",
             "Bring what it has to the primary (--how=rescue), or give it the data of another server: --how=rebuild.",
         )
+    if facts.new.server_uuid.lower() in (lost := _beyond(facts)).sources():
+        return Refusal(
+            "primarys-own",
+            f"{old} has transactions that {new} itself wrote and has no more: {lost}. Its disk may have lost them.",
+            f"Look at {new} first: other replicas may have them, too.",
+            facts.evidence,
+        )
+    more = errant_of(facts)
     if not more:
         return Refusal("nothing-errant", f"{old} has executed nothing that {new} lacks.", "Nothing is to be done.")
     there = facts.there
@@ -52,13 +68,6 @@ def empties_plan(facts: RejoinFacts) -> RejoinPlan | Refusal:
             f"{old} is no replica of {new} that runs, and empty transactions would let it follow with data of its own: "
             f"{more.count()} transactions, {more}.",
             "Let it be compared, replayed or taken back: --how=rescue, --how=rewind; or --how=rebuild.",
-            facts.evidence,
-        )
-    if facts.new.server_uuid.lower() in more.sources():
-        return Refusal(
-            "primarys-own",
-            f"{old} has transactions that {new} itself wrote and has no more: {more}. Its disk may have lost them.",
-            f"Look at {new} first: other replicas may have them, too.",
             facts.evidence,
         )
     if more.count() > AT_MOST:

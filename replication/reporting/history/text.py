@@ -66,13 +66,17 @@ def lost_words(incident: Incident) -> str:
     if not incident.opened and not incident.lost:
         return "nothing is known to be"
     rescued = sum(line.transactions or 0 for line in incident.ledger or () if line.fate is Fate.RESCUED)
-    also = f" ({rescued} transactions rescued)" if rescued else ""
+    also = f" ({_transactions(rescued)} rescued)" if rescued else ""
     if not incident.lost:
         return f"nothing{also}"
     known = [line.transactions for line in incident.lost if line.fate is not Fate.UNKNOWN]
     if known and all(count is not None for count in known) and len(known) == len(incident.lost):
-        return f"{sum(count or 0 for count in known)} transactions{also}"
+        return f"{_transactions(sum(count or 0 for count in known))}{also}"
     return f"something, or it may be{also}"
+
+
+def _transactions(count: int) -> str:
+    return f"{count} transaction{'' if count == 1 else 's'}"
 
 
 def result_words(incident: Incident) -> str:

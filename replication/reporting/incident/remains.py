@@ -43,7 +43,7 @@ def _remains(incident: Incident, conf: str) -> Iterator[Todo]:
         yield Todo(f"{name} was left out: {words}.", command, "runbook.md")
     for name, words in incident.replicas:
         if name in incident.not_recovered:
-            yield Todo(f"{name}: {words}.", "", "guide.md#what-every-refusal-does")
+            yield Todo(f"{name}: {words}.", "", "guide.md#when-a-replica-cannot-be-brought-level")
     for line in incident.lost or ():
         more = "it may be read yet" if line.fate is Fate.UNKNOWN else "tell those whose data it was"
         yield Todo(f"Transactions {line}: {more}.", "", "runbook.md#what-was-rescued-what-is-missing")

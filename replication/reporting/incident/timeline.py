@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ...planning.role_plan import short_name
 from ..history.incident import Incident, Step
 from ..history.text import clock, seconds
 
@@ -50,6 +51,16 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Band:
+    """While a server took writes, as far as is known: from where to where, at the foot of its lane."""
+
+    x: float
+    y: float
+    width: float
+    label: str
+
+
+@dataclass(frozen=True)
 class Timeline:
     """The whole picture. ``gap`` is where the scale is broken, and the words of what is left out."""
 
@@ -60,6 +71,7 @@ class Timeline:
     marks: tuple[Mark, ...]
     out: tuple[float, float] | None
     gap: Mark | None
+    writers: tuple[Band, ...] = ()
 
 
 class _Scale:
@@ -116,7 +128,20 @@ def timeline(incident: Incident) -> Timeline | None:
     gap = None
     if scale.gap is not None:
         gap = Mark(round(sum(map(scale, scale.gap)) / 2, 1), seconds(scale.gap[1] - scale.gap[0]))
-    return Timeline(WIDTH, y + 10, tuple(lanes), tuple(bars), tuple(marks), out, gap)
+    return Timeline(WIDTH, y + 10, tuple(lanes), tuple(bars), tuple(marks), out, gap, _writers(incident, lanes, out))
+
+
+def _writers(incident: Incident, lanes: Sequence[Lane], out: tuple[float, float] | None) -> tuple[Band, ...]:
+    """Until the first sign of trouble the old primary, from the proven row on the new one; else nothing."""
+    if out is None or incident.new is None or not incident.opened:
+        return ()
+    spans = ((short_name(incident.old), NAMES, out[0]), (short_name(incident.new), out[1], WIDTH))
+    return tuple(
+        Band(begin, lane.y + lane.height - 5, round(max(LEAST, end - begin), 1), f"{name} took writes")
+        for name, begin, end in spans
+        for lane in lanes
+        if lane.name == name
+    )
 
 
 def _how(step: Step) -> str:

@@ -22,14 +22,15 @@ OWN = UUID.replace("1", "2")
 PRIMARYS = UUID.replace("1", "3")
 
 
-def facts(own: str = f"{OWN}:1-6", **changes: Any) -> RejoinFacts:
+def facts(own: str = f"{OWN}:1-6", other_channel: str = "", **changes: Any) -> RejoinFacts:
     """db3 follows db2 by GTIDs, and has executed that, too."""
-    follows = channel(source_host="10.0.0.2", auto_position=True)
+    follows = channel(source_host="10.0.0.2", source_uuid=PRIMARYS, auto_position=True)
+    others = (channel(name="other", source_host="10.0.0.9", source_uuid=other_channel),) if other_channel else ()
     has = GtidSet.parse(f"{UUID}:1-9")
     more = GtidSet.parse(own)
     well = RejoinFacts(
         cluster="app1",
-        old=server(3, follows, gtid_mode="ON", gtid_executed=has | more),
+        old=server(3, follows, *others, gtid_mode="ON", gtid_executed=has | more),
         new=server(2, read_only=False, gtid_mode="ON", gtid_executed=has, server_uuid=PRIMARYS),
         kind=GtidKind.MYSQL,
         channel="",
@@ -58,6 +59,8 @@ def test_each_of_them_is_in_the_plan_and_in_the_question() -> None:
         (replace(facts(), old=replace(facts().old, channels=())), "no-replica"),
         (facts(own=f"{PRIMARYS}:7"), "primarys-own"),
         (facts(own=f"{OWN}:1-10001"), "too-many"),
+        # Its other channel brought it that, and whoever follows it gets it from there.
+        (facts(other_channel=OWN), "nothing-errant"),
     ],
 )
 def test_what_it_is_refused_for(seen: RejoinFacts, code: str) -> None:

@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -18,6 +19,7 @@ from prefect_mha.replication.reporting.incident.topology import trees
 from tests.unit.replication.reporting.history.test_history import AT, DB1, LOST, RESCUED, THIRD, failover, one
 
 VOID = {"meta", "br"}
+DOCS = Path(__file__).parents[5] / "docs"
 HOSTILE = "<script>alert(1)</script>]]></svg>\u202e'\"--><img src=x onerror=alert(1)>"
 
 
@@ -82,6 +84,12 @@ def test_the_time_line_is_true_and_one_long_wait_is_a_break() -> None:
     assert drawn is not None
     assert [lane.name for lane in drawn.lanes] == ["db1", "the manager", "db2"]
     assert drawn.gap is None
+    old, new = drawn.writers
+    assert (old.label, new.label) == ("db1 took writes", "db2 took writes")
+    assert old.x + old.width <= new.x
+    assert drawn.out is not None
+    assert new.x == drawn.out[1]
+    assert timeline(replace(made, out=None)).writers == ()  # type: ignore[union-attr]
     fence = next(bar for bar in drawn.bars if "Fence" in bar.label)
     whole = made.ended_at - (AT - 0.4)  # type: ignore[operator]
     assert fence.x == pytest.approx(NAMES + (WIDTH - NAMES) * 0.6 / whole, abs=0.2)
@@ -128,6 +136,13 @@ def test_what_remains_names_commands() -> None:
         (f"db3({THIRD}): error 1236.", ""),
     ]
     assert remains(replace(made, ended=Ended.OPEN, then="x", opened=False, not_recovered=()), "c") == ()
+
+
+def test_every_page_that_it_names_is_there() -> None:
+    source = (DOCS.parent / "replication" / "reporting" / "incident" / "remains.py").read_text()
+    for name, anchor in re.findall(r'"(\w+\.md)(?:#([\w-]+))?"', source):
+        headings = re.findall(r"^#+ (.+)$", (DOCS / name).read_text(), re.MULTILINE)
+        assert not anchor or anchor in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
 
 
 def test_hostile_words_are_text() -> None:
