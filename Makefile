@@ -18,6 +18,7 @@
 # make test-soak  ten minutes of troubles that are no death: no failover (SEED=, MINUTES=10, KIND=mariadb; not in CI)
 # make chaos      ten minutes of dying primaries, and pairs of faults: nothing lost, one primary (SEED=, MINUTES=10,
 #                 PAIRS=20, KIND=mariadb, SLACK=0, SEAT=3 puts the manager on db3's host)
+# make power-cuts  the primary of two servers loses its power 20 times, its replica late (SEED=, CUTS=20, KIND=mariadb, PLAIN=1)
 # make images     only build what the tests boot
 # make docs       write the reference pages anew from the code: commands, parameters, checks
 # make lint       ruff, ruff format, mypy
@@ -32,6 +33,7 @@ SWITCHES ?= 20
 SIZES ?= 1 10 100 300
 MINUTES ?= 10
 PAIRS ?= 20
+CUTS ?= 20
 KIND ?= mariadb
 SLACK ?= 0
 SEAT ?= 0
@@ -52,7 +54,7 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 4 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-prefect test-matrix test-upgrade test-ui try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing bench-ack test-soak chaos images docs lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-prefect test-matrix test-upgrade test-ui try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing bench-ack test-soak chaos power-cuts images docs lint unit clean venv preflight
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -127,6 +129,9 @@ test-soak: preflight images
 chaos: preflight images
 	$(RUN) -m tests.lab.chaos $(SEEDED) --slack $(SLACK) --seat $(SEAT)
 	$(RUN) -m tests.lab.pairs $(if $(SEED),--seed $(SEED)) --pairs $(PAIRS) --kind $(KIND)
+
+power-cuts: preflight images
+	$(RUN) -m tests.lab.power_cuts $(if $(SEED),--seed $(SEED)) --cuts $(CUTS) --kind $(KIND) $(if $(PLAIN),--plain)
 
 images: preflight $(STAMP)
 	$(RUN) -m tests.lab.images

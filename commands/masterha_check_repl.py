@@ -30,7 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command; see the module."""
     given = parser().parse(argv)
     asked = Asked(
-        ssh=False, seconds_behind=given.seconds_behind_master, skip_hosts=given.skip_check_ssh, output=given.output
+        ssh=False,
+        seconds_behind=given.seconds_behind_master,
+        skip_hosts=given.skip_check_ssh,
+        output=given.output,
+        verbose=given.verbose,
     )
     return run(lambda: check(require_conf(given), given.global_conf, asked))
 

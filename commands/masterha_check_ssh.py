@@ -27,7 +27,7 @@ def parser() -> OptionParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; see the module."""
     given = parser().parse(argv)
-    asked = Asked(replication=False, all_pairs=given.all_pairs, output=given.output)
+    asked = Asked(replication=False, all_pairs=given.all_pairs, output=given.output, verbose=given.verbose)
     return run(lambda: check(require_conf(given), given.global_conf, asked))
 
 

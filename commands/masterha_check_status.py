@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from ..replication.memory.health_file import HealthFile, ManagerStatus
 from ..replication.memory.manager_view import ManagerView, observe_manager
 from .shared.options import OptionParser, Target, add_selectors, for_each_app, run
+from .views.terminal import draw, print_document, rows_table
 
 _LINES = {
     ManagerStatus.PING_OK: "{app} (pid:{pid}) is running({status}), {primary}",
@@ -94,11 +94,9 @@ def show(target: Target, output: str) -> int:
         return check(target)
     seen = row(target)
     if output == "json":
-        print(json.dumps(seen))
+        print_document("status", seen, indent=None)
     else:
-        from .shared.mha_options import console, table_of
-
-        console.print(table_of([seen]))
+        draw(rows_table([seen]))
     code: int = seen["code"]
     return code
 

@@ -12,6 +12,7 @@ from .shared.failover_options import add_failover_options, add_places, failover_
 from .shared.options import OptionParser, add_conf, die, require_conf, run, tell_end
 from .shared.switch_options import add_switch_options
 from .shared.switch_options import switch as planned_switch
+from .views.progress import bars
 
 log = logging.getLogger("mha")
 
@@ -79,14 +80,15 @@ def switch(given: Namespace) -> int:
     from ..flows.engine.start import leave
     from ..replication.reporting.report import result_line
 
-    outcome = fail_over_by_hand(
-        config,
-        failover_options(given),
-        dead_host=given.dead_master_host,
-        dead_port=given.dead_master_port,
-        dry_run=given.dry_run,
-        ask=ask if given.interactive else None,
-    )
+    with bars():
+        outcome = fail_over_by_hand(
+            config,
+            failover_options(given),
+            dead_host=given.dead_master_host,
+            dead_port=given.dead_master_port,
+            dry_run=given.dry_run,
+            ask=ask if given.interactive else None,
+        )
     if given.dry_run:
         print(outcome.summary)
     tell_end("" if given.dry_run else result_line(outcome), config.manager_log)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..replication.local.core_files import leave_none
-from .shared.mha_options import Conf, Confs, GlobalConf, LogFile, Output, Workdir
+from .shared.mha_options import Conf, Confs, GlobalConf, LogFile, Output, Plain, PlainOutput, Workdir
 from .shared.options import (
     DEFAULT_GLOBAL_CONF,
     ended,
@@ -22,6 +21,7 @@ from .shared.options import (
 )
 from .verbs import check as mha_check
 from .verbs import config as mha_config
+from .verbs import history as mha_history
 from .verbs import in_prefect as mha_in_prefect
 from .verbs import init as mha_init
 from .verbs import look as mha_look
@@ -29,6 +29,7 @@ from .verbs import notify as mha_notify
 from .verbs import rejoin as mha_rejoin
 from .verbs import relay_logs as mha_relay_logs
 from .verbs import replay as mha_replay
+from .views.terminal import print_document, print_said
 
 log = logging.getLogger("mha")
 app = typer.Typer(
@@ -43,6 +44,7 @@ for part in (
     mha_init,
     mha_check,
     mha_look,
+    mha_history,
     mha_relay_logs,
     mha_config,
     mha_notify,
@@ -138,6 +140,7 @@ def failover(
     from ..replication.notify.manager_log import secrets_of, setup_logging
     from ..replication.planning.plan import FailoverOptions
     from .shared.asking import ask
+    from .views.progress import bars
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
     make_workdir(config.manager_workdir)
@@ -148,18 +151,18 @@ def failover(
     if resume and not unfinished(config.manager_workdir, config.name):
         print(f"No failover of {config.name} was interrupted on this host: there is nothing to resume.")
         raise typer.Exit
-    outcome = fail_over_by_hand(
-        config,
-        FailoverOptions(new_master_host=to, ignore_last_failover=True),
-        dead_host=dead,
-        dry_run=dry_run,
-        ask=None if yes or dry_run or resume else ask,
-        resume=resume,
-    )
-    if output is Output.JSON:
-        print(
-            json.dumps(outcome.plan.as_dict() if dry_run and outcome.plan else outcome.as_dict(), default=str, indent=2)
+    with bars():
+        outcome = fail_over_by_hand(
+            config,
+            FailoverOptions(new_master_host=to, ignore_last_failover=True),
+            dead_host=dead,
+            dry_run=dry_run,
+            ask=None if yes or dry_run or resume else ask,
+            resume=resume,
         )
+    if output is Output.JSON:
+        planned = outcome.plan if dry_run else None
+        print_document("failover-plan" if planned else "failover", (planned or outcome).as_dict())
     else:
         print(outcome.summary)
     leave(outcome.exit_code)
@@ -201,8 +204,8 @@ def switchover(
     )
     outcome = act(config, options, dry_run=dry_run, ask_first=not (yes or dry_run))
     if output is Output.JSON:
-        shown = outcome.plan.as_dict() if outcome.checked_only and outcome.plan else outcome.as_dict()
-        print(json.dumps(shown, default=str, indent=2))
+        planned = outcome.plan if outcome.checked_only else None
+        print_document("switchover-plan" if planned else "switchover", (planned or outcome).as_dict())
     else:
         print(outcome.summary)
     from ..flows.engine.start import leave
@@ -216,11 +219,15 @@ def release(
     host: Annotated[str, typer.Option(help="The server that is held: its hostname, address, or either with :port.")],
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
     workdir: Workdir = None,
+    output: PlainOutput = Plain.TEXT,
 ) -> None:
     """Release a former primary that a failover replaced: it stays read-only until somebody opens it."""
     from .verbs.holds import lift
 
-    raise SystemExit(lift(conf, global_conf, workdir, host))
+    def work() -> int:
+        return lift(conf, global_conf, workdir, host)
+
+    raise SystemExit(work() if output is Plain.TEXT else print_said("release", {"host": host}, work))
 
 
 @app.command(epilog="Example: `mha stop --conf /etc/mha/app1.cnf`")
@@ -228,12 +235,17 @@ def stop(
     conf: Conf,
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
     abort: Annotated[bool, typer.Option(help="Kill it when it does not end by itself.")] = False,
+    output: PlainOutput = Plain.TEXT,
 ) -> None:
     """Stop the manager of an application on this host; exits as masterha_stop."""
     from . import masterha_stop
 
     words = [f"--conf={conf}", f"--global_conf={global_conf}", *(["--abort"] if abort else [])]
-    raise SystemExit(masterha_stop.main(words))
+
+    def work() -> int:
+        return masterha_stop.main(words)
+
+    raise SystemExit(work() if output is Plain.TEXT else print_said("stop", {"conf": conf}, work))
 
 
 @app.command(name="binlog-server", epilog="Example: `mha binlog-server --conf /etc/mha/app1.cnf --name binlog1`")
@@ -255,7 +267,7 @@ def binlog_server(
     ] = None,
 ) -> None:
     """Copy the primary's binary logs to this host with mysqlbinlog, and follow a new primary after a failover."""
-    from ..replication.maintenance.binlog_server.server import CopyOptions
+    from ..replication.maintenance.binlog_server.block import CopyOptions
     from .verbs.binlog_server import serve
 
     serve(conf, global_conf, log_file, name, CopyOptions(from_current, once, keep_days, keep_bytes, server_id))

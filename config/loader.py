@@ -156,6 +156,21 @@ def load_cluster(
     return cluster
 
 
+def written_values(
+    conf: Path | str, global_conf: Path | str | None = DEFAULT_GLOBAL_CONF, *, secrets: bool = True
+) -> tuple[Values, tuple[Block, ...]]:
+    """What is written, as text, and where: what holds for the whole cluster, then the blocks of servers, in order.
+
+    ``secrets`` as in `load_cluster`. Raises ConfigError; what the values mean is not looked at.
+    """
+    path = Path(conf)
+    app = parse(read_text(path), path)
+    _check_blocks(app)
+    general = _read_global(Path(global_conf), []) if global_conf else None
+    defaults = _defaults(path, general, app, {}, secrets)
+    return defaults, tuple(_in_order([block for block in app.blocks.values() if _kind(block)]))
+
+
 def _witness(given: str, value: Value, binlogs: Sequence[ServerConfig]) -> ServerConfig | Block:
     """The [binlogN] block of that name, or a block for a host that has none."""
     for server in binlogs:

@@ -14,8 +14,9 @@ from prefect_mha.flows.clusters import load_named, stopped_by_cancelling
 from prefect_mha.flows.engine.run_log import logged
 from prefect_mha.flows.forms import BlockName, ClusterName
 from prefect_mha.replication.errors import AlreadyActing
+from prefect_mha.replication.maintenance.binlog_server.block import CopyOptions, pick_block
 from prefect_mha.replication.maintenance.binlog_server.health import is_here
-from prefect_mha.replication.maintenance.binlog_server.server import BinlogServer, CopyOptions, pick_block
+from prefect_mha.replication.maintenance.binlog_server.server import BinlogServer
 
 log = logging.getLogger("mha")
 

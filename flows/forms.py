@@ -129,13 +129,14 @@ class _Returning(BaseModel):
     server: Annotated[str, WithJsonSchema(_PLACE_SCHEMA)] = Field(
         title="Server that is back", description="Its host, or host:port.", min_length=1
     )
-    way: Literal["auto", "follow", "rescue", "rewind", "rebuild"] = Field(
+    way: Literal["auto", "follow", "rescue", "rewind", "rebuild", "empties"] = Field(
         default="auto",
         title="Way",
         description="auto: what its data allows. follow: only when it has nothing that the primary lacks. rescue: "
         "copy what only it has to the manager, compare it with what the primary changed meanwhile, and replay what is "
         "chosen below. rewind: take it back on the old server. rebuild: give it the data "
-        "of another server.",
+        "of another server. empties: of a replica with errant transactions, commit empty ones in their place on the "
+        "primary (MySQL).",
     )
     replay: Literal["none", "all", "tables"] = Field(
         default="none",

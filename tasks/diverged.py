@@ -6,9 +6,11 @@ import logging
 
 from ..replication.coordination.failover_lock import FailoverLock
 from ..replication.errors import StatementFailed
+from ..replication.model.gtid import GtidSet
 from ..replication.rejoin.diverged import own as steps
 from ..replication.rejoin.diverged.comparison.choice import Choice
 from ..replication.rejoin.diverged.comparison.schema import read_tables
+from ..replication.rejoin.diverged.empties import commit_empty
 from ..replication.rejoin.diverged.equal import differing, execute_up_to, known_point, sums_of
 from ..replication.rejoin.diverged.own import Against, Own
 from ..replication.rejoin.diverged.replaying import Replayed
@@ -42,6 +44,14 @@ def replay(job: RejoinJob, against: Against, choice: Choice, lock: FailoverLock)
     """What was chosen, each transaction only while nothing is in its way, and the lock is ours. Raises LockLost."""
     done = steps.replay_chosen(job, against, choice, lock.verify)
     log.info("%d transactions of %s were replayed on %s.", len(done.done), job.plan.old_name, job.plan.new_name)
+    return done
+
+
+@task(name="Commit empty transactions in their place", **STEP)
+def commit_empties(job: RejoinJob, gtids: GtidSet, lock: FailoverLock) -> int:
+    """On the primary, each only while the lock is ours. Raises LockLost."""
+    done = commit_empty(job.new, gtids, lock.verify)
+    log.info("%s: %d empty transactions were committed.", job.plan.new_name, done)
     return done
 
 

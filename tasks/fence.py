@@ -42,7 +42,8 @@ LAST_LOOK, LAST_LOOK_AT_A_DARK_ONE = 0.3, 0.1
 def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     """STOP … IO_THREAD on every replica at once, so that what each has received no longer changes.
 
-    A replica that cannot do it is down from here on, with its reason; the others go on.
+    Nor shall what a binlog server acknowledges, which is waited for before its copies are read. A replica that cannot
+    do it is down from here on, with its reason; the others go on.
     """
     channels = {x.key: x.channel for x in plan.levelings}
     note_stopped(job.journal, plan.dead, channels)
@@ -55,6 +56,7 @@ def stop_receivers(job: FailoverJob, plan: FailoverPlan) -> ClusterState:
     def stop(key: str) -> ServerState:
         return stop_receiver(job.sessions.server(key), channels[key], host=job.sessions.host(key), old=old)
 
+    job.withheld.begin(job.config, job.sessions, job.dead)
     done = job.sessions.each(stop, list(channels), timeout=STOPPED_WITHIN)
     up: list[ServerState] = []
     down: list[ServerDown] = []

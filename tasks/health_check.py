@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ..config import ClusterConfig
 from ..replication.checks import of_replication
+from ..replication.checks.cluster import former
 from ..replication.checks.cluster.privileges import warnings_of_accounts
 from ..replication.checks.cluster.replicas import LAG
 from ..replication.checks.cluster.topology import STRANGERS
@@ -20,6 +21,7 @@ from ..replication.model.words import dashed
 from ..replication.notify.events import EventHooks
 from ..replication.planning import readiness
 from ..replication.planning.readiness import Past, Readiness
+from ..replication.rejoin.remembered.standing import with_former_primaries
 from .policy import STEP, once
 from .role import remember_role
 from .step import task
@@ -30,7 +32,7 @@ def look_at_cluster(config: ClusterConfig) -> Facts:
     """Everything that the checks judge; what cannot be seen is a fact, too."""
     sessions = ConnectionPool(config)
     try:
-        facts = look(config, sessions)
+        facts = with_former_primaries(look(config, sessions))
         primary = facts.cluster.get(facts.primary.address) if facts.primary is not None else None
         if primary is not None and primary.writable:
             remember_role(sessions, primary.key)
@@ -58,7 +60,7 @@ def show_checks(cluster: str, checks: Sequence[Check]) -> None:
 def assess(facts: Facts) -> Readiness:
     """Who would be promoted, what would be lost, what is in the way."""
     past = Past.of(FailoverFlags(facts.config.manager_workdir, facts.config.name))
-    also = warnings_of_accounts(facts)
+    also = (*warnings_of_accounts(facts), *former.notes(facts))
     return readiness.assess(facts.config, facts.cluster, past, facts.primary_log_readable, also)
 
 

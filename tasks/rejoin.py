@@ -12,10 +12,11 @@ from ..replication.model.refusal import Refusal
 from ..replication.model.state import ServerState
 from ..replication.model.topology import find_primary
 from ..replication.rejoin import following
+from ..replication.rejoin.diverged.empties import plan_for
 from ..replication.rejoin.facts import RejoinFacts
 from ..replication.rejoin.job import RejoinJob
 from ..replication.rejoin.observe import WhoIsBack, look
-from ..replication.rejoin.plan import RejoinPlan, rejoin_plan
+from ..replication.rejoin.plan import RejoinPlan
 from ..replication.rejoin.release import release, write_block
 from ..replication.rejoin.remembered.interrupted import POINT, START, TAKE_BACK, last_of_each
 from .policy import STEP
@@ -57,7 +58,7 @@ def look_again(job: RejoinJob) -> RejoinFacts:
 
 def _as_planned(job: RejoinJob) -> RejoinFacts:
     facts = look(job.who, job.sessions)
-    newer = rejoin_plan(facts, job.plan.how)
+    newer = plan_for(facts, job.plan.how)
     if isinstance(newer, Refusal):
         raise RefusalError(newer)
     if _what_is_done(newer) != _what_is_done(job.plan):

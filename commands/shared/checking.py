@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .check_output import OUTPUTS, picture, print_json, print_table, say
+from ..views.checks import OUTPUTS, picture, print_json, print_table, replica_health, say
+from ..views.terminal import print_wrapped
 from .options import OptionParser, add_conf, one_line, package_version
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ PASSED, NOT_PASSED = "All SSH connection tests passed successfully.", "SSH Confi
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be checked and how it is shown; ``seconds_behind`` is how late a replica may be."""
+    """What is to be checked and how it is shown; ``seconds_behind`` is how late a replica may be.
+
+    ``verbose`` shows what is well, too.
+    """
 
     replication: bool = True
     ssh: bool = True
@@ -34,6 +38,7 @@ class Asked:
     skip_hosts: bool = False
     all_pairs: bool = False
     output: str = "text"
+    verbose: bool = False
 
     @property
     def results(self) -> tuple[str, str]:
@@ -42,8 +47,9 @@ class Asked:
 
 
 def add_check_options(parser: OptionParser) -> None:
-    """``--conf``, ``--global_conf`` and ``--output``."""
+    """``--conf``, ``--global_conf``, ``--output`` and ``--verbose``."""
     add_conf(parser)
+    parser.add_argument("--verbose", action="store_true", help="a line for every check; else for what is not well")
     parser.add_argument("--output", choices=OUTPUTS, default="text", help="lines as MHA's, a table, or JSON (text)")
 
 
@@ -90,11 +96,13 @@ def _wrong_files(error: Exception, asked: Asked, cluster: str, result: str) -> i
 def _see(config: ClusterConfig, asked: Asked) -> Facts:
     from ...replication.checks.observe import look
     from ...replication.cluster.pool import ConnectionPool
+    from ...replication.rejoin.remembered.standing import with_former_primaries
 
     sessions = ConnectionPool(config)
     try:
         hosts = not asked.skip_hosts
-        return look(config, sessions, hosts=hosts, scripts=asked.replication, all_pairs=asked.all_pairs)
+        facts = look(config, sessions, hosts=hosts, scripts=asked.replication, all_pairs=asked.all_pairs)
+        return with_former_primaries(facts)
     finally:
         sessions.close()
 
@@ -109,12 +117,13 @@ def _judge(facts: Facts, asked: Asked) -> list[Check]:
 
 
 def _readiness(facts: Facts) -> Readiness:
+    from ...replication.checks.cluster import former
     from ...replication.checks.cluster.privileges import warnings_of_accounts
     from ...replication.memory.failover_flags import FailoverFlags
     from ...replication.planning.readiness import Past, assess
 
     past = Past.of(FailoverFlags(facts.config.manager_workdir, facts.config.name))
-    also = warnings_of_accounts(facts)
+    also = (*warnings_of_accounts(facts), *former.notes(facts))
     return assess(facts.config, facts.cluster, past, facts.primary_log_readable, also)
 
 
@@ -125,14 +134,14 @@ def _show(config: ClusterConfig, asked: Asked, facts: Facts, checks: Sequence[Ch
         print_json(config.name, checks, result, code, ready.as_dict() if ready else None)
         return
     if asked.output == "table":
-        print_table(f"{config.name}: {len(checks)} checks", checks)
+        print_table(config.name, checks, verbose=asked.verbose)
         if ready is not None:
-            print(ready)
+            print_wrapped(str(ready))
     else:
         if asked.replication:
-            for text in picture(facts):
+            for text in (*picture(facts), *replica_health(facts, checks)):
                 log.info("%s", text)
-        say(checks)
+        say(checks, verbose=asked.verbose)
         if ready is not None:
             log.log(logging.INFO if ready.ready else logging.WARNING, "%s", ready)
         if asked.replication:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from ...replication.model.words import visible
-
-console = Console()
 
 Conf = Annotated[
     Path, typer.Option("--conf", "-c", help="The application's configuration file (app1.cnf or mha.toml).")
@@ -36,11 +28,11 @@ class Output(StrEnum):
     JSON = "json"
 
 
-def table_of(rows: Sequence[Mapping[str, object]]) -> Table:
-    """Plain rows as a table; numbers to the right."""
-    table = Table()
-    for name, value in (rows[0] if rows else {}).items():
-        table.add_column(name, justify="right" if isinstance(value, int | float) else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(visible(str(value))) for value in row.values()))
-    return table
+class Plain(StrEnum):
+    """How a result is printed that is no table."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+PlainOutput = Annotated[Plain, typer.Option("--output", help="How the result is printed.")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...replication.notify.manager_log import secrets_of, setup_logging
 from ...replication.planning.switch_options import SwitchOptions
+from ..views.progress import bars
 from .asking import ask
 from .failover_options import places
 from .options import require_conf
@@ -91,4 +92,5 @@ def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_fir
         log.warning("%s", warning)
     from ...flows.deeds.switchover import switch_by_hand
 
-    return switch_by_hand(config, options, dry_run=dry_run, ask=ask if ask_first else None)
+    with bars():
+        return switch_by_hand(config, options, dry_run=dry_run, ask=ask if ask_first else None)

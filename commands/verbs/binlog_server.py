@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from ...config import ConfigError, load_cluster
+from ...replication.maintenance.binlog_server.block import CopyOptions
 from ...replication.maintenance.binlog_server.health import status_line
-from ...replication.maintenance.binlog_server.server import BinlogServer, CopyOptions
+from ...replication.maintenance.binlog_server.server import BinlogServer
 from ...replication.notify.manager_log import secrets_of, setup_logging
 from ..shared.failover_options import watch_parent_signals
 from ..shared.options import exit_code, expected_errors, one_line

@@ -29,6 +29,7 @@ def check(
     seconds_behind_master: Annotated[int, typer.Option(help="How many seconds a replica may be late.")] = 30,
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Also SSH from every host to every other.")] = False,
     skip_check_ssh: Annotated[bool, typer.Option("--skip-check-ssh", help="Leave the hosts out.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line for every check.")] = False,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
     """Check that a cluster is fit for a failover: replication, settings, privileges, hosts, scripts."""
@@ -41,5 +42,6 @@ def check(
         skip_hosts=skip_check_ssh,
         all_pairs=all_pairs,
         output=output.value,
+        verbose=verbose,
     )
     raise SystemExit(checking.check(conf, global_conf, asked))

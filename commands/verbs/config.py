@@ -9,12 +9,20 @@ from typing import Annotated
 
 import typer
 
-from ..shared.mha_options import Conf, GlobalConf
+from ..shared.mha_options import Conf, GlobalConf, Plain, PlainOutput
 from ..shared.options import DEFAULT_GLOBAL_CONF
+from ..views.terminal import draw, print_document
 
 app = typer.Typer()
 config = typer.Typer()
 app.add_typer(config, name="config")
+
+
+class Shown(StrEnum):
+    """How a configuration is shown."""
+
+    TABLE = "table"
+    JSON = "json"
 
 
 class Form(StrEnum):
@@ -46,11 +54,16 @@ def check(
     offline: Annotated[
         bool, typer.Option("--offline", help="Resolve no names, follow no secrets, run no init_conf_load_script.")
     ] = False,
+    output: PlainOutput = Plain.TEXT,
 ) -> None:
     """Read a configuration and tell whether it is right; what is wrong names file, line and key, exit 2."""
     from ...config import load_cluster
 
     cluster = load_cluster(conf, global_conf, resolve=str if offline else None, secrets=not offline)
+    if output is Plain.JSON:
+        told = {"cluster": cluster.name, "servers": len(cluster.servers), "binlog_servers": len(cluster.binlog_servers)}
+        print_document("config-check", {**told, "file": conf, "warnings": [str(each) for each in cluster.warnings]})
+        return
     for warning in cluster.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     others = f" and {len(cluster.binlog_servers)} binlog servers" if cluster.binlog_servers else ""
@@ -58,14 +71,31 @@ def check(
 
 
 @config.command(epilog="Example: `mha config show --conf /etc/mha/app1.cnf`")
-def show(conf: Conf, global_conf: GlobalConf = DEFAULT_GLOBAL_CONF) -> None:
-    """Show what a configuration means, every default and address included, as JSON without secrets."""
+def show(
+    conf: Conf,
+    global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    output: Annotated[Shown, typer.Option(help="table: what is not the default; json: all that it means.")] = (
+        Shown.TABLE
+    ),
+) -> None:
+    """Show what a configuration says that is not the default, and where it says so; or all that it means, as JSON with
+    every default and address. No secret is shown.
+    """
     from ...config import load_cluster
+    from ...config.editing.differences import differences
+    from ..views.configuration import differences_json, differences_table
 
     cluster = load_cluster(conf, global_conf)
     for warning in cluster.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    print(cluster.model_dump_json(indent=2, exclude={"warnings"}))
+    found = differences(conf, global_conf)
+    if output is Shown.JSON:
+        meant = cluster.model_dump(mode="json", exclude={"warnings"})
+        print_document("config", {**meant, "differences": differences_json(found)})
+        return
+    draw(differences_table(f"{cluster.name}: what is not the default", found))
+    for file in dict.fromkeys(each.file for each in found):
+        print(f"{file.name} is {file}")
 
 
 @config.command(epilog="Example: `mha config convert --conf /etc/mha/app1.cnf --out /etc/mha/app1.toml`")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,11 +10,13 @@ from ...replication.errors import DeadlineExceeded, HostError, ServerError, Serv
 from ...replication.fencing.everyone import closed_to_everybody, let_go
 from ...replication.fencing.kill import unfence
 from ...replication.fencing.ports import knock
+from ...replication.local.person import this_person
 from ...replication.memory.held_servers import HeldServers, Hold, config_of
+from ...replication.model.ways_back import FormerPrimary, FormerState
 from ...replication.mysql.server import Server
 from ...replication.notify.events import EventHooks, finish
 from ...replication.notify.manager_log import secrets_of, setup_logging
-from ...replication.rejoin.remembered.standing import FormerPrimary, FormerState, former_primaries
+from ...replication.rejoin.remembered.standing import former_primaries
 from ...replication.ssh.host import SshHost
 from ..shared.options import one_line
 
@@ -64,7 +63,7 @@ def lift(conf: Path, global_conf: Path, workdir: Path | None, host: str) -> int:
         held = ", ".join(h.name for h in holds.current()) or "nobody"
         print(f"{host} is not held read-only; these are: {held}.")
         return 1
-    who = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
+    who = this_person()
     holds.release(hold.key, who, "mha release")
     print(f"{hold.name} is no longer held read-only. It stays as it is: set read_only=0, or make it a replica.")
     _open_to_everybody(server)

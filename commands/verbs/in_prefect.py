@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 
 import typer
 
+from ..shared.mha_options import Plain, PlainOutput
+from ..views.terminal import print_document
+
 if TYPE_CHECKING:
     from ...flows.deployments.deploying import Deployed
 
@@ -36,6 +39,7 @@ def deploy(
     remove_gone: Annotated[
         bool, typer.Option("--remove-gone", help="Remove what was deployed of clusters that are configured no more.")
     ] = False,
+    output: PlainOutput = Plain.TEXT,
 ) -> None:
     """Make the deployments of every configured cluster in a work pool, or bring them up to date.
 
@@ -54,7 +58,15 @@ def deploy(
     from ...flows.deployments.of_cluster import Clone, Pool
 
     clone = Clone(git, branch, git_secret) if git is not None else None
-    print(told(deploy_all(Pool(pool, queue, clone), watch=monitor, copies=binlog_servers, remove=remove_gone)))
+    done = deploy_all(Pool(pool, queue, clone), watch=monitor, copies=binlog_servers, remove=remove_gone)
+    if output is Plain.JSON:
+        made = [
+            {"flow": m.flow, "name": m.name, "cluster": m.cluster, "queue": m.queue, "new": m.new} for m in done.made
+        ]
+        left = [{"name": each.name, "cluster": each.cluster} for each in done.left_over]
+        print_document("deploy", {"pool": done.pool.name, "pool_is_new": done.pool_is_new, "made": made, "left": left})
+        return
+    print(told(done))
 
 
 def told(done: Deployed) -> str:

@@ -1,31 +1,55 @@
-"""`mha topology` and `mha status`: how a cluster and its manager are."""
+"""`mha topology` and `mha status`: how clusters and their managers are, once or as a live view."""
 
 from __future__ import annotations
 
-import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ...replication.model.words import visible
-from ..shared.mha_options import Conf, GlobalConf, Output, console, table_of
-from ..shared.options import DEFAULT_GLOBAL_CONF
+from ..shared.mha_options import Conf, Confs, GlobalConf, Output
+from ..shared.options import DEFAULT_GLOBAL_CONF, die
+from ..views.terminal import draw, print_document, rows_table
 
 app = typer.Typer()
 
+ConfDir = Annotated[Path | None, typer.Option(help="Every cluster that is configured there.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Show it live, with keys; on a terminal.")]
+Pause = Annotated[float, typer.Option(help="With --watch: seconds between two looks.", min=0.5)]
 
-@app.command(epilog="Example: `mha topology --conf /etc/mha/app1.cnf`")
+
+@app.command(epilog="Example: `mha topology --conf /etc/mha/app1.cnf`, `mha topology --conf-dir /etc/mha --watch`")
 def topology(
-    conf: Conf,
+    conf: Confs = None,
+    conf_dir: ConfDir = None,
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    watch: Watch = False,
+    every: Pause = 2.0,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
-    """Show who replicates from whom, how far each replica is, and which managers watch or stand by."""
+    """Show who replicates from whom, how far each replica is, who was replaced and is no replica yet, and which
+    managers watch or stand by. With --watch a live view of one cluster or of all: roles, lag, readiness, managers, what
+    is held, the last failover.
+    """
+    confs = _named(conf, conf_dir)
+    if watch:
+        _watch(confs, global_conf, every)
+    down = [_show_topology(each, global_conf, output) for each in confs]
+    if any(down):
+        raise typer.Exit(1)
+
+
+def _show_topology(conf: Path, global_conf: Path, output: Output) -> bool:
+    """Print one cluster's; whether a server of it is down."""
     from ...config import load_cluster
     from ...replication.cluster.pool import ConnectionPool
     from ...replication.cluster.unknown_replicas import look_for_strangers
     from ...replication.coordination.leadership import Leadership
-    from ..shared.show import topology_json, topology_table, topology_text
+    from ...replication.rejoin.remembered.standing import former_primaries
+    from ..views.topology import topology_json, topology_table, topology_text
 
     config = load_cluster(conf, global_conf)
     sessions, right = ConnectionPool(config), Leadership(config)
@@ -33,30 +57,35 @@ def topology(
         right.start()
         cluster = sessions.observe(timeout=6.0)
         unknown = [str(each) for each in look_for_strangers(config, cluster, sessions)]
+        former = former_primaries(config, lambda key: cluster.get(key) is not None)
         right.look(timeout=2.0)
         managers = right.who()
     finally:
         right.close()
         sessions.close()
     if output is Output.JSON:
-        print(json.dumps({**topology_json(config, cluster), "not_configured": unknown, "managers": managers}, indent=2))
-    elif output is Output.TABLE:
-        console.print(topology_table(config, cluster))
-        print(visible("\n".join([*unknown, f"managers: {managers}"])))
+        told = {"not_configured": unknown, "replaced": [asdict(each) for each in former], "managers": managers}
+        print_document("topology", {**topology_json(config, cluster), **told})
+        return bool(cluster.down)
+    lines = [*unknown, *(f"{each.name} was replaced by a failover: {each}" for each in former), f"managers: {managers}"]
+    if output is Output.TABLE:
+        draw(topology_table(config, cluster))
+        print(visible("\n".join(lines)))
     else:
-        print(visible("\n".join([*topology_text(config, cluster), *unknown, f"managers: {managers}"])))
-    if cluster.down:
-        raise typer.Exit(1)
+        print(visible("\n".join([*topology_text(config, cluster), *lines])))
+    return bool(cluster.down)
 
 
 @app.command(epilog="Example: `mha status --conf /etc/mha/app1.cnf`")
 def status(
     conf: Conf,
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    watch: Watch = False,
+    every: Pause = 2.0,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
-    """Tell what the manager of an application does on this host, who is held read-only, how its binlog servers are, and
-    what the last health check said of a failover.
+    """Tell what the manager of an application does on this host, who is held read-only, how its binlog servers are,
+    what the last health check said of a failover, and what was done last.
 
     Exits as masterha_check_status; the rest does not count for that.
     """
@@ -65,27 +94,55 @@ def status(
     from ..shared.checking import checked_lines
     from ..shared.options import SelectionError, target
     from .binlog_server import status_lines
+    from .history import newest_line
     from .holds import held_lines
 
+    if watch:
+        _watch([conf], global_conf, every)
     held, binlogs = held_lines(conf, global_conf), status_lines(conf, global_conf)
-    checked = checked_lines(conf, global_conf)
+    checked, last = checked_lines(conf, global_conf), newest_line(conf, global_conf)
+    lines = (*held, *binlogs, *checked, *last)
     try:
         selected = target(selectors().parse([f"--conf={conf}", f"--global_conf={global_conf}"]), None)
     except SelectionError:
         # No manager ever ran here; binlog servers may all the same.
-        for line in (*held, *binlogs, *checked):
-            print(line)
+        for line in lines:
+            print(visible(line))
         raise
     if output is Output.TEXT:
         code = check(selected)
-        for line in (*held, *binlogs, *checked):
-            print(line)
+        for line in lines:
+            print(visible(line))
         raise SystemExit(code)
     seen = row(selected)
     if output is Output.JSON:
-        print(json.dumps({**seen, "held": held, "binlog_servers": binlogs, "health_check": checked}, indent=2))
+        told = {"held": held, "binlog_servers": binlogs, "health_check": checked, "last": last}
+        print_document("status", {**seen, **told})
     else:
-        console.print(table_of([seen]))
-        for line in (*held, *binlogs, *checked):
-            print(line)
+        draw(rows_table([seen]))
+        for line in lines:
+            print(visible(line))
     raise SystemExit(seen["code"])
+
+
+def _named(confs: list[Path] | None, directory: Path | None) -> list[Path]:
+    if directory is not None:
+        from ...flows.clusters import configuration_files
+
+        found = [*(confs or ()), *configuration_files(directory)]
+    else:
+        found = confs or []
+    if not found:
+        raise typer.BadParameter("name a configuration, or a directory with --conf-dir", param_hint="'--conf'")
+    return found
+
+
+def _watch(confs: list[Path], global_conf: Path, every: float) -> None:
+    """Until a key ends it. Raises SystemExit."""
+    from .holds import held_lines
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        die("--watch is for a terminal; without it the cluster is shown once", 1)
+    from ..views.live.keys import watch
+
+    raise SystemExit(watch(confs, global_conf, held_lines, every))

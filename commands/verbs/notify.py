@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ..shared.mha_options import Conf, GlobalConf
+from ..shared.mha_options import Conf, GlobalConf, Plain, PlainOutput
 from ..shared.options import DEFAULT_GLOBAL_CONF
+from ..views.terminal import print_said
 
 app = typer.Typer()
 notify = typer.Typer()
@@ -30,12 +31,17 @@ def test(
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
     event: Annotated[list[str] | None, typer.Option(help="Only this event; may be given more than once.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the texts and who would get them.")] = False,
+    output: PlainOutput = Plain.TEXT,
 ) -> None:
     """Tell every configured service once, marked as a test; exits with 1 when one of them did not take it.
 
     A service that is told of several events gets the first of them, or those that --event names.
     """
-    raise SystemExit(run_test(conf, global_conf, event or [], dry_run=dry_run))
+
+    def work() -> int:
+        return run_test(conf, global_conf, event or [], dry_run=dry_run)
+
+    raise SystemExit(work() if output is Plain.TEXT else print_said("notify-test", {"conf": conf}, work))
 
 
 def run_test(conf: Path, global_conf: Path, events: list[str], *, dry_run: bool) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from ...replication.model.ways_back import How, Method
 from ..shared.mha_options import Conf, GlobalConf, Output, Workdir
 from ..shared.options import DEFAULT_GLOBAL_CONF
+from ..views.terminal import print_document
 
 app = typer.Typer()
 
@@ -25,7 +25,8 @@ def rejoin(
         typer.Option(
             help="auto: what its data allows; follow: only when it has nothing that the primary lacks; rescue: copy "
             "what only it has to the manager, list it, and compare it with what the primary changed meanwhile; rewind: "
-            "take that back, then follow; rebuild: give it the data of another server, then follow."
+            "take that back, then follow; rebuild: give it the data of another server, then follow; empties: of a "
+            "replica with errant transactions, commit empty ones in their place on the primary (MySQL)."
         ),
     ] = How.AUTO,
     method: Annotated[
@@ -50,7 +51,7 @@ def rejoin(
     from ...replication.notify.manager_log import secrets_of, setup_logging
     from ...replication.rejoin.diverged.comparison.choice import Choice
     from ..shared.asking import ask
-    from ..shared.progress import bar
+    from ..views.progress import bars
 
     try:
         choice = Choice.parse(replay)
@@ -65,13 +66,13 @@ def rejoin(
 
     asked = None if yes or dry_run else ask
     means = method.value if method else ""
-    with bar() as watch:
+    with bars() as watch:
         outcome = rejoin_by_hand(
             config, host, how, dry_run=dry_run, ask=asked, replay=choice, hide=mask, method=means, watch=watch
         )
     if output is Output.JSON:
-        shown = outcome.plan.as_dict() if outcome.planned_only and outcome.plan else outcome.as_dict()
-        print(json.dumps(shown, default=str, indent=2))
+        planned = outcome.plan if outcome.planned_only else None
+        print_document("rejoin-plan" if planned else "rejoin", (planned or outcome).as_dict())
     else:
         print("\n".join(story(outcome)))
     leave(outcome.exit_code)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import Annotated
 
 import typer
 
-from ..shared.mha_options import Conf, GlobalConf, Output, console, table_of
+from ..shared.mha_options import Conf, GlobalConf, Output
 from ..shared.options import DEFAULT_GLOBAL_CONF
+from ..views.progress import bars
+from ..views.terminal import draw, print_document, rows_table
 
 app = typer.Typer()
 
@@ -36,11 +37,12 @@ def purge_relay_logs(
     setup_logging(None, config.log_level, secrets_of(config))
     stop = threading.Event()
     watch_parent_signals(stop)
-    done = purge_cluster(config, stop)
+    with bars():
+        done = purge_cluster(config, stop)
     if output is Output.JSON:
-        print(json.dumps(done.rows(), indent=2))
+        print_document("purge", {"cluster": config.name, "replicas": done.rows()})
     elif output is Output.TABLE:
-        console.print(table_of(done.rows()))
+        draw(rows_table(done.rows()))
     else:
         print(done)
         if not done.left_out:

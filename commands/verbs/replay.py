@@ -5,13 +5,13 @@ from __future__ import annotations
 import statistics
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from ..shared.mha_options import GlobalConf, console
+from ..shared.mha_options import GlobalConf, Plain, PlainOutput
 from ..shared.options import DEFAULT_GLOBAL_CONF
+from ..views.terminal import draw, print_document, print_wrapped, rows_table
 
 app = typer.Typer()
 
@@ -23,6 +23,7 @@ def replay(
         Path | None, typer.Option("--conf", "-c", help="Judge by this configuration; else by the recorded one.")
     ] = None,
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
+    output: PlainOutput = Plain.TEXT,
 ) -> None:
     """Say what today's table of verdicts would have done with a recorded incident, and when. Nothing is changed."""
     from ...config import load_cluster
@@ -37,22 +38,27 @@ def replay(
         raise typer.Exit(1) from None
     terms = terms_of(load_cluster(conf, global_conf)) if conf is not None else again.terms_in(incident)
     done = again.replay(incident, terms)
-    table = Table("seconds", "row", "how sure", "meaning", title=f"{file.name}: {incident.head.get('trouble', '')}")
-    row = ""
+    rows: list[dict[str, Any]] = []
     for moment in done.moments:
-        judged = moment.judgement
-        if judged.row.name != row or judged.dead:
-            row = judged.row.name
-            table.add_row(f"{moment.seconds:.2f}", row, judged.row.sure.value, judged.row.means)
-    console.print(table)
-    if done.verdict is None:
-        console.print("Today: no failover.")
-    else:
+        row = moment.judgement.row
+        if not rows or row.name != rows[-1]["row"] or moment.judgement.dead:
+            words = {"row": row.name, "how sure": row.sure.value, "meaning": row.means}
+            rows.append({"seconds": round(moment.seconds, 2), **words})
+    verdict, end = done.verdict, incident.end
+    today = "no failover"
+    if verdict is not None:
         about = "about " if done.estimated else ""
-        console.print(f"Today: failover after {about}{done.verdict.seconds:.2f} s. {done.verdict.judgement.why}.")
-    end = incident.end
+        today = f"failover after {about}{verdict.seconds:.2f} s. {verdict.judgement.why}"
     then = f"failover after {end.get('seconds', 0.0):.2f} s, {end.get('row')}" if again.was_death(incident) else "none"
-    console.print(f"Then: {then}.")
+    trouble = incident.head.get("trouble", "")
+    if output is Plain.JSON:
+        seconds = round(verdict.seconds, 3) if verdict is not None else None
+        known = {"file": file, "trouble": trouble, "moments": rows, "seconds": seconds, "today": today, "then": then}
+        print_document("replay", known)
+        return
+    draw(rows_table(rows, title=f"{file.name}: {trouble}"))
+    print_wrapped(f"Today: {today}.")
+    print_wrapped(f"Then: {then}.")
 
 
 @app.command(epilog="Example: `mha simulate /var/lib/mha/app1 --confirm 0.1,0.2,1 --misses 2,4`")
@@ -61,6 +67,7 @@ def simulate(
     confirm: Annotated[str, typer.Option(help="Values of confirm_interval to try.")] = "0.05,0.2,1",
     misses: Annotated[str, typer.Option(help="Numbers of missed pings to try.")] = "2,4",
     still: Annotated[str, typer.Option(help="Seconds of silence or standstill to try.")] = "1,2.3,4",
+    output: PlainOutput = Plain.TEXT,
 ) -> None:
     """Try thresholds against recordings: false alarms against seconds."""
     from ...replication.detection import replay as again
@@ -76,24 +83,20 @@ def simulate(
         print(f"{directory}: no recorded incidents (*.jsonl) there", file=sys.stderr)
         raise typer.Exit(1)
     deaths = sum(again.was_death(each) for each in incidents.values())
-    table = Table(
-        "confirm_interval",
-        "misses",
-        "still",
-        "false alarms",
-        "missed",
-        "seconds, median",
-        "worst",
-        title=f"{len(incidents)} recordings, {deaths} of a death",
-    )
-    for trial in again.simulate(incidents, numbers[0], [int(n) for n in numbers[1]], numbers[2]):
-        table.add_row(
-            f"{trial.terms.confirm_interval:g}",
-            str(trial.terms.misses),
-            f"{trial.terms.still:g}",
-            f"{len(trial.false_alarms)} {', '.join(trial.false_alarms)}".strip(),
-            str(len(trial.missed)),
-            f"{statistics.median(trial.seconds):.2f}" if trial.seconds else "-",
-            f"{max(trial.seconds):.2f}" if trial.seconds else "-",
-        )
-    console.print(table)
+    trials = again.simulate(incidents, numbers[0], [int(n) for n in numbers[1]], numbers[2])
+    rows = [
+        {
+            "confirm_interval": trial.terms.confirm_interval,
+            "misses": trial.terms.misses,
+            "still": trial.terms.still,
+            "median": round(statistics.median(trial.seconds), 2) if trial.seconds else None,
+            "worst": round(max(trial.seconds), 2) if trial.seconds else None,
+            "missed": len(trial.missed),
+            "false alarms": f"{len(trial.false_alarms)} {', '.join(trial.false_alarms)}".strip(),
+        }
+        for trial in trials
+    ]
+    if output is Plain.JSON:
+        print_document("simulate", {"recordings": len(incidents), "deaths": deaths, "trials": rows})
+        return
+    draw(rows_table(rows, title=f"{len(incidents)} recordings, {deaths} of a death; seconds until it is seen"))

@@ -16,11 +16,13 @@ from ...replication.cluster.pool import ConnectionPool
 from ...replication.errors import RefusalError
 from ...replication.local.interrupts import Interrupted, ended_in_order
 from ...replication.memory.journal import REJOIN, Journal
+from ...replication.meter import Watcher
 from ...replication.model.refusal import Refusal
 from ...replication.model.ways_back import How
 from ...replication.notify.events import finish as finish_hooks
 from ...replication.planning.role_plan import short_name
 from ...replication.rejoin.diverged.comparison.choice import Choice
+from ...replication.rejoin.diverged.empties import plan_for
 from ...replication.rejoin.job import RejoinJob
 from ...replication.rejoin.observe import WhoIsBack, look, who_is_back
 from ...replication.rejoin.outcome import (
@@ -31,12 +33,12 @@ from ...replication.rejoin.outcome import (
     rejoin_question,
     story,
 )
-from ...replication.rejoin.plan import TAKEN_BACK, RejoinPlan, rejoin_plan, unattended
+from ...replication.rejoin.plan import TAKEN_BACK, RejoinPlan, unattended
 from ...replication.rejoin.rebuild.job import RebuildJob
-from ...replication.rejoin.rebuild.meter import Watcher
 from ...replication.rejoin.remembered.interrupted import MANAGER
 from ...replication.rejoin.starting import start_if_down
 from ...replication.reporting.approval import APPROVAL, Answer, Ask
+from ...replication.reporting.incident.beside import write_page
 from ...tasks.rebuild import plan_of
 from ...tasks.rejoin import under_way
 from ..engine.acting import ActingRun, Deed, Shown
@@ -45,6 +47,7 @@ from ..engine.events import with_events
 from ..engine.record import Page
 from ..engine.standing.run import StandingRun
 from ..forms import RejoinRequest
+from ..runbooks.returning.empties import accept_as_empties
 from ..runbooks.returning.progress import watched
 from ..runbooks.returning.rebuild import rebuild_server
 from ..runbooks.returning.rejoin import rejoin_server
@@ -55,6 +58,8 @@ log = logging.getLogger("mha")
 
 #: The flow, by its name in Prefect.
 REJOIN_FLOW = "rejoin"
+#: Seconds that a person's rejoin, which nobody waits for, waits for its run in Prefect.
+ENTERED_WITHIN = 20.0
 #: Nothing of what only the old server has is replayed.
 NOTHING = Choice()
 
@@ -101,6 +106,9 @@ def rejoin_now(
             plan = _plan(who, sessions, how, alone=alone, dry_run=dry_run)
         if dry_run:
             return RejoinOutcome(0, plan_text(plan), plan, planned_only=True)
+        if not (alone or by):
+            # A manager that goes on with one may have to end it at once.
+            run.wait_until_entered(ENTERED_WITHIN)
         if plan.how is How.RESCUE:
             wanted = Wanted(replay, hide, ask)
             return _act_in(run, config, plan, partial(_rescue, who, plan, sessions, wanted, by or getpass.getuser()))
@@ -111,6 +119,8 @@ def rejoin_now(
             if not answer.go_on:
                 return RejoinOutcome(1, f"{answer}; nothing was changed", plan, stopped=True)
         by = answer.by if answer is not None else MANAGER if alone else by or getpass.getuser()
+        if plan.how is How.EMPTIES:
+            return _act_in(run, config, plan, partial(accept_as_empties, who, plan, sessions, by))
         act = partial(_act, who, plan, sessions, answer, by=by, asked_to_end=asked_to_end, watch=watch)
         return _act_in(run, config, plan, act)
     except RefusalError as error:
@@ -130,7 +140,7 @@ def _plan(who: WhoIsBack, sessions: ConnectionPool, how: How, *, alone: bool, dr
     if not dry_run and (refusal := under_way(who)):
         raise RefusalError(refusal)
     facts = look(who, sessions)
-    plan = rejoin_plan(facts, how)
+    plan = plan_for(facts, how)
     if isinstance(plan, Refusal):
         for_good = plan.code in TAKEN_BACK and not (facts.there is not None and facts.there.works)
         if for_good and not dry_run and (done := take_back_what_was_cut_short(who, sessions)):
@@ -156,6 +166,9 @@ def _rescue(who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool, wanted: 
     if not (rescued.all_there and wanted.replay):
         return rescued
     back = way_back_of(who, sessions)
+    if isinstance(back, Refusal) and back.code == "already-a-replica":
+        # One with errant transactions, which the primary has by now.
+        return replace(rescued, notes=(*rescued.notes, f"{plan.old_name} replicates, and nothing is errant any more."))
     if isinstance(back, Refusal):
         left = f"It was not made a replica: {back.sentence} {back.remedy}"
         return replace(rescued, exit_code=10, notes=(*rescued.notes, left))
@@ -199,6 +212,7 @@ def _act(
     event = "rejoined" if outcome.exit_code != 1 else "not_rejoined"
     facts = {**outcome.as_dict(), "report": markdown(outcome, config.name)}
     job.events.tell(event, old=job.old, new=job.new, text=outcome.summary, **facts)
+    write_page(journal, config.name, config.path)
     return outcome
 
 

@@ -26,6 +26,7 @@ from ...replication.notify.events import EventHooks
 from ...replication.notify.events import finish as finish_hooks
 from ...replication.planning.switch_options import SwitchOptions
 from ...replication.reporting.approval import APPROVAL, ASK_AT_MOST, Answer, Ask
+from ...replication.reporting.incident.beside import write_page
 from ...replication.switchover.approval import approved_switch, switch_question
 from ...replication.switchover.job import SwitchJob
 from ...replication.switchover.outcome import SwitchOutcome, markdown, plan_text, text
@@ -167,6 +168,7 @@ def _switch(
     if outcome.exit_code == 0 and options.remove_orig_master_conf and not plan.orig_is_new_replica:
         _remove_old(config, job)
     log.info("\n%s", text(outcome, config.name))
+    write_page(job.journal, config.name, config.path)
     return outcome
 
 

@@ -204,10 +204,14 @@ class Runbook(Leveler):
     def phase_3_new_primary(self, plan: FailoverPlan) -> tuple[FailoverPlan, Level]:
         """Bring the chosen replica level, or the next best when it fails; move the address; open it for writes."""
         log.info("* Phase 3: Master Recovery Phase..")
+        shown = ""
         while True:
             self.found.plan, self.leavable = plan, True
             try:
                 plan = self.found.plan = settled = self.old.settled(plan)
+                if shown != plan.new_primary:
+                    log.info("%s", "\n".join(("", *plan.from_and_to())))
+                    shown = plan.new_primary
                 level, door = both(partial(self.bring_level, settled), partial(self.opening.look, settled))
             except (RefusalError, AlreadyActing):
                 raise
@@ -299,6 +303,8 @@ class Runbook(Leveler):
                 outcomes.append(ReplicaOutcome(other.key, other.name, False, f"{result}{delay}"))
             else:
                 raise result
+        if all(outcome.ok for outcome in outcomes):
+            log.info("All new slave servers recovered successfully.")
         log.info("** Phase 4: Slaves Recovery Phase completed.")
         return tuple(outcomes)
 
@@ -356,7 +362,7 @@ class Runbook(Leveler):
             new = server.observe()
         # What a run that was interrupted could not save is not known to the one that finishes it.
         rescue = None if self.opened is not None else self.found.rescue
-        lines = account(plan, rescue, self.applied, new, self.whose().uuid, self.furthest)
+        lines = account(plan, rescue, self.applied, new, self.whose().uuid, self.furthest, self.proven(plan, rescue))
         return (*lines, *self.beyond, *self.old.lines)
 
     def let_receive_again(self) -> None:

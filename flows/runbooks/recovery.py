@@ -9,9 +9,10 @@ from dataclasses import replace
 from ...replication.errors import AlreadyActing, CannotRemember, LockLost, MhaError, RefusalError
 from ...replication.fencing.last_look import what_was_told
 from ...replication.local.interrupts import Interrupted, finish_from_here, put_off
+from ...replication.local.person import this_person
 from ...replication.memory.failover_flags import FailoverFlags
 from ...replication.memory.journal import BEGIN, END, LOCK_LOST
-from ...replication.model.refusal import Refusal
+from ...replication.model.refusal import NOBODY_REACHED, Refusal
 from ...replication.planning.plan import ALREADY_ACTING
 from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.ledger import losses
@@ -35,7 +36,8 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     if job.somebody_else:
         run.notes.append(what_was_told(job.dead.name))
     try:
-        job.journal.record(BEGIN, "began", job.dead.address, options=vars(job.options), resumed=bool(job.past))
+        told = {"options": vars(job.options), "resumed": bool(job.past), "by": this_person()}
+        job.journal.record(BEGIN, "began", job.dead.address, **told)
         outcome = run.outcome()
     except MhaError as error:
         refusal = error.refusal if isinstance(error, RefusalError) else None
@@ -59,6 +61,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         # What is left is to tell it.
         finish_from_here()
         run.old.end()
+        job.withheld.end()
         run.lock.release()
         job.address.close()
     if put_off():
@@ -75,12 +78,20 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     flags = FailoverFlags(job.config.manager_workdir, job.config.name)
     if outcome.promoted is not None and outcome.exit_code != 1:
         flags.mark_complete()
-    elif outcome.began_phase_2 and not (outcome.stopped or outcome.called_off or outcome.lost_its_lock):
+    elif outcome.began_phase_2 and not (outcome.stopped or outcome.called_off or _not_of_the_cluster(job, outcome)):
         flags.mark_error()
     with contextlib.suppress(CannotRemember):  # told already, and the outcome goes to people in any case
         job.journal.record(END, "ended", job.dead.address, **outcome.as_dict())
     log.info("%s", result_line(outcome))
     return outcome
+
+
+def _not_of_the_cluster(job: FailoverJob, outcome: Outcome) -> bool:
+    """It failed by this manager, which stood still or reached nobody: no reason to refuse the next failover."""
+    if outcome.lost_its_lock or outcome.promoted is not None:
+        return outcome.lost_its_lock
+    nobody = outcome.refusal is not None and outcome.refusal.code == NOBODY_REACHED
+    return nobody or not job.sessions.observe().up
 
 
 def _left(run: Runbook) -> str:

@@ -12,6 +12,7 @@ from ...replication.checks.cluster.topology import STRANGERS
 from ...replication.errors import MhaError
 from ...replication.fencing.everyone import close_to_everybody, end_those_who_may_not_write
 from ...replication.local.interrupts import Interrupted, finish_from_here, put_off
+from ...replication.local.person import this_person
 from ...replication.memory.held_servers import HeldServers
 from ...replication.memory.journal import END, SWITCH
 from ...replication.reporting.outcome import ReplicaOutcome
@@ -32,7 +33,8 @@ def switch_over(job: SwitchJob) -> SwitchOutcome:
     """Move the primary's role. The caller holds the failover lock. A failure is an outcome, not an exception."""
     book = SwitchRunbook(job)
     try:
-        job.journal.record(SWITCH, "began", job.plan.old, pid=os.getpid(), **facts_of(job.plan))
+        told = {"pid": os.getpid(), "by": this_person(), **facts_of(job.plan)}
+        job.journal.record(SWITCH, "began", job.plan.old, **told)
         ready, handed = book.hand_over()
     except BaseException as error:
         outcome = book.take_back(error)
@@ -123,6 +125,8 @@ class SwitchRunbook(Recorder):
                 log.error("%s: %s", name, result)
                 result = ReplicaOutcome(key, name, False, str(result))
             replicas.append(result)
+        if all(replica.ok for replica in replicas):
+            log.info("All new slave servers switched successfully.")
         log.info("* Phase 5: New master cleanup phase..")
         self.do(take_over.forget_old_source, job, about=plan.new_primary_name)
         waiting: Waiting = self.do(take_over.move_semi_sync, job, ready, replicas) or Waiting()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from ..errors import DeadlineExceeded, ServerError, StatementFailed, UnsafeStatement
 from ..fencing.everyone import start_replication
 from ..memory.journal import Entry, Journal, lifted_delays
+from ..meter import OnTheWay
 from ..model.state import ReplicaChannel, ServerState
 from ..mysql.dialects import ChannelThread
 from ..mysql.server import Server
@@ -116,6 +117,7 @@ def drain(
     if not seen.applier_running and not seen.broken and (freed or seen.executed != seen.received):
         start_replication(server, channel, ChannelThread.APPLIER, action="start its applier")
     moved_at = worked_at = ask_at = time.monotonic()
+    way = OnTheWay(f"{server}: execute what it received")
     while True:
         time.sleep(LOOK_EVERY)
         # Asked before the state is looked at: what a thread does between the two shows in the state.
@@ -125,6 +127,7 @@ def drain(
         if isinstance(proof, Drained):
             return proof
         current = _channel(now, channel)
+        way.at(current.executed, current.received)
         if not current.receiver_stopped:
             raise UnsafeStatement(f"{server}: somebody started its receiver while it executed what it had received")
         if current.broken:

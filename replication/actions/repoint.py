@@ -82,6 +82,7 @@ def change_source(
     server.query(server.dialect.stop(proof.channel), action="stop replication", timeout=65.0)
     sql, args = server.dialect.change_source(proof.channel, to)
     discard_relay_logs(server, proof, sql, args, action=f"point it at {primary.name}")
+    log.info("%s: Executed CHANGE MASTER.", server)
 
 
 def start_following(

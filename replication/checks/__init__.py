@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ..model.check import Check
-from .cluster import filters, gtids, logins, openness, privileges, replicas, second_copy, servers, topology
+from .cluster import filters, former, gtids, logins, openness, privileges, replicas, second_copy, servers, topology
 from .facts import Facts
 from .hosts import scripts, voices, ways
 from .hosts import tools as hosts
@@ -18,6 +18,7 @@ SECONDS_BEHIND = 30
 
 RULES: tuple[Rule, ...] = (
     *topology.RULES,
+    *former.RULES,
     *replicas.RULES,
     *filters.RULES,
     *gtids.RULES,
@@ -43,6 +44,7 @@ def of_replication(facts: Facts, seconds_behind: int = SECONDS_BEHIND) -> tuple[
     """What masterha_check_repl asks; checks of hosts are among them as far as hosts were looked at."""
     return (
         *topology.checks(facts),
+        *former.checks(facts),
         *replicas.checks(facts, seconds_behind),
         *filters.checks(facts),
         *gtids.checks(facts),

@@ -10,6 +10,7 @@ from ..cluster.unknown_replicas import Readers, Stranger, strangers
 from ..model.refusal import Refusal
 from ..model.state import ClusterState, ServerState
 from ..model.topology import find_primary
+from ..model.ways_back import FormerPrimary
 from ..mysql.advisory_locks import Holder
 from ..mysql.dialects import Dialect
 from ..mysql.dialects.accounts import AccountLife
@@ -176,7 +177,7 @@ class Facts:
     A server that did not answer is in ``cluster.down``; one that told only a part of it is there and in ``servers``.
     ``hosts``, ``ways`` and ``logins`` are empty when they were not to be looked at.
     ``own`` are the servers on the manager's own host, ``routes`` whom the secondary check asks,
-    ``witnesses`` who else is asked.
+    ``witnesses`` who else is asked, ``former`` who is held since a failover replaced it.
     ``resolved`` has the address of each source's name that the configuration does not know, None when it has none.
     """
 
@@ -194,6 +195,7 @@ class Facts:
     own: frozenset[str] = frozenset()
     routes: tuple[Route, ...] = ()
     witnesses: tuple[SeenWitness, ...] = ()
+    former: tuple[FormerPrimary, ...] = ()
 
     def lives_on(self, key: str) -> tuple[AccountLife, ...]:
         """The accounts of ours and of replicas on a server, as far as they can be read."""

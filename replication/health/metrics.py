@@ -19,9 +19,10 @@ from ..memory.spool import Outbox
 from ..model.refusal import Refusal
 from ..model.state import ClusterState
 from ..model.topology import find_primary
+from ..model.ways_back import FormerPrimary
 from ..notify import dispatcher as notify
 from ..planning.readiness import Past, assess
-from ..rejoin.remembered.standing import FormerPrimary, former_primaries
+from ..rejoin.remembered.standing import former_primaries
 from .roles import Standings
 
 

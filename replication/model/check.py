@@ -1,6 +1,6 @@
 """One question asked of a cluster and its answer: what every check, readiness and precondition returns.
 
-Logic makes these, output shows them (`commands/shared/check_output.py`, Prefect's tables); neither knows the other.
+Logic makes these, output shows them (`commands/views/checks.py`, Prefect's tables); neither knows the other.
 The habit is barman's: named checks, each with a severity and a hint.
 """
 

@@ -102,6 +102,12 @@ class GtidSet:
         """How many transactions it holds."""
         return sum(end - start for ranges in self._sets.values() for start, end in ranges)
 
+    def __iter__(self) -> Iterator[Gtid]:
+        """Each of them, server by server, in order."""
+        for (uuid, tag), ranges in self._sets.items():
+            for start, end in ranges:
+                yield from (Gtid(uuid, number, tag) for number in range(start, end))
+
     def __or__(self, other: GtidSet) -> GtidSet:
         sources = {*self._sets, *other._sets}
         return GtidSet({s: _normal([*self._sets.get(s, ()), *other._sets.get(s, ())]) for s in sources})

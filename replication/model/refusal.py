@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: The code of whoever reached no server at all: a manager that is cut off, or a cluster that is dark.
+NOBODY_REACHED = "no-server-reachable"
+
 
 @dataclass(frozen=True)
 class Refusal:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ...config import ClusterConfig, ServerConfig
-from .refusal import Refusal
+from .refusal import NOBODY_REACHED, Refusal
 from .state import ClusterState, GtidKind, ServerState, Vendor
 
 
@@ -101,7 +101,7 @@ def _no_replica(config: ClusterConfig, cluster: ClusterState) -> Refusal:
     evidence = tuple(f"{d.name}: {d.reason}" for d in cluster.down)
     if not cluster.up:
         return Refusal(
-            "no-server-reachable",
+            NOBODY_REACHED,
             f"There is no alive server in {config.name}: none could be reached.",
             "The reasons are below; check network, account and password.",
             evidence,

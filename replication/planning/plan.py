@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ...config import ClusterConfig, ServerConfig
 from ...config.address import may_forbid
-from ..model.refusal import Refusal
+from ..model.refusal import NOBODY_REACHED, Refusal
 from ..model.state import ClusterState, GtidKind
 from .role_plan import ReplicaRecovery, RolePlan
 from .selection import (
@@ -218,7 +218,7 @@ def _first_refusal(
 ) -> Refusal | None:
     if not cluster.up:
         return Refusal(
-            "no-server-reachable",
+            NOBODY_REACHED,
             f"No server of {config.name} can be reached, so nothing can be promoted.",
             "Check the network between the manager and the servers, and the account in the configuration.",
             tuple(f"{d.name}: {d.reason}" for d in cluster.down),

@@ -76,6 +76,12 @@ class RolePlan:
         """The name of the channel through which that replica follows the old primary."""
         return next(x.channel for x in self.levelings if x.key == key)
 
+    def from_and_to(self, *beside: str) -> tuple[str, ...]:
+        """MHA's two trees, as it is and as it will be; ``beside`` are further lines below the new primary."""
+        others = [f" +--{x.name}" for x in self.others]
+        before = (f"{self.former_name} (current master)", f" +--{self.new_primary_name}", *others)
+        return ("From:", *before, "", "To:", f"{self.new_primary_name} (new master)", *others, *beside)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the journal and for JSON."""
         return asdict(self)

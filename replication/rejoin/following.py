@@ -133,9 +133,10 @@ def take_back(job: RejoinJob) -> str:
     It stays read-only. Raises ServerError.
     """
     server = job.sessions.server(job.plan.old)
-    channel = follows(server.observe(), job.plan.channel, job.new)
+    state = server.observe()
+    channel = follows(state, job.plan.channel, job.new)
     if channel is None:
-        return NOBODY
+        return NOBODY if not state.channels else f"it points at {state.sources} by now, and was left as it is"
     server.query(server.dialect.stop(channel.name), action="stop replication", timeout=65.0)
     state = server.observe()
     proof = prove(state, state, channel.name, appliers_wait=False)

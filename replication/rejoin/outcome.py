@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ..model.refusal import Refusal
+from ..model.ways_back import How
 from ..model.words import in_block
 from ..model.words import in_markdown as md
 from ..planning.role_plan import short_name
@@ -97,11 +98,14 @@ def markdown(outcome: RejoinOutcome, cluster: str) -> str:
 
 def rejoin_question(plan: RejoinPlan) -> Question:
     """The question before a rejoin that a person starts."""
+    asked = f"Make {plan.old_name} a replica of {plan.new_name}?"
+    if plan.how is How.EMPTIES:
+        asked = f"Commit empty transactions on {plan.new_name} in the place of those that {plan.old_name} alone has?"
     return Question(
         "rejoin",
         plan.cluster,
         f"rejoin {plan.cluster}: {short_name(plan.old_name)}",
-        f"Make {plan.old_name} a replica of {plan.new_name}?",
+        asked,
         plan_text(plan),
         plan_markdown(plan),
         plan.steps,

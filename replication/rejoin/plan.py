@@ -31,6 +31,12 @@ OWN_DATA = (
     "makes it a replica."
 )
 
+#: What may be done about a replica that has more.
+ERRANT = (
+    "--how=rescue copies them to the manager, lists them, and compares them with what the primary changed meanwhile; "
+    "with --replay it repeats there what is in nobody's way. --how=empties commits empty ones in their place (MySQL)."
+)
+
 #: Refusals that no later look changes: only for them is a rejoin that was cut short taken back.
 TAKEN_BACK = frozenset({"has-more", "may-have-more", "purged", "lost-its-end"})
 
@@ -93,6 +99,10 @@ class RejoinPlan:
         return tuple(self._steps())
 
     def _steps(self) -> Iterator[str]:
+        if self.how is How.EMPTIES:
+            yield f"Copy these transactions from the log of {self.old_name} to the manager, proven and synced"
+            yield f"Commit an empty transaction with each of their GTIDs on {self.new_name}, from where replicas get it"
+            return
         if self.how is How.RESCUE:
             yield f"Copy what only {self.old_name} has from its log to the manager, prove it by its sum, and sync it"
             yield f"List each of its transactions, and compare its rows with what {self.new_name} changed meanwhile"
@@ -239,7 +249,7 @@ def _of_the_servers(facts: RejoinFacts) -> Refusal | None:
             return Refusal(
                 "errant",
                 f"{old.name} replicates from {new.name}, and has what that lacks: {more}.",
-                f"See with mysqlbinlog what they are. {BY_HAND[How.REBUILD]}",
+                f"{ERRANT} {BY_HAND[How.REBUILD]}",
                 facts.evidence,
             )
         return Refusal(

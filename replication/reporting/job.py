@@ -12,6 +12,7 @@ from ..cluster.pool import ConnectionPool
 from ..coordination.failover_lock import FailoverLock
 from ..detection.observation import SOMEBODY_ELSE
 from ..fencing.last_look import ANSWER_THOUGH_DEAD
+from ..maintenance.binlog_server.withholding import Withheld
 from ..memory.journal import VERDICT, Entry, Journal
 from ..model.state import ClusterState
 from ..notify.events import EventHooks
@@ -49,9 +50,10 @@ class FailoverJob(Job):
     soon as the new primary takes writes, and must not block; ``before_opening`` right before it, and raises CameBack
     when the dead one is not known to be dead any more. ``answers_though_dead``: the verdict is about its disk, and it
     may well answer, or about its process while something else answers (``somebody_else``). ``lock`` is the right to
-    act, on whose session a server is opened. ``places`` are what the dead one said of itself while it lived: by them it
-    is told from other servers of its host. ``remembered`` is the cluster as the watch saw it last, None without a
-    watch, and ``since`` when that saw the first sign of trouble (seconds since the epoch), 0 without one.
+    act, on whose session a server is opened; ``withheld`` is what no binlog server acknowledges any more. ``places``
+    are what the dead one said of itself while it lived: by them it is told from other servers of its host.
+    ``remembered`` is the cluster as the watch saw it last, None without a watch, and ``since`` when that saw the first
+    sign of trouble (seconds since the epoch), 0 without one.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class FailoverJob(Job):
         self.address = chain_of(config, sessions, FailoverCalls(config, dead))
         self.approval: Answer | None = None
         self.lock = FailoverLock([])
+        self.withheld = Withheld()
         self.before_opening: Callable[[], object] = lambda: None
         verdicts = [e.facts for e in past if e.step == VERDICT]
         self.answers_though_dead = any(facts.get("row") in ANSWER_THOUGH_DEAD for facts in verdicts)

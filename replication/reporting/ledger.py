@@ -5,8 +5,9 @@ Pure: what the failover found in, lines out; for the report, as JSON beside the 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -25,6 +26,7 @@ class Fate(StrEnum):
     """What became of transactions.
 
     ``incomplete``: the dead primary's log ends within one; a server that crashes there has not acknowledged it.
+    ``complete``: nothing that was acknowledged can be missing, whatever the dead disk holds.
     ``apart``: the old primary took them beside the new one, or out of everybody's reach: a second history.
     """
 
@@ -32,6 +34,7 @@ class Fate(StrEnum):
     LOST = "lost"
     UNKNOWN = "unknown"
     INCOMPLETE = "incomplete"
+    COMPLETE = "complete"
     APART = "apart"
 
 
@@ -73,12 +76,13 @@ def account(
     new: ServerState | None,
     dead_uuid: str = "",
     furthest: BinlogPosition | None = None,
+    safe: str = "",
 ) -> tuple[LedgerLine, ...]:
     """The lines of one failover, in the order rescued, lost, unknown.
 
     ``new`` is the new primary as it is now; with MySQL GTIDs it proves what is missing in between of those that the
     dead primary, ``dead_uuid``, numbered. ``furthest`` is the place in its log that anybody was ever seen to have
-    received.
+    received. ``safe`` is why nothing that it acknowledged can be missing (`second_copy`).
     """
     applied = tuple(applied)
     lines = [_rescued(each) for each in applied if each.cut is not None and each.cut.transactions]
@@ -87,6 +91,8 @@ def account(
         if gaps:
             why = "later transactions are there, these are on no server that can be reached"
             lines.append(LedgerLine(Fate.LOST, str(gaps), plan.dead_name, transactions=gaps.count(), why=why))
+    if safe and not any(line.fate is Fate.LOST for line in lines):
+        return (*lines, LedgerLine(Fate.COMPLETE, "all that was acknowledged", plan.dead_name, why=safe))
     if rescue is not None:
         lines += _unread(plan, rescue, applied, furthest)
     return tuple(lines)
@@ -224,6 +230,19 @@ def judge(plan: FailoverPlan, lines: Iterable[LedgerLine]) -> Refusal | None:
 def as_json(lines: Iterable[LedgerLine]) -> list[dict[str, Any]]:
     """Plain data: a list of objects with the names of `LedgerLine`."""
     return [asdict(line) for line in lines]
+
+
+def from_json(rows: Iterable[Any]) -> tuple[LedgerLine, ...]:
+    """The lines of `as_json`; what is none of ours is left out."""
+    lines = []
+    for row in rows:
+        with contextlib.suppress(TypeError, ValueError, LookupError, OverflowError, OSError):
+            known = {field.name: row[field.name] for field in fields(LedgerLine) if field.name in row}
+            known |= {"fate": Fate(row["fate"]), "tables": tuple(map(str, row.get("tables", ())))}
+            line = LedgerLine(**known)
+            str(line)  # what cannot be shown, a time in no calendar, is none of ours either
+            lines.append(line)
+    return tuple(lines)
 
 
 def table(lines: Iterable[LedgerLine]) -> list[dict[str, Any]]:

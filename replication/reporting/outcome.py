@@ -63,7 +63,11 @@ class RoleOutcome:
             "exit_code": self.exit_code,
             "summary": self.summary,
             "refusal": self.refusal.code if self.refusal else None,
+            "remedy": self.refusal.remedy if self.refusal else "",
+            "evidence": list(self.refusal.evidence) if self.refusal else [],
+            "notes": list(self.notes),
             "replicas": {r.name: r.detail for r in self.replicas},
+            "not_recovered": [r.name for r in self.replicas if not r.ok],
             "address": [check.text for check in self.address],
             "steps": [{"step": t.step, "server": t.server, "seconds": round(t.seconds, 4)} for t in self.timeline],
         }
@@ -104,9 +108,19 @@ class Outcome(RoleOutcome):
         return self.refusal is not None and self.refusal.code == LOCK_LOST
 
     def as_dict(self) -> dict[str, Any]:
-        """A short form for JSON."""
-        new = self.promoted.name if self.promoted else None
-        return {**super().as_dict(), "new_primary": new, "ledger": as_json(self.ledger)}
+        """A short form for JSON; ``out`` is from when to when nobody took writes, None where no watch saw it."""
+        plan = self.plan
+        return {
+            **super().as_dict(),
+            "old_primary": plan.dead_name if plan else None,
+            "new_primary": self.promoted.name if self.promoted else None,
+            "chosen_for": list(plan.candidates[0].merits) if plan and plan.candidates else [],
+            "left_out": dict(plan.left_out) if plan else {},
+            "fenced": str(self.fenced) if self.fenced is not None else None,
+            "saved": str(self.rescue) if self.rescue is not None else None,
+            "out": [round(at, 3) for at in self.out] if self.out is not None else None,
+            "ledger": as_json(self.ledger),
+        }
 
 
 def left_behind(config: ClusterConfig, plan: FailoverPlan, replicas: Iterable[ReplicaOutcome]) -> dict[str, str]:

@@ -27,6 +27,7 @@ from ..errors import (
 )
 from ..fencing.everyone import start_replication
 from ..memory.journal import Entry
+from ..meter import OnTheWay
 from ..model.one_time_account import is_one_time_user, marks_of
 from ..model.position import BinlogPosition
 from ..model.state import GtidKind, ReplicaChannel, ServerState
@@ -160,9 +161,11 @@ def _execute(
 ) -> None:
     moved_at = worked_at = started_at = ask_at = time.monotonic()
     seen: ReplicaChannel | None = None
+    way = OnTheWay(f"{server}: execute the saved log")
     while True:
         state = server.observe()
         now = channel_named(state, name)
+        way.at(now.executed, _end(cut))
         if has_reached(state, now, cut, kind):
             return
         if now.broken or (not now.applier_running and now.applier_errno):

@@ -22,7 +22,8 @@ class SavedBinlog:
     that the replica's channel names: an earlier primary, or a replica. ``continues``: the replica that it is for is
     proven to have all that stands before it. ``no_room``: it could be read, and no place on the manager took all of it.
     ``by_gtid``: its place is one in another server's log, so that only its GTIDs tell where its part begins.
-    ``log_end``: nobody can read the dead primary's log, and by its size it ends there.
+    ``log_end``: nobody can read the dead primary's log, and by its size it ends there. ``looked_at``: the blocks of the
+    binlog servers whose copies were found, and used as far as anybody lacked them.
     """
 
     copy: BinlogCopy | None
@@ -37,6 +38,7 @@ class SavedBinlog:
     no_room: bool = False
     by_gtid: bool = False
     log_end: BinlogPosition | None = None
+    looked_at: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if self.copy is None:

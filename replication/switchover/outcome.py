@@ -34,9 +34,7 @@ class SwitchOutcome(RoleOutcome):
             **super().as_dict(),
             "old_primary": self.plan.old_name if self.plan else None,
             "new_primary": self.plan.new_primary_name if self.plan and self.opened else None,
-            "evidence": list(self.refusal.evidence) if self.refusal else [],
             "held_seconds": None if self.held is None else round(self.held, 4),
-            "notes": list(self.notes),
         }
 
 
@@ -76,12 +74,8 @@ def markdown(outcome: SwitchOutcome, cluster: str) -> str:
 
 def plan_text(plan: SwitchPlan) -> str:
     """The plan as `--dry-run` and the question show it: from, to, the steps, and what is not as it should be."""
-    others = [x.name for x in plan.others]
-    lines = [f"Planned switch of {plan.cluster} ({plan.kind})", "", "From:", f"{plan.old_name} (current master)"]
-    lines += [f" +--{name}" for name in (plan.new_primary_name, *others)]
-    lines += ["", "To:", f"{plan.new_primary_name} (new master)"]
-    lines += [f" +--{name}" for name in others]
-    lines += [f" +--{plan.old_name}" if plan.orig_is_new_replica else f"{plan.old_name} (read-only, no replica)"]
+    old = f" +--{plan.old_name}" if plan.orig_is_new_replica else f"{plan.old_name} (read-only, no replica)"
+    lines = [f"Planned switch of {plan.cluster} ({plan.kind})", "", *plan.from_and_to(old)]
     lines += ["", *steps_of(plan)]
     lines += ["", *(f"warning: {check}" for check in plan.warnings)] if plan.warnings else []
     return "\n".join(lines)

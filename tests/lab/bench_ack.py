@@ -19,6 +19,7 @@ import pymysql
 from rich.console import Console
 from rich.table import Table
 
+from tests.lab.acknowledging import plugins
 from tests.lab.cluster import Cluster
 from tests.lab.copying import Copier
 from tests.lab.host import Host
@@ -26,7 +27,6 @@ from tests.lab.kinds import APP, APP_PASSWORD
 from tests.lab.writer import INSERT, TABLE
 
 WAYS = ("nobody", "a replica", "our binlog server", "both")
-_MODERN = "plugin-load-add=semisync_source.so\nplugin-load-add=semisync_replica.so\n"
 #: Seconds between two commits of a session.
 _PAUSE = 0.002
 
@@ -83,7 +83,7 @@ def acknowledged_by(cluster: Cluster, way: str) -> Iterator[None]:
 def measure(kind: str, rounds: int, seconds: float, sessions: int) -> dict[str, list[float]]:
     """Every way in every round, on one cluster."""
     took: dict[str, list[float]] = defaultdict(list)
-    extra = {0: _MODERN if kind == "mysql97" else ""}
+    extra = {0: plugins(kind)}
     with Cluster(kind, gtid=True, n=2, extra=extra) as cluster, cluster.in_manager_net():
         cluster[1].sql(TABLE)
         first = 1

@@ -26,12 +26,14 @@ from itertools import islice
 from rich.console import Console
 from rich.table import Table
 
+from tests.lab.acknowledging import MODERN
 from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster
 from tests.lab.faults import DISK, FAULTS, broken
 from tests.lab.host import Host
 from tests.lab.kinds import KINDS
 from tests.lab.local_writer import Observers, Taken, two_writable
+from tests.lab.restoring import comes_level, release, works
 from tests.lab.schedule import FaultStep, faults
 from tests.lab.seeded import MODES, WRONG, Spoiled, arguments, held, keep, timed, until
 from tests.lab.writer import Ack, Writer, gap
@@ -150,7 +152,7 @@ class Chaos:
         """Each is a read-only replica that works."""
         for host in replicas:
             until(
-                lambda host=host: _works(host, primary),  # type: ignore[misc]
+                lambda host=host: works(host, primary),  # type: ignore[misc]
                 f"{host.name} is no working replica of {primary.name}",
                 seconds=15.0,
             )
@@ -174,18 +176,9 @@ class Chaos:
         if rejoin:
             self._rejoin(old, new)
         else:
-            self._release(old)
+            release(self.cluster, self.monitor.conf, old)
             self.cluster.rebuild(old, new)
-        _durable(old, False)
-        # Nobody writes now. What its tables hold would tell nothing: on its way it holds those of earlier rounds.
-        log = new.sql(self.cluster.kind.word("SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"))[0]
-        end = log["File"], int(log["Position"])
-        until(
-            lambda: _works(old, new) and _executed(old) == end,
-            f"{old.name} does not come to the end {end} of {new.name}'s log",
-            seconds=120.0,
-        )
-        _durable(old, True)
+        comes_level(old, new)
         until(lambda: not held(self.monitor.workdir), f"{old.name} is still held", seconds=20.0)
 
     def _rejoin(self, old: Host, new: Host) -> None:
@@ -208,41 +201,11 @@ class Chaos:
         self.cluster.follow(old, new)
         return True
 
-    def _release(self, old: Host) -> None:
-        conf = self.monitor.workdir.with_suffix(".cnf")
-        said = self.cluster.command("mha", "release", f"--conf={conf}", f"--host={old.ip}")
-        # Exit 1: on a host without power nothing can be taken away.
-        if "is no longer held read-only" not in said.output:
-            raise Spoiled(f"{old.name} is not released: {said}")
-
     def _count(self, words: str) -> int:
         return self.monitor.log().count(words)
 
     def _over(self) -> bool:
         return self.monitor.process.poll() is not None
-
-
-def _durable(host: Host, each: bool) -> None:
-    """Whether each commit reaches the disk. The manager ends whoever is connected when it lets go of a server."""
-
-    def done() -> bool:
-        for variable in ("sync_binlog", "innodb_flush_log_at_trx_commit"):
-            host.sql(f"SET GLOBAL {variable}={int(each)}")
-        return True
-
-    until(done, f"{host.name} takes no settings", seconds=20.0)
-
-
-def _works(host: Host, primary: Host) -> bool:
-    status = host.replica_status()
-    running = status.get("Replica_IO_Running"), status.get("Replica_SQL_Running")
-    closed = int(host.sql("SELECT @@global.read_only AS r")[0]["r"])
-    return status.get("Source_Host") == primary.ip and running == ("Yes", "Yes") and closed == 1
-
-
-def _executed(host: Host) -> tuple[str, int]:
-    status = host.replica_status()
-    return status["Relay_Source_Log_File"], int(status["Exec_Source_Log_Pos"])
 
 
 def names_for(kind: str) -> list[str]:
@@ -254,8 +217,7 @@ def _extra(kind: str) -> str | None:
     """What makes semi-synchronous replication possible; None where the lab's server has no such plugin."""
     if KINDS[kind].mariadb:
         return ""
-    plugins = "plugin-load-add=semisync_source.so\nplugin-load-add=semisync_replica.so\n"
-    return plugins if KINDS[kind].modern else None
+    return MODERN if KINDS[kind].modern else None
 
 
 def run(

@@ -21,13 +21,15 @@ IN_USE = 21  # the byte of the flag that only a log which is being written has
 class Copier:
     """A binlog server that runs in the manager's seat, which is the host of [binlog1].
 
-    With ``on`` that host is the one whose disk it writes to and over whose SSH a manager reads, by ``manager_conf``.
+    With ``on`` that host is the one whose network it uses, whose disk it writes to, and over whose SSH a manager reads,
+    by ``manager_conf``.
     """
 
     def __init__(
         self, cluster: Cluster, *, block: str = "", default: str = "", name: str = "app1", on: Host | None = None
     ) -> None:
         self.cluster, self.root = cluster, cluster.seat / f"{name}-binlog"
+        self._namespace = "" if on is None else cluster.subnet.host(on.number)
         # It is started after its manager, which checks it.
         apart = () if on is None else (on.number,)
         conf = cluster.write_cnf(name, default=f"{default}\nstart_checks=warn", candidate=2, apart=apart)
@@ -49,7 +51,7 @@ class Copier:
             run = "import runpy; runpy.run_module('prefect_mha.commands.mha', run_name='__main__', alter_sys=True)"
             program = ("-c", f"{before}\n{run}") if before else ("-m", "prefect_mha.commands.mha")
             words = (sys.executable, *program, "binlog-server", f"--conf={self.conf}", *options)
-            self.process = self.cluster.run_there(*words, out=out)
+            self.process = self.cluster.run_there(*words, out=out, namespace=self._namespace)
         return self
 
     def run(self, *options: str) -> Done:

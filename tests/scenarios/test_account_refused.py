@@ -218,7 +218,7 @@ def test_a_living_primary_that_refuses_the_manager_is_neither_failed_over_nor_ki
 def test_a_check_tells_days_before_that_an_account_will_be_refused(kind: str) -> None:
     with Cluster(kind, gtid=True, n=2) as cluster:
         conf = cluster.write_cnf()
-        done = cluster.command("masterha_check_repl", f"--conf={conf}")
+        done = cluster.command("masterha_check_repl", f"--conf={conf}", "--verbose")
         assert "account-lasts: the accounts of the manager and of replicas last [ok]" in done.output, done.output
         cluster[1].sql(f"ALTER USER '{ADMIN}'@'%' PASSWORD EXPIRE INTERVAL 8 DAY")
         cluster[1].sql("ALTER USER 'repl'@'%' PASSWORD EXPIRE INTERVAL 2 DAY")

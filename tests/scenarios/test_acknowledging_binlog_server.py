@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import os
+import json
 import signal
 import time
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from prefect_mha.replication.binlog.reader import LogReader
+from tests.lab.acknowledging import acknowledged, clients, demand, only_a_disk, plugins, waits
+from tests.lab.certificates import authority, furnish, restart
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.copying import Copier, logs_of, plain, write
-from tests.lab.host import Host
+from tests.lab.kinds import REPL
 from tests.lab.network import sh
 from tests.lab.writer import Writer
+from tests.scenarios.test_next_primary import aside, change
 
 pytestmark = pytest.mark.slow
 
-MODERN = "plugin-load-add=semisync_source.so\nplugin-load-add=semisync_replica.so\n"
 KINDS = [
     pytest.param("mysql97", True, id="9.7-gtid"),
     pytest.param("mysql97", False, id="9.7-position"),
@@ -30,48 +33,11 @@ KINDS = [
 
 
 def started(kind: str, *, gtid: bool, n: int = 2, more: str = "") -> Cluster:
-    return Cluster(kind, gtid=gtid, n=n, extra={0: (MODERN if kind == "mysql97" else "") + more})
-
-
-def setting(host: Host, name: str, value: object) -> None:
-    source = host.kind.word("source", "master")
-    host.sql(f"SET GLOBAL rpl_semi_sync_{source}_{name}={value!r}")
-
-
-def demand(host: Host, milliseconds: int = 3_600_000) -> None:
-    """No commit is acknowledged before somebody else has it, however long that takes."""
-    setting(host, "timeout", milliseconds)
-    setting(host, "wait_point", "AFTER_SYNC")
-    setting(host, "enabled", 1)
-
-
-def clients(host: Host) -> int:
-    source = host.kind.word("source", "master")
-    return int(host.sql(f"SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_{source}_clients'")[0]["Value"])
-
-
-def waits(host: Host) -> dict[str, str]:
-    """How it waits as a source."""
-    start = f"rpl_semi_sync_{host.kind.word('source', 'master')}_"
-    rows = host.sql(f"SHOW GLOBAL VARIABLES LIKE '{start}%'")
-    found = {row["Variable_name"].removeprefix(start): row["Value"] for row in rows}
-    return {name: found[name] for name in ("enabled", "timeout", "wait_point")}
-
-
-def acknowledged(copier: Copier, host: Host) -> None:
-    copier.wait(lambda: copier.acknowledges and clients(host) == 1, "it acknowledges")
+    return Cluster(kind, gtid=gtid, n=n, extra={0: plugins(kind) + more})
 
 
 def reads_on(copier: Copier, log: Path, before: int) -> None:
     copier.wait(lambda: log.stat().st_size > before + 1000, "it reads on")
-
-
-def only_a_disk(cluster: Cluster, host: Host) -> None:
-    """Its server is gone, and nobody's session with the primary reminds of it."""
-    host.stop_mysqld()
-    for row in cluster[1].sql("SHOW PROCESSLIST"):
-        if row["Command"].startswith("Binlog Dump") and row["Host"].startswith(f"{host.ip}:"):
-            cluster[1].sql(f"KILL {row['Id']}")
 
 
 @pytest.mark.parametrize(("kind", "gtid"), KINDS)
@@ -104,6 +70,8 @@ def test_the_power_goes_and_the_only_replica_had_stopped_receiving(
         assert len(before) > received + 100, "the replica had it all"
         assert account(acks, [cluster[2]]).rows_lost == 0, manager.log()
         assert "Saved binlog from the binlog server" in manager.log()
+        (ledger,) = manager.workdir.glob("*.ledger.json")
+        assert {line["fate"] for line in json.loads(ledger.read_text())} == {"rescued", "complete"}
         for original in logs_of(db1):
             copy = plain(copier.directory(db1) / original.name)
             assert plain(original).startswith(copy), original.name
@@ -199,9 +167,66 @@ def test_it_lags_far_behind_and_holds_up_no_commit_until_it_is_level(
         assert clients(db1) == 1, "a reader that lags counts as one that acknowledges"
         copier.wait_equal(db1, 60.0)
         copier.wait(lambda: clients(db1) == 2, "now it acknowledges")
-        used = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("VmHWM"))
-        assert int(used.split()[1]) < 200_000, used
-        os.kill(pid, 0)
+        assert most_memory(copier) < 200_000
+        assert copier.process is not None
+        assert copier.process.pid == pid
+
+
+@pytest.mark.parametrize(("kind", "gtid"), [KINDS[0], KINDS[2], KINDS[3]])
+def test_two_gigabytes_behind_it_reads_in_bounded_memory(kind: str, gtid: bool, copiers: list[Copier]) -> None:
+    with started(kind, gtid=gtid, more="max_allowed_packet=128M\nmax_binlog_size=256M\nsync_binlog=0\n") as cluster:
+        db1 = cluster[1]
+        copier = Copier(cluster, block="binlog_ack=1")
+        copiers.append(copier)
+        cluster.stop_receiver(cluster[2])
+        if db1.kind.mariadb:
+            db1.sql("INSTALL SONAME 'ha_blackhole'")
+        # Nothing of it is written but the log.
+        db1.sql("CREATE TABLE app.hole (d LONGBLOB) ENGINE=BLACKHOLE")
+        for _ in range(64):
+            db1.sql("INSERT INTO app.hole VALUES (REPEAT('x', 33554432))")
+        assert sum(log.stat().st_size for log in logs_of(db1)) > 2 << 30
+        copier.start()
+        copier.wait(lambda: copier.health().get("size", 0) > 1 << 20, "it reads", 60.0)
+        assert not clients(db1), "a reader that lags counts as one that acknowledges"
+        copier.wait(lambda: copier.health().get("behind") == 0 and copier.acknowledges, "level", 200.0)
+        assert copier.differences(db1) == []
+        assert most_memory(copier) < 200_000
+
+
+def most_memory(copier: Copier) -> int:
+    """KiB that it had at most."""
+    lines = Path(f"/proc/{copier.process.pid}/status").read_text().splitlines()  # type: ignore[union-attr]
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+
+
+@pytest.mark.parametrize(("kind", "gtid"), [KINDS[0], KINDS[2], KINDS[3]])
+def test_over_tls_it_reads_large_events_and_only_of_whom_it_knows(kind: str, gtid: bool, copiers: list[Copier]) -> None:
+    """The account may not log in without TLS; then the authority is another one, as where somebody else answers."""
+    with started(kind, gtid=gtid, more="max_allowed_packet=128M\n") as cluster:
+        db1, ca = cluster[1], authority()
+        for host in cluster.hosts:
+            furnish(host, ca)
+            restart(cluster, host)
+        change(cluster, cluster[2], "P_SSL=1")
+        aside(db1, f"ALTER USER '{REPL}'@'%' REQUIRE SSL")
+        trusted = cluster.seat / "ca.pem"
+        trusted.write_bytes(ca[1].public_bytes(serialization.Encoding.PEM))
+        copier = Copier(cluster, block="binlog_ack=1", default=f"ssl_mode=verify_identity\nssl_ca={trusted}").start()
+        copiers.append(copier)
+        copier.wait(lambda: copier.health().get("behind") == 0, "level", 60.0)
+        demand(db1)
+        acknowledged(copier, db1)
+        write(db1, 20)
+        write(db1, 2, 20 << 20)
+        db1.sql("FLUSH LOGS")
+        write(db1, 1)
+        copier.wait_equal(db1, 60.0)
+        copier.kill()
+        trusted.write_bytes(authority()[1].public_bytes(serialization.Encoding.PEM))
+        copier.start()
+        copier.wait_says("certificate", 60.0)
+        assert not copier.acknowledges
 
 
 SLOW_DISK = "import os, time\nsync = os.fdatasync\nos.fdatasync = lambda file: (time.sleep(0.2), sync(file))[1]\n"

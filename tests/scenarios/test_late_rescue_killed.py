@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from functools import partial
 
 import pytest
 
 from tests.lab.cluster import Cluster
+from tests.lab.host import Host
 from tests.scenarios.test_late_rescue import ROWS, TABLE, Apart
 from tests.scenarios.test_rejoin_follows import read_only
 from tests.scenarios.test_rejoin_killed import begun_until, killed_in
@@ -88,3 +90,35 @@ def test_the_new_primary_dies_while_a_rewind_stands_still(kind: str, gtid: bool,
         assert read_only(apart.old), failover
         assert process.wait(120) == 1
         assert read_only(apart.old)
+
+
+@pytest.mark.parametrize(("kind", "gtid"), THREE)
+def test_the_new_primary_goes_dark_while_a_replay_waits_for_it(kind: str, gtid: bool) -> None:
+    """A replay holds the failover lock: it gives that back as soon as the server is known to be gone."""
+    with Cluster(kind, gtid=gtid) as cluster:
+        apart = Apart(cluster, [TABLE], ROWS)
+        new, holder = apart.new, apart.new.connect()
+        with holder.cursor() as cursor:
+            # Its statement waits for this row when the power goes.
+            cursor.execute("BEGIN")
+            cursor.execute("INSERT INTO app.t VALUES (1000, 'in the way')")
+        process = begun_until(
+            apart,
+            "Replay it on the new primary",
+            *("--how=rescue", "--replay=all"),
+            until=lambda: waits_for_a_row(new),
+        )
+        new.power_off()
+        began = time.monotonic()
+        assert process.wait(20) == 1
+        print(f"{cluster.name}: the replay ended {time.monotonic() - began:.1f} s after its primary went dark")
+        words = ("--master_state=dead", f"--conf={apart.conf}", f"--dead_master_host={new.ip}")
+        more = ("--interactive=0", "--ignore_last_failover")
+        failover = cluster.command("masterha_master_switch", *words, *more, timeout=300.0)
+        assert failover.code in (0, 10), failover
+        assert not read_only(cluster[3]), failover
+
+
+def waits_for_a_row(host: Host) -> bool:
+    """By a counter: information_schema.INNODB_TRX is not read anew for who asks too often."""
+    return int(host.sql("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")[0]["Value"]) > 0

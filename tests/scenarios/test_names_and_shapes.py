@@ -61,7 +61,7 @@ def test_a_source_by_another_name_or_in_another_case_and_logs_with_dots_and_blan
         names = "\n".join(f"{host.ip} db{host.number}" for host in cluster.hosts)
         with manager_knows(cluster, f"{names}\n{cluster[1].ip} db1.lan"):
             conf = with_names(cluster.write_cnf(default=f"master_binlog_dir={folder}, /var/lib/mysql"), cluster)
-            done = cluster.command("masterha_check_repl", f"--conf={conf}")
+            done = cluster.command("masterha_check_repl", f"--conf={conf}", "--verbose")
             assert done.code == 0, done
             assert "Traceback" not in done.output
             assert f"is in {folder} and can be read [ok]" in done.output
@@ -144,7 +144,7 @@ def test_a_named_connection_of_mariadb_is_well() -> None:
         cluster[2].sql(f"CHANGE MASTER 'App' TO MASTER_HOST='{cluster[1].ip}', {account}")
         cluster[2].sql("START SLAVE 'App'")
         ends = time.monotonic() + 20
-        while (done := cluster.command("masterha_check_repl", f"--conf={cluster.write_cnf()}")).code:
+        while (done := cluster.command("masterha_check_repl", f"--conf={cluster.write_cnf()}", "--verbose")).code:
             assert time.monotonic() < ends, done
             time.sleep(0.5)
         assert "relay-log-app.info can be read [ok]" in done.output

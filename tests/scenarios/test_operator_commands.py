@@ -194,7 +194,8 @@ def test_the_usual_secondary_check_under_crons_path_and_one_host_in_it_that_is_t
             manager = cluster.run_there(*words, env={"PATH": "/usr/bin:/bin"}, out=out)
         wait_for(lambda: log.exists() and "waiting until MySQL doesn't respond" in log.read_text())
         if there:
-            checked = cluster.command("masterha_check_repl", f"--conf={conf}", env={"PATH": "/usr/bin:/bin:/usr/sbin"})
+            env = {"PATH": "/usr/bin:/bin:/usr/sbin"}
+            checked = cluster.command("masterha_check_repl", f"--conf={conf}", "--verbose", env=env)
             assert f"is the host of the primary {first.ip}" in checked.output, checked
         else:
             wait_for(lambda: "no-such-program was not found in PATH" in log.read_text())

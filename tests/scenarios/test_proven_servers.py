@@ -15,7 +15,7 @@ DATA = "var/lib/mysql"
 def check(cluster: Cluster, **write: object) -> Done:
     conf = cluster.write_cnf(**write)  # type: ignore[arg-type]
     (cluster.seat / "app1").mkdir(exist_ok=True)
-    return cluster.command("masterha_check_repl", f"--conf={conf}")
+    return cluster.command("masterha_check_repl", f"--conf={conf}", "--verbose")
 
 
 def restart(host: Host) -> None:

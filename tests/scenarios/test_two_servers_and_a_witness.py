@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.acknowledging import only_a_disk
 from tests.lab.cluster import Cluster
 from tests.lab.local_writer import Observers, two_writable
 from tests.lab.writer import Writer
-from tests.scenarios.test_acknowledging_binlog_server import only_a_disk, started
+from tests.scenarios.test_acknowledging_binlog_server import started
 from tests.scenarios.watching import Monitor
 
 pytestmark = pytest.mark.slow

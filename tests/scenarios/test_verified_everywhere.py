@@ -61,7 +61,7 @@ def assert_still_verified(cluster: Cluster, *replicas: int) -> None:
 )
 def test_every_failover_and_switch_holds_with_verified_peers_only(fault: str, kind: str, gtid: bool) -> None:
     with verified(kind, gtid) as (cluster, conf), ExitStack() as stack:
-        checked = cluster.command("masterha_check_repl", f"--conf={conf}")
+        checked = cluster.command("masterha_check_repl", f"--conf={conf}", "--verbose")
         assert checked.code == 0, checked
         assert checked.output.count("server-proven: its certificate is verified [ok]") == 3, checked
         writer = Writer(cluster)

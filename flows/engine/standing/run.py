@@ -58,6 +58,7 @@ class StandingRun(ActingRun):
         self.tags, self.deployment = (f"cluster:{cluster}",), None
         self._lock = threading.Lock()
         self._wake = threading.Event()
+        self._entered = threading.Event()
         self._context: Context | None = None
         self._deed: Deed | None = None
         self._over = self._visible = self._named = False
@@ -77,6 +78,10 @@ class StandingRun(ActingRun):
     def is_ready(self) -> bool:
         """Whether it is entered, and can be acted in."""
         return self._context is not None
+
+    def wait_until_entered(self, seconds: float) -> None:
+        if self._thread is not None and prefect_env.api_answers(ANSWERS_WITHIN):
+            self._entered.wait(seconds)
 
     def stand_down(self) -> None:
         self._is_over()
@@ -142,6 +147,7 @@ class StandingRun(ActingRun):
         finally:
             with self._lock:
                 self._context = None
+                self._entered.clear()
                 if self._deed is None:
                     self.id = self.deployment = None
 
@@ -153,6 +159,7 @@ class StandingRun(ActingRun):
         with _prefect().warm():
             with self._lock:
                 self._context = contextvars.copy_context()
+            self._entered.set()
             while not self._over:
                 woken = self._wake.wait(LOOK)
                 self._wake.clear()

@@ -18,6 +18,7 @@ from ....replication.planning.role_plan import ReplicaRecovery
 from ....replication.planning.selection import Follower, bereaved_of, bytes_behind
 from ....replication.reporting.job import FailoverJob
 from ....replication.reporting.ledger import LedgerLine
+from ....replication.reporting.second_copy import proven
 from ....replication.rescue.saved import AppliedBinlog, SavedBinlog
 from ....replication.source.identity import ExpectedIdentity, known_of
 from ....tasks import apply_diffs, save_binlog
@@ -127,7 +128,11 @@ class Leveler(Recorder):
         if rescue.copy is not None or start is None or not job.config.binlog_servers:
             return rescue
         served = self.run(save_binlog.save_from_binlog_servers, job, start, received, whose)
-        return served if served.copy is not None else SavedBinlog(None, f"{rescue.why_not}; {served.why_not}")
+        return served if served.copy is not None else replace(served, why_not=f"{rescue.why_not}; {served.why_not}")
+
+    def proven(self, plan: FailoverPlan, rescue: SavedBinlog | None) -> str:
+        """Why nothing that the dead primary acknowledged is missing, in words; empty where nobody can tell."""
+        return proven(self.job.config, self.job.dead, self.job.remembered, plan, rescue)
 
     def whose(self, cluster: ClusterState | None = None) -> ExpectedIdentity:
         """What is known of the dead primary, whose log is wanted; ``cluster`` is that of its stopped replicas."""

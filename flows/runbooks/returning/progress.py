@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from typing import Any
 from uuid import UUID
 
 from ....replication.memory.journal import Journal
+from ....replication.meter import Progress, Watcher
 from ....replication.rejoin.plan import RejoinPlan
-from ....replication.rejoin.rebuild.meter import Progress, Watcher
 from ....replication.rejoin.remembered.interrupted import PROGRESS
 from ....replication.threads import Thread
 from ...engine.entered import flow_context
+from ...engine.steps import described
 
 log = logging.getLogger("mha")
 
@@ -66,10 +66,12 @@ class _Page:
     def _bring(self, progress: Progress) -> None:
         from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-        with contextlib.suppress(Exception):
-            known, text = self._id.get(progress.step), f"{self._name}: {progress}"
+        known, text = self._id.get(progress.step), f"{self._name}: {progress}"
+        try:
             if known is None:
                 made: Any = create_progress_artifact(progress.percent, description=text)
                 self._id[progress.step] = made
             else:
                 update_progress_artifact(known, progress=progress.percent, description=text)
+        except Exception as error:  # noqa: BLE001 - whatever Prefect cannot do, the copy goes on
+            log.debug("Prefect does not show how far it is: %s", described(error))

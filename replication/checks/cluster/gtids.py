@@ -28,8 +28,9 @@ POSITIONED = Rule(
 ERRANT = Rule(
     "errant-transactions",
     "Has every replica executed only what the primary has, too?",
-    "see with mysqlbinlog on {server} what they did, and bring it to the primary or take it back; "
-    "until then {server} is not promoted, unless `check_errant=0` in its block accepts them",
+    "`mha rejoin --conf {conf} --host {server} --how=rescue` lists what they did and can bring it to the primary, "
+    "--how=empties (MySQL) or --how=rebuild there end it; until then {server} is not promoted, unless "
+    "`check_errant=0` in its block accepts them",
     Severity.WARNING,
     varies="error on the target of a planned switch",
 )
@@ -111,7 +112,7 @@ def _errant(facts: Facts) -> Iterator[Check]:
             continue
         own = strays(primary, state)
         text = f"executed what the primary never did: {own}" if own else "executed nothing that the primary did not"
-        yield ERRANT.judge(state.name, not own, text, server=state.hostname)
+        yield ERRANT.judge(state.name, not own, text, server=state.hostname, conf=facts.config.path)
 
 
 def _purged(facts: Facts) -> Iterator[Check]:

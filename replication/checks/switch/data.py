@@ -61,7 +61,8 @@ def _errant(case: SwitchCase) -> Iterator[Check]:
         text = f"it has transactions that {old.name} does not have: {found}"
         if not found:
             text = f"it has nothing that {old.name} does not have"
-        yield ERRANT.judge(state.name, not found, text, worse, server=state.hostname)
+        where = {"server": state.hostname, "conf": case.config.path}
+        yield ERRANT.judge(state.name, not found, text, worse, **where)
 
 
 def _purged(case: SwitchCase) -> Iterator[Check]:

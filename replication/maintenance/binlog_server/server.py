@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ....config import ClusterConfig, ConfigError, ServerConfig
@@ -38,10 +38,11 @@ from .archive import (
     span,
     takes_over,
 )
+from .block import CopyOptions, pick_block
 from .feed import Feed, MysqlbinlogFeed
-from .health import BinlogHealth, CopyState, is_here, known_gaps, write_health
+from .health import BinlogHealth, CopyState, known_gaps, write_health
 from .lock import DirectoryLock
-from .source import SourceView, SourceWatch, next_source, read_logs
+from .source import SourceView, SourceWatch, followed, next_source, read_logs, rival_of
 from .stream import derived_server_id, find_reader, reading_account
 
 log = logging.getLogger("mha")
@@ -62,38 +63,6 @@ FIRST_WAIT, LAST_WAIT = 0.5, 30.0
 LAST_LOOK = 2.0
 
 
-@dataclass(frozen=True)
-class CopyOptions:
-    """What a command line says over the ``[binlogN]`` block; None leaves it to that.
-
-    ``from_current``: begin an empty directory with the log that is written now. ``once``: end when everything is here
-    that the source had at the start, and end with an error where a running one would try again.
-    """
-
-    from_current: bool = False
-    once: bool = False
-    keep_days: float | None = None
-    keep_bytes: int | None = None
-    server_id: int | None = None
-
-
-def pick_block(config: ClusterConfig, name: str = "") -> ServerConfig:
-    """The ``[binlogN]`` block of that name, else the only one, else this host's by its address. Raises ConfigError."""
-    blocks = config.binlog_servers
-    names = ", ".join(b.block for b in blocks)
-    if not blocks:
-        raise ConfigError("it has no [binlogN] block; add one with hostname and master_binlog_dir", file=config.path)
-    if name:
-        found = [b for b in blocks if name in (b.block, b.block.removeprefix("binlog."))]
-        if not found:
-            raise ConfigError(f"it has no block [{name}]; there are: {names}", file=config.path)
-        return found[0]
-    here = blocks if len(blocks) == 1 else [b for b in blocks if is_here(b)]
-    if len(here) != 1:
-        raise ConfigError(f"several blocks may be meant ({names}); choose one with --name", file=config.path)
-    return here[0]
-
-
 class BinlogServer:
     """The binlog server of one block, on this host. ``load`` reads the configuration afresh; ``stop`` ends it."""
 
@@ -107,6 +76,7 @@ class BinlogServer:
         self._health = BinlogHealth(self._block.block, os.getpid(), CopyState.WAITING)
         self._source: ServerConfig | None = None
         self._next, self._ids = "", set[int]()
+        self._replaced = ""  # a failover from the server at that address was begun
         self._anew: set[Path] = set()
         self._told = ""
         self._unwritten = False
@@ -164,7 +134,8 @@ class BinlogServer:
         # The dead one's silence would be waited for again, and the new one's commits may wait for this disk.
         cluster = sessions.observe(None if moved is None else [moved])
         self._ids |= {state.server_id for state in cluster.up}
-        found = moved or next_source(self._config, cluster, self._source)
+        replaced = self._source is not None and self._source.address == self._replaced
+        found = moved or next_source(self._config, cluster, self._source, replaced=replaced)
         if isinstance(found, Refusal):
             raise _NoSource(found.sentence)
         if self._source is None or self._source.address != found.address:
@@ -175,7 +146,8 @@ class BinlogServer:
         if state is None and not self._block.binlog_ack:
             down = next(d for d in cluster.down if d.key == found.address)
             raise _NoSource(down.reason)
-        return self._copy(sessions, found, state, SourceView(cluster=None if moved else cluster))
+        rival = "" if moved else rival_of(found, cluster)
+        return self._copy(sessions, found, state, SourceView(cluster=None if moved else cluster, rival=rival))
 
     # one source ------------------------------------------------------------------------------------------------
 
@@ -197,6 +169,7 @@ class BinlogServer:
         watch = SourceWatch(self._config, sessions, source, seen)
         if not self._told:
             log.info("Copying the binary logs of %s into %s, beginning with %s.", source.name, directory, start)
+        feed.rival = seen.rival
         try:
             feed.start(start, next((each.size for each in logs if each.name == start), None))
             watch.start()
@@ -270,6 +243,7 @@ class BinlogServer:
         swept = feed.newest
         flows = False
         while not self._stop.wait(TICK):
+            self._heed(feed, watch)
             failure = feed.take()
             now = time.monotonic()
             idle = feed.idle(now)
@@ -299,6 +273,15 @@ class BinlogServer:
                 sweep, swept = now, feed.newest
                 self._sweep(look)
         return False
+
+    def _heed(self, feed: Feed, watch: SourceWatch) -> None:
+        """Whether the source is the one whose commits may be acknowledged: not beside another, nor while replaced."""
+        feed.rival = watch.look.rival
+        if feed.withheld:
+            self._replaced = watch.source.address
+        elif watch.look.cluster is not None and followed(watch.source, watch.look.cluster):
+            self._replaced = ""
+        watch.replaced = self._replaced == watch.source.address
 
     def _report(self, feed: Feed, look: SourceView, *, flows: bool) -> ArchivedLog | None:
         here = local_logs(feed.directory)

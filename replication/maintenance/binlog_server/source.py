@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ....config import ClusterConfig, ServerConfig
 from ...cluster.pool import ConnectionPool
@@ -35,13 +35,16 @@ def read_logs(server: Server, timeout: float | None = None) -> tuple[ArchivedLog
     return tuple(ArchivedLog(name, size) for name, size in named if is_log_name(name))
 
 
-def next_source(config: ClusterConfig, cluster: ClusterState, current: ServerConfig | None) -> ServerConfig | Refusal:
+def next_source(
+    config: ClusterConfig, cluster: ClusterState, current: ServerConfig | None, *, replaced: bool = False
+) -> ServerConfig | Refusal:
     """Whose logs are to be copied now. Pure.
 
     The primary, as the replicas see it. While that is not clear, in the middle of a failover, a source that is up and
     follows nobody stays; when it is dead, a replica or read-only, the one server that takes writes and follows nobody
     is the new one: a promoted server has no replica yet, and with two servers it never gets one. A wrong guess harms
-    nothing, for every server has its own directory.
+    nothing, for every server has its own directory. ``replaced``: a failover from the current one was begun, so it is
+    left for that one server even while it takes writes, unless somebody follows it again.
     """
     found = find_primary(config, cluster)
     known = next((s for s in config.servers if current is not None and s.address == current.address), None)
@@ -50,7 +53,10 @@ def next_source(config: ClusterConfig, cluster: ClusterState, current: ServerCon
     if isinstance(found, ServerConfig) and cluster.get(found.address) is not None:
         return found
     state = cluster.get(known.address) if known is not None else None
-    alone = [s for s in cluster.up if not s.channels and s.writable and s.log_bin]
+    alone = _alone(cluster)
+    if known is not None and replaced and not followed(known, cluster):
+        others = [s for s in alone if s.key != known.address]
+        alone, state = (others, None) if len(others) == 1 else (alone, state)
     if known is not None and state is not None and not state.channels and (state.writable or len(alone) != 1):
         return known
     if len(alone) == 1:
@@ -60,11 +66,34 @@ def next_source(config: ClusterConfig, cluster: ClusterState, current: ServerCon
     return found
 
 
+def rival_of(source: ServerConfig, cluster: ClusterState) -> str:
+    """Another server that takes writes as a primary does, while nobody follows this one; empty for none. Pure.
+
+    A primary that was cut off and replaced comes back writable for a moment. What it is sent then must not be
+    acknowledged, and which of the two is the right one is not for a binlog server to say.
+    """
+    if followed(source, cluster):
+        return ""
+    return next((s.name for s in _alone(cluster) if s.key != source.address), "")
+
+
+def followed(source: ServerConfig, cluster: ClusterState) -> bool:
+    """Whether any replica receives from it, or tries to. Pure."""
+    channels = [s.channel_from(source.hostname, source.ip, source.port) for s in cluster.up]
+    return any(c is not None and not c.receiver_stopped for c in channels)
+
+
+def _alone(cluster: ClusterState) -> list[ServerState]:
+    """Those that take writes and follow nobody."""
+    return [s for s in cluster.up if not s.channels and s.writable and s.log_bin]
+
+
 @dataclass(frozen=True)
 class SourceView:
     """One look: ``state`` of the source, or the ``reason`` why there is none; ``at`` in epoch seconds, 0: none yet.
 
     ``other`` is the server to copy instead, ``cluster`` the last look at all servers, ``logs`` what the source had.
+    ``rival`` is who takes writes as well, where that was so when the copying began.
     """
 
     state: ServerState | None = None
@@ -73,6 +102,7 @@ class SourceView:
     cluster: ClusterState | None = None
     logs: tuple[ArchivedLog, ...] = ()
     at: float = 0.0
+    rival: str = ""
 
 
 class SourceWatch(Thread):
@@ -82,12 +112,14 @@ class SourceWatch(Thread):
         self, config: ClusterConfig, sessions: ConnectionPool, source: ServerConfig, seen: SourceView | None = None
     ) -> None:
         super().__init__(name="binlog watch", daemon=True)
-        self._config, self._sessions, self._source = config, sessions, source
+        self.source, self._config, self._sessions = source, config, sessions
         self._over = threading.Event()
         self.look = seen or SourceView()
+        #: A failover from the source was begun.
+        self.replaced = False
 
     def __str__(self) -> str:
-        return self._source.name
+        return self.source.name
 
     def run(self) -> None:
         # The first look is at the source alone: all have just been looked at.
@@ -96,7 +128,7 @@ class SourceWatch(Thread):
             try:
                 self.look = self._look(everybody=number % ALL_EVERY == 0)
             except MhaError as error:
-                self.look = SourceView(None, str(error), None, self.look.cluster, self.look.logs, time.time())
+                self.look = replace(self.look, state=None, reason=str(error), other=None, at=time.time())
             except RuntimeError:
                 if self._over.is_set():
                     return  # the sessions were closed under a look that took long
@@ -113,16 +145,18 @@ class SourceWatch(Thread):
         # A source that was away, is closed or a replica now costs no look of its own: who takes its place is asked.
         everybody = everybody or (before.state is None and before.at > 0.0)
         everybody = everybody or bool(before.state is not None and (before.state.channels or not before.state.writable))
-        seen = self._sessions.observe(None if everybody else [self._source], timeout=PATIENCE)
-        state = seen.get(self._source.address)
+        everybody = everybody or bool(before.rival) or self.replaced
+        seen = self._sessions.observe(None if everybody else [self.source], timeout=PATIENCE)
+        state = seen.get(self.source.address)
         other, logs = None, before.logs
         if everybody:
-            found = next_source(self._config, seen, self._source)
-            if isinstance(found, ServerConfig) and found.address != self._source.address:
+            found = next_source(self._config, seen, self.source, replaced=self.replaced)
+            if isinstance(found, ServerConfig) and found.address != self.source.address:
                 other = found
         if state is not None and state.end_of_log is not None:
             file = before.state.end_of_log.file if before.state and before.state.end_of_log else ""
             if everybody or state.end_of_log.file != file:
-                logs = read_logs(self._sessions.server(self._source.address))
-        reason = next((d.reason for d in seen.down if d.key == self._source.address), "")
-        return SourceView(state, reason, other, seen if everybody else before.cluster, logs, time.time())
+                logs = read_logs(self._sessions.server(self.source.address))
+        reason = next((d.reason for d in seen.down if d.key == self.source.address), "")
+        rival = rival_of(self.source, seen) if before.rival else ""
+        return SourceView(state, reason, other, seen if everybody else before.cluster, logs, time.time(), rival)

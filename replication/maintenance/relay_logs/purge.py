@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from ...coordination.failover_lock import FAILOVER_LOCK, FailoverLock
 from ...deadline import Deadline
 from ...errors import AlreadyActing, RefusalError, ServerError, StatementFailed
+from ...meter import Meter
 from ...model.position import log_index
 from ...model.refusal import Refusal
 from ...model.state import ReplicaChannel, ServerState
@@ -140,7 +141,7 @@ def _purge(
     with _purging(server, state, files, before, lock):
         for channel in state.channels:
             server.query(server.dialect.flush_relay_logs(channel.name), action="begin a new relay log")
-        note = _wait(server, state, files, stop)
+        note = _wait(server, state, files, before, stop)
     gone = [sizes[name] for each, sizes in zip(files, before, strict=True) for name in sizes.keys() - set(each.names())]
     return Purged(state.key, state.name, len(gone), sum(gone), time.monotonic() - began, note)
 
@@ -178,18 +179,28 @@ def _keep_again(server: Server) -> None:
                 raise
 
 
-def _wait(server: Server, state: ServerState, files: list[RelayFiles], stop: threading.Event) -> str:
+def _wait(
+    server: Server, state: ServerState, files: list[RelayFiles], before: list[dict[str, int]], stop: threading.Event
+) -> str:
     """Look until all logs are gone that lie before where the appliers were; why they are not, if so.
 
     That place is late with parallel appliers, which bring it up to date with the next transaction: a log more stays.
     """
     deadline = Deadline(APPLIER_WAIT)
+    going = [
+        {name: size for name, size in sizes.items() if log_index(name) < _current(channel)}
+        for sizes, channel in zip(before, state.channels, strict=True)
+    ]
+    meter = Meter(f"{state.name}: purge relay logs", sum(sum(each.values()) for each in going))
     while True:
+        names = [each.names() for each in files]
         late = [
             channel.relay_log.file
-            for channel, each in zip(state.channels, files, strict=True)
-            if channel.relay_log and log_index(each.names()[0]) < log_index(channel.relay_log.file)
+            for channel, each in zip(state.channels, names, strict=True)
+            if channel.relay_log and log_index(each[0]) < log_index(channel.relay_log.file)
         ]
+        gone = [sizes[name] for each, sizes in zip(names, going, strict=True) for name in sizes.keys() - set(each)]
+        meter.at(sum(gone))
         if not late:
             return ""
         if stop.is_set():

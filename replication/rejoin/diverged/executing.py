@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from ....config import ServerConfig
 from ...binlog.rows.changes import Changes
@@ -14,6 +14,7 @@ from ...model.gtid import Gtid
 from ...model.state import Vendor
 from ...mysql.server import Server
 from .comparison.schema import longest_statement
+from .equal import ended_with_its_server
 
 #: Seconds that a row which an application holds is waited for, and that one statement may take.
 LOCKED, STATEMENT = 10, 60.0
@@ -80,6 +81,10 @@ class Session:
             # Else a server with GTIDs takes what comes next for one without.
             self.execute("SET gtid_next = 'AUTOMATIC'")
         self._described = statement
+
+    def while_it_lives(self) -> AbstractContextManager[None]:
+        """Within, a statement fails soon after the server is gone, a host without power included."""
+        return ended_with_its_server(self._server)
 
     def close(self) -> None:
         """What is not committed is gone."""

@@ -61,23 +61,25 @@ def replay(
     session, told = Session(new), time.monotonic()
     journal.record(REPLAY, "intent", new.address, at=str(theirs.place), transactions=len(chosen.replay))
     try:
-        for count, number in enumerate(chosen.replay):
-            changes = tail.tail[number]
-            needs = rest.builds_upon(changes)
-            why = f"it builds upon {needs}, which is not replayed" if needs else ""
-            if not why:
-                why = _one(session, server_id, comparing, theirs, number, may_commit)
-            if why and comparing.has(number):
-                log.warning("%s is not replayed on %s: %s.", changes.name, new.name, THERE)
-            elif why:
-                left[number] = why
-                rest.add(changes, readable=True)
-                log.warning("%s is not replayed on %s: %s.", changes.name, new.name, why)
-            else:
-                done.append(number)
-            if time.monotonic() - told > TOLD_EVERY:
-                told = time.monotonic()
-                log.info("%d of %d transactions are replayed on %s.", count + 1, len(chosen.replay), new.name)
+        # The failover lock is held: what a dead primary keeps waiting would keep the failover waiting.
+        with session.while_it_lives():
+            for count, number in enumerate(chosen.replay):
+                changes = tail.tail[number]
+                needs = rest.builds_upon(changes)
+                why = f"it builds upon {needs}, which is not replayed" if needs else ""
+                if not why:
+                    why = _one(session, server_id, comparing, theirs, number, may_commit)
+                if why and comparing.has(number):
+                    log.warning("%s is not replayed on %s: %s.", changes.name, new.name, THERE)
+                elif why:
+                    left[number] = why
+                    rest.add(changes, readable=True)
+                    log.warning("%s is not replayed on %s: %s.", changes.name, new.name, why)
+                else:
+                    done.append(number)
+                if time.monotonic() - told > TOLD_EVERY:
+                    told = time.monotonic()
+                    log.info("%d of %d transactions are replayed on %s.", count + 1, len(chosen.replay), new.name)
     finally:
         session.close()
     _take(comparing, theirs)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from ...meter import size
 from ...model.ways_back import Method
 
 
@@ -56,12 +57,3 @@ class Copying:
         """From plain data. Raises KeyError, ValueError."""
         known = {field.name: told[field.name] for field in fields(cls)}
         return cls(**{**known, "method": Method(told["method"]), "install": tuple(told["install"])})
-
-
-def size(count: float) -> str:
-    """Bytes in words."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"

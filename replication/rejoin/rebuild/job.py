@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from ...cluster.pool import ConnectionPool
 from ...memory.journal import Journal
+from ...meter import Meter, Watcher
 from ...model.state import ServerState
 from ..job import RejoinJob
 from ..observe import WhoIsBack
 from ..plan import RejoinPlan
 from .copying import Copying
 from .left import Whose, cut_short
-from .meter import Meter, Watcher
 from .on_host import OnHost
 from .place import Place
 

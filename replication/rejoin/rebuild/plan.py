@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ...meter import size
 from ...model.refusal import Refusal
 from ...model.state import GtidKind
 from ...model.ways_back import How, Method
 from ..diverged.beyond import beyond
 from ..facts import RejoinFacts
 from ..plan import RejoinPlan, of_both, of_the_account
-from .copying import Copying, size
+from .copying import Copying
 from .facts import DonorView, RebuildFacts, TargetView
 from .left import PLACED, tells_itself
 

@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import replace
 
 from ....config import ClusterConfig
+from ...checks.facts import Facts
 from ...memory.held_servers import HeldServers
+from ...model.ways_back import FormerPrimary, FormerState
 from .interrupted import last_of_each
 
-
-class FormerState(StrEnum):
-    """What is true of it now."""
-
-    DOWN = "down"
-    HELD = "held"
-    REJOINING = "rejoining"
-
-
-@dataclass(frozen=True)
-class FormerPrimary:
-    """A server that is held: its ``ip:port``, its name, where it stands.
-
-    Of one that is rejoining ``step`` is what is done with it, ``percent`` how far its copy is, None where none is made.
-    """
-
-    key: str
-    name: str
-    state: FormerState
-    step: str = ""
-    percent: float | None = None
-
-    def __str__(self) -> str:
-        if self.state is not FormerState.REJOINING or not self.step:
-            return self.state.value
-        return f"{self.state.value}: {self.step}" + (f", {self.percent:.0f}%" if self.percent is not None else "")
+log = logging.getLogger("mha")
 
 
 def former_primaries(config: ClusterConfig, answers: Callable[[str], bool]) -> tuple[FormerPrimary, ...]:
@@ -51,3 +28,12 @@ def former_primaries(config: ClusterConfig, answers: Callable[[str], bool]) -> t
         state = FormerState.HELD if answers(hold.key) else FormerState.DOWN
         found.append(FormerPrimary(hold.key, hold.name, state))
     return tuple(found)
+
+
+def with_former_primaries(facts: Facts) -> Facts:
+    """The same, with who is held as this host remembers it; what cannot be read is told in the log alone."""
+    try:
+        return replace(facts, former=former_primaries(facts.config, lambda key: facts.cluster.get(key) is not None))
+    except OSError as error:
+        log.warning("The list of servers that are held read-only cannot be read: %s", error)
+        return facts

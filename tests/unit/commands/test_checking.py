@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.commands import masterha_check_repl, masterha_check_ssh
-from prefect_mha.commands.shared.check_output import line, print_json, print_table
+from prefect_mha.commands.views.checks import line, print_json, print_table
 from prefect_mha.replication.model.check import Check, Severity
 
 HEALTHY, UNHEALTHY = "MySQL Replication Health is OK.", "MySQL Replication Health is NOT OK!"
@@ -39,7 +39,7 @@ def test_json_is_one_object_with_the_last_line_in_it(capsys: pytest.CaptureFixtu
 
 def test_a_table_shows_brackets_as_they_are_and_what_failed_first(capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = Check("ssh", "db1", True, "in"), Check("lag", "db2", False, "[red]late[/red]", hint="wait [here]")
-    print_table("app1", [good, bad])
+    print_table("app1", [good, bad], verbose=True)
     out = capsys.readouterr().out
     assert "[red]late[/red]" in out
     assert "wait [here]" in out

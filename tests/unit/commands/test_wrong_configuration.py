@@ -44,6 +44,7 @@ WITH_CONF = {
     ("mha", "release"): ["--host=db1"],
     ("mha", "rejoin"): ["--host=db1"],
     ("mha", "replay"): [str(INCIDENT)],
+    ("mha", "report"): ["--last"],
 }
 WITHOUT_CONF = {"masterha_secondary_check", "purge_relay_logs", "save_binary_logs", "apply_diff_relay_logs"}
 WITHOUT_CONF |= {"filter_mysqlbinlog", "mha simulate", "mha init"}

@@ -21,6 +21,7 @@ from ..archive import ArchivedLog, Intake, OtherHistoryError, local_logs
 from .copy import LogCopy
 from .dump import LogDump, Replica
 from .packets import Cutter, Odd, Refusing
+from .permission import Permission
 from .standing import standing_of
 
 log = logging.getLogger("mha")
@@ -43,6 +44,11 @@ class AcknowledgingFeed:
         self._acknowledges = acknowledges
         self._source, self._replica = source, replica
         self._copy = LogCopy(directory)
+        self._permission, self._told = Permission(directory), ""
+        #: Another server that takes writes, too; while there is one nobody's commits are acknowledged.
+        self.rival = ""
+        #: Somebody replaces the server.
+        self.withheld = False
         self._over, self._level = threading.Event(), threading.Event()
         self._dump: LogDump | None = None
         self._failure: Exception | None = None
@@ -102,8 +108,7 @@ class AcknowledgingFeed:
 
     def caught_up(self) -> None:
         """All is here that the server had a moment ago, so its commits may wait for this disk."""
-        if self._acknowledges:
-            self._level.set()
+        self._level.set()
 
     def close(self) -> None:
         """End it; what came is on disk. Raises RemoteFileError where the disk does not let it end."""
@@ -134,12 +139,14 @@ class AcknowledgingFeed:
             with suppress(OSError):
                 self._copy.sync()
             self._copy.close()
+            self._permission.close()
 
     def _read(self, name: str) -> None:
         """One session; returns when it is over or is to be a semi-synchronous one from now on."""
-        acknowledging = self._level.is_set()
+        acknowledging = self._level.is_set() and self._may_acknowledge()
         place = self._copy.begin(name)
-        size = self._size if name == self._start and not acknowledging else None
+        # What the server had at the start says something of the copy as it was then.
+        size, self._size = self._size, None
         if size is not None and self._copy.here > size:
             raise OtherHistoryError(name, size)
         dump = self._dump = LogDump(self._source, self._replica)
@@ -176,9 +183,29 @@ class AcknowledgingFeed:
                 copy.sync()
                 synced = now
             if copy.wanted is not None:
-                dump.acknowledge(copy.wanted)
+                with self._permission.asked() as given:
+                    if given:
+                        dump.acknowledge(copy.wanted)
                 copy.wanted = None
+                if not given:
+                    self.withheld = True
+                    # What waits for it there waits on, and is read as by one that does not acknowledge.
+                    self._level.clear()
+                    return
             if copy.level:
                 self.caught_up()
-            if self._level.is_set() and not acknowledging and not copy.within:
+            if not acknowledging and not copy.within and self._level.is_set() and self._may_acknowledge():
                 return
+
+    def _may_acknowledge(self) -> bool:
+        """Whether it may begin to, or go on; why not is told once."""
+        if not self._acknowledges:
+            return False
+        why = f"{self.rival} takes writes, too" if self.rival else ""
+        with self._permission.asked() as given:
+            why = why if given else "it is being replaced"
+        self.withheld = not given
+        if why and why != self._told:
+            log.warning("%s: %s, so nothing that it sends is acknowledged.", self._source.name, why)
+        self._told = why
+        return not why

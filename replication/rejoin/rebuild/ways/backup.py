@@ -7,12 +7,12 @@ import shlex
 
 from ....deadline import Deadline
 from ....errors import StatementFailed
+from ....meter import Metered
 from ....model.state import Vendor
 from ....rescue.apply import client_options
 from ....scripts import script
 from ....ssh.rights import as_root
 from ..job import RebuildJob
-from ..meter import Metered
 from ..on_host import LONG
 from ..place import Place, of_backup
 

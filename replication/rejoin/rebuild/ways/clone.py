@@ -6,12 +6,12 @@ import logging
 import time
 
 from ....errors import MhaError, StatementFailed
+from ....meter import Meter
 from ....model.position import BinlogPosition
 from ....model.state import GtidKind
 from ....mysql.server import Server
 from ....threads import Thread
 from ..job import RebuildJob
-from ..meter import Meter
 from ..on_host import LONG
 from ..place import Place
 

@@ -10,13 +10,13 @@ import time
 from .....config import ServerConfig
 from ....deadline import Deadline
 from ....errors import DeadlineExceeded
+from ....meter import Meter, Metered
 from ....model.state import GtidKind, ServerState, Vendor
 from ....mysql.server import Server
 from ....rescue.apply import client_options
 from ....scripts import script
 from ....ssh.host import SshHost
 from ....ssh.streams import RunningCommand
-from ..meter import Meter, Metered
 from ..place import HELD, Place, held_still
 
 log = logging.getLogger("mha")

@@ -33,6 +33,7 @@ from prefect_mha.replication.model.check import Check, Severity
 from prefect_mha.replication.model.errant import strays
 from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid
 from prefect_mha.replication.model.state import ClusterState, Filters, SemiSync, ServerDown, ServerState, Vendor
+from prefect_mha.replication.model.ways_back import FormerPrimary, FormerState
 from prefect_mha.replication.mysql.advisory_locks import Holder
 from prefect_mha.replication.mysql.dialects import Dialect
 from prefect_mha.replication.mysql.dialects.accounts import AccountLife
@@ -462,6 +463,25 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         WARNING,
         "positioned by MySQL GTID, the others by file/position",
         "as the others do: file and position",
+    ),
+    (
+        "former-primary",
+        lambda: replace(facts(), former=(FormerPrimary("10.0.0.1:3306", "db1(10.0.0.1:3306)", FormerState.HELD),)),
+        "db1",
+        WARNING,
+        "was replaced by a failover, is back, and is held read-only",
+        "`mha rejoin --conf /etc/mha/app1.cnf --host db1`",
+    ),
+    (
+        "former-primary",
+        lambda: replace(
+            facts(),
+            former=(FormerPrimary("10.0.0.1:3306", "db1(10.0.0.1:3306)", FormerState.REJOINING, "Copy it", 42.0),),
+        ),
+        "db1",
+        INFO,
+        "is being made a replica (rejoining: Copy it, 42%)",
+        "mha rejoin",
     ),
     (
         "errant-transactions",

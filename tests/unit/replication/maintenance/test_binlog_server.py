@@ -25,6 +25,7 @@ from prefect_mha.replication.errors import (
     StatementFailed,
 )
 from prefect_mha.replication.maintenance.binlog_server.archive import ArchivedLog
+from prefect_mha.replication.maintenance.binlog_server.block import CopyOptions, pick_block
 from prefect_mha.replication.maintenance.binlog_server.health import (
     FILE,
     BinlogHealth,
@@ -35,8 +36,8 @@ from prefect_mha.replication.maintenance.binlog_server.health import (
     write_health,
 )
 from prefect_mha.replication.maintenance.binlog_server.lock import DirectoryLock
-from prefect_mha.replication.maintenance.binlog_server.server import BinlogServer, CopyOptions, pick_block
-from prefect_mha.replication.maintenance.binlog_server.source import next_source
+from prefect_mha.replication.maintenance.binlog_server.server import BinlogServer
+from prefect_mha.replication.maintenance.binlog_server.source import next_source, rival_of
 from prefect_mha.replication.maintenance.binlog_server.stream import (
     Reader,
     arguments,
@@ -142,6 +143,42 @@ def test_whom_it_copies(config, current, state, expected):
         assert isinstance(found, Refusal)
     else:
         assert found == loaded.servers[expected - 1]
+
+
+@pytest.mark.parametrize(
+    ("state", "rival"),
+    [
+        pytest.param(cluster(server(1, read_only=False), server(2, follows()), server(3)), "", id="the usual"),
+        pytest.param(cluster(server(1, read_only=False), server(2, read_only=False)), "db2", id="two take writes"),
+        pytest.param(
+            cluster(server(1, read_only=False), server(2, read_only=False), server(3, follows())),
+            "",
+            id="a stray beside a primary that is followed",
+        ),
+        pytest.param(
+            cluster(
+                server(1, read_only=False), server(2, read_only=False), server(3, replace(follows(), receiver="No"))
+            ),
+            "db2",
+            id="in the middle of a failover",
+        ),
+        pytest.param(cluster(server(1, read_only=False), down=(2, 3)), "", id="alone"),
+    ],
+)
+def test_who_takes_writes_beside_the_source(config, state, rival):
+    assert rival_of(config().servers[0], state).startswith(rival)
+    assert bool(rival_of(config().servers[0], state)) is bool(rival)
+
+
+def test_one_that_is_replaced_is_left_although_it_still_takes_writes(config):
+    loaded = config()
+    both = cluster(server(1, read_only=False), server(2, read_only=False))
+    assert next_source(loaded, both, loaded.servers[0]) is loaded.servers[0]
+    assert next_source(loaded, both, loaded.servers[0], replaced=True) is loaded.servers[1]
+    alone = cluster(server(1, read_only=False), server(2))
+    assert next_source(loaded, alone, loaded.servers[0], replaced=True) is loaded.servers[0]
+    again = cluster(server(1, read_only=False), server(2, read_only=False), server(3, follows()))
+    assert next_source(loaded, again, loaded.servers[0], replaced=True) is loaded.servers[0]
 
 
 def test_a_source_that_left_the_configuration_is_given_up(config):

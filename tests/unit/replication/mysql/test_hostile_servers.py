@@ -15,8 +15,8 @@ from prefect_mha.replication.mysql.server import Server
 from tests.lab.hostile import ASKS, HostileServer, Way
 
 PASSWORD = "readable-secret"
-#: Seconds for one packet here, and megabytes that one hostile server may cost.
-TIMEOUT, MEGABYTES = 0.6, 400
+#: Seconds for one packet here, what a busy machine may add to a look, and megabytes that one hostile server may cost.
+TIMEOUT, SLACK, MEGABYTES = 0.6, 25.0, 400
 #: Who says OK to a login and everything afterwards is no error before it is asked something.
 
 
@@ -63,7 +63,7 @@ def test_each_hostile_server_is_that_servers_error_in_time(way: Way, tmp_path: P
         error = looked_at(config)
         took = time.monotonic() - began
         grew = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-        assert took < 3 * TIMEOUT + 8.5, (took, error)
+        assert took < 3 * TIMEOUT + SLACK, (took, error)
         assert grew < MEGABYTES, (grew, error)
         assert PASSWORD.encode() not in hostile.told, error
         assert PASSWORD not in str(error)

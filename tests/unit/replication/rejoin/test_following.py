@@ -12,6 +12,7 @@ from prefect_mha.replication.model.state import ReplicaChannel
 from prefect_mha.replication.rejoin import following
 from prefect_mha.replication.rejoin.following import executed_by, why_stopped
 from prefect_mha.replication.rejoin.job import RejoinJob
+from prefect_mha.replication.rejoin.remembered.interrupted import NOBODY
 from tests.unit.replication.build import UUID, at, channel, server
 from tests.unit.replication.rejoin.test_plan import facts
 
@@ -40,6 +41,21 @@ def test_what_it_receives_brings_it_no_nearer() -> None:
     assert stands() != stands(executed=at(9000))
     assert stands() != stands(f"{UUID}:1-10")
     assert stands(applier_running=False) is None
+
+
+def test_who_points_elsewhere_by_now_is_no_replica_of_nobody() -> None:
+    def taken_back(*channels: ReplicaChannel) -> str:
+        old = SimpleNamespace(observe=lambda: server(1, *channels))
+        new = SimpleNamespace(hostname="db2", ip="10.0.0.2", port=3306)
+        job = SimpleNamespace(
+            plan=SimpleNamespace(old="10.0.0.1:3306", channel=""),
+            sessions=SimpleNamespace(server=lambda _: old),
+            new=new,
+        )
+        return following.take_back(cast(RejoinJob, job))
+
+    assert taken_back() == NOBODY
+    assert "it points at 10.0.0.9:3306 by now" in taken_back(channel(source_host="10.0.0.9"))
 
 
 @pytest.mark.parametrize("pointed", [True, False])

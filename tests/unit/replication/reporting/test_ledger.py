@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,8 +13,10 @@ from prefect_mha.replication.binlog.cutter import Cut
 from prefect_mha.replication.binlog.reader import LogEnd
 from prefect_mha.replication.binlog.transactions import Part, Transaction
 from prefect_mha.replication.model.gtid import GtidSet
+from prefect_mha.replication.model.state import SemiSync
 from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
 from prefect_mha.replication.reporting.ledger import Fate, account, as_json, judge, losses, table
+from prefect_mha.replication.reporting.second_copy import proven
 from prefect_mha.replication.rescue.salvage import BinlogCopy
 from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
 from tests.unit.replication.build import UUID, at, channel, cluster, server
@@ -70,6 +73,49 @@ def test_what_was_applied_is_rescued_with_place_count_times_and_tables() -> None
     assert (line.first, line.last, line.tables) == (1_700_000_000, 1_700_000_000, ("app.t",))
     assert as_json([line])[0]["source"] == "the binary log of db1"
     assert table([line])[0]["fate"] == "rescued"
+
+
+def test_where_commits_waited_and_everybody_was_read_nothing_is_unknown() -> None:
+    why = "each commit waited"
+    lines = account(planned(), SavedBinlog(None, "not saved: db1 is away"), [], None, safe=why)
+    assert [(line.fate, line.why) for line in lines] == [(Fate.COMPLETE, why)]
+    assert not losses(lines)
+
+
+@pytest.mark.parametrize(
+    ("change", "proves"),
+    [
+        pytest.param({}, True, id="waited"),
+        pytest.param({"demanded": "prefer"}, False, id="not demanded"),
+        pytest.param({"point": "AFTER_COMMIT"}, False, id="after its own commit"),
+        pytest.param({"timeout": 10_000}, False, id="not for ever"),
+        pytest.param({"looked_at": ()}, False, id="the log was not read"),
+        pytest.param({"down": (3,)}, False, id="a replica that acknowledged is away"),
+        pytest.param({"acks": False, "down": (3,)}, True, id="one that did not is away"),
+    ],
+)
+def test_what_waiting_for_a_second_disk_proves(change: dict[str, Any], proves: bool) -> None:
+    acks = change.get("acks", True)
+    waits = SemiSync(True, True, change.get("timeout", 4294967295), change.get("point", "AFTER_SYNC"), True)
+    block = (
+        configured()
+        .servers[0]
+        .model_copy(update={"block": "binlog1", "hostname": "log1", "ip": "10.0.0.9", "binlog_ack": True})
+    )
+    config = configured().model_copy(
+        update={"semi_sync": change.get("demanded", "require"), "binlog_servers": (block,)}
+    )
+    others = [replace(server(n, channel()), semi_sync=SemiSync(False, n == 2 or acks)) for n in (2, 3)]
+    before = cluster(replace(server(1, read_only=False), semi_sync=waits), *others)
+    down = change.get("down", ())
+    left = [s for n, s in ((2, others[0]), (3, others[1])) if n not in down]
+    plan = make_plan(config, config.servers[0], cluster(*left, down=(1, *down)), FailoverOptions())
+    assert isinstance(plan, FailoverPlan)
+    rescue = SavedBinlog(None, "no more than db2 has", looked_at=change.get("looked_at", ("binlog1",)))
+    told = proven(config, config.servers[0], before, plan, rescue)
+    assert bool(told) is proves, told
+    assert not proves or "log1 [binlog1]" in told
+    assert not proven(config, config.servers[0], None, plan, rescue), "nobody saw how it waited"
 
 
 def test_without_a_copy_what_no_replica_received_cannot_be_known() -> None:

@@ -57,6 +57,9 @@ class Primary:
         self.committed.append(transaction)
         self._log.append(transaction)
 
+    def while_it_lives(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
     def execute(self, sql: str) -> None:
         assert sql.startswith("BINLOG '")
 

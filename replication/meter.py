@@ -1,14 +1,18 @@
-"""How far a copy is, how fast, for how long yet; and that it is not faster than allowed."""
+"""How far something long is, how fast, for how long yet; and that a copy is not faster than allowed."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ...ssh.streams import InputSource
-from .copying import size
+from .model.position import BinlogPosition
+
+if TYPE_CHECKING:
+    from .ssh.streams import InputSource
 
 #: Seconds between two words about it.
 TOLD_EVERY = 1.0
@@ -42,12 +46,38 @@ class Progress:
 
 
 Watcher = Callable[[Progress], None]
+_watchers: list[Watcher] = []
+
+
+@contextlib.contextmanager
+def watched_by(watcher: Watcher) -> Iterator[None]:
+    """Within, ``watcher`` is told of everything in this process whose progress nobody else is told of."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+def tell_watchers(progress: Progress) -> None:
+    """To all of them."""
+    for watcher in tuple(_watchers):
+        watcher(progress)
+
+
+def size(count: float) -> str:
+    """Bytes in words."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000 or unit == "GB":
+            break
+        count /= 1000
+    return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
 
 
 class Meter:
     """Counts what passes, holds it back where it is too fast (``rate`` bytes a second, 0: never), and tells."""
 
-    def __init__(self, step: str, total: int, rate: int, tell: Watcher) -> None:
+    def __init__(self, step: str, total: int, rate: int = 0, tell: Watcher = tell_watchers) -> None:
         self._step, self._total, self._rate, self._tell = step, total, rate, tell
         self._began = self._told = time.monotonic()
         self._window = [(self._began, 0)]
@@ -81,6 +111,23 @@ class Meter:
         at, n = (self._began, 0) if over else self._window[0]
         took = time.monotonic() - at
         return Progress(self._step, self.done, self._total, (self.done - n) / took if took > 0 else 0.0, over)
+
+
+class OnTheWay:
+    """How far an applier is on its way to a place in a log; told while both are in one file: only then is it known."""
+
+    def __init__(self, step: str) -> None:
+        self._step, self._from = step, 0
+        self._meter: Meter | None = None
+
+    def at(self, executed: BinlogPosition | None, goal: BinlogPosition | None) -> None:
+        """It has executed up to there."""
+        if executed is None or goal is None or executed.file != goal.file:
+            return
+        if self._meter is None:
+            self._from = executed.pos
+            self._meter = Meter(self._step, max(0, goal.pos - executed.pos))
+        self._meter.at(executed.pos - self._from)
 
 
 class Metered:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 
-from prefect_mha.replication.rejoin.rebuild.meter import Meter, Metered, Progress
+from prefect_mha.replication.meter import Meter, Metered, Progress
 
 
 def test_the_stream_is_what_it_was_between_what_is_put_around_it() -> None:

@@ -7,13 +7,23 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from ...config import ClusterConfig, ServerConfig
 from ...replication.model.refusal import Refusal
 from ...replication.model.state import ClusterState, ReplicaChannel, ServerState
 from ...replication.model.topology import find_primary, source_of, tree
-from ...replication.model.words import plain
+from .terminal import Column, fitted
+
+_COLUMNS = (
+    Column("server"),
+    Column("role", keep=1),
+    Column("version", keep=6),
+    Column("read_only", keep=5),
+    Column("replicates from", keep=3),
+    Column("threads", keep=4),
+    Column("executed up to", keep=7),
+    Column("behind", keep=2, right=True),
+)
 
 
 def topology_text(config: ClusterConfig, cluster: ClusterState) -> Iterator[str]:
@@ -45,21 +55,19 @@ def _troubles(channel: ReplicaChannel) -> Iterator[str]:
         yield f"it is {channel.seconds_behind} s behind{meant}"
 
 
-def topology_table(config: ClusterConfig, cluster: ClusterState) -> Table:
-    """One line a server, in the configuration's order."""
+def topology_table(config: ClusterConfig, cluster: ClusterState, width: int | None = None) -> Table:
+    """One line a server, in the configuration's order; at 80 columns without what there is no room for."""
     primary = find_primary(config, cluster)
     title = str(primary) if isinstance(primary, Refusal) else f"primary {primary.name}"
-    table = Table(title=f"{config.name}: {title}", title_justify="left")
-    for heading in ("server", "role", "version", "read_only", "replicates from", "threads", "executed up to", "behind"):
-        table.add_column(heading, justify="right" if heading == "behind" else "left", overflow="fold")
+    cells = []
     for row in topology_json(config, cluster)["servers"]:
         closed = {None: "", True: "yes", False: "no"}[row.get("read_only")]
         threads = f"{row['receiver']}/{'Yes' if row['applier'] else 'No'}" if row.get("receiver") else ""
         said = (row.get(key) for key in ("source", "executed", "seconds_behind"))
         source, executed, behind = ("" if value is None else str(value) for value in said)
-        cells = (row["server"], row["role"], row.get("version", ""), closed, source, threads, executed, behind)
-        table.add_row(*(Text(plain(cell)) for cell in cells))
-    return table
+        told = (row["server"], row["role"], row.get("version", ""), closed, source, threads, executed, behind)
+        cells.append(told)
+    return fitted(_COLUMNS, cells, title=f"{config.name}: {title}", width=width)
 
 
 def topology_json(config: ClusterConfig, cluster: ClusterState) -> dict[str, Any]:

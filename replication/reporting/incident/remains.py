@@ -1,0 +1,49 @@
+"""What is left to do after an incident, each with the command to copy and the page that tells more. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...planning.role_plan import short_name
+from ..history.incident import Ended, Incident, Kind
+from ..ledger import Fate
+
+
+@dataclass(frozen=True)
+class Todo:
+    """One thing: a sentence, the command (empty where there is none), and the page below docs/."""
+
+    sentence: str
+    command: str = ""
+    page: str = ""
+
+
+def remains(incident: Incident, conf: str) -> tuple[Todo, ...]:
+    """In the order in which it is done, with the commands of that configuration; empty when nothing is known to be.
+
+    As it was at the end of the incident: what was done since is in later journals.
+    """
+    return tuple(_remains(incident, f"--conf={shlex.quote(conf)}"))
+
+
+def _remains(incident: Incident, conf: str) -> Iterator[Todo]:
+    if incident.remedy:
+        yield Todo(incident.remedy, page="runbook.md#refusals")
+    if incident.ended is Ended.OPEN and not incident.then:
+        command = f"mha failover {conf} --resume" if incident.kind is Kind.FAILOVER else ""
+        yield Todo("No end is recorded: see whether it goes on, and else have it finished.", command, "runbook.md")
+    if incident.opened and incident.kind is Kind.FAILOVER:
+        old = short_name(incident.old)
+        sentence = f"{old} is held read-only: make it a replica when it is back."
+        yield Todo(sentence, f"mha rejoin {conf} --host={shlex.quote(old)}", "guide.md#the-failed-server-comes-back")
+    for name, words in incident.left_out:
+        command = f"mha rejoin {conf} --host={shlex.quote(short_name(name))}"
+        yield Todo(f"{name} was left out: {words}.", command, "runbook.md")
+    for name, words in incident.replicas:
+        if name in incident.not_recovered:
+            yield Todo(f"{name}: {words}.", "", "guide.md#when-a-replica-cannot-be-brought-level")
+    for line in incident.lost or ():
+        more = "it may be read yet" if line.fate is Fate.UNKNOWN else "tell those whose data it was"
+        yield Todo(f"Transactions {line}: {more}.", "", "runbook.md#what-was-rescued-what-is-missing")

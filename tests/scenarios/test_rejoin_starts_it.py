@@ -1,0 +1,41 @@
+"""A server that is down is started for its rejoin: by its command, read-only from its first moment; else it is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.cluster import Cluster
+from tests.scenarios.test_rejoin_follows import Scene
+
+pytestmark = pytest.mark.slow
+PROGRAM = "/usr/local/sbin/start-db"
+
+
+@pytest.mark.parametrize(
+    ("kind", "gtid"),
+    [
+        pytest.param("mysql56", False, id="5.6-position"),
+        pytest.param("mysql97", True, id="9.7-gtid"),
+        pytest.param("mariadb", True, id="mariadb-gtid"),
+    ],
+)
+def test_started_by_its_command_and_never_writable(kind: str, gtid: bool) -> None:
+    with Cluster(kind, gtid=gtid) as cluster:
+        old = cluster[1]
+        # As distributions have it: a directory of option files.
+        old.run("mkdir -p /etc/mysql/conf.d && printf '\\n!includedir /etc/mysql/conf.d/\\n' >>/etc/my.cnf")
+        scene = Scene(cluster)
+        told = scene.rejoin("--yes")
+        assert told.code == 1, told
+        assert "set start_command" in told.output, told
+        said = f"{old.kind.mysqld} --defaults-file=/etc/my.cnf --user=mysql"
+        script = f"#!/bin/sh\nsetsid {said} >>/var/log/mysqld.err 2>&1 </dev/null &\n"
+        old.run(f"cat >{PROGRAM} && chmod 755 {PROGRAM}", data=script)
+        text = scene.conf.read_text()
+        scene.conf.write_text(text.replace("[server1]\n", f"[server1]\nstart_command={PROGRAM}\n"))
+        done = scene.rejoin("--yes")
+        assert done.code == 0, done
+        assert "its mysqld is started, read-only" in done.output, done
+        scene.assert_is_a_replica()
+        # What held it at its start is taken back: the next one is a replica's own.
+        assert old.run("ls /etc/mysql/conf.d").split() == []

@@ -1,0 +1,171 @@
+"""The incident as a page: its figures are those of the journal, its time line is true, and what is hostile is text."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from prefect_mha.replication.reporting.history.incident import Ended, Incident, Step
+from prefect_mha.replication.reporting.incident.page import STEPS, page
+from prefect_mha.replication.reporting.incident.remains import remains
+from prefect_mha.replication.reporting.incident.timeline import LEAST, NAMES, WIDTH, timeline
+from prefect_mha.replication.reporting.incident.topology import trees
+from tests.unit.replication.reporting.history.test_history import AT, DB1, LOST, RESCUED, THIRD, failover, one
+
+VOID = {"meta", "br"}
+DOCS = Path(__file__).parents[5] / "docs"
+HOSTILE = "<script>alert(1)</script>]]></svg>\u202e'\"--><img src=x onerror=alert(1)>"
+
+
+class Checked(HTMLParser):
+    """Every element is closed where it was opened; what is fetched or run is noted."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.elements: list[str] = []
+        self.bad: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.bad += [f"{tag} {name}" for name, _ in attrs if name.startswith("on") or name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def checked(made: Incident) -> tuple[str, Checked]:
+    text = page(made, "/etc/mha/app1.cnf")
+    seen = Checked(text)
+    assert seen.open == []
+    assert seen.bad == []
+    assert not {"script", "img", "iframe", "link", "form"} & set(seen.elements)
+    for svg in re.findall(r"<svg.*?</svg>", text, re.S):
+        ElementTree.fromstring(svg)  # noqa: S314 - made here
+    assert len(text.encode()) < 200_000
+    return text, seen
+
+
+def test_its_sentence_has_the_figures_of_the_journal() -> None:
+    text, _ = checked(one(failover(exit_code=10, ledger=[LOST, RESCUED])))
+    assert (
+        "<h1>Failover of app1, db1 → db2: done, but something is left to do; writes were out for 1.9 s; lost: "
+        "3 transactions (6 transactions rescued); left to do: 2.</h1>"
+    ) in text
+    assert '<td class="fate">lost</td><td class="n">3</td><td class="n">unknown</td>' in text
+    assert "mha rejoin --conf=/etc/mha/app1.cnf --host=db1" in text
+    assert "Nobody took writes for 1.9 s." in text
+    assert "nobody was asked: the manager acted (root@seat)" in text
+
+
+def test_what_is_unknown_is_said_to_be() -> None:
+    text, _ = checked(one(failover(end=False)))
+    assert "how long writes were out is unknown" in text
+    assert "Unknown: the journal has no account of transactions." in text
+    assert "mha failover --conf=/etc/mha/app1.cnf --resume" in text
+
+
+def test_the_time_line_is_true_and_one_long_wait_is_a_break() -> None:
+    made = one(failover())
+    drawn = timeline(made)
+    assert drawn is not None
+    assert [lane.name for lane in drawn.lanes] == ["db1", "the manager", "db2"]
+    assert drawn.gap is None
+    old, new = drawn.writers
+    assert (old.label, new.label) == ("db1 took writes", "db2 took writes")
+    assert old.x + old.width <= new.x
+    assert drawn.out is not None
+    assert new.x == drawn.out[1]
+    assert timeline(replace(made, out=None)).writers == ()  # type: ignore[union-attr]
+    fence = next(bar for bar in drawn.bars if "Fence" in bar.label)
+    whole = made.ended_at - (AT - 0.4)  # type: ignore[operator]
+    assert fence.x == pytest.approx(NAMES + (WIDTH - NAMES) * 0.6 / whole, abs=0.2)
+    assert fence.width == pytest.approx((WIDTH - NAMES) * 0.9 / whole, abs=0.2)
+    long = replace(made, steps=(*made.steps, Step("Verify", "", AT + 3600, 0.5, True)), ended_at=AT + 3601)
+    broken = timeline(long)
+    assert broken is not None
+    assert broken.gap is not None
+    assert broken.gap.label == "3598.5 s"
+    assert max(bar.x + bar.width for bar in broken.bars) <= WIDTH + LEAST
+    assert next(bar for bar in broken.bars if "Fence" in bar.label).width > 50
+
+
+def test_steps_at_the_same_time_on_one_server_stand_below_each_other() -> None:
+    steps = tuple(Step(f"s{n}", "db1", AT + n / 10, 5.0, True) for n in range(3))
+    drawn = timeline(replace(one(failover()), steps=steps))
+    assert drawn is not None
+    assert len({bar.y for bar in drawn.bars}) == 3
+    assert timeline(replace(one(failover()), steps=())) is None
+
+
+def test_who_follows_whom_before_and_after() -> None:
+    left = {"db4(10.0.0.4:3306)": "it is broken"}
+    before, after = trees(one(failover(left_out=left)))
+    assert [(box.name, box.role, box.below) for box in before.boxes] == [
+        ("db1", "primary, dead", False),
+        ("db2", "replica", True),
+        ("db3", "replica", True),
+        ("db4", "replica", True),
+    ]
+    assert [(box.name, box.role, box.below) for box in after.boxes] == [
+        ("db2", "primary", False),
+        ("db3", "replica", True),
+        ("db4", "does not follow", False),
+        ("db1", "held read-only", False),
+    ]
+    assert trees(replace(one(failover()), new=None)) == ()
+
+
+def test_what_remains_names_commands() -> None:
+    made = one(failover(not_recovered=[f"db3({THIRD})"], replicas={f"db3({THIRD})": "error 1236"}))
+    assert [(todo.sentence, todo.command) for todo in remains(made, "a b.cnf")] == [
+        ("db1 is held read-only: make it a replica when it is back.", "mha rejoin --conf='a b.cnf' --host=db1"),
+        (f"db3({THIRD}): error 1236.", ""),
+    ]
+    assert remains(replace(made, ended=Ended.OPEN, then="x", opened=False, not_recovered=()), "c") == ()
+
+
+def test_every_page_that_it_names_is_there() -> None:
+    source = (DOCS.parent / "replication" / "reporting" / "incident" / "remains.py").read_text()
+    for name, anchor in re.findall(r'"(\w+\.md)(?:#([\w-]+))?"', source):
+        headings = re.findall(r"^#+ (.+)$", (DOCS / name).read_text(), re.MULTILINE)
+        assert not anchor or anchor in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
+
+
+def test_hostile_words_are_text() -> None:
+    facts = {"summary": HOSTILE, "notes": [HOSTILE, "y" * 1_000_000], "fenced": HOSTILE, "replicas": {HOSTILE: HOSTILE}}
+    ledger = [{**LOST, "why": HOSTILE, "where": "z" * 1_000_000}]
+    made = one(failover(**facts, ledger=ledger, left_out={HOSTILE: HOSTILE}, remedy=HOSTILE, not_recovered=[HOSTILE]))
+    made = replace(made, steps=(*made.steps, Step(HOSTILE, HOSTILE, AT, 1.0, False, HOSTILE)), new=HOSTILE, old=HOSTILE)
+    text, _ = checked(made)
+    assert "<script>" not in text
+    assert "\u202e" not in text
+
+
+def test_many_lines_are_read_in_time_and_the_page_stays_small() -> None:
+    steps = tuple(Step(f"step {n}", f"db{n % 40}", AT + n, 1.0, True) for n in range(50_000))
+    began = time.process_time()
+    text, _ = checked(replace(one(failover()), steps=steps))
+    assert time.process_time() - began < 6
+    assert f"{50_000 - STEPS} further steps are in the journal" in text
+
+
+def test_a_refusal_and_one_without_roles_have_pages_too() -> None:
+    told = failover(exit_code=1, refusal="too-early", remedy="Wait an hour.", new_primary=None, ledger=[])
+    text, _ = checked(one([each for each in told if each.step != "promote"]))
+    assert "☐ Wait an hour." in text
+    assert "Who follows whom" not in text
+    assert DB1.split("(")[0] in text
