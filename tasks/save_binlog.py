@@ -149,9 +149,9 @@ def save_from_binlog_servers(
 
     One that has no more than the replicas is of no use here, and one that cannot be asked is told.
     """
-    best, why, looked_at = SavedBinlog(None), [], []
+    best, why, looked_at = SavedBinlog(None), [], set()
     # What is acknowledged after this look was not looked at.
-    job.withheld.asked()
+    withheld = job.withheld.asked()
     for server in job.config.binlog_servers:
         host = job.sessions.binlog_host(server.block)
         name = f"saved_binlog_{server.hostname}_{server.block}_{job.stamp}"
@@ -159,7 +159,7 @@ def save_from_binlog_servers(
             kept = replace(whose, named=(), foreign=frozenset())
             logs = find_logs(host, archive_directories(server, job.dead), start.file, kept, start.pos)
             end = BinlogPosition(logs[-1].name, logs[-1].size)
-            looked_at += [server.block] if server.block not in job.withheld.go_on else []
+            looked_at.add(server.block)
             if end <= max(x for x in (start, received) if x is not None):
                 why.append(f"{server.hostname} [{server.block}] ends at {end}, no replica lacks anything of it")
             elif best.copy is None or best.copy.end < end:
@@ -168,10 +168,11 @@ def save_from_binlog_servers(
                 log.info("Saved binlog from the binlog server %s [%s]: %s", server.hostname, server.block, best)
         except (HostError, LogError, NoRoom, DeadlineExceeded) as error:
             log.error("The binlog server %s [%s] cannot be used: %s", server.hostname, server.block, error)
-            looked_at = [block for block in looked_at if block != server.block]
+            looked_at.discard(server.block)
             why.append(str(error))
     found = best if best.copy is not None else SavedBinlog(None, "; ".join(why))
-    return replace(found, looked_at=tuple(looked_at))
+    # Nor was what is acknowledged while it is copied.
+    return replace(found, looked_at=tuple(sorted(looked_at & withheld & job.withheld.unbroken())))
 
 
 @task(name="Borrow the relay logs of another replica", **STEP)

@@ -23,7 +23,7 @@ class SavedBinlog:
     proven to have all that stands before it. ``no_room``: it could be read, and no place on the manager took all of it.
     ``by_gtid``: its place is one in another server's log, so that only its GTIDs tell where its part begins.
     ``log_end``: nobody can read the dead primary's log, and by its size it ends there. ``looked_at``: the blocks of the
-    binlog servers whose copies were found, and used as far as anybody lacked them.
+    binlog servers whose copies were found, and used as far as anybody lacked them, while they acknowledged nothing.
     """
 
     copy: BinlogCopy | None

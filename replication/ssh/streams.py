@@ -140,6 +140,12 @@ class RunningCommand:
         self._errors.start()
         lease.channel.settimeout(silence)
 
+    @property
+    def runs(self) -> bool:
+        """Nothing has come that tells of its end, and its session is open."""
+        channel = self._lease.channel
+        return self._lease.active and not (channel.closed or channel.eof_received or channel.exit_status_ready())
+
     def wait_at_most(self, seconds: float) -> None:
         """From now on it may print nothing for so long."""
         self._silence = seconds
