@@ -17,14 +17,12 @@ class Feed(Protocol):
 
     ``newest`` is the log that is written now, empty until one has its place; ``at_rest``: nothing is on its way to its
     place, so old logs may be removed; ``acknowledging``: the primary's commits wait for what lies here. It acknowledges
-    nothing as long as it is given a ``rival``, another server that takes writes; nor while that is ``withheld``: then
-    somebody replaces the server.
+    nothing as long as it is ``barred``, which says why.
     """
 
     directory: Path
     acknowledging: bool
-    rival: str
-    withheld: bool
+    barred: str
 
     @property
     def newest(self) -> str: ...
@@ -45,7 +43,7 @@ class Feed(Protocol):
 class MysqlbinlogFeed:
     """mysqlbinlog, which writes each log from its beginning; `archive.Intake` gives them their places."""
 
-    acknowledging, rival, withheld = False, "", False
+    acknowledging, barred = False, ""
 
     def __init__(
         self, reader: Reader, source: ServerConfig, directory: Path, server_id: int, private: Path, held: int

@@ -23,6 +23,7 @@ from ...model.state import ServerState
 from ...threads import Thread
 from .acknowledging.dump import Replica
 from .acknowledging.feed import AcknowledgingFeed
+from .acknowledging.replaced import Replaced
 from .archive import (
     ArchivedLog,
     OtherHistoryError,
@@ -42,7 +43,7 @@ from .block import CopyOptions, pick_block
 from .feed import Feed, MysqlbinlogFeed
 from .health import BinlogHealth, CopyState, known_gaps, write_health
 from .lock import DirectoryLock
-from .source import SourceView, SourceWatch, followed, next_source, read_logs, rival_of
+from .source import SourceView, SourceWatch, next_source, read_logs, rival_of
 from .stream import derived_server_id, find_reader, reading_account
 
 log = logging.getLogger("mha")
@@ -76,7 +77,7 @@ class BinlogServer:
         self._health = BinlogHealth(self._block.block, os.getpid(), CopyState.WAITING)
         self._source: ServerConfig | None = None
         self._next, self._ids = "", set[int]()
-        self._replaced = ""  # a failover from the server at that address was begun
+        self._replaced = Replaced()
         self._anew: set[Path] = set()
         self._told = ""
         self._unwritten = False
@@ -134,7 +135,7 @@ class BinlogServer:
         # The dead one's silence would be waited for again, and the new one's commits may wait for this disk.
         cluster = sessions.observe(None if moved is None else [moved])
         self._ids |= {state.server_id for state in cluster.up}
-        replaced = self._source is not None and self._source.address == self._replaced
+        replaced = self._source in self._replaced
         found = moved or next_source(self._config, cluster, self._source, replaced=replaced)
         if isinstance(found, Refusal):
             # Where nobody answers, why the first does not is what there is to mend: a certificate, a password.
@@ -171,7 +172,7 @@ class BinlogServer:
         watch = SourceWatch(self._config, sessions, source, seen)
         if not self._told:
             log.info("Copying the binary logs of %s into %s, beginning with %s.", source.name, directory, start)
-        feed.rival = seen.rival
+        self._heed(feed, watch)
         try:
             feed.start(start, next((each.size for each in logs if each.name == start), None))
             watch.start()
@@ -277,13 +278,9 @@ class BinlogServer:
         return False
 
     def _heed(self, feed: Feed, watch: SourceWatch) -> None:
-        """Whether the source is the one whose commits may be acknowledged: not beside another, nor while replaced."""
-        feed.rival = watch.look.rival
-        if feed.withheld:
-            self._replaced = watch.source.address
-        elif watch.look.cluster is not None and followed(watch.source, watch.look.cluster):
-            self._replaced = ""
-        watch.replaced = self._replaced == watch.source.address
+        if self._block.binlog_ack:
+            feed.barred = self._replaced.bars(watch.source, feed.directory, watch.look)
+            watch.replaced = watch.source in self._replaced
 
     def _report(self, feed: Feed, look: SourceView, *, flows: bool) -> ArchivedLog | None:
         here = local_logs(feed.directory)

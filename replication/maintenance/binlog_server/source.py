@@ -77,6 +77,21 @@ def rival_of(source: ServerConfig, cluster: ClusterState) -> str:
     return next((s.name for s in _alone(cluster) if s.key != source.address), "")
 
 
+def rival_now(source: ServerConfig, cluster: ClusterState, before: str) -> str:
+    """The same, after ``before``: one that does not answer this time is a rival still. Pure."""
+    return rival_of(source, cluster) or (before if before in {down.name for down in cluster.down} else "")
+
+
+def stands(source: ServerConfig, cluster: ClusterState, since: float) -> bool:
+    """Whether those who answered did so after that time (seconds since the epoch), none of them is another primary, and
+    one follows it, or nobody is silent. Pure.
+    """
+    others = [s for s in cluster.up if s.key != source.address]
+    silent = any(down.key != source.address for down in cluster.down)
+    closed = all(s.observed_at > since and s not in _alone(cluster) for s in others)
+    return closed and (followed(source, cluster) or not silent)
+
+
 def followed(source: ServerConfig, cluster: ClusterState) -> bool:
     """Whether any replica receives from it, or tries to. Pure."""
     channels = [s.channel_from(source.hostname, source.ip, source.port) for s in cluster.up]
@@ -93,7 +108,7 @@ class SourceView:
     """One look: ``state`` of the source, or the ``reason`` why there is none; ``at`` in epoch seconds, 0: none yet.
 
     ``other`` is the server to copy instead, ``cluster`` the last look at all servers, ``logs`` what the source had.
-    ``rival`` is who takes writes as well, where that was so when the copying began.
+    ``rival`` is who takes writes as well, as far as the last look at all servers tells.
     """
 
     state: ServerState | None = None
@@ -158,5 +173,5 @@ class SourceWatch(Thread):
             if everybody or state.end_of_log.file != file:
                 logs = read_logs(self._sessions.server(self.source.address))
         reason = next((d.reason for d in seen.down if d.key == self.source.address), "")
-        rival = rival_of(self.source, seen) if before.rival else ""
+        rival = rival_now(self.source, seen, before.rival) if everybody else before.rival
         return SourceView(state, reason, other, seen if everybody else before.cluster, logs, time.time(), rival)

@@ -45,10 +45,8 @@ class AcknowledgingFeed:
         self._source, self._replica = source, replica
         self._copy = LogCopy(directory)
         self._permission, self._told = Permission(directory), ""
-        #: Another server that takes writes, too; while there is one nobody's commits are acknowledged.
-        self.rival = ""
-        #: Somebody replaces the server.
-        self.withheld = False
+        #: Why nothing may be acknowledged, whoever has the lock; empty where it may.
+        self.barred = ""
         self._over, self._level = threading.Event(), threading.Event()
         self._dump: LogDump | None = None
         self._failure: Exception | None = None
@@ -184,11 +182,10 @@ class AcknowledgingFeed:
                 synced = now
             if copy.wanted is not None:
                 with self._permission.asked() as given:
-                    if given:
+                    if may := given and not self.barred:
                         dump.acknowledge(copy.wanted)
                 copy.wanted = None
-                if not given:
-                    self.withheld = True
+                if not may:
                     # What waits for it there waits on, and is read as by one that does not acknowledge.
                     self._level.clear()
                     return
@@ -201,10 +198,8 @@ class AcknowledgingFeed:
         """Whether it may begin to, or go on; why not is told once."""
         if not self._acknowledges:
             return False
-        why = f"{self.rival} takes writes, too" if self.rival else ""
         with self._permission.asked() as given:
-            why = why if given else "it is being replaced"
-        self.withheld = not given
+            why = self.barred if given else "it is being replaced, or was"
         if why and why != self._told:
             log.warning("%s: %s, so nothing that it sends is acknowledged.", self._source.name, why)
         self._told = why
