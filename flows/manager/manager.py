@@ -40,6 +40,7 @@ from ...replication.reporting.outcome import Outcome
 from ...replication.reporting.report import result_line
 from ...replication.rescue.tail_chain import successor
 from ...replication.threads import Thread
+from ...replication.watch.commits import CommitWatch
 from ...replication.watch.guard import guard_of
 from ...replication.watch.settle import let_try_again, settle_open_business
 from ...replication.watch.stand_by import Turn, wait_for_turn
@@ -93,6 +94,7 @@ class Manager:
         self._refused: Refusal | None = None
         self._died_open = ""
         self._seen: ClusterState | None = None
+        self._commits: CommitWatch | None = None
         self._checked, self._may_refuse = False, True
         #: How it ended, for whoever has no log before the eyes.
         self.last_words = ""
@@ -164,9 +166,8 @@ class Manager:
                 return None if turn is Turn.WAITED else 0
             return self._watch_and_recover(sessions)
         except MhaError as error:
-            refusal = error.refusal if isinstance(error, RefusalError) else None
+            evidence = error.refusal.evidence if isinstance(error, RefusalError) else ()
             log.error("Error happened on monitoring servers: %s", error)
-            evidence = refusal.evidence if refusal else ()
             for line in evidence:
                 log.error("  %s", line)
             self.last_words = "\n  ".join((str(error), *evidence))
@@ -199,9 +200,11 @@ class Manager:
         following, returning = self._following, Returning(self._config, self._right.held)
         following.start(primary.address, listener.settled if settled else lambda: None)
         returning.start()
+        self._commits = CommitWatch.begun(self._config, primary)
         try:
             verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
         finally:
+            self._commits.end()
             returning.end()
             following.end()
         if verdict is None:
@@ -235,9 +238,8 @@ class Manager:
     def _take_stock(self, sessions: ConnectionPool) -> tuple[ClusterState, ServerConfig]:
         """Look at everybody once, as MHA does before its first ping."""
         log.info("MHA::MasterMonitor version %s.", version())
-        missing = sessions.warm()
         # Who did not answer a moment ago is not waited for as long once more.
-        looked = sessions.observe(unconnected=ONCE_MORE) if missing else sessions.observe()
+        looked = sessions.observe(unconnected=ONCE_MORE) if sessions.warm() else sessions.observe()
         cluster = with_those_who_moved(self._config, looked)
         primary = find_primary(self._config, cluster)
         if not isinstance(primary, Refusal) and late_ones(self._config, primary, cluster):
@@ -249,8 +251,7 @@ class Manager:
         else:
             self._may_refuse = False
         if isinstance(primary, Refusal):
-            turned = dead_of_a_rescue(self._config, cluster)
-            if turned is None:
+            if (turned := dead_of_a_rescue(self._config, cluster)) is None:
                 raise RefusalError(primary)
             primary = turned
         primary = successor(self._config, cluster, primary)
@@ -317,16 +318,15 @@ class Manager:
         job.remembered = as_heard(self._seen, verdict.heard) if self._seen is not None else None
         job.answers_though_dead = job.answers_though_dead or verdict.row in ANSWER_THOUGH_DEAD
         job.somebody_else = job.somebody_else or verdict.row == SOMEBODY_ELSE
-        job.since = verdict.since
+        job.since, job.waits = verdict.since, self._commits.seen if self._commits is not None else None
         job.places = ServerPaths.of(dead, seen)
         job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row, **job.places.facts)
         if opened is not None:
             opened.is_begun_by(job)
         job.events.within = self._standing.ids
         job.events.tell("dead", old=dead, text=verdict.why)
-        directory = str(Path(seen.log_bin_basename).parent) if seen and seen.log_bin_basename else ""
+        directories = (str(Path(seen.log_bin_basename).parent),) if seen and seen.log_bin_basename else ()
         run, self._standing = self._standing, standing_failover(self._config)
-        directories = (directory,) if directory else ()
         outcome = act_in(run, job, ssh_reachable=verdict.ssh_reachable, log_directories=directories)
         look_again = self._not_ours(outcome, sessions, dead)
         if not (look_again or self._options.go_on):

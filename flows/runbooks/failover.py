@@ -31,7 +31,7 @@ from ...replication.model.state import GtidKind
 from ...replication.planning.plan import FailoverPlan
 from ...replication.planning.role_plan import ReplicaRecovery
 from ...replication.reporting.job import FailoverJob
-from ...replication.reporting.ledger import Fate, LedgerLine, account, judge
+from ...replication.reporting.ledger import Fate, LedgerLine, account, judge, losses
 from ...replication.reporting.outcome import Outcome, ReplicaOutcome, left_behind
 from ...replication.rescue.saved import AppliedBinlog, SavedBinlog
 from ...tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
@@ -362,8 +362,9 @@ class Runbook(Leveler):
             new = server.observe()
         # What a run that was interrupted could not save is not known to the one that finishes it.
         rescue = None if self.opened is not None else self.found.rescue
-        lines = account(plan, rescue, self.applied, new, self.whose().uuid, self.furthest, self.proven(plan, rescue))
-        return (*lines, *self.beyond, *self.old.lines)
+        told = (*self.beyond, *self.old.lines)
+        safe = "" if losses(told) else self.proven(plan, rescue)
+        return (*account(plan, rescue, self.applied, new, self.whose().uuid, self.furthest, safe), *told)
 
     def let_receive_again(self) -> None:
         """After a failure before anything was opened: the replicas listen again, should the old primary return."""

@@ -17,6 +17,7 @@ from ..memory.journal import VERDICT, Entry, Journal
 from ..model.state import ClusterState
 from ..notify.events import EventHooks
 from ..planning.plan import FailoverOptions
+from ..planning.waits import Waits
 from ..probes.host import ServerPaths
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class FailoverJob(Job):
     act, on whose session a server is opened; ``withheld`` is what no binlog server acknowledges any more. ``places``
     are what the dead one said of itself while it lived: by them it is told from other servers of its host.
     ``remembered`` is the cluster as the watch saw it last, None without a watch, and ``since`` when that saw the first
-    sign of trouble (seconds since the epoch), 0 without one.
+    sign of trouble (seconds since the epoch), 0 without one; ``waits`` is how its commits waited for a second disk.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class FailoverJob(Job):
         self.writes_back: Callable[[], object] = lambda: None
         self.remembered: ClusterState | None = None
         self.since = 0.0
+        self.waits: Waits | None = None
 
     @property
     def workdir(self) -> Path:

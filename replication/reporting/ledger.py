@@ -82,7 +82,7 @@ def account(
 
     ``new`` is the new primary as it is now; with MySQL GTIDs it proves what is missing in between of those that the
     dead primary, ``dead_uuid``, numbered. ``furthest`` is the place in its log that anybody was ever seen to have
-    received. ``safe`` is why nothing that it acknowledged can be missing (`second_copy`).
+    received. ``safe`` is why nothing that it acknowledged can be missing (`second_copy`), once what was saved is whole.
     """
     applied = tuple(applied)
     lines = [_rescued(each) for each in applied if each.cut is not None and each.cut.transactions]
@@ -91,7 +91,7 @@ def account(
         if gaps:
             why = "later transactions are there, these are on no server that can be reached"
             lines.append(LedgerLine(Fate.LOST, str(gaps), plan.dead_name, transactions=gaps.count(), why=why))
-    if safe and not any(line.fate is Fate.LOST for line in lines):
+    if safe and _whole(plan, rescue, applied) and not any(line.fate is Fate.LOST for line in lines):
         return (*lines, LedgerLine(Fate.COMPLETE, "all that was acknowledged", plan.dead_name, why=safe))
     if rescue is not None:
         lines += _unread(plan, rescue, applied, furthest)
@@ -181,7 +181,7 @@ def _unread(
         where = f"everything behind {furthest}" if furthest else "everything that no replica received"
         yield LedgerLine(Fate.UNKNOWN, where, plan.dead_name, why=rescue.why_not)
         return
-    end = next((x.cut.end_reason for x in applied if x.key == plan.new_primary and x.cut is not None), None)
+    end = _end(plan, applied)
     if end is None or end.kind == "clean":
         return
     if end.kind == "encrypted":
@@ -193,6 +193,19 @@ def _unread(
     left = rescue.copy.end.pos - end.offset if end.log == rescue.copy.end.file else None
     fate = Fate.INCOMPLETE if _ends_as_a_crash_does(end, rescue) else Fate.UNKNOWN
     yield LedgerLine(fate, f"what follows {end.log}:{end.offset}", rescue.source, bytes=left, why=str(end))
+
+
+def _end(plan: FailoverPlan, applied: Sequence[AppliedBinlog]) -> LogEnd | None:
+    """Where the new primary's part of what was saved ended."""
+    return next((x.cut.end_reason for x in applied if x.key == plan.new_primary and x.cut is not None), None)
+
+
+def _whole(plan: FailoverPlan, rescue: SavedBinlog | None, applied: Sequence[AppliedBinlog]) -> bool:
+    """What was saved, if anything, was read to its end; or to where its disk had no more of the last transaction."""
+    if rescue is None or rescue.copy is None:
+        return True
+    end = _end(plan, applied)
+    return end is not None and (end.kind == "clean" or _ends_as_a_crash_does(end, rescue))
 
 
 def _encrypted(plan: FailoverPlan, furthest: BinlogPosition, end: BinlogPosition, why: str) -> Iterator[LedgerLine]:

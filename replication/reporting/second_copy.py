@@ -1,39 +1,47 @@
 """What a primary that waited for a second disk proves: where all that acknowledge were read, nothing is missing. Pure.
 
-It holds for what the configuration names: who else acknowledges, a replica or a reader of somebody's own, is not known.
+It holds for what the configuration names: who else acknowledges, a reader of somebody's own, is not known.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ...config import ClusterConfig, ServerConfig
-from ..model.state import ClusterState
 from ..planning.plan import FailoverPlan
+from ..planning.waits import Waits
 from ..rescue.saved import SavedBinlog
+
+#: Seconds that a look may take, which is to be no older than two pings and that at the first sign of trouble.
+_LOOK = 2.0
 
 
 def proven(
     config: ClusterConfig,
     dead: ServerConfig,
-    before: ClusterState | None,
     plan: FailoverPlan,
     rescue: SavedBinlog | None,
+    waits: Waits | None,
+    since: float,
+    *,
+    withheld: Collection[str],
+    unread: Collection[str],
 ) -> str:
     """Why nothing that the dead primary acknowledged is missing, for people; empty where that is not proven.
 
-    ``before`` is the cluster as the watch saw it last. With ``semi_sync=require`` the primary waited, and whoever it
-    may have waited for was looked at: the replicas since their receivers were stopped, the binlog servers since they
-    acknowledge nothing more of it. What was read of them is what the failover used.
+    ``waits`` is how its commits waited when that was looked at last, ``since`` the first sign of trouble (seconds since
+    the epoch). Every other server may have acknowledged, whatever its settings said at some moment: so each has to be
+    one whose receiver was stopped and of which nothing is ``unread`` (``ip:port``); and each binlog server that
+    acknowledges has to be among ``withheld``, those that have not acknowledged anything since before they were read.
     """
-    was = before.get(dead.address) if before is not None else None
-    if config.semi_sync != "require" or before is None or was is None or rescue is None:
+    if config.semi_sync != "require" or rescue is None or rescue.kept is not None or rescue.no_room:
         return ""
-    if not was.semi_sync.loses_nothing or rescue.kept is not None or rescue.no_room:
+    if waits is None or not waits.covered or waits.at < since - 2 * config.ping_interval - _LOOK:
         return ""
-    replicas = {s.key: s.name for s in before.up if s.key != was.key and s.semi_sync.replica_enabled}
+    others = {s.address: s.name for s in config.servers if s.address != dead.address}
     logs = {b.block: f"{b.hostname} [{b.block}]" for b in config.binlog_servers if b.binlog_ack}
-    if not (replicas.keys() <= {x.key for x in plan.levelings} and logs.keys() <= set(rescue.looked_at)):
+    read = {x.key for x in plan.levelings} - set(unread)
+    if not (others.keys() <= read and logs.keys() <= set(rescue.looked_at) & set(withheld)):
         return ""
-    if not (replicas or logs):
-        return ""
-    names = ", ".join([*replicas.values(), *logs.values()])
-    return f"each commit waited for a second disk (semi_sync=require), and all that acknowledge were read: {names}"
+    names = ", ".join([*others.values(), *logs.values()])
+    return f"each commit waited for a second disk (semi_sync=require), and all that may acknowledge were read: {names}"

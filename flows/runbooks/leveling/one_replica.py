@@ -44,7 +44,8 @@ class Leveler(Recorder):
 
     ``stopped`` is the cluster once every receiver was stopped, None before; ``seen`` everybody who was seen to follow
     the dead primary, as it was seen last, by ``ip:port``; ``applied`` what was applied, and ``beyond`` what others had
-    received and nobody has any more, for the account; ``found`` what was found out, for the report.
+    received and nobody has any more, for the account; ``unread`` those that could not be asked for what they received
+    (``ip:port``); ``found`` what was found out, for the report.
     """
 
     def __init__(self, job: FailoverJob, log_directories: tuple[str, ...]) -> None:
@@ -55,6 +56,7 @@ class Leveler(Recorder):
         self.stopped: ClusterState | None = None
         self.seen: dict[str, Follower] = {}
         self.beyond: tuple[LedgerLine, ...] = ()
+        self.unread: frozenset[str] = frozenset()
         self.applied: list[AppliedBinlog] = []
         self.ways = ClosedWays(job.salvage_policy, job.journal)
         self.fencing = Fencing(self, False)
@@ -102,6 +104,7 @@ class Leveler(Recorder):
             proof = differences.by_gtid(proof)
         state = self.job.sessions.server(target.key).observe()
         self.beyond = (*self.chain.lost(state), *differences.unreached(reached(recovered, proof), state))
+        self.unread = frozenset(differences.failed)
         if plan.kind is GtidKind.POSITION:
             end = reached(recovered, proof)
         return Level(proof, rescue, recovered, differences, end, state)
@@ -132,7 +135,11 @@ class Leveler(Recorder):
 
     def proven(self, plan: FailoverPlan, rescue: SavedBinlog | None) -> str:
         """Why nothing that the dead primary acknowledged is missing, in words; empty where nobody can tell."""
-        return proven(self.job.config, self.job.dead, self.job.remembered, plan, rescue)
+        job = self.job
+        if self.chain or job.somebody_else:
+            return ""
+        held = job.withheld.unbroken()
+        return proven(job.config, job.dead, plan, rescue, job.waits, job.since, withheld=held, unread=self.unread)
 
     def whose(self, cluster: ClusterState | None = None) -> ExpectedIdentity:
         """What is known of the dead primary, whose log is wanted; ``cluster`` is that of its stopped replicas."""

@@ -72,7 +72,8 @@ def completed(
     """The account with these lines in the place of an earlier rescue's; what is read whole is not unknown. Pure.
 
     What was rescued by an earlier one stays told: beside these lines where they are ``more`` of them, else as long as
-    these tell of nothing that is rescued.
+    these tell of nothing that is rescued. Beside what is missing nothing is ``complete``: whether it was acknowledged,
+    or waited in vain, its log does not tell.
     """
     own = f"the binary log of {source}"
 
@@ -82,10 +83,12 @@ def completed(
     rescued = [line for line in told if earlier(line) and line.get("fate") == Fate.RESCUED]
     stays = bool(rescued) and not more and not any(line.fate is Fate.RESCUED for line in lines)
     mine = [] if stays else [replace(line, source=own) for line in lines]
+    missing = any(line.fate in (Fate.LOST, Fate.APART) for line in lines)
     kept = [
         line
         for line in told
-        if (stays or not earlier(line) or (more and line in rescued))
+        if not (missing and line.get("fate") == Fate.COMPLETE)
+        and (stays or not earlier(line) or (more and line in rescued))
         and not (whole and line.get("fate") == Fate.UNKNOWN and line.get("source") in (source, own))
     ]
     return [*kept, *as_json(mine)]

@@ -362,6 +362,11 @@ def test_the_account_of_the_failover_is_completed() -> None:
     rest = completed(replayed, "db1", [line], whole=True, more=True)
     assert [each["fate"] for each in rest] == ["rescued", "rescued", "lost"]
     assert [each["fate"] for each in completed(told, "db1", [line], whole=False)] == ["rescued", "unknown", "lost"]
+    told = as_json([LedgerLine(Fate.COMPLETE, "all that was acknowledged", "db1")])
+    assert [each["fate"] for each in completed(told, "db1", [line], whole=True)] == ["lost"], "not both"
+    assert [each["fate"] for each in completed(told, "db1", [], whole=True)] == ["complete"]
+    replayed = completed(told, "db1", [replace(line, fate=Fate.RESCUED)], whole=True)
+    assert [each["fate"] for each in replayed] == ["complete", "rescued"]
 
 
 def test_a_plan_comes_back_from_a_journal_as_it_was() -> None:

@@ -13,8 +13,8 @@ from prefect_mha.replication.binlog.cutter import Cut
 from prefect_mha.replication.binlog.reader import LogEnd
 from prefect_mha.replication.binlog.transactions import Part, Transaction
 from prefect_mha.replication.model.gtid import GtidSet
-from prefect_mha.replication.model.state import SemiSync
 from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
+from prefect_mha.replication.planning.waits import Waits
 from prefect_mha.replication.reporting.ledger import Fate, account, as_json, judge, losses, table
 from prefect_mha.replication.reporting.second_copy import proven
 from prefect_mha.replication.rescue.salvage import BinlogCopy
@@ -83,20 +83,35 @@ def test_where_commits_waited_and_everybody_was_read_nothing_is_unknown() -> Non
 
 
 @pytest.mark.parametrize(
+    ("end", "safe"),
+    [
+        (CLEAN, True),
+        (LogEnd("torn", 1400, "cut off", "mysql-bin.000001"), True),
+        (LogEnd("corrupt", 1400, "checksum", "mysql-bin.000001"), False),
+        (LogEnd("torn", 900, "cut off", "mysql-bin.000000"), False),
+    ],
+)
+def test_a_copy_that_is_damaged_within_proves_nothing_whoever_waited(end: LogEnd, safe: bool) -> None:
+    lines = account(planned(), SavedBinlog(COPY), [applied(end)], None, safe="each commit waited")
+    assert [line.fate for line in lines] == [Fate.RESCUED, Fate.COMPLETE if safe else Fate.UNKNOWN]
+    assert bool(judge(planned(), lines)) is not safe
+
+
+@pytest.mark.parametrize(
     ("change", "proves"),
     [
         pytest.param({}, True, id="waited"),
         pytest.param({"demanded": "prefer"}, False, id="not demanded"),
-        pytest.param({"point": "AFTER_COMMIT"}, False, id="after its own commit"),
-        pytest.param({"timeout": 10_000}, False, id="not for ever"),
+        pytest.param({"waits": None}, False, id="nobody looked"),
+        pytest.param({"waits": Waits(100.0, True, 5)}, False, id="an older commit may lie on one disk"),
+        pytest.param({"waits": Waits(80.0, True, 5, True)}, False, id="seen too long ago"),
         pytest.param({"looked_at": ()}, False, id="the log was not read"),
-        pytest.param({"down": (3,)}, False, id="a replica that acknowledged is away"),
-        pytest.param({"acks": False, "down": (3,)}, True, id="one that did not is away"),
+        pytest.param({"withheld": ()}, False, id="the log went on"),
+        pytest.param({"down": (3,)}, False, id="a replica that may have acknowledged is away"),
+        pytest.param({"unread": ("10.0.0.3:3306",)}, False, id="what a replica received could not be read"),
     ],
 )
 def test_what_waiting_for_a_second_disk_proves(change: dict[str, Any], proves: bool) -> None:
-    acks = change.get("acks", True)
-    waits = SemiSync(True, True, change.get("timeout", 4294967295), change.get("point", "AFTER_SYNC"), True)
     block = (
         configured()
         .servers[0]
@@ -105,17 +120,23 @@ def test_what_waiting_for_a_second_disk_proves(change: dict[str, Any], proves: b
     config = configured().model_copy(
         update={"semi_sync": change.get("demanded", "require"), "binlog_servers": (block,)}
     )
-    others = [replace(server(n, channel()), semi_sync=SemiSync(False, n == 2 or acks)) for n in (2, 3)]
-    before = cluster(replace(server(1, read_only=False), semi_sync=waits), *others)
     down = change.get("down", ())
-    left = [s for n, s in ((2, others[0]), (3, others[1])) if n not in down]
+    left = [server(n, channel()) for n in (2, 3) if n not in down]
     plan = make_plan(config, config.servers[0], cluster(*left, down=(1, *down)), FailoverOptions())
     assert isinstance(plan, FailoverPlan)
     rescue = SavedBinlog(None, "no more than db2 has", looked_at=change.get("looked_at", ("binlog1",)))
-    told = proven(config, config.servers[0], before, plan, rescue)
+    told = proven(
+        config,
+        config.servers[0],
+        plan,
+        rescue,
+        change.get("waits", Waits(100.0, True, 5, True)),
+        101.0,
+        withheld=change.get("withheld", ("binlog1",)),
+        unread=change.get("unread", ()),
+    )
     assert bool(told) is proves, told
     assert not proves or "log1 [binlog1]" in told
-    assert not proven(config, config.servers[0], None, plan, rescue), "nobody saw how it waited"
 
 
 def test_without_a_copy_what_no_replica_received_cannot_be_known() -> None:
