@@ -30,13 +30,13 @@ def proven(
     """Why nothing that the dead primary acknowledged is missing, for people; empty where that is not proven.
 
     ``waits`` is how its commits waited when that was looked at last, ``since`` the first sign of trouble (seconds since
-    the epoch). Every other server may have acknowledged, whatever its settings said at some moment: so each has to be
+    the epoch), 0 where nobody saw it. Every other server may have acknowledged, whatever its settings said at some moment: so each has to be
     one whose receiver was stopped and of which nothing is ``unread`` (``ip:port``); and each binlog server that
     acknowledges has to be among ``withheld``, those that have not acknowledged anything since before they were read.
     """
     if config.semi_sync != "require" or rescue is None or rescue.kept is not None or rescue.no_room:
         return ""
-    if waits is None or not waits.covered or waits.at < since - 2 * config.ping_interval - _LOOK:
+    if waits is None or not waits.covered or not since or waits.at < since - 2 * config.ping_interval - _LOOK:
         return ""
     others = {s.address: s.name for s in config.servers if s.address != dead.address}
     logs = {b.block: f"{b.hostname} [{b.block}]" for b in config.binlog_servers if b.binlog_ack}

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from prefect_mha.replication.binlog.reader import LogReader
+from prefect_mha.replication.planning.waits import LONGEST_WAIT
 from tests.lab.acknowledging import acknowledged, clients, demand, only_a_disk, plugins, waits
 from tests.lab.certificates import authority, furnish, restart
 from tests.lab.checker import account
@@ -51,7 +52,7 @@ def test_the_power_goes_and_the_only_replica_had_stopped_receiving(
         copier = Copier(cluster, block="binlog_ack=1", default="semi_sync=require", on=cluster[3]).start()
         copiers.append(copier)
         copier.wait(lambda: copier.health().get("behind") == 0, "level", 60.0)
-        demand(db1)
+        demand(db1, LONGEST_WAIT)
         acknowledged(copier, db1)
         manager = cluster.start_manager(copier.manager_conf)
         writer = Writer(cluster, sessions=8)

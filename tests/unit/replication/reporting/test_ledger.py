@@ -105,6 +105,7 @@ def test_a_copy_that_is_damaged_within_proves_nothing_whoever_waited(end: LogEnd
         pytest.param({"waits": None}, False, id="nobody looked"),
         pytest.param({"waits": Waits(100.0, True, 5)}, False, id="an older commit may lie on one disk"),
         pytest.param({"waits": Waits(80.0, True, 5, True)}, False, id="seen too long ago"),
+        pytest.param({"since": 0.0}, False, id="nobody saw when the trouble began"),
         pytest.param({"looked_at": ()}, False, id="the log was not read"),
         pytest.param({"withheld": ()}, False, id="the log went on"),
         pytest.param({"down": (3,)}, False, id="a replica that may have acknowledged is away"),
@@ -131,7 +132,7 @@ def test_what_waiting_for_a_second_disk_proves(change: dict[str, Any], proves: b
         plan,
         rescue,
         change.get("waits", Waits(100.0, True, 5, True)),
-        101.0,
+        change.get("since", 101.0),
         withheld=change.get("withheld", ("binlog1",)),
         unread=change.get("unread", ()),
     )
