@@ -31,6 +31,7 @@ from ..replication.probes.replica import ask_others
 from ..replication.probes.survey import run_secondary
 from ..replication.probes.tcp import probe_port
 from ..replication.threads import ThreadPool
+from ..replication.watch.garbage import spare_what_is_loaded
 from ..replication.watch.listener import Listener
 from ..replication.watch.primary import BeginAnew, Watch
 from ..replication.watch.refusals import Refusals
@@ -142,6 +143,7 @@ def watch(
 
     How, `detection` says. ``state`` is what the primary said of itself while it lived.
     """
+    spare_what_is_loaded()
     log.info("Set master ping interval %d seconds.", config.ping_interval)
     log.info("Starting ping health check on %s..", primary.name)
     if config.detection == "classic":

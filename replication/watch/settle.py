@@ -40,7 +40,7 @@ def settle_open_business(
             tail_chain.note_settled(journal, tails)
     if (state := cluster.get(primary.address)) is not None:
         _remember_the_closing(config, primary.address, is_closed=bool(state.closed_by))
-    _take_demand_back(config, sessions, cluster)
+    _take_demand_back(config, sessions, cluster, primary)
     # Who was left out by a failover that opened somebody is gone on with beside the watch.
     rest = left_out(config.manager_workdir, config.name)
     looked_after = rest.servers if rest is not None and rest.opened.key == primary.address else {}
@@ -67,13 +67,21 @@ def settle_open_business(
     return tuple(left)
 
 
-def _take_demand_back(config: ClusterConfig, sessions: ConnectionPool, cluster: ClusterState) -> None:
-    """A failover that was killed had made replicas wait for acknowledgements, and did not open them."""
+def _take_demand_back(
+    config: ClusterConfig, sessions: ConnectionPool, cluster: ClusterState, primary: ServerConfig
+) -> None:
+    """A failover that was killed had made replicas wait for acknowledgements, and did not open them.
+
+    Whether one that was about to be opened was, only the server can tell: not if it follows who is the primary now.
+    """
     begun = unfinished(config.manager_workdir, config.name)
     opened = opened_before(begun)
     for key in early_sources(begun):
         state = cluster.get(key)
-        if state is None or state.writable or (opened is not None and opened.key == key):
+        if state is None or state.writable:
+            continue
+        follows = state.channel_from(primary.hostname, primary.ip, primary.port) is not None
+        if opened is not None and opened.key == key and not follows:
             continue
         try:
             with contextlib.closing(Journal(config.manager_workdir / begun[-1].journal)) as journal:

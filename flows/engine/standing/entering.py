@@ -22,6 +22,7 @@ from prefect.logging.handlers import APILogWorker
 from prefect.settings import temporary_settings
 
 from ....replication.threads import Thread
+from ....replication.watch.garbage import spare_what_is_loaded
 from ....tasks.step import make_tasks
 from ..record import REQUEST_SECONDS
 from ..run_log import log_to_prefect
@@ -70,6 +71,7 @@ def warm() -> Iterator[None]:
     make_tasks()
     with TagsContext(current_tags=set()):
         _warm_up()
+        spare_what_is_loaded()
         yield
 
 

@@ -137,7 +137,9 @@ class BinlogServer:
         replaced = self._source is not None and self._source.address == self._replaced
         found = moved or next_source(self._config, cluster, self._source, replaced=replaced)
         if isinstance(found, Refusal):
-            raise _NoSource(found.sentence)
+            # Where nobody answers, why the first does not is what there is to mend: a certificate, a password.
+            why = next((f" {down.reason}" for down in cluster.down if not cluster.up), "")
+            raise _NoSource(f"{found.sentence}{why}")
         if self._source is None or self._source.address != found.address:
             self._health = replace(self._health, file="", size=0, behind=-1, grew=0.0, checked=0.0)
         self._source = found

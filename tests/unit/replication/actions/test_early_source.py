@@ -139,11 +139,20 @@ def test_whoever_is_opened_keeps_waiting_and_nobody_else(
 
 
 @pytest.mark.parametrize(
-    ("opened", "writable", "expected"), [("", False, [A]), (A, False, []), (B, False, [A]), ("", True, [])]
+    ("opened", "writable", "follows", "expected"),
+    [
+        ("", False, True, [A]),
+        (A, False, True, [A]),
+        (A, False, False, []),
+        (A, True, True, []),
+        (B, False, True, [A]),
+        ("", True, True, []),
+    ],
 )
 def test_a_start_takes_back_what_a_killed_failover_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: str, writable: bool, expected: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: str, writable: bool, follows: bool, expected: list[str]
 ) -> None:
+    """Killed between the two, one that was about to be opened is asked: one that follows the primary was not."""
     config = configured({}, {}, {}).model_copy(update={"manager_workdir": tmp_path})
     with closing(Journal(tmp_path / f"{config.name}.failover-1.journal")) as killed:
         killed.record(BEGIN, "began", "10.0.0.1:3306")
@@ -153,7 +162,7 @@ def test_a_start_takes_back_what_a_killed_failover_left(
         taken: list[str] = []
         monkeypatch.setattr(early_source, "take_roles", lambda server, roles: taken.append(server.key))
         sessions: Any = SimpleNamespace(server=lambda key: SimpleNamespace(key=key))
-        seen = cluster(server(2, channel(), read_only=not writable), server(3, channel()))
-        settle._take_demand_back(config, sessions, seen)
-        settle._take_demand_back(config, sessions, seen)
+        seen = cluster(server(2, *([channel()] if follows else []), read_only=not writable), server(3, channel()))
+        settle._take_demand_back(config, sessions, seen, config.servers[0])
+        settle._take_demand_back(config, sessions, seen, config.servers[0])
         assert taken == expected
