@@ -81,6 +81,23 @@ def test_one_that_the_environment_names_is_known_without_prefect(tmp_path: Path)
     assert asked(code, tmp_path, PREFECT_API_URL="http://127.0.0.1:4200/api") == "True False"
 
 
+def test_a_setting_that_prefect_does_not_understand_changes_nothing(tmp_path: Path) -> None:
+    code = """
+from pathlib import Path
+from prefect_mha.flows.engine.acting import Deed, Shown
+from prefect_mha.flows.engine.ending import Ending
+from prefect_mha.flows.engine.standing.run import StandingRun
+run = StandingRun("failover", "app1", Path("."))
+run.stand_by()
+run._thread.join(30)
+print(run.act(Deed("key", "name", {}), lambda: "done", lambda done: Shown(Ending("COMPLETED", done), "name")))
+run.wait()
+run.stand_down()
+"""
+    url = "http://127.0.0.1:4200/api"
+    assert asked(code, tmp_path, PREFECT_API_URL=url, PREFECT_API_REQUEST_TIMEOUT="abc") == "done"
+
+
 def test_once_prefect_is_there_it_is_asked() -> None:
     from prefect.settings import temporary_settings
 
