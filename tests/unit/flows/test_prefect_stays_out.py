@@ -32,7 +32,7 @@ def asked(code: str, tmp_path: Path, **settings: str) -> str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = clean | {"PYTHONPATH": str(ROOT / "src"), "HOME": str(tmp_path)} | settings
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -89,7 +89,7 @@ from prefect_mha.flows.engine.ending import Ending
 from prefect_mha.flows.engine.standing.run import StandingRun
 run = StandingRun("failover", "app1", Path("."))
 run.stand_by()
-run._thread.join(30)
+run._thread.join(120)
 print(run.act(Deed("key", "name", {}), lambda: "done", lambda done: Shown(Ending("COMPLETED", done), "name")))
 run.wait()
 run.stand_down()
