@@ -47,7 +47,7 @@ def replay(job: RejoinJob, against: Against, choice: Choice, lock: FailoverLock)
     return done
 
 
-@task(name="Commit empty transactions in their place", **STEP)
+@task(name="Commit empty transactions in their place", **once("a failover waits for its lock; the same again goes on"))
 def commit_empties(job: RejoinJob, gtids: GtidSet, lock: FailoverLock) -> int:
     """On the primary, each only while the lock is ours. Raises LockLost."""
     done = commit_empty(job.new, gtids, lock.verify)

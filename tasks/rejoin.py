@@ -65,7 +65,8 @@ def _as_planned(job: RejoinJob) -> RejoinFacts:
         raise RefusalError(
             Refusal(
                 "cluster-changed",
-                f"{job.config.name} changed while it was asked: {newer.old_name} would now follow {newer.new_name}.",
+                f"{job.config.name} changed while it was asked: {newer.old_name} would now follow {newer.new_name}"
+                f"{f', and has {newer.errant}' if newer.errant else ''}.",
                 "Look at the cluster, then start again.",
             )
         )
@@ -73,7 +74,7 @@ def _as_planned(job: RejoinJob) -> RejoinFacts:
 
 
 def _what_is_done(plan: RejoinPlan) -> tuple[object, ...]:
-    return plan.new, plan.kind, plan.position, plan.pointed
+    return plan.new, plan.kind, plan.position, plan.pointed, plan.errant
 
 
 @task(name="See the same primary", **STEP)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
 
 def ask(question: Question) -> Answer:
     """Show the plan and wait for a yes, a no, or the name of another candidate; an end of input is a no."""
+    from ...replication.local.person import this_person
     from ...replication.reporting.approval import Answer
 
     for change in question.changed:
@@ -29,7 +29,7 @@ def ask(question: Question) -> Answer:
     return Answer(
         go_on,
         chosen or question.chosen.key,
-        by=_user(),
+        by=this_person(),
         where="in a terminal",
         at=time.time(),
         accept_loss=_accept_loss(question) if go_on else None,
@@ -61,10 +61,3 @@ def _named(question: Question, word: str) -> str | None:
 def _line() -> str:
     sys.stdout.flush()
     return sys.stdin.readline().strip()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # no login name for this user id
-        return "somebody"

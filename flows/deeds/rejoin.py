@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 import re
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from ...config import ClusterConfig
 from ...replication.cluster.pool import ConnectionPool
 from ...replication.errors import RefusalError
 from ...replication.local.interrupts import Interrupted, ended_in_order
+from ...replication.local.person import this_person
 from ...replication.memory.journal import REJOIN, Journal
 from ...replication.meter import Watcher
 from ...replication.model.refusal import Refusal
@@ -111,14 +111,14 @@ def rejoin_now(
             run.wait_until_entered(ENTERED_WITHIN)
         if plan.how is How.RESCUE:
             wanted = Wanted(replay, hide, ask)
-            return _act_in(run, config, plan, partial(_rescue, who, plan, sessions, wanted, by or getpass.getuser()))
+            return _act_in(run, config, plan, partial(_rescue, who, plan, sessions, wanted, by or this_person()))
         answer = None
         if ask is not None:
             answer = ask(rejoin_question(plan))
             log.info("%s.", answer)
             if not answer.go_on:
                 return RejoinOutcome(1, f"{answer}; nothing was changed", plan, stopped=True)
-        by = answer.by if answer is not None else MANAGER if alone else by or getpass.getuser()
+        by = answer.by if answer is not None else MANAGER if alone else by or this_person()
         if plan.how is How.EMPTIES:
             return _act_in(run, config, plan, partial(accept_as_empties, who, plan, sessions, by))
         act = partial(_act, who, plan, sessions, answer, by=by, asked_to_end=asked_to_end, watch=watch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import logging
 import os
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
+
+log = logging.getLogger("mha.engine")
 
 API_URL = "PREFECT_API_URL"
 #: Files of the working directory in which Prefect looks for its settings, and what is in one that may name a URL.
@@ -22,10 +25,26 @@ def api_configured() -> bool:
     Prefect, whose settings take a second to import, is asked where it is imported already, or only it can tell.
     """
     if "prefect.settings" in sys.modules or (not os.environ.get(API_URL) and _may_be_configured()):
-        from prefect.settings import get_current_settings
-
-        return bool(get_current_settings().api.url)
+        return usable() and bool(_url())
     return bool(os.environ.get(API_URL))
+
+
+@functools.cache
+def usable() -> bool:
+    """Whether Prefect can be imported as it is set; told once where it cannot. It may take a second or two."""
+    try:
+        _url()
+    except Exception as error:  # noqa: BLE001 - a setting that it does not understand, a package that lacks another
+        what = " ".join(str(error).split())[:300]
+        log.error("Prefect is told of nothing, because it cannot be used as it is set: %s", what)
+        return False
+    return True
+
+
+def _url() -> str:
+    from prefect.settings import get_current_settings
+
+    return str(get_current_settings().api.url or "")
 
 
 def _may_be_configured() -> bool:
@@ -50,9 +69,9 @@ def _has(file: Path, word: str) -> bool:
 
 def api_answers(timeout: float) -> bool:
     """Whether the configured API says anything within ``timeout`` seconds; far cheaper than to ask with its client."""
-    from prefect.settings import get_current_settings
-
-    url = urlsplit(str(get_current_settings().api.url or ""))
+    if not usable():
+        return False
+    url = urlsplit(_url())
     kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
     try:
         connection = kind(url.hostname or "localhost", url.port, timeout=timeout)

@@ -24,7 +24,7 @@ from ...replication.memory.health_file import ManagerStatus
 from ...replication.memory.manager_view import observe_manager
 from ...replication.memory.spool import Outbox
 from ...replication.threads import Thread
-from .api import api_configured
+from .api import api_configured, usable
 from .entered import flow_run
 from .kept import KeptRuns
 
@@ -186,6 +186,8 @@ class _Delivery(Thread):
         return not self.is_alive() and not self._outbox.waiting()
 
     def run(self) -> None:
+        if not usable():
+            return
         from prefect.settings import temporary_settings
 
         with temporary_settings({"api.request_timeout": REQUEST}), self._open:

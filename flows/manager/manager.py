@@ -23,6 +23,7 @@ from ...replication.detection.observation import SOMEBODY_ELSE
 from ...replication.errors import CannotRemember, MhaError, RefusalError
 from ...replication.fencing.last_look import ANSWER_THOUGH_DEAD, PRIMARY_ALIVE
 from ...replication.local import reserved_space as reserve
+from ...replication.local.person import this_person
 from ...replication.memory.health_file import ManagerStatus
 from ...replication.memory.journal import VERDICT, opened_before
 from ...replication.memory.last_writable import LastWritable
@@ -92,10 +93,9 @@ class Manager:
         self._standing = standing_failover(self._config)
         self._following = Following(self._config, self._right.held)
         self._refused: Refusal | None = None
-        self._died_open = ""
         self._seen: ClusterState | None = None
         self._commits: CommitWatch | None = None
-        self._checked, self._may_refuse = False, True
+        self._checked, self._may_refuse, self._died_open = False, True, ""
         #: How it ended, for whoever has no log before the eyes.
         self.last_words = ""
 
@@ -104,6 +104,7 @@ class Manager:
         if lacks := reserve.keep(self._config.manager_workdir, self._config.name):
             log.error("%s; make room there, a failover that cannot remember must not act.", lacks)
         self._balanced.answer(self._config)
+        this_person()
         notify.get_ready(self._config)
         over = threading.Event()
         Thread(target=tell_daily, args=(lambda: self._config, over), name="accounts", daemon=True).start()
@@ -132,9 +133,8 @@ class Manager:
                 self._right.adopt(self._config)
                 self._guard.adopt(self._config.servers)
                 continue
-            code = code or 0
             if not self._options.go_on or self._stop.is_set():
-                return code
+                return code or 0
             if code == 1:
                 self._health.write(ManagerStatus.RETRYING_MONITOR)
                 self._stop.wait(LOOK_AGAIN)
@@ -166,8 +166,8 @@ class Manager:
                 return None if turn is Turn.WAITED else 0
             return self._watch_and_recover(sessions)
         except MhaError as error:
-            evidence = error.refusal.evidence if isinstance(error, RefusalError) else ()
             log.error("Error happened on monitoring servers: %s", error)
+            evidence = error.refusal.evidence if isinstance(error, RefusalError) else ()
             for line in evidence:
                 log.error("  %s", line)
             self.last_words = "\n  ".join((str(error), *evidence))
@@ -325,8 +325,8 @@ class Manager:
             opened.is_begun_by(job)
         job.events.within = self._standing.ids
         job.events.tell("dead", old=dead, text=verdict.why)
-        directories = (str(Path(seen.log_bin_basename).parent),) if seen and seen.log_bin_basename else ()
         run, self._standing = self._standing, standing_failover(self._config)
+        directories = (str(Path(seen.log_bin_basename).parent),) if seen and seen.log_bin_basename else ()
         outcome = act_in(run, job, ssh_reachable=verdict.ssh_reachable, log_directories=directories)
         look_again = self._not_ours(outcome, sessions, dead)
         if not (look_again or self._options.go_on):

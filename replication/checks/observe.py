@@ -181,7 +181,7 @@ def look_at_servers(config: ClusterConfig, sessions: ConnectionPool, *, warm_hos
     done = sessions.each(ask, work, timeout=limit)
     answered = [(server, result) for (kind, server), result in done if kind == "server"]
     states = ((s, r[0] if isinstance(r, tuple) else r) for s, r in answered)
-    cluster = as_cluster(states, limit, replaced(config))
+    cluster = as_cluster(states, replaced(config))
     facts = {s.address: r[1] for s, r in answered if isinstance(r, tuple)}
     facts = _with_accounts_of_channels(facts, cluster, sessions)
     return Facts(config, cluster, facts, resolved=_resolved(config, cluster.up, sessions))

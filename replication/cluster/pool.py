@@ -131,7 +131,7 @@ class ConnectionPool:
             # An answer without end takes this process's time from those who are level.
             if result is None and self.server(server.address).silent_for is not None:
                 self.server(server.address).abort()
-        return as_cluster(looked, timeout, replaced(self.config))
+        return as_cluster(looked, replaced(self.config))
 
     def close(self) -> None:
         """End every session; locks held by them are released by the servers."""
@@ -170,17 +170,16 @@ def with_those_who_moved(config: ClusterConfig, cluster: ClusterState) -> Cluste
 
 def as_cluster(
     looked: Iterable[tuple[ServerConfig, ServerState | MhaError | None]],
-    timeout: float,
     held: tuple[Replaced, ...] = (),
 ) -> ClusterState:
-    """What `ConnectionPool.each` gave for the servers' states; None is no answer within ``timeout`` seconds."""
+    """What `ConnectionPool.each` gave for the servers' states; None is no answer in time."""
     up: list[ServerState] = []
     down: list[ServerDown] = []
     for server, result in looked:
         if isinstance(result, ServerState):
             up.append(result)
             continue
-        reason = str(result) if result is not None else f"{server.name}: no answer within {timeout:g} s"
+        reason = str(result) if result is not None else f"{server.name}: no answer in time"
         alive = isinstance(result, ServerError) and result.answered
         down.append(ServerDown(server.address, server.name, server.hostname, reason, alive))
     return ClusterState(tuple(up), tuple(down), held)

@@ -50,7 +50,7 @@ class RejoinPlan:
     ``position`` is the place in the new primary's log to begin at, without GTIDs. ``pointed``: it points there already,
     as an interrupted rejoin left it. ``traces`` is what fencing left on its host, ``block`` that its block is to be
     written into the configuration again. ``keeps``, ``discards`` and ``copies`` say in words what becomes of its data;
-    ``copying`` is how it gets that of another server first.
+    ``copying`` is how it gets that of another server first; ``errant`` are the GTIDs that get empty transactions.
     """
 
     cluster: str
@@ -72,6 +72,7 @@ class RejoinPlan:
     copies: str = ""
     warnings: tuple[str, ...] = ()
     copying: Copying | None = None
+    errant: str = ""
 
     @classmethod
     def about(cls, facts: RejoinFacts, how: How) -> RejoinPlan:

@@ -30,9 +30,10 @@ def proven(
     """Why nothing that the dead primary acknowledged is missing, for people; empty where that is not proven.
 
     ``waits`` is how its commits waited when that was looked at last, ``since`` the first sign of trouble (seconds since
-    the epoch), 0 where nobody saw it. Every other server may have acknowledged, whatever its settings said at some moment: so each has to be
-    one whose receiver was stopped and of which nothing is ``unread`` (``ip:port``); and each binlog server that
-    acknowledges has to be among ``withheld``, those that have not acknowledged anything since before they were read.
+    the epoch), 0 where nobody saw it. Every other server may have acknowledged, whatever its settings said at some
+    moment: so each has to be one whose receiver was stopped and of which nothing is ``unread`` (``ip:port``); and each
+    binlog server that acknowledges has to be among ``withheld``, those that have not acknowledged anything since before
+    they were read.
     """
     if config.semi_sync != "require" or rescue is None or rescue.kept is not None or rescue.no_room:
         return ""

@@ -51,8 +51,8 @@ def test_the_helper_is_enough_for_a_rebuild(kind: str, gtid: bool, method: str) 
 def test_the_helper_is_enough_to_make_it_a_replica(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         scene = Scene(cluster)
-        as_plain_user(cluster, scene.conf)
         scene.old.start_mysqld()
+        as_plain_user(cluster, scene.conf)
         done = scene.rejoin("--yes")
         assert done.code == 0, done
         scene.assert_is_a_replica()

@@ -124,6 +124,8 @@ class StandingRun(ActingRun):
     # standing in it --------------------------------------------------------------------------------------------
 
     def _stand(self) -> None:
+        if not prefect_env.usable():
+            return
         with _prefect().impatient():
             while not self._over:
                 self._enter()

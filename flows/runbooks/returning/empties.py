@@ -12,7 +12,6 @@ from ....replication.errors import MhaError, RefusalError
 from ....replication.memory.journal import END, REJOIN, Journal
 from ....replication.model.gtid import GtidSet
 from ....replication.rejoin.diverged.archive import LIST
-from ....replication.rejoin.diverged.empties import errant_of
 from ....replication.rejoin.diverged.own import Own
 from ....replication.rejoin.job import RejoinJob
 from ....replication.rejoin.observe import WhoIsBack
@@ -32,7 +31,7 @@ def accept_as_empties(who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool
         journal.record(REJOIN, "began", plan.old, pid=os.getpid(), by=by, plan=plan.as_dict())
         try:
             own: Own = book.run(diverged.keep_own, job, about=plan.old_name)
-            done = _committed(job, book, errant_of(own.facts))
+            done = _committed(job, book, GtidSet.parse(plan.errant))
             outcome = RejoinOutcome(
                 0, f"{plan.new_name} has {done} empty transactions more", plan, notes=_notes(plan, own)
             )

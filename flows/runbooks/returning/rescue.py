@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import logging
 import os
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from ....replication.cluster.pool import ConnectionPool
 from ....replication.coordination.failover_lock import FailoverLock
 from ....replication.errors import MhaError
+from ....replication.local.person import this_person
 from ....replication.memory.journal import END, REJOIN, Journal
 from ....replication.model.refusal import Refusal
 from ....replication.model.ways_back import How
@@ -46,7 +46,7 @@ def rescue_its_own(who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool, w
     config = who.config
     with contextlib.closing(Journal.new(config.manager_workdir, config.name, REJOIN)) as journal:
         job, book = RejoinJob(who, plan, sessions, journal), Recorder(journal)
-        journal.record(REJOIN, "began", plan.old, pid=os.getpid(), by=getpass.getuser(), plan=plan.as_dict())
+        journal.record(REJOIN, "began", plan.old, pid=os.getpid(), by=this_person(), plan=plan.as_dict())
         try:
             outcome = _rescued(job, book, wanted)
         except (MhaError, OSError) as error:

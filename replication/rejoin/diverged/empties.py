@@ -21,6 +21,7 @@ from ...model.ways_back import How
 from ...mysql.server import Server
 from ..facts import RejoinFacts
 from ..plan import RejoinPlan, rejoin_plan
+from .equal import ended_with_its_server
 
 #: Transactions for which that is done at most: each is a commit of its own on the primary, and on every replica.
 AT_MOST = 10_000
@@ -83,6 +84,7 @@ def empties_plan(facts: RejoinFacts) -> RejoinPlan | Refusal:
         block=False,
         keeps=f"all of its data: {old} goes on as it is",
         discards="nothing",
+        errant=str(more),
         copies=f"nothing; {new} gets {more.count()} empty transactions: {more}",
         warnings=(f"what these transactions did stays on {old} alone: see that it does no harm there, or rebuild it",),
     )
@@ -94,12 +96,13 @@ def plan_for(facts: RejoinFacts, how: How) -> RejoinPlan | Refusal:
 
 
 def commit_empty(new: ServerConfig, gtids: GtidSet, may_commit: Callable[[], None]) -> int:
-    """Those that the primary lacks by now, one after the other; how many. Raises ServerError's children.
+    """Those that the primary lacks by now, one after the other; how many. Raises ServerError's children, soon after
+    it went dark.
 
     ``may_commit`` is asked before each, and raises where it may not.
     """
     done = 0
-    with contextlib.closing(Server(new)) as server:
+    with contextlib.closing(Server(new)) as server, ended_with_its_server(server):
 
         def execute(statement: str) -> None:
             server.query(statement, action="commit an empty transaction", timeout=STATEMENT, same_session=True)

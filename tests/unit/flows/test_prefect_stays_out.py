@@ -32,7 +32,7 @@ def asked(code: str, tmp_path: Path, **settings: str) -> str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = clean | {"PYTHONPATH": str(ROOT / "src"), "HOME": str(tmp_path)} | settings
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -79,6 +79,23 @@ def test_one_that_the_environment_names_is_known_without_prefect(tmp_path: Path)
         "import sys; from prefect_mha.flows.engine.api import api_configured as a; print(a(), 'prefect' in sys.modules)"
     )
     assert asked(code, tmp_path, PREFECT_API_URL="http://127.0.0.1:4200/api") == "True False"
+
+
+def test_a_setting_that_prefect_does_not_understand_changes_nothing(tmp_path: Path) -> None:
+    code = """
+from pathlib import Path
+from prefect_mha.flows.engine.acting import Deed, Shown
+from prefect_mha.flows.engine.ending import Ending
+from prefect_mha.flows.engine.standing.run import StandingRun
+run = StandingRun("failover", "app1", Path("."))
+run.stand_by()
+run._thread.join(120)
+print(run.act(Deed("key", "name", {}), lambda: "done", lambda done: Shown(Ending("COMPLETED", done), "name")))
+run.wait()
+run.stand_down()
+"""
+    url = "http://127.0.0.1:4200/api"
+    assert asked(code, tmp_path, PREFECT_API_URL=url, PREFECT_API_REQUEST_TIMEOUT="abc") == "done"
 
 
 def test_once_prefect_is_there_it_is_asked() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from prefect_mha.replication.errors import RefusalError
 from prefect_mha.replication.memory.held_servers import Hold
 from prefect_mha.replication.model.gtid import Gtid, GtidSet
 from prefect_mha.replication.model.refusal import Refusal
@@ -16,6 +18,7 @@ from prefect_mha.replication.rejoin.diverged.empties import errant_of, plan_for
 from prefect_mha.replication.rejoin.facts import RejoinFacts
 from prefect_mha.replication.rejoin.outcome import rejoin_question
 from prefect_mha.replication.rejoin.plan import RejoinPlan
+from prefect_mha.tasks import rejoin
 from tests.unit.replication.build import UUID, channel, server
 
 OWN = UUID.replace("1", "2")
@@ -46,6 +49,14 @@ def test_each_of_them_is_in_the_plan_and_in_the_question() -> None:
     assert len(plan.steps) == 2
     assert "empty transactions" in rejoin_question(plan).sentence
     assert RejoinPlan.parse(plan.as_dict()) == plan
+
+
+def test_what_came_after_the_question_is_another_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = plan_for(facts(), How.EMPTIES)
+    monkeypatch.setattr(rejoin, "look", lambda *_: facts(own=f"{OWN}:1-7"))
+    job = SimpleNamespace(who=None, sessions=None, plan=shown, config=SimpleNamespace(name="app1"))
+    with pytest.raises(RefusalError, match=r"and has .*:1-7"):
+        rejoin._as_planned(cast(Any, job))
 
 
 @pytest.mark.parametrize(
