@@ -41,7 +41,7 @@ class Readiness:
 
     ``unreceived`` is bytes of the primary's log that no replica has received (None when that cannot be told): lost only
     if the primary's host cannot be read over SSH. ``readable`` is whether it can be now, None when nobody looked.
-    ``second_copy`` is why nothing acknowledged can be on the primary's disk alone, empty where it can.
+    ``second_copy`` is why, by its settings, nothing acknowledged is on the primary's disk alone, empty where it may be.
     ``drain_seconds`` is about how long the candidate needs to execute what it received, None when it cannot be told.
     ``notes`` are what does not stop a failover.
     """
@@ -66,7 +66,7 @@ class Readiness:
         if not self.ready:
             return "nothing is done, so nothing can be told"
         if self.second_copy:
-            return f"nothing that was acknowledged, because {self.second_copy}"
+            return f"nothing that was acknowledged, by its settings: {self.second_copy}"
         if self.unreceived is None:
             amount = "what no replica has received, and how much that is cannot be told"
         elif not self.unreceived:

@@ -98,7 +98,8 @@ def _waits(facts: Facts, primary: ServerState) -> Iterator[Check]:
         value = "4294967295"
         yield WAITS.no(primary.name, text, Severity.INFO, variable=timeout, value=value, server=primary.hostname)
     else:
-        yield WAITS.yes(primary.name, "if its host went dark now, nothing acknowledged would be lost: commits wait")
+        text = "by its settings commits wait: if its host went dark now, nothing acknowledged would be lost"
+        yield WAITS.yes(primary.name, text)
 
 
 def _demanded(facts: Facts, primary: ServerState) -> Iterator[Check]:

@@ -65,8 +65,9 @@ def test_nothing_acknowledged_is_lost_where_commits_wait_for_another_disk():
         up = (replace(first, semi_sync=source), *(replace(x, semi_sync=SemiSync(False, replica)) for x in others))
         return assess(config, ClusterState(up, ())).loss
 
-    assert "nothing that was acknowledged, because commits wait until they are on another disk (binlog1's)" in lost(
-        with_log, waits
+    assert (
+        "nothing that was acknowledged, by its settings: commits wait until they are on another disk (binlog1's)"
+        in lost(with_log, waits)
     )
     assert "db2(10.0.0.2:3306)'s or db3" in lost(CONFIG, waits, replica=True)
     for source in (
