@@ -155,10 +155,13 @@ def test_the_automations_start_a_monitor_that_is_gone_and_tell() -> None:
         try:
             run("-m", "prefect", "deployment", "run", "monitor/monitor")
             monitors.append(wait_for_heartbeat(cluster, url, monitors))
+            # While the worker stands still nobody starts another one, so that people are told.
+            worker.send_signal(signal.SIGSTOP)
             os.kill(monitors[0], signal.SIGKILL)
+            hook.wait_for(lambda got: any("nobody watches" in each["title"] for each in got), 120)
+            worker.send_signal(signal.SIGCONT)
             monitors.append(wait_for_heartbeat(cluster, url, monitors))
             assert Path(f"/proc/{monitors[1]}").exists()
-            hook.wait_for(lambda got: any("nobody watches" in each["title"] for each in got), 60)
         finally:
             worker.kill()
             for number in monitors:
