@@ -91,10 +91,22 @@ class _Keys:
 def _switch(seen: Glance, global_conf: Path) -> None:
     """The planned switch, which shows its plan and asks, as a command of its own; then back."""
     words = ["switchover", "--conf", str(seen.conf), "--global-conf", str(global_conf), "--keep-old-as-replica"]
-    command = [sys.executable, "-m", "prefect_mha.commands.mha", *words]
-    subprocess.run(command, check=False)  # noqa: S603 - our own program, and files that this person named
+    waited_for([sys.executable, "-m", "prefect_mha.commands.mha", *words])
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         input("Enter goes back to the view. ")
+
+
+def waited_for(command: Sequence[str]) -> int:
+    """Run one of our own commands on this terminal, to its end; its exit code.
+
+    Ctrl-C reaches it from the terminal, and it ends in order: `subprocess.run` would kill it a moment later, in the
+    middle of what it takes back or finishes. That signal is not ignored here, for the command would inherit that.
+    """
+    child: subprocess.Popen[bytes] | None = None
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):
+            child = child or subprocess.Popen(command)  # noqa: S603 - our own program, files that this person named
+            return child.wait()
 
 
 def _page(console: Console, seen: Glance) -> None:
