@@ -18,6 +18,7 @@ from .shared.options import (
     expected_errors,
     one_line,
     package_version,
+    print_anything,
 )
 from .verbs import check as mha_check
 from .verbs import config as mha_config
@@ -58,6 +59,7 @@ for part in (
 def main() -> int:
     """Run the command line; what an operator can cause is one line, exit 2 for the configuration, else 1."""
     leave_none()
+    print_anything()
     try:
         app()
     except SystemExit:
