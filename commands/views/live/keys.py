@@ -33,35 +33,39 @@ def watch(confs: Sequence[Path], global_conf: Path, held: Held, pause: float) ->
     console = Console(highlight=False)
     # What is wrong is drawn; a line of a log would be drawn over.
     take_over(logging.CRITICAL, logging.NullHandler())
-    chosen = ""
+    chosen: Glance | None = None
     with Looking(confs, global_conf, held, pause) as looking:
         while True:
             key, chosen = _shown(console, looking, chosen)
             if key == "q":
                 return 0
-            at = next((seen for seen in looking.glances() if seen.cluster == chosen), None)
-            if at is not None and key == "s":
-                _switch(at, global_conf)
-            elif at is not None and key == "r":
-                _page(console, at)
+            if chosen is not None and key == "s":
+                _switch(chosen, global_conf)
+            elif chosen is not None and key == "r":
+                _page(console, chosen)
 
 
-def _shown(console: Console, looking: Looking, chosen: str) -> tuple[str, str]:
-    """Draw until a key wants more than another cluster; that key, and the chosen cluster."""
+def _shown(console: Console, looking: Looking, chosen: Glance | None) -> tuple[str, Glance | None]:
+    """Draw until a key wants more than another cluster; that key, and the chosen cluster as it was drawn last."""
     with _each_key() as key_within, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             seen = looking.glances()
-            names = [each.cluster for each in seen]
-            at = names.index(chosen) if chosen in names else 0
+            at = place(seen, chosen)
+            chosen = seen[at] if seen else None
             size = console.size
             live.update(screen(seen, at, size.width, size.height, time.time()), refresh=True)
             key = key_within(DRAWN_EVERY)
-            if key in ("n", "p") and names:
-                chosen = names[(at + (1 if key == "n" else -1)) % len(names)]
+            if key in ("n", "p") and seen:
+                chosen = seen[(at + (1 if key == "n" else -1)) % len(seen)]
             elif key in ("q", "\x03", "\x04"):
                 return "q", chosen
             elif key in ("s", "r"):
-                return key, names[at] if names else ""
+                return key, chosen
+
+
+def place(seen: Sequence[Glance], chosen: Glance | None) -> int:
+    """Where the chosen one is by now, by its file: two clusters may have one name. Pure."""
+    return next((at for at, each in enumerate(seen) if chosen is not None and each.conf == chosen.conf), 0)
 
 
 @contextlib.contextmanager
