@@ -18,6 +18,7 @@ from .shared.options import (
     expected_errors,
     one_line,
     package_version,
+    print_anything,
 )
 from .verbs import check as mha_check
 from .verbs import config as mha_config
@@ -58,6 +59,7 @@ for part in (
 def main() -> int:
     """Run the command line; what an operator can cause is one line, exit 2 for the configuration, else 1."""
     leave_none()
+    print_anything()
     try:
         app()
     except SystemExit:
@@ -139,7 +141,7 @@ def failover(
     from ..replication.memory.workdir import make_workdir
     from ..replication.notify.manager_log import secrets_of, setup_logging
     from ..replication.planning.plan import FailoverOptions
-    from .shared.asking import ask
+    from .shared.asking import asking
     from .views.progress import bars
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
@@ -149,7 +151,8 @@ def failover(
     from ..flows.engine.start import leave
 
     if resume and not unfinished(config.manager_workdir, config.name):
-        print(f"No failover of {config.name} was interrupted on this host: there is nothing to resume.")
+        said = f"No failover of {config.name} was interrupted on this host: there is nothing to resume."
+        print(said, file=sys.stderr if output is Output.JSON else sys.stdout)
         raise typer.Exit
     with bars():
         outcome = fail_over_by_hand(
@@ -157,7 +160,7 @@ def failover(
             FailoverOptions(new_master_host=to, ignore_last_failover=True),
             dead_host=dead,
             dry_run=dry_run,
-            ask=None if yes or dry_run or resume else ask,
+            ask=None if yes or dry_run or resume else asking(aside=output is Output.JSON),
             resume=resume,
         )
     if output is Output.JSON:
@@ -191,6 +194,7 @@ def switchover(
     from ..config import load_cluster
     from ..replication.notify.manager_log import secrets_of, setup_logging
     from ..replication.planning.switch_options import SwitchOptions
+    from .shared.asking import asking
     from .shared.switch_options import act
 
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
@@ -202,7 +206,7 @@ def switchover(
         orig_master_is_new_slave=keep_old_as_replica,
         allow_super_writers=allow_super_writers,
     )
-    outcome = act(config, options, dry_run=dry_run, ask_first=not (yes or dry_run))
+    outcome = act(config, options, dry_run=dry_run, ask=None if yes or dry_run else asking(aside=output is Output.JSON))
     if output is Output.JSON:
         planned = outcome.plan if outcome.checked_only else None
         print_document("switchover-plan" if planned else "switchover", (planned or outcome).as_dict())

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from .model.position import BinlogPosition
 
@@ -75,7 +75,10 @@ def size(count: float) -> str:
 
 
 class Meter:
-    """Counts what passes, holds it back where it is too fast (``rate`` bytes a second, 0: never), and tells."""
+    """Counts what passes, holds it back where it is too fast (``rate`` bytes a second, 0: never), and tells.
+
+    ``with`` tells its end, however it ends: who draws it would go on drawing.
+    """
 
     def __init__(self, step: str, total: int, rate: int = 0, tell: Watcher = tell_watchers) -> None:
         self._step, self._total, self._rate, self._tell = step, total, rate, tell
@@ -83,6 +86,12 @@ class Meter:
         self._window = [(self._began, 0)]
         self._wait = threading.Event()
         self.done = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
 
     def add(self, count: int) -> None:
         """So many bytes more have passed."""
@@ -114,11 +123,21 @@ class Meter:
 
 
 class OnTheWay:
-    """How far an applier is on its way to a place in a log; told while both are in one file: only then is it known."""
+    """How far an applier is on its way to a place in a log; told while both are in one file: only then is it known.
+
+    ``with`` tells its end, as `Meter` does.
+    """
 
     def __init__(self, step: str) -> None:
         self._step, self._from = step, 0
         self._meter: Meter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._meter is not None:
+            self._meter.finish()
 
     def at(self, executed: BinlogPosition | None, goal: BinlogPosition | None) -> None:
         """It has executed up to there."""

@@ -235,6 +235,7 @@ def run(command: Callable[[], int]) -> int:
     Errors of the configuration: 2. Errors of cluster and files: 1. Interrupted: 130. Its output's reader gone: 141.
     """
     leave_none()
+    print_anything()
     try:
         code = command()
         sys.stdout.flush()
@@ -256,6 +257,13 @@ def run(command: Callable[[], int]) -> int:
             print(one_line(error), file=sys.stderr, flush=True)
         return ended(exit_code(error))
     return code
+
+
+def print_anything() -> None:
+    """A terminal that has no sign for a character gets its number: no exit code of what was done is lost for a word."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
 
 
 def ended(code: int) -> int:

@@ -16,6 +16,7 @@ from .options import require_conf
 
 if TYPE_CHECKING:
     from ...config import ClusterConfig
+    from ...replication.reporting.approval import Ask
     from ...replication.switchover.outcome import SwitchOutcome
 
 log = logging.getLogger("mha")
@@ -77,14 +78,14 @@ def switch(given: argparse.Namespace) -> int:
     log_file = None if given.interactive else config.manager_log
     setup_logging(log_file, config.log_level, secrets_of(config), speak=True)
     options = switch_options(given)
-    outcome = act(config, options, dry_run=given.dry_run, ask_first=bool(given.interactive))
+    outcome = act(config, options, dry_run=given.dry_run, ask=ask if given.interactive else None)
     if outcome.checked_only:
         print(outcome.summary)
     return outcome.exit_code
 
 
-def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_first: bool) -> SwitchOutcome:
-    """Run one planned switch, beside Prefect."""
+def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask: Ask | None) -> SwitchOutcome:
+    """Run one planned switch, beside Prefect; ``ask`` puts the plan to a person."""
     from ...replication.memory.workdir import make_workdir
 
     make_workdir(config.manager_workdir)
@@ -93,4 +94,4 @@ def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask_fir
     from ...flows.deeds.switchover import switch_by_hand
 
     with bars():
-        return switch_by_hand(config, options, dry_run=dry_run, ask=ask if ask_first else None)
+        return switch_by_hand(config, options, dry_run=dry_run, ask=ask)

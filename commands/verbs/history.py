@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -42,7 +45,7 @@ def history(
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
     workdir: Workdir = None,
     kind: Annotated[What, typer.Option(help="Only failovers, switches or rejoins.")] = What.ALL,
-    last: Annotated[int, typer.Option(help="The newest so many.", min=1)] = 20,
+    newest: Annotated[int, typer.Option(help="The newest so many.", min=1)] = 20,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
     """Show the failovers, switches and rejoins of a cluster that this manager did: when, why, how long writes were out,
@@ -51,16 +54,17 @@ def history(
     from ...replication.reporting.history.pages import rows
     from ...replication.reporting.history.text import blocks
 
+    _hide_secrets(conf, global_conf)
     cluster, told = _told(conf, global_conf, workdir)
-    told = tuple(each for each in told if kind is What.ALL or each.kind.value == kind.value)[-last:]
+    told = tuple(each for each in told if kind is What.ALL or each.kind.value == kind.value)[-newest:]
     if output is Output.JSON:
-        print_document("history", {"cluster": cluster, "incidents": [each.as_dict() for each in told]})
+        print_document("history", {"cluster": cluster, "incidents": [_hidden(each.as_dict()) for each in told]})
     elif not told:
         print(f"No journal on this host tells of one of {cluster}.")
     elif output is Output.TABLE:
-        draw(rows_table(rows(told), title=cluster))
+        draw(rows_table(_hidden(rows(told)), title=cluster))
     else:
-        print(visible(blocks(told)))
+        print(visible(_hidden(blocks(told))))
 
 
 @app.command(epilog="Example: `mha report --conf /etc/mha/app1.cnf --last`")
@@ -82,11 +86,14 @@ def report(
 
     if bool(id_) == last:
         raise typer.BadParameter("name one, or --last", param_hint="'ID'")
+    if html is not None and os.path.lexists(html):
+        raise typer.BadParameter(f"{html} is there already; name a new file", param_hint="'--html'")
+    _hide_secrets(conf, global_conf)
     cluster, told = _told(conf, global_conf, workdir)
     found = (told[-1] if told else None) if last else named(told, id_)
     if found is None:
         which = f"{id_!r} is none of {cluster}, or more than one" if id_ else f"no journal tells of one of {cluster}"
-        print(f"{which}; mha history --conf {conf} shows all.")
+        print(visible(f"{which}; mha history --conf {conf} shows all."), file=sys.stderr)
         raise typer.Exit(1)
     if html is not None:
         from ...replication.local.own_files import written
@@ -94,13 +101,13 @@ def report(
 
         with written(html, 0o600) as file:
             file.write(page(found, str(conf)))
-        print(f"Wrote {html} .")
+        print(f"Wrote {html} .", file=sys.stderr if output is Page.JSON else sys.stdout)
     elif output is Page.JSON:
-        print_document("report", found.as_dict())
+        print_document("report", _hidden(found.as_dict()))
     elif output is Page.MARKDOWN:
-        print(markdown(found), end="")
+        print(_hidden(markdown(found)), end="")
     else:
-        print(visible(text(found)))
+        print(visible(_hidden(text(found))))
 
 
 def _told(conf: Path, global_conf: Path, workdir: Path | None) -> tuple[str, tuple[Incident, ...]]:
@@ -113,13 +120,37 @@ def _told(conf: Path, global_conf: Path, workdir: Path | None) -> tuple[str, tup
     return config.name, incidents(config.manager_workdir, config.name)
 
 
+def _hide_secrets(conf: Path, global_conf: Path) -> None:
+    """What the log hides is hidden here too; where the secrets cannot be read, a journal is shown all the same."""
+    from ...config import ConfigError, load_cluster
+    from ...replication.notify.manager_log import register_secrets, secrets_of
+
+    with contextlib.suppress(ConfigError, OSError):
+        register_secrets(secrets_of(load_cluster(conf, global_conf, resolve=str)))
+
+
+def _hidden(told: Any) -> Any:
+    """Words, or plain data, without a registered secret."""
+    from ...replication.notify.manager_log import redact
+
+    if isinstance(told, dict):
+        return {name: _hidden(each) for name, each in told.items()}
+    if isinstance(told, list | tuple):
+        return [_hidden(each) for each in told]
+    return redact(told) if isinstance(told, str) else told
+
+
 def newest_line(conf: Path, global_conf: Path) -> list[str]:
     """The newest failover, switch or rejoin in a line; nothing where there is none, or its journal cannot be read."""
-    from ...config import ConfigError
+    from ...config import ConfigError, load_cluster
+    from ...replication.reporting.history.journals import newest
     from ...replication.reporting.history.text import line
 
     try:
-        _, told = _told(conf, global_conf, None)
+        config = load_cluster(conf, global_conf, resolve=str, secrets=False)
+        found = newest(config.manager_workdir, config.name)
+        return [f"Last: {line(found)}"] if found is not None else []
     except (ConfigError, OSError):
         return []
-    return [f"Last: {line(told[-1])}"] if told else []
+    except Exception as error:  # noqa: BLE001 - the exit code tells of the manager, whatever a journal holds
+        return [f"Last: the journals cannot be read: {type(error).__name__}: {error}"]

@@ -11,7 +11,7 @@ import typer
 
 from ...replication.model.words import visible
 from ..shared.mha_options import Conf, Confs, GlobalConf, Output
-from ..shared.options import DEFAULT_GLOBAL_CONF, die
+from ..shared.options import DEFAULT_GLOBAL_CONF, die, exit_code, expected_errors, one_line
 from ..views.terminal import draw, print_document, rows_table
 
 app = typer.Typer()
@@ -37,9 +37,21 @@ def topology(
     confs = _named(conf, conf_dir)
     if watch:
         _watch(confs, global_conf, every)
-    down = [_show_topology(each, global_conf, output) for each in confs]
-    if any(down):
-        raise typer.Exit(1)
+    if len(confs) == 1:
+        code = int(_show_topology(confs[0], global_conf, output))
+    else:
+        code = max(_one_of_several(each, global_conf, output) for each in confs)
+    if code:
+        raise typer.Exit(code)
+
+
+def _one_of_several(conf: Path, global_conf: Path, output: Output) -> int:
+    """Print one cluster's; what is wrong with it, or its file, is a line, and hides none of the others."""
+    try:
+        return int(_show_topology(conf, global_conf, output))
+    except expected_errors() as error:
+        print(visible(f"{conf}: {one_line(error)}"), file=sys.stderr, flush=True)
+        return exit_code(error)
 
 
 def _show_topology(conf: Path, global_conf: Path, output: Output) -> bool:

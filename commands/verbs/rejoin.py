@@ -50,7 +50,7 @@ def rejoin(
     from ...replication.memory.workdir import make_workdir
     from ...replication.notify.manager_log import secrets_of, setup_logging
     from ...replication.rejoin.diverged.comparison.choice import Choice
-    from ..shared.asking import ask
+    from ..shared.asking import asking
     from ..views.progress import bars
 
     try:
@@ -64,7 +64,7 @@ def rejoin(
     from ...flows.engine.start import leave
     from ...replication.rejoin.outcome import story
 
-    asked = None if yes or dry_run else ask
+    asked = None if yes or dry_run else asking(aside=output is Output.JSON)
     means = method.value if method else ""
     with bars() as watch:
         outcome = rejoin_by_hand(

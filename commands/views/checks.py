@@ -93,7 +93,8 @@ def table(title: str, checks: Sequence[Check], *, verbose: bool = False, width: 
     from rich.text import Text
 
     shown, well = ordered(checks, verbose=verbose)
-    made = Table(title=f"{title}: {well_line(well)}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    named = Text(plain(f"{title}: {well_line(well)}"))
+    made = Table(title=named, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     made.width = width
     made.add_column("", no_wrap=True)
     made.add_column("subject, check", overflow="fold", ratio=2)
@@ -112,7 +113,7 @@ def table(title: str, checks: Sequence[Check], *, verbose: bool = False, width: 
 def print_table(title: str, checks: Sequence[Check], *, verbose: bool = False) -> None:
     """The same on standard output; without a heading of columns where there is no row."""
     if not ordered(checks, verbose=verbose)[0]:
-        print(f"{title}: {well_line(len(checks))}")
+        print(plain(f"{title}: {well_line(len(checks))}"))
         return
     draw(table(title, checks, verbose=verbose))
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 AFTER, FORGOTTEN = 2.0, 10.0
 
 
+_shown: list[Bars] = []
+
+
 @contextlib.contextmanager
 def bars() -> Iterator[Callable[[Progress], None] | None]:
     """Shows on standard error whatever in this process takes more than two seconds and tells how far it is.
@@ -30,11 +33,25 @@ def bars() -> Iterator[Callable[[Progress], None] | None]:
         yield None
         return
     shown = Bars()
+    _shown.append(shown)
     try:
         with watched_by(shown):
             yield shown
     finally:
+        _shown.remove(shown)
         shown.close()
+
+
+@contextlib.contextmanager
+def put_away() -> Iterator[None]:
+    """Within, somebody is asked on the terminal: every bar is gone, and none is drawn over the question or answer."""
+    for each in _shown:
+        each.hold()
+    try:
+        yield
+    finally:
+        for each in _shown:
+            each.go_on()
 
 
 class Bars:
@@ -45,6 +62,7 @@ class Bars:
         self._first, self._last = dict[str, float](), dict[str, float]()
         self._tasks = dict[str, Any]()
         self._drawn: Any = None
+        self._held = False
         self._streams: list[tuple[TerminalLog, Any]] = []
 
     @property
@@ -53,8 +71,8 @@ class Bars:
         return tuple(self._tasks)
 
     def __call__(self, progress: Progress) -> None:
-        """One word about one step."""
-        with self._mutex:
+        """One word about one step. A terminal that is gone stops nothing of what is done."""
+        with self._mutex, contextlib.suppress(OSError, ValueError):
             now = self._now()
             for step in [s for s, at in self._last.items() if now - at > FORGOTTEN]:
                 self._drop(step)
@@ -64,12 +82,21 @@ class Bars:
                 # The first word comes when it has taken so long already.
                 first = self._first.setdefault(progress.step, now - TOLD_EVERY)
                 self._last[progress.step] = now
-                if now - first >= AFTER:
+                if now - first >= AFTER and not self._held:
                     self._draw(progress)
+
+    def hold(self) -> None:
+        """Take every bar away, and draw none until `go_on`."""
+        self._held = True
+        self.close()
+
+    def go_on(self) -> None:
+        """What goes on is drawn again when it has something to say."""
+        self._held = False
 
     def close(self) -> None:
         """Take every bar away."""
-        with self._mutex:
+        with self._mutex, contextlib.suppress(OSError, ValueError):
             for step in [*self._first]:
                 self._drop(step)
 
@@ -111,4 +138,5 @@ def _new() -> Any:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    # Standard output is no business of theirs: it has the questions, and the result.
+    return Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)

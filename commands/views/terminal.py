@@ -77,7 +77,8 @@ def print_wrapped(words: str) -> None:
 def document(shape: str, told: Mapping[str, Any], *, indent: int | None = 2) -> str:
     """One JSON object; its first name, ``format``, says what it is: ``mha-topology/1``."""
     made = {"format": f"mha-{shape}/{SHAPES[shape]}", **told}
-    return json.dumps(made, default=str, ensure_ascii=False, indent=indent)
+    # ASCII, which every terminal, pipe and program takes, whatever its locale.
+    return json.dumps(made, default=str, ensure_ascii=True, indent=indent)
 
 
 def print_document(shape: str, told: Mapping[str, Any], *, indent: int | None = 2) -> None:
@@ -116,7 +117,9 @@ def fitted(
     natural = [max([len(c.name), *(_longest(row[n]) for row in cells)]) for n, c in enumerate(columns)]
     kept = _with_room(columns, natural, width)
     left = [c.name for n, c in enumerate(columns) if n not in kept]
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    # Text, not markup, as in the cells: a title may name a file or repeat a server's words.
+    table.title = Text(plain(title)) if title else None
     table.caption_justify = "left"
     if left:
         table.caption = Text(f"no room for: {', '.join(left)}", style="dim")

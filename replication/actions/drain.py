@@ -117,32 +117,32 @@ def drain(
     if not seen.applier_running and not seen.broken and (freed or seen.executed != seen.received):
         start_replication(server, channel, ChannelThread.APPLIER, action="start its applier")
     moved_at = worked_at = ask_at = time.monotonic()
-    way = OnTheWay(f"{server}: execute what it received")
-    while True:
-        time.sleep(LOOK_EVERY)
-        # Asked before the state is looked at: what a thread does between the two shows in the state.
-        waits = seen.has_read_all and applier_threads.waits(server, earlier, channel)
-        now = server.observe()
-        proof = prove(earlier, now, channel, appliers_wait=waits, place_counts=not freed)
-        if isinstance(proof, Drained):
-            return proof
-        current = _channel(now, channel)
-        way.at(current.executed, current.received)
-        if not current.receiver_stopped:
-            raise UnsafeStatement(f"{server}: somebody started its receiver while it executed what it had received")
-        if current.broken:
-            raise UnsafeStatement(f"{server}: {proof}; what it received stays in its relay logs")
-        if (current.executed, current.relay_log) != (seen.executed, seen.relay_log):
-            moved_at = worked_at = time.monotonic()
-        elif time.monotonic() - worked_at > stall:
-            raise DeadlineExceeded(f"{server}: execute what it received", stall, proof)
-        if patience is not None and time.monotonic() >= ask_at:
-            if patience(current, time.monotonic() - moved_at):
-                worked_at = time.monotonic()
-            ask_at = time.monotonic() + ASK_EVERY
-        if not waits or (current.executed, current.relay_log) != (seen.executed, seen.relay_log):
-            earlier = now
-        seen = current
+    with OnTheWay(f"{server}: execute what it received") as way:
+        while True:
+            time.sleep(LOOK_EVERY)
+            # Asked before the state is looked at: what a thread does between the two shows in the state.
+            waits = seen.has_read_all and applier_threads.waits(server, earlier, channel)
+            now = server.observe()
+            proof = prove(earlier, now, channel, appliers_wait=waits, place_counts=not freed)
+            if isinstance(proof, Drained):
+                return proof
+            current = _channel(now, channel)
+            way.at(current.executed, current.received)
+            if not current.receiver_stopped:
+                raise UnsafeStatement(f"{server}: somebody started its receiver while it executed what it had received")
+            if current.broken:
+                raise UnsafeStatement(f"{server}: {proof}; what it received stays in its relay logs")
+            if (current.executed, current.relay_log) != (seen.executed, seen.relay_log):
+                moved_at = worked_at = time.monotonic()
+            elif time.monotonic() - worked_at > stall:
+                raise DeadlineExceeded(f"{server}: execute what it received", stall, proof)
+            if patience is not None and time.monotonic() >= ask_at:
+                if patience(current, time.monotonic() - moved_at):
+                    worked_at = time.monotonic()
+                ask_at = time.monotonic() + ASK_EVERY
+            if not waits or (current.executed, current.relay_log) != (seen.executed, seen.relay_log):
+                earlier = now
+            seen = current
 
 
 def execute_all(

@@ -21,6 +21,9 @@ from ..planning.plan import FailoverPlan
 from ..planning.selection import Follower
 from ..rescue.saved import AppliedBinlog, SavedBinlog
 
+#: The counts of a line, which `from_json` takes as whole numbers only.
+_COUNTS = ("transactions", "bytes", "first", "last")
+
 
 class Fate(StrEnum):
     """What became of transactions.
@@ -246,16 +249,23 @@ def as_json(lines: Iterable[LedgerLine]) -> list[dict[str, Any]]:
 
 
 def from_json(rows: Iterable[Any]) -> tuple[LedgerLine, ...]:
-    """The lines of `as_json`; what is none of ours is left out."""
+    """The lines of `as_json`; what is none of ours is left out, and a count that is no number is unknown."""
     lines = []
     for row in rows:
         with contextlib.suppress(TypeError, ValueError, LookupError, OverflowError, OSError):
-            known = {field.name: row[field.name] for field in fields(LedgerLine) if field.name in row}
+            known: dict[str, Any] = {}
+            for name in (field.name for field in fields(LedgerLine) if field.name in row):
+                known[name] = _count(row[name]) if name in _COUNTS else str(row[name])
             known |= {"fate": Fate(row["fate"]), "tables": tuple(map(str, row.get("tables", ())))}
+            known["left_out"] = _count(row.get("left_out")) or 0
             line = LedgerLine(**known)
             str(line)  # what cannot be shown, a time in no calendar, is none of ours either
             lines.append(line)
     return tuple(lines)
+
+
+def _count(said: Any) -> int | None:
+    return said if isinstance(said, int) and not isinstance(said, bool) else None
 
 
 def table(lines: Iterable[LedgerLine]) -> list[dict[str, Any]]:

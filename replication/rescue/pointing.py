@@ -161,43 +161,43 @@ def _execute(
 ) -> None:
     moved_at = worked_at = started_at = ask_at = time.monotonic()
     seen: ReplicaChannel | None = None
-    way = OnTheWay(f"{server}: execute the saved log")
-    while True:
-        state = server.observe()
-        now = channel_named(state, name)
-        way.at(now.executed, _end(cut))
-        if has_reached(state, now, cut, kind):
-            return
-        if now.broken or (not now.applier_running and now.applier_errno):
-            stop_receiver(server, name)
-            raise CannotLevel(
-                f"{server} stopped while it executed the saved log: error {now.applier_errno}: {now.applier_error}. "
-                "Nothing is skipped: mend the cause, then start its applier, it goes on from its relay logs"
-            )
-        if seen is None or (now.executed, now.received, now.relay_log) != (
-            seen.executed,
-            seen.received,
-            seen.relay_log,
-        ):
-            moved_at = worked_at = time.monotonic()
-        elif time.monotonic() - worked_at > stall:
-            said = now.receiver_error or now.applier_state
-            raise DeadlineExceeded(f"{server}: execute the saved log, up to {_end(cut)}", stall, said)
-        if patience is not None and time.monotonic() >= ask_at:
-            try:
-                if patience(now, time.monotonic() - moved_at):
-                    worked_at = time.monotonic()
-            except TooBusy:
+    with OnTheWay(f"{server}: execute the saved log") as way:
+        while True:
+            state = server.observe()
+            now = channel_named(state, name)
+            way.at(now.executed, _end(cut))
+            if has_reached(state, now, cut, kind):
+                return
+            if now.broken or (not now.applier_running and now.applier_errno):
                 stop_receiver(server, name)
-                raise
-            ask_at = time.monotonic() + ASK_EVERY
-        if now.receiver != "Yes" and time.monotonic() - started_at > START_AGAIN:
-            log.warning("%s lost the saved log (%s): its receiver is started again.", server, now.receiver_error)
-            started_at = time.monotonic()
-            stop_receiver(server, name)
-            start_replication(server, name, action="start its receiver again", timeout=65.0)
-        seen = now
-        time.sleep(LOOK_EVERY)
+                raise CannotLevel(
+                    f"{server} stopped while it executed the saved log: error {now.applier_errno}: {now.applier_error}."
+                    " Nothing is skipped: mend the cause, then start its applier, it goes on from its relay logs"
+                )
+            if seen is None or (now.executed, now.received, now.relay_log) != (
+                seen.executed,
+                seen.received,
+                seen.relay_log,
+            ):
+                moved_at = worked_at = time.monotonic()
+            elif time.monotonic() - worked_at > stall:
+                said = now.receiver_error or now.applier_state
+                raise DeadlineExceeded(f"{server}: execute the saved log, up to {_end(cut)}", stall, said)
+            if patience is not None and time.monotonic() >= ask_at:
+                try:
+                    if patience(now, time.monotonic() - moved_at):
+                        worked_at = time.monotonic()
+                except TooBusy:
+                    stop_receiver(server, name)
+                    raise
+                ask_at = time.monotonic() + ASK_EVERY
+            if now.receiver != "Yes" and time.monotonic() - started_at > START_AGAIN:
+                log.warning("%s lost the saved log (%s): its receiver is started again.", server, now.receiver_error)
+                started_at = time.monotonic()
+                stop_receiver(server, name)
+                start_replication(server, name, action="start its receiver again", timeout=65.0)
+            seen = now
+            time.sleep(LOOK_EVERY)
 
 
 def has_reached(state: ServerState, channel: ReplicaChannel, cut: Cut, kind: GtidKind) -> bool:

@@ -220,13 +220,13 @@ class _Copying:
                 stream.seek(self._begin + self.copied)
             # Their side sums up meanwhile, while the disk is read anyway. Begun only now, for the file and the command
             # may have to share the only channel that sshd allows: then the command waits until the file is closed.
-            meter = Meter(f"save {log.name}", length)
             theirs = pool.submit(_digest_there, self._host, log, self._begin)
-            while self.copied < length and (chunk := remote.read(min(CHUNK, length - self.copied))):
-                local.write(chunk)
-                self.digest.update(chunk)
-                self.copied += len(chunk)
-                meter.at(self.copied)
+            with Meter(f"save {log.name}", length) as meter:
+                while self.copied < length and (chunk := remote.read(min(CHUNK, length - self.copied))):
+                    local.write(chunk)
+                    self.digest.update(chunk)
+                    self.copied += len(chunk)
+                    meter.at(self.copied)
         return theirs
 
     def truncate(self) -> None:

@@ -33,35 +33,39 @@ def watch(confs: Sequence[Path], global_conf: Path, held: Held, pause: float) ->
     console = Console(highlight=False)
     # What is wrong is drawn; a line of a log would be drawn over.
     take_over(logging.CRITICAL, logging.NullHandler())
-    chosen = ""
+    chosen: Glance | None = None
     with Looking(confs, global_conf, held, pause) as looking:
         while True:
             key, chosen = _shown(console, looking, chosen)
             if key == "q":
                 return 0
-            at = next((seen for seen in looking.glances() if seen.cluster == chosen), None)
-            if at is not None and key == "s":
-                _switch(at, global_conf)
-            elif at is not None and key == "r":
-                _page(console, at)
+            if chosen is not None and key == "s":
+                _switch(chosen, global_conf)
+            elif chosen is not None and key == "r":
+                _page(console, chosen)
 
 
-def _shown(console: Console, looking: Looking, chosen: str) -> tuple[str, str]:
-    """Draw until a key wants more than another cluster; that key, and the chosen cluster."""
+def _shown(console: Console, looking: Looking, chosen: Glance | None) -> tuple[str, Glance | None]:
+    """Draw until a key wants more than another cluster; that key, and the chosen cluster as it was drawn last."""
     with _each_key() as key_within, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             seen = looking.glances()
-            names = [each.cluster for each in seen]
-            at = names.index(chosen) if chosen in names else 0
+            at = place(seen, chosen)
+            chosen = seen[at] if seen else None
             size = console.size
             live.update(screen(seen, at, size.width, size.height, time.time()), refresh=True)
             key = key_within(DRAWN_EVERY)
-            if key in ("n", "p") and names:
-                chosen = names[(at + (1 if key == "n" else -1)) % len(names)]
+            if key in ("n", "p") and seen:
+                chosen = seen[(at + (1 if key == "n" else -1)) % len(seen)]
             elif key in ("q", "\x03", "\x04"):
                 return "q", chosen
             elif key in ("s", "r"):
-                return key, names[at] if names else ""
+                return key, chosen
+
+
+def place(seen: Sequence[Glance], chosen: Glance | None) -> int:
+    """Where the chosen one is by now, by its file: two clusters may have one name. Pure."""
+    return next((at for at, each in enumerate(seen) if chosen is not None and each.conf == chosen.conf), 0)
 
 
 @contextlib.contextmanager
@@ -91,10 +95,22 @@ class _Keys:
 def _switch(seen: Glance, global_conf: Path) -> None:
     """The planned switch, which shows its plan and asks, as a command of its own; then back."""
     words = ["switchover", "--conf", str(seen.conf), "--global-conf", str(global_conf), "--keep-old-as-replica"]
-    command = [sys.executable, "-m", "prefect_mha.commands.mha", *words]
-    subprocess.run(command, check=False)  # noqa: S603 - our own program, and files that this person named
+    waited_for([sys.executable, "-m", "prefect_mha.commands.mha", *words])
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         input("Enter goes back to the view. ")
+
+
+def waited_for(command: Sequence[str]) -> int:
+    """Run one of our own commands on this terminal, to its end; its exit code.
+
+    Ctrl-C reaches it from the terminal, and it ends in order: `subprocess.run` would kill it a moment later, in the
+    middle of what it takes back or finishes. That signal is not ignored here, for the command would inherit that.
+    """
+    child: subprocess.Popen[bytes] | None = None
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):
+            child = child or subprocess.Popen(command)  # noqa: S603 - our own program, files that this person named
+            return child.wait()
 
 
 def _page(console: Console, seen: Glance) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from ....config import ClusterConfig, ConfigError, load_cluster
+from ....config import ConfigError, load_cluster
 from ....replication.cluster.pool import ConnectionPool
 from ....replication.coordination.leadership import Leadership
 from ....replication.errors import MhaError
 from ....replication.memory.failover_flags import FailoverFlags
 from ....replication.memory.manager_view import observe_manager
-from ....replication.notify.manager_log import register_secrets, secrets_of
+from ....replication.notify.manager_log import redact, register_secrets, secrets_of
 from ....replication.planning.readiness import Past, assess
 from ....replication.reporting.history.incident import Incident
-from ....replication.reporting.history.journals import incidents
+from ....replication.reporting.history.journals import newest
 from ....replication.threads import Thread
 from .glance import Glance, glance
 
@@ -32,9 +33,9 @@ class Looking:
     def __init__(self, confs: Sequence[Path], global_conf: Path, held: Held, pause: float) -> None:
         self._global, self._held, self._pause = global_conf, held, pause
         self._end = threading.Event()
-        self._seen = {conf: Glance(conf.stem, conf) for conf in confs}
+        self._seen = {conf: Glance(conf.stem, conf) for conf in dict.fromkeys(confs)}
         self._threads = [
-            Thread(target=self._look, args=(conf,), name=f"look {conf.stem}", daemon=True) for conf in confs
+            Thread(target=self._look, args=(conf,), name=f"look {conf.stem}", daemon=True) for conf in self._seen
         ]
 
     def __enter__(self) -> Looking:
@@ -49,37 +50,59 @@ class Looking:
 
     def glances(self) -> list[Glance]:
         """The newest of each, the worst first, else by name."""
-        return sorted(self._seen.values(), key=lambda seen: (seen.rank, seen.cluster))
+        return sorted(self._seen.values(), key=lambda seen: (seen.rank, seen.cluster, str(seen.conf)))
 
     def _look(self, conf: Path) -> None:
+        """Until the end, whatever goes wrong: a view that has stopped looking would show what was as what is."""
+        one: _Cluster | None = None
         while not self._end.is_set():
             try:
-                config = load_cluster(conf, self._global)
-            except (ConfigError, OSError) as error:
-                self._seen[conf] = self._seen[conf].not_seen(str(error))
-                self._end.wait(self._pause)
-                continue
-            register_secrets(secrets_of(config))
-            one = _Cluster(conf, self._global, config, self._held)
-            try:
-                while not self._end.is_set():
-                    try:
-                        self._seen[conf] = one.glance()
-                    except (MhaError, OSError) as error:
-                        self._seen[conf] = self._seen[conf].not_seen(str(error))
-                    self._end.wait(self._pause)
-            finally:
-                one.close()
+                stamp = _stamp(conf, self._global)
+                if one is not None and one.stamp != stamp:
+                    former, one = one, None
+                    former.close()
+                one = one or _Cluster(conf, self._global, stamp, self._held)
+                self._seen[conf] = one.glance()
+            except Exception as error:  # noqa: BLE001 - it is shown, and the next look may go well
+                self._seen[conf] = self._seen[conf].not_seen(redact(_said(error)))
+            self._end.wait(self._pause)
+        if one is not None:
+            one.close()
+
+
+def _said(error: Exception) -> str:
+    """The words of an error that tells enough; of any other its kind as well."""
+    told = isinstance(error, MhaError | ConfigError | OSError)
+    return str(error) if told else f"{type(error).__name__}: {error}"
+
+
+def _stamp(*paths: Path) -> tuple[tuple[int, int, int] | None, ...]:
+    """Changes when one of the files does, or comes, or goes."""
+    found: list[tuple[int, int, int] | None] = []
+    for path in paths:
+        try:
+            seen = path.stat()
+            found.append((seen.st_mtime_ns, seen.st_size, seen.st_ino))
+        except OSError:
+            found.append(None)
+    return tuple(found)
 
 
 class _Cluster:
-    """Sessions with one cluster, and its files on this host."""
+    """Sessions with one cluster, and its files on this host; ``stamp`` is that of the configuration it has."""
 
-    def __init__(self, conf: Path, global_conf: Path, config: ClusterConfig, held: Held) -> None:
-        self._conf, self._global, self._config, self._held = conf, global_conf, config, held
+    def __init__(self, conf: Path, global_conf: Path, stamp: object, held: Held) -> None:
+        """Raises ConfigError, OSError, MhaError."""
+        self._conf, self._global, self._held, self.stamp = conf, global_conf, held, stamp
+        self._config = config = load_cluster(conf, global_conf)
+        register_secrets(secrets_of(config))
         self._sessions, self._right = ConnectionPool(config), Leadership(config)
-        self._right.start()
-        self._last: tuple[tuple[int, ...], Incident | None] | None = None
+        self._last: tuple[object, Incident | None] | None = None
+        try:
+            self._right.start()
+        except BaseException:
+            self.close()
+            raise
 
     def glance(self) -> Glance:
         """Look once. Raises MhaError, OSError."""
@@ -89,7 +112,7 @@ class _Cluster:
         past = Past.of(FailoverFlags(config.manager_workdir, config.name))
         limit = max(10.0, 3.0 * config.ping_interval)
         manager = observe_manager(config.manager_workdir, config.name, limit)
-        return glance(
+        seen = glance(
             config,
             self._conf,
             time.time(),
@@ -100,14 +123,14 @@ class _Cluster:
             held=self._held(self._conf, self._global),
             last=self._newest(),
         )
+        return replace(seen, last=redact(seen.last), troubles=tuple(map(redact, seen.troubles)))
 
     def _newest(self) -> Incident | None:
         """Read again only when a journal has changed."""
         paths = sorted(self._config.manager_workdir.glob(f"{self._config.name}.*.journal"))
-        stamp = tuple(n for path in paths for n in (path.stat().st_mtime_ns, path.stat().st_size))
+        stamp = (paths, _stamp(*paths))
         if self._last is None or self._last[0] != stamp:
-            told = incidents(self._config.manager_workdir, self._config.name)
-            self._last = (stamp, told[-1] if told else None)
+            self._last = (stamp, newest(self._config.manager_workdir, self._config.name))
         return self._last[1]
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from ....replication.rejoin.job import RejoinJob
 from ....replication.rejoin.observe import WhoIsBack
 from ....replication.rejoin.outcome import RejoinOutcome
 from ....replication.rejoin.plan import RejoinPlan
+from ....replication.reporting.incident.beside import write_page
 from ....tasks import diverged, rejoin
 from ...engine.recorder import Recorder
 
@@ -41,6 +42,7 @@ def accept_as_empties(who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool
             outcome = RejoinOutcome(1, str(error), plan, refusal=refusal)
         facts = {name: value for name, value in outcome.as_dict().items() if name not in ("server", "notes")}
         journal.record(END, "ended", plan.old, **facts)
+        write_page(journal, config.name, config.path)
     return outcome
 
 

@@ -23,6 +23,7 @@ from ....replication.rejoin.observe import WhoIsBack, look
 from ....replication.rejoin.outcome import RejoinOutcome, replay_question
 from ....replication.rejoin.plan import RejoinPlan, rejoin_plan
 from ....replication.reporting.approval import APPROVAL, Ask
+from ....replication.reporting.incident.beside import write_page
 from ....tasks import diverged, rejoin
 from ...engine.recorder import Recorder
 
@@ -54,6 +55,7 @@ def rescue_its_own(who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool, w
         # Rows of users are told in the report, and remembered in its files alone.
         facts = {name: value for name, value in outcome.as_dict().items() if name not in ("server", "notes")}
         journal.record(END, "ended", plan.old, **facts)
+        write_page(journal, config.name, config.path)
     return outcome
 
 

@@ -191,29 +191,29 @@ def _wait(
         {name: size for name, size in sizes.items() if log_index(name) < _current(channel)}
         for sizes, channel in zip(before, state.channels, strict=True)
     ]
-    meter = Meter(f"{state.name}: purge relay logs", sum(sum(each.values()) for each in going))
-    while True:
-        names = [each.names() for each in files]
-        late = [
-            channel.relay_log.file
-            for channel, each in zip(state.channels, names, strict=True)
-            if channel.relay_log and log_index(each[0]) < log_index(channel.relay_log.file)
-        ]
-        gone = [sizes[name] for each, sizes in zip(names, going, strict=True) for name in sizes.keys() - set(each)]
-        meter.at(sum(gone))
-        if not late:
-            return ""
-        if stop.is_set():
-            return "stopped early by a signal"
-        waiters = server.query(_WAITERS, (FAILOVER_LOCK,), action="see whether a failover waits")
-        if any(may_be_a_manager(server, str(row["user"])) for row in waiters):
-            return "stopped early, to give way to another command that acts on the cluster"
-        if deadline.over:
-            return (
-                f"its applier was still in {', '.join(late)} after {APPLIER_WAIT:g} s, and a server purges when that "
-                "goes on to the next (a replica with a delay is better set to relay_log_purge=1)"
-            )
-        time.sleep(LOOK_EVERY)
+    with Meter(f"{state.name}: purge relay logs", sum(sum(each.values()) for each in going)) as meter:
+        while True:
+            names = [each.names() for each in files]
+            late = [
+                channel.relay_log.file
+                for channel, each in zip(state.channels, names, strict=True)
+                if channel.relay_log and log_index(each[0]) < log_index(channel.relay_log.file)
+            ]
+            gone = [sizes[name] for each, sizes in zip(names, going, strict=True) for name in sizes.keys() - set(each)]
+            meter.at(sum(gone))
+            if not late:
+                return ""
+            if stop.is_set():
+                return "stopped early by a signal"
+            waiters = server.query(_WAITERS, (FAILOVER_LOCK,), action="see whether a failover waits")
+            if any(may_be_a_manager(server, str(row["user"])) for row in waiters):
+                return "stopped early, to give way to another command that acts on the cluster"
+            if deadline.over:
+                return (
+                    f"its applier was still in {', '.join(late)} after {APPLIER_WAIT:g} s, and a server purges when "
+                    "that goes on to the next (a replica with a delay is better set to relay_log_purge=1)"
+                )
+            time.sleep(LOOK_EVERY)
 
 
 def _current(channel: ReplicaChannel) -> int:

@@ -71,7 +71,8 @@ class Incident:
 
     ``why`` is the verdict's sentence, or what was wanted. ``out`` is from when to when nobody took writes, ``held`` how
     many seconds a switch held them. ``opened``: a new primary took writes, as far as the journal says. ``ledger`` is
-    None where nothing was counted, and empty where all was there. ``then`` tells what became of one without an end.
+    None where nothing was counted, and empty where all was there. ``discards`` is what a rejoin was to take
+    from its server, in words. ``then`` tells what became of one without an end.
     """
 
     id: str
@@ -91,6 +92,7 @@ class Incident:
     out: tuple[float, float] | None = None
     held: float | None = None
     ledger: tuple[LedgerLine, ...] | None = None
+    discards: str | None = None
     steps: tuple[Step, ...] = ()
     replicas: tuple[tuple[str, str], ...] = ()
     not_recovered: tuple[str, ...] = ()
@@ -112,7 +114,9 @@ class Incident:
 
     @property
     def lost(self) -> tuple[LedgerLine, ...] | None:
-        """The lines of what is lost or may be; None where nobody counted."""
+        """The lines of what is lost or may be; None where nobody counted. A planned switch loses nothing."""
+        if self.kind is Kind.SWITCH:
+            return ()
         return losses(self.ledger) if self.ledger is not None else None
 
     def finished(self, then: str) -> Incident:

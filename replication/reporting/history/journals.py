@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...memory.journal import journals, read_journal
+from ...memory.journal import Entry, journals, read_journal
 from .incident import Incident, Kind
 from .reading import history
 
@@ -12,7 +12,22 @@ from .reading import history
 def incidents(workdir: Path, cluster: str) -> tuple[Incident, ...]:
     """Everything that this manager's journals tell of a cluster, the oldest first. Raises OSError."""
     paths = [path for kind in Kind for path in journals(workdir, cluster, kind.value)]
-    return history(cluster, ((path.name.removesuffix(".journal"), tuple(read_journal(path))) for path in paths))
+    return history(cluster, (_read(path) for path in paths))
+
+
+def newest(workdir: Path, cluster: str) -> Incident | None:
+    """The one whose journal was written last, and what closed it; older journals are not read. Raises OSError."""
+    paths = [path for kind in Kind for path in journals(workdir, cluster, kind.value)]
+    later: list[tuple[str, tuple[Entry, ...]]] = []
+    for path in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True):
+        later.append(_read(path))
+        if told := history(cluster, later):
+            return told[-1]
+    return None
+
+
+def _read(path: Path) -> tuple[str, tuple[Entry, ...]]:
+    return path.name.removesuffix(".journal"), tuple(read_journal(path))
 
 
 def named(told: tuple[Incident, ...], id_: str) -> Incident | None:

@@ -22,10 +22,11 @@ def markdown(incident: Incident) -> str:
 
 
 def rows(told: Iterable[Incident]) -> list[dict[str, Any]]:
-    """A line each for a table, the most telling first."""
+    """A line each for a table, the most telling first; the id stays where there is little room."""
     return [
         {
             "began": when(each.began),
+            "id": each.id,
             "what": each.kind.value,
             "servers": move(each),
             "result": result_words(each),
@@ -33,7 +34,6 @@ def rows(told: Iterable[Incident]) -> list[dict[str, Any]]:
             "lost": lost_words(each),
             "approved": str(each.asked),
             "why": each.why or "unknown",
-            "id": each.id,
         }
         for each in told
     ]

@@ -32,17 +32,27 @@ def history(cluster: str, journals: Iterable[tuple[str, Sequence[Entry]]]) -> tu
 
     A journal in which nothing began is none of its own: it may only close an earlier one.
     """
+    # One after the other becomes what is kept of it: all entries of all of them would be much.
+    read = [(entries[0].at if entries else 0.0, _read(cluster, name, entries)) for name, entries in journals]
     told: list[Incident] = []
-    for name, entries in sorted(journals, key=lambda each: each[1][0].at if each[1] else 0.0):
-        made = incident_of(cluster, name, entries)
-        if made is not None:
+    for _, made in sorted(read, key=lambda each: each[0]):
+        if isinstance(made, Incident):
             if made.resumed:
                 _close(told, made.kind, made.old, f"{made.id} went on with it: {made.ended}")
             told.append(made)
-        elif (end := _end(entries)) is not None and (kind := _kind(cluster, name)) is not None:
-            summary = _text(end.facts, "summary") or "closed by another run"
-            _close(told, kind, _names(entries).get(end.server, end.server), summary)
+        elif made is not None:
+            _close(told, *made)
     return tuple(told)
+
+
+def _read(cluster: str, name: str, entries: Sequence[Entry]) -> Incident | tuple[Kind, str, str] | None:
+    """What began in a journal; or of which kind, of whom it closes one that is there, and its words; or nothing."""
+    if (made := incident_of(cluster, name, entries)) is not None:
+        return made
+    end, kind = _end(entries), _kind(cluster, name)
+    if end is None or kind is None:
+        return None
+    return kind, _names(entries).get(end.server, end.server), _text(end.facts, "summary") or "closed by another run"
 
 
 def _close(told: list[Incident], kind: Kind, old: str, words: str) -> None:
@@ -88,6 +98,7 @@ def incident_of(cluster: str, name: str, entries: Sequence[Entry]) -> Incident |
         out=_span(facts.get("out")),
         held=_number(facts.get("held_seconds")),
         ledger=from_json(ledger) if isinstance(ledger, list) else None,
+        discards=_discards(given),
         steps=tuple(_steps(entries)),
         replicas=_pairs(facts.get("replicas")),
         not_recovered=_lines(facts.get("not_recovered")),
@@ -155,6 +166,11 @@ def _new(
         if entry.step == "promote":
             opened = entry.server if entry.event == "intent" else None
     return names.get(opened, opened) if opened else None
+
+
+def _discards(given: Mapping[str, Any]) -> str | None:
+    plan = given.get("plan")
+    return _text(plan, "discards") if isinstance(plan, dict) else None
 
 
 def _why(kind: Kind, given: Mapping[str, Any], verdict: Entry | None) -> str | None:

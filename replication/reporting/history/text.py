@@ -9,10 +9,10 @@ from datetime import datetime
 from ...model.words import plain
 from ...planning.role_plan import short_name
 from ..ledger import Fate
-from .incident import Incident, Kind, Step
+from .incident import Ended, Incident, Kind, Step
 
 WIDTH = 80
-UNKNOWN = "unknown"
+UNKNOWN, NOT_HELD = "unknown", "writes were not held"
 #: Of a step that took less nothing is said in a list.
 WORTH = 0.1
 _LABEL = 10
@@ -51,7 +51,8 @@ def out_words(incident: Incident) -> str:
     if incident.kind is Kind.REJOIN:
         return "writes went on"
     if incident.kind is Kind.SWITCH:
-        return "writes were not held" if incident.held is None and incident.ended_at else seconds(incident.held)
+        never = incident.held is None and incident.ended_at is not None and not incident.opened
+        return NOT_HELD if never else seconds(incident.held)
     if not incident.opened:
         return f"{UNKNOWN}: no new primary is recorded as opened" if incident.new is None else UNKNOWN
     return seconds(incident.without_writes)
@@ -59,8 +60,10 @@ def out_words(incident: Incident) -> str:
 
 def lost_words(incident: Incident) -> str:
     """What is lost, as far as anybody counted."""
-    if incident.kind is not Kind.FAILOVER:
+    if incident.kind is Kind.SWITCH:
         return "nothing"
+    if incident.kind is Kind.REJOIN:
+        return _discarded(incident)
     if incident.lost is None:
         return UNKNOWN
     if not incident.opened and not incident.lost:
@@ -73,6 +76,12 @@ def lost_words(incident: Incident) -> str:
     if known and all(count is not None for count in known) and len(known) == len(incident.lost):
         return f"{_transactions(sum(count or 0 for count in known))}{also}"
     return f"something, or it may be{also}"
+
+
+def _discarded(incident: Incident) -> str:
+    if incident.discards in (None, "nothing") or incident.ended in (Ended.DONE, Ended.PARTLY):
+        return incident.discards or UNKNOWN
+    return f"{UNKNOWN}: it was to discard {incident.discards}"
 
 
 def _transactions(count: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -11,16 +11,41 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from ...model.words import plain
+from ...notify.manager_log import redact
 from ..history.incident import Incident, Kind, Step
-from ..history.text import UNKNOWN, clock, ended, facts, lost_words, move, out_words, result_words, subject, when
+from ..history.text import (
+    NOT_HELD,
+    UNKNOWN,
+    clock,
+    ended,
+    facts,
+    lost_words,
+    move,
+    out_words,
+    result_words,
+    subject,
+    when,
+)
 from .remains import remains
 from .timeline import timeline
 from .topology import trees
 
-#: Steps, and lines of anything else, that a page shows; characters of a word, and of a step's name, server and error:
-#: so it stays below 200 kB, whatever a journal holds.
-STEPS, LINES, WORD = 150, 20, 600
-NAME, SERVER, SAID = 100, 60, 150
+#: Bytes that a page stays below, whatever a journal holds.
+MOST = 200_000
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much is shown: steps, lines of anything else, characters of a word and of a step's name, server, error."""
+
+    steps: int = 150
+    lines: int = 20
+    word: int = 600
+    step_word: int = 150
+
+
+#: The first in which a page stays small enough; an escaped character takes up to six bytes, and a step is shown twice.
+ROOMS = (Room(), Room(60, 12, 250, 60), Room(15, 6, 80, 30))
 
 
 def page(incident: Incident, conf: str = "") -> str:
@@ -28,9 +53,18 @@ def page(incident: Incident, conf: str = "") -> str:
 
     Raises nothing that a journal could cause.
     """
-    todo = remains(incident, conf or f"{incident.cluster}.cnf")
-    steps = tuple(_short(step) for step in incident.steps[:STEPS])
-    return _template().render(
+    text = ""
+    for room in ROOMS:
+        text = _page(incident, conf or f"{incident.cluster}.cnf", room)
+        if len(text.encode()) < MOST:
+            break
+    return text
+
+
+def _page(incident: Incident, conf: str, room: Room) -> str:
+    todo, told, ledger = remains(incident, conf), tuple(facts(incident)), incident.ledger
+    steps = tuple(_short(step, room.step_word) for step in incident.steps[: room.steps])
+    return _template(room.word).render(
         title=subject(incident),
         sentence=sentence(incident, len(todo)),
         began=when(incident.began),
@@ -38,10 +72,11 @@ def page(incident: Incident, conf: str = "") -> str:
         zone=time.strftime("%Z", time.localtime(incident.began)),
         picture=timeline(replace(incident, steps=steps)),
         out=out_words(incident),
-        trees=[replace(tree, boxes=tree.boxes[:LINES]) for tree in trees(incident)],
-        ledger=incident.ledger[:LINES] if incident.ledger is not None else None,
-        todo=todo[:LINES],
-        facts=list(facts(incident))[: 2 * LINES],
+        trees=[replace(tree, boxes=tree.boxes[: room.lines]) for tree in trees(incident)],
+        failover=incident.kind is Kind.FAILOVER,
+        ledger=ledger[: room.lines] if ledger is not None else None,
+        todo=todo[: room.lines],
+        facts=told[: 2 * room.lines],
         steps=[
             {
                 "at": clock(step.began),
@@ -52,13 +87,24 @@ def page(incident: Incident, conf: str = "") -> str:
             }
             for step in steps
         ],
-        more=len(incident.steps) - len(steps),
+        more={
+            "trees": _more(max((len(tree.boxes) for tree in trees(incident)), default=0) - room.lines, "servers"),
+            "ledger": _more(len(ledger or ()) - room.lines, "lines"),
+            "todo": _more(len(todo) - room.lines, "things"),
+            "facts": _more(len(told) - 2 * room.lines, "lines"),
+            "steps": _more(len(incident.steps) - len(steps), "steps"),
+        },
         journal=f"{incident.cluster}.{incident.id}.journal",
     )
 
 
-def _short(step: Step) -> Step:
-    return replace(step, name=plain(step.name, NAME), server=plain(step.server, SERVER), said=plain(step.said, SAID))
+def _more(count: int, what: str) -> str:
+    return f"{count} further {what} are in the journal." if count > 0 else ""
+
+
+def _short(step: Step, longest: int) -> Step:
+    name, server, said = (plain(redact(words), longest) for words in (step.name, step.server, step.said))
+    return replace(step, name=name, server=server, said=said)
 
 
 def sentence(incident: Incident, left: int) -> str:
@@ -68,19 +114,19 @@ def sentence(incident: Incident, left: int) -> str:
     out = out_words(incident)
     if out.startswith(UNKNOWN):
         out = "how long writes were out is unknown"
-    elif incident.kind is not Kind.REJOIN:
+    elif incident.kind is not Kind.REJOIN and out != NOT_HELD:
         out = f"writes were {'held' if incident.kind is Kind.SWITCH else 'out'} for {out}"
-    todo = f"left to do: {left}" if left else "nothing is left to do"
+    todo = f"left to do: {left}" if left else "nothing is known to be left"
     return f"{what[0].upper()}{what[1:]}; {out}; {lost}; {todo}."
 
 
 @cache
-def _template() -> Template:
+def _template(word: int) -> Template:
     # What a journal holds is escaped and cut, wherever it stands; a name that is missing is a fault of ours.
     made = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda value: plain(value, WORD) if isinstance(value, str) else value,
+        finalize=lambda value: plain(redact(value), word) if isinstance(value, str) else value,
     )
     return made.get_template("page.html")

@@ -25,19 +25,32 @@ def remains(incident: Incident, conf: str) -> tuple[Todo, ...]:
 
     As it was at the end of the incident: what was done since is in later journals.
     """
-    return tuple(_remains(incident, f"--conf={shlex.quote(conf)}"))
+    words = f"--conf={shlex.quote(conf)}"
+    left = (*_unfinished(incident, words), *_returning(incident, words), *_open(incident, words))
+    if incident.ended is Ended.PARTLY and not (incident.remedy or any(_open(incident, words))):
+        said = "; ".join(incident.notes) or incident.summary or "its report says what"
+        left = (*left, Todo(f"Something is left to do: {said}.", page="runbook.md"))
+    return left
 
 
-def _remains(incident: Incident, conf: str) -> Iterator[Todo]:
+def _unfinished(incident: Incident, conf: str) -> Iterator[Todo]:
     if incident.remedy:
         yield Todo(incident.remedy, page="runbook.md#refusals")
     if incident.ended is Ended.OPEN and not incident.then:
         command = f"mha failover {conf} --resume" if incident.kind is Kind.FAILOVER else ""
         yield Todo("No end is recorded: see whether it goes on, and else have it finished.", command, "runbook.md")
+
+
+def _returning(incident: Incident, conf: str) -> Iterator[Todo]:
+    """The old primary of every failover."""
     if incident.opened and incident.kind is Kind.FAILOVER:
         old = short_name(incident.old)
         sentence = f"{old} is held read-only: make it a replica when it is back."
         yield Todo(sentence, f"mha rejoin {conf} --host={shlex.quote(old)}", "guide.md#the-failed-server-comes-back")
+
+
+def _open(incident: Incident, conf: str) -> Iterator[Todo]:
+    """What is not as it was to be."""
     for name, words in incident.left_out:
         command = f"mha rejoin {conf} --host={shlex.quote(short_name(name))}"
         yield Todo(f"{name} was left out: {words}.", command, "runbook.md")

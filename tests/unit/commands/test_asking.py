@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from prefect_mha.commands.shared.asking import ask
+from prefect_mha.commands.shared.asking import ask, asking
+from prefect_mha.commands.views.progress import Bars
+from prefect_mha.replication.meter import Progress
 from prefect_mha.replication.reporting.approval import Choice, Question
 
 DB2, DB3 = Choice("10.0.0.2:3306", "db2(10.0.0.2:3306)"), Choice("10.0.0.3:3306", "db3(10.0.0.3:3306)")
@@ -57,3 +59,38 @@ def test_where_something_is_at_stake_enter_does_not_accept_a_loss(
     asked = replace(QUESTION, accept_loss=False, at_stake="42 bytes that only db1 has")
     assert ask(asked).accept_loss is accept
     assert "At stake: 42 bytes that only db1 has.\nGo on if it turns out that" in capsys.readouterr().out
+
+
+def test_where_the_result_is_a_document_the_question_is_on_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("no\n"))
+    assert not asking(aside=True)(QUESTION).go_on
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("the plan\n\nStart? (yes/NO")
+    assert "nothing was changed" in told.err
+
+
+def test_no_bar_is_on_the_terminal_while_somebody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter(range(100))
+    shown = Bars(lambda: 3.0 * next(moments))
+    monkeypatch.setattr("prefect_mha.commands.views.progress._shown", [shown])
+    for done in (1, 2):
+        shown(Progress("copy", done, 100, 1.0))
+    assert shown.steps == ("copy",)
+    seen = []
+
+    class Typed(io.StringIO):
+        def readline(self, _size: int = -1, /) -> str:
+            shown(Progress("copy", 3, 100, 1.0))
+            shown(Progress("copy", 4, 100, 1.0))
+            seen.append(shown.steps)
+            return "no\n"
+
+    monkeypatch.setattr(sys, "stdin", Typed())
+    ask(QUESTION)
+    assert seen == [()]
+    shown(Progress("copy", 5, 100, 1.0))
+    assert shown.steps == ("copy",)
+    shown.close()

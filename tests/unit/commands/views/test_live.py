@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from prefect_mha.commands.views.live.glance import Glance, ServerLine
-from prefect_mha.commands.views.live.keys import ROOT, section
+from prefect_mha.commands.views.live.keys import ROOT, _switch, section
 from prefect_mha.commands.views.live.screen import KEYS, screen
 
 AT = 1796051121.0
@@ -101,3 +102,42 @@ def test_the_runbook_has_what_a_key_opens(heading: str) -> None:
     assert part.startswith(f"## {heading}")
     assert "\n## " not in part
     assert section(page, "no such heading") == page
+
+
+class Child:
+    """A command that two Ctrl-C do not end; it notes who kills it."""
+
+    presses, killed, ended = 2, 0, 0
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def wait(self, timeout: float | None = None) -> int:
+        if Child.presses:
+            Child.presses -= 1
+            raise KeyboardInterrupt
+        Child.ended += 1
+        return 0
+
+    def communicate(self, *_: object, **__: object) -> tuple[None, None]:
+        self.wait()
+        return None, None
+
+    def poll(self) -> int:
+        return 0
+
+    def kill(self) -> None:
+        Child.killed += 1
+
+
+def test_ctrl_c_kills_no_switch_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", Child)
+    monkeypatch.setattr("builtins.input", lambda _: "")
+    _switch(WELL, Path("/etc/mha_default.cnf"))
+    assert (Child.killed, Child.ended) == (0, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import pytest
 
@@ -73,3 +74,33 @@ def test_whoever_watches_is_told_of_what_measures_itself(monkeypatch: pytest.Mon
     meter.at(100)
     assert [(each.done, each.total) for each in told if each.step == "execute"] == [(50, 400), (300, 400)]
     assert [each.done for each in told if each.step == "save"] == [20, 30, 80]
+
+
+def test_a_bar_ends_with_what_it_shows_be_it_done_or_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("prefect_mha.replication.meter.time.monotonic", clock)
+    shown, out = Bars(clock), sys.stdout
+    with pytest.raises(ZeroDivisionError), watched_by(shown), OnTheWay("execute") as way, Meter("save", 100) as meter:
+        for done in (10, 20, 30):
+            clock.now += 1.5
+            way.at(BinlogPosition("a.000002", done), BinlogPosition("a.000002", 500))
+            meter.at(done)
+        assert set(shown.steps) == {"execute", "save"}
+        assert sys.stdout is out
+        raise ZeroDivisionError
+    assert shown.steps == ()
+
+
+def test_a_terminal_that_is_gone_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(progress, "_new", gone)
+    clock = Clock()
+    shown = Bars(clock)
+    for done in (1, 2):
+        shown(Progress("save", done, 100, 1.0))
+        clock.now += 3.0
+    shown.close()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
+from prefect_mha.commands.shared.options import run
 from prefect_mha.commands.views.checks import ordered, table
 from prefect_mha.commands.views.terminal import SHAPES, Column, console, document, fitted, rows_table
 from prefect_mha.replication.model.check import Check, Severity
+from prefect_mha.replication.model.words import plain
 
 DOCS = Path(__file__).parents[4] / "docs" / "json.md"
 
@@ -89,3 +92,30 @@ def test_every_document_says_what_it_is_and_the_page_tells_of_all() -> None:
 
 def test_a_table_without_rows_is_none_the_less_one() -> None:
     assert isinstance(rows_table([]), Table)
+
+
+@pytest.mark.parametrize("title", ["[/x] of app1", "primary [server1]", "a\x1b[2Jb"])
+def test_a_title_is_words_and_no_markup(title: str) -> None:
+    out = io.StringIO()
+    shown = Console(file=out, width=80, highlight=False)
+    shown.print(fitted([Column("a wide column of words")], [["b"]], title=title))
+    shown.print(table(title, [Check("lag", "db1", False, "late")]))
+    words = plain(title)
+    assert out.getvalue().count(words) == 2
+    assert "\x1b" not in out.getvalue()
+
+
+def test_a_document_is_ascii_and_other_words_fail_on_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert document("stop", {"conf": "/etc/mhä.cnf → \udc80"}).isascii()
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+
+    def command() -> int:
+        print("db1 → db2")
+        return 10
+
+    assert run(command) == 10
+    assert raw.getvalue() == b"db1 \\u2192 db2\n"

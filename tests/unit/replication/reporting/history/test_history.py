@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from prefect_mha.replication.memory.journal import BEGIN, END, REJOIN, SWITCH, VERDICT, Entry, read_journal
+from prefect_mha.replication.memory.journal import BEGIN, END, REJOIN, SWITCH, VERDICT, Entry, Journal, read_journal
 from prefect_mha.replication.reporting.approval import APPROVAL
 from prefect_mha.replication.reporting.history.incident import Ended, Incident, Kind
-from prefect_mha.replication.reporting.history.journals import named
+from prefect_mha.replication.reporting.history.journals import incidents, named, newest
 from prefect_mha.replication.reporting.history.pages import markdown, rows
 from prefect_mha.replication.reporting.history.reading import history, incident_of
 from prefect_mha.replication.reporting.history.text import block, blocks, line, report
@@ -162,7 +163,7 @@ def test_a_switch_and_a_rejoin() -> None:
     end = entry(1, END, "ended", OLD, exit_code=0, new_primary=DB2, held_seconds=0.041, summary="done")
     switch = one([entry(0, SWITCH, "began", OLD, pid=1, by="ada@seat", **plan), end], "app1.switch-1-1")
     assert line(switch) == "2026-11-30 15:05:21 switch db1 → db2: done; out 41 ms, lost nothing"
-    back = entry(0, REJOIN, "began", OLD, pid=1, by="manager", plan={**plan, "how": "follow"})
+    back = entry(0, REJOIN, "began", OLD, pid=1, by="manager", plan={**plan, "how": "follow", "discards": "nothing"})
     rejoin = one([back, entry(9, END, "ended", OLD, exit_code=0, primary=DB2)], "app1.rejoin-1-1")
     assert line(rejoin) == "2026-11-30 15:05:21 rejoin db1 follows db2: done; out writes went on, lost nothing"
     assert (rejoin.why, rejoin.asked.automatic) == ("the server was back (follow)", True)
@@ -227,3 +228,26 @@ def test_a_journal_of_a_hundred_thousand_lines_is_read_in_time() -> None:
     made = one([*failover()[:2], *many])
     assert len(made.steps) == 50_000
     assert time.process_time() - began < 10
+
+
+def test_a_ledger_line_of_other_kinds_is_shown_and_counts_nothing() -> None:
+    odd = {**LOST, "transactions": "12", "bytes": True, "why": 7, "server": None, "left_out": "x"}
+    made = one(failover(exit_code=10, ledger=[odd]))
+    assert "lost something, or it may be" in line(made)
+    assert report(made)
+    assert markdown(made)
+    json.dumps(made.as_dict())
+
+
+def test_the_newest_reads_back_until_one_begins(tmp_path: Path) -> None:
+    assert newest(tmp_path, "app1") is None
+    for number, (event, at) in enumerate([("began", 1), ("began", 2), ("ended", 3)]):
+        journal = Journal(tmp_path / f"app1.failover-2026113015052{number}-7.journal")
+        step = BEGIN if event == "began" else END
+        journal.record(step, event, OLD, by="root@seat", summary="closed by hand")
+        journal.close()
+        os.utime(journal.path, (AT + at, AT + at))
+    found = newest(tmp_path, "app1")
+    assert found is not None
+    assert found == incidents(tmp_path, "app1")[-1]
+    assert (found.id, found.then) == ("failover-20261130150521-7", "closed by hand")

@@ -11,12 +11,25 @@ from xml.etree import ElementTree
 
 import pytest
 
+from prefect_mha.replication.memory.journal import END, REJOIN, SWITCH
+from prefect_mha.replication.notify.manager_log import register_secrets
 from prefect_mha.replication.reporting.history.incident import Ended, Incident, Step
-from prefect_mha.replication.reporting.incident.page import STEPS, page
+from prefect_mha.replication.reporting.incident.page import ROOMS, page
 from prefect_mha.replication.reporting.incident.remains import remains
 from prefect_mha.replication.reporting.incident.timeline import LEAST, NAMES, WIDTH, timeline
 from prefect_mha.replication.reporting.incident.topology import trees
-from tests.unit.replication.reporting.history.test_history import AT, DB1, LOST, RESCUED, THIRD, failover, one
+from tests.unit.replication.reporting.history.test_history import (
+    AT,
+    DB1,
+    DB2,
+    LOST,
+    OLD,
+    RESCUED,
+    THIRD,
+    entry,
+    failover,
+    one,
+)
 
 VOID = {"meta", "br"}
 DOCS = Path(__file__).parents[5] / "docs"
@@ -160,7 +173,7 @@ def test_many_lines_are_read_in_time_and_the_page_stays_small() -> None:
     began = time.process_time()
     text, _ = checked(replace(one(failover()), steps=steps))
     assert time.process_time() - began < 6
-    assert f"{50_000 - STEPS} further steps are in the journal" in text
+    assert f"{50_000 - ROOMS[0].steps} further steps are in the journal" in text
 
 
 def test_a_refusal_and_one_without_roles_have_pages_too() -> None:
@@ -169,3 +182,70 @@ def test_a_refusal_and_one_without_roles_have_pages_too() -> None:
     assert "☐ Wait an hour." in text
     assert "Who follows whom" not in text
     assert DB1.split("(")[0] in text
+
+
+def test_the_longest_hostile_words_keep_it_small_and_what_is_cut_is_said() -> None:
+    bad = "<'&\"" * 1000
+    told = failover(
+        exit_code=10,
+        ledger=[{**LOST, "why": bad, "where": bad, "source": bad, "server": bad, "tables": [bad] * 50}] * 300,
+        left_out={f"{n}{bad}": bad for n in range(300)},
+        replicas={f"{n}{bad}": bad for n in range(300)},
+        not_recovered=[f"{n}{bad}" for n in range(300)],
+        notes=[bad] * 300,
+        remedy=bad,
+    )
+    step = Step(bad, bad, AT, 1.0, False, bad)
+    text, _ = checked(replace(one(told), steps=tuple(replace(step, server=f"{n}{bad}") for n in range(500))))
+    room = ROOMS[-1]
+    assert f"{500 - room.steps} further steps are in the journal." in text
+    assert f"{300 - room.lines} further lines are in the journal." in text
+    assert "further things are in the journal." in text
+
+
+def test_exit_10_is_never_nothing_left_to_do() -> None:
+    switch = [
+        entry(0, SWITCH, "began", OLD, new_name=DB2),
+        entry(2, END, "ended", OLD, exit_code=10, notes=["the address stayed"], new_primary=DB2),
+    ]
+    text, _ = checked(one(switch, "app1.switch-20261130150521-7"))
+    assert "left to do: 1.</h1>" in text
+    assert "Something is left to do: the address stayed." in text
+    assert "held for writes" not in text
+    assert "Only a failover has an account" in text
+
+
+def test_a_refused_switch_held_nothing() -> None:
+    switch = [
+        entry(0, SWITCH, "began", OLD, new_name=DB2),
+        entry(2, END, "ended", OLD, exit_code=1, refusal="too-late", remedy="Wait."),
+    ]
+    text, _ = checked(one(switch, "app1.switch-20261130150521-7"))
+    assert "refused; writes were not held; lost: nothing; left to do: 1.</h1>" in text
+
+
+@pytest.mark.parametrize(
+    ("discards", "code", "lost"),
+    [
+        ("nothing", 0, "nothing"),
+        ("its own 3 transactions", 10, "its own 3 transactions"),
+        ("its own 3 transactions", 1, "unknown: it was to discard its own 3 transactions"),
+        (None, 0, "unknown"),
+    ],
+)
+def test_what_a_rejoin_discards_is_lost(discards: str | None, code: int, lost: str) -> None:
+    plan = {"new_name": DB2, "how": "rebuild"} | ({"discards": discards} if discards else {})
+    made = one(
+        [entry(0, REJOIN, "began", OLD, plan=plan), entry(2, END, "ended", OLD, exit_code=code, summary="so")],
+        "app1.rejoin-20261130150521-7",
+    )
+    text, _ = checked(made)
+    assert f"lost: {lost}; " in text
+    assert ("left to do: 1" in text) is (code == 10)
+    assert made.as_dict()["discards"] == discards
+
+
+def test_what_the_log_hides_the_page_hides() -> None:
+    register_secrets(["opensesame7"])
+    text, _ = checked(one(failover(notes=["password opensesame7 was wrong"], summary="opensesame7")))
+    assert "opensesame7" not in text
