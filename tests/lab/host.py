@@ -265,11 +265,10 @@ class Host:
         with inside(self._subnet.manager):
             return ServerSession(
                 host=self.ip,
-                port=self.port,
                 user=user,
                 password=(self.password if password is None else password).encode(),
                 autocommit=True,
-                **{"connect_timeout": 3, "read_timeout": 60, "cursorclass": DictCursor, **options},
+                **{"port": self.port, "connect_timeout": 3, "read_timeout": 60, "cursorclass": DictCursor, **options},
             )
 
     def sql(self, statement: str, args: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
