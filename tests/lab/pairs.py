@@ -38,8 +38,8 @@ SECONDS = [
 WELL, AWAKE = 15.0, 40.0
 #: Seconds after the second fault within which one primary takes writes; and for which two may, while one look is taken.
 IN_THE_END, ONE_LOOK = 120.0, 1.0
-#: CR_SERVER_GONE_ERROR, CR_SERVER_LOST, ER_CONNECTION_KILLED: what a session says that somebody ended.
-CUT = (2006, 2013, 1927)
+#: CR_CONN_HOST_ERROR, CR_SERVER_GONE_ERROR, CR_SERVER_LOST, ER_CONNECTION_KILLED: what a session says that was ended.
+CUT = (2003, 2006, 2013, 1927)
 
 
 @dataclass
