@@ -60,7 +60,7 @@ def history(
     if output is Output.JSON:
         print_document("history", {"cluster": cluster, "incidents": [_hidden(each.as_dict()) for each in told]})
     elif not told:
-        print(f"No journal on this host tells of one of {cluster}.")
+        print(f"No failover, switch or rejoin of {cluster} is recorded on this host.")
     elif output is Output.TABLE:
         draw(rows_table(_hidden(rows(told)), title=cluster))
     else:
@@ -92,7 +92,7 @@ def report(
     cluster, told = _told(conf, global_conf, workdir)
     found = (told[-1] if told else None) if last else named(told, id_)
     if found is None:
-        which = f"{id_!r} is none of {cluster}, or more than one" if id_ else f"no journal tells of one of {cluster}"
+        which = f"{id_!r} is none of {cluster}, or more than one" if id_ else f"nothing of {cluster} is recorded here"
         print(visible(f"{which}; mha history --conf {conf} shows all."), file=sys.stderr)
         raise typer.Exit(1)
     if html is not None:

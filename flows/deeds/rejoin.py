@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from ...replication.memory.journal import REJOIN, Journal
 from ...replication.meter import Watcher
 from ...replication.model.refusal import Refusal
 from ...replication.model.ways_back import How
+from ...replication.model.words import dashed
 from ...replication.notify.events import finish as finish_hooks
 from ...replication.planning.role_plan import short_name
 from ...replication.rejoin.diverged.comparison.choice import Choice
@@ -42,7 +42,7 @@ from ...replication.reporting.incident.beside import write_page
 from ...tasks.rebuild import plan_of
 from ...tasks.rejoin import under_way
 from ..engine.acting import ActingRun, Deed, Shown
-from ..engine.ending import Ending
+from ..engine.ending import Ending, ended
 from ..engine.events import with_events
 from ..engine.record import Page
 from ..engine.standing.run import StandingRun
@@ -250,17 +250,11 @@ def _act_in(run: ActingRun, config: ClusterConfig, plan: RejoinPlan, core: Any) 
 
 def concluded(outcome: RejoinOutcome) -> Ending:
     """How the flow run ends in the UI."""
-    if outcome.stopped:
-        return Ending("CANCELLED", outcome.summary, "Stopped")
     if outcome.planned_only:
         return Ending("COMPLETED", "a rejoin is possible; nothing was changed", "Planned")
-    if outcome.exit_code == 0:
-        return Ending("COMPLETED", outcome.summary)
-    if outcome.exit_code == 10:
-        return Ending("COMPLETED", f"{outcome.summary}; something is left to do, see the report", "Partly done")
-    return Ending("FAILED", outcome.summary, "Refused" if outcome.refusal else "")
+    return ended(outcome)
 
 
 def artifact_key(cluster: str) -> str:
-    """Prefect allows lower case letters, digits and dashes."""
-    return "rejoin-" + re.sub(r"[^a-z0-9]+", "-", cluster.lower()).strip("-")
+    """The page of a rejoin in Prefect."""
+    return f"rejoin-{dashed(cluster)}"

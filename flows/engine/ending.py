@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...replication.planning.role_plan import RolePlan
+from ...replication.rejoin.outcome import RejoinOutcome
 from ...replication.reporting.outcome import RoleOutcome
 from .record import StateName
 
@@ -28,7 +29,7 @@ class Ending:
         return State(type=StateType(self.type), name=self.name or None, message=self.message)
 
 
-def ended(outcome: RoleOutcome, failed: str = "") -> Ending:
+def ended(outcome: RoleOutcome | RejoinOutcome, failed: str = "") -> Ending:
     """How it ended; ``failed`` is the state's name where it was neither done nor refused."""
     if outcome.exit_code == 0:
         return Ending("COMPLETED", outcome.summary)
