@@ -20,6 +20,13 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "config" / "examples"
 #: The application and the directory that the examples name, and where they look for programs.
 APP, DIRECTORY, PROGRAM = "app1", "/etc/mha", "/opt/mha/bin/mha"
+SERVICES = {
+    "mha@.service": "systemd: the manager of one application",
+    "mha-monitor.service": "systemd: one process for the managers of all",
+    "mha-binlog@.service": "systemd: a binlog server",
+    "mha-worker.service": "systemd: a worker of Prefect's",
+    "mha.logrotate": "logrotate: the managers' logs",
+}
 PRIVATE, PUBLIC, PROGRAM_MODE = 0o600, 0o644, 0o755
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -111,12 +118,15 @@ def starter_files(wanted: Wanted) -> Iterator[StarterFile]:
     )
     for ending, text, what in own:
         yield StarterFile(f"{name}.{ending}", text, what, PRIVATE, belongs=True)
-    for unit, what in (("mha@.service", "systemd: the manager"), ("mha-binlog@.service", "systemd: a binlog server")):
-        yield StarterFile(unit, _renamed(_text(EXAMPLES / unit), wanted), what)
+    for file, what in SERVICES.items():
+        yield StarterFile(file, _renamed(_text(EXAMPLES / file), wanted), what)
     yield StarterFile("prefect.yaml", deployments(wanted), "Prefect: the deployments")
     for path in sorted((ROOT / "docs" / "automations").glob("*.yaml")):
         text = _text(path).replace("docs/automations/", f"{wanted.directory}/automations/")
         yield StarterFile(f"automations/{path.name}", text, "Prefect: automations")
+    for folder, what in (("man", "manual pages: man -l man/mha.1"), ("completion", "for bash, zsh and fish")):
+        for path in sorted((ROOT / "docs" / folder).iterdir()):
+            yield StarterFile(f"{folder}/{path.name}", _text(path), what)
 
 
 def reference_files() -> Iterator[StarterFile]:
@@ -204,6 +214,7 @@ def _renamed(text: str, wanted: Wanted) -> str:
         f"/var/lib/mha/{APP}": str(wanted.state),
         f"/var/log/mha/{APP}.log": str(wanted.log),
         PROGRAM: wanted.program,
+        f"{Path(PROGRAM).parent}/prefect": f"{Path(wanted.program).parent}/prefect",
         DIRECTORY: str(wanted.directory),
         APP: wanted.name,
     }
