@@ -18,7 +18,7 @@ def test_a_link_among_a_donors_data_brings_no_file_of_roots() -> None:
         scene, third = Rebuilt(cluster, rows=2000), cluster[3]
         scene.new.sql("CREATE TABLE app.gained (v VARCHAR(200)) ENGINE=MyISAM")
         for host in (scene.new, third):
-            until(lambda host=host: host.run(f"ls {TABLE}", check=False) != "", "the table is there")
+            until(lambda host=host: host.run(f"ls {TABLE}", check=False) != "", "the table is there")  # type: ignore[misc]
             host.run(f'echo "{SECRET}" >/root/secret; chmod 600 /root/secret')
             host.run(f"{AS_MYSQL} sh -c 'rm {TABLE} && ln -s /root/secret {TABLE}'")
         refused = scene.rebuild("--method=backup")
