@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ...replication.local.core_files import leave_none
+from ...replication.model.words import visible
 
 if TYPE_CHECKING:
     from ...replication.memory.manager_view import Places
@@ -311,10 +312,10 @@ def expected_errors() -> tuple[type[Exception], ...]:
 
 
 def one_line(error: Exception) -> str:
-    """The text of an expected error, without the number and brackets of an OSError."""
+    """The text of an expected error, without the number and brackets of an OSError; a terminal may have it."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())
+        return visible(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    return visible(" ".join(str(error).split()))
 
 
 def package_version() -> str:

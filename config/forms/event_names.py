@@ -14,7 +14,7 @@ EVENTS = {
     "refused": "the failover refused to go on, and why",
     "failed": "the failover, or a planned switch, ended without a new primary",
     "switched": "a planned switch moved the primary's role; exit code 10 when something is left to do",
-    "returned": "a server that was replaced came back, took writes, and was set read-only",
+    "returned": "a server that was replaced came back: it took writes and was closed, or it is read-only and held so",
     "released": "a server that was replaced is no longer held read-only",
     "rejoined": "a server that was replaced, and came back, is a replica of the new primary",
     "not_rejoined": "a server that came back was not made a replica, and why",

@@ -19,6 +19,7 @@ from ...replication.model.refusal import Refusal
 from ...replication.model.topology import find_primary
 from ...replication.notify.events import EventHooks
 from ...replication.planning.reopening import Reopening
+from ...replication.supervisor import SUPERVISOR
 from ...replication.switchover.resume import interrupted_switch
 from ...replication.threads import Thread
 from ...replication.watch.reopen import Reopener
@@ -31,6 +32,8 @@ log = logging.getLogger("mha")
 SWITCH_AGAIN = 10.0
 #: Seconds between two looks at what runs on the primary, for whoever has to take its place.
 REMEMBERED_EVERY = 60.0
+#: Intervals between pings that a round of the watch may take beyond what systemd's watchdog allows anyway.
+SLACK = 4.0
 #: Seconds between two looks at a primary that takes no writes, once people were told.
 LOOK_AGAIN = 5.0
 
@@ -39,6 +42,10 @@ class TolerantStatusFile(HealthFile):
     """A status file that may fail to be written: a full disk is told once and stops neither watch nor failover."""
 
     def write(self, status: ManagerStatus, primary: str | None = None, active: str = "") -> None:
+        # Who started the manager learns it from here, too; it is ready once it stands by or acts, not only by a ping.
+        SUPERVISOR.says(f"{self.path.name.partition('.master_status')[0]}: {status.label} {primary or ''}")
+        if status in (ManagerStatus.STANDING_BY, ManagerStatus.FAILOVER_RUNNING):
+            SUPERVISOR.ready()
         with self._told():
             super().write(status, primary, active)
 
@@ -71,6 +78,7 @@ class StatusListener(Listener):
         self._config, self._health, self._primary, self._sessions = config, health, primary, sessions
         self._right, self._steady = right, ManagerStatus.INITIALIZING_MONITOR
         self._begun, self._greeting, self._mutex = False, "", threading.Lock()
+        self._pulse = SUPERVISOR.pulse(config.name)
 
     def begins(self, steady: ManagerStatus = ManagerStatus.PING_OK) -> None:
         """From now on ``steady`` is the status while the primary answers, and people are told that it is watched."""
@@ -92,6 +100,8 @@ class StatusListener(Listener):
         self._health.write(self._steady, self._primary.hostname)
 
     def displaced(self) -> str:
+        # Every round of a watch asks this first.
+        self._pulse.beat(SLACK * self._config.ping_interval)
         return "" if self._right.held() else "this manager no longer has the right to act"
 
     def closed(self) -> str:
@@ -100,6 +110,7 @@ class StatusListener(Listener):
         return ""
 
     def answered(self) -> None:
+        SUPERVISOR.ready()
         self._health.touch()
 
     def suspect(self, misses: int, error: str) -> None:

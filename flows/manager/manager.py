@@ -40,6 +40,7 @@ from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.outcome import Outcome
 from ...replication.reporting.report import result_line
 from ...replication.rescue.tail_chain import successor
+from ...replication.supervisor import SUPERVISOR
 from ...replication.threads import Thread
 from ...replication.watch.commits import CommitWatch
 from ...replication.watch.guard import guard_of
@@ -89,6 +90,7 @@ class Manager:
         self.started, self._looked = threading.Event(), looked
         self._config = looked.config if looked is not None else load()
         self._health = TolerantStatusFile(self._config.manager_workdir, self._config.name)
+        self._pulse = SUPERVISOR.pulse(self._config.name)
         self._balanced = LoadBalancers()
         self._guard = guard_of(self._config)
         self._right = Leadership(self._config)
@@ -98,7 +100,7 @@ class Manager:
         self._seen: ClusterState | None = None
         self._commits: CommitWatch | None = None
         self._checked, self._may_refuse, self._died_open = False, True, ""
-        self.last_words = ""  # for whoever has no log before the eyes
+        self.last_words = ""  #: How it ended, for whoever has no log before the eyes.
 
     def run(self) -> int:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
@@ -210,6 +212,7 @@ class Manager:
         try:
             verdict = self._watch(sessions, cluster, primary, listener, allowed)
         finally:
+            self._pulse.rest()
             if self._commits is not None:
                 self._commits.end()
             returning.end()
@@ -285,12 +288,9 @@ class Manager:
         *,
         begun_here: bool = False,
     ) -> int | None:
-        """Recover when it is this cluster's turn; what was true before the waiting is not acted upon unproven.
-
-        ``begun_here`` tells of a failover that this host's journal remembers.
-        """
+        """Recover in this cluster's turn, by fresh proof; ``begun_here``: this host's journal knows the failover."""
         self._health.write(ManagerStatus.PING_FAILED, dead.hostname)
-        with self._turns.turn(self._config.name, self._config.priority, self._stop) as waited:
+        with self._pulse.acting(), self._turns.turn(self._config.name, self._config.priority, self._stop) as waited:
             if waited is None:
                 return None
             if waited > FRESH and seen is not None:
