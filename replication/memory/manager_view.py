@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...config.state import written_state_directory
-from ..local.own_files import written
+from ..local.own_files import ours, written
 from ..local.processes import first_process_started, is_manager, orphans_of
 from .health_file import HealthFile, ManagerStatus
 from .manager_lock import ManagerLock
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ...config import ClusterConfig
 
 log = logging.getLogger("mha")
+
+#: Characters of the longest file of places.
+_LONGEST = 8192
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,16 @@ class Places:
         found = written_state_directory(conf, global_conf)
         if found is None:
             return None
-        workdir, total = found
+        (workdir, total), file = found, _places_of(found[0], conf.stem)
         try:
-            told = json.loads(_places_of(workdir, conf.stem).read_text(encoding="utf-8"))
+            if not ours(file):
+                return None
+            with file.open(encoding="utf-8") as text:
+                told = json.loads(text.read(_LONGEST))
             if told["read"] != total:
                 return None
             return cls(workdir, Path(told["log"]) if told["log"] else None, int(told["ping_interval"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
 

@@ -91,6 +91,12 @@ def test_the_first_look_at_a_cluster_needs_no_ssh(conf: Path) -> None:
     assert set(done.stdout.split()) == {"pydantic", "pymysql", "cryptography"}, done
 
 
+def test_a_look_from_another_host_needs_no_driver() -> None:
+    words = ("-s", "127.0.0.1", "--port", "1", "--master_host", "127.0.0.1", "--master_ip", "127.0.0.1")
+    code, modules = loaded("prefect_mha.commands.masterha_secondary_check", *words)
+    assert (code, modules) == ("2", {"pydantic", "paramiko", "cryptography"})
+
+
 def test_a_manager_imports_nothing_that_it_does_not_use() -> None:
     unused = {"invoke", "httpx", "rich", "prefect", "apprise"}
     code = f"import sys, prefect_mha.flows.manager.manager as _; print(*({unused!r} & sys.modules.keys()))"
