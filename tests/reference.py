@@ -1,9 +1,9 @@
 """The reference pages of docs/, made from the code: ``make docs`` writes them, a unit test compares.
 
 ``commands.md`` is made whole: every verb of `mha` and every ``masterha_*`` name, from their own parsers; so are the
-manual pages and the completions (`manual`). Of ``configuration.md`` and ``checks.md`` the rows are made, from the models'
-descriptions and the checks' rules; the order of the rows, and what is told around them, is written by hand, for neither
-stands in the code.
+manual pages and the completions (`manual`). Of ``configuration.md`` and ``checks.md`` the rows are made, from the
+models' descriptions and the checks' rules; the order of the rows, and what is told around them, is written by hand, for
+neither stands in the code.
 """
 
 from __future__ import annotations
