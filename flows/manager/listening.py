@@ -64,7 +64,7 @@ class TolerantStatusFile(HealthFile):
 class StatusListener(Listener):
     """Keeps the status file true, and notices that the primary's role was moved.
 
-    ``steady`` is the status while the primary answers: not PING_OK where a failover left something open.
+    Until it `begins` the checks of the start may still refuse the watch, and nothing but a death counts.
     """
 
     def __init__(
@@ -74,11 +74,25 @@ class StatusListener(Listener):
         primary: ServerConfig,
         sessions: ConnectionPool,
         right: Leadership,
-        steady: ManagerStatus = ManagerStatus.PING_OK,
     ) -> None:
         self._config, self._health, self._primary, self._sessions = config, health, primary, sessions
-        self._right, self._steady = right, steady
+        self._right, self._steady = right, ManagerStatus.INITIALIZING_MONITOR
+        self._begun, self._greeting, self._mutex = False, "", threading.Lock()
         self._pulse = SUPERVISOR.pulse(config.name)
+
+    def begins(self, steady: ManagerStatus = ManagerStatus.PING_OK) -> None:
+        """From now on ``steady`` is the status while the primary answers, and people are told that it is watched."""
+        with self._mutex:
+            self._begun, self._steady = True, steady
+            self._health.write(steady, self._primary.hostname)
+            if self._greeting:
+                log.info("%s", self._greeting)
+
+    def greeted(self, words: str) -> None:
+        with self._mutex:
+            if self._begun:
+                super().greeted(words)
+            self._greeting = words
 
     def settled(self) -> None:
         """What a failover left open is over: from now on the status is that of a watch where all is well."""
@@ -117,9 +131,8 @@ class FailoverListener(StatusListener):
         primary: ServerConfig,
         sessions: ConnectionPool,
         right: Leadership,
-        steady: ManagerStatus = ManagerStatus.PING_OK,
     ) -> None:
-        super().__init__(config, health, primary, sessions, right, steady)
+        super().__init__(config, health, primary, sessions, right)
         self._events = EventHooks(config)
         self._reopener = Reopener(config, primary, sessions, right)
         self._alarmed, self._shut, self._shut_told = False, False, ""
@@ -131,6 +144,8 @@ class FailoverListener(StatusListener):
         self._again_at = time.monotonic() + SWITCH_AGAIN
 
     def open(self, *, fresh: bool) -> None:
+        if not self._begun:
+            return
         if fresh or self._shut or time.monotonic() >= self._remember_at:
             self._remember()
         if self._shut:
@@ -140,6 +155,8 @@ class FailoverListener(StatusListener):
             self._health.write(self._steady, self._primary.hostname)
 
     def closed(self) -> str:
+        if not self._begun:
+            return ""
         if moved := super().closed():
             return moved
         if interrupted_switch(self._config.manager_workdir, self._config.name) is not None:
