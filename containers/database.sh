@@ -42,12 +42,20 @@ if [ ! -d /var/lib/mysql/mysql ]; then
   mariadb-install-db --user=mysql --skip-test-db --auth-root-authentication-method=socket >/dev/null
   mha=$(cat /shared/mha.password) repl=$(cat /shared/repl.password) app=$(cat /shared/app.password)
   {
+    # A statement a line, as --init-file wants them.
     echo "SET sql_log_bin=0;"
-    echo "CREATE USER mha@'%' IDENTIFIED BY '$mha'; GRANT ALL ON *.* TO mha@'%' WITH GRANT OPTION;"
-    echo "CREATE USER repl@'%' IDENTIFIED BY '$repl'; GRANT REPLICATION SLAVE ON *.* TO repl@'%';"
-    echo "CREATE DATABASE app; CREATE USER app@'%' IDENTIFIED BY '$app'; GRANT ALL ON app.* TO app@'%';"
-    [ "$number" = 1 ] || echo "CHANGE MASTER TO MASTER_HOST='db1', MASTER_USER='repl', MASTER_PASSWORD='$repl',
-      MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=slave_pos; START SLAVE;"
+    echo "CREATE USER mha@'%' IDENTIFIED BY '$mha';"
+    echo "GRANT ALL ON *.* TO mha@'%' WITH GRANT OPTION;"
+    echo "CREATE USER repl@'%' IDENTIFIED BY '$repl';"
+    echo "GRANT REPLICATION SLAVE ON *.* TO repl@'%';"
+    echo "CREATE DATABASE app;"
+    echo "CREATE USER app@'%' IDENTIFIED BY '$app';"
+    echo "GRANT ALL ON app.* TO app@'%';"
+    [ "$number" = 1 ] || {
+      how="MASTER_PASSWORD='$repl', MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=slave_pos"
+      echo "CHANGE MASTER TO MASTER_HOST='db1', MASTER_USER='repl', $how;"
+      echo "START SLAVE;"
+    }
   } >/run/mysqld/first.sql
   chown mysql /run/mysqld/first.sql
   # Run by the server itself once it is up: nobody can log in before.
