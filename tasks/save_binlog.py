@@ -41,6 +41,8 @@ log = logging.getLogger("mha")
 
 #: Seconds that a replica's host has to tell what was received last; the log proves whose it is without that, too.
 PROOF_TIMEOUT = 1.0
+#: Bytes that are copied beside the fencing at most: where sshd allows one channel, that waits for it.
+AHEAD = 8 << 20
 
 
 @task(name="Save the dead primary's binary log", **STEP)
@@ -94,15 +96,22 @@ def copy_ahead(
 ) -> None:
     """Begin to copy what `save_binlog` will want, beside the fencing; that takes it where nothing has moved by then."""
     searched = [*job.dead.master_binlog_dir, *directories]
-    copying = partial(_copied_from, job, start, searched, key, whose)
+    copying = partial(_copied_from, job, start, searched, key, whose, at_most=AHEAD)
     job.ahead = CopyAhead(job.sessions.host(job.dead.address), (searched, whose), copying)
 
 
 def _copied_from(
-    job: FailoverJob, start: BinlogPosition, searched: Sequence[str], key: str, whose: ExpectedIdentity
+    job: FailoverJob,
+    start: BinlogPosition,
+    searched: Sequence[str],
+    key: str,
+    whose: ExpectedIdentity,
+    at_most: int | None = None,
 ) -> tuple[BinlogCopy, tuple[RemoteLog, ...]]:
     host = job.sessions.host(job.dead.address)
     logs = find_logs(host, searched, start.file, replace(whose, received=_received(job, key)), start.pos)
+    if at_most is not None and sum(each.size for each in logs) - start.pos > at_most:
+        raise NoRoom(f"more than {at_most} bytes are to be copied")
     name = f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}"
     return copied(job, host, logs, start, name), logs
 

@@ -53,6 +53,13 @@ class CopyAhead:
         is what was copied.
         """
         self._thread.join()
+        copy = self._still_all(start, of)
+        if copy is None:
+            # Its room may be needed for the next.
+            self.drop()
+        return copy
+
+    def _still_all(self, start: BinlogPosition | None, of: object) -> BinlogCopy | None:
         if self._made is None or start is None or of != self._of:
             return None
         copy, logs = self._made
@@ -73,6 +80,7 @@ class CopyAhead:
     def _remove(self) -> None:
         if self._made is not None and not self._given:
             shutil.rmtree(self._made[0].directory, ignore_errors=True)
+            self._made = None
 
 
 def moved(host: SshHost, logs: Sequence[RemoteLog]) -> bool:
