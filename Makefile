@@ -6,6 +6,7 @@
 # make test-prefect PREFECT=3.8.8  the tests around Prefect, with that version of it (any target takes PREFECT=)
 # make test-upgrade OLD=46d3469  what a manager of that commit began is finished by today's
 # make test-ui    a failover by hand in a real browser (Debian's chromium); screenshots in tests/ui/output
+# make test-container  the Dockerfile and compose.yaml with podman: the primary's container is killed (Debian, root)
 # make try-script SCRIPT=file  a failover in the lab with your own master_ip_failover script
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
@@ -54,7 +55,7 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 4 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-prefect test-matrix test-upgrade test-ui try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing bench-ack test-soak chaos power-cuts images docs lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-prefect test-matrix test-upgrade test-ui test-container try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing bench-ack test-soak chaos power-cuts images docs lint unit clean venv preflight
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -89,6 +90,9 @@ test-upgrade: preflight images
 
 test-ui: preflight images $(BROWSER)
 	PYTHONPATH=$(CURDIR)/src:$(CURDIR):$(BROWSER) $(COMPILED) $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/ui
+
+test-container: $(STAMP)
+	$(RUN) -m tests.lab.containers
 
 try-script: preflight images
 	MHA_TRY_SCRIPT=$(abspath $(SCRIPT)) $(PYTEST) -s tests/scenarios/test_address_scripts.py -m site

@@ -134,8 +134,9 @@ def reference_files() -> Iterator[StarterFile]:
     for folder, to in ((ROOT / "docs", "docs"), (EXAMPLES, "examples")):
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                mode = PROGRAM_MODE if path.suffix == ".sh" else PUBLIC
-                yield StarterFile(f"{to}/{path.relative_to(folder)}", _text(path), to, mode)
+                text = _text(path)
+                mode = PROGRAM_MODE if text.startswith("#!") else PUBLIC
+                yield StarterFile(f"{to}/{path.relative_to(folder)}", text, to, mode)
 
 
 def configuration(wanted: Wanted) -> str:
