@@ -8,6 +8,8 @@
 # make test-ui    a failover by hand in a real browser (Debian's chromium); screenshots in tests/ui/output
 # make test-container  the Dockerfile and compose.yaml with podman: the primary's container is killed (Debian, root)
 # make try-script SCRIPT=file  a failover in the lab with your own master_ip_failover script
+# make try-proxysql ADMIN=host:6032  what we say to a ProxySQL, to a real one, in hostgroups that it does not use (9010,
+#                 9020); its account comes from MHA_TRY_PROXYSQL_USER and MHA_TRY_PROXYSQL_PASSWORD, else radmin
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
 # make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
@@ -55,7 +57,7 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 4 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-prefect test-matrix test-upgrade test-ui test-container try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing bench-ack test-soak chaos power-cuts images docs lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-prefect test-matrix test-upgrade test-ui test-container try-script try-proxysql bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing bench-ack test-soak chaos power-cuts images docs lint unit clean venv preflight
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -96,6 +98,9 @@ test-container: $(STAMP)
 
 try-script: preflight images
 	MHA_TRY_SCRIPT=$(abspath $(SCRIPT)) $(PYTEST) -s tests/scenarios/test_address_scripts.py -m site
+
+try-proxysql: $(STAMP)
+	MHA_TRY_PROXYSQL=$(ADMIN) $(PYTEST) -s tests/unit/replication/address/test_proxysql.py -k real
 
 bench: preflight images
 	$(RUN) -m tests.lab.bench --runs $(RUNS) $(if $(JSON),--json $(JSON))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.config import ServerConfig
-from prefect_mha.replication.address import haproxy_socket
+from prefect_mha.replication.address.proxies import haproxy_socket
 from prefect_mha.replication.fencing.guard import FormerPrimaryGuard, News
 from prefect_mha.replication.fencing.ports import knock
 from prefect_mha.replication.fencing.returning import PrimaryView, Return, decide
