@@ -36,7 +36,7 @@ def observe(job: FailoverJob) -> ClusterState:
     return cluster
 
 
-@task(name="Check that a failover is allowed", asks_nobody=True, **STEP)
+@task(name="Check that a failover is allowed", **STEP)
 def check_allowed(job: FailoverJob) -> None:
     """MHA's rules against flapping: an unfinished failover, or one too recent, stops the next.
 
@@ -66,7 +66,7 @@ def check_allowed(job: FailoverJob) -> None:
         )
 
 
-@task(name="Choose the new primary", asks_nobody=True, **STEP)
+@task(name="Choose the new primary", **STEP)
 def choose(
     job: FailoverJob,
     cluster: ClusterState,
@@ -89,7 +89,7 @@ def choose(
     return decided
 
 
-@task(name="Find out where the last failover was interrupted", asks_nobody=True, **STEP)
+@task(name="Find out where the last failover was interrupted", **STEP)
 def resume(job: FailoverJob, cluster: ClusterState, opened: Opened) -> FailoverPlan:
     """The rest of a failover that had opened a server. Raises RefusalError when that server is not there any more."""
     decided = resume_plan(job.config, job.dead, cluster, opened.key, GtidKind(opened.kind))

@@ -101,16 +101,6 @@ class TestStepPlainly:
         with refused_port() as port, temporary_settings({"api.url": f"http://127.0.0.1:{port}/api"}):
             assert step(save, "binlog") == "binlog"
 
-    def test_one_that_asks_nobody_is_no_task_in_a_flow_run_either(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("prefect_mha.flows.engine.steps.flow_context", lambda: object())
-
-        @task("Decide", asks_nobody=True)
-        def decide() -> str:
-            return "db2"
-
-        assert step(decide) == "db2"
-        assert "task" not in vars(decide)
-
 
 class TestParallel:
     def test_results_and_exceptions_come_in_the_order_of_the_calls(self) -> None:
