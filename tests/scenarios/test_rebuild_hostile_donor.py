@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.lab.cluster import Cluster
-from tests.scenarios.test_rebuild import Rebuilt, until
+from tests.lab.host import Host
+from tests.lab.waiting import until
+from tests.scenarios.test_rebuild import Rebuilt
 
 pytestmark = pytest.mark.slow
 SECRET = "of root's alone"
@@ -18,7 +22,7 @@ def test_a_link_among_a_donors_data_brings_no_file_of_roots() -> None:
         scene, third = Rebuilt(cluster, rows=2000), cluster[3]
         scene.new.sql("CREATE TABLE app.gained (v VARCHAR(200)) ENGINE=MyISAM")
         for host in (scene.new, third):
-            until(lambda host=host: host.run(f"ls {TABLE}", check=False) != "", "the table is there")  # type: ignore[misc]
+            until(partial(_is_there, host), "the table is there")
             host.run(f'echo "{SECRET}" >/root/secret; chmod 600 /root/secret')
             host.run(f"{AS_MYSQL} sh -c 'rm {TABLE} && ln -s /root/secret {TABLE}'")
         refused = scene.rebuild("--method=backup")
@@ -32,3 +36,7 @@ def test_a_link_among_a_donors_data_brings_no_file_of_roots() -> None:
         done = scene.rebuild("--method=backup")
         assert done.code == 0, done
         scene.assert_rebuilt([])
+
+
+def _is_there(host: Host) -> bool:
+    return host.run(f"ls {TABLE}", check=False) != ""
