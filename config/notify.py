@@ -29,6 +29,8 @@ EVENTS = {
     "took_over": "a manager that stood by watches the cluster now, because the one that did is gone",
     "read_only": "the primary answers and takes no writes, and nobody else does: it is left as it is, and why",
     "reopened": "a primary that took no writes takes them again: by the manager after its restart, or by hand",
+    "drilled": "a drill ended, and met every target",
+    "drill_failed": "a drill missed a target, or could not be brought to its end",
 }
 #: Those that `notify` is for when `notify_events` says nothing: not each step of a failover that is under way.
 USUAL = tuple(event for event in EVENTS if event not in ("fenced", "released"))
@@ -96,6 +98,8 @@ class NotifyParameters(BaseModel):
     on_took_over: str | None = Field(None, description="Modern: run when a manager that stood by watches.")
     on_read_only: str | None = Field(None, description="Modern: run when the primary answers and takes no writes.")
     on_reopened: str | None = Field(None, description="Modern: run when such a primary takes writes again.")
+    on_drilled: str | None = Field(None, description="Modern: run when a drill met every target.")
+    on_drill_failed: str | None = Field(None, description="Modern: run when a drill missed one, or came to no end.")
     abort_on: tuple[str, ...] = Field(
         (), description="Modern: of started and fenced: those whose command may stop the failover."
     )
@@ -125,6 +129,8 @@ class NotifyParameters(BaseModel):
     notify_took_over: SecretStr | None = _instead("took_over")
     notify_read_only: SecretStr | None = _instead("read_only")
     notify_reopened: SecretStr | None = _instead("reopened")
+    notify_drilled: SecretStr | None = _instead("drilled")
+    notify_drill_failed: SecretStr | None = _instead("drill_failed")
     notify_templates: Path | None = Field(None, description="Modern: directory of your own texts, EVENT.md.")
     notify_timeout: float = Field(
         10.0, gt=0, allow_inf_nan=False, description="Modern: seconds for one attempt to tell one service."
