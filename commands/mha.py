@@ -22,6 +22,7 @@ from .shared.options import (
 )
 from .verbs import check as mha_check
 from .verbs import config as mha_config
+from .verbs import drill as mha_drill
 from .verbs import history as mha_history
 from .verbs import in_prefect as mha_in_prefect
 from .verbs import init as mha_init
@@ -52,6 +53,7 @@ for part in (
     mha_in_prefect,
     mha_replay,
     mha_rejoin,
+    mha_drill,
 ):
     app.add_typer(part.app)
 

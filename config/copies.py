@@ -1,4 +1,4 @@
-"""Copies of the data: what else has a commit, and how a server that a failover replaced becomes one again."""
+"""Copies of the data: what else has a commit, how a replaced server becomes one again, and drills of it."""
 
 from __future__ import annotations
 
@@ -62,4 +62,33 @@ class ReturnParameters(BaseModel):
         True,
         description="Modern: 1: the data that it had stays beside the new, under a name with the date; 0: until the "
         "new is verified.",
+    )
+
+
+class DrillParameters(BaseModel):
+    """Of one application."""
+
+    model_config = ConfigDict(frozen=True)
+
+    drill_allowed: tuple[str, ...] = Field(
+        (),
+        description="Modern: the drills that may be held, of switch, kill, freeze, power, ssh-loss; none when not set.",
+    )
+    drill_window: str | None = Field(
+        None,
+        description="Modern: when one may begin, as 10:00-16:00, by this host's clock; at any time when not set.",
+    )
+    drill_pause: float = Field(
+        24.0, gt=-1, allow_inf_nan=False, description="Modern: hours after a failover in which none is held."
+    )
+    drill_deadline: float = Field(
+        900.0, gt=0, allow_inf_nan=False, description="Modern: seconds after which one goes no further."
+    )
+    drill_power_command: str | None = Field(
+        None,
+        description="Modern: switches a host off and on, for the drill power; it is run here, with --command=off or "
+        "on, --host, --ip and --port.",
+    )
+    rto_target: float = Field(
+        30.0, gt=0, allow_inf_nan=False, description="Modern: seconds without writes at most, or a drill has failed."
     )

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from .address import AddressParameters
-from .copies import ReturnParameters, SecondCopyParameters
+from .copies import DrillParameters, ReturnParameters, SecondCopyParameters
 from .errors import ConfigError, ConfigWarning
 from .notify import NotifyParameters
 from .ssh_options import SshOptions
@@ -349,7 +349,9 @@ class WatchedCluster(BaseModel):
     )
 
 
-class ClusterConfig(AddressParameters, NotifyParameters, ReturnParameters, SecondCopyParameters, WatchedCluster):
+class ClusterConfig(
+    AddressParameters, NotifyParameters, ReturnParameters, DrillParameters, SecondCopyParameters, WatchedCluster
+):
     """One application: its servers, and what holds for all of them."""
 
     salvage_policy: SalvagePolicy = Field(

@@ -73,6 +73,8 @@ class NotifyParameters(BaseModel):
     on_took_over: str | None = Field(None, description="Modern: run when a manager that stood by watches.")
     on_read_only: str | None = Field(None, description="Modern: run when the primary answers and takes no writes.")
     on_reopened: str | None = Field(None, description="Modern: run when such a primary takes writes again.")
+    on_drilled: str | None = Field(None, description="Modern: run when a drill met every target.")
+    on_drill_failed: str | None = Field(None, description="Modern: run when a drill missed one, or came to no end.")
     abort_on: tuple[str, ...] = Field(
         (), description="Modern: of started and fenced: those whose command may stop the failover."
     )
@@ -102,6 +104,8 @@ class NotifyParameters(BaseModel):
     notify_took_over: SecretStr | None = _instead("took_over")
     notify_read_only: SecretStr | None = _instead("read_only")
     notify_reopened: SecretStr | None = _instead("reopened")
+    notify_drilled: SecretStr | None = _instead("drilled")
+    notify_drill_failed: SecretStr | None = _instead("drill_failed")
     notify_templates: Path | None = Field(None, description="Modern: directory of your own texts, EVENT.md.")
     notify_timeout: float = Field(
         10.0, gt=0, allow_inf_nan=False, description="Modern: seconds for one attempt to tell one service."

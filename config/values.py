@@ -36,6 +36,7 @@ _CHOICES: dict[str, tuple[re.Pattern[str], str]] = {
     "fence": (re.compile(r"ssh|sql|ip|script:\S.*"), "ssh, sql, ip, script:/path"),
     "fence_required": (re.compile(r"any|ssh|sql|ip|script:\S.*"), "any, ssh, sql, ip, script:/path"),
     "abort_on": (re.compile(r"started|fenced"), "started, fenced"),
+    "drill_allowed": (re.compile(r"switch|kill|freeze|power|ssh-loss"), "switch, kill, freeze, power, ssh-loss"),
     "notify_events": (re.compile("|".join(EVENTS)), ", ".join(EVENTS)),
 }
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]*)?")
@@ -103,6 +104,8 @@ def convert(model: type[BaseModel], key: str, value: Value) -> Any:
             raise wrong(value, key, str(error)) from None
     if key == "rescue_port":
         return _ports(key, value)
+    if key == "drill_window":
+        return _window(key, value)
     if key == "ping_type":
         return text.upper()
     return text.lower() if key in ("log_level", "ssl_mode") else text
@@ -123,6 +126,13 @@ def _ports(key: str, value: Value) -> str:
     except ValueError as error:
         raise wrong(value, key, str(error)) from None
     return f"{ports[0]}-{ports[-1]}" if len(ports) > 1 else str(ports[0])
+
+
+def _window(key: str, value: Value) -> str:
+    clock = "([01]?[0-9]|2[0-3]):[0-5][0-9]"
+    if not re.fullmatch(rf"{clock}-({clock}|24:00)", value.text):
+        raise wrong(value, key, f"must be from when to when, as 10:00-16:00, not {value.text!r}")
+    return value.text
 
 
 def _choices(key: str, value: Value) -> tuple[str, ...]:

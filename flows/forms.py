@@ -167,6 +167,20 @@ class RejoinRequest(_Asked, _Returning):
     model_config = ConfigDict(title="What is to be done")
 
 
+class DrillRequest(_Asked):
+    """A drill of a cluster whose file allows it."""
+
+    model_config = ConfigDict(title="What is to be done")
+
+    kind: Literal["switch", "kill", "freeze", "power", "ssh-loss"] = Field(
+        default="switch",
+        title="Kind",
+        description="switch: the role is moved as planned, and back. kill, freeze, power: the primary is killed, "
+        "stopped or switched off, the manager replaces it, it comes back, and gets its role back. ssh-loss: its host "
+        "takes no SSH from here for a while, and nothing may be failed over.",
+    )
+
+
 class FailoverRequest(_Asking):
     """A failover of a cluster whose primary is dead."""
 

@@ -29,6 +29,7 @@ class What(StrEnum):
     FAILOVER = "failover"
     SWITCH = "switch"
     REJOIN = "rejoin"
+    DRILL = "drill"
 
 
 class Page(StrEnum):
@@ -44,12 +45,12 @@ def history(
     conf: Conf,
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
     workdir: Workdir = None,
-    kind: Annotated[What, typer.Option(help="Only failovers, switches or rejoins.")] = What.ALL,
+    kind: Annotated[What, typer.Option(help="Only failovers, switches, rejoins or drills.")] = What.ALL,
     newest: Annotated[int, typer.Option(help="The newest so many.", min=1)] = 20,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
-    """Show the failovers, switches and rejoins of a cluster that this manager did: when, why, how long writes were out,
-    what was lost, who approved, and the steps that took time. What an old journal does not tell is unknown.
+    """Show the failovers, switches, rejoins and drills of a cluster on this manager: when, why, how long writes were
+    out, what was lost, who approved, and the steps that took time. What an old journal does not tell is unknown.
     """
     from ...replication.reporting.history.pages import rows
     from ...replication.reporting.history.text import blocks
@@ -60,7 +61,7 @@ def history(
     if output is Output.JSON:
         print_document("history", {"cluster": cluster, "incidents": [_hidden(each.as_dict()) for each in told]})
     elif not told:
-        print(f"No failover, switch or rejoin of {cluster} is recorded on this host.")
+        print(f"No failover, switch, rejoin or drill of {cluster} is recorded on this host.")
     elif output is Output.TABLE:
         draw(rows_table(_hidden(rows(told)), title=cluster))
     else:
@@ -77,8 +78,8 @@ def report(
     output: Annotated[Page, typer.Option(help="How it is shown.")] = Page.TEXT,
     html: Annotated[Path | None, typer.Option(help="Write it as a page of HTML into this new file, mode 0600.")] = None,
 ) -> None:
-    """Show one failover, switch or rejoin again, with all its steps: as text, Markdown or JSON; or write it as a page
-    that one looks at: the time line, the topology before and after, the ledger, what remains.
+    """Show one failover, switch, rejoin or drill again, with all its steps: as text, Markdown or JSON; or write it as a
+    page that one looks at: the time line, the topology before and after, the ledger, what remains.
     """
     from ...replication.reporting.history.journals import named
     from ...replication.reporting.history.pages import markdown

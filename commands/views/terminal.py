@@ -23,6 +23,8 @@ SHAPES = {
     "config": 1,
     "config-check": 1,
     "deploy": 1,
+    "drill": 1,
+    "drill-plan": 1,
     "failover": 1,
     "failover-plan": 1,
     "history": 1,

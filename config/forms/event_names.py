@@ -23,6 +23,8 @@ EVENTS = {
     "took_over": "a manager that stood by watches the cluster now, because the one that did is gone",
     "read_only": "the primary answers and takes no writes, and nobody else does: it is left as it is, and why",
     "reopened": "a primary that took no writes takes them again: by the manager after its restart, or by hand",
+    "drilled": "a drill ended, and met every target",
+    "drill_failed": "a drill missed a target, or could not be brought to its end",
 }
 #: The parameters that hold URLs.
 URL_KEYS = frozenset({"notify", *(f"notify_{event}" for event in EVENTS)})

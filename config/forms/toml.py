@@ -24,7 +24,9 @@ from .raw import DEFAULT, Block, RawConfig, Value, is_utf8
 
 KINDS = ("server", "binlog")
 #: Parameters that may be written as a list.
-LISTS = frozenset({"master_binlog_dir", "fence", "fence_required", "abort_on", "notify_events"}) | URL_KEYS
+LISTS = (
+    frozenset({"master_binlog_dir", "fence", "fence_required", "abort_on", "notify_events", "drill_allowed"}) | URL_KEYS
+)
 
 
 def parse_toml(text: str, path: Path) -> RawConfig:

@@ -47,8 +47,7 @@ log = logging.getLogger("mha")
 SWITCHOVER = "switchover"
 
 
-@with_events
-def switch_by_hand(
+def switch_now(
     config: ClusterConfig,
     options: SwitchOptions,
     *,
@@ -94,6 +93,10 @@ def switch_by_hand(
         run.stand_down()
         sessions.close()
         finish_hooks(config.hook_timeout)
+
+
+#: Started by a person; who does it as a part of something else tells Prefect of its events itself.
+switch_by_hand = with_events(switch_now)
 
 
 def _agree(

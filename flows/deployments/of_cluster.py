@@ -19,6 +19,7 @@ from ...config import ConfigError
 from ...replication.maintenance.binlog_server.health import is_here
 from ..binlog_server import binlog_server
 from ..clusters import conf_directory, configured_clusters, load_named
+from ..drill import drill
 from ..failover import failover
 from ..health_check import health_check
 from ..monitor import monitor
@@ -33,10 +34,12 @@ AGAIN_AFTER = {"Crashed": timedelta(0), "Failed": timedelta(minutes=1)}
 AGAIN_IN_ANY_CASE = timedelta(minutes=10)
 #: Flows that have deployments.
 FLOWS = tuple(
-    each.name for each in (monitor, failover, switchover, rejoin, health_check, purge_relay_logs, binlog_server)
+    each.name for each in (monitor, failover, switchover, rejoin, drill, health_check, purge_relay_logs, binlog_server)
 )
 #: Relay logs are purged at night, the clusters one after the other: hour at which it begins, and minutes that it takes.
 NIGHT, NIGHT_LASTS = 2, 180
+#: When a drill is asked for, as cron has it: in working hours, once its schedule is set going.
+MONTHLY = "0 10 2 * *"
 
 
 class Clone(GitRepository):
@@ -108,6 +111,8 @@ def deployments_of(
     yield made(failover, "failover")
     yield made(switchover, "switchover")
     yield made(rejoin, "rejoin")
+    # Whoever wants it sets it going: a drill is held only where the cluster's file allows it, and asks first.
+    yield made(drill, "drill", schedules=[Cron(MONTHLY, slug="monthly", active=False)])
     every_ten_minutes = Interval(timedelta(minutes=10), slug="every-ten-minutes")
     yield made(health_check, "health-check", schedules=[every_ten_minutes])
     yield made(purge_relay_logs, "purge-relay-logs", schedules=[Cron(at_night(cluster), slug="nightly")])

@@ -1,10 +1,11 @@
-"""How the flow run of a failover, a switch or a rejoin ends in Prefect's UI: its state and its name."""
+"""How the flow run of a failover, a switch, a rejoin or a drill ends in Prefect's UI: its state and its name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...replication.drill.outcome import DrillOutcome
 from ...replication.planning.role_plan import RolePlan
 from ...replication.rejoin.outcome import RejoinOutcome
 from ...replication.reporting.outcome import RoleOutcome
@@ -29,7 +30,7 @@ class Ending:
         return State(type=StateType(self.type), name=self.name or None, message=self.message)
 
 
-def ended(outcome: RoleOutcome | RejoinOutcome, failed: str = "") -> Ending:
+def ended(outcome: RoleOutcome | RejoinOutcome | DrillOutcome, failed: str = "") -> Ending:
     """How it ended; ``failed`` is the state's name where it was neither done nor refused."""
     if outcome.exit_code == 0:
         return Ending("COMPLETED", outcome.summary)

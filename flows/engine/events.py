@@ -52,6 +52,8 @@ NAMES = {
     "took_over": "mha.monitor.took-over",
     "read_only": "mha.primary.read-only",
     "reopened": "mha.primary.reopened",
+    "drilled": "mha.drill.passed",
+    "drill_failed": "mha.drill.failed",
     "lagging": "mha.replica.lagging",
     "ready": "mha.failover.ready",
     "not_ready": "mha.failover.not-ready",

@@ -8,6 +8,7 @@ from importlib import metadata
 from ...config import ClusterConfig, ServerConfig
 from ...replication.address import FailoverCalls, chain_of
 from ...replication.cluster.pool import ConnectionPool
+from ...replication.drill.past import open_drill
 from ...replication.errors import MhaError
 from ...replication.memory.manager_view import note_places
 from ...replication.model.state import ClusterState
@@ -28,6 +29,8 @@ def tell_stock(config: ClusterConfig, cluster: ClusterState, primary: ServerConf
         log.info("Current Alive Master: %s", primary.name)
     for line in tree(config, cluster, primary):
         log.info("%s", line)
+    if (drill := open_drill(config.manager_workdir, config.name)) is not None:
+        log.warning("Left open: %s. See mha check; the next mha drill closes it once all is well.", drill)
     scripts = ["shutdown_script", "secondary_check_script"]
     if "script" in config.vip_provider:
         scripts.insert(0, "master_ip_failover_script")

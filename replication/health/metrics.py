@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ...config import ClusterConfig
+from ..drill.past import PastDrill, last_of_each_kind
 from ..memory.failover_flags import FailoverFlags
 from ..memory.health_file import HealthFile
 from ..memory.last_check import LastCheck
@@ -56,6 +57,7 @@ class _Collector(Collector):
         yield from self._readiness()
         yield from self._servers()
         yield from self._manager()
+        yield from self._drills()
         yield from self._told()
 
     def _one(self, name: str, text: str, value: float | None) -> Iterator[Metric]:
@@ -158,6 +160,24 @@ class _Collector(Collector):
         if found is not None:
             yield from self._one("mha_health_check_timestamp_seconds", "When the last health check was.", found.at)
             yield from self._one("mha_health_check_failed", "How many of its checks failed.", len(found.failed))
+
+    def _drills(self) -> Iterator[Metric]:
+        def gauge(name: str, text: str) -> GaugeMetricFamily:
+            return GaugeMetricFamily(name, text, labels=["cluster", "kind"])
+
+        at = gauge("mha_drill_timestamp_seconds", "When the last drill of a kind was.")
+        passed = gauge("mha_drill_passed", "1 when it met every target.")
+        out = gauge("mha_drill_out_seconds", "How long writes were out in it.")
+        found: dict[str, PastDrill] = {}
+        with contextlib.suppress(OSError):
+            found = last_of_each_kind(self._config.manager_workdir, self._config.name)
+        for kind, drill in found.items():
+            labels, card = [self._config.name, kind], drill.card or {}
+            at.add_metric(labels, drill.at)
+            passed.add_metric(labels, card.get("passed") is True)
+            if isinstance(seconds := card.get("out"), int | float):
+                out.add_metric(labels, seconds)
+        yield from (at, passed, out)
 
     def _told(self) -> Iterator[Metric]:
         waiting = len(Outbox(self._config).waiting())

@@ -36,6 +36,14 @@ class FailoverFlags:
         """A failover has ended with a new primary (exit 0 or 10)."""
         _mark(self.complete)
 
+    def put_back(self, age: float | None) -> None:
+        """As if the last complete failover were so many seconds ago, or, with None, as if there was none."""
+        if age is None:
+            self.complete.unlink(missing_ok=True)
+        elif ours(self.complete):
+            at = time.time() - age
+            os.utime(self.complete, (at, at), follow_symlinks=False)
+
     def mark_error(self) -> None:
         """A failover has failed after it began to change things."""
         _mark(self.error)

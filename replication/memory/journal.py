@@ -28,7 +28,7 @@ LOCK_LOST = "lock-lost"
 #: The step of the entry that says why a primary was found dead: ``row`` is detection's.
 VERDICT = "verdict"
 #: What a journal is of, as its name says: neither looks like an unfinished one of the other.
-FAILOVER, SWITCH, REJOIN = "failover", "switch", "rejoin"
+FAILOVER, SWITCH, REJOIN, DRILL = "failover", "switch", "rejoin", "drill"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Journal:
 
     @classmethod
     def new(cls, workdir: Path, app: str, kind: str = FAILOVER) -> Journal:
-        """A fresh journal for one failover, switch or rejoin of one application."""
+        """A fresh journal for one failover, switch, rejoin or drill of one application."""
         stamp = datetime.now().strftime("%Y%m%d%H%M%S")
         name = f"{app}.{kind}-{stamp}-{os.getpid()}"
         names = (name, *(f"{name}-{number}" for number in range(2, 100)))

@@ -36,6 +36,8 @@ TITLES = {
     "took_over": "the manager that stood by took over",
     "read_only": "${old_primary} takes no writes, and nobody else does",
     "reopened": "${old_primary} takes writes again",
+    "drilled": "drill passed",
+    "drill_failed": "drill FAILED",
 }
 #: What kind of news it is, as services colour it.
 KINDS = {
@@ -43,6 +45,7 @@ KINDS = {
     "refused": "failure",
     "failed": "failure",
     "check_failed": "failure",
+    "drill_failed": "failure",
     "read_only": "failure",
     "suspect": "warning",
     "returned": "warning",
@@ -55,6 +58,7 @@ KINDS = {
     "completed": "success",
     "switched": "success",
     "check_passed": "success",
+    "drilled": "success",
 }
 TITLE_LENGTH = 200
 

@@ -10,6 +10,7 @@
 #   aside     a copy of the old data, server stopped stop      stops the server, and notes what runs it
 #   start     starts what was stopped, or what starts it on this host; read-only, and replicating from nobody
 #             "start open": no option file says so, and what has no words of ours is not started
+#   remember  notes what runs it, as "stop" does, of one that goes on running      forget    takes that note away
 #   finish    ends what a host that died was moving
 #   swap      new data in, old data out              back      the other way round           drop   what was copied
 #   settle 1|0 the old data is kept under a name with the date, or removed
@@ -316,6 +317,13 @@ case $verb in
     [ ! -e "$room" ] || have_room
     finish_moves
     start_it || exit ;;
+  # For who is about to be killed in a drill: it is started again as it runs now.
+  remember)
+    may_act
+    look
+    [ -z "$doubtful" ] || { tell_doubts; fail "a mysqld runs there that may be another's"; }
+    remember && { [ -f "$memory/ran/unit" ] || [ -f "$memory/ran/words" ]; } || fail "nothing tells how its mysqld is started" ;;
+  forget) may_act; [ -e "$room" ] || rm -rf "$memory" ;;
   finish) may_act; finish_moves ;;
   swap) may_act; have_room; do_swap ;;
   back) may_act; [ ! -d "$room" ] || { have_room; do_back; } ;;

@@ -38,6 +38,7 @@ FLOORS = (
     "replication.checks",
     "replication.switchover",
     "replication.rejoin",
+    "replication.drill",
     "replication.watch",
     "replication.health",
     "tasks",

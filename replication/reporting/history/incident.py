@@ -1,4 +1,4 @@
-"""One failover, planned switch or rejoin as its journal has it: one frozen model, whatever it is shown as."""
+"""One failover, planned switch, rejoin or drill as its journal has it: one frozen model, whatever it is shown as."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class Kind(StrEnum):
     FAILOVER = "failover"
     SWITCH = "switch"
     REJOIN = "rejoin"
+    DRILL = "drill"
 
 
 class Ended(StrEnum):
@@ -72,7 +73,7 @@ class Incident:
     ``why`` is the verdict's sentence, or what was wanted. ``out`` is from when to when nobody took writes, ``held`` how
     many seconds a switch held them. ``opened``: a new primary took writes, as far as the journal says. ``ledger`` is
     None where nothing was counted, and empty where all was there. ``discards`` is what a rejoin was to take
-    from its server, in words. ``then`` tells what became of one without an end.
+    from its server, in words. ``then`` tells what became of one without an end. ``scorecard`` is a drill's.
     """
 
     id: str
@@ -106,6 +107,7 @@ class Incident:
     remedy: str = ""
     evidence: tuple[str, ...] = ()
     then: str = ""
+    scorecard: dict[str, Any] | None = None
 
     @property
     def without_writes(self) -> float | None:

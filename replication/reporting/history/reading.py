@@ -10,14 +10,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ...memory.journal import BEGIN, END, REJOIN, SWITCH, VERDICT, Entry
+from ...memory.journal import BEGIN, DRILL, END, REJOIN, SWITCH, VERDICT, Entry
 from ...planning.role_plan import short_name
 from ..approval import APPROVAL, Answer
 from ..ledger import from_json
 from .incident import Asked, Ended, Incident, Kind, Step
 
 #: The entry that says what is begun; its name is the kind's.
-BEGINNINGS = {Kind.FAILOVER: BEGIN, Kind.SWITCH: SWITCH, Kind.REJOIN: REJOIN}
+BEGINNINGS = {Kind.FAILOVER: BEGIN, Kind.SWITCH: SWITCH, Kind.REJOIN: REJOIN, Kind.DRILL: DRILL}
 #: Seconds since the epoch (the year 2999) after which nothing is a time.
 LATEST = 32_500_000_000
 #: By whom a rejoin is that nobody asked for.
@@ -79,7 +79,9 @@ def incident_of(cluster: str, name: str, entries: Sequence[Entry]) -> Incident |
     given = first.facts if first is not None else {}
     ledger, ended = facts.get("ledger"), _ended(end)
     new = _new(kind, given, facts, entries, names)
-    went = new is not None if kind is Kind.FAILOVER else kind is Kind.SWITCH and ended in (Ended.DONE, Ended.PARTLY)
+    went = new is not None and kind in (Kind.FAILOVER, Kind.DRILL)
+    went = went or (kind is Kind.SWITCH and ended in (Ended.DONE, Ended.PARTLY))
+    card = facts.get("scorecard") if kind is Kind.DRILL else None
     return Incident(
         id=name.removeprefix(f"{cluster}."),
         cluster=cluster,
@@ -111,6 +113,7 @@ def incident_of(cluster: str, name: str, entries: Sequence[Entry]) -> Incident |
         refusal=_text(facts, "refusal"),
         remedy=_text(facts, "remedy") or "",
         evidence=_lines(facts.get("evidence")),
+        scorecard=card if isinstance(card, dict) else None,
     )
 
 
@@ -178,6 +181,8 @@ def _why(kind: Kind, given: Mapping[str, Any], verdict: Entry | None) -> str | N
         return _text(verdict.facts, "why")
     if kind is Kind.SWITCH:
         return "a planned switch"
+    if kind is Kind.DRILL:
+        return f"a drill: {_text(given, 'kind') or 'unknown'}"
     if kind is Kind.REJOIN:
         plan = given.get("plan")
         how = _text(plan, "how") if isinstance(plan, dict) else None

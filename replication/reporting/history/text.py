@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from ...model.words import plain
 from ...planning.role_plan import short_name
@@ -60,6 +61,9 @@ def out_words(incident: Incident) -> str:
 
 def lost_words(incident: Incident) -> str:
     """What is lost, as far as anybody counted."""
+    if incident.kind is Kind.DRILL:
+        lost = (incident.scorecard or {}).get("lost")
+        return UNKNOWN if lost is None else f"{lost} of its own rows"
     if incident.kind is Kind.SWITCH:
         return "nothing"
     if incident.kind is Kind.REJOIN:
@@ -174,6 +178,15 @@ def facts(incident: Incident) -> Iterator[tuple[str, str]]:
         yield "to do", incident.remedy
     yield from (("evidence", line) for line in incident.evidence)
     yield from (("note", line) for line in incident.notes)
+    yield from _targets(incident.scorecard or {})
+
+
+def _targets(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    told = card.get("targets")
+    for each in told if isinstance(told, list) else ():
+        if isinstance(each, dict):
+            missed = "" if each.get("met") else ": MISSED"
+            yield "target", f"{each.get('name')}: {each.get('found')} (wanted {each.get('wanted')}){missed}"
 
 
 def _span(incident: Incident) -> str:

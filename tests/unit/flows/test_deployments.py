@@ -31,6 +31,7 @@ def test_each_is_named_for_its_cluster_and_takes_no_other() -> None:
         "failover-orders",
         "switchover-orders",
         "rejoin-orders",
+        "drill-orders",
         "health-check-orders",
         "purge-relay-logs-orders",
         "binlog-server-binlog1-orders",
@@ -39,6 +40,7 @@ def test_each_is_named_for_its_cluster_and_takes_no_other() -> None:
         assert each.parameters["cluster"] == "orders"
         assert each.tags == ["cluster:orders"]
         assert each._parameter_openapi_schema.properties["cluster"]["enum"] == ["orders"]
+    assert [each.active for each in made["drill-orders"].schedules] == [False]
     copies = made["binlog-server-binlog1-orders"]
     assert (copies.work_queue_name, copies.parameters["name"]) == ("binlog-server-192.0.2.9", "binlog1")
     assert made["monitor-orders"].work_queue_name == "default"
@@ -47,7 +49,8 @@ def test_each_is_named_for_its_cluster_and_takes_no_other() -> None:
 @pytest.mark.usefixtures("_two")
 def test_a_served_one_has_no_pool_and_copies_only_on_its_host() -> None:
     names = [each.name for each in deployments_of("app1", watch=False)]
-    assert names == ["failover-app1", "switchover-app1", "rejoin-app1", "health-check-app1", "purge-relay-logs-app1"]
+    what = ["failover", "switchover", "rejoin", "drill", "health-check", "purge-relay-logs"]
+    assert names == [f"{each}-app1" for each in what]
     assert all(each.work_pool_name is None for each in deployments_of("app1"))
 
 

@@ -20,6 +20,7 @@ WITHOUT = (
     "flows.deeds.failover",
     "flows.deeds.switchover",
     "flows.deeds.rejoin",
+    "flows.deeds.drill",
     "flows.engine.standing.run",
     "flows.engine.events",
     *(f"commands.{path.stem}" for path in sorted((ROOT / "commands").glob("*.py"))),
