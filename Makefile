@@ -68,9 +68,11 @@ test: preflight images lint unit
 
 test-fast: lint unit
 
+FUZZED := source/test_fuzz test_fuzz_parsers test_fuzz_told maintenance/test_fuzz_feed local/test_http_port
+
 test-all: preflight images lint unit
 	$(PYTEST) $(SEVERAL) tests/scenarios -m "not site and not matrix and not upgrade"
-	MHA_FUZZ=10000 $(PYTEST) tests/unit/replication/source/test_fuzz.py tests/unit/replication/test_fuzz_parsers.py tests/unit/replication/local/test_http_port.py
+	MHA_FUZZ=10000 $(PYTEST) -n 2 --dist worksteal $(FUZZED:%=tests/unit/replication/%.py)
 	$(MAKE) test-ui
 
 WITH_PREFECT := test_with_prefect test_standing_run test_prefect_is_told test_monitor_deployment test_approval_in_prefect

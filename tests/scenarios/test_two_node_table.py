@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import pytest
 
 from tests.lab.local_writer import two_writable
-from tests.lab.two_servers import APART, BESIDE, TwoServers, closed, two_servers, until
+from tests.lab.two_servers import APART, BESIDE, TwoServers, closed, two_servers
+from tests.lab.waiting import until
 
 pytestmark = pytest.mark.slow
 
