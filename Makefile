@@ -5,6 +5,7 @@
 # make test-matrix  a failover killed with -9 at every step, before, inside and after it (an hour)
 # make test-prefect PREFECT=3.8.8  the tests around Prefect, with that version of it (any target takes PREFECT=)
 # make test-upgrade OLD=46d3469  what a manager of that commit began is finished by today's
+# make pictures   README's and docs' pictures, from a run of make demo and of the tests in the browser
 # make test-ui    a failover by hand in a real browser (Debian's chromium); screenshots in tests/ui/output
 # make test-container  the Dockerfile and compose.yaml with podman: the primary's container is killed (Debian, root)
 # make try-script SCRIPT=file  a failover in the lab with your own master_ip_failover script
@@ -57,7 +58,7 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 4 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-prefect test-matrix test-upgrade test-ui test-container try-script try-proxysql bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing bench-ack test-soak chaos power-cuts images docs lint unit clean venv preflight
+.PHONY: help demo pictures test test-fast test-all test-prefect test-matrix test-upgrade test-ui test-container try-script try-proxysql bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing bench-ack test-soak chaos power-cuts images docs lint unit clean venv preflight
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -95,6 +96,10 @@ test-ui: preflight images $(BROWSER)
 
 test-container: $(STAMP)
 	$(RUN) -m tests.lab.containers
+
+pictures: preflight images $(BROWSER)
+	$(RUN) -m tests.lab.demo --pictures docs/pictures
+	PYTHONPATH=$(CURDIR)/src:$(CURDIR):$(BROWSER) $(COMPILED) $(VENV)/bin/python -m tests.ui.pictures docs/pictures
 
 try-script: preflight images
 	MHA_TRY_SCRIPT=$(abspath $(SCRIPT)) $(PYTEST) -s tests/scenarios/test_address_scripts.py -m site

@@ -135,6 +135,10 @@ def failover(
         bool,
         typer.Option("--resume", help="Finish an interrupted failover, with its own options; ask nothing."),
     ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="With --dry-run: write the plan as a page of HTML into this new file."),
+    ] = None,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
     """Fail over a cluster whose primary is dead, now; or finish a failover whose manager died."""
@@ -144,8 +148,12 @@ def failover(
     from ..replication.notify.manager_log import secrets_of, setup_logging
     from ..replication.planning.plan import FailoverOptions
     from .shared.asking import asking
+    from .views.pages import refuse_an_old_file, write_html
     from .views.progress import bars
 
+    if html is not None and not dry_run:
+        raise typer.BadParameter("is for --dry-run", param_hint="'--html'")
+    refuse_an_old_file(html)
     config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
     make_workdir(config.manager_workdir)
     setup_logging(None, config.log_level, secrets_of(config))
@@ -165,6 +173,10 @@ def failover(
             ask=None if yes or dry_run or resume else asking(aside=output is Output.JSON),
             resume=resume,
         )
+    if html is not None and outcome.plan is not None:
+        from ..replication.reporting.report import plan_html
+
+        write_html(html, plan_html(outcome.plan), aside=output is Output.JSON)
     if output is Output.JSON:
         planned = outcome.plan if dry_run else None
         print_document("failover-plan" if planned else "failover", (planned or outcome).as_dict())

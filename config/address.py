@@ -94,6 +94,11 @@ class AddressParameters(BaseModel):
     )
     # Balancers are elsewhere, and nothing can be changed there, nor is any of it secret.
     health_address: str = Field("0.0.0.0", description="Modern: address that it listens on.")  # noqa: S104
+    health_token: SecretStr | None = Field(
+        None,
+        description="Modern: what a browser has to know for the page of all clusters; not set: only of this host. "
+        "`env:`, `file:` and `prefect:` are followed.",
+    )
     health_url: str | None = Field(
         None, description="Modern: where load balancers find it, as 10.0.0.9:8900; needed by `mha haproxy-config`."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -106,6 +106,11 @@ class NotifyParameters(BaseModel):
     notify_reopened: SecretStr | None = _instead("reopened")
     notify_drilled: SecretStr | None = _instead("drilled")
     notify_drill_failed: SecretStr | None = _instead("drill_failed")
+    notify_attach: Literal["html", "markdown", "none"] = Field(
+        "html",
+        description="Modern: what is attached to the end of a failover, switch or rejoin, where a service takes files: "
+        "the page, the report, or nothing.",
+    )
     notify_templates: Path | None = Field(None, description="Modern: directory of your own texts, EVENT.md.")
     notify_timeout: float = Field(
         10.0, gt=0, allow_inf_nan=False, description="Modern: seconds for one attempt to tell one service."

@@ -10,7 +10,7 @@ from ..replication.local.own_files import written
 from ..replication.local.site_scripts import report_args, run_hook
 from ..replication.planning.plan import ALREADY_ACTING
 from ..replication.reporting import report as wording
-from ..replication.reporting.incident.beside import write_page
+from ..replication.reporting.incident.beside import Looks, write_page
 from ..replication.reporting.job import FailoverJob
 from ..replication.reporting.ledger import as_json
 from ..replication.reporting.outcome import Outcome
@@ -21,17 +21,17 @@ log = logging.getLogger("mha")
 
 
 @task(name="Report", **once("people are told once"))
-def report(job: FailoverJob, outcome: Outcome) -> str:
-    """Write the report to the log and hand it to `report_script`; returns it as Markdown."""
+def report(job: FailoverJob, outcome: Outcome) -> tuple[str, Looks]:
+    """Write the report to the log and hand it to `report_script`; returns it as Markdown, and what to look at."""
     where = str(job.config.manager_log or "")
     body = wording.text(outcome, job.config.name, job.dead.name, where)
     log.info("\n%s", body)
     _write_ledger(job, outcome)
-    write_page(job.journal, job.config.name, job.config.path)
+    looks = write_page(job.journal, job.config.name, job.config.path)
     waits = outcome.refusal is not None and outcome.refusal.code == ALREADY_ACTING
     if job.config.report_script and (outcome.began_phase_2 or outcome.refusal or outcome.stopped) and not waits:
         _hand_over(job, outcome, body)
-    return wording.markdown(outcome, job.config.name, job.dead.name)
+    return wording.markdown(outcome, job.config.name, job.dead.name), looks
 
 
 def _write_ledger(job: FailoverJob, outcome: Outcome) -> None:

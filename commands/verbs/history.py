@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 from ...replication.model.words import visible
 from ..shared.mha_options import Conf, GlobalConf, Output, Workdir
 from ..shared.options import DEFAULT_GLOBAL_CONF
+from ..views.pages import refuse_an_old_file, write_html
 from ..views.terminal import draw, print_document, rows_table
 
 if TYPE_CHECKING:
@@ -48,6 +48,13 @@ def history(
     kind: Annotated[What, typer.Option(help="Only failovers, switches, rejoins or drills.")] = What.ALL,
     newest: Annotated[int, typer.Option(help="The newest so many.", min=1)] = 20,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
+    html: Annotated[
+        Path | None, typer.Option(help="Write how long writes were out in each of them as a page into this new file.")
+    ] = None,
+    target: Annotated[
+        float | None,
+        typer.Option(help="With --html: the seconds that writes may be out; later ones are marked.", min=0),
+    ] = None,
 ) -> None:
     """Show the failovers, switches, rejoins and drills of a cluster on this manager: when, why, how long writes were
     out, what was lost, who approved, and the steps that took time. What an old journal does not tell is unknown.
@@ -55,10 +62,15 @@ def history(
     from ...replication.reporting.history.pages import rows
     from ...replication.reporting.history.text import blocks
 
+    refuse_an_old_file(html)
     _hide_secrets(conf, global_conf)
     cluster, told = _told(conf, global_conf, workdir)
     told = tuple(each for each in told if kind is What.ALL or each.kind.value == kind.value)[-newest:]
-    if output is Output.JSON:
+    if html is not None:
+        from ...replication.reporting.incident.page import history_page
+
+        write_html(html, history_page(cluster, told, target), aside=False)
+    elif output is Output.JSON:
         print_document("history", {"cluster": cluster, "incidents": [_hidden(each.as_dict()) for each in told]})
     elif not told:
         print(f"No failover, switch, rejoin or drill of {cluster} is recorded on this host.")
@@ -87,8 +99,7 @@ def report(
 
     if bool(id_) == last:
         raise typer.BadParameter("name one, or --last", param_hint="'ID'")
-    if html is not None and os.path.lexists(html):
-        raise typer.BadParameter(f"{html} is there already; name a new file", param_hint="'--html'")
+    refuse_an_old_file(html)
     _hide_secrets(conf, global_conf)
     cluster, told = _told(conf, global_conf, workdir)
     found = (told[-1] if told else None) if last else named(told, id_)
@@ -97,12 +108,9 @@ def report(
         print(visible(f"{which}; mha history --conf {conf} shows all."), file=sys.stderr)
         raise typer.Exit(1)
     if html is not None:
-        from ...replication.local.own_files import written
         from ...replication.reporting.incident.page import page
 
-        with written(html, 0o600) as file:
-            file.write(page(found, str(conf)))
-        print(f"Wrote {html} .", file=sys.stderr if output is Page.JSON else sys.stdout)
+        write_html(html, page(found, str(conf)), aside=output is Page.JSON)
     elif output is Page.JSON:
         print_document("report", _hidden(found.as_dict()))
     elif output is Page.MARKDOWN:

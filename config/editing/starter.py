@@ -130,10 +130,10 @@ def starter_files(wanted: Wanted) -> Iterator[StarterFile]:
 
 
 def reference_files() -> Iterator[StarterFile]:
-    """The documentation, and every example as it is."""
+    """The documentation without its photographs, whose words say what they show, and every example as it is."""
     for folder, to in ((ROOT / "docs", "docs"), (EXAMPLES, "examples")):
         for path in sorted(folder.rglob("*")):
-            if path.is_file():
+            if path.is_file() and path.suffix != ".png":
                 text = _text(path)
                 mode = PROGRAM_MODE if text.startswith("#!") else PUBLIC
                 yield StarterFile(f"{to}/{path.relative_to(folder)}", text, to, mode)

@@ -12,7 +12,7 @@ from .event_names import URL_KEYS
 #: The block whose values every other block inherits.
 DEFAULT = "server default"
 #: Parameters whose text is never shown, in messages or anywhere else.
-SECRET_KEYS = frozenset({"password", "repl_password", "probe_password", "proxysql_password"}) | URL_KEYS
+SECRET_KEYS = frozenset({"password", "repl_password", "probe_password", "proxysql_password", "health_token"}) | URL_KEYS
 
 
 @dataclass(frozen=True)

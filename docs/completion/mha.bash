@@ -21,9 +21,9 @@ _mha() {
     'mha config show') verbs='' options='--conf --global-conf --output -c' ;;
     'mha config sudoers') verbs='' options='--conf --global-conf --to --user -c' ;;
     'mha deploy') verbs='' options='--binlog-servers --branch --conf-dir --git --git-secret --monitor --no-monitor --output --pool --queue --remove-gone' ;;
-    'mha failover') verbs='' options='--conf --dead --dry-run --global-conf --output --resume --to --workdir --yes -c -y' ;;
+    'mha failover') verbs='' options='--conf --dead --dry-run --global-conf --html --output --resume --to --workdir --yes -c -y' ;;
     'mha haproxy-config') verbs='' options='--conf --global-conf --primary -c' ;;
-    'mha history') verbs='' options='--conf --global-conf --kind --newest --output --workdir -c' ;;
+    'mha history') verbs='' options='--conf --global-conf --html --kind --newest --output --target --workdir -c' ;;
     'mha init') verbs='' options='--account --docs --from --host --manager-host --name --password --repl-password --scan --ssh-user --user --yes -y' files=1 ;;
     'mha keepalived-config') verbs='' options='--check-script --conf --global-conf --no-check-script --no-unicast --to --unicast -c' ;;
     'mha monitor') verbs='' options='--conf --conf-dir --global-conf --last-failover-minute --log --max-parallel-failovers --no-once --once --workdir -c' ;;
@@ -93,6 +93,7 @@ _mha() {
     'mha failover --workdir') verbs='' options='' files=1 ;;
     'mha failover --dead') verbs='' options='' files='' ;;
     'mha failover --to') verbs='' options='' files='' ;;
+    'mha failover --html') verbs='' options='' files=1 ;;
     'mha failover --output') verbs='text table json' options='' files='' ;;
     'mha haproxy-config --conf'|'mha haproxy-config -c') verbs='' options='' files=1 ;;
     'mha haproxy-config --global-conf') verbs='' options='' files=1 ;;
@@ -103,6 +104,8 @@ _mha() {
     'mha history --kind') verbs='all failover switch rejoin' options='' files='' ;;
     'mha history --newest') verbs='' options='' files='' ;;
     'mha history --output') verbs='text table json' options='' files='' ;;
+    'mha history --html') verbs='' options='' files=1 ;;
+    'mha history --target') verbs='' options='' files='' ;;
     'mha init --name') verbs='' options='' files='' ;;
     'mha init --host') verbs='' options='' files='' ;;
     'mha init --from') verbs='' options='' files='' ;;

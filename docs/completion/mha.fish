@@ -102,6 +102,7 @@ complete -c mha -n '__mha_at "mha failover"' -l to -x -d 'Promote this host and 
 complete -c mha -n '__mha_at "mha failover"' -l dry-run -d 'Show the plan and change nothing.'
 complete -c mha -n '__mha_at "mha failover"' -l yes -s y -d 'Do not ask.'
 complete -c mha -n '__mha_at "mha failover"' -l resume -d 'Finish an interrupted failover, with its own options; ask nothing.'
+complete -c mha -n '__mha_at "mha failover"' -l html -r -F -d 'With --dry-run: write the plan as a page of HTML into this new file.'
 complete -c mha -n '__mha_at "mha failover"' -l output -x -a 'text table json' -d 'How the result is printed.'
 complete -c mha -n '__mha_at "mha haproxy-config"' -l conf -s c -r -F -d 'The application\'s configuration file (app1.cnf or mha.toml).'
 complete -c mha -n '__mha_at "mha haproxy-config"' -l global-conf -r -F -d 'Defaults for all applications.'
@@ -112,6 +113,8 @@ complete -c mha -n '__mha_at "mha history"' -l workdir -r -F -d 'Where state fil
 complete -c mha -n '__mha_at "mha history"' -l kind -x -a 'all failover switch rejoin' -d 'Only failovers, switches or rejoins.'
 complete -c mha -n '__mha_at "mha history"' -l newest -x -d 'The newest so many.'
 complete -c mha -n '__mha_at "mha history"' -l output -x -a 'text table json' -d 'How the result is printed.'
+complete -c mha -n '__mha_at "mha history"' -l html -r -F -d 'Write how long writes were out in each of them as a page into this new file.'
+complete -c mha -n '__mha_at "mha history"' -l target -x -d 'With --html: the seconds that writes may be out; later ones are marked.'
 complete -c mha -n '__mha_at "mha init"' -F
 complete -c mha -n '__mha_at "mha init"' -l name -x -d 'The application: one primary and its replicas.'
 complete -c mha -n '__mha_at "mha init"' -l host -x -d 'A server of it, db1 or db1:3307; again for each further one.'

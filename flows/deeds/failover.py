@@ -60,9 +60,9 @@ def run_job(
 ) -> Outcome:
     """Recover, then report."""
     outcome = recover(job, ssh_reachable=ssh_reachable, log_directories=log_directories)
-    text = step(report, job, outcome)
-    _tell_end(job, outcome, text)
-    return outcome
+    text, looks = step(report, job, outcome)
+    _tell_end(job, outcome, text, looks.page)
+    return replace(outcome, head=looks.head)
 
 
 def standing_failover(config: ClusterConfig) -> StandingRun:
@@ -102,11 +102,11 @@ def interrupted_runs(past: Iterable[Entry]) -> tuple[UUID, ...]:
     return tuple(UUID(entry.facts["id"]) for entry in past if (entry.step, entry.event) == FLOW_RUN)
 
 
-def _tell_end(job: FailoverJob, outcome: Outcome, text: str) -> None:
+def _tell_end(job: FailoverJob, outcome: Outcome, text: str, page: str) -> None:
     new = job.config_of(outcome.promoted.key) if outcome.promoted else None
     event = "completed" if outcome.exit_code != 1 else "refused" if outcome.refusal else "failed"
     remedy = outcome.refusal.remedy if outcome.refusal else ""
-    facts = {**outcome.as_dict(), "remedy": remedy, "report": text}
+    facts = {**outcome.as_dict(), "remedy": remedy, "report": text, "page": page}
     job.events.tell(event, old=job.dead, new=new, text=outcome.summary, **facts)
 
 
@@ -116,7 +116,7 @@ def _shown(cluster: str, dead: str, outcome: Outcome) -> Shown:
 
 
 def _pages(cluster: str, dead: str, outcome: Outcome) -> Iterator[Page]:
-    page, told = markdown(outcome, cluster, dead), f"Failover report of {cluster}"
+    page, told = outcome.head + markdown(outcome, cluster, dead), f"Failover report of {cluster}"
     yield Page(key=f"failover-{dashed(cluster)}", type="markdown", data=page, description=told)
     if outcome.ledger:
         rows = json.dumps(table(outcome.ledger), ensure_ascii=False)

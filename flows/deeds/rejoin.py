@@ -210,10 +210,10 @@ def _act(
     for line in story(outcome):
         log.info("%s", line)
     event = "rejoined" if outcome.exit_code != 1 else "not_rejoined"
-    facts = {**outcome.as_dict(), "report": markdown(outcome, config.name)}
+    looks = write_page(journal, config.name, config.path)
+    facts = {**outcome.as_dict(), "report": markdown(outcome, config.name), "page": looks.page}
     job.events.tell(event, old=job.old, new=job.new, text=outcome.summary, **facts)
-    write_page(journal, config.name, config.path)
-    return outcome
+    return replace(outcome, head=looks.head)
 
 
 # in Prefect --------------------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def _act_in(run: ActingRun, config: ClusterConfig, plan: RejoinPlan, core: Any) 
         page = Page(
             key=artifact_key(config.name),
             type="markdown",
-            data=markdown(done, config.name),
+            data=done.head + markdown(done, config.name),
             description=f"Rejoin of {plan.old_name}",
         )
         pages: tuple[Page, ...] = (page,)

@@ -166,13 +166,13 @@ def _switch(
             outcome = replace(outcome, notes=(f"{answer}.", *outcome.notes))
     finally:
         lock.release()
+    looks = write_page(job.journal, config.name, config.path)
     event = "switched" if outcome.opened else "failed"
-    job.events.tell(event, old=job.old, new=job.new, text=outcome.summary, **_facts(config, outcome))
+    job.events.tell(event, old=job.old, new=job.new, text=outcome.summary, page=looks.page, **_facts(config, outcome))
     if outcome.exit_code == 0 and options.remove_orig_master_conf and not plan.orig_is_new_replica:
         _remove_old(config, job)
     log.info("\n%s", text(outcome, config.name))
-    write_page(job.journal, config.name, config.path)
-    return outcome
+    return replace(outcome, head=looks.head)
 
 
 def _facts(config: ClusterConfig, outcome: SwitchOutcome) -> dict[str, Any]:
@@ -244,7 +244,7 @@ def concluded(outcome: SwitchOutcome) -> Ending:
 
 def _shown_as(cluster: str, outcome: SwitchOutcome) -> Shown:
     name = run_name("switchover", cluster, outcome, outcome.plan)
-    page, told = markdown(outcome, cluster), f"Planned switch of {cluster}"
+    page, told = outcome.head + markdown(outcome, cluster), f"Planned switch of {cluster}"
     pages = (Page(key=f"switchover-{dashed(cluster)}", type="markdown", data=page, description=told),)
     return Shown(concluded(outcome), name, pages)
 

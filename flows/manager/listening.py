@@ -13,6 +13,7 @@ from ...replication.cluster.pool import ConnectionPool
 from ...replication.coordination.leadership import Leadership
 from ...replication.detection.classic_rules import Verdict
 from ...replication.fencing.last_look import READ_ONLY_PRIMARY
+from ...replication.health.board import BOARD
 from ...replication.health.http import HealthServer
 from ...replication.memory.health_file import HealthFile, ManagerStatus
 from ...replication.model.refusal import Refusal
@@ -238,10 +239,13 @@ class LoadBalancers:
 
     def __init__(self) -> None:
         self._server: HealthServer | None = None
+        self._config: ClusterConfig | None = None
 
     def answer(self, config: ClusterConfig) -> None:
         """As this configuration says; a port that is taken is told, and no reason not to watch."""
         self.stop()
+        self._config = config
+        BOARD.put(config, None)
         if not config.health_port:
             return
         try:
@@ -250,9 +254,13 @@ class LoadBalancers:
             log.error("Load balancers get no answer on health_port %d: %s", config.health_port, error)
             return
         self._server.start()
+        BOARD.put(config, self._server.seen)
 
     def stop(self) -> None:
-        """End it, where there is one."""
+        """End it, where there is one; the cluster is on the page of this process no more."""
+        if self._config is not None:
+            BOARD.remove(self._config)
+            self._config = None
         if self._server is not None:
             self._server.stop()
             self._server = None

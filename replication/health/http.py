@@ -5,9 +5,10 @@
     GET /primary, GET /replica      the same of any server; the answer names it
     GET /servers                    all of it
     GET /metrics                    numbers for Prometheus (`metrics`)
+    GET /                           a page of all clusters of this process (`board`), for whom `admission` lets in
 
-SERVER is a block's name (server1), a hostname, an address, or ip:port. Every answer but the last is JSON. Nothing can
-be changed through it and no secret is in it.
+SERVER is a block's name (server1), a hostname, an address, or ip:port. Every answer but the last two is JSON. Nothing
+can be changed through it and no secret is in it.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from prometheus_client import CONTENT_TYPE_LATEST as METRICS
 from ...config import ClusterConfig, ConfigError, ServerConfig
 from ..cluster.pool import replaced
 from ..errors import MhaError
-from ..local.http_port import HttpPort, Reply
+from ..local.http_port import POLICY, Asker, HttpPort, Reply
 from ..model.state import ClusterState, ServerDown, ServerState
 from ..mysql.server import Server
 from ..threads import Thread
+from .admission import admitted
+from .board import BOARD
 from .metrics import WatchSeen, exposition
 from .roles import HealthAnswer, Standings, judge
 
@@ -37,6 +40,7 @@ EVERY = 0.5
 LOOK = 1.5
 #: Seconds for which many who ask at once get what one of them was told.
 RECENT = 0.05
+HTML = "text/html; charset=utf-8"
 
 
 class HealthWatch:
@@ -112,7 +116,7 @@ class HealthServer:
 
     def __init__(self, config: ClusterConfig, port: int | None = None) -> None:
         self._watch = HealthWatch(config)
-        self._port = HttpPort(config.health_address, config.health_port if port is None else port, self._reply)
+        self._port = HttpPort(config.health_address, config.health_port if port is None else port, self._reply, _policy)
         self.port: int = self._port.port
 
     def start(self) -> None:
@@ -125,11 +129,35 @@ class HealthServer:
         self._port.stop()
         self._watch.stop()
 
-    def _reply(self, target: str) -> Reply:
+    def seen(self) -> WatchSeen:
+        """What its looks saw."""
+        return self._watch.seen(RECENT)
+
+    def _reply(self, target: str, asker: Asker) -> Reply:
+        if urlsplit(target).path == "/":
+            return _page(self._watch.config, asker)
         if urlsplit(target).path == "/metrics":
             return 200, METRICS, exposition(self._watch.config, self._watch.seen(RECENT))
         code, document = answer(self._watch.config, self._watch.seen(RECENT).standings, target, time.monotonic())
         return code, "application/json", (json.dumps(document) + "\n").encode()
+
+
+def _page(config: ClusterConfig, asker: Asker) -> Reply:
+    token = config.health_token.get_secret_value() if config.health_token is not None else ""
+    code = admitted(asker, token)
+    if code == 200:
+        return code, HTML, BOARD.page()
+    said = {401: "The token is wanted, as the password.", 403: "Look from this host itself, or set health_token."}[code]
+    return code, "text/plain; charset=utf-8", f"{said}\n".encode()
+
+
+def _policy(kind: str) -> str:
+    if kind != HTML:
+        return POLICY
+    # Who is only asked by balancers loads no template engine.
+    from ..reporting.pictures.fleet import policy
+
+    return policy()
 
 
 def answer(config: ClusterConfig, standings: Standings, path: str, now: float) -> tuple[int, dict[str, Any]]:

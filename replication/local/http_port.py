@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import NamedTuple
 
 from ..threads import Thread
 
@@ -29,8 +30,25 @@ METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Reply = tuple[int, str, bytes]
 """Status code, content type, body."""
-Answering = Callable[[str], Reply]
-"""From the target of a request to the reply; ValueError for one that makes no sense."""
+
+
+class Asker(NamedTuple):
+    """Who asks: the address, and what the headers ``Authorization`` and ``Host`` say; empty for none."""
+
+    address: str = ""
+    authorization: str = ""
+    host: str = ""
+
+
+Answering = Callable[[str, Asker], Reply]
+"""From the target of a request and who asks to the reply; ValueError for one that makes no sense."""
+#: In every answer: a browser guesses no type, keeps nothing, shows it in no frame, and loads and runs nothing but by
+#: the policy of who made it.
+HEADERS = (
+    "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"
+    "X-Frame-Options: DENY\r\nReferrer-Policy: no-referrer\r\n"
+)
+POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 
 @dataclass
@@ -44,8 +62,11 @@ class _Caller:
 class HttpPort:
     """Listens on an address from the beginning, and answers from `start` to `stop`. Raises OSError when it is taken."""
 
-    def __init__(self, address: str, port: int, answering: Answering) -> None:
-        self._answering = answering
+    def __init__(
+        self, address: str, port: int, answering: Answering, policy: Callable[[str], str] = lambda _: POLICY
+    ) -> None:
+        """``policy`` is the Content-Security-Policy of an answer by its content type."""
+        self._answering, self._policy = answering, policy
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._listener = socket.create_server((address, port), family=family, backlog=MOST)
         self._listener.setblocking(False)
@@ -145,20 +166,20 @@ class HttpPort:
         if len(caller.said) > LONGEST:
             caller.answer = _reply(431, "text/plain", b"")
         elif b"\r\n\r\n" in caller.said or b"\n\n" in caller.said:
-            caller.answer = self._answer(bytes(caller.said))
+            caller.answer = self._answer(bytes(caller.said), caller.connection.getpeername()[0])
         return bool(caller.answer)
 
-    def _answer(self, said: bytes) -> bytes:
+    def _answer(self, said: bytes, address: str) -> bytes:
         words = said.split(b"\n", 1)[0].decode("latin-1").split()
         if len(words) != 3 or not words[2].startswith("HTTP/"):
             return _reply(400, "text/plain", b"")
         if words[0] not in METHODS:
             return _reply(501, "text/plain", b"")
         try:
-            reply = self._answering(words[1])
+            reply = self._answering(words[1], _asker(said, address))
         except ValueError:
             return _reply(400, "text/plain", b"")
-        return _reply(*reply, body_too=words[0] != "HEAD")
+        return _reply(*reply, body_too=words[0] != "HEAD", policy=self._policy(reply[1]))
 
     def _end_late(self) -> None:
         now = time.monotonic()
@@ -172,9 +193,20 @@ class HttpPort:
         caller.connection.close()
 
 
-def _reply(code: int, kind: str, body: bytes, *, body_too: bool = True) -> bytes:
+def _asker(said: bytes, address: str) -> Asker:
+    """The first of each header counts; one that is folded over lines is none."""
+    found: dict[str, str] = {}
+    for line in said.decode("latin-1").split("\n")[1:]:
+        name, _, value = line.partition(":")
+        found.setdefault(name.lower(), value.strip())
+    return Asker(address, found.get("authorization", ""), found.get("host", ""))
+
+
+def _reply(code: int, kind: str, body: bytes, *, body_too: bool = True, policy: str = POLICY) -> bytes:
     phrase = HTTPStatus(code).phrase
+    asks = 'WWW-Authenticate: Basic realm="mha", charset="UTF-8"\r\n' if code == HTTPStatus.UNAUTHORIZED else ""
     head = (
-        f"HTTP/1.0 {code} {phrase}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        f"HTTP/1.0 {code} {phrase}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{asks}{HEADERS}"
+        f"Content-Security-Policy: {policy}\r\nConnection: close\r\n\r\n"
     )
     return head.encode("latin-1") + (body if body_too else b"")

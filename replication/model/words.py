@@ -13,10 +13,13 @@ import re
 LONGEST = 4000
 
 #: C0 and C1 controls, marks that turn the direction of text (Unicode TR9) or show as nothing at all, separators of
-#: lines and paragraphs, surrogates; what stays is what a person can see. A tab and a new line are another matter.
+#: lines and paragraphs, surrogates, what is no character at all (no HTML and no XML may hold it); what stays is what a
+#: person can see. A tab and a new line are another matter.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufeff"
-    "\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "\ufff9-\ufffb\U000e0000-\U000e007f\ufdd0-\ufdef"
+    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(17))
+    + "]"
 )
 _BREAKS = re.compile(r"[\t\r\n\x0b\x0c\x85\u2028\u2029]+[ \t]*")
 #: What begins an entry of our log, at the beginning of a further line.

@@ -52,6 +52,7 @@ def letters(config: ClusterConfig, document: dict[str, Any]) -> list[Notificatio
     text = text_of(document, config.notify_templates)
     if text.problem:
         log.warning("%s", text.problem)
+    attachment, ending = attached(config, document, text.report)
     key = f"notify_{event}" if getattr(config, f"notify_{event}") else "notify"
     return [
         Notification(
@@ -63,12 +64,25 @@ def letters(config: ClusterConfig, document: dict[str, Any]) -> list[Notificatio
             title=text.title,
             body=text.body,
             kind=text.kind,
-            attachment=text.attachment,
+            attachment=attachment,
+            ending=ending,
+            report=text.report,
             timeout=config.notify_timeout,
             until=datetime.fromisoformat(document["at"]).timestamp() + config.notify_deadline,
         )
         for number, url in enumerate(urls, 1)
     ]
+
+
+def attached(config: ClusterConfig, document: dict[str, Any], report: str) -> tuple[str, str]:
+    """What is attached, and the ending of its name: the page of the incident, or the report where there is none."""
+    page = document["facts"].get("page")
+    if config.notify_attach == "html" and page:
+        try:
+            return Path(page).read_text(encoding="utf-8"), ".html"
+        except (OSError, ValueError) as error:
+            log.warning("The page %s cannot be attached, so the report is: %s", page, error)
+    return ("" if config.notify_attach == "none" else report), ".md"
 
 
 class Wish(Enum):

@@ -75,7 +75,8 @@ def secrets_of(config: ClusterConfig) -> list[str]:
     ]
     held += [] if config.proxysql_password is None else [config.proxysql_password]
     passwords = [secret.get_secret_value() for secret in held if secret.get_secret_value()]
-    return [*passwords, *config.notify_secrets()]
+    token = [config.health_token.get_secret_value()] if config.health_token is not None else []
+    return [*passwords, *token, *config.notify_secrets()]
 
 
 def setup_logging(

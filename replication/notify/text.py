@@ -65,12 +65,12 @@ TITLE_LENGTH = 200
 
 @dataclass(frozen=True)
 class Text:
-    """One notification; ``attachment`` is a Markdown document, empty for none. ``problem`` tells of a template."""
+    """One notification; ``report`` is a Markdown document, empty for none. ``problem`` tells of a template."""
 
     title: str
     body: str
     kind: str = "info"
-    attachment: str = ""
+    report: str = ""
     problem: str = ""
 
 

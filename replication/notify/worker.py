@@ -40,7 +40,8 @@ _FORK, _forking = multiprocessing.get_context("fork"), threading.Lock()
 class Notification:
     """One notification to one service. ``timeout`` is seconds for an attempt, ``until`` seconds since the epoch.
 
-    ``where`` names the service without its secrets: ``json, URL 1 of notify``.
+    ``where`` names the service without its secrets: ``json, URL 1 of notify``. ``attachment`` is for who takes files
+    (``ending`` is that of its name), ``report`` follows the text for who takes none; both may be empty.
     """
 
     id: str
@@ -52,6 +53,8 @@ class Notification:
     body: str
     kind: str
     attachment: str
+    ending: str
+    report: str
     timeout: float
     until: float
 
@@ -91,8 +94,8 @@ def attempt(letter: Notification) -> str:
             return _without_secrets(letter.url, words) or "apprise does not know this URL (see its list of services)"
         service.socket_connect_timeout = service.socket_read_timeout = letter.timeout
         body, attached = letter.body, bool(letter.attachment and service.attachment_support)
-        if letter.attachment and not attached:
-            body = f"{body}\n\n{letter.attachment}"
+        if letter.report and not service.attachment_support:
+            body = f"{body}\n\n{letter.report}"
         notifier = apprise.Apprise()
         notifier.add(service)
         with _file(letter) if attached else contextlib.nullcontext() as path:
@@ -110,7 +113,7 @@ def attempt(letter: Notification) -> str:
 def _file(letter: Notification) -> Iterator[Path]:
     """The attachment as a file with a name that a person understands."""
     with tempfile.TemporaryDirectory(prefix="mha-notify-") as directory:
-        path = Path(directory) / f"{letter.cluster}-{letter.event}.md".replace("/", "-")
+        path = Path(directory) / f"{letter.cluster}-{letter.event}{letter.ending}".replace("/", "-")
         path.write_text(letter.attachment, encoding="utf-8")
         yield path
 

@@ -23,7 +23,8 @@ class RejoinOutcome:
     """How one rejoin ended. ``exit_code``: 0 a replica, 10 one with something left to do, 1 not done.
 
     ``planned_only`` is one that was only planned, ``stopped`` one that was not wanted. ``all_there``: the new primary
-    has all that the old server had. ``page`` is what a comparison found, as Markdown.
+    has all that the old server had. ``page`` is what a comparison found, as Markdown; ``head`` what Prefect
+    shows first.
     """
 
     exit_code: int
@@ -36,6 +37,7 @@ class RejoinOutcome:
     stopped: bool = False
     all_there: bool = False
     page: str = ""
+    head: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """A short form for JSON."""

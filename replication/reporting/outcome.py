@@ -44,8 +44,9 @@ class StepTime:
 class RoleOutcome:
     """What came of moving the primary's role. ``exit_code`` is MHA's: 0 done, 10 something is left to do, 1 not done.
 
-    ``address`` is where it was found at the end. ``stopped``: the person who was asked said no, or somebody ended it:
-    before a server was opened, or once writes were back.
+    ``address`` is where it was found at the end. ``head`` is what Prefect shows first of it, as Markdown.
+    ``stopped``: the person who was asked said no, or somebody ended it: before a server was opened, or once writes
+    were back.
     """
 
     exit_code: int
@@ -56,6 +57,7 @@ class RoleOutcome:
     notes: tuple[str, ...] = ()
     timeline: tuple[StepTime, ...] = ()
     stopped: bool = False
+    head: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """A short form for JSON."""

@@ -17,6 +17,9 @@ from ..planning.role_plan import RolePlan
 from ..planning.selection import RULES, Candidate
 from .ledger import Fate, losses
 from .outcome import Outcome, RoleOutcome
+from .pictures.boxes import Tree, planned
+from .pictures.plan import before_and_after as picture
+from .pictures.plan import plan_page
 
 TITLE = "----- Failover Report -----"
 
@@ -161,12 +164,22 @@ def plan_markdown(plan: FailoverPlan) -> str:
     """The plan as a Markdown document for Prefect's UI: the tree as it is and as it will be, steps, candidates."""
     moved = f"**{md(plan.dead_name)} → {md(plan.new_primary_name)}** ({plan.kind})"
     parts = [f"# Failover plan for {md(plan.cluster)}", "", moved]
-    parts += ["", *_trees(plan, [x.name for x in plan.others])]
+    parts += ["", picture(planned_trees(plan), _trees(plan, [x.name for x in plan.others]))]
     parts += ["", "## Steps", "", *numbered(plan.steps)]
     parts += ["", *_matrix(plan)]
     parts += [f"- left out: {md(f'{name}: {reason}')}" for name, reason in plan.left_out]
     parts += [f"- {md(remark)}" for remark in plan.remarks]
     return "\n".join(parts) + "\n"
+
+
+def planned_trees(plan: FailoverPlan) -> tuple[Tree, Tree]:
+    """As it is and as it will be."""
+    return planned(plan, dead=True, kept="kept away")
+
+
+def plan_html(plan: FailoverPlan) -> str:
+    """The plan as a page."""
+    return plan_page(plan, planned_trees(plan), plan.remarks)
 
 
 def numbered(steps: Sequence[str]) -> Iterator[str]:
@@ -183,11 +196,11 @@ def _trees(plan: FailoverPlan, followers: Sequence[str]) -> Iterator[str]:
     return before_and_after((f"{plan.dead_name} (dead)", replicas, []), after)
 
 
-Tree = tuple[str, Sequence[str], Sequence[str]]
+TextTree = tuple[str, Sequence[str], Sequence[str]]
 """A primary, its replicas, and who stands apart."""
 
 
-def before_and_after(before: Tree, after: Tree) -> Iterator[str]:
+def before_and_after(before: TextTree, after: TextTree) -> Iterator[str]:
     """Two topologies as a picture of text: Prefect's UI shows a fixed-width block as it stands, and no diagrams."""
     yield "```"
     for title, (primary, replicas, apart) in (("before", before), ("after", after)):

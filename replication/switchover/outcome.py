@@ -9,6 +9,8 @@ from typing import Any
 from ..model.words import in_block
 from ..model.words import in_markdown as md
 from ..reporting.outcome import RoleOutcome
+from ..reporting.pictures.boxes import planned
+from ..reporting.pictures.plan import before_and_after
 from ..reporting.report import candidate_matrix, of_replicas, refused, steps_of, timeline
 from .plan import SwitchPlan
 
@@ -83,6 +85,8 @@ def plan_text(plan: SwitchPlan) -> str:
 
 def plan_markdown(plan: SwitchPlan) -> str:
     """The same as a Markdown document for Prefect's UI, with the candidates."""
-    picture = ["```", in_block(plan_text(plan)), "```"]
-    parts = [f"# Planned switch of {md(plan.cluster)}", "", *picture, "", "## Why this server", ""]
+    kept = "replica" if plan.orig_is_new_replica else "read-only"
+    picture = before_and_after(planned(plan, dead=False, kept=kept, follows=plan.orig_is_new_replica), ())
+    text = ["```", in_block(plan_text(plan)), "```"]
+    parts = [f"# Planned switch of {md(plan.cluster)}", "", picture, "", *text, "", "## Why this server", ""]
     return "\n".join([*parts, *candidate_matrix(plan.candidates)]) + "\n"

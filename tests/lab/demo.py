@@ -1,6 +1,7 @@
 """``make demo``: a three-server MariaDB cluster under load loses its primary, and goes on; everything is shown.
 
-With ``--keep`` all of it stays up until Ctrl-C, and Prefect's UI is reachable from this machine.
+With ``--keep`` all of it stays up until Ctrl-C, and Prefect's UI is reachable from this machine. With ``--pictures``
+what was printed and the time line of that very run become the pictures of README.
 """
 
 from __future__ import annotations
@@ -18,11 +19,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.rule import Rule
 from rich.table import Table
 
 from prefect_mha.replication.memory.journal import Entry, read_journal
+from prefect_mha.replication.reporting.history.reading import incident_of
+from prefect_mha.replication.reporting.history.text import out_words
+from prefect_mha.replication.reporting.incident.page import page
+from prefect_mha.replication.reporting.incident.timeline import timeline
+from prefect_mha.replication.reporting.pictures.drawn import timeline_image
 from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster
 from tests.lab.network import inside
@@ -30,23 +37,24 @@ from tests.lab.prefect_server import PrefectServer, ask_api
 from tests.lab.writer import Writer, gap, outage
 
 UI_PORT = 4200
-console = Console(width=118, highlight=False)
+console = Console(width=118, highlight=False, record=True)
 
 
 def main() -> int:
     """Run the demonstration; exit code 0 only when nothing was lost."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave everything running until Ctrl-C")
+    parser.add_argument("--pictures", type=Path, help="write README's pictures into this directory")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     try:
-        return demonstrate(keep=given.keep)
+        return demonstrate(keep=given.keep, pictures=given.pictures)
     except KeyboardInterrupt:
         console.print("Stopped; everything was taken down.")
         return 130
 
 
-def demonstrate(*, keep: bool) -> int:
+def demonstrate(*, keep: bool, pictures: Path | None = None) -> int:
     """Boot, break, show."""
     console.print("Booting three hosts with MariaDB 10.11 and a Prefect server ...")
     with Cluster("mariadb", gtid=True) as cluster, _prefect(cluster) as server:
@@ -67,7 +75,8 @@ def demonstrate(*, keep: bool) -> int:
         result = account(acks, [cluster[2], cluster[3]])
         console.print(Rule("After"))
         console.print(_topology(cluster, conf), markup=False)
-        console.print(_timeline(killed, list(read_journal(next(manager.workdir.glob("*.journal"))))))
+        journal = next(manager.workdir.glob("*.journal"))
+        console.print(_timeline(killed, list(read_journal(journal))))
         console.print(_report(manager.log()), markup=False)
         console.print(Rule("Result"))
         lost, split = result.rows_lost, writers_overlap(acks) or result.split
@@ -79,12 +88,28 @@ def demonstrate(*, keep: bool) -> int:
             f"two servers took writes at once: {'yes' if split else 'never'}; masterha_manager ended with {code}"
         )
         ui = _show_run(cluster, server)
+        if pictures is not None:
+            _draw(journal, pictures)
         if keep:
             with _forward(cluster, server.port):
                 console.print(f"\nPrefect's UI: http://127.0.0.1:{UI_PORT}{ui}   Ctrl-C takes everything down.")
                 with contextlib.suppress(KeyboardInterrupt):
                     signal.pause()
         return 0 if code == 0 and lost == 0 and result.equal and not split else 1
+
+
+def _draw(journal: Path, to: Path) -> None:
+    """What was printed, its time line, and the page of it, which a browser makes a picture of."""
+    to.mkdir(parents=True, exist_ok=True)
+    # Without the fonts that rich would have fetched from elsewhere.
+    looks = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    console.save_svg(str(to / "demo.svg"), title="make demo", code_format=looks)
+    incident = incident_of("app1", journal.name.removesuffix(".journal"), tuple(read_journal(journal)))
+    assert incident is not None
+    line = timeline(incident)
+    assert line is not None
+    (to / "timeline.svg").write_text(timeline_image(line, out_words(incident)), encoding="utf-8")
+    (to / "incident.html").write_text(page(incident, "/etc/mha/app1.cnf"), encoding="utf-8")
 
 
 def _report(log: str) -> str:

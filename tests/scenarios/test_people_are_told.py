@@ -109,10 +109,11 @@ def test_mail_and_a_webhook_tell_of_a_failover(kind: str, gtid: bool) -> None:
             page = mails[-1].get_body(("html",)).get_content()
             assert f"<strong>{cluster[2].ip}({new}) is the new primary.</strong>" in page
             (attached,) = list(mails[-1].iter_attachments())
-            assert attached.get_filename() == "app1-completed.md"
-            assert "## Timeline" in str(attached.get_content())
+            assert attached.get_filename() == "app1-completed.html"
+            told = (cluster.seat / "app1").glob("*.incident-*.html")
+            assert attached.get_payload(decode=True) == next(told).read_bytes()
             (file,) = calls[-1]["attachments"]
-            assert file["filename"] == "app1-completed.md"
+            assert file["filename"] == "app1-completed.html"
             assert "Failover Report" in report.read_text(), "report_script still runs"
         shown = everything_written(cluster, secrets).replace((cluster.seat / "app1.cnf").read_text(), "")
         assert "Told json, URL 2 of notify of completed" in shown

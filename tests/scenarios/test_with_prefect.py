@@ -79,6 +79,9 @@ def test_a_failover_is_a_flow_run_with_a_task_run_a_step(cluster: Cluster) -> No
             assert any(name.startswith(step) for name in names), names
         (artifact,) = ask(cluster, url, "/artifacts/filter", {"artifacts": {"key": {"any_": ["failover-app1"]}}})
         assert "## Timeline" in artifact["data"]
+        told = f"**Failover of app1, {cluster[1].ip} → {cluster[2].ip}: done; writes were out for "
+        assert artifact["data"].startswith(told)
+        assert artifact["data"].count("](data:image/svg+xml;base64,") == 2
         (ledger,) = ask(cluster, url, "/artifacts/filter", {"artifacts": {"key": {"any_": ["failover-app1-ledger"]}}})
         (line,) = json.loads(ledger["data"])
         assert (ledger["type"], line["fate"], line["transactions"]) == ("table", "rescued", 2)

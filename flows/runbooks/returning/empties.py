@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from dataclasses import replace
 
 from ....replication.cluster.pool import ConnectionPool
 from ....replication.coordination.failover_lock import FailoverLock
@@ -42,8 +43,8 @@ def accept_as_empties(who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool
             outcome = RejoinOutcome(1, str(error), plan, refusal=refusal)
         facts = {name: value for name, value in outcome.as_dict().items() if name not in ("server", "notes")}
         journal.record(END, "ended", plan.old, **facts)
-        write_page(journal, config.name, config.path)
-    return outcome
+        looks = write_page(journal, config.name, config.path)
+    return replace(outcome, head=looks.head)
 
 
 def _committed(job: RejoinJob, book: Recorder, gtids: GtidSet) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ....replication.cluster.pool import ConnectionPool
 from ....replication.coordination.failover_lock import FailoverLock
@@ -55,8 +55,8 @@ def rescue_its_own(who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool, w
         # Rows of users are told in the report, and remembered in its files alone.
         facts = {name: value for name, value in outcome.as_dict().items() if name not in ("server", "notes")}
         journal.record(END, "ended", plan.old, **facts)
-        write_page(journal, config.name, config.path)
-    return outcome
+        looks = write_page(journal, config.name, config.path)
+    return replace(outcome, head=looks.head)
 
 
 def _rescued(job: RejoinJob, book: Recorder, wanted: Wanted) -> RejoinOutcome:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-
+from ...model.words import in_markdown as md
 from ...model.words import plain
 from ...notify.manager_log import redact
 from ..history.incident import Incident, Kind, Step
@@ -26,12 +24,15 @@ from ..history.text import (
     subject,
     when,
 )
+from ..pictures.drawn import environment, in_markdown, timeline_image, tree_height, trees_image
 from .remains import remains
 from .timeline import timeline
 from .topology import trees
+from .trends import PHASES, table, trends
 
-#: Bytes that a page stays below, whatever a journal holds.
-MOST = 200_000
+#: Bytes that a page stays below, whatever a journal holds; and the pictures in Prefect. Its API took 100 MB (3.9.1),
+#: but every list of artifacts that a browser asks for carries their data.
+MOST, MOST_IN_PREFECT = 200_000, 100_000
 
 
 @dataclass(frozen=True)
@@ -61,40 +62,68 @@ def page(incident: Incident, conf: str = "") -> str:
     return text
 
 
+def head(incident: Incident, conf: str = "") -> str:
+    """For Prefect, whose pages show Markdown: the sentence, then the time line and the topologies as pictures.
+
+    A picture that would be too large is made of fewer steps, then left out.
+    """
+    said = sentence(incident, len(remains(incident, conf or f"{incident.cluster}.cnf")))
+    parts = [f"**{md(redact(said))}**"]
+    for room in ROOMS:
+        pictures = list(_pictures(incident, room))
+        if sum(map(len, pictures)) < MOST_IN_PREFECT:
+            parts += pictures
+            break
+    return "\n\n".join(parts) + "\n\n"
+
+
+def _pictures(incident: Incident, room: Room) -> Iterator[str]:
+    steps = tuple(_short(step, room.step_word) for step in incident.steps[: room.steps])
+    if (line := timeline(replace(incident, steps=steps))) is not None:
+        yield in_markdown("The time line", timeline_image(line, out_words(incident)))
+    if drawn := trees(incident):
+        yield in_markdown("Who followed whom before, and who follows whom now", trees_image(drawn))
+
+
 def _page(incident: Incident, conf: str, room: Room) -> str:
     todo, told, ledger = remains(incident, conf), tuple(facts(incident)), incident.ledger
     steps = tuple(_short(step, room.step_word) for step in incident.steps[: room.steps])
-    return _template(room.word).render(
-        title=subject(incident),
-        sentence=sentence(incident, len(todo)),
-        began=when(incident.began),
-        utc=datetime.fromtimestamp(incident.began, UTC).strftime("%Y-%m-%d %H:%M:%S"),
-        zone=time.strftime("%Z", time.localtime(incident.began)),
-        picture=timeline(replace(incident, steps=steps)),
-        out=out_words(incident),
-        trees=[replace(tree, boxes=tree.boxes[: room.lines]) for tree in trees(incident)],
-        failover=incident.kind is Kind.FAILOVER,
-        ledger=ledger[: room.lines] if ledger is not None else None,
-        todo=todo[: room.lines],
-        facts=told[: 2 * room.lines],
-        steps=[
-            {
-                "at": clock(step.began),
-                "name": step.name,
-                "server": step.server,
-                "seconds": "" if step.seconds is None else f"{step.seconds:.3f}",
-                "how": ended(step),
-            }
-            for step in steps
-        ],
-        more={
-            "trees": _more(max((len(tree.boxes) for tree in trees(incident)), default=0) - room.lines, "servers"),
-            "ledger": _more(len(ledger or ()) - room.lines, "lines"),
-            "todo": _more(len(todo) - room.lines, "things"),
-            "facts": _more(len(told) - 2 * room.lines, "lines"),
-            "steps": _more(len(incident.steps) - len(steps), "steps"),
-        },
-        journal=f"{incident.cluster}.{incident.id}.journal",
+    return (
+        environment(room.word)
+        .get_template("page.html")
+        .render(
+            title=subject(incident),
+            sentence=sentence(incident, len(todo)),
+            began=when(incident.began),
+            utc=datetime.fromtimestamp(incident.began, UTC).strftime("%Y-%m-%d %H:%M:%S"),
+            zone=time.strftime("%Z", time.localtime(incident.began)),
+            picture=timeline(replace(incident, steps=steps)),
+            out=out_words(incident),
+            tree_height=tree_height,
+            trees=[replace(tree, boxes=tree.boxes[: room.lines]) for tree in trees(incident)],
+            failover=incident.kind is Kind.FAILOVER,
+            ledger=ledger[: room.lines] if ledger is not None else None,
+            todo=todo[: room.lines],
+            facts=told[: 2 * room.lines],
+            steps=[
+                {
+                    "at": clock(step.began),
+                    "name": step.name,
+                    "server": step.server,
+                    "seconds": "" if step.seconds is None else f"{step.seconds:.3f}",
+                    "how": ended(step),
+                }
+                for step in steps
+            ],
+            more={
+                "trees": _more(max((len(tree.boxes) for tree in trees(incident)), default=0) - room.lines, "servers"),
+                "ledger": _more(len(ledger or ()) - room.lines, "lines"),
+                "todo": _more(len(todo) - room.lines, "things"),
+                "facts": _more(len(told) - 2 * room.lines, "lines"),
+                "steps": _more(len(incident.steps) - len(steps), "steps"),
+            },
+            journal=f"{incident.cluster}.{incident.id}.journal",
+        )
     )
 
 
@@ -120,13 +149,10 @@ def sentence(incident: Incident, left: int) -> str:
     return f"{what[0].upper()}{what[1:]}; {out}; {lost}; {todo}."
 
 
-@cache
-def _template(word: int) -> Template:
-    # What a journal holds is escaped and cut, wherever it stands; a name that is missing is a fault of ours.
-    made = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: plain(redact(value), word) if isinstance(value, str) else value,
+def history_page(cluster: str, told: Sequence[Incident], target: float | None = None) -> str:
+    """How long writes were out in each of them, as one HTML file; ``target`` is the seconds that are allowed."""
+    return (
+        environment(ROOMS[0].step_word)
+        .get_template("history.html")
+        .render(cluster=cluster, picture=trends(told, target), rows=table(told), phases=PHASES)
     )
-    return made.get_template("page.html")

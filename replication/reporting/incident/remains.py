@@ -36,6 +36,9 @@ def remains(incident: Incident, conf: str) -> tuple[Todo, ...]:
 def _unfinished(incident: Incident, conf: str) -> Iterator[Todo]:
     if incident.remedy:
         yield Todo(incident.remedy, page="runbook.md#refusals")
+    elif incident.kind is Kind.FAILOVER and incident.ended in (Ended.REFUSED, Ended.NOT_DONE):
+        sentence = f"It was {incident.ended}: see who takes writes now, then start again or let it be finished."
+        yield Todo(sentence, f"mha topology {conf}", "runbook.md#refusals")
     if incident.ended is Ended.OPEN and not incident.then:
         command = f"mha failover {conf} --resume" if incident.kind is Kind.FAILOVER else ""
         yield Todo("No end is recorded: see whether it goes on, and else have it finished.", command, "runbook.md")

@@ -2,27 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...planning.role_plan import short_name
 from ..history.incident import Incident, Kind
-
-
-@dataclass(frozen=True)
-class Box:
-    """One server: its name, a word of what it is, and whether it hangs below the primary."""
-
-    name: str
-    role: str
-    below: bool
-
-
-@dataclass(frozen=True)
-class Tree:
-    """One picture: a primary, who follows it, and who stands apart."""
-
-    title: str
-    boxes: tuple[Box, ...]
+from ..pictures.boxes import Box, Tree
 
 
 def trees(incident: Incident) -> tuple[Tree, ...]:
@@ -42,4 +24,5 @@ def trees(incident: Incident) -> tuple[Tree, ...]:
     follows = any(short_name(name) == old and words.startswith("replicates from") for name, words in incident.replicas)
     kept = "held read-only" if incident.kind is Kind.FAILOVER else "read-only"
     after.append(Box(old, "replica" if follows else kept, follows))
-    return (Tree("Before", before), Tree("After", tuple(after)))
+    # Who stands apart stands below those who follow.
+    return (Tree("Before", before), Tree("After", (after[0], *sorted(after[1:], key=lambda box: not box.below))))

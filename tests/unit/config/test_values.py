@@ -133,6 +133,7 @@ CLUSTER_VALUES = [
     ("proxysql_reader", "1", 1),
     ("health_port", "8900", 8900),
     ("health_address", "127.0.0.1", "127.0.0.1"),
+    ("health_token", "t", SecretStr("t")),
     ("health_url", "lb:8900", "lb:8900"),
     ("fence", "sql, ssh,script:/p --bmc x", ("sql", "ssh", "script:/p --bmc x")),
     ("fence_required", "any", ("any",)),
@@ -159,6 +160,7 @@ CLUSTER_VALUES = [
     ("notify_templates", "/t", Path("/t")),
     ("notify_timeout", "2.5", 2.5),
     ("notify_deadline", "60", 60.0),
+    ("notify_attach", "none", "none"),
     ("notify_quiet", "60", 60.0),
 ]
 

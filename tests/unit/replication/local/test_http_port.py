@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefect_mha.replication.local.http_port import LONGEST, MOST, HttpPort, Reply
+from prefect_mha.replication.local.http_port import LONGEST, MOST, Asker, HttpPort, Reply, _asker, _reply
 
 FUZZ = int(os.environ.get("MHA_FUZZ", "200"))
 
 
-def answering(target: str) -> Reply:
+def answering(target: str, _asker: Asker) -> Reply:
     if not target.startswith("/"):
         raise ValueError(target)
     if target == "/broken":
@@ -119,7 +119,21 @@ REQUESTS = st.from_regex(rb"(GET|HEAD|X) \S{0,40} HTTP/1.\d\r?\n(.{0,20}\r?\n){0
 def test_any_bytes_have_an_answer(data: bytes) -> None:
     made = HttpPort("127.0.0.1", 0, answering)
     try:
-        assert made._answer(data).startswith(b"HTTP/1.0 ")
+        assert made._answer(data, "127.0.0.1").startswith(b"HTTP/1.0 ")
     finally:
         made._listener.close()
         made._selector.close()
+
+
+def test_every_answer_forbids_a_browser_what_it_need_not_do(port: int) -> None:
+    for data in (b"GET /x HTTP/1.0\r\n\r\n", b"POST /x HTTP/1.0\r\n\r\n", b"\r\n\r\n"):
+        head = ask(port, data).partition(b"\r\n\r\n")[0]
+        for line in (b"nosniff", b"X-Frame-Options: DENY", b"no-store", b"no-referrer", b"default-src 'none'"):
+            assert line in head
+
+
+def test_who_asks_is_told_by_the_first_header_of_a_name() -> None:
+    said = b"GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\nAUTHORIZATION:  Bearer x \r\n\r\n"
+    assert _asker(said, "::1") == Asker("::1", "Bearer x", "a")
+    assert _asker(b"GET / HTTP/1.0\n\n", "") == Asker()
+    assert b"401 Unauthorized\r\n" in (asked := _reply(401, "text/plain", b"")) and b"WWW-Authenticate: Basic" in asked

@@ -87,7 +87,7 @@ def test_every_event_has_a_text_that_says_it():
         assert "$" not in text.title + text.body
         assert "this is a test" in text.body.lower()
         assert text.problem == ""
-        assert text.attachment.startswith("# Test")
+        assert text.report.startswith("# Test")
 
 
 def test_what_a_refusal_says():
@@ -234,3 +234,29 @@ def test_an_outbox_keeps_the_order_and_gives_each_once(tmp_path):
     (box.path / "00000000000000000000-1-1.json").write_text("{half of")
     assert [document["text"] for _, document in box.take(99)] == [str(n) for n in range(15, 20)]
     assert len({json.loads(path.read_text())["id"] for path in box.waiting()}) == 5
+
+
+@pytest.mark.parametrize(
+    ("attach", "page", "attached", "ending"),
+    [
+        ("html", "<p>page</p>", "<p>page</p>", ".html"),
+        ("html", "", "# Report", ".md"),
+        ("markdown", "<p>page</p>", "# Report", ".md"),
+        ("none", "<p>page</p>", "", ".md"),
+    ],
+)
+def test_what_is_attached(tmp_path, attach, page, attached, ending):
+    told = config().model_copy(update={"notify": SecretStr("json://a/"), "notify_attach": attach})
+    document = sample(told, "completed")
+    document["facts"] = {"report": "# Report", "page": str(tmp_path / "page.html") if page else ""}
+    (tmp_path / "page.html").write_text(page)
+    (letter,) = letters(told, document)
+    assert (letter.attachment, letter.ending, letter.report) == (attached, ending, "# Report")
+
+
+def test_a_page_that_is_gone_is_told_by_the_report(tmp_path):
+    told = config().model_copy(update={"notify": SecretStr("json://a/")})
+    document = sample(told, "completed")
+    document["facts"] = {"report": "# Report", "page": str(tmp_path / "gone.html")}
+    (letter,) = letters(told, document)
+    assert (letter.attachment, letter.ending) == ("# Report", ".md")

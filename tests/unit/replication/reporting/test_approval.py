@@ -20,7 +20,8 @@ from prefect_mha.replication.reporting.approval import (
     approved_failover,
     failover_question,
 )
-from prefect_mha.replication.reporting.report import candidate_matrix, plan_markdown
+from prefect_mha.replication.reporting.pictures import drawn
+from prefect_mha.replication.reporting.report import candidate_matrix, plan_html, plan_markdown, planned_trees
 
 DB2 = Candidate("10.0.0.2:3306", "db2(10.0.0.2:3306)", (), ("received the most",), 1)
 DB3 = Candidate("10.0.0.3:3307", "db3(10.0.0.3:3307)", (), (), 2)
@@ -95,7 +96,22 @@ def test_the_matrix_marks_the_first_rule_that_is_lost() -> None:
     assert lines[4].startswith(f"| {DB4.name} | – | **✗ lost** | ✗ |")
     assert "log_bin" in lines[-1]
     assert "no_master" not in lines[-1]
+    before, after = planned_trees(PLAN)
+    assert [(box.name, box.role) for box in before.boxes] == [("db1", "primary, dead"), ("db2", "replica")]
+    assert [(box.name, box.role) for box in after.boxes] == [("db2", "primary"), ("db1", "kept away")]
+    assert "![Before; After](data:image/svg+xml;base64," in plan_markdown(PLAN)
+
+
+def test_a_plan_without_a_picture_is_told_in_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawn, "trees_image", lambda _: 1 / 0)
     assert "before:" in plan_markdown(PLAN)
+
+
+def test_a_plan_is_a_page() -> None:
+    text = plan_html(PLAN)
+    assert "<h1>A plan; nothing was changed. failover app1: db1 → db2 (MySQL GTID).</h1>" in text
+    assert text.count("<li>") >= len(PLAN.steps)
+    assert "<script" not in text
 
 
 def test_the_answer_is_read_again_from_the_journal(tmp_path: Path) -> None:

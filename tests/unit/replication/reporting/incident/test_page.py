@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -14,10 +17,12 @@ import pytest
 from prefect_mha.replication.memory.journal import END, REJOIN, SWITCH
 from prefect_mha.replication.notify.manager_log import register_secrets
 from prefect_mha.replication.reporting.history.incident import Ended, Incident, Step
-from prefect_mha.replication.reporting.incident.page import ROOMS, page
+from prefect_mha.replication.reporting.history.text import facts, lost_words, out_words, report
+from prefect_mha.replication.reporting.incident.page import MOST_IN_PREFECT, ROOMS, head, page
 from prefect_mha.replication.reporting.incident.remains import remains
-from prefect_mha.replication.reporting.incident.timeline import LEAST, NAMES, WIDTH, timeline
+from prefect_mha.replication.reporting.incident.timeline import LEAD, LEAST, NAMES, WIDTH, timeline
 from prefect_mha.replication.reporting.incident.topology import trees
+from prefect_mha.replication.reporting.ledger import Fate
 from tests.unit.replication.reporting.history.test_history import (
     AT,
     DB1,
@@ -78,7 +83,7 @@ def test_its_sentence_has_the_figures_of_the_journal() -> None:
         "<h1>Failover of app1, db1 → db2: done, but something is left to do; writes were out for 1.9 s; lost: "
         "3 transactions (6 transactions rescued); left to do: 2.</h1>"
     ) in text
-    assert '<td class="fate">lost</td><td class="n">3</td><td class="n">unknown</td>' in text
+    assert '<td class="fate">lost</td><td class="n" data-of="transactions">3</td>' in text
     assert "mha rejoin --conf=/etc/mha/app1.cnf --host=db1" in text
     assert "Nobody took writes for 1.9 s." in text
     assert "nobody was asked: the manager acted (root@seat)" in text
@@ -105,13 +110,22 @@ def test_the_time_line_is_true_and_one_long_wait_is_a_break() -> None:
     assert timeline(replace(made, out=None)).writers == ()  # type: ignore[union-attr]
     fence = next(bar for bar in drawn.bars if "Fence" in bar.label)
     whole = made.ended_at - (AT - 0.4)  # type: ignore[operator]
-    assert fence.x == pytest.approx(NAMES + (WIDTH - NAMES) * 0.6 / whole, abs=0.2)
-    assert fence.width == pytest.approx((WIDTH - NAMES) * 0.9 / whole, abs=0.2)
+    wide = WIDTH - NAMES - 2 * LEAD
+    assert fence.x == pytest.approx(NAMES + LEAD + wide * 0.6 / whole, abs=0.2)
+    assert fence.width == pytest.approx(wide * 0.9 / whole, abs=0.2)
+    assert (old.x, new.x + new.width) == (NAMES, WIDTH)
+    assert [mark.label for mark in drawn.marks] == [
+        "15:05:20.600 first sign of trouble",
+        "15:05:21.000 found dead",
+        "15:05:22.500 writes are back",
+        "15:05:23.000 ended",
+    ]
     long = replace(made, steps=(*made.steps, Step("Verify", "", AT + 3600, 0.5, True)), ended_at=AT + 3601)
     broken = timeline(long)
     assert broken is not None
     assert broken.gap is not None
-    assert broken.gap.label == "3598.5 s"
+    assert broken.gap == pytest.approx(3598.5)
+    assert "≈ 3598.5 s shortened ≈" in [mark.label for mark in broken.marks if not mark.line]
     assert max(bar.x + bar.width for bar in broken.bars) <= WIDTH + LEAST
     assert next(bar for bar in broken.bars if "Fence" in bar.label).width > 50
 
@@ -121,6 +135,7 @@ def test_steps_at_the_same_time_on_one_server_stand_below_each_other() -> None:
     drawn = timeline(replace(one(failover()), steps=steps))
     assert drawn is not None
     assert len({bar.y for bar in drawn.bars}) == 3
+    assert all(bar.words.endswith(" 5.0 s") for bar in drawn.bars)
     assert timeline(replace(one(failover()), steps=())) is None
 
 
@@ -140,6 +155,12 @@ def test_who_follows_whom_before_and_after() -> None:
         ("db1", "held read-only", False),
     ]
     assert trees(replace(one(failover()), new=None)) == ()
+    # A switch whose old primary follows, and whose other replica does not: that one stands below.
+    name = f"db3({THIRD})"
+    told = {"replicas": {name: "broken", DB1: f"replicates from {DB2}"}, "not_recovered": [name]}
+    switch = [entry(0, SWITCH, "began", OLD, new_name=DB2), entry(2, END, "ended", DB1, exit_code=10, **told)]
+    _, after = trees(replace(one(switch, "app1.switch-20261130150521-7"), old=DB1))
+    assert [(box.name, box.below) for box in after.boxes] == [("db2", False), ("db1", True), ("db3", False)]
 
 
 def test_what_remains_names_commands() -> None:
@@ -148,6 +169,10 @@ def test_what_remains_names_commands() -> None:
         ("db1 is held read-only: make it a replica when it is back.", "mha rejoin --conf='a b.cnf' --host=db1"),
         (f"db3({THIRD}): error 1236.", ""),
     ]
+    # One that was refused leaves a cluster whose primary is dead, whatever an old journal says of the remedy.
+    told = failover(exit_code=1, refusal="no-server-reachable", new_primary=None)
+    (refused,) = remains(one([each for each in told if each.step != "promote"]), "c")
+    assert (refused.command, refused.page) == ("mha topology --conf=c", "runbook.md#refusals")
     assert remains(replace(made, ended=Ended.OPEN, then="x", opened=False, not_recovered=()), "c") == ()
 
 
@@ -249,3 +274,108 @@ def test_what_the_log_hides_the_page_hides() -> None:
     register_secrets(["opensesame7"])
     text, _ = checked(one(failover(notes=["password opensesame7 was wrong"], summary="opensesame7")))
     assert "opensesame7" not in text
+
+
+class Read(HTMLParser):
+    """What a person reads: the cells of each row, and all words in one line."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.rows: list[list[str]] = []
+        self.parts: list[str] = []
+        self.inside = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = self.inside and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        self.parts.append(data)
+        if self.inside:
+            self.rows[-1][-1] += data
+
+    @property
+    def words(self) -> str:
+        return " ".join("".join(self.parts).split())
+
+
+TOLD = {
+    "done": lambda: one(failover()),
+    "partly": lambda: one(failover(exit_code=10, ledger=[LOST, RESCUED], left_out={"db4(10.0.0.4:3306)": "broken"})),
+    "refused": lambda: one(failover(exit_code=1, refusal="too-early", remedy="Wait an hour.", ledger=[])),
+    "cut short": lambda: one(failover(end=False)),
+    "switch": lambda: one(
+        [
+            entry(0, SWITCH, "began", OLD, new_name=DB2),
+            entry(1, "Hold writes", "began", DB1),
+            entry(1.25, "Hold writes", "done", DB1),
+            entry(2, END, "ended", OLD, exit_code=0, new_primary=DB2, held_seconds=0.0417),
+        ],
+        "app1.switch-20261130150521-7",
+    ),
+}
+
+
+@pytest.mark.parametrize("which", TOLD)
+def test_every_figure_is_that_of_the_journal_and_of_the_report(which: str) -> None:
+    made = TOLD[which]()
+    seen = Read(page(made, "app1.cnf"))
+    for label, words in facts(made):
+        assert [label, words] in seen.rows
+        # The report in text tells the same, in lines of 80 columns.
+        assert " ".join(words.split()) in " ".join(report(made).split())
+    steps = [row for row in seen.rows if len(row) == 5 and row[0] != "at"]
+    told = [[s.name, s.server, "" if s.seconds is None else f"{s.seconds:.3f}"] for s in made.steps]
+    assert [row[1:4] for row in steps] == told
+    counted = [row for row in seen.rows if len(row) == 4 and row[0] in {fate.value for fate in Fate}]
+    lines = made.ledger or ()
+    assert [row[:3] for row in counted] == [
+        [line.fate.value, str(line.transactions), "unknown" if line.bytes is None else str(line.bytes)]
+        for line in lines
+    ]
+    first = seen.words.partition("Times are those")[0]
+    assert out_words(made) in first or "how long writes were out is unknown" in first
+    assert f"lost: {lost_words(made)};" in first
+    left = len(remains(made, "app1.cnf"))
+    assert (f"left to do: {left}." in first) if left else ("nothing is known to be left." in first)
+    assert seen.words.count("☐") == left
+
+
+def test_what_prefect_shows_first_is_the_sentence_and_stays_small() -> None:
+    many = tuple(Step(f"step {n} {HOSTILE}", f"db{n % 40}", AT + n, 1.0, True) for n in range(5000))
+    for made in (one(failover()), replace(one(failover()), steps=many), one(failover(end=False))):
+        parts = head(made).strip().split("\n\n")
+        assert parts[0].startswith("**Failover of app1, db1 → db2: ")
+        assert [part.partition("(data:")[0] for part in parts[1:]] == [
+            "![The time line]",
+            "![Who followed whom before, and who follows whom now]",
+        ]
+        assert len(head(made)) < MOST_IN_PREFECT + 1000
+
+
+def test_a_hundred_thousand_lines_are_read_in_time_and_memory(tmp_path: Path) -> None:
+    path = tmp_path / "app1.failover-20261130150521-7.journal"
+    with path.open("w") as file:
+        for each in (*failover(end=False), *(entry(3 + n / 1000, "Copy", "began", DB2) for n in range(100_000))):
+            line = {"t": each.at, "at": "", "step": each.step, "event": each.event, "server": each.server}
+            file.write(json.dumps(line | {"facts": each.facts}) + "\n")
+    program = (
+        "import re, time; began = time.process_time()\n"
+        "from pathlib import Path; from prefect_mha.replication.memory.journal import Journal\n"
+        "from prefect_mha.replication.reporting.incident.beside import write_page\n"
+        f"path = write_page(Journal(Path({str(path)!r})), 'app1', Path('x')).page; assert path\n"
+        # Not the most that getrusage tells: that counts what this process was before it was that program.
+        "most = re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]\n"
+        "print(time.process_time() - began, most)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    seconds, kilobytes = map(float, done.stdout.split())
+    assert seconds < 6  # 2 to 3 s alone on the machine; here others are at work
+    assert kilobytes < 200_000
