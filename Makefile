@@ -6,7 +6,10 @@
 # make test-prefect PREFECT=3.8.8  the tests around Prefect, with that version of it (any target takes PREFECT=)
 # make test-upgrade OLD=46d3469  what a manager of that commit began is finished by today's
 # make test-ui    a failover by hand in a real browser (Debian's chromium); screenshots in tests/ui/output
+# make test-container  the Dockerfile and compose.yaml with podman: the primary's container is killed (Debian, root)
 # make try-script SCRIPT=file  a failover in the lab with your own master_ip_failover script
+# make try-proxysql ADMIN=host:6032  what we say to a ProxySQL, to a real one, in hostgroups that it does not use (9010,
+#                 9020); its account comes from MHA_TRY_PROXYSQL_USER and MHA_TRY_PROXYSQL_PASSWORD, else radmin
 # make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
 # make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
@@ -54,7 +57,7 @@ PYTEST := $(RUN) -m pytest -q -p no:cacheprovider
 # A scenario mostly waits: for a detection, for a server to start. Each has its own network.
 SEVERAL := -n 4 --dist worksteal
 
-.PHONY: help demo test test-fast test-all test-prefect test-matrix test-upgrade test-ui try-script bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing bench-ack test-soak chaos power-cuts images docs lint unit clean venv preflight
+.PHONY: help demo test test-fast test-all test-prefect test-matrix test-upgrade test-ui test-container try-script try-proxysql bench bench-overhead bench-rescue bench-switch bench-commands bench-scale bench-standing bench-ack test-soak chaos power-cuts images docs lint unit clean venv preflight
 
 help:
 	@sed -n '/^$$/q; s/^# //p' Makefile
@@ -67,9 +70,11 @@ test: preflight images lint unit
 
 test-fast: lint unit
 
+FUZZED := source/test_fuzz test_fuzz_parsers test_fuzz_told maintenance/test_fuzz_feed local/test_http_port
+
 test-all: preflight images lint unit
 	$(PYTEST) $(SEVERAL) tests/scenarios -m "not site and not matrix and not upgrade"
-	MHA_FUZZ=10000 $(PYTEST) tests/unit/replication/source/test_fuzz.py tests/unit/replication/test_fuzz_parsers.py tests/unit/replication/local/test_http_port.py
+	MHA_FUZZ=10000 $(PYTEST) -n 2 --dist worksteal $(FUZZED:%=tests/unit/replication/%.py)
 	$(MAKE) test-ui
 
 WITH_PREFECT := test_with_prefect test_standing_run test_prefect_is_told test_monitor_deployment test_approval_in_prefect
@@ -88,8 +93,14 @@ test-upgrade: preflight images
 test-ui: preflight images $(BROWSER)
 	PYTHONPATH=$(CURDIR)/src:$(CURDIR):$(BROWSER) $(COMPILED) $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/ui
 
+test-container: $(STAMP)
+	$(RUN) -m tests.lab.containers
+
 try-script: preflight images
 	MHA_TRY_SCRIPT=$(abspath $(SCRIPT)) $(PYTEST) -s tests/scenarios/test_address_scripts.py -m site
+
+try-proxysql: $(STAMP)
+	MHA_TRY_PROXYSQL=$(ADMIN) $(PYTEST) -s tests/unit/replication/address/test_proxysql.py -k real
 
 bench: preflight images
 	$(RUN) -m tests.lab.bench --runs $(RUNS) $(if $(JSON),--json $(JSON))

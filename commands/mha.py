@@ -31,7 +31,7 @@ from .verbs import notify as mha_notify
 from .verbs import rejoin as mha_rejoin
 from .verbs import relay_logs as mha_relay_logs
 from .verbs import replay as mha_replay
-from .views.terminal import print_document, print_said
+from .views.terminal import print_document, print_said, print_visible
 
 log = logging.getLogger("mha")
 app = typer.Typer(
@@ -169,7 +169,7 @@ def failover(
         planned = outcome.plan if dry_run else None
         print_document("failover-plan" if planned else "failover", (planned or outcome).as_dict())
     else:
-        print(outcome.summary)
+        print_visible(outcome.summary)
     leave(outcome.exit_code)
 
 
@@ -213,7 +213,7 @@ def switchover(
         planned = outcome.plan if outcome.checked_only else None
         print_document("switchover-plan" if planned else "switchover", (planned or outcome).as_dict())
     else:
-        print(outcome.summary)
+        print_visible(outcome.summary)
     from ..flows.engine.start import leave
 
     leave(outcome.exit_code)

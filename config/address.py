@@ -10,16 +10,21 @@ from importlib.metadata import entry_points
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 Policy = Literal["refuse", "go_on"]
 OnFailure = Literal["abort", "go_on"]
 
 #: The group in which other packages offer providers.
 PROVIDER_GROUP = "prefect_mha.address_providers"
-BUILT_IN = ("ip", "keepalived", "haproxy", "script")
+BUILT_IN = ("ip", "keepalived", "haproxy", "proxysql", "script")
 #: Parameters that a provider is of no use without.
-NEEDED = {"ip": "vip_addresses", "keepalived": "vip_addresses", "haproxy": "haproxy_sockets"}
+NEEDED = {
+    "ip": "vip_addresses",
+    "keepalived": "vip_addresses",
+    "haproxy": "haproxy_sockets",
+    "proxysql": "proxysql_admins",
+}
 
 
 class AddressParameters(BaseModel):
@@ -28,7 +33,8 @@ class AddressParameters(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     vip_provider: tuple[str, ...] = Field(
-        ("script",), description="Modern: what moves the address, in this order: ip, keepalived, haproxy, script, …"
+        ("script",),
+        description="Modern: what moves the address, in order: ip, keepalived, haproxy, proxysql, script, …",
     )
     vip_addresses: tuple[str, ...] = Field(
         (), description="Modern: virtual addresses with their prefix lengths, as 10.0.0.55/24 or 2001:db8::55/64."
@@ -63,6 +69,26 @@ class AddressParameters(BaseModel):
         "/var/lib/haproxy/mha.state", description="Modern: where HAProxy finds its servers' states when it starts."
     )
     haproxy_max_lag: int = Field(5, gt=-1, description="Modern: seconds a replica may be behind and still take reads.")
+    haproxy_drain: float = Field(
+        1.0,
+        gt=-1,
+        allow_inf_nan=False,
+        description="Modern: seconds that a planned switch lets sessions on the old primary end by themselves.",
+    )
+    haproxy_stats_port: int = Field(
+        0, gt=-1, lt=65536, description="Modern: HAProxy's port for its page of statistics; 0: none."
+    )
+    proxysql_admins: tuple[str, ...] = Field(
+        (), description="Modern: ProxySQL's admin interfaces, as 10.0.0.9:6032, comma separated."
+    )
+    proxysql_user: str = Field(
+        "radmin", description="Modern: account of admin-admin_credentials; `admin` may only come from ProxySQL's host."
+    )
+    proxysql_password: SecretStr | None = Field(
+        None, description="Modern: its password; `env:NAME`, `file:/path` and `prefect:NAME` are followed."
+    )
+    proxysql_writer: int = Field(10, gt=-1, description="Modern: the hostgroup that takes writes.")
+    proxysql_reader: int = Field(20, gt=-1, description="Modern: the hostgroup that takes reads.")
     health_port: int = Field(
         0, gt=-1, lt=65536, description="Modern: HTTP port of the manager's checks for load balancers; 0: none."
     )
@@ -120,6 +146,17 @@ def socket_problem(text: str) -> str:
     if url.scheme == "tcp":
         return "" if url.hostname and port and not url.path else problem
     return "" if url.scheme == "ssh" and url.hostname and len(url.path) > 1 else problem
+
+
+def admin_problem(text: str) -> str:
+    """What is wrong with one of ProxySQL's admin interfaces; empty when nothing is."""
+    problem = f"must be host:port, not {text!r}"
+    try:
+        url = urlsplit(f"//{text}")
+        good = url.hostname and url.port and not (url.path or url.username is not None)
+    except ValueError:
+        return problem
+    return "" if good else problem
 
 
 def combination_problem(

@@ -148,7 +148,7 @@ def load_cluster(
         if means not in (*cluster.fence, "any"):
             raise wrong(defaults["fence_required"], "fence_required", f"names {means}, which is not in fence")
     _refuse_addresses(cluster, defaults)
-    if cluster.vip_addresses and set(cluster.vip_provider) <= {"haproxy", "script"}:
+    if cluster.vip_addresses and set(cluster.vip_provider) <= {"haproxy", "proxysql", "script"}:
         given = defaults["vip_addresses"]
         sentence = "vip_addresses has no effect, because vip_provider names neither ip nor keepalived"
         warning = ConfigWarning(given.file, given.line, sentence)
@@ -359,6 +359,9 @@ def _refuse_addresses(cluster: ClusterConfig, defaults: Values) -> None:
     if found is not None:
         key, sentence = found
         raise wrong(defaults[key], key, sentence)
+    for key, others in (("proxysql_writer", "readers"), ("proxysql_reader", "writers")):
+        if cluster.proxysql_writer == cluster.proxysql_reader and key in defaults:
+            raise wrong(defaults[key], key, f"is the group of {others}, too; each needs one of its own")
 
 
 def _refuse_duplicates(servers: Sequence[ServerConfig], blocks: Sequence[Block], path: Path) -> None:

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from .address import provider_problem, socket_problem, vip_problem
+from .address import admin_problem, provider_problem, socket_problem, vip_problem
 from .errors import ConfigError
+from .forms.event_names import EVENTS, URL_KEYS
 from .forms.prefect_secret import secret_block
 from .forms.raw import SECRET_KEYS, Value, is_utf8
 from .forms.witness import problem as witness_problem
-from .notify import EVENTS, URL_KEYS, url_problem
+from .notify import url_problem
 from .ssh_options import SshOptions
 
 Values = dict[str, Value]
@@ -27,6 +28,7 @@ _PARTS = {
     "vip_provider": provider_problem,
     "vip_addresses": vip_problem,
     "haproxy_sockets": socket_problem,
+    "proxysql_admins": admin_problem,
     "witness": witness_problem,
 }
 #: Lists of words: what each may hold, as a pattern and as a person would say it.

@@ -143,7 +143,7 @@ def _over_ssh(job: FailoverJob, ssh_reachable: bool, ask: bool) -> Tried:
     if fenced.greets:
         raise RefusalError(alive(job.dead.name, "its mysqld greets who connects to it on its own host"))
     detail = fenced.cannot if not fenced.sure else str(fenced)
-    return Tried(SSH, fenced.sure, fenced.sure, detail, alive=fenced.still_there)
+    return Tried(SSH, fenced.sure, fenced.sure, detail, alive=fenced.still_there, lived=bool(fenced.killed))
 
 
 def fence_over_ssh(job: FailoverJob, *, ask: bool = False) -> Fenced:
@@ -176,7 +176,7 @@ def _over_sql(job: FailoverJob) -> Tried:
         return Tried(SQL, False, False, str(error))
     finally:
         server.close()
-    return Tried(SQL, True, closed.everyone, str(closed))
+    return Tried(SQL, True, closed.everyone, str(closed), lived=closed.was_open)
 
 
 def _note_waiting(job: FailoverJob, variable: str) -> None:

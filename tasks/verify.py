@@ -13,7 +13,7 @@ from ..replication.errors import MhaError, ServerError
 from ..replication.fencing.read_only import close_for_writes
 from ..replication.memory.held_servers import HeldServers
 from ..replication.mysql.server import Server
-from ..replication.mysql.temporary_settings import left_lent
+from ..replication.mysql.temporary_settings import DURABILITY, left_lent
 from ..replication.planning.plan import FailoverPlan
 from ..replication.reporting.job import FailoverJob
 from ..replication.reporting.outcome import ReplicaOutcome
@@ -25,8 +25,8 @@ from .step import task
 log = logging.getLogger("mha")
 
 LENT = (
-    "still has sync_binlog=0, innodb_flush_log_at_trx_commit=2 and max_allowed_packet=1G, which another manager set to "
-    "apply logs before it died: its commits do not wait for the disk; set what its my.cnf says"
+    f"still has sync_binlog={DURABILITY['sync_binlog']}, which another manager set to apply logs before it died: its "
+    "commits do not wait for the disk; set sync_binlog and innodb_flush_log_at_trx_commit to what its my.cnf says"
 )
 
 

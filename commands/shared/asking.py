@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 from ..views.progress import put_away
+from ..views.terminal import print_visible
 
 if TYPE_CHECKING:
     from ...replication.reporting.approval import Answer, Ask, Question
@@ -33,8 +34,8 @@ def _ask(question: Question, to: TextIO) -> Answer:
     from ...replication.reporting.approval import Answer
 
     for change in question.changed:
-        print(f"The plan changed: {change}.", file=to)
-    print(question.plan, file=to)
+        print_visible(f"The plan changed: {change}.", to)
+    print_visible(question.plan, to)
     others = ", ".join(choice.name for choice in question.choices[1:])
     instead = f", or promote instead: {others}" if others else ""
     word = _line(f"\n{question.sentence} (yes/NO{instead}): ", to).strip()
@@ -52,12 +53,17 @@ def _ask(question: Question, to: TextIO) -> Answer:
     )
 
 
+def agreed(question: str) -> bool:
+    """Whether somebody says yes to it; without a terminal's answer it is a no."""
+    return _line(f"{question} (yes/NO): ", sys.stdout).strip().lower() == "yes"
+
+
 def _accept_loss(question: Question, to: TextIO) -> bool | None:
     """None, the configured policy, when there is no such question or no word about it: but a bare Enter is no yes."""
     if question.accept_loss is None:
         return None
     if question.at_stake:
-        print(f"At stake: {question.at_stake}.", file=to)
+        print_visible(f"At stake: {question.at_stake}.", to)
     usual = "YES/no" if question.accept_loss else "yes/NO"
     line = _line(f"Go on if it turns out that transactions are or may be lost? ({usual}): ", to)
     unsaid = None if question.accept_loss or not line else False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ...replication.notify.manager_log import secrets_of, setup_logging
 from ...replication.planning.switch_options import SwitchOptions
 from ..views.progress import bars
+from ..views.terminal import print_visible
 from .asking import ask
 from .failover_options import places
 from .options import require_conf
@@ -80,7 +81,7 @@ def switch(given: argparse.Namespace) -> int:
     options = switch_options(given)
     outcome = act(config, options, dry_run=given.dry_run, ask=ask if given.interactive else None)
     if outcome.checked_only:
-        print(outcome.summary)
+        print_visible(outcome.summary)
     return outcome.exit_code
 
 

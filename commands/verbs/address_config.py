@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...config import ClusterConfig, ConfigError, ServerConfig, load_cluster
-from ...replication.address.haproxy_config import haproxy_config
 from ...replication.address.keepalived_config import keepalived_files
+from ...replication.address.proxies.haproxy_config import haproxy_config
 from ...replication.cluster.pool import ConnectionPool
 from ...replication.errors import RefusalError
 from ...replication.model.refusal import Refusal

@@ -9,7 +9,7 @@ import typer
 from ...replication.model.ways_back import How, Method
 from ..shared.mha_options import Conf, GlobalConf, Output, Workdir
 from ..shared.options import DEFAULT_GLOBAL_CONF
-from ..views.terminal import print_document
+from ..views.terminal import print_document, print_visible
 
 app = typer.Typer()
 
@@ -74,5 +74,5 @@ def rejoin(
         planned = outcome.plan if outcome.planned_only else None
         print_document("rejoin-plan" if planned else "rejoin", (planned or outcome).as_dict())
     else:
-        print("\n".join(story(outcome)))
+        print_visible("\n".join(story(outcome)))
     leave(outcome.exit_code)

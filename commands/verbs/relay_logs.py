@@ -10,7 +10,7 @@ import typer
 from ..shared.mha_options import Conf, GlobalConf, Output
 from ..shared.options import DEFAULT_GLOBAL_CONF
 from ..views.progress import bars
-from ..views.terminal import draw, print_document, rows_table
+from ..views.terminal import draw, print_document, print_visible, rows_table
 
 app = typer.Typer()
 
@@ -44,7 +44,7 @@ def purge_relay_logs(
     elif output is Output.TABLE:
         draw(rows_table(done.rows()))
     else:
-        print(done)
+        print_visible(done)
         if not done.left_out:
             print("All relay log purging operations succeeded.")
     raise SystemExit((10 if done.purged else 1) if done.left_out else 0)

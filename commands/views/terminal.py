@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ...replication.model.words import plain, visible
 
@@ -67,6 +67,11 @@ def console() -> Console:
 def draw(what: RenderableType) -> None:
     """Print a table or the like on standard output."""
     console().print(what)
+
+
+def print_visible(told: object, file: TextIO | None = None) -> None:
+    """What may hold words of servers, hosts or files: nothing in it commands the terminal."""
+    print(visible(str(told)), file=file)
 
 
 def print_wrapped(words: str) -> None:

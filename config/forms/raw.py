@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigError, ConfigWarning
-from ..notify import URL_KEYS
+from .event_names import URL_KEYS
 
 #: The block whose values every other block inherits.
 DEFAULT = "server default"
 #: Parameters whose text is never shown, in messages or anywhere else.
-SECRET_KEYS = frozenset({"password", "repl_password", "probe_password"}) | URL_KEYS
+SECRET_KEYS = frozenset({"password", "repl_password", "probe_password", "proxysql_password"}) | URL_KEYS
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,7 @@ def act_in(
         name=f"failover {cluster}: {job.dead.name} is dead",
         parameters={"cluster": cluster},
         finishes=interrupted_runs(job.past),
+        urgent=True,
     )
     return run.act(
         deed,

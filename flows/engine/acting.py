@@ -21,6 +21,7 @@ from .ending import Ending
 from .entered import flow_run
 from .kept import KeptRuns
 from .record import Page, RunRecord, Unanswered, deliver
+from .standing.quiet import Quiet, quietly
 from .steps import described
 
 R = TypeVar("R")
@@ -30,12 +31,16 @@ log = logging.getLogger("mha")
 
 @dataclass(frozen=True)
 class Deed:
-    """What is done: the key of its record, its name while it goes on, and the runs that died in the midst of it."""
+    """What is done: the key of its record, its name while it goes on, and the runs that died in the midst of it.
+
+    ``urgent``: until `show` nothing is to take the processor from it.
+    """
 
     key: str
     name: str
     parameters: dict[str, Any]
     finishes: tuple[UUID, ...] = ()
+    urgent: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class ActingRun:
         self._kept = KeptRuns(workdir, cluster)
         self._file: Path | None = None
         self._record: RunRecord | None = None
+        self._quiet: Quiet | None = None
 
     def act(self, deed: Deed, core: Callable[[], R], conclude: Conclude[R]) -> R:
         """Run ``core`` once, in this thread, its steps as tasks where a run is entered; its result is the caller's.
@@ -74,8 +80,9 @@ class ActingRun:
         Trouble of ``conclude`` is told, and changes nothing.
         """
         context, began = self._taken(deed), datetime.now(UTC)
+        run = self._undisturbed if deed.urgent else _plainly
         try:
-            result = core() if context is None else context.run(core)
+            result = run(core) if context is None else context.run(run, core)
         except BaseException as error:
             self._end(self._recorded(deed, began, deed.name, state="FAILED", message=described(error)))
             raise
@@ -99,9 +106,17 @@ class ActingRun:
 
     def show(self) -> None:
         """From now on requests may be made: what is urgent is over. Returns at once."""
+        if self._quiet is not None:
+            self._quiet.over()
 
     def wait(self) -> None:
         """Before the process ends: wait until Prefect has the record, briefly."""
+
+    def _undisturbed(self, core: Callable[[], R]) -> R:
+        if flow_run() is None:
+            return core()
+        with quietly() as self._quiet:
+            return core()
 
     def _taken(self, deed: Deed) -> Context | None:
         """The context of the run that was entered; None to go on in the caller's."""
@@ -160,3 +175,7 @@ class ActingRun:
             within=self.id,
             **ending,
         )
+
+
+def _plainly(core: Callable[[], R]) -> R:
+    return core()

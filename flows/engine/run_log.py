@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 from collections.abc import Iterator
 from contextvars import ContextVar
+from functools import partial
 
 from prefect.context import TaskRunContext
 from prefect.logging.handlers import APILogHandler
@@ -20,6 +22,10 @@ from ...replication.notify.manager_log import (
     secrets_of,
 )
 from .entered import flow_context
+from .standing.quiet import kept
+
+#: Where Prefect logs what becomes of a task run.
+TASK_RUNS = "prefect.task_runs"
 
 
 class _RunLogHandler(APILogHandler):
@@ -28,10 +34,31 @@ class _RunLogHandler(APILogHandler):
     def emit(self, record: logging.LogRecord) -> None:
         if (flow_context() or TaskRunContext.get()) is None:
             return
-        super().emit(record)
+        line = _as_said(record)
+        if not kept(partial(super().emit, line)):
+            super().emit(line)
 
     def flush(self) -> None:
         return None
+
+
+class _Later(logging.Filter):
+    """What Prefect says of a step itself is sent with the step's own lines, while it is quiet."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not kept(partial(self._say, _as_said(record)))
+
+    @staticmethod
+    def _say(line: logging.LogRecord) -> None:
+        for handler in logging.getLogger(TASK_RUNS).handlers:
+            handler.handle(line)
+
+
+def _as_said(record: logging.LogRecord) -> logging.LogRecord:
+    """With the words that it has now: what it tells of may change until it is sent."""
+    line = copy.copy(record)
+    line.msg, line.args = record.getMessage(), None
+    return line
 
 
 #: Whose manager_log the lines of this context are for: those of a run that stands by are its monitor's as well.
@@ -90,5 +117,6 @@ def log_to_prefect(logger: logging.Logger) -> None:
     """Show what ``logger`` logs during a flow run on its page in the UI; once per logger, without any waiting."""
     if not any(isinstance(handler, _RunLogHandler) for handler in logger.handlers):
         logger.addHandler(_RunLogHandler())
+        logging.getLogger(TASK_RUNS).addFilter(_Later())
         # Else Prefect's sender writes on standard error whenever its API is away.
         logging.raiseExceptions = False

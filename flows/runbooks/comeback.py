@@ -201,7 +201,8 @@ class OldPrimary:
         job = self._failover.job
         sight = self._lookout.look()
         hold = HeldServers.of(job.config).get(job.dead.address)
-        if not sight.appeared and not (hold is not None and hold.returns):
+        seen = bool(sight.appeared or (hold is not None and hold.returns) or self._lived_between())
+        if not seen and not self._may_have_lived(place):
             return
         found = self._counted(plan, place, sight)
         for _ in range(ROUNDS):
@@ -209,9 +210,10 @@ class OldPrimary:
             if sight.appeared == before.appeared:
                 break
             found = self._counted(plan, place, sight)
-        if found is None:
+        if found is None or (found.transactions is None and not seen):
             return
-        why = found.why or f"it came back and took them, and {plan.new_primary_name} had been opened without them"
+        came = "it came back and took them, and " if seen else ""
+        why = found.why or f"{came}{plan.new_primary_name} had been opened without them"
         line = LedgerLine(
             Fate.APART, found.where, plan.dead_name, plan.dead_name, transactions=found.transactions, why=why
         )
@@ -224,6 +226,15 @@ class OldPrimary:
         )
         self._failover.notes.append(told)
         log.error("%s", told)
+
+    def _lived_between(self) -> bool:
+        """It ran when this run fenced it, beside a new primary that a former run had opened."""
+        verdict = self._failover.found.fenced
+        return self._failover.opened is not None and verdict is not None and any(t.lived for t in verdict.tried)
+
+    def _may_have_lived(self, place: BinlogPosition | None) -> bool:
+        """Nobody watched it between the former run and this one; its log tells, where that can be read."""
+        return self._failover.opened is not None and place is not None and self._failover.fencing.ssh
 
     def _counted(self, plan: FailoverPlan, place: BinlogPosition | None, sight: Sight) -> Apart | None:
         # Killed since, it may have more than it said; then its log is read, where its host lets us.

@@ -11,8 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ...replication.actions.drained import Drained
-from ...replication.cluster.catch_up import ALIVE_WITHIN
-from ...replication.cluster.pool import reachable, took_writes
+from ...replication.cluster.pool import took_writes
 from ...replication.coordination.failover_lock import FailoverLock
 from ...replication.errors import (
     AlreadyActing,
@@ -21,6 +20,7 @@ from ...replication.errors import (
     LockLost,
     MhaError,
     RefusalError,
+    ServerGone,
     TooBusy,
 )
 from ...replication.local.interrupts import finish_from_here, may_be_left
@@ -41,7 +41,7 @@ from ..engine.start import both, parallel
 from .comeback import OldPrimary
 from .fencing import Fencing
 from .leveling.closed_ways import given_up_before
-from .leveling.new_primary import Level, reached, until
+from .leveling.new_primary import Level, as_it_is, outcomes_of, reached, until
 from .leveling.one_replica import Leveler
 from .leveling.pointed import start_those_pointed
 from .leveling.purged import give_purged
@@ -66,6 +66,8 @@ class Runbook(Leveler):
         self.opening = Opening(self)
         #: Where in the dead primary's log the server stands that a former run opened, as far as its journal tells.
         self.stands: BinlogPosition | None = None
+        #: The new primary is gone again: nobody waits for it once more.
+        self.gone = False
         #: Whether a run that somebody cancelled may be left before its next step: not while a server is opened.
         self.leavable = True
 
@@ -116,8 +118,7 @@ class Runbook(Leveler):
         self.found.plan = plan
         self.take_lock(plan)
         if self.ssh is None:
-            host = self.job.sessions.host(self.job.dead.address)
-            self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
+            self.ssh = self.job.dead_lets_in()
         self.fencing = Fencing(self, bool(self.ssh), too_late=True)
         self.fencing.at_once()
         self.old.opened()
@@ -181,11 +182,11 @@ class Runbook(Leveler):
         """Freeze what was received; make sure that the old primary is out of the way; plan again on what is frozen."""
         log.info("* Phase 2: Dead Master Shutdown Phase..")
         if self.ssh is None:
-            host = self.job.sessions.host(self.job.dead.address)
-            self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
+            self.ssh = self.job.dead_lets_in()
         self.fencing = Fencing(self, bool(self.ssh))
         finish_from_here()
         self.chain.begin_to_look(plan)
+        self.opening.look_ahead(plan)
         both(lambda: self.stop_receivers(plan), self.fencing.at_once)
         assert self.stopped is not None
         self.old.fenced()
@@ -274,6 +275,7 @@ class Runbook(Leveler):
         """Kept at once: whatever goes wrong beside it, who was stopped is to receive again."""
         self.stopped = self.run(fence.stop_receivers, self.job, plan)
         self.see(self.stopped)
+        self.save_ahead(plan)
 
     def release_address(self) -> None:
         """The old primary loses the address; what could not be done is told, and does not stop the failover."""
@@ -293,20 +295,11 @@ class Runbook(Leveler):
             return tuple(ReplicaOutcome(x.key, x.name, True, "left as it is, as asked") for x in plan.others)
         log.info("* Phase 4.1: Starting Slaves in parallel..")
         done = parallel([partial(self.follow, plan, level, x) for x in plan.others], [x.name for x in plan.others])
-        outcomes = []
-        for other, result in zip(plan.others, done, strict=True):
-            if isinstance(result, ReplicaOutcome):
-                outcomes.append(result)
-            elif isinstance(result, MhaError) and not isinstance(result, LockLost):
-                log.error("%s was not recovered: %s", other.name, result)
-                delay = f"; its delay of {other.delay} s may be lifted, set it again" if other.delay else ""
-                outcomes.append(ReplicaOutcome(other.key, other.name, False, f"{result}{delay}"))
-            else:
-                raise result
+        outcomes = outcomes_of(plan, done)
         if all(outcome.ok for outcome in outcomes):
             log.info("All new slave servers recovered successfully.")
         log.info("** Phase 4: Slaves Recovery Phase completed.")
-        return tuple(outcomes)
+        return outcomes
 
     def follow(self, plan: FailoverPlan, level: Level, other: ReplicaRecovery) -> ReplicaOutcome:
         """Level one replica and point it at the new primary. Raises MhaError when it stays as it is."""
@@ -332,7 +325,7 @@ class Runbook(Leveler):
         self.opening.stays_open(plan, level)
         try:
             self.run(promote.clean_up, self.job, plan, level.proof, about=plan.new_primary_name)
-        except LockLost:
+        except (LockLost, ServerGone):
             raise
         except MhaError as error:
             log.error("%s", error)
@@ -355,11 +348,7 @@ class Runbook(Leveler):
         plan = self.found.plan
         if plan is None:
             return ()
-        new = None
-        with contextlib.suppress(MhaError):
-            server = self.job.sessions.server(plan.new_primary)
-            server.connect(ALIVE_WITHIN)
-            new = server.observe()
+        new = None if self.gone else as_it_is(self.job, plan.new_primary)
         # What a run that was interrupted could not save is not known to the one that finishes it.
         rescue = None if self.opened is not None else self.found.rescue
         told = (*self.beyond, *self.old.lines)

@@ -6,7 +6,7 @@ import contextlib
 import logging
 from dataclasses import replace
 
-from ...replication.errors import AlreadyActing, CannotRemember, LockLost, MhaError, RefusalError
+from ...replication.errors import AlreadyActing, CannotRemember, LockLost, MhaError, RefusalError, ServerGone
 from ...replication.fencing.last_look import what_was_told
 from ...replication.local.interrupts import Interrupted, finish_from_here, put_off
 from ...replication.local.person import this_person
@@ -46,6 +46,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
             log.warning("This manager does not fail over: %s", error)
         else:
             log.error("Got ERROR: %s", refusal or error)
+        run.gone = isinstance(error, ServerGone) and run.found.promoted is not None
         if isinstance(error, LockLost):
             run.notes += _begun(run)
         else:
@@ -62,6 +63,8 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         finish_from_here()
         run.old.end()
         job.withheld.end()
+        if job.ahead is not None:
+            job.ahead.drop()
         run.lock.release()
         job.address.close()
     if put_off():

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ...config import ClusterConfig
-from ..local.own_files import make_directory, ours, written
+from ..local.own_files import make_directory, read_json, written
 from ..mysql.server import Server
 from .scheduled_events import ScheduledEvent, read_events
 from .semi_sync import Roles, read_roles
@@ -44,14 +44,14 @@ class LastRole:
     def of(self, key: str) -> Role | None:
         """What is known of that primary; None when nothing is."""
         try:
-            told = json.loads(self.path.read_text(encoding="utf-8")) if ours(self.path) else {}
+            told = read_json(self.path)
             events = tuple(
                 ScheduledEvent(**{name: str(event[name]) for name in ScheduledEvent.__annotations__})
                 for event in told["events"]
             )
             semi_sync = {str(name): _told(value) for name, value in told["semi_sync"].items()}
             role = Role(str(told["key"]), float(told["at"]), events, str(told["scheduler"]), semi_sync)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return None
         return role if role.key == key else None
 

@@ -15,12 +15,13 @@ from ...config.address import may_forbid
 from ..cluster.pool import ConnectionPool
 from ..errors import HookError, MhaError
 from ..model.check import Check
-from .haproxy import HaproxyProvider
 from .ip import IpProvider
 from .keepalived import KeepalivedProvider
 from .plugin import PluginProvider
-from .provider import AddressLocation, AddressProvider, AddressStep
-from .script import ScriptCalls, ScriptProvider
+from .provider import AddressLocation, AddressProvider, AddressStep, ReadsProvider
+from .proxies.haproxy import HaproxyProvider
+from .proxies.proxysql import ProxysqlProvider
+from .script import OnlineChangeCalls, ScriptCalls, ScriptProvider
 
 log = logging.getLogger("mha")
 
@@ -93,6 +94,15 @@ class AddressChain:
                 checks.append(Check("vip-moved", new.name, False, f"where the address is, is not known: {error}"))
         return tuple(checks)
 
+    def let_read(self, server: ServerConfig) -> None:
+        """``server`` replicates from the primary: whoever does not see that himself is told. A failure is only told."""
+        for provider in self._providers:
+            if isinstance(provider, ReadsProvider):
+                try:
+                    _tell(provider.let_read(server))
+                except MhaError as error:
+                    log.error("Reads do not come to %s: %s.", server.name, error)
+
     def close(self) -> None:
         """End the providers' own sessions."""
         for provider in self._providers:
@@ -111,7 +121,10 @@ def chain_of(config: ClusterConfig, sessions: ConnectionPool, calls: ScriptCalls
         elif name == "keepalived":
             made.append(KeepalivedProvider(config, sessions))
         elif name == "haproxy":
-            made.append(HaproxyProvider(config))
+            drain = config.haproxy_drain if isinstance(calls, OnlineChangeCalls) else 0.0
+            made.append(HaproxyProvider(config, drain=drain))
+        elif name == "proxysql":
+            made.append(ProxysqlProvider(config))
         elif name == "script":
             made.append(ScriptProvider(config, calls))
         else:

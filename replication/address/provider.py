@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ...config import ServerConfig
 from ..model.check import Check
@@ -13,8 +13,8 @@ from ..model.check import Check
 class AddressStep:
     """What became of one half of a move, by one provider.
 
-    ``verb`` is release or acquire, ``text`` what was found and done, in words. ``done`` is True only for an effect that
-    was seen; ``failed`` that it should be there and is not.
+    ``verb`` is release, acquire or let read, ``text`` what was found and done, in words. ``done`` is True only for an
+    effect that was seen; ``failed`` that it should be there and is not.
     """
 
     provider: str
@@ -69,4 +69,13 @@ class AddressProvider(Protocol):
 
     def close(self) -> None:
         """End the sessions of its own."""
+        ...
+
+
+@runtime_checkable
+class ReadsProvider(Protocol):
+    """One that takes a former primary for no reader until it is told to."""
+
+    def let_read(self, server: ServerConfig) -> AddressStep:
+        """``server`` replicates from the primary. Has its deadline and may be repeated. Raises AddressError."""
         ...

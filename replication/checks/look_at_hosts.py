@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from posixpath import dirname, join
 
@@ -14,9 +15,12 @@ from ..detection.observation import Finding, Observer
 from ..errors import MhaError
 from ..maintenance.binlog_server.archive import archive_directories
 from ..model.state import ServerState, Vendor
-from ..probes.host import ServerPaths, look_at
+from ..mysql.server import Server
+from ..probes.host import HostView, ServerPaths, look_at
+from ..probes.same_host import leads_elsewhere
 from ..rescue.apply import client_options
 from ..scripts import script
+from ..ssh.astray import looking_again, note
 from ..ssh.host import SshHost
 from ..ssh.rights import helper_path
 from .facts import (
@@ -40,9 +44,10 @@ def look_at_hosts(facts: Facts, sessions: ConnectionPool) -> dict[str, HostFacts
         host = sessions.host(server.address)
         if server.skip_init_ssh_check:
             return HostFacts(host.name, skipped=True)
-        state, plugin = facts.cluster.get(server.address), sessions.server(server.address).plugin
-        options = client_options(server, vendor=state.vendor, plugin=plugin) if state else ""
-        return _look_at(host, server, state, facts.servers.get(server.address), options)
+        state, session = facts.cluster.get(server.address), sessions.server(server.address)
+        options = client_options(server, vendor=state.vendor, plugin=session.plugin) if state else ""
+        with looking_again():
+            return _look_at(host, server, state, facts.servers.get(server.address), options, session)
 
     return _by(sessions, ask, facts.config.servers, lambda s: s.address, lambda s: sessions.host(s.address).name)
 
@@ -78,7 +83,12 @@ def _by(
 
 
 def _look_at(
-    host: SshHost, server: ServerConfig, state: ServerState | None, facts: ServerFacts | None, options: str
+    host: SshHost,
+    server: ServerConfig,
+    state: ServerState | None,
+    facts: ServerFacts | None,
+    options: str,
+    session: Server,
 ) -> HostFacts:
     vendor = state.vendor.value if state else Vendor.MYSQL.value
     datadir = state.datadir if state else ""
@@ -88,16 +98,21 @@ def _look_at(
     seen = _ask_host(host, words, options.encode(), helper_path(server))
     if state is None or seen.error:
         return replace(seen, info=words[6])
-    unseen, elsewhere = _process(host, server, state)
-    return replace(seen, info=words[6], unseen=unseen, elsewhere=elsewhere)
+    view = look_at(host, server, ServerPaths.of(server, state), timeout=PROCESS_SECONDS)
+    unseen, elsewhere = _process(view)
+    astray = leads_elsewhere(host, session, view.pids, timeout=PROCESS_SECONDS)
+    if astray is not None:
+        # A disk that is full is told by its own check.
+        with suppress(OSError):
+            note(server, host.name, astray)
+    return replace(seen, info=words[6], unseen=unseen, elsewhere=elsewhere, astray=astray)
 
 
-def _process(host: SshHost, server: ServerConfig, state: ServerState) -> tuple[str, bool]:
+def _process(view: HostView) -> tuple[str, bool]:
     """Why the mysqld of a server that answers is not found on its host, by the look that a fence begins with.
 
     And whether nobody listens on its port there either, as on another host.
     """
-    view = look_at(host, server, ServerPaths.of(server, state), timeout=PROCESS_SECONDS)
     found = next((o for o in view.seen if o.source is Observer.PROCESS), view.seen[0])
     if found.finding is Finding.GONE:
         closed = any(o.source is Observer.PORT and o.finding is Finding.CLOSED for o in view.seen)

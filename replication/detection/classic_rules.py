@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
-from ..model.state import ReplicaChannel
 from .observation import SOMEBODY_ELSE, Finding, Observation, Observer
+
+if TYPE_CHECKING:
+    from ..model.state import ReplicaChannel
 
 #: Misses in a row that make a suspicion (MHA counts to four, though its manual says three).
 MISSES = 4

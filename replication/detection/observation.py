@@ -264,7 +264,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             facts = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"{path}:{number}: no JSON: {error}") from error
         if not isinstance(facts, dict):
             raise ValueError(f"{path}:{number}: no JSON object")

@@ -24,7 +24,8 @@ class Tried:
     """One means that was tried. ``done``: it did what it is for. ``detail`` is half a sentence for the report.
 
     ``proof``: after it no application can write there. ``alive``: a mysqld was seen that does not go away.
-    ``powered_off``: the host is off, so nothing of it can be read any more.
+    ``powered_off``: the host is off, so nothing of it can be read any more. ``lived``: a mysqld ran there until then,
+    and may have taken writes.
     """
 
     means: str
@@ -33,6 +34,7 @@ class Tried:
     detail: str
     alive: bool = False
     powered_off: bool = False
+    lived: bool = False
 
     def __str__(self) -> str:
         weight = "proof" if self.proof else ("done, no proof" if self.done else "failed")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import logging
 import os
 import stat
@@ -63,6 +64,16 @@ def ours(path: Path) -> bool:
         return False
     _told.discard(path)
     return True
+
+
+def read_json(path: Path) -> Any:
+    """What a file of ours holds; an empty object where there is none, or it is not to be believed. Raises OSError,
+    ValueError.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if ours(path) else {}
+    except RecursionError:
+        raise ValueError(f"{path} is nested without end") from None
 
 
 def doubt(path: Path) -> str:

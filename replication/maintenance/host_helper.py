@@ -98,7 +98,7 @@ def _facts(config: ClusterConfig, server: ServerConfig, places: ServerPaths) -> 
     words = f"vitals) set -- {shlex.join(places.directories)} ;; *) shift ;;"
     yield f'of_instance() {{ f=$1; shift; case $1 in {words} esac; "$f" {shlex.join(instance)} "$@"; }}'
     yield f'of_data() {{ "$1" {shlex.join([*instance, places.logs])} "$2" "$3"; }}'
-    yield f'of_backup() {{ "$1" {shlex.quote(server.remote_workdir)} "$2"; }}'
+    yield f'of_backup() {{ "$1" {shlex.quote(server.remote_workdir)} "$2" {shlex.quote(places.datadir)}; }}'
     yield f'of_addresses() {{ {_only(config.vip_addresses)}"$1" "$2" {shlex.join(addresses)}; }}'
     keepalived = ["", server.keepalived_config, server.keepalived_pid_file]
     yield f'of_keepalived() {{ {_only("keepalived" in config.vip_provider)}"$1" "$2" {shlex.join(keepalived)}; }}'

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...config import ClusterConfig
-from ..local.own_files import make_directory, written
+from ..local.own_files import make_directory, read_json, written
 from ..model.check import Check, failed
 
 log = logging.getLogger("mha")
@@ -65,12 +65,12 @@ class LastCheck:
         self.path: Path = config.manager_workdir / f"{config.name}.check.json"
 
     def read(self) -> CheckRecord | None:
-        """What the last one found; None when there was none, or its file cannot be read."""
+        """What the last one found; None when there was none, its file cannot be read, or somebody else wrote it."""
         try:
-            told = json.loads(self.path.read_text(encoding="utf-8"))
+            told = read_json(self.path)
             strangers = tuple(map(str, told.get("strangers", ())))
             return CheckRecord(float(told["at"]), tuple(told["failed"]), dict(told["readiness"]), strangers)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return None
 
     def write(self, found: CheckRecord) -> None:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ...config import ClusterConfig
-from ..local.own_files import make_directory, ours, written
+from ..local.own_files import make_directory, read_json, written
 from ..mysql.server import Server
 from .journal import Entry, Journal, journals, opened_before, read_journal
 
@@ -58,13 +58,13 @@ class LastWritable:
     def read(self) -> SeenWritable | None:
         """None when nothing is known, or somebody else wrote the file."""
         try:
-            told = json.loads(self.path.read_text(encoding="utf-8")) if ours(self.path) else {}
+            told = read_json(self.path)
             watched, by_hand = told["watched"] is True, told["by_hand"] is True
             asked, strays = float(told.get("asked", 0.0)), dict(told["strays"])
             if not 0 <= time.time() - asked < OBEYS_WITHIN:
                 asked = 0.0
             return SeenWritable(str(told["key"]), int(told["started"]), watched, by_hand, asked, strays)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
 
     def write(self, seen: SeenWritable) -> None:

@@ -129,7 +129,7 @@ class Outbox(Spool):
                 found.append((path, json.loads(path.read_text(encoding="utf-8"))))
             except FileNotFoundError:
                 continue
-            except ValueError:
+            except (ValueError, RecursionError):
                 log.error("%s is no event any more, and is dropped.", path)
                 self.done([path])
         return found

@@ -13,18 +13,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from ..binlog.cutter import Cut
-from ..errors import ServerError
 from ..model.words import plain
 from .server import Server
 
 log = logging.getLogger("mha")
 
 PACKET = {"max_allowed_packet": 1 << 30}
-DURABILITY = {"sync_binlog": 0, "innodb_flush_log_at_trx_commit": 2}
+#: Nobody else has this number: it tells that a manager has set it, and not a person who likes it so (0).
+DURABILITY = {"sync_binlog": 1_000_003, "innodb_flush_log_at_trx_commit": 2}
 #: What a replica connects without whose place is a hole in its source's log.
 LAX = {"gtid_strict_mode": 0}
-#: What a manager of before lent for statements that no session of ours executes any more; they are only given back.
-FORMER = {"local_infile": 1}
+#: What a manager of before lent, and none does any more; it is only given back.
+FORMER = {"local_infile": 1, "sync_binlog": 0}
 
 #: Below so many transactions the two fsyncs of each are cheaper than making everything durable at the end.
 RELAX_FROM = 20
@@ -72,8 +72,8 @@ def give_back(server: Server, former: Mapping[str, int]) -> None:
     """
     if not (former := ours(former)):
         return
-    lent = {**PACKET, **DURABILITY, **LAX, **FORMER}
-    still = {name for name, value in read(server, former).items() if value == lent[name]}
+    lent = {**PACKET, **DURABILITY, **LAX}
+    still = {name for name, value in read(server, former).items() if value in (lent.get(name), FORMER.get(name))}
     put(server, {name: value for name, value in former.items() if name in still})
     if former.keys() & DURABILITY.keys():
         # Closing a binary log syncs it; nobody commits here now who would do it instead.
@@ -82,22 +82,9 @@ def give_back(server: Server, former: Mapping[str, int]) -> None:
 
 
 def left_lent(server: Server) -> bool:
-    """Whether its durability is still that of a server which logs are applied on, and is not configured to be so.
-
-    False as well where the server cannot tell where its settings come from: many are configured so.
-    """
-    lent = {**PACKET, **DURABILITY}
-    if read(server, lent) != lent:
-        return False
-    question = server.dialect.set_at_run_time()
-    if not question:
-        return False
-    try:
-        origins = [server.scalar(question, (name,), action="see where its settings come from") for name in DURABILITY]
-    except ServerError as error:
-        log.warning("%s", error)
-        return False
-    return any(int(each or 0) for each in origins)
+    """Whether its durability is still what a manager lent, whose journal may be on another host."""
+    name = "sync_binlog"
+    return read(server, {name: 0})[name] == DURABILITY[name]
 
 
 @contextmanager

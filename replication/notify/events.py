@@ -14,18 +14,18 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from ...config import ClusterConfig, ServerConfig
-from ...config.notify import EVENTS
+from ...config.forms.event_names import EVENTS
 from ..errors import HookError, RefusalError
 from ..local.site_scripts import HookResult, run_hook
 from ..memory.spool import Outbox
 from ..model.refusal import Refusal
 from ..threads import Thread
 from . import dispatcher as notify
+from .manager_log import secrets_of
 
 log = logging.getLogger("mha")
 
@@ -129,7 +129,7 @@ class EventHooks:
             _running.discard(threading.current_thread())
 
     def _run(self, event: str, script: str, variables: dict[str, str], document: dict[str, Any]) -> HookResult:
-        secrets = tuple(_secrets(self._config))
+        secrets = tuple(secrets_of(self._config))
         return run_hook(
             script,
             [],
@@ -164,14 +164,6 @@ def finish(seconds: float) -> bool:
 
 def _server(server: ServerConfig | None) -> dict[str, str | int] | None:
     return None if server is None else {"host": server.hostname, "ip": server.ip, "port": server.port}
-
-
-def _secrets(config: ClusterConfig) -> Iterator[str]:
-    yield from config.notify_secrets()
-    for server in (*config.servers, *config.binlog_servers):
-        for secret in (server.password, server.repl_password, server.probe_password):
-            if secret is not None and secret.get_secret_value():
-                yield secret.get_secret_value()
 
 
 def _harmless_environment() -> dict[str, str]:

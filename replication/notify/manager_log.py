@@ -73,6 +73,7 @@ def secrets_of(config: ClusterConfig) -> list[str]:
         for secret in (s.repl_password, s.probe_password)
         if secret is not None
     ]
+    held += [] if config.proxysql_password is None else [config.proxysql_password]
     passwords = [secret.get_secret_value() for secret in held if secret.get_secret_value()]
     return [*passwords, *config.notify_secrets()]
 

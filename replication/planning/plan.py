@@ -337,5 +337,7 @@ def address_steps(config: ClusterConfig, script: str | None, verb: str, whom: st
                 yield f"{script} {call}"
         elif provider == "haproxy":
             yield f"{verb} writes {whom} on {', '.join(config.haproxy_sockets)}"
+        elif provider == "proxysql":
+            yield f"{verb} writes {whom} on {', '.join(config.proxysql_admins)}"
         else:
             yield f"{verb} {', '.join(config.vip_addresses) or 'the address'} {whom} ({provider})"

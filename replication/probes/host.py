@@ -86,12 +86,13 @@ class HostView:
     """What one look found. ``supervisor`` is who would start mysqld again, empty when no process was seen.
 
     ``waits`` are threads in uninterruptible sleep: (thread, how often it was put to run), the same pair in two looks
-    is a thread that stood still between them.
+    is a thread that stood still between them. ``pids`` are the processes of the instance.
     """
 
     seen: tuple[Observation, ...]
     supervisor: str = ""
     waits: frozenset[tuple[int, int]] = frozenset()
+    pids: tuple[int, ...] = ()
     began: float = field(default_factory=time.monotonic, compare=False)
 
     @property
@@ -166,7 +167,7 @@ def _read(
     waits = frozenset((int(thread), int(runs)) for thread, runs in told.get("waits", []))
     seen += _disks(told.get("disk", []), waits & before.waits if before is not None else frozenset(), saw)
     supervisors = [rest[0] for rest in told.get("supervisor", []) if rest]
-    return HostView(tuple(seen), supervisors[0] if supervisors else "", waits)
+    return HostView(tuple(seen), supervisors[0] if supervisors else "", waits, tuple(int(pid) for pid, _ in processes))
 
 
 def _disks(

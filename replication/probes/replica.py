@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ...config import ServerConfig
-from ..cluster.pool import ConnectionPool
 from ..detection.independence import is_own, same_host
 from ..detection.observation import Finding, Observation, Observer
 from ..errors import DeadlineExceeded, HostError
@@ -15,6 +15,9 @@ from ..local.addresses import address_of, ssh_address_of
 from ..scripts import script
 from ..ssh.host import SshHost
 from .forwarded import look_through
+
+if TYPE_CHECKING:
+    from ..cluster.pool import ConnectionPool
 
 #: Seconds that another host is let wait for something to come back from the primary's.
 WAITS = 2.6

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ...config import ConfigError, ServerConfig
 from ...config.editing.edit import add_block, blocks_of
 from ...config.forms.raw import SECRET_KEYS
+from ..address import FailoverCalls, chain_of
 from ..errors import DeadlineExceeded, HostError, StatementFailed
 from ..fencing.everyone import let_go
 from ..fencing.kill import unfence
@@ -37,6 +38,9 @@ def release(job: RejoinJob, by: str) -> tuple[str, ...]:
         text = f"{hold.name} is no longer held read-only: {why}."
         log.info("%s", text)
         job.events.tell("released", old=job.old, new=job.new, text=text, by=by)
+    address = chain_of(job.config, job.sessions, FailoverCalls(job.config, job.old))
+    address.let_read(job.old)
+    address.close()
     return left
 
 

@@ -2,7 +2,8 @@
 
 sshd gives a command to the user's login shell, which may read a .bashrc that prints, or a ForceCommand's wrapper does
 (sshd_config(5)). So each command begins and ends both of its outputs with a mark that nobody else knows; what is
-outside is noise, and where the first mark is missing the command did not run.
+outside is noise, and where the first mark is missing the command did not run. When it failed: its last words, and what
+an operator is told to do.
 """
 
 from __future__ import annotations
@@ -11,6 +12,18 @@ import secrets
 import shlex
 from dataclasses import dataclass, field
 
+NO_SHELL = "is there a ForceCommand, or a shell that lets nobody in?"
+_HINTS = {
+    "No space left on device": "free space on that host, or set remote_workdir to a directory that has some",
+    "Read-only file system": "set remote_workdir to a directory that can be written",
+    "Permission denied": "give the SSH user access to it, or set another remote_workdir or ssh_user",
+    "No such file or directory": "make the directory, or correct the path in the configuration",
+    "Directory nonexistent": "make the directory, or correct the path in the configuration",
+}
+_EXIT_HINTS = {
+    126: "the program may not be executed by this user",
+    127: "install the program on that host, or name its directory in client_bindir",
+}
 #: Bytes of noise kept, for the sentence that says why a command did not run.
 NOISE = 400
 
@@ -65,3 +78,19 @@ def exit_code(after: bytes | None) -> int | None:
         return None
     line, whole, _ = after.partition(b"\n")
     return int(line) if whole and line.isdigit() else None
+
+
+def hint_for(said: str, exit_code: int) -> str:
+    """What to do about a command's last words and its exit code; empty when nothing is known."""
+    return next((hint for words, hint in _HINTS.items() if words in said), _EXIT_HINTS.get(exit_code, ""))
+
+
+def needs_access(user: str) -> str:
+    """What to do about a file that may not be read."""
+    return f"give user {user} access to it, for example through the group mysql"
+
+
+def last_line(*texts: str) -> str:
+    """The last line of these texts that is not empty."""
+    lines = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

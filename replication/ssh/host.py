@@ -21,9 +21,9 @@ from ..deadline import Deadline
 from ..errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
 from ..local.own_files import written
 from ..scripts import script
+from .astray import refuse
 from .connect import CONNECT, NOT_UNDERSTOOD, open_transport
-from .framing import Frame
-from .hints import NO_SHELL, hint_for, last_line
+from .framing import NO_SHELL, Frame, hint_for, last_line
 from .login import load_login
 from .port_forward import Forward
 from .session import Lease, SessionBroken, SftpLease, SshSession
@@ -50,7 +50,6 @@ class CommandResult:
     """How a remote command ended. ``exit_code`` is -1 when a signal ended it, or its end did not come whole.
 
     ``seconds`` is its duration seen from here. What the user's login files print is in neither output (`framing`).
-
     Each output holds at most 1 MiB: the first and the last half of it, and a line between that says what is missing.
     """
 
@@ -64,7 +63,7 @@ class SshHost:
     """The host of one server. Thread-safe: several commands and files may be open at once.
 
     The session is opened when first needed, kept, and opened again when it broke between uses. All methods raise
-    HostError's children: HostUnreachable, HostKeyMismatch, LoginRefused, and those named with each.
+    HostError's children: HostUnreachable (`astray`, too), HostKeyMismatch, LoginRefused, and those named with each.
     """
 
     def __init__(self, server: ServerConfig) -> None:
@@ -258,6 +257,7 @@ class SshHost:
 
     def _connected(self, deadline: Deadline | None, connect_timeout: float | None = None) -> tuple[SshSession, bool]:
         """The session and whether it was there before."""
+        refuse(self._server, self._name)
         session = self._session
         if session is not None and session.active:
             return session, True

@@ -17,7 +17,7 @@ from paramiko.sftp_attr import SFTPAttributes
 
 from ..errors import HostUnreachable, RemoteFileError
 from .connect import NOT_UNDERSTOOD
-from .hints import needs_access
+from .framing import needs_access
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

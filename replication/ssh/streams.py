@@ -12,8 +12,7 @@ import paramiko
 from ..deadline import Deadline
 from ..errors import CommandFailed, DeadlineExceeded, HostUnreachable
 from ..threads import Thread
-from .framing import NOISE, Frame, exit_code
-from .hints import hint_for, last_line
+from .framing import NOISE, Frame, exit_code, hint_for, last_line
 
 if TYPE_CHECKING:
     from .session import Lease

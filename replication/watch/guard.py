@@ -20,7 +20,7 @@ from ..ssh.host import SshHost
 log = logging.getLogger("mha")
 
 #: Providers that take the address from the one host they are told, whoever has it elsewhere.
-OWN = ("ip", "keepalived", "haproxy")
+OWN = ("ip", "keepalived", "haproxy", "proxysql")
 
 
 def guard_of(config: ClusterConfig) -> FormerPrimaryGuard:

@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ...replication.cluster.catch_up import check_alive
 from ...replication.errors import DeadlineExceeded, HostError, LogError, NoRoom
 from ...replication.maintenance.binlog_server.archive import archive_directories
 from ...replication.memory.journal import every_entry
@@ -28,8 +29,13 @@ log = logging.getLogger("mha")
 
 @task(name="See what the new primary has purged", **STEP)
 def lacks_purged(job: FailoverJob, kind: GtidKind, holder: str, key: str) -> str:
-    """What the server ``holder`` executed, has in none of its binary logs, and ``key`` lacks; empty for nothing."""
-    return still_lacks(job.sessions.server(key).observe(), purged_by(job.sessions.server(holder), kind))
+    """What the server ``holder`` executed, has in none of its binary logs, and ``key`` lacks; empty for nothing.
+
+    Raises ServerGone when ``holder`` is.
+    """
+    source = job.sessions.server(holder)
+    check_alive(source)
+    return still_lacks(job.sessions.server(key).observe(), purged_by(source, kind))
 
 
 @task(name="Look for a copy on the manager", **STEP)

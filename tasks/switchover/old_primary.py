@@ -69,5 +69,6 @@ def make_replica(job: SwitchJob, ready: Preparation, handed: HandedOver) -> Repl
         account = (job.plan.repl_user, secret.get_secret_value() if secret else "")
         become_replica(server, channel, job.new, job.plan.kind, ready.like, handed.target_end, account)
     start_following(server, channel, job.new)
+    job.address.let_read(job.old)
     log.info("%s: OK: replicates from %s, read-only.", server, job.plan.new_primary_name)
     return ReplicaOutcome(job.plan.old, job.plan.old_name, True, f"replicates from {job.plan.new_primary_name}")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import random
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pymysql
 
 from prefect_mha.replication.errors import MhaError
 from prefect_mha.replication.memory.held_servers import HeldServers
+from tests.lab import waiting
 from tests.lab.cluster import HOUSE, Cluster
 
 MODES = {
@@ -51,24 +52,13 @@ def timed(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
-def until(question: Callable[[], bool], words: str, *, seconds: float) -> None:
-    """Ask until it is so; Spoiled with these words when it is not within ``seconds``. A server may be unreachable."""
-    ends = time.monotonic() + seconds
-    error = ""
-    while True:
-        try:
-            if question():
-                return
-        except pymysql.MySQLError as failure:
-            error = f" ({failure})"
-        if time.monotonic() > ends:
-            raise Spoiled(f"{words} within {seconds:g} s{error}")
-        time.sleep(0.05)
-
-
 def held(workdir: Path) -> list[str]:
     """The ``ip:port`` of every server that is held read-only."""
     return [hold.key for hold in HeldServers(workdir, workdir.name).current()]
+
+
+#: Ask until it is so; Spoiled when it is not.
+until = functools.partial(waiting.until, error=Spoiled)
 
 
 def keep(cluster: Cluster, workdir: Path, name: str) -> Path:

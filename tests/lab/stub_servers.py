@@ -29,10 +29,10 @@ from prefect_mha.replication.mysql.server import Row, Server
 PORT = 3306
 PRIMARY = "{primary}"
 PING = "SELECT @@GLOBAL.read_only"
-_CAPABILITIES = 0x0200 | 0x8000 | 0x80000 | 0x2000 | 0x8 | 0x1  # 4.1, secure connection, plug-ins, transactions, db
-_AUTOCOMMIT = 2
-_OK = b"\x00\x00\x00" + struct.pack("<H", _AUTOCOMMIT) + b"\x00\x00"
-_EOF = b"\xfe\x00\x00" + struct.pack("<H", _AUTOCOMMIT)
+CAPABILITIES = 0x0200 | 0x8000 | 0x80000 | 0x2000 | 0x8 | 0x1  # 4.1, secure connection, plug-ins, transactions, db
+AUTOCOMMIT = 2
+OK = b"\x00\x00\x00" + struct.pack("<H", AUTOCOMMIT) + b"\x00\x00"
+_EOF = b"\xfe\x00\x00" + struct.pack("<H", AUTOCOMMIT)
 _LOCK = re.compile(r"SELECT (GET|RELEASE)_LOCK\('([^']+)'")
 _USED = re.compile(r"IS_USED_LOCK\('([^']+)'\) AS (\w+)")
 _SYNTAX = b"\xff" + struct.pack("<H", 1064) + b"#42000the stub does not know this statement"
@@ -81,7 +81,8 @@ def record(servers: Sequence[Any], path: Path) -> None:
     path.write_text(text.replace(f'"{servers[0].ip}"', f'"{PRIMARY}"'))
 
 
-def _packets(payloads: Sequence[bytes], first: int = 1) -> bytes:
+def packets(payloads: Sequence[bytes], first: int = 1) -> bytes:
+    """Payloads as packets, numbered from ``first``."""
     return b"".join(struct.pack("<I", len(p))[:3] + bytes([(first + n) % 256]) + p for n, p in enumerate(payloads))
 
 
@@ -104,10 +105,10 @@ def answer(rows: Sequence[Row]) -> bytes:
     """A result set as the protocol has it."""
     if not rows:
         # A statement without columns is answered so by a replica's SHOW SLAVE STATUS on a primary, too: no rows.
-        return _packets([b"\x01", _column("nothing", ()), _EOF, _EOF])
+        return packets([b"\x01", _column("nothing", ()), _EOF, _EOF])
     columns = [_column(name, [row[name] for row in rows]) for name in rows[0]]
     lines = [b"".join(_text(value) for value in row.values()) for row in rows]
-    return _packets([bytes([len(columns)]), *columns, _EOF, *lines, _EOF])
+    return packets([bytes([len(columns)]), *columns, _EOF, *lines, _EOF])
 
 
 class StubServer:
@@ -139,11 +140,11 @@ class StubServer:
         self._sessions[me] = writer
         try:
             greeting = b"\x0a11.0.0-stub-MariaDB\x00" + struct.pack("<I", me) + b"12345678\x00"
-            greeting += struct.pack("<HBHH", _CAPABILITIES & 0xFFFF, 33, _AUTOCOMMIT, _CAPABILITIES >> 16)
+            greeting += struct.pack("<HBHH", CAPABILITIES & 0xFFFF, 33, AUTOCOMMIT, CAPABILITIES >> 16)
             greeting += bytes([21]) + bytes(10) + b"123456789012\x00mysql_native_password\x00"
-            writer.write(_packets([greeting], 0))
+            writer.write(packets([greeting], 0))
             await self._packet(reader)
-            writer.write(_packets([_OK], 2))
+            writer.write(packets([OK], 2))
             while (packet := await self._packet(reader))[:1] != b"\x01":
                 writer.write(self._answer(packet, me))
         except (asyncio.IncompleteReadError, OSError):
@@ -159,7 +160,7 @@ class StubServer:
 
     def _answer(self, packet: bytes, me: int) -> bytes:
         if packet[:1] != b"\x03":
-            return _packets([_OK])
+            return packets([OK])
         sql = packet[1:].decode()
         if sql == PING:
             now = time.monotonic()
@@ -168,7 +169,7 @@ class StubServer:
         if sql in self._answers:
             return self._answers[sql]
         if sql.startswith("SET "):
-            return _packets([_OK])
+            return packets([OK])
         if used := _USED.findall(sql):
             return answer([{**{word: self._locks.get(name) for name, word in used}, "me": me}])
         if lock := _LOCK.match(sql):
@@ -177,7 +178,7 @@ class StubServer:
             peers = {number: writer.get_extra_info("peername") for number, writer in self._sessions.items()}
             return answer([{"Id": number, "Host": f"{peer[0]}:{peer[1]}"} for number, peer in peers.items()])
         self._unknown[sql] += 1
-        return _packets([_SYNTAX])
+        return packets([_SYNTAX])
 
     def _lock(self, word: str, name: str, me: int) -> int:
         if word == "GET":

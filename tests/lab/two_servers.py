@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-
-import pymysql
 
 from tests.lab.acknowledging import clients, demand, only_a_disk, plugins
 from tests.lab.cluster import Cluster
@@ -16,21 +14,11 @@ from tests.lab.host import Host
 from tests.lab.local_writer import Observers, Taken
 from tests.lab.network import sh
 from tests.lab.restoring import works
+from tests.lab.waiting import until
 from tests.scenarios.watching import Monitor
 
 #: Where the manager lives: on the replica's host, or on one of its own.
 BESIDE, APART = 2, 4
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-    """Ask until it is so; a server that does not answer is not."""
-    ends = time.monotonic() + seconds
-    while True:
-        with contextlib.suppress(pymysql.MySQLError):
-            if condition():
-                return
-        assert time.monotonic() < ends, f"{what}: not within {seconds:g} s"
-        time.sleep(0.05)
 
 
 def closed(host: Host) -> bool:

@@ -18,7 +18,7 @@ from tests.lab import faults
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD
-from tests.lab.seeded import until
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree, finish, promoted
 

@@ -18,10 +18,11 @@ from tests.lab.checker import account, lent_settings, writers_overlap
 from tests.lab.cluster import Cluster, Done
 from tests.lab.dying import STEPS
 from tests.lab.prefect_server import PrefectServer
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.deployments import Deployments
 from tests.scenarios.test_manager_killed import assert_as_undisturbed, part_ways
-from tests.scenarios.test_planned_switch import Hook, closed, follows, shape, until
+from tests.scenarios.test_planned_switch import Hook, closed, follows, shape
 
 #: A failover's steps before its first effect.
 LOOKING = STEPS[: STEPS.index("Stop every receiver")]
@@ -77,7 +78,7 @@ def failover_asked_to_end(kind: str, gtid: bool, step: str, point: str, by: str)
             assert done.code == 1, done
             assert "nothing was changed" in done.output
             assert shape_of_replicas(cluster) == before
-            until(lambda: was_told(cluster), 10)
+            until(lambda: was_told(cluster), seconds=10)
             again = cluster.command("masterha_master_switch", *by_hand)
             done = Done(again.code, f"{done.output}\n{again.output}")
         assert done.code == 0, done
@@ -110,7 +111,7 @@ def switch_asked_to_end(kind: str, gtid: bool, step: str, point: str, by: str) -
             assert "Planned Switch Report" in done.output
             assert shape(cluster) == before, done
             assert not closed(cluster[1])
-            until(lambda: was_told(cluster), 10)
+            until(lambda: was_told(cluster), seconds=10)
         else:
             assert "put off until the end" in done.output, done
             assert not closed(cluster[2])
@@ -178,7 +179,7 @@ def test_a_manager_that_is_asked_to_end_finishes_its_failover(by: str) -> None:
         words = ("-m", "tests.lab.dying", "Look at every server", "began", "masterha_manager", f"--conf={conf}")
         manager = cluster.run_there(sys.executable, *words, env={"DYING_OF": by})
         log = conf.with_suffix("") / "manager.log"
-        until(lambda: log.exists() and "waiting until MySQL doesn't respond" in log.read_text(), 60)
+        until(lambda: log.exists() and "waiting until MySQL doesn't respond" in log.read_text(), seconds=60)
         writer = part_ways(cluster)
         cluster[1].signal_mysqld(signal.SIGKILL)
         output, _ = manager.communicate(timeout=90)
@@ -210,10 +211,10 @@ class Address:
 
     def cancelled_there(self, deployments: Deployments, run: str) -> dict[str, Any]:
         """Cancel the run while it is there, let it go on once it knows, and see how it ends."""
-        until(self.there.exists, 120)
+        until(self.there.exists, seconds=120)
         cancel(deployments, run)
         log = deployments.cluster.seat / "app1" / "manager.log"
-        until(lambda: "put off until a step after which it can be gone on with" in log.read_text(), 60)
+        until(lambda: "put off until a step after which it can be gone on with" in log.read_text(), seconds=60)
         self._go.touch()
         return deployments.wait_for(run, "CANCELLED", "COMPLETED", "FAILED", "CRASHED")
 
@@ -233,7 +234,7 @@ def test_a_failover_that_is_cancelled_before_its_promotion_opens_nobody(kind: st
             ended = address.cancelled_there(deployments, run)
             assert ended["state_type"] == "CANCELLED", deployments.told()
             assert "no server was opened for writes" in deployments.artifact("failover-app1")
-            until(lambda: was_told(cluster), 20)
+            until(lambda: was_told(cluster), seconds=20)
             for host in cluster.hosts[1:]:
                 assert host.sql("SELECT @@GLOBAL.read_only AS r")[0]["r"] == 1
                 status = host.replica_status()
@@ -297,7 +298,7 @@ def test_a_switch_that_is_cancelled_in_prefect_is_taken_back() -> None:
             ended = deployments.wait_for(run, "CANCELLED", "COMPLETED", "FAILED")
             hook.go.touch()
             assert ended["state_type"] == "CANCELLED", ended
-            until(lambda: was_told(cluster), 20)
+            until(lambda: was_told(cluster), seconds=20)
             time.sleep(0.5)
             acks = writer.stop()
             assert {ack.host for ack in acks} == {cluster[1].ip}

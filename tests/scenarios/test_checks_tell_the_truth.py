@@ -9,7 +9,7 @@ import json
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 from tests.lab.cluster import Cluster
 from tests.lab.host import SMALLEST_DISK, Host
 from tests.lab.kinds import REPL
+from tests.lab.waiting import until
 from tests.scenarios.failing_over import MODES
 
 HEALTHY, UNHEALTHY = "MySQL Replication Health is OK.", "MySQL Replication Health is NOT OK!"
@@ -175,13 +176,6 @@ def test_a_replica_that_is_late(cluster: Cluster) -> None:
     well_within(cluster, 5)
 
 
-def until(true: Callable[[], bool], seconds: float = 15.0) -> None:
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends
-        time.sleep(0.1)
-
-
 def aside(host: Host, *statements: str) -> None:
     """Statements that are written to no log, in one session."""
     session = host.connect()
@@ -289,7 +283,7 @@ def restarted(cluster: Cluster, host: Host, *options: str) -> Iterator[None]:
 
 def restart(cluster: Cluster, host: Host, *options: str) -> None:
     host.signal_mysqld(signal.SIGTERM)
-    until(lambda: not host.mysqld_pids(), 30)
+    until(lambda: not host.mysqld_pids(), seconds=30)
     host.start_mysqld(*options)
     host.sql("SET GLOBAL read_only=1")
     host.sql(f"START {cluster.kind.word('REPLICA', 'SLAVE')}")
@@ -334,7 +328,7 @@ def test_a_data_directory_that_was_copied(cluster: Cluster) -> None:
     with restarted(cluster, cluster[3]):
         twin = cluster[2].run("cat /var/lib/mysql/auto.cnf")
         cluster[3].signal_mysqld(signal.SIGTERM)
-        until(lambda: not cluster[3].mysqld_pids(), 30)
+        until(lambda: not cluster[3].mysqld_pids(), seconds=30)
         cluster[3].run("cat >/var/lib/mysql/auto.cnf", data=twin)
         cluster[3].start_mysqld()
         cluster[3].sql("SET GLOBAL read_only=1")

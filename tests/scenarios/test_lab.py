@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pymysql
@@ -20,6 +19,7 @@ from tests.lab.cluster import HOUSE, Cluster
 from tests.lab.host import SMALLEST_DISK, Host
 from tests.lab.kinds import APP, APP_PASSWORD
 from tests.lab.network import DIRECTORIES, Subnet, sh
+from tests.lab.waiting import until
 from tests.lab.writer import Ack, Writer
 from tests.scenarios.failing_over import MODES
 
@@ -27,14 +27,6 @@ pytestmark = pytest.mark.every_variant
 
 # Takes a subnet, says which, and waits to be killed: it never cleans up.
 LEAVE_BEHIND = "from tests.lab.network import Subnet; s = Subnet(); s.make(1); print(s.number, flush=True); input()"
-
-
-def until(question: Callable[[], bool], *, seconds: float = 10.0) -> None:
-    """Ask again until it is so; a failure when it is not within ``seconds``."""
-    ends = time.monotonic() + seconds
-    while not question():
-        assert time.monotonic() < ends, f"not within {seconds:g} s"
-        time.sleep(0.05)
 
 
 def knock(cluster: Cluster, host: Host) -> str:

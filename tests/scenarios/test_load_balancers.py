@@ -9,10 +9,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pymysql
 import pytest
@@ -25,25 +27,36 @@ from tests.lab.kinds import APP, APP_PASSWORD
 from tests.lab.network import inside
 from tests.lab.observer import AddressObserver
 from tests.lab.sessions import ServerSession
-from tests.lab.writer import Writer, outage
+from tests.lab.writer import Ack, Writer, outage
 from tests.scenarios.failing_over import assert_survivors_agree, finish
 from tests.scenarios.moving import bare, mac_of, meets, seen_mac, wait_until
 from tests.scenarios.watching import Monitor
 
 HEALTH = 8900
-WRITES, READS = 3307, 3308
+WRITES, READS, STATISTICS = 3307, 3308, 8404
 MAX_LAG = 2
 KINDS = ["mariadb", pytest.param("mysql97", marks=pytest.mark.slow)]
 
 
-class Reader(threading.Thread):
-    """Reads through a port, a session each time, and remembers which server answered and how old its data was."""
+class Read(NamedTuple):
+    """One answer: when it was asked for and there, the number of the host that gave it, and the newest row in it."""
 
-    def __init__(self, cluster: Cluster, host: str, port: int) -> None:
+    began: float
+    at: float
+    number: int
+    row: int
+
+
+class Reader(threading.Thread):
+    """Reads through a port, and remembers which server answered and how old its data was: by a session each time, or
+    with ``keep`` by one that is opened again when it was ended."""
+
+    def __init__(self, cluster: Cluster, host: str, port: int, *, keep: bool = False) -> None:
         super().__init__(daemon=True)
-        self._namespace, self._host, self._port = cluster.subnet.manager, host, port
+        self._namespace, self._host, self._port, self._keep = cluster.subnet.manager, host, port, keep
         self._over = threading.Event()
-        self.seen: list[tuple[float, int, int]] = []
+        self._session: ServerSession | None = None
+        self.seen: list[Read] = []
         self.failed: list[float] = []
 
     def run(self) -> None:
@@ -53,18 +66,26 @@ class Reader(threading.Thread):
                     self._read()
                 except pymysql.MySQLError:
                     self.failed.append(time.time())
+                    self._end()
+            self._end()
+
+    def _end(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session._force_close()  # type: ignore[attr-defined]
 
     def _read(self) -> None:
-        connection = ServerSession(
-            host=self._host, port=self._port, user=APP, password=APP_PASSWORD, connect_timeout=1, read_timeout=2
-        )
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT @@server_id, (SELECT COALESCE(MAX(id), 0) FROM app.rows_written)")
-                server, row = cursor.fetchone()  # type: ignore[misc]
-            self.seen.append((time.time(), int(server) - 100, int(row)))
-        finally:
-            connection.close()
+        if self._session is None:
+            self._session = ServerSession(
+                host=self._host, port=self._port, user=APP, password=APP_PASSWORD, connect_timeout=1, read_timeout=2
+            )
+        with self._session.cursor() as cursor:
+            began = time.time()
+            cursor.execute("SELECT @@server_id, (SELECT COALESCE(MAX(id), 0) FROM app.rows_written)")
+            server, row = cursor.fetchone()  # type: ignore[misc]
+        self.seen.append(Read(began, time.time(), int(server) - 100, int(row)))
+        if not self._keep:
+            self._end()
 
     def stop(self) -> None:
         self._over.set()
@@ -72,12 +93,27 @@ class Reader(threading.Thread):
 
     def servers(self, since: float = 0.0, until: float = float("inf")) -> set[int]:
         """The numbers of the hosts that answered in that time."""
-        return {number for at, number, _ in self.seen if since <= at <= until}
+        return {read.number for read in self.seen if since <= read.at <= until}
+
+    def longest_wait(self) -> float:
+        """Seconds between two answers at most: what an error lasted, and whatever else kept it waiting."""
+        return max((after.at - before.at for before, after in pairwise(self.seen)), default=0.0)
+
+    def latest(self, acks: Sequence[Ack]) -> float:
+        """How late a read was at most, in seconds: since when a row was acknowledged that it did not show. One session
+        wrote them."""
+        ids = [ack.id for ack in acks]
+
+        def age(read: Read) -> float:
+            missing = bisect_right(ids, read.row)
+            return read.began - acks[missing].at if missing < len(acks) else 0.0
+
+        return max((age(read) for read in self.seen), default=0.0)
 
 
 @contextmanager
-def reading(cluster: Cluster, host: str, port: int) -> Iterator[Reader]:
-    reader = Reader(cluster, host, port)
+def reading(cluster: Cluster, host: str, port: int, *, keep: bool = False) -> Iterator[Reader]:
+    reader = Reader(cluster, host, port, keep=keep)
     reader.start()
     try:
         yield reader
@@ -109,6 +145,15 @@ def balanced(cluster: Cluster, proxy: Host, way: str = "ssh") -> str:
         f"vip_provider=haproxy\nhaproxy_sockets={url}\nhealth_port={HEALTH}\nhaproxy_max_lag={MAX_LAG}\n"
         f"health_url={cluster.subnet.prefix}.1:{HEALTH}\n"
     )
+
+
+def page_of(cluster: Cluster, proxy: Host, backend: str) -> str:
+    """That backend's servers on the page of statistics."""
+    with (
+        inside(cluster.subnet.manager),
+        urllib.request.urlopen(f"http://{proxy.ip}:{STATISTICS}/;csv", timeout=3) as page,
+    ):
+        return "\n".join(line for line in page.read().decode().splitlines() if line.startswith(f"{backend},"))
 
 
 def health(cluster: Cluster, path: str) -> tuple[int, dict[str, Any]]:
@@ -147,7 +192,7 @@ def test_writes_and_reads_through_haproxy_while_the_primary_dies(kind: str) -> N
                 cluster[3].sql(f"STOP {replica} IO_THREAD")
                 stopped = time.time()
                 wait_until(lambda: reader.servers(time.time() - 0.5) == {2}, "the lagging replica is not read from")
-                late = [at for at, number, _ in reader.seen if number == 3 and at > stopped + MAX_LAG + 3.0]
+                late = [read.at for read in reader.seen if read.number == 3 and read.at > stopped + MAX_LAG + 3.0]
                 assert not late
                 cluster[3].sql(f"START {replica} IO_THREAD")
                 killed = time.time()
@@ -208,6 +253,63 @@ def test_writes_and_reads_through_haproxy_while_the_primary_is_switched(kind: st
             assert result.equal, result
         finally:
             monitor.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mariadb", "mysql97"])
+def test_no_read_is_later_than_the_limit_through_a_lag_a_switch_and_a_failover(kind: str) -> None:
+    """Readers that keep their session and readers that do not, a writer, and the page of statistics."""
+    with Cluster(kind, gtid=True, n=4) as cluster, ExitStack() as running:
+        replica = cluster.kind.word("REPLICA", "SLAVE")
+        proxy = cluster[4]
+        proxy.signal_mysqld(signal.SIGKILL)
+        more = f"haproxy_stats_port={STATISTICS}"
+        conf = cluster.write_cnf(candidate=1, default=balanced(cluster, proxy) + more, apart=(4,))
+        start_haproxy(cluster, proxy, conf)
+        monitor = Monitor(cluster, conf)
+        running.callback(monitor.stop)
+        writer = Writer(cluster, only=f"{proxy.ip}:{WRITES}")
+        readers = [running.enter_context(reading(cluster, proxy.ip, READS, keep=keep)) for keep in (False, True)]
+
+        def read_from(*numbers: int) -> bool:
+            return set().union(*(r.servers(time.time() - 0.5) for r in readers)) == set(numbers)
+
+        wait_until(lambda: read_from(2, 3), "both replicas are read from")
+        cluster[3].sql(f"STOP {replica} IO_THREAD")
+        wait_until(lambda: read_from(2), "the late replica is not read from")
+        wait_until(lambda: writer.acks()[-1].at > readers[1].seen[-1].at - 1.0, "writes go on")
+        late = [reader.latest(writer.acks()) for reader in readers]
+        cluster[3].sql(f"START {replica} IO_THREAD")
+        wait_until(lambda: read_from(2, 3), "it is read from again")
+        began = time.time()
+        assert switch(cluster, conf, 2) == 0
+        wait_until(lambda: read_from(1, 3), "the old primary is read from")
+        switched = time.time()
+        assert "MAINT" not in page_of(cluster, proxy, "mha_reader"), "all of them are shown, and may be read from"
+        cluster[2].signal_mysqld(signal.SIGKILL)
+        monitor.wait_for("Master failover to")
+        # Who kept a session that came to the primary while no replica was fit keeps it.
+        wait_until(lambda: readers[0].servers(time.time() - 0.5) == {3}, "the replica left is read from", 40)
+        done = time.time()
+        wait_until(lambda: writer.acks()[-1].at > done, "writes go on")
+        acks = writer.stop()
+        for reader in readers:
+            reader.stop()
+        gaps = [
+            outage([a for a in acks if since < a.at < until]).seconds
+            for since, until in ((began, switched), (switched, 1e12))
+        ]
+        waits = [reader.longest_wait() for reader in readers]
+        print(f"\n{cluster.name}: late {late} s while a replica lagged; {[r.latest(acks) for r in readers]} s at all")
+        print(
+            f"readers waited {waits} s, {[len(r.failed) for r in readers]} of {[len(r.seen) for r in readers]} failed"
+        )
+        print(f"no write for {gaps[0]:.2f} s at the switch, for {gaps[1]:.2f} s at the failover")
+        assert all(reader.latest(acks) < MAX_LAG + 3.0 for reader in readers)
+        assert all(wait < 3.0 for wait in waits)
+        assert gaps[0] < 5.0 and gaps[1] < 15.0
+        result = account(acks, [cluster[1], cluster[3]])
+        assert result.rows_lost == 0 and result.equal, result
 
 
 def with_keepalived(cluster: Cluster, vip: str, option: str, observer: AddressObserver) -> str:

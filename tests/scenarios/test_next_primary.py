@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -75,13 +75,6 @@ def change(cluster: Cluster, host: Host, options: str) -> None:
     host.sql(f"STOP {word}")
     host.sql(f"CHANGE {cluster.kind.word('REPLICATION SOURCE', 'MASTER')} TO {options.replace('P_', f'{p}_')}")
     host.sql(f"START {word}")
-
-
-def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
 
 
 def receives(host: Host) -> None:

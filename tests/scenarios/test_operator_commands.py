@@ -14,6 +14,7 @@ import pytest
 
 from tests.lab.cluster import Cluster, Done
 from tests.lab.kinds import ADMIN
+from tests.lab.waiting import until
 from tests.scenarios.process_list import watched
 
 KINDS = [
@@ -52,7 +53,7 @@ def test_the_cluster_as_it_is_and_a_primary_that_dies(kind: str, gtid: bool) -> 
             sys.executable, "-m", "prefect_mha.commands.masterha_master_monitor", f"--conf={conf}", "--skip_check_ssh"
         )
         log = conf.with_suffix("") / "manager.log"
-        wait_for(lambda: log.exists() and "waiting until MySQL doesn't respond" in log.read_text())
+        until(lambda: log.exists() and "waiting until MySQL doesn't respond" in log.read_text())
         status = cluster.command("mha", "status", f"--conf={conf}", "--output=json")
         assert status.code == 0, status
         assert (json.loads(status.output)["status"], json.loads(status.output)["primary"]) == ("PING_OK", first.ip)
@@ -95,7 +96,7 @@ def test_a_monitor_that_is_stopped_or_cannot_start() -> None:
         out = cluster.seat / "monitor.out"
         with out.open("wb") as file:
             monitor = cluster.run_there(*words, out=file)
-        wait_for(lambda: "waiting until MySQL doesn't respond" in out.read_text())
+        until(lambda: "waiting until MySQL doesn't respond" in out.read_text())
         monitor.send_signal(signal.SIGTERM)
         assert monitor.wait(10) == 0
         text = conf.read_text()
@@ -192,13 +193,13 @@ def test_the_usual_secondary_check_under_crons_path_and_one_host_in_it_that_is_t
         with (cluster.seat / "out").open("wb") as out:
             words = (str(programs / "masterha_manager"), f"--conf={conf}")
             manager = cluster.run_there(*words, env={"PATH": "/usr/bin:/bin"}, out=out)
-        wait_for(lambda: log.exists() and "waiting until MySQL doesn't respond" in log.read_text())
+        until(lambda: log.exists() and "waiting until MySQL doesn't respond" in log.read_text())
         if there:
             env = {"PATH": "/usr/bin:/bin:/usr/sbin"}
             checked = cluster.command("masterha_check_repl", f"--conf={conf}", "--verbose", env=env)
             assert f"is the host of the primary {first.ip}" in checked.output, checked
         else:
-            wait_for(lambda: "no-such-program was not found in PATH" in log.read_text())
+            until(lambda: "no-such-program was not found in PATH" in log.read_text())
         first.power_off()
         assert manager.wait(60) == 0, log.read_text()
         if there:
@@ -242,11 +243,3 @@ def test_a_password_of_every_awkward_character_is_seen_nowhere() -> None:
 def topology(cluster: Cluster, conf: Path) -> dict[str, Any]:
     done = cluster.command("mha", "topology", f"--conf={conf}", "--output=json")
     return dict(json.loads(done.output))
-
-
-def wait_for(true: object, seconds: float = 30.0) -> None:
-    assert callable(true)
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends, "not in time"
-        time.sleep(0.05)

@@ -21,6 +21,7 @@ from tests.lab.checker import account
 from tests.lab.cluster import Cluster, Done
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import versions
 
@@ -123,14 +124,7 @@ class Hook:
         return [line.split()[0] for line in self.args.read_text().splitlines()]
 
     def wait(self, seconds: float = 120.0) -> None:
-        until(self.there.exists, seconds)
-
-
-def until(true: Callable[[], bool], seconds: float) -> None:
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends
-        time.sleep(0.02)
+        until(self.there.exists, seconds=seconds)
 
 
 def switching(
@@ -189,7 +183,7 @@ def applier_held(host: Host) -> Iterator[None]:
 def one_more_row(writer: Writer) -> None:
     """Wait for one that was acknowledged from now on: a replica whose applier is held lacks it."""
     now = time.time()
-    until(lambda: writer.acks()[-1].at > now, 10)
+    until(lambda: writer.acks()[-1].at > now, seconds=10)
 
 
 def without_the_privilege(host: Host) -> None:
@@ -271,7 +265,7 @@ def test_a_failure_before_the_opening_is_taken_back(kind: str, gtid: bool) -> No
             assert hook.calls() == ["--command=stop", "--command=start"]
             assert f"--new_master_host={cluster[1].ip}" in hook.args.read_text().splitlines()[1]
             assert back.at - failed.at < 1.0, f"{name}: writes came back after {back.at - failed.at:.2f} s"
-            until(lambda at=back.at: any(ack.at > at for ack in writer.acks()), 5.0)  # type: ignore[misc]
+            until(lambda at=back.at: any(ack.at > at for ack in writer.acks()), seconds=5.0)  # type: ignore[misc]
             assert shape(cluster) == before, name
         acks = writer.stop()
         assert {ack.host for ack in acks} == {cluster[1].ip}
@@ -320,7 +314,7 @@ def test_killed_while_writes_are_held_and_after_the_opening(kind: str, gtid: boo
         with applier_held(cluster[2]):
             one_more_row(writer)
             hook.go.touch()
-            until(lambda: closed(cluster[1]), 20)
+            until(lambda: closed(cluster[1]), seconds=20)
             process.kill()
             process.wait(10)
             assert closed(cluster[1])
@@ -380,7 +374,9 @@ def test_a_manager_that_watches_follows_the_new_primary() -> None:
             words = ("--master_state=alive", f"--conf={conf}", "--interactive=0")
             done = cluster.command("masterha_master_switch", *words, f"--new_master_host={cluster[2].ip}")
             assert done.code == 0, done.output + manager.log()
-            until(lambda: health.exists() and health.read_text().endswith(f"PING_OK\tmaster:{cluster[2].ip}"), 8)
+            until(
+                lambda: health.exists() and health.read_text().endswith(f"PING_OK\tmaster:{cluster[2].ip}"), seconds=8
+            )
             assert manager.process.poll() is None, manager.log()
             assert closed(cluster[1])
             assert cluster[1].replica_status() == {}
@@ -411,11 +407,11 @@ def test_a_manager_gives_back_what_a_killed_switch_held() -> None:
             with applier_held(cluster[2]):
                 one_more_row(writer)
                 hook.go.touch()
-                until(lambda: closed(cluster[1]), 20)
+                until(lambda: closed(cluster[1]), seconds=20)
                 process.kill()
                 process.wait(10)
-                until(lambda: "taking it back" in manager.log(), 40)
-                until(lambda: not closed(cluster[1]), 5)
+                until(lambda: "taking it back" in manager.log(), seconds=40)
+                until(lambda: not closed(cluster[1]), seconds=5)
             assert {ack.host for ack in writer.stop()} == {cluster[1].ip}
             assert manager.process.poll() is None
             assert hook.calls() == ["--command=stop", "--command=start"]
@@ -432,7 +428,7 @@ def test_a_failover_waits_for_another_command_to_end() -> None:
             with acting.cursor() as cursor:
                 cursor.execute("SELECT GET_LOCK(%s, 0) AS got", (FAILOVER_LOCK,))
             cluster[1].signal_mysqld(9)
-            until(lambda: "holds the failover lock" in manager.log(), 30)
+            until(lambda: "holds the failover lock" in manager.log(), seconds=30)
             assert manager.process.poll() is None
             acting.close()
             assert manager.wait(40) == 0, manager.log()

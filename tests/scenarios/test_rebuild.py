@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab.cluster import Cluster, Done
 from tests.lab.host import Host
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.test_rejoin_follows import Scene, held, read_only
 
@@ -62,13 +63,6 @@ class Rebuilt(Scene):
         assert len(self.old.sql("SHOW PROCEDURE STATUS WHERE Db = 'app'")) == 1
         left = self.old.run("ls -d /var/lib/.mysql.mha-rebuild 2>/dev/null", check=False)
         assert left.strip() == ""
-
-
-def until(holds: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    ends = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < ends, what
-        time.sleep(0.05)
 
 
 def latency(at: list[float]) -> float:

@@ -6,7 +6,8 @@ import pytest
 
 from tests.lab.cluster import Cluster
 from tests.lab.plain_user import USER, as_plain_user, log_in
-from tests.scenarios.test_rebuild import Rebuilt, old_data, until
+from tests.lab.waiting import until
+from tests.scenarios.test_rebuild import Rebuilt, old_data
 from tests.scenarios.test_rejoin_follows import Scene
 
 pytestmark = pytest.mark.slow

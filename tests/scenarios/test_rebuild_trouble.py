@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from tests.lab.cluster import Cluster, Done
-from tests.scenarios.test_rebuild import Rebuilt, until
+from tests.lab.waiting import until
+from tests.scenarios.test_rebuild import Rebuilt
 from tests.scenarios.watching import Monitor
 
 pytestmark = pytest.mark.slow
@@ -29,7 +30,9 @@ class Trouble(Rebuilt):
         process = self.cluster.run_there(sys.executable, "-m", "prefect_mha.commands.mha", "rejoin", *words)
         mark = '"step": "progress"'
         workdir = self.conf.with_suffix("")
-        until(lambda: any(mark in p.read_text() for p in workdir.glob("*.rejoin-*.journal")), "it copies", 120.0)
+        until(
+            lambda: any(mark in p.read_text() for p in workdir.glob("*.rejoin-*.journal")), "it copies", seconds=120.0
+        )
         return process
 
     def ended(self, process) -> Done:

@@ -12,8 +12,9 @@ import pytest
 
 from tests.lab.cluster import Cluster, Done
 from tests.lab.prefect_server import PrefectServer, ask_api
+from tests.lab.waiting import until
 from tests.scenarios.deployments import Deployments
-from tests.scenarios.test_rebuild import Rebuilt, until
+from tests.scenarios.test_rebuild import Rebuilt
 from tests.scenarios.test_rejoin_follows import Scene
 
 pytestmark = pytest.mark.slow
@@ -80,7 +81,7 @@ def test_a_rebuild_is_seen_while_it_copies() -> None:
                 seen.update(bars(server))
                 return sum(0 < percent < 100 for percent in seen) >= 2
 
-            until(moves, "the bar moves", 120.0)
+            until(moves, "the bar moves", seconds=120.0)
             name = f"rejoin app1: {scene.old.ip}"
             until(lambda: [each["name"] for each in runs(server, "RUNNING")] == [name], "its run says what it does")
             (going,) = runs(server, "RUNNING")
@@ -99,7 +100,7 @@ def test_a_rebuild_is_seen_while_it_copies() -> None:
             found = ask_api(server.api_url, "/task_runs/filter", ask)
             return {each["name"].partition(" of ")[0] for each in found if each["state_type"] == "COMPLETED"}
 
-        until(lambda: len(steps()) >= 12, "its steps are there", 30.0)
+        until(lambda: len(steps()) >= 12, "its steps are there", seconds=30.0)
         assert any(name.startswith("Copy the donor's data") for name in steps()), steps()
         (page,) = artifacts(server, {"key": {"any_": ["rejoin-app1"]}})
         assert "has the data of" in page["data"]

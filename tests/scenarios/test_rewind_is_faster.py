@@ -10,8 +10,8 @@ import pytest
 
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
+from tests.lab.waiting import until
 from tests.scenarios.test_late_rescue import TABLE, Apart, executed, run
-from tests.scenarios.test_rebuild import until
 
 Recorder = Callable[[str, object], None]
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def fill(cluster: Cluster, size: int) -> None:
 
 
 def level(host: Host, primary: Host) -> None:
-    until(lambda: counted(host) == counted(primary), "it has all of it", 300.0)
+    until(lambda: counted(host) == counted(primary), "it has all of it", seconds=300.0)
     executed(host, primary, 300.0)
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import MODES, assert_survivors_agree, finish
 
@@ -17,13 +17,6 @@ SLOW = [
     mode if mode.id == "mariadb-gtid" else pytest.param(*mode.values, id=mode.id, marks=pytest.mark.slow)
     for mode in MODES
 ]
-
-
-def until(what: Callable[[], object], seconds: float = 15.0) -> None:
-    ends = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < ends, "not in time"
-        time.sleep(0.05)
 
 
 def statuses(host: Host) -> dict[str, str]:

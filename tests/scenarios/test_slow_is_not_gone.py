@@ -17,10 +17,10 @@ from tests.lab.faults import blocked
 from tests.lab.host import Host
 from tests.lab.local_writer import Observers, two_writable
 from tests.lab.network import sh
+from tests.lab.waiting import until
 from tests.lab.weather import Rule, both_ways
 from tests.lab.writer import Writer
 from tests.scenarios.naming import manager_knows
-from tests.scenarios.test_planned_switch import until
 from tests.scenarios.watching import Monitor
 
 KINDS = [
@@ -234,7 +234,7 @@ def test_a_manager_that_was_cut_off_with_a_replica_for_a_minute_tells_it_and_wat
             with cluster.weather.during(*(rule for ip in others for rule in between(ip, last.ip))):
                 time.sleep(MINUTE)
                 assert told.read_text().split() == ["suspect"]
-            until(lambda: "recovered" in told.read_text(), 40)
+            until(lambda: "recovered" in told.read_text(), seconds=40)
 
 
 @pytest.mark.slow

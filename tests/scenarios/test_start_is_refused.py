@@ -7,14 +7,13 @@ import pty
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.lab.cluster import Cluster, Done
 from tests.lab.host import Host
+from tests.lab.waiting import until
 from tests.scenarios.watching import Monitor
 
 KINDS = [
@@ -41,13 +40,6 @@ def refused(cluster: Cluster, *options: str, conf: Path | None = None) -> Done:
 
 def repl_says(cluster: Cluster, conf: Path | None = None) -> int:
     return cluster.command("masterha_check_repl", f"--conf={conf or cluster.write_cnf()}").code
-
-
-def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends
-        time.sleep(0.1)
 
 
 def runs(host: Host) -> bool:

@@ -26,6 +26,7 @@ from prefect_mha.replication.workload.activity import observe_activities
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.kinds import APP, APP_PASSWORD
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 
 #: What passes by itself on a server at rest, of a replica's status.
@@ -145,14 +146,6 @@ def application(host: Host, *statements: str, last: str = "", seconds: float = 0
         if last:
             thread.join(10)
         until(lambda: all(p["Id"] != number for p in host.sql("SHOW PROCESSLIST")))
-
-
-def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until it is true."""
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends, "it did not become true"
-        time.sleep(0.05)
 
 
 def replica(cluster: Cluster, host: Host, *verbs: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from tests.lab.acknowledging import only_a_disk
 from tests.lab.cluster import Cluster
 from tests.lab.local_writer import Observers, two_writable
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.test_acknowledging_binlog_server import started
 from tests.scenarios.watching import Monitor
@@ -28,13 +28,6 @@ def configured(cluster: Cluster, *, witness: bool = True, more: str = "") -> Pat
     lines = f"witness={cluster[3].ip}\n{more}" if witness else more
     servers = {2: "candidate_master=1\nbeside_manager=1"}
     return cluster.write_cnf(apart=[3], default=f"{lines}\nstart_checks=warn", servers=servers)
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends, f"{what}: not within {seconds:g} s"
-        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("witness", ["there", "none", "dead"])

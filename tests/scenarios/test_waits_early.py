@@ -11,7 +11,8 @@ from tests.lab.acknowledging import MODERN, acknowledged, demand, waits
 from tests.lab.cluster import Cluster
 from tests.lab.copying import Copier
 from tests.lab.restoring import works
-from tests.lab.two_servers import closed, until
+from tests.lab.two_servers import closed
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.watching import SIGHT, Monitor
 
@@ -48,7 +49,7 @@ def test_the_manager_dies_between_the_two(gtid: bool, returns: bool, copiers: li
         seen = len(writer.acks())
         monitor = Monitor(cluster, copier.manager_conf, sight=False)
         try:
-            until(lambda: len(writer.acks()) > seen + 20, "rows again", 90.0)
+            until(lambda: len(writer.acks()) > seen + 20, "rows again", seconds=90.0)
             if returns:
                 until(lambda: waits(db2)["enabled"] == "OFF" and works(db2, db1), "db2 is a replica as before")
                 assert "waits for acknowledgements no longer" in monitor.log()

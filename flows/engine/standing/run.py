@@ -89,6 +89,7 @@ class StandingRun(ActingRun):
             self._thread.join(STOOD_DOWN_WITHIN)
 
     def show(self) -> None:
+        super().show()
         self._visible = True
         self._wake.set()
 

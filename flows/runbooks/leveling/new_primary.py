@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ....replication.actions.drained import Drained
+from ....replication.cluster.catch_up import ALIVE_WITHIN
+from ....replication.errors import LockLost, MhaError, ServerGone
 from ....replication.model.position import BinlogPosition
 from ....replication.model.state import ServerState
+from ....replication.planning.plan import FailoverPlan
+from ....replication.reporting.job import FailoverJob
+from ....replication.reporting.outcome import ReplicaOutcome
 from ....replication.rescue.salvage import shortened
 from ....replication.rescue.saved import AppliedBinlog, SavedBinlog
 from .donors import RelayLogDonors
+
+log = logging.getLogger("mha")
 
 
 @dataclass(frozen=True)
@@ -50,3 +59,36 @@ def until(rescue: SavedBinlog, end: BinlogPosition | None) -> SavedBinlog:
 def whole(rescue: SavedBinlog, recovered: AppliedBinlog) -> bool:
     """Whether the dead primary's log was read to its end, which says all there is to say."""
     return rescue.copy is not None and recovered.cut is not None and recovered.cut.end_reason.kind == "clean"
+
+
+def as_it_is(job: FailoverJob, key: str) -> ServerState | None:
+    """How the new primary is now; None where it does not answer."""
+    server = job.sessions.server(key)
+    try:
+        server.connect(ALIVE_WITHIN)
+        return server.observe()
+    except MhaError:
+        return None
+
+
+def outcomes_of(plan: FailoverPlan, done: Sequence[ReplicaOutcome | BaseException]) -> tuple[ReplicaOutcome, ...]:
+    """How each of the others came out, in the plan's order; what went wrong with one is told of that one.
+
+    Raises ServerGone when the new primary is: then there is nobody to be pointed at. LockLost, and what is no MhaError.
+    """
+    outcomes: list[ReplicaOutcome] = []
+    gone: ServerGone | None = None
+    for other, result in zip(plan.others, done, strict=True):
+        if isinstance(result, ReplicaOutcome):
+            outcomes.append(result)
+            continue
+        if not isinstance(result, MhaError) or isinstance(result, LockLost):
+            raise result
+        log.error("%s was not recovered: %s", other.name, result)
+        if isinstance(result, ServerGone) and result.server == plan.new_primary_name:
+            gone = result
+        delay = f"; its delay of {other.delay} s may be lifted, set it again" if other.delay else ""
+        outcomes.append(ReplicaOutcome(other.key, other.name, False, f"{result}{delay}"))
+    if gone is not None:
+        raise gone
+    return tuple(outcomes)

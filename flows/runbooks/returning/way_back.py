@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ....replication.cluster.catch_up import ALIVE_WITHIN
+from ....replication.errors import ServerGone
 from ....replication.memory.last_check import LastCheck, left_behind
 from ....replication.mysql.dialects.for_people import opened_first
 from ....replication.reporting.ledger import LedgerLine
@@ -28,6 +29,8 @@ def tell_how_to_return(run: Runbook, ledger: tuple[LedgerLine, ...]) -> None:
     read = run.opened is None and rescue is not None and rescue.copy is not None
     why = may_be_ahead(ledger, read=read, closed=fenced is not None and fenced.sure)
     server, new = job.sessions.server(plan.new_primary), job.config_of(plan.new_primary)
+    if run.gone:
+        raise ServerGone(server.config.name, "find out how others follow it", "it does not answer any more")
     server.connect(ALIVE_WITHIN)
     dialect = server.dialect
     place = promoted.end_of_log

@@ -35,7 +35,14 @@ SEEN = Rule(
     Severity.WARNING,
     varies="error where nobody listens on its port there either: it would pass for dead",
 )
-RULES = (FENCE, HELPER, SEEN)
+LEADS = Rule(
+    "ssh-host",
+    "Does SSH to every server that answers lead to the host that its mysqld runs on, and not to another's?",
+    "mend `ssh_host`, `ssh_port` or what forwards it, and run this again: until then nothing is asked or done over SSH "
+    "of {server}, so at its death nothing is saved from its disk, and nothing is fenced there",
+    varies="only told where it is seen either way: its process is found there, and what it says of our session",
+)
+RULES = (FENCE, HELPER, SEEN, LEADS)
 
 
 def fence(facts: Facts, server: ServerConfig, host: HostFacts) -> Check:
@@ -53,6 +60,13 @@ def process(server: ServerConfig, host: HostFacts) -> Iterator[Check]:
     text = f"{host.user} on its host sees: {host.unseen}" if host.unseen else "its process is seen on its host"
     severity = Severity.ERROR if host.elsewhere else None
     yield SEEN.judge(server.name, not host.unseen, text, severity, server=server.hostname, user=host.user)
+
+
+def leads(server: ServerConfig, host: HostFacts) -> Iterator[Check]:
+    """Whether what is found over SSH is the server that answers."""
+    if host.astray is not None:
+        text = host.astray or "it leads to the server's own host, which has our session"
+        yield LEADS.judge(server.name, not host.astray, f"{host.name}: {text}", server=server.hostname)
 
 
 def helpers(facts: Facts, server: ServerConfig, host: HostFacts) -> Iterator[Check]:

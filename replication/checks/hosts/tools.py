@@ -344,6 +344,7 @@ def _means(facts: Facts, server: ServerConfig, host: HostFacts) -> Iterator[Chec
     yield TOOLS.judge(server.name, not missing, text, packages=names, server=server.hostname)
     yield rights.fence(facts, server, host)
     yield from rights.process(server, host)
+    yield from rights.leads(server, host)
 
 
 def _manager(facts: Facts) -> Iterator[Check]:

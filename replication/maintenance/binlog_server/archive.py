@@ -33,7 +33,10 @@ from ...local.own_files import synced
 from ...model.position import BinlogPosition
 
 INCOMING = ".incoming"
-_LOG = re.compile(r"(?P<base>[^/\0]+)\.(?P<number>[0-9]{6,})")
+#: No control characters, and no number of a thousand digits, which Python refuses to read: a server may say anything.
+_LOG = re.compile(r"[^/\x00-\x1f\x7f]+\.[0-9]{6,18}")
+#: Bytes of a file's name.
+_LONGEST = 255
 _PIECE = 1 << 20
 
 
@@ -86,7 +89,7 @@ class ArchivedLog:
 
 def is_log_name(name: str) -> bool:
     """Whether a file is called as binary logs are: name, dot, at least six digits."""
-    return _LOG.fullmatch(name) is not None
+    return _LOG.fullmatch(name) is not None and len(os.fsencode(name)) <= _LONGEST
 
 
 def local_logs(directory: Path) -> tuple[ArchivedLog, ...]:

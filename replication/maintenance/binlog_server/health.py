@@ -17,13 +17,16 @@ from typing import Any
 
 from ....config import ServerConfig
 from ...errors import MhaError
-from ...local.own_files import written
+from ...local.own_files import open_own, written
+from ...model.words import plain
 from ...ssh.host import SshHost
 from .archive import ArchivedLog, archive_root, is_log_name, local_logs
 
 FILE = "binlog-server.json"
 #: Bytes of the file at least: what a full disk has room for is what the file has already.
 _ROOM = 4096
+#: Bytes of it that are read, and what no number in it reaches.
+_LONGEST, _MOST = 1 << 16, 1 << 63
 #: A running binlog server writes its file every second or two; after so many seconds without it, it runs no more.
 STALE = 20.0
 #: Seconds that another host may take to tell its health, login included.
@@ -108,19 +111,23 @@ def _replace(root: Path, text: str) -> None:
 
 
 def parse_health(text: str) -> BinlogHealth | None:
-    """A health file's text; None when it is none. Keys of a newer version are passed over."""
+    """A health file's text; None when it is none, whoever wrote it. Keys of a newer version are passed over."""
     try:
         data: dict[str, Any] = json.loads(text)
         known = {f.name: data[f.name] for f in fields(BinlogHealth) if f.name in data}
-        return BinlogHealth(**{**known, "state": CopyState(known["state"]), "gaps": tuple(known.get("gaps", ()))})
-    except (ValueError, TypeError, KeyError, AttributeError):
+        made = BinlogHealth(**{**known, "state": CopyState(known["state"]), "gaps": tuple(known.get("gaps", ()))})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+    words = (made.block, made.source, made.file, made.trouble, *made.gaps)
+    numbers = (made.pid, made.size, made.behind, made.grew, made.checked, made.written)
+    sound = all(isinstance(number, int | float) and abs(number) < _MOST for number in numbers)
+    return made if sound and all(isinstance(word, str) for word in words) else None
 
 
 def known_gaps(root: Path) -> tuple[str, ...]:
     """The gaps that an earlier run told of, as far as there still is a log from before them."""
     try:
-        health = parse_health((root / FILE).read_text(encoding="utf-8", errors="replace"))
+        health = parse_health(_text(root))
     except OSError:
         return ()
     found = []
@@ -151,14 +158,20 @@ def status_line(binlog: ServerConfig) -> str:
     if not text:
         return head + f"no binlog server has run there (no {posixpath.join(archive_root(binlog), FILE)})"
     health = parse_health(text)
-    return head + (health.line(now) if health else f"{FILE} is not the state of a binlog server")
+    return head + (plain(health.line(now)) if health else f"{FILE} is not the state of a binlog server")
 
 
 def _read_here(binlog: ServerConfig) -> tuple[str, float]:
     try:
-        return (Path(archive_root(binlog)) / FILE).read_text(encoding="utf-8", errors="replace"), time.time()
+        return _text(Path(archive_root(binlog))), time.time()
     except (FileNotFoundError, NotADirectoryError):
         return "", time.time()
+
+
+def _text(root: Path) -> str:
+    """Of no link, pipe or file of a stranger. Raises OSError."""
+    with os.fdopen(open_own(root / FILE, os.O_RDONLY), "rb") as file:
+        return file.read(_LONGEST).decode("utf-8", "replace")
 
 
 def _read_there(binlog: ServerConfig) -> tuple[str, float]:
@@ -166,7 +179,7 @@ def _read_there(binlog: ServerConfig) -> tuple[str, float]:
     path = shlex.quote(posixpath.join(archive_root(binlog), FILE))
     try:
         # Its own clock: an age over two clocks would be none.
-        command = f"date +%s; if [ -f {path} ]; then head -c 65536 {path}; fi"
+        command = f"date +%s; if [ -f {path} ]; then head -c {_LONGEST} {path}; fi"
         said = host.run(f"sh -c {shlex.quote(command)}", action="read the binlog server's state", timeout=PATIENCE)
     finally:
         host.close()

@@ -31,7 +31,8 @@ PATIENCE = 4.0
 def read_logs(server: Server, timeout: float | None = None) -> tuple[ArchivedLog, ...]:
     """The binary logs that a server has, in its order; none when it writes none. Raises ServerError."""
     rows = server.query("SHOW BINARY LOGS", action="list its binary logs", timeout=timeout)
-    named = [binary_log(row) for row in rows]
+    with server.reading("list its binary logs"):
+        named = [binary_log(row) for row in rows]
     return tuple(ArchivedLog(name, size) for name, size in named if is_log_name(name))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from ...model.gtid import GtidSet, MariadbGtidPosition
 from ...model.position import BinlogPosition
 from ...model.state import Filters, ReplicaChannel, Vendor
+from ...model.words import plain
 
 Row = Mapping[str, Any]
 
@@ -83,9 +84,9 @@ def read_channel(vendor: Vendor, row: Row) -> ReplicaChannel:
         seconds_behind=get.number("Seconds_Behind_Source", "Seconds_Behind_Master"),
         delay=get.number("SQL_Delay") or 0,
         receiver_errno=get.number("Last_IO_Errno") or 0,
-        receiver_error=get.text("Last_IO_Error"),
+        receiver_error=plain(get.text("Last_IO_Error")),
         applier_errno=get.number("Last_SQL_Errno") or 0,
-        applier_error=get.text("Last_SQL_Error"),
+        applier_error=plain(get.text("Last_SQL_Error")),
         ssl=get.text("Source_SSL_Allowed", "Master_SSL_Allowed") == "Yes",
         ssl_verify=get.text("Source_SSL_Verify_Server_Cert", "Master_SSL_Verify_Server_Cert") == "Yes",
         public_key=bool(get.number("Get_Source_public_key", "Get_master_public_key")),

@@ -9,6 +9,7 @@ from ....config import ServerConfig
 from ...model.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
 from ...model.position import BinlogPosition
 from ...model.state import SemiSync, ServerState, Vendor
+from ...model.words import plain
 from . import Dialect, Row
 
 #: Every server has these.
@@ -24,7 +25,7 @@ STATE_VARIABLES = (
     "rpl_semi_sync_master_wait_point rpl_semi_sync_source_wait_no_replica rpl_semi_sync_master_wait_no_slave "
     "slave_checkpoint_period replica_checkpoint_period tx_read_only transaction_read_only offline_mode".split(),
 )
-_LONGEST_PATH = 4096
+_LONGEST_PATH, _LONGEST_VERSION = 4096, 200
 
 
 def _check_path(path: str) -> None:
@@ -39,7 +40,6 @@ def read_state(
     v: dict[str, str],
     channels: Sequence[Row],
     log: Row,
-    heartbeat: float | None,
 ) -> ServerState:
     """From its variables, the status rows of its channels, and that of its own log. Raises ValueError for nonsense."""
 
@@ -66,7 +66,7 @@ def read_state(
         hostname=config.hostname,
         vendor=dialect.vendor,
         version=dialect.version,
-        version_text=v.get("version", ""),
+        version_text=plain(v.get("version", ""), _LONGEST_VERSION),
         server_id=int(v.get("server_id", "0")),
         server_uuid=v.get("server_uuid", ""),
         read_only=v.get("read_only", "OFF").upper() not in ("OFF", "0", "NO"),
@@ -90,7 +90,6 @@ def read_state(
         relay_log_recovery=bool(flag("relay_log_recovery")),
         relay_log_info_repository=v.get("relay_log_info_repository", ""),
         event_scheduler=v.get("event_scheduler", "OFF"),
-        heartbeat_period=heartbeat,
         semi_sync=SemiSync(
             source_enabled=flag("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled"),
             replica_enabled=flag("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled"),

@@ -100,7 +100,7 @@ def complete(path: Path, source: str, lines: Sequence[LedgerLine], *, whole: boo
         return False
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         told = []
     with written(path, 0o640) as file:
         file.write(

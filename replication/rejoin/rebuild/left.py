@@ -39,7 +39,7 @@ class Whose:
         try:
             told = json.loads(line)
             return cls(**{name: str(told[name]) for name in asdict(cls())})
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return cls()
 
     def goes_on(self, other: Whose) -> bool:

@@ -210,6 +210,6 @@ def _line(step: Step) -> Iterator[str]:
     about = f" ({step.server})" if step.server else ""
     how = "" if step.ok else " no end is recorded" if step.ok is None else f" FAILED: {step.said}"
     head = f"  {clock(step.began)} {took}  "
-    words = textwrap.wrap(plain(f"{step.name}{about}{how}"), WIDTH - len(head), break_long_words=False)
+    words = textwrap.wrap(plain(f"{step.name}{about}{how}"), WIDTH - len(head), break_long_words=False) or [""]
     yield head + words[0]
     yield from (" " * len(head) + line for line in words[1:])

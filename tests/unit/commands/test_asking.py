@@ -12,6 +12,7 @@ from prefect_mha.commands.shared.asking import ask, asking
 from prefect_mha.commands.views.progress import Bars
 from prefect_mha.replication.meter import Progress
 from prefect_mha.replication.reporting.approval import Choice, Question
+from tests.lab.hostile import NASTY
 
 DB2, DB3 = Choice("10.0.0.2:3306", "db2(10.0.0.2:3306)"), Choice("10.0.0.3:3306", "db3(10.0.0.3:3306)")
 QUESTION = Question(
@@ -94,3 +95,14 @@ def test_no_bar_is_on_the_terminal_while_somebody_is_asked(monkeypatch: pytest.M
     shown(Progress("copy", 5, 100, 1.0))
     assert shown.steps == ("copy",)
     shown.close()
+
+
+def test_what_a_server_says_in_a_plan_commands_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("yes\n\n"))
+    odd = f"its applier stopped: {NASTY}\x9b2J"
+    ask(replace(QUESTION, plan=odd, changed=(odd,), at_stake=odd, accept_loss=True))
+    said = capsys.readouterr().out
+    assert "\\x1b[31m" in said
+    assert not {"\x1b", "\x9b", "\u202e", "\u2028"} & set(said)

@@ -17,6 +17,7 @@ from prefect_mha.config.address import may_forbid
         (("ip",), True, "go_on", False),
         (("ip", "haproxy"), False, "abort", True),
         (("haproxy", "script"), True, "go_on", True),
+        (("proxysql",), False, "go_on", False),
         (("of-a-site",), False, "go_on", True),
     ],
 )

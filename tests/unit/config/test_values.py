@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
+from prefect_mha.config.forms.event_names import EVENTS
 from prefect_mha.config.forms.ini import parse_ini
 from prefect_mha.config.loader import CLUSTER_PARAMETERS, PARAMETERS, SERVER_PARAMETERS
-from prefect_mha.config.notify import EVENTS
 from prefect_mha.config.state import state_directory
 
 #: The parameters of MHA 0.58: its wiki's, and two it reads without documenting them.
@@ -124,6 +124,13 @@ CLUSTER_VALUES = [
     ("haproxy_reader_port", "6034", 6034),
     ("haproxy_state_file", "/s", "/s"),
     ("haproxy_max_lag", "0", 0),
+    ("haproxy_drain", "0.5", 0.5),
+    ("haproxy_stats_port", "8404", 8404),
+    ("proxysql_admins", "px1:6032, [fd00::9]:6032", ("px1:6032", "[fd00::9]:6032")),
+    ("proxysql_user", "u", "u"),
+    ("proxysql_password", "p", SecretStr("p")),
+    ("proxysql_writer", "0", 0),
+    ("proxysql_reader", "1", 1),
     ("health_port", "8900", 8900),
     ("health_address", "127.0.0.1", "127.0.0.1"),
     ("health_url", "lb:8900", "lb:8900"),

@@ -227,14 +227,16 @@ class LogCopy:
         hole = (log_pos - size - self.position) & 0xFFFFFFFF
         if not hole or not log_pos:
             return
-        least = HEADER + (CHECKSUM if self._sums else 0)
-        if not least <= hole <= _HOLE:
+        if hole > _HOLE:
             raise Odd(f"an event that does not follow {self.name}:{self.position}")
         self.take(Piece(self._filler(hole, server_id), first=False, last=True, wanted=False))
 
     def _filler(self, size: int, server_id: int) -> memoryview:
         """An event that every replica passes over, of ``size`` bytes at the place where the copy is."""
-        body = bytes(size - HEADER - (CHECKSUM if self._sums else 0))
+        least = HEADER + (CHECKSUM if self._sums else 0)
+        if size < least:
+            raise Odd(f"an event of {size} bytes at {self.name}:{self.position}")
+        body = bytes(size - least)
         end = (self.position + size) & 0xFFFFFFFF
         return memoryview(
             made(EventType.IGNORABLE, server_id, body, checksum=self._sums, pos=end, flags=IGNORABLE_FLAG)

@@ -71,8 +71,10 @@ class LogDump:
             head = struct.pack("<IHI", place.pos, _ANNOTATE, self._replica.server_id)
             self._command(_DUMP, head + place.file.encode())
             self._sock.settimeout(SILENCE)
-        except (pymysql.Error, OSError) as error:
-            raise self._mapped(map_error(self._source.name, self._action, error)) from None
+        except ServerError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a server makes of the driver is that server's error
+            raise self._mapped(map_error(self._source.name, self._action, error, greeted=True)) from None
 
     def read(self) -> bytes:
         """What has come; waits for the first byte."""

@@ -24,7 +24,7 @@ def receive(job: RebuildJob) -> None:
     """A whole copy, prepared, beside the old data. Raises HostError's children, ServerError, DeadlineExceeded."""
     host, server = job.sessions.host(job.copying.donor), job.sessions.server(job.copying.donor)
     server.connect()
-    words = (server.config.remote_workdir, str(int(not job.copying.primary)))
+    words = (server.config.remote_workdir, str(int(not job.copying.primary)), server.observe().datadir)
     told = " ".join(shlex.quote(word) for word in words)
     meter = job.meter("receive a backup")
     options = client_options(server.config, vendor=Vendor.MARIADB, plugin=server.plugin)

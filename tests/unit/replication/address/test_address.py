@@ -8,10 +8,10 @@ import pytest
 
 from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
 from prefect_mha.replication.address import AddressChain, AddressLocation, AddressStep, FailoverCalls, chain_of
-from prefect_mha.replication.address.haproxy_config import haproxy_config
-from prefect_mha.replication.address.haproxy_socket import parse_state
 from prefect_mha.replication.address.host_addresses import read, sudo_of
 from prefect_mha.replication.address.keepalived_config import CHECK_SCRIPT, keepalived_files
+from prefect_mha.replication.address.proxies.haproxy_config import haproxy_config
+from prefect_mha.replication.address.proxies.haproxy_socket import parse_state
 from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import AddressError, HookError, MhaError
 

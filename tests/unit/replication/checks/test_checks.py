@@ -151,6 +151,7 @@ def host(name: str, **changes: Any) -> HostFacts:
             "logs": ("/var/lib/mysql/mysql-bin.000001",),
             "free": {"/var/tmp": 100 * GIB, "/var/lib/mysql/": 100 * GIB},
             "unseen": "",
+            "astray": "",
             **changes,
         }
     )
@@ -788,6 +789,14 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         ERROR,
         "root on its host sees: no process of it and no listener, though it answers",
         "see that SSH to db2 leads to the host that its mysqld runs on",
+    ),
+    (
+        "ssh-host",
+        lambda: on_host(2, astray="it leads to another host: mysqld 7 there has the port, and no session of ours"),
+        "db2",
+        ERROR,
+        "root@10.0.0.2:22: it leads to another host",
+        "nothing is asked or done over SSH of db2",
     ),
     (
         "process-seen",

@@ -7,6 +7,8 @@ import os
 import stat
 import struct
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,8 +16,10 @@ from prefect_mha.replication.errors import AlreadyActing
 from prefect_mha.replication.local.own_files import doubt, open_own, own_directory, written
 from prefect_mha.replication.local.stop_request import StopRequest
 from prefect_mha.replication.memory.failover_flags import FailoverFlags
+from prefect_mha.replication.memory.health_file import HealthFile
 from prefect_mha.replication.memory.held_servers import HeldServers
 from prefect_mha.replication.memory.journal import Journal, every_entry, unfinished
+from prefect_mha.replication.memory.last_check import LastCheck
 from prefect_mha.replication.memory.manager_lock import ManagerLock
 from prefect_mha.replication.memory.workdir import make_workdir
 
@@ -144,12 +148,14 @@ def test_a_lock_of_one_who_may_only_read_keeps_no_manager_from_its_start(tmp_pat
 
 @as_root
 def test_what_somebody_else_put_there_is_not_believed(shared: Path) -> None:
-    """A mark that forbids failovers, a wish that the watch may end, a past that was not ours, a server that is held."""
+    """A mark that forbids failovers, a wish that the watch may end, a past that was not ours, a server that is held,
+    what a health check found."""
     line = b'{"t": 1.0, "step": "begin", "event": "began", "server": "10.0.0.1:3306"}\n'
     held = b'{"t": 1.0, "event": "held", "server": "a", "facts": {"name": "a", "instead": "b", "traces": []}}\n'
     files = {
         "app1.failover.error": b"", "app1.failover.complete": b"", "app1.manager.stop": b"",
         "app1.failover-1.journal": line, "app1.held.jsonl": held,
+        "app1.check.json": b'{"at": 1.0, "failed": [], "readiness": {}, "strangers": []}',
     }  # fmt: skip
 
     def seen() -> list[bool]:
@@ -161,12 +167,20 @@ def test_what_somebody_else_put_there_is_not_believed(shared: Path) -> None:
             bool(unfinished(shared, "app1")),
             bool(every_entry(shared, "app1")),
             bool(HeldServers(shared, "app1").current()),
+            LastCheck(config).read() is not None,
         ]
+
+    config: Any = SimpleNamespace(manager_workdir=shared, name="app1")
 
     for name, data in files.items():
         (shared / name).write_bytes(data)
         os.chown(shared / name, NOBODY, NOBODY)
-    assert seen() == [False] * 6
+    assert seen() == [False] * 7
     for name in files:
         os.chown(shared / name, os.geteuid(), -1)
-    assert seen() == [True] * 6
+    assert seen() == [True] * 7
+
+
+def test_a_pipe_in_place_of_what_a_manager_says_holds_up_no_check(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "app1.master_status.health")
+    assert HealthFile(tmp_path, "app1").read() is None

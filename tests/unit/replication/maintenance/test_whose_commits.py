@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,7 +58,7 @@ class Looks:
         return seen if servers is None else cluster(seen.up[0])
 
     def server(self, _key: str) -> Any:
-        return SimpleNamespace(query=lambda *_, **__: [])
+        return SimpleNamespace(query=lambda *_, **__: [], reading=lambda _: nullcontext())
 
 
 def test_each_look_at_everybody_finds_a_rival_and_no_missed_one_forgets_it(config: ClusterConfig) -> None:

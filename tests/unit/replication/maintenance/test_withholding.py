@@ -22,6 +22,7 @@ from prefect_mha.replication.maintenance.binlog_server.withholding import Withhe
 from prefect_mha.replication.ssh.framing import Frame
 from prefect_mha.replication.ssh.session import GRACE, Lease
 from prefect_mha.replication.ssh.streams import RunningCommand
+from tests.lab.waiting import until
 
 
 class Channel:
@@ -142,13 +143,6 @@ def directory(config: Any) -> Path:
     path = Path(archive_directory(config.binlog_servers[0], config.servers[0]))
     path.mkdir()
     return path
-
-
-def until(true: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < ends
-        time.sleep(0.01)
 
 
 def test_nothing_is_acknowledged_between_the_begin_and_the_end(config: Any, directory: Path) -> None:

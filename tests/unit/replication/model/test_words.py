@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from prefect_mha.replication.errors import StatementFailed
+from prefect_mha.replication.model.state import Vendor
 from prefect_mha.replication.model.words import _UNSEEN, in_block, in_markdown, plain, visible
 from prefect_mha.replication.mysql import temporary_settings as lendable
+from prefect_mha.replication.mysql.dialects.channel_status import read_channel
 from prefect_mha.replication.notify.manager_log import ManagerFormatter
 from prefect_mha.replication.notify.text import text_of
 
@@ -122,3 +124,12 @@ def test_a_journal_gives_back_only_what_is_ever_lent(caplog: pytest.LogCaptureFi
     evil = {"sync_binlog": 1, "super_read_only = 0, GLOBAL max_connections": 1, "read_only": 0}
     assert lendable.ours(evil) == {"sync_binlog": 1}
     assert caplog.text.count("is no setting that") == 2
+
+
+def test_what_a_replica_says_of_its_threads_is_one_line_of_bounded_length() -> None:
+    """It stands in pictures of the cluster, a line a server, where another line would be another server's."""
+    row = {"Last_IO_Error": f"no\n{FORGED}{ESC}{RTL}", "Last_SQL_Error": "x" * 1_000_000, "Master_Host": "10.0.0.1"}
+    channel = read_channel(Vendor.MARIADB, row)
+    assert "\n" not in channel.receiver_error
+    assert not _UNSEEN.search(channel.receiver_error)
+    assert len(channel.applier_error) < 5000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ...config import ClusterConfig, ConfigError, ServerConfig
+from ....config import ClusterConfig, ConfigError, ServerConfig
 
 
 def haproxy_config(config: ClusterConfig, primary: ServerConfig | None) -> str:
@@ -70,6 +70,15 @@ def _lines(config: ClusterConfig, primary: ServerConfig | None) -> Iterator[str]
     yield f"    default-server check addr {host} port {port} inter 1s fastinter 500ms fall 1 rise 2"
     yield "    default-server on-marked-down shutdown-sessions"
     yield from (f"    server {server_name(server)} {_address(server)}" for server in config.servers)
+    if config.haproxy_stats_port:
+        yield ""
+        yield "frontend mha_stats"
+        yield f"    bind :{config.haproxy_stats_port}"
+        yield "    mode http"
+        yield "    timeout client 30s"
+        yield "    stats enable"
+        yield "    stats uri /"
+        yield "    stats refresh 5s"
 
 
 def _address(server: ServerConfig) -> str:

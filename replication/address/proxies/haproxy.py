@@ -6,26 +6,29 @@ only told in advance what they will find. Backends' servers are recognised by th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+import logging
+import time
+from collections.abc import Callable, Sequence
 
-from ...config import ClusterConfig, ServerConfig
-from ..errors import AddressError
-from ..model.check import Check, Severity
-from ..threads import ThreadPool
+from ....config import ClusterConfig, ServerConfig
+from ...deadline import Deadline
+from ...errors import AddressError
+from ...model.check import Check, Severity
+from ..provider import AddressLocation, AddressStep
 from .haproxy_socket import HaproxySocket, ProxyServer
-from .provider import AddressLocation, AddressStep
+from .on_each import on_each
 
-R = TypeVar("R")
+log = logging.getLogger("mha")
 
 
 class HaproxyProvider:
-    """Every HAProxy of `haproxy_sockets`. See `AddressProvider`."""
+    """Every HAProxy of `haproxy_sockets`. ``drain``: seconds that sessions have to end when a server is left. See
+    `AddressProvider`."""
 
     name = "haproxy"
 
-    def __init__(self, config: ClusterConfig) -> None:
-        self._config = config
+    def __init__(self, config: ClusterConfig, *, drain: float = 0.0) -> None:
+        self._config, self._drain = config, min(drain, config.vip_timeout / 2)
         like = config.servers[0]
         self._proxies = tuple(
             HaproxySocket(url, like, config.haproxy_state_file, config.vip_timeout) for url in config.haproxy_sockets
@@ -40,8 +43,12 @@ class HaproxyProvider:
 
         def leave(proxy: HaproxySocket) -> str:
             written, read = self._backends(proxy)
+            drained = [s for s in (*written, *read) if s.address == old.address and s.ready and s.up]
+            self._let_end(proxy, drained)
             commands = [c for s in written if s.address == old.address for c in _maintenance(s)]
             commands += [c for s in read if s.address == old.address for c in _down(s)]
+            # Its checks let it in again, once it is a replica.
+            commands += [f"set server {s.path} state ready" for s in read if s in drained]
             self._change(proxy, commands)
             if any(s.ready for s in self._backends(proxy)[0] if s.address == old.address):
                 raise AddressError(self.name, proxy.url, f"{old.name} is still in {self._config.haproxy_writer}")
@@ -78,7 +85,7 @@ class HaproxyProvider:
             ready = tuple((s.address,) for s in self._backends(proxy)[0] if s.ready)
             return AddressLocation(f"the writer of {proxy.url}", ready)
 
-        return self._of_each(look)
+        return on_each(self.name, self._proxies, look)
 
     def close(self) -> None:
         """End the sessions."""
@@ -92,6 +99,17 @@ class HaproxyProvider:
             cause = f"it has no backend {self._config.haproxy_writer} with servers"
             raise AddressError(self.name, proxy.url, cause, "see haproxy_writer and mha haproxy-config")
         return written, [s for s in servers if s.backend == self._config.haproxy_reader]
+
+    def _let_end(self, proxy: HaproxySocket, servers: Sequence[ProxyServer]) -> None:
+        """No new session goes there; those that are under way have `haproxy_drain` seconds to end by themselves."""
+        if not self._drain or not servers:
+            return
+        self._change(proxy, [f"set server {s.path} state drain" for s in servers])
+        deadline = Deadline(self._drain)
+        while (open_ones := proxy.sessions(s.path for s in servers)) and not deadline.over:
+            time.sleep(min(0.05, deadline.left))
+        if open_ones:
+            log.info("%s: %d sessions on %s are ended.", proxy.url, open_ones, servers[0].address)
 
     def _change(self, proxy: HaproxySocket, commands: list[str]) -> None:
         if commands:
@@ -127,21 +145,7 @@ class HaproxyProvider:
         )
 
     def _everywhere(self, work: Callable[[HaproxySocket], str]) -> str:
-        return "; ".join(self._of_each(work))
-
-    def _of_each(self, work: Callable[[HaproxySocket], R]) -> tuple[R, ...]:
-        """Do it on every proxy at once, whatever becomes of the others; failures are raised when all were tried."""
-        with ThreadPool(max_workers=len(self._proxies), thread_name_prefix="haproxy") as pool:
-            futures = [pool.submit(work, proxy) for proxy in self._proxies]
-        errors = [error for future in futures if (error := future.exception()) is not None]
-        for error in errors:
-            if not isinstance(error, AddressError):
-                raise error
-        if len(errors) > 1:
-            raise AddressError(self.name, f"{len(errors)} of {len(futures)} proxies", "; ".join(map(str, errors)))
-        if errors:
-            raise errors[0]
-        return tuple(future.result() for future in futures)
+        return "; ".join(on_each(self.name, self._proxies, work))
 
 
 _FORGETS = "; its state file cannot be written over TCP: save it before a reload, or this move is forgotten"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import shlex
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ...config import ServerConfig
-from ...config.loader import resolve_host
-from ..deadline import Deadline
-from ..errors import AddressError, DeadlineExceeded, HostError
-from ..scripts import script
-from ..ssh.host import SshHost
+from ....config import ServerConfig
+from ....config.loader import resolve_host
+from ...deadline import Deadline
+from ...errors import AddressError, DeadlineExceeded, HostError
+from ...scripts import script
+from ...ssh.host import SshHost
 
 #: Bits of srv_admin_state: by an operator, inherited from a tracked server, drained, by DNS.
 _NOT_READY = 0x01 | 0x02 | 0x08 | 0x20
@@ -57,6 +60,12 @@ class HaproxySocket:
     def servers(self) -> tuple[ProxyServer, ...]:
         """Every server of every backend."""
         return parse_state(self.ask("show servers state"))
+
+    def sessions(self, paths: Iterable[str]) -> int:
+        """How many sessions there are now on these servers (``backend/name``)."""
+        wanted = set(paths)
+        rows = csv.DictReader(io.StringIO(self.ask("show stat").lstrip("# ")))
+        return sum(int(r["scur"]) for r in rows if f"{r.get('pxname')}/{r.get('svname')}" in wanted and r.get("scur"))
 
     def ask(self, *commands: str, save: bool = False) -> str:
         """The answer to some commands; ``save`` keeps the state file as things are after them."""

@@ -1,0 +1,76 @@
+"""Whether the mysqld that SSH shows is the server that we talk to: it has the other end of our session.
+
+A port, a data directory, a pid file's name are those of many servers, and of MariaDB nothing on the disk is its own.
+But what the server says of our session, address and port of its far end, stands in the kernel's table of its network
+(proc(5), net/tcp), and in no other host's.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+from collections.abc import Sequence
+
+from ..errors import MhaError
+from ..mysql.server import Server
+from ..scripts import script
+from ..ssh.host import SshHost
+
+
+def leads_elsewhere(host: SshHost, server: Server, pids: Sequence[int], *, timeout: float) -> str | None:
+    """Why SSH leads to another host than ``server`` runs on; empty where it does not, None where nobody can tell.
+
+    ``pids`` are what was taken for its mysqld there.
+    """
+    session = server.thread_id
+    try:
+        before = _far_end(server, timeout)
+        if not before or not pids:
+            return None
+        words = " ".join((shlex.quote(_pattern(before)), *map(str, pids)))
+        command = f"sh -s -- {words}"
+        said = host.run(
+            command, action="look for our session there", timeout=timeout, stdin=script("serves.sh").encode()
+        )
+        told = said.stdout.split()
+        if (
+            told[-1:] != ["done"]
+            or "unread" in told
+            or _far_end(server, timeout) != before
+            or server.thread_id != session
+        ):
+            return None
+    except MhaError:
+        return None
+    if "seen" in told:
+        return ""
+    names = ", ".join(map(str, pids))
+    return f"it leads to another host: mysqld {names} there has the port, and no session of ours"
+
+
+def _far_end(server: Server, timeout: float) -> str:
+    """Address and port from which our session comes, as the server sees them; empty where it does not tell a port."""
+    mine = server.thread_id
+    for row in server.query("SHOW PROCESSLIST", action="see where our session comes from", timeout=timeout):
+        host = row["Host"].decode(errors="replace") if isinstance(row["Host"], bytes) else str(row["Host"])
+        if mine is not None and int(row["Id"]) == mine and host.rpartition(":")[2].isdigit():
+            return host
+    return ""
+
+
+def _pattern(end: str) -> str:
+    """What stands in net/tcp for an end (``address:port``); of a name only the port is known."""
+    host, _, port = end.rpartition(":")
+    number = f":{int(port):04X}$"
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return number
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    packed = (mapped or address).packed
+    # Words of the host's own order.
+    little = "".join(packed[at : at + 4][::-1].hex() for at in range(0, len(packed), 4)).upper()
+    ways = {little: "0000000000000000FFFF0000", packed.hex().upper(): "00000000000000000000FFFF"}
+    if len(packed) > 4:
+        return f"^({'|'.join(ways)}){number}"
+    return f"^({'|'.join(f'({before})?{each}' for each, before in ways.items())}){number}"
