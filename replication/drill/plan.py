@@ -95,7 +95,7 @@ def decide(gates: Gates, last: str = "") -> DrillPlan | Refusal:
             code,
             f"No drill ({gates.kind}) of {gates.config.name} is held: {sentence}.{more}",
             remedy,
-            tuple(f"{each[0]}: {each[1]}. {each[2]}" for each in reasons[1:]),
+            (*(f"{each[0]}: {each[1]}. {each[2]}" for each in reasons[1:]), *gates.failed),
         )
     return DrillPlan(
         gates.config.name,
@@ -157,7 +157,8 @@ def _reasons(gates: Gates) -> Iterator[tuple[str, str, str]]:
     if not gates.primary:
         yield "no-primary", "no primary is known that takes writes", "Look at the cluster: mha status, mha check."
     if gates.failed:
-        yield "checks-failed", f"{len(gates.failed)} checks fail: {'; '.join(gates.failed)}", "Mend that: mha check."
+        count = f"{len(gates.failed)} check{'s' if len(gates.failed) > 1 else ''} failed"
+        yield "checks-failed", f"{count}, as {gates.failed[0]}", "Mend that: mha check."
     if gates.open_ones:
         yield (
             "open-replicas",

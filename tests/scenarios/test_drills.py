@@ -48,10 +48,10 @@ class Practised:
         """The document of one that is held; printed, for whoever wants figures."""
         done = self.drill(kind, "--yes", "--output=json")
         at = done.output.find('{\n  "format": "mha-drill/1"')
-        assert at >= 0, done
+        assert at >= 0, done.output
         told: dict[str, Any] = json.JSONDecoder().raw_decode(done.output[at:])[0]
         assert told["exit_code"] == done.code
-        assert told["scorecard"], done
+        assert told["scorecard"], done.output
         print(self.cluster.name, told["summary"], told["scorecard"]["parts"], told["scorecard"]["total"], done.output)
         return told
 

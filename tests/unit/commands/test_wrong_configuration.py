@@ -43,6 +43,7 @@ WITH_CONF = {
     ("masterha_check_ssh",): [],
     ("mha", "release"): ["--host=db1"],
     ("mha", "rejoin"): ["--host=db1"],
+    ("mha", "drill"): ["--kind=switch"],
     ("mha", "replay"): [str(INCIDENT)],
     ("mha", "report"): ["--last"],
 }

@@ -81,7 +81,7 @@ def test_all_reasons_are_told_and_the_first_one_first(config: ClusterConfig) -> 
     found = decide(gates(config, held=("db3",), failed=("a", "b"), manager="no manager"))
     assert isinstance(found, Refusal)
     assert found.code == "held"
-    assert [line.partition(":")[0] for line in found.evidence] == ["checks-failed", "no-manager"]
+    assert [line.partition(":")[0] for line in found.evidence] == ["checks-failed", "no-manager", "a", "b"]
     assert "And 2 more" in found.sentence
 
 
