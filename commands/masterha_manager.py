@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def manage(given: Namespace, *, go_on: bool) -> int:
     """Watch until a failover was done, or on and on with ``go_on``; returns the exit code."""
     from ..config import load_cluster
+    from ..replication.cluster.first_look import FirstLook
     from ..replication.memory.manager_lock import ManagerLock
     from ..replication.memory.workdir import make_workdir
 
@@ -59,6 +60,7 @@ def manage(given: Namespace, *, go_on: bool) -> int:
     stop = threading.Event()
     watch_parent_signals(stop)
     with ManagerLock(config.manager_workdir, config.name):
+        looked = FirstLook(config)
         # What acts takes a second to import; everything that can refuse has refused before it.
         from ..flows.engine.start import leave
         from ..flows.manager.manager import Manager
@@ -72,7 +74,7 @@ def manage(given: Namespace, *, go_on: bool) -> int:
             wait_on_monitor_error=given.wait_on_monitor_error,
             wait_on_failover_error=given.wait_on_failover_error,
         )
-        manager = Manager(load, options, stop)
+        manager = Manager(load, options, stop, looked=looked)
         code = manager.run()
     tell_end(manager.last_words, config.manager_log)
     leave(code)

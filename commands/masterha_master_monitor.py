@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def monitor(given: Namespace) -> int:
     """Watch until the primary is dead."""
     from ..config import load_cluster
+    from ..replication.cluster.first_look import FirstLook
     from ..replication.memory.manager_lock import ManagerLock
     from ..replication.memory.workdir import make_workdir
 
@@ -54,6 +55,7 @@ def monitor(given: Namespace) -> int:
     stop = threading.Event()
     watch_parent_signals(stop)
     with ManagerLock(config.manager_workdir, config.name):
+        looked = FirstLook(config)
         # What acts takes a second to import; everything that can refuse has refused before it.
         from ..flows.engine.start import leave
         from ..flows.manager.options import ManagerOptions
@@ -64,7 +66,7 @@ def monitor(given: Namespace) -> int:
             skip_check_ssh=given.skip_check_ssh,
             wait_on_monitor_error=given.wait_on_monitor_error,
         )
-        watcher = MasterMonitor(load, options, stop)
+        watcher = MasterMonitor(load, options, stop, looked=looked)
         code = watcher.run()
     if code != MASTER_DEAD:  # of that it has spoken
         tell_end(watcher.last_words, config.manager_log)

@@ -12,10 +12,11 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from .address import provider_problem, socket_problem, vip_problem
 from .errors import ConfigError
+from .forms.event_names import EVENTS, URL_KEYS
 from .forms.prefect_secret import secret_block
 from .forms.raw import SECRET_KEYS, Value, is_utf8
 from .forms.witness import problem as witness_problem
-from .notify import EVENTS, URL_KEYS, url_problem
+from .notify import url_problem
 from .ssh_options import SshOptions
 
 Values = dict[str, Value]

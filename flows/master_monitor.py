@@ -8,7 +8,7 @@ from prefect_mha.flows.manager.listening import StatusListener
 from prefect_mha.flows.manager.manager import Manager
 from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.memory.health_file import ManagerStatus
-from prefect_mha.tasks.detect import BeginAnew, watch
+from prefect_mha.tasks.detect import BeginAnew
 
 log = logging.getLogger("mha")
 
@@ -20,9 +20,8 @@ class MasterMonitor(Manager):
 
     def _watch_and_recover(self, sessions: ConnectionPool) -> int | None:
         cluster, primary = self._take_stock(sessions)
-        self._health.write(ManagerStatus.PING_OK, primary.hostname)
         reporter = StatusListener(self._config, self._health, primary, sessions, self._right)
-        verdict = watch(self._config, primary, sessions, self._stop, reporter, cluster.get(primary.address))
+        verdict = self._watch(sessions, cluster, primary, reporter, reporter.begins)
         if verdict is None:
             return 0
         if isinstance(verdict, BeginAnew):

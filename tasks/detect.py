@@ -33,7 +33,7 @@ from ..replication.probes.tcp import probe_port
 from ..replication.threads import ThreadPool
 from ..replication.watch.garbage import spare_what_is_loaded
 from ..replication.watch.listener import Listener
-from ..replication.watch.primary import BeginAnew, Watch
+from ..replication.watch.primary import WATCHES, BeginAnew, Watch
 from ..replication.watch.refusals import Refusals
 from .policy import STEP
 from .step import task
@@ -181,7 +181,7 @@ def _watch_classic(
                 ping, error = Ping.MISSED, f"{else_}, and says: {error}"
             patience, act = patience.after(ping, began, error)
             if ping is Ping.ANSWERED and not greeted:
-                log.info("Ping(%s) succeeded, waiting until MySQL doesn't respond..", config.ping_type)
+                listener.greeted(WATCHES.format(config.ping_type))
                 greeted = True
             _tell(listener, refusals, ping, act, patience, config)
             if ping is Ping.ANSWERED and not pinger.closed:

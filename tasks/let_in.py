@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..replication.cluster.own_writes import may_have_written
 from ..replication.cluster.row_proof import RowProof, has_row, let_in, write_row
 from ..replication.detection.observation import Finding, Observer
-from ..replication.errors import ServerError
+from ..replication.errors import MhaError, ServerError
 from ..replication.fencing.everyone import open_to_everybody
 from ..replication.fencing.read_only import close_for_writes
 from ..replication.model.position import BinlogPosition
@@ -19,6 +20,7 @@ from ..replication.planning.plan import FailoverPlan
 from ..replication.probes.host import ServerPaths, look_at
 from ..replication.reporting.job import FailoverJob
 from ..replication.reporting.outcome import ReplicaOutcome
+from ..replication.threads import Thread
 from .policy import STEP
 from .step import task
 
@@ -28,6 +30,8 @@ log = logging.getLogger("mha")
 LOOK, KEPT = 1.0, 0.3
 #: Seconds that a replica has to show the row.
 READ = 2.0
+#: Seconds that a look at its disk counts.
+FRESH = 2.0
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,10 @@ class Door:
 
 
 @task(name="See whether it lets applications in", **STEP)
-def see_door(job: FailoverJob, plan: FailoverPlan) -> Door:
+def see_door(job: FailoverJob, plan: FailoverPlan, ahead: DiskAhead | None = None) -> Door:
     """An application's account gets a session, and the disk takes something; what cannot be seen is no reason.
 
-    offline_mode is cleared for it: the server stays read-only.
+    offline_mode is cleared for it: the server stays read-only. ``ahead`` is a look at its disk that was begun before.
     """
     server = job.sessions.server(plan.new_primary)
     state = server.observe()
@@ -59,10 +63,36 @@ def see_door(job: FailoverJob, plan: FailoverPlan) -> Door:
     if state.offline_mode:
         server.query("SET GLOBAL offline_mode=OFF", action="clear offline_mode")
         lifted = ("offline_mode",)
-    shut = _disk(job, state)
+    shut = ahead.seen(state.key) if ahead is not None else None
+    if shut is None:
+        shut = _disk(job, state)
     if not shut and server.config.probe_user is not None and (refused := let_in(server.config)):
         shut = f"applications are not let in: {refused}"
     return Door(shut, closed_by, lifted)
+
+
+class DiskAhead:
+    """A look at the disk of the server at ``ip:port``, begun at once in a thread, while the old primary is fenced."""
+
+    def __init__(self, job: FailoverJob, key: str) -> None:
+        self._job, self._key = job, key
+        self._at, self._seen = time.monotonic(), ""
+        self._thread = Thread(target=self._look, name="disk ahead", daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        try:
+            self._seen = _disk(self._job, self._job.sessions.server(self._key).observe())
+        except MhaError as error:
+            log.debug("The disk of %s was not looked at: %s", self._key, error)
+            self._at = 0.0
+
+    def seen(self, key: str) -> str | None:
+        """Why it takes no writes, empty for well; None where this is another server's, or too old to go by."""
+        if key != self._key:
+            return None
+        self._thread.join()
+        return self._seen if time.monotonic() - self._at < FRESH else None
 
 
 def _disk(job: FailoverJob, state: ServerState) -> str:

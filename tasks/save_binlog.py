@@ -27,6 +27,7 @@ from ..replication.model.position import BinlogPosition
 from ..replication.model.state import ServerState
 from ..replication.planning.selection import lacks_received
 from ..replication.reporting.job import FailoverJob
+from ..replication.rescue.ahead import CopyAhead
 from ..replication.rescue.finding import RemoteLog, find_logs, find_relay_logs, find_start, opened
 from ..replication.rescue.kept_copies import kept, remember
 from ..replication.rescue.salvage import BinlogCopy, borrow_relay_logs, mirror
@@ -40,6 +41,8 @@ log = logging.getLogger("mha")
 
 #: Seconds that a replica's host has to tell what was received last; the log proves whose it is without that, too.
 PROOF_TIMEOUT = 1.0
+#: Bytes that are copied beside the fencing at most: where sshd allows one channel, that waits for it.
+AHEAD = 8 << 20
 
 
 @task(name="Save the dead primary's binary log", **STEP)
@@ -62,14 +65,15 @@ def save_binlog(
         log.warning("SSH is NOT reachable. Skipping saving binlog from the dead master.")
         return _of_a_former_run(job, key, start, f"not saved: {job.dead.hostname} is not reachable over SSH")
     host = job.sessions.host(job.dead.address)
-    name = f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}"
     searched = [*job.dead.master_binlog_dir, *directories]
     log.info("Reading the binary log of %s over SSH, from %s on.", job.dead.name, start or f"what {key} lacks")
 
     def save() -> BinlogCopy:
+        early = job.ahead.taken(start, (searched, whose)) if job.ahead is not None else None
+        if early is not None:
+            return early
         place = start or find_start(host, searched, job.sessions.server(key).observe(), whose)
-        known = replace(whose, received=_received(job, key))
-        return copied(job, host, find_logs(host, searched, place.file, known, place.pos), place, name)
+        return _copied_from(job, place, searched, key, whose)[0]
 
     try:
         copy = save() if job.salvage_policy != "availability" else _in_time(job, host, save)
@@ -85,6 +89,31 @@ def save_binlog(
     rescue = SavedBinlog(copy, begin=begin, source=source, no_room=copy.no_room)
     remember(job.journal, job.dead.address, key, rescue)
     return rescue
+
+
+def copy_ahead(
+    job: FailoverJob, start: BinlogPosition, directories: Sequence[str], key: str, whose: ExpectedIdentity
+) -> None:
+    """Begin to copy what `save_binlog` will want, beside the fencing; that takes it where nothing has moved by then."""
+    searched = [*job.dead.master_binlog_dir, *directories]
+    copying = partial(_copied_from, job, start, searched, key, whose, at_most=AHEAD)
+    job.ahead = CopyAhead(job.sessions.host(job.dead.address), (searched, whose), copying)
+
+
+def _copied_from(
+    job: FailoverJob,
+    start: BinlogPosition,
+    searched: Sequence[str],
+    key: str,
+    whose: ExpectedIdentity,
+    at_most: int | None = None,
+) -> tuple[BinlogCopy, tuple[RemoteLog, ...]]:
+    host = job.sessions.host(job.dead.address)
+    logs = find_logs(host, searched, start.file, replace(whose, received=_received(job, key)), start.pos)
+    if at_most is not None and sum(each.size for each in logs) - start.pos > at_most:
+        raise NoRoom(f"more than {at_most} bytes are to be copied")
+    name = f"saved_master_binlog_from_{job.dead.hostname}_{job.dead.port}_{job.stamp}"
+    return copied(job, host, logs, start, name), logs
 
 
 def _end_by_size(

@@ -1,8 +1,9 @@
 """The reference pages of docs/, made from the code: ``make docs`` writes them, a unit test compares.
 
-``commands.md`` is made whole: every verb of `mha` and every ``masterha_*`` name, from their own parsers. Of
-``configuration.md`` and ``checks.md`` the rows are made, from the models' descriptions and the checks' rules; the order
-of the rows, and what is told around them, is written by hand, for neither stands in the code.
+``commands.md`` is made whole: every verb of `mha` and every ``masterha_*`` name, from their own parsers; so are the
+manual pages and the completions (`manual`). Of ``configuration.md`` and ``checks.md`` the rows are made, from the
+models' descriptions and the checks' rules; the order of the rows, and what is told around them, is written by hand, for
+neither stands in the code.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from prefect_mha.config.loader import CLUSTER_PARAMETERS, SERVER_PARAMETERS
 from prefect_mha.config.models import _os_user
 from prefect_mha.config.state import state_directory
 from prefect_mha.replication.checks import RULES
+from tests.manual import Option, Section, bash, fish, man_pages, zsh
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -57,8 +59,17 @@ def pages() -> dict[Path, str]:
         for model, names in ((ServerConfig, SERVER_PARAMETERS), (ClusterConfig, CLUSTER_PARAMETERS))
         for name in names
     }
+    sections = list(commands())
+    front = Section(
+        "mha", (), (HELP, Option(("--version",), "Show the version and exit.")), "", (), children("mha", sections)
+    )
+    known = [front, *sections]
     return {
-        DOCS / "commands.md": commands_page(),
+        **{DOCS / "man" / name: text for name, text in man_pages(sections, version())},
+        DOCS / "completion" / "mha.bash": bash(known),
+        DOCS / "completion" / "_mha": zsh(known),
+        DOCS / "completion" / "mha.fish": fish(known),
+        DOCS / "commands.md": commands_page(sections),
         DOCS / "checks.md": with_rows(DOCS / "checks.md", checks),
         DOCS / "configuration.md": with_rows(DOCS / "configuration.md", parameters),
     }
@@ -110,43 +121,67 @@ def default(model: type[BaseModel], name: str) -> str:
     return f"`{','.join(value)}`" if isinstance(value, tuple) else f"`{value:g}`" if value == 60.0 else f"`{value}`"
 
 
-def commands_page() -> str:
-    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+def project() -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return found
+
+
+def version() -> str:
+    return str(project()["version"])
+
+
+def commands() -> Iterator[Section]:
+    """Every command, the verbs of `mha` first."""
     front = typer.main.get_command(app)
-    sections = [*verbs("mha", front.commands)]
-    sections += [masterha(name, parser_of(name, target)) for name, target in scripts.items() if name != "mha"]
-    index = "".join(f"| [`{name}`](#{name.replace(' ', '-')}) | {what} |\n" for name, what, _ in sections)
-    body = "\n".join(text for _, _, text in sections)
+    yield from verbs("mha", front.commands)
+    yield from (
+        masterha(name, parser_of(name, target)) for name, target in project()["scripts"].items() if name != "mha"
+    )
+
+
+def commands_page(sections: list[Section]) -> str:
+    index = "".join(f"| [`{each.name}`](#{each.name.replace(' ', '-')}) | {each.first} |\n" for each in sections)
+    body = "\n".join(markdown(each) for each in sections)
     return f"{HEAD}| command | what it does |\n|---|---|\n{index}\n{body}"
 
 
-Section = tuple[str, str, str]
+#: What every command has, and the page does not repeat.
+HELP = Option(("--help",), "Show this help and exit.")
+
+
+def children(whole: str, sections: list[Section]) -> tuple[str, ...]:
+    """The verbs right below one."""
+    return tuple(each.name.split()[-1] for each in sections if each.name.split()[:-1] == whole.split())
 
 
 def verbs(front: str, commands: dict[str, Any]) -> Iterator[Section]:
     for name, command in sorted(commands.items()):
         whole = f"{front} {name}"
-        yield section(whole, command.help or "", list(verb_options(command)), example_of(command.epilog))
-        yield from verbs(whole, getattr(command, "commands", {}))
+        below = list(verbs(whole, getattr(command, "commands", {})))
+        options, example = tuple(verb_options(command)), example_of(command.epilog)
+        yield section(whole, command.help or "", options, example, children(whole, below))
+        yield from below
 
 
-def verb_options(command: Any) -> Iterator[tuple[str, str, str]]:
+def verb_options(command: Any) -> Iterator[Option]:
     hints = typing.get_type_hints(inspect.unwrap(command.callback))
     for option in command.params:
         if option.name == "help":
             continue
         kind = plain_type(hints[option.name])
-        names = ", ".join(f"`{each}`" for each in (*option.opts, *option.secondary_opts))
-        flag = kind is bool
-        if option.opts == [option.name]:
-            names = f"`{option.name.upper()}`"
-        elif not flag:
-            names += f" {value_of(kind)}"
-        shown = option.default
-        if isinstance(shown, enum.Enum):
-            shown = shown.value
-        shown = "" if shown is None or shown == "" or isinstance(shown, (bool, list)) else f"`{shown}`"
-        yield names, shown, option.help or ""
+        words = (
+            tuple(str(each.value) for each in kind) if isinstance(kind, type) and issubclass(kind, enum.Enum) else ()
+        )
+        argument = option.opts == [option.name]
+        shown = option.default.value if isinstance(option.default, enum.Enum) else option.default
+        yield Option(
+            names=(option.name.upper(),) if argument else (*option.opts, *option.secondary_opts),
+            what=option.help or "",
+            value="" if argument or kind is bool else "|".join(f"`{word}`" for word in words) or METAVARS[kind],
+            shown="" if shown is None or shown == "" or isinstance(shown, (bool, list)) else f"`{shown}`",
+            words=words,
+            path=kind is Path,
+        )
 
 
 def plain_type(hint: Any) -> Any:
@@ -155,12 +190,6 @@ def plain_type(hint: Any) -> Any:
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) in (list, typing.Union):
         return plain_type(inner[0])
     return hint
-
-
-def value_of(kind: Any) -> str:
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return "\\|".join(f"`{each.value}`" for each in kind)
-    return METAVARS[kind]
 
 
 def example_of(epilog: str | None) -> str:
@@ -192,35 +221,46 @@ def masterha(name: str, parser: OptionParser) -> Section:
     for action in parser._actions:
         if action.help == argparse.SUPPRESS or {"--help", "--version"} & set(action.option_strings):
             continue
-        names = ", ".join(f"`{each}`" for each in action.option_strings)
-        value = "" if action.nargs == 0 else " " + (action.metavar or "|".join(map(str, action.choices or ["VALUE"])))
-        options.append((names + str(value).replace("|", "\\|"), "", (action.help or "").replace("|", "\\|")))
+        words = tuple(map(str, action.choices or ()))
+        value = "" if action.nargs == 0 else str(action.metavar or "|".join(words or ("VALUE",)))
+        path = action.type is Path
+        options.append(Option(tuple(action.option_strings), action.help or "", value, words=words, path=path))
     example = (parser.epilog or "").removeprefix("example:").strip()
-    return section(name, parser.description or "", options, f"`{example}`")
+    return section(name, parser.description or "", tuple(options), f"`{example}`")
 
 
-def section(name: str, told: str, options: list[tuple[str, str, str]], example: str) -> Section:
-    """Its name, its first sentence, and its part of the page."""
-    about, codes = told.strip(), ""
+def section(name: str, told: str, options: tuple[Option, ...], example: str, verbs: tuple[str, ...] = ()) -> Section:
+    """What a command says of itself, taken apart."""
+    about, codes = told.strip(), ()
     if found := re.search(r"\n*exit codes:\n((?:  .*\n?)+)", about):
         rows = re.sub(r"\n {6,}(?=\S)", " ", found[1])
         about = about[: found.start()] + "\n\n" + about[found.end() :]
         listed = re.findall(r"^ *(\d+) +(.*)$", rows, re.MULTILINE)
-        codes = "Exit codes: " + "; ".join(f"**{code}** {what.strip()}" for code, what in listed) + ".\n\n"
-    about = "\n\n".join(" ".join(part.split()) for part in about.split("\n\n") if part.strip())
+        codes = tuple((code, what.strip()) for code, what in listed)
+    parts = tuple(" ".join(part.split()) for part in about.split("\n\n") if part.strip())
+    return Section(name, parts, options, example, codes, verbs)
+
+
+def markdown(told: Section) -> str:
+    """Its part of the page."""
+    codes = "; ".join(f"**{code}** {what}" for code, what in told.codes)
+    codes = f"Exit codes: {codes}.\n\n" if codes else ""
     table = ""
-    if options:
-        with_default = any(each for _, each, _ in options)
+    if told.options:
+        with_default = any(each.shown for each in told.options)
         table = "| option | default | |\n|---|---|---|\n" if with_default else "| option | |\n|---|---|\n"
-        for names, shown, what in options:
-            table += f"| {names} | {shown} | {what} |\n" if with_default else f"| {names} | {what} |\n"
+        for each in told.options:
+            names = ", ".join(f"`{name}`" for name in each.names) + (f" {each.value}" if each.value else "")
+            cells = (names, each.shown, each.what) if with_default else (names, each.what)
+            table += f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
         table += "\n"
-    first = re.split(r"(?<=[.;])\s", about.replace("\n", " "), maxsplit=1)[0].rstrip(".;")
-    return name, first, f"## {name}\n\n{about}\n\n{codes}{table}Example: {example}\n"
+    about = "\n\n".join(told.about)
+    return f"## {told.name}\n\n{about}\n\n{codes}{table}Example: {told.example}\n"
 
 
 def main() -> int:
     for page, text in pages().items():
+        page.parent.mkdir(exist_ok=True)
         if not page.exists() or page.read_text(encoding="utf-8") != text:
             page.write_text(text, encoding="utf-8")
             print(f"wrote {page.relative_to(ROOT)}")

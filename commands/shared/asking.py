@@ -53,6 +53,11 @@ def _ask(question: Question, to: TextIO) -> Answer:
     )
 
 
+def agreed(question: str) -> bool:
+    """Whether somebody says yes to it; without a terminal's answer it is a no."""
+    return _line(f"{question} (yes/NO): ", sys.stdout).strip().lower() == "yes"
+
+
 def _accept_loss(question: Question, to: TextIO) -> bool | None:
     """None, the configured policy, when there is no such question or no word about it: but a bare Enter is no yes."""
     if question.accept_loss is None:

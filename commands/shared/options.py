@@ -15,10 +15,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ...replication.local.core_files import leave_none
 from ...replication.model.words import visible
+
+if TYPE_CHECKING:
+    from ...replication.memory.manager_view import Places
 
 DEFAULT_GLOBAL_CONF = Path("/etc/masterha_default.cnf")
 CONF_DIRECTORY = Path("/usr/local/masterha/conf")
@@ -184,21 +187,31 @@ def target(options: argparse.Namespace, app: str | None) -> Target:
         conf = CONF_DIRECTORY / f"{app}.cnf"
     limit = float(options.ping_limit)
     if conf:
-        from ...config import load_cluster
-
-        # To find files neither addresses nor secrets are needed: a name server that is down, a script that hangs, or
-        # an environment that only the manager has, must not hide the manager's state.
-        cluster = load_cluster(conf, options.global_conf, resolve=str, secrets=False)
-        app = app or cluster.name
-        workdir = workdir or cluster.manager_workdir
-        log = log or cluster.manager_log
-        if cluster.ping_interval > 3:
-            limit = max(limit, 3.0 * cluster.ping_interval)
+        known = _places(conf, options.global_conf)
+        app = app or conf.stem
+        workdir = workdir or known.workdir
+        log = log or known.log
+        if known.ping_interval > 3:
+            limit = max(limit, 3.0 * known.ping_interval)
     if not app:
         raise SelectionError("--conf=<server config file> must be set (or --app=<name>, or --all).")
     if not workdir.is_dir():
         raise SelectionError(f"{app}: directory {workdir} not found.")
     return Target(app, workdir, log, limit)
+
+
+def _places(conf: Path, global_conf: Path) -> Places:
+    """Where the files of an application are. Raises ConfigError; what its manager has read is not read once more."""
+    from ...replication.memory.manager_view import Places
+
+    if (noted := Places.noted(conf, global_conf)) is not None:
+        return noted
+    from ...config import load_cluster
+
+    # To find files neither addresses nor secrets are needed: a name server that is down, a script that hangs, or
+    # an environment that only the manager has, must not hide the manager's state.
+    cluster = load_cluster(conf, global_conf, resolve=str, secrets=False)
+    return Places(cluster.manager_workdir, cluster.manager_log, cluster.ping_interval)
 
 
 def for_each_app(options: argparse.Namespace, action: Callable[[Target], int]) -> int:

@@ -47,7 +47,7 @@ def test(
 def run_test(conf: Path, global_conf: Path, events: list[str], *, dry_run: bool) -> int:
     """See `test`. URLs are not shown: a line names a service by its kind and its place in the configuration."""
     from ...config import ConfigError, load_cluster
-    from ...config.notify import EVENTS
+    from ...config.forms.event_names import EVENTS
     from ...replication.notify.dispatcher import letters
     from ...replication.notify.events import sample
     from ...replication.notify.manager_log import redact, secrets_of, setup_logging

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigError, ConfigWarning
-from ..notify import URL_KEYS
+from .event_names import URL_KEYS
 
 #: The block whose values every other block inherits.
 DEFAULT = "server default"

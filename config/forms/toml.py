@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from ..notify import URL_KEYS
+from .event_names import URL_KEYS
 from .raw import DEFAULT, Block, RawConfig, Value, is_utf8
 
 KINDS = ("server", "binlog")

@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
-import httpx
-
 from ...config import ClusterConfig
 from ...replication.memory.health_file import ManagerStatus
 from ...replication.memory.manager_view import observe_manager
@@ -261,6 +259,8 @@ class _Delivery(Thread):
 
     def _send(self, events: list[dict[str, Any]]) -> Literal["taken", "refused", "away"]:
         """Whether Prefect has them, will never take them, or could not be asked."""
+        import httpx
+
         refused = False
         try:
             if events:

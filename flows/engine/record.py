@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-import httpx
 from pydantic import BaseModel, ConfigDict
 
 from ...replication.errors import MhaError
@@ -100,6 +99,7 @@ def asking(what: str, request_seconds: float, retries: int = 0) -> Iterator[Sync
 
     ``retries`` of a request that a busy server refuses.
     """
+    import httpx
     from prefect.client.orchestration import get_client
     from prefect.settings import temporary_settings
 

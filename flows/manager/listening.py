@@ -19,6 +19,7 @@ from ...replication.model.refusal import Refusal
 from ...replication.model.topology import find_primary
 from ...replication.notify.events import EventHooks
 from ...replication.planning.reopening import Reopening
+from ...replication.supervisor import SUPERVISOR
 from ...replication.switchover.resume import interrupted_switch
 from ...replication.threads import Thread
 from ...replication.watch.reopen import Reopener
@@ -31,6 +32,8 @@ log = logging.getLogger("mha")
 SWITCH_AGAIN = 10.0
 #: Seconds between two looks at what runs on the primary, for whoever has to take its place.
 REMEMBERED_EVERY = 60.0
+#: Intervals between pings that a round of the watch may take beyond what systemd's watchdog allows anyway.
+SLACK = 4.0
 #: Seconds between two looks at a primary that takes no writes, once people were told.
 LOOK_AGAIN = 5.0
 
@@ -39,6 +42,10 @@ class TolerantStatusFile(HealthFile):
     """A status file that may fail to be written: a full disk is told once and stops neither watch nor failover."""
 
     def write(self, status: ManagerStatus, primary: str | None = None, active: str = "") -> None:
+        # Who started the manager learns it from here, too; it is ready once it stands by or acts, not only by a ping.
+        SUPERVISOR.says(f"{self.path.name.partition('.master_status')[0]}: {status.label} {primary or ''}")
+        if status in (ManagerStatus.STANDING_BY, ManagerStatus.FAILOVER_RUNNING):
+            SUPERVISOR.ready()
         with self._told():
             super().write(status, primary, active)
 
@@ -57,7 +64,7 @@ class TolerantStatusFile(HealthFile):
 class StatusListener(Listener):
     """Keeps the status file true, and notices that the primary's role was moved.
 
-    ``steady`` is the status while the primary answers: not PING_OK where a failover left something open.
+    Until it `begins` the checks of the start may still refuse the watch, and nothing but a death counts.
     """
 
     def __init__(
@@ -67,10 +74,25 @@ class StatusListener(Listener):
         primary: ServerConfig,
         sessions: ConnectionPool,
         right: Leadership,
-        steady: ManagerStatus = ManagerStatus.PING_OK,
     ) -> None:
         self._config, self._health, self._primary, self._sessions = config, health, primary, sessions
-        self._right, self._steady = right, steady
+        self._right, self._steady = right, ManagerStatus.INITIALIZING_MONITOR
+        self._begun, self._greeting, self._mutex = False, "", threading.Lock()
+        self._pulse = SUPERVISOR.pulse(config.name)
+
+    def begins(self, steady: ManagerStatus = ManagerStatus.PING_OK) -> None:
+        """From now on ``steady`` is the status while the primary answers, and people are told that it is watched."""
+        with self._mutex:
+            self._begun, self._steady = True, steady
+            self._health.write(steady, self._primary.hostname)
+            if self._greeting:
+                log.info("%s", self._greeting)
+
+    def greeted(self, words: str) -> None:
+        with self._mutex:
+            if self._begun:
+                super().greeted(words)
+            self._greeting = words
 
     def settled(self) -> None:
         """What a failover left open is over: from now on the status is that of a watch where all is well."""
@@ -78,6 +100,8 @@ class StatusListener(Listener):
         self._health.write(self._steady, self._primary.hostname)
 
     def displaced(self) -> str:
+        # Every round of a watch asks this first.
+        self._pulse.beat(SLACK * self._config.ping_interval)
         return "" if self._right.held() else "this manager no longer has the right to act"
 
     def closed(self) -> str:
@@ -86,6 +110,7 @@ class StatusListener(Listener):
         return ""
 
     def answered(self) -> None:
+        SUPERVISOR.ready()
         self._health.touch()
 
     def suspect(self, misses: int, error: str) -> None:
@@ -106,9 +131,8 @@ class FailoverListener(StatusListener):
         primary: ServerConfig,
         sessions: ConnectionPool,
         right: Leadership,
-        steady: ManagerStatus = ManagerStatus.PING_OK,
     ) -> None:
-        super().__init__(config, health, primary, sessions, right, steady)
+        super().__init__(config, health, primary, sessions, right)
         self._events = EventHooks(config)
         self._reopener = Reopener(config, primary, sessions, right)
         self._alarmed, self._shut, self._shut_told = False, False, ""
@@ -120,6 +144,8 @@ class FailoverListener(StatusListener):
         self._again_at = time.monotonic() + SWITCH_AGAIN
 
     def open(self, *, fresh: bool) -> None:
+        if not self._begun:
+            return
         if fresh or self._shut or time.monotonic() >= self._remember_at:
             self._remember()
         if self._shut:
@@ -129,6 +155,8 @@ class FailoverListener(StatusListener):
             self._health.write(self._steady, self._primary.hostname)
 
     def closed(self) -> str:
+        if not self._begun:
+            return ""
         if moved := super().closed():
             return moved
         if interrupted_switch(self._config.manager_workdir, self._config.name) is not None:

@@ -10,9 +10,13 @@ from ...config import ClusterConfig, ServerConfig
 from ...replication.cluster.pool import ConnectionPool
 from ...replication.detection.classic_rules import Verdict
 from ...replication.errors import ServerError
+from ...replication.fencing.last_look import PRIMARY_ALIVE
 from ...replication.model.state import ServerState
 from ...replication.mysql.server import Server
+from ...replication.planning.plan import ALREADY_ACTING
+from ...replication.reporting.outcome import Outcome
 from ...tasks.detect import Listener, watch
+from .listening import moved_to
 
 log = logging.getLogger("mha")
 
@@ -37,6 +41,17 @@ def still_dead(
     end = _End(stop, time.monotonic() + 4.0 * config.ping_interval + SLACK)
     found = watch(config, primary, sessions, end, _Counting(end), state)
     return found if isinstance(found, Verdict) and found.dead else None
+
+
+def not_ours(config: ClusterConfig, outcome: Outcome, sessions: ConnectionPool, dead: ServerConfig) -> bool:
+    """Somebody moves, or has moved, the primary's role, or the primary was never dead: look again, do not end."""
+    if outcome.called_off or outcome.lost_its_lock:
+        return True
+    if outcome.refusal is None or outcome.began_phase_2:
+        return False
+    if outcome.refusal.code in (ALREADY_ACTING, PRIMARY_ALIVE):
+        return True
+    return bool(moved_to(config, dead, sessions))
 
 
 def nobody_answers(config: ServerConfig) -> bool:

@@ -15,13 +15,14 @@ from pathlib import Path
 from ...config import ClusterConfig, ConfigError, ServerConfig
 from ...config.editing.edit import remove_block
 from ...replication.checks.account_life import tell_daily
+from ...replication.cluster.first_look import FirstLook
 from ...replication.cluster.pool import ConnectionPool, with_those_who_moved
 from ...replication.coordination.failover_slots import FailoverSlots
 from ...replication.coordination.leadership import Leadership
 from ...replication.detection.classic_rules import Verdict
 from ...replication.detection.observation import SOMEBODY_ELSE
 from ...replication.errors import CannotRemember, MhaError, RefusalError
-from ...replication.fencing.last_look import ANSWER_THOUGH_DEAD, PRIMARY_ALIVE
+from ...replication.fencing.last_look import ANSWER_THOUGH_DEAD
 from ...replication.local import reserved_space as reserve
 from ...replication.local.person import this_person
 from ...replication.memory.health_file import ManagerStatus
@@ -34,16 +35,16 @@ from ...replication.model.topology import find_primary
 from ...replication.notify import dispatcher as notify
 from ...replication.notify.events import EventHooks
 from ...replication.notify.events import finish as finish_hooks
-from ...replication.planning.plan import ALREADY_ACTING
 from ...replication.probes.host import ServerPaths
 from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.outcome import Outcome
 from ...replication.reporting.report import result_line
 from ...replication.rescue.tail_chain import successor
+from ...replication.supervisor import SUPERVISOR
 from ...replication.threads import Thread
 from ...replication.watch.commits import CommitWatch
 from ...replication.watch.guard import guard_of
-from ...replication.watch.settle import let_try_again, settle_open_business
+from ...replication.watch.settle import let_try_again
 from ...replication.watch.stand_by import Turn, wait_for_turn
 from ...tasks.detect import BeginAnew, watch
 from ..deeds.failover import act_in, failed_as_it_opened, interrupted_failover, new_job, standing_failover
@@ -51,12 +52,12 @@ from ..engine.events import telling_prefect
 from ..runbooks.follow_up import Following, late_ones
 from ..runbooks.foreign_failover import OpenedElsewhere, opened_elsewhere
 from ..runbooks.resume_switchover import finish_switch
-from .listening import FailoverListener, LoadBalancers, TolerantStatusFile, moved_to
-from .look_again import nobody_answers, still_dead
+from .listening import FailoverListener, LoadBalancers, StatusListener, TolerantStatusFile
+from .look_again import nobody_answers, not_ours, still_dead
 from .options import ManagerOptions
 from .returning import Returning
-from .start_checks import check_for_the_first_time
-from .stock import check_address, tell_stock, version
+from .start_checks import StartChecks
+from .stock import check_address, settle_and_tell, tell_stock, version
 
 log = logging.getLogger("mha")
 
@@ -73,7 +74,8 @@ FRESH = 2.0
 class Manager:
     """Watches one cluster. ``load`` reads the configuration afresh; ``stop`` ends the watch, not a failover.
 
-    ``turns`` are shared with the other managers of this process. ``started`` is set once the cluster was looked at.
+    ``turns`` are shared with the other managers of this process, ``looked`` was begun before this was imported, and
+    ``started`` is set once the cluster was looked at.
     """
 
     def __init__(
@@ -82,11 +84,13 @@ class Manager:
         options: ManagerOptions,
         stop: threading.Event,
         turns: FailoverSlots | None = None,
+        looked: FirstLook | None = None,
     ) -> None:
         self._load, self._options, self._stop, self._turns = load, options, stop, turns or FailoverSlots()
-        self.started = threading.Event()
-        self._config = load()
+        self.started, self._looked = threading.Event(), looked
+        self._config = looked.config if looked is not None else load()
         self._health = TolerantStatusFile(self._config.manager_workdir, self._config.name)
+        self._pulse = SUPERVISOR.pulse(self._config.name)
         self._balanced = LoadBalancers()
         self._guard = guard_of(self._config)
         self._right = Leadership(self._config)
@@ -96,8 +100,7 @@ class Manager:
         self._seen: ClusterState | None = None
         self._commits: CommitWatch | None = None
         self._checked, self._may_refuse, self._died_open = False, True, ""
-        #: How it ended, for whoever has no log before the eyes.
-        self.last_words = ""
+        self.last_words = ""  #: How it ended, for whoever has no log before the eyes.
 
     def run(self) -> int:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
@@ -147,7 +150,8 @@ class Manager:
     def _one_watch(self) -> int | None:
         """The exit code that this watch would end the process with; None to watch again, whoever is the primary now."""
         self._health.write(ManagerStatus.INITIALIZING_MONITOR)
-        sessions = ConnectionPool(self._config)
+        sessions = self._looked.sessions if self._looked is not None else ConnectionPool(self._config)
+        self._looked = None
         # MHA's command ends when another one watches, unless it was told that there are two.
         patient = self._options.go_on or self._config.managers > 1
         try:
@@ -188,23 +192,29 @@ class Manager:
         cluster, primary = self._take_stock(sessions)
         self._seen = cluster
         self.started.set()
-        settled = self._settle(sessions, cluster, primary)
-        late = late_ones(self._config, primary, cluster)
-        steady = ManagerStatus.PING_OK if settled and not late else ManagerStatus.FAILOVER_UNFINISHED
-        self._health.write(steady, primary.hostname)
-        self._standing.stand_by()
-        self._guard.watching(primary.address)
-        if cluster.get(primary.address) is None:
-            let_try_again(sessions, cluster, primary)
-        listener = FailoverListener(self._config, self._health, primary, sessions, self._right, steady)
+        listener = FailoverListener(self._config, self._health, primary, sessions, self._right)
         following, returning = self._following, Returning(self._config, self._right.held)
-        following.start(primary.address, listener.settled if settled else lambda: None)
-        returning.start()
-        self._commits = CommitWatch.begun(self._config, primary)
+        self._commits = None
+
+        def allowed() -> None:
+            """What acts beside a watch begins where nothing forbids that."""
+            settled = settle_and_tell(self._config, sessions, cluster, primary)
+            late = late_ones(self._config, primary, cluster)
+            self._standing.stand_by()
+            self._guard.watching(primary.address)
+            if cluster.get(primary.address) is None:
+                let_try_again(sessions, cluster, primary)
+            listener.begins(ManagerStatus.PING_OK if settled and not late else ManagerStatus.FAILOVER_UNFINISHED)
+            following.start(primary.address, listener.settled if settled else lambda: None)
+            returning.start()
+            self._commits = CommitWatch.begun(self._config, primary)
+
         try:
-            verdict = watch(self._config, primary, sessions, self._stop, listener, cluster.get(primary.address))
+            verdict = self._watch(sessions, cluster, primary, listener, allowed)
         finally:
-            self._commits.end()
+            self._pulse.rest()
+            if self._commits is not None:
+                self._commits.end()
             returning.end()
             following.end()
         if verdict is None:
@@ -216,15 +226,25 @@ class Manager:
             return None
         return self._in_turn(sessions, primary, cluster.get(primary.address), verdict)
 
-    def _settle(self, sessions: ConnectionPool, cluster: ClusterState, primary: ServerConfig) -> bool:
-        """End what a failover left open; what cannot be ended is told, and it is not PING_OK beside it (False)."""
-        left = settle_open_business(self._config, sessions, cluster, primary)
-        for line in left:
-            log.error("Left open by a failover: %s.", line)
-        if left:
-            text = f"a failover of {self._config.name} left something open: {'; '.join(left)}"
-            EventHooks(self._config).tell("check_failed", old=primary, text=text)
-        return not left
+    def _watch(
+        self,
+        sessions: ConnectionPool,
+        cluster: ClusterState,
+        primary: ServerConfig,
+        listener: StatusListener,
+        allowed: Callable[[], None],
+    ) -> Verdict | BeginAnew | None:
+        """Watch, and the first time ask beside that whether it could fail over; ``allowed`` is done where it may act.
+
+        Raises RefusalError.
+        """
+        state = cluster.get(primary.address)
+        with self._checks(allowed, ask=state is not None) as stop:
+            return watch(self._config, primary, sessions, stop, listener, state)
+
+    def _checks(self, allowed: Callable[[], None], *, ask: bool) -> StartChecks:
+        ask, self._checked = ask and not self._checked, ask or self._checked
+        return StartChecks(self._config, self._options, self._stop, allowed, ask=ask, may_refuse=self._may_refuse)
 
     def _opened_elsewhere(self, sessions: ConnectionPool, dead: ServerConfig) -> OpenedElsewhere | None:
         try:
@@ -246,25 +266,18 @@ class Manager:
             self._following.here(primary.address, 0.0, self._stop)
             # Who was left out and is free now follows before anybody asks whether all is well.
             cluster = with_those_who_moved(self._config, sessions.observe())
-        if isinstance(primary, Refusal) or cluster.get(primary.address) is not None:
-            self._check_once(sessions)
-        else:
-            self._may_refuse = False
         if isinstance(primary, Refusal):
+            self._checks(lambda: None, ask=True).without_watch(sessions)
             if (turned := dead_of_a_rescue(self._config, cluster)) is None:
                 raise RefusalError(primary)
             primary = turned
+        elif cluster.get(primary.address) is None:
+            # There is no time for checks.
+            self._may_refuse = False
         primary = successor(self._config, cluster, primary)
         tell_stock(self._config, cluster, primary)
         Thread(target=check_address, args=(self._config, sessions, primary), daemon=True).start()
         return cluster, primary
-
-    def _check_once(self, sessions: ConnectionPool) -> None:
-        """Whether it could fail over, asked at the start. With a primary that is dead there is no time for that."""
-        if self._checked:
-            return
-        self._checked = True
-        check_for_the_first_time(self._config, sessions, self._options, may_refuse=self._may_refuse)
 
     def _in_turn(
         self,
@@ -275,12 +288,9 @@ class Manager:
         *,
         begun_here: bool = False,
     ) -> int | None:
-        """Recover when it is this cluster's turn; what was true before the waiting is not acted upon unproven.
-
-        ``begun_here`` tells of a failover that this host's journal remembers.
-        """
+        """Recover in this cluster's turn, by fresh proof; ``begun_here``: this host's journal knows the failover."""
         self._health.write(ManagerStatus.PING_FAILED, dead.hostname)
-        with self._turns.turn(self._config.name, self._config.priority, self._stop) as waited:
+        with self._pulse.acting(), self._turns.turn(self._config.name, self._config.priority, self._stop) as waited:
             if waited is None:
                 return None
             if waited > FRESH and seen is not None:
@@ -328,7 +338,7 @@ class Manager:
         run, self._standing = self._standing, standing_failover(self._config)
         directories = (str(Path(seen.log_bin_basename).parent),) if seen and seen.log_bin_basename else ()
         outcome = act_in(run, job, ssh_reachable=verdict.ssh_reachable, log_directories=directories)
-        look_again = self._not_ours(outcome, sessions, dead)
+        look_again = not_ours(self._config, outcome, sessions, dead)
         if not (look_again or self._options.go_on):
             run.wait()
         if look_again:
@@ -336,16 +346,6 @@ class Manager:
             self._stop.wait(AFTER_ANOTHER)
             return None
         return self._after(job, outcome)
-
-    def _not_ours(self, outcome: Outcome, sessions: ConnectionPool, dead: ServerConfig) -> bool:
-        """Somebody moves, or has moved, the primary's role, or the primary was never dead: look again, do not end."""
-        if outcome.called_off or outcome.lost_its_lock:
-            return True
-        if outcome.refusal is None or outcome.began_phase_2:
-            return False
-        if outcome.refusal.code in (ALREADY_ACTING, PRIMARY_ALIVE):
-            return True
-        return bool(moved_to(self._config, dead, sessions))
 
     def _finish_switch(self, sessions: ConnectionPool) -> None:
         """A planned switch that died on this host is ended first; trouble with it does not keep us from watching."""

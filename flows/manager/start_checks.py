@@ -1,7 +1,7 @@
 """The checks at a manager's start: that a cluster cannot fail over is told before the emergency, not in it.
 
 MHA's command refuses to start then, and so does ours; a manager that goes on watches all the same, and
-tells. `start_checks` overrides either.
+tells. `start_checks` overrides either. Neither lets a primary die unseen while they are made.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import threading
+from collections.abc import Callable
 
 from ...config import ClusterConfig
 from ...replication.checks import of_replication
@@ -30,30 +31,100 @@ log = logging.getLogger("mha")
 _AT_A_TIME = threading.Semaphore(1)
 
 
-def check_for_the_first_time(
-    config: ClusterConfig, sessions: ConnectionPool, options: ManagerOptions, *, may_refuse: bool
-) -> None:
-    """Whether it could fail over, as `start_checks` has it: asked beside the watch, or before it. Raises RefusalError.
+class StartChecks:
+    """Whether it could fail over, where ``ask``, as `start_checks` has it: asked beside the watch, which it may refuse.
 
-    Only who is not in a hurry ``may_refuse``.
+    A context around the watch. It gives the event that ends the watch: set by itself when ``stop`` is, and when the
+    watch is refused. ``allowed`` is done once nothing forbids to act. With a primary that is dead there is no time for
+    checks: those that are not made by then are left out. Raises RefusalError, or whatever kept them from being made.
     """
-    tell_of_the_last_failover(config, options.failover)
-    mode = config.start_checks or ("warn" if options.go_on else "refuse")
-    if mode == "warn" or not may_refuse:
-        check_beside(config, skip_hosts=options.skip_check_ssh)
-        return
-    check_at_start(config, sessions, skip_hosts=options.skip_check_ssh, ignore_fail=options.ignore_fail_on_start)
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        options: ManagerOptions,
+        stop: threading.Event,
+        allowed: Callable[[], object],
+        *,
+        ask: bool,
+        may_refuse: bool,
+    ) -> None:
+        self._config, self._options, self._then, self._ask = config, options, allowed, ask
+        mode = config.start_checks or ("warn" if options.go_on else "refuse")
+        self._refuses = ask and may_refuse and mode == "refuse"
+        self._stop: threading.Event = _Stop(stop)
+        self._mutex = threading.Lock()
+        self._allowed = self._ended = False
+        self._failure: Exception | None = None
+
+    def __enter__(self) -> threading.Event:
+        if self._ask:
+            tell_of_the_last_failover(self._config, self._options.failover)
+        if self._refuses:
+            run = contextvars.copy_context().run
+            Thread(target=run, args=(self._run,), name="checks at the start", daemon=True).start()
+        else:
+            self._allowed = True
+            self._then()
+            if self._ask:
+                check_beside(self._config, skip_hosts=self._options.skip_check_ssh)
+        return self._stop
+
+    def __exit__(self, *_: object) -> None:
+        # Whatever was allowed and is being done is waited for.
+        with self._mutex:
+            self._ended = True
+            if self._failure is not None:
+                raise self._failure
+            if not self._allowed:
+                log.info("The checks at the start are left out, because the watch is over before they are made.")
+
+    def without_watch(self, sessions: ConnectionPool) -> None:
+        """Where nobody is found who could be watched: they may say more of that."""
+        if not self._ask:
+            return
+        tell_of_the_last_failover(self._config, self._options.failover)
+        if self._refuses:
+            check_at_start(self._config, sessions, self._options)
+        else:
+            check_beside(self._config, skip_hosts=self._options.skip_check_ssh)
+
+    def _run(self) -> None:
+        sessions = ConnectionPool(self._config)
+        try:
+            check_at_start(self._config, sessions, self._options)
+            with self._mutex:
+                if not self._ended:
+                    self._allowed = True
+                    self._then()
+        except Exception as error:  # noqa: BLE001 - raised where the watch is
+            with self._mutex:
+                self._failure = error
+            self._stop.set()
+        finally:
+            sessions.close()
 
 
-def check_at_start(config: ClusterConfig, sessions: ConnectionPool, *, skip_hosts: bool, ignore_fail: bool) -> None:
+class _Stop(threading.Event):
+    """Set by itself when another one is."""
+
+    def __init__(self, other: threading.Event) -> None:
+        super().__init__()
+        self._other = other
+
+    def is_set(self) -> bool:
+        return super().is_set() or self._other.is_set()
+
+
+def check_at_start(config: ClusterConfig, sessions: ConnectionPool, options: ManagerOptions) -> None:
     """Every check of masterha_check_repl; people are told what is new. Raises RefusalError for what forbids a start."""
-    facts = look(config, sessions, hosts=not skip_hosts)
+    facts = look(config, sessions, hosts=not options.skip_check_ssh)
     checks = of_replication(facts)
     if _died_meanwhile(facts, sessions):
         return
     ready = step(assess, facts)
     tell_news(config, checks, ready)
-    forbidden = forbidding(config, checks, ignore_fail=ignore_fail)
+    forbidden = forbidding(config, checks, ignore_fail=options.ignore_fail_on_start)
     if forbidden:
         raise RefusalError(refusal(config, forbidden, len(checks)))
     log.log(logging.INFO if ready.ready else logging.WARNING, "%s", ready)

@@ -9,14 +9,18 @@ from ...config import ClusterConfig, ServerConfig
 from ...replication.address import FailoverCalls, chain_of
 from ...replication.cluster.pool import ConnectionPool
 from ...replication.errors import MhaError
+from ...replication.memory.manager_view import note_places
 from ...replication.model.state import ClusterState
 from ...replication.model.topology import tree
+from ...replication.notify.events import EventHooks
+from ...replication.watch.settle import settle_open_business
 
 log = logging.getLogger("mha")
 
 
 def tell_stock(config: ClusterConfig, cluster: ClusterState, primary: ServerConfig) -> None:
-    """Log what was seen, in the lines that users of MHA look for."""
+    """Log what was seen, in the lines that users of MHA look for, and note for other commands where the files are."""
+    note_places(config)
     for down in cluster.down:
         log.warning("Dead server: %s: %s", down.name, down.reason)
     log.info("Alive Servers: %s", ", ".join(s.name for s in cluster.up))
@@ -32,6 +36,19 @@ def tell_stock(config: ClusterConfig, cluster: ClusterState, primary: ServerConf
     for name in scripts:
         if not getattr(config, name):
             log.warning("%s is not defined.", name)
+
+
+def settle_and_tell(
+    config: ClusterConfig, sessions: ConnectionPool, cluster: ClusterState, primary: ServerConfig
+) -> bool:
+    """End what a failover left open; what cannot be ended is told, and it is not PING_OK beside it (False)."""
+    left = settle_open_business(config, sessions, cluster, primary)
+    for line in left:
+        log.error("Left open by a failover: %s.", line)
+    if left:
+        text = f"a failover of {config.name} left something open: {'; '.join(left)}"
+        EventHooks(config).tell("check_failed", old=primary, text=text)
+    return not left
 
 
 def check_address(config: ClusterConfig, sessions: ConnectionPool, primary: ServerConfig) -> None:

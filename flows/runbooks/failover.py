@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ...replication.actions.drained import Drained
-from ...replication.cluster.pool import reachable, took_writes
+from ...replication.cluster.pool import took_writes
 from ...replication.coordination.failover_lock import FailoverLock
 from ...replication.errors import (
     AlreadyActing,
@@ -118,8 +118,7 @@ class Runbook(Leveler):
         self.found.plan = plan
         self.take_lock(plan)
         if self.ssh is None:
-            host = self.job.sessions.host(self.job.dead.address)
-            self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
+            self.ssh = self.job.dead_lets_in()
         self.fencing = Fencing(self, bool(self.ssh), too_late=True)
         self.fencing.at_once()
         self.old.opened()
@@ -183,11 +182,11 @@ class Runbook(Leveler):
         """Freeze what was received; make sure that the old primary is out of the way; plan again on what is frozen."""
         log.info("* Phase 2: Dead Master Shutdown Phase..")
         if self.ssh is None:
-            host = self.job.sessions.host(self.job.dead.address)
-            self.ssh = reachable(host, float(self.job.dead.ssh_connection_timeout))
+            self.ssh = self.job.dead_lets_in()
         self.fencing = Fencing(self, bool(self.ssh))
         finish_from_here()
         self.chain.begin_to_look(plan)
+        self.opening.look_ahead(plan)
         both(lambda: self.stop_receivers(plan), self.fencing.at_once)
         assert self.stopped is not None
         self.old.fenced()
@@ -276,6 +275,7 @@ class Runbook(Leveler):
         """Kept at once: whatever goes wrong beside it, who was stopped is to receive again."""
         self.stopped = self.run(fence.stop_receivers, self.job, plan)
         self.see(self.stopped)
+        self.save_ahead(plan)
 
     def release_address(self) -> None:
         """The old primary loses the address; what could not be done is told, and does not stop the failover."""

@@ -39,6 +39,7 @@ class Opening:
         self._lifted: dict[str, tuple[str, ...]] = {}
         self._seen: set[str] = set()
         self._late = False
+        self._disk: let_in.DiskAhead | None = None
         self.proof = RowProof()
 
     def choose(self, excluded: Mapping[str, str]) -> FailoverPlan:
@@ -50,6 +51,10 @@ class Opening:
                 log.error("Nobody else can be promoted: servers that keep applications out are tried, too.")
         return self._book.chosen(excluded)
 
+    def look_ahead(self, plan: FailoverPlan) -> None:
+        """Begin to look at the disk of the new primary while its host has nothing else to do."""
+        self._disk = let_in.DiskAhead(self._book.job, plan.new_primary)
+
     def look(self, plan: FailoverPlan) -> Door | None:
         """What keeps applications out of the new primary, seen while it is brought level; or None."""
         if not plan.open_for_writes or plan.new_primary in self._seen:
@@ -57,7 +62,7 @@ class Opening:
         self._seen.add(plan.new_primary)
         book = self._book
         try:
-            door: Door = book.run(let_in.see_door, book.job, plan, about=plan.new_primary_name)
+            door: Door = book.run(let_in.see_door, book.job, plan, self._disk, about=plan.new_primary_name)
         except AlreadyActing:
             raise
         except MhaError as error:

@@ -63,6 +63,8 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
         finish_from_here()
         run.old.end()
         job.withheld.end()
+        if job.ahead is not None:
+            job.ahead.drop()
         run.lock.release()
         job.address.close()
     if put_off():

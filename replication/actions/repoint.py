@@ -73,7 +73,7 @@ def change_source(
         how=HOW[kind],
         position=position,
         using_gtid=channel.using_gtid if channel.using_gtid != "No" else "Slave_Pos",
-        heartbeat=state.heartbeat_period,
+        heartbeat=server.heartbeat_period(),
         delay=delay,
     )
     if former is not None:
@@ -122,7 +122,7 @@ def start_following(
         lacks_key = found.receiver_errno == PRIVATE_ONLY and not (found.ssl or found.public_key)
         if may_ask and lacks_key and found.applier_running:
             may_ask = False
-            _ask_for_key(server, found, state.heartbeat_period)
+            _ask_for_key(server, found)
             continue
         if may_pass and in_a_hole(found.receiver_error):
             may_pass = False
@@ -147,11 +147,11 @@ def _may_be_refused(found: ReplicaChannel, before: ReplicaChannel | None, since:
     return time.monotonic() - since < REFUSED_WITHIN
 
 
-def _ask_for_key(server: Server, channel: ReplicaChannel, heartbeat: float | None) -> None:
+def _ask_for_key(server: Server, channel: ReplicaChannel) -> None:
     """Its receiver alone is stopped: a CHANGE beside an applier that runs deletes no relay logs (Reference Manual)."""
     log.warning("%s asks its source for its public key from now on: without TLS it is not let in otherwise.", server)
     stop_receiver(server, channel.name)
-    sql, args = server.dialect.ask_for_key(channel.name, heartbeat)
+    sql, args = server.dialect.ask_for_key(channel.name, server.heartbeat_period())
     server.query(sql, args, action="let it ask for the public key")
     start_replication(server, channel.name, ChannelThread.RECEIVER)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...config import ClusterConfig, ServerConfig
 from ..errors import DeadlineExceeded, HostError, MhaError, ServerError, ServerOdd
@@ -17,9 +18,11 @@ from ..model.position import BinlogPosition
 from ..model.source_names import SourceNames
 from ..model.state import ClusterState, Replaced, ServerDown, ServerState
 from ..mysql.server import Server
-from ..ssh.host import SshHost
 from ..threads import ThreadPool
 from .own_writes import may_have_written, takes_writes
+
+if TYPE_CHECKING:
+    from ..ssh.host import SshHost
 
 log = logging.getLogger("mha")
 T = TypeVar("T")
@@ -40,9 +43,10 @@ class ConnectionPool:
         names = SourceNames(config.servers)
         for session in self._servers.values():
             session.names = names
-        self._hosts = {s.address: SshHost(s) for s in config.servers}
-        self._binlog_hosts = {s.block: SshHost(s) for s in config.binlog_servers}
-        self._witnesses = {s.block: self._binlog_hosts.get(s.block) or SshHost(s) for s in config.witnesses}
+        self._known = {s.block: s for s in (*config.witnesses, *config.binlog_servers)}
+        self._known |= {s.address: s for s in config.servers}
+        self._hosts: dict[str, SshHost] = {}
+        self._mutex = threading.Lock()
         #: Since when a look at a server waits for its answer (monotonic clock), by ``ip:port``.
         self._looking: dict[str, float] = {}
         self._pool = ThreadPool(max_workers=max(8, 4 * len(config.servers)), thread_name_prefix="sessions")
@@ -53,15 +57,24 @@ class ConnectionPool:
 
     def host(self, key: str) -> SshHost:
         """The SSH session with that server's host."""
-        return self._hosts[key]
+        return self._host(key)
 
     def binlog_host(self, block: str) -> SshHost:
         """The SSH session with the host of a [binlogN] block."""
-        return self._binlog_hosts[block]
+        return self._host(block)
 
     def witness(self, block: str) -> SshHost:
         """The SSH session with a witness."""
-        return self._witnesses[block]
+        return self._host(block)
+
+    def _host(self, name: str) -> SshHost:
+        # To import SSH takes a quarter of a second of a processor, and the first ping needs none.
+        from ..ssh.host import SshHost
+
+        with self._mutex:
+            if name not in self._hosts:
+                self._hosts[name] = SshHost(self._known[name])
+            return self._hosts[name]
 
     def each(
         self,
@@ -140,7 +153,7 @@ class ConnectionPool:
             # Who is still waited for would keep this process from ending.
             server.abort()
             server.close()
-        for host in (*self._hosts.values(), *self._binlog_hosts.values(), *self._witnesses.values()):
+        for host in list(self._hosts.values()):
             host.close()
 
 

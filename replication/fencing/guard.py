@@ -168,6 +168,26 @@ class FormerPrimaryGuard:
         if self._persist is not None and not any(t.endswith(".cnf") for t in hold.traces):
             Thread(target=self._leave_trace, args=(hold, server), name="persist", daemon=True).start()
 
+    def away(self, hold: Hold) -> None:
+        """It does not answer."""
+        try:
+            self._holds.away(hold.key)
+        except OSError as error:
+            log.error("That %s does not answer cannot be recorded: %s", hold.name, error)
+
+    def back_closed(self, hold: Hold) -> bool:
+        """It answers, and was read-only already: told once, when it was away until then."""
+        try:
+            if not self._holds.back_closed(hold.key):
+                return False
+        except OSError as error:
+            log.error("The return of %s cannot be recorded: %s", hold.name, error)
+            return False
+        text = f"{hold.name} came back read-only, and is held so. 'mha release' lifts it."
+        log.warning("%s", text)
+        self._tell(News("returned", hold, text))
+        return True
+
     def _leave_trace(self, hold: Hold, server: ServerConfig) -> None:
         assert self._persist is not None
         if traces := self._persist(server):
@@ -230,6 +250,8 @@ class _HeldServerWatcher(Thread):
                     if now != "silent" and answer in ("", "silent"):
                         self._has_to_be_cleared(boots=answer == "silent")
                     answer, changed = now, time.monotonic()
+                    if now != "open":
+                        self._guard.away(self.hold)
                 if answer == "open":
                     self._keep_closed()
                 self.looked.set()
@@ -308,7 +330,7 @@ class _HeldServerWatcher(Thread):
         if how.was_open and (times < OFTEN or time.monotonic() - at > SELDOM):
             self._told = times + 1, time.monotonic()
             self._guard.closed(self.hold, self._config, str(how), how.seconds)
-        elif not how.was_open:
+        elif not how.was_open and not self._guard.back_closed(self.hold):
             self._say(f"{self.hold.name} answers; it is read-only, and held so.")
 
     def _replicates_from(self) -> str:

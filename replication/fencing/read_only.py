@@ -62,8 +62,7 @@ def close_for_writes(server: Server, *, timeout: float = 3.0, note: Callable[[st
     try:
         _set_read_only(server, timeout)
     except StatementFailed:
-        ended = _end_sessions(server, timeout)
-        ended += _set_read_only_in_spite(server, timeout, note)
+        ended = _set_read_only_in_spite(server, timeout, note)
     seconds = time.monotonic() - began
     was_open = server.scalar("SELECT @mha_was", action="see whether it was read-only", timeout=timeout)
     everyone = _set_super_read_only(server, timeout)
@@ -87,24 +86,18 @@ def _set_read_only(server: Server, timeout: float, patience: int = PATIENCE) -> 
 
 
 def _set_read_only_in_spite(server: Server, timeout: float, note: Callable[[str], None]) -> int:
-    """The sessions of others were ended; who is held up by semi-synchronous replication keeps it waiting all the same.
-
-    Returns how many sessions were ended more.
-    """
-    try:
-        _set_read_only(server, timeout)
-    except StatementFailed:
-        variable = waiting_variable(server)
-        if not variable:
-            raise
+    """Somebody keeps it waiting, maybe commits that wait for acknowledgements; how many sessions were ended."""
+    if variable := waiting_variable(server):
         return close_while_they_wait(
             server,
             variable,
             lambda: _set_read_only(server, timeout, LONGER),
-            lambda beside: _end_sessions(beside, timeout),
+            lambda session, kill: _end_sessions(session, timeout, kill=kill),
             note,
         )
-    return 0
+    ended = _end_sessions(server, timeout)
+    _set_read_only(server, timeout)
+    return ended
 
 
 def _set_super_read_only(server: Server, timeout: float) -> bool:
@@ -117,7 +110,7 @@ def _set_super_read_only(server: Server, timeout: float) -> bool:
     return True
 
 
-def _end_sessions(server: Server, timeout: float, *, account: bool = False) -> int:
+def _end_sessions(server: Server, timeout: float, *, account: bool = False, kill: str = "KILL") -> int:
     """``account``: those of the manager's own account, too, which SUPER lets write, but for holders of MHA's locks."""
     own = server.scalar("SELECT CONNECTION_ID()", action="see who is connected", timeout=timeout)
     spare = {own, *(holders_of_locks(server) if account else ())}
@@ -129,6 +122,6 @@ def _end_sessions(server: Server, timeout: float, *, account: bool = False) -> i
         if thread["User"] == server.config.user and not account:
             continue
         with contextlib.suppress(StatementFailed):  # it is gone already (1094)
-            server.query(f"KILL {int(thread['Id'])}", action="end a session", timeout=timeout)
+            server.query(f"{kill} {int(thread['Id'])}", action="end a session", timeout=timeout)
             ended += 1
     return ended

@@ -27,6 +27,7 @@ REACHED_BY = (
 ).split()
 
 HELD, CLOSED, RELEASED, PRIMARY, MOVED = "held", "closed", "released", "primary", "moved"
+AWAY, BACK = "away", "back"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Hold:
     """One server that is held read-only. ``since`` and ``last_closed`` are seconds since the epoch.
 
     ``instead`` is the ``ip:port`` that took its place, ``traces`` what fencing left on its host (option files, masked
-    units), ``returns`` how often it came back and took writes. ``server`` is how it is reached, without secrets, should
+    units), ``returns`` how often it came back and took writes, ``seen`` AWAY once it was seen not to answer, and BACK
+    once it was told that it does again. ``server`` is how it is reached, without secrets, should
     its block leave the configuration. ``uuid`` is MySQL's server_uuid, empty where nobody told it: what it is known by
     should it come back with another address.
     """
@@ -48,6 +50,7 @@ class Hold:
     last_closed: float | None = None
     server: Mapping[str, Any] = field(default_factory=dict, compare=False)
     uuid: str = ""
+    seen: str = ""
 
     def __str__(self) -> str:
         text = f"{self.name} is held read-only since {_clock(self.since)}, when {self.instead} took its place"
@@ -124,6 +127,19 @@ class HeldServers:
     def closed(self, key: str, **facts: Any) -> None:
         """It came back, took writes, and was closed."""
         self._record(CLOSED, key, **facts)
+
+    def away(self, key: str) -> None:
+        """It does not answer; recorded once, whatever it does afterwards."""
+        if (hold := self.get(key)) is not None and not hold.seen:
+            self._record(AWAY, key)
+
+    def back_closed(self, key: str) -> bool:
+        """It answers, read-only; whether that is news: it was away, and nobody told of its return."""
+        hold = self.get(key)
+        if hold is None or hold.seen != AWAY or hold.returns:
+            return False
+        self._record(BACK, key)
+        return True
 
     def left_trace(self, key: str, traces: tuple[str, ...]) -> None:
         """Something more was left on its host, which a release takes away."""
@@ -217,6 +233,8 @@ def _with(holds: dict[str, Hold], line: Mapping[str, Any], renamed: Mapping[str,
             return others
         case "closed" if hold is not None:
             return {**holds, key: replace(hold, returns=hold.returns + 1, last_closed=line["t"])}
+        case "away" | "back" if hold is not None:
+            return {**holds, key: replace(hold, seen=line["event"])}
         case "trace" if hold is not None:
             return {**holds, key: replace(hold, traces=(*hold.traces, *facts["traces"]))}
         case "moved" if hold is not None:

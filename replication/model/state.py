@@ -190,7 +190,6 @@ class ServerState:
     relay_log_recovery: bool
     relay_log_info_repository: str
     event_scheduler: str
-    heartbeat_period: float | None
     semi_sync: SemiSync
     checkpoint_period: float
     channels: tuple[ReplicaChannel, ...]

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from ...config import ServerConfig
 from ..model.state import Vendor
+from .dialects.connecting import more_of_channels
 from .dialects.privileges import Power, privileges_for
 
 #: MariaDB writes what it was told with older or newer words; one spelling of each is kept.
@@ -163,6 +164,19 @@ def need(grants: Grants, power: Power, vendor: Vendor, version: tuple[int, ...])
     """One power."""
     any_of = privileges_for(vendor, version, power)
     return NeededGrant(power, any_of, grants.has(*any_of))
+
+
+def account_statements(account: str, password: str, vendor: Vendor, version: tuple[int, ...]) -> tuple[str, ...]:
+    """What makes the manager's account with what failover and planned switch need there, and no more.
+
+    ``account`` and ``password`` are quoted already. ``infra`` is the schema of the row that proves that rows get in.
+    """
+    powers = dict.fromkeys((*powers_of(Duty.FAILOVER), *powers_of(Duty.SWITCH)))
+    privileges = dict.fromkeys(privileges_for(vendor, version, power)[0] for power in powers)
+    grants = [f"{', '.join(privileges)} ON *.*", "ALL PRIVILEGES ON infra.*"]
+    if more_of_channels(vendor, version):
+        grants.append("SELECT ON performance_schema.*")
+    return (f"CREATE USER {account} IDENTIFIED BY {password}", *(f"GRANT {each} TO {account}" for each in grants))
 
 
 def may_come(accounts: Iterable[tuple[str, str]], user: str, server: ServerConfig) -> bool:

@@ -267,7 +267,7 @@ class Server:
         return False
 
     def observe(self) -> ServerState:
-        """The server's state now: three or four statements, a few milliseconds."""
+        """The server's state now: three statements, a few milliseconds."""
         with self.reading("read its state"):
             return self._observe()
 
@@ -288,14 +288,14 @@ class Server:
             with contextlib.suppress(PrivilegeMissing):
                 channels = with_causes(channels, self.query(causes, action="see which error stopped its applier"))
         log = self.query(dialect.show_log_status(), action="read the end of its binary log")
-        heartbeat = None
-        if channels:
-            heartbeat = self._heartbeat_period()
-        state = read_state(self.config, dialect, variables, channels, log[0] if log else {}, heartbeat)
+        state = read_state(self.config, dialect, variables, channels, log[0] if log else {})
         return state if self.names is None else self.names.in_ours(state)
 
-    def _heartbeat_period(self) -> float | None:
-        """Seconds; a status variable up to 5.7 and in MariaDB, a performance schema column from 8.0."""
+    def heartbeat_period(self) -> float | None:
+        """Of its channels (seconds): a status variable up to 5.7 and in MariaDB, a performance schema column from 8.0.
+
+        No part of its state, which is read a dozen times in a failover: only who changes a channel has to know it.
+        """
         rows = self.query("SHOW GLOBAL STATUS LIKE 'Slave_heartbeat_period'", action="read its heartbeat period")
         if rows:
             return float(rows[0]["Value"])
@@ -321,6 +321,6 @@ class Server:
             more = {str(row["CHANNEL_NAME"]): row for row in found}
             return [{**row, **more.get(channel_name(row), {})} for row in rows]
         if rows and "Slave_heartbeat_period" not in rows[0]:
-            heartbeat = self._heartbeat_period()
+            heartbeat = self.heartbeat_period()
             return [{**row, "Slave_heartbeat_period": heartbeat} for row in rows]
         return rows

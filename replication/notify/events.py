@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...config import ClusterConfig, ServerConfig
-from ...config.notify import EVENTS
+from ...config.forms.event_names import EVENTS
 from ..errors import HookError, RefusalError
 from ..local.site_scripts import HookResult, run_hook
 from ..memory.spool import Outbox

@@ -27,7 +27,7 @@ TITLES = {
     "refused": "failover REFUSED",
     "failed": "failover FAILED",
     "switched": "primary moved from ${old_primary} to ${new_primary}",
-    "returned": "${old_primary} came back and was set read-only",
+    "returned": "${old_primary} came back and is held read-only",
     "released": "${old_primary} is no longer held read-only",
     "rejoined": "${old_primary} is a replica of ${new_primary} again",
     "not_rejoined": "${old_primary} came back and was NOT made a replica",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...config import ClusterConfig, ServerConfig
 from ..address import AddressChain, FailoverCalls, chain_of
-from ..cluster.pool import ConnectionPool
+from ..cluster.pool import ConnectionPool, reachable
 from ..coordination.failover_lock import FailoverLock
 from ..detection.observation import SOMEBODY_ELSE
 from ..fencing.last_look import ANSWER_THOUGH_DEAD
@@ -21,6 +21,7 @@ from ..planning.waits import Waits
 from ..probes.host import ServerPaths
 
 if TYPE_CHECKING:
+    from ..rescue.ahead import CopyAhead
     from .approval import Answer
 
 
@@ -54,7 +55,8 @@ class FailoverJob(Job):
     act, on whose session a server is opened; ``withheld`` is what no binlog server acknowledges any more. ``places``
     are what the dead one said of itself while it lived: by them it is told from other servers of its host.
     ``remembered`` is the cluster as the watch saw it last, None without a watch, and ``since`` when that saw the first
-    sign of trouble (seconds since the epoch), 0 without one; ``waits`` is how its commits waited for a second disk.
+    sign of trouble (seconds since the epoch), 0 without one; ``waits`` is how its commits waited for a second disk, and
+    ``ahead`` its log, copied while it is fenced.
     """
 
     def __init__(
@@ -82,6 +84,11 @@ class FailoverJob(Job):
         self.remembered: ClusterState | None = None
         self.since = 0.0
         self.waits: Waits | None = None
+        self.ahead: CopyAhead | None = None
+
+    def dead_lets_in(self) -> bool:
+        """Whether the dead primary's host answers over SSH now."""
+        return reachable(self.sessions.host(self.dead.address), float(self.dead.ssh_connection_timeout))
 
     @property
     def workdir(self) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 
 from ...config import ServerConfig
@@ -74,9 +74,13 @@ def turned(entries: Iterable[Entry]) -> dict[str, ChannelOptions]:
 
 
 def former_options(
-    state: ServerState, channel: ReplicaChannel, entries: Iterable[Entry], config: ServerConfig
+    state: ServerState,
+    channel: ReplicaChannel,
+    entries: Iterable[Entry],
+    config: ServerConfig,
+    heartbeat: Callable[[], float | None],
 ) -> ChannelOptions | None:
-    """What a channel is to have back; None when it was not turned, or is turned back.
+    """What a channel is to have back; None when it was not turned, or is turned back. ``heartbeat`` asks for its own.
 
     Another manager's journal is not here: then what the configuration tells, and the channel's one-time user. Raises
     CannotLevel when they do not tell its user.
@@ -90,13 +94,13 @@ def former_options(
             f"{state.name} was turned to a saved log by a manager whose journal is not here, and repl_user is not set: "
             "set it, or point the replica by hand"
         )
-    now = ChannelOptions.of(channel, state.heartbeat_period, HOW[channel.gtid_kind])
+    now = ChannelOptions.of(channel, heartbeat(), HOW[channel.gtid_kind])
     return replace(now, user=config.repl_user, **asdict(marks_of(channel.source_user)))
 
 
-def options_now(server: Server, state: ServerState, channel: ReplicaChannel, kind: GtidKind) -> ChannelOptions:
-    """A channel's options as they are. ``state`` is the server's."""
-    return ChannelOptions.of(channel, state.heartbeat_period, HOW[kind], _compression(server, channel.name))
+def options_now(server: Server, channel: ReplicaChannel, kind: GtidKind) -> ChannelOptions:
+    """A channel's options as they are."""
+    return ChannelOptions.of(channel, server.heartbeat_period(), HOW[kind], _compression(server, channel.name))
 
 
 def execute_served(

@@ -20,6 +20,7 @@ from .channel_order import OrderedTransport
 from .known_hosts import (
     SSH_PORT,
     KeyVerdict,
+    KnownKey,
     fingerprint,
     judge_key,
     keys_of,
@@ -55,20 +56,48 @@ def open_transport(login: SshLogin, deadline: Deadline) -> paramiko.Transport:
             "let the manager reach the host directly, or exclude it from that Host pattern",
         )
     with contextlib.ExitStack() as undo:
-        try:
-            connection = socket.create_connection((login.address, login.port), timeout=deadline.left or 0.001)
-            undo.callback(connection.close)
-            _tune(connection)
-            transport = OrderedTransport(connection)
-            undo.callback(transport.close)
-            transport.set_log_channel(PARAMIKO_LOG)
+        with _reaching(login, deadline):
+            transport = _connected(login, deadline, undo)
             _handshake(transport, login, deadline)
             _authenticate(transport, login, deadline)
-        except (OSError, EOFError, paramiko.SSHException, *NOT_UNDERSTOOD) as error:
-            raise HostUnreachable(login.name, CONNECT, *_unreachable(login, error, deadline)) from error
         transport.set_keepalive(KEEPALIVE)
         undo.pop_all()
         return transport
+
+
+def unknown_key(login: SshLogin, deadline: Deadline) -> paramiko.PKey | None:
+    """The key that a host presents of which known_hosts says nothing; None where it has that key. Nobody logs in.
+
+    Raises HostUnreachable, and HostKeyMismatch for a key that is revoked, or another than the known one.
+    """
+    with contextlib.ExitStack() as undo, _reaching(login, deadline):
+        key, verdict, entry = _presented(_connected(login, deadline, undo), login, deadline)
+        if verdict in (KeyVerdict.KNOWN, KeyVerdict.UNKNOWN) or entry is None:
+            return key if verdict is KeyVerdict.UNKNOWN else None
+        raise HostKeyMismatch(
+            login.name,
+            "scan its host key",
+            f"{key.get_name()} {fingerprint(key.asbytes())} is {verdict.value}, by {entry.where}",
+            "look who is there; if the host was rebuilt, remove that line",
+        )
+
+
+@contextlib.contextmanager
+def _reaching(login: SshLogin, deadline: Deadline) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, paramiko.SSHException, *NOT_UNDERSTOOD) as error:
+        raise HostUnreachable(login.name, CONNECT, *_unreachable(login, error, deadline)) from error
+
+
+def _connected(login: SshLogin, deadline: Deadline, undo: contextlib.ExitStack) -> OrderedTransport:
+    connection = socket.create_connection((login.address, login.port), timeout=deadline.left or 0.001)
+    undo.callback(connection.close)
+    _tune(connection)
+    transport = OrderedTransport(connection)
+    undo.callback(transport.close)
+    transport.set_log_channel(PARAMIKO_LOG)
+    return transport
 
 
 def _tune(connection: socket.socket) -> None:
@@ -79,7 +108,10 @@ def _tune(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED * 1000)
 
 
-def _handshake(transport: paramiko.Transport, login: SshLogin, deadline: Deadline) -> None:
+def _presented(
+    transport: paramiko.Transport, login: SshLogin, deadline: Deadline
+) -> tuple[paramiko.PKey, KeyVerdict, KnownKey | None]:
+    """The key of whoever answers, what known_hosts says of it, and where."""
     try:
         entries = keys_of(read_known_hosts([*login.known_hosts, *login.system_known_hosts]), login.key_names)
     except OSError as error:
@@ -93,7 +125,11 @@ def _handshake(transport: paramiko.Transport, login: SshLogin, deadline: Deadlin
     if not transport.initial_kex_done:
         raise TimeoutError
     key = transport.get_remote_server_key()
-    verdict, entry = judge_key(entries, key.get_name(), key.asbytes())
+    return (key, *judge_key(entries, key.get_name(), key.asbytes()))
+
+
+def _handshake(transport: paramiko.Transport, login: SshLogin, deadline: Deadline) -> None:
+    key, verdict, entry = _presented(transport, login, deadline)
     if verdict is KeyVerdict.KNOWN:
         return
     shown = f"{key.get_name()} {fingerprint(key.asbytes())}"

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
+log = logging.getLogger("mha")
+
 
 class Listener:
     """What a watcher is told while it watches; every method may be overridden, none may block."""
+
+    def greeted(self, words: str) -> None:
+        """The first ping of a watch was answered: said in MHA's ``words``."""
+        log.info("%s", words)
 
     def answered(self) -> None:
         """A ping was answered."""

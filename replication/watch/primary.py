@@ -39,6 +39,8 @@ LOOKS_EVERY, LOOK_AGAIN = 2, 0.4
 QUIET_DISK = 5
 #: Seconds between two looks at whether to stop.
 STOP_SEEN = 0.25
+#: What is said when the first ping was answered.
+WATCHES = "Ping({}) succeeded, waiting until MySQL doesn't respond.."
 #: Rounds that a suspicion remembers.
 ROUNDS = 200
 
@@ -305,7 +307,7 @@ class Watch:
     def _greet(self) -> None:
         if not self._greeted:
             self._greeted = True
-            log.info("Ping(%s) succeeded, waiting until MySQL doesn't respond..", self._config.ping_type)
+            self._listener.greeted(WATCHES.format(self._config.ping_type))
 
 
 class _Suspicion:

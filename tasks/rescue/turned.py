@@ -20,7 +20,8 @@ def former_of(job: FailoverJob, state: ServerState, channel: ReplicaChannel) -> 
     entries: Iterable[Entry] = (*job.past, *job.journal.entries())
     if state.key not in turned(entries):
         entries = every_entry(job.workdir, job.config.name)
-    return former_options(state, channel, entries, job.config_of(state.key))
+    heartbeat = job.sessions.server(state.key).heartbeat_period
+    return former_options(state, channel, entries, job.config_of(state.key), heartbeat)
 
 
 def noted(job: FailoverJob, server: Server, name: str, kind: GtidKind) -> ChannelOptions:
@@ -29,7 +30,7 @@ def noted(job: FailoverJob, server: Server, name: str, kind: GtidKind) -> Channe
     channel = channel_named(state, name)
     if (former := former_of(job, state, channel)) is not None:
         return former
-    former = options_now(server, state, channel, kind)
+    former = options_now(server, channel, kind)
     job.journal.record(TURN, "intent", server.key, **asdict(former))
     if former.delay:
         job.journal.record("delay", "intent", server.key, seconds=former.delay)

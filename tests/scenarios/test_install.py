@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from prefect_mha.config.editing.starter import SERVICES
 from tests.lab.cluster import HOUSE
 
 pytestmark = pytest.mark.every_variant
@@ -107,13 +108,13 @@ def test_it_writes_a_working_set_into_an_empty_directory(installed: Path, tmp_pa
     assert done.returncode == 0, done.stderr
     assert {path.name for path in empty.iterdir()} == {
         *("app2.cnf", "app2.password", "app2.repl.password", "app2.sql"),
-        *("mha@.service", "mha-binlog@.service", "prefect.yaml", "automations"),
+        *(*SERVICES, "prefect.yaml", "automations", "man", "completion"),
     }
     checked = run(installed / "mha", "config", "check", "--conf", str(empty / "app2.cnf"), cwd=tmp_path)
     assert checked.stdout.strip() == f"{empty}/app2.cnf is right: app2 has 2 servers."
     if shutil.which("systemd-analyze"):
         # Its program is there, too: the one of this environment.
-        for unit in ("mha@app2.service", "mha-binlog@app2.service"):
+        for unit in (name.replace("@.", "@app2.") for name in SERVICES if name.endswith(".service")):
             verified = run(Path("/usr/bin/systemd-analyze"), "verify", str(empty / unit), cwd=tmp_path)
             assert (verified.returncode, verified.stderr) == (0, "")
     again = run(installed / "mha", "init", str(empty), *words, cwd=tmp_path)
@@ -139,6 +140,14 @@ def test_the_deployments_that_it_writes_are_flows_of_the_installed_package(insta
     flows = json.loads(done.stdout.splitlines()[-1])
     assert {"monitor", "failover", "switchover", "health_check"} <= set(flows)
     assert flows == {name: name.replace("_", "-") for name in flows}
+
+
+def test_man_and_the_shells_find_what_is_theirs(installed: Path) -> None:
+    share = installed.parent / "share"
+    for name in ("man/man1/mha.1", "bash-completion/completions/mha.bash", "zsh/site-functions/_mha"):
+        assert (share / name).is_file()
+    assert (share / "fish/vendor_completions.d/mha.fish").is_file()
+    assert len(list((share / "man/man1").iterdir())) == len(COMMANDS)
 
 
 @pytest.mark.slow

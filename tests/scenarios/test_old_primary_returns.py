@@ -13,6 +13,7 @@ from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.local_writer import Observers, Taken
 from tests.lab.network import sh
+from tests.lab.two_servers import until
 from tests.scenarios.naming import manager_knows
 from tests.scenarios.watching import SIGHT, Monitor, clock
 
@@ -108,6 +109,18 @@ def test_frozen_under_a_loop_that_would_start_it_again(scene: Scene) -> None:
     assert scene.old.mysqld_pids() == []
     assert "stopped its supervisor" in scene.monitor.log()
     scene.nothing_taken_by_the_old_one()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scene", KINDS, indirect=True)
+def test_started_again_read_only_nobody_would_hear_of_it(scene: Scene) -> None:
+    scene.watch()
+    scene.old.signal_mysqld(signal.SIGKILL)
+    scene.failed_over()
+    scene.old.start_mysqld("--read-only=1", wait=False)
+    scene.monitor.wait_for("came back read-only, and is held so")
+    until(lambda: f"returned {scene.old.ip}" in scene.events(), "somebody is told")
+    assert scene.monitor.log().count("came back") == 1
 
 
 @pytest.mark.parametrize("scene", KINDS, indirect=True)

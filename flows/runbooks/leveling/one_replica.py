@@ -74,7 +74,7 @@ class Leveler(Recorder):
         left = self.left(plan, target, stopped) if stopped is not None else self.drained(plan, target)
         proof, given = self.chain.give(plan, left)
         log.info("* Phase 3.2: Saving Dead Master's Binlog Phase..")
-        start = None if given else self.rescue_from(plan, proof)
+        start = None if given else self.rescue_from(plan, proof.executed)
         saved = self.saved(plan, start, target.key)
         for_others = plan.kind is not GtidKind.POSITION and start is not None and start != proof.executed
         if saved.copy is None and for_others and self.fencing.ssh:
@@ -133,6 +133,21 @@ class Leveler(Recorder):
         served = self.run(save_binlog.save_from_binlog_servers, job, start, received, whose)
         return served if served.copy is not None else replace(served, why_not=f"{rescue.why_not}; {served.why_not}")
 
+    def save_ahead(self, plan: FailoverPlan) -> None:
+        """Begin to copy the dead primary's log beside its fencing, where little is to be copied and nobody else's.
+
+        Not where a script cuts its power in between, nor where its disk is what it died of. Places of when the plan was
+        made are no later than those that will be asked for.
+        """
+        job, start = self.job, self.rescue_from(plan, plan.target.executed)
+        received = plan.target.received
+        if start is None or received is None or start.file != received.file:
+            return
+        apart = bool(self.chain) or job.somebody_else or job.answers_though_dead or job.options.skip_save_master_binlog
+        near = received.pos - start.pos < SAVED_TOGETHER
+        if near and self.fencing.ssh and not (apart or self.fencing.will_power_off):
+            save_binlog.copy_ahead(job, start, self.directories(), plan.new_primary, self.whose())
+
     def proven(self, plan: FailoverPlan, rescue: SavedBinlog | None) -> str:
         """Why nothing that the dead primary acknowledged is missing, in words; empty where nobody can tell."""
         job = self.job
@@ -172,15 +187,15 @@ class Leveler(Recorder):
         self.ways.left(replica.key, lacks)
         return proof
 
-    def rescue_from(self, plan: FailoverPlan, proof: Drained) -> BinlogPosition | None:
-        """Where in the dead primary's log the saving begins.
+    def rescue_from(self, plan: FailoverPlan, mine: BinlogPosition | None) -> BinlogPosition | None:
+        """Where in the dead primary's log the saving begins for a new primary that stands at ``mine``.
 
         In file/position mode each replica needs its own part, so it begins where the last of them stands, unless that
         one is far behind: it is leveled by itself, later. When the host is powered off afterwards there is no later:
         then it begins where the last of them stands in any case. With GTIDs the others are served by the new primary;
         should that one be lost before, what is saved is for them, too, where that costs next to nothing.
         """
-        mine, last_chance = proof.executed, self.fencing.will_power_off
+        last_chance = self.fencing.will_power_off
         places = [mine]
         for other in plan.others:
             place = other.executed

@@ -20,6 +20,7 @@ from ...cluster.pool import ConnectionPool
 from ...errors import MhaError, RemoteFileError, ServerUnreachable, StatementFailed
 from ...model.refusal import Refusal
 from ...model.state import ServerState
+from ...supervisor import SUPERVISOR
 from ...threads import Thread
 from .acknowledging.dump import Replica
 from .acknowledging.feed import AcknowledgingFeed
@@ -345,6 +346,10 @@ class BinlogServer:
     def _say(self, **changes: object) -> None:
         """Write the health file; a disk that is full must not end the copying."""
         self._health = replace(self._health, **changes)  # type: ignore[arg-type]
+        SUPERVISOR.pulse(self._block.block).beat()
+        SUPERVISOR.says(f"{self._health.state} {self._health.source}")
+        if self._health.state is CopyState.COPYING:
+            SUPERVISOR.ready()
         try:
             write_health(self._root, self._health)
             self._unwritten = False

@@ -108,7 +108,7 @@ def serve_log(
                     where = next(ways, None)
                     if where is None:
                         return "this machine cannot listen for it"
-                    former = _noted(server, state, channel, kind, notes)
+                    former = _noted(server, channel, kind, notes)
                     execute_served(server, proof, lacks, kind, where, former, stall=stall)
             except PrivilegeMissing as error:
                 if not channel.of_a_rescue:
@@ -132,10 +132,10 @@ def serve_log(
     return ""
 
 
-def _noted(server: Server, state: ServerState, channel: ReplicaChannel, kind: GtidKind, notes: Path) -> ChannelOptions:
+def _noted(server: Server, channel: ReplicaChannel, kind: GtidKind, notes: Path) -> ChannelOptions:
     """What the channel is to have back: kept before it is turned, or by the run that turned it."""
     if not channel.of_a_rescue:
-        options = options_now(server, state, channel, kind)
+        options = options_now(server, channel, kind)
         with contextlib.closing(Journal(notes)) as journal:
             journal.record(TURN, "intent", server.key, **asdict(options))
         return options

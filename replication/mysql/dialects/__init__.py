@@ -267,6 +267,16 @@ class Dialect:
         return self.vendor is not Vendor.MARIADB
 
     @property
+    def kill_unheard(self) -> str:
+        """The words before a session's number that cut its client off, and let no commit go that waits.
+
+        A group of commits waits AFTER_SYNC in the session of one of them. MariaDB's KILL of that one ends the waiting
+        of all, and the clients of the others read that they are committed (seen with 10.11); a soft KILL only closes
+        the client's connection. MySQL's KILL does not end the waiting.
+        """
+        return "KILL SOFT CONNECTION" if self.vendor is Vendor.MARIADB else "KILL"
+
+    @property
     def stop_waits_for_connecting(self) -> bool:
         """Whether STOP of a receiver may wait for its attempt to connect: MariaDB 11 (11.8 does, 10.11 does not)."""
         return self.vendor is Vendor.MARIADB and self.version >= (11,)

@@ -40,7 +40,6 @@ def read_state(
     v: dict[str, str],
     channels: Sequence[Row],
     log: Row,
-    heartbeat: float | None,
 ) -> ServerState:
     """From its variables, the status rows of its channels, and that of its own log. Raises ValueError for nonsense."""
 
@@ -91,7 +90,6 @@ def read_state(
         relay_log_recovery=bool(flag("relay_log_recovery")),
         relay_log_info_repository=v.get("relay_log_info_repository", ""),
         event_scheduler=v.get("event_scheduler", "OFF"),
-        heartbeat_period=heartbeat,
         semi_sync=SemiSync(
             source_enabled=flag("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled"),
             replica_enabled=flag("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled"),

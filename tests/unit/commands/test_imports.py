@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from prefect_mha.config import load_cluster
+from prefect_mha.replication.memory.manager_view import note_places
+
 ROOT = Path(__file__).parents[3]
 COMMANDS = {
     name: place.partition(":")[0]
@@ -63,8 +66,36 @@ def conf(tmp_path: Path) -> Path:
     return path
 
 
+STATUS = "prefect_mha.commands.masterha_check_status"
+
+
 def test_a_status_needs_no_server(conf: Path) -> None:
-    assert loaded("prefect_mha.commands.masterha_check_status", f"--conf={conf}") == ("2", {"pydantic"})
+    assert loaded(STATUS, f"--conf={conf}") == ("2", {"pydantic"})
+
+
+def test_a_status_needs_no_models_of_files_that_the_manager_has_read(conf: Path) -> None:
+    note_places(load_cluster(conf, None))
+    assert loaded(STATUS, f"--conf={conf}") == ("2", set())
+    # What is validated is what is there now.
+    conf.write_text(conf.read_text().replace("port=1", "port=one", 1))
+    assert loaded(STATUS, f"--conf={conf}") == ("2", {"pydantic"})
+
+
+def test_the_first_look_at_a_cluster_needs_no_ssh(conf: Path) -> None:
+    code = (
+        "import sys; from prefect_mha.config import load_cluster; "
+        "from prefect_mha.replication.cluster.first_look import FirstLook; "
+        f"FirstLook(load_cluster({str(conf)!r}, None)); print(*({HEAVY!r} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert set(done.stdout.split()) == {"pydantic", "pymysql", "cryptography"}, done
+
+
+def test_a_manager_imports_nothing_that_it_does_not_use() -> None:
+    unused = {"invoke", "httpx", "rich", "prefect", "apprise"}
+    code = f"import sys, prefect_mha.flows.manager.manager as _; print(*({unused!r} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done
 
 
 @pytest.mark.parametrize("command", ["masterha_check_repl", "masterha_check_ssh"])

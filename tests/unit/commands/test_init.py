@@ -71,6 +71,8 @@ def test_each_host_gets_an_account_with_that_password(made: Path) -> None:
 
 def test_nothing_names_the_example_any_more(made: Path) -> None:
     for name, text in files(made).items():
+        if name.startswith(("man/", "completion/")):
+            continue  # what is the same for everybody
         assert "app1" not in text, name
         assert not re.search(r"/etc/mha\b", text), name
 
@@ -146,7 +148,7 @@ def test_prefect_reads_the_automations(made: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
 def test_systemd_finds_nothing_wrong_with_the_units(made: Path, tmp_path: Path) -> None:
-    for unit in made.glob("*@.service"):
+    for unit in made.glob("*.service"):
         text = re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text())
         instance = tmp_path / unit.name.replace("@.", "@app2.")
         instance.write_text(text)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
+from prefect_mha.config.forms.event_names import EVENTS
 from prefect_mha.config.forms.ini import parse_ini
 from prefect_mha.config.loader import CLUSTER_PARAMETERS, PARAMETERS, SERVER_PARAMETERS
-from prefect_mha.config.notify import EVENTS
 from prefect_mha.config.state import state_directory
 
 #: The parameters of MHA 0.58: its wiki's, and two it reads without documenting them.

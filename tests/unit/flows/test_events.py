@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from prefect_mha.config.notify import EVENTS
+from prefect_mha.config.forms.event_names import EVENTS
 from prefect_mha.flows.engine.events import HEARTBEAT, NAMES, _Delivery, prefect_event
 from prefect_mha.replication.memory.health_file import HealthFile, ManagerStatus
 from prefect_mha.replication.memory.manager_lock import ManagerLock

@@ -92,7 +92,6 @@ def server(number: int, *channels: ReplicaChannel, version: tuple[int, ...] = (8
         relay_log_recovery=False,
         relay_log_info_repository="",
         event_scheduler="OFF",
-        heartbeat_period=None,
         semi_sync=SemiSync(),
         checkpoint_period=0.3,
         channels=channels,

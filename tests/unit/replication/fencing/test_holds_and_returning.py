@@ -10,7 +10,7 @@ import pytest
 
 from prefect_mha.config import ServerConfig
 from prefect_mha.replication.address import haproxy_socket
-from prefect_mha.replication.fencing.guard import FormerPrimaryGuard
+from prefect_mha.replication.fencing.guard import FormerPrimaryGuard, News
 from prefect_mha.replication.fencing.ports import knock
 from prefect_mha.replication.fencing.returning import PrimaryView, Return, decide
 from prefect_mha.replication.local import addresses
@@ -165,6 +165,24 @@ def test_a_hold_that_is_made_while_the_dead_one_is_watched_names_the_present_pri
     holds.replaced(DB1, "db1", DB2)
     guard._look_at_the_file()
     assert guard._primary == DB2
+
+
+def test_one_that_comes_back_read_only_is_told_of_once(holds: HeldServers) -> None:
+    holds.replaced(DB1, "db1", DB2)
+    (hold,) = holds.current()
+    told: list[News] = []
+    guard = FormerPrimaryGuard((), holds, told.append)
+    assert not guard.back_closed(hold), "fencing closed it, and it never went away"
+    guard.away(hold)
+    assert FormerPrimaryGuard((), HeldServers(holds.path.parent, "app1"), told.append).back_closed(hold)
+    guard.away(hold)
+    assert not guard.back_closed(hold)
+    assert [(n.event, "came back read-only" in n.text) for n in told] == [("returned", True)]
+    # Replaced once more: a new hold, and a new return.
+    holds.replaced(DB1, "db1", DB2)
+    guard.away(hold)
+    holds.closed(DB1, how="set read-only")
+    assert not guard.back_closed(hold), "told already, as one that took writes"
 
 
 def test_knocking_tells_who_listens_from_a_host_that_lives() -> None:

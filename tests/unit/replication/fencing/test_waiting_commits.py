@@ -1,4 +1,4 @@
-"""A primary whose commits wait for nobody is closed first, and only then do they wait no longer."""
+"""A primary whose commits wait for nobody: their clients are cut off, and only then do they wait no longer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from prefect_mha.replication.errors import CannotRemember, StatementFailed
+from prefect_mha.replication.errors import CannotRemember, ServerBusy, StatementFailed
 from prefect_mha.replication.fencing import waiting_commits
 from prefect_mha.replication.fencing.waiting_commits import close_while_they_wait, wait_again, waiting_variable
 from prefect_mha.replication.memory.journal import Journal
 from prefect_mha.replication.memory.last_writable import ASKED_TO_CLOSE, CLOSED, OLD_PRIMARY, TAKEN_OVER, WAITED_BY
+from prefect_mha.replication.model.state import Vendor
+from prefect_mha.replication.mysql.dialects import Dialect
 from prefect_mha.replication.planning.reopening import Reopening
 from prefect_mha.replication.watch import reopen
 from prefect_mha.tasks import comeback
@@ -29,6 +31,8 @@ class Fake:
 
     thread_id = 7
     config = None
+    dialect = Dialect(Vendor.MARIADB, (10, 11, 14), False, False, False)
+    full = False
 
     def __init__(self) -> None:
         self.on, self.closing, self.said = threading.Event(), threading.Event(), list[str]()
@@ -39,12 +43,18 @@ class Fake:
         assert action
         if sql == "SHOW PROCESSLIST":
             state = "Waiting for global read lock" if self.closing.is_set() else "init"
-            return [{"Id": 7, "State": state}, {"Id": 8, "State": None}]
+            waits = "Waiting for semi-sync ACK from slave" if self.on.is_set() and not self.off.is_set() else None
+            return [{"Id": 7, "State": state}, {"Id": 8, "State": waits}, {"Id": 9, "State": "Commit"}]
         if sql.startswith("SHOW"):
             return [{"Variable_name": SWITCH, "Value": "ON" if self.on.is_set() else "OFF"}]
         self.said.append(sql)
         (self.off if sql.endswith("= 0") else self.on).set()
         return []
+
+    def connect(self) -> None:
+        """A session beside it."""
+        if self.full:
+            raise ServerBusy("db1", "connect", "Too many connections", 1040)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -66,8 +76,8 @@ def test_they_are_let_go_once_the_statement_that_closes_waits(server: Any) -> No
         assert server.off.wait(5)
         order.append("closed")
 
-    def end(_: object) -> int:
-        order.append("ended")
+    def end(_: object, kill: str) -> int:
+        order.append(kill)
         return 3
 
     assert waiting_variable(server) == SWITCH
@@ -77,8 +87,59 @@ def test_they_are_let_go_once_the_statement_that_closes_waits(server: Any) -> No
         order.append(variable)
 
     assert close_while_they_wait(server, SWITCH, close, end, note) == 3
-    assert order == ["ended", SWITCH, "closed"]
+    assert order == ["KILL SOFT CONNECTION", SWITCH, "closed"]
     assert server.said == [f"SET GLOBAL {SWITCH} = 0"]
+
+
+def test_a_kill_that_lets_a_group_of_commits_go_is_none_of_those_that_come_first(server: Any) -> None:
+    """MariaDB's KILL of the one that waits for its group acknowledges the others."""
+    order: list[tuple[str, bool]] = []
+
+    def close() -> None:
+        server.closing.set()
+        assert hard.wait(5)
+
+    def end(_: object, kill: str) -> int:
+        order.append((kill, server.off.is_set()))
+        if kill == "KILL":
+            hard.set()
+        return 3
+
+    hard = threading.Event()
+    assert close_while_they_wait(server, SWITCH, close, end, lambda _: None) == 3
+    assert order == [("KILL SOFT CONNECTION", False), ("KILL", True)]
+    assert Dialect(Vendor.MYSQL, (9, 7, 4), True, True, True).kill_unheard == "KILL"
+
+
+def test_where_nobody_waits_once_the_clients_are_cut_off_nothing_is_switched(server: Any) -> None:
+    gone = threading.Event()
+
+    def close() -> None:
+        server.closing.set()
+        assert gone.wait(5)
+
+    def end(*_: object) -> int:
+        gone.set()
+        return 1
+
+    assert close_while_they_wait(server, SWITCH, close, end, lambda _: None) == 1
+    assert server.said == []
+
+
+def test_where_every_connection_is_taken_the_session_that_closes_makes_room_first(server: Any) -> None:
+    server.full = True
+    ended: list[tuple[bool, str]] = []
+
+    def close() -> None:
+        server.closing.set()
+        assert server.off.wait(5)
+
+    def end(_: object, kill: str) -> int:
+        ended.append((server.closing.is_set(), kill))
+        return 1
+
+    assert close_while_they_wait(server, SWITCH, close, end, lambda _: None) == 2
+    assert ended == [(False, "KILL SOFT CONNECTION"), (True, "KILL SOFT CONNECTION")]
 
 
 def test_what_cannot_be_written_down_is_not_done(server: Any) -> None:
@@ -93,7 +154,7 @@ def test_what_cannot_be_written_down_is_not_done(server: Any) -> None:
         raise StatementFailed("db1", "set read_only", "Lock wait timeout exceeded", 1205)
 
     with pytest.raises(StatementFailed):
-        close_while_they_wait(server, SWITCH, close, lambda _: 0, refuse)
+        close_while_they_wait(server, SWITCH, close, lambda *_: 0, refuse)
     assert f"SET GLOBAL {SWITCH} = 0" not in server.said
 
 
@@ -148,5 +209,5 @@ def test_where_it_cannot_be_closed_they_wait_again(server: Any) -> None:
         raise StatementFailed("db1", "set read_only", "Lock wait timeout exceeded", 1205)
 
     with pytest.raises(StatementFailed):
-        close_while_they_wait(server, SWITCH, close, lambda _: 0, lambda _: None)
+        close_while_they_wait(server, SWITCH, close, lambda *_: 0, lambda _: None)
     assert server.said == [f"SET GLOBAL {SWITCH} = {value}" for value in (0, 1)]

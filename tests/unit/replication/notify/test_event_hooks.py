@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.config.forms.event_names import EVENTS
 from prefect_mha.config.loader import CLUSTER_PARAMETERS
-from prefect_mha.config.notify import EVENTS
 from prefect_mha.config.values import _CHOICES
 from prefect_mha.replication.errors import RefusalError
 from prefect_mha.replication.notify.events import EventHooks, finish

@@ -13,7 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from prefect_mha.config import load_cluster
-from prefect_mha.config.notify import EVENTS, URL_KEYS, parts_of, urls_in
+from prefect_mha.config.forms.event_names import EVENTS, URL_KEYS
+from prefect_mha.config.notify import parts_of, urls_in
 from prefect_mha.replication.memory.spool import Outbox
 from prefect_mha.replication.notify import worker as notify_sender
 from prefect_mha.replication.notify.dispatcher import Dispatcher, letters

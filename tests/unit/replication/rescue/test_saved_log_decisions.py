@@ -145,10 +145,10 @@ def test_without_the_journal_the_configuration_and_the_one_time_user_tell() -> N
     lost = channel(source_user=marked(USER, Marks(ssl=True, public_key=True)), source_host="10.0.0.9")
     config = configured().servers[1]
     state = server(2, lost)
-    assert former_options(state, channel(), (), config) is None
+    assert former_options(state, channel(), (), config, lambda: None) is None
     with pytest.raises(CannotLevel, match="repl_user is not set"):
-        former_options(state, lost, (), config)
-    found = former_options(state, lost, (), config.model_copy(update={"repl_user": "repl"}))
+        former_options(state, lost, (), config, lambda: None)
+    found = former_options(state, lost, (), config.model_copy(update={"repl_user": "repl"}), lambda: None)
     assert found is not None
     assert (found.user, found.ssl, found.ssl_verify, found.public_key) == ("repl", True, False, True)
 
