@@ -100,12 +100,12 @@ def result_words(incident: Incident) -> str:
 def line(incident: Incident) -> str:
     """All of that in one line."""
     told = f"{when(incident.began)} {incident.kind.value} {move(incident)}: {result_words(incident)}"
-    return f"{told}; out {out_words(incident)}, lost {lost_words(incident)}"
+    return plain(f"{told}; out {out_words(incident)}, lost {lost_words(incident)}")
 
 
 def block(incident: Incident) -> Iterator[str]:
     """One of a list: what, when, why, how long, what was lost, who agreed, and the steps that took time."""
-    yield f"{when(incident.began)}  {incident.kind.value}  {move(incident)}  {plain(result_words(incident))}"
+    yield plain(f"{when(incident.began)}  {incident.kind.value}  {move(incident)}  {result_words(incident)}")
     facts = [
         ("why", incident.why or UNKNOWN),
         ("out", out_words(incident)),
