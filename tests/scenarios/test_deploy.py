@@ -18,7 +18,7 @@ import pytest
 from tests.lab.cluster import HOUSE, Cluster, Done
 from tests.lab.prefect_server import PrefectServer, ask_api
 
-FLOWS = ("monitor", "failover", "switchover", "rejoin", "health-check", "purge-relay-logs")
+FLOWS = ("monitor", "failover", "switchover", "rejoin", "drill", "health-check", "purge-relay-logs")
 
 
 class Prefect:
