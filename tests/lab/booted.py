@@ -106,6 +106,11 @@ class Booted:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._nspawn.wait(20)
+        ends = time.monotonic() + 5.0
+        while time.monotonic() < ends and any(
+            path.read_text() for g in self._groups for path in g.rglob("cgroup.procs")
+        ):
+            time.sleep(0.05)
         for group in self._groups:
             for each in sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True):
                 with contextlib.suppress(OSError):
