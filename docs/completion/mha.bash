@@ -9,10 +9,10 @@ _mha() {
     before=${COMP_WORDS[COMP_CWORD - 2]}
   fi
   for each in "${COMP_WORDS[@]:1:last}"; do
-    case "$at $each" in 'mha binlog-server'|'mha check'|'mha config'|'mha config check'|'mha config convert'|'mha config show'|'mha config sudoers'|'mha deploy'|'mha failover'|'mha haproxy-config'|'mha history'|'mha init'|'mha keepalived-config'|'mha monitor'|'mha notify'|'mha notify test'|'mha purge-relay-logs'|'mha rejoin'|'mha release'|'mha replay'|'mha report'|'mha serve'|'mha simulate'|'mha status'|'mha stop'|'mha switchover'|'mha topology') at="$at $each" ;; esac
+    case "$at $each" in 'mha binlog-server'|'mha check'|'mha config'|'mha config check'|'mha config convert'|'mha config show'|'mha config sudoers'|'mha deploy'|'mha drill'|'mha failover'|'mha haproxy-config'|'mha history'|'mha init'|'mha keepalived-config'|'mha monitor'|'mha notify'|'mha notify test'|'mha purge-relay-logs'|'mha rejoin'|'mha release'|'mha replay'|'mha report'|'mha serve'|'mha simulate'|'mha status'|'mha stop'|'mha switchover'|'mha topology') at="$at $each" ;; esac
   done
   case $at in
-    'mha') verbs='binlog-server check config deploy failover haproxy-config history init keepalived-config monitor notify purge-relay-logs rejoin release replay report serve simulate status stop switchover topology' options='--help --version' ;;
+    'mha') verbs='binlog-server check config deploy drill failover haproxy-config history init keepalived-config monitor notify purge-relay-logs rejoin release replay report serve simulate status stop switchover topology' options='--help --version' ;;
     'mha binlog-server') verbs='' options='--conf --from-current --global-conf --keep-bytes --keep-days --log --name --no-from-current --no-once --once --server-id -c' ;;
     'mha check') verbs='all repl ssh' options='--all-pairs --conf --global-conf --output --seconds-behind-master --skip-check-ssh --verbose -c -v' ;;
     'mha config') verbs='check convert show sudoers' options='--conf --global-conf -c' ;;
@@ -21,6 +21,7 @@ _mha() {
     'mha config show') verbs='' options='--conf --global-conf --output -c' ;;
     'mha config sudoers') verbs='' options='--conf --global-conf --to --user -c' ;;
     'mha deploy') verbs='' options='--binlog-servers --branch --conf-dir --git --git-secret --monitor --no-monitor --output --pool --queue --remove-gone' ;;
+    'mha drill') verbs='' options='--conf --dry-run --global-conf --kind --output --workdir --yes -c -y' ;;
     'mha failover') verbs='' options='--conf --dead --dry-run --global-conf --output --resume --to --workdir --yes -c -y' ;;
     'mha haproxy-config') verbs='' options='--conf --global-conf --primary -c' ;;
     'mha history') verbs='' options='--conf --global-conf --kind --newest --output --workdir -c' ;;
@@ -88,6 +89,11 @@ _mha() {
     'mha deploy --branch') verbs='' options='' files='' ;;
     'mha deploy --git-secret') verbs='' options='' files='' ;;
     'mha deploy --output') verbs='text json' options='' files='' ;;
+    'mha drill --conf'|'mha drill -c') verbs='' options='' files=1 ;;
+    'mha drill --kind') verbs='switch kill freeze power ssh-loss' options='' files='' ;;
+    'mha drill --global-conf') verbs='' options='' files=1 ;;
+    'mha drill --workdir') verbs='' options='' files=1 ;;
+    'mha drill --output') verbs='text json' options='' files='' ;;
     'mha failover --conf'|'mha failover -c') verbs='' options='' files=1 ;;
     'mha failover --global-conf') verbs='' options='' files=1 ;;
     'mha failover --workdir') verbs='' options='' files=1 ;;
@@ -100,7 +106,7 @@ _mha() {
     'mha history --conf'|'mha history -c') verbs='' options='' files=1 ;;
     'mha history --global-conf') verbs='' options='' files=1 ;;
     'mha history --workdir') verbs='' options='' files=1 ;;
-    'mha history --kind') verbs='all failover switch rejoin' options='' files='' ;;
+    'mha history --kind') verbs='all failover switch rejoin drill' options='' files='' ;;
     'mha history --newest') verbs='' options='' files='' ;;
     'mha history --output') verbs='text table json' options='' files='' ;;
     'mha init --name') verbs='' options='' files='' ;;

@@ -3,7 +3,7 @@ function __mha_at
     set -l words (commandline -opc)
     set -l at (string replace -r '.*/' '' -- $words[1])
     for each in $words[2..-1]
-        if contains -- "$at $each" 'mha binlog-server' 'mha check' 'mha config' 'mha config check' 'mha config convert' 'mha config show' 'mha config sudoers' 'mha deploy' 'mha failover' 'mha haproxy-config' 'mha history' 'mha init' 'mha keepalived-config' 'mha monitor' 'mha notify' 'mha notify test' 'mha purge-relay-logs' 'mha rejoin' 'mha release' 'mha replay' 'mha report' 'mha serve' 'mha simulate' 'mha status' 'mha stop' 'mha switchover' 'mha topology'
+        if contains -- "$at $each" 'mha binlog-server' 'mha check' 'mha config' 'mha config check' 'mha config convert' 'mha config show' 'mha config sudoers' 'mha deploy' 'mha drill' 'mha failover' 'mha haproxy-config' 'mha history' 'mha init' 'mha keepalived-config' 'mha monitor' 'mha notify' 'mha notify test' 'mha purge-relay-logs' 'mha rejoin' 'mha release' 'mha replay' 'mha report' 'mha serve' 'mha simulate' 'mha status' 'mha stop' 'mha switchover' 'mha topology'
             set at "$at $each"
         end
     end
@@ -27,9 +27,10 @@ complete -c mha -n '__mha_at "mha"' -a binlog-server -d 'Copy the primary\'s bin
 complete -c mha -n '__mha_at "mha"' -a check -d 'Check that a cluster is fit for a failover: replication, settings, privileges, hosts, scripts'
 complete -c mha -n '__mha_at "mha"' -a config -d 'Check a configuration, show what it means, or convert it'
 complete -c mha -n '__mha_at "mha"' -a deploy -d 'Make the deployments of every configured cluster in a work pool, or bring them up to date'
+complete -c mha -n '__mha_at "mha"' -a drill -d 'Practise a failover or a switch where drill_allowed says so, measure it, and put everything back'
 complete -c mha -n '__mha_at "mha"' -a failover -d 'Fail over a cluster whose primary is dead, now'
 complete -c mha -n '__mha_at "mha"' -a haproxy-config -d 'Write HAProxy\'s configuration: one port for writes, one for reads from replicas that keep up'
-complete -c mha -n '__mha_at "mha"' -a history -d 'Show the failovers, switches and rejoins of a cluster that this manager did: when, why, how long writes were out, what was lost, who approved, and the steps that took time'
+complete -c mha -n '__mha_at "mha"' -a history -d 'Show the failovers, switches, rejoins and drills of a cluster on this manager: when, why, how long writes were out, what was lost, who approved, and the steps that took time'
 complete -c mha -n '__mha_at "mha"' -a init -d 'Write what a first user needs into a directory: configuration, secrets, accounts, systemd units, Prefect\'s files'
 complete -c mha -n '__mha_at "mha"' -a keepalived-config -d 'Write keepalived\'s configuration for every host: BACKUP and nopreempt, with a check of mysqld'
 complete -c mha -n '__mha_at "mha"' -a monitor -d 'Watch a primary, fail over when it dies, and go on watching the new one'
@@ -38,7 +39,7 @@ complete -c mha -n '__mha_at "mha"' -a purge-relay-logs -d 'Remove the relay log
 complete -c mha -n '__mha_at "mha"' -a rejoin -d 'Make a server that a failover replaced, and that is back, a replica of the new primary'
 complete -c mha -n '__mha_at "mha"' -a release -d 'Release a former primary that a failover replaced: it stays read-only until somebody opens it'
 complete -c mha -n '__mha_at "mha"' -a replay -d 'Say what today\'s table of verdicts would have done with a recorded incident, and when'
-complete -c mha -n '__mha_at "mha"' -a report -d 'Show one failover, switch or rejoin again, with all its steps: as text, Markdown or JSON'
+complete -c mha -n '__mha_at "mha"' -a report -d 'Show one failover, switch, rejoin or drill again, with all its steps: as text, Markdown or JSON'
 complete -c mha -n '__mha_at "mha"' -a serve -d 'Offer every flow of every configured cluster in Prefect from this one process, without a work pool'
 complete -c mha -n '__mha_at "mha"' -a simulate -d 'Try thresholds against recordings: false alarms against seconds'
 complete -c mha -n '__mha_at "mha"' -a status -d 'Tell what the manager of an application does on this host, who is held read-only, how its binlog servers are, what the last health check said of a failover, and what was done last'
@@ -94,6 +95,13 @@ complete -c mha -n '__mha_at "mha deploy"' -l branch -x -d 'Its branch or tag.'
 complete -c mha -n '__mha_at "mha deploy"' -l git-secret -x -d 'The Secret block in Prefect that has its access token.'
 complete -c mha -n '__mha_at "mha deploy"' -l remove-gone -d 'Remove what was deployed of clusters that are configured no more.'
 complete -c mha -n '__mha_at "mha deploy"' -l output -x -a 'text json' -d 'How the result is printed.'
+complete -c mha -n '__mha_at "mha drill"' -l conf -s c -r -F -d 'The application\'s configuration file (app1.cnf or mha.toml).'
+complete -c mha -n '__mha_at "mha drill"' -l kind -x -a 'switch kill freeze power ssh-loss' -d 'switch: the role is moved as planned, and back; kill, freeze, power: the primary is killed, stopped or switched off, the manager replaces it, it comes back, and gets its role back; ssh-loss: its host takes no SSH from here for a while, and nothing may be failed over.'
+complete -c mha -n '__mha_at "mha drill"' -l global-conf -r -F -d 'Defaults for all applications.'
+complete -c mha -n '__mha_at "mha drill"' -l workdir -r -F -d 'Where state files and journals go.'
+complete -c mha -n '__mha_at "mha drill"' -l dry-run -d 'Show plan or refusal, change nothing.'
+complete -c mha -n '__mha_at "mha drill"' -l yes -s y -d 'Do not ask.'
+complete -c mha -n '__mha_at "mha drill"' -l output -x -a 'text json' -d 'How the result is printed.'
 complete -c mha -n '__mha_at "mha failover"' -l conf -s c -r -F -d 'The application\'s configuration file (app1.cnf or mha.toml).'
 complete -c mha -n '__mha_at "mha failover"' -l global-conf -r -F -d 'Defaults for all applications.'
 complete -c mha -n '__mha_at "mha failover"' -l workdir -r -F -d 'Where state files and journals go.'
@@ -109,7 +117,7 @@ complete -c mha -n '__mha_at "mha haproxy-config"' -l primary -x -d 'Who takes w
 complete -c mha -n '__mha_at "mha history"' -l conf -s c -r -F -d 'The application\'s configuration file (app1.cnf or mha.toml).'
 complete -c mha -n '__mha_at "mha history"' -l global-conf -r -F -d 'Defaults for all applications.'
 complete -c mha -n '__mha_at "mha history"' -l workdir -r -F -d 'Where state files and journals go.'
-complete -c mha -n '__mha_at "mha history"' -l kind -x -a 'all failover switch rejoin' -d 'Only failovers, switches or rejoins.'
+complete -c mha -n '__mha_at "mha history"' -l kind -x -a 'all failover switch rejoin drill' -d 'Only failovers, switches, rejoins or drills.'
 complete -c mha -n '__mha_at "mha history"' -l newest -x -d 'The newest so many.'
 complete -c mha -n '__mha_at "mha history"' -l output -x -a 'text table json' -d 'How the result is printed.'
 complete -c mha -n '__mha_at "mha init"' -F
