@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..config import ClusterConfig
+from ..replication.actions.promote import open_for_writes
 from ..replication.checks.facts import Facts
 from ..replication.cluster.pool import ConnectionPool
 from ..replication.coordination.failover_lock import FailoverLock
@@ -204,8 +205,13 @@ def undo(job: DrillJob, since: float) -> str:
             return f"{job.primary.name}: its host was switched on again"
         if kind is DrillKind.FREEZE and (woken := fault.wake(job.primary, host, job.places)):
             return f"{job.primary.name}: {woken}"
-        started = fault.start_again(host, job.primary, job.places, job.sessions.server(job.plan.primary))
-        return f"{job.primary.name} was started again" if started else ""
+        session = job.sessions.server(job.plan.primary)
+        if not fault.start_again(host, job.primary, job.places, session):
+            return ""
+        # What starts it may have it read-only, and nobody else was opened: it has the role.
+        if not any(each.writable for each in job.sessions.observe().up):
+            open_for_writes(session)
+        return f"{job.primary.name} was started again"
     except AlreadyActing as error:
         return f"nothing was undone: {error}"
     finally:

@@ -51,7 +51,7 @@ class DrillRunbook(Recorder):
         super().__init__(job.journal)
         self.job, self.moves, self.before = job, moves, before
         self.began = time.time()
-        self.sent = self.done = 0.0
+        self.sent = self.done = self.stopped = 0.0
         self.moved_at: float | None = None
         self.back_at: float | None = None
         self.replaced: tasks.Replaced | None = None
@@ -76,6 +76,7 @@ class DrillRunbook(Recorder):
         except (MhaError, ConfigError, OSError) as error:
             self._failed(str(error))
             log.error("The drill cannot put everything back: %s", error)
+        self.stopped = time.time()
         self.job.canary.stop()
         try:
             self.left = self.run(tasks.see_all, self.job, moved=self.replaced is not None)
@@ -217,10 +218,10 @@ class DrillRunbook(Recorder):
 
     def _card(self) -> Scorecard:
         job, acks = self.job, self.job.canary.acks
-        back = self.back_at or time.time()
+        back = self.back_at or self.stopped
         # Of a failover as well as of none: what is measured is what an application would have seen.
         gap = measure.outage(acks, self.sent, self.moved_at or back) if self.sent else None
-        again = measure.outage(acks, self.back_at, time.time()) if self.back_at else None
+        again = measure.outage(acks, self.back_at, self.stopped) if self.back_at else None
         replaced = self.replaced is not None and self.replaced.told.opened
         return Scorecard(
             cluster=job.config.name,

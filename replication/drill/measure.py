@@ -9,6 +9,8 @@ from itertools import pairwise
 from ..reporting.history.incident import Incident
 from .canary import Ack
 
+#: Seconds without a row that say nothing where the canary is about to be stopped.
+PAUSE = 1.0
 #: The steps of a failover or a switch that a scorecard names, and by which name.
 STEPS = {
     "Fence the old primary": "fence",
@@ -34,11 +36,16 @@ class Outage:
 
 
 def outage(acks: Sequence[Ack], since: float, until: float) -> Outage | None:
-    """The longest time without a row that overlaps that span; None where no row came after its beginning."""
+    """The longest time without a row that overlaps that span.
+
+    None where no row came after its beginning, or where the last silence, up to its end, is the longest and no mere
+    pause: nobody was seen to take rows again.
+    """
     if not any(ack.at > since for ack in acks):
         return None
     gaps = [Outage(a.at, b.at) for a, b in pairwise(acks) if b.at > since and a.at < until]
-    return max(gaps, key=lambda gap: gap.seconds, default=None)
+    longest = max(gaps, key=lambda gap: gap.seconds, default=None)
+    return None if longest is None or until - acks[-1].at > max(PAUSE, longest.seconds) else longest
 
 
 def overlapping(acks: Sequence[Ack]) -> int:

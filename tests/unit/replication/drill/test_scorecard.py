@@ -40,6 +40,7 @@ def test_the_longest_silence_in_the_span_counts() -> None:
     assert shorter is not None
     assert shorter.seconds == 1.5
     assert outage(rows, 20.5, 30.0) is None
+    assert outage(rows, 4.9, 40.0) is None, "after the last one nobody took any"
 
 
 def test_who_takes_rows_after_another_took_over_overlaps() -> None:
