@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import HostUnreachable
-from ..local.own_files import open_own, written
+from ..local.own_files import make_directory, open_own, written
 
 if TYPE_CHECKING:
     from ...config import ServerConfig
@@ -37,6 +37,8 @@ def note(server: ServerConfig, way: str, why: str) -> None:
         known[server.address] = [way, why]
     elif known.pop(server.address, None) is None:
         return
+    # Whoever checks before a manager has ever run is to be believed as well.
+    make_directory(path.parent)
     with written(path) as file:
         json.dump(known, file)
 

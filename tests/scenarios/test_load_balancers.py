@@ -77,7 +77,14 @@ class Reader(threading.Thread):
     def _read(self) -> None:
         if self._session is None:
             self._session = ServerSession(
-                host=self._host, port=self._port, user=APP, password=APP_PASSWORD, connect_timeout=1, read_timeout=2
+                host=self._host,
+                port=self._port,
+                user=APP,
+                password=APP_PASSWORD,
+                connect_timeout=1,
+                read_timeout=2,
+                # Within one transaction it would see what there was at its first statement.
+                autocommit=True,
             )
         with self._session.cursor() as cursor:
             began = time.time()
@@ -269,12 +276,14 @@ def test_no_read_is_later_than_the_limit_through_a_lag_a_switch_and_a_failover(k
         monitor = Monitor(cluster, conf)
         running.callback(monitor.stop)
         writer = Writer(cluster, only=f"{proxy.ip}:{WRITES}")
-        readers = [running.enter_context(reading(cluster, proxy.ip, READS, keep=keep)) for keep in (False, True)]
+        readers = [running.enter_context(reading(cluster, proxy.ip, READS))]
 
         def read_from(*numbers: int) -> bool:
             return set().union(*(r.servers(time.time() - 0.5) for r in readers)) == set(numbers)
 
         wait_until(lambda: read_from(2, 3), "both replicas are read from")
+        # Earlier, while nobody had told HAProxy of the replicas, its session would have come to the primary, and stay.
+        readers.append(running.enter_context(reading(cluster, proxy.ip, READS, keep=True)))
         cluster[3].sql(f"STOP {replica} IO_THREAD")
         wait_until(lambda: read_from(2), "the late replica is not read from")
         wait_until(lambda: writer.acks()[-1].at > readers[1].seen[-1].at - 1.0, "writes go on")
