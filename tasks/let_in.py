@@ -76,7 +76,9 @@ class DiskAhead:
 
     def __init__(self, job: FailoverJob, key: str) -> None:
         self._job, self._key = job, key
-        self._at, self._seen = time.monotonic(), ""
+        self._at = time.monotonic()
+        #: None until it was looked at: what could not be seen is no disk that is well.
+        self._seen: str | None = None
         self._thread = Thread(target=self._look, name="disk ahead", daemon=True)
         self._thread.start()
 
@@ -85,13 +87,12 @@ class DiskAhead:
             self._seen = _disk(self._job, self._job.sessions.server(self._key).observe())
         except MhaError as error:
             log.debug("The disk of %s was not looked at: %s", self._key, error)
-            self._at = 0.0
 
     def seen(self, key: str) -> str | None:
         """Why it takes no writes, empty for well; None where this is another server's, or too old to go by."""
         if key != self._key:
             return None
-        self._thread.join()
+        self._thread.join(max(0.0, self._at + FRESH - time.monotonic()))
         return self._seen if time.monotonic() - self._at < FRESH else None
 
 
