@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 
 from ...config import ClusterConfig
@@ -21,6 +23,7 @@ from ...replication.errors import MhaError, RefusalError, ServerError
 from ...replication.memory.failover_flags import FailoverFlags
 from ...replication.planning.plan import FailoverOptions
 from ...replication.threads import Thread
+from ...replication.watch.primary import STOP_SEEN
 from ...tasks.health_check import assess, tell_news
 from ..engine.start import step
 from .options import ManagerOptions
@@ -114,6 +117,12 @@ class _Stop(threading.Event):
 
     def is_set(self) -> bool:
         return super().is_set() or self._other.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        ends = math.inf if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (left := ends - time.monotonic()) > 0:
+            super().wait(min(left, STOP_SEEN))
+        return self.is_set()
 
 
 def check_at_start(config: ClusterConfig, sessions: ConnectionPool, options: ManagerOptions) -> None:

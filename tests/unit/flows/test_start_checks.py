@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,3 +93,14 @@ def test_who_is_asked_to_stop_ends_the_watch(made: Checks, tmp_path: Path) -> No
         assert not stop.is_set()
         asked.set()
         assert stop.is_set()
+
+
+def test_who_waits_wakes_when_asked_to_stop(made: Checks, tmp_path: Path) -> None:
+    """MHA's way of detection waits an interval at a time."""
+    asked = threading.Event()
+    with beginning(tmp_path, threading.Event(), asked) as stop:
+        assert not stop.wait(0.01)
+        threading.Timer(0.05, asked.set).start()
+        began = time.monotonic()
+        assert stop.wait(30)
+        assert time.monotonic() - began < 15
