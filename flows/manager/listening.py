@@ -33,7 +33,8 @@ log = logging.getLogger("mha")
 SWITCH_AGAIN = 10.0
 #: Seconds between two looks at what runs on the primary, for whoever has to take its place.
 REMEMBERED_EVERY = 60.0
-#: Intervals between pings that a round of the watch may take beyond what systemd's watchdog allows anyway.
+#: Intervals between pings that a round of the watch may take, beside a script that is waited for for `hook_timeout`,
+#: beyond what systemd's watchdog allows anyway.
 SLACK = 4.0
 #: Seconds between two looks at a primary that takes no writes, once people were told.
 LOOK_AGAIN = 5.0
@@ -102,7 +103,7 @@ class StatusListener(Listener):
 
     def displaced(self) -> str:
         # Every round of a watch asks this first.
-        self._pulse.beat(SLACK * self._config.ping_interval)
+        self._pulse.beat(SLACK * self._config.ping_interval + self._config.hook_timeout)
         return "" if self._right.held() else "this manager no longer has the right to act"
 
     def closed(self) -> str:
