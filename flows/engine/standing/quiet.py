@@ -43,7 +43,8 @@ class Quiet:
         self._told.start()
         loop = _senders_loop()
         if loop is not None:
-            loop.call_soon_threadsafe(self._stand, loop)
+            with contextlib.suppress(RuntimeError):  # it is closed: nothing is sent any more
+                loop.call_soon_threadsafe(self._stand, loop)
 
     def over(self) -> None:
         """Writes are back: what was kept is told, beside whoever calls this."""
@@ -73,7 +74,10 @@ class Quiet:
         self._over.wait(AT_MOST)
         self.over()
         for context, tell in self._kept:
-            context.run(tell)
+            try:
+                context.run(tell)
+            except Exception as error:  # noqa: BLE001 - one that cannot be told keeps none of the others back
+                log.debug("Prefect is not told: %s", error)
 
 
 _now: ContextVar[Quiet | None] = ContextVar("mha_quiet", default=None)

@@ -70,6 +70,24 @@ def test_one_that_raises_leaves_nothing_untold() -> None:
     assert told == [1]
 
 
+def test_one_that_cannot_be_told_keeps_none_of_the_others_back() -> None:
+    told: list[int] = []
+    with quietly():
+        kept(lambda: 1 // 0)
+        kept(lambda: told.append(1))
+    assert told == [1]
+
+
+def test_where_prefects_thread_has_ended_it_is_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    with a_loop() as loop:
+        monkeypatch.setattr(quiet, "_senders_loop", lambda: loop)
+    assert loop.is_closed()
+    told: list[int] = []
+    with quietly():
+        kept(lambda: told.append(1))
+    assert told == [1]
+
+
 def test_prefects_thread_stands_still_but_for_a_turn_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     with a_loop() as loop:
         monkeypatch.setattr(quiet, "_senders_loop", lambda: loop)
