@@ -74,6 +74,8 @@ def close_while_they_wait(
     try:
         close()
     except BaseException:
+        # Who is about to let them go does so no more: they are to wait.
+        over.set()
         with contextlib.suppress(MhaError):
             thread.join(SOON)
             wait_again(server, variable)

@@ -211,3 +211,25 @@ def test_where_it_cannot_be_closed_they_wait_again(server: Any) -> None:
     with pytest.raises(StatementFailed):
         close_while_they_wait(server, SWITCH, close, lambda *_: 0, lambda _: None)
     assert server.said == [f"SET GLOBAL {SWITCH} = {value}" for value in (0, 1)]
+
+
+def test_who_is_late_lets_nobody_go_once_it_could_not_be_closed(server: Any) -> None:
+    """Its clients were being cut off when the statement that closes gave up: commits wait on."""
+    begun, failed = threading.Event(), threading.Event()
+
+    def close() -> None:
+        server.closing.set()
+        assert begun.wait(5)
+        failed.set()
+        raise StatementFailed("db1", "set read_only", "Lock wait timeout exceeded", 1205)
+
+    def end(*_: object) -> int:
+        begun.set()
+        assert failed.wait(5)
+        return 1
+
+    noted: list[str] = []
+    with pytest.raises(StatementFailed):
+        close_while_they_wait(server, SWITCH, close, end, noted.append)
+    assert noted == []
+    assert f"SET GLOBAL {SWITCH} = 0" not in server.said
