@@ -66,10 +66,13 @@ class CopyAhead:
         if start < copy.start or start.file not in copy.names or copy.stopped is not None or copy.no_room:
             return None
         try:
-            self._given = self._given or not moved(self._host, logs)
+            # Asked each time: the old primary may have come back since somebody took it.
+            still = not moved(self._host, logs)
         except (HostError, DeadlineExceeded) as error:
             log.debug("Whether the log has grown since it was copied is not known: %s", error)
-        return copy if self._given else None
+            still = False
+        self._given = self._given or still
+        return copy if still else None
 
     def drop(self) -> None:
         """Nobody wants it any more: what nobody took goes, now or when it is made."""

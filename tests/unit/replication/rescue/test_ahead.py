@@ -70,6 +70,19 @@ def test_where_somebody_wrote_since_it_is_not_taken_and_goes(place: Path, moved:
     assert not place.exists()
 
 
+@pytest.mark.parametrize("moved", [{"bin.000007": 801}, {"bin.000008": 4}], ids=["it woke", "it was started"])
+def test_what_was_taken_is_not_taken_again_once_the_old_primary_wrote_more(place: Path, moved: dict[str, int]) -> None:
+    """It came back before anybody was opened: what it took is to be saved, too."""
+    host = Host()
+    ahead = begun(host, place)
+    assert ahead.taken(START, OF) is not None
+    assert ahead.taken(BinlogPosition("bin.000007", 800), OF) is not None
+    host.files |= moved
+    assert ahead.taken(BinlogPosition("bin.000007", 800), OF) is None
+    ahead.drop()
+    assert place.is_dir(), "whoever took it may still be served from it"
+
+
 def test_where_the_log_is_gone_it_is_not_taken(place: Path) -> None:
     host = Host()
     ahead = begun(host, place)
