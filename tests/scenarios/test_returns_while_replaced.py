@@ -126,8 +126,11 @@ def missing(taken: Sequence[Taken], survivors: Sequence[Host]) -> int:
 
 def returns_at(
     kind: str, gtid: bool, how: str, ssh: bool, step: str, point: str, record_property: Any, default: str = ""
-) -> None:
-    """One failover that stands still there until its old primary is back and was seen by whoever looks."""
+) -> int:
+    """One failover that stands still there until its old primary is back and was seen by whoever looks.
+
+    How many acknowledged rows no survivor has.
+    """
     with Cluster(kind, gtid=gtid) as cluster, paused(cluster, step, point, default=default) as manager:
         old = cluster[1]
         writer, observers = Writer(cluster, interval=0.01), Observers(cluster)
@@ -148,7 +151,7 @@ def returns_at(
             result = account(acks, cluster.hosts, seconds=30.0)
             assert result.equal and not result.rows_lost + missing(taken, cluster.hosts), told
             assert not two_writable(taken), told
-            return
+            return 0
         end = manager.ended()
         # This command ends with its failover: whoever starts a server after that finds nobody who looks.
         acks, taken = [a for a in acks if a.at < end.at], [t for t in taken if t.at < end.at]
@@ -169,6 +172,7 @@ def returns_at(
         assert code == (10 if apart else 0), told
         assert "is no longer held read-only" not in told
         assert "the new one was opened at" in told
+        return lost
 
 
 LONG = "Execute what was received"
@@ -196,6 +200,13 @@ def test_it_is_closed_and_what_it_took_is_levelled_or_counted(
 ) -> None:
     """It boots while a replica takes long, or is started by somebody unknown."""
     returns_at(kind, gtid, how, ssh, step, point, record_property)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "gtid"), [pytest.param(*kind, id=f"{kind[0]}-{kind[1]}") for kind in KINDS[:4]])
+def test_what_it_took_once_right_before_the_opening_is_saved_too(kind: str, gtid: bool, record_property: Any) -> None:
+    """Its log was copied beside its fencing and given to the new primary already; it is longer by now."""
+    assert returns_at(kind, gtid, "once", True, OPENED, "began", record_property) == 0
 
 
 @pytest.mark.matrix
