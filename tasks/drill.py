@@ -200,6 +200,10 @@ def undo(job: DrillJob, since: float) -> str:
         found = failover_since(job, since)
         if found is not None and (found.told.opened or found.told.ended is Ended.OPEN):
             return f"nothing was undone: {found.told.id} may have replaced it"
+        # A manager of another host has its journals there.
+        cluster = job.sessions.observe()
+        if other := [each.name for each in cluster.up if each.writable and each.key != job.plan.primary]:
+            return f"nothing was undone: {', '.join(other)} takes writes"
         if kind is DrillKind.POWER:
             fault.power(job.config, job.primary, on=True)
             return f"{job.primary.name}: its host was switched on again"
@@ -208,8 +212,9 @@ def undo(job: DrillJob, since: float) -> str:
         session = job.sessions.server(job.plan.primary)
         if not fault.start_again(host, job.primary, job.places, session):
             return ""
-        # What starts it may have it read-only, and nobody else was opened: it has the role.
-        if not any(each.writable for each in job.sessions.observe().up):
+        # What starts it may have it read-only; it has the role when everybody else is there, and closed.
+        cluster = job.sessions.observe()
+        if all(cluster.get(each.address) for each in job.config.servers) and not any(e.writable for e in cluster.up):
             open_for_writes(session)
         return f"{job.primary.name} was started again"
     except AlreadyActing as error:

@@ -25,7 +25,7 @@ def leads_elsewhere(host: SshHost, server: Server, pids: Sequence[int], *, timeo
     session = server.thread_id
     try:
         before = _far_end(server, timeout)
-        if not before or not pids:
+        if not before or not pids or _told_by_a_proxy(server, timeout):
             return None
         words = " ".join((shlex.quote(_pattern(before)), *map(str, pids)))
         command = f"sh -s -- {words}"
@@ -35,7 +35,8 @@ def leads_elsewhere(host: SshHost, server: Server, pids: Sequence[int], *, timeo
         told = said.stdout.split()
         if (
             told[-1:] != ["done"]
-            or "unread" in told
+            or not {*told[:-1]} <= {"seen", "unseen"}
+            or len(told) != len(pids) + 2
             or _far_end(server, timeout) != before
             or server.thread_id != session
         ):
@@ -56,6 +57,13 @@ def _far_end(server: Server, timeout: float) -> str:
         if mine is not None and int(row["Id"]) == mine and host.rpartition(":")[2].isdigit():
             return host
     return ""
+
+
+def _told_by_a_proxy(server: Server, timeout: float) -> bool:
+    """Whether what it says of a session's far end may be a proxy's word, which no kernel knows (the PROXY protocol)."""
+    sql = "SHOW GLOBAL VARIABLES LIKE 'proxy_protocol_networks'"
+    rows = server.query(sql, action="see whether proxies tell where sessions come from", timeout=timeout)
+    return any(str(row["Value"]) for row in rows)
 
 
 def _pattern(end: str) -> str:

@@ -8,6 +8,6 @@ for p in self "$@"; do
     continue
   fi
   cat "/proc/$p/net/tcp" "/proc/$p/net/tcp6" 2>/dev/null |
-    awk -v end="$end" '$4 == "01" && $3 ~ end { found = 1 } END { print found ? "seen" : "unseen" }'
+    awk -v end="$end" '$4 == "01" && $3 ~ end { found = 1 } END { print found ? "seen" : NR ? "unseen" : "unread" }'
 done
 echo done

@@ -7,13 +7,15 @@ stays in a store of its own beside the lab's images.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.lab import images
@@ -91,6 +93,24 @@ def build(image: str, target: str, base: str) -> None:
 
 def inside() -> int:
     """In a network and a view of mounts of its own: start, kill, look."""
+    with null_as_before():
+        return looked_at()
+
+
+@contextlib.contextmanager
+def null_as_before() -> Iterator[None]:
+    """A runtime may give a command's standard input to its container's user, and /dev/null is all the machine's."""
+    null = Path(os.devnull)
+    before = null.stat()
+    try:
+        yield
+    finally:
+        os.chown(null, before.st_uid, before.st_gid)
+        null.chmod(stat.S_IMODE(before.st_mode))
+
+
+def looked_at() -> int:
+    """Started, killed, compared; 0 where all is well."""
     run("mount", "-t", "cgroup2", "none", "/sys/fs/cgroup")
     run("ip", "link", "set", "lo", "up")
     compose = ["podman-compose", "-f", str(HOUSE / "compose.yaml"), "-p", "mhatest"]
@@ -100,7 +120,7 @@ def inside() -> int:
         print(f"up: {time.monotonic() - began:.1f} s")
         until(lambda: status() == 0, UP, "the manager does not get PING_OK")
         print(f"PING_OK (the image's health check passes): {time.monotonic() - began:.1f} s after the start")
-        health = subprocess.run(["podman", "healthcheck", "run", "mha_manager"], check=False).returncode
+        health = subprocess.run(["podman", "healthcheck", "run", "mha_manager"], check=False, input=b"").returncode
         print(f"podman healthcheck run: {health}")
         sql("mha_db1", "CREATE TABLE app.t (id INT PRIMARY KEY)")
         acknowledged = writes(500)
@@ -120,7 +140,7 @@ def inside() -> int:
         subprocess.run(["podman", "logs", "--tail", "10", "mha_db1"], check=False)
         raise
     finally:
-        subprocess.run([*compose, "down", "-v", "-t", "5"], check=False, stdout=subprocess.DEVNULL)
+        subprocess.run([*compose, "down", "-v", "-t", "5"], check=False, input=b"", stdout=subprocess.DEVNULL)
 
 
 def writes(rows: int) -> int:
@@ -142,7 +162,7 @@ def flow_runs() -> str:
 
 def status() -> int:
     words = ["podman", "exec", "mha_manager", "masterha_check_status", "--conf=/shared/app1.cnf"]
-    return subprocess.run(words, check=False, capture_output=True).returncode
+    return subprocess.run(words, check=False, capture_output=True, input=b"").returncode
 
 
 def sql(container: str, statement: str) -> str:
@@ -162,11 +182,11 @@ def until(true: Callable[[], bool], seconds: float, what: str) -> None:
 
 
 def said(*words: str) -> str:
-    return subprocess.run(words, check=True, capture_output=True, text=True, timeout=120).stdout.strip()
+    return subprocess.run(words, check=True, capture_output=True, text=True, timeout=120, input="").stdout.strip()
 
 
 def run(*words: str) -> None:
-    done = subprocess.run(words, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(words, check=False, capture_output=True, text=True, input="")
     if done.returncode:
         told = (done.stdout + done.stderr).strip().splitlines()[-15:]
         raise RuntimeError("\n".join([f"{' '.join(words[:3])}: exit {done.returncode}", *told]))

@@ -26,15 +26,27 @@ class Here:
         return SimpleNamespace(stdout=done.stdout.decode())
 
 
+class Mute(Here):
+    """A host whose awk says nothing, or that shows none of its connections."""
+
+    def __init__(self, said: str) -> None:
+        self.said = said
+
+    def run(self, command: str, **_: object) -> SimpleNamespace:
+        return SimpleNamespace(stdout=self.said)
+
+
 class Session:
     """A server that tells where our session comes from."""
 
     thread_id = 7
 
-    def __init__(self, *ends: str | bytes) -> None:
-        self.ends = list(ends)
+    def __init__(self, *ends: str | bytes, proxies: str = "") -> None:
+        self.ends, self.proxies = list(ends), proxies
 
     def query(self, sql: str, **_: object) -> list[dict[str, object]]:
+        if "proxy_protocol" in sql:
+            return [{"Variable_name": "proxy_protocol_networks", "Value": self.proxies}]
         if not self.ends:
             raise ServerUnreachable("db1", sql, "it is gone")
         return [{"Id": 6, "Host": "10.0.0.9:1"}, {"Id": 7, "Host": self.ends.pop(0)}]
@@ -73,6 +85,18 @@ def test_what_cannot_be_told_is_no_accusation() -> None:
         (Session(), [1]),
     ):
         assert leads_elsewhere(Here(), session, pids, timeout=5.0) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("said", ["done\n", "unseen\ndone\n", "unseen\nunread\ndone\n", ""])
+def test_a_look_that_was_cut_short_is_no_accusation(said: str) -> None:
+    end = "10.0.0.9:40000"
+    assert leads_elsewhere(Mute(said), Session(end, end), [1], timeout=5.0) is None  # type: ignore[arg-type]
+
+
+def test_what_a_proxy_tells_of_our_session_is_no_accusation() -> None:
+    """MariaDB and Percona Server show the client that the PROXY protocol names: no kernel has it."""
+    end = "10.0.0.9:40000"
+    assert leads_elsewhere(Here(), Session(end, end, proxies="*"), [1], timeout=5.0) is None  # type: ignore[arg-type]
 
 
 def test_addresses_as_proc_has_them() -> None:
