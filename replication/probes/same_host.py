@@ -20,7 +20,7 @@ from ..ssh.host import SshHost
 def leads_elsewhere(host: SshHost, server: Server, pids: Sequence[int], *, timeout: float) -> str | None:
     """Why SSH leads to another host than ``server`` runs on; empty where it does not, None where nobody can tell.
 
-    ``pids`` are what was taken for its mysqld there.
+    ``pids`` are what was taken for its mysqld there; another one may be it, in a network of its own.
     """
     session = server.thread_id
     try:
@@ -35,8 +35,8 @@ def leads_elsewhere(host: SshHost, server: Server, pids: Sequence[int], *, timeo
         told = said.stdout.split()
         if (
             told[-1:] != ["done"]
-            or not {*told[:-1]} <= {"seen", "unseen"}
-            or len(told) != len(pids) + 2
+            or not {*told[:-1]} <= {"seen", "unseen", "unread"}
+            or len(told) != len(pids) + 3
             or _far_end(server, timeout) != before
             or server.thread_id != session
         ):
@@ -45,6 +45,8 @@ def leads_elsewhere(host: SshHost, server: Server, pids: Sequence[int], *, timeo
         return None
     if "seen" in told:
         return ""
+    if "unread" in told:
+        return None
     names = ", ".join(map(str, pids))
     return f"it leads to another host: mysqld {names} there has the port, and no session of ours"
 

@@ -2,7 +2,7 @@
 
 A check finds it while the server lives (`probes.same_host`), and writes it down beside what else a manager remembers of
 servers, so that a failover knows it whoever starts it. It holds for that way in alone (``user@address:port``), until a
-check finds another answer.
+check finds another answer, or none has found it again for `HOLDS` seconds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -21,6 +22,8 @@ from ..local.own_files import make_directory, open_own, written
 if TYPE_CHECKING:
     from ...config import ServerConfig
 
+#: Seconds; who mends it is not to wait for ever where no check can tell.
+HOLDS = 86_400.0
 #: Bytes of the file that are read.
 _MOST = 1 << 20
 _HINT = "mend ssh_host, ssh_port or what forwards it, and run masterha_check_repl"
@@ -34,7 +37,7 @@ def note(server: ServerConfig, way: str, why: str) -> None:
         return
     known = _read(path)
     if why:
-        known[server.address] = [way, why]
+        known[server.address] = [way, why, str(time.time())]
     elif known.pop(server.address, None) is None:
         return
     # Whoever checks before a manager has ever run is to be believed as well.
@@ -47,7 +50,9 @@ def astray(server: ServerConfig, way: str) -> str:
     """Why nothing is asked there; empty where nothing is known against it."""
     path = _file(server)
     found = _read(path).get(server.address) if path is not None else None
-    return found[1] if found is not None and found[0] == way else ""
+    if found is None or found[0] != way or not 0 <= time.time() - float(found[2]) < HOLDS:
+        return ""
+    return found[1]
 
 
 def refuse(server: ServerConfig, way: str) -> None:
@@ -76,6 +81,6 @@ def _read(path: Path) -> dict[str, list[str]]:
     try:
         with os.fdopen(open_own(path, os.O_RDONLY), encoding="utf-8") as file:
             found = json.loads(file.read(_MOST))
-        return {str(key): [str(value[0]), str(value[1])] for key, value in found.items()}
+        return {str(key): [str(value[0]), str(value[1]), str(float(value[2]))] for key, value in found.items()}
     except (OSError, ValueError, TypeError, AttributeError, LookupError):
         return {}

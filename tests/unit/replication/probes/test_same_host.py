@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ import pytest
 from prefect_mha.config import ServerConfig
 from prefect_mha.replication.errors import HostUnreachable, ServerUnreachable
 from prefect_mha.replication.probes.same_host import _pattern, leads_elsewhere
-from prefect_mha.replication.ssh.astray import astray, looking_again, note, refuse
+from prefect_mha.replication.ssh.astray import HOLDS, astray, looking_again, note, refuse
 
 WAY = "root@10.0.0.4:22"
 
@@ -87,7 +88,17 @@ def test_what_cannot_be_told_is_no_accusation() -> None:
         assert leads_elsewhere(Here(), session, pids, timeout=5.0) is None  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("said", ["done\n", "unseen\ndone\n", "unseen\nunread\ndone\n", ""])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "unseen\nunseen\ndone\n",
+        "done\n",
+        "unseen\ndone\n",
+        "unseen\nunread\nunseen\ndone\n",
+        "unseen\nunseen\nunread\ndone\n",
+        "",
+    ],
+)
 def test_a_look_that_was_cut_short_is_no_accusation(said: str) -> None:
     end = "10.0.0.9:40000"
     assert leads_elsewhere(Mute(said), Session(end, end), [1], timeout=5.0) is None  # type: ignore[arg-type]
@@ -106,9 +117,12 @@ def test_addresses_as_proc_has_them() -> None:
     assert _pattern("db.example.com:3306") == ":0CEA$"
 
 
-def test_nothing_goes_the_way_that_leads_elsewhere_until_it_does_not(tmp_path: Path) -> None:
+def test_nothing_goes_the_way_that_leads_elsewhere_until_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one = server(tmp_path)
     refuse(one, WAY)
+    began = time.time() + 1.0
     note(one, WAY, "it leads to another host")
     assert astray(one, WAY) == "it leads to another host"
     with pytest.raises(HostUnreachable, match=r"leads to another host.*mend ssh_host"):
@@ -116,7 +130,17 @@ def test_nothing_goes_the_way_that_leads_elsewhere_until_it_does_not(tmp_path: P
     with looking_again():
         refuse(one, WAY)
     refuse(one, "root@10.0.0.1:22")
+    monkeypatch.setattr("time.time", lambda: began + HOLDS)
+    refuse(one, WAY)
+    monkeypatch.undo()
     note(one, WAY, "")
     refuse(one, WAY)
     (tmp_path / "app1.ssh_elsewhere").write_text('{"10.0.0.1:3306": 5}')
     refuse(one, WAY)
+
+
+def test_another_mysqld_of_a_docker_host_may_be_it() -> None:
+    """It has a network of its own, and our session in it."""
+    end = "10.0.0.9:40000"
+    said = Mute("unseen\nunseen\nseen\ndone\n")
+    assert leads_elsewhere(said, Session(end, end), [1], timeout=5.0) == ""  # type: ignore[arg-type]
