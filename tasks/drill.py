@@ -28,6 +28,7 @@ from ..replication.planning.readiness import Readiness
 from ..replication.reporting.history.incident import Ended, Incident
 from ..replication.reporting.history.reading import incident_of
 from ..replication.ssh.host import SshHost
+from ..replication.watch.settle import let_try_again
 from .policy import STEP, once
 from .step import task
 
@@ -225,14 +226,18 @@ def undo(job: DrillJob, since: float) -> str:
 
 @task(name="Compare every server", **STEP)
 def see_all(job: DrillJob, *, moved: bool = False) -> tuple[str, ...]:
-    """What is not as it was before, in sentences, after a while in which everybody may catch up.
+    """What is not as it was before, in sentences, after a while in which everybody may catch up, or try again.
 
     ``moved``: a manager failed over, and one is to watch again.
     """
     job.canary.stop()
     wanted, ends = frozenset(ack.id for ack in job.canary.acks), Deadline(LEVEL)
     while True:
-        left = tuple(_left(job, job.sessions.observe(), wanted))
+        cluster = job.sessions.observe()
+        if not moved:
+            # MySQL 9.7 gives up after ten attempts, and the drill's primary was away for longer.
+            let_try_again(job.sessions, cluster, job.primary)
+        left = tuple(_left(job, cluster, wanted))
         if moved and (lacks := no_manager(job.config)):
             left = (*left, f"{lacks}: masterha_manager ends after a failover, so start it again")
         if not left or ends.over:

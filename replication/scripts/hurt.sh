@@ -47,7 +47,8 @@ case $what in
     family=-4
     case $1 in *:*) family=-6 ;; esac
     # By its number: a small host has no /etc/protocols.
-    rule="to $1 ipproto 6 sport $4 pref 7711 blackhole"
+    # Each drill has a rule of its own: who takes the last one back must not take back this one.
+    rule="to $1 ipproto 6 sport $4 pref $((7000 + $$ % 1000)) blackhole"
     said=$(ip $family rule add $rule 2>&1 && ip $family rule del $rule 2>&1) || fail "ip rule add $rule: $said"
     # Two take it back, each by itself: the second is there before the first puts it up. This answer goes out before.
     back='while ip $0 rule del $1 2>/dev/null; do :; done'
