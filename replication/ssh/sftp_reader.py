@@ -65,8 +65,10 @@ def file_errors(host: str, action: str, lease: SftpLease) -> Iterator[None]:
         user = host.split("@")[0]
         raise RemoteFileError(host, action, "permission denied", needs_access(user)) from error
     except (OSError, EOFError, UnicodeError, paramiko.SSHException, paramiko.SFTPError) as error:
-        # The server's end of the channel may end a moment before the channel, and the session, are known to.
-        if lease.channel.closed or lease.channel.eof_received or not lease.active:
+        # The server's end of the channel may end a moment before the channel, and the session, are known to: then
+        # paramiko has nothing to say, and whoever answers that a file ends says so in words.
+        silent = isinstance(error, EOFError) and not str(error)
+        if silent or lease.channel.closed or lease.channel.eof_received or not lease.active:
             raise HostUnreachable(host, action, "the session broke") from error
         raise RemoteFileError(host, action, str(error) or "it failed without a reason") from error
     except NOT_UNDERSTOOD as error:
