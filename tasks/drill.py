@@ -73,10 +73,10 @@ def start_canary(job: DrillJob) -> str:
 
 
 @task(name="Hurt the primary", **once("a drill does it once"))
-def hurt(job: DrillJob) -> str:
+def inject_fault(job: DrillJob) -> str:
     """Only who is the instance's for certain."""
     host = job.sessions.host(job.plan.primary)
-    return fault.hurt(job.config, job.plan.kind, job.primary, host, job.places)
+    return fault.inject(job.config, job.plan.kind, job.primary, host, job.places)
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,17 @@ class Replaced:
 
 
 @task(name="Wait for the manager", **once("it only waits"))
-def wait_for_manager(job: DrillJob, since: float, hurt_at: float) -> Replaced | None:
+def wait_for_manager(job: DrillJob, since: float, fault_at: float) -> Replaced | None:
     """Until its failover ended; None where the primary takes rows again by itself. Raises DeadlineExceeded.
 
-    ``since`` and ``hurt_at`` are when the fault was sent and when it was done (seconds since the epoch).
+    ``since`` and ``fault_at`` are when the fault was sent and when it was done (seconds since the epoch).
     """
     begins = Deadline(BEGINS + 10 * job.config.ping_interval)
     while not job.deadline.over:
         found = failover_since(job, since)
         if found is not None and found.told.ended is not Ended.OPEN:
             return found
-        if found is None and _back_by_itself(job, hurt_at):
+        if found is None and _back_by_itself(job, fault_at):
             return None
         if found is None and begins.over:
             raise DeadlineExceeded("the manager begins a failover", begins.seconds)
@@ -141,9 +141,9 @@ def _since(job: DrillJob, since: float, kind: str) -> Replaced | None:
     return None
 
 
-def _back_by_itself(job: DrillJob, hurt_at: float) -> bool:
+def _back_by_itself(job: DrillJob, fault_at: float) -> bool:
     acks = job.canary.acks
-    later = [ack for ack in acks if ack.at > hurt_at + 1.0 and ack.server_id == acks[0].server_id]
+    later = [ack for ack in acks if ack.at > fault_at + 1.0 and ack.server_id == acks[0].server_id]
     return bool(later) and later[-1].at - later[0].at > SETTLED
 
 

@@ -102,7 +102,7 @@ class DrillRunbook(Recorder):
         else:
             self.note(HURT, ABOUT_TO, plan.primary, kind=plan.kind.value)
             self.sent = time.time()
-            told = self.run(tasks.hurt, job, about=plan.primary_name)
+            told = self.run(tasks.inject_fault, job, about=plan.primary_name)
             self.done = time.time()
             self.note(HURT, WAS, plan.primary, what=told)
             log.warning("Drill: %s: %s.", plan.primary_name, told)
@@ -138,7 +138,7 @@ class DrillRunbook(Recorder):
         self.lost = self.run(tasks.count_lost, self.job, new.address, about=new.name)
         told = tasks.switch_since(self.job, self.sent) if self.replaced is None else self.replaced.told
         if told is not None:
-            hurt = measure.hurt_at(self.job.canary.acks, self.sent, self.done)
+            hurt = measure.fault_at(self.job.canary.acks, self.sent, self.done)
             self.parts = measure.parts(told, hurt, self.replaced.verdict if self.replaced else None)
 
     def _failed_over(self) -> None:

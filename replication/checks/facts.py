@@ -80,7 +80,7 @@ class HostFacts:
     ``reads`` is the same of mysqlbinlog with the beginning of the current log. ``free`` is bytes by path,
     ``clock_ahead`` seconds. ``skipped``: the configuration leaves the host out. ``unseen`` is why no mysqld of a server
     that answers was found there, empty where one was, None where nobody looked; ``elsewhere``: nor any listener.
-    ``astray`` is why it is another server's host, empty where it is not, None where nobody can tell.
+    ``wrong_host`` is why it is another server's host, empty where it is not, None where nobody can tell.
     """
 
     name: str
@@ -106,7 +106,7 @@ class HostFacts:
     free: Mapping[str, int] = field(default_factory=dict)
     unseen: str | None = None
     elsewhere: bool = False
-    astray: str | None = None
+    wrong_host: str | None = None
 
     @property
     def user(self) -> str:

@@ -20,9 +20,9 @@ from ..probes.host import HostView, ServerPaths, look_at
 from ..probes.same_host import leads_elsewhere
 from ..rescue.apply import client_options
 from ..scripts import script
-from ..ssh.astray import looking_again, note
 from ..ssh.host import SshHost
 from ..ssh.rights import helper_path
+from ..ssh.wrong_host import looking_again, note
 from .facts import (
     Facts,
     HostFacts,
@@ -100,12 +100,12 @@ def _look_at(
         return replace(seen, info=words[6])
     view = look_at(host, server, ServerPaths.of(server, state), timeout=PROCESS_SECONDS)
     unseen, elsewhere = _process(view)
-    astray = leads_elsewhere(host, session, view.pids, timeout=PROCESS_SECONDS)
-    if astray is not None:
+    wrong_host = leads_elsewhere(host, session, view.pids, timeout=PROCESS_SECONDS)
+    if wrong_host is not None:
         # A disk that is full is told by its own check.
         with suppress(OSError):
-            note(server, host.name, astray)
-    return replace(seen, info=words[6], unseen=unseen, elsewhere=elsewhere, astray=astray)
+            note(server, host.name, wrong_host)
+    return replace(seen, info=words[6], unseen=unseen, elsewhere=elsewhere, wrong_host=wrong_host)
 
 
 def _process(view: HostView) -> tuple[str, bool]:

@@ -1,4 +1,4 @@
-"""What a drill does to the primary's host, and takes back: over SSH, by `hurt.sh`, or by the site's power command.
+"""What a drill does to the primary's host, and takes back: by `inject_fault.sh` over SSH, or by the power command.
 
 Killed is only a process that is the instance's for certain, by the look with which a failover fences it. What is frozen
 or closed comes back by itself, by what was started on the host before; whoever held the drill may be gone by then.
@@ -27,7 +27,7 @@ HURTS, POWERS = 15.0, 120.0
 _SECONDS = {DrillKind.FREEZE: FROZEN, DrillKind.SSH_LOSS: WITHOUT_SSH}
 
 
-def hurt(config: ClusterConfig, kind: DrillKind, server: ServerConfig, host: SshHost, places: ServerPaths) -> str:
+def inject(config: ClusterConfig, kind: DrillKind, server: ServerConfig, host: SshHost, places: ServerPaths) -> str:
     """Do it; what was done, in words. Raises HostError's children, HookError, DeadlineExceeded where nothing was."""
     if kind is DrillKind.POWER:
         power(config, server, on=False)
@@ -79,7 +79,7 @@ def _on_host(host: SshHost, server: ServerConfig, places: ServerPaths, what: str
     action = f"do what the drill is about ({what})"
     words = (str(server.port), places.pid_file, server.ip, places.datadir, ",".join(places.owned), what, str(seconds))
     command = "sh -s -- " + " ".join(shlex.quote(word) for word in words)
-    told = host.run(command, action=action, timeout=HURTS, stdin=script("hurt.sh").encode()).stdout.splitlines()
+    told = host.run(command, action=action, timeout=HURTS, stdin=script("inject_fault.sh").encode()).stdout.splitlines()
     if cannot := [line.removeprefix("cannot ") for line in told if line.startswith("cannot ")]:
         raise HostError(host.name, action, cannot[0])
     if "done" not in told:

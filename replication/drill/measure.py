@@ -90,7 +90,7 @@ def _about(server: str, new: str) -> bool:
     return not server or server == new
 
 
-def hurt_at(acks: Sequence[Ack], sent: float, done: float) -> float:
+def fault_at(acks: Sequence[Ack], sent: float, done: float) -> float:
     """When a primary was hurt: its last row within the time in which that was done; else when it was sent."""
     within = [ack.at for ack in acks if sent <= ack.at <= done]
     return max(within, default=sent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..model.refusal import Refusal
+from ..model.refusal import Refusal, as_facts
 from .plan import DrillPlan
 from .scorecard import Scorecard
 
@@ -30,8 +30,6 @@ class DrillOutcome:
         return {
             "exit_code": self.exit_code,
             "summary": self.summary,
-            "refusal": self.refusal.code if self.refusal else None,
-            "remedy": self.refusal.remedy if self.refusal else "",
-            "evidence": list(self.refusal.evidence) if self.refusal else [],
+            **as_facts(self.refusal),
             "scorecard": self.card.as_dict() if self.card else None,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 #: The code of whoever reached no server at all: a manager that is cut off, or a cluster that is dark.
 NOBODY_REACHED = "no-server-reachable"
@@ -19,3 +20,12 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.sentence} {self.remedy}"
+
+
+def as_facts(refusal: Refusal | None) -> dict[str, Any]:
+    """What of an outcome's plain data is a refusal's; empty values where there is none."""
+    return {
+        "refusal": refusal.code if refusal else None,
+        "remedy": refusal.remedy if refusal else "",
+        "evidence": list(refusal.evidence) if refusal else [],
+    }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..model.refusal import Refusal
+from ..model.refusal import Refusal, as_facts
 from ..model.ways_back import How
 from ..model.words import in_block
 from ..model.words import in_markdown as md
@@ -47,9 +47,7 @@ class RejoinOutcome:
             "server": self.plan.old_name if self.plan else None,
             "primary": self.plan.new_name if self.plan else None,
             "how": self.plan.how.value if self.plan else None,
-            "refusal": self.refusal.code if self.refusal else None,
-            "remedy": self.refusal.remedy if self.refusal else None,
-            "evidence": list(self.refusal.evidence) if self.refusal else [],
+            **as_facts(self.refusal),
             "notes": list(self.notes),
             "steps": [{"step": t.step, "server": t.server, "seconds": round(t.seconds, 4)} for t in self.timeline],
         }

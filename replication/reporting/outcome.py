@@ -12,7 +12,7 @@ from ..fencing.last_look import PRIMARY_ALIVE
 from ..fencing.policy import FenceVerdict
 from ..memory.journal import LOCK_LOST
 from ..model.check import Check
-from ..model.refusal import Refusal
+from ..model.refusal import Refusal, as_facts
 from ..planning.plan import FailoverPlan
 from ..planning.selection import NOT_ITS_REPLICA
 from ..rescue.saved import AppliedBinlog, SavedBinlog
@@ -64,9 +64,7 @@ class RoleOutcome:
         return {
             "exit_code": self.exit_code,
             "summary": self.summary,
-            "refusal": self.refusal.code if self.refusal else None,
-            "remedy": self.refusal.remedy if self.refusal else "",
-            "evidence": list(self.refusal.evidence) if self.refusal else [],
+            **as_facts(self.refusal),
             "notes": list(self.notes),
             "replicas": {r.name: r.detail for r in self.replicas},
             "not_recovered": [r.name for r in self.replicas if not r.ok],

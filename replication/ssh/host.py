@@ -21,7 +21,6 @@ from ..deadline import Deadline
 from ..errors import CommandFailed, DeadlineExceeded, HostError, HostUnreachable, RemoteFileError
 from ..local.own_files import written
 from ..scripts import script
-from .astray import refuse
 from .connect import CONNECT, NOT_UNDERSTOOD, open_transport
 from .framing import NO_SHELL, Frame, hint_for, last_line
 from .login import load_login
@@ -29,6 +28,7 @@ from .port_forward import Forward
 from .session import Lease, SessionBroken, SftpLease, SshSession
 from .sftp_reader import RemoteReader, RemoteStat, file_errors, kind_of, names_in
 from .streams import CHUNK, Collector, HashingSource, InputSource, RunningCommand, drain, feed
+from .wrong_host import refuse
 
 if TYPE_CHECKING:
     from ...config import ServerConfig
@@ -63,7 +63,7 @@ class SshHost:
     """The host of one server. Thread-safe: several commands and files may be open at once.
 
     The session is opened when first needed, kept, and opened again when it broke between uses. All methods raise
-    HostError's children: HostUnreachable (`astray`, too), HostKeyMismatch, LoginRefused, and those named with each.
+    HostError's children: HostUnreachable (`wrong_host`, too), HostKeyMismatch, LoginRefused, and those named with each.
     """
 
     def __init__(self, server: ServerConfig) -> None:

@@ -64,9 +64,9 @@ def process(server: ServerConfig, host: HostFacts) -> Iterator[Check]:
 
 def leads(server: ServerConfig, host: HostFacts) -> Iterator[Check]:
     """Whether what is found over SSH is the server that answers."""
-    if host.astray is not None:
-        text = host.astray or "it leads to the server's own host, which has our session"
-        yield LEADS.judge(server.name, not host.astray, f"{host.name}: {text}", server=server.hostname)
+    if host.wrong_host is not None:
+        text = host.wrong_host or "it leads to the server's own host, which has our session"
+        yield LEADS.judge(server.name, not host.wrong_host, f"{host.name}: {text}", server=server.hostname)
 
 
 def helpers(facts: Facts, server: ServerConfig, host: HostFacts) -> Iterator[Check]:

@@ -24,7 +24,7 @@ from ..history.text import (
     subject,
     when,
 )
-from ..pictures.drawn import environment, in_markdown, timeline_image, tree_height, trees_image
+from ..pictures.drawn import environment, in_markdown, timeline_image, trees_image
 from .remains import remains
 from .timeline import timeline
 from .topology import trees
@@ -99,7 +99,6 @@ def _page(incident: Incident, conf: str, room: Room) -> str:
             zone=time.strftime("%Z", time.localtime(incident.began)),
             picture=timeline(replace(incident, steps=steps)),
             out=out_words(incident),
-            tree_height=tree_height,
             trees=[replace(tree, boxes=tree.boxes[: room.lines]) for tree in trees(incident)],
             failover=incident.kind is Kind.FAILOVER,
             ledger=ledger[: room.lines] if ledger is not None else None,

@@ -31,6 +31,7 @@ def environment(word: int) -> Environment:
         finalize=lambda value: _shown(value, word),
     )
     made.filters["short"] = short
+    made.globals["tree_height"] = tree_height
     return made
 
 

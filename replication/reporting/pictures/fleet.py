@@ -12,7 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from .drawn import HOUSE, environment, tree_height
+from .drawn import HOUSE, environment
 
 #: After so many pieces of the page others of this process have their turn: a ping does not wait for it.
 PIECES = 20
@@ -39,7 +39,7 @@ def fleet_page(cards: Sequence[Any], at: float) -> str:
     when = datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
     template = environment(300).get_template("fleet.html")
     pieces = []
-    values = {"cards": cards, "when": when, "tree_height": tree_height, "script": Markup(script())}  # noqa: S704 - ours
+    values = {"cards": cards, "when": when, "script": Markup(script())}  # noqa: S704 - ours
     for number, piece in enumerate(template.generate(values)):
         pieces.append(piece)
         if number % PIECES == 0:

@@ -25,10 +25,6 @@ def before_and_after(trees: tuple[Tree, ...], instead: Iterable[str]) -> str:
 
 def plan_page(plan: RolePlan, trees: tuple[Tree, ...], remarks: tuple[str, ...] = ()) -> str:
     """The whole plan as one HTML file; ``remarks`` are what is to be known beside it."""
-    from .drawn import environment, tree_height
+    from .drawn import environment
 
-    return (
-        environment(600)
-        .get_template("plan.html")
-        .render(plan=plan, trees=trees, tree_height=tree_height, remarks=remarks)
-    )
+    return environment(600).get_template("plan.html").render(plan=plan, trees=trees, remarks=remarks)

@@ -151,7 +151,7 @@ def host(name: str, **changes: Any) -> HostFacts:
             "logs": ("/var/lib/mysql/mysql-bin.000001",),
             "free": {"/var/tmp": 100 * GIB, "/var/lib/mysql/": 100 * GIB},
             "unseen": "",
-            "astray": "",
+            "wrong_host": "",
             **changes,
         }
     )
@@ -792,7 +792,7 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
     ),
     (
         "ssh-host",
-        lambda: on_host(2, astray="it leads to another host: mysqld 7 there has the port, and no session of ours"),
+        lambda: on_host(2, wrong_host="it leads to another host: mysqld 7 there has the port, and no session of ours"),
         "db2",
         ERROR,
         "root@10.0.0.2:22: it leads to another host",

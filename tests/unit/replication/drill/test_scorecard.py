@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.replication.drill.canary import Ack, read_ledger
-from prefect_mha.replication.drill.measure import hurt_at, outage, overlapping, parts
+from prefect_mha.replication.drill.measure import fault_at, outage, overlapping, parts
 from prefect_mha.replication.drill.past import close_drill, in_words, last_of_each_kind, open_drill, past_drills
 from prefect_mha.replication.drill.scorecard import Scorecard, markdown, text
 from prefect_mha.replication.memory.journal import DRILL, END, Journal, journals, read_journal
@@ -51,8 +51,8 @@ def test_who_takes_rows_after_another_took_over_overlaps() -> None:
 
 def test_it_was_hurt_when_its_last_row_came_while_that_was_done() -> None:
     rows = acks((1.0, 1), (2.05, 1), (2.1, 1), (4.0, 2))
-    assert hurt_at(rows, 2.0, 2.2) == 2.1
-    assert hurt_at(rows, 3.0, 3.1) == 3.0
+    assert fault_at(rows, 2.0, 2.2) == 2.1
+    assert fault_at(rows, 3.0, 3.1) == 3.0
 
 
 def test_the_parts_are_those_of_the_failovers_journal() -> None:

@@ -14,7 +14,7 @@ import pytest
 from prefect_mha.config import ServerConfig
 from prefect_mha.replication.errors import HostUnreachable, ServerUnreachable
 from prefect_mha.replication.probes.same_host import _pattern, leads_elsewhere
-from prefect_mha.replication.ssh.astray import HOLDS, astray, looking_again, note, refuse
+from prefect_mha.replication.ssh.wrong_host import HOLDS, looking_again, note, refuse, wrong_host
 
 WAY = "root@10.0.0.4:22"
 
@@ -124,7 +124,7 @@ def test_nothing_goes_the_way_that_leads_elsewhere_until_it_does_not(
     refuse(one, WAY)
     began = time.time() + 1.0
     note(one, WAY, "it leads to another host")
-    assert astray(one, WAY) == "it leads to another host"
+    assert wrong_host(one, WAY) == "it leads to another host"
     with pytest.raises(HostUnreachable, match=r"leads to another host.*mend ssh_host"):
         refuse(one, WAY)
     with looking_again():

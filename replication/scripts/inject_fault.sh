@@ -1,4 +1,4 @@
-# hurt.sh PORT PIDFILE ADDRESS DATADIR OWNED WHAT SECONDS: what a drill does to the host of a primary. Tells it, one
+# inject_fault.sh PORT PIDFILE ADDRESS DATADIR OWNED WHAT SECONDS: what a drill does to the host of a primary. Tells it, one
 # "key value" a line; the last line is "done". Only who is the instance's for certain is touched, and what does not end
 # by itself (kill) apart, it is taken back by itself after SECONDS.
 port=$1

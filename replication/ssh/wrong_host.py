@@ -46,7 +46,7 @@ def note(server: ServerConfig, way: str, why: str) -> None:
         json.dump(known, file)
 
 
-def astray(server: ServerConfig, way: str) -> str:
+def wrong_host(server: ServerConfig, way: str) -> str:
     """Why nothing is asked there; empty where nothing is known against it."""
     path = _file(server)
     found = _read(path).get(server.address) if path is not None else None
@@ -57,7 +57,7 @@ def astray(server: ServerConfig, way: str) -> str:
 
 def refuse(server: ServerConfig, way: str) -> None:
     """Raises HostUnreachable where SSH is known to lead to another host."""
-    if not _looking.get() and (why := astray(server, way)):
+    if not _looking.get() and (why := wrong_host(server, way)):
         raise HostUnreachable(way, "connect", why, _HINT)
 
 

@@ -28,9 +28,9 @@ hurt() {{ sh -s -- 3399 /nonexistent "" "" "" "$@" <{script}; }}
 
 
 def told(directory: Path, body: str) -> list[str]:
-    mysqld, text = directory / "mysqld", directory / "hurt.sh"
+    mysqld, text = directory / "mysqld", directory / "inject_fault.sh"
     mysqld.symlink_to(os.path.realpath(sys.executable))
-    text.write_text(script("hurt.sh"))
+    text.write_text(script("inject_fault.sh"))
     words = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"]
     scene = _SCENE.format(mysqld=mysqld, script=text, body=body)
     return subprocess.run([*words, scene], capture_output=True, text=True, check=True, timeout=60).stdout.split("\n")
