@@ -388,7 +388,7 @@ def test_the_first_dies_in_the_middle_of_its_failover(kind: str, gtid: bool) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("gtid", [True, False], ids=["gtid", "position"])
 def test_receivers_that_had_given_up_hide_nobody_who_was_opened(gtid: bool) -> None:
-    """MySQL's receivers end by themselves, before the verdict here; who was opened since is not made to receive again."""
+    """MySQL's receivers end by themselves, before the verdict here; who was opened since does not receive again."""
     with two_managers("mysql97", gtid) as pair:
         cluster = pair.cluster
         for host in (cluster[2], cluster[3]):
