@@ -34,6 +34,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run([sys.executable, "-m", "venv", str(place)], check=True, timeout=120)
     site = next((place / "lib").glob("python3*")) / "site-packages"
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # The worker's unit starts Prefect's own program, which lies beside ours where pip installs both.
+    (place / "bin" / "prefect").symlink_to(Path(sysconfig.get_path("scripts")) / "prefect")
     for name in NEIGHBOURS:
         (site / name).mkdir()
         (site / name / "__init__.py").write_text(f"raise RuntimeError('this is another {name}')\n")
