@@ -139,7 +139,7 @@ def test_a_dead_service_delays_nothing_and_is_given_up() -> None:
             f"mailto://u:p@127.0.0.1:{silent.port}?from=mha@example.org&to=dba@example.org",
         ]
         urls += [f"json://127.0.0.1:{hook.port}/b", "json://127.0.0.1:9/c"]
-        default = f"notify={' '.join(urls)}\nnotify_timeout=1\nnotify_deadline=4"
+        default = f"notify={' '.join(urls)}\nnotify_timeout=1\nnotify_deadline=8"
         manager = cluster.start_manager(cluster.write_cnf(candidate=2, default=default))
         writer = Writer(cluster)
         time.sleep(1.0)
