@@ -150,9 +150,8 @@ class ConnectionPool:
         """End every session; locks held by them are released by the servers."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         for server in self._servers.values():
-            # Who is still waited for would keep this process from ending.
-            server.abort()
-            server.close()
+            # Who is still waited for would keep this process from ending, or from watching anew.
+            server.end()
         for host in list(self._hosts.values()):
             host.close()
 

@@ -68,6 +68,7 @@ class Server:
         self.by_kept_port = False
         self._dialect: Dialect | None = None
         self._lock = threading.RLock()
+        self._ended = False
         #: Since when an answer is waited for (monotonic clock), 0 for none.
         self._asked = 0.0
 
@@ -91,6 +92,8 @@ class Server:
                 with self._asking(), self._mapped("connect"):
                     entered = enter(self.config, lambda way: self._entered(timeout, way))
                     self._connection, self.by_kept_port = entered
+                    if self._ended:
+                        raise ServerUnreachable(self.config.name, "connect", "its session was ended meanwhile")
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[None]:
@@ -116,6 +119,16 @@ class Server:
             if connection is not None:
                 with contextlib.suppress(pymysql.Error, OSError):
                     connection.close()
+
+    def end(self) -> None:
+        """End it for good, from any thread: nobody waits for an answer, or for a session that is being opened."""
+        self._ended = True
+        self.abort()
+        if self._lock.acquire(blocking=False):
+            try:
+                self.close()
+            finally:
+                self._lock.release()
 
     def abort(self) -> None:
         """Break the session from another thread, so that whoever waits for an answer on it fails at once."""
