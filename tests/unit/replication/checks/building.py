@@ -30,6 +30,7 @@ from prefect_mha.replication.mysql.dialects import Dialect
 from prefect_mha.replication.mysql.dialects.accounts import AccountLife
 from prefect_mha.replication.mysql.dialects.connecting import Connecting
 from prefect_mha.replication.mysql.grants import parse_grants
+from tests.unit.replication import build
 from tests.unit.replication.build import UUID, channel, server
 
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
@@ -47,18 +48,7 @@ GIB = 1 << 30
 
 def block(number: int, **changes: Any) -> ServerConfig:
     """The configured server 10.0.0.NUMBER."""
-    return ServerConfig(
-        **{
-            "block": f"server{number}",
-            "hostname": f"db{number}",
-            "ip": f"10.0.0.{number}",
-            "ssh_host": f"db{number}",
-            "ssh_ip": f"10.0.0.{number}",
-            "user": "mha",
-            "repl_user": "repl",
-            **changes,
-        }
-    )
+    return build.block(number, **{"user": "mha", "repl_user": "repl", **changes})
 
 
 def facts(**changes: Any) -> Facts:

@@ -18,8 +18,7 @@ from prefect_mha.replication.model.state import Filters, ServerState, Vendor
 from prefect_mha.replication.mysql.grants import Grants
 from prefect_mha.replication.planning.switch_options import SwitchOptions
 from prefect_mha.replication.workload.activity import Activity, AdvisoryLock, OpenTransaction, Process, TableLock
-from tests.unit.replication.build import UUID, activity, channel, cluster, process, server
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import UUID, activity, channel, cluster, configured, process, server
 
 #: What the primary wrote, and one transaction of db2's own.
 WRITTEN, STRAY = f"{UUID}:1-100", UUID.replace("1", "2") + ":1"
