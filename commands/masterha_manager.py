@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from argparse import Namespace
 from collections.abc import Sequence
-from functools import partial
 
-from ..replication.notify.manager_log import secrets_of, setup_logging
-from .shared.failover_options import (
-    add_failover_options,
-    add_places,
-    add_start_options,
-    failover_options,
-    places,
-    watch_parent_signals,
-)
-from .shared.options import OptionParser, add_conf, require_conf, run, tell_end
-
-log = logging.getLogger("mha")
+from .shared.beginning import watching
+from .shared.failover_options import add_failover_options, add_places, add_start_options, failover_options
+from .shared.options import OptionParser, add_conf, run, tell_end
 
 
 def parser() -> OptionParser:
@@ -46,21 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def manage(given: Namespace, *, go_on: bool) -> int:
     """Watch until a failover was done, or on and on with ``go_on``; returns the exit code."""
-    from ..config import load_cluster
-    from ..replication.cluster.first_look import FirstLook
-    from ..replication.memory.manager_lock import ManagerLock
-    from ..replication.memory.workdir import make_workdir
-
-    load = partial(load_cluster, require_conf(given), given.global_conf, places(given))
-    config = load()
-    make_workdir(config.manager_workdir)
-    setup_logging(config.manager_log, config.log_level, secrets_of(config))
-    for warning in config.warnings:
-        log.warning("%s", warning)
-    stop = threading.Event()
-    watch_parent_signals(stop)
-    with ManagerLock(config.manager_workdir, config.name):
-        looked = FirstLook(config)
+    with watching(given, on_terminal=False) as begun:
         # What acts takes a second to import; everything that can refuse has refused before it.
         from ..flows.engine.start import leave
         from ..flows.manager.manager import Manager
@@ -74,9 +48,9 @@ def manage(given: Namespace, *, go_on: bool) -> int:
             wait_on_monitor_error=given.wait_on_monitor_error,
             wait_on_failover_error=given.wait_on_failover_error,
         )
-        manager = Manager(load, options, stop, looked=looked)
+        manager = Manager(begun.load, options, begun.stop, looked=begun.looked)
         code = manager.run()
-    tell_end(manager.last_words, config.manager_log)
+    tell_end(manager.last_words, begun.config.manager_log)
     leave(code)
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 from argparse import Namespace
 from collections.abc import Sequence
-from functools import partial
 
-from ..replication.notify.manager_log import secrets_of, setup_logging
-from .shared.failover_options import add_places, add_start_options, places, watch_parent_signals
+from .shared.beginning import watching
+from .shared.failover_options import add_places, add_start_options
 from .shared.options import OptionParser, add_conf, require_conf, run, tell_end
-
-log = logging.getLogger("mha")
 
 
 def parser() -> OptionParser:
@@ -41,21 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def monitor(given: Namespace) -> int:
     """Watch until the primary is dead."""
-    from ..config import load_cluster
-    from ..replication.cluster.first_look import FirstLook
-    from ..replication.memory.manager_lock import ManagerLock
-    from ..replication.memory.workdir import make_workdir
-
-    load = partial(load_cluster, given.conf, given.global_conf, places(given))
-    config = load()
-    make_workdir(config.manager_workdir)
-    setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
-    for warning in config.warnings:
-        log.warning("%s", warning)
-    stop = threading.Event()
-    watch_parent_signals(stop)
-    with ManagerLock(config.manager_workdir, config.name):
-        looked = FirstLook(config)
+    with watching(given, on_terminal=bool(given.interactive)) as begun:
         # What acts takes a second to import; everything that can refuse has refused before it.
         from ..flows.engine.start import leave
         from ..flows.manager.options import ManagerOptions
@@ -66,10 +47,10 @@ def monitor(given: Namespace) -> int:
             skip_check_ssh=given.skip_check_ssh,
             wait_on_monitor_error=given.wait_on_monitor_error,
         )
-        watcher = MasterMonitor(load, options, stop, looked=looked)
+        watcher = MasterMonitor(begun.load, options, begun.stop, looked=begun.looked)
         code = watcher.run()
     if code != MASTER_DEAD:  # of that it has spoken
-        tell_end(watcher.last_words, config.manager_log)
+        tell_end(watcher.last_words, begun.config.manager_log)
     leave(code)
 
 

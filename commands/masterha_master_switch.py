@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from argparse import Namespace
 from collections.abc import Sequence
 
-from ..replication.notify.manager_log import secrets_of, setup_logging
 from .shared.asking import ask
+from .shared.beginning import begin
 from .shared.failover_options import add_failover_options, add_places, failover_options, places
 from .shared.options import OptionParser, add_conf, die, require_conf, run, tell_end
 from .shared.switch_options import add_switch_options
 from .shared.switch_options import switch as planned_switch
 from .views.progress import bars
-
-log = logging.getLogger("mha")
 
 
 def parser() -> OptionParser:
@@ -69,13 +66,9 @@ def _end(code: int) -> int:
 def switch(given: Namespace) -> int:
     """Run one failover and return its exit code."""
     from ..config import load_cluster
-    from ..replication.memory.workdir import make_workdir
 
     config = load_cluster(require_conf(given), given.global_conf, places(given))
-    make_workdir(config.manager_workdir)
-    setup_logging(None if given.interactive else config.manager_log, config.log_level, secrets_of(config))
-    for warning in config.warnings:
-        log.warning("%s", warning)
+    begin(config, None if given.interactive else config.manager_log)
     from ..flows.deeds.failover import fail_over_by_hand
     from ..flows.engine.start import leave
     from ..replication.reporting.report import result_line

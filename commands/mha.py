@@ -142,21 +142,18 @@ def failover(
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
     """Fail over a cluster whose primary is dead, now; or finish a failover whose manager died."""
-    from ..config import load_cluster
     from ..replication.memory.journal import unfinished
-    from ..replication.memory.workdir import make_workdir
-    from ..replication.notify.manager_log import secrets_of, setup_logging
     from ..replication.planning.plan import FailoverOptions
     from .shared.asking import asking
+    from .shared.beginning import begin, loader
     from .views.pages import refuse_an_old_file, write_html
     from .views.progress import bars
 
     if html is not None and not dry_run:
         raise typer.BadParameter("is for --dry-run", param_hint="'--html'")
     refuse_an_old_file(html)
-    config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
-    make_workdir(config.manager_workdir)
-    setup_logging(None, config.log_level, secrets_of(config))
+    config = loader(conf, global_conf, workdir)()
+    begin(config)
     from ..flows.deeds.failover import fail_over_by_hand
     from ..flows.engine.start import leave
 
@@ -205,14 +202,13 @@ def switchover(
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
     """Move the role of a living primary to another server, without losing a write."""
-    from ..config import load_cluster
-    from ..replication.notify.manager_log import secrets_of, setup_logging
     from ..replication.planning.switch_options import SwitchOptions
     from .shared.asking import asking
+    from .shared.beginning import begin, loader
     from .shared.switch_options import act
 
-    config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
-    setup_logging(None, config.log_level, secrets_of(config))
+    config = loader(conf, global_conf, workdir)()
+    begin(config)
     host, _, port = (to or "").partition(":")
     options = SwitchOptions(
         new_master_host=host or None,

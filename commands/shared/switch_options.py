@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from typing import TYPE_CHECKING
 
-from ...replication.notify.manager_log import secrets_of, setup_logging
 from ...replication.planning.switch_options import SwitchOptions
 from ..views.progress import bars
 from ..views.terminal import print_visible
 from .asking import ask
+from .beginning import begin
 from .failover_options import places
 from .options import require_conf
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from ...config import ClusterConfig
     from ...replication.reporting.approval import Ask
     from ...replication.switchover.outcome import SwitchOutcome
-
-log = logging.getLogger("mha")
 
 
 def add_switch_options(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +74,7 @@ def switch(given: argparse.Namespace) -> int:
     config = load_cluster(require_conf(given), given.global_conf, places(given))
     # MHA's switch speaks to the terminal, whoever started it.
     log_file = None if given.interactive else config.manager_log
-    setup_logging(log_file, config.log_level, secrets_of(config), speak=True)
+    begin(config, log_file, speak=True)
     options = switch_options(given)
     outcome = act(config, options, dry_run=given.dry_run, ask=ask if given.interactive else None)
     if outcome.checked_only:
@@ -87,11 +84,6 @@ def switch(given: argparse.Namespace) -> int:
 
 def act(config: ClusterConfig, options: SwitchOptions, *, dry_run: bool, ask: Ask | None) -> SwitchOutcome:
     """Run one planned switch, beside Prefect; ``ask`` puts the plan to a person."""
-    from ...replication.memory.workdir import make_workdir
-
-    make_workdir(config.manager_workdir)
-    for warning in config.warnings:
-        log.warning("%s", warning)
     from ...flows.deeds.switchover import switch_by_hand
 
     with bars():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -35,17 +34,14 @@ def drill(
     """Practise a failover or a switch where drill_allowed says so, measure it, and put everything back. Exits with 0
     only when every target was met.
     """
-    from ...config import load_cluster
     from ...replication.drill.scorecard import text
-    from ...replication.memory.workdir import make_workdir
-    from ...replication.notify.manager_log import secrets_of, setup_logging
     from ..shared.asking import asking
+    from ..shared.beginning import begin, loader
     from ..views.progress import bars
 
-    load = partial(load_cluster, conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
+    load = loader(conf, global_conf, workdir)
     config = load()
-    make_workdir(config.manager_workdir)
-    setup_logging(None, config.log_level, secrets_of(config))
+    begin(config)
     from ...flows.deeds.drill import drill_by_hand
     from ...flows.engine.start import leave
 

@@ -18,6 +18,7 @@ from ...replication.notify.events import EventHooks, finish
 from ...replication.notify.manager_log import secrets_of, setup_logging
 from ...replication.rejoin.remembered.standing import former_primaries
 from ...replication.ssh.host import SshHost
+from ..shared.beginning import loader
 from ..shared.options import one_line
 
 
@@ -53,7 +54,7 @@ def lift(conf: Path, global_conf: Path, workdir: Path | None, host: str) -> int:
 
     The record comes first: a manager that watches must not close the server again while it is being made ready.
     """
-    config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
+    config = loader(conf, global_conf, workdir)()
     setup_logging(None, config.log_level, secrets_of(config))
     holds = HeldServers.of(config)
     server = config.server(host)

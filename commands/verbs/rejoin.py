@@ -46,20 +46,17 @@ def rejoin(
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
     """Make a server that a failover replaced, and that is back, a replica of the new primary; it loses nothing."""
-    from ...config import load_cluster
-    from ...replication.memory.workdir import make_workdir
-    from ...replication.notify.manager_log import secrets_of, setup_logging
     from ...replication.rejoin.diverged.comparison.choice import Choice
     from ..shared.asking import asking
+    from ..shared.beginning import begin, loader
     from ..views.progress import bars
 
     try:
         choice = Choice.parse(replay)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--replay") from None
-    config = load_cluster(conf, global_conf, {"manager_workdir": str(workdir)} if workdir else None)
-    make_workdir(config.manager_workdir)
-    setup_logging(None, config.log_level, secrets_of(config))
+    config = loader(conf, global_conf, workdir)()
+    begin(config)
     from ...flows.deeds.rejoin import rejoin_by_hand
     from ...flows.engine.start import leave
     from ...replication.rejoin.outcome import story

@@ -40,16 +40,9 @@ class Found:
         return Outcome(
             exit_code,
             summary,
-            plan=self.plan,
             refusal=refusal,
-            fenced=self.fenced,
-            rescue=self.rescue,
-            promoted=self.promoted,
             replicas=replicas,
-            out=self.out,
-            released=self.released,
-            acquired=self.acquired,
-            address=self.address,
             stopped=stopped,
             only_late=only_late,
+            **vars(self),
         )

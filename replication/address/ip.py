@@ -12,22 +12,50 @@ from ...config import ClusterConfig, ServerConfig
 from ..cluster.pool import ConnectionPool
 from ..errors import AddressError, AddressTaken, DeadlineExceeded, HostError, MhaError
 from ..model.check import Check, Severity
-from .host_addresses import HostAddresses, bare, census, on_host, sudo_of
+from .host_addresses import Census, HostAddresses, bare, census, on_host, sudo_of
 from .provider import AddressLocation, AddressStep
 
 
-class IpProvider:
-    """`vip_addresses` on an interface of the primary's host. See `AddressProvider`."""
+class OnHosts:
+    """What both providers share that put `vip_addresses` on database hosts: who has them, seen over SSH."""
 
-    name = "ip"
+    name: str
 
     def __init__(self, config: ClusterConfig, sessions: ConnectionPool) -> None:
         self._config, self._sessions = config, sessions
         self._wanted = bare(config.vip_addresses)
 
+    def verify(self) -> tuple[AddressLocation, ...]:
+        """Every host that can be reached is asked."""
+        found = self._census()
+        unknown = tuple(server.name for server in found.unknown)
+        return tuple(
+            AddressLocation(address, tuple(tuple(s.address for s in servers) for servers in holders), unknown)
+            for address, holders in found.holders.items()
+        )
+
+    def close(self) -> None:
+        """They have no sessions of their own."""
+
+    def _census(self) -> Census:
+        return census(self._sessions, self._config, timeout=self._config.vip_timeout)
+
+    def _on(self, server: ServerConfig, verb: str, action: str) -> HostAddresses:
+        """Have its host look, take off, put on or announce. Raises AddressError."""
+        try:
+            return on_host(self._sessions.host(server.address), server, self._config, verb, action)
+        except (HostError, DeadlineExceeded) as error:
+            raise AddressError(self.name, server.name, str(error)) from error
+
+
+class IpProvider(OnHosts):
+    """`vip_addresses` on an interface of the primary's host. See `AddressProvider`."""
+
+    name = "ip"
+
     def check(self) -> tuple[Check, ...]:
         """Each host can be asked, and each address is on one host at most."""
-        found = census(self._sessions, self._config, timeout=self._config.vip_timeout)
+        found = self._census()
         return (
             *(
                 Check(
@@ -75,24 +103,6 @@ class IpProvider:
     def announce(self, server: ServerConfig) -> None:
         """Let a server's host tell the neighbours again of those addresses that it has. Raises AddressError."""
         self._on(server, "announce", f"announce {', '.join(self._wanted)}")
-
-    def verify(self) -> tuple[AddressLocation, ...]:
-        """Every host that can be reached is asked."""
-        found = census(self._sessions, self._config, timeout=self._config.vip_timeout)
-        unknown = tuple(server.name for server in found.unknown)
-        return tuple(
-            AddressLocation(address, tuple(tuple(s.address for s in servers) for servers in holders), unknown)
-            for address, holders in found.holders.items()
-        )
-
-    def close(self) -> None:
-        """It has no sessions of its own."""
-
-    def _on(self, server: ServerConfig, verb: str, action: str) -> HostAddresses:
-        try:
-            return on_host(self._sessions.host(server.address), server, self._config, verb, action)
-        except (HostError, DeadlineExceeded) as error:
-            raise AddressError(self.name, server.name, str(error)) from error
 
     def _known(self, addresses: tuple[str, ...]) -> dict[str, str]:
         """Which of our servers has an address that somebody answers for, in words."""

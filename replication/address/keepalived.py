@@ -10,16 +10,16 @@ from __future__ import annotations
 import shlex
 import time
 
-from ...config import ClusterConfig, ServerConfig
-from ..cluster.pool import ConnectionPool, reachable
+from ...config import ServerConfig
+from ..cluster.pool import reachable
 from ..deadline import Deadline
 from ..errors import AddressError, DeadlineExceeded, HostError
 from ..model.check import Check, Severity
 from ..scripts import script
 from ..ssh.rights import as_root
-from .host_addresses import bare, census, on_host, one_a_host, sudo_of
-from .ip import placed
-from .provider import AddressLocation, AddressStep
+from .host_addresses import on_host, one_a_host, sudo_of
+from .ip import OnHosts, placed
+from .provider import AddressStep
 
 #: Seconds between two looks at whether the new primary has the address. An election takes up to three of keepalived's
 #: advertisement intervals and nothing tells its end to others than its own host.
@@ -28,18 +28,14 @@ LOOK_AGAIN = 0.1
 REACHED_WITHIN = 1.0
 
 
-class KeepalivedProvider:
+class KeepalivedProvider(OnHosts):
     """`vip_addresses`, held by keepalived. See `AddressProvider`."""
 
     name = "keepalived"
 
-    def __init__(self, config: ClusterConfig, sessions: ConnectionPool) -> None:
-        self._config, self._sessions = config, sessions
-        self._wanted = bare(config.vip_addresses)
-
     def check(self) -> tuple[Check, ...]:
         """It runs on every host, as BACKUP with nopreempt, and one of them has the address."""
-        found = census(self._sessions, self._config, timeout=self._config.vip_timeout)
+        found = self._census()
         return (
             *(check for server in self._hosts() for check in self._check_host(server)),
             *(placed(address, holders) for address, holders in found.holders.items()),
@@ -82,18 +78,6 @@ class KeepalivedProvider:
                 notes.append(f"; keepalived on {server.name} does not start again: {result['failed']}")
         return AddressStep(self.name, "acquire", True, f"{', '.join(self._wanted)} is on {new.name}{''.join(notes)}")
 
-    def verify(self) -> tuple[AddressLocation, ...]:
-        """Every host that can be reached is asked."""
-        found = census(self._sessions, self._config, timeout=self._config.vip_timeout)
-        unknown = tuple(server.name for server in found.unknown)
-        return tuple(
-            AddressLocation(address, tuple(tuple(s.address for s in servers) for servers in holders), unknown)
-            for address, holders in found.holders.items()
-        )
-
-    def close(self) -> None:
-        """It has no sessions of its own."""
-
     def _hosts(self) -> list[ServerConfig]:
         return [servers[0] for servers in one_a_host(self._config.servers).values()]
 
@@ -115,11 +99,7 @@ class KeepalivedProvider:
             time.sleep(LOOK_AGAIN)
 
     def _has_all(self, server: ServerConfig) -> bool:
-        try:
-            seen = on_host(self._sessions.host(server.address), server, self._config, "look", "see what it has")
-        except (HostError, DeadlineExceeded) as error:
-            raise AddressError(self.name, server.name, str(error)) from error
-        return seen.addresses("has") >= set(self._wanted)
+        return self._on(server, "look", "see what it has").addresses("has") >= set(self._wanted)
 
     def _check_host(self, server: ServerConfig) -> tuple[Check, ...]:
         try:

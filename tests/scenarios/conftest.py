@@ -13,7 +13,21 @@ if TYPE_CHECKING:
     from tests.lab.copying import Copier
 
 pytest.register_assert_rewrite(
-    *(f"tests.scenarios.{name}" for name in ("contents", "deployments", "failing_over", "moving", "watching")),
+    *(
+        f"tests.scenarios.{name}"
+        for name in (
+            "checks.telling",
+            "contents",
+            "deployments",
+            "failing_over",
+            "moving",
+            "obstacles",
+            "reading",
+            "rescuing",
+            "switching",
+            "watching",
+        )
+    ),
     "tests.lab.copying",
 )
 

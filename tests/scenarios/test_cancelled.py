@@ -21,8 +21,8 @@ from tests.lab.prefect_server import PrefectServer
 from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.deployments import Deployments
+from tests.scenarios.switching import Hook, closed, follows, shape
 from tests.scenarios.test_manager_killed import assert_as_undisturbed, part_ways
-from tests.scenarios.test_planned_switch import Hook, closed, follows, shape
 
 #: A failover's steps before its first effect.
 LOOKING = STEPS[: STEPS.index("Stop every receiver")]

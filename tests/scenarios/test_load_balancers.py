@@ -5,127 +5,29 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from itertools import pairwise
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import pymysql
 import pytest
 
 from tests.lab.bench_switch import switch
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
-from tests.lab.kinds import APP, APP_PASSWORD
 from tests.lab.network import inside
-from tests.lab.observer import AddressObserver
-from tests.lab.sessions import ServerSession
-from tests.lab.writer import Ack, Writer, outage
-from tests.scenarios.failing_over import assert_survivors_agree, finish
-from tests.scenarios.moving import bare, mac_of, meets, seen_mac, wait_until
+from tests.lab.writer import Writer, outage
+from tests.scenarios.moving import wait_until
+from tests.scenarios.reading import reading
 from tests.scenarios.watching import Monitor
 
 HEALTH = 8900
 WRITES, READS, STATISTICS = 3307, 3308, 8404
 MAX_LAG = 2
 KINDS = ["mariadb", pytest.param("mysql97", marks=pytest.mark.slow)]
-
-
-class Read(NamedTuple):
-    """One answer: when it was asked for and there, the number of the host that gave it, and the newest row in it."""
-
-    began: float
-    at: float
-    number: int
-    row: int
-
-
-class Reader(threading.Thread):
-    """Reads through a port, and remembers which server answered and how old its data was: by a session each time, or
-    with ``keep`` by one that is opened again when it was ended."""
-
-    def __init__(self, cluster: Cluster, host: str, port: int, *, keep: bool = False) -> None:
-        super().__init__(daemon=True)
-        self._namespace, self._host, self._port, self._keep = cluster.subnet.manager, host, port, keep
-        self._over = threading.Event()
-        self._session: ServerSession | None = None
-        self.seen: list[Read] = []
-        self.failed: list[float] = []
-
-    def run(self) -> None:
-        with inside(self._namespace):
-            while not self._over.wait(0.02):
-                try:
-                    self._read()
-                except pymysql.MySQLError:
-                    self.failed.append(time.time())
-                    self._end()
-            self._end()
-
-    def _end(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session._force_close()  # type: ignore[attr-defined]
-
-    def _read(self) -> None:
-        if self._session is None:
-            self._session = ServerSession(
-                host=self._host,
-                port=self._port,
-                user=APP,
-                password=APP_PASSWORD,
-                connect_timeout=1,
-                read_timeout=2,
-                # Within one transaction it would see what there was at its first statement.
-                autocommit=True,
-            )
-        with self._session.cursor() as cursor:
-            began = time.time()
-            cursor.execute("SELECT @@server_id, (SELECT COALESCE(MAX(id), 0) FROM app.rows_written)")
-            server, row = cursor.fetchone()  # type: ignore[misc]
-        self.seen.append(Read(began, time.time(), int(server) - 100, int(row)))
-        if not self._keep:
-            self._end()
-
-    def stop(self) -> None:
-        self._over.set()
-        self.join(5)
-
-    def servers(self, since: float = 0.0, until: float = float("inf")) -> set[int]:
-        """The numbers of the hosts that answered in that time."""
-        return {read.number for read in self.seen if since <= read.at <= until}
-
-    def longest_wait(self) -> float:
-        """Seconds between two answers at most: what an error lasted, and whatever else kept it waiting."""
-        return max((after.at - before.at for before, after in pairwise(self.seen)), default=0.0)
-
-    def latest(self, acks: Sequence[Ack]) -> float:
-        """How late a read was at most, in seconds: since when a row was acknowledged that it did not show. One session
-        wrote them."""
-        ids = [ack.id for ack in acks]
-
-        def age(read: Read) -> float:
-            missing = bisect_right(ids, read.row)
-            return read.began - acks[missing].at if missing < len(acks) else 0.0
-
-        return max((age(read) for read in self.seen), default=0.0)
-
-
-@contextmanager
-def reading(cluster: Cluster, host: str, port: int, *, keep: bool = False) -> Iterator[Reader]:
-    reader = Reader(cluster, host, port, keep=keep)
-    reader.start()
-    try:
-        yield reader
-    finally:
-        reader.stop()
 
 
 def start_haproxy(cluster: Cluster, on: Host, conf: Path) -> str:
@@ -319,89 +221,3 @@ def test_no_read_is_later_than_the_limit_through_a_lag_a_switch_and_a_failover(k
         assert gaps[0] < 5.0 and gaps[1] < 15.0
         result = account(acks, [cluster[1], cluster[3]])
         assert result.rows_lost == 0 and result.equal, result
-
-
-def with_keepalived(cluster: Cluster, vip: str, option: str, observer: AddressObserver) -> str:
-    """Start it on every host with what the command writes, the address on db1; what the configuration needs for it."""
-    default = f"vip_provider=keepalived\nvip_addresses={vip}\nvip_interface=eth0"
-    conf = cluster.write_cnf(default=default)
-    written = cluster.command("mha", "keepalived-config", "--conf", str(conf), "--to", str(cluster.seat), option)
-    assert written.code == 0, written
-    for host in cluster.hosts:
-        folder = cluster.seat / host.ip / "etc/keepalived"
-        text = (folder / "keepalived.conf").read_text()
-        if host.number == 3:
-            text = text.replace("priority 130", "priority 145")
-        host.run("mkdir -p /etc/keepalived; cat >/etc/keepalived/keepalived.conf", data=text)
-        if option == "--check-script":
-            script = (folder / "check_mysql.sh").read_text()
-            host.run("cat >/etc/keepalived/check_mysql.sh; chmod 755 /etc/keepalived/check_mysql.sh", data=script)
-        host.run("keepalived --config-test -f /etc/keepalived/keepalived.conf")
-    for host in cluster.hosts:
-        host.start("keepalived -f /etc/keepalived/keepalived.conf -p /run/keepalived.pid")
-        if host.number == 1:
-            wait_until(lambda: observer.now() == (1,), "db1 has the address", 15)
-    return default
-
-
-@pytest.mark.parametrize(
-    ("kind", "option"),
-    [
-        ("mariadb", "--no-check-script"),
-        pytest.param("mariadb", "--check-script", marks=pytest.mark.slow),
-        pytest.param("mysql97", "--check-script", marks=pytest.mark.slow),
-    ],
-)
-def test_the_address_follows_with_keepalived(kind: str, option: str) -> None:
-    """As its users run it: BACKUP and nopreempt everywhere, and db3 would win the election that db2 must."""
-    with Cluster(kind, gtid=True) as cluster:
-        vip = cluster.subnet.virtual(2)
-        with AddressObserver(cluster, vip) as observer:
-            default = with_keepalived(cluster, vip, option, observer)
-            manager = cluster.start_manager(cluster.write_cnf(default=default, candidate=2))
-            writer = Writer(cluster, only=bare(vip))
-            time.sleep(1.5)
-            meets(cluster, 3, vip)
-            killed = time.time()
-            cluster[1].signal_mysqld(signal.SIGKILL)
-            code, acks = finish(manager, writer)
-            assert code == 0, manager.log()
-            moves = observer.moves()
-        assert_survivors_agree(cluster, acks, 2, (3,))
-        pause = outage(acks)
-        print(f"\nno write for {pause.seconds:.2f} s, on no host for {observer.nowhere(killed):.2f} s: {moves}")
-        assert pause.last.at - 1.0 < killed < pause.first.at < killed + 15.0
-        assert moves[-1] == (2,)
-        assert all(len(holders) <= 1 for holders in moves), moves
-        wait_until(lambda: seen_mac(cluster, 3, vip) == mac_of(cluster, 2), "db3's neighbour table", 5)
-        assert cluster[3].run("pgrep -x keepalived"), "db3's was started again"
-        assert not cluster[1].run("pgrep -x keepalived", check=False)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["mariadb", "mysql97"])
-def test_the_address_is_switched_with_keepalived(kind: str) -> None:
-    """Under load, to db2, although db3 would win the election; nobody has it twice."""
-    with Cluster(kind, gtid=True) as cluster:
-        vip = cluster.subnet.virtual(2)
-        with AddressObserver(cluster, vip) as observer:
-            default = with_keepalived(cluster, vip, "--check-script", observer)
-            conf = cluster.write_cnf(default=default)
-            writer = Writer(cluster, only=bare(vip), sessions=4, interval=0.1)
-            time.sleep(1.0)
-            meets(cluster, 3, vip)
-            began = time.time()
-            assert switch(cluster, conf, 2) == 0
-            done = time.time()
-            wait_until(lambda: writer.acks()[-1].at > done, "the clients write again")
-            wait_until(lambda: seen_mac(cluster, 3, vip) == mac_of(cluster, 2), "db3's neighbour table", 5)
-            acks = writer.stop()
-            moves = observer.moves()
-        pause = outage([ack for ack in acks if ack.at > began]).seconds
-        print(f"\n{cluster.name}: no write for {pause:.2f} s, on no host for {observer.nowhere(began):.2f} s: {moves}")
-        assert pause < 10.0
-        assert moves[-1] == (2,)
-        assert all(len(holders) <= 1 for holders in moves), moves
-        result = account(acks, cluster.hosts)
-        assert result.rows_lost == 0, result
-        assert result.equal, result

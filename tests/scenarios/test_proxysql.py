@@ -19,7 +19,7 @@ from tests.lab.proxysql_stub import ADMIN_PORT, READER, READS, WRITER, WRITES
 from tests.lab.sessions import ServerSession
 from tests.lab.writer import Writer, outage
 from tests.scenarios.moving import wait_until
-from tests.scenarios.test_load_balancers import reading
+from tests.scenarios.reading import reading
 from tests.scenarios.watching import Monitor
 
 USER, PASSWORD = "radmin", "lab-proxysql-pw"

@@ -16,8 +16,8 @@ from tests.lab.cluster import Cluster
 from tests.lab.kinds import REPL
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree, finish
+from tests.scenarios.switching import applier_held
 from tests.scenarios.test_next_primary import aside, change
-from tests.scenarios.test_planned_switch import applier_held
 from tests.scenarios.test_rescue_contents import level
 
 VERIFIED = "P_SSL=1, P_SSL_CA='/etc/tls/ca.pem', P_SSL_VERIFY_SERVER_CERT=1"

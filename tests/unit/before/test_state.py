@@ -23,7 +23,7 @@ from prefect_mha.replication.memory.last_check import LastCheck
 from prefect_mha.replication.memory.open_business import stopped_receivers
 from prefect_mha.replication.planning.plan import FailoverOptions
 from prefect_mha.replication.rescue.pointing import turned
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import configured
 
 FILES = Path(__file__).parent / "files"
 APP, DEAD, NEW, OTHER = "app1", "10.77.3.11:3306", "10.77.3.12:3306", "10.77.3.13:3306"

@@ -14,6 +14,7 @@ from prefect_mha.config import ConfigError, ServerConfig
 from prefect_mha.replication.model.state import Vendor
 from prefect_mha.replication.rescue.apply import client_options
 from tests.unit.commands.conftest import environment
+from tests.unit.replication.build import block
 
 AWKWARD = "\"'\\!=#&;` |*?$<>()[]{}"
 
@@ -87,7 +88,7 @@ def test_a_secret_leaves_the_arguments_that_others_see():
 
 
 def test_mariadbs_client_has_nothing_to_load_that_tells_the_password() -> None:
-    server = ServerConfig(block="server1", hostname="db1", ip="10.0.0.1", ssh_host="db1", ssh_ip="10.0.0.1")
+    server = block(1)
     native = client_options(server, vendor=Vendor.MARIADB, plugin="mysql_native_password")
     assert "plugin-dir=/nonexistent" in native
     for vendor, plugin in ((Vendor.MARIADB, "client_ed25519"), (Vendor.MYSQL, "mysql_native_password"), (None, "")):

@@ -12,7 +12,7 @@ from prefect_mha.replication.memory.health_file import HealthFile, ManagerStatus
 from prefect_mha.replication.memory.manager_lock import ManagerLock
 from prefect_mha.replication.memory.spool import Outbox
 from prefect_mha.replication.notify.events import sample
-from tests.unit.replication.address.test_address import config
+from tests.unit.replication.address.build import config
 
 
 def test_every_event_has_a_name_in_prefect_and_its_cluster_as_resource():

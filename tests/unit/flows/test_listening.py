@@ -7,7 +7,7 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 from prefect_mha.flows.manager.listening import StatusListener
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import configured
 
 
 def test_a_round_may_wait_for_a_script_as_long_as_that_may_run(tmp_path: Path) -> None:

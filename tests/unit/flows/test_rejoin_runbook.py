@@ -27,8 +27,7 @@ from prefect_mha.replication.rejoin.observe import WhoIsBack
 from prefect_mha.replication.rejoin.outcome import RejoinOutcome
 from prefect_mha.replication.rejoin.remembered.interrupted import LEFT, TAKE_BACK, last_of_each
 from prefect_mha.tasks import rejoin as tasks
-from tests.unit.replication.build import server
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import configured, server
 from tests.unit.replication.rejoin.test_place import RUNS, there
 from tests.unit.replication.rejoin.test_plan import facts, plan_of
 

@@ -18,7 +18,7 @@ from prefect_mha.replication.memory.journal import END, REJOIN, Journal
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.ways_back import How
 from prefect_mha.replication.rejoin.outcome import RejoinOutcome, refused
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import configured
 
 OLD = "10.0.0.1:3306"
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.config import ClusterConfig
 from prefect_mha.flows.manager import start_checks
 from prefect_mha.flows.manager.options import ManagerOptions
 from prefect_mha.flows.manager.start_checks import StartChecks
 from prefect_mha.replication.errors import RefusalError
 from prefect_mha.replication.model.refusal import Refusal
+from tests.unit.replication.build import block
 
 UNFIT = RefusalError(Refusal("start-checks", "not fit", "mend it"))
 
@@ -45,7 +46,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Checks]:
 def beginning(
     tmp_path: Path, allowed: threading.Event, stop: threading.Event | None = None, **asked: bool
 ) -> StartChecks:
-    server = ServerConfig(block="server1", hostname="db1", ip="10.0.0.1", ssh_host="db1", ssh_ip="10.0.0.1")
+    server = block(1)
     config = ClusterConfig(name="app1", path=tmp_path / "app1.cnf", servers=(server,), manager_workdir=tmp_path)
     given = {"ask": True, "may_refuse": True} | asked
     options = ManagerOptions(go_on=given.pop("go_on", False))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.model.gtid import GtidSet
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import (
@@ -22,6 +24,19 @@ from prefect_mha.replication.workload.activity import Activity, Process
 from prefect_mha.replication.workload.statements import kind_of, shorten
 
 UUID = "11111111-1111-1111-1111-111111111111"
+
+
+def block(number: int, **changes: Any) -> ServerConfig:
+    """The configured server 10.0.0.NUMBER."""
+    name, ip = f"db{number}", f"10.0.0.{number}"
+    known = {"block": f"server{number}", "hostname": name, "ip": ip, "ssh_host": name, "ssh_ip": ip, "ssh_user": "root"}
+    return ServerConfig(**{**known, **changes})
+
+
+def configured(*blocks: dict[str, Any], **app: Any) -> ClusterConfig:
+    """db1 is the primary; a dict of changes a further server."""
+    servers = tuple(block(number, **changes) for number, changes in enumerate(({}, *blocks), 1))
+    return ClusterConfig(**{"name": "app1", "path": Path("app1.cnf"), "servers": servers, **app})
 
 
 def at(pos: int, file: int = 1) -> BinlogPosition:

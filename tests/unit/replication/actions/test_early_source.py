@@ -22,8 +22,7 @@ from prefect_mha.replication.errors import CameBack, StatementFailed
 from prefect_mha.replication.memory.journal import BEGIN, Journal, opened_before
 from prefect_mha.replication.watch import settle
 from prefect_mha.tasks import promote
-from tests.unit.replication.build import channel, cluster, server
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import channel, cluster, configured, server
 
 A, B = "10.0.0.2:3306", "10.0.0.3:3306"
 

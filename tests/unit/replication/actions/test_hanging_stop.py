@@ -7,15 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from prefect_mha.config import ServerConfig
 from prefect_mha.replication.actions.hanging_stop import Closes, DeadHost, closing_command, may_close
 from prefect_mha.replication.errors import HostUnreachable
 from prefect_mha.replication.fencing.kill import Present
 from prefect_mha.replication.model.state import Vendor
 from prefect_mha.replication.mysql.dialects import Dialect
-from tests.unit.replication.build import channel
+from tests.unit.replication.build import block, channel
 
-REPLICA = ServerConfig(block="s2", hostname="db2", ip="10.0.0.2", ssh_host="db2", ssh_ip="10.0.0.2", ssh_user="mha")
+REPLICA = block(2, ssh_user="mha")
 
 
 def test_only_sockets_that_are_not_connected_are_closed() -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from prefect_mha.config import ClusterConfig, ConfigError, ServerConfig
+from prefect_mha.config import ConfigError
 from prefect_mha.replication.address import AddressChain, AddressLocation, AddressStep, FailoverCalls, chain_of
 from prefect_mha.replication.address.host_addresses import read, sudo_of
 from prefect_mha.replication.address.keepalived_config import CHECK_SCRIPT, keepalived_files
@@ -14,25 +12,7 @@ from prefect_mha.replication.address.proxies.haproxy_config import haproxy_confi
 from prefect_mha.replication.address.proxies.haproxy_socket import parse_state
 from prefect_mha.replication.cluster.pool import ConnectionPool
 from prefect_mha.replication.errors import AddressError, HookError, MhaError
-
-
-def config(**changes) -> ClusterConfig:
-    servers = tuple(
-        ServerConfig(
-            block=f"server{n}",
-            hostname=f"db{n}",
-            ip=f"10.0.0.{n}",
-            ssh_host=f"db{n}",
-            ssh_ip=f"10.0.0.{n}",
-            ssh_user="root",
-            vip_interface="eth0",
-            no_master=n == 3,
-            candidate_master=n == 2,
-        )
-        for n in (1, 2, 3)
-    )
-    return ClusterConfig(**{"name": "app1", "path": Path("/app1.cnf"), "servers": servers, **changes})
-
+from tests.unit.replication.address.build import config
 
 OLD, NEW, THIRD = config().servers
 

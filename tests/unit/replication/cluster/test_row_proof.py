@@ -9,7 +9,7 @@ from prefect_mha.replication.cluster.row_proof import RowProof, as_application
 from prefect_mha.replication.model.state import Vendor
 from prefect_mha.replication.mysql.dialects import Dialect
 from tests.unit.replication.build import server
-from tests.unit.replication.checks.test_checks import block
+from tests.unit.replication.checks.building import block
 
 
 def test_every_way_to_keep_applications_out_counts() -> None:

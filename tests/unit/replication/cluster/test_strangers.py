@@ -11,7 +11,7 @@ from prefect_mha.config import ClusterConfig
 from prefect_mha.replication.cluster.unknown_replicas import Readers, Registered, strangers
 from prefect_mha.replication.model.state import ClusterState, ServerDown
 from tests.unit.replication.build import channel, server
-from tests.unit.replication.checks.test_checks import block
+from tests.unit.replication.checks.building import block
 
 CONFIG = ClusterConfig(
     name="app1",

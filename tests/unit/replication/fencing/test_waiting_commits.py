@@ -21,7 +21,7 @@ from prefect_mha.replication.mysql.dialects import Dialect
 from prefect_mha.replication.planning.reopening import Reopening
 from prefect_mha.replication.watch import reopen
 from prefect_mha.tasks import comeback
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import configured
 
 SWITCH = "rpl_semi_sync_source_enabled"
 

@@ -7,7 +7,7 @@ import pytest
 from prefect_mha.replication.health.http import answer
 from prefect_mha.replication.health.roles import STALE, judge
 from prefect_mha.replication.model.state import ClusterState, ServerDown
-from tests.unit.replication.address.test_address import config
+from tests.unit.replication.address.build import config
 from tests.unit.replication.build import channel, server
 
 CONFIG = config()

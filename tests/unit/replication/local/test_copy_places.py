@@ -10,7 +10,7 @@ import pytest
 from prefect_mha.replication.errors import NoRoom
 from prefect_mha.replication.local import copy_places
 from prefect_mha.replication.local.copy_places import save_in, unused
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import configured
 
 FULL = OSError(errno.ENOSPC, "No space left on device")
 

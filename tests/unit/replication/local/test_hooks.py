@@ -25,23 +25,14 @@ from prefect_mha.replication.local.site_scripts import (
     shutdown_args,
     why_not_runnable,
 )
+from tests.unit.replication.build import block
 
 NASTY = "\"'\\!=#&;` |*?$<>()[]{} "
 
 
 def server(number: int, ssh_options: str = "", **changes: Any) -> ServerConfig:
-    fields: dict[str, Any] = {
-        "block": f"server{number}",
-        "hostname": f"db{number}",
-        "ip": f"10.0.0.{number}",
-        "ssh_host": f"db{number}",
-        "ssh_ip": f"10.0.0.{number}",
-        "ssh_user": "mysql",
-        "ssh_options": SshOptions(raw=ssh_options),
-        "user": "mha",
-        "password": "s p",
-    }
-    return ServerConfig(**{**fields, **changes})
+    known = {"ssh_user": "mysql", "ssh_options": SshOptions(raw=ssh_options), "user": "mha", "password": "s p"}
+    return block(number, **{**known, **changes})
 
 
 OLD, NEW = server(1), server(2)

@@ -17,8 +17,7 @@ from prefect_mha.replication.memory.follow_up import (
 )
 from prefect_mha.replication.memory.journal import BEGIN, END, Journal, Opened
 from prefect_mha.replication.model.gtid import GtidSet
-from tests.unit.replication.build import UUID, at, channel, server
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import UUID, at, channel, configured, server
 
 CONFIG = configured({}, {}, {}).servers
 DEAD, NEW, LATE = CONFIG[:3]

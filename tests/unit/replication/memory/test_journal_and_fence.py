@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mha.config import ServerConfig
 from prefect_mha.replication.errors import DeadlineExceeded, HostUnreachable
 from prefect_mha.replication.fencing.kill import Fenced, fence
 from prefect_mha.replication.memory.journal import (
@@ -23,10 +22,9 @@ from prefect_mha.replication.memory.journal import (
 )
 from prefect_mha.replication.scripts import script
 from prefect_mha.replication.ssh.host import CommandResult
+from tests.unit.replication.build import block
 
-SERVER = ServerConfig(
-    block="server1", hostname="db1", ip="10.0.0.1", ssh_host="db1", ssh_ip="10.0.0.1", ssh_user="root"
-)
+SERVER = block(1)
 
 
 def test_every_entry_is_on_disk_in_order(tmp_path: Path) -> None:

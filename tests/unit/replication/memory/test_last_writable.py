@@ -24,7 +24,7 @@ from prefect_mha.replication.memory.last_writable import (
     waited_before,
     waited_by,
 )
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import configured
 
 DB1, DB2 = "10.0.0.1:3306", "10.0.0.2:3306"
 

@@ -12,8 +12,7 @@ from prefect_mha.replication.memory.open_business import (
     settle,
     stopped_receivers,
 )
-from tests.unit.replication.build import channel, cluster, server
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import channel, cluster, configured, server
 
 DB = ["", *(s.address for s in configured({}, {}, {}).servers)]
 STOPPED = StoppedReceiver(DB[2], "", DB[1])

@@ -7,7 +7,7 @@ import pytest
 from prefect_mha.replication.model import source_names
 from prefect_mha.replication.model.source_names import SourceNames
 from tests.unit.replication.build import channel, server
-from tests.unit.replication.checks.test_checks import block
+from tests.unit.replication.checks.building import block
 
 ADDRESSES = {"db1.lan": "10.0.0.1", "far": "10.9.9.9"}
 

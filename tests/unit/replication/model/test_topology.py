@@ -7,8 +7,7 @@ import pytest
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, Replaced
 from prefect_mha.replication.model.topology import find_primary, source_of
-from tests.unit.replication.build import channel, cluster, server
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import channel, cluster, configured, server
 
 FOUR = configured({}, {}, {})
 

@@ -16,22 +16,14 @@ from prefect_mha.config.loader import CLUSTER_PARAMETERS
 from prefect_mha.config.values import _CHOICES
 from prefect_mha.replication.errors import RefusalError
 from prefect_mha.replication.notify.events import EventHooks, finish
+from tests.unit.replication.build import block
 
 ROOT = Path(__file__).parents[4]
 SECRET = "s3cr3t w0rd"
 
 
 def server(number: int) -> ServerConfig:
-    name = f"db{number}"
-    return ServerConfig(
-        block=f"server{number}",
-        hostname=name,
-        ip=f"10.0.0.{number}",
-        ssh_host=name,
-        ssh_ip=f"10.0.0.{number}",
-        ssh_user="root",
-        password=SecretStr(SECRET),
-    )
+    return block(number, password=SecretStr(SECRET))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from prefect_mha.replication.notify.dispatcher import Dispatcher, letters
 from prefect_mha.replication.notify.events import EventHooks, sample
 from prefect_mha.replication.notify.text import TITLES, text_of, values_of
 from tests.lab.services import Webhook
-from tests.unit.replication.address.test_address import config
+from tests.unit.replication.address.build import config
 
 TOKEN = "T0ken-of-the-hook"
 

@@ -14,7 +14,7 @@ from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ClusterState, SemiSync, ServerDown
 from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
 from prefect_mha.replication.planning.readiness import Past, assess, markdown
-from tests.unit.replication.address.test_address import config
+from tests.unit.replication.address.build import config
 from tests.unit.replication.build import channel, server
 
 CONFIG = config()

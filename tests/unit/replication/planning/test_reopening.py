@@ -15,7 +15,7 @@ from prefect_mha.replication.model.gtid import GtidSet, MariadbGtid, MariadbGtid
 from prefect_mha.replication.model.state import Replaced, ServerState, Vendor
 from prefect_mha.replication.planning.reopening import ClosedPrimary, Reopening, judge
 from tests.unit.replication.build import UUID, at, channel, cluster, server
-from tests.unit.replication.checks.test_checks import block
+from tests.unit.replication.checks.building import block
 
 PRIMARY = block(1)
 OF_DB2 = UUID.replace("1", "2")

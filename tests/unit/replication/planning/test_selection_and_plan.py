@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefect_mha.config import ClusterConfig, ServerConfig
+from prefect_mha.config import ClusterConfig
 from prefect_mha.replication.model.gtid import GtidSet
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import ClusterState, Filters, GtidKind
 from prefect_mha.replication.model.topology import find_primary, opened_by_another
 from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
 from prefect_mha.replication.planning.selection import MAX_BYTES_BEHIND, bytes_behind, followers_of, gtid_kind, rank
-from tests.unit.replication.build import UUID, at, channel, cluster, server
-
-
-def configured(*blocks: dict[str, Any], **app: Any) -> ClusterConfig:
-    """db1 is the primary; a block a further server."""
-    servers = [
-        ServerConfig(
-            block=f"server{n}",
-            hostname=f"db{n}",
-            ip=f"10.0.0.{n}",
-            ssh_host=f"db{n}",
-            ssh_ip=f"10.0.0.{n}",
-            ssh_user="root",
-            **block,
-        )
-        for n, block in enumerate(({}, *blocks), 1)
-    ]
-    return ClusterConfig(name="app1", path=Path("app1.cnf"), servers=tuple(servers), **app)
+from tests.unit.replication.build import UUID, at, channel, cluster, configured, server
 
 
 def planned(config: ClusterConfig, state: ClusterState, **options: Any) -> FailoverPlan | Refusal:

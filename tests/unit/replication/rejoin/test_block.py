@@ -11,7 +11,7 @@ import pytest
 from prefect_mha.config.editing.edit import blocks_of, remove_block
 from prefect_mha.replication.rejoin.job import RejoinJob
 from prefect_mha.replication.rejoin.release import usual_port, write_block
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import configured
 
 TEXT = """\
 [server default]

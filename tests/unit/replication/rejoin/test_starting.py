@@ -18,8 +18,7 @@ from prefect_mha.replication.rejoin.rebuild.place import ABANDONED, NotHeld, hel
 from prefect_mha.replication.rejoin.rebuild.verify import Verified
 from prefect_mha.replication.rejoin.remembered.interrupted import BegunRejoin
 from prefect_mha.replication.rejoin.starting import why_not_started
-from tests.unit.replication.build import channel, cluster, server
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import channel, cluster, configured, server
 
 CONFIG = configured({}, {}, {})
 OLD = CONFIG.servers[0]

@@ -8,19 +8,17 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from prefect_mha.config import ServerConfig
 from prefect_mha.replication.errors import RemoteFileError
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.reporting.approval import failover_question
 from prefect_mha.replication.reporting.at_stake import Stake, at_stake
 from prefect_mha.replication.ssh.sftp_reader import RemoteStat
 from tests.unit.replication import logs
+from tests.unit.replication.build import block
 from tests.unit.replication.reporting.test_approval import PLAN
 
 SAMPLES = Path(logs.__file__).parent
-DEAD = ServerConfig(
-    block="server1", hostname="db1", ip="10.0.0.1", ssh_host="db1", ssh_ip="10.0.0.1", master_binlog_dir=(str(SAMPLES),)
-)
+DEAD = block(1, master_binlog_dir=(str(SAMPLES),))
 
 
 class Host:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from prefect_mha.config import ClusterConfig, ServerConfig
 from prefect_mha.replication.binlog.cutter import Cut
 from prefect_mha.replication.binlog.reader import LogEnd
 from prefect_mha.replication.binlog.transactions import Part, Transaction
@@ -19,26 +18,11 @@ from prefect_mha.replication.reporting.ledger import Fate, account, as_json, jud
 from prefect_mha.replication.reporting.second_copy import proven
 from prefect_mha.replication.rescue.salvage import BinlogCopy
 from prefect_mha.replication.rescue.saved import AppliedBinlog, SavedBinlog
-from tests.unit.replication.build import UUID, at, channel, cluster, server
-
-
-def configured() -> ClusterConfig:
-    servers = tuple(
-        ServerConfig(
-            block=f"server{n}",
-            hostname=f"db{n}",
-            ip=f"10.0.0.{n}",
-            ssh_host=f"db{n}",
-            ssh_ip=f"10.0.0.{n}",
-            ssh_user="r",
-        )
-        for n in (1, 2, 3)
-    )
-    return ClusterConfig(name="app1", path=Path("app1.cnf"), servers=servers)
+from tests.unit.replication.build import UUID, at, channel, cluster, configured, server
 
 
 def planned() -> FailoverPlan:
-    config = configured()
+    config = configured({}, {})
     plan = make_plan(config, config.servers[0], cluster(server(2, channel()), server(3, channel())), FailoverOptions())
     assert isinstance(plan, FailoverPlan)
     return plan
@@ -114,11 +98,11 @@ def test_a_copy_that_is_damaged_within_proves_nothing_whoever_waited(end: LogEnd
 )
 def test_what_waiting_for_a_second_disk_proves(change: dict[str, Any], proves: bool) -> None:
     block = (
-        configured()
+        configured({}, {})
         .servers[0]
         .model_copy(update={"block": "binlog1", "hostname": "log1", "ip": "10.0.0.9", "binlog_ack": True})
     )
-    config = configured().model_copy(
+    config = configured({}, {}).model_copy(
         update={"semi_sync": change.get("demanded", "require"), "binlog_servers": (block,)}
     )
     down = change.get("down", ())

@@ -11,7 +11,7 @@ from prefect_mha.replication.model.state import GtidKind, Vendor
 from prefect_mha.replication.mysql.dialects import Dialect
 from prefect_mha.replication.reporting.ledger import Fate, LedgerLine
 from prefect_mha.replication.reporting.statement import may_be_ahead, statement
-from tests.unit.replication.checks.test_checks import block
+from tests.unit.replication.checks.building import block
 
 PLACE = BinlogPosition("mysql-bin.000004", 120)
 LIKE = {"Source_Host": "10.0.0.1", "Source_User": "copier", "Connect_Retry": 60}

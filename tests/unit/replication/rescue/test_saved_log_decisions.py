@@ -34,9 +34,9 @@ from prefect_mha.replication.rescue.pointing import TURN, former_options, has_re
 from prefect_mha.replication.rescue.salvage import BinlogCopy
 from prefect_mha.replication.rescue.saved import SavedBinlog
 from prefect_mha.replication.rescue.tails import MissingTail, why_not_replayed, why_not_served
-from tests.unit.replication.build import at, channel, cluster, server
+from tests.unit.replication.build import at, channel, cluster, configured, server
 from tests.unit.replication.logs import LogBuilder
-from tests.unit.replication.reporting.test_ledger import CUT, configured, planned
+from tests.unit.replication.reporting.test_ledger import CUT, planned
 
 START = BinlogPosition("bin.000001", 4)
 USER, DB2 = "mha.abcdefghijkl", "10.0.0.2:3306"
@@ -143,7 +143,7 @@ def test_the_first_turn_knows_the_options_and_the_way_back_forgets_them(tmp_path
 
 def test_without_the_journal_the_configuration_and_the_one_time_user_tell() -> None:
     lost = channel(source_user=marked(USER, Marks(ssl=True, public_key=True)), source_host="10.0.0.9")
-    config = configured().servers[1]
+    config = configured({}, {}).servers[1]
     state = server(2, lost)
     assert former_options(state, channel(), (), config, lambda: None) is None
     with pytest.raises(CannotLevel, match="repl_user is not set"):
@@ -171,7 +171,7 @@ def test_a_one_time_user_is_known_by_its_name() -> None:
 
 
 def test_a_replica_that_was_turned_is_the_dead_ones_for_its_failover_and_nobodys_for_all_others() -> None:
-    config = configured()
+    config = configured({}, {})
     dead, there = config.servers[0], cluster(server(2, channel()), server(3, channel(source_user=USER)))
     assert [f.key for f in followers_of(dead, config, there)] == ["10.0.0.2:3306"]
     assert [f.key for f in bereaved_of(dead, config, there)] == ["10.0.0.2:3306", "10.0.0.3:3306"]

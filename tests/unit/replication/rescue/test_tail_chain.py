@@ -29,9 +29,8 @@ from prefect_mha.replication.rescue.tail_chain import (
     remarks,
     successor,
 )
-from tests.unit.replication.build import UUID, at, channel, cluster, server
+from tests.unit.replication.build import UUID, at, channel, cluster, configured, server
 from tests.unit.replication.logs import LogBuilder
-from tests.unit.replication.planning.test_selection_and_plan import configured
 
 CONFIG = configured({}, {})
 ONE, TWO, THREE = (each.address for each in CONFIG.servers)

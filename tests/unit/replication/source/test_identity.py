@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mha.config import ServerConfig
 from prefect_mha.replication.binlog import event_bodies as bodies
 from prefect_mha.replication.binlog.events import CONTROL, RELAY_LOG_FLAG, Event, EventType
 from prefect_mha.replication.binlog.reader import LogFile, LogReader
@@ -24,7 +23,7 @@ from prefect_mha.replication.source.identity import (
     refuted,
     same_event,
 )
-from tests.unit.replication.build import channel, server
+from tests.unit.replication.build import block, channel, server
 from tests.unit.replication.logs import RELAYED, SAMPLES, LogBuilder, content, log, logs
 
 OWN = "00000000-0000-0000-0000-000000000000"
@@ -64,7 +63,7 @@ def test_the_server_s_id_and_its_uuid_decide() -> None:
     assert refuted(seen(LogBuilder(flags=RELAY_LOG_FLAG).data), ExpectedIdentity()) == "it is a relay log"
 
 
-DEAD = ServerConfig(block="server1", hostname="db1", ip="10.0.0.1", port=3306, ssh_host="db1", ssh_ip="10.0.0.1")
+DEAD = block(1)
 
 
 def test_replicas_tell_who_died_and_neighbours_what_is_theirs() -> None:

@@ -32,7 +32,7 @@ from prefect_mha.replication.switchover.resume import (
     may_give_back,
 )
 from prefect_mha.replication.switchover.write_lock import EndOfLog, FormerSettings, lacking
-from tests.unit.replication.build import channel, cluster, server
+from tests.unit.replication.build import block, channel, cluster, server
 
 #: A number that no process has: beyond the largest that Linux gives.
 GONE = (1 << 22) + 1
@@ -67,17 +67,7 @@ READY = Preparation(
 
 
 def config(number: int, **changes: Any) -> ServerConfig:
-    fields: dict[str, Any] = {
-        "block": f"server{number}",
-        "hostname": f"db{number}",
-        "ip": f"10.0.0.{number}",
-        "ssh_host": f"db{number}",
-        "ssh_ip": f"10.0.0.{number}",
-        "ssh_user": "mysql",
-        "user": "mha",
-        "password": f"p w{number}",
-    }
-    return ServerConfig(**{**fields, **changes})
+    return block(number, **{"ssh_user": "mysql", "user": "mha", "password": f"p w{number}", **changes})
 
 
 # the site's script -----------------------------------------------------------------------------------------------

@@ -13,8 +13,7 @@ from prefect_mha.replication.model.gtid import GtidSet
 from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.state import GtidKind, ServerState
 from prefect_mha.replication.switchover.plan import SwitchOptions, SwitchPlan, make_switch_plan
-from tests.unit.replication.build import UUID, activity, at, channel, cluster, process, server
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import UUID, activity, at, channel, cluster, configured, process, server
 
 
 def planned(

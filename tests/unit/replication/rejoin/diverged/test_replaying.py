@@ -22,7 +22,7 @@ from prefect_mha.replication.rejoin.diverged.replaying import Replayed, replay
 from prefect_mha.replication.rejoin.job import RejoinJob
 from prefect_mha.replication.rejoin.remembered.rewound import replayed_since
 from tests.unit.replication.binlog.rows.building import changes
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import configured
 from tests.unit.replication.rejoin.diverged.test_comparing import T, insert
 
 

@@ -18,8 +18,7 @@ from prefect_mha.replication.rejoin.rebuild.job import RebuildJob
 from prefect_mha.replication.rejoin.rebuild.left import Left, Whose
 from prefect_mha.replication.rejoin.rebuild.place import Place
 from prefect_mha.replication.rejoin.remembered.interrupted import POINT, START
-from tests.unit.replication.build import UUID, server
-from tests.unit.replication.planning.test_selection_and_plan import configured
+from tests.unit.replication.build import UUID, configured, server
 
 CONFIG = configured({}, {})
 OLD, NEW, DONOR = (s.address for s in CONFIG.servers)
