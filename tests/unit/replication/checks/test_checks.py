@@ -270,13 +270,16 @@ def semi(source: bool, replicas: bool | None, clients: int | None = None) -> Fac
     return said(1, replace(well, cluster=ClusterState(up, ())), semi_sync_clients=clients)
 
 
-def demanded(policy: str, clients: int = 1, **semi_sync: Any) -> Facts:
-    """A primary that waits for ever before it shows a row, but for these settings, and a binlog server that reads."""
+def demanded(policy: str, clients: int = 1, host: int = 9, **semi_sync: Any) -> Facts:
+    """A primary that waits for ever before it shows a row, but for these settings, and a binlog server that reads.
+
+    ``host`` is the number of the host of that.
+    """
     well = facts(
         config={
             "semi_sync": policy,
             "binlog_servers": (
-                block(9, block="binlog1", hostname="archive", master_binlog_dir=("/b",), binlog_ack=True),
+                block(host, block="binlog1", hostname="archive", master_binlog_dir=("/b",), binlog_ack=True),
             ),
         }
     )
@@ -599,6 +602,15 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "nobody acknowledges (of binlog1)",
         "binlog_ack",
     ),
+    (
+        "semi-sync-own-host",
+        lambda: demanded("require", host=1),
+        "db1",
+        ERROR,
+        "binlog1 may acknowledge",
+        "another host",
+    ),
+    ("semi-sync-own-host", lambda: demanded("off", host=1), "db1", WARNING, "is lost with it", "another host"),
     ("semi-sync-demanded", lambda: demanded("require", timeout=9), "db1", ERROR, "on its disk alone", "for ever"),
     ("semi-sync-demanded", lambda: demanded("require", replica_enabled=False), "db2", ERROR, "no plugin", "on db2"),
     ("disable-log-bin", unlogged, "db2", WARNING, "is ignored", "`disable_log_bin=1` out of the configuration of db2"),
