@@ -24,7 +24,7 @@ class SecondCopyParameters(BaseModel):
     witness: tuple[str, ...] = Field(
         (),
         description="Modern: further hosts that are asked over SSH whether they reach a primary: host or host:port, or "
-        "the name of a [binlogN] block.",
+        "the name of a [binlogN] block. With an even number of servers the first of them votes among managers.",
     )
 
 

@@ -118,7 +118,8 @@ def write_proof(job: FailoverJob, plan: FailoverPlan, *, followed: bool = False)
     """The end of a promotion: a row of an application's session is acknowledged. ``followed``: replicas do by now."""
     server = job.sessions.server(plan.new_primary)
     if not followed and server.observe().semi_sync.source_enabled:
-        return RowProof(unproven="its semi-synchronous replication waits for replicas, which follow it later")
+        why = "its semi-synchronous replication waits for replicas, which follow it later"
+        return RowProof(unproven=why, waits=True)
     proof = write_row(server)
     if proof.error:
         log.error("%s was opened, and no row got in: %s", server, proof.error)

@@ -27,10 +27,11 @@ log = logging.getLogger("mha")
 
 @dataclass(frozen=True)
 class Taken:
-    """What was taken over, and what is left to do, in sentences."""
+    """What was taken over, and what is left to do, in sentences. ``stuck``: commits wait, and too few acknowledge."""
 
     notes: tuple[str, ...] = ()
     undone: tuple[str, ...] = ()
+    stuck: bool = False
 
     def __str__(self) -> str:
         return "; ".join((*self.notes, *self.undone)) or "nothing had to be taken over"
@@ -92,7 +93,7 @@ def take_role(job: FailoverJob, plan: FailoverPlan, replicas: Sequence[ReplicaOu
         log.info("%s.", line)
     for line in undone:
         log.error("%s", line)
-    return Taken(tuple(notes), tuple(undone))
+    return Taken(tuple(notes), tuple(undone), waiting.stuck)
 
 
 def _events(server: Server, role: Role) -> tuple[list[str], list[str]]:

@@ -16,6 +16,7 @@ from ...replication.maintenance.binlog_server.block import CopyOptions
 from ...replication.maintenance.binlog_server.health import status_line
 from ...replication.maintenance.binlog_server.server import BinlogServer
 from ...replication.notify.manager_log import secrets_of, setup_logging
+from ...replication.watch.garbage import spare_what_is_loaded
 from ..shared.failover_options import watch_parent_signals
 from ..shared.options import exit_code, expected_errors, one_line
 
@@ -30,6 +31,7 @@ def serve(conf: Path, global_conf: Path, log_file: Path | None, name: str, optio
         logging.getLogger("mha").warning("%s", warning)
     stop = threading.Event()
     watch_parent_signals(stop)
+    spare_what_is_loaded()
     try:
         code = BinlogServer(load, name, options, stop).run()
     except expected_errors() as error:

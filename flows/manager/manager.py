@@ -193,8 +193,7 @@ class Manager:
         self._seen = cluster
         self.started.set()
         listener = FailoverListener(self._config, self._health, primary, sessions, self._right)
-        following, returning = self._following, Returning(self._config, self._right.held)
-        self._commits = None
+        following, returning, self._commits = self._following, Returning(self._config, self._right.held), None
 
         def allowed() -> None:
             """What acts beside a watch begins where nothing forbids that."""
@@ -299,7 +298,7 @@ class Manager:
                 if fresh is None:
                     log.warning("No failover: %s is not found dead any more; watching the cluster anew.", dead.name)
                     return None
-                verdict = fresh
+                verdict = replace(fresh, unseen=verdict.unseen)
             if not self._right.held():
                 log.warning("No failover by this manager: it no longer has the right to act.")
                 return None
@@ -328,7 +327,8 @@ class Manager:
         job.remembered = as_heard(self._seen, verdict.heard) if self._seen is not None else None
         job.answers_though_dead = job.answers_though_dead or verdict.row in ANSWER_THOUGH_DEAD
         job.somebody_else = job.somebody_else or verdict.row == SOMEBODY_ELSE
-        job.since, job.waits = verdict.since, self._commits.seen if self._commits is not None else None
+        job.since, job.unseen = verdict.since, verdict.unseen
+        job.waits = self._commits.seen if self._commits is not None else None
         job.places = ServerPaths.of(dead, seen)
         job.journal.record(VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row, **job.places.facts)
         if opened is not None:

@@ -32,6 +32,7 @@ from ...replication.planning.plan import FailoverPlan
 from ...replication.planning.role_plan import ReplicaRecovery
 from ...replication.reporting.job import FailoverJob
 from ...replication.reporting.ledger import Fate, LedgerLine, account, judge, losses
+from ...replication.reporting.outage import outage
 from ...replication.reporting.outcome import Outcome, ReplicaOutcome, left_behind
 from ...replication.rescue.saved import AppliedBinlog, SavedBinlog
 from ...tasks import apply_diffs, comeback, fence, promote, repoint, save_binlog, select, verify, vip
@@ -255,8 +256,8 @@ class Runbook(Leveler):
         self.found.promoted = level.recovered
         if not self.job.address.may_forbid:
             self.acquire_address(plan)
-        if self.job.since:
-            self.found.out = (self.job.since, time.time())
+        job = self.job
+        self.found.out = outage(job.since, job.unseen, job.waits, job.config.ping_interval, time.time())
         self.job.writes_back()
         new = self.job.config_of(plan.new_primary)
         self.job.events.tell("promoted", old=self.job.dead, new=new, text=f"{new.name} takes writes")

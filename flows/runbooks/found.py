@@ -9,6 +9,7 @@ from ...replication.fencing.policy import FenceVerdict
 from ...replication.model.check import Check
 from ...replication.model.refusal import Refusal
 from ...replication.planning.plan import FailoverPlan
+from ...replication.reporting.outage import Outage
 from ...replication.reporting.outcome import Outcome, ReplicaOutcome
 from ...replication.rescue.saved import AppliedBinlog, SavedBinlog
 
@@ -21,7 +22,7 @@ class Found:
     fenced: FenceVerdict | None = None
     rescue: SavedBinlog | None = None
     promoted: AppliedBinlog | None = None
-    out: tuple[float, float] | None = None
+    out: Outage | None = None
     released: AddressMove | None = None
     acquired: AddressMove | None = None
     address: tuple[Check, ...] = ()

@@ -167,29 +167,39 @@ class Opening:
 
     def complete(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
         """What ran on the old primary runs on the new one, now that there are replicas, and they have its row."""
-        book = self._book
+        book, stuck = self._book, True
         try:
             taken = book.run(role.take_role, book.job, plan, replicas, about=plan.new_primary_name)
             book.notes += taken.notes
             book.undone += taken.undone
+            stuck = taken.stuck
         except AlreadyActing:
             raise
         except MhaError as error:
             book.undone.append(f"{plan.new_primary_name}: what ran on the old primary was not taken over: {error}")
+        if self.proof.waits and (not stuck or any(replica.ok for replica in replicas)):
+            self._written_late(plan)
+        if self.proof.waits and book.found.out is not None:
+            book.found.out = book.found.out.ends(time.time(), lasts=True)
         self._seen_by_others(plan, replicas)
 
+    def _written_late(self, plan: FailoverPlan) -> None:
+        """Whose commits waited from the opening on takes writes from here on: so long they were out."""
+        book = self._book
+        self.proof = self._written(plan, followed=True)
+        if self.proof.error:
+            book.undone.append(
+                f"{plan.new_primary_name} is open, and no row of an application got in: {self.proof.error}"
+            )
+        if book.found.out is not None:
+            book.found.out = book.found.out.ends(time.time(), lasts=bool(self.proof.error))
+
     def _seen_by_others(self, plan: FailoverPlan, replicas: tuple[ReplicaOutcome, ...]) -> None:
-        """The row is read on those that follow; one that had to wait for them is written now."""
+        """The row is read on those that follow."""
         book = self._book
         if not plan.open_for_writes or not any(replica.ok for replica in replicas):
             return
         try:
-            if not self.proof.id and not self.proof.error:
-                self.proof = self._written(plan, followed=True)
-                if self.proof.error:
-                    book.undone.append(
-                        f"{plan.new_primary_name} is open, and no row of an application got in: {self.proof.error}"
-                    )
             if self.proof.unproven:
                 book.notes.append(f"No row proves that applications get in: {self.proof.unproven}.")
             if self.proof.id and (lacking := book.run(let_in.read_proof, book.job, plan, self.proof, replicas)):

@@ -41,13 +41,14 @@ CONNECT, PROOF = 1.0, 3.0
 class RowProof:
     """``error`` is why no row got in, ``unproven`` why that says nothing of the server; both empty when one did.
 
-    ``id`` is the row's; ``seconds`` what it took.
+    ``id`` is the row's; ``seconds`` what it took. ``waits``: none was written, for it would wait for acknowledgements.
     """
 
     id: int = 0
     error: str = ""
     unproven: str = ""
     seconds: float = 0.0
+    waits: bool = False
 
     def __str__(self) -> str:
         return self.error or self.unproven or f"a row was written within {self.seconds * 1000:.0f} ms"

@@ -12,7 +12,6 @@ import random
 import threading
 import time
 from dataclasses import replace
-from enum import Enum
 
 from ...config import ClusterConfig, ServerConfig
 from ..detection.independence import is_own
@@ -30,6 +29,7 @@ from .quorum import (
     STANDBY_LOCK,
     LockView,
     Vote,
+    Want,
     gains,
     holder_of,
     in_words,
@@ -40,6 +40,7 @@ from .quorum import (
     still_alone,
     who,
 )
+from .witness_vote import WitnessVote, voting_witness
 
 log = logging.getLogger("mha")
 
@@ -54,14 +55,6 @@ _PID = (
 )
 
 
-class Want(Enum):
-    """What a manager wants of every server."""
-
-    NOTHING = "nothing"
-    WATCH = "watch"
-    STAND_BY = "stand by"
-
-
 class Leadership:
     """One manager's right to act on its cluster. Thread-safe; nothing is asked before `start`."""
 
@@ -72,7 +65,7 @@ class Leadership:
         self._mutex = threading.RLock()
         self._looked = threading.Condition(self._mutex)
         self._want = Want.NOTHING
-        self._voters: list[_LockSession] = []
+        self._voters: list[_LockSession | WitnessVote] = []
         self._started = False
 
     @property
@@ -115,6 +108,9 @@ class Leadership:
             stay = [v for v in before if v.config in config.servers]
             known = {v.config.address: v for v in stay}
             self._voters = [known.get(s.address) or _LockSession(s, self) for s in config.servers]
+            if (witness := voting_witness(config)) is not None:
+                # Its lease is for these servers, so it is a new one with them.
+                self._voters.append(WitnessVote(config, witness, self))
             for voter in self._voters:
                 voter.begin()
         for voter in before:
@@ -165,7 +161,9 @@ class Leadership:
     def look(self, timeout: float) -> None:
         """Wait until every server has been asked since the start, at most ``timeout`` seconds."""
         with self._looked:
-            self._looked.wait_for(lambda: all(voter.asked for voter in self._voters), timeout)
+            self._looked.wait_for(
+                lambda: all(voter.asked for voter in self._voters if not voter.ballot.witness), timeout
+            )
 
     def holder(self) -> str:
         """Which other manager watches, as far as is known."""

@@ -15,6 +15,9 @@ MHA's manager, which takes it on the primary alone, is kept out and keeps us out
 - A manager that is *alone* acts with fewer: nothing that it knows of could act beside it. It is alone until it sees a
   lock of another, or one that stands by (which holds a lock of its own for that), or `managers` says that there are
   several; and again when a majority has shown nobody else for a minute. What only a minority says makes nobody alone.
+- Where the servers are even in number, a witness votes as well (`witness_vote`): a half of two and the witness are more
+  than half. MHA's manager asks for no lease there, and one outlasts its manager by seconds; so in another's hands
+  it is a vote that we lack, and no more: whoever has that half and no server's lock besides does not keep the right.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
+from typing import Protocol
 
 #: The lock of a manager that stands by; one of several has it.
 STANDBY_LOCK = "MHA_Master_High_Availability_Standby"
@@ -40,11 +44,33 @@ class Vote(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Want(Enum):
+    """What a manager wants of every server."""
+
+    NOTHING = "nothing"
+    WATCH = "watch"
+    STAND_BY = "stand by"
+
+
+class Ruling(Protocol):
+    """Whom a voter asks what is wanted, and tells that something was said. Seconds as in `leadership`."""
+
+    @property
+    def lease(self) -> float: ...
+    @property
+    def pace(self) -> float: ...
+    @property
+    def patience(self) -> float: ...
+    def wanted(self) -> Want: ...
+    def noted(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class LockView:
     """What one server last said: who has its monitor lock, and who stands by (``HOST`` or ``HOST, pid N``).
 
     ``until`` is when that is no longer true enough (monotonic clock). ``own``: it lives on this manager's host.
+    ``witness``: it is none, but a witness that votes.
     """
 
     server: str
@@ -53,6 +79,7 @@ class LockView:
     standby: str = ""
     until: float = 0.0
     own: bool = False
+    witness: bool = False
 
     def at(self, now: float) -> Vote:
         """The vote as it counts at that moment."""
@@ -71,13 +98,13 @@ def may_try(ballots: Sequence[LockView], now: float, *, alone: bool) -> bool:
     """
     votes = [ballot.at(now) for ballot in ballots]
     obtainable = votes.count(Vote.FREE) + votes.count(Vote.OURS)
-    return Vote.ANOTHERS not in votes and (alone or 2 * obtainable > _voters(votes))
+    return not _taken(ballots, now) and (alone or 2 * obtainable > _voters(votes))
 
 
 def gains(ballots: Sequence[LockView], now: float, *, alone: bool) -> bool:
     """Whether these locks give the right to one that does not have it."""
     votes = [ballot.at(now) for ballot in ballots]
-    return Vote.ANOTHERS not in votes and (alone or 2 * votes.count(Vote.OURS) > _voters(votes))
+    return not _taken(ballots, now) and (alone or 2 * votes.count(Vote.OURS) > _voters(votes))
 
 
 def keeps(ballots: Sequence[LockView], now: float, *, alone: bool) -> bool:
@@ -122,6 +149,11 @@ def who(ballots: Sequence[LockView], now: float) -> str:
 def in_words(ballots: Sequence[LockView], now: float) -> str:
     """Every server's vote, for the log."""
     return ", ".join(f"{b.server}: {b.at(now)}" for b in ballots)
+
+
+def _taken(ballots: Sequence[LockView], now: float) -> bool:
+    """Whether a server's lock is another's."""
+    return any(ballot.at(now) is Vote.ANOTHERS and not ballot.witness for ballot in ballots)
 
 
 def _voters(votes: Sequence[Vote]) -> int:

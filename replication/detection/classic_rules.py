@@ -98,7 +98,8 @@ class Verdict:
     """Whether the primary is dead, why, and who agrees. ``row`` names the row of the table that says so.
 
     ``heard`` are the replicas' channels from it as the watch saw them last, by ``ip:port``. ``since`` is when the first
-    sign of trouble was seen (seconds since the epoch), 0 where nobody watched.
+    sign of trouble was seen (seconds since the epoch), 0 where nobody watched; ``unseen`` is since when nobody was seen
+    to reach it, which is earlier where that was no death yet by what was known.
     """
 
     dead: bool
@@ -108,6 +109,7 @@ class Verdict:
     row: str = ""
     heard: Mapping[str, ReplicaChannel] = field(default_factory=dict, compare=False, repr=False)
     since: float = 0.0
+    unseen: float = 0.0
 
 
 def decide(

@@ -97,6 +97,11 @@ def _manager_alone(c: Suspicion) -> bool:
     return not reached or not (spoke(c.now) or told)
 
 
+def reached_by_others(row: Row) -> bool:
+    """Whether this row says that the primary lives; of a manager that is cut off nobody knows."""
+    return row.sure is Confidence.NEVER and row.holds is not _manager_alone
+
+
 def _somebody_else(c: Suspicion) -> bool:
     """Seen on the host where its process was seen before: it is gone, and the port is a user's who owns no data."""
     # Who starts it again in vain, for the port is taken, makes a new process now and then.

@@ -71,9 +71,9 @@ def parts(told: Incident, hurt: float, verdict: float | None) -> tuple[tuple[str
     """Names and seconds of what a failover went to, in order; ``hurt`` is when the primary was hurt."""
     found: list[tuple[str, float]] = []
     if told.out is not None:
-        found.append(("detect", max(0.0, told.out[0] - hurt)))
+        found.append(("detect", max(0.0, told.out.since - hurt)))
         if verdict is not None:
-            found.append(("confirm", max(0.0, verdict - max(told.out[0], hurt))))
+            found.append(("confirm", max(0.0, verdict - max(told.out.since, hurt))))
     new = told.new.partition("(")[0] if told.new else ""
     seen: set[str] = set()
     for step in told.steps:

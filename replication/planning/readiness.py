@@ -5,14 +5,15 @@ Pure: a look at the cluster in, a `Readiness` out. It asks the very plan that a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...config import ClusterConfig, ServerConfig
+from ..detection.independence import same_host
 from ..memory.failover_flags import FailoverFlags
 from ..model.refusal import Refusal
-from ..model.state import ClusterState
+from ..model.state import ClusterState, ServerState
 from ..model.topology import find_primary
 from ..model.words import in_markdown as md
 from .plan import FailoverOptions, FailoverPlan, make_plan
@@ -140,7 +141,20 @@ def _second_copy(config: ClusterConfig, cluster: ClusterState, primary: ServerCo
     followers = {follower.state.key: follower.state for follower in followers_of(primary, config, cluster)}
     disks = [f"{x.name}'s" for x in followers.values() if x.semi_sync.replica_enabled]
     disks += [f"{block.block}'s" for block in config.binlog_servers if block.binlog_ack]
+    # One word is enough for a commit, and the word of one that goes down with the primary is none.
+    if acknowledge_beside(config, primary, followers):
+        return ""
     return f"commits wait until they are on another disk ({' or '.join(disks)})" if disks else ""
+
+
+def acknowledge_beside(
+    config: ClusterConfig, primary: ServerConfig, replicas: Mapping[str, ServerState]
+) -> tuple[str, ...]:
+    """Who acknowledges on the primary's own host, of those ``replicas`` (by ``ip:port``) and the binlog servers."""
+    there = [s for s in config.servers if s.address != primary.address and same_host(s, primary)]
+    found = [s.name for s in there if (x := replicas.get(s.address)) is not None and x.semi_sync.replica_enabled]
+    found += [b.block for b in config.binlog_servers if b.binlog_ack and same_host(b, primary)]
+    return tuple(found)
 
 
 def _without(cluster: ClusterState, primary: ServerConfig) -> ClusterState:

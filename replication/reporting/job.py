@@ -55,8 +55,8 @@ class FailoverJob(Job):
     act, on whose session a server is opened; ``withheld`` is what no binlog server acknowledges any more. ``places``
     are what the dead one said of itself while it lived: by them it is told from other servers of its host.
     ``remembered`` is the cluster as the watch saw it last, None without a watch, and ``since`` when that saw the first
-    sign of trouble (seconds since the epoch), 0 without one; ``waits`` is how its commits waited for a second disk, and
-    ``ahead`` its log, copied while it is fenced.
+    sign of trouble (seconds since the epoch), 0 without one; ``unseen`` is since when nobody was seen to reach it.
+    ``waits`` is how its commits waited for a second disk, and ``ahead`` its log, copied while it is fenced.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class FailoverJob(Job):
         self.places = ServerPaths.parse(verdicts[-1] if verdicts else {}, dead)
         self.writes_back: Callable[[], object] = lambda: None
         self.remembered: ClusterState | None = None
-        self.since = 0.0
+        self.since = self.unseen = 0.0
         self.waits: Waits | None = None
         self.ahead: CopyAhead | None = None
 

@@ -17,6 +17,7 @@ from ..planning.plan import FailoverPlan
 from ..planning.selection import NOT_ITS_REPLICA
 from ..rescue.saved import AppliedBinlog, SavedBinlog
 from .ledger import LedgerLine, as_json
+from .outage import Outage
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class RoleOutcome:
 class Outcome(RoleOutcome):
     """What came of a failover.
 
-    ``released`` and ``acquired`` are the two halves of moving the address. ``out``: from when to when nobody took
-    writes (seconds since the epoch), as far as a watch saw it. ``only_late``: all that is left to do is that busy
+    ``released`` and ``acquired`` are the two halves of moving the address. ``out``: how long nobody took writes, as far
+    as a watch saw it. ``only_late``: all that is left to do is that busy
     replicas come along.
     """
 
@@ -86,7 +87,7 @@ class Outcome(RoleOutcome):
     fenced: FenceVerdict | None = None
     rescue: SavedBinlog | None = None
     promoted: AppliedBinlog | None = None
-    out: tuple[float, float] | None = None
+    out: Outage | None = None
     ledger: tuple[LedgerLine, ...] = ()
     released: AddressMove | None = None
     acquired: AddressMove | None = None
@@ -108,7 +109,10 @@ class Outcome(RoleOutcome):
         return self.refusal is not None and self.refusal.code == LOCK_LOST
 
     def as_dict(self) -> dict[str, Any]:
-        """A short form for JSON; ``out`` is from when to when nobody took writes, None where no watch saw it."""
+        """A short form for JSON; ``out`` is from when to when nobody took writes, None where no watch saw it.
+
+        `Outage.as_facts` has more of it where there is more to say.
+        """
         plan = self.plan
         return {
             **super().as_dict(),
@@ -118,7 +122,8 @@ class Outcome(RoleOutcome):
             "left_out": dict(plan.left_out) if plan else {},
             "fenced": str(self.fenced) if self.fenced is not None else None,
             "saved": str(self.rescue) if self.rescue is not None else None,
-            "out": [round(at, 3) for at in self.out] if self.out is not None else None,
+            "out": None,
+            **(self.out.as_facts() if self.out is not None else {}),
             "ledger": as_json(self.ledger),
         }
 

@@ -52,9 +52,10 @@ def text(outcome: Outcome, cluster: str, dead: str, log_file: str) -> str:
 
 def _story(outcome: Outcome, dead: str, log_file: str) -> Iterator[str]:
     if outcome.out is not None:
-        since, back = outcome.out
-        first, last = (datetime.fromtimestamp(at).strftime("%H:%M:%S.%f")[:-5] for at in outcome.out)
-        yield f"Writes were out for {back - since:.1f} s: from the first sign of trouble at {first} until {last}."
+        out = outcome.out
+        perhaps = f", perhaps for up to {out.at_most:.1f} s" if out.unseen is not None else ""
+        least = "at least " if out.lasts else ""
+        yield f"Writes were out for {least}{out.seconds:.1f} s{perhaps}: {out.span(1)}."
         yield ""
     yield f"Master {dead} is down!"
     yield ""

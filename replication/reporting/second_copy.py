@@ -12,9 +12,6 @@ from ..planning.plan import FailoverPlan
 from ..planning.waits import Waits
 from ..rescue.saved import SavedBinlog
 
-#: Seconds that a look may take, which is to be no older than two pings and that at the first sign of trouble.
-_LOOK = 2.0
-
 
 def proven(
     config: ClusterConfig,
@@ -37,7 +34,7 @@ def proven(
     """
     if config.semi_sync != "require" or rescue is None or rescue.kept is not None or rescue.no_room:
         return ""
-    if waits is None or not waits.covered or not since or waits.at < since - 2 * config.ping_interval - _LOOK:
+    if waits is None or not waits.covered or not waits.until(since, config.ping_interval):
         return ""
     others = {s.address: s.name for s in config.servers if s.address != dead.address}
     logs = {b.block: f"{b.hostname} [{b.block}]" for b in config.binlog_servers if b.binlog_ack}

@@ -9,12 +9,13 @@ import time
 from ...config import ClusterConfig, ServerConfig
 from ..cluster.pool import ConnectionPool
 from ..errors import MhaError
+from ..mysql.dialects.server_state import semi_sync_of
 from ..mysql.server import Server
 from ..planning.waits import Waits, looked
 from ..threads import Thread
 
-_STATUS = "Rpl_semi_sync_source_status Rpl_semi_sync_master_status".split()
-_ACKNOWLEDGED = "Rpl_semi_sync_source_yes_tx Rpl_semi_sync_master_yes_tx".split()
+_ROLES = ("source", "master")
+_ACTION = "read how its commits wait"
 
 
 class CommitWatch(Thread):
@@ -51,16 +52,19 @@ class CommitWatch(Thread):
 
 
 def look(server: Server, before: Waits | None) -> Waits:
-    """One look after ``before``. Raises ServerError."""
+    """One look after ``before``, which asks for nothing that waits for a commit. Raises ServerError."""
     at = time.time()
-    semi = server.observe().semi_sync
-    names = [*_STATUS, *_ACKNOWLEDGED]
-    rows = server.query(
-        f"SHOW GLOBAL STATUS WHERE Variable_name IN ({', '.join(['%s'] * len(names))})",
-        names,
-        action="read how its commits wait",
-    )
-    said = {str(row["Variable_name"]): str(row["Value"]) for row in rows}
-    on = any(said.get(name) == "ON" for name in _STATUS)
-    count = next((int(said[name]) for name in _ACKNOWLEDGED if name in said), 0)
-    return looked(before, at, semi, on=on, acknowledged=count)
+    settings, status = (_said(server, of) for of in ("VARIABLES", "STATUS"))
+
+    def count(name: str) -> int:
+        return int(next((status[each] for role in _ROLES if (each := f"rpl_semi_sync_{role}_{name}") in status), 0))
+
+    on = any(status.get(f"rpl_semi_sync_{role}_status") == "ON" for role in _ROLES)
+    with server.reading(_ACTION):
+        semi = semi_sync_of(settings)
+        return looked(before, at, semi, on=on, acknowledged=count("yes_tx"), waiting=count("wait_sessions"))
+
+
+def _said(server: Server, of: str) -> dict[str, str]:
+    rows = server.query(f"SHOW GLOBAL {of} LIKE 'Rpl_semi_sync_%'", action=_ACTION)
+    return {str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows}

@@ -14,7 +14,7 @@ from ..detection.classic_rules import ALARM_AT, Ping, Verdict, somebody_else
 from ..detection.judging import Judgement, judge
 from ..detection.observation import Finding, IncidentRecorder, Observation, Observer, Round
 from ..detection.round_trips import RECENT, RoundTrips
-from ..detection.rules import Confidence, Row
+from ..detection.rules import Confidence, Row, reached_by_others
 from ..detection.suspicion import SILENCE, Suspicion, Thresholds, terms_of
 from ..model.state import ServerState
 from ..probes.host import HELD
@@ -228,7 +228,7 @@ class Watch:
                 misses=case.misses,
             )
             if judged.dead:
-                return self._dead(case, judged)
+                return self._dead(case, judged, suspicion.unseen)
             if judged.row.settles:
                 self._over(case, judged, of_disk=trouble.of_disk)
                 return None
@@ -237,7 +237,7 @@ class Watch:
             self._alarm(suspicion, case, judged.row)
             if judged.refused:
                 self._say(f"No failover: {judged.why}")
-                suspicion.begin_again()
+                suspicion.begin_again(reached=reached_by_others(judged.row))
                 self._inquiry.ask_secondary()
             self._stop.wait(suspicion.pause(judged, case, self._interval))
         return None
@@ -288,14 +288,15 @@ class Watch:
         else:
             self._listener.recovered(judged.row.means)
 
-    def _dead(self, case: Suspicion, judged: Judgement) -> Verdict:
+    def _dead(self, case: Suspicion, judged: Judgement, unseen: float) -> Verdict:
         self._recorder.end("verdict", row=judged.row.name, why=judged.why, seconds=time.monotonic() - case.since)
         ssh: bool | None = False
         if case.now.is_(Observer.SSH, Finding.ANSWERED, Finding.REFUSED, Finding.SILENT):
             ssh = True if case.now.of(Observer.PROCESS) else None
         seen = tuple(o for o in case.now.seen if o.source is not Observer.LINK)
-        since = time.time() - (time.monotonic() - case.since)
-        return Verdict(True, judged.why, ssh, seen, judged.row.name, self._inquiry.heard, since)
+        ago = time.time() - time.monotonic()
+        heard = self._inquiry.heard
+        return Verdict(True, judged.why, ssh, seen, judged.row.name, heard, ago + case.since, ago + unseen)
 
     # words -----------------------------------------------------------------------------------------------------
 
@@ -315,7 +316,8 @@ class _Suspicion:
 
     def __init__(self, trouble: Trouble, terms: Thresholds) -> None:
         self.rounds: list[Round] = []
-        self.since, self.count = trouble.since, 0
+        self.since = self.unseen = trouble.since
+        self.count = 0
         self.told, self.ready, self.alarmed, self.often = 0, False, False, True
         self._terms = terms
 
@@ -330,9 +332,11 @@ class _Suspicion:
         self.count += 1
         return case
 
-    def begin_again(self) -> None:
-        """Patience ran out and the answer was no: count from here, and no longer as often."""
+    def begin_again(self, *, reached: bool) -> None:
+        """Patience ran out and the answer was no: count from here, and no longer as often. ``reached``: it lives."""
         self.rounds, self.since, self.told, self.often = [], time.monotonic(), 0, False
+        if reached:
+            self.unseen = self.since
 
     def pause(self, judged: Judgement, case: Suspicion, interval: float) -> float:
         """Seconds until the next round is due: the one that may decide begins as soon as it may."""

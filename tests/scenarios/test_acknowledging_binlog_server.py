@@ -20,6 +20,8 @@ from tests.lab.cluster import Cluster
 from tests.lab.copying import Copier, logs_of, plain, write
 from tests.lab.kinds import REPL
 from tests.lab.network import sh
+from tests.lab.two_servers import APART, closed, two_servers
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.test_next_primary import aside, change
 
@@ -289,3 +291,20 @@ def test_an_encrypted_log_is_copied_in_clear_and_places_stay_right(copiers: list
         copier.start()
         copier.wait(copied, "copies of the same size", 40.0)
         assert not list(here.glob("former-*")), copier.log()
+
+
+@pytest.mark.parametrize(("kind", "gtid"), [KINDS[0], *KINDS[2:]])
+def test_the_role_goes_there_and_back_at_once_and_the_log_alone_acknowledges(kind: str, gtid: bool) -> None:
+    """Commits wait for a binlog server that has just left the one that it is to read again."""
+    with two_servers(kind, gtid=gtid, seat=APART, replica_acknowledges=False) as two:
+        db1, db2 = two.cluster[1], two.cluster[2]
+        words = ("mha", "switchover", f"--conf={two.copier.manager_conf}", "--keep-old-as-replica", "--yes", "--to")
+        for new in (db2, db1):
+            done = two.cluster.command(*words, new.ip)
+            assert done.code in (0, 10), done.output
+        ended = time.time()
+        until(lambda: two.taken_by(db1, ended), "db1 takes writes", 40.0)
+        assert closed(db2)
+        assert not [t for t in two.observers.stop() if t.host == db2.ip and t.sent > ended]
+        copy = two.copier.directory(db1)
+        until(lambda: logs_of(db1)[-1].name in {path.name for path in copy.iterdir()}, "the newest log is copied")

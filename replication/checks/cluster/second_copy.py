@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ...cluster.unknown_replicas import READER_PORT
 from ...model.check import Check, Severity
 from ...model.state import ServerState
+from ...planning.readiness import acknowledge_beside
 from ..facts import Facts
 from ..rule import Rule
 
@@ -30,7 +31,14 @@ DEMANDED = Rule(
     Severity.ERROR,
     varies="warning with semi_sync=prefer",
 )
-RULES = (SEMI_SYNC, WAITS, DEMANDED)
+OWN_HOST = Rule(
+    "semi-sync-own-host",
+    "Does everybody who may acknowledge commits live on another host than the primary?",
+    "run it on another host, or let it acknowledge nothing",
+    Severity.WARNING,
+    varies="error with semi_sync=require",
+)
+RULES = (SEMI_SYNC, WAITS, OWN_HOST, DEMANDED)
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -43,6 +51,7 @@ def checks(facts: Facts) -> Iterator[Check]:
         yield from _waits(facts, primary)
     else:
         yield WAITS.yes(primary.name, "its commits wait for nobody, as semi-synchronous replication is not on")
+    yield from _beside(facts, primary)
     if facts.config.semi_sync == "off":
         yield DEMANDED.yes(facts.config.name, "semi_sync=off demands nothing")
     else:
@@ -100,6 +109,16 @@ def _waits(facts: Facts, primary: ServerState) -> Iterator[Check]:
     else:
         text = "by its settings commits wait: if its host went dark now, nothing acknowledged would be lost"
         yield WAITS.yes(primary.name, text)
+
+
+def _beside(facts: Facts, primary: ServerState) -> Iterator[Check]:
+    assert facts.primary is not None
+    beside = acknowledge_beside(facts.config, facts.primary, {state.key: state for state in facts.replicas})
+    severity = Severity.ERROR if facts.config.semi_sync == "require" else Severity.WARNING
+    text = "nobody acknowledges on its own host"
+    if beside:
+        text = f"{', '.join(beside)} may acknowledge on its own host, and what lies there alone is lost with it"
+    yield OWN_HOST.judge(primary.name, not beside, text, severity)
 
 
 def _demanded(facts: Facts, primary: ServerState) -> Iterator[Check]:

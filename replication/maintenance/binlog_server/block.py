@@ -23,6 +23,12 @@ class CopyOptions:
     server_id: int | None = None
 
 
+def kept(options: CopyOptions, block: ServerConfig) -> tuple[float, int]:
+    """For how many days logs are kept, and how many bytes of one server's; 0 for ever and all."""
+    days, most = options.keep_days, options.keep_bytes
+    return block.binlog_keep_days if days is None else days, block.binlog_keep_bytes if most is None else most
+
+
 def pick_block(config: ClusterConfig, name: str = "") -> ServerConfig:
     """The ``[binlogN]`` block of that name, else the only one, else this host's by its address. Raises ConfigError."""
     blocks = config.binlog_servers

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -40,7 +41,7 @@ from .archive import (
     span,
     takes_over,
 )
-from .block import CopyOptions, pick_block
+from .block import CopyOptions, kept, pick_block
 from .feed import Feed, MysqlbinlogFeed
 from .health import BinlogHealth, CopyState, known_gaps, write_health
 from .lock import DirectoryLock
@@ -57,12 +58,14 @@ BEAT = 1.0
 STALL = 10.0
 #: Seconds for the list of a source's logs.
 LISTING = 3.0
-#: Seconds between two looks for logs to remove.
-SWEEP = 60.0
+#: Seconds between two looks for logs to remove; and that two clocks may differ, where what is removed goes by one.
+SWEEP, CLOCKS = 60.0, 3600.0
 #: Seconds before the next attempt: the first wait, doubled each time up to the last.
 FIRST_WAIT, LAST_WAIT = 0.5, 30.0
 #: The same while the source is away: a new primary is to be followed soon.
 LAST_LOOK = 2.0
+#: Seconds that a thread may go on while another one wants to, where commits wait for that.
+HAND_OVER = 0.0005
 
 
 class BinlogServer:
@@ -96,6 +99,9 @@ class BinlogServer:
                 file=self._config.path,
             )
         self._root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if self._block.binlog_ack:
+            # What else this process does must not let an acknowledgement wait: Python's default is 5 ms.
+            sys.setswitchinterval(HAND_OVER)
         with self._lock:
             self._health = replace(self._health, gaps=known_gaps(self._root))
             try:
@@ -105,7 +111,7 @@ class BinlogServer:
         return 0
 
     def _supervise(self) -> None:
-        wait = FIRST_WAIT
+        wait, hurried = FIRST_WAIT, False
         while not self._stop.is_set():
             sessions = ConnectionPool(self._config)
             began, longest = time.monotonic(), LAST_WAIT
@@ -126,7 +132,10 @@ class BinlogServer:
                 Thread(target=sessions.close, name="close sessions", daemon=True).start()
             # An attempt that copied for a while is no failure that adds up.
             wait = FIRST_WAIT if time.monotonic() - began > LAST_WAIT else min(wait * 2, longest)
-            self._pause(wait)
+            # Commits of a new primary may wait for this disk; once, for whoever is begun again and again is paused for.
+            hurried = bool(self._next) and not hurried
+            if not hurried:
+                self._pause(FIRST_WAIT if self._next else wait)
             self._reload()
 
     def _once_more(self, sessions: ConnectionPool) -> bool:
@@ -134,6 +143,7 @@ class BinlogServer:
         moved = next((s for s in self._config.servers if s.address == self._next), None)
         self._next = ""
         # The dead one's silence would be waited for again, and the new one's commits may wait for this disk.
+        begun = time.monotonic()
         cluster = sessions.observe(None if moved is None else [moved])
         self._ids |= {state.server_id for state in cluster.up}
         replaced = self._source in self._replaced
@@ -151,7 +161,11 @@ class BinlogServer:
             down = next(d for d in cluster.down if d.key == found.address)
             raise _NoSource(down.reason)
         rival = "" if moved else rival_of(found, cluster)
-        return self._copy(sessions, found, state, SourceView(cluster=None if moved else cluster, rival=rival))
+        seen = SourceView(cluster=None if moved else cluster, rival=rival, begun=begun)
+        done = self._copy(sessions, found, state, seen)
+        if moved and not self._next and Path(archive_directory(self._block, moved)) in self._anew:
+            self._next = moved.address
+        return done
 
     # one source ------------------------------------------------------------------------------------------------
 
@@ -175,7 +189,7 @@ class BinlogServer:
             log.info("Copying the binary logs of %s into %s, beginning with %s.", source.name, directory, start)
         self._heed(feed, watch)
         try:
-            feed.start(start, next((each.size for each in logs if each.name == start), None))
+            feed.start(start, next((each.size for each in logs if each.name == start), None), end)
             watch.start()
             done = self._follow(feed, watch, end)
         except OtherHistoryError as other:
@@ -246,15 +260,20 @@ class BinlogServer:
         beat = sweep = 0.0
         swept = feed.newest
         flows = False
+        ended: float | None = None
         while not self._stop.wait(TICK):
             self._heed(feed, watch)
             failure = feed.take()
             now = time.monotonic()
             idle = feed.idle(now)
             flows = flows or idle == 0.0
-            if failure is not None:
-                raise failure
             look = watch.look
+            if failure is not None:
+                ended = ended or now
+                # Where the source is away the watch knows soonest who takes its place.
+                away = isinstance(failure, ServerUnreachable) and look.at and look.state is None
+                if not away or now - ended >= LAST_WAIT:
+                    raise failure
             if now - beat >= BEAT:
                 beat = now
                 feed.sync()
@@ -320,15 +339,16 @@ class BinlogServer:
 
     def _sweep(self, look: SourceView) -> None:
         """Remove what is too old or too much: only of servers that answer now, for of others it may be all there is."""
-        options, block = self._options, self._block
-        days = options.keep_days if options.keep_days is not None else block.binlog_keep_days
-        most = options.keep_bytes if options.keep_bytes is not None else block.binlog_keep_bytes
+        block, (days, most) = self._block, kept(self._options, self._block)
         for server in self._config.servers:
             if look.cluster is None or look.cluster.get(server.address) is None:
                 continue
             directory = Path(archive_directory(block, server))
-            gone = expired(local_logs(directory), time.time(), keep_days=days, keep_bytes=most)
-            if gone:
+            here, now = local_logs(directory), time.time()
+            agree = abs(look.clock_ahead) <= CLOCKS
+            if not agree and expired(here, now, keep_days=days, keep_bytes=0):
+                log.warning("Nothing is removed for its age: the source's clock says another time, or nothing yet.")
+            if gone := expired(here, now, keep_days=days * agree, keep_bytes=most):
                 remove(directory, gone)
                 log.info("Removed %s to %s from %s.", gone[0].name, gone[-1].name, directory)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -83,13 +84,11 @@ def rival_now(source: ServerConfig, cluster: ClusterState, before: str) -> str:
     return rival_of(source, cluster) or (before if before in {down.name for down in cluster.down} else "")
 
 
-def stands(source: ServerConfig, cluster: ClusterState, since: float) -> bool:
-    """Whether those who answered did so after that time (seconds since the epoch), none of them is another primary, and
-    one follows it, or nobody is silent. Pure.
-    """
+def stands(source: ServerConfig, cluster: ClusterState) -> bool:
+    """Whether nobody who answered is another primary, and one follows it, or nobody is silent. Pure."""
     others = [s for s in cluster.up if s.key != source.address]
     silent = any(down.key != source.address for down in cluster.down)
-    closed = all(s.observed_at > since and s not in _alone(cluster) for s in others)
+    closed = all(s not in _alone(cluster) for s in others)
     return closed and (followed(source, cluster) or not silent)
 
 
@@ -108,8 +107,10 @@ def _alone(cluster: ClusterState) -> list[ServerState]:
 class SourceView:
     """One look: ``state`` of the source, or the ``reason`` why there is none; ``at`` in epoch seconds, 0: none yet.
 
-    ``other`` is the server to copy instead, ``cluster`` the last look at all servers, ``logs`` what the source had.
-    ``rival`` is who takes writes as well, as far as the last look at all servers tells.
+    ``other`` is the server to copy instead, ``cluster`` the last look at all servers, which was begun at ``begun``
+    (monotonic clock: the other one may be set), ``logs`` what the source had.
+    ``rival`` is who takes writes as well, as far as the last look at all servers tells. ``clock_ahead`` is by how many
+    seconds this host's clock was ahead of the source's then, NaN where that is not known.
     """
 
     state: ServerState | None = None
@@ -119,6 +120,8 @@ class SourceView:
     logs: tuple[ArchivedLog, ...] = ()
     at: float = 0.0
     rival: str = ""
+    begun: float = 0.0
+    clock_ahead: float = math.nan
 
 
 class SourceWatch(Thread):
@@ -157,7 +160,7 @@ class SourceWatch(Thread):
         self._over.set()
 
     def _look(self, *, everybody: bool) -> SourceView:
-        before = self.look
+        before, begun = self.look, time.monotonic()
         # A source that was away, is closed or a replica now costs no look of its own: who takes its place is asked.
         everybody = everybody or (before.state is None and before.at > 0.0)
         everybody = everybody or bool(before.state is not None and (before.state.channels or not before.state.writable))
@@ -175,4 +178,15 @@ class SourceWatch(Thread):
                 logs = read_logs(self._sessions.server(self.source.address))
         reason = next((d.reason for d in seen.down if d.key == self.source.address), "")
         rival = rival_now(self.source, seen, before.rival) if everybody else before.rival
-        return SourceView(state, reason, other, seen if everybody else before.cluster, logs, time.time(), rival)
+        ahead = before.clock_ahead
+        if everybody and state is not None:
+            ahead = _clock_ahead(self._sessions.server(self.source.address))
+        cluster, begun = (seen, begun) if everybody else (before.cluster, before.begun)
+        return SourceView(state, reason, other, cluster, logs, time.time(), rival, begun, ahead)
+
+
+def _clock_ahead(server: Server) -> float:
+    action = "read its clock"
+    told = server.scalar("SELECT UNIX_TIMESTAMP()", action=action, timeout=PATIENCE)
+    with server.reading(action):
+        return time.time() - float(told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from ....config import ServerConfig
 from ...model.gtid import GtidSet, MariadbGtid, MariadbGtidPosition
@@ -43,10 +44,7 @@ def read_state(
 ) -> ServerState:
     """From its variables, the status rows of its channels, and that of its own log. Raises ValueError for nonsense."""
 
-    def flag(*names: str) -> bool | None:
-        value = next((v[name] for name in names if name in v), None)
-        return None if value is None else value.upper() in ("ON", "1", "YES", "TRUE")
-
+    flag = partial(_flag, v)
     mysql = dialect.vendor is Vendor.MYSQL
     has_gtid = mysql and "gtid_mode" in v
     executed = GtidSet.parse(str(log.get("Executed_Gtid_Set") or "")) if has_gtid else None
@@ -59,7 +57,6 @@ def read_state(
     file = str(log.get("File") or "")
     for name in ("datadir", "log_bin_basename", "relay_log_basename"):
         _check_path(v.get(name, ""))
-    timeout = v.get("rpl_semi_sync_source_timeout", v.get("rpl_semi_sync_master_timeout", ""))
     return ServerState(
         key=config.address,
         name=config.name,
@@ -90,16 +87,27 @@ def read_state(
         relay_log_recovery=bool(flag("relay_log_recovery")),
         relay_log_info_repository=v.get("relay_log_info_repository", ""),
         event_scheduler=v.get("event_scheduler", "OFF"),
-        semi_sync=SemiSync(
-            source_enabled=flag("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled"),
-            replica_enabled=flag("rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled"),
-            timeout=int(timeout) if timeout.isdigit() else None,
-            wait_point=v.get("rpl_semi_sync_source_wait_point", v.get("rpl_semi_sync_master_wait_point", "")),
-            alone=flag("rpl_semi_sync_source_wait_no_replica", "rpl_semi_sync_master_wait_no_slave"),
-        ),
+        semi_sync=semi_sync_of(v),
         checkpoint_period=int(v.get("replica_checkpoint_period") or v.get("slave_checkpoint_period") or 0) / 1000,
         channels=tuple(dialect.channel(row) for row in channels),
         observed_at=time.time(),
         tx_read_only=flag("transaction_read_only", "tx_read_only"),
         offline_mode=flag("offline_mode"),
     )
+
+
+def semi_sync_of(v: dict[str, str]) -> SemiSync:
+    """From its variables, whose names are in small letters."""
+    timeout = v.get("rpl_semi_sync_source_timeout", v.get("rpl_semi_sync_master_timeout", ""))
+    return SemiSync(
+        source_enabled=_flag(v, "rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled"),
+        replica_enabled=_flag(v, "rpl_semi_sync_replica_enabled", "rpl_semi_sync_slave_enabled"),
+        timeout=int(timeout) if timeout.isdigit() else None,
+        wait_point=v.get("rpl_semi_sync_source_wait_point", v.get("rpl_semi_sync_master_wait_point", "")),
+        alone=_flag(v, "rpl_semi_sync_source_wait_no_replica", "rpl_semi_sync_master_wait_no_slave"),
+    )
+
+
+def _flag(v: dict[str, str], *names: str) -> bool | None:
+    value = next((v[name] for name in names if name in v), None)
+    return None if value is None else value.upper() in ("ON", "1", "YES", "TRUE")

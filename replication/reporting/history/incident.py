@@ -8,6 +8,7 @@ from typing import Any
 
 from ..approval import Answer
 from ..ledger import LedgerLine, as_json, losses
+from ..outage import Outage
 
 
 class Kind(StrEnum):
@@ -90,7 +91,7 @@ class Incident:
     exit_code: int | None = None
     summary: str | None = None
     resumed: bool = False
-    out: tuple[float, float] | None = None
+    out: Outage | None = None
     held: float | None = None
     ledger: tuple[LedgerLine, ...] | None = None
     discards: str | None = None
@@ -112,7 +113,7 @@ class Incident:
     @property
     def without_writes(self) -> float | None:
         """Seconds in which nobody took writes; None where that was not seen."""
-        return self.out[1] - self.out[0] if self.out is not None else self.held
+        return self.out.seconds if self.out is not None else self.held
 
     @property
     def lost(self) -> tuple[LedgerLine, ...] | None:
@@ -130,6 +131,8 @@ class Incident:
         told = asdict(self)
         told["ledger"] = as_json(self.ledger) if self.ledger is not None else None
         told["lost"] = as_json(self.lost) if self.lost is not None else None
+        told["out"] = None
+        told |= self.out.as_facts() if self.out is not None else {}
         told["asked"] |= {"text": str(self.asked)}
         told["replicas"], told["left_out"] = dict(self.replicas), dict(self.left_out)
         told["seconds_without_writes"] = None if self.without_writes is None else round(self.without_writes, 3)

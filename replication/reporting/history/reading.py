@@ -14,6 +14,7 @@ from ...memory.journal import BEGIN, DRILL, END, REJOIN, SWITCH, VERDICT, Entry
 from ...planning.role_plan import short_name
 from ..approval import APPROVAL, Answer
 from ..ledger import from_json
+from ..outage import outage_of
 from .incident import Asked, Ended, Incident, Kind, Step
 
 #: The entry that says what is begun; its name is the kind's.
@@ -97,7 +98,7 @@ def incident_of(cluster: str, name: str, entries: Sequence[Entry]) -> Incident |
         exit_code=_whole(facts.get("exit_code")),
         summary=_text(facts, "summary"),
         resumed=given.get("resumed") is True,
-        out=_span(facts.get("out")),
+        out=outage_of(facts, _span(facts.get("out")), _number(facts.get("out_unseen"))),
         held=_number(facts.get("held_seconds")),
         ledger=from_json(ledger) if isinstance(ledger, list) else None,
         discards=_discards(given),

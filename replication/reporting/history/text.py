@@ -56,7 +56,10 @@ def out_words(incident: Incident) -> str:
         return NOT_HELD if never else seconds(incident.held)
     if not incident.opened:
         return f"{UNKNOWN}: no new primary is recorded as opened" if incident.new is None else UNKNOWN
-    return seconds(incident.without_writes)
+    out, told = incident.out, seconds(incident.without_writes)
+    if out is not None and out.unseen is not None:
+        told += f", perhaps up to {seconds(out.at_most)}"
+    return f"at least {told}" if out is not None and out.lasts else told
 
 
 def lost_words(incident: Incident) -> str:
@@ -192,7 +195,7 @@ def _targets(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _span(incident: Incident) -> str:
     if incident.out is None:
         return ""
-    return f", from the first sign of trouble at {clock(incident.out[0])} until {clock(incident.out[1])}"
+    return f", {incident.out.span(3)}"
 
 
 def report(incident: Incident) -> str:

@@ -133,7 +133,8 @@ def timeline(incident: Incident) -> Timeline | None:
         return None
     ends = [step.began + (step.seconds or 0.0) for step in incident.steps]
     times = [incident.began, *(step.began for step in incident.steps), *ends]
-    times += [*(incident.out or ()), *([incident.ended_at] if incident.ended_at is not None else [])]
+    times += [at for at, _ in _out(incident)]
+    times += [*([incident.ended_at] if incident.ended_at is not None else [])]
     scale = Scale(times)
     marks, y = _marks(incident, scale)
     top, worded = y, len(incident.steps) <= WORDS
@@ -155,7 +156,7 @@ def timeline(incident: Incident) -> Timeline | None:
         height = len(rows) * ROW + 8
         lanes.append(Lane(name, y, height))
         y += height
-    out = (scale(incident.out[0]), scale(incident.out[1])) if incident.out is not None else None
+    out = (scale(incident.out.since), scale(incident.out.until)) if incident.out is not None else None
     gap = scale.gap[1] - scale.gap[0] if scale.gap is not None else None
     writers = _writers(incident, lanes, out)
     return Timeline(WIDTH, y + 10, top, tuple(lanes), tuple(bars), marks, out, gap, writers)
@@ -183,12 +184,20 @@ def _moments(incident: Incident, scale: Scale) -> Iterator[tuple[float, str, boo
     began = "found dead" if incident.kind is Kind.FAILOVER and incident.asked.automatic else "begun"
     moments = [(incident.began, began)]
     moments += [(incident.ended_at, "ended")] if incident.ended_at is not None else []
-    if incident.out is not None:
-        moments += [(incident.out[0], "first sign of trouble"), (incident.out[1], "writes are back")]
+    moments += _out(incident)
     yield from ((scale(at), f"{clock(at)} {words}", True) for at, words in moments)
     if scale.gap is not None:
         words = f"≈ {seconds(scale.gap[1] - scale.gap[0])} shortened ≈"
         yield round(sum(map(scale, scale.gap)) / 2 - NARROW * len(words) / 2, 1), words, False
+
+
+def _out(incident: Incident) -> list[tuple[float, str]]:
+    """From when to when writes were out."""
+    out = incident.out
+    if out is None:
+        return []
+    unseen = [(out.unseen, "nobody is seen to reach it")] if out.unseen is not None else []
+    return [*unseen, (out.since, out.first_sign.removeprefix("the ")), (out.until, "writes are back")]
 
 
 def _writers(incident: Incident, lanes: Sequence[Lane], out: tuple[float, float] | None) -> tuple[Band, ...]:

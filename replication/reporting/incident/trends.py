@@ -90,7 +90,7 @@ def phases(incident: Incident) -> list[tuple[int, float]]:
         return []
     if incident.out is None:
         return [(3, whole)]
-    since, until = incident.out
+    since, until = incident.out.since, incident.out.until
     opening = next((step.began for step in incident.steps if step.name == OPENING), until)
     found = min(max(incident.began, since), until)
     opening = min(max(opening, found), until)

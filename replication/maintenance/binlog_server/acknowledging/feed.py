@@ -53,6 +53,7 @@ class AcknowledgingFeed:
         self._thread = Thread(target=self._run, name="binlog reader", daemon=True)
         self._start = ""
         self._size: int | None = None
+        self._goal = ArchivedLog("", 0)
         self._seen, self._moved = ("", 0), time.monotonic()
         #: It is connected as a semi-synchronous replica.
         self.acknowledging = False
@@ -81,9 +82,12 @@ class AcknowledgingFeed:
         logs = local_logs(self.directory)
         return (*logs[:-1], *(replace(x, size=standing_of(self.directory / x.name).end) for x in logs[-1:]))
 
-    def start(self, name: str, size: int | None) -> None:
-        """Begin with that log, which has ``size`` bytes on its server; None and no name where it cannot say."""
-        self._start, self._size = name, size
+    def start(self, name: str, size: int | None, goal: ArchivedLog) -> None:
+        """Begin with that log, which has ``size`` bytes on its server; None and no name where it cannot say.
+
+        ``goal`` is where its logs ended a moment ago, without a name where it cannot say.
+        """
+        self._start, self._size, self._goal = name, size, goal
         self._thread.start()
 
     def take(self) -> MhaError | None:
@@ -189,10 +193,15 @@ class AcknowledgingFeed:
                     # What waits for it there waits on, and is read as by one that does not acknowledge.
                     self._level.clear()
                     return
-            if copy.level:
+            if copy.level or (not copy.within and self._reached()):
                 self.caught_up()
             if not acknowledging and not copy.within and self._level.is_set() and self._may_acknowledge():
                 return
+
+    def _reached(self) -> bool:
+        """All is here that the server had when it was begun, so nobody has to say so."""
+        goal, copy = self._goal, self._copy
+        return bool(goal.name and copy.name) and ArchivedLog(copy.name, copy.position).reaches(goal)
 
     def _may_acknowledge(self) -> bool:
         """Whether it may begin to, or go on; why not is told once."""

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from .....config import ServerConfig
-from ..source import PATIENCE, SourceView, stands
+from ..source import SourceView, stands
 from .permission import Permission
 
 
@@ -30,10 +30,10 @@ class Replaced:
         To be asked several times a second: a lock that nobody saw leaves nothing to remember.
         """
         if _is_held(directory):
-            self._address, self._until = source.address, time.time()
-        # A look may have been under way for so long.
-        since = self._until + PATIENCE
-        if source in self and look.cluster is not None and stands(source, look.cluster, since):
+            self._address, self._until = source.address, time.monotonic()
+        # One that was begun before may not have seen who was opened.
+        later = look.cluster if look.begun > self._until else None
+        if source in self and later is not None and stands(source, later):
             self._address = ""
         if source in self:
             return "it is being replaced, or was"

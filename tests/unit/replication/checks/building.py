@@ -250,13 +250,16 @@ def semi(source: bool, replicas: bool | None, clients: int | None = None) -> Fac
     return said(1, replace(well, cluster=ClusterState(up, ())), semi_sync_clients=clients)
 
 
-def demanded(policy: str, clients: int = 1, **semi_sync: Any) -> Facts:
-    """A primary that waits for ever before it shows a row, but for these settings, and a binlog server that reads."""
+def demanded(policy: str, clients: int = 1, host: int = 9, **semi_sync: Any) -> Facts:
+    """A primary that waits for ever before it shows a row, but for these settings, and a binlog server that reads.
+
+    ``host`` is the number of the host of that.
+    """
     well = facts(
         config={
             "semi_sync": policy,
             "binlog_servers": (
-                block(9, block="binlog1", hostname="archive", master_binlog_dir=("/b",), binlog_ack=True),
+                block(host, block="binlog1", hostname="archive", master_binlog_dir=("/b",), binlog_ack=True),
             ),
         }
     )

@@ -27,10 +27,12 @@ NOW = 100.0
 
 
 def ballots(votes: str, *, until: float = NOW + 1, standby: str = "") -> list[LockView]:
-    """One letter a server."""
-    return [
-        LockView(f"db{n}", LETTERS[v], "10.0.0.8" if v == "a" else "", standby, until) for n, v in enumerate(votes, 1)
+    """One letter a server; behind a ``+`` that of a witness."""
+    servers, plus, witness = votes.partition("+")
+    found = [
+        LockView(f"db{n}", LETTERS[v], "10.0.0.8" if v == "a" else "", standby, until) for n, v in enumerate(servers, 1)
     ]
+    return [*found, LockView("log1", LETTERS[witness], until=until, witness=True)] if plus else found
 
 
 def may(rule: object, votes: str, *, alone: bool = False) -> bool:
@@ -59,6 +61,13 @@ def may(rule: object, votes: str, *, alone: bool = False) -> bool:
         ("o???", False, False),
         ("ooo??", True, True),
         ("oo???", False, False),
+        ("?o+o", True, True),  # one server is dark, and whoever stood by takes over with the witness
+        ("?o+?", False, False),
+        ("no+?", False, True),
+        ("oo+a", True, True),  # the lease of one that was killed outlasts it
+        ("?o+a", False, False),
+        ("ao+o", False, True),
+        ("o?+?", False, False),
     ],
 )
 def test_more_than_half_gain_half_keep(votes: str, gained: bool, kept: bool) -> None:
@@ -69,13 +78,27 @@ def test_more_than_half_gain_half_keep(votes: str, gained: bool, kept: bool) -> 
 @pytest.mark.parametrize("servers", [1, 2, 3, 4, 5])
 def test_there_is_one_holder_at_most(servers: int) -> None:
     """Each lock has one holder; who sees less of the others than there is, is silent about them, never wrong."""
-    for truth in product("12fn", repeat=servers):
-        for blind in product((False, True), repeat=servers):
+    _one_at_most(servers, "")
+
+
+@pytest.mark.parametrize("servers", [2, 4])
+def test_there_is_one_holder_at_most_where_a_witness_votes(servers: int) -> None:
+    _one_at_most(servers + 1, "+")
+
+
+def _one_at_most(voters: int, plus: str) -> None:
+    def may_(rule: object, votes: str) -> bool:
+        return may(rule, votes[:-1] + plus + votes[-1])
+
+    for truth in product("12fn", repeat=voters):
+        if plus and truth[-1] == "n":
+            continue
+        for blind in product((False, True), repeat=voters):
             one = "".join({"1": "o", "2": "a"}.get(t, t) for t in truth)
             two = "".join("?" if b else {"2": "o", "1": "a"}.get(t, t) for t, b in zip(truth, blind, strict=True))
             partly = "".join("?" if b and t != "1" else v for v, b, t in zip(one, blind, truth, strict=True))
             for mine in (one, partly):
-                assert not (may(gains, two) and may(keeps, mine)), (two, mine)
+                assert not (may_(gains, two) and may_(keeps, mine)), (two, mine)
 
 
 @pytest.mark.parametrize("votes", ["o", "o?", "o??", "???", "nnn", "on?", "fff", "f??"])

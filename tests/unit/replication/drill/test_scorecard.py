@@ -18,6 +18,7 @@ from prefect_mha.replication.reporting.history.incident import Ended
 from prefect_mha.replication.reporting.history.journals import incidents
 from prefect_mha.replication.reporting.history.reading import incident_of
 from prefect_mha.replication.reporting.history.text import block, report
+from prefect_mha.replication.reporting.outage import Outage
 
 BEFORE = Path(__file__).parents[2] / "before" / "files" / "done"
 CARD = Scorecard(
@@ -61,7 +62,7 @@ def test_the_parts_are_those_of_the_failovers_journal() -> None:
     told = incident_of("app1", path.name.removesuffix(".journal"), entries)
     assert told is not None
     hurt = entries[0].at - 0.5
-    known = dict(parts(replace(told, out=(hurt + 0.1, hurt + 3.0)), hurt, entries[0].at))
+    known = dict(parts(replace(told, out=Outage(hurt + 0.1, hurt + 3.0)), hurt, entries[0].at))
     assert known["detect"] == pytest.approx(0.1)
     assert known["confirm"] == pytest.approx(0.4)
     assert {"fence", "drain", "save", "apply", "open", "address"} <= known.keys()

@@ -37,7 +37,7 @@ from prefect_mha.replication.maintenance.binlog_server.health import (
 )
 from prefect_mha.replication.maintenance.binlog_server.lock import DirectoryLock
 from prefect_mha.replication.maintenance.binlog_server.server import BinlogServer
-from prefect_mha.replication.maintenance.binlog_server.source import next_source, rival_of
+from prefect_mha.replication.maintenance.binlog_server.source import SourceView, next_source, rival_of
 from prefect_mha.replication.maintenance.binlog_server.stream import (
     Reader,
     arguments,
@@ -485,3 +485,23 @@ def test_it_never_writes_into_a_servers_data_directory(config, tmp_path):
     with pytest.raises(ConfigError, match="is the data directory of a server"):
         BinlogServer(lambda: loaded, "", CopyOptions(), threading.Event()).run()
     assert sorted(p.name for p in (tmp_path / "data").iterdir()) == ["ibdata1"]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "left"),
+    [
+        pytest.param(0.2, ["b.000002"], id="the clocks agree"),
+        pytest.param(86400.0 * 40, ["b.000001", "b.000002"], id="this one jumped"),
+        pytest.param(float("nan"), ["b.000001", "b.000002"], id="the other one was not seen yet"),
+    ],
+)
+def test_a_clock_that_jumped_removes_no_log_for_its_age(config, tmp_path, ahead, left):
+    root = tmp_path / "copies"
+    loaded = config(f"[binlog1]\nhostname=127.0.0.1\nmaster_binlog_dir={root}\nbinlog_keep_days=30\n")
+    (copies := root / "10.0.0.1_3306").mkdir(parents=True)
+    for name in ("b.000001", "b.000002"):
+        (copies / name).write_bytes(b"x")
+        os.utime(copies / name, (1e9, 1e9))
+    copier = BinlogServer(lambda: loaded, "", CopyOptions(), threading.Event())
+    copier._sweep(SourceView(cluster=cluster(server(1)), clock_ahead=ahead))
+    assert sorted(path.name for path in copies.iterdir()) == left

@@ -16,7 +16,7 @@ from prefect_mha.replication.maintenance.binlog_server import health as copies
 from prefect_mha.replication.maintenance.binlog_server.acknowledging import dump
 from prefect_mha.replication.maintenance.binlog_server.acknowledging.dump import LogDump, Replica
 from prefect_mha.replication.maintenance.binlog_server.acknowledging.feed import AcknowledgingFeed
-from prefect_mha.replication.maintenance.binlog_server.archive import is_log_name, local_logs
+from prefect_mha.replication.maintenance.binlog_server.archive import ArchivedLog, is_log_name, local_logs
 from prefect_mha.replication.maintenance.binlog_server.source import read_logs
 from prefect_mha.replication.mysql.known_servers import Key, remember
 from prefect_mha.replication.mysql.server import Server
@@ -44,7 +44,7 @@ def test_each_hostile_primary_is_its_own_error_and_gets_no_password(
         remember(config.known_servers, config.address, Key("tls", "0" * 64))
         feed, began = AcknowledgingFeed(config, tmp_path / "logs", ME, acknowledges=True), time.monotonic()
         feed.make_ready()
-        feed.start("", None)
+        feed.start("", None, ArchivedLog("", 0))
         feed._thread.join(30.0)
         failure = feed.take()
         feed.close()

@@ -58,7 +58,7 @@ class Looks:
         return seen if servers is None else cluster(seen.up[0])
 
     def server(self, _key: str) -> Any:
-        return SimpleNamespace(query=lambda *_, **__: [], reading=lambda _: nullcontext())
+        return SimpleNamespace(query=lambda *_, **__: [], scalar=lambda *_, **__: 0, reading=lambda _: nullcontext())
 
 
 def test_each_look_at_everybody_finds_a_rival_and_no_missed_one_forgets_it(config: ClusterConfig) -> None:
@@ -76,7 +76,7 @@ def test_each_look_at_everybody_finds_a_rival_and_no_missed_one_forgets_it(confi
     ("seen", "after", "barred"),
     [
         pytest.param(cluster(server(1), server(2, follows()), server(3, follows())), 10, False, id="called off"),
-        pytest.param(cluster(server(1), server(2, follows()), server(3, follows())), 0, True, id="seen before"),
+        pytest.param(cluster(server(1), server(2, follows()), server(3, follows())), -1, True, id="begun before"),
         pytest.param(cluster(server(1), server(2, follows()), down=(3,)), 10, False, id="followed, one away"),
         pytest.param(cluster(server(1), server(2), server(3)), 10, False, id="all are closed"),
         pytest.param(cluster(server(1), server(2), down=(3,)), 10, True, id="perhaps it is who is away"),
@@ -89,8 +89,7 @@ def test_one_that_was_replaced_is_acknowledged_nothing_beyond_the_lock(
 ) -> None:
     source, remembered, lock = config.servers[0], Replaced(), os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    at = time.time() + after
-    look = SourceView(cluster=replace(seen, up=tuple(replace(s, observed_at=at) for s in seen.up)))
+    look = SourceView(cluster=seen, begun=time.monotonic() + after)
     assert not remembered.bars(source, tmp_path / "no copy yet", SourceView())
     assert remembered.bars(source, tmp_path, SourceView())
     os.close(lock)

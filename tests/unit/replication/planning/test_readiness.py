@@ -57,7 +57,8 @@ def test_what_would_be_lost(end, readable, words):
 
 def test_nothing_acknowledged_is_lost_where_commits_wait_for_another_disk():
     waits = SemiSync(True, False, 4294967295, "AFTER_SYNC", True)
-    block = CONFIG.servers[0].model_copy(update={"block": "binlog1", "binlog_ack": True})
+    beside = CONFIG.servers[0].model_copy(update={"block": "binlog1", "binlog_ack": True})
+    block = beside.model_copy(update={"ip": "10.0.0.9", "ssh_ip": "10.0.0.9"})
     with_log = CONFIG.model_copy(update={"binlog_servers": (block,)})
 
     def lost(config, source, replica=False):
@@ -70,6 +71,8 @@ def test_nothing_acknowledged_is_lost_where_commits_wait_for_another_disk():
         in lost(with_log, waits)
     )
     assert "db2(10.0.0.2:3306)'s or db3" in lost(CONFIG, waits, replica=True)
+    on_its_host = CONFIG.model_copy(update={"binlog_servers": (beside,)})
+    assert "by its settings" not in lost(on_its_host, waits, replica=True), "whose word lets a commit go nobody knows"
     for source in (
         replace(waits, timeout=10000),
         replace(waits, wait_point="AFTER_COMMIT"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,6 @@ import pytest
 from prefect_mha.replication.model.state import SemiSync
 from prefect_mha.replication.planning.waits import LONGEST_WAIT, Waits, looked
 from prefect_mha.replication.watch.commits import look
-from tests.unit.replication.build import server
 
 FOR_EVER = SemiSync(True, False, LONGEST_WAIT, "AFTER_SYNC", True)
 
@@ -53,14 +53,38 @@ def test_it_has_to_wait_for_ever_by_its_settings_too(change: dict[str, Any]) -> 
     assert not after((True, 5), (True, 6), semi=replace(FOR_EVER, **change)).covered
 
 
+@pytest.mark.parametrize(
+    ("looks", "since"),
+    [
+        pytest.param([(5, 0), (5, 2)], 0.0, id="seen once: it may be answered the next moment"),
+        pytest.param([(5, 0), (5, 2), (5, 2)], 1.0, id="since it was seen first"),
+        pytest.param([(5, 2), (6, 2), (6, 3), (6, 3)], 2.0, id="one was acknowledged before"),
+        pytest.param([(5, 0), (5, 2), (5, 2), (6, 2)], 0.0, id="one was acknowledged since"),
+        pytest.param([(5, 0), (5, 2), (5, 2), (5, 0)], 0.0, id="nobody waits any more"),
+        pytest.param([(5, 0), (5, 0), (5, 0)], 0.0, id="idle"),
+    ],
+)
+def test_commits_wait_in_vain_since(looks: list[tuple[int, int]], since: float) -> None:
+    seen: Waits | None = None
+    for at, (acknowledged, waiting) in enumerate(looks):
+        seen = looked(seen, float(at), FOR_EVER, on=True, acknowledged=acknowledged, waiting=waiting)
+    assert seen is not None
+    assert seen.in_vain == since
+
+
 @pytest.mark.parametrize("word", ["source", "master"])
 def test_the_servers_own_word_is_asked_for_by_either_name(word: str) -> None:
-    rows = [
-        {"Variable_name": f"Rpl_semi_sync_{word}_status", "Value": "ON"},
-        {"Variable_name": f"Rpl_semi_sync_{word}_yes_tx", "Value": "7"},
-    ]
-    asked: Any = SimpleNamespace(observe=lambda: server(1, semi_sync=FOR_EVER), query=lambda *_, **__: rows)
-    seen = look(asked, Waits(0.0, True, 6))
-    assert (seen.waits, seen.acknowledged, seen.covered) == (True, 7, True)
-    rows[0]["Value"] = "OFF"
+    status = {"status": "ON", "yes_tx": "7", "wait_sessions": "1"}
+    settings = {"enabled": "ON", "timeout": str(LONGEST_WAIT), "wait_point": "AFTER_SYNC"}
+    alone = f"wait_no_{'replica' if word == 'source' else 'slave'}"
+
+    def query(sql: str, **_: Any) -> list[dict[str, str]]:
+        told = status if "STATUS" in sql else settings | {alone: "ON"}
+        return [{"Variable_name": f"Rpl_semi_sync_{word}_{name}", "Value": value} for name, value in told.items()]
+
+    asked: Any = SimpleNamespace(query=query, reading=lambda _: nullcontext())
+    seen = look(asked, Waits(0.0, True, 7, stands=5.0))
+    assert (seen.waits, seen.acknowledged, seen.covered, seen.in_vain) == (True, 7, False, 5.0)
+    assert look(asked, Waits(0.0, True, 6)).covered
+    status["status"] = "OFF"
     assert not look(asked, Waits(0.0, True, 6)).waits

@@ -10,6 +10,7 @@ from prefect_mha.replication.memory.journal import END, SWITCH
 from prefect_mha.replication.reporting.history.incident import Incident
 from prefect_mha.replication.reporting.incident.page import history_page
 from prefect_mha.replication.reporting.incident.trends import phases, table, trends
+from prefect_mha.replication.reporting.outage import Outage
 from tests.unit.replication.reporting.history.test_history import AT, DB2, OLD, entry, failover, one
 from tests.unit.replication.reporting.incident.test_page import HOSTILE
 
@@ -29,7 +30,7 @@ def test_the_phases_add_up_to_the_seconds_without_writes() -> None:
     assert phases(switch()) == [(3, 0.25)]
     assert phases(one(failover(end=False))) == []
     # An opening that no journal tells of, and times of another order than they should have.
-    odd = replace(made, steps=(), out=(AT + 5.0, AT + 6.0))
+    odd = replace(made, steps=(), out=Outage(AT + 5.0, AT + 6.0))
     assert sum(took for _, took in phases(odd)) == pytest.approx(1.0)
 
 
