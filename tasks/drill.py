@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..config import ClusterConfig
+from ..config import ClusterConfig, ServerConfig
 from ..replication.actions.promote import open_for_writes
 from ..replication.checks.facts import Facts
 from ..replication.cluster.pool import ConnectionPool
 from ..replication.coordination.failover_lock import FailoverLock
 from ..replication.deadline import Deadline
 from ..replication.drill import canary, fault
-from ..replication.drill.gates import gates_of, no_manager
+from ..replication.drill.gates import gates_of, no_manager, note_start
 from ..replication.drill.job import DrillJob
 from ..replication.drill.kinds import WITHOUT_SSH, DrillKind
 from ..replication.drill.plan import Gates
@@ -25,6 +25,7 @@ from ..replication.memory.journal import FAILOVER, SWITCH, VERDICT, journals, re
 from ..replication.model.check import Check
 from ..replication.model.state import ClusterState
 from ..replication.planning.readiness import Readiness
+from ..replication.probes.host import ServerPaths
 from ..replication.reporting.history.incident import Ended, Incident
 from ..replication.reporting.history.reading import incident_of
 from ..replication.ssh.host import SshHost
@@ -50,12 +51,17 @@ def see_gates(
     facts: Facts,
     checks: tuple[Check, ...],
     ready: Readiness,
-    sessions: ConnectionPool,
-    *,
-    note: bool,
 ) -> Gates:
     """Everything that is asked before one."""
-    return gates_of(config, kind, facts, checks, ready, sessions, note=note)
+    return gates_of(config, kind, facts, checks, ready)
+
+
+@task(name="Note how the primary's mysqld runs", **STEP)
+def note_how_it_runs(
+    config: ClusterConfig, primary: ServerConfig, places: ServerPaths, sessions: ConnectionPool
+) -> None:
+    """Raises RefusalError where nobody would know how to start it again."""
+    note_start(config, primary, places, sessions)
 
 
 @task(name="Start the canary", **once("its table and its ledger are made once"))
@@ -65,7 +71,7 @@ def start_canary(job: DrillJob) -> str:
     wanted = frozenset(ack.id for ack in job.canary.acks)
     ends = Deadline(LEVEL)
     for server in job.config.servers:
-        while not wanted <= _rows(job, server.address):
+        while not wanted <= (_rows(job, server.address) or frozenset()):
             if ends.over:
                 raise DeadlineExceeded(f"{server.name} has the canary's rows", LEVEL)
             time.sleep(LOOK)
@@ -148,10 +154,10 @@ def _back_by_itself(job: DrillJob, fault_at: float) -> bool:
 
 
 @task(name="Count the rows", **STEP)
-def count_lost(job: DrillJob, key: str) -> int:
-    """How many acknowledged rows the server at ``ip:port`` lacks."""
-    wanted = frozenset(ack.id for ack in job.canary.acks)
-    return len(wanted - _rows(job, key))
+def count_lost(job: DrillJob, key: str) -> int | None:
+    """How many acknowledged rows the server at ``ip:port`` lacks; None where it cannot be read."""
+    wanted, found = frozenset(ack.id for ack in job.canary.acks), _rows(job, key)
+    return len(wanted - found) if found is not None else None
 
 
 @task(name="Switch its host on", **once("the site's command decides"))
@@ -224,20 +230,24 @@ def undo(job: DrillJob, since: float) -> str:
         lock.release()
 
 
+@task(name="Let replicas try again", **STEP)
+def let_replicas_try(job: DrillJob) -> None:
+    """Those that gave up on a primary that nobody replaced (MySQL 9.7 after ten attempts), once it answers again."""
+    ends = Deadline(LEVEL)
+    while (cluster := job.sessions.observe()).get(job.plan.primary) is None and not ends.over:
+        time.sleep(5 * LOOK)
+    let_try_again(job.sessions, cluster, job.primary)
+
+
 @task(name="Compare every server", **STEP)
 def see_all(job: DrillJob, *, moved: bool = False) -> tuple[str, ...]:
-    """What is not as it was before, in sentences, after a while in which everybody may catch up, or try again.
+    """What is not as it was before, in sentences, after a while in which everybody may catch up.
 
     ``moved``: a manager failed over, and one is to watch again.
     """
-    job.canary.stop()
     wanted, ends = frozenset(ack.id for ack in job.canary.acks), Deadline(LEVEL)
     while True:
-        cluster = job.sessions.observe()
-        if not moved:
-            # MySQL 9.7 gives up after ten attempts, and the drill's primary was away for longer.
-            let_try_again(job.sessions, cluster, job.primary)
-        left = tuple(_left(job, cluster, wanted))
+        left = tuple(_left(job, job.sessions.observe(), wanted))
         if moved and (lacks := no_manager(job.config)):
             left = (*left, f"{lacks}: masterha_manager ends after a failover, so start it again")
         if not left or ends.over:
@@ -263,16 +273,20 @@ def _left(job: DrillJob, cluster: ClusterState, wanted: frozenset[int]) -> Itera
             yield f"{server.name} takes writes"
         elif channel is None or channel.receiver != "Yes" or not channel.applier_running:
             yield f"{server.name} does not replicate from {primary.name}"
-        if wanted and (lacks := len(wanted - _rows(job, server.address))):
+        found = _rows(job, server.address) if wanted else wanted
+        if found is None:
+            yield f"whether {server.name} has every acknowledged row is unknown: they cannot be read there"
+        elif lacks := len(wanted - found):
             yield f"{server.name} lacks {lacks} of {len(wanted)} acknowledged rows"
 
 
-def _rows(job: DrillJob, key: str) -> frozenset[int]:
+def _rows(job: DrillJob, key: str) -> frozenset[int] | None:
+    """None where it cannot be read."""
     try:
         return canary.rows_on(job.sessions.server(key))
     except ServerError as error:
-        log.debug("%s", error)
-        return frozenset()
+        log.warning("%s", error)
+        return None
 
 
 @task(name="Clear up", **STEP)

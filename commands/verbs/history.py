@@ -17,6 +17,7 @@ from ..views.pages import refuse_an_old_file, write_html
 from ..views.terminal import draw, print_document, rows_table
 
 if TYPE_CHECKING:
+    from ...config import ClusterConfig
     from ...replication.reporting.history.incident import Incident
 
 app = typer.Typer()
@@ -53,7 +54,9 @@ def history(
     ] = None,
     target: Annotated[
         float | None,
-        typer.Option(help="With --html: the seconds that writes may be out; later ones are marked.", min=0),
+        typer.Option(
+            help="With --html: the seconds that writes may be out (rto_target); later ones are marked.", min=0
+        ),
     ] = None,
 ) -> None:
     """Show the failovers, switches, rejoins and drills of a cluster on this manager: when, why, how long writes were
@@ -64,12 +67,15 @@ def history(
 
     refuse_an_old_file(html)
     _hide_secrets(conf, global_conf)
-    cluster, told = _told(conf, global_conf, workdir)
+    config, told = _told(conf, global_conf, workdir)
+    cluster = config.name
     told = tuple(each for each in told if kind is What.ALL or each.kind.value == kind.value)[-newest:]
     if html is not None:
+        from ...replication.memory.last_check import LastCheck
         from ...replication.reporting.incident.page import history_page
 
-        write_html(html, history_page(cluster, told, target), aside=False)
+        last, wanted = LastCheck(config).read(), config.rto_target if target is None else target
+        write_html(html, history_page(cluster, told, wanted, last.days if last is not None else {}), aside=False)
     elif output is Output.JSON:
         print_document("history", {"cluster": cluster, "incidents": [_hidden(each.as_dict()) for each in told]})
     elif not told:
@@ -101,10 +107,14 @@ def report(
         raise typer.BadParameter("name one, or --last", param_hint="'ID'")
     refuse_an_old_file(html)
     _hide_secrets(conf, global_conf)
-    cluster, told = _told(conf, global_conf, workdir)
+    config, told = _told(conf, global_conf, workdir)
     found = (told[-1] if told else None) if last else named(told, id_)
     if found is None:
-        which = f"{id_!r} is none of {cluster}, or more than one" if id_ else f"nothing of {cluster} is recorded here"
+        which = (
+            f"{id_!r} is none of {config.name}, or more than one"
+            if id_
+            else f"nothing of {config.name} is recorded here"
+        )
         print(visible(f"{which}; mha history --conf {conf} shows all."), file=sys.stderr)
         raise typer.Exit(1)
     if html is not None:
@@ -119,14 +129,14 @@ def report(
         print(visible(_hidden(text(found))))
 
 
-def _told(conf: Path, global_conf: Path, workdir: Path | None) -> tuple[str, tuple[Incident, ...]]:
-    """The cluster's name, and what its journals tell, the oldest first."""
+def _told(conf: Path, global_conf: Path, workdir: Path | None) -> tuple[ClusterConfig, tuple[Incident, ...]]:
+    """The cluster as configured, and what its journals tell, the oldest first."""
     from ...config import load_cluster
     from ...replication.reporting.history.journals import incidents
 
     given = {"manager_workdir": str(workdir)} if workdir else None
     config = load_cluster(conf, global_conf, given, resolve=str, secrets=False)
-    return config.name, incidents(config.manager_workdir, config.name)
+    return config, incidents(config.manager_workdir, config.name)
 
 
 def _hide_secrets(conf: Path, global_conf: Path) -> None:

@@ -122,7 +122,7 @@ complete -c mha -n '__mha_at "mha history"' -l kind -x -a 'all failover switch r
 complete -c mha -n '__mha_at "mha history"' -l newest -x -d 'The newest so many.'
 complete -c mha -n '__mha_at "mha history"' -l output -x -a 'text table json' -d 'How the result is printed.'
 complete -c mha -n '__mha_at "mha history"' -l html -r -F -d 'Write how long writes were out in each of them as a page into this new file.'
-complete -c mha -n '__mha_at "mha history"' -l target -x -d 'With --html: the seconds that writes may be out; later ones are marked.'
+complete -c mha -n '__mha_at "mha history"' -l target -x -d 'With --html: the seconds that writes may be out (rto_target); later ones are marked.'
 complete -c mha -n '__mha_at "mha init"' -F
 complete -c mha -n '__mha_at "mha init"' -l name -x -d 'The application: one primary and its replicas.'
 complete -c mha -n '__mha_at "mha init"' -l host -x -d 'A server of it, db1 or db1:3307; again for each further one.'

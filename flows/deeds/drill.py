@@ -32,7 +32,7 @@ from ...replication.rejoin.outcome import RejoinOutcome
 from ...replication.reporting.approval import APPROVAL, Answer, Ask
 from ...replication.reporting.incident.beside import write_page
 from ...replication.switchover.outcome import SwitchOutcome
-from ...tasks.drill import see_gates
+from ...tasks.drill import note_how_it_runs, see_gates
 from ...tasks.health_check import assess, judge, look_at_cluster
 from ..engine.acting import ActingRun, Deed, Shown
 from ..engine.ending import Ending, ended
@@ -74,7 +74,7 @@ def drill_by_hand(
         if not dry_run:
             run.stand_by()
     try:
-        plan, places = _plan(config, kind, sessions, note=False)
+        plan, places = _plan(config, kind)
         if dry_run:
             return DrillOutcome(0, plan_text(plan), plan, planned_only=True)
         answer = None
@@ -83,10 +83,13 @@ def drill_by_hand(
             log.info("%s.", answer)
             if not answer.go_on:
                 return DrillOutcome(1, f"{answer}; nothing was changed", plan, stopped=True)
-        # Minutes may have gone by; and what is written to the primary's host is written now.
-        newer, places = _plan(config, kind, sessions, note=True)
+        # Minutes may have gone by.
+        newer, places = _plan(config, kind)
         if newer.primary != plan.primary:
             raise RefusalError(_moved(plan, newer))
+        if kind.fails_over:
+            # The first that is written anywhere, when nothing else forbids it any more.
+            step(note_how_it_runs, config, _primary(config, newer), places, sessions)
         return _act_in(run, config, newer, partial(_act, run, config, newer, sessions, places, load, answer))
     except RefusalError as error:
         return _shown(run, config, kind, error.refusal)
@@ -96,18 +99,19 @@ def drill_by_hand(
         finish_hooks(config.hook_timeout)
 
 
-def _plan(
-    config: ClusterConfig, kind: DrillKind, sessions: ConnectionPool, *, note: bool
-) -> tuple[DrillPlan, ServerPaths]:
+def _plan(config: ClusterConfig, kind: DrillKind) -> tuple[DrillPlan, ServerPaths]:
     facts = step(look_at_cluster, config)
     checks, ready = step(judge, facts, LATE), step(assess, facts)
-    gates = step(see_gates, config, kind, facts, checks, ready, sessions, note=note)
+    gates = step(see_gates, config, kind, facts, checks, ready)
     last = last_of_each_kind(config.manager_workdir, config.name).get(kind.value)
     plan = decide(gates, in_words(last))
     if isinstance(plan, Refusal):
         raise RefusalError(plan)
-    primary = next(server for server in config.servers if server.address == plan.primary)
-    return plan, ServerPaths.of(primary, facts.cluster.get(plan.primary))
+    return plan, ServerPaths.of(_primary(config, plan), facts.cluster.get(plan.primary))
+
+
+def _primary(config: ClusterConfig, plan: DrillPlan) -> ServerConfig:
+    return next(server for server in config.servers if server.address == plan.primary)
 
 
 def _moved(plan: DrillPlan, newer: DrillPlan) -> Refusal:

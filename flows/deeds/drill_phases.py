@@ -79,9 +79,12 @@ class DrillRunbook(Recorder):
         self.stopped = time.time()
         self.job.canary.stop()
         try:
-            self.left = self.run(tasks.see_all, self.job, moved=self.replaced is not None)
+            moved = self.replaced is not None
+            if self.sent and self.job.plan.kind.fails_over and not moved:
+                self.run(tasks.let_replicas_try, self.job)
+            self.left = self.run(tasks.see_all, self.job, moved=moved)
             if not self.left:
-                self.run(tasks.clear_up, self.job, moved=self.replaced is not None)
+                self.run(tasks.clear_up, self.job, moved=moved)
         except (MhaError, OSError) as error:
             self.left = (str(error),)
         return self._card()

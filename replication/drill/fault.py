@@ -12,11 +12,13 @@ import shlex
 from ...config import ClusterConfig, ServerConfig
 from ..errors import HostError
 from ..fencing.kill import present_on
+from ..local.addresses import ssh_address_of
 from ..local.site_scripts import run_hook
 from ..mysql.server import Server
 from ..probes.host import ServerPaths
 from ..rejoin.rebuild.on_host import STOPS, OnHost, answers
 from ..scripts import script
+from ..source.server import facing
 from ..ssh.host import SshHost
 from .kinds import FROZEN, WITHOUT_SSH, DrillKind
 
@@ -77,7 +79,8 @@ def start_again(host: SshHost, server: ServerConfig, places: ServerPaths, sessio
 
 def _on_host(host: SshHost, server: ServerConfig, places: ServerPaths, what: str, seconds: int) -> str:
     action = f"do what the drill is about ({what})"
-    words = (str(server.port), places.pid_file, server.ip, places.datadir, ",".join(places.owned), what, str(seconds))
+    owned, here = ",".join(places.owned), facing(ssh_address_of(server))
+    words = (str(server.port), places.pid_file, server.ip, places.datadir, owned, what, str(seconds), here)
     command = "sh -s -- " + " ".join(shlex.quote(word) for word in words)
     told = host.run(command, action=action, timeout=HURTS, stdin=script("inject_fault.sh").encode()).stdout.splitlines()
     if cannot := [line.removeprefix("cannot ") for line in told if line.startswith("cannot ")]:

@@ -8,12 +8,13 @@ from datetime import datetime
 from ...config import ClusterConfig, ServerConfig
 from ..checks.facts import Facts
 from ..cluster.pool import ConnectionPool
-from ..errors import DeadlineExceeded, HostError
+from ..errors import DeadlineExceeded, HostError, RefusalError
 from ..memory.failover_flags import FailoverFlags
 from ..memory.health_file import ManagerStatus
 from ..memory.held_servers import HeldServers
 from ..memory.manager_view import observe_manager
 from ..model.check import Check, failed
+from ..model.refusal import Refusal
 from ..planning.readiness import Readiness
 from ..probes.host import ServerPaths
 from .fault import remember_start
@@ -28,14 +29,8 @@ def gates_of(
     facts: Facts,
     checks: Iterable[Check],
     ready: Readiness,
-    sessions: ConnectionPool,
-    *,
-    note: bool,
 ) -> Gates:
-    """Everything that `plan.decide` asks for. With ``note`` it is noted on the primary's host how its mysqld runs.
-
-    Raises OSError.
-    """
+    """Everything that `plan.decide` asks for. Raises OSError."""
     workdir, name = config.manager_workdir, config.name
     bad = tuple(f"{check.name}: {check}" for check in failed(tuple(checks)))
     held = tuple(hold.name for hold in HeldServers.of(config).current())
@@ -62,7 +57,6 @@ def gates_of(
         # With nobody held and no check failing nothing of it stands open.
         str(cut) if cut is not None and (held or bad or not takes) else "",
         f"a drill {going.kind} goes on in process {going.pid}" if going is not None else "",
-        _starts(primary, facts, sessions) if note and kind.fails_over and primary is not None and takes else "",
     )
 
 
@@ -74,11 +68,10 @@ def no_manager(config: ClusterConfig) -> str:
     return f"no manager of this host watches the cluster ({seen.status.name})"
 
 
-def _starts(primary: ServerConfig, facts: Facts, sessions: ConnectionPool) -> str:
-    """Why nobody would know how to start its mysqld again; empty where that is noted now."""
-    places = ServerPaths.of(primary, facts.cluster.get(primary.address))
+def note_start(config: ClusterConfig, primary: ServerConfig, places: ServerPaths, sessions: ConnectionPool) -> None:
+    """It is noted on the primary's host how its mysqld runs. Raises RefusalError where nobody could start it again."""
     try:
         remember_start(sessions.host(primary.address), primary, places)
     except (HostError, DeadlineExceeded) as error:
-        return str(error)
-    return ""
+        sentence = f"No drill of {config.name} is held: nobody would start its mysqld again: {error}."
+        raise RefusalError(Refusal("not-startable", sentence, "Set start_command of its block.")) from error

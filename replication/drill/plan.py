@@ -25,8 +25,7 @@ class Gates:
 
     ``failed`` are checks that failed, in words, ``blockers`` why a failover would be refused now. ``manager`` says why
     no manager of this host watches, empty where one does. ``open_ones`` are replicas that take writes. ``unfinished``
-    is what stands open of a drill that was cut short, ``under_way`` which one goes on now. ``starts`` says why nobody
-    would know how to start the primary's mysqld again, empty where that is known.
+    is what stands open of a drill that was cut short, ``under_way`` which one goes on now.
     """
 
     config: ClusterConfig
@@ -43,7 +42,6 @@ class Gates:
     open_ones: tuple[str, ...] = ()
     unfinished: str = ""
     under_way: str = ""
-    starts: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,15 +165,8 @@ def _reasons(gates: Gates) -> Iterator[tuple[str, str, str]]:
         )
     if gates.manager and kind is not DrillKind.SWITCH:
         yield "no-manager", gates.manager, f"Start one: mha monitor --conf {config.path}."
-    if kind.fails_over:
-        if gates.blockers:
-            yield "not-ready", f"a failover would be refused: {'; '.join(gates.blockers)}", "Mend that: mha check."
-        if gates.starts:
-            yield (
-                "not-startable",
-                f"nobody would start its mysqld again: {gates.starts}",
-                "Set start_command of its block.",
-            )
+    if kind.fails_over and gates.blockers:
+        yield "not-ready", f"a failover would be refused: {'; '.join(gates.blockers)}", "Mend that: mha check."
 
 
 def within(window: str, at: datetime) -> bool:

@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ...config import ClusterConfig
+from ..local.own_files import ours
 from ..memory.health_file import Health, HealthFile, ManagerStatus
 from ..memory.held_servers import HeldServers
 from ..memory.journal import journals
+from ..memory.last_check import CheckRecord, Days, LastCheck
 from ..reporting.history.incident import Ended, Incident, Kind
 from ..reporting.history.journals import newest
 from ..reporting.history.text import line
@@ -32,6 +35,9 @@ log = logging.getLogger("mha")
 EVERY, TOO_OLD, WANTED = 2.0, 30.0, 30.0
 #: Seconds without a sign of life after which what a manager says of itself is old.
 OLD = 10.0
+#: What a card tells of: the last of all, of failovers, of drills. Where their pages are on this port.
+LASTS: tuple[tuple[Kind, ...], ...] = ((), (Kind.FAILOVER,), (Kind.DRILL,))
+PAGES = "/incident/"
 SOON = b"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="1"><title>One moment</title></head>
 <body><main><p>One moment.</p></main></body></html>
@@ -51,10 +57,26 @@ SAYS = {
 
 
 @dataclass(frozen=True)
+class Last:
+    """One incident: a line, and where its page is: on this port, and on the manager's host; empty for none."""
+
+    line: str
+    link: str = ""
+    page: str = ""
+
+    @classmethod
+    def of(cls, incident: Incident, page: Path) -> Last:
+        """``page`` is where its page would be."""
+        link = f"{PAGES}{quote(page.name, safe='')}" if page.exists() else ""
+        return cls(line(incident), link, str(page) if link else "")
+
+
+@dataclass(frozen=True)
 class Card:
     """One cluster: ``rank`` is 0 for the worst and 3 for one that is well, ``age`` the seconds since a sign of life.
 
-    ``page`` is the path of the last incident's page on the manager's host; empty for what there is none of.
+    ``lasts`` are the last incident, and the last failover and drill beside it; ``ready`` says whether a failover would
+    have gone on at the last health check, ``days`` in how many of the last 90 days' checks.
     """
 
     cluster: str
@@ -64,8 +86,9 @@ class Card:
     primary: str
     tree: Tree | None
     held: tuple[str, ...]
-    last: str
-    page: str
+    lasts: tuple[Last, ...]
+    ready: str
+    days: Days
 
     @property
     def old(self) -> bool:
@@ -84,7 +107,8 @@ def card(
     seen: WatchSeen | None,
     held: Iterable[str],
     last: Incident | None,
-    page: str,
+    lasts: tuple[Last, ...],
+    check: CheckRecord | None,
     now: float,
 ) -> Card:
     """From what is remembered to what is shown; ``now`` is seconds since the epoch. Pure but for a clock of looks."""
@@ -102,8 +126,9 @@ def card(
     else:
         rank = 2 if holds or (last is not None and last.ended not in (Ended.DONE, Ended.CLOSED)) else 3
     primary = health.primary if health is not None else ""
-    said = line(last) if last is not None else "no failover, switch or rejoin is recorded here"
-    return Card(cluster, rank, says, age, primary, tree, holds, said, page)
+    ready = check.line if check is not None else "No health check is remembered here."
+    days = check.days if check is not None else {}
+    return Card(cluster, rank, says, age, primary, tree, holds, lasts, ready, days)
 
 
 def _tree(seen: WatchSeen) -> Tree:
@@ -126,7 +151,7 @@ class Board:
 
     def __init__(self) -> None:
         self._watched: dict[str, tuple[ClusterConfig, Callable[[], WatchSeen] | None]] = {}
-        self._last: dict[str, tuple[object, Incident | None]] = {}
+        self._last: dict[str, tuple[object, tuple[Incident, ...]]] = {}
         self._changing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._asked = self._made = 0.0
@@ -178,27 +203,41 @@ class Board:
     def _card(self, config: ClusterConfig, seen: Callable[[], WatchSeen] | None) -> Card:
         health: Health | None = None
         held: tuple[str, ...] = ()
-        last: Incident | None = None
-        page = ""
+        lasts: tuple[Incident, ...] = ()
+        check = LastCheck(config).read()
         # What cannot be read is shown as unknown.
         with contextlib.suppress(OSError):
             health = HealthFile(config.manager_workdir, config.name).read()
         with contextlib.suppress(OSError):
             held = tuple(map(str, HeldServers.of(config).current()))
         with contextlib.suppress(OSError):
-            last = self._newest(config)
-        if last is not None:
-            path = config.manager_workdir / f"{config.name}.incident-{last.id}.html"
-            page = str(path) if path.exists() else ""
-        return card(config.name, health, seen() if seen is not None else None, held, last, page, time.time())
+            lasts = self._newest(config)
+        shown = tuple(Last.of(each, _page_of(config, each)) for each in lasts)
+        look, newest_one = seen() if seen is not None else None, lasts[0] if lasts else None
+        return card(config.name, health, look, held, newest_one, shown, check, time.time())
 
-    def _newest(self, config: ClusterConfig) -> Incident | None:
-        """Read again only when a journal was written."""
+    def incident_page(self, path: str) -> bytes | None:
+        """The page of an incident that a card names, by the path of its link. Raises OSError."""
+        with self._changing:
+            for config, _ in self._watched.values():
+                for each in self._last.get(config.name, (None, ()))[1]:
+                    page = _page_of(config, each)
+                    if path == f"{PAGES}{quote(page.name, safe='')}" and ours(page):
+                        return page.read_bytes()
+        return None
+
+    def _newest(self, config: ClusterConfig) -> tuple[Incident, ...]:
+        """The last one, the last failover, the last drill, each once; read again only when a journal was written."""
         paths = [path for kind in Kind for path in journals(config.manager_workdir, config.name, kind.value)]
         stamp = tuple((path, _stamp(path)) for path in paths)
         if config.name not in self._last or self._last[config.name][0] != stamp:
-            self._last[config.name] = (stamp, newest(config.manager_workdir, config.name))
+            found = [newest(config.manager_workdir, config.name, *kinds) for kinds in LASTS]
+            self._last[config.name] = (stamp, tuple({each.id: each for each in found if each is not None}.values()))
         return self._last[config.name][1]
+
+
+def _page_of(config: ClusterConfig, incident: Incident) -> Path:
+    return config.manager_workdir / f"{config.name}.incident-{incident.id}.html"
 
 
 def _stamp(path: Path) -> Any:

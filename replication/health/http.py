@@ -6,13 +6,15 @@
     GET /servers                    all of it
     GET /metrics                    numbers for Prometheus (`metrics`)
     GET /                           a page of all clusters of this process (`board`), for whom `admission` lets in
+    GET /incident/PAGE              the page of a last incident that is named there, for the same
 
-SERVER is a block's name (server1), a hostname, an address, or ip:port. Every answer but the last two is JSON. Nothing
+SERVER is a block's name (server1), a hostname, an address, or ip:port. Every answer but the last three is JSON. Nothing
 can be changed through it and no secret is in it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -31,7 +33,7 @@ from ..model.state import ClusterState, ServerDown, ServerState
 from ..mysql.server import Server
 from ..threads import Thread
 from .admission import admitted
-from .board import BOARD
+from .board import BOARD, PAGES
 from .metrics import WatchSeen, exposition
 from .roles import HealthAnswer, Standings, judge
 
@@ -134,19 +136,24 @@ class HealthServer:
         return self._watch.seen(RECENT)
 
     def _reply(self, target: str, asker: Asker) -> Reply:
-        if urlsplit(target).path == "/":
-            return _page(self._watch.config, asker)
+        if (path := urlsplit(target).path) == "/" or path.startswith(PAGES):
+            return _page(self._watch.config, asker, path)
         if urlsplit(target).path == "/metrics":
             return 200, METRICS, exposition(self._watch.config, self._watch.seen(RECENT))
         code, document = answer(self._watch.config, self._watch.seen(RECENT).standings, target, time.monotonic())
         return code, "application/json", (json.dumps(document) + "\n").encode()
 
 
-def _page(config: ClusterConfig, asker: Asker) -> Reply:
+def _page(config: ClusterConfig, asker: Asker, path: str) -> Reply:
     token = config.health_token.get_secret_value() if config.health_token is not None else ""
     code = admitted(asker, token)
-    if code == 200:
+    if code == 200 and path == "/":
         return code, HTML, BOARD.page()
+    if code == 200:
+        with contextlib.suppress(OSError):
+            if (found := BOARD.incident_page(path)) is not None:
+                return code, HTML, found
+        return 404, "text/plain; charset=utf-8", b"No page of an incident has this name.\n"
     said = {401: "The token is wanted, as the password.", 403: "Look from this host itself, or set health_token."}[code]
     return code, "text/plain; charset=utf-8", f"{said}\n".encode()
 

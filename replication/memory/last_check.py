@@ -6,7 +6,8 @@ import json
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,25 @@ from ..model.check import Check, failed
 
 log = logging.getLogger("mha")
 
+#: By day (``2026-12-01``, local time), in how many checks a failover would have gone on, and how many there were.
+Days = dict[str, tuple[int, int]]
+#: So many days, of these so many with a check, are remembered: some 3 KB.
+MOST_DAYS = 90
+
 
 @dataclass(frozen=True)
 class CheckRecord:
     """One health check: when (seconds since the epoch), what failed (``check: subject``), and the readiness.
 
-    ``strangers`` are sentences about replicas that are not configured: the dead primary alone knew them.
+    ``strangers`` are sentences about replicas that are not configured: the dead primary alone knew them. ``days`` are
+    the checks of the last 90 days.
     """
 
     at: float
     failed: tuple[str, ...]
     readiness: dict[str, Any]
     strangers: tuple[str, ...] = ()
+    days: Days = field(default_factory=dict)
 
     @property
     def line(self) -> str:
@@ -58,6 +66,14 @@ def left_behind(found: CheckRecord | None) -> tuple[str, ...]:
     return tuple(f"As seen at {at}: {each}: it is left as it is." for each in found.strangers)
 
 
+def counted(days: Days, found: CheckRecord) -> Days:
+    """The same days with one check more, and none that is too old. Pure."""
+    day, first = (date.fromtimestamp(found.at - back * 86400).isoformat() for back in (0, MOST_DAYS - 1))
+    ready, checks = days.get(day, (0, 0))
+    more = days | {day: (ready + bool(found.readiness.get("ready")), checks + 1)}
+    return {each: more[each] for each in sorted(more)[-MOST_DAYS:] if each >= first}
+
+
 class LastCheck:
     """``<app>.check.json`` in manager_workdir."""
 
@@ -69,14 +85,17 @@ class LastCheck:
         try:
             told = read_json(self.path)
             strangers = tuple(map(str, told.get("strangers", ())))
-            return CheckRecord(float(told["at"]), tuple(told["failed"]), dict(told["readiness"]), strangers)
+            days = {str(day): (int(ready), int(all_)) for day, (ready, all_) in dict(told.get("days", {})).items()}
+            return CheckRecord(float(told["at"]), tuple(told["failed"]), dict(told["readiness"]), strangers, days)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
             return None
 
     def write(self, found: CheckRecord) -> None:
-        """Keep it, replacing the file in one step; a disk that takes no more is told."""
+        """Keep it, replacing the file in one step, and count it to its day; a disk that takes no more is told."""
+        before = self.read()
         told: dict[str, Any] = {"at": found.at, "failed": found.failed, "readiness": found.readiness}
         told["strangers"] = found.strangers
+        told["days"] = counted(before.days if before is not None else {}, found)
         try:
             make_directory(self.path.parent)
             with written(self.path, 0o640) as file:

@@ -1,6 +1,6 @@
-# inject_fault.sh PORT PIDFILE ADDRESS DATADIR OWNED WHAT SECONDS: what a drill does to the host of a primary. Tells it, one
-# "key value" a line; the last line is "done". Only who is the instance's for certain is touched, and what does not end
-# by itself (kill) apart, it is taken back by itself after SECONDS.
+# inject_fault.sh PORT PIDFILE ADDRESS DATADIR OWNED WHAT SECONDS FROM: what a drill, from its address FROM, does to the host
+# of a primary. Tells it, one "key value" a line; the last line is "done". Only who is the instance's for certain is touched,
+# and what does not end by itself (kill) apart, it is taken back by itself after SECONDS.
 port=$1
 pidfile=$2
 address=$3
@@ -8,6 +8,7 @@ datadir=$4
 owned=$5
 what=$6
 seconds=$7
+from=$8
 
 #include instance.sh
 
@@ -42,6 +43,8 @@ case $what in
   ssh-loss)
     set -- $SSH_CONNECTION
     [ $# = 4 ] || fail "sshd does not tell from where this session comes"
+    # Behind one address there may be many.
+    [ "$1" = "$from" ] || fail "this session comes from $1, and the drill from $from: others may come from there, too"
     [ "$(id -u)" = 0 ] || fail "$(id -un) is not root"
     command -v ip >/dev/null || fail "this host has no ip"
     family=-4

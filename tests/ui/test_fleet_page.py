@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import statistics
 import threading
 import time
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from prefect_mha.replication.health.http import HealthServer
 from prefect_mha.replication.health.metrics import WatchSeen
 from prefect_mha.replication.health.roles import Standing, Standings
 from prefect_mha.replication.memory.health_file import HealthFile, ManagerStatus
+from prefect_mha.replication.memory.last_check import LastCheck
 from prefect_mha.replication.model.state import ClusterState
 from tests.ui.browser import OUTPUT
 from tests.ui.test_pages import AXE, complaints
@@ -50,6 +53,9 @@ def port(tmp_path: Path) -> Iterator[int]:
         configs.append(load_cluster(conf, None))
         status = ManagerStatus.PING_FAILING if number == 7 else ManagerStatus.PING_OK
         HealthFile(configs[-1].manager_workdir, name).write(status, f"db1-{number}")
+        days = {(date.today() - timedelta(days=n)).isoformat(): (287 + n % 2, 288) for n in range(90)}
+        path = LastCheck(configs[-1]).path
+        path.write_text(json.dumps({"at": time.time(), "failed": [], "readiness": {"text": "Ready."}, "days": days}))
         BOARD.put(configs[-1], lambda number=number: standings(number))
     server = HealthServer(configs[0], 0)
     server.start()

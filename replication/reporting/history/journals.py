@@ -15,9 +15,12 @@ def incidents(workdir: Path, cluster: str) -> tuple[Incident, ...]:
     return history(cluster, (_read(path) for path in paths))
 
 
-def newest(workdir: Path, cluster: str) -> Incident | None:
-    """The one whose journal was written last, and what closed it; older journals are not read. Raises OSError."""
-    paths = [path for kind in Kind for path in journals(workdir, cluster, kind.value)]
+def newest(workdir: Path, cluster: str, *kinds: Kind) -> Incident | None:
+    """The one (of these kinds) whose journal was written last, and what closed it; older journals are not read.
+
+    Raises OSError.
+    """
+    paths = [path for kind in kinds or Kind for path in journals(workdir, cluster, kind.value)]
     later: list[tuple[str, tuple[Entry, ...]]] = []
     for path in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True):
         later.append(_read(path))

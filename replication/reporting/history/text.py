@@ -54,6 +54,8 @@ def out_words(incident: Incident) -> str:
     if incident.kind is Kind.SWITCH:
         never = incident.held is None and incident.ended_at is not None and not incident.opened
         return NOT_HELD if never else seconds(incident.held)
+    if incident.kind is Kind.DRILL:
+        return seconds(incident.without_writes)
     if not incident.opened:
         return f"{UNKNOWN}: no new primary is recorded as opened" if incident.new is None else UNKNOWN
     out, told = incident.out, seconds(incident.without_writes)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from types import MappingProxyType
 
 from ...model.words import in_markdown as md
 from ...model.words import plain
@@ -24,6 +25,7 @@ from ..history.text import (
     subject,
     when,
 )
+from ..pictures.days import readied
 from ..pictures.drawn import environment, in_markdown, timeline_image, trees_image
 from .remains import remains
 from .timeline import timeline
@@ -33,6 +35,9 @@ from .trends import PHASES, table, trends
 #: Bytes that a page stays below, whatever a journal holds; and the pictures in Prefect. Its API took 100 MB (3.9.1),
 #: but every list of artifacts that a browser asks for carries their data.
 MOST, MOST_IN_PREFECT = 200_000, 100_000
+
+#: Nobody has looked.
+NEVER: Mapping[str, tuple[int, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -148,10 +153,21 @@ def sentence(incident: Incident, left: int) -> str:
     return f"{what[0].upper()}{what[1:]}; {out}; {lost}; {todo}."
 
 
-def history_page(cluster: str, told: Sequence[Incident], target: float | None = None) -> str:
-    """How long writes were out in each of them, as one HTML file; ``target`` is the seconds that are allowed."""
+def history_page(
+    cluster: str, told: Sequence[Incident], target: float | None = None, days: Mapping[str, tuple[int, int]] = NEVER
+) -> str:
+    """How long writes were out in each of them, as one HTML file; ``target`` is the seconds that are allowed.
+
+    ``days`` are, by date, the health checks in which a failover would have gone on, and all of them.
+    """
     return (
         environment(ROOMS[0].step_word)
         .get_template("history.html")
-        .render(cluster=cluster, picture=trends(told, target), rows=table(told), phases=PHASES)
+        .render(
+            cluster=cluster,
+            picture=trends(told, target),
+            rows=table(told),
+            phases=PHASES,
+            days=readied(days, date.today()),
+        )
     )

@@ -7,80 +7,27 @@ levelled), and until a row was written on it; a switch holds writes and has but 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..history.incident import Incident, Kind
 from ..history.text import move, out_words, result_words, seconds, when
+from ..pictures.bars import Amount, Bars, bars
 
 #: The step that ends what comes before the opening.
 OPENING = "Open the new primary for writes"
 PHASES = ("found dead", "fenced, rescued, levelled", "opened", "held")
-WIDTH, NAMES, ROW, TOP, LINES = 960.0, 330.0, 24.0, 30.0, 4
-#: Behind the longest bar stand its words.
-BEHIND = 190.0
 
 
-@dataclass(frozen=True)
-class Part:
-    """A piece of a bar; ``phase`` is a place in `PHASES`."""
-
-    x: float
-    width: float
-    phase: int
-    label: str
+def trends(told: Sequence[Incident], target: float | None) -> Bars | None:
+    """Of failovers, switches and drills, the oldest first; ``target`` in seconds. None where there is none of them."""
+    shown = [_amount(each, target) for each in told if each.kind is not Kind.REJOIN]
+    return bars(shown, seconds, target) if shown else None
 
 
-@dataclass(frozen=True)
-class Row:
-    """One incident; ``words`` stand for a bar where nobody knows the seconds, and behind one where somebody does."""
-
-    y: float
-    name: str
-    kind: str
-    parts: tuple[Part, ...]
-    words: str
-    words_x: float
-    late: bool
-
-
-@dataclass(frozen=True)
-class Trends:
-    """The picture; ``lines`` are places of the scale with their words, ``target`` that of the seconds wanted."""
-
-    width: float
-    height: float
-    rows: tuple[Row, ...]
-    lines: tuple[tuple[float, str], ...]
-    target: tuple[float, str] | None
-
-
-def trends(told: Sequence[Incident], target: float | None) -> Trends | None:
-    """Of failovers and switches, the oldest first; ``target`` in seconds. None where there is none of them."""
-    shown = [each for each in told if each.kind is not Kind.REJOIN]
-    if not shown:
-        return None
-    longest = max([each.without_writes or 0.0 for each in shown] + [target or 0.0]) or 1.0
-    scale = (WIDTH - NAMES - BEHIND) / longest
-    rows = tuple(_row(each, TOP + number * ROW, scale, target) for number, each in enumerate(shown))
-    lines = tuple(
-        (round(NAMES + longest * n / LINES * scale, 1), "0" if n == 0 else seconds(longest * n / LINES))
-        for n in range(LINES + 1)
-    )
-    wanted = (round(NAMES + target * scale, 1), seconds(target)) if target is not None else None
-    return Trends(WIDTH, TOP + len(rows) * ROW + 10, rows, lines, wanted)
-
-
-def _row(incident: Incident, y: float, scale: float, target: float | None) -> Row:
-    parts: list[Part] = []
-    x = NAMES
-    for phase, took in phases(incident):
-        part = Part(round(x, 1), round(took * scale, 1), phase, f"{PHASES[phase]}: {seconds(took)}")
-        parts.append(part)
-        x += took * scale
+def _amount(incident: Incident, target: float | None) -> Amount:
+    parts = tuple((phase, took, f"{PHASES[phase]}: {seconds(took)}") for phase, took in phases(incident))
     late = target is not None and (incident.without_writes or 0.0) > target
     words = out_words(incident) + (" (later than the target)" if late else "")
-    name = f"{when(incident.began)} {move(incident)}"
-    return Row(y, name, incident.kind.value, tuple(parts), words, round(x + 5, 1), late)
+    return Amount(f"{when(incident.began)} {move(incident)}", incident.kind.value, parts, words, late)
 
 
 def phases(incident: Incident) -> list[tuple[int, float]]:
@@ -88,6 +35,8 @@ def phases(incident: Incident) -> list[tuple[int, float]]:
     whole = incident.without_writes
     if whole is None:
         return []
+    if incident.kind is Kind.DRILL:
+        return _of_a_drill(whole, (incident.scorecard or {}).get("parts"))
     if incident.out is None:
         return [(3, whole)]
     since, until = incident.out.since, incident.out.until
@@ -95,6 +44,16 @@ def phases(incident: Incident) -> list[tuple[int, float]]:
     found = min(max(incident.began, since), until)
     opening = min(max(opening, found), until)
     return [(0, found - since), (1, opening - found), (2, until - opening)]
+
+
+def _of_a_drill(whole: float, parts: object) -> list[tuple[int, float]]:
+    """By its scorecard: of a planned switch, or of one that tells no parts, it is all one."""
+    took = {k: float(v) for k, v in parts.items() if isinstance(v, int | float)} if isinstance(parts, dict) else {}
+    if "detect" not in took:
+        return [(3, whole)]
+    found = min(max(0.0, took["detect"] + took.get("confirm", 0.0)), whole)
+    opened = min(max(0.0, took.get("open", 0.0)), whole - found)
+    return [(0, found), (1, whole - found - opened), (2, opened)]
 
 
 def table(told: Sequence[Incident]) -> list[tuple[str, ...]]:

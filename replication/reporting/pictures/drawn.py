@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from ...model.words import plain
 from ...notify.manager_log import redact
+from .bars import Bars
 from .boxes import Tree
 
 HOUSE = Path(__file__).parents[1]
@@ -24,7 +25,7 @@ WORD, BOXES = 150, 40
 def environment(word: int) -> Environment:
     """Of the templates of this house; what they are given is escaped, and cut to so many characters."""
     made = Environment(
-        loader=FileSystemLoader([HOUSE / room for room in ("pictures", "incident")]),
+        loader=FileSystemLoader([HOUSE / room for room in ("pictures/templates", "incident")]),
         autoescape=True,
         # A name that is missing is a fault of ours.
         undefined=StrictUndefined,
@@ -48,22 +49,24 @@ def _shown(value: Any, word: int) -> Any:
 
 def timeline_image(picture: Any, out: str) -> str:
     """A time line (`incident.timeline.Timeline`) as a whole SVG file; ``out`` is how long nobody took writes."""
-    return (
-        environment(WORD)
-        .get_template("picture.svg")
-        .render(width=picture.width + 10, height=picture.height, line=picture, out=out, trees=())
-    )
+    return _image(picture.width + 10, picture.height, line=picture, out=out)
+
+
+def bars_image(picture: Bars, title: str) -> str:
+    """Bars as a whole SVG file; ``title`` says what they are of."""
+    return _image(picture.width + 10, picture.height, bars=picture, title=title)
 
 
 def trees_image(trees: Sequence[Tree]) -> str:
     """Topologies side by side, as a whole SVG file."""
     cut = [Tree(tree.title, tree.boxes[:BOXES]) for tree in trees]
     height = max(tree_height(tree) for tree in cut)
-    return (
-        environment(WORD)
-        .get_template("picture.svg")
-        .render(width=440 * len(cut) - 40, height=height, line=None, out="", trees=cut)
-    )
+    return _image(440 * len(cut) - 40, height, trees=cut)
+
+
+def _image(width: float, height: float, **shown: Any) -> str:
+    values = {"line": None, "bars": None, "trees": (), **shown}
+    return environment(WORD).get_template("picture.svg").render(width=width, height=height, **values)
 
 
 def tree_height(tree: Tree) -> int:

@@ -6,12 +6,13 @@ import base64
 import hashlib
 import time
 from collections.abc import Sequence
-from datetime import datetime
-from functools import cache
+from datetime import date, datetime
+from functools import cache, partial
 from typing import Any
 
 from markupsafe import Markup
 
+from .days import readied
 from .drawn import HOUSE, environment
 
 #: After so many pieces of the page others of this process have their turn: a ping does not wait for it.
@@ -21,7 +22,7 @@ PIECES = 20
 @cache
 def script() -> str:
     """What finds by typing, and makes the page anew without a flicker."""
-    return (HOUSE / "pictures" / "fleet.js").read_text(encoding="utf-8")
+    return (HOUSE / "pictures" / "templates" / "fleet.js").read_text(encoding="utf-8")
 
 
 @cache
@@ -39,7 +40,13 @@ def fleet_page(cards: Sequence[Any], at: float) -> str:
     when = datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
     template = environment(300).get_template("fleet.html")
     pieces = []
-    values = {"cards": cards, "when": when, "script": Markup(script())}  # noqa: S704 - ours
+    days_of = partial(readied, today=date.fromtimestamp(at))
+    values = {
+        "cards": cards,
+        "when": when,
+        "days_of": days_of,
+        "script": Markup(script()),  # noqa: S704 - ours
+    }
     for number, piece in enumerate(template.generate(values)):
         pieces.append(piece)
         if number % PIECES == 0:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 import time
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,13 @@ import pytest
 from prefect_mha.config import load_cluster
 from prefect_mha.replication.health import board
 from prefect_mha.replication.health.admission import admitted
-from prefect_mha.replication.health.board import EVERY, SOON, Board, card
+from prefect_mha.replication.health.board import EVERY, SOON, Board, Last, card
 from prefect_mha.replication.health.metrics import WatchSeen
 from prefect_mha.replication.health.roles import Standing, Standings
 from prefect_mha.replication.local.http_port import Asker
 from prefect_mha.replication.memory.health_file import Health, HealthFile, ManagerStatus
+from prefect_mha.replication.memory.journal import BEGIN, DRILL, FAILOVER, SWITCH, Journal
+from prefect_mha.replication.memory.last_check import CheckRecord
 from prefect_mha.replication.model.state import ClusterState
 from prefect_mha.replication.reporting.pictures.fleet import fleet_page, policy, script
 from tests.unit.replication.reporting.history.test_history import failover, one
@@ -35,6 +39,11 @@ def seen(role: str = "replica") -> WatchSeen:
     return WatchSeen(ClusterState((), ()), Standings(standings, 0.0), {}, 0.0)
 
 
+def checked(**readiness: str) -> CheckRecord:
+    today = date.fromtimestamp(NOW).isoformat()
+    return CheckRecord(NOW, (), dict(readiness), (), {today: (9, 10)})
+
+
 @pytest.mark.parametrize(
     ("found", "look", "held", "incident", "rank"),
     [
@@ -50,21 +59,23 @@ def seen(role: str = "replica") -> WatchSeen:
     ],
 )
 def test_the_worst_is_told_from_the_well(found, look, held, incident, rank):  # type: ignore[no-untyped-def]
-    made = card("app1", found, look, held, incident, "", NOW)
+    made = card("app1", found, look, held, incident, (), None, NOW)
     assert made.rank == rank
     assert made.old == (found is None or NOW - found.mtime > 10)
 
 
 def test_what_is_old_says_how_old_and_hostile_names_are_text() -> None:
     cards = [
-        card(BAD, health(age=75.0), seen("none"), (BAD,), one(failover()), f"/{BAD}", NOW),
-        card("app2", health(), seen(), (), None, "", NOW),
+        card(BAD, health(age=75.0), seen("none"), (BAD,), None, (Last(BAD, f"/x{BAD}", BAD),), checked(text=BAD), NOW),
+        card("app2", health(), seen(), (), None, (), None, NOW),
     ]
     text = fleet_page(cards, NOW)
     assert "its last sign of life is 75 s old" in text
     assert re.findall(r'<article class="([^"]*)"', text) == ["rank0 old", "rank3"]
     assert "<script>alert" not in text
     assert text.count("<script>") == 1
+    assert "No health check is remembered here." in text
+    assert "a failover would have gone on in 9 of 10 health checks" in text
     assert script() in text
     assert "unsafe-inline'; script-src 'sha256-" in policy()
 
@@ -88,6 +99,28 @@ def test_it_is_made_only_while_somebody_asks(tmp_path: Path, monkeypatch: pytest
     assert not made._thread.is_alive()
     made.remove(config)
     assert len(made.cards()) == last
+
+
+def test_a_last_incident_is_linked_to_its_page_and_nothing_else_is_served(tmp_path: Path) -> None:
+    conf = tmp_path / "app1.cnf"
+    conf.write_text(f"[server default]\nmanager_workdir={tmp_path}\n[server1]\nhostname=10.0.0.1\n")
+    config, made = load_cluster(conf, None), Board()
+    made.put(config, None)
+    for kind, day in ((DRILL, 1), (FAILOVER, 2), (SWITCH, 3)):
+        name = f"app1.{kind}-2026120{day}000000-7"
+        journal = Journal(tmp_path / f"{name}.journal")
+        journal.record(BEGIN if kind == FAILOVER else kind, "began", "10.0.0.1:3306", new_name="db2")
+        journal.close()
+        os.utime(journal.path, (day, day))
+    page = tmp_path / "app1.incident-drill-20261201000000-7.html"
+    page.write_text("what one sees")
+    (only,) = made.cards()
+    assert [each.line.split()[2] for each in only.lasts] == ["switch", "failover", "drill"]
+    link = only.lasts[2].link
+    assert [each.link for each in only.lasts] == ["", "", link]
+    assert made.incident_page(link) == b"what one sees"
+    for other in ("/incident/", "/incident/app1.cnf", "/incident/../app1.cnf", link + "x", f"/incident/{conf}"):
+        assert made.incident_page(other) is None
 
 
 def basic(password: str) -> str:

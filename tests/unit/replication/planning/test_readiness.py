@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
 from prefect_mha.replication.health.metrics import WatchSeen, exposition
 from prefect_mha.replication.health.roles import judge
-from prefect_mha.replication.memory.last_check import CheckRecord, LastCheck, names_of, news
+from prefect_mha.replication.memory.last_check import MOST_DAYS, CheckRecord, Days, LastCheck, counted, names_of, news
 from prefect_mha.replication.model.check import Check
 from prefect_mha.replication.model.position import BinlogPosition
 from prefect_mha.replication.model.state import ClusterState, SemiSync, ServerDown
 from prefect_mha.replication.planning.plan import FailoverOptions, FailoverPlan, make_plan
 from prefect_mha.replication.planning.readiness import Past, assess, markdown
+from prefect_mha.replication.reporting.pictures.days import readied
 from tests.unit.replication.address.build import config
 from tests.unit.replication.build import channel, server
 
@@ -141,6 +144,23 @@ def test_only_what_is_new_is_news(tmp_path):
     assert kept.read() is None
     checks = [Check("lag", "db2", False, "late"), Check("applier-runs", "db2", True, "it runs")]
     kept.write(CheckRecord(12.0, names_of(checks), {"text": "ready"}))
-    assert kept.read() == CheckRecord(12.0, ("lag: db2",), {"text": "ready"})
+    assert kept.read() == CheckRecord(12.0, ("lag: db2",), {"text": "ready"}, (), {"1970-01-01": (0, 1)})
     kept.path.write_text("{")
     assert kept.read() is None
+
+
+def test_ninety_days_of_checks_are_remembered_and_no_more() -> None:
+    days: Days = {}
+    for day in range(200):
+        for ready in (True, False, True):
+            days = counted(days, CheckRecord(day * 86400 + 43200.0, (), {"ready": ready}))
+    assert len(days) == MOST_DAYS
+    assert set(days.values()) == {(2, 3)}
+    assert max(days) == "1970-07-19"
+    assert len(json.dumps(days)) < 4000
+    # After a long time without any, what is too old is gone.
+    assert len(counted(days, CheckRecord(400 * 86400.0, (), {}))) == 1
+    shown = readied(days, date(1970, 7, 19))
+    assert shown.words.startswith("a failover would have gone on in 180 of 270 health checks, on 90 days")
+    assert (shown.none, shown.ready.count("z"), shown.other.count("z")) == ("", 90, 90)
+    assert readied({}, date(1970, 7, 19)).words == "no health check of the last 90 days is remembered"

@@ -60,3 +60,8 @@ def test_what_is_frozen_can_be_woken_before(tmp_path: Path) -> None:
 
 def test_where_it_comes_from_has_to_be_known(tmp_path: Path) -> None:
     assert told(tmp_path, "unset SSH_CONNECTION; hurt ssh-loss 1")[0].startswith("cannot sshd does not tell")
+
+
+def test_nobody_else_behind_the_same_address_loses_ssh(tmp_path: Path) -> None:
+    said = told(tmp_path, "export SSH_CONNECTION='192.0.2.9 5000 192.0.2.1 22'; hurt ssh-loss 1 10.0.0.7")[0]
+    assert said.startswith("cannot this session comes from 192.0.2.9, and the drill from 10.0.0.7")
