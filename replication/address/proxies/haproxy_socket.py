@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import shlex
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ _NOT_READY = 0x01 | 0x02 | 0x08 | 0x20
 _RUNNING = "2"
 #: Bytes of an answer that are read at most.
 _LIMIT = 1 << 20
+#: Characters of its words that an error quotes.
+_LONGEST = 300
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,25 @@ class HaproxySocket:
 
     def servers(self) -> tuple[ProxyServer, ...]:
         """Every server of every backend."""
-        return parse_state(self.ask("show servers state"))
+        with self._reading():
+            return parse_state(self.ask("show servers state"))
 
     def sessions(self, paths: Iterable[str]) -> int:
         """How many sessions there are now on these servers (``backend/name``)."""
         wanted = set(paths)
-        rows = csv.DictReader(io.StringIO(self.ask("show stat").lstrip("# ")))
-        return sum(int(r["scur"]) for r in rows if f"{r.get('pxname')}/{r.get('svname')}" in wanted and r.get("scur"))
+        with self._reading():
+            rows = csv.DictReader(io.StringIO(self.ask("show stat").lstrip("# ")))
+            ours = (r for r in rows if f"{r.get('pxname')}/{r.get('svname')}" in wanted)
+            return sum(int(r["scur"]) for r in ours if r.get("scur"))
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """What nobody can make sense of is that proxy's error: it may not end what it is asked for."""
+        try:
+            yield
+        except (ValueError, LookupError, csv.Error) as error:
+            cause = f"its answer makes no sense: {type(error).__name__}: {error}"[:_LONGEST]
+            raise AddressError("haproxy", self.url, cause, "is it HAProxy that listens there?") from error
 
     def ask(self, *commands: str, save: bool = False) -> str:
         """The answer to some commands; ``save`` keeps the state file as things are after them."""

@@ -85,7 +85,7 @@ class Asking:
             with self._session.cursor(DictCursor) as cursor:
                 cursor.execute(sql)
                 return list(cursor.fetchall())
-        except (pymysql.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # whatever it makes of the driver is its error
             raise self._admin.failed(map_error(self._admin.place, sql, error)) from None
 
     def backends(self) -> tuple[Backend, ...]:
