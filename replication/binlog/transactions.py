@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..errors import LogError
@@ -245,6 +246,17 @@ class GroupParser:
         return BinlogPosition(self._source.file, event.log_pos - event.size + past)
 
 
+def told_by(events: Sequence[Event]) -> tuple[str, tuple[str, ...], bool]:
+    """Of all events of one transaction its kind, its tables, and whether it is plain; no kind where nothing ends it.
+
+    Raises ValueError.
+    """
+    group, kind = _Group("", events[0]), ""
+    for event in events:
+        kind = group.add("", event) or kind
+    return kind, group.tables, group.plain
+
+
 class _Group:
     """A transaction while it is being read: what ends it depends on how it began."""
 
@@ -258,11 +270,11 @@ class _Group:
         "_log",
         "_open",
         "_parts",
-        "_plain",
         "_tables",
         "_to",
         "first",
         "lone_change",
+        "plain",
     )
 
     def __init__(self, log: str, event: Event) -> None:
@@ -271,7 +283,7 @@ class _Group:
         # MariaDB's GTID event stands for BEGIN, unless it announces a single statement.
         self._open = event.type == EventType.MARIADB_GTID and not bodies.is_standalone(event)
         self._kind = "dml"
-        self._plain = True
+        self.plain = True
         self._half_alter = event.type == EventType.MARIADB_GTID and bodies.is_half_alter(event)
         self._tables: dict[str, None] = {}
         self._events = 0
@@ -279,6 +291,11 @@ class _Group:
         self._parts: list[Part] = []
         self._log, self._from, self._to = log, event.offset, event.offset
         self.lone_change = False
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Those it is known to change."""
+        return tuple(self._tables)
 
     @property
     def extent(self) -> Part:
@@ -299,7 +316,7 @@ class _Group:
         self._to = offset + event.size
         self._events += 1
         if event.type not in _PLAIN:
-            self._plain = False
+            self.plain = False
         return self._ended_by(event) if event.type in _TELLING else None
 
     def finish(
@@ -313,13 +330,13 @@ class _Group:
             gtid=self._gtid,
             timestamp=self.first.timestamp,
             kind="half_alter" if self._half_alter else kind,
-            tables=tuple(self._tables),
+            tables=self.tables,
             events=self._events,
             parts=(*self._parts, Part(self._log, self._from, self._to)),
             source_start=source_start,
             source_end=source_end,
             server_id=self.first.server_id,
-            plain=self._plain,
+            plain=self.plain,
         )
 
     def _ended_by(self, event: Event) -> str | None:
@@ -334,7 +351,7 @@ class _Group:
                 # A line break in a name would end the comment in which mysqlbinlog writes it.
                 odd = not table.isprintable()
                 if odd or table.startswith(_OF_THE_SERVER) or bodies.may_be_sequence(event):
-                    self._plain = False
+                    self.plain = False
             case EventType.XA_PREPARE:
                 return "dml" if bodies.is_one_phase(event) else "xa_prepare"
             case EventType.MARIADB_QUERY_COMPRESSED:
@@ -349,7 +366,7 @@ class _Group:
         statement = bodies.query(event)
         text = statement.text
         if text not in (b"BEGIN", b"COMMIT"):
-            self._plain = False
+            self.plain = False
         if self._open:
             if text in _ENDS:
                 return "rollback" if text == b"ROLLBACK" else self._kind

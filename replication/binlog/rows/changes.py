@@ -6,38 +6,30 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .. import event_bodies as bodies
-from ..events import CHECKSUM, HEADER, Event, EventType, FormatDescription
+from ..events import CHECKSUM, GTIDS, HEADER, Event, EventType, FormatDescription
 from ..reader import LogEnd, LogFile
 from ..sequence import LogSequence
-from ..transactions import GroupParser, Transaction
+from ..transactions import GroupParser, Transaction, told_by
+from .compressed import COMPRESSED, plain
 from .row_events import DUMMY_TABLE, ROW_EVENTS, RowEvent, parse, table_id
 from .table_map import TableMap
 
 #: Bytes of one transaction's events that are held in memory.
 LIMIT = 256 << 20
 NO_ROWS = "it holds a statement, of which the log does not tell the rows"
-_COMPRESSED = "its events are compressed in the log, and cannot be read"
 #: What a transaction may hold whose rows cannot be told, and why.
 _UNREADABLE = {
     EventType.WRITE_ROWS_V0: "its row events are of a format older than MySQL 5.1.16",
     EventType.UPDATE_ROWS_V0: "its row events are of a format older than MySQL 5.1.16",
     EventType.DELETE_ROWS_V0: "its row events are of a format older than MySQL 5.1.16",
     EventType.PARTIAL_UPDATE_ROWS: "its images have JSON documents in part (binlog_row_value_options)",
-    EventType.TRANSACTION_PAYLOAD: f"{_COMPRESSED} (binlog_transaction_compression)",
-    EventType.MARIADB_QUERY_COMPRESSED: f"{_COMPRESSED} (log_bin_compress)",
-    EventType.MARIADB_WRITE_ROWS_COMPRESSED_V1: f"{_COMPRESSED} (log_bin_compress)",
-    EventType.MARIADB_UPDATE_ROWS_COMPRESSED_V1: f"{_COMPRESSED} (log_bin_compress)",
-    EventType.MARIADB_DELETE_ROWS_COMPRESSED_V1: f"{_COMPRESSED} (log_bin_compress)",
-    EventType.MARIADB_WRITE_ROWS_COMPRESSED: f"{_COMPRESSED} (log_bin_compress)",
-    EventType.MARIADB_UPDATE_ROWS_COMPRESSED: f"{_COMPRESSED} (log_bin_compress)",
-    EventType.MARIADB_DELETE_ROWS_COMPRESSED: f"{_COMPRESSED} (log_bin_compress)",
     EventType.BEGIN_LOAD_QUERY: "it holds a LOAD DATA as a statement",
     EventType.EXECUTE_LOAD_QUERY: "it holds a LOAD DATA as a statement",
     EventType.INCIDENT: "it is an incident: the server tells that its log lacks something",
     EventType.XA_PREPARE: "it is a half of an XA transaction",
 }
 #: What of a transaction says what becomes of its rows.
-_KEPT = frozenset({EventType.TABLE_MAP, EventType.QUERY, *ROW_EVENTS, *_UNREADABLE})
+_KEPT = frozenset({*GTIDS, EventType.TABLE_MAP, EventType.QUERY, EventType.XID, *ROW_EVENTS, *_UNREADABLE, *COMPRESSED})
 
 
 @dataclass(frozen=True)
@@ -116,6 +108,14 @@ def changes_of(
     found = Changes(transaction, (), (), described)
     if too_large:
         return replace(found, unreadable=f"it has more than {LIMIT >> 20} MiB of events")
+    if any(event.type in COMPRESSED for event in events):
+        try:
+            events = plain(events, LIMIT)
+            kind, tables, rows_only = told_by(events)
+        except ValueError as error:
+            return replace(found, unreadable=str(error))
+        transaction = transaction._replace(kind=kind or transaction.kind, tables=tables, plain=rows_only)
+        found = replace(found, transaction=transaction)
     maps: dict[int, tuple[TableMap, bytes]] = {}
     rows: list[RowEvent] = []
     raw: list[bytes] = []

@@ -101,23 +101,32 @@ def parse(kind: EventType, body: bytes, table: TableMap) -> RowEvent:
         raise ValueError(f"a row event of {table.name} ends too soon") from None
 
 
-def _parsed(kind: EventType, body: bytes, table: TableMap) -> RowEvent:
+def columns_of(kind: EventType, body: bytes) -> tuple[int, int, bytes, bytes, int]:
+    """Flags, how many columns, which of them the images before and after have, and where the first row begins.
+
+    Raises IndexError, ValueError, struct.error.
+    """
     (flags,) = struct.unpack_from("<H", body, 6)
     at = 8
     if kind in _SECOND:
         (extra,) = struct.unpack_from("<H", body, 8)
         at += max(2, extra)
     width, at = lenenc(body, at)
-    if width != len(table.columns):
-        raise ValueError(f"a row event has {width} columns, and the table map of {table.name} {len(table.columns)}")
     size = (width + 7) // 8
     first, at = body[at : at + size], at + size
     second = first
-    update = _KINDS[kind] is Kind.UPDATE
-    if update:
+    if _KINDS[kind] is Kind.UPDATE:
         second, at = body[at : at + size], at + size
-    if len(first) != size or len(second) != size:
+    return flags, width, first, second, at
+
+
+def _parsed(kind: EventType, body: bytes, table: TableMap) -> RowEvent:
+    flags, width, first, second, at = columns_of(kind, body)
+    if width != len(table.columns):
+        raise ValueError(f"a row event has {width} columns, and the table map of {table.name} {len(table.columns)}")
+    if at > len(body):
         raise ValueError(f"a row event of {table.name} ends within its columns")
+    update = _KINDS[kind] is Kind.UPDATE
     rows: list[tuple[Image | None, Image | None]] = []
     while at < len(body):
         image, at = _image(body, at, table, first)

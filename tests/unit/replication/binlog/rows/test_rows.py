@@ -160,9 +160,7 @@ def test_statements_are_undone_from_the_end() -> None:
 @pytest.mark.parametrize(
     ("kind", "why"),
     [
-        (EventType.TRANSACTION_PAYLOAD, "binlog_transaction_compression"),
         (EventType.PARTIAL_UPDATE_ROWS, "binlog_row_value_options"),
-        (EventType.MARIADB_UPDATE_ROWS_COMPRESSED_V1, "log_bin_compress"),
         (EventType.INCIDENT, "incident"),
         (EventType.WRITE_ROWS_V1, "no table map"),
     ],
