@@ -6,12 +6,11 @@ and the witness. A lease is by the witness's own clock and longer than it counts
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
+import secrets
 import shlex
-import socket
 import threading
 import time
 
@@ -28,6 +27,8 @@ log = logging.getLogger("mha")
 _ACTION = "ask for its vote"
 _MODES = {Want.NOTHING: "look", Want.WATCH: "take", Want.STAND_BY: "release"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]")
+#: Whose lease it is: by chance, because two hosts may have one name, and come to the witness from one address.
+_THIS_MANAGER = secrets.token_hex(8)
 
 
 def voting_witness(config: ClusterConfig) -> ServerConfig | None:
@@ -37,16 +38,19 @@ def voting_witness(config: ClusterConfig) -> ServerConfig | None:
     return next((w for w in config.witnesses if not any(same_host(w, s) for s in config.servers)), None)
 
 
+def lease_names(config: ClusterConfig) -> tuple[str, ...]:
+    """What the lease is kept under: whoever has one server in common, by name or by address, shares it. Pure."""
+    both = (f"{name}_{s.port}".lower() for s in config.servers for name in (s.hostname, s.ip))
+    return tuple(dict.fromkeys(_UNSAFE.sub("_", each) for each in both))
+
+
 class WitnessVote:
     """One manager's lease on the witness; asked for by one thread, or by whoever cannot wait. See `_LockSession`."""
 
     def __init__(self, config: ClusterConfig, witness: ServerConfig, right: Ruling) -> None:
         self.config, self._right = witness, right
         self.ballot, self.asked = LockView(witness.hostname, witness=True), False
-        # Whoever has one server in common shares the lease, whatever else the two configurations say.
-        self._names = [_UNSAFE.sub("_", f"{s.hostname}_{s.port}".lower()) for s in config.servers]
-        place = f"{socket.gethostname()} {config.manager_workdir}"
-        self._id = hashlib.sha256(place.encode()).hexdigest()[:16]
+        self._names = lease_names(config)
         self._host = SshHost(witness)
         self._asking, self._over = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
@@ -86,7 +90,7 @@ class WitnessVote:
 
     def _answer(self, want: Want) -> LockView:
         began, lease = time.monotonic(), self._right.lease
-        words = [_MODES[want], f"{lease:.0f}", self._id, str(os.getpid()), *self._names]
+        words = [_MODES[want], f"{lease:.0f}", _THIS_MANAGER, str(os.getpid()), *self._names]
         command = f"sh -s -- {shlex.join(words)}"
         try:
             self._host.connect(self._right.patience)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from prefect_mha.config import ClusterConfig, ServerConfig
-from prefect_mha.replication.coordination.witness_vote import voting_witness
+from prefect_mha.replication.coordination.witness_vote import lease_names, voting_witness
 from prefect_mha.replication.scripts import script
 
 
@@ -77,10 +77,20 @@ def test_a_directory_of_others_is_not_believed(tmp_path: Path) -> None:
     assert "not this user's own" in Manager(tmp_path, "10.0.0.8").asks("take")
 
 
-def test_a_witness_votes_where_the_servers_are_even_in_number(tmp_path: Path) -> None:
-    def server(name: str, ip: str) -> ServerConfig:
-        return ServerConfig(block=name, hostname=name, ip=ip, ssh_host=ip, ssh_ip=ip, user="mha")
+def server(name: str, ip: str) -> ServerConfig:
+    return ServerConfig(block=name, hostname=name, ip=ip, ssh_host=ip, ssh_ip=ip, user="mha")
 
+
+def test_two_files_that_call_a_server_differently_share_a_lease() -> None:
+    by_name, by_address = (
+        set(lease_names(ClusterConfig.model_construct(servers=(server(name, "10.0.0.1"), server(other, "10.0.0.2")))))
+        for name, other in (("db1", "DB2.lan"), ("10.0.0.1", "elsewhere"))
+    )
+    assert by_name == {"db1_3306", "10.0.0.1_3306", "db2.lan_3306", "10.0.0.2_3306"}
+    assert by_name & by_address == {"10.0.0.1_3306", "10.0.0.2_3306"}
+
+
+def test_a_witness_votes_where_the_servers_are_even_in_number() -> None:
     one, two, three = (server(f"db{n}", f"10.0.0.{n}") for n in (1, 2, 3))
     log, beside = server("log1", "10.0.0.7"), server("db1-again", "10.0.0.1")
 
