@@ -121,7 +121,7 @@ def write_proof(job: FailoverJob, plan: FailoverPlan, *, followed: bool = False)
         return RowProof(unproven="its semi-synchronous replication waits for replicas, which follow it later")
     proof = write_row(server)
     if proof.error:
-        log.error("%s was opened, and no row got in: %s", server, proof.error)
+        log.error("%s was opened, but no row could be written: %s", server, proof.error)
     else:
         log.info("%s: %s.", server, proof)
     return proof

@@ -1,6 +1,6 @@
 """Planned switches that may not be: each is refused in words with exit code 1, and no server is other than it was.
 
-One cluster a kind stands for all cases; each breaks one thing, asks, and mends it again.
+One cluster a kind stands for all cases; each breaks one thing, asks, and fixes it again.
 """
 
 from __future__ import annotations

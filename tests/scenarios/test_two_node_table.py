@@ -44,7 +44,7 @@ class Harmless:
 
 def cut(one: int, other: int, *more: tuple[int, int]) -> tuple[Step, Step]:
     links = [(one, other), *more]
-    return lambda two: [two.cut(*link) for link in links], lambda two: [two.mend(*link) for link in links]
+    return lambda two: [two.cut(*link) for link in links], lambda two: [two.fix(*link) for link in links]
 
 
 def dark(number: int) -> tuple[Step, Step]:

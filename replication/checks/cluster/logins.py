@@ -118,7 +118,7 @@ def judged(login: TriedLogin, server_id: int, lives: Sequence[AccountLife]) -> t
         return text, f"let {start} reach {login.host} at port {end.port}; see how /etc/hosts there spells it"
     if number in _UNNAMED:
         return text, f"add {login.host} to DNS or /etc/hosts of {start}"
-    return text, "mend what the error names: after a failover it would follow nobody"
+    return text, "fix what the error names: after a failover it would follow nobody"
 
 
 def _key(facts: Facts, key: str) -> Iterator[Check]:
