@@ -72,7 +72,7 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "10.0.0.9:3307 (server_id 109) replicates from db1(10.0.0.1:3306) and is not configured",
         "--hostname=10.0.0.9",
     ),
-    ("alive-replica", lambda: all_replicas(channels=()), "app1", ERROR, "0 alive replicas", "fix a replica"),
+    ("alive-replica", lambda: all_replicas(channels=()), "app1", ERROR, "0 alive replicas", "bring a replica back"),
     ("is-replica", lambda: on(3, channels=()), "db3", ERROR, "from nobody", "make it a replica of db1(10.0.0.1:3306)"),
     (
         "source-configured",
