@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..replication.errors import LogError
-from ..replication.maintenance.node.client_programs import Client, write_text
+from ..replication.maintenance.node.client_programs import write_text
 from ..replication.maintenance.node.logs import (
     HAS_EVERYTHING,
     LogRow,
@@ -26,7 +26,7 @@ from ..replication.maintenance.node.logs import (
     write_nothing,
 )
 from ..replication.model.position import BinlogPosition
-from .shared.arguments import address, password
+from .shared.arguments import add_client_options, address, client, described, password
 from .shared.options import OptionParser, die, run, say_without_effect
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ def parser() -> OptionParser:
     add("--no_apply", nargs="?", type=int, const=1, default=0, choices=(0, 1), help="only make the file to be applied")
     add("--disable_log_bin", type=int, choices=(0, 1), default=0, help="1: do not write the target's binary log (0)")
     add("--handle_raw_binlog", type=int, choices=(0, 1), default=1, help="0: files are mysqlbinlog's text (1)")
-    add("--client_bindir", metavar="DIR", help="directory of mysql and mysqlbinlog")
-    add("--client_libdir", metavar="DIR", help="directory of the libraries they need")
+    add_client_options(made, "mysql and mysqlbinlog")
     add("--server_id", metavar="NUMBER", help="no effect: relay logs tell whose they are")
     add("--target_version", metavar="VERSION", help="no effect: the target is asked")
     add("--manager_version", metavar="VERSION", help="no effect")
@@ -293,35 +292,22 @@ def open_server(given: Namespace) -> Server:
 
 def slave_config(given: Namespace) -> ServerConfig:
     """The target as the configuration would describe it. Raises ConfigError for a password that is not there."""
-    from ..config import ServerConfig
-
     secret = password("--slave_pass", given.slave_pass, PASSWORD_VARIABLE)
-    host = given.slave_host
-    ip = given.slave_ip or address(host, "--slave_ip")
-    known = {"block": "slave", "hostname": host, "ip": ip, "ssh_host": host, "ssh_ip": ip}
-    return ServerConfig.model_validate(
-        {**known, "port": given.slave_port, "user": given.slave_user, "password": secret}
-    )
+    ip = given.slave_ip or address(given.slave_host, "--slave_ip")
+    return described("slave", given.slave_host, ip, port=given.slave_port, user=given.slave_user, password=secret)
 
 
 def ssh_config(given: Namespace) -> ServerConfig:
     """The target's host as the configuration would describe it. Raises ConfigError for wrong ssh_options."""
-    from ..config import ConfigError, ServerConfig, SshOptions
+    from ..config import ConfigError, SshOptions
 
     try:
         options = SshOptions.parse(given.ssh_options)
     except ValueError as error:
         raise ConfigError(f"--{error}") from None
-    ip = address(given.scp_host, "--scp_host")
-    host = given.scp_host
-    known = {"block": "scp", "hostname": host, "ip": ip, "ssh_host": host, "ssh_ip": ip}
     user = {"ssh_user": given.scp_user} if given.scp_user else {}
-    return ServerConfig.model_validate({**known, **user, "ssh_port": given.scp_port, "ssh_options": options})
-
-
-def client(given: Namespace) -> Client:
-    """Where the client programs are."""
-    return Client(given.client_bindir, given.client_libdir)
+    ip = address(given.scp_host, "--scp_host")
+    return described("scp", given.scp_host, ip, ssh_port=given.scp_port, ssh_options=options, **user)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from .shared.arguments import address, hide
+from .shared.arguments import address, described, hide
 from .shared.options import OptionParser, die, run
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def check(given: Namespace) -> int:
     from ..replication.detection.classic_rules import by_routes
 
     name = given.master_host or given.master_ip
-    primary = described(name, given.master_ip or address(name, "--master_ip"), given.master_port)
+    primary = described("route", name, given.master_ip or address(name, "--master_ip"), port=given.master_port)
     hosts = list(dict.fromkeys(given.secondary_host))
     with ThreadPoolExecutor(len(hosts)) as pool:
         views = list(pool.map(lambda host: ask(host, primary, given), hosts))
@@ -80,7 +80,7 @@ def ask(host: str, primary: ServerConfig, given: Namespace) -> Observation:
     from ..replication.ssh.host import SshHost
 
     def look() -> Observation:
-        asked_config = described(host, address(host, "-s"), 3306, given)
+        asked_config = asked_host(host, given)
         asked = SshHost(asked_config)
         try:
             asked.connect(given.timeout)
@@ -94,25 +94,22 @@ def ask(host: str, primary: ServerConfig, given: Namespace) -> Observation:
         view = Observation(Observer.OBSERVER, host, Finding.NO_VIEW, str(error))
     # One that goes dark together with the primary must not forbid its failover for ever.
     try:
-        return independent(view, described(host, address(host, "-s"), 3306, given), primary)
+        return independent(view, asked_host(host, given), primary)
     except MhaError:
         return view
 
 
-def described(host: str, ip: str, port: int, given: Namespace | None = None) -> ServerConfig:
-    """A host as the configuration would describe it. Raises ConfigError for wrong --options."""
-    from ..config import ConfigError, ServerConfig, SshOptions
+def asked_host(host: str, given: Namespace) -> ServerConfig:
+    """One of -s, as the configuration would describe it. Raises ConfigError for wrong --options."""
+    from ..config import ConfigError, SshOptions
 
-    known: dict[str, object] = {"block": "route", "hostname": host, "ip": ip, "port": port}
-    known |= {"ssh_host": host, "ssh_ip": ip}
-    if given is not None:
-        try:
-            known["ssh_options"] = SshOptions.parse(given.options)
-        except ValueError as error:
-            raise ConfigError(f"--options {error}") from None
-        known |= {"ssh_user": given.user, "ssh_port": given.port}
-        known["ssh_connection_timeout"] = max(1, round(given.timeout))
-    return ServerConfig.model_validate(known)
+    try:
+        options = SshOptions.parse(given.options)
+    except ValueError as error:
+        raise ConfigError(f"--options {error}") from None
+    seconds = max(1, round(given.timeout))
+    user = {"ssh_user": given.user, "ssh_port": given.port, "ssh_options": options}
+    return described("route", host, address(host, "-s"), ssh_connection_timeout=seconds, **user)
 
 
 def line(host: str, view: Observation, primary: str) -> str:

@@ -280,7 +280,7 @@ def binlog_server(
         int | None, typer.Option(help="Read with this server id; no other server or reader may have it.", min=1)
     ] = None,
 ) -> None:
-    """Copy the primary's binary logs to this host with mysqlbinlog, and follow a new primary after a failover."""
+    """Copy the primary's binary logs to this host with mysqlbinlog, and a new primary's after a failover."""
     from ..replication.maintenance.binlog_server.block import CopyOptions
     from .verbs.binlog_server import serve
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .shared.arguments import address, password
+from .shared.arguments import address, described, password
 from .shared.options import OptionParser, run, say_without_effect
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def server_config(given: Namespace) -> ServerConfig:
     """
     from pydantic import SecretStr
 
-    from ..config import ConfigError, ServerConfig
+    from ..config import ConfigError
     from .shared.option_file import read_client_options
 
     file = read_client_options(given.defaults_file) if given.defaults_file else {}
@@ -107,11 +107,9 @@ def server_config(given: Namespace) -> ServerConfig:
     port = str(given.port or file.get("port") or 3306)
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise ConfigError(f"port must be a number below 65536, not {port!r}", file=given.defaults_file)
-    ip = address(host, "--host")
-    known = {"block": "host", "hostname": host, "ip": ip, "ssh_host": host, "ssh_ip": ip, "port": int(port)}
     session = {"unix_socket": socket, "user": given.user or file.get("user") or "root", "password": secret}
     tls = {name: file[name] for name in ("ssl_ca", "ssl_cert", "ssl_key") if name in file}
-    return ServerConfig.model_validate({**known, **session, **tls})
+    return described("host", host, address(host, "--host"), port=int(port), **session, **tls)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..replication.binlog.cutter import Cut
 from ..replication.binlog.events import MAGIC
 from ..replication.binlog.reader import LogReader
-from ..replication.maintenance.node.client_programs import Client, write_text
+from ..replication.maintenance.node.client_programs import write_text
 from ..replication.maintenance.node.logs import (
     LogRow,
     binary_logs,
@@ -21,6 +21,7 @@ from ..replication.maintenance.node.logs import (
     whole_file,
 )
 from ..replication.model.position import BinlogPosition
+from .shared.arguments import add_client_options, client
 from .shared.options import OptionParser, die, run, say_without_effect
 
 NOTHING_AFTER = 10
@@ -49,8 +50,7 @@ def parser() -> OptionParser:
     add("--datadir", type=Path, metavar="DIR", help="what a relative --binlog_dir is relative to")
     add("--handle_raw_binlog", type=int, choices=(0, 1), default=1, help="0: write mysqlbinlog's text, not a log (1)")
     add("--disable_log_bin", type=int, choices=(0, 1), default=0, help="1: such a text is to be executed unlogged (0)")
-    add("--client_bindir", metavar="DIR", help="directory of mysqlbinlog, for the text")
-    add("--client_libdir", metavar="DIR", help="directory of the libraries it needs")
+    add_client_options(made, "mysqlbinlog, for the text")
     add("--relay_log_info", metavar="FILE", help="no effect")
     add("--oldest_version", metavar="VERSION", help="no effect: a log tells itself what it is")
     add("--manager_version", metavar="VERSION", help="no effect")
@@ -146,11 +146,6 @@ def directories(given: Namespace) -> list[Path]:
     """Where to look for the logs."""
     named = (given.binlog_dir or (str(given.datadir) if given.datadir else DIRECTORIES)).split(",")
     return [(given.datadir or Path()) / part.strip() for part in named if part.strip()]
-
-
-def client(given: Namespace) -> Client:
-    """Where the client programs are."""
-    return Client(given.client_bindir, given.client_libdir)
 
 
 if __name__ == "__main__":

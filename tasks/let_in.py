@@ -122,7 +122,7 @@ def write_proof(job: FailoverJob, plan: FailoverPlan, *, followed: bool = False)
         return RowProof(unproven=why, waits=True)
     proof = write_row(server)
     if proof.error:
-        log.error("%s was opened, and no row got in: %s", server, proof.error)
+        log.error("%s was opened, but no row could be written: %s", server, proof.error)
     else:
         log.info("%s: %s.", server, proof)
     return proof

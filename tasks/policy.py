@@ -1,4 +1,4 @@
-"""How a step is retried: only when that is safe, and only on what a second attempt may mend."""
+"""How a step is retried: only when that is safe, and only on what a second attempt may fix."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ def _as_planned(job: RejoinJob) -> RejoinFacts:
         raise RefusalError(
             Refusal(
                 "cluster-changed",
-                f"{job.config.name} changed while it was asked: {newer.old_name} would now follow {newer.new_name}"
-                f"{f', and has {newer.errant}' if newer.errant else ''}.",
+                f"{job.config.name} changed while the question stood: {newer.old_name} would now follow "
+                f"{newer.new_name}{f', and has {newer.errant}' if newer.errant else ''}.",
                 "Look at the cluster, then start again.",
             )
         )

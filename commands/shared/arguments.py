@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from pydantic import SecretStr
+
+    from ...config import ServerConfig
+    from ...replication.maintenance.node.client_programs import Client
+    from .options import OptionParser
 
 
 def password(option: str, given: str | None, variable: str) -> SecretStr:
@@ -46,6 +52,27 @@ def address(name: str, option: str) -> str:
         return str(socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)[0][4][0])
     except OSError as error:
         raise LogError(f"{name} cannot be resolved ({error.strerror}); give an address with {option}") from None
+
+
+def described(block: str, host: str, ip: str, **more: object) -> ServerConfig:
+    """A host that options name, as the configuration would describe it."""
+    from ...config import ServerConfig
+
+    known = {"block": block, "hostname": host, "ip": ip, "ssh_host": host, "ssh_ip": ip}
+    return ServerConfig.model_validate({**known, **more})
+
+
+def add_client_options(parser: OptionParser, programs: str) -> None:
+    """Where the client programs of the server are."""
+    parser.add_argument("--client_bindir", metavar="DIR", help=f"directory of {programs}")
+    parser.add_argument("--client_libdir", metavar="DIR", help="directory of the libraries that they need")
+
+
+def client(given: Namespace) -> Client:
+    """The client programs where `add_client_options` says."""
+    from ...replication.maintenance.node.client_programs import Client
+
+    return Client(given.client_bindir, given.client_libdir)
 
 
 def hide(secret: str, advice: str) -> None:

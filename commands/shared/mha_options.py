@@ -13,7 +13,7 @@ Conf = Annotated[
 ]
 Confs = Annotated[
     list[Path] | None,
-    typer.Option("--conf", "-c", help="The application's configuration file; again for each further cluster."),
+    typer.Option("--conf", "-c", help="The application's configuration file; repeat it for each cluster."),
 ]
 GlobalConf = Annotated[Path, typer.Option(help="Defaults for all applications.")]
 Workdir = Annotated[Path | None, typer.Option("--workdir", help="Where state files and journals go.")]

@@ -28,7 +28,7 @@ def check(
     global_conf: GlobalConf = DEFAULT_GLOBAL_CONF,
     seconds_behind_master: Annotated[int, typer.Option(help="How many seconds a replica may be late.")] = 30,
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Also SSH from every host to every other.")] = False,
-    skip_check_ssh: Annotated[bool, typer.Option("--skip-check-ssh", help="Leave the hosts out.")] = False,
+    skip_check_ssh: Annotated[bool, typer.Option("--skip-check-ssh", help="Skip the checks of hosts.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line for every check.")] = False,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:

@@ -37,11 +37,11 @@ def deploy(
     branch: Annotated[str | None, typer.Option(help="Its branch or tag.")] = None,
     git_secret: Annotated[str, typer.Option(help="The Secret block in Prefect that has its access token.")] = "",
     remove_gone: Annotated[
-        bool, typer.Option("--remove-gone", help="Remove what was deployed of clusters that are configured no more.")
+        bool, typer.Option("--remove-gone", help="Remove the deployments of clusters that are no longer configured.")
     ] = False,
     output: PlainOutput = Plain.TEXT,
 ) -> None:
-    """Make the deployments of every configured cluster in a work pool, or bring them up to date.
+    """Create the deployments of every configured cluster in a work pool, or update them.
 
     Each is named for its cluster, has its tag, and takes no other. Run it again after a change of the configuration.
     """

@@ -33,9 +33,7 @@ MODE = 0o755
 def init(
     directory: Annotated[Path, typer.Argument(help="Where the files go; made when it is not there.")] = Path(),
     name: Annotated[str, typer.Option(help="The application: one primary and its replicas.")] = "app1",
-    host: Annotated[
-        list[str] | None, typer.Option(help="A server of it, db1 or db1:3307; again for each further one.")
-    ] = None,
+    host: Annotated[list[str] | None, typer.Option(help="A server of it, db1 or db1:3307; repeat it for each.")] = None,
     from_: Annotated[
         str | None,
         typer.Option(
@@ -44,7 +42,7 @@ def init(
             "manager's accounts are made there, and everything is checked.",
         ),
     ] = None,
-    user: Annotated[str, typer.Option(help="With --from: who asks, and makes the manager's accounts.")] = "root",
+    user: Annotated[str, typer.Option(help="With --from: who asks, and creates the manager's account.")] = "root",
     password: Annotated[
         str | None, typer.Option(help="Its password, env:NAME or file:/path; asked for when not given.")
     ] = None,
@@ -52,8 +50,8 @@ def init(
         str | None,
         typer.Option(help="With --from: the password that replicas log in with, in the same forms; asked for, too."),
     ] = None,
-    account: Annotated[str, typer.Option(help="How the manager's account is called on the servers.")] = "mha",
-    ssh_user: Annotated[str, typer.Option(help="Who logs in to the hosts over SSH.")] = "root",
+    account: Annotated[str, typer.Option(help="Name of the manager's account on the servers.")] = "mha",
+    ssh_user: Annotated[str, typer.Option(help="The user for SSH to the hosts.")] = "root",
     scan: Annotated[
         bool, typer.Option("--scan", help="With --from: show new host keys, and add them to known_hosts when told to.")
     ] = False,

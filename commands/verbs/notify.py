@@ -19,7 +19,7 @@ app.add_typer(notify, name="notify")
 
 @notify.callback(invoke_without_command=True, epilog="Example: `mha notify test --conf /etc/mha/app1.cnf`")
 def front(context: typer.Context) -> None:
-    """See that notifications arrive where they should."""
+    """Test that notifications arrive."""
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit
@@ -33,9 +33,9 @@ def test(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the texts and who would get them.")] = False,
     output: PlainOutput = Plain.TEXT,
 ) -> None:
-    """Tell every configured service once, marked as a test; exits with 1 when one of them did not take it.
+    """Send every configured service one message, marked as a test; exits with 1 when one of them did not take it.
 
-    A service that is told of several events gets the first of them, or those that --event names.
+    A service of several events gets the first of them, or those that --event names.
     """
 
     def work() -> int:

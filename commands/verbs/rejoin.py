@@ -36,8 +36,8 @@ def rejoin(
     replay: Annotated[
         str,
         typer.Option(
-            help="With rescue: none, all, or DATABASE.TABLE,…: which of its own transactions are replayed on the "
-            "primary. What the primary changed too, or cannot be compared, never is."
+            help="With rescue: which of its own transactions to replay on the primary: none, all, or DATABASE.TABLE,…. "
+            "Rows that the primary changed too, or that cannot be compared, are never replayed."
         ),
     ] = "none",
     mask: Annotated[bool, typer.Option("--mask", help="With rescue: the report tells keys, and no values.")] = False,
@@ -45,7 +45,7 @@ def rejoin(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     output: Annotated[Output, typer.Option(help="How the result is printed.")] = Output.TEXT,
 ) -> None:
-    """Make a server that a failover replaced, and that is back, a replica of the new primary; it loses nothing."""
+    """Make a former primary that is back a replica of the new one; nothing that only it has is lost."""
     from ...replication.rejoin.diverged.comparison.choice import Choice
     from ..shared.asking import asking
     from ..shared.beginning import begin, loader

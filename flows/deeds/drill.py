@@ -115,10 +115,8 @@ def _primary(config: ClusterConfig, plan: DrillPlan) -> ServerConfig:
 
 
 def _moved(plan: DrillPlan, newer: DrillPlan) -> Refusal:
-    sentence = (
-        f"{plan.cluster} changed while it was asked: the primary was {plan.primary_name}, and is {newer.primary_name}."
-    )
-    return Refusal("cluster-changed", sentence, "Start again.")
+    now = f"the primary was {plan.primary_name}, and is {newer.primary_name}"
+    return Refusal("cluster-changed", f"{plan.cluster} changed while the question stood: {now}.", "Start again.")
 
 
 def _act(

@@ -88,7 +88,7 @@ def decide(
     raise RefusalError(
         Refusal(
             "cluster-changed",
-            f"{config.name} changed while it was asked, {ASK_AT_MOST} times: {'; '.join(changed)}.",
+            f"{config.name} changed while the question stood, {ASK_AT_MOST} times: {'; '.join(changed)}.",
             "Look at the cluster, then start again.",
         )
     )
@@ -143,7 +143,7 @@ def _dead_primary(config: ClusterConfig, sessions: ConnectionPool, host: str | N
         return named
     following = successor(config, sessions.observe(), named)
     if following != named:
-        log.warning("%s was replaced by %s, which is dead, too: that one is failed over.", named.name, following.name)
+        log.warning("%s was replaced by %s, which is dead, too: failing over the latter.", named.name, following.name)
     return following
 
 

@@ -197,7 +197,7 @@ def _plan(config: ClusterConfig, options: SwitchOptions, sessions: ConnectionPoo
 def _moved(config: ClusterConfig, shown: SwitchPlan, plan: SwitchPlan) -> Refusal:
     return Refusal(
         "cluster-changed",
-        f"{config.name} changed while it was asked: the switch would now be from {plan.old_name} to "
+        f"{config.name} changed while the question stood: the switch would now be from {plan.old_name} to "
         f"{plan.new_primary_name} and not from {shown.old_name} to {shown.new_primary_name}.",
         "Look at the cluster, then start again.",
     )

@@ -105,7 +105,7 @@ class Manager:
     def run(self) -> int:
         """Watch until a failover was done (or, with ``go_on``, until stopped). Returns the exit code: 0, 10 or 1."""
         if lacks := reserve.keep(self._config.manager_workdir, self._config.name):
-            log.error("%s; make room there, a failover that cannot remember must not act.", lacks)
+            log.error("%s; make room there: without its journal a failover must not act.", lacks)
         self._balanced.answer(self._config)
         this_person()
         notify.get_ready(self._config)
@@ -296,7 +296,7 @@ class Manager:
                 log.info("%s was found dead %.1f s ago: looking again before the failover.", dead.name, waited)
                 fresh = still_dead(self._config, dead, sessions, self._stop, seen)
                 if fresh is None:
-                    log.warning("No failover: %s is not found dead any more; watching the cluster anew.", dead.name)
+                    log.warning("No failover: %s is no longer dead; watching the cluster anew.", dead.name)
                     return None
                 verdict = replace(fresh, unseen=verdict.unseen)
             if not self._right.held():

@@ -80,7 +80,7 @@ class StartChecks:
             if self._failure is not None:
                 raise self._failure
             if not self._allowed:
-                log.info("The checks at the start are left out, because the watch is over before they are made.")
+                log.info("The checks at the start are skipped: the watch ended before them.")
 
     def without_watch(self, sessions: ConnectionPool) -> None:
         """Where nobody is found who could be watched: they may say more of that."""
@@ -174,7 +174,7 @@ def _died_meanwhile(facts: Facts, sessions: ConnectionPool) -> bool:
     try:
         sessions.server(primary.address).observe()
     except ServerError as error:
-        log.info("The checks at the start are left out, because the primary does not answer any more: %s", error)
+        log.info("The checks at the start are skipped, because the primary no longer answers: %s", error)
         return True
     return False
 

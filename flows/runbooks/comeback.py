@@ -169,7 +169,7 @@ class OldPrimary:
         try:
             failover.run(comeback.receive_again, job, plan, closing, about=job.dead.name)
         except MhaError as error:
-            log.error("What %s took could not be received: %s", job.dead.name, error)
+            log.error("What %s wrote meanwhile could not be received: %s", job.dead.name, error)
             if job.salvage_policy == "strict":
                 self._refuse(ComebackStep.LEAVE, f"what it took could not be received ({error})")
         failover.stopped = failover.run(fence.stop_receivers, job, plan)

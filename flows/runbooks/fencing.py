@@ -58,7 +58,7 @@ class Fencing:
         )
         self._tried += tried
         self._failover.found.fenced = judge((), self._tried)
-        # What no later means can mend is refused before the address is taken away.
+        # What no later means can fix is refused before the address is taken away.
         later = self.will_power_off
         settled = [r for r in job.config.fence_required if r in (SSH, SQL) or (r == ANY and not later)]
         verdict = judge(settled, [replace(t, alive=t.alive and not later) for t in self._tried])

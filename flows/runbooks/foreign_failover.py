@@ -27,7 +27,7 @@ class OpenedElsewhere:
 
     def is_begun_by(self, job: FailoverJob) -> None:
         """The job is to finish that failover; so is the next one, should this one be interrupted."""
-        log.warning("%s takes writes: another manager's failover is gone on with.", self.name)
+        log.warning("%s takes writes: going on with another manager's failover.", self.name)
         facts = {"dead": job.dead.address, "kind": self.kind.value, "end_of_log": ""}
         job.past = (*job.past, job.journal.record("promote", "intent", self.key, **facts))
 

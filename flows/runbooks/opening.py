@@ -48,7 +48,7 @@ class Opening:
             try:
                 return self._book.chosen(excluded, self._shut)
             except RefusalError:
-                log.error("Nobody else can be promoted: servers that keep applications out are tried, too.")
+                log.error("Nobody else can be promoted: trying servers that keep applications out, too.")
         return self._book.chosen(excluded)
 
     def look_ahead(self, plan: FailoverPlan) -> None:

@@ -163,7 +163,7 @@ def execute_all(
     if seen is not None and seen.executed != seen.received and (seen.delay or seen.start_deletes_relay_logs):
         journal.record("delay", "intent", server.key, seconds=seen.delay)
         if seen.delay:
-            log.info("%s is late by %d s on purpose: lifted until it follows the new primary.", server, seen.delay)
+            log.info("%s is delayed by %d s on purpose; lifted until it follows the new primary.", server, seen.delay)
         freed = free_applier(server, channel)
         if not freed:
             seen = _channel(server.observe(), channel)

@@ -130,7 +130,7 @@ def _free(
 ) -> None:
     if over.wait(HANGS_AFTER):
         return
-    log.warning("%s: its receiver waits for %s, which does not speak; ending that.", server, channel.source_host)
+    log.warning("%s: its receiver waits for %s, which is silent; ending that wait.", server, channel.source_host)
     ask = old is not None and old.somebody_else
     with contextlib.closing(Server(server.config)) as beside:
         while True:

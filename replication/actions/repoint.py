@@ -161,7 +161,7 @@ def _pass_the_hole(server: Server, channel: str, primary: ServerConfig, ends: fl
 
     That is no divergence: the source has what the same server did later, so what it did not log it has been told, too.
     """
-    log.warning("%s stands at what %s did not log: it connects without gtid_strict_mode.", server, primary.name)
+    log.warning("%s is at a GTID that %s did not log: it connects without gtid_strict_mode.", server, primary.name)
     with lend(server, LAX):
         start_replication(server, channel, ChannelThread.RECEIVER)
         while time.monotonic() < ends:

@@ -133,7 +133,7 @@ def _acquired(seen: HostAddresses, new: ServerConfig, taken: list[tuple[str, str
 
 
 def placed(address: str, holders: tuple[tuple[ServerConfig, ...], ...]) -> Check:
-    """Whether an address is on one host; on none is a warning, for the next move mends it."""
+    """Whether an address is on one host; on none is a warning, for the next move fixes it."""
     names = ", ".join(server.name for servers in holders for server in servers)
     if len(holders) == 1:
         return Check("vip-place", "", True, f"{address} is on {names}", Severity.INFO)

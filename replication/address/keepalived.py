@@ -53,7 +53,7 @@ class KeepalivedProvider(OnHosts):
         what = "stopped" if "stopped" in told else "not running"
         rest = f"; it had left {', '.join(sorted(seen.addresses('removed')))}" if seen.addresses("removed") else ""
         return AddressStep(
-            self.name, "release", True, f"keepalived on {old.name} {what}{rest}; start it when it is mended"
+            self.name, "release", True, f"keepalived on {old.name} {what}{rest}; start it when it is fixed"
         )
 
     def acquire(self, new: ServerConfig) -> AddressStep:

@@ -32,6 +32,6 @@ def refusal(config: ClusterConfig, forbidden: tuple[Check, ...], asked: int) -> 
         START_CHECKS,
         f"{config.name} is not watched: {len(forbidden)} of {asked} checks {'says' if one else 'say'} that it is not "
         "fit for a failover.",
-        "Mend what they name (masterha_check_repl shows all); to watch it as it is, set start_checks=warn.",
+        "Fix what they name (masterha_check_repl shows all); to watch it as it is, set start_checks=warn.",
         tuple(f"{check.name}: {check}" for check in forbidden),
     )

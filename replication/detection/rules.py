@@ -187,7 +187,7 @@ TABLE: tuple[Row, ...] = (
         lambda c: c.now.is_(Observer.PING, Finding.LIVES),
         Confidence.NEVER,
         "the primary answers in its own protocol, and what it says is an error",
-        "Mend what its error names: this is no reason for a failover.",
+        "Fix what its error names: this is no reason for a failover.",
         settles=True,
     ),
     Row(

@@ -43,6 +43,6 @@ def alive(name: str, answer: str) -> Refusal:
     return Refusal(
         PRIMARY_ALIVE,
         f"{name} is not dead, and was left alone: {answer}.",
-        "Mend what it says. If it hangs, end its mysqld yourself, then start the failover again; "
+        "Fix what it says. If it hangs, end its mysqld yourself, then start the failover again; "
         "to move a living primary, make a planned switch.",
     )

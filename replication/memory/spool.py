@@ -130,7 +130,7 @@ class Outbox(Spool):
             except FileNotFoundError:
                 continue
             except (ValueError, RecursionError):
-                log.error("%s is no event any more, and is dropped.", path)
+                log.error("%s is no longer an event that is known, and is dropped.", path)
                 self.done([path])
         return found
 

@@ -86,9 +86,9 @@ def _read(path: Path) -> str:
                 if not _open_to_others(file.fileno()):
                     return file.read(_MOST).decode(errors="replace")
         except PermissionError as error:
-            log.warning("Keys of servers are not believed: %s", error)
+            log.warning("The remembered keys of servers are not trusted: %s", error)
             return ""
-        log.warning("%s may be written by others: it is not believed.", path)
+        log.warning("Others can write to %s: it is not trusted.", path)
     return ""
 
 

@@ -261,7 +261,7 @@ def _chosen(config: ClusterConfig, selection: Selection, options: FailoverOption
         return Refusal(
             "no-candidate",
             "None of the existing replicas may become the primary.",
-            "Mend one of the reasons below, or name a server with --new_master_host after changing its settings.",
+            "Fix one of the reasons below, or name a server with --new_master_host after changing its settings.",
             tuple(f"{c.name}: {'; '.join(c.barred)}" for c in selection.candidates),
         )
     wanted = options.new_master_host + (f":{options.new_master_port}" if options.new_master_port else "")

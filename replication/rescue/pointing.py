@@ -176,7 +176,7 @@ def _execute(
                 stop_receiver(server, name)
                 raise CannotLevel(
                     f"{server} stopped while it executed the saved log: error {now.applier_errno}: {now.applier_error}."
-                    " Nothing is skipped: mend the cause, then start its applier, it goes on from its relay logs"
+                    " Nothing is skipped: fix the cause, then start its applier, it goes on from its relay logs"
                 )
             if seen is None or (now.executed, now.received, now.relay_log) != (
                 seen.executed,

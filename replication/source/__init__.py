@@ -10,14 +10,13 @@ of the dead primary's log or by GTID, and executes them with its own applier.
 - `server`: the listener, `Source`; `session` speaks with one follower: `packets`, `handshake`, `queries`, `stream`.
 """
 
-from .account import ACCOUNT_PREFIX, Account, is_rescue_account
+from .account import Account
 from .catalogue import Catalogue, Identity, Served
 from .followers import ServedFollower
 from .proving import Prover
 from .server import Source, facing
 
 __all__ = [
-    "ACCOUNT_PREFIX",
     "Account",
     "Catalogue",
     "Identity",
@@ -26,5 +25,4 @@ __all__ = [
     "ServedFollower",
     "Source",
     "facing",
-    "is_rescue_account",
 ]

@@ -5,10 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 
-from ..model.one_time_account import PREFIX, is_one_time_user, one_time_user
-
-#: How the name of every such account begins: a replica that still names one points at a source that is gone.
-ACCOUNT_PREFIX = PREFIX
+from ..model.one_time_account import one_time_user
 
 
 @dataclass(frozen=True)
@@ -26,8 +23,3 @@ class Account:
     def new(cls) -> Account:
         """One that was never used before."""
         return cls(one_time_user(), secrets.token_hex(15))
-
-
-def is_rescue_account(user: str) -> bool:
-    """Whether a channel's user is one of a rescue, whoever made it."""
-    return is_one_time_user(user)

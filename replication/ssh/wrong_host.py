@@ -22,11 +22,11 @@ from ..local.own_files import make_directory, open_own, written
 if TYPE_CHECKING:
     from ...config import ServerConfig
 
-#: Seconds; who mends it is not to wait for ever where no check can tell.
+#: Seconds; who fixes it is not to wait for ever where no check can tell.
 HOLDS = 86_400.0
 #: Bytes of the file that are read.
 _MOST = 1 << 20
-_HINT = "mend ssh_host, ssh_port or what forwards it, and run masterha_check_repl"
+_HINT = "fix ssh_host, ssh_port or what forwards it, and run masterha_check_repl"
 _looking: ContextVar[bool] = ContextVar("looking", default=False)
 
 

@@ -87,7 +87,7 @@ def make_switch_plan(
         return Refusal(
             "no-candidate",
             f"The planned switch of {config.name} is refused: none of the replicas may become the primary.",
-            "Mend one of the reasons below, or name a server with --new_master_host.",
+            "Fix one of the reasons below, or name a server with --new_master_host.",
             tuple(f"{c.name}: {'; '.join(c.barred)}" for c in selection.candidates),
         )
     kind = gtid_kind(followers, config.use_gtid_auto_pos)

@@ -35,7 +35,7 @@ class Refusals:
             log.warning("%s", words)
         if self._count == ALARM_AT:
             self._listener.suspect(0, error)
-            self._listener.alarm(f"it lives and refuses our pings, so it is not watched until that is mended: {error}")
+            self._listener.alarm(f"it lives and refuses our pings, so it is not watched until that is fixed: {error}")
 
     def over(self) -> None:
         """It takes our pings again."""

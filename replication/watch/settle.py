@@ -84,7 +84,7 @@ def _take_demand_back(
         try:
             with contextlib.closing(Journal(config.manager_workdir / begun[-1].journal)) as journal:
                 wait_no_longer(journal, sessions.server(key))
-            log.warning("%s waits for acknowledgements no longer: a failover had not come to open it.", state.name)
+            log.warning("%s no longer waits for acknowledgements: a failover ended before it opened it.", state.name)
         except MhaError as error:
             log.warning("%s", error)
 

@@ -168,6 +168,6 @@ def take_along(job: FailoverJob, tail: Tail, kind: GtidKind, drained: Drained) -
     change_source(server, drained, primary, kind, tail.begins if kind is GtidKind.POSITION else None, former=former)
     if former is not None:
         job.journal.record(TURN, "done", drained.key)
-    log.info("%s has all that %s was opened with, and stands in its log now.", server, primary.name)
+    log.info("%s has all that %s was opened with, and follows its log now.", server, primary.name)
     now = channel_named(server.observe(), drained.channel)
     return replace(drained, received=now.received, executed=now.executed)

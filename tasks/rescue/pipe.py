@@ -53,7 +53,7 @@ def replay(job: FailoverJob, server: Server, proof: Drained, case: MissingTail, 
         job.sessions.host(key).connect()
     except HostError as error:
         raise _closed(server, case, f"served to it ({why}), nor replayed: {error}") from error
-    log.warning("What was saved is replayed on %s by a session, for it cannot be served: %s.", server, why)
+    log.warning("A session replays on %s what was saved, because it cannot be served: %s.", server, why)
     name = f"saved_master_binlog_for_{server.config.hostname}_{server.config.port}_{job.stamp}.binlog"
     # Where the copy has found room.
     directory = rescue.copy.directory if rescue.copy.directory.parent != job.workdir else job.workdir
@@ -101,7 +101,7 @@ def already_applied(job: FailoverJob, state: ServerState, proof: Drained, start:
         raise StatementFailed(
             state.name, "find out how far a former try got", f"{error}; nothing was applied now"
         ) from error
-    log.info("%s holds %d transactions of a former try already.", state.name, count)
+    log.info("%s already has %d transactions of an earlier try.", state.name, count)
     return count
 
 

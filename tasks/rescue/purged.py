@@ -66,7 +66,7 @@ def copy_of_binlog_servers(job: FailoverJob, key: str, whose: ExpectedIdentity) 
         try:
             return _copy(job, host, directories, key, kept, name, source)
         except (HostError, LogError, NoRoom, DeadlineExceeded) as error:
-            log.warning("%s has not what is lacking: %s", source, error)
+            log.warning("%s does not have what is missing: %s", source, error)
     return None
 
 

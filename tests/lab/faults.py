@@ -58,7 +58,7 @@ FAULTS = {
 
 @contextlib.contextmanager
 def broken(primary: Host, name: str) -> Iterator[float]:
-    """Break it; when that was, in seconds since the epoch. What would outlive the cluster is mended at the end."""
+    """Break it; when that was, in seconds since the epoch. What would outlive the cluster is fixed at the end."""
     began = time.time()
     FAULTS[name].strike(primary)
     try:
@@ -174,7 +174,7 @@ def password_rotated(cluster: Cluster, host: Host) -> Iterator[None]:
 def account_refused(cluster: Cluster, host: Host, *, locked: bool = False) -> Iterator[None]:
     """The password of the manager's account has expired there, or the account is locked where a server knows that.
 
-    Another session mends it: MySQL lets the one that had it expire do nothing else any more.
+    Another session fixes it: MySQL lets the one that had it expire do nothing else any more.
     """
     locks = locked and (cluster.kind.modern or cluster.kind.mariadb)
     with host.connect() as hand, host.connect() as admin, admin.cursor() as cursor:

@@ -47,7 +47,7 @@ class Pair:
     """One pair and what became of it.
 
     ``pause`` is the longest time (seconds) after the second fault in which nobody took a row; ``dark`` are rows that
-    only a dark disk has; ``left`` replicas that people are told to mend; ``wrong`` the promises that were broken.
+    only a dark disk has; ``left`` replicas that people are told to fix; ``wrong`` the promises that were broken.
     """
 
     step: PairStep
@@ -181,16 +181,16 @@ class Scene:
 
     def _settle(self, writer: Writer, struck: float) -> None:
         """Until one server takes the application's rows, and has for a moment."""
-        began, mended = time.monotonic(), self.step.how not in ("cut off", "frozen")
+        began, fixed = time.monotonic(), self.step.how not in ("cut off", "frozen")
         manager = self.step.target == "manager"
         while True:
             at = time.monotonic() - began
-            if not mended and at > (AWAKE if manager else WELL):
-                mended = True
+            if not fixed and at > (AWAKE if manager else WELL):
+                fixed = True
                 self.managed.wake(self.step.how) if manager else self._well_again()
             self.managed.look_after()
             late = [ack for ack in writer.acks() if ack.at > time.time() - 2.0 and ack.at > struck]
-            if late and at > 6.0 and mended and self.managed.monitor.log().count("waiting until MySQL") > 1:
+            if late and at > 6.0 and fixed and self.managed.monitor.log().count("waiting until MySQL") > 1:
                 times = [struck, *sorted(ack.at for ack in writer.acks() if ack.at > struck)]
                 self.done.pause = max(later - earlier for earlier, later in pairwise(times))
                 return

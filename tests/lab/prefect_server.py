@@ -139,9 +139,6 @@ class PrefectServer:
         """SIGSTOP: the port still accepts, nobody answers."""
         self._signal(signal.SIGSTOP)
 
-    def thaw(self) -> None:
-        self._signal(signal.SIGCONT)
-
     def kill(self) -> None:
         """SIGKILL to the server's whole process group, and wait until it is gone."""
         if self._process is None:

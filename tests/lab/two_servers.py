@@ -49,7 +49,7 @@ class TwoServers:
         """The two reach each other no more, whoever else they reach."""
         self._route("add", one, other)
 
-    def mend(self, one: int, other: int) -> None:
+    def fix(self, one: int, other: int) -> None:
         """Take `cut` back."""
         self._route("del", one, other)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ def versions(*quick: str, gtid: bool = False) -> list[Any]:
     """MariaDB's other versions, or only their modes with GTIDs; those that are no ``quick`` ones in `make test-all`."""
     marks = {name: () if name in quick else (pytest.mark.slow,) for name in _VERSIONS}
     return [pytest.param(*how, id=name, marks=marks[name]) for name, how in _VERSIONS.items() if how[1] or not gtid]
+
+
+def kinds(*quick: str, slow: Sequence[str] = ()) -> list[Any]:
+    """Kinds and modes by their names in `MODES` and `versions`; those that are ``slow`` in `make test-all`."""
+    known = {mode.id: mode for mode in (*MODES, *versions())}
+    late = [pytest.param(*known[name].values, id=name, marks=pytest.mark.slow) for name in slow]
+    return [pytest.param(*known[name].values, id=name) for name in quick] + late
 
 
 #: Where recordings of the scenarios go: KEEP_INCIDENTS=tests/unit/replication/detection/incidents keeps them for tests.

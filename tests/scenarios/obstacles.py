@@ -255,7 +255,7 @@ def another_manager_watches(cluster: Cluster) -> Iterator[Case]:
 
 @contextlib.contextmanager
 def an_errant_transaction(cluster: Cluster) -> Iterator[Case]:
-    """The last case: it is not mended. MariaDB's gets a domain of its own, so that replication goes on."""
+    """The last case: it is not fixed. MariaDB's gets a domain of its own, so that replication goes on."""
     with cluster[2].connect() as session, session.cursor() as cursor:
         if cluster.kind.mariadb:
             cursor.execute("SET SESSION gtid_domain_id=7")

@@ -74,11 +74,11 @@ def on_its_host(host: Host, statement: str) -> str:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What is done, what the log then says, and how it is mended."""
+    """What is done, what the log then says, and how it is fixed."""
 
     strike: Callable[[Cluster], None]
     errors: tuple[int, ...]
-    mend: Callable[[Cluster], object]
+    fix: Callable[[Cluster], object]
     kinds: tuple[str, ...]
     cnf: str = ""
 
@@ -195,8 +195,8 @@ def test_a_living_primary_that_refuses_the_manager_is_neither_failed_over_nor_ki
             )
             assert by_hand.code == 1, by_hand.output
             assert followers(cluster) == before
-            # Mended as its error says, on the primary: that replicates.
-            refusal.mend(cluster)
+            # Fixed as its error says, on the primary: that replicates.
+            refusal.fix(cluster)
             ends = time.monotonic() + 20.0
             while "takes our pings again" not in manager.log():
                 assert time.monotonic() < ends, manager.log()

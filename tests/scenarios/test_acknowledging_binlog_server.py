@@ -23,16 +23,12 @@ from tests.lab.network import sh
 from tests.lab.two_servers import APART, closed, two_servers
 from tests.lab.waiting import until
 from tests.lab.writer import Writer
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.test_next_primary import aside, change
 
 pytestmark = pytest.mark.slow
 
-KINDS = [
-    pytest.param("mysql97", True, id="9.7-gtid"),
-    pytest.param("mysql97", False, id="9.7-position"),
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mariadb118", True, id="11.8-gtid"),
-]
+KINDS = kinds("9.7-gtid", "9.7-position", "mariadb-gtid", "11.8-gtid")
 
 
 def started(kind: str, *, gtid: bool, n: int = 2, more: str = "") -> Cluster:

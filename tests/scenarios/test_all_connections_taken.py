@@ -18,6 +18,7 @@ from tests.lab.cluster import Cluster
 from tests.lab.faults import end_sessions
 from tests.lab.host import Host
 from tests.lab.kinds import APP, APP_PASSWORD, REPL
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.moving import wait_until
 from tests.scenarios.test_who_is_primary import writable
 
@@ -27,11 +28,7 @@ PORTS = {
     "mariadb": "extra_port=3307\nextra_max_connections=9\n",
 }
 NUMBERS = {"mysql97": 33062, "mariadb": 3307}
-KINDS = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-    pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
-]
+KINDS = kinds("mariadb-gtid", slow=("9.7-gtid", "9.7-position"))
 
 
 def with_few(kind: str, *, port: bool = True) -> dict[int, str]:

@@ -11,15 +11,11 @@ import pytest
 from tests.lab.cluster import Cluster
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD, REPL_PASSWORD
 from tests.lab.writer import Writer
-from tests.scenarios.failing_over import assert_survivors_agree, promoted
+from tests.scenarios.failing_over import assert_survivors_agree, kinds, promoted
 
 pytestmark = pytest.mark.slow
 
-KINDS = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
-    pytest.param("mysql56", False, id="5.6-position"),
-]
+KINDS = kinds("mariadb-gtid", "9.7-gtid", "5.6-position")
 SECRETS = {"ADMIN_PW": ADMIN_PASSWORD, "REPL_PW": REPL_PASSWORD}
 
 

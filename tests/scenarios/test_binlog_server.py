@@ -17,13 +17,9 @@ from tests.lab.kinds import REPL, REPL_PASSWORD
 from tests.lab.network import sh
 from tests.lab.prefect_server import PrefectServer
 from tests.lab.writer import TABLE, Writer
+from tests.scenarios.failing_over import kinds
 
-KINDS = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mariadb", False, id="mariadb-position"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
-    pytest.param("mysql56", False, id="5.6-position"),
-]
+KINDS = kinds("mariadb-gtid", "mariadb-position", "9.7-gtid", "5.6-position")
 
 
 @pytest.fixture(scope="module")

@@ -224,7 +224,7 @@ def is_freed_or_waited_for(kind: str, gtid: bool, statement: str, ends: str) -> 
         session = keep_waiting(cluster, writer, statement)
         number = session.thread_id()
         acks = die(cluster, writer, "dark")
-        monitor.wait_for("is waited for, because nobody is ready sooner" if ends == "waits" else "was ended on")
+        monitor.wait_for("because nobody is ready sooner" if ends == "waits" else "was ended on")
         assert f"session {number} of mha@" in monitor.log()
         if ends == "waits":
             session.rollback()

@@ -16,16 +16,12 @@ import pytest
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster, Done
 from tests.lab.writer import Writer
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.test_rows_get_in import caught_up, with_probe
 from tests.scenarios.watching import Monitor
 
 pytestmark = pytest.mark.slow
-KINDS = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
-    pytest.param("mariadb", False, id="mariadb-position"),
-    pytest.param("mysql97", False, id="9.7-position"),
-]
+KINDS = kinds("mariadb-gtid", "9.7-gtid", "mariadb-position", "9.7-position")
 ALLOWED = "drill_allowed=switch, kill, freeze, power, ssh-loss\ndrill_pause=0\nrto_target=20\n"
 
 

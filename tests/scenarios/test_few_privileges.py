@@ -13,7 +13,7 @@ import pytest
 
 from tests.lab.cluster import Cluster
 from tests.scenarios.contents import Contents, picture
-from tests.scenarios.failing_over import promoted
+from tests.scenarios.failing_over import kinds, promoted
 from tests.scenarios.test_rescue_contents import level
 
 FEW = "'few'@'%'"
@@ -28,15 +28,9 @@ def missing(cluster: Cluster, conf: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("kind", "gtid"),
-    [
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-        pytest.param("mariadb", False, id="mariadb-position", marks=pytest.mark.slow),
-        pytest.param("mariadb118", True, id="11.8-gtid", marks=pytest.mark.slow),
-        pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-        pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
-        pytest.param("mysql56", True, id="5.6-gtid", marks=pytest.mark.slow),
-        pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-    ],
+    kinds(
+        "mariadb-gtid", slow=("mariadb-position", "11.8-gtid", "9.7-gtid", "9.7-position", "5.6-gtid", "5.6-position")
+    ),
 )
 def test_an_account_made_of_the_checks_words_rescues_every_kind_of_statement(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:

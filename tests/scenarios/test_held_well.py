@@ -14,7 +14,7 @@ from tests.lab.cluster import Cluster
 from tests.lab.host import SMALLEST_DISK, Host
 from tests.lab.network import sh
 from tests.lab.writer import Writer
-from tests.scenarios.failing_over import assert_survivors_agree, finish
+from tests.scenarios.failing_over import assert_survivors_agree, finish, kinds
 from tests.scenarios.moving import wait_until
 from tests.scenarios.test_busy_replicas import comes_later
 from tests.scenarios.test_chains_of_faults import lost_on, rows_on
@@ -26,11 +26,7 @@ from tests.scenarios.watching import Monitor
 
 pytestmark = pytest.mark.slow
 
-KINDS = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
-    pytest.param("mysql56", False, id="5.6-position"),
-]
+KINDS = kinds("mariadb-gtid", "9.7-gtid", "5.6-position")
 OPTIMISTIC = "slave_parallel_threads=4\nslave_parallel_mode=optimistic"
 #: Seconds of a trouble: well past four missed pings.
 LASTS = 8.0

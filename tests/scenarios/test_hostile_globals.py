@@ -15,13 +15,9 @@ from prefect_mha.replication.probes.ping import Pinger
 from tests.lab.cluster import Cluster
 from tests.lab.hostile_globals import MODES, hostile
 from tests.lab.writer import Writer
-from tests.scenarios.failing_over import assert_survivors_agree, finish, promoted
+from tests.scenarios.failing_over import assert_survivors_agree, finish, kinds, promoted
 
-KINDS = [
-    pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-    pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-]
+KINDS = kinds("mariadb-gtid", slow=("5.6-position", "9.7-gtid"))
 
 
 def reach(cluster: Cluster, **cnf: str) -> ClusterConfig:

@@ -17,12 +17,9 @@ from tests.lab import faults
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.writer import Writer
+from tests.scenarios.failing_over import kinds
 
-KINDS = [
-    pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-    pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-]
+KINDS = kinds("mariadb-gtid", slow=("5.6-position", "9.7-gtid"))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import pytest
 
 from tests.lab.cluster import Cluster, Done
 from tests.lab.host import Host
-from tests.scenarios.failing_over import MODES, versions
+from tests.scenarios.failing_over import MODES, kinds, versions
 from tests.scenarios.test_rejoin_follows import held, read_only
 
 pytestmark = pytest.mark.slow
@@ -238,15 +238,7 @@ WHAT_CANNOT = {
 }
 
 
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mysql56", False, id="5.6-position"),
-        pytest.param("mysql97", True, id="9.7-gtid"),
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-        pytest.param("mariadb118", True, id="11.8-gtid"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds("5.6-position", "9.7-gtid", "mariadb-gtid", "11.8-gtid"))
 def test_what_cannot_be_taken_back_is_refused_and_kept(kind: str, gtid: bool) -> None:
     """One after the other, each on top of those before: the first reasons name them; nothing of it is changed."""
     with Cluster(kind, gtid=gtid) as cluster:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.test_late_rescue import ROWS, TABLE, Apart
 from tests.scenarios.test_rejoin_follows import read_only
 from tests.scenarios.test_rejoin_killed import begun_until, killed_in
@@ -28,11 +29,7 @@ REWIND = (
     "Start replication",
     "Hold it no longer",
 )
-THREE = [
-    pytest.param("mysql56", False, id="5.6-position"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-]
+THREE = kinds("5.6-position", "9.7-gtid", "mariadb-gtid")
 
 
 @pytest.mark.parametrize(("kind", "gtid"), THREE)

@@ -13,7 +13,7 @@ import pytest
 from tests.lab.cluster import Cluster
 from tests.lab.network import sh
 from tests.lab.writer import Writer
-from tests.scenarios.failing_over import assert_survivors_agree, finish
+from tests.scenarios.failing_over import assert_survivors_agree, finish, kinds
 from tests.scenarios.moving import wait_until
 
 
@@ -71,14 +71,7 @@ def primary_dies_with_a_long_tail(cluster: Cluster, conf: Path, *, logs: int = 1
     return code, manager.log() + manager.out.read_text()
 
 
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-        pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
-        pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds("mariadb-gtid", slow=("9.7-position", "5.6-position")))
 def test_a_tail_that_does_not_fit_goes_to_the_second_place(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster, small_disk(cluster, 8):
         spare = cluster.seat / "spare"
@@ -95,14 +88,7 @@ def test_a_tail_that_does_not_fit_goes_to_the_second_place(kind: str, gtid: bool
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("logs", "rows"), [pytest.param(1, 0, id="one-log"), pytest.param(2, 1, id="the-second-log")])
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-        pytest.param("mysql97", True, id="9.7-gtid"),
-        pytest.param("mysql56", False, id="5.6-position"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds("mariadb-gtid", "9.7-gtid", "5.6-position"))
 def test_a_tail_that_fits_nowhere_is_told_and_the_failover_goes_on(kind: str, gtid: bool, logs: int, rows: int) -> None:
     """With what fits; what does not is lost, so something is left to do."""
     with Cluster(kind, gtid=gtid) as cluster, small_disk(cluster, 8):
@@ -126,7 +112,7 @@ def test_a_disk_without_any_room_is_told_and_nothing_is_touched() -> None:
         assert manager.wait() == 1
         told = manager.log() + manager.out.read_text()
         assert "Traceback" not in told
-        assert "a failover that cannot remember must not act" in told
+        assert "without its journal a failover must not act" in told
         for number in (2, 3):
             status = cluster[number].replica_status()
             assert status["Replica_SQL_Running"] == "Yes"

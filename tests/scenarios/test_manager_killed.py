@@ -12,7 +12,7 @@ from tests.lab.checker import account, lent_settings, writers_overlap
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.dying import POINTS, STEPS
 from tests.lab.writer import Writer
-from tests.scenarios.failing_over import MODES
+from tests.scenarios.failing_over import MODES, kinds
 from tests.scenarios.moving import wait_until
 from tests.scenarios.watching import Monitor
 
@@ -75,13 +75,7 @@ def assert_as_undisturbed(cluster: Cluster, writer: Writer, settings: list[dict[
 
 
 @pytest.mark.parametrize("words", INSTANTS, ids=lambda w: w.replace('"', "").replace("step: ", "").replace(",", ""))
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-        pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds("mariadb-gtid", slow=("9.7-position",)))
 def test_the_next_start_finishes(kind: str, gtid: bool, words: str) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         conf = cluster.write_cnf(candidate=2)
@@ -98,14 +92,7 @@ def test_the_next_start_finishes(kind: str, gtid: bool, words: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-        pytest.param("mysql56", False, id="5.6-position"),
-        pytest.param("mysql56", True, id="5.6-gtid"),
-        pytest.param("mysql97", False, id="9.7-position"),
-        pytest.param("mysql97", True, id="9.7-gtid"),
-    ],
+    ("kind", "gtid"), kinds("mariadb-gtid", "5.6-position", "5.6-gtid", "9.7-position", "9.7-gtid")
 )
 def test_a_log_that_was_half_served_is_there_once_and_whole(kind: str, gtid: bool) -> None:
     """The table has no key: a row that is applied twice is there twice."""
@@ -189,14 +176,7 @@ def test_a_person_resumes(goes_on: str, step: str, point: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-        pytest.param("mysql97", True, id="9.7-gtid"),
-        pytest.param("mysql56", False, id="5.6-position"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds("mariadb-gtid", "9.7-gtid", "5.6-position"))
 def test_a_failover_from_another_host_opens_no_second_primary(kind: str, gtid: bool) -> None:
     """Without the journal of the one that died; db3, the configured candidate there, is not opened beside db2."""
     with Cluster(kind, gtid=gtid) as cluster:

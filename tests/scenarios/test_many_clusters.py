@@ -126,7 +126,7 @@ def test_one_place_is_given_by_priority_and_who_waited_is_looked_at_again() -> N
             back[1].start_mysqld()
             opened = [wait_until_opened(fleet, name, began) for name in ("first", "important")]
             assert opened == sorted(opened)
-            fleet.wait_for("back", "is not found dead any more")
+            fleet.wait_for("back", "is no longer dead")
             fleet.wait_until_watching()
             assert [writable(each) for each in made] == [["db2"], ["db2"], ["db1"]]
             assert fleet.opened_at("back") is None

@@ -11,18 +11,14 @@ from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.writer import Writer
-from tests.scenarios.failing_over import finish
+from tests.scenarios.failing_over import finish, kinds
 from tests.scenarios.moving import wait_until
 from tests.scenarios.naming import manager_knows
 from tests.scenarios.test_names_and_shapes import runs, switch, with_names
 
 pytestmark = pytest.mark.slow
 
-KINDS = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
-    pytest.param("mysql56", False, id="5.6-position"),
-]
+KINDS = kinds("mariadb-gtid", "9.7-gtid", "5.6-position")
 
 
 def second(host: Host) -> str:

@@ -29,7 +29,7 @@ KINDS = [
 
 @pytest.fixture(scope="module", params=KINDS)
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A cluster that every test of this module mends again."""
+    """A cluster that every test of this module fixes again."""
     with Cluster(request.param, gtid=True) as shared:
         level(shared)
         yield shared

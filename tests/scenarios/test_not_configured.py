@@ -10,12 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.lab.cluster import Cluster
+from tests.scenarios.failing_over import kinds
 
-KINDS = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-    pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-]
+KINDS = kinds("mariadb-gtid", slow=("9.7-gtid", "5.6-position"))
 
 
 def check(cluster: Cluster, conf: Path) -> dict[str, object]:

@@ -15,13 +15,10 @@ import pytest
 from tests.lab.cluster import Cluster, Done
 from tests.lab.kinds import ADMIN
 from tests.lab.waiting import until
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.process_list import watched
 
-KINDS = [
-    pytest.param("mysql56", False, id="5.6-position"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-]
+KINDS = kinds("5.6-position", "9.7-gtid", "mariadb-gtid")
 
 
 @pytest.mark.parametrize(("kind", "gtid"), KINDS)

@@ -20,7 +20,7 @@ from tests.lab.host import Host
 from tests.lab.kinds import ADMIN
 from tests.lab.waiting import until
 from tests.lab.writer import Writer
-from tests.scenarios.failing_over import versions
+from tests.scenarios.failing_over import kinds, versions
 from tests.scenarios.switching import (
     Hook,
     applier_held,
@@ -33,13 +33,7 @@ from tests.scenarios.switching import (
     word,
 )
 
-FIVE = [
-    pytest.param("mysql56", False, id="5.6-position"),
-    pytest.param("mysql97", False, id="9.7-position"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
-    pytest.param("mariadb", False, id="mariadb-position"),
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-]
+FIVE = kinds("5.6-position", "9.7-position", "9.7-gtid", "mariadb-position", "mariadb-gtid")
 #: Half of it is more than a lone applier keeps up with where several clusters share a slow disk.
 LOAD: dict[str, Any] = {**bench_switch.LOAD, "interval": 0.15}
 

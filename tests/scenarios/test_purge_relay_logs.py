@@ -17,15 +17,12 @@ import pytest
 from tests.lab.cluster import IMPORTS, Cluster, Done
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.process_list import watched
 
 DATA = "var/lib/mysql"
 SUCCEEDED = "All relay log purging operations succeeded."
-KINDS = [
-    pytest.param("mysql56", False, id="5.6-position"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-]
+KINDS = kinds("5.6-position", "9.7-gtid", "mariadb-gtid")
 
 
 @pytest.mark.parametrize(("kind", "gtid"), KINDS)

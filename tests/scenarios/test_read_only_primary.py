@@ -17,21 +17,16 @@ from prefect_mha.replication.memory.journal import END
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.writer import Writer
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.moving import wait_until
 from tests.scenarios.test_who_is_primary import writable
 from tests.scenarios.watching import SIGHT, Monitor
 
 #: Every my.cnf says read_only=1, as the guide advises.
 CLOSED = {0: "read_only=1"}
-ALL = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mariadb", False, id="mariadb-position", marks=pytest.mark.slow),
-    pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-    pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
-    pytest.param("mysql56", True, id="5.6-gtid", marks=pytest.mark.slow),
-    pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-    pytest.param("mariadb118", True, id="11.8-gtid", marks=pytest.mark.slow),
-]
+ALL = kinds(
+    "mariadb-gtid", slow=("mariadb-position", "9.7-gtid", "9.7-position", "5.6-gtid", "5.6-position", "11.8-gtid")
+)
 #: Seconds from the answer of a restarted primary to the first row of an application, on a busy machine.
 WRITES_BACK = 12.0
 

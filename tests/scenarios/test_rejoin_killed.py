@@ -15,6 +15,7 @@ import pytest
 
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.test_rejoin_follows import Scene, read_only
 from tests.scenarios.watching import Monitor
 
@@ -71,14 +72,7 @@ def killed_in(scene: Returning, step: str, *options: str, until: Callable[[], bo
     process.wait(10)
 
 
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mysql56", False, id="5.6-position"),
-        pytest.param("mysql97", True, id="9.7-gtid"),
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds("5.6-position", "9.7-gtid", "mariadb-gtid"))
 def test_killed_in_each_step(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         scene = Scene(cluster)

@@ -5,20 +5,14 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.cluster import Cluster
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.test_rejoin_follows import Scene
 
 pytestmark = pytest.mark.slow
 PROGRAM = "/usr/local/sbin/start-db"
 
 
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mysql56", False, id="5.6-position"),
-        pytest.param("mysql97", True, id="9.7-gtid"),
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds("5.6-position", "9.7-gtid", "mariadb-gtid"))
 def test_started_by_its_command_and_never_writable(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         old = cluster[1]

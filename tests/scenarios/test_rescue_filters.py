@@ -15,6 +15,13 @@ from tests.scenarios.rescuing import by_hand, ledger
 from tests.scenarios.test_rescue_contents import level
 
 
+def one_kept_and_one_filtered(primary: Host) -> None:
+    """A table of a schema that replicas take, and one of a schema that they leave out, as its own statement is."""
+    primary.sql("CREATE DATABASE audit")
+    by_hand(primary, "autocommit=1", "CREATE TABLE app.kept (id INT PRIMARY KEY)")
+    in_schema(primary, "audit", "CREATE TABLE audit.trail (id INT PRIMARY KEY)")
+
+
 @pytest.mark.parametrize(
     ("kind", "gtid"),
     [MODES[4], MODES[3], *(pytest.param(*m.values, id=m.id, marks=pytest.mark.slow) for m in MODES[:3])],
@@ -23,10 +30,7 @@ def test_what_the_replicas_leave_out_stops_no_rescue_and_is_counted(kind: str, g
     """A schema that is filtered, and that the replicas have not, in what only the dead primary's disk has."""
     filters = "replicate-ignore-db=audit"
     with Cluster(kind, gtid=gtid, extra={2: filters, 3: filters}) as cluster:
-        # The statement itself is filtered by the schema that it is made for.
-        cluster[1].sql("CREATE DATABASE audit")
-        by_hand(cluster[1], "autocommit=1", "CREATE TABLE app.kept (id INT PRIMARY KEY)")
-        in_schema(cluster[1], "audit", "CREATE TABLE audit.trail (id INT PRIMARY KEY)")
+        one_kept_and_one_filtered(cluster[1])
         manager = cluster.start_manager(cluster.write_cnf(candidate=2, default="start_checks=warn"))
         level(cluster)
         for number in (2, 3):
@@ -52,9 +56,7 @@ def test_a_filtered_last_transaction_keeps_no_replica_away(kind: str, strict: in
     """MariaDB: db3 stands at one that both leave out: it is in its gtid_slave_pos, in no replica's log (error 1236)."""
     extra = f"replicate-ignore-db=audit\ngtid_strict_mode={strict}"
     with Cluster(kind, gtid=True, extra={2: extra, 3: extra}) as cluster:
-        cluster[1].sql("CREATE DATABASE audit")
-        by_hand(cluster[1], "autocommit=1", "CREATE TABLE app.kept (id INT PRIMARY KEY)")
-        in_schema(cluster[1], "audit", "CREATE TABLE audit.trail (id INT PRIMARY KEY)")
+        one_kept_and_one_filtered(cluster[1])
         level(cluster)
         manager = cluster.start_manager(cluster.write_cnf(candidate=2, default="start_checks=warn"))
         for number in (2, 3):
@@ -76,9 +78,7 @@ def test_what_a_donor_executed_and_did_not_log_is_not_waited_for(kind: str) -> N
     """MariaDB: the last that only db2 received is one that it leaves out, so its own log never gives it."""
     extra = "replicate-ignore-db=audit"
     with Cluster(kind, gtid=True, extra={2: extra, 3: extra}) as cluster:
-        cluster[1].sql("CREATE DATABASE audit")
-        by_hand(cluster[1], "autocommit=1", "CREATE TABLE app.kept (id INT PRIMARY KEY)")
-        in_schema(cluster[1], "audit", "CREATE TABLE audit.trail (id INT PRIMARY KEY)")
+        one_kept_and_one_filtered(cluster[1])
         level(cluster)
         manager = cluster.start_manager(cluster.write_cnf(candidate=3, default="start_checks=warn"))
         cluster.stop_receiver(cluster[3])
@@ -99,9 +99,7 @@ def test_strict_mode_that_was_lent_is_given_back_though_the_manager_dies(kind: s
     """It dies with gtid_strict_mode lent to db3, so that it passes what nobody logged: who goes on gives it back."""
     extra = "replicate-ignore-db=audit\ngtid_strict_mode=1"
     with Cluster(kind, gtid=True, extra={2: extra, 3: extra}) as cluster:
-        cluster[1].sql("CREATE DATABASE audit")
-        by_hand(cluster[1], "autocommit=1", "CREATE TABLE app.kept (id INT PRIMARY KEY)")
-        in_schema(cluster[1], "audit", "CREATE TABLE audit.trail (id INT PRIMARY KEY)")
+        one_kept_and_one_filtered(cluster[1])
         level(cluster)
         conf = cluster.write_cnf(candidate=2, default="start_checks=warn")
         for number in (2, 3):

@@ -19,6 +19,7 @@ from tests.lab.dying import STEPS
 from tests.lab.host import Host
 from tests.lab.local_writer import Observers, Taken, two_writable
 from tests.lab.writer import Writer
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.moving import wait_until
 from tests.scenarios.watching import SIGHT
 
@@ -225,14 +226,7 @@ def test_it_returns_at_every_step(kind: str, gtid: bool, how: str, ssh: bool, st
     returns_at(kind, gtid, how, ssh, step, "began", record_property)
 
 
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-        pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
-        pytest.param("mysql56", True, id="5.6-gtid", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds("mariadb-gtid", slow=("9.7-position", "5.6-gtid")))
 def test_one_that_was_only_cut_off_keeps_its_role_when_nothing_was_done_yet(kind: str, gtid: bool) -> None:
     """Its link heals before anything irreversible: it takes writes again, and the replicas receive from it."""
     with Cluster(kind, gtid=gtid) as cluster, paused(cluster, LONG, "began") as manager:

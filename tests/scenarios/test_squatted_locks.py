@@ -17,13 +17,9 @@ from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.kinds import APP, APP_PASSWORD
 from tests.lab.writer import Writer
-from tests.scenarios.failing_over import assert_survivors_agree, finish
+from tests.scenarios.failing_over import assert_survivors_agree, finish, kinds
 
-KINDS = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-    pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-]
+KINDS = kinds("mariadb-gtid", slow=("9.7-gtid", "5.6-position"))
 
 
 class Squatter:

@@ -14,13 +14,10 @@ import pytest
 from tests.lab.cluster import Cluster, Done
 from tests.lab.host import Host
 from tests.lab.waiting import until
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.watching import Monitor
 
-KINDS = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-    pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-]
+KINDS = kinds("mariadb-gtid", slow=("9.7-gtid", "5.6-position"))
 
 
 def refused(cluster: Cluster, *options: str, conf: Path | None = None) -> Done:

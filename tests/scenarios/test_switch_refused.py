@@ -1,6 +1,6 @@
 """Planned switches that may not be: each is refused in words with exit code 1, and no server is other than it was.
 
-One cluster a kind stands for all cases; each breaks one thing, asks, and mends it again.
+One cluster a kind stands for all cases; each breaks one thing, asks, and fixes it again.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from prefect_mha.replication.workload.activity import observe_activities
 from tests.lab.cluster import Cluster
 from tests.lab.kinds import APP
 from tests.lab.writer import Writer
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.obstacles import (
     POOR_PASSWORD,
     Breakage,
@@ -149,14 +150,7 @@ CASES: list[Breakage] = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mysql56", False, id="5.6-position"),
-        pytest.param("mysql97", True, id="9.7-gtid"),
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds("5.6-position", "9.7-gtid", "mariadb-gtid"))
 def test_refused_in_words_and_nothing_changed(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         cluster[1].sql("CREATE TABLE app.t (id INT PRIMARY KEY, v INT) ENGINE=InnoDB")
@@ -181,13 +175,7 @@ def test_refused_in_words_and_nothing_changed(kind: str, gtid: bool) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds("mariadb-gtid", slow=("9.7-gtid",)))
 def test_a_busy_cluster_is_not_refused_and_a_hidden_lock_is_found(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
         cluster[1].sql("CREATE TABLE app.t (id INT PRIMARY KEY) ENGINE=InnoDB")

@@ -17,14 +17,11 @@ import pytest
 from tests.lab.local_writer import two_writable
 from tests.lab.two_servers import APART, BESIDE, TwoServers, closed, two_servers
 from tests.lab.waiting import until
+from tests.scenarios.failing_over import kinds
 
 pytestmark = pytest.mark.slow
 
-KINDS = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
-    pytest.param("mariadb118", True, id="11.8-gtid"),
-]
+KINDS = kinds("mariadb-gtid", "9.7-gtid", "11.8-gtid")
 SEATS = [pytest.param(BESIDE, id="beside-the-replica"), pytest.param(APART, id="on-its-own-host")]
 #: Seconds that nothing may happen: a dark host is replaced within 8, on a busy machine.
 LASTS = 12.0
@@ -44,7 +41,7 @@ class Harmless:
 
 def cut(one: int, other: int, *more: tuple[int, int]) -> tuple[Step, Step]:
     links = [(one, other), *more]
-    return lambda two: [two.cut(*link) for link in links], lambda two: [two.mend(*link) for link in links]
+    return lambda two: [two.cut(*link) for link in links], lambda two: [two.fix(*link) for link in links]
 
 
 def dark(number: int) -> tuple[Step, Step]:

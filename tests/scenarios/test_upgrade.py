@@ -16,6 +16,7 @@ import pytest
 from tests.lab.checker import lent_settings
 from tests.lab.cluster import Cluster
 from tests.lab.writer import Writer
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.test_manager_killed import INSTANTS, NEXT, assert_as_undisturbed, kill_at, part_ways
 
 OLD = "MHA_OLD"
@@ -25,12 +26,7 @@ pytestmark = [
     pytest.mark.skipif(OLD not in os.environ, reason=f"{OLD} names no older version"),
 ]
 
-KINDS = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mariadb", False, id="mariadb-position"),
-    pytest.param("mysql56", False, id="5.6-position"),
-    pytest.param("mysql97", True, id="9.7-gtid"),
-]
+KINDS = kinds("mariadb-gtid", "mariadb-position", "5.6-position", "9.7-gtid")
 
 
 @pytest.fixture

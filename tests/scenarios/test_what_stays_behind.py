@@ -15,14 +15,9 @@ from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.kinds import REPL
 from tests.lab.writer import Writer
+from tests.scenarios.failing_over import kinds
 
-FIVE = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-    pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-    pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
-    pytest.param("mariadb", False, id="mariadb-position", marks=pytest.mark.slow),
-]
+FIVE = kinds("mariadb-gtid", slow=("9.7-gtid", "5.6-position", "9.7-position", "mariadb-position"))
 OTHER, OTHER_PASSWORD = "follower", "follower-pw"
 
 

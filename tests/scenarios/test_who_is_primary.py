@@ -12,19 +12,13 @@ from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.writer import Ack, Writer
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.moving import wait_until
 from tests.scenarios.test_manager_killed import kill_at
 from tests.scenarios.watching import SIGHT, Monitor
 
 OPENED = '"step": "Open the new primary for writes", "event": "done"'
-MODES = [
-    pytest.param("mariadb", True, id="mariadb-gtid"),
-    pytest.param("mysql56", False, id="5.6-position"),
-    pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
-    pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-    pytest.param("mariadb", False, id="mariadb-position", marks=pytest.mark.slow),
-    pytest.param("mysql56", True, id="5.6-gtid", marks=pytest.mark.slow),
-]
+MODES = kinds("mariadb-gtid", "5.6-position", slow=("9.7-position", "9.7-gtid", "mariadb-position", "5.6-gtid"))
 
 
 def writable(host: Host) -> bool:
@@ -103,14 +97,7 @@ def test_opened_by_a_switch_took_writes_and_came_back_read_only(kind: str, gtid:
         assert not writable(cluster[1])
 
 
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mariadb", False, id="mariadb-position"),
-        pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-        pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds("mariadb-position", slow=("9.7-gtid", "5.6-position")))
 def test_a_replica_that_somebody_opened_is_a_primary(kind: str, gtid: bool) -> None:
     """Its channel is still there, the applications write to it: nobody is promoted beside it, by hand or by itself."""
     with Cluster(kind, gtid=gtid) as cluster:
@@ -225,14 +212,7 @@ def test_a_replica_left_on_the_dead_primary_is_not_ping_ok(kind: str) -> None:
             monitor.stop()
 
 
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mariadb", True, id="mariadb-gtid"),
-        pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-        pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds("mariadb-gtid", slow=("9.7-gtid", "5.6-position")))
 def test_the_chosen_dies_right_after_its_opening_and_the_next_one_is_taken(kind: str, gtid: bool) -> None:
     """In the same breath, by the same manager, without a person: what both had is on the third."""
     with Cluster(kind, gtid=gtid) as cluster:

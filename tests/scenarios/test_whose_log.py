@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab.cluster import Cluster
 from tests.lab.kinds import REPL, REPL_PASSWORD
+from tests.scenarios.failing_over import kinds
 from tests.scenarios.test_rescue_contents import level
 
 PLACES = {1: "/srv/one", 2: "/srv/two", 3: "/srv/three"}
@@ -87,15 +88,7 @@ class Together:
         return blocks + "\n"
 
 
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mariadb", False, id="mariadb-position"),
-        pytest.param("mysql97", True, id="9.7-gtid", marks=pytest.mark.slow),
-        pytest.param("mariadb", True, id="mariadb-gtid", marks=pytest.mark.slow),
-        pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds("mariadb-position", slow=("9.7-gtid", "mariadb-gtid", "5.6-position")))
 def test_three_servers_on_one_host_with_one_log_name_lose_nothing_of_the_dead_one_s_tail(kind: str, gtid: bool) -> None:
     """The replicas' own logs lie where the saving searches, are longer, and were written to last."""
     with Cluster(kind, gtid=gtid, n=1, up=False) as cluster:
@@ -135,14 +128,7 @@ def test_three_servers_on_one_host_with_one_log_name_lose_nothing_of_the_dead_on
         assert "torn at" not in log and "corrupt at" not in log, log
 
 
-@pytest.mark.parametrize(
-    ("kind", "gtid"),
-    [
-        pytest.param("mysql56", False, id="5.6-position", marks=pytest.mark.slow),
-        pytest.param("mysql97", False, id="9.7-position", marks=pytest.mark.slow),
-        pytest.param("mariadb", True, id="mariadb-gtid", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("kind", "gtid"), kinds(slow=("5.6-position", "9.7-position", "mariadb-gtid")))
 def test_a_newer_copy_of_the_log_that_ends_with_another_event_is_not_taken(kind: str, gtid: bool) -> None:
     """It has the dead primary's id, and an event ends where the replicas stand, but not the one that they received."""
     with Cluster(kind, gtid=gtid) as cluster:

@@ -113,7 +113,7 @@ class ClosedWays:
             MISSING,
             f"Transactions of {plan.dead_name} were saved, but no replica can be given them, and salvage_policy is "
             "strict: nothing was opened for writes.",
-            "Mend what stopped their appliers, or open a way (rescue_port from the replicas to the manager, or SSH to "
+            "Fix what stopped their appliers, or open a way (rescue_port from the replicas to the manager, or SSH to "
             "their hosts), and start again, or go on without them with --salvage_policy=safe.",
             tuple(str(error) for error in self._closed.values()),
         )

@@ -130,7 +130,7 @@ class RelayLogDonors:
             try:
                 reached = self._failover.drained(self._plan, other).executed
             except MhaError as error:
-                log.error("%s cannot execute what it received, its disk is asked: %s", other.name, error)
+                log.error("%s cannot execute what it received; reading its disk: %s", other.name, error)
                 other = replace(other, broken=str(error))
         if other.broken:
             lent = self._borrow(other, key, place, None)
@@ -188,7 +188,7 @@ class RelayLogDonors:
             except MhaError as error:
                 if self._answers(donor.key):
                     raise
-                log.error("%s answers no more, its disk is asked: %s", donor.name, error)
+                log.error("%s no longer answers; reading its disk: %s", donor.name, error)
                 gone.append(donor)
                 self._elsewhere = True
                 proof = self._failover.drained(plan, target)

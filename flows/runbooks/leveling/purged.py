@@ -39,11 +39,11 @@ def give_purged(failover: Leveler, plan: FailoverPlan, level: Level, other: Repl
         raise
     except MhaError as error:
         # Its receiver will tell.
-        log.warning("What %s has purged is not known: %s", plan.new_primary_name, error)
+        log.warning("It is not known what %s has purged: %s", plan.new_primary_name, error)
         return proof
     if not missing:
         return proof
-    log.warning("%s lacks %s, which %s has purged: others are asked.", other.name, missing, plan.new_primary_name)
+    log.warning("%s lacks %s, which %s has purged; asking others.", other.name, missing, plan.new_primary_name)
     for name, find in _copies(failover, plan, level, other, proof):
         try:
             rescue = find()

@@ -105,7 +105,7 @@ class Chain:
     def _bring(self, plan: FailoverPlan, replica: ReplicaRecovery, tails: Sequence[Tail]) -> None:
         job, proof = self._job, self._failover.drained(plan, replica)
         for tail in tails:
-            log.warning("%s still stands in the log of %s: it is taken along.", replica.name, tail.dead)
+            log.warning("%s is still at a place in the log of %s: bringing it along.", replica.name, tail.dead)
             proof = self._give(plan, replica, proof, tail)
             proof = self._failover.run(former_tails.take_along, job, tail, plan.kind, proof, about=replica.name)
 
@@ -214,8 +214,8 @@ class Chain:
         dead = self._job.config_of(self.tails[0].dead).name
         return Refusal(
             MISSING,
-            f"What {plan.dead_name} was opened with of {dead} cannot be brought to any server that is left, so none of "
-            "them may take its place.",
+            f"{plan.dead_name} was opened with transactions of {dead} that cannot be brought to any server that is "
+            "left, so none of them may take its place.",
             f"Bring back SSH to the host of {dead} or the files named below, or bring {plan.dead_name} back, then "
             "start again.",
             tuple(f"{each.name}: {each.reason}" for each in down),

@@ -115,7 +115,7 @@ class _Candidate:
         elif chosen.why != self._said:
             self._said = chosen.why
             name = plan.new_primary_name
-            log.warning("%s is waited for, because nobody is ready sooner: %s (%s).", name, chosen.why, needs)
+            log.warning("Waiting for %s, because nobody is ready sooner: %s (%s).", name, chosen.why, needs)
         return work is not None and time.monotonic() - self._began < LEVEL_LIMIT
 
     def _need(self, channel: ReplicaChannel, work: busy.Work | None, stood: float) -> DrainTime:

@@ -21,7 +21,7 @@ WANTED = 4
 WITHIN = 2.0
 KEPT_PORT = Rule(
     "kept-port",
-    "Does every server keep a port for administrators, so that a manager gets in when its connections are all taken?",
+    "Does every server keep a port for administrators, so that a manager gets in when all connections are taken?",
     "{what}; then `admin_port` in the configuration, for commands that never saw the server with a connection left",
     Severity.INFO,
     varies="warning where it keeps one, and `user` does not get in there",

@@ -11,17 +11,17 @@ from ..rule import Rule
 
 FILTERS = Rule(
     "replication-filters",
-    "Do all replicas leave out the same?",
+    "Do all replicas filter the same?",
     "give {server} the filters of the others, or set `check_repl_filter=0` when it is meant so",
 )
 BINLOG_FILTERS = Rule(
     "binlog-filters",
-    "Do all servers that write a binary log leave the same out of it?",
+    "Do all servers that write a binary log filter it in the same way?",
     "set the same binlog_do_db and binlog_ignore_db in my.cnf of {server} as elsewhere and restart it",
 )
 FILTERS_AGREE = Rule(
     "filters-agree",
-    "Where the primary logs only some databases and a replica takes only some: are they the same?",
+    "If the primary logs only some databases and a replica takes only some: are they the same?",
     "let replicate_do_db of {server} name the databases of binlog_do_db of {primary}",
 )
 RULES = (FILTERS, BINLOG_FILTERS, FILTERS_AGREE)

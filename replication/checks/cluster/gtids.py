@@ -27,7 +27,7 @@ POSITIONED = Rule(
 )
 ERRANT = Rule(
     "errant-transactions",
-    "Has every replica executed only what the primary has, too?",
+    "Has every replica executed only what the primary has?",
     "`mha rejoin --conf {conf} --host {server} --how=rescue` lists what they did and can bring it to the primary, "
     "--how=empties (MySQL) or --how=rebuild there end it; until then {server} is not promoted, unless "
     "`check_errant=0` in its block accepts them",

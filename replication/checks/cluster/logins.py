@@ -33,8 +33,8 @@ KEY = Rule(
 )
 RULES = (LOGIN, FILE, KEY)
 
-#: A client's numbers: nobody there, no such name, TLS, a password that is only given in private.
-_UNREACHED, _UNNAMED, _TLS, _PRIVATE = frozenset({2002, 2003}), frozenset({2005}), frozenset({2026}), frozenset({2061})
+#: A client's numbers: nobody there, no such name, TLS.
+_UNREACHED, _UNNAMED, _TLS = frozenset({2002, 2003}), frozenset({2005}), frozenset({2026})
 _REFUSED, _EXPIRED, _LOCKED, _FOREIGN = 1045, frozenset({1820, 1862}), frozenset({3118, 4151, 3955}), 1130
 
 
@@ -118,7 +118,7 @@ def judged(login: TriedLogin, server_id: int, lives: Sequence[AccountLife]) -> t
         return text, f"let {start} reach {login.host} at port {end.port}; see how /etc/hosts there spells it"
     if number in _UNNAMED:
         return text, f"add {login.host} to DNS or /etc/hosts of {start}"
-    return text, "mend what the error names: after a failover it would follow nobody"
+    return text, "fix what the error names: after a failover it would follow nobody"
 
 
 def _key(facts: Facts, key: str) -> Iterator[Check]:

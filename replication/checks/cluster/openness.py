@@ -31,7 +31,7 @@ SAME_DOOR = Rule(
 PROBE = Rule(
     "probe-account",
     "Does every server let `probe_user` in, as it would an application?",
-    "give {server} that account as {primary} has it, or mend what the error names; a failover passes {server} over",
+    "give {server} that account as {primary} has it, or fix what the error names; a failover passes {server} over",
     Severity.WARNING,
 )
 ROOM = Rule(

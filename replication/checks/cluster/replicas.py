@@ -14,12 +14,12 @@ from ..rule import Rule
 RECEIVER = Rule(
     "receiver-runs",
     "Does every replica receive?",
-    "`{start}` on {server}; if it stops again, its error says what to mend",
+    "`{start}` on {server}; if it stops again, its error says what to fix",
 )
 APPLIER = Rule(
     "applier-runs",
     "Does every replica execute what it receives?",
-    "`{start}` on {server}; if it stops again, its error says what to mend",
+    "`{start}` on {server}; if it stops again, its error says what to fix",
 )
 LAG = Rule(
     "lag",

@@ -101,7 +101,7 @@ PROVEN = Rule(
 )
 LOCKS = Rule(
     "named-locks",
-    "Are MHA's named locks held by managers and commands alone, not by an account that can do nothing of their work?",
+    "Do only managers and commands hold MHA's named locks, and no account that could not do their work?",
     "find out who uses {account} on {server}, and why it takes {lock}; a failover ends that session",
     Severity.WARNING,
 )

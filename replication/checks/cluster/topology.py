@@ -17,12 +17,12 @@ from ..rule import Rule
 ANSWERS = Rule(
     "server-answers",
     "Does every configured server take a session of `user`?",
-    "start it, or mend what the error names; until then a failover goes on without this server, "
+    "start it, or fix what the error names; until then a failover goes on without this server, "
     "and a planned switch is refused",
 )
 PRIMARY = Rule("primary", "Is there exactly one primary, and does it answer?", "{remedy}")
 ALIVE_REPLICA = Rule(
-    "alive-replica", "Does at least one replica answer?", "without one nobody can take over; mend a replica"
+    "alive-replica", "Does at least one replica answer?", "without one nobody can take over; bring a replica back"
 )
 IS_REPLICA = Rule(
     "is-replica",
@@ -61,12 +61,12 @@ STRANGERS = Rule(
 CANDIDATE = Rule(
     "candidate",
     "Could at least one replica be promoted?",
-    "mend what keeps one of them from being promoted",
+    "fix what keeps one of them from being promoted",
 )
 PROMOTABLE = Rule(
     "promotable",
     "Could this replica be promoted?",
-    "mend the reason, or set `no_master=1` when it is never to be promoted",
+    "fix the reason, or set `no_master=1` when it is never to be promoted",
     Severity.INFO,
 )
 RULES = (

@@ -21,7 +21,7 @@ FENCE = Rule(
 )
 HELPER = Rule(
     "host-helper",
-    "Where ssh_user is not root: may it start root's helper, and is that the one that this configuration would write?",
+    "If ssh_user is not root: may it start root's helper, and is that helper as this configuration would write it?",
     "install on {server} what `mha config sudoers` writes: {path}, and a sudoers file with lines like "
     "`{user} ALL=(root) NOPASSWD: {path} fence 0 0`",
     Severity.WARNING,
@@ -38,7 +38,7 @@ SEEN = Rule(
 LEADS = Rule(
     "ssh-host",
     "Does SSH to every server that answers lead to the host that its mysqld runs on, and not to another's?",
-    "mend `ssh_host`, `ssh_port` or what forwards it, and run this again: until then nothing is asked or done over SSH "
+    "fix `ssh_host`, `ssh_port` or what forwards it, and run this again: until then nothing is asked or done over SSH "
     "of {server}, so at its death nothing is saved from its disk, and nothing is fenced there",
     varies="only told where it is seen either way: its process is found there, and what it says of our session",
 )

@@ -25,7 +25,7 @@ STATUS = Rule(
 RUNNABLE = Rule(
     "script-runnable",
     "Can the other scripts be started?",
-    "correct `{parameter}` in the configuration, or mend the script",
+    "correct `{parameter}` in the configuration, or fix the script",
 )
 BINLOG_SERVER = Rule(
     "binlog-server",

@@ -20,7 +20,7 @@ FULL, SCARCE = 64 << 20, 1 << 30
 SSH = Rule(
     "ssh",
     "Does the manager get into every host over SSH as ssh_user?",
-    "mend what the error names; try `ssh -p {port} {user}@{address}` as the user who runs this command",
+    "fix what the error names; try `ssh -p {port} {user}@{address}` as the user who runs this command",
 )
 SFTP = Rule(
     "sftp",

@@ -12,14 +12,14 @@ from .subject import SwitchCase
 
 SEEN = Rule(
     "activity-seen",
-    "Could all that runs on every server be seen?",
-    "see to it that the account may, and try again",
+    "Could everything be seen that runs on every server?",
+    "give the account what it lacks, and try again",
     varies="warning where a privilege is missing: that is refused by the privilege's own name",
 )
 SUPERS = Rule(
     "super-writers",
     "Can accounts with SUPER be kept out of the old primary (super_read_only, tx_read_only)?",
-    "stop those applications, or take SUPER from their accounts, then give --allow_super_writers",
+    "stop those applications, or take SUPER from their accounts, then pass --allow_super_writers",
     varies="warning with --allow_super_writers",
 )
 NOBODY_ACTS = Rule(

@@ -21,7 +21,7 @@ EVENTS = Rule(
 )
 SEMI_SYNC_SOURCE = Rule(
     "semi-sync-source",
-    "Where semi-synchronous replication is on: has the target the plug-in for a source?",
+    "If semi-synchronous replication is on: does the target have the plugin for a source?",
     "install the plugin that the primary has",
     Severity.WARNING,
 )

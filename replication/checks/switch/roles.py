@@ -22,16 +22,18 @@ ANOTHER = Rule(
 )
 FOLLOWS = Rule("target-follows", "Does it replicate from the primary?", "name a replica of the current primary")
 MAY = Rule(
-    "target-may-be-primary", "Is no_master not set for it?", "name another server, or take no_master out of its block"
+    "target-may-be-primary",
+    "May it be promoted, without no_master in its block?",
+    "name another server, or take no_master out of its block",
 )
 NOT_DELAYED = Rule(
     "target-not-delayed",
-    "Is it not delayed on purpose?",
+    "Does it follow without a delay that was set on purpose?",
     "set its delay to 0 and let it catch up, or name another server",
 )
 VERSION = Rule(
     "version",
-    "Could everybody who is to follow it do so, of the same vendor and of no older version?",
+    "Can every server follow it that is to: of the same vendor, and of no older version?",
     "upgrade the replicas first, or promote a server of the oldest version",
 )
 NOT_OLDER = Rule(

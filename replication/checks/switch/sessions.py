@@ -31,7 +31,7 @@ LONG_QUERIES = Rule(
 DDL = Rule("ddl", "Is no table being changed?", "wait until that has ended")
 LOCKS = Rule(
     "table-locks",
-    "Does nobody hold a table or the whole server locked?",
+    "Is no table locked, and not the whole server?",
     "have it given back (UNLOCK TABLES), or end that session: a backup, or LOCK TABLES",
 )
 LOCK_WAITS = Rule(

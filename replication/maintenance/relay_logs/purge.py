@@ -71,7 +71,7 @@ def why_not(state: ServerState) -> Refusal | None:
     for channel in state.channels:
         if channel.broken:
             trouble = f"stopped with error {channel.applier_errno}: {channel.applier_error}"
-            return no("applier-broken", f"has an applier that {trouble}", "Mend replication there first.")
+            return no("applier-broken", f"has an applier that {trouble}", "Fix replication there first.")
         if not channel.applier_running:
             return no("applier-stopped", "has a stopped applier", "Nothing is purged before it is executed; start it.")
         if channel.receiver != "Yes":

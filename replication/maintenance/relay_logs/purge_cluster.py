@@ -132,7 +132,7 @@ class ClusterPurge:
                     Refusal(
                         "others-behind",
                         f"{replica.name} keeps its relay logs, which another replica may need: {', '.join(behind)}.",
-                        "Mend the other one's replication first.",
+                        "Fix the other one's replication first.",
                     )
                 )
             time.sleep(LOOK_EVERY)

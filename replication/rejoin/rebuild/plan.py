@@ -62,7 +62,7 @@ def rebuild_plan(facts: RejoinFacts, about: RebuildFacts, *, wish: str, rate: in
 def copying(name: str, facts: RebuildFacts, *, wish: str, rate: int, keep: bool, archive: bool) -> Copying | Refusal:
     """The donor and the method; the first that all of the facts allow, in the order of `Method` and of `ranked`."""
     if facts.target.trouble:
-        return Refusal("no-host", f"The host of {name} cannot be used: {facts.target.trouble}.", "Mend that first.")
+        return Refusal("no-host", f"The host of {name} cannot be used: {facts.target.trouble}.", "Fix that first.")
     if not facts.target.root:
         return Refusal(
             "no-rights",
@@ -99,7 +99,7 @@ def copying(name: str, facts: RebuildFacts, *, wish: str, rate: int, keep: bool,
     )
 
 
-_REMEDY = "Mend what one of them lacks, or name another way: --method, or rebuild_method in the configuration."
+_REMEDY = "Fix what one of them lacks, or name another way: --method, or rebuild_method in the configuration."
 
 
 def ranked(donors: tuple[DonorView, ...]) -> list[DonorView]:

@@ -1,4 +1,4 @@
-"""One cluster a kind, which every test of a module breaks and mends."""
+"""One cluster a kind, which every test of a module breaks and fixes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.lab.host import SMALLEST_DISK
     ],
 )
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A cluster that every test of this module mends again."""
+    """A cluster that every test of this module fixes again."""
     kind, gtid = request.param
     with Cluster(kind, gtid=gtid, disk={3: SMALLEST_DISK + 200}) as shared:
         yield shared

@@ -1,6 +1,6 @@
-"""Each check has a broken cluster that makes it speak, and what its hint says mends it; a healthy cluster says OK.
+"""Each check has a broken cluster that makes it speak, and what its hint says fixes it; a healthy cluster says OK.
 
-One cluster a kind is broken and mended, one thing after another. Statements in the hints are run as they stand there.
+One cluster a kind is broken and fixed, one thing after another. Statements in the hints are run as they stand there.
 """
 
 from __future__ import annotations

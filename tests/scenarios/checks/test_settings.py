@@ -1,4 +1,4 @@
-"""Settings of servers: each check speaks, and what its hint says mends it."""
+"""Settings of servers: each check speaks, and what its hint says fixes it."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from prefect_mha.replication.errors import RefusalError
 from prefect_mha.replication.model.refusal import Refusal
 from tests.unit.replication.build import block
 
-UNFIT = RefusalError(Refusal("start-checks", "not fit", "mend it"))
+UNFIT = RefusalError(Refusal("start-checks", "not fit", "fix it"))
 
 
 class Checks:

@@ -240,7 +240,6 @@ def unlogged() -> Facts:
 
 
 U2 = UUID.replace("1", "2")
-SEMI = SemiSync(source_enabled=False, replica_enabled=False)
 
 
 def semi(source: bool, replicas: bool | None, clients: int | None = None) -> Facts:

@@ -92,10 +92,10 @@ def test_every_event_has_a_text_that_says_it():
 
 def test_what_a_refusal_says():
     document = {**sample(config(), "refused"), "text": "nobody may be promoted"}
-    document["facts"] = {"refusal": "no-candidate", "remedy": "Mend one of them.", "exit_code": 1}
+    document["facts"] = {"refusal": "no-candidate", "remedy": "Fix one of them.", "exit_code": 1}
     text = text_of(document)
     assert (text.title, text.kind) == ("app1: failover REFUSED", "failure")
-    assert text.body.startswith("**Nobody may be promoted.**\n\nRefused: `no-candidate`. Mend one of them.")
+    assert text.body.startswith("**Nobody may be promoted.**\n\nRefused: `no-candidate`. Fix one of them.")
 
 
 def test_own_texts_and_what_is_wrong_with_them(tmp_path):

@@ -125,7 +125,7 @@ def test_nothing_goes_the_way_that_leads_elsewhere_until_it_does_not(
     began = time.time() + 1.0
     note(one, WAY, "it leads to another host")
     assert wrong_host(one, WAY) == "it leads to another host"
-    with pytest.raises(HostUnreachable, match=r"leads to another host.*mend ssh_host"):
+    with pytest.raises(HostUnreachable, match=r"leads to another host.*fix ssh_host"):
         refuse(one, WAY)
     with looking_again():
         refuse(one, WAY)

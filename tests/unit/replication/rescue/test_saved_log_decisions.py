@@ -200,7 +200,7 @@ def test_no_way_left_the_policy_decides(tmp_path: Path) -> None:
 
     def choose(failed: dict[str, str]) -> FailoverPlan:
         if len(failed) == 2:
-            raise RefusalError(Refusal("no-candidate", "none", "mend"))
+            raise RefusalError(Refusal("no-candidate", "none", "fix"))
         return replace(plan, new_primary=next(x.key for x in plan.levelings if x.key not in failed))
 
     def tried(policy: str) -> tuple[ClosedWays, FailoverPlan]:

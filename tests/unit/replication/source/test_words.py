@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefect_mha.replication.model.gtid import MariadbGtidPosition
-from prefect_mha.replication.source import Account, Identity, is_rescue_account
+from prefect_mha.replication.model.one_time_account import is_one_time_user
+from prefect_mha.replication.source import Account, Identity
 from prefect_mha.replication.source.catalogue import Catalogue
 from prefect_mha.replication.source.protocol.handshake import NATIVE, SHA2, greeting, parse_login, scramble
 from prefect_mha.replication.source.protocol.packets import FULL, Gone, ProtocolError, Refused, Wire, length_encoded
@@ -180,8 +181,8 @@ def test_accounts_are_made_once_fit_old_servers_and_are_recognised() -> None:
     assert len({each.password for each in made}) == 50
     for each in made:
         assert len(each.user) <= 16 and len(each.password) <= 32
-        assert is_rescue_account(each.user) and each.password not in repr(each)
-    assert not is_rescue_account("repl")
+        assert is_one_time_user(each.user) and each.password not in repr(each)
+    assert not is_one_time_user("repl")
 
 
 def test_waiting_for_the_catalogue_ends_with_a_change_or_in_time() -> None:

@@ -72,7 +72,7 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "10.0.0.9:3307 (server_id 109) replicates from db1(10.0.0.1:3306) and is not configured",
         "--hostname=10.0.0.9",
     ),
-    ("alive-replica", lambda: all_replicas(channels=()), "app1", ERROR, "0 alive replicas", "mend a replica"),
+    ("alive-replica", lambda: all_replicas(channels=()), "app1", ERROR, "0 alive replicas", "bring a replica back"),
     ("is-replica", lambda: on(3, channels=()), "db3", ERROR, "from nobody", "make it a replica of db1(10.0.0.1:3306)"),
     (
         "source-configured",
@@ -112,7 +112,7 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
         "app1",
         ERROR,
         "None of slaves can be master: db2(10.0.0.2:3306): no_master is set",
-        "mend what keeps",
+        "fix what keeps",
     ),
     ("promotable", lambda: on_channel(3, delay=60), "db3", INFO, "delayed by 60 s on purpose", "`no_master=1`"),
     (
