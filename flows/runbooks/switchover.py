@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -101,9 +102,8 @@ class SwitchRunbook(Recorder):
 
     def go_forward(self, ready: Preparation, handed: HandedOver) -> SwitchOutcome:
         """The new primary takes writes: whatever fails from here on is told, and the rest is done."""
-        job, plan = self.job, self.job.plan
-        if job.config.semi_sync == "require":
-            self.do(take_over.demand, job, ready)
+        job, plan, opened = self.job, self.job.plan, time.monotonic()
+        demanded = job.config.semi_sync == "require" and self.do(take_over.demand, job, ready)
         if ready.target_former.tx_read_only:
             new = job.sessions.server(plan.new_primary)
             self.tolerate(lambda: end_those_who_may_not_write(new), "Sessions that can never write were not ended")
@@ -131,6 +131,9 @@ class SwitchRunbook(Recorder):
         self.do(take_over.forget_old_source, job, about=plan.new_primary_name)
         waiting: Waiting = self.do(take_over.move_semi_sync, job, ready, replicas) or Waiting()
         self.left += waiting.undone
+        if demanded and not waiting.stuck:
+            waited = f"waited for acknowledgements, for {time.monotonic() - opened:.1f} s at most"
+            self.notes.append(f"{plan.new_primary_name}: then its commits {waited} (semi_sync=require)")
         self.notes += self.do(take_over.move_events, job, ready, waiting) or ()
         self.do(get_ready.give_back_lent, job)
         self.left += self.do(take_over.verify_switch, job, handed) or ()

@@ -97,7 +97,10 @@ class Leadership:
         """Give every lock back."""
         self._started = False
         for voter in self._voters:
-            voter.end()
+            if isinstance(voter, WitnessVote):
+                voter.end(give_back=True)
+            else:
+                voter.end()
 
     def adopt(self, config: ClusterConfig) -> None:
         """Ask the servers of that configuration from now on; the right, and sessions with those that stay, are kept."""
@@ -109,12 +112,12 @@ class Leadership:
             known = {v.config.address: v for v in stay}
             self._voters = [known.get(s.address) or _LockSession(s, self) for s in config.servers]
             if (witness := voting_witness(config)) is not None:
-                # Its lease is for these servers, so it is a new one with them.
-                self._voters.append(WitnessVote(config, witness, self))
+                same = (v for v in before if isinstance(v, WitnessVote) and v.serves(config, witness))
+                self._voters.append(next(same, None) or WitnessVote(config, witness, self))
             for voter in self._voters:
                 voter.begin()
         for voter in before:
-            if voter not in stay:
+            if voter not in self._voters:
                 voter.end()
 
     def held(self) -> bool:

@@ -24,6 +24,8 @@ from .quorum import LockView, Ruling, Vote, Want
 
 log = logging.getLogger("mha")
 
+#: Seconds for the lease to be given back, when this process is about to end.
+TO_GIVE_BACK = 1.0
 _ACTION = "ask for its vote"
 _MODES = {Want.NOTHING: "look", Want.WATCH: "take", Want.STAND_BY: "release"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9.-]")
@@ -56,19 +58,26 @@ class WitnessVote:
         self._thread: threading.Thread | None = None
         self._told = ""
 
+    def serves(self, config: ClusterConfig, witness: ServerConfig) -> bool:
+        """Whether this is the voter of that configuration, too."""
+        return self.config == witness and self._names == lease_names(config)
+
     def begin(self) -> None:
         """Ask again and again, from now on."""
         if self._thread is None:
             self._thread = Thread(target=self._run, name=f"vote {self.config.hostname}", daemon=True)
             self._thread.start()
 
-    def end(self) -> None:
-        """Give it back, unless it is being asked just now: then its time runs out."""
+    def end(self, *, give_back: bool = False) -> None:
+        """Ask no more. Its lease runs out, for whoever takes this one's place has the same; or is given back now.
+
+        Nobody waits for what is being asked just now.
+        """
         self._over.set()
         if self._asking.acquire(blocking=False):
             try:
-                if self.ballot.at(time.monotonic()) is Vote.OURS:
-                    self._answer(Want.STAND_BY)
+                if give_back and self.ballot.at(time.monotonic()) is Vote.OURS:
+                    self._answer(Want.STAND_BY, TO_GIVE_BACK)
             finally:
                 self._host.close()
                 self._asking.release()
@@ -88,17 +97,17 @@ class WitnessVote:
             self._over.wait(self._right.pace)
         self._host.close()
 
-    def _answer(self, want: Want) -> LockView:
+    def _answer(self, want: Want, patience: float | None = None) -> LockView:
         began, lease = time.monotonic(), self._right.lease
+        patience = patience or self._right.patience
         words = [_MODES[want], f"{lease:.0f}", _THIS_MANAGER, str(os.getpid()), *self._names]
         command = f"sh -s -- {shlex.join(words)}"
         try:
-            self._host.connect(self._right.patience)
-            done = self._host.run(
-                command, action=_ACTION, timeout=self._right.patience, stdin=script("vote.sh").encode()
-            )
+            self._host.connect(patience)
+            done = self._host.run(command, action=_ACTION, timeout=patience, stdin=script("vote.sh").encode())
         except MhaError as error:
-            self._tell(str(error))
+            if not self._over.is_set():
+                self._tell(str(error))
             return LockView(self.config.hostname, witness=True)
         self._tell("")
         word, _, holder = done.stdout.strip().partition(" ")
