@@ -360,6 +360,8 @@ def test_a_drill_is_judged_on_its_page_and_a_rejoin_names_its_conflicts() -> Non
     assert "Drill of app1, db1 → db2: not done; writes were out for 1.3 s; lost: 2 of its own rows" in text
     for words in ("1.337 s (wanted at most 30 s)", "2 of 471 (wanted 0): MISSED", "db1 was started again"):
         assert words in text
+    # The role is back where it was, or the scorecard says that it is not.
+    assert "Who follows whom" not in text
     text, _ = checked(rejoin())
     assert "conflict: app.t: 3 rows changed on db1 and on db2" in text
     assert "left to do: 1.</h1>" in text
