@@ -11,7 +11,7 @@
 # make try-script SCRIPT=file  a failover in the lab with your own master_ip_failover script
 # make try-proxysql ADMIN=host:6032  what we say to a ProxySQL, to a real one, in hostgroups that it does not use (9010,
 #                 9020); its account comes from MHA_TRY_PROXYSQL_USER and MHA_TRY_PROXYSQL_PASSWORD, else radmin
-# make bench      how long a failover takes, step by step (RUNS=3, JSON=file), and the rescue of large tails
+# make bench      how long a failover, a switch and a rescue take (RUNS=3); kept in docs/performance/, drawn in docs/performance.md
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
 # make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
 # make bench-overhead  what Prefect costs a failover: without it, beside it, in a flow run, and each state of its API (RUNS=3)
@@ -108,11 +108,16 @@ try-script: preflight images
 try-proxysql: $(STAMP)
 	MHA_TRY_PROXYSQL=$(ADMIN) $(PYTEST) -s tests/unit/replication/address/test_proxysql.py -k real
 
+MEASURED := tests/output/bench
+
 bench: preflight images
-	$(RUN) -m tests.lab.bench --runs $(RUNS) $(if $(JSON),--json $(JSON))
-	$(RUN) -m tests.lab.bench_overhead --runs $(RUNS)
-	$(RUN) -m tests.lab.bench_rescue --kinds "$(KINDS)" --tails "$(TAILS)"
-	$(RUN) -m tests.lab.bench_switch --switches $(SWITCHES)
+	rm -rf $(MEASURED)
+	$(RUN) -m tests.lab.performance --begin $(MEASURED)
+	$(RUN) -m tests.lab.bench --runs $(RUNS) --json $(MEASURED)/failover.json
+	$(RUN) -m tests.lab.bench_overhead --runs $(RUNS) --json $(MEASURED)/overhead.json
+	$(RUN) -m tests.lab.bench_rescue --kinds "$(KINDS)" --tails "$(TAILS)" --json $(MEASURED)/rescue.json
+	$(RUN) -m tests.lab.bench_switch --switches $(SWITCHES) --json $(MEASURED)/switch.json
+	$(RUN) -m tests.lab.performance --add $(MEASURED)
 
 bench-switch: preflight images
 	$(RUN) -m tests.lab.bench_switch --switches $(SWITCHES) $(if $(JSON),--json $(JSON))

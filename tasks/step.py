@@ -7,6 +7,7 @@ when the step is first called in a flow run; from then on it is that one task.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
+#: Told of each failure after which a step is tried again, by whoever runs it.
+tried_again: ContextVar[Callable[[Exception], object] | None] = ContextVar("tried_again", default=None)
 #: The steps of whatever is imported.
 _steps: list[Step[..., Any]] = []
 
@@ -64,8 +67,16 @@ class Step(Generic[P, R]):
         try:
             state.result()
         except Exception as error:  # noqa: BLE001 - only the kind of the failure is asked here
-            return self.retry_on is not None and self.retry_on(error)
+            return self.again(error)
         return False
+
+    def again(self, error: Exception) -> bool:
+        """Whether it is tried again after that, where attempts are left; then who wants to know is told."""
+        if self.retry_on is not None and not self.retry_on(error):
+            return False
+        if (tell := tried_again.get()) is not None:
+            tell(error)
+        return True
 
 
 def task(name: str, **options: Any) -> Callable[[Callable[P, R]], Step[P, R]]:

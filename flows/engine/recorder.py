@@ -7,9 +7,9 @@ import time
 from typing import Any, TypeVar
 
 from ...replication.errors import MhaError, ServerOdd
-from ...replication.memory.journal import Journal
+from ...replication.memory.journal import AGAIN, Journal
 from ...replication.reporting.outcome import StepTime
-from ...tasks.step import Step
+from ...tasks.step import Step, tried_again
 from .start import step
 
 log = logging.getLogger("mha")
@@ -32,6 +32,7 @@ class Recorder:
         name = work.name
         self.note(name, "began", about)
         began, clock, ok = time.time(), time.monotonic(), False
+        told = tried_again.set(lambda error: self.note(name, AGAIN, about, error=str(error)))
         try:
             result = step(work, *args, **named)
             ok = True
@@ -47,4 +48,5 @@ class Recorder:
             self.note(name, "failed", about, error=str(odd))
             raise odd from error
         finally:
+            tried_again.reset(told)
             self.timeline.append(StepTime(name, about, began, time.monotonic() - clock, ok))

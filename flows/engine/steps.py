@@ -44,7 +44,7 @@ def _call_plainly(one: Step[Any, R], args: tuple[Any, ...], kwargs: dict[str, An
         try:
             return one.fn(*args, **kwargs)
         except Exception as error:
-            if attempt == one.retries or (one.retry_on is not None and not one.retry_on(error)):
+            if attempt == one.retries or not one.again(error):
                 raise
             log.info("%s: attempt %d of %d failed: %s", one.name, attempt + 1, one.retries + 1, error)
             if one.retry_delay_seconds:

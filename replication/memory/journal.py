@@ -27,6 +27,8 @@ BEGIN, END = "failover", "ended"
 LOCK_LOST = "lock-lost"
 #: The step of the entry that says why a primary was found dead: ``row`` is detection's.
 VERDICT = "verdict"
+#: The event of a step that failed and is tried again.
+AGAIN = "again"
 #: What a journal is of, as its name says: neither looks like an unfinished one of the other.
 FAILOVER, SWITCH, REJOIN, DRILL = "failover", "switch", "rejoin", "drill"
 

@@ -24,7 +24,7 @@ class RejoinOutcome:
 
     ``planned_only`` is one that was only planned, ``stopped`` one that was not wanted. ``all_there``: the new primary
     has all that the old server had. ``page`` is what a comparison found, as Markdown; ``head`` what Prefect
-    shows first.
+    shows first; ``clashes`` its conflicts in sentences without any value of a row.
     """
 
     exit_code: int
@@ -38,6 +38,7 @@ class RejoinOutcome:
     all_there: bool = False
     page: str = ""
     head: str = ""
+    clashes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """A short form for JSON."""

@@ -129,6 +129,8 @@ def looked_at() -> int:
         until(lambda: writable("mha_db2"), OVER, "nobody takes writes")
         print(f"podman kill of the primary: another one takes writes after {time.monotonic() - killed:.1f} s")
         until(lambda: status() == 0, OVER, "the manager does not watch the new primary")
+        # What the seconds went into.
+        print(said("podman", "exec", "mha_manager", "mha", "report", "--last", "--conf=/shared/app1.cnf"), flush=True)
         rows = int(sql("mha_db2", "SELECT COUNT(*) FROM app.t"))
         until(lambda: int(sql("mha_db3", "SELECT COUNT(*) FROM app.t")) == rows, OVER, "db3 does not follow")
         print(f"rows acknowledged {acknowledged}, on the new primary {rows}, on its replica {rows}")

@@ -54,7 +54,7 @@ def rescue_its_own(who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool, w
             outcome = RejoinOutcome(1, f"what only {plan.old_name} has could not be rescued: {error}", plan)
         # Rows of users are told in the report, and remembered in its files alone.
         facts = {name: value for name, value in outcome.as_dict().items() if name not in ("server", "notes")}
-        journal.record(END, "ended", plan.old, **facts)
+        journal.record(END, "ended", plan.old, notes=list(outcome.clashes), **facts)
         looks = write_page(journal, config.name, config.path)
     return replace(outcome, head=looks.head)
 
@@ -105,6 +105,7 @@ def _outcome(job: RejoinJob, own: Own, told: Compared) -> RejoinOutcome:
         notes=notes,
         all_there=all_there,
         page=told.markdown(),
+        clashes=tuple(told.without_values()),
     )
 
 

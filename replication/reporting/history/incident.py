@@ -47,6 +47,16 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What somebody (``who``) saw at a time (seconds since the epoch), in a look of so many ``seconds``, in words."""
+
+    at: float
+    who: str
+    said: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Asked:
     """Who wanted it, and who agreed. None is what the journal does not tell.
 
@@ -74,7 +84,8 @@ class Incident:
     ``why`` is the verdict's sentence, or what was wanted. ``out`` is from when to when nobody took writes, ``held`` how
     many seconds a switch held them. ``opened``: a new primary took writes, as far as the journal says. ``ledger`` is
     None where nothing was counted, and empty where all was there. ``discards`` is what a rejoin was to take
-    from its server, in words. ``then`` tells what became of one without an end. ``scorecard`` is a drill's.
+    from its server, in words. ``then`` tells what became of one without an end. ``scorecard`` is a drill's. ``seen`` is
+    what was seen when it was found dead, ``again`` after which failures steps were tried again.
     """
 
     id: str
@@ -109,6 +120,8 @@ class Incident:
     evidence: tuple[str, ...] = ()
     then: str = ""
     scorecard: dict[str, Any] | None = None
+    seen: tuple[Seen, ...] = ()
+    again: tuple[Seen, ...] = ()
 
     @property
     def without_writes(self) -> float | None:

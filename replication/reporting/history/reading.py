@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ...memory.journal import BEGIN, DRILL, END, REJOIN, SWITCH, VERDICT, Entry
+from ...memory.journal import AGAIN, BEGIN, DRILL, END, REJOIN, SWITCH, VERDICT, Entry
 from ...planning.role_plan import short_name
 from ..approval import APPROVAL, Answer
 from ..ledger import from_json
 from ..outage import outage_of
-from .incident import Asked, Ended, Incident, Kind, Step
+from .incident import Asked, Ended, Incident, Kind, Seen, Step
 
 #: The entry that says what is begun; its name is the kind's.
 BEGINNINGS = {Kind.FAILOVER: BEGIN, Kind.SWITCH: SWITCH, Kind.REJOIN: REJOIN, Kind.DRILL: DRILL}
@@ -23,6 +23,8 @@ BEGINNINGS = {Kind.FAILOVER: BEGIN, Kind.SWITCH: SWITCH, Kind.REJOIN: REJOIN, Ki
 LATEST = 32_500_000_000
 #: By whom a rejoin is that nobody asked for.
 MANAGER = "manager"
+#: What a journal does not say.
+UNTOLD = "?"
 
 _NAMED = re.compile(r"(.+)\(([^()]+:\d+)\)")
 _EXIT = {0: Ended.DONE, 10: Ended.PARTLY}
@@ -115,6 +117,12 @@ def incident_of(cluster: str, name: str, entries: Sequence[Entry]) -> Incident |
         remedy=_text(facts, "remedy") or "",
         evidence=_lines(facts.get("evidence")),
         scorecard=card if isinstance(card, dict) else None,
+        seen=tuple(_seen(verdict.facts.get("seen") if verdict is not None else None)),
+        again=tuple(
+            Seen(e.at, short_name(e.server), f"{e.step}: {_text(e.facts, 'error') or UNTOLD}")
+            for e in entries
+            if e.event == AGAIN
+        ),
     )
 
 
@@ -205,6 +213,14 @@ def _answer(facts: Mapping[str, Any]) -> Answer | None:
     loss = facts.get("accept_loss")
     accept = loss if isinstance(loss, bool) else None
     return Answer(facts.get("go_on") is True, _text(facts, "new_primary") or "", by, where, at, accept)
+
+
+def _seen(told: Any) -> Iterator[Seen]:
+    """Of the verdict's observations; what is not one is left out."""
+    for each in told if isinstance(told, list) else ():
+        if isinstance(each, dict) and (at := _number(each.get("at"))) is not None:
+            source, who, found = (_text(each, key) or UNTOLD for key in ("source", "who", "finding"))
+            yield Seen(at, who, f"{source} ({who}): {found}", _number(each.get("took")) or 0.0)
 
 
 def _steps(entries: Sequence[Entry]) -> Iterator[Step]:

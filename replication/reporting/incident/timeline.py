@@ -24,6 +24,8 @@ LEAST, SHORTENED, DWARFS = 3.0, 0.25, 2.0
 WORDS, LETTER, NARROW = 60, 6.6, 6.0
 #: Who acts when no server is named.
 MANAGER = "the manager"
+#: The lane of what was seen; so many looks, and so many attempts, are shown.
+LOOKS, LOOKED = "who looked", 15
 
 
 @dataclass(frozen=True)
@@ -131,17 +133,18 @@ def timeline(incident: Incident) -> Timeline | None:
     """None where the journal tells of no step."""
     if not incident.steps:
         return None
-    ends = [step.began + (step.seconds or 0.0) for step in incident.steps]
-    times = [incident.began, *(step.began for step in incident.steps), *ends]
+    steps = (*_looks(incident), *incident.steps, *_again(incident))
+    ends = [step.began + (step.seconds or 0.0) for step in steps]
+    times = [incident.began, *(step.began for step in steps), *ends]
     times += [at for at, _ in _out(incident)]
     times += [*([incident.ended_at] if incident.ended_at is not None else [])]
     scale = Scale(times)
     marks, y = _marks(incident, scale)
-    top, worded = y, len(incident.steps) <= WORDS
+    top, worded = y, len(steps) <= WORDS
     lanes: list[Lane] = []
     bars: list[Bar] = []
     by_lane: dict[str, list[Step]] = {}
-    for step in incident.steps:
+    for step in steps:
         by_lane.setdefault(step.server or MANAGER, []).append(step)
     for name, mine in by_lane.items():
         rows = _Rows()
@@ -160,6 +163,16 @@ def timeline(incident: Incident) -> Timeline | None:
     gap = scale.gap[1] - scale.gap[0] if scale.gap is not None else None
     writers = _writers(incident, lanes, out)
     return Timeline(WIDTH, y + 10, top, tuple(lanes), tuple(bars), marks, out, gap, writers)
+
+
+def _looks(incident: Incident) -> Iterator[Step]:
+    """What was seen of it when it was found dead, in a lane of its own."""
+    yield from (Step(each.said, LOOKS, each.at - each.seconds, each.seconds, True) for each in incident.seen[:LOOKED])
+
+
+def _again(incident: Incident) -> Iterator[Step]:
+    """A mark in the lane of the server, where a step was tried again."""
+    yield from (Step(f"↻ {each.said}", each.who, each.at, 0.0, True) for each in incident.again[:LOOKED])
 
 
 def _beside(x: float, end: float, words: str, letter: float = LETTER) -> float:
@@ -220,6 +233,8 @@ def _how(step: Step) -> str:
 def _words(step: Step) -> str:
     took = {"open": "no end", "failed": "failed"}.get(_how(step)) or seconds(step.seconds)
     name = step.name if len(step.name) <= 45 else f"{step.name[:44]}…"
+    if step.seconds == 0.0:
+        return name
     return f"{name} {took}"
 
 

@@ -8,8 +8,8 @@ from ..pictures.boxes import Box, Tree
 
 
 def trees(incident: Incident) -> tuple[Tree, ...]:
-    """Before and after; nothing of an incident in which no role moved."""
-    if incident.kind is Kind.REJOIN or incident.new is None:
+    """Before and after; nothing of an incident in which no role moved, or moved back as in a drill."""
+    if incident.kind in (Kind.REJOIN, Kind.DRILL) or incident.new is None:
         return ()
     old, new = short_name(incident.old), short_name(incident.new)
     told = [short_name(name) for name, _ in (*incident.replicas, *incident.left_out)]

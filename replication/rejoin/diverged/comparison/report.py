@@ -4,6 +4,7 @@ may read, beside the archive."""
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,18 @@ class Compared:
         if found.unknown:
             parts.append(f"{len(found.unknown)} transactions cannot be compared")
         return " and ".join(parts)
+
+    def without_values(self) -> Iterator[str]:
+        """What may be remembered anywhere: tables and counts, and where all of it is."""
+        for table, count in Counter(conflict.table for conflict in self.found.conflicts).items():
+            yield f"conflict: {table}: {count} row{'s' if count != 1 else ''} changed on {self.old} and on {self.new}"
+        for each in self.found.unknown[:TOLD]:
+            tables = f", tables {', '.join(each.tables)}" if each.tables else ""
+            yield f"not comparable: {each.what} of {self.new if each.theirs else self.old}{tables}"
+        if self.left:
+            yield f"not replayed: {len(self.left)} transactions"
+        if self.directory is not None:
+            yield f"all of it: {self.directory / TEXT}"
 
     def lines(self) -> Iterator[str]:
         """The report as text."""

@@ -14,7 +14,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from prefect_mha.replication.memory.journal import END, REJOIN, SWITCH
+from prefect_mha.replication.drill.outcome import DrillOutcome
+from prefect_mha.replication.drill.scorecard import Scorecard
+from prefect_mha.replication.memory.journal import DRILL, END, REJOIN, SWITCH, VERDICT
 from prefect_mha.replication.notify.manager_log import register_secrets
 from prefect_mha.replication.reporting.history.incident import Ended, Incident, Step
 from prefect_mha.replication.reporting.history.text import facts, lost_words, out_words, report
@@ -320,7 +322,65 @@ TOLD = {
         ],
         "app1.switch-20261130150521-7",
     ),
+    "drill": lambda: drill(),
+    "rejoin": lambda: rejoin(),
 }
+
+
+def drill() -> Incident:
+    parts = (("detect", 0.31), ("open", 0.02))
+    card = Scorecard(
+        "app1", "kill", AT, DB1, 30.0, DB2, failed_over=True, out=1.337, back=0.041, parts=parts,
+        acknowledged=471, lost=2, total=41.7, trouble="it is not back",
+    )  # fmt: skip
+    facts = {**DrillOutcome(1, card.summary, card=card).as_dict(), "new_primary": DB2, "held_seconds": card.out}
+    told = [
+        entry(0, DRILL, "began", OLD, kind="kill", old_name=DB1, by="root@seat"),
+        entry(1, "Start the canary", "began", DB1),
+        entry(2.25, "Start the canary", "done", DB1),
+        entry(42, END, "ended", OLD, notes=["db1 was started again"], **facts),
+    ]
+    return one(told, "app1.drill-20261130150521-7")
+
+
+def rejoin() -> Incident:
+    plan = {"new_name": DB2, "how": "rescue", "discards": "nothing"}
+    told = [
+        entry(0, REJOIN, "began", OLD, old_name=DB1, plan=plan, by="ada@seat"),
+        entry(1, "Compare it with the new primary's log", "began", DB1),
+        entry(3.5, "Compare it with the new primary's log", "done", DB1),
+        entry(4, END, "ended", OLD, exit_code=10, summary="kept 7 transactions; 3 rows were changed on both (app.t)",
+              notes=["conflict: app.t: 3 rows changed on db1 and on db2"]),
+    ]  # fmt: skip
+    return one(told, "app1.rejoin-20261130150521-7")
+
+
+def test_a_drill_is_judged_on_its_page_and_a_rejoin_names_its_conflicts() -> None:
+    text, _ = checked(drill())
+    assert "Drill of app1, db1 → db2: not done; writes were out for 1.3 s; lost: 2 of its own rows" in text
+    for words in ("1.337 s (wanted at most 30 s)", "2 of 471 (wanted 0): MISSED", "db1 was started again"):
+        assert words in text
+    # The role is back where it was, or the scorecard says that it is not.
+    assert "Who follows whom" not in text
+    text, _ = checked(rejoin())
+    assert "conflict: app.t: 3 rows changed on db1 and on db2" in text
+    assert "left to do: 1.</h1>" in text
+
+
+def test_who_looked_and_what_was_tried_again_stand_on_the_time_line() -> None:
+    told = failover()
+    seen = [{"source": "replica", "who": "db3", "finding": "disconnected", "at": AT - 0.2, "took": 0.1}, {"at": "x"}, 7]
+    told[0] = entry(0, VERDICT, "dead", OLD, why="w", row="r", seen=seen)
+    made = one([*told[:3], entry(0.6, "Fence the old primary", "again", DB1, error="the session broke"), *told[3:]])
+    drawn = timeline(made)
+    assert drawn is not None
+    assert [lane.name for lane in drawn.lanes] == ["who looked", "db1", "the manager", "db2"]
+    words = [bar.words for bar in drawn.bars]
+    assert "replica (db3): disconnected 100 ms" in words
+    # Cut, as every name is; the whole of it is in the bar's title.
+    assert "↻ Fence the old primary: the session broke" in words
+    assert [step.name for step in made.steps] == [step.name for step in one(failover()).steps]
+    checked(made)
 
 
 @pytest.mark.parametrize("which", TOLD)
