@@ -41,7 +41,7 @@ def test_a_failover_that_was_killed_is_unfinished_and_goes_on_with_its_own_optio
     begun = begun_before(unfinished(left, APP))
     assert begun is not None
     assert begun.dead == DEAD
-    assert FailoverOptions(**begun.options) == FailoverOptions()
+    assert begun.options(FailoverOptions) == FailoverOptions()
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_the_answer_is_read_again_from_the_journal(tmp_path: Path) -> None:
     begun = begun_before(past)
     assert begun is not None
     assert begun.dead == PLAN.dead
-    assert FailoverOptions(**begun.options) == FailoverOptions(new_master_host="10.0.0.3")
+    assert begun.options(FailoverOptions) == FailoverOptions(new_master_host="10.0.0.3")
 
 
 @pytest.mark.parametrize(("exit_code", "still"), [(1, True), (0, False), (10, False)])
