@@ -72,7 +72,7 @@ test: preflight images lint unit
 test-fast: lint unit
 
 FUZZED := source/test_fuzz test_fuzz_parsers test_fuzz_told maintenance/test_fuzz_feed local/test_http_port \
-	address/test_hostile_proxies
+	address/test_hostile_proxies memory/test_odd_journals
 
 test-all: preflight images lint unit
 	$(PYTEST) $(SEVERAL) tests/scenarios -m "not site and not matrix and not upgrade"

@@ -28,6 +28,7 @@ MhaError
 │   └── WayClosed                a copy is there, and there is no way, or none that is safe, to bring it there
 ├── CameBack                     the old primary may have taken writes since it was proven dead: look and level again
 ├── CannotRemember               the manager's disk takes no journal
+├── JournalOdd                   what a journal says of a former run cannot be understood
 ├── AlreadyActing                somebody else holds the failover lock of this cluster
 │   └── LockLost                 it was ours, and was lost in the middle: nothing is taken back
 └── RefusalError                 a decision not to act, carrying its Refusal
@@ -210,6 +211,18 @@ class StoppedInTail(WayClosed):
 
 class CameBack(MhaError):
     """The old primary may have taken writes since it was proven dead, so nobody is opened on that proof."""
+
+
+class JournalOdd(MhaError):
+    """What a journal says of a former run cannot be understood, so that nobody knows what that one left open."""
+
+    def __init__(self, journal: str, what: str, cause: Exception) -> None:
+        why = f"{type(cause).__name__}: {plain(str(cause))}"
+        super().__init__(
+            f"{journal}: what it says of {plain(what)} makes no sense ({why}), so what that run left open is not "
+            "known, and it is not gone on with. See what became of it (mha history, mha status), then move "
+            "that file out of manager_workdir"
+        )
 
 
 class AlreadyActing(MhaError):

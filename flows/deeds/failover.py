@@ -98,8 +98,8 @@ def act_in(
 
 
 def interrupted_runs(past: Iterable[Entry]) -> tuple[UUID, ...]:
-    """The flow runs of failovers that were interrupted, by what they left in their journals. Pure."""
-    return tuple(UUID(entry.facts["id"]) for entry in past if (entry.step, entry.event) == FLOW_RUN)
+    """The flow runs of failovers that were interrupted, by what they left in their journals. Raises JournalOdd."""
+    return tuple(entry.read(lambda facts: UUID(facts["id"])) for entry in past if (entry.step, entry.event) == FLOW_RUN)
 
 
 def _tell_end(job: FailoverJob, outcome: Outcome, text: str, page: str) -> None:
@@ -166,7 +166,7 @@ def fail_over_by_hand(
                 # The one that it had opened is lost, too: what that one took is the next failover's, and its tail.
                 dead_host = opened.key
             log.warning("Going on with a failover of %s that was interrupted.", dead_host)
-            options = replace(FailoverOptions(**begun.options), ignore_last_failover=True)
+            options = replace(begun.options(FailoverOptions), ignore_last_failover=True)
         decision = decide(
             config,
             sessions,

@@ -146,7 +146,7 @@ class Runbook(Leveler):
                 opened.key,
                 self.whose(cluster),
             )
-        self.stands = BinlogPosition.parse(saved) if (saved := saved_before(self.job.past)) else proof.executed
+        self.stands = saved_before(self.job.past) or proof.executed
         rescue = until(rescue, self.stands)
         self.fencing.after_saving()
         end = BinlogPosition.parse(opened.end_of_log) if opened.end_of_log else None

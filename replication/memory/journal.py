@@ -11,16 +11,21 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ..errors import CannotRemember
+from ..errors import CannotRemember, JournalOdd
 from ..local import reserved_space as reserve
 from ..local.own_files import make_directory, open_or_replace, ours, synced
+from ..model.position import BinlogPosition
+from ..model.state import GtidKind
 from ..mysql.temporary_settings import DURABILITY
+
+T = TypeVar("T")
 
 BEGIN, END = "failover", "ended"
 #: How a failover is refused whose manager stood still until others could act: its beginning may still have to be ended.
@@ -51,6 +56,13 @@ class Entry:
     def clock(self) -> str:
         """Local time of day with milliseconds, for reports."""
         return datetime.fromtimestamp(self.at).strftime("%H:%M:%S.%f")[:-3]
+
+    def read(self, made: Callable[[Mapping[str, Any]], T]) -> T:
+        """What is made of its facts. Raises JournalOdd for those of another version, or of another hand."""
+        try:
+            return made(self.facts)
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+            raise JournalOdd(self.journal, f"{self.step} ({self.event})", error) from error
 
 
 class Journal:
@@ -181,16 +193,20 @@ def _in_vain(entries: tuple[Entry, ...]) -> bool:
 
 @dataclass(frozen=True)
 class Begun:
-    """A failover that began and did not end: the dead primary's ``ip:port``, and the options that it was given."""
+    """A failover that began and did not end: the dead primary's ``ip:port``, and the entry that tells so."""
 
     dead: str
-    options: dict[str, Any]
+    entry: Entry
+
+    def options(self, kind: Callable[..., T]) -> T:
+        """The options that it was given. Raises JournalOdd."""
+        return self.entry.read(lambda facts: kind(**facts.get("options", {})))
 
 
 def begun_before(past: tuple[Entry, ...]) -> Begun | None:
     """The last beginning of a former, unfinished failover."""
     last = next((e for e in reversed(past) if (e.step, e.event) == (BEGIN, "began")), None)
-    return Begun(last.server, dict(last.facts.get("options", {}))) if last is not None else None
+    return Begun(last.server, last) if last is not None else None
 
 
 @dataclass(frozen=True)
@@ -207,19 +223,22 @@ class Opened:
 
 
 def opened_before(past: tuple[Entry, ...]) -> Opened | None:
-    """The server that a former, unfinished failover was about to open; whether it did, only the server can tell."""
+    """The server that a former, unfinished failover was about to open; whether it did, only the server can tell.
+
+    Raises JournalOdd.
+    """
     for entry in reversed(past):
         if entry.step == "promote" and entry.event == "not opened":
             return None
         if entry.step == "promote" and entry.event == "intent":
-            facts = entry.facts
-            return Opened(facts["dead"], entry.server, facts["kind"], facts["end_of_log"])
+            return entry.read(partial(_opened, entry.server))
     return None
 
 
-def saved_before(past: tuple[Entry, ...]) -> str:
-    """Where the dead primary's log ended (``FILE:OFFSET``) when a former run saved it and opened a server; or empty."""
-    return next((str(e.facts["end"]) for e in reversed(past) if (e.step, e.event) == ("rescue", "saved")), "")
+def saved_before(past: tuple[Entry, ...]) -> BinlogPosition | None:
+    """Where the dead primary's log ended when a former run saved it and opened a server. Raises JournalOdd."""
+    saved = next((e for e in reversed(past) if (e.step, e.event) == ("rescue", "saved")), None)
+    return saved.read(lambda facts: BinlogPosition.parse(facts["end"])) if saved is not None else None
 
 
 @dataclass(frozen=True)
@@ -244,7 +263,7 @@ def unrestored_settings(past: tuple[Entry, ...]) -> tuple[TemporarySetting, ...]
     lent: dict[str, TemporarySetting] = {}
     for entry in past:
         if entry.step == "settings" and entry.event == "intent":
-            lent[entry.server] = TemporarySetting(entry.server, entry.facts["former"], entry.facts["boot_id"])
+            lent[entry.server] = TemporarySetting(entry.server, *entry.read(_lent))
         elif entry.step == "settings":
             lent.pop(entry.server, None)
     return tuple(each for each in lent.values() if each.former)
@@ -252,7 +271,19 @@ def unrestored_settings(past: tuple[Entry, ...]) -> tuple[TemporarySetting, ...]
 
 def lifted_delays(entries: Iterable[Entry]) -> dict[str, int]:
     """The deliberate delays (seconds, 0 for none) of appliers that were freed; set again when they follow another."""
-    return {e.server: int(e.facts["seconds"]) for e in entries if (e.step, e.event) == ("delay", "intent")}
+    delays = (e for e in entries if (e.step, e.event) == ("delay", "intent"))
+    return {e.server: e.read(lambda facts: int(facts["seconds"])) for e in delays}
+
+
+def _opened(key: str, facts: Mapping[str, Any]) -> Opened:
+    dead, kind, end = facts["dead"], GtidKind(facts["kind"]).value, facts["end_of_log"]
+    if not isinstance(dead, str) or (end and str(BinlogPosition.parse(end)) != end):
+        raise ValueError("it names no server, or no place in a log")
+    return Opened(dead, key, kind, end)
+
+
+def _lent(facts: Mapping[str, Any]) -> tuple[dict[str, int], str]:
+    return {str(name): int(value) for name, value in facts["former"].items()}, str(facts["boot_id"])
 
 
 @contextlib.contextmanager

@@ -43,10 +43,10 @@ def stopped_receivers(workdir: Path, app: str) -> tuple[StoppedReceiver, ...]:
     for entries in reversed(tuple(_since_the_last_clean_one(workdir, app))):
         for entry in entries:
             if (entry.step, entry.event) == (RECEIVERS, STOPPED):
-                for key, channel in entry.facts["channels"].items():
+                for key, channel in entry.read(lambda facts: dict(facts["channels"])).items():
                     found[key] = StoppedReceiver(key, channel, entry.server)
             elif (entry.step, entry.event) == (RECEIVERS, SETTLED):
-                for key in entry.facts["keys"]:
+                for key in entry.read(lambda facts: list(facts["keys"])):
                     found.pop(key, None)
     return tuple(found.values())
 

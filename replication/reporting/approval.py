@@ -130,9 +130,12 @@ def approved_failover(
 
 
 def approved_before(past: Iterable[Entry]) -> Answer | None:
-    """What was approved for a failover that was interrupted, by its journal; the last word counts."""
-    told = [e.facts for e in past if e.step == APPROVAL]
-    return Answer(**told[-1]) if told else None
+    """What was approved for a failover that was interrupted, by its journal; the last word counts.
+
+    Raises JournalOdd.
+    """
+    told = [e for e in past if e.step == APPROVAL]
+    return told[-1].read(lambda facts: Answer(**facts)) if told else None
 
 
 def choices_of(candidates: Iterable[Candidate]) -> tuple[Choice, ...]:

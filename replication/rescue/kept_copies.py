@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..memory.journal import Entry, Journal
 from ..model.position import BinlogPosition
@@ -55,17 +56,21 @@ def copies(entries: Iterable[Entry], dead: str) -> Iterator[tuple[str, SavedBinl
     for entry in reversed(tuple(entries)):
         if (entry.step, entry.event, entry.server) != (SAVED, "done", dead):
             continue
-        facts = entry.facts
-        begin = BinlogPosition.parse(facts["begin"]) if facts["begin"] else None
-        copy = BinlogCopy(
-            Path(facts["directory"]),
-            tuple(facts["names"]),
-            BinlogPosition.parse(facts["start"]),
-            BinlogPosition.parse(facts["end"]),
-            int(facts["bytes"]),
-        )
+        key, copy, begin, source = entry.read(_noted)
         if _there(copy):
-            yield facts["key"], SavedBinlog(copy, begin=begin, source=facts["source"])
+            yield key, SavedBinlog(copy, begin=begin, source=source)
+
+
+def _noted(facts: Mapping[str, Any]) -> tuple[str, BinlogCopy, BinlogPosition | None, str]:
+    copy = BinlogCopy(
+        Path(facts["directory"]),
+        tuple(facts["names"]),
+        BinlogPosition.parse(facts["start"]),
+        BinlogPosition.parse(facts["end"]),
+        int(facts["bytes"]),
+    )
+    begin = BinlogPosition.parse(facts["begin"]) if facts["begin"] else None
+    return str(facts["key"]), copy, begin, str(facts["source"])
 
 
 def _there(copy: BinlogCopy) -> bool:

@@ -64,7 +64,7 @@ def turned(entries: Iterable[Entry]) -> dict[str, ChannelOptions]:
     found: dict[str, ChannelOptions] = {}
     for entry in entries:
         if entry.step == TURN and entry.event == "intent":
-            options = ChannelOptions.parse(entry.facts)
+            options = entry.read(ChannelOptions.parse)
             # What a turn finds that was made before is nobody's.
             if entry.server not in found or not is_one_time_user(options.user):
                 found[entry.server] = options

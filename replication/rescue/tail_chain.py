@@ -9,8 +9,10 @@ history and nobody's tail.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
 
 from ...config import ClusterConfig, ServerConfig
 from ..binlog.sequence import LogSequence
@@ -93,18 +95,17 @@ def open_tails(entries: Iterable[Entry]) -> tuple[Tail, ...]:
     found: dict[tuple[str, str], Tail] = {}
     for entry in entries:
         if entry.step == TAIL and entry.event == OPEN:
-            tail = _parse(entry)
+            tail = entry.read(partial(_parse, entry))
             found.pop((tail.dead, tail.opened), None)
             found[tail.dead, tail.opened] = tail
         elif entry.step == TAIL and entry.event == SETTLED:
-            found.pop((entry.server, str(entry.facts["opened"])), None)
+            found.pop((entry.server, entry.read(lambda facts: str(facts["opened"]))), None)
         elif (entry.step, entry.event) == ("promote", "not opened"):
             found = {key: tail for key, tail in found.items() if tail.opened != entry.server}
     return tuple(found.values())
 
 
-def _parse(entry: Entry) -> Tail:
-    facts = entry.facts
+def _parse(entry: Entry, facts: Mapping[str, Any]) -> Tail:
     end, begins = (BinlogPosition.parse(facts[name]) if facts[name] else None for name in ("end", "begins"))
     return Tail(
         entry.server,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def interrupted_switch(workdir: Path, app: str) -> InterruptedSwitch | None:
     """
     past = unfinished(workdir, app, kind=SWITCH)
     began = next((e for e in reversed(past) if (e.step, e.event) == (SWITCH, "began")), None)
-    if began is None or process_alive(int(began.facts["pid"])):
+    if began is None or began.read(lambda facts: process_alive(int(facts["pid"]))):
         return None
     entries = tuple(e for e in past if e.at >= began.at)
     age = FailoverFlags(workdir, app).complete_age()
@@ -82,9 +83,9 @@ def interrupted_switch(workdir: Path, app: str) -> InterruptedSwitch | None:
     held = next((e for e in entries if (e.step, e.event) == ("hold", "intent")), None)
     opened = next((e for e in entries if (e.step, e.event) == ("open", "intent")), None)
     return InterruptedSwitch(
-        _plan(app, began.facts),
-        _ready(held.facts) if held else None,
-        _handed(opened.facts) if opened else None,
+        began.read(partial(_plan, app)),
+        held.read(_ready) if held else None,
+        opened.read(_handed) if opened else None,
         past,
     )
 

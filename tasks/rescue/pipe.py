@@ -113,6 +113,7 @@ def _end_before_first_try(job: FailoverJob, proof: Drained, start: BinlogPositio
     for entry in (*job.past, *job.journal.entries()):
         if (entry.step, entry.event, entry.server) != ("apply", "intent", proof.key):
             continue
-        if (entry.facts["executed"], entry.facts["start"]) == (str(proof.executed), str(start)):
-            return str(entry.facts["end_of_log"])
+        executed, began, end = entry.read(lambda facts: (facts["executed"], facts["start"], facts["end_of_log"]))
+        if (executed, began) == (str(proof.executed), str(start)):
+            return str(end)
     return None

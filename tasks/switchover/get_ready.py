@@ -94,7 +94,7 @@ def still_short(job: SwitchJob) -> list[tuple[str, str, int]]:
     lent: dict[str, tuple[str, str, int]] = {}
     for entry in (*job.past, *job.journal.entries()):
         if (entry.step, entry.event) == ("checkpoint", "intent"):
-            lent[entry.server] = (entry.server, entry.facts["variable"], int(entry.facts["milliseconds"]))
+            lent[entry.server] = (entry.server, *entry.read(lambda f: (str(f["variable"]), int(f["milliseconds"]))))
         elif entry.step == "checkpoint":
             lent.pop(entry.server, None)
     return list(lent.values())

@@ -72,7 +72,7 @@ def _by_switch(entries: Sequence[Entry], old: str) -> Replacement | None:
         return None
     facts = opened.facts
     place, begins = _place(facts.get("end", "")), _place(facts.get("target_end", ""))
-    kind = GtidKind(began.facts["kind"])
+    kind = began.read(lambda facts: GtidKind(facts["kind"]))
     return Replacement(opened.server, opened.at, place, begins, _mariadb(facts.get("gtids", "")), kind, began.journal)
 
 

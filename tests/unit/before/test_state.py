@@ -41,7 +41,7 @@ def test_a_failover_that_was_killed_is_unfinished_and_goes_on_with_its_own_optio
     begun = begun_before(unfinished(left, APP))
     assert begun is not None
     assert begun.dead == DEAD
-    assert FailoverOptions(**begun.options) == FailoverOptions()
+    assert begun.options(FailoverOptions) == FailoverOptions()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,9 @@ def test_whom_it_was_about_to_open_is_known(left: Path, opened: str | None) -> N
 @pytest.mark.parametrize("left", KILLED, indirect=True)
 def test_what_it_saved_and_whose_receiver_it_stopped_is_known(left: Path) -> None:
     past = unfinished(left, APP)
-    assert saved_before(past).startswith("mysql-bin.000001:")
+    saved = saved_before(past)
+    assert saved is not None
+    assert saved.file == "mysql-bin.000001"
     assert {each.key for each in stopped_receivers(left, APP)} >= {OTHER}
 
 

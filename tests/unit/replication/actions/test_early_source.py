@@ -124,7 +124,7 @@ def test_whoever_is_opened_keeps_waiting_and_nobody_else(
         note_early_source(where, SimpleNamespace(key=key))  # type: ignore[arg-type]
     former = SimpleNamespace(key=A) if opened == A else None
     if opened == B:
-        journal.record("promote", "intent", B, dead="10.0.0.1:3306", kind="gtid", end_of_log="")
+        journal.record("promote", "intent", B, dead="10.0.0.1:3306", kind="MySQL GTID", end_of_log="")
     taken: list[str] = []
     book: Any = SimpleNamespace(
         job=SimpleNamespace(past=past.entries(), journal=journal),
@@ -157,7 +157,7 @@ def test_a_start_takes_back_what_a_killed_failover_left(
         killed.record(BEGIN, "began", "10.0.0.1:3306")
         killed.record(EARLY_SOURCE, INTENT, A, former={"source": 0})
         if opened:
-            killed.record("promote", "intent", opened, dead="10.0.0.1:3306", kind="gtid", end_of_log="")
+            killed.record("promote", "intent", opened, dead="10.0.0.1:3306", kind="MySQL GTID", end_of_log="")
         taken: list[str] = []
         monkeypatch.setattr(early_source, "take_roles", lambda server, roles: taken.append(server.key))
         sessions: Any = SimpleNamespace(server=lambda key: SimpleNamespace(key=key))

@@ -75,7 +75,7 @@ def test_how_commits_waited_before_somebody_else_was_opened_is_nobodys_business(
         with closing(Journal(path)) as journal:
             journal.record(OLD_PRIMARY, ASKED_TO_CLOSE, DB1, **({WAITED_BY: "x"} if number < 2 else {}))
             if opens:
-                journal.record("promote", "intent", DB2, dead=DB1, kind="gtid", end_of_log="")
+                journal.record("promote", "intent", DB2, dead=DB1, kind="MySQL GTID", end_of_log="")
         os.utime(path, (number, number))
         assert waited_before(config, DB1) == ("" if number else "x")
 

@@ -124,7 +124,7 @@ def test_the_answer_is_read_again_from_the_journal(tmp_path: Path) -> None:
     begun = begun_before(past)
     assert begun is not None
     assert begun.dead == PLAN.dead
-    assert FailoverOptions(**begun.options) == FailoverOptions(new_master_host="10.0.0.3")
+    assert begun.options(FailoverOptions) == FailoverOptions(new_master_host="10.0.0.3")
 
 
 @pytest.mark.parametrize(("exit_code", "still"), [(1, True), (0, False), (10, False)])
@@ -133,7 +133,7 @@ def test_one_that_could_not_go_on_does_not_hide_what_it_was_to_finish(
 ) -> None:
     first = Journal(tmp_path / "app1.failover-20260101000000-1.journal")
     first.record("failover", "began", PLAN.dead, options={}, resumed=False)
-    first.record("promote", "intent", DB2.key, dead=PLAN.dead, kind="mysql", end_of_log="")
+    first.record("promote", "intent", DB2.key, dead=PLAN.dead, kind="MySQL GTID", end_of_log="")
     second = Journal(tmp_path / "app1.failover-20260101000001-2.journal")
     second.record("failover", "began", PLAN.dead, options={}, resumed=True)
     second.record("ended", "ended", PLAN.dead, exit_code=exit_code)
