@@ -244,6 +244,7 @@ WHAT_CANNOT = {
         pytest.param("mysql56", False, id="5.6-position"),
         pytest.param("mysql97", True, id="9.7-gtid"),
         pytest.param("mariadb", True, id="mariadb-gtid"),
+        pytest.param("mariadb105", False, id="10.5-position"),
         pytest.param("mariadb118", True, id="11.8-gtid"),
     ],
 )
