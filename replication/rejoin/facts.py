@@ -46,7 +46,7 @@ class RejoinFacts:
     scheduled events that would run on it. ``configured``: its block is in the configuration; ``source_id_taken`` is who
     else has its server_id. ``pointed``: a rejoin since it was replaced may have pointed it, and none took that back;
     ``unfinished``: the last rejoin of it has not ended. ``rewound`` is how far it was rewound since it was replaced;
-    then the place of ``replaced`` is where its log begins anew.
+    then the place of ``replaced`` is where its log begins anew. ``below`` are servers that replicate from it.
     """
 
     cluster: str
@@ -70,6 +70,7 @@ class RejoinFacts:
     pointed: bool = False
     unfinished: bool = False
     rewound: Rewound | None = None
+    below: tuple[str, ...] = ()
     like: Mapping[str, Any] = field(compare=False, repr=False, default_factory=dict)
 
     @property

@@ -118,6 +118,7 @@ def look(who: WhoIsBack, sessions: ConnectionPool) -> RejoinFacts:
         pointed=replaced is not None and stands_pointed(config.manager_workdir, config.name, old.address, replaced.at),
         unfinished=last is not None and not last.ended,
         rewound=rewound,
+        below=tuple(s.name for s in cluster.up if s.channel_from(old.hostname, old.ip, old.port) is not None),
         like=_like(sessions, followers),
     )
 

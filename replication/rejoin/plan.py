@@ -13,8 +13,8 @@ from ..model.position import BinlogPosition
 from ..model.refusal import Refusal
 from ..model.state import GtidKind
 from ..model.ways_back import How
-from .diverged.begun import of_a_rewind, rewinds_by
 from .diverged.beyond import Beyond, beyond
+from .diverged.forbidden import of_a_rewind, of_those_below, of_what_it_lost, rewinds_by
 from .facts import RejoinFacts
 from .rebuild.copying import Copying
 from .remembered.rewound import RESETTING
@@ -37,9 +37,8 @@ ERRANT = (
     "with --replay it repeats there what is in nobody's way. --how=empties commits empty ones in their place (MySQL)."
 )
 
-#: Refusals that no later look changes: only for them is a rejoin that was cut short taken back.
+#: Refusals that no later look changes: only for them is one that was cut short taken back.
 TAKEN_BACK = frozenset({"has-more", "may-have-more", "purged", "lost-its-end"})
-
 _LOOK = "See with mysqlbinlog what its log has since it was replaced."
 
 
@@ -162,6 +161,7 @@ def rejoin_plan(facts: RejoinFacts, how: How = How.AUTO) -> RejoinPlan | Refusal
     rewinds = rewinds_by(facts, more, how)
     refusal = (
         _of_the_servers(facts)
+        or (of_those_below(facts, "taken back") if rewinds else None)
         or of_a_rewind(facts, rewinds=rewinds)
         or (None if rewinds and (more.what or facts.rewound) else _of_its_data(facts, more))
         or _of_the_way(facts, rewinds=rewinds)
@@ -294,6 +294,8 @@ def _of_the_way(facts: RejoinFacts, *, rewinds: bool) -> Refusal | None:
     old, new, pointed = facts.old.name, facts.new.name, facts.follows is not None
     if facts.kind is GtidKind.POSITION and not pointed and (refusal := _of_the_place(facts, rewinds=rewinds)):
         return refusal
+    if refusal := of_what_it_lost(facts, BY_HAND[How.REBUILD]):
+        return refusal
     if facts.purged:
         return Refusal(
             "purged",
@@ -378,8 +380,7 @@ def _has_executed_nothing_since(facts: RejoinFacts) -> bool:
     tail, hold, replaced = facts.tail, facts.hold, facts.replaced
     if facts.old.log_replica_updates and tail is not None and tail.whole and not tail.events:
         return True
-    held = hold is not None and replaced is not None and hold.instead == replaced.new
-    return held and not facts.pointed
+    return not facts.pointed and hold is not None and replaced is not None and hold.instead == replaced.new
 
 
 def _begins_at(facts: RejoinFacts) -> BinlogPosition | None:
@@ -391,6 +392,8 @@ def _begins_at(facts: RejoinFacts) -> BinlogPosition | None:
 def _warnings(facts: RejoinFacts) -> Iterator[str]:
     if facts.not_durable:
         yield facts.not_durable
+    if facts.below and not facts.old.log_replica_updates:
+        yield f"{', '.join(facts.below)} replicate from it, and get nothing more: it does not log what it receives"
     if facts.events:
         yield (
             f"{len(facts.events)} scheduled events are enabled on {facts.old.name} ({', '.join(facts.events[:5])}): "

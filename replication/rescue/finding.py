@@ -11,7 +11,7 @@ from operator import itemgetter
 from ..binlog.cutter import LogFile
 from ..binlog.events import MAGIC
 from ..binlog.reader import LogReader
-from ..errors import LogError, RemoteFileError
+from ..errors import LogEncrypted, LogError, RemoteFileError
 from ..model.position import BinlogPosition, log_index, numbered, unbroken_row
 from ..model.state import ServerState
 from ..source.identity import ExpectedIdentity, continues, look, refuted
@@ -105,9 +105,10 @@ def find_start(
     """Where the saving begins for a replica that knows no place in the dead primary's log, only what it executed.
 
     Every log says at its beginning which GTIDs are in those before it: the newest of which the replica has all of them
-    is the one. Raises RemoteFileError when there is none.
+    is the one. Raises RemoteFileError when there is none, LogEncrypted where nobody can tell because of that.
     """
-    searched = []
+    searched: list[str] = []
+    locked: LogEncrypted | None = None
     for directory in dict.fromkeys((*whose.named, *directories)):
         try:
             names = [n for n in host.listdir(directory) if numbered(n)]
@@ -119,18 +120,26 @@ def find_start(
                 continue
             logs = sorted((n for n in names if n.rpartition(".")[0] == base), key=log_index, reverse=True)
             for name in logs:
-                known = _knows(host, posixpath.join(directory, name), state, whose)
+                try:
+                    known = _knows(host, posixpath.join(directory, name), state, whose)
+                except LogEncrypted as error:
+                    known, locked = None, error
                 if known is None:
                     break
                 if known:
                     return BinlogPosition(name, len(MAGIC))
         searched.append(f"{directory} has no log that reaches back to what {state.name} executed")
+    if locked is not None:
+        raise locked
     hint = "set master_binlog_dir to where the binary logs are"
     raise RemoteFileError(host.name, "find where to begin", "; ".join(searched), hint)
 
 
 def _knows(host: SshHost, path: str, state: ServerState, whose: ExpectedIdentity) -> bool | None:
-    """Whether a server executed all that was written before this log; None for what is none with GTIDs, or not its."""
+    """Whether a server executed all that was written before this log; None for what is none with GTIDs, or not its.
+
+    Raises LogEncrypted.
+    """
     log = RemoteLog(path, host.stat(path, links=False).size)
     try:
         with host.open(path, links=False) as stream:
@@ -138,6 +147,8 @@ def _knows(host: SshHost, path: str, state: ServerState, whose: ExpectedIdentity
                 return None
             reader = LogReader(stream, name=log.name, size=log.size)
             mysql, mariadb = reader.previous_gtids, reader.gtid_list
+    except LogEncrypted:
+        raise
     except LogError:
         return None
     if mysql is not None and state.gtid_executed is not None:

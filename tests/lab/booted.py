@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from tests.lab.cluster import HOUSE, Cluster
 from tests.lab.network import sh
@@ -24,7 +25,7 @@ _HIERARCHIES = (Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup/unified"))
 
 _SCRIPT = """\
 set -e
-for h in {groups}; do mkdir -p $h && echo $$ >$h/cgroup.procs; done
+{groups}
 mount -t tmpfs tmpfs {top}
 mkdir {top}/upper {top}/work {top}/root
 mount -t overlay overlay -o lowerdir=/,upperdir={top}/upper,workdir={top}/work {top}/root
@@ -46,38 +47,29 @@ def missing() -> str:
     return f"no {', '.join(lacks)} here" if lacks else ""
 
 
-class Booted:
-    """``with Booted(cluster, {"etc/mha/app1.cnf": text}) as machine``: files are in its root before it boots."""
+class UnderSystemd:
+    """A container with systemd, and what can be asked of it; ``directory`` is its own, on this machine."""
 
-    def __init__(self, cluster: Cluster, files: dict[str, str]) -> None:
-        self._cluster, self._top = cluster, cluster.directory / "booted"
-        self._groups = [h / f"mha-{cluster.directory.name}" for h in _HIERARCHIES if (h / "cgroup.procs").exists()]
-        program = (
-            f'#!/bin/sh\nPYTHONPATH=/opt/house/src:/opt/house exec {sys.executable} -m prefect_mha.commands.mha "$@"\n'
-        )
-        self._files = {"opt/mha/bin/mha": program, **files}
+    def __init__(self, directory: Path) -> None:
+        self._top = directory / "booted"
+        named = "-".join(directory.parts[-2:])
+        self._groups = [h / f"mha-{named}" for h in _HIERARCHIES if (h / "cgroup.procs").exists()]
+        self._log = directory / "booted.log"
         self._pid = 0
 
-    def __enter__(self) -> Booted:
-        files = self._cluster.directory / "booted-files"
+    def _script(self) -> str:
+        """What starts systemd-nspawn, in a mount namespace of its own."""
+        raise NotImplementedError
+
+    @property
+    def _into_groups(self) -> str:
+        return f"for h in {' '.join(map(str, self._groups))}; do mkdir -p $h && echo $$ >$h/cgroup.procs; done"
+
+    def __enter__(self) -> Self:
         self._top.mkdir()
-        for name, text in self._files.items():
-            path = files / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-            path.chmod(0o755 if "/bin/" in name else 0o600 if "/etc/mha/" in f"/{name}" else 0o644)
-        script = _SCRIPT.format(
-            groups=" ".join(map(str, self._groups)),
-            top=self._top,
-            files=files,
-            netns=self._cluster.subnet.manager,
-            house=HOUSE,
-            seat=self._cluster.seat,
-        )
-        self._log = self._cluster.directory / "booted.log"
         with self._log.open("wb") as out:
             self._nspawn = subprocess.Popen(
-                ["unshare", "-m", "--propagation", "private", "sh", "-c", script],
+                ["unshare", "-m", "--propagation", "private", "sh", "-c", self._script()],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
@@ -125,3 +117,31 @@ class Booted:
     def shows(self, unit: str, name: str) -> str:
         """A property of a unit, as systemd tells it."""
         return self.run(f"systemctl show -P {name} {unit}").strip()
+
+
+class Booted(UnderSystemd):
+    """``with Booted(cluster, {"etc/mha/app1.cnf": text}) as machine``: files are in its root before it boots."""
+
+    def __init__(self, cluster: Cluster, files: dict[str, str]) -> None:
+        super().__init__(cluster.directory)
+        self._cluster = cluster
+        program = (
+            f'#!/bin/sh\nPYTHONPATH=/opt/house/src:/opt/house exec {sys.executable} -m prefect_mha.commands.mha "$@"\n'
+        )
+        self._files = {"opt/mha/bin/mha": program, **files}
+
+    def _script(self) -> str:
+        files = self._cluster.directory / "booted-files"
+        for name, text in self._files.items():
+            path = files / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            path.chmod(0o755 if "/bin/" in name else 0o600 if "/etc/mha/" in f"/{name}" else 0o644)
+        return _SCRIPT.format(
+            groups=self._into_groups,
+            top=self._top,
+            files=files,
+            netns=self._cluster.subnet.manager,
+            house=HOUSE,
+            seat=self._cluster.seat,
+        )

@@ -71,6 +71,15 @@ class Host:
         """Its init, as the machine numbers it: whose namespaces are the host's."""
         return self._pid
 
+    def adopt(self, pid: int) -> None:
+        """Its root was booted by somebody else, whose init that is."""
+        self._pid = pid
+
+    @property
+    def lower(self) -> str:
+        """The image's layers, as an overlay names them."""
+        return self._lower
+
     @property
     def upper(self) -> Path:
         """What this host changed of its image: its disk."""

@@ -90,7 +90,15 @@ def test_it_follows_within_seconds(watched: Watched, record_property: Recorder) 
     assert took < SOON
 
 
-@pytest.mark.parametrize("watched", [pytest.param(("mariadb", True), id="mariadb-gtid")], indirect=True)
+@pytest.mark.parametrize(
+    "watched",
+    [
+        pytest.param(("mysql56", False), id="5.6-position"),
+        pytest.param(("mysql97", True), id="9.7-gtid"),
+        pytest.param(("mariadb", True), id="mariadb-gtid"),
+    ],
+    indirect=True,
+)
 def test_one_with_a_row_of_its_own_is_told_of_and_left_read_only(watched: Watched) -> None:
     """The row comes with its first moment, before anybody can close it."""
     init = "CREATE TABLE app.only_here (id INT PRIMARY KEY) ENGINE=InnoDB;\n"

@@ -238,7 +238,9 @@ WHAT_CANNOT = {
 }
 
 
-@pytest.mark.parametrize(("kind", "gtid"), kinds("5.6-position", "9.7-gtid", "mariadb-gtid", "11.8-gtid"))
+@pytest.mark.parametrize(
+    ("kind", "gtid"), kinds("5.6-position", "9.7-gtid", "mariadb-gtid", "10.5-position", "11.8-gtid")
+)
 def test_what_cannot_be_taken_back_is_refused_and_kept(kind: str, gtid: bool) -> None:
     """One after the other, each on top of those before: the first reasons name them; nothing of it is changed."""
     with Cluster(kind, gtid=gtid) as cluster:

@@ -83,6 +83,10 @@ WAYS = [
     pytest.param("mariadb", True, "backup", id="mariadb-gtid-backup"),
     pytest.param("mariadb105", True, "backup", id="mariadb105-gtid-backup"),
     pytest.param("mariadb118", True, "backup", id="mariadb118-gtid-backup"),
+    pytest.param("mariadb105", False, "backup", id="mariadb105-position-backup"),
+    pytest.param("mariadb118", False, "backup", id="mariadb118-position-backup"),
+    pytest.param("mysql97", True, "dump", id="9.7-gtid-dump"),
+    pytest.param("mysql97", False, "dump", id="9.7-position-dump"),
     pytest.param("mariadb", True, "dump", id="mariadb-gtid-dump"),
 ]
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.lab.cluster import Cluster
 from tests.scenarios.contents import Contents, picture, prepared
+from tests.scenarios.encrypted_logs import encrypting
 from tests.scenarios.failing_over import LONG_MODES
 
 
@@ -131,26 +132,7 @@ def test_host_gone_and_the_relay_logs_purged_on_the_only_replica_that_was_level(
 @pytest.mark.parametrize("kind", ["mariadb", pytest.param("mysql97", marks=pytest.mark.slow)])
 def test_an_encrypted_binary_log_cannot_be_saved_which_is_told_and_stops_nothing(kind: str) -> None:
     """What the replicas received between them is on both; only what nobody received is lost."""
-    setting = "binlog_encryption=ON"
-    if kind == "mariadb":
-        setting = "plugin_load_add=file_key_management\nfile_key_management_filename=/etc/keys\nencrypt_binlog=1"
-    with Cluster(kind, up=False, extra={1: setting}) as cluster:
-        if kind == "mariadb":
-            cluster[1].run(f"echo '1;{'a1' * 32}' >/etc/keys")
-        else:
-            for path, text in (
-                ("/usr/sbin/mysqld.my", '{"components": "file://component_keyring_file"}'),
-                (
-                    "/usr/lib/mysql/plugin/component_keyring_file.cnf",
-                    '{"path": "/var/lib/mysql/keyring", "read_only": false}',
-                ),
-            ):
-                cluster[1].run(f"echo '{text}' >{path}")
-            # The component opens its file as root, before the server becomes its own user.
-            cluster[1].run("install -o mysql -m 600 /dev/null /var/lib/mysql/keyring")
-        for host in cluster.hosts:
-            host.start_mysqld()
-        cluster.replicate_from(cluster[1])
+    with encrypting(kind, gtid=False) as cluster:
         manager = cluster.start_manager(cluster.write_cnf())
         cluster[1].sql("CREATE TABLE app.secret (id INT PRIMARY KEY) ENGINE=InnoDB")
         level(cluster)

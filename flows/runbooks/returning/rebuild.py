@@ -6,12 +6,14 @@ import logging
 import os
 
 from ....replication.coordination.failover_lock import FailoverLock
-from ....replication.errors import AlreadyActing, MhaError
+from ....replication.errors import AlreadyActing, LogError, MhaError, RefusalError, RemoteFileError
 from ....replication.local.interrupts import Interrupted, finish_from_here
 from ....replication.memory.journal import REJOIN
+from ....replication.rejoin.diverged.archive import ENCRYPTED
 from ....replication.rejoin.outcome import RejoinOutcome
 from ....replication.rejoin.rebuild.job import RebuildJob
 from ....replication.rejoin.rebuild.place import Place
+from ....replication.rejoin.rebuild.steps import OWN_DATA, STAYS
 from ....replication.rejoin.remembered.rewound import EQUAL, REWIND
 from ....tasks import diverged, rebuild, rejoin
 from .rejoin import RejoinRunbook
@@ -52,7 +54,7 @@ class RebuildRunbook(RejoinRunbook):
             job.journal.record(REJOIN, "began", plan.old, pid=os.getpid(), by=by, plan=plan.as_dict())
             self._step(rejoin.close)
             if job.copying.archive:
-                notes.append(f"Of {plan.old_name} were kept: {self._step(diverged.keep_own)}.")
+                notes.append(self._own_data())
             with self._unlocked():
                 place = self._new_data()
             self._step(rejoin.see_the_same_primary)
@@ -84,6 +86,18 @@ class RebuildRunbook(RejoinRunbook):
         summary = f"{plan.old_name} has the data of {donor}, and replicates from {new}, {stands}"
         notes += [f"Left to do: {line}." for line in undone]
         return self._ended(RejoinOutcome(10 if undone else 0, summary, job.plan, notes=tuple(notes)))
+
+    def _own_data(self) -> str:
+        """On the manager; where nothing of its log can be read there, its old data stays, which has all of it."""
+        job, old = self._job, self._job.plan.old_name
+        try:
+            return f"Of {old} were kept: {self._step(diverged.keep_own)}."
+        except (RefusalError, LogError, RemoteFileError) as error:
+            if isinstance(error, RefusalError) and error.refusal.code != ENCRYPTED:
+                raise
+            job.journal.record(OWN_DATA, STAYS, job.plan.old)
+            log.warning("%s: %s Its old data stays there.", old, error)
+            return f"What only {old} had is in its old data alone: {error}"
 
     def _new_data(self) -> Place | None:
         """The server runs on it, closed; its place where the copy does not bring that along."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from ....replication.cluster.pool import ConnectionPool
 from ....replication.coordination.failover_lock import FailoverLock
-from ....replication.errors import MhaError
+from ....replication.errors import MhaError, RefusalError
 from ....replication.local.person import this_person
 from ....replication.memory.journal import END, REJOIN, Journal
 from ....replication.model.refusal import Refusal
@@ -51,7 +51,9 @@ def rescue_its_own(who: WhoIsBack, plan: RejoinPlan, sessions: ConnectionPool, w
         try:
             outcome = _rescued(job, book, wanted)
         except (MhaError, OSError) as error:
-            outcome = RejoinOutcome(1, f"what only {plan.old_name} has could not be rescued: {error}", plan)
+            refusal = error.refusal if isinstance(error, RefusalError) else None
+            said = f"what only {plan.old_name} has could not be rescued: {error}"
+            outcome = RejoinOutcome(1, said, plan, refusal=refusal)
         # Rows of users are told in the report, and remembered in its files alone.
         facts = {name: value for name, value in outcome.as_dict().items() if name not in ("server", "notes")}
         journal.record(END, "ended", plan.old, notes=list(outcome.clashes), **facts)

@@ -19,9 +19,11 @@ from typing import Any
 from ...binlog.reader import Transaction
 from ...binlog.sequence import LogSequence
 from ...cluster.pool import ConnectionPool
+from ...errors import LogEncrypted, RefusalError
 from ...local.copy_places import save_in
 from ...local.own_files import open_own
 from ...model.position import BinlogPosition
+from ...model.refusal import Refusal
 from ...model.state import GtidKind, ServerState
 from ...reporting.ledger import Fate, LedgerLine
 from ...rescue.finding import find_logs, find_start
@@ -32,6 +34,8 @@ from ..observe import WhoIsBack
 from .beyond import common_of, only_here
 from .ledger import Reckoning, complete
 
+#: Why nothing is copied: the refusal's code.
+ENCRYPTED = "log-encrypted"
 #: The list of transactions, and the sums of all files, in the directory of the copy.
 LIST, SUMS = "transactions.jsonl", "SHA256SUMS"
 CHUNK = 1 << 20
@@ -67,7 +71,23 @@ class Archive:
 
 
 def archive(who: WhoIsBack, sessions: ConnectionPool, facts: RejoinFacts) -> Archive:
-    """Copy, prove, list, sync. Raises HostError's children, LogError, NoRoom, OSError."""
+    """Copy, prove, list, sync. Raises HostError's children, LogError, NoRoom, OSError, RefusalError where encrypted."""
+    try:
+        return _archive(who, sessions, facts)
+    except LogEncrypted as error:
+        server = f"--host={who.old.ip} --port={who.old.port}"
+        raise RefusalError(
+            Refusal(
+                ENCRYPTED,
+                f"What only {facts.old.name} has cannot be read where it lies, nor taken back: {error}.",
+                f"The server itself tells it in clear: mysqlbinlog --read-from-remote-server {server} --raw LOG. "
+                "--how=rebuild makes it a replica, and keeps its old data there.",
+                facts.evidence,
+            )
+        ) from error
+
+
+def _archive(who: WhoIsBack, sessions: ConnectionPool, facts: RejoinFacts) -> Archive:
     host, old = sessions.host(who.old.address), facts.old
     whose = ExpectedIdentity(old.server_id, old.server_uuid)
     directories = [posixpath.dirname(old.log_bin_basename), *who.old.master_binlog_dir]

@@ -34,6 +34,24 @@ def beyond(facts: RejoinFacts) -> Beyond:
     return by_log
 
 
+def lost_of(facts: RejoinFacts) -> str:
+    """What the old server wrote itself, the new primary has, and its own data has no more: of a disk that lost it, or
+    older data, as of a snapshot. A replica passes over what bears its own server_id, so it would never get that.
+    """
+    old, new = facts.old, facts.new
+    if facts.rewound is not None:
+        # What it has executed is set anew.
+        return ""
+    if facts.kind is GtidKind.MYSQL and old.gtid_executed is not None and new.gtid_executed is not None:
+        lacks = new.gtid_executed - old.gtid_executed
+        return str(lacks - lacks.without([old.server_uuid or "", facts.hold.uuid if facts.hold is not None else ""]))
+    if facts.kind is GtidKind.MARIADB:
+        has = MariadbGtidPosition([*old.gtid_binlog_state, *(old.mariadb_gtid or ())])
+        own = (gtid for gtid in _known(facts) if gtid.server_id == old.server_id)
+        return str(MariadbGtidPosition(gtid for gtid in own if not has.covers(gtid)))
+    return ""
+
+
 def only_here(facts: RejoinFacts) -> Callable[[Gtid | MariadbGtid | None], bool]:
     """Whether a transaction of the old server's log is one that only it has; without GTIDs its place alone tells."""
     old, new = facts.old, facts.new

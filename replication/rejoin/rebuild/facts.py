@@ -38,7 +38,8 @@ class TargetView:
 
     ``beside``: its data directory has room beside it on the same file system. ``state`` is what a rebuild that was cut
     short left, ``old`` where that has the old data, ``of`` the journal of who left it, ``kept`` where
-    another rebuild than the one that is gone on with left old data. ``elsewhere`` is what lies in other directories.
+    another rebuild than the one that is gone on with left old data. ``elsewhere`` is what lies in other directories,
+    ``apart`` what of InnoDB does without which no data is whole.
     ``stoppable``: its host tells how it is started again. ``trouble`` is why the host cannot be asked.
     """
 
@@ -55,6 +56,7 @@ class TargetView:
     of: str = ""
     kept: str = ""
     elsewhere: str = ""
+    apart: str = ""
     stoppable: bool = True
     root: bool = True
     trouble: str = ""

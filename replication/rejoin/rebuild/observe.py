@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import posixpath
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +21,15 @@ from .left import cut_short
 from .on_host import OnHost, copiers
 
 log = logging.getLogger("mha")
+
+#: Where the system tablespace, undo and redo logs lie: those of the old data would be taken for the new one's.
+PLACES = (
+    "innodb_data_home_dir",
+    "innodb_undo_directory",
+    "innodb_log_group_home_dir",
+    "innodb_doublewrite_dir",
+    "aria_log_dir_path",
+)
 
 #: Engines whose tables a consistent snapshot shows whole.
 TRANSACTIONAL = ("InnoDB", "MyRocks", "ROCKSDB", "TokuDB", "PERFORMANCE_SCHEMA", "MEMORY")
@@ -46,7 +57,7 @@ def look_around(who: WhoIsBack, sessions: ConnectionPool, facts: RejoinFacts) ->
     clone = plugin_of(session) if session.dialect.can_clone else ""
     return RebuildFacts(
         donors=tuple(donors),
-        target=_target(who, facts.old, sessions, clone),
+        target=_with_places(_target(who, facts.old, sessions, clone), session),
         modern=session.dialect.can_clone,
         maria=facts.old.vendor is Vendor.MARIADB,
         held=_held(who, facts),
@@ -72,6 +83,31 @@ def _target(who: WhoIsBack, state: ServerState, sessions: ConnectionPool, clone:
     if view.of in cut_short(who.config.manager_workdir, who.config.name, old.address):
         return view
     return replace(view, state="", old="", kept=view.old)
+
+
+def _with_places(view: TargetView, server: Server) -> TargetView:
+    """Where the server says that its data lies; what its host found comes first."""
+    rows = server.query(
+        "SHOW GLOBAL VARIABLES WHERE Variable_name = 'datadir' OR Variable_name IN %s",
+        (PLACES,),
+        action="read where its data lies",
+    )
+    values = {str(row["Variable_name"]): str(row["Value"]) for row in rows}
+    datadir = values.pop("datadir")
+    tables = dict[str, str]()
+    if server.dialect.can_clone:
+        # Older ones have a file beside each such table's definition, which the host finds.
+        files = server.query("SELECT PATH AS p FROM information_schema.INNODB_DATAFILES", action="list its data files")
+        tables = {str(row["p"]): str(row["p"]) for row in files}
+    table = next(iter(outside(datadir, tables)), "")
+    return replace(view, apart=", ".join(outside(datadir, values)), elsewhere=view.elsewhere or table)
+
+
+def outside(datadir: str, places: Mapping[str, str]) -> list[str]:
+    """Names of these places that are not in the data directory, to which they may be relative. Pure."""
+    home = posixpath.normpath(datadir)
+    found = {name: posixpath.normpath(posixpath.join(home, place)) for name, place in places.items() if place}
+    return [name for name, place in sorted(found.items()) if place != home and not place.startswith(f"{home}/")]
 
 
 def _donor(

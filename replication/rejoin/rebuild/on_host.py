@@ -6,10 +6,11 @@ import contextlib
 import logging
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ....config import ServerConfig
 from ...errors import DeadlineExceeded, HostError, ServerError
+from ...fencing.kill import present_on
 from ...model.state import ServerState
 from ...mysql.server import Server
 from ...probes.host import ServerPaths
@@ -26,6 +27,8 @@ log = logging.getLogger("mha")
 SHORT, STOPS, LONG = 60.0, 150.0, 86400.0
 #: Seconds that a started server has to take sessions, after a recovery perhaps, and between two looks.
 STARTS, LOOK = 600.0, 0.1
+#: Seconds after which one that was started, of which no process is there, comes no more; and between two such looks.
+GONE, SEEN_EVERY = 10.0, 2.0
 
 
 class OnHost:
@@ -114,19 +117,35 @@ class OnHost:
         else:
             for line in self.step("start", "" if closed else "open", action="start its mysqld", timeout=STOPS):
                 log.debug("%s: %s", self._server.name, line)
-        return answers(session)
+        return answers(session, self._runs)
+
+    def _runs(self) -> bool:
+        """In doubt it does."""
+        try:
+            return present_on(self._host, self._server, self._places, timeout=SHORT).runs
+        except (HostError, DeadlineExceeded) as error:
+            log.debug("%s", error)
+            return True
 
 
-def answers(session: Server, seconds: float = STARTS) -> ServerState:
-    """Its state as soon as it takes sessions. Raises DeadlineExceeded."""
+def answers(session: Server, runs: Callable[[], bool] = lambda: True, seconds: float = STARTS) -> ServerState:
+    """Its state as soon as it takes sessions. Raises DeadlineExceeded; HostError where no process ``runs`` any more."""
     session.close()
-    ends, said = time.monotonic() + seconds, ""
-    while time.monotonic() < ends:
+    began = seen = looked = time.monotonic()
+    said = ""
+    while (now := time.monotonic()) < began + seconds:
         try:
             return session.observe()
         except ServerError as error:
             said = str(error)
-            time.sleep(LOOK)
+        if now - looked > SEEN_EVERY:
+            looked = now
+            if runs():
+                seen = now
+            elif now - seen > GONE:
+                cause = f"it ended, or never ran, and its error log tells why ({said})"
+                raise HostError(session.config.hostname, "start its mysqld", cause)
+        time.sleep(LOOK)
     raise DeadlineExceeded(f"{session}: take sessions after its start", seconds, said)
 
 

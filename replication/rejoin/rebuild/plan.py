@@ -10,6 +10,7 @@ from ...model.refusal import Refusal
 from ...model.state import GtidKind
 from ...model.ways_back import How, Method
 from ..diverged.beyond import beyond
+from ..diverged.forbidden import of_those_below
 from ..facts import RejoinFacts
 from ..plan import RejoinPlan, of_both, of_the_account
 from .copying import Copying
@@ -29,7 +30,7 @@ def rebuild_plan(facts: RejoinFacts, about: RebuildFacts, *, wish: str, rate: in
 
     What only it has is archived first where it is known where that begins; else its old data stays, whatever is wished.
     """
-    if refusal := of_both(facts) or of_the_account(facts):
+    if refusal := of_both(facts) or of_those_below(facts, "rebuilt") or of_the_account(facts):
         return refusal
     old, new, more = facts.old.name, facts.new.name, beyond(facts)
     place = facts.kind is not GtidKind.POSITION or (facts.replaced is not None and facts.replaced.place is not None)
@@ -113,6 +114,8 @@ def ranked(donors: tuple[DonorView, ...]) -> list[DonorView]:
 def why_not(method: Method, facts: RebuildFacts) -> str:
     """Why the server itself does not allow that way; empty where it does."""
     target = facts.target
+    if target.apart:
+        return f"{target.apart} lies outside of its data directory, and would stay with its old data"
     if method is Method.CLONE:
         if not facts.modern:
             return "this version has no clone plugin (MySQL 8.0.17 and newer have)"
@@ -201,6 +204,8 @@ def warnings(plan: Copying, facts: RebuildFacts) -> Iterator[str]:
     if donor.unsafe and plan.method is Method.DUMP:
         named = ", ".join(donor.unsafe[:5])
         yield f"{len(donor.unsafe)} tables are of no transactional engine ({named}): a dump may have them torn"
+    if facts.target.elsewhere:
+        yield f"a part of its old data lies elsewhere, and is not kept: {facts.target.elsewhere}"
     if facts.target.kept:
         yield f"another rebuild left old data in {facts.target.kept}: it is kept under a name with the date"
     if facts.target.old:

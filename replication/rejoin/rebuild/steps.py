@@ -30,6 +30,8 @@ log = logging.getLogger("mha")
 RUN = ("Compare its data", START)
 #: What the journal calls that place.
 PLACE = "place"
+#: What only the old server has could not be copied to the manager: its old data stays, whatever is wished.
+OWN_DATA, STAYS = "own data", "stays"
 
 
 def made_ready(job: RebuildJob) -> str:
@@ -205,5 +207,8 @@ def taken_back(job: RebuildJob) -> str:
 
 def settled(job: RebuildJob) -> str:
     """The room is gone; where the old data stays, empty where it does not."""
-    told = job.there.step("settle", str(int(job.copying.keep)), action="settle what the rebuild left", timeout=LONG)
+    stays = any((e.step, e.event) == (OWN_DATA, STAYS) for e in _past(job, job.chain))
+    told = job.there.step(
+        "settle", str(int(job.copying.keep or stays)), action="settle what the rebuild left", timeout=LONG
+    )
     return next((line.partition(" ")[2] for line in told if line.startswith("kept ")), "")

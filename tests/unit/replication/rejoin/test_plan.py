@@ -104,6 +104,44 @@ def plan_of(case: RejoinFacts) -> RejoinPlan:
     return decided
 
 
+# what it lost, and who hangs on it ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("case", "lost"),
+    [
+        (gtid(f"{UUID}:1-8", f"{UUID}:1-9,{OTHER}:1-5"), f"{UUID}:9"),
+        # It was installed anew, and is known by what the hold remembers.
+        (gtid("", f"{OTHER}:1-5,{UUID[:-1]}9:1-3", hold=replace(HOLD, uuid=f"{UUID[:-1]}9")), f"{UUID[:-1]}9:1-3"),
+        (mariadb("0-1-8", "0-1-9,0-2-20"), "0-1-9"),
+        (mariadb("0-1-8", "0-2-20", stood="0-1-9"), "0-1-9"),
+        # It received what came later, so it has what came before, under whatever name its log knows that by.
+        (mariadb("0-2-12", "0-1-9,0-2-20"), ""),
+        (gtid(f"{UUID}:1-9", f"{UUID}:1-9,{OTHER}:1-5"), ""),
+    ],
+)
+def test_what_it_wrote_and_has_no_more_is_no_data_to_follow_with(case: RejoinFacts, lost: str) -> None:
+    """As a replica it would skip what bears its own server_id."""
+    case = replace(case, old=replace(case.old, server_uuid=UUID))
+    if not lost:
+        assert isinstance(rejoin_plan(case), RejoinPlan)
+        return
+    refusal = refusal_of(case)
+    assert refusal.code == "lost-its-end"
+    assert lost in refusal.sentence
+    assert "--how=rebuild" in refusal.remedy
+
+
+def test_a_server_with_replicas_of_its_own_does_not_begin_its_log_anew() -> None:
+    case = gtid(f"{UUID}:1-11", f"{UUID}:1-9,{OTHER}:1-5", below=("db4(10.0.0.4:3306)",))
+    assert refusal_of(case, How.REWIND).code == "has-replicas"
+    assert refusal_of(case).code == "has-more"
+    follows = replace(case, old=replace(case.old, gtid_executed=GtidSet.parse(f"{UUID}:1-9")))
+    assert plan_of(follows).warnings == ()
+    silent = plan_of(replace(follows, old=replace(follows.old, log_replica_updates=False)))
+    assert "db4(10.0.0.4:3306) replicate from it, and get nothing more" in silent.warnings[0]
+
+
 # what it has -------------------------------------------------------------------------------------------------------
 
 
@@ -202,7 +240,7 @@ def test_one_that_points_there_already_goes_on_from_where_it_is() -> None:
 
 
 def test_gtids_need_no_place_and_no_journal() -> None:
-    assert plan_of(gtid(f"{UUID}:1-9", f"{UUID}:1-12", hold=None)).position is None
+    assert plan_of(gtid(f"{UUID}:1-9", f"{UUID}:1-9,{OTHER}:1-3", hold=None)).position is None
     assert plan_of(mariadb("0-1-9", "0-1-9,0-2-20")).position is None
 
 
@@ -223,7 +261,7 @@ def test_gtids_need_no_place_and_no_journal() -> None:
         (facts(replaced=replace(REPLACED, new="10.0.0.3:3306")), "replaced-since"),
         (facts(log_ends=at(4000)), "lost-its-end"),
         (facts(begins=False), "purged"),
-        (gtid(f"{UUID}:1-9", f"{UUID}:1-12", purged=f"{UUID}:10"), "purged"),
+        (gtid(f"{UUID}:1-9", f"{UUID}:1-9,{OTHER}:1-3", purged=f"{OTHER}:1"), "purged"),
         (facts(user=""), "replication-credentials"),
         (facts(password=False), "replication-credentials"),
     ],

@@ -12,6 +12,7 @@ from prefect_mha.replication.model.refusal import Refusal
 from prefect_mha.replication.model.ways_back import How, Method
 from prefect_mha.replication.rejoin.plan import RejoinPlan
 from prefect_mha.replication.rejoin.rebuild.facts import DonorView, RebuildFacts, TargetView
+from prefect_mha.replication.rejoin.rebuild.observe import outside
 from prefect_mha.replication.rejoin.rebuild.plan import ranked, rebuild_plan, room_for
 from tests.unit.replication.build import UUID
 from tests.unit.replication.rejoin.test_plan import facts, gtid
@@ -44,6 +45,28 @@ PARALLEL = replace(REPLICA, workers=4, in_order=False)
 
 def planned(around: RebuildFacts, wish: str = "auto", keep: bool = True) -> RejoinPlan | Refusal:
     return rebuild_plan(facts(), around, wish=wish, rate=0, keep=keep)
+
+
+def test_no_way_leads_over_logs_that_stay_with_the_old_data() -> None:
+    """A swap, or a load that fails, would leave the one's tables with the other's redo log."""
+    for method in Method:
+        refusal = planned(about(maria=True, modern=True, apart="innodb_log_group_home_dir"), method.value)
+        assert isinstance(refusal, Refusal)
+        assert "innodb_log_group_home_dir lies outside of its data directory" in refusal.sentence
+    loaded = planned(about(elsewhere="/data/app.ibd"), "dump")
+    assert isinstance(loaded, RejoinPlan)
+    assert any("is not kept: /data/app.ibd" in warning for warning in loaded.warnings)
+
+
+def test_places_outside_of_the_data_directory() -> None:
+    places = {"a": "./", "b": "/var/lib/mysql/undo", "c": "../redo", "d": "", "e": "/var/lib/mysql2", "f": "."}
+    assert outside("/var/lib/mysql/", places) == ["c", "e"]
+
+
+def test_one_with_replicas_of_its_own_is_not_rebuilt() -> None:
+    found = rebuild_plan(facts(below=("db4",)), about(), wish="auto", rate=0, keep=True)
+    assert isinstance(found, Refusal)
+    assert found.code == "has-replicas"
 
 
 @pytest.mark.parametrize(
