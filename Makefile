@@ -14,7 +14,7 @@
 # make bench      how long a failover, a switch and a rescue take (RUNS=3); kept in docs/performance/, drawn in docs/performance.md
 # make bench-rescue  only the latter (KINDS="mysql97 mariadb mysql56-position", TAILS="rows bytes")
 # make bench-commands  how long the checks, the status and --help take as whole processes (RUNS=5)
-# make bench-overhead  what Prefect costs a failover: without it, beside it, in a flow run, and each state of its API (RUNS=3)
+# make bench-overhead  what Prefect costs a failover: its API in each state against none, and a flow run (RUNS=3, JSON=file)
 # make bench-ack    what a commit costs that waits for a replica, our binlog server, or both (KINDS="mysql97 mariadb")
 # make bench-switch  how long a planned switch holds writes (SWITCHES=20 a mode)
 # make bench-standing  a hundred runs that stand ready: seconds, memory, requests; and one of them for 30 days of looks
@@ -128,7 +128,6 @@ bench-ack: preflight images
 
 bench-overhead: preflight images
 	$(RUN) -m tests.lab.bench_overhead --runs $(RUNS) $(if $(JSON),--json $(JSON))
-	$(RUN) -m tests.lab.bench --only prefect --runs $(RUNS)
 
 bench-rescue: preflight images
 	$(RUN) -m tests.lab.bench_rescue --kinds "$(KINDS)" --tails "$(TAILS)" $(if $(JSON),--json $(JSON))

@@ -193,8 +193,6 @@ def shut_down(job: FailoverJob, ssh_reachable: bool) -> tuple[Tried, ...]:
     scripts = [(means, means.removeprefix(SCRIPT)) for means in scripts_of(job)]
     if job.config.shutdown_script:
         scripts.append((SHUTDOWN, job.config.shutdown_script))
-    elif not scripts:
-        log.warning("shutdown_script is not set. Skipping explicit shutting down of the dead master.")
     for means, script in scripts:
         ssh = ssh_reachable and not any(t.powered_off for t in tried)
         tried.append(_by_script(job, means, script, ssh))
@@ -235,7 +233,7 @@ def traces_of(job: FailoverJob) -> tuple[str, ...]:
     return tuple(dict.fromkeys(trace for entry in left for trace in entry.facts.get("traces", ())))
 
 
-@task(name="Hold the old primary", **STEP)
+@task(name="Hold the old primary", small=True, **STEP)
 def hold_old_primary(job: FailoverJob, plan: FailoverPlan, uuid: str) -> Hold | None:
     """Write down, before the new one opens, that the old one is to be held read-only should it come back.
 

@@ -50,7 +50,7 @@ class Door:
         return self.shut or "applications are let in"
 
 
-@task(name="See whether it lets applications in", **STEP)
+@task(name="See whether it lets applications in", small=True, **STEP)
 def see_door(job: FailoverJob, plan: FailoverPlan, ahead: DiskAhead | None = None) -> Door:
     """An application's account gets a session, and the disk takes something; what cannot be seen is no reason.
 

@@ -36,7 +36,7 @@ def observe(job: FailoverJob) -> ClusterState:
     return cluster
 
 
-@task(name="Check that a failover is allowed", **STEP)
+@task(name="Check that a failover is allowed", small=True, **STEP)
 def check_allowed(job: FailoverJob) -> None:
     """MHA's rules against flapping: an unfinished failover, or one too recent, stops the next.
 

@@ -81,14 +81,13 @@ def act_in(
     cluster = job.config.name
     if run.id is not None:
         job.journal.record(*FLOW_RUN, job.dead.address, id=str(run.id))
-    job.writes_back = run.show
+    job.writes_out, job.writes_back = run.hush, run.show
     job.events.within = run.ids
     deed = Deed(
         key=f"{cluster}/{job.journal.path.name}",
         name=f"failover {cluster}: {job.dead.name} is dead",
         parameters={"cluster": cluster},
         finishes=interrupted_runs(job.past),
-        urgent=True,
     )
     return run.act(
         deed,

@@ -158,6 +158,7 @@ def _switch(
         log.info("** Phase 1: Configuration Check Phase completed.")
         job = SwitchJob(config, plan, options, sessions, Journal.new(config.manager_workdir, config.name, SWITCH))
         job.events.within = run.ids
+        job.writes_out, job.writes_back = run.hush, run.show
         if answer is not None:
             job.journal.record(APPROVAL, "answered", plan.old, **answer.as_dict())
         with contextlib.closing(job.address):

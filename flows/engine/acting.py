@@ -21,7 +21,7 @@ from .ending import Ending
 from .entered import flow_run
 from .kept import KeptRuns
 from .record import Page, RunRecord, Unanswered, deliver
-from .standing.quiet import Quiet, quietly
+from .standing.quiet import Quiet
 from .steps import described
 
 R = TypeVar("R")
@@ -31,16 +31,12 @@ log = logging.getLogger("mha")
 
 @dataclass(frozen=True)
 class Deed:
-    """What is done: the key of its record, its name while it goes on, and the runs that died in the midst of it.
-
-    ``urgent``: until `show` nothing is to take the processor from it.
-    """
+    """What is done: the key of its record, its name while it goes on, and the runs that died in the midst of it."""
 
     key: str
     name: str
     parameters: dict[str, Any]
     finishes: tuple[UUID, ...] = ()
-    urgent: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,12 +76,13 @@ class ActingRun:
         Trouble of ``conclude`` is told, and changes nothing.
         """
         context, began = self._taken(deed), datetime.now(UTC)
-        run = self._undisturbed if deed.urgent else _plainly
         try:
-            result = run(core) if context is None else context.run(run, core)
+            result = core() if context is None else context.run(core)
         except BaseException as error:
+            self._told()
             self._end(self._recorded(deed, began, deed.name, state="FAILED", message=described(error)))
             raise
+        self._told()
         self._end(self._concluded(deed, began, result, conclude))
         return result
 
@@ -104,19 +101,22 @@ class ActingRun:
     def stand_down(self) -> None:
         """It is not needed any more, where it was made ready for something; that it ends is waited for, briefly."""
 
+    def hush(self) -> None:
+        """Writes are out from now on: until `show`, and for two seconds at most, Prefect takes no processor."""
+        if flow_run() is not None:
+            self._quiet = Quiet()
+
     def show(self) -> None:
-        """From now on requests may be made: what is urgent is over. Returns at once."""
+        """From now on requests may be made: writes are back. Returns at once."""
         if self._quiet is not None:
             self._quiet.over()
 
     def wait(self) -> None:
         """Before the process ends: wait until Prefect has the record, briefly."""
 
-    def _undisturbed(self, core: Callable[[], R]) -> R:
-        if flow_run() is None:
-            return core()
-        with quietly() as self._quiet:
-            return core()
+    def _told(self) -> None:
+        if self._quiet is not None:
+            self._quiet.end()
 
     def _taken(self, deed: Deed) -> Context | None:
         """The context of the run that was entered; None to go on in the caller's."""
@@ -175,7 +175,3 @@ class ActingRun:
             within=self.id,
             **ending,
         )
-
-
-def _plainly(core: Callable[[], R]) -> R:
-    return core()

@@ -25,6 +25,7 @@ from ...replication.threads import Thread
 from .api import api_configured, usable
 from .entered import flow_run
 from .kept import KeptRuns
+from .standing.quiet import wait_while_quiet
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -195,6 +196,7 @@ class _Delivery(Thread):
                 self._outbox.filled.wait(self._pause())
                 self._outbox.filled.clear()
                 if not self._ending.wait(GATHER if self._outbox.waiting() else 0.0):
+                    wait_while_quiet()
                     self._try(self._round)
             self._try(self._round)
             if self._heartbeat and not (self._away or self.failed):

@@ -21,11 +21,11 @@ log = logging.getLogger("mha.engine")
 
 
 def step(one: Step[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Run one step: as a task run under a flow, otherwise as a plain call with the step's own retries.
+    """Run one step: as a task run under a flow, otherwise, or if it is small, plainly with the step's own retries.
 
     The exception that surfaces is the step's own in both. Steps must be synchronous, and bring their deadlines.
     """
-    if flow_context() is not None:
+    if not one.small and flow_context() is not None:
         return _call_as_task(one, args, kwargs)
     return _call_plainly(one, args, kwargs)
 

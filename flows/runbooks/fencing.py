@@ -95,7 +95,10 @@ class Fencing:
         return next((r for r in self._copies if r.copy is not None and r.copy.start <= start), None)
 
     def _power_off(self) -> None:
-        self._scripts_are_due = False
+        due, self._scripts_are_due = self.will_power_off, False
+        if not due:
+            log.warning("shutdown_script is not set. Skipping explicit shutting down of the dead master.")
+            return
         job = self._failover.job
         tried: tuple[Tried, ...] = self._failover.run(fence.shut_down, job, self.ssh, about=job.dead.name)
         self._tried += tried

@@ -30,6 +30,7 @@ def recover(job: FailoverJob, *, ssh_reachable: bool | None = None, log_director
     ``ssh_reachable`` is what detection found out, None to find out here; ``log_directories`` are where the primary
     said its binary log is while it lived.
     """
+    job.writes_out()
     run = Runbook(job, ssh_reachable, log_directories)
     refusal: Refusal | None = None
     run.old.begin()

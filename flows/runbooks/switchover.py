@@ -67,6 +67,7 @@ class SwitchRunbook(Recorder):
         job.journal.record("hold", "intent", job.plan.old, **facts_of_ready(ready))
         self.left_old = True
         self.run(online_change.leave_old, job)
+        job.writes_out()
         return ready, self.run(hold_writes.hand_writes_over, job, ready, about=job.plan.old_name)
 
     def take_back(self, error: BaseException) -> SwitchOutcome:
@@ -108,6 +109,7 @@ class SwitchRunbook(Recorder):
             new = job.sessions.server(plan.new_primary)
             self.tolerate(lambda: end_those_who_may_not_write(new), "Sessions that can never write were not ended")
         checks = self.do(online_change.come_to_new, job) or ()
+        job.writes_back()
         self.left += [f"Address: {check}" for check in checks if not check.ok]
         holds = HeldServers.of(job.config)
         self.tolerate(

@@ -29,7 +29,8 @@ class Job:
     """Handed from step to step. A plain class on purpose: an engine that looks into arguments finds nothing to copy.
 
     ``past`` are the entries of one of this cluster that was interrupted, if there is one; ``events`` tells the site's
-    own commands what happens; ``address`` is what moves the address that applications use.
+    own commands what happens; ``address`` is what moves the address that applications use. ``writes_out`` is called
+    when writes are out, or about to be held, ``writes_back`` as soon as the new primary takes them; neither may block.
     """
 
     address: AddressChain
@@ -39,6 +40,8 @@ class Job:
     ) -> None:
         self.config, self.sessions, self.journal, self.past = config, sessions, journal, past
         self.events = EventHooks(config)
+        self.writes_out: Callable[[], object] = lambda: None
+        self.writes_back: Callable[[], object] = lambda: None
 
     def config_of(self, key: str) -> ServerConfig:
         """The configuration of the server at ``ip:port``."""
@@ -48,9 +51,9 @@ class Job:
 class FailoverJob(Job):
     """One failover's.
 
-    ``approval`` is the answer of the person who was asked, None on the automatic path. ``writes_back`` is called as
-    soon as the new primary takes writes, and must not block; ``before_opening`` right before it, and raises CameBack
-    when the dead one is not known to be dead any more. ``answers_though_dead``: the verdict is about its disk, and it
+    ``approval`` is the answer of the person who was asked, None on the automatic path. ``before_opening`` is called
+    right before the new primary is opened, and raises CameBack when the dead one is not known to be dead any more.
+    ``answers_though_dead``: the verdict is about its disk, and it
     may well answer, or about its process while something else answers (``somebody_else``). ``lock`` is the right to
     act, on whose session a server is opened; ``withheld`` is what no binlog server acknowledges any more. ``places``
     are what the dead one said of itself while it lived: by them it is told from other servers of its host.
@@ -80,7 +83,6 @@ class FailoverJob(Job):
         self.answers_though_dead = any(facts.get("row") in ANSWER_THOUGH_DEAD for facts in verdicts)
         self.somebody_else = any(facts.get("row") == SOMEBODY_ELSE for facts in verdicts)
         self.places = ServerPaths.parse(verdicts[-1] if verdicts else {}, dead)
-        self.writes_back: Callable[[], object] = lambda: None
         self.remembered: ClusterState | None = None
         self.since = self.unseen = 0.0
         self.waits: Waits | None = None

@@ -23,7 +23,7 @@ from prefect_mha.replication.memory.journal import Entry, read_journal
 from tests.lab.checker import account, writers_overlap
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.faults import FAULTS, broken
-from tests.lab.prefect_server import PrefectServer, hanging_port, refused_port, slow_port, standing_run
+from tests.lab.prefect_server import PrefectServer, refused_port, slow_port, standing_run
 from tests.lab.writer import Writer, gap
 
 MODES = (
@@ -36,9 +36,6 @@ MODES = (
 )
 #: The modes that every fault is measured in; kill -9 is in all of them.
 MEASURED = (("mysql97", True), ("mysql56", False), ("mariadb", True))
-#: Those in which each state of Prefect's API is.
-MEASURED_WITH_PREFECT = (("mariadb", True), ("mysql97", True))
-PREFECT = ("unset", "healthy", "refused", "hanging", "slow", "stopped", "killed")
 #: Seconds that a slow API takes for an answer.
 SLOW = 5.0
 
@@ -48,7 +45,6 @@ class Run:
     """One failover, in seconds: ``detect`` and ``writes_back`` count from the fault."""
 
     case: str
-    prefect: str
     writes_back: float
     detect: float
     verdict_to_writes: float
@@ -83,8 +79,7 @@ def measure(kind: str, gtid: bool, fault: str, prefect: str = "") -> Run:
         verdict = next(e.at for e in entries if e.step == "verdict")
         opened = next(e.at for e in entries if e.step.startswith("Open") and e.event == "done")
         return Run(
-            f"{fault}{', Prefect' if prefect else ''}, {cluster.name}",
-            prefect or "unset",
+            f"{fault}, {cluster.name}",
             gap(acks, struck),
             verdict - struck,
             opened - verdict,
@@ -127,8 +122,6 @@ def _prefect(cluster: Cluster, state: str) -> Iterator[tuple[dict[str, str], Pre
             return
         if state == "refused":
             port = stack.enter_context(refused_port())
-        elif state == "hanging":
-            port = stack.enter_context(hanging_port())
         else:
             assert server is not None
             port = stack.enter_context(slow_port(server.port, SLOW)) if state == "slow" else server.port
@@ -141,9 +134,6 @@ def _cases(only: str) -> Iterator[tuple[str, Callable[[], Run]]]:
     for fault in FAULTS:
         for kind, gtid in MEASURED if fault != "kill -9" else ():
             yield f"{fault} {kind}", lambda k=kind, g=gtid, f=fault: measure(k, g, f)  # type: ignore[misc]
-    for kind, gtid in MEASURED_WITH_PREFECT:
-        for state in PREFECT:
-            yield f"prefect {state} {kind}", lambda k=kind, g=gtid, s=state: measure(k, g, "kill -9", s)  # type: ignore[misc]
 
 
 def main() -> int:
@@ -171,7 +161,6 @@ def _print(console: Console, runs: list[Run]) -> None:
     table = Table(title="Seconds, medians", title_justify="left")
     for heading in (
         "case",
-        "Prefect",
         "runs",
         "writes back",
         "at most",
@@ -183,15 +172,14 @@ def _print(console: Console, runs: list[Run]) -> None:
         "split",
         "exit",
     ):
-        table.add_column(heading, justify="left" if heading in ("case", "Prefect") else "right")
-    groups: dict[tuple[str, str], list[Run]] = {}
+        table.add_column(heading, justify="left" if heading == "case" else "right")
+    groups: dict[str, list[Run]] = {}
     for run in runs:
-        groups.setdefault((run.case, run.prefect), []).append(run)
-    for (case, prefect), each in groups.items():
+        groups.setdefault(run.case, []).append(run)
+    for case, each in groups.items():
         back = [r.writes_back for r in each]
         table.add_row(
             case,
-            prefect,
             str(len(each)),
             f"{statistics.median(back):.2f}",
             _bound(case, statistics.median(back)),
@@ -207,18 +195,6 @@ def _print(console: Console, runs: list[Run]) -> None:
     if any(run.lost for run in runs if run.case.startswith("power off")):
         console.print("Lost after a power cut: rows that no replica had received when the host went dark.")
     _print_steps(console, groups)
-    for case in sorted({run.case for run in runs if ", Prefect" in run.case}):
-        _compare(console, case, {state: found for (of, state), found in groups.items() if of == case})
-
-
-def _compare(console: Console, case: str, by_state: dict[str, list[Run]]) -> None:
-    """What each state of the API costs: the medians against that without one, and how far they lie apart."""
-    medians = {state: statistics.median(run.writes_back for run in runs) for state, runs in by_state.items()}
-    if (plain := medians.get("unset")) is None:
-        return
-    apart = max(medians.values()) / min(medians.values()) - 1
-    told = ", ".join(f"{state} {1000 * (median - plain):+.0f} ms" for state, median in medians.items())
-    console.print(f"{case}: against no API: {told}; medians within {100 * apart:.0f} %", highlight=False)
 
 
 def _bound(case: str, median: float) -> str:
@@ -229,7 +205,7 @@ def _bound(case: str, median: float) -> str:
     return f"{fault.back:g}{'' if median <= fault.back else ' MISSED'}"
 
 
-def _print_steps(console: Console, groups: dict[tuple[str, str], list[Run]]) -> None:
+def _print_steps(console: Console, groups: dict[str, list[Run]]) -> None:
     steps = list(dict.fromkeys(step for runs in groups.values() for run in runs for step in run.steps))
     table = Table(title="Seconds a step, medians over all cases", title_justify="left")
     table.add_column("step")

@@ -90,8 +90,7 @@ class StandingRun(ActingRun):
 
     def show(self) -> None:
         super().show()
-        self._visible = True
-        self._wake.set()
+        self._be_named()
 
     def wait(self) -> None:
         if self._thread is None or not prefect_env.api_answers(ANSWERS_WITHIN):
@@ -106,10 +105,14 @@ class StandingRun(ActingRun):
             self._deed = deed
             context = self._context
         if context is not None:
-            self._later = Timer(SHOWN_AFTER, self.show)
+            self._later = Timer(SHOWN_AFTER, self._be_named)
             self._later.daemon = True
             self._later.start()
         return context
+
+    def _be_named(self) -> None:
+        self._visible = True
+        self._wake.set()
 
     def _end(self, record: RunRecord) -> None:
         if self._later is not None:

@@ -9,12 +9,24 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from prefect_mha.flows.engine.acting import Deed, Shown
+from prefect_mha.flows.engine.ending import Ending
 from prefect_mha.flows.engine.run_log import TASK_RUNS, log_to_prefect
 from prefect_mha.flows.engine.standing import quiet
-from prefect_mha.flows.engine.standing.quiet import kept, quietly
+from prefect_mha.flows.engine.standing.quiet import Quiet, kept, wait_while_quiet
+from prefect_mha.flows.engine.standing.run import StandingRun
+from prefect_mha.replication.errors import MhaError
+from tests.lab.prefect_server import refused_port
+
+# ruff keeps this block apart: Prefect is imported after the engine has set the environment
+from prefect.events.clients import EventsClient  # isort: skip
+from prefect.events.schemas.events import Event  # isort: skip
+from prefect.events.worker import EventsWorker  # isort: skip
+from prefect.settings import temporary_settings  # isort: skip
 
 #: Seconds that whatever is to come at once may take on a busy machine.
 PATIENCE = 20.0
@@ -33,6 +45,16 @@ def a_loop() -> Iterator[asyncio.AbstractEventLoop]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(PATIENCE)
         loop.close()
+
+
+@contextmanager
+def quietly() -> Iterator[Quiet]:
+    """Ended as a deed ends it."""
+    moment = Quiet()
+    try:
+        yield moment
+    finally:
+        moment.end()
 
 
 @pytest.fixture(autouse=True)
@@ -119,13 +141,71 @@ def test_many_at_once_leave_it_as_many_turns_as_one(monkeypatch: pytest.MonkeyPa
             moment.over()
 
 
-def test_the_installed_prefect_has_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_deed_is_quiet_from_when_writes_are_out_until_they_are_back(
+    fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = StandingRun("switchover", "app1", tmp_path)
+    monkeypatch.setattr("prefect_mha.flows.engine.acting.flow_run", object)
+    told: list[str] = []
+
+    def switch() -> str:
+        assert not kept(lambda: told.append("before"))
+        run.hush()
+        assert kept(lambda: told.append("held"))
+        if fails:
+            raise MhaError("db1: writes were not stopped")
+        run.show()
+        assert not kept(lambda: told.append("after"))
+        return "done"
+
+    with contextlib.suppress(MhaError):
+        run.act(Deed("key", "name", {}), switch, lambda done: Shown(Ending("COMPLETED", done), "name"))
+    assert told == ["held"]
+    assert not kept(lambda: told.append("later"))
+
+
+def test_what_can_wait_waits_for_all_of_them() -> None:
+    passed = threading.Event()
+
+    def wait() -> None:
+        wait_while_quiet()
+        passed.set()
+
+    with quietly() as first, quietly() as second:
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        first.over()
+        assert not passed.wait(0.1)
+        second.over()
+        assert passed.wait(PATIENCE)
+        waiting.join(PATIENCE)
+
+
+def test_the_installed_prefect_sends_events_in_the_thread_that_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails on a Prefect that has its sender elsewhere: look for it there, or for a public way to hold it back."""
     monkeypatch.undo()
-    for sender in ("prefect.events.worker.EventsWorker", "prefect.logging.handlers.APILogWorker"):
-        monkeypatch.setattr(f"{sender}.instance", lambda: None)
-    loop = quiet._senders_loop()
-    assert loop is not None
-    assert loop.is_running()
+    sent = threading.Event()
+
+    class Sending(EventsClient):
+        async def _emit(self, event: Event) -> None:
+            sent.set()
+
+    with refused_port() as port, temporary_settings({"api.url": f"http://127.0.0.1:{port}/api"}):
+        EventsWorker.set_client_override(Sending)
+        try:
+            assert quiet._senders_loop() is not None
+            with monkeypatch.context() as patched:
+                patched.setattr(quiet, "A_LOOK", PATIENCE)
+                patched.setattr(quiet, "AT_MOST", 2 * PATIENCE)
+                with quietly() as moment:
+                    EventsWorker.instance().send(Event(event="told", resource={"prefect.resource.id": "test"}))
+                    assert not sent.wait(0.5)
+                    moment.over()
+                    assert sent.wait(PATIENCE)
+        finally:
+            EventsWorker.instance().drain()
+            EventsWorker.set_client_override(None)
 
 
 def test_a_line_keeps_the_words_that_it_had() -> None:

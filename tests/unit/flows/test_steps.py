@@ -97,6 +97,16 @@ class TestStepPlainly:
             step(interrupted)
         assert made == [1]
 
+    def test_a_small_one_is_no_task_in_a_flow_either(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("prefect_mha.flows.engine.steps.flow_context", object)
+
+        @task("Look", small=True)
+        def look(at: str) -> str:
+            return at
+
+        assert step(look, "db1") == "db1"
+        assert "task" not in vars(look)
+
     def test_needs_no_api(self) -> None:
         with refused_port() as port, temporary_settings({"api.url": f"http://127.0.0.1:{port}/api"}):
             assert step(save, "binlog") == "binlog"
