@@ -48,7 +48,7 @@ PREFECT ?=
 LOCK := $(shell { cat $(if $(PREFECT),pyproject.toml,requirements.lock); $(PYTHON) -V; } | sha256sum | cut -c1-12)
 VENV := $(MHA_CACHE)/venv-$(LOCK)$(if $(PREFECT),-prefect-$(PREFECT))
 STAMP := $(VENV)/.complete
-EVERYTHING := '.[dev,server]'
+EVERYTHING := '.[dev,server,zstd]'
 PACKAGES := $(if $(PREFECT),$(EVERYTHING) 'prefect==$(PREFECT)',-r requirements.lock)
 BROWSER := $(MHA_CACHE)/browser-$(shell cat requirements.lock tests/ui/requirements.txt | sha256sum | cut -c1-12)
 # Compiled once, beside the checkout: a scenario starts several processes, and each would spend a second on that.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 import zlib
 from collections.abc import Callable
@@ -17,16 +16,6 @@ from tests.unit.replication.binlog.rows.building import DESCRIBED, event, map_bo
 from tests.unit.replication.logs import content, log
 
 KINDS = {"mariadb": "log_bin_compress", "mysql97": "binlog_transaction_compression"}
-
-
-def has_zstd() -> bool:
-    for name in ("compression.zstd", "backports.zstd"):
-        try:
-            if importlib.util.find_spec(name) is not None:
-                return True
-        except ImportError:
-            continue
-    return False
 
 
 def told(sample: str) -> list[tuple[object, ...]]:
@@ -53,8 +42,6 @@ def rows_of(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_a_compressed_log_says_what_one_that_is_not_says(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if kind == "mysql97" and not has_zstd():
-        pytest.skip("no Zstandard in this Python")
     seen = set[int]()
 
     def looked(events: tuple[Event, ...], most: int) -> tuple[Event, ...]:
