@@ -323,8 +323,8 @@ class Server:
         return rows
 
 
-def shown(server: Server, names: Sequence[str], *, action: str, what: str = "VARIABLES") -> dict[str, str]:
-    """Those of these global variables, or ``what``: STATUS, that the server knows, as text. Raises ServerError."""
+def shown(server: Server, names: Sequence[str], *, action: str) -> dict[str, str]:
+    """Those of these global variables that the server knows, as text. Raises ServerError."""
     which = ", ".join(["%s"] * len(names))
-    rows = server.query(f"SHOW GLOBAL {what} WHERE Variable_name IN ({which})", names, action=action)
+    rows = server.query(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({which})", names, action=action)
     return {str(row["Variable_name"]): str(row["Value"]) for row in rows}

@@ -9,7 +9,7 @@ import time
 from ...config import ClusterConfig, ServerConfig
 from ..cluster.pool import ConnectionPool
 from ..errors import MhaError
-from ..mysql.server import Server, shown
+from ..mysql.server import Server
 from ..planning.waits import Waits, looked
 from ..threads import Thread
 
@@ -55,7 +55,12 @@ def look(server: Server, before: Waits | None) -> Waits:
     at = time.time()
     semi = server.observe().semi_sync
     names = [*_STATUS, *_ACKNOWLEDGED]
-    said = shown(server, names, action="read how its commits wait", what="STATUS")
+    rows = server.query(
+        f"SHOW GLOBAL STATUS WHERE Variable_name IN ({', '.join(['%s'] * len(names))})",
+        names,
+        action="read how its commits wait",
+    )
+    said = {str(row["Variable_name"]): str(row["Value"]) for row in rows}
     on = any(said.get(name) == "ON" for name in _STATUS)
     count = next((int(said[name]) for name in _ACKNOWLEDGED if name in said), 0)
     return looked(before, at, semi, on=on, acknowledged=count)
