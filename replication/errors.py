@@ -243,3 +243,8 @@ class RefusalError(MhaError):
     def __init__(self, refusal: Refusal) -> None:
         self.refusal = refusal
         super().__init__(refusal.sentence)
+
+    @classmethod
+    def of(cls, code: str, sentence: str, remedy: str, evidence: tuple[str, ...] = ()) -> RefusalError:
+        """One that is made where it is raised; see `Refusal`."""
+        return cls(Refusal(code, sentence, remedy, evidence))

@@ -47,22 +47,18 @@ def check_allowed(job: FailoverJob) -> None:
         flags.clear()
         return
     if flags.has_error():
-        raise RefusalError(
-            Refusal(
-                "last-failover-failed",
-                f"The last failover of {job.config.name} did not end well: {flags.error} exists.",
-                "Look at the cluster, then remove that file or start with --ignore_last_failover.",
-            )
+        raise RefusalError.of(
+            "last-failover-failed",
+            f"The last failover of {job.config.name} did not end well: {flags.error} exists.",
+            "Look at the cluster, then remove that file or start with --ignore_last_failover.",
         )
     age = flags.complete_age()
     if age is not None and age < job.options.last_failover_minute * 60:
-        raise RefusalError(
-            Refusal(
-                "too-early",
-                f"Current time is too early to do failover again: the last one of {job.config.name} was "
-                f"{age / 60:.0f} minutes ago, and {job.options.last_failover_minute} must pass.",
-                f"Remove {flags.complete} or start with --ignore_last_failover, or a smaller --last_failover_minute.",
-            )
+        raise RefusalError.of(
+            "too-early",
+            f"Current time is too early to do failover again: the last one of {job.config.name} was "
+            f"{age / 60:.0f} minutes ago, and {job.options.last_failover_minute} must pass.",
+            f"Remove {flags.complete} or start with --ignore_last_failover, or a smaller --last_failover_minute.",
         )
 
 

@@ -85,12 +85,10 @@ def decide(
         if newer.plan.new_primary == answer.new_primary:
             return replace(newer, options=options, approval=answer)
         changed, decision = decision.plan.difference(newer.plan), newer
-    raise RefusalError(
-        Refusal(
-            "cluster-changed",
-            f"{config.name} changed while the question stood, {ASK_AT_MOST} times: {'; '.join(changed)}.",
-            "Look at the cluster, then start again.",
-        )
+    raise RefusalError.of(
+        "cluster-changed",
+        f"{config.name} changed while the question stood, {ASK_AT_MOST} times: {'; '.join(changed)}.",
+        "Look at the cluster, then start again.",
     )
 
 
@@ -136,8 +134,8 @@ def _dead_primary(config: ClusterConfig, sessions: ConnectionPool, host: str | N
     named = config.server_at(host, port)
     if named is None:
         servers = ", ".join(s.name for s in config.servers)
-        raise RefusalError(
-            Refusal("unknown-server", f"{host} is not a server of {config.name}.", f"Its servers are: {servers}.")
+        raise RefusalError.of(
+            "unknown-server", f"{host} is not a server of {config.name}.", f"Its servers are: {servers}."
         )
     if named.address not in {each.key for each in replaced(config)}:
         return named

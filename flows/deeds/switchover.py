@@ -115,7 +115,7 @@ def _agree(
         if (newer.old, newer.new_primary) == (plan.old, answer.new_primary):
             return newer, options, answer
         changed, plan = (_moved(config, plan, newer).sentence,), newer
-    raise RefusalError(Refusal("cluster-changed", changed[0], "Look at the cluster, then start again."))
+    raise RefusalError.of("cluster-changed", changed[0], "Look at the cluster, then start again.")
 
 
 def _act(

@@ -312,6 +312,12 @@ class Runbook(Leveler):
             raise CannotLevel(
                 f"{other.name}: {stopped}; it has more of it than the new primary, so rebuild it from that"
             )
+        return self.level_and_point(plan, level, other, proof)
+
+    def level_and_point(
+        self, plan: FailoverPlan, level: Level, other: ReplicaRecovery, proof: Drained
+    ) -> ReplicaOutcome:
+        """Give a drained replica what the new primary has no more, then point it there."""
         if plan.kind is GtidKind.POSITION:
             proof = self.level_by_position(plan, level, other, proof)
         else:

@@ -28,10 +28,9 @@ from ...replication.rescue.kept_copies import kept
 from ...replication.rescue.saved import AppliedBinlog, SavedBinlog
 from ...replication.threads import Thread
 from ...replication.workload import busy
-from ...tasks import fence, repoint
+from ...tasks import fence
 from .failover import Runbook
 from .leveling.new_primary import Level, until
-from .leveling.purged import give_purged
 
 log = logging.getLogger("mha")
 
@@ -102,11 +101,7 @@ class FollowUp(Runbook):
         state = self.job.sessions.server(other.key).observe()
         if why := ahead(self._left, state, proof.executed):
             raise CannotLevel(f"{other.name}: {why}; take over by hand what you need of it, then rebuild it")
-        if plan.kind is GtidKind.POSITION:
-            proof = self.level_by_position(plan, level, other, proof)
-        else:
-            proof = give_purged(self, plan, level, other, proof)
-        return self.run(repoint.repoint, self.job, plan, other.key, proof, level.recovered, about=other.name)
+        return self.level_and_point(plan, level, other, proof)
 
 
 class Following:

@@ -6,7 +6,7 @@ waits for that. Who waits for GTIDs does not notice (Reference Manual, replica_c
 
 from __future__ import annotations
 
-from ..mysql.server import Server
+from ..mysql.server import Server, shown
 
 #: Milliseconds while a switch waits. Each checkpoint that finds something new costs a commit.
 SHORT = 10
@@ -18,12 +18,8 @@ _PERIODS = ("replica_checkpoint_period", "slave_checkpoint_period")
 def shorten(server: Server) -> tuple[str, int] | None:
     """What has to be set for `set_period`, and its value now (milliseconds); None where it makes no difference."""
     names = (*_WORKERS, *_PERIODS)
-    rows = server.query(
-        f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({', '.join(['%s'] * len(names))})",
-        names,
-        action="read how often it notes its place",
-    )
-    values = {str(row["Variable_name"]): int(row["Value"]) for row in rows}
+    told = shown(server, names, action="read how often it notes its place")
+    values = {name: int(value) for name, value in told.items()}
     workers = next((values[name] for name in _WORKERS if name in values), 0)
     period = next((name for name in _PERIODS if name in values), "")
     return (period, values[period]) if workers and period and values[period] > SHORT else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from ..mysql.server import Server
+from ..mysql.server import Server, shown
 
 #: By our word, the variables of both roles, by old and new names; a server has those of the plugins it loaded.
 _ROLES = {
@@ -91,12 +91,7 @@ def _flag(value: str) -> int:
 def _known(server: Server, wanted: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
     """By our word: the name of the variable there, and its value."""
     names = [name for each in wanted.values() for name in each]
-    rows = server.query(
-        f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({', '.join(['%s'] * len(names))})",
-        names,
-        action="read its part in semi-synchronous replication",
-    )
-    values = {str(row["Variable_name"]): str(row["Value"]) for row in rows}
+    values = shown(server, names, action="read its part in semi-synchronous replication")
     found = {}
     for word, variables in wanted.items():
         name = next((name for name in variables if name in values), None)

@@ -28,7 +28,7 @@ from ..mysql.advisory_locks import holders
 from ..mysql.dialects.accounts import AccountLife, typed_account
 from ..mysql.dialects.variables import spellings
 from ..mysql.grants import parse_grants
-from ..mysql.server import Server
+from ..mysql.server import Server, shown
 from .account_life import lives_of, lives_on
 from .cluster.admin_ports import look_at_port
 from .facts import (
@@ -207,11 +207,7 @@ def _with_accounts_of_channels(
 
 
 def _facts_of(server: Server) -> ServerFacts:
-    rows = server.query(
-        f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({', '.join(['%s'] * len(_VARIABLES))})",
-        _VARIABLES,
-        action="read its variables",
-    )
+    variables = shown(server, _VARIABLES, action="read its variables")
     user = str(server.scalar("SELECT CURRENT_USER()", action="see who it is"))
     name, _, host = user.rpartition("@")
     grants = server.query("SHOW GRANTS", action="see its own privileges")
@@ -228,7 +224,7 @@ def _facts_of(server: Server) -> ServerFacts:
         account=typed_account(name, host),
         grants=parse_grants(str(next(iter(row.values()))) for row in grants),
         replication_accounts=_replication_accounts(server),
-        variables={str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows},
+        variables={name.lower(): value for name, value in variables.items()},
         clock_ahead=there - here,
         semi_sync_clients=int(clients[0]["Value"]) if clients else None,
         connected=int(connected[0]["Value"]) if connected else None,

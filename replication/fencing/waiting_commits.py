@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from ..errors import MhaError, ServerError, StatementFailed
-from ..mysql.server import Server
+from ..mysql.server import Server, shown
 from ..threads import Thread
 
 _NAMES = ("rpl_semi_sync_source_enabled", "rpl_semi_sync_master_enabled")
@@ -28,10 +28,8 @@ _WAITS = "Waiting for semi-sync ACK"
 
 def waiting_variable(server: Server) -> str:
     """The variable by which its commits wait for acknowledgements; empty where they do not. Raises ServerError."""
-    rows = server.query(
-        "SHOW GLOBAL VARIABLES WHERE Variable_name IN (%s, %s)", _NAMES, action="see whether its commits wait"
-    )
-    return next((str(row["Variable_name"]) for row in rows if str(row["Value"]).upper() in ("ON", "1")), "")
+    values = shown(server, _NAMES, action="see whether its commits wait")
+    return next((name for name, value in values.items() if value.upper() in ("ON", "1")), "")
 
 
 def wait_again(server: Server, variable: str) -> None:

@@ -286,12 +286,9 @@ class Server:
 
     def _observe(self) -> ServerState:
         dialect = self.dialect
-        rows = self.query(
-            f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({', '.join(['%s'] * len(_VARIABLES))})",
-            _VARIABLES,
-            action="read its variables",
-        )
-        variables = {str(row["Variable_name"]).lower(): str(row["Value"]) for row in rows}
+        variables = {
+            name.lower(): value for name, value in shown(self, _VARIABLES, action="read its variables").items()
+        }
         if lacks := [name for name in ALWAYS if name not in variables]:
             # Without them it would pass for a primary that takes writes.
             raise ServerOdd(self.config.name, "read its variables", f"it has no {', '.join(lacks)}", answered=True)
@@ -337,3 +334,10 @@ class Server:
             heartbeat = self.heartbeat_period()
             return [{**row, "Slave_heartbeat_period": heartbeat} for row in rows]
         return rows
+
+
+def shown(server: Server, names: Sequence[str], *, action: str) -> dict[str, str]:
+    """Those of these global variables that the server knows, as text. Raises ServerError."""
+    which = ", ".join(["%s"] * len(names))
+    rows = server.query(f"SHOW GLOBAL VARIABLES WHERE Variable_name IN ({which})", names, action=action)
+    return {str(row["Variable_name"]): str(row["Value"]) for row in rows}

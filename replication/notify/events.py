@@ -22,7 +22,6 @@ from ...config.forms.event_names import EVENTS
 from ..errors import HookError, RefusalError
 from ..local.site_scripts import HookResult, run_hook
 from ..memory.spool import Outbox
-from ..model.refusal import Refusal
 from ..threads import Thread
 from . import dispatcher as notify
 from .manager_log import secrets_of
@@ -110,12 +109,10 @@ class EventHooks:
         except HookError as error:
             why = str(error)
         if why:
-            raise RefusalError(
-                Refusal(
-                    "hook-refused",
-                    f"The command for the event {event} did not agree: {why}.",
-                    f"See what it printed in the log, or take {event} out of abort_on.",
-                )
+            raise RefusalError.of(
+                "hook-refused",
+                f"The command for the event {event} did not agree: {why}.",
+                f"See what it printed in the log, or take {event} out of abort_on.",
             )
 
     def _beside(self, event: str, script: str, variables: dict[str, str], document: dict[str, Any]) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from tests.lab.host import Host
+from tests.lab.waiting import until
 
 #: The address in the network of its own.
 CONTAINER = "172.17.0.2"
@@ -43,10 +42,7 @@ class Neighbour:
         if apart:
             words = f"unshare --net sh -c 'ip link set lo up; ip address add {CONTAINER}/32 dev lo; exec {words}'"
         host.start(f"{words} >>/var/log/neighbour.err 2>&1")
-        ends = time.monotonic() + 40
-        while not self.alive:
-            assert time.monotonic() < ends, host.run("tail -20 /var/log/neighbour.err")
-            time.sleep(0.05)
+        until(lambda: self.alive, lambda: host.run("tail -20 /var/log/neighbour.err"), 40)
 
     @property
     def pid(self) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 from tests.lab.host import Host
+from tests.lab.waiting import until
 
 SERVER = "/usr/lib/openssh/sftp-server"
 
@@ -29,10 +28,7 @@ class SftpGate:
 
     def wait(self, seconds: float = 60.0) -> None:
         """Until somebody stands before it."""
-        ends = time.monotonic() + seconds
-        while not self._there.exists():
-            assert time.monotonic() < ends, "nobody reads a file"
-            time.sleep(0.05)
+        until(self._there.exists, "nobody reads a file", seconds)
 
     def open(self) -> None:
         """Whoever waits is served, and everybody from now on."""

@@ -12,12 +12,12 @@ PAUSE = 0.05
 
 def until(
     question: Callable[[], object],
-    what: str = "it did not become true",
+    what: str | Callable[[], object] = "it did not become true",
     seconds: float = 30.0,
     *,
     error: type[Exception] = AssertionError,
 ) -> None:
-    """Ask until it is so. A server that does not answer is not yet so.
+    """Ask until it is so. A server that does not answer is not yet so. ``what`` may be asked for when it was in vain.
 
     Raises:
         error: It was not so within ``seconds``; with ``what`` and the last word of a server.
@@ -31,5 +31,5 @@ def until(
         except pymysql.MySQLError as failure:
             said = f" ({failure})"
         if time.monotonic() > ends:
-            raise error(f"waited {seconds:g} s: {what}{said}")
+            raise error(f"waited {seconds:g} s: {what if isinstance(what, str) else what()}{said}")
         time.sleep(PAUSE)

@@ -197,10 +197,7 @@ def test_a_living_primary_that_refuses_the_manager_is_neither_failed_over_nor_ki
             assert followers(cluster) == before
             # Fixed as its error says, on the primary: that replicates.
             refusal.fix(cluster)
-            ends = time.monotonic() + 20.0
-            while "takes our pings again" not in manager.log():
-                assert time.monotonic() < ends, manager.log()
-                time.sleep(0.1)
+            until(lambda: "takes our pings again" in manager.log(), manager.log, 20.0)
         if views == "ssh":
             writer = Writer(cluster)
             time.sleep(4.0)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.cluster import Cluster
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree, finish
 
@@ -89,10 +90,7 @@ def test_clients_that_hold_the_health_port_delay_no_failover_and_cost_no_threads
         try:
             before = threads(manager.process.pid)
             with beset(cluster, address) as clients, cluster.in_manager_net():
-                ends = time.monotonic() + 20.0
-                while clients.opened < 3 * CLIENTS:
-                    assert time.monotonic() < ends, clients.opened
-                    time.sleep(0.05)
+                until(lambda: clients.opened >= 3 * CLIENTS, lambda: clients.opened, 20.0)
                 for _ in range(5):
                     began = time.monotonic()
                     with urllib.request.urlopen(f"http://{address}:{PORT}/primary", timeout=5) as answer:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.lab.cluster import Cluster
+from tests.lab.waiting import until
 
 #: As one may lock who may only read: with a POSIX lock, an open-file lock, and flock(2).
 SQUATTER = """
@@ -62,10 +62,7 @@ def test_no_lock_and_no_mark_of_a_local_user_keeps_a_manager_from_watching() -> 
                 assert second.code == 1, second
                 assert f"pid {manager.process.pid}" in second.output + manager.log()
                 cluster[1].signal_mysqld(9)
-                ends = time.monotonic() + 60
-                while manager.process.poll() is None:
-                    assert time.monotonic() < ends, manager.log()
-                    time.sleep(0.1)
+                until(lambda: manager.process.poll() is not None, manager.log, 60)
                 assert manager.process.returncode == 0, manager.log()
             finally:
                 manager.stop()

@@ -15,6 +15,7 @@ import pytest
 
 from tests.lab.cluster import Cluster
 from tests.lab.fleet import FleetMonitor
+from tests.lab.waiting import until
 
 #: Seconds that a kill may take to be a verdict where several clusters share the machine.
 SOON = 3.0
@@ -150,10 +151,7 @@ def test_files_come_and_go_and_a_wrong_one_is_in_nobodys_way() -> None:
             (directory / "two.cnf").write_text(late.read_text())
             fleet.wait_until_watching(["two"], seconds=20.0)
             there.unlink()
-            ends = time.monotonic() + 30.0
-            while fleet.status("one"):
-                assert time.monotonic() < ends, fleet.out.read_text()
-                time.sleep(0.2)
+            until(lambda: not fleet.status("one"), fleet.out.read_text, 30.0)
             assert two.command("masterha_check_status", f"--conf={late}").code == 0
             killed = kill(two)
             wait_until_opened(fleet, "two", killed)

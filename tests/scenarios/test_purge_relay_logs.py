@@ -17,6 +17,7 @@ import pytest
 from tests.lab.cluster import IMPORTS, Cluster, Done
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD
+from tests.lab.waiting import until
 from tests.scenarios.failing_over import kinds
 from tests.scenarios.process_list import watched
 
@@ -104,7 +105,7 @@ def test_interrupted_in_the_middle() -> None:
         # SIGTERM: everything is as before.
         with held_applier(primary, replica):
             run = start_on_its_host(cluster, replica, f"--user={ADMIN}")
-            wait_until(lambda: purging(replica))
+            until(lambda: purging(replica))
             assert linked(replica)
             run.send_signal(signal.SIGTERM)
             output, _ = run.communicate(timeout=5)
@@ -114,13 +115,13 @@ def test_interrupted_in_the_middle() -> None:
 
             # A failover does not wait for it.
             run = start_on_its_host(cluster, replica, f"--user={ADMIN}")
-            wait_until(lambda: purging(replica))
+            until(lambda: purging(replica))
             began = time.monotonic()
             with replica.connect() as session, session.cursor() as cursor:
                 cursor.execute("SELECT GET_LOCK('MHA_Master_High_Availability_Failover', 1) AS got")
                 assert cursor.fetchone() == {"got": 1}, time.monotonic() - began
                 # The lock is given up first of all, for nobody's failover waits for files.
-                wait_until(lambda: not linked(replica))
+                until(lambda: not linked(replica))
                 assert as_before(replica)
             output, _ = run.communicate(timeout=5)
             assert run.returncode == 0, output
@@ -128,7 +129,7 @@ def test_interrupted_in_the_middle() -> None:
 
             # kill -9 leaves it purging, and the next run sees that by what else it left.
             run = start_on_its_host(cluster, replica, f"--user={ADMIN}")
-            wait_until(lambda: purging(replica))
+            until(lambda: purging(replica))
             run.kill()
             run.communicate()
             assert purging(replica)
@@ -164,7 +165,7 @@ def test_two_runs_of_one_cluster_at_once() -> None:
             first = cluster.run_there(
                 sys.executable, "-m", "prefect_mha.commands.mha", "purge-relay-logs", f"--conf={conf}"
             )
-            wait_until(lambda: purging(cluster[2]))
+            until(lambda: purging(cluster[2]))
             assert not purging(cluster[3])
             second = cluster.command("mha", "purge-relay-logs", f"--conf={conf}")
             assert second.code == 1
@@ -207,7 +208,7 @@ def test_a_password_of_every_awkward_character_is_seen_nowhere() -> None:
         with held_applier(cluster[1], cluster[2]):
             run = start_on_its_host(cluster, cluster[2], f"--user={ADMIN}", f"--password={password}", env={})
             # Before it is the command, it is the shell that starts it, and before that a fork of this process.
-            wait_until(lambda: "purge_relay_logs" in (words := words_of(run)) and password not in words)
+            until(lambda: "purge_relay_logs" in (words := words_of(run)) and password not in words)
             with watched(password) as seen:
                 time.sleep(0.3)
             assert not seen, seen
@@ -229,8 +230,8 @@ def level(cluster: Cluster) -> None:
     wanted = cluster[1].sql("SELECT COUNT(*) AS n FROM information_schema.tables WHERE table_schema='app'")
     rows = cluster[1].sql("SELECT COUNT(*) AS n FROM app.t")
     for host in cluster.hosts[1:]:
-        wait_until(
-            lambda host=host: (
+        until(
+            lambda host=host: (  # type: ignore[misc]
                 host.sql("SELECT COUNT(*) AS n FROM information_schema.tables WHERE table_schema='app'") == wanted
                 and host.sql("SELECT COUNT(*) AS n FROM app.t") == rows
             )
@@ -261,14 +262,6 @@ def as_before(host: Host) -> bool:
 def end_of_log(host: Host) -> list[object]:
     word = "BINARY LOG" if host.kind.modern else "MASTER"
     return list(host.sql(f"SHOW {word} STATUS")[0].values())
-
-
-def wait_until(true: object, seconds: float = 20.0) -> None:
-    ends = time.monotonic() + seconds
-    assert callable(true)
-    while not true():
-        assert time.monotonic() < ends, "not in time"
-        time.sleep(0.05)
 
 
 @contextmanager

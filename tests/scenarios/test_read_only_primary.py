@@ -16,6 +16,7 @@ import pytest
 from prefect_mha.replication.memory.journal import END
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import kinds
 from tests.scenarios.moving import wait_until
@@ -89,10 +90,7 @@ class Scene:
 
     def wait_for_memory(self) -> None:
         """The manager wrote down that it saw the primary take writes."""
-        ends = time.monotonic() + 10.0
-        while not (self.monitor.workdir / "app1.primary.json").exists():
-            assert time.monotonic() < ends, self.monitor.log()
-            time.sleep(0.02)
+        until(lambda: (self.monitor.workdir / "app1.primary.json").exists(), self.monitor.log, 10.0)
 
     def events(self) -> str:
         return self.notes.read_text() if self.notes.exists() else ""

@@ -17,6 +17,7 @@ from tests.lab import images
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN_PASSWORD, REPL, REPL_PASSWORD
+from tests.lab.waiting import until
 from tests.scenarios.failing_over import MODES
 from tests.scenarios.test_rescue_contents import level
 from tests.scenarios.test_tail_is_replicated import ROWS, differences, part, port_closed
@@ -139,9 +140,6 @@ def test_a_channel_to_another_source_goes_on_on_whoever_is_promoted(kind: str) -
         code = manager.wait(60)
         assert code == 0, manager.log()
         other.sql("CREATE DATABASE elsewhere")
-        ends = time.monotonic() + 20
-        while not cluster[2].sql("SHOW DATABASES LIKE 'elsewhere'"):
-            assert time.monotonic() < ends, manager.log()
-            time.sleep(0.1)
+        until(lambda: cluster[2].sql("SHOW DATABASES LIKE 'elsewhere'"), manager.log, 20)
         assert cluster[3].replica_status()["Source_Host"] == cluster[2].ip
         assert cluster[2].sql("SELECT @@GLOBAL.read_only AS r") == [{"r": 0}]

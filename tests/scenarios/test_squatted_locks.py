@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-import time
 from collections.abc import Iterator
 
 import pymysql
@@ -16,6 +15,7 @@ from prefect_mha.replication.coordination.quorum import STANDBY_LOCK
 from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.kinds import APP, APP_PASSWORD
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree, finish, kinds
 
@@ -35,10 +35,7 @@ class Squatter:
         ]
         for thread in self._threads:
             thread.start()
-        ends = time.monotonic() + 20.0
-        while any(self.holder(host, lock) is None for host in hosts):
-            assert time.monotonic() < ends, "nobody got the lock"
-            time.sleep(0.05)
+        until(lambda: not any(self.holder(host, lock) is None for host in hosts), "nobody got the lock", 20.0)
 
     @staticmethod
     def holder(host: Host, lock: str) -> int | None:
@@ -74,10 +71,7 @@ def squatted(hosts: list[Host], lock: str) -> Iterator[Squatter]:
 
 
 def has_written(writer: Writer, rows: int = 50) -> None:
-    ends = time.monotonic() + 20.0
-    while len(writer.acks()) < rows:
-        assert time.monotonic() < ends, "nothing is written"
-        time.sleep(0.05)
+    until(lambda: len(writer.acks()) >= rows, "nothing is written", 20.0)
 
 
 @pytest.mark.parametrize(("kind", "gtid"), KINDS)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster, Manager
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.moving import wait_until
 
@@ -25,9 +26,7 @@ INSTANTS = [
 def stop_at(manager: Manager, words: str) -> None:
     """Stop it the moment its journal holds these words; a process that stands still does not end either."""
     journals = lambda: [path.read_text() for path in manager.workdir.glob("*.failover-*.journal")]  # noqa: E731
-    ends = time.monotonic() + 40.0
-    while not any(words in text for text in journals()):
-        assert time.monotonic() < ends, manager.log()
+    until(lambda: any(words in text for text in journals()), manager.log, 40.0)
     manager.process.send_signal(signal.SIGSTOP)
 
 

@@ -14,6 +14,7 @@ from prefect_mha.replication.coordination.quorum import STANDBY_LOCK
 from prefect_mha.replication.errors import AlreadyActing
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree, promoted
 from tests.scenarios.moving import wait_until
@@ -145,9 +146,7 @@ def test_an_old_primary_that_comes_back_when_the_manager_that_replaced_it_is_gon
         pair.two.wait_for(SIGHT)
         cluster[1].power_on()
         cluster[1].start_mysqld()
-        ends = time.monotonic() + 10.0
-        while int(cluster[1].sql("SELECT @@global.read_only AS r")[0]["r"]) == 0:
-            assert time.monotonic() < ends, pair.two.log()
+        until(lambda: int(cluster[1].sql("SELECT @@global.read_only AS r")[0]["r"]) != 0, pair.two.log, 10.0)
         assert int(new.sql("SELECT @@global.read_only AS r")[0]["r"]) == 0
 
 
@@ -160,10 +159,7 @@ def test_locks_are_taken_again_when_every_session_was_ended(kind: str, gtid: boo
             (number,) = (r["n"] for r in host.sql("SELECT IS_USED_LOCK(%s) AS n", (MONITOR_LOCK,)))
             host.sql(f"KILL {number}")
         # The first takes them again, unless the second, to which nobody seemed to watch, was there before it.
-        ends = time.monotonic() + 15.0
-        while set(holders(cluster).values()) not in ({pair.first}, {pair.second}):
-            assert time.monotonic() < ends, holders(cluster)
-            time.sleep(0.1)
+        until(lambda: set(holders(cluster).values()) in ({pair.first}, {pair.second}), lambda: holders(cluster), 15.0)
         (active,) = set(holders(cluster).values())
         pair.is_(pair.one, 0 if active == pair.first else 40)
         pair.is_(pair.two, 0 if active == pair.second else 40)

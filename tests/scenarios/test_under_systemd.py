@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ import pytest
 from prefect_mha.config.editing.starter import EXAMPLES
 from tests.lab.booted import Booted, missing
 from tests.lab.cluster import Cluster
+from tests.lab.waiting import until
 from tests.lab.writer import Writer
 from tests.scenarios.failing_over import assert_survivors_agree
 
@@ -28,13 +27,6 @@ def files(cluster: Cluster, default: str = "", drop_in: str = "") -> dict[str, s
     units = {f"etc/systemd/system/{unit.name}": unit.read_text() for unit in EXAMPLES.glob("*.service")}
     more = {"etc/systemd/system/mha@.service.d/lab.conf": f"[Service]\n{drop_in}\n"} if drop_in else {}
     return {"etc/mha/app1.cnf": conf, **units, **more}
-
-
-def until(true: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
-    ends = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < ends, what
-        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(

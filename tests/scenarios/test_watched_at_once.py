@@ -12,6 +12,7 @@ from prefect_mha.replication.memory.journal import read_journal
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.faults import broken
+from tests.lab.waiting import until
 from tests.lab.writer import Writer, gap
 
 pytestmark = pytest.mark.slow
@@ -29,13 +30,6 @@ def slow_to_check(cluster: Cluster, answer: int) -> tuple[Path, Path, Path]:
     return script, asked, may_end
 
 
-def until(path: Path, seconds: float = 30.0) -> None:
-    ends = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < ends, path
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize(("kind", "gtid"), KINDS)
 def test_a_primary_that_dies_while_the_checks_are_made_is_failed_over(kind: str, gtid: bool) -> None:
     with Cluster(kind, gtid=gtid) as cluster:
@@ -44,7 +38,7 @@ def test_a_primary_that_dies_while_the_checks_are_made_is_failed_over(kind: str,
         writer = Writer(cluster)
         words = ("-m", "prefect_mha.commands.masterha_manager", f"--conf={conf}")
         process = cluster.run_there(sys.executable, *words)
-        until(asked)
+        until(asked.exists, f"{asked} is not there")
         log = conf.with_suffix("") / "manager.log"
         assert "answers a ping" in log.read_text()
         with broken(cluster[1], "kill -9") as struck:
@@ -66,7 +60,7 @@ def test_a_check_that_fails_late_still_refuses_the_watch_and_nothing_was_done() 
         script, asked, may_end = slow_to_check(cluster, 1)
         conf = cluster.write_cnf(default=f"master_ip_failover_script={script}\nhook_timeout=30")
         process = cluster.run_there(sys.executable, "-m", "prefect_mha.commands.masterha_manager", f"--conf={conf}")
-        until(asked)
+        until(asked.exists, f"{asked} is not there")
         status = cluster.command("masterha_check_status", f"--conf={conf}")
         assert "10:INITIALIZING_MONITOR" in status.output, status
         may_end.touch()

@@ -16,6 +16,7 @@ from prefect_mha.replication.probes.tcp import PortProbes, probe_port
 from prefect_mha.replication.ssh.host import SshHost
 from tests.lab.cluster import Cluster, Manager
 from tests.lab.faults import port_down_for_the_manager
+from tests.lab.waiting import until
 
 #: So many broken handshakes lock a host out, and so many looks are taken.
 MOST, LOOKS = 5, 12
@@ -53,10 +54,7 @@ def test_a_manager_that_is_cut_off_for_long_locks_no_replica_out(kind: str) -> N
     with Cluster(kind, extra=COUNTS) as cluster:
         manager = cluster.start_manager(cluster.write_cnf())
         with port_down_for_the_manager(cluster, cluster[1]):
-            ends = time.monotonic() + 120.0
-            while rounds(manager) < 3 * MOST + 10:
-                assert time.monotonic() < ends, manager.log()
-                time.sleep(0.2)
+            until(lambda: rounds(manager) >= 3 * MOST + 10, manager.log, 120.0)
             for number in (2, 3):
                 assert_received_again(cluster, number)
         assert manager.process.poll() is None, manager.log()

@@ -104,12 +104,10 @@ class ClusterPurge:
         end_strangers(self._lock, PURGE_LOCK)
         if self._lock.scalar("SELECT GET_LOCK(%s, 0)", (PURGE_LOCK,), action="take the lock of a purge") != 1:
             self._lock.close()
-            raise RefusalError(
-                Refusal(
-                    "purge-running",
-                    f"The relay logs of {self._config.name} are being purged by another run.",
-                    "Two replicas of one cluster are never purged at once; wait for its end.",
-                )
+            raise RefusalError.of(
+                "purge-running",
+                f"The relay logs of {self._config.name} are being purged by another run.",
+                "Two replicas of one cluster are never purged at once; wait for its end.",
             )
         return self
 
@@ -128,12 +126,10 @@ class ClusterPurge:
             if not behind:
                 break
             if deadline.over or self._stop.is_set():
-                raise RefusalError(
-                    Refusal(
-                        "others-behind",
-                        f"{replica.name} keeps its relay logs, which another replica may need: {', '.join(behind)}.",
-                        "Fix the other one's replication first.",
-                    )
+                raise RefusalError.of(
+                    "others-behind",
+                    f"{replica.name} keeps its relay logs, which another replica may need: {', '.join(behind)}.",
+                    "Fix the other one's replication first.",
                 )
             time.sleep(LOOK_EVERY)
         return purge_replica(server, shell_of(self._sessions.host(replica.address)), self._stop)
