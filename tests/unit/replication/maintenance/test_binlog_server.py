@@ -505,3 +505,31 @@ def test_a_clock_that_jumped_removes_no_log_for_its_age(config, tmp_path, ahead,
     copier = BinlogServer(lambda: loaded, "", CopyOptions(), threading.Event())
     copier._sweep(SourceView(cluster=cluster(server(1)), clock_ahead=ahead))
     assert sorted(path.name for path in copies.iterdir()) == left
+
+
+@pytest.mark.parametrize(
+    ("state", "other", "followed"),
+    [
+        pytest.param(None, True, True, id="another one is open"),
+        pytest.param(server(1), False, False, id="it is back: read again"),
+    ],
+)
+def test_a_reader_that_gave_up_on_a_silent_source_ends_no_watch_for_who_takes_its_place(
+    config, tmp_path, state, other, followed
+):
+    loaded = config(f"[binlog1]\nhostname=127.0.0.1\nmaster_binlog_dir={tmp_path}/copies\nbinlog_ack=1\n")
+    (copies := tmp_path / "copies" / "10.0.0.1_3306").mkdir(parents=True)
+    failure = ServerUnreachable("db1", "read its binary logs", "nothing came for 10 s", 2013)
+    feed = SimpleNamespace(directory=copies, newest="", at_rest=False, acknowledging=False, barred="")
+    feed.take, feed.idle, feed.sync = (lambda: failure), (lambda now: 1.0), (lambda: None)
+    silent = SourceView(reason="no answer in time", at=1.0)
+    looks = iter([silent, silent, SourceView(state, at=2.0, other=loaded.servers[1] if other else None)])
+    watch = SimpleNamespace(source=loaded.servers[0], replaced=False, look=silent)
+    stop = SimpleNamespace(wait=lambda _: setattr(watch, "look", next(looks, watch.look)))
+    copier = BinlogServer(lambda: loaded, "", CopyOptions(), stop)
+    if followed:
+        assert copier._follow(feed, watch, ArchivedLog("", 0)) is False
+        assert copier._next == loaded.servers[1].address
+    else:
+        with pytest.raises(ServerUnreachable):
+            copier._follow(feed, watch, ArchivedLog("", 0))
