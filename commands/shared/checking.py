@@ -157,10 +157,12 @@ def _show(config: ClusterConfig, asked: Asked, facts: Facts, checks: Sequence[Ch
 def checked_lines(conf: Path, global_conf: Path) -> list[str]:
     """What the last health check on this host said; nothing when there was none."""
     from ...config import ConfigError, load_cluster
+    from ...replication.memory.failover_flags import FailoverFlags
     from ...replication.memory.last_check import LastCheck
 
     try:
-        found = LastCheck(load_cluster(conf, global_conf, resolve=str, secrets=False)).read()
+        config = load_cluster(conf, global_conf, resolve=str, secrets=False)
     except ConfigError:
         return []
-    return [found.line] if found else []
+    found = LastCheck(config).read()
+    return [found.line(FailoverFlags(config.manager_workdir, config.name).complete_age())] if found else []

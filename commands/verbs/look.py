@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ import typer
 from ...replication.model.words import visible
 from ..shared.mha_options import Conf, Confs, GlobalConf, Output
 from ..shared.options import DEFAULT_GLOBAL_CONF, die, exit_code, expected_errors, one_line
-from ..views.terminal import draw, print_document, rows_table
+from ..views.terminal import draw, print_document, print_visible, print_wrapped, rows_table
 
 app = typer.Typer()
 
@@ -118,13 +119,11 @@ def status(
         selected = target(selectors().parse([f"--conf={conf}", f"--global_conf={global_conf}"]), None)
     except SelectionError:
         # No manager ever ran here; binlog servers may all the same.
-        for line in lines:
-            print(visible(line))
+        _say(lines)
         raise
     if output is Output.TEXT:
         code = check(selected)
-        for line in lines:
-            print(visible(line))
+        _say(lines)
         raise SystemExit(code)
     seen = row(selected)
     if output is Output.JSON:
@@ -132,9 +131,14 @@ def status(
         print_document("status", {**seen, **told})
     else:
         draw(rows_table([seen]))
-        for line in lines:
-            print(visible(line))
+        _say(lines)
     raise SystemExit(seen["code"])
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Sentences: wrapped on a terminal, else a line each, for programs."""
+    for line in lines:
+        (print_wrapped if sys.stdout.isatty() else print_visible)(line)
 
 
 def _named(confs: list[Path] | None, directory: Path | None) -> list[Path]:

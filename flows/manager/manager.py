@@ -20,7 +20,7 @@ from ...replication.cluster.pool import ConnectionPool, with_those_who_moved
 from ...replication.coordination.failover_slots import FailoverSlots
 from ...replication.coordination.leadership import Leadership
 from ...replication.detection.classic_rules import Verdict
-from ...replication.detection.observation import SOMEBODY_ELSE, as_dict
+from ...replication.detection.observation import SOMEBODY_ELSE
 from ...replication.errors import CannotRemember, MhaError, RefusalError
 from ...replication.fencing.last_look import ANSWER_THOUGH_DEAD
 from ...replication.local import reserved_space as reserve
@@ -67,8 +67,6 @@ ONCE_MORE = 1.0
 LOOK_AGAIN = 10.0
 #: Seconds before the cluster is looked at again after somebody else was found acting on it.
 AFTER_ANOTHER = 2.0
-#: So many observations of a verdict are kept in its journal.
-LOOKED = 20
 #: Seconds that a verdict may have waited for its turn and still counts.
 FRESH = 2.0
 
@@ -332,10 +330,7 @@ class Manager:
         job.since, job.unseen = verdict.since, verdict.unseen
         job.waits = self._commits.seen if self._commits is not None else None
         job.places = ServerPaths.of(dead, seen)
-        told = [as_dict(each) for each in verdict.observations[:LOOKED]]
-        job.journal.record(
-            VERDICT, "dead", dead.address, why=verdict.why, row=verdict.row, seen=told, **job.places.facts
-        )
+        job.journal.record(VERDICT, "dead", dead.address, **verdict.facts, **job.places.facts)
         if opened is not None:
             opened.is_begun_by(job)
         job.events.within = self._standing.ids

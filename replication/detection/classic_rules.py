@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .observation import SOMEBODY_ELSE, Finding, Observation, Observer
+from .observation import SOMEBODY_ELSE, Finding, Observation, Observer, as_dict
 
 if TYPE_CHECKING:
     from ..model.state import ReplicaChannel
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 MISSES = 4
 #: Misses in a row of which people are told; one alone may be anything.
 ALARM_AT = 2
+#: So many observations of a verdict are kept in a journal.
+LOOKED = 20
 #: What another host finds that cannot reach the primary's server.
 NO_WAY = (Finding.SILENT, Finding.REFUSED, Finding.UNANSWERED)
 #: What a replica finds that has lost it.
@@ -110,6 +112,11 @@ class Verdict:
     heard: Mapping[str, ReplicaChannel] = field(default_factory=dict, compare=False, repr=False)
     since: float = 0.0
     unseen: float = 0.0
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a journal keeps of it."""
+        return {"why": self.why, "row": self.row, "seen": [as_dict(each) for each in self.observations[:LOOKED]]}
 
 
 def decide(

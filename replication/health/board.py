@@ -18,10 +18,11 @@ from urllib.parse import quote
 
 from ...config import ClusterConfig
 from ..local.own_files import ours
+from ..memory.failover_flags import FailoverFlags
 from ..memory.health_file import Health, HealthFile, ManagerStatus
 from ..memory.held_servers import HeldServers
 from ..memory.journal import journals
-from ..memory.last_check import CheckRecord, Days, LastCheck
+from ..memory.last_check import Days, LastCheck
 from ..reporting.history.incident import Ended, Incident, Kind
 from ..reporting.history.journals import newest
 from ..reporting.history.text import line
@@ -108,7 +109,8 @@ def card(
     held: Iterable[str],
     last: Incident | None,
     lasts: tuple[Last, ...],
-    check: CheckRecord | None,
+    ready: str,
+    days: Days,
     now: float,
 ) -> Card:
     """From what is remembered to what is shown; ``now`` is seconds since the epoch. Pure but for a clock of looks."""
@@ -126,8 +128,6 @@ def card(
     else:
         rank = 2 if holds or (last is not None and last.ended not in (Ended.DONE, Ended.CLOSED)) else 3
     primary = health.primary if health is not None else ""
-    ready = check.line if check is not None else "No health check is remembered here."
-    days = check.days if check is not None else {}
     return Card(cluster, rank, says, age, primary, tree, holds, lasts, ready, days)
 
 
@@ -204,7 +204,7 @@ class Board:
         health: Health | None = None
         held: tuple[str, ...] = ()
         lasts: tuple[Incident, ...] = ()
-        check = LastCheck(config).read()
+        ready, days = _checked(config)
         # What cannot be read is shown as unknown.
         with contextlib.suppress(OSError):
             health = HealthFile(config.manager_workdir, config.name).read()
@@ -214,7 +214,7 @@ class Board:
             lasts = self._newest(config)
         shown = tuple(Last.of(each, _page_of(config, each)) for each in lasts)
         look, newest_one = seen() if seen is not None else None, lasts[0] if lasts else None
-        return card(config.name, health, look, held, newest_one, shown, check, time.time())
+        return card(config.name, health, look, held, newest_one, shown, ready, days, time.time())
 
     def incident_page(self, path: str) -> bytes | None:
         """The page of an incident that a card names, by the path of its link. Raises OSError."""
@@ -234,6 +234,12 @@ class Board:
             found = [newest(config.manager_workdir, config.name, *kinds) for kinds in LASTS]
             self._last[config.name] = (stamp, tuple({each.id: each for each in found if each is not None}.values()))
         return self._last[config.name][1]
+
+
+def _checked(config: ClusterConfig) -> tuple[str, Days]:
+    if (found := LastCheck(config).read()) is None:
+        return "No health check is remembered here.", {}
+    return found.line(FailoverFlags(config.manager_workdir, config.name).complete_age()), found.days
 
 
 def _page_of(config: ClusterConfig, incident: Incident) -> Path:

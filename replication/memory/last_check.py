@@ -37,12 +37,17 @@ class CheckRecord:
     strangers: tuple[str, ...] = ()
     days: Days = field(default_factory=dict)
 
-    @property
-    def line(self) -> str:
-        """For people: how long ago, and what it said of a failover."""
+    def line(self, failover_age: float | None = None) -> str:
+        """For people: how long ago, and what it said of a failover, which nothing holds of once there was one.
+
+        ``failover_age`` is how many seconds ago the last one was completed, None for never.
+        """
         minutes = max(0.0, time.time() - self.at) / 60
         checks = f", {len(self.failed)} checks failed" if self.failed else ""
-        return f"Health check {minutes:.0f} minutes ago{checks}. {self.readiness.get('text', '')}"
+        when = f"Health check {minutes:.0f} minutes ago{checks}"
+        if failover_age is not None and time.time() - failover_age > self.at:
+            return f"{when}: it was before the last failover."
+        return f"{when}. {self.readiness.get('text', '')}"
 
 
 def names_of(checks: Iterable[Check]) -> tuple[str, ...]:

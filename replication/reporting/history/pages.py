@@ -22,16 +22,16 @@ def markdown(incident: Incident) -> str:
 
 
 def rows(told: Iterable[Incident]) -> list[dict[str, Any]]:
-    """A line each for a table, the most telling first; the id stays where there is little room."""
+    """A line each for a table, the most telling first; the id has the kind and the time in it."""
     return [
         {
-            "began": when(each.began),
             "id": each.id,
-            "what": each.kind.value,
             "servers": move(each),
             "result": result_words(each),
             "out": out_words(each),
             "lost": lost_words(each),
+            "began": when(each.began),
+            "what": each.kind.value,
             "approved": str(each.asked),
             "why": each.why or "unknown",
         }

@@ -220,7 +220,7 @@ def _seen(told: Any) -> Iterator[Seen]:
     for each in told if isinstance(told, list) else ():
         if isinstance(each, dict) and (at := _number(each.get("at"))) is not None:
             source, who, found = (_text(each, key) or UNTOLD for key in ("source", "who", "finding"))
-            yield Seen(at, who, f"{source} ({who}): {found}", _number(each.get("took")) or 0.0)
+            yield Seen(at, who, f"{source} ({short_name(who)}): {found}", _number(each.get("took")) or 0.0)
 
 
 def _steps(entries: Sequence[Entry]) -> Iterator[Step]:

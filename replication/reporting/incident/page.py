@@ -22,6 +22,7 @@ from ..history.text import (
     move,
     out_words,
     result_words,
+    seconds,
     subject,
     when,
 )
@@ -169,5 +170,6 @@ def history_page(
             rows=table(told),
             phases=PHASES,
             days=readied(days, date.today()),
+            wanted="" if target is None else seconds(target),
         )
     )

@@ -12,15 +12,18 @@ from ..history.incident import Incident, Kind
 from ..history.text import move, out_words, result_words, seconds, when
 from ..pictures.bars import Amount, Bars, bars
 
-#: The step that ends what comes before the opening.
+#: The step that ends what comes before the opening; a target so many times the longest is only told.
 OPENING = "Open the new primary for writes"
+FAR = 2.0
 PHASES = ("found dead", "fenced, rescued, levelled", "opened", "held")
 
 
 def trends(told: Sequence[Incident], target: float | None) -> Bars | None:
     """Of failovers, switches and drills, the oldest first; ``target`` in seconds. None where there is none of them."""
     shown = [_amount(each, target) for each in told if each.kind is not Kind.REJOIN]
-    return bars(shown, seconds, target) if shown else None
+    # One that is far beyond every bar would leave nothing of them to be seen.
+    far = target is not None and target > FAR * max((each.without_writes or 0.0 for each in told), default=0.0) > 0
+    return bars(shown, seconds, None if far else target) if shown else None
 
 
 def _amount(incident: Incident, target: float | None) -> Amount:

@@ -20,7 +20,6 @@ from prefect_mha.replication.health.roles import Standing, Standings
 from prefect_mha.replication.local.http_port import Asker
 from prefect_mha.replication.memory.health_file import Health, HealthFile, ManagerStatus
 from prefect_mha.replication.memory.journal import BEGIN, DRILL, FAILOVER, SWITCH, Journal
-from prefect_mha.replication.memory.last_check import CheckRecord
 from prefect_mha.replication.model.state import ClusterState
 from prefect_mha.replication.reporting.pictures.fleet import fleet_page, policy, script
 from tests.unit.replication.reporting.history.test_history import failover, one
@@ -28,6 +27,7 @@ from tests.unit.replication.reporting.history.test_history import failover, one
 NOW = 1_800_000_000.0
 TOKEN = "a-token-of-some-length"
 BAD = "<script>alert(1)</script>"
+TODAY = {date.fromtimestamp(NOW).isoformat(): (9, 10)}
 
 
 def health(status: ManagerStatus = ManagerStatus.PING_OK, age: float = 1.0) -> Health:
@@ -37,11 +37,6 @@ def health(status: ManagerStatus = ManagerStatus.PING_OK, age: float = 1.0) -> H
 def seen(role: str = "replica") -> WatchSeen:
     standings = {"a": Standing("db1", "primary"), "b": Standing("db2", role, "its receiver is stopped", None)}
     return WatchSeen(ClusterState((), ()), Standings(standings, 0.0), {}, 0.0)
-
-
-def checked(**readiness: str) -> CheckRecord:
-    today = date.fromtimestamp(NOW).isoformat()
-    return CheckRecord(NOW, (), dict(readiness), (), {today: (9, 10)})
 
 
 @pytest.mark.parametrize(
@@ -59,22 +54,22 @@ def checked(**readiness: str) -> CheckRecord:
     ],
 )
 def test_the_worst_is_told_from_the_well(found, look, held, incident, rank):  # type: ignore[no-untyped-def]
-    made = card("app1", found, look, held, incident, (), None, NOW)
+    made = card("app1", found, look, held, incident, (), "", {}, NOW)
     assert made.rank == rank
     assert made.old == (found is None or NOW - found.mtime > 10)
 
 
 def test_what_is_old_says_how_old_and_hostile_names_are_text() -> None:
     cards = [
-        card(BAD, health(age=75.0), seen("none"), (BAD,), None, (Last(BAD, f"/x{BAD}", BAD),), checked(text=BAD), NOW),
-        card("app2", health(), seen(), (), None, (), None, NOW),
+        card(BAD, health(age=75.0), seen("none"), (BAD,), None, (Last(BAD, f"/x{BAD}", BAD),), BAD, TODAY, NOW),
+        card("app2", health(), seen(), (), None, (), "Ready.", {}, NOW),
     ]
     text = fleet_page(cards, NOW)
     assert "its last sign of life is 75 s old" in text
     assert re.findall(r'<article class="([^"]*)"', text) == ["rank0 old", "rank3"]
     assert "<script>alert" not in text
     assert text.count("<script>") == 1
-    assert "No health check is remembered here." in text
+    assert "<p>Ready.</p>" in text
     assert "a failover would have gone on in 9 of 10 health checks" in text
     assert script() in text
     assert "unsafe-inline'; script-src 'sha256-" in policy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from datetime import date
 
@@ -145,6 +146,8 @@ def test_only_what_is_new_is_news(tmp_path):
     checks = [Check("lag", "db2", False, "late"), Check("applier-runs", "db2", True, "it runs")]
     kept.write(CheckRecord(12.0, names_of(checks), {"text": "ready"}))
     assert kept.read() == CheckRecord(12.0, ("lag: db2",), {"text": "ready"}, (), {"1970-01-01": (0, 1)})
+    assert kept.read().line(time.time() - 5.0).endswith("1 checks failed. ready")  # type: ignore[union-attr]
+    assert kept.read().line(5.0).endswith("1 checks failed: it was before the last failover.")  # type: ignore[union-attr]
     kept.path.write_text("{")
     assert kept.read() is None
 

@@ -369,7 +369,11 @@ def test_a_drill_is_judged_on_its_page_and_a_rejoin_names_its_conflicts() -> Non
 
 def test_who_looked_and_what_was_tried_again_stand_on_the_time_line() -> None:
     told = failover()
-    seen = [{"source": "replica", "who": "db3", "finding": "disconnected", "at": AT - 0.2, "took": 0.1}, {"at": "x"}, 7]
+    seen = [
+        {"source": "replica", "who": f"db3({THIRD})", "finding": "disconnected", "at": AT - 0.2, "took": 0.1},
+        {"at": "x"},
+        7,
+    ]
     told[0] = entry(0, VERDICT, "dead", OLD, why="w", row="r", seen=seen)
     made = one([*told[:3], entry(0.6, "Fence the old primary", "again", DB1, error="the session broke"), *told[3:]])
     drawn = timeline(made)

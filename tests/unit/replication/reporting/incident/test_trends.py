@@ -43,6 +43,11 @@ def test_each_has_a_bar_and_what_is_later_than_wanted_is_said_to_be() -> None:
     first = drawn.rows[0].parts
     assert first[-1].x + first[-1].width > drawn.target[0] > drawn.rows[1].parts[0].width
     assert trends([], None) is None
+    # A target far beyond them all is told, and leaves room for the bars.
+    wide = trends([one(failover())], 30.0)
+    assert wide is not None
+    assert wide.target is None
+    assert "None is known to be later than the target, 30.0 s." in history_page("app1", [one(failover())], 30.0)
     assert table([one(failover())])[0][3:8] == ("1.900", "0.400", "1.200", "0.300", "")
 
 
