@@ -1,4 +1,4 @@
-"""The state of an HAProxy is kept by root in a directory that HAProxy's own user may write to: nothing there is followed."""
+"""The state of an HAProxy is kept by root where HAProxy's own user may write: nothing there is followed."""
 
 from __future__ import annotations
 
