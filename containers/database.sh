@@ -40,6 +40,7 @@ CNF
 
 if [ ! -d /var/lib/mysql/mysql ]; then
   mariadb-install-db --user=mysql --skip-test-db --auth-root-authentication-method=socket >/dev/null
+  install -m 0600 -o mysql /dev/null /run/mysqld/first.sql
   mha=$(cat /shared/mha.password) repl=$(cat /shared/repl.password) app=$(cat /shared/app.password)
   {
     # A statement a line, as --init-file wants them.
@@ -57,7 +58,6 @@ if [ ! -d /var/lib/mysql/mysql ]; then
       echo "START SLAVE;"
     }
   } >/run/mysqld/first.sql
-  chown mysql /run/mysqld/first.sql
   # Run by the server itself once it is up: nobody can log in before.
   mariadbd --user=mysql --init-file=/run/mysqld/first.sql &
 else

@@ -16,6 +16,7 @@ from ...config.editing.starter import PROGRAM, StarterFile, Wanted, host_and_por
 from ...config.state import state_directory
 from ...replication.local.own_commands import directories
 from ..shared import asking
+from ..views.terminal import print_visible
 
 if TYPE_CHECKING:
     from ...replication.cluster.members import Members
@@ -115,7 +116,7 @@ def _go_on(wanted: Wanted, members: Members, admin: Admin, agreed: Agreed, *, sc
     left: list[str] = []
     print("The manager's accounts, with the password of " + str(place / f"{name}.password") + ":")
     for statement in wanted.found.statements if wanted.found else ():
-        print("  " + statement.replace(wanted.password, "…"))
+        print_visible("  " + statement.replace(wanted.password, "…"))
     made = agreed(f"Make them on {members.primary.state.name}?")
     if made:
         make_accounts(members, wanted, admin)

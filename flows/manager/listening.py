@@ -112,7 +112,9 @@ class StatusListener(Listener):
         return ""
 
     def answered(self) -> None:
-        SUPERVISOR.ready()
+        if self._begun:
+            # Who may still be refused has not started: `systemctl start` is to say so.
+            SUPERVISOR.ready()
         self._health.touch()
 
     def suspect(self, misses: int, error: str) -> None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from ...config import ServerConfig
-from ..errors import MhaError
+from ..errors import MhaError, RefusalError, ServerOdd
+from ..model.refusal import Refusal
 from ..model.state import ServerState
 from ..mysql.server import Server
 from .unknown_replicas import READER_PORT, Readers, Registered, readers_of
@@ -23,12 +24,15 @@ CONNECT = 4.0
 #: Sources above each other that are gone up to at most.
 STOREYS = 8
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,254}")
+#: What an account may be for: in that of an address an underscore would be any digit.
+_NO_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*|(?=[^:]*[A-Za-z])[A-Za-z0-9][A-Za-z0-9._-]*")
 
 Place = tuple[str, int]
 #: How to log in at a host and port. It may raise OSError, for a name that nobody knows.
 Login = Callable[[str, int], ServerConfig]
-#: Whether to log in there: who registers as a replica says himself where he is, and would get the account's login.
-Agreed = Callable[[Sequence[str]], bool]
+#: Whether to log in at these places, of which a sentence says who names them: who is there would get the account's
+#: login, and a server tells of its source, as a replica of itself, whatever it likes.
+Agreed = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def find_members(host: str, port: int, login: Login, agreed: Agreed) -> Members:
     asked; whoever else is not is told in the result.
     """
     primary = ask(login(host, port), host)
-    above = _sources(primary, login)
+    above = _sources(primary, login, agreed)
     primary = above[-1] if above else primary
     found: list[Member] = []
     unasked: list[tuple[Place, str]] = []
@@ -93,7 +97,7 @@ def find_members(host: str, port: int, login: Login, agreed: Agreed) -> Members:
     spare = list(dict.fromkeys(address for _, address in primary.readers.sessions))
     registered = [replica for replica in primary.readers.registered if replica.port != READER_PORT]
     places = {f"{host}:{replica.port}": None for replica in registered for host in _places(replica, spare)}
-    may = not places or agreed(list(places))
+    may = not places or agreed(f"Servers that replicate from it are at {', '.join(places)}.")
     for replica in registered:
         member, why = _asked(replica, spare, login) if may else (None, "nobody logged in to it")
         if member is not None:
@@ -109,18 +113,38 @@ def ask(config: ServerConfig, host: str) -> Member:
     """One server: its state, and what it knows of replicas and of us. Raises ServerError."""
     with contextlib.closing(Server(config)) as server:
         server.connect(CONNECT)
-        seen = str(server.scalar("SELECT USER()", action="see where this session comes from"))
-        return Member(host, server.observe(), seen.rpartition("@")[2], readers_of(server))
+        action = "see where this session comes from"
+        manager = str(server.scalar("SELECT USER()", action=action)).rpartition("@")[2]
+        if not _NO_PATTERN.fullmatch(manager):
+            # An account is made for it: a pattern would let in whoever comes.
+            raise ServerOdd(str(server), action, f"{manager!r} is no host", answered=True)
+        return Member(host, server.observe(), manager, readers_of(server))
 
 
-def _sources(member: Member, login: Login) -> tuple[Member, ...]:
-    """Those above it, the topmost last; of two that replicate from each other the one that takes writes."""
+def _sources(member: Member, login: Login, agreed: Agreed) -> tuple[Member, ...]:
+    """Those above it, the topmost last; of two that replicate from each other the one that takes writes.
+
+    Raises RefusalError where nobody may be asked there.
+    """
     way: list[Member] = []
     seen = {member.state.server_id}
     for _ in range(STOREYS):
         channel = next((c for c in member.state.channels if not c.of_a_rescue), None)
         if channel is None:
             break
+        place = f"{channel.source_host}:{channel.source_port}"
+        if not _HOST.fullmatch(channel.source_host):
+            raise ServerOdd(
+                member.state.name, "see whom it follows", f"{channel.source_host!r} is no host", answered=True
+            )
+        if not agreed(f"{member.state.name} replicates from {place}."):
+            raise RefusalError(
+                Refusal(
+                    "source-not-asked",
+                    f"{member.state.name} replicates from {place}, and nobody logged in there.",
+                    "Name the primary with --from.",
+                )
+            )
         above = ask(login(channel.source_host, channel.source_port), channel.source_host)
         if above.state.server_id in seen:
             return tuple(way) if member.state.writable or not above.state.writable else (*way, above)
@@ -148,4 +172,4 @@ def _places(replica: Registered, spare: Sequence[str]) -> Iterator[str]:
     """Where it says that it is, and where somebody reads the log; what is no name of a host is left out."""
     if replica.host and _HOST.fullmatch(replica.host):
         yield replica.host
-    yield from (address for address in spare if address != replica.host)
+    yield from (address for address in spare if address != replica.host and _HOST.fullmatch(address))

@@ -62,6 +62,11 @@ class Stranger:
 
 def readers_of(server: Server) -> Readers:
     """Ask one server; what it does not tell this account is left out. Raises ServerError when it does not answer."""
+    with server.reading("see who replicates from it"):
+        return _readers(server)
+
+
+def _readers(server: Server) -> Readers:
     registered: list[Registered] = []
     try:
         for row in server.query(server.dialect.show_replicas(), action="see its replicas", timeout=ASK_SECONDS):

@@ -148,14 +148,12 @@ class Canary:
                 # As an application: it asks for no transaction that may write where the server says they may not.
                 words = f"SET SESSION {self._read_only} = @@GLOBAL.{self._read_only}"
                 server.query(words, action="be as an application's session", timeout=ROW, same_session=True)
-                told = server.query(
-                    "SELECT @@GLOBAL.read_only AS closed, @@GLOBAL.server_id AS id",
-                    action="see whether it takes rows",
-                    timeout=ROW,
-                    same_session=True,
-                )[0]
-                if str(told["closed"]) in ("0", "OFF"):
-                    return server, int(told["id"])
+                asked = "see whether it takes rows"
+                sql = "SELECT @@GLOBAL.read_only AS closed, @@GLOBAL.server_id AS id"
+                with server.reading(asked):
+                    told = server.query(sql, action=asked, timeout=ROW, same_session=True)[0]
+                    if str(told["closed"]) in ("0", "OFF"):
+                        return server, int(told["id"])
                 self.trouble = f"{where.name} is read-only"
             except ServerError as error:
                 self.trouble = str(error)

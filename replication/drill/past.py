@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from ..local.processes import alive_since
 from ..memory.journal import DRILL, END, Entry, Journal, journals, read_journal
 from .kinds import FROZEN, WITHOUT_SSH, DrillKind
 
+#: Seconds: what is said to be longer is no time.
+_LONGEST = 1e9
 #: Their entries of what was done to the primary: announced, and done.
 HURT, ABOUT_TO, WAS = "hurt", "intent", "done"
 
@@ -74,19 +77,19 @@ def ledger_of(journal: Path) -> Path:
 
 
 def past_drills(workdir: Path, app: str) -> Iterator[PastDrill]:
-    """Every drill of an application on this host, the newest first. Raises OSError."""
+    """Every drill of an application on this host, the newest first. Raises OSError, JournalOdd."""
     for path in journals(workdir, app, DRILL):
         entries = tuple(read_journal(path))
         began = next((e for e in entries if (e.step, e.event) == (DRILL, "began")), None)
         if began is not None:
-            yield _drill(path, began, entries)
+            yield began.read(partial(_drill, path, began, entries))
 
 
-def _drill(path: Path, began: Entry, entries: tuple[Entry, ...]) -> PastDrill:
+def _drill(path: Path, began: Entry, entries: tuple[Entry, ...], facts: Mapping[str, Any]) -> PastDrill:
+    datetime.fromtimestamp(began.at)  # or it is no time
     end = next((e for e in entries if e.step == END), None)
     card = end.facts.get("scorecard") if end is not None else None
     steps = [e.step for e in entries if e.event == "began" and e.step != DRILL]
-    facts = began.facts
     return PastDrill(
         path,
         began.at,
@@ -116,7 +119,9 @@ def in_words(last: PastDrill | None) -> str:
         return ""
     out, passed = last.card.get("out"), "passed" if last.card.get("passed") else "failed"
     clock = datetime.fromtimestamp(last.at).strftime("%Y-%m-%d %H:%M:%S")
-    return f"{clock} {passed}" + (f", writes were out for {out:.2f} s" if isinstance(out, int | float) else "")
+    return f"{clock} {passed}" + (
+        f", writes were out for {out:.2f} s" if isinstance(out, int | float) and abs(out) < _LONGEST else ""
+    )
 
 
 def open_drill(workdir: Path, app: str) -> PastDrill | None:

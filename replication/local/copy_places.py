@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...config import ClusterConfig
-from ..errors import NoRoom
+from ..errors import MhaError, NoRoom
 
 log = logging.getLogger("mha")
 T = TypeVar("T")
@@ -42,7 +42,8 @@ def room_in(place: Path) -> int:
 def save_in(config: ClusterConfig, name: str, needed: int, copying: Callable[[Path], T]) -> T:
     """Copy so many bytes into a new directory: in the first place that has room, or else in the first that takes it.
 
-    ``copying`` is given the directory. What does not fit is removed. Raises NoRoom when no place takes it.
+    ``copying`` is given the directory. What does not fit is removed. Raises NoRoom when no place takes it, and what
+    ``copying`` raises: what had come by then stays, for it may be the only copy, and is told.
     """
     work, spare = config.manager_workdir, spare_of(config)
     tried: list[str] = []
@@ -53,12 +54,25 @@ def save_in(config: ClusterConfig, name: str, needed: int, copying: Callable[[Pa
             if place != work:
                 log.warning("What is saved goes to %s: the disk of %s has no room for %d bytes.", spare, work, needed)
             return copying(directory)
+        except MhaError:
+            if directory is not None:
+                _left(directory)
+            raise
         except OSError as error:
             log.error("%s does not take a copy of %d bytes: %s", place, needed, error)
             tried.append(f"{place}: {error.strerror or error}")
             if directory is not None:
                 shutil.rmtree(directory, ignore_errors=True)
     raise NoRoom(f"no place on the manager takes a copy of {needed} bytes ({'; '.join(tried)}); see manager_spare_dir")
+
+
+def _left(directory: Path) -> None:
+    """A copy that failed: nothing of it is to be found, or whoever may need it knows where it is."""
+    come = sum(each.stat().st_size for each in directory.glob("*") if each.is_file())
+    if not come:
+        shutil.rmtree(directory, ignore_errors=True)
+    else:
+        log.warning("What had come by then, %d bytes, lies in %s; nothing uses it.", come, directory)
 
 
 def unused(directory: Path) -> Path:

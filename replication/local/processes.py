@@ -37,7 +37,7 @@ def process_alive(pid: int) -> bool:
         return stat[0] not in ("Z", "X")
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass  # it runs, as another user, and /proc is mounted with hidepid

@@ -47,7 +47,7 @@ class Places:
             if told["read"] != total:
                 return None
             return cls(workdir, Path(told["log"]) if told["log"] else None, int(told["ping_interval"]))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
 

@@ -8,6 +8,7 @@ But what the server says of our session, address and port of its far end, stands
 from __future__ import annotations
 
 import ipaddress
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -15,6 +16,8 @@ from ..errors import MhaError
 from ..mysql.server import Server
 from ..scripts import script
 from ..ssh.host import SshHost
+
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 def leads_elsewhere(host: SshHost, server: Server, pids: Sequence[int], *, timeout: float) -> str | None:
@@ -53,11 +56,12 @@ def leads_elsewhere(host: SshHost, server: Server, pids: Sequence[int], *, timeo
 
 def _far_end(server: Server, timeout: float) -> str:
     """Address and port from which our session comes, as the server sees them; empty where it does not tell a port."""
-    mine = server.thread_id
-    for row in server.query("SHOW PROCESSLIST", action="see where our session comes from", timeout=timeout):
-        host = row["Host"].decode(errors="replace") if isinstance(row["Host"], bytes) else str(row["Host"])
-        if mine is not None and int(row["Id"]) == mine and host.rpartition(":")[2].isdigit():
-            return host
+    mine, asked = server.thread_id, "see where our session comes from"
+    with server.reading(asked):
+        for row in server.query("SHOW PROCESSLIST", action=asked, timeout=timeout):
+            host = row["Host"].decode(errors="replace") if isinstance(row["Host"], bytes) else str(row["Host"])
+            if mine is not None and int(row["Id"]) == mine and _PORT.fullmatch(host.rpartition(":")[2]):
+                return host
     return ""
 
 

@@ -19,5 +19,7 @@ shutil.copyfileobj(s.makefile("rb"), sys.stdout.buffer)' "$socket"
 }
 
 ask || exit 90
-[ -z "$statefile" ] || { echo "show servers state" | ask >"$statefile.part" && mv "$statefile.part" "$statefile"; } ||
-  exit 91
+[ -n "$statefile" ] || exit 0
+# HAProxy's own user may write in that directory: with -C only a file that is new is opened, and no link is followed.
+rm -f "$statefile.part" && set -C && echo "show servers state" | ask >"$statefile.part" &&
+  mv -fT "$statefile.part" "$statefile" || exit 91

@@ -30,7 +30,8 @@ from .session import FollowerSession
 
 logger = logging.getLogger("mha")
 
-#: Connections that one address may have, and all together.
+#: Connections that one address may have, and all together. Beyond the first, the oldest that has not logged in has to
+#: go for a new one, until as many again are on their way out.
 PER_PEER, TOTAL = 12, 96
 #: Ended followers that are remembered.
 _REMEMBERED = 200
@@ -58,6 +59,7 @@ class Source:
         self._numbers = itertools.count(1)
         self._followers: dict[int, ServedFollower] = {}
         self._open: dict[int, tuple[str, Socket]] = {}
+        self._sent_away: set[int] = set()
         self._listeners: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
@@ -125,10 +127,18 @@ class Source:
 
     def _admit(self, connection: Socket, peer: str) -> None:
         with self._lock:
-            of_peer = sum(1 for other, _ in self._open.values() if other == peer)
-            if self._closed.is_set() or of_peer >= PER_PEER or len(self._open) >= TOTAL:
+            theirs = [number for number, (other, _) in self._open.items() if other == peer]
+            if self._closed.is_set() or len(theirs) >= 2 * PER_PEER or len(self._open) >= TOTAL:
                 connection.close()
                 return
+            if len(theirs) >= PER_PEER:
+                # Whoever runs on that host comes from its address, too, and may say nothing: a replica logs in at once.
+                unheard = [n for n in theirs if n not in self._followers and n not in self._sent_away]
+                if not unheard:
+                    connection.close()
+                    return
+                self._sent_away.add(unheard[0])
+                _shut(self._open[unheard[0]][1])
             number = next(self._numbers)
             self._open[number] = (peer, connection)
         self._start(self._run, f"follower {number}", connection, peer, number)
@@ -163,6 +173,7 @@ class Source:
                 connection.close()
             with self._lock:
                 self._open.pop(number, None)
+                self._sent_away.discard(number)
                 self._lock.notify_all()
 
     def _tell(self, number: int, peer: str, **changes: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from ....config.forms.raw import Value
 from ....config.loader import resolve_host
 from ....config.models import USUAL_PORT
 from ....config.values import build, convert
+from ...views.terminal import print_visible
 
 if TYPE_CHECKING:
     from ....replication.cluster.members import Members
@@ -59,19 +60,21 @@ def ask_servers(host: str, port: int | None, admin: Admin, agreed: Agreed) -> Me
     """Ask the server there who belongs to its cluster, and print what was found. Raises ServerError, OSError."""
     from ....replication.cluster.members import find_members
 
-    def may(places: Sequence[str]) -> bool:
-        print(f"Servers that replicate from it are at {', '.join(places)}.")
+    def may(places: str) -> bool:
+        print_visible(places)
         return agreed(f"Log in there as {admin.user}, with the same password?")
 
     members = find_members(host, port or USUAL_PORT, admin.login, may)
     for member in members.all:
         state = member.state
         role = "primary" if member is members.primary else f"replicates from {state.sources or 'nobody'}"
-        print(f"  {':'.join(map(str, member.place)):<28} {state.version_text}, server_id {state.server_id}, {role}")
+        print_visible(
+            f"  {':'.join(map(str, member.place)):<28} {state.version_text}, server_id {state.server_id}, {role}"
+        )
     for (name, at), why in members.unasked:
-        print(f"  {f'{name}:{at}':<28} could not be asked: {why}")
+        print_visible(f"  {f'{name}:{at}':<28} could not be asked: {why}")
     for why in members.strangers:
-        print(f"  left out: {why}")
+        print_visible(f"  left out: {why}")
     if not members.replicas and not members.unasked:
         print("  nobody replicates from it: name replicas in the configuration, once there are any")
     return members

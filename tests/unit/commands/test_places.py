@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from prefect_mha.config import load_cluster
+from prefect_mha.replication.local.processes import process_alive
 from prefect_mha.replication.memory.manager_view import Places, note_places
 
 
@@ -51,6 +53,19 @@ def test_nonsense_is_as_nothing(conf: Path, text: str) -> None:
     note_places(load_cluster(conf, None))
     (conf.parent / "app1.places.json").write_text(text)
     assert Places.noted(conf, None) is None
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), None, "x", [], 10**400, "9" * 5000])
+@pytest.mark.parametrize("name", ["read", "log", "ping_interval"])
+def test_a_value_that_is_none_is_no_traceback(conf: Path, name: str, value: object) -> None:
+    note_places(load_cluster(conf, None))
+    path = conf.parent / "app1.places.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    Places.noted(conf, None)
+
+
+def test_a_number_that_no_process_has_is_no_process() -> None:
+    assert not process_alive(9_999_999_999)
 
 
 def test_who_was_told_another_directory_notes_nothing_there(conf: Path, tmp_path: Path) -> None:

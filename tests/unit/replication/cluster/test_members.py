@@ -12,10 +12,12 @@ from prefect_mha.config.editing.starter import Wanted, accounts, configuration
 from prefect_mha.replication.cluster import members as room
 from prefect_mha.replication.cluster.members import Member, Members, find_members
 from prefect_mha.replication.cluster.unknown_replicas import READER_PORT, Readers, Registered
-from prefect_mha.replication.errors import ServerUnreachable
+from prefect_mha.replication.errors import RefusalError, ServerOdd, ServerUnreachable
 from prefect_mha.replication.model.state import Vendor
+from prefect_mha.replication.mysql.server import Server
 from tests.unit.replication.build import channel, server
 
+SERVER = ServerConfig(block="asked", hostname="db1", ip="10.0.0.1", ssh_host="db1", ssh_ip="10.0.0.1")
 OURS = (("repl", "10.0.0.2"), ("repl", "10.0.0.3"))
 PRIMARY = Member(
     "db1",
@@ -47,11 +49,11 @@ def find(host: str, *, agreed: bool = True) -> tuple[Members, list[str]]:
     def login(host: str, port: int) -> ServerConfig:
         return ServerConfig.model_construct(hostname=host, port=port)
 
-    def may(places: list[str]) -> bool:
-        asked.extend(places)
+    def may(places: str) -> bool:
+        asked.append(places)
         return agreed
 
-    return find_members(host, 3306, login, may), asked  # type: ignore[arg-type]
+    return find_members(host, 3306, login, may), asked
 
 
 @pytest.mark.parametrize("asked", ["db1", "db2", "10.0.0.3"])
@@ -81,8 +83,7 @@ def test_a_server_that_does_not_answer_stands_in_the_configuration_and_is_told(t
 
 def test_nobody_gets_the_login_before_a_person_has_seen_where_it_goes(there: dict[str, Member]) -> None:
     members, asked = find("db1", agreed=False)
-    assert asked[0] == "db2:3306"
-    assert "archive:1" not in asked
+    assert asked == ["Servers that replicate from it are at db2:3306, 10.0.0.2:3306, 10.0.0.3:3306."]
     assert members.replicas == ()
 
 
@@ -92,6 +93,30 @@ def test_a_name_that_is_none_goes_nowhere(there: dict[str, Member]) -> None:
     members, asked = find("db1")
     assert (members.unasked, asked) == ((), [])
     assert "[server" not in members.strangers[0]
+
+
+def test_no_source_gets_the_login_before_a_person_has_seen_where_it_goes(there: dict[str, Member]) -> None:
+    away = Member("db2", server(2, channel(source_host="198.51.100.7")), "10.0.0.9")
+    there["db2"] = away
+    with pytest.raises(RefusalError, match=r"replicates from 198\.51\.100\.7:3306, and nobody logged in there"):
+        find("db2", agreed=False)
+
+
+@pytest.mark.parametrize("name", ["db9\nssh_user=x", "-oProxyCommand=x", "", "a b", "%"])
+def test_a_source_whose_name_is_none_is_that_servers_error(there: dict[str, Member], name: str) -> None:
+    there["db2"] = Member("db2", server(2, channel(source_host=name)), "10.0.0.9")
+    with pytest.raises(ServerOdd, match="is no host"):
+        find("db2")
+
+
+@pytest.mark.parametrize("told", ["root@%", "root@10.0.0._", "root@f_::1", "root@x'@'%", "root@db\n1", ""])
+def test_no_server_says_that_the_managers_account_is_for_whoever_comes(
+    monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    monkeypatch.setattr(Server, "connect", lambda *_: None)
+    monkeypatch.setattr(Server, "scalar", lambda *_, **__: told)
+    with pytest.raises(ServerOdd, match="is no host"):
+        room.ask(SERVER, "db1")
 
 
 def test_two_that_replicate_from_each_other_are_a_primary_and_a_replica(there: dict[str, Member]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prefect_mha.replication.errors import NoRoom
+from prefect_mha.replication.errors import HostUnreachable, NoRoom
 from prefect_mha.replication.local import copy_places
 from prefect_mha.replication.local.copy_places import save_in, unused
 from tests.unit.replication.build import configured
@@ -52,6 +52,21 @@ def test_where_a_copy_goes(
     left = {path.parent.name for path in tmp_path.glob("*/saved_x*")}
     assert left == ({goes} if goes else set()), "what did not fit is removed"
     assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.glob("spare/saved_x*"))
+
+
+@pytest.mark.parametrize("come", [b"", b"the only copy"])
+def test_of_a_copy_that_fails_only_what_has_come_is_left(tmp_path: Path, come: bytes) -> None:
+    config = configured(manager_workdir=tmp_path / "work", manager_spare_dir=tmp_path / "spare")
+
+    def copying(directory: Path) -> None:
+        directory.mkdir(parents=True)
+        (directory / "bin.000001").write_bytes(come)
+        raise HostUnreachable("db1", "copy it", "it is gone")
+
+    with pytest.raises(HostUnreachable):
+        save_in(config, "saved_x", 1 << 20, copying)
+    assert [path.read_bytes() for path in tmp_path.glob("*/saved_x*/*")] == ([come] if come else [])
+    assert list(tmp_path.glob("*/saved_x*")) == ([tmp_path / "work" / "saved_x"] if come else [])
 
 
 def test_a_name_that_is_taken_is_not_used_again(tmp_path: Path) -> None:

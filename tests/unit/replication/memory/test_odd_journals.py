@@ -11,14 +11,18 @@ from typing import Any
 import pytest
 
 from prefect_mha.flows.deeds.failover import FLOW_RUN, interrupted_runs
+from prefect_mha.replication.drill.past import in_words, past_drills
 from prefect_mha.replication.errors import JournalOdd
 from prefect_mha.replication.memory.journal import (
     BEGIN,
+    DRILL,
+    END,
     SWITCH,
     Entry,
     begun_before,
     lifted_delays,
     opened_before,
+    read_journal,
     saved_before,
     unfinished,
     unrestored_settings,
@@ -31,7 +35,7 @@ from prefect_mha.replication.rescue.kept_copies import copies
 from prefect_mha.replication.rescue.pointing import turned
 from prefect_mha.replication.rescue.tail_chain import open_tails
 from prefect_mha.replication.switchover.resume import interrupted_switch
-from tests.unit.replication.test_fuzz_told import ROUNDS, Odd
+from tests.unit.replication.test_fuzz_told import NUMBERS, ROUNDS, Odd
 
 DEAD = "10.0.0.1:3306"
 PLACE = "bin.000002:4"
@@ -53,6 +57,8 @@ STEPS: dict[tuple[str, str], dict[str, Any]] = {
     (SWITCH, "began"): {"pid": 1 << 22, "old": DEAD, "kind": "MySQL GTID", "followers": []},
     ("hold", "intent"): {"former": {}, "events": []},
     ("open", "intent"): {"end": PLACE, "gtids": ""},
+    (DRILL, "began"): {"kind": "kill", "pid": 1 << 22, "old_name": "db1"},
+    (END, "ended"): {"scorecard": {"out": 1.5, "passed": True}},
 }
 
 
@@ -73,6 +79,7 @@ def readers(workdir: Path) -> tuple[Callable[[tuple[Entry, ...]], object], ...]:
         lambda _: interrupted_switch(workdir, "app1"),
         lambda _: replacement_of(workdir, "app1", DEAD),
         lambda _: unfinished(workdir, "app1"),
+        lambda _: [(str(each), in_words(each), each.cut_short) for each in past_drills(workdir, "app1")],
     )
 
 
@@ -90,9 +97,11 @@ def test_any_journal_of_a_former_run_is_understood_or_is_that_journals_error(tmp
                         del changed[name]
             lines.append({"t": 1.79e9, "step": step, "event": event, "server": DEAD, "facts": changed})
         text = "\n".join(map(json.dumps, lines))
-        for kind in ("failover", "switch"):
-            (tmp_path / f"app1.{kind}-20261130150520-7.journal").write_text(text)
-        past = tuple(Entry(e["t"], e["step"], e["event"], e["server"], e["facts"], "a.journal") for e in lines)
+        lines[0]["t"] = odd.chance.choice((1.79e9, *NUMBERS))
+        for kind in ("failover", "switch", "drill"):
+            path = tmp_path / f"app1.{kind}-20261130150520-7.journal"
+            path.write_text(text)
+        past = tuple(read_journal(path))
         for reader in readers(tmp_path):
             with contextlib.suppress(JournalOdd):
                 reader(past)

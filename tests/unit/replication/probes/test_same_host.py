@@ -13,6 +13,7 @@ import pytest
 
 from prefect_mha.config import ServerConfig
 from prefect_mha.replication.errors import HostUnreachable, ServerUnreachable
+from prefect_mha.replication.mysql.server import Server
 from prefect_mha.replication.probes.same_host import _pattern, leads_elsewhere
 from prefect_mha.replication.ssh.wrong_host import HOLDS, looking_again, note, refuse, wrong_host
 
@@ -41,6 +42,8 @@ class Session:
     """A server that tells where our session comes from."""
 
     thread_id = 7
+    config = SimpleNamespace(name="db1")
+    reading = Server.reading
 
     def __init__(self, *ends: str | bytes, proxies: str = "") -> None:
         self.ends, self.proxies = list(ends), proxies
@@ -71,6 +74,11 @@ def test_our_session_is_found_where_it_is_and_nowhere_else(family: socket.Addres
         other = f"127.0.0.2:{port}"
         said = leads_elsewhere(Here(), Session(other, other), [1], timeout=5.0)  # type: ignore[arg-type]
         assert said and "it leads to another host: mysqld 1 there has the port" in said
+
+
+@pytest.mark.parametrize("end", ["10.0.0.9:²", "10.0.0.9:" + "9" * 5000, "10.0.0.9:-1", "\n:1\n"])
+def test_a_server_that_says_nonsense_of_our_session_ends_no_check(end: str) -> None:
+    assert leads_elsewhere(Here(), Session(end, end), [1], timeout=5.0) in (None, "")  # type: ignore[arg-type]
 
 
 def test_what_cannot_be_told_is_no_accusation() -> None:

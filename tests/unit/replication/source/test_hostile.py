@@ -32,6 +32,16 @@ def follows(port: int) -> None:
         assert peer.written()[NAME]
 
 
+def follows_soon(port: int) -> None:
+    """The same, once those that were sent away have gone."""
+    ends = time.monotonic() + 5
+    while True:
+        with contextlib.suppress(EOFError, OSError):
+            follows(port)
+            return
+        assert time.monotonic() < ends
+
+
 def closed_within(sock: socket.socket, seconds: float) -> None:
     began = time.monotonic()
     sock.settimeout(seconds)
@@ -114,17 +124,24 @@ def test_500_connections_are_closed_and_followers_go_on(catalogue: Catalogue) ->
         for _ in range(500):
             with contextlib.suppress(OSError):
                 crowd.append(socket.create_connection(("127.0.0.1", port), timeout=2))
-        assert len(threads()) <= PER_PEER + 2
+        assert len(threads()) <= 2 * PER_PEER + 2
         assert list(first.events()) == []
         for each in crowd:
             each.close()
-        ends = time.monotonic() + 5
-        while True:
-            with contextlib.suppress(EOFError, OSError):
-                follows(port)
-                break
-            assert time.monotonic() < ends
+        follows_soon(port)
         assert source.followers()
+
+
+def test_who_says_nothing_keeps_no_replica_of_the_same_host_out(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prefect_mha.replication.source.session.LOGIN", 60.0)
+    with served(catalogue) as (_, port), contextlib.ExitStack() as crowd:
+        for _ in range(3 * PER_PEER):
+            each = crowd.enter_context(socket.create_connection(("127.0.0.1", port), timeout=2))
+            with contextlib.suppress(OSError):
+                each.recv(4096)
+        follows_soon(port)
 
 
 def test_a_stranger_s_address_is_closed_unheard(catalogue: Catalogue) -> None:
