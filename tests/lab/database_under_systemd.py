@@ -15,7 +15,7 @@ from tests.lab.network import sh
 
 UNIT = "mariadb.service"
 _PACKAGES = ("systemd", "libsystemd-shared", "libapparmor1", "libkmod2", "libip4tc2")
-#: As a package has it: in /usr, so that it can be masked; what ends by a signal is started again.
+#: As a package has it: in /usr, so that it can be masked. What was killed stays down, as it does in a crash loop.
 _UNITS = {
     UNIT: """\
 [Service]
@@ -23,8 +23,7 @@ Type=notify
 User=mysql
 RuntimeDirectory=mysqld
 ExecStart=/usr/sbin/mariadbd --defaults-file=/etc/my.cnf
-Restart=on-failure
-RestartSec=20
+Restart=no
 """,
     "sshd.service": """\
 [Service]
@@ -60,6 +59,8 @@ class DatabaseUnderSystemd(UnderSystemd):
         wanted = host.upper / "etc" / "systemd" / "system" / "basic.target.wants"
         wanted.mkdir(parents=True)
         (wanted / "sshd.service").symlink_to("/lib/systemd/system/sshd.service")
+        # Debian's package has systemd itself listen on the port, and start what was killed at the next connection.
+        (wanted.parent / "mariadb.socket").symlink_to("/dev/null")
         host.mend_cable()
         lower = f"{layer}:{host.lower}"
         return _SCRIPT.format(

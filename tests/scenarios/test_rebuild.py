@@ -86,7 +86,6 @@ WAYS = [
     pytest.param("mariadb105", False, "backup", id="mariadb105-position-backup"),
     pytest.param("mariadb118", False, "backup", id="mariadb118-position-backup"),
     pytest.param("mysql97", True, "dump", id="9.7-gtid-dump"),
-    pytest.param("mysql97", False, "dump", id="9.7-position-dump"),
     pytest.param("mariadb", True, "dump", id="mariadb-gtid-dump"),
 ]
 
@@ -95,6 +94,10 @@ WAYS = [
 def test_rebuilt_under_a_writer(kind: str, gtid: bool, method: str, record_property: Recorder) -> None:
     with Cluster(kind, gtid=gtid, backup=method == "backup") as cluster:
         scene = Rebuilt(cluster)
+        if kind == "mysql97" and method == "dump":
+            # A hold keeps it super_read_only, which refuses every statement of a dump.
+            released = cluster.command("mha", "release", f"--conf={scene.conf}", f"--host={scene.old.ip}")
+            assert released.code == 0, released
         writer = scene.writer(seconds=600.0)
         until(lambda: len(writer.acks()) > 1000, "rows are written before")
         began, clock = time.time(), time.monotonic()

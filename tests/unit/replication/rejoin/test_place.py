@@ -11,7 +11,7 @@ from prefect_mha.replication.model.state import GtidKind, ReplicaChannel
 from prefect_mha.replication.rejoin.facts import RejoinFacts
 from prefect_mha.replication.rejoin.plan import unattended
 from tests.unit.replication.build import UUID, at, channel, server
-from tests.unit.replication.rejoin.test_plan import HOLD, REPLACED, facts, gtid, plan_of, refusal_of
+from tests.unit.replication.rejoin.test_plan import HOLD, OTHER, REPLACED, facts, gtid, plan_of, refusal_of
 
 SILENT = {"log_replica_updates": False}
 
@@ -88,7 +88,7 @@ def test_a_place_that_nobody_knows_is_not_gone_on_from() -> None:
 
 
 def test_a_channel_of_another_kind_is_made_anew_by_gtids() -> None:
-    case = gtid(f"{UUID}:1-9", f"{UUID}:1-12")
+    case = gtid(f"{UUID}:1-9", f"{UUID}:1-9,{OTHER}:1-3")
     plan = plan_of(replace(case, old=replace(case.old, channels=(there(),))))
     assert not plan.pointed
     assert any(step.startswith("Point") for step in plan.steps)
