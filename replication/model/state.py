@@ -56,6 +56,7 @@ class ReplicaChannel:
     of one. ``receiver`` is Yes, No or Connecting. ``delay`` and ``seconds_behind`` are seconds. ``row`` is what the
     server said, in its own words: how a channel connects is copied from there. ``ssl``, ``ssl_verify`` and
     ``public_key`` are whether it asks for TLS, for the source's name in its certificate, and for its RSA key.
+    ``receiver_gave_up``: nobody stopped the receiver, it has made all its attempts to reach the source; MySQL tells.
     """
 
     name: str
@@ -86,6 +87,7 @@ class ReplicaChannel:
     ssl: bool = False
     ssl_verify: bool = False
     public_key: bool = False
+    receiver_gave_up: bool = False
 
     @property
     def of_a_rescue(self) -> bool:

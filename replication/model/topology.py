@@ -121,11 +121,14 @@ def _no_replica(config: ClusterConfig, cluster: ClusterState) -> Refusal:
 def opened_by_another(dead: ServerConfig, cluster: ClusterState) -> ServerState | None:
     """The replica that a failover of this dead primary had opened before it was interrupted.
 
-    It takes writes, and its receiver was stopped; a replica that was merely left writable tries to reach its source.
+    It takes writes, and was stopped before; a replica that was merely left writable tries to reach its source, or has
+    given up while its applier still waits for more.
     """
     for state in cluster.up:
         channel = state.channel_from(dead.hostname, dead.ip, dead.port) or state.rescued_channel
-        if channel is not None and channel.receiver_stopped and state.writable:
+        if channel is None or not channel.receiver_stopped or not state.writable:
+            continue
+        if not (channel.receiver_gave_up and channel.applier_running):
             return state
     return None
 

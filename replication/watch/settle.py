@@ -24,8 +24,6 @@ log = logging.getLogger("mha")
 
 #: Seconds for all receivers that are started again.
 START = 12.0
-#: What a receiver says that found nobody: CR_CONNECTION_ERROR, CR_CONN_HOST_ERROR, CR_UNKNOWN_HOST, CR_SERVER_LOST.
-NOBODY_THERE = (2002, 2003, 2005, 2013)
 
 
 def settle_open_business(
@@ -111,13 +109,15 @@ def _remember_the_closing(config: ClusterConfig, key: str, *, is_closed: bool) -
 def let_try_again(sessions: ConnectionPool, cluster: ClusterState, primary: ServerConfig) -> None:
     """Receivers that gave up on a primary which does not answer try again: what they meet now is a second voice.
 
-    MySQL gives up after ten attempts, and a new primary may have died before its watch began.
+    MySQL gives up after ten attempts, and a new primary may have died before its watch began. A receiver that was
+    stopped stays so: somebody did it, and a failover on another host may have opened that server since.
     """
     for state in cluster.up:
         channel = state.channel_from(primary.hostname, primary.ip, primary.port)
-        if channel is None or not channel.receiver_stopped or channel.start_deletes_relay_logs:
+        if channel is None or not channel.receiver_gave_up:
             continue
-        if channel.receiver_errno not in NOBODY_THERE:
+        if state.writable and not channel.applier_running:
+            # Opened by a failover that began when its receiver had long given up.
             continue
         try:
             action = "let its receiver try again"

@@ -160,7 +160,7 @@ def test_classic_counts_to_four_as_ever() -> None:
         assert_survivors_agree(cluster, acks, 2, (3,))
         assert "Connection failed 4 time(s).." in manager.log()
         assert min(a.at for a in acks if a.host == cluster[2].ip) - killed > 3.0
-        assert not list(manager.workdir.glob("*.incident-*"))
+        assert not list(manager.workdir.glob("*.incident-*.jsonl"))
 
 
 def wait_for(manager: Manager, words: str, seconds: float = 20.0) -> None:

@@ -19,6 +19,9 @@ from tests.lab.cluster import Cluster
 from tests.lab.host import Host
 from tests.lab.writer import Ack, Writer
 from tests.scenarios.failing_over import assert_survivors_agree, promoted
+from tests.scenarios.moving import wait_until
+from tests.scenarios.test_manager_killed import kill_at
+from tests.scenarios.test_who_is_primary import OPENED, writable
 from tests.scenarios.watching import SIGHT, Monitor
 
 KINDS = [
@@ -380,3 +383,28 @@ def test_the_first_dies_in_the_middle_of_its_failover(kind: str, gtid: bool) -> 
             acks = writer.stop()
             new = promoted(cluster)
             assert_survivors_agree(cluster, acks, new, (5 - new,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gtid", [True, False], ids=["gtid", "position"])
+def test_receivers_that_had_given_up_hide_nobody_who_was_opened(gtid: bool) -> None:
+    """MySQL's receivers end by themselves, before the verdict here; who was opened since does not receive again."""
+    with two_managers("mysql97", gtid) as pair:
+        cluster = pair.cluster
+        for host in (cluster[2], cluster[3]):
+            host.sql("STOP REPLICA")
+            host.sql("CHANGE REPLICATION SOURCE TO SOURCE_CONNECT_RETRY=1, SOURCE_RETRY_COUNT=1")
+            host.sql("START REPLICA")
+        both = (cluster[2], cluster[3])
+        wait_until(lambda: all(h.replica_status()["Replica_IO_Running"] == "Yes" for h in both), "both follow")
+        cluster[1].signal_mysqld(signal.SIGKILL)
+        kill_at(pair.one, OPENED)
+        new = 2 if writable(cluster[2]) else 3
+        if not gtid:
+            pair.two.wait_for("was interrupted after opening it", seconds=60.0)
+            assert not writable(cluster[5 - new])
+            done = cluster.command("mha", "failover", "--conf", str(pair.one.conf), "--resume", "--yes")
+            assert done.code == 0, done
+        pair.two.wait_for(SIGHT, seconds=60.0)
+        assert promoted(cluster) == new
+        assert cluster[5 - new].replica_status()["Source_Host"] == cluster[new].ip

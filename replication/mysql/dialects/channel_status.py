@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,12 @@ Row = Mapping[str, Any]
 
 #: What the applier says when everything that was received is executed: 5.6 and 5.7; MariaDB; 8.0.26 and newer.
 _ALL_READ = ("has read all relay log",)
+
+#: What a receiver says that found nobody: CR_CONNECTION_ERROR, CR_CONN_HOST_ERROR, CR_UNKNOWN_HOST, CR_SERVER_LOST.
+_NOBODY_THERE = (2002, 2003, 2005, 2013)
+
+#: MySQL's count of attempts: up to 8.0, and newer. MariaDB tells only how many there may be. Seen on 5.6, 9.7, 11.8.
+_ATTEMPTS = re.compile(r"(?<!maximum-)retries: (\d+)|This was attempt (\d+)/")
 
 
 class _Either:
@@ -85,6 +92,7 @@ def read_channel(vendor: Vendor, row: Row) -> ReplicaChannel:
         delay=get.number("SQL_Delay") or 0,
         receiver_errno=get.number("Last_IO_Errno") or 0,
         receiver_error=plain(get.text("Last_IO_Error")),
+        receiver_gave_up=_gave_up(get),
         applier_errno=get.number("Last_SQL_Errno") or 0,
         applier_error=plain(get.text("Last_SQL_Error")),
         ssl=get.text("Source_SSL_Allowed", "Master_SSL_Allowed") == "Yes",
@@ -100,6 +108,16 @@ def read_channel(vendor: Vendor, row: Row) -> ReplicaChannel:
         ),
         row=row,
     )
+
+
+def _gave_up(get: _Either) -> bool:
+    """Whether the receiver ended by itself: every attempt that it may make found nobody. STOP leaves fewer of them."""
+    made = _ATTEMPTS.search(get.text("Last_IO_Error"))
+    allowed = get.number("Source_Retry_Count", "Master_Retry_Count")
+    if made is None or not allowed or get.number("Last_IO_Errno") not in _NOBODY_THERE:
+        return False
+    stopped = get.text("Replica_IO_Running", "Slave_IO_Running") == "No"
+    return stopped and int(made[1] or made[2]) >= allowed
 
 
 def _position(get: _Either, file: tuple[str, ...], pos: tuple[str, ...]) -> BinlogPosition | None:

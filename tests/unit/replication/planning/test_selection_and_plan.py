@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -270,12 +271,16 @@ def test_who_the_primary_is(state: ClusterState, expected: str) -> None:
 
 
 def test_what_another_managers_failover_had_opened() -> None:
-    """A replica that was left writable, or that somebody stopped, was not."""
+    """A replica that was left writable, or that somebody stopped, was not; nor one that has merely given up."""
     dead = configured({}, {}).servers[0]
     stopped, trying = channel(receiver="No"), channel(receiver="Connecting")
     opened = server(2, stopped, read_only=False)
     assert opened_by_another(dead, cluster(opened, server(3, trying), down=(1,))) == opened
     assert opened_by_another(dead, cluster(server(2, trying, read_only=False), server(3, stopped), down=(1,))) is None
+    gave_up = replace(stopped, receiver_gave_up=True)
+    assert opened_by_another(dead, cluster(server(2, gave_up, read_only=False), down=(1,))) is None
+    late = server(2, replace(gave_up, applier_running=False), read_only=False)
+    assert opened_by_another(dead, cluster(late, server(3, gave_up), down=(1,))) == late
 
 
 numbers = st.integers(4, 10_000)
