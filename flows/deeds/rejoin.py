@@ -58,8 +58,6 @@ log = logging.getLogger("mha")
 
 #: The flow, by its name in Prefect.
 REJOIN_FLOW = "rejoin"
-#: Seconds that a person's rejoin, which nobody waits for, waits for its run in Prefect.
-ENTERED_WITHIN = 20.0
 #: Nothing of what only the old server has is replayed.
 NOTHING = Choice()
 
@@ -108,7 +106,7 @@ def rejoin_now(
             return RejoinOutcome(0, plan_text(plan), plan, planned_only=True)
         if not (alone or by):
             # A manager that goes on with one may have to end it at once.
-            run.wait_until_entered(ENTERED_WITHIN)
+            run.wait_until_entered()
         if plan.how is How.RESCUE:
             wanted = Wanted(replay, hide, ask)
             return _act_in(run, config, plan, partial(_rescue, who, plan, sessions, wanted, by or this_person()))

@@ -82,6 +82,7 @@ def switch_now(
             plan, options, answer = _agree(config, options, sessions, plan, ask)
             if not answer.go_on:
                 return SwitchOutcome(1, f"{answer}; nothing was changed", plan=plan, stopped=True)
+        run.wait_until_entered()
         return _act_in(run, config, options, partial(_act, run, config, options, sessions, plan, answer))
     except RefusalError as error:
         outcome = SwitchOutcome(1, error.refusal.sentence, refusal=error.refusal)

@@ -95,8 +95,8 @@ class ActingRun:
     def stand_by(self) -> None:
         """Have it ready, where it is entered before it is needed."""
 
-    def wait_until_entered(self, seconds: float) -> None:
-        """For what is not urgent: so long at most, until what is done from here on can be tasks of it."""
+    def wait_until_entered(self) -> None:
+        """For what is not urgent: 20 s at most, until what is done from here on can be tasks of it."""
 
     def stand_down(self) -> None:
         """It is not needed any more, where it was made ready for something; that it ends is waited for, briefly."""

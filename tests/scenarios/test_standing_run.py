@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from prefect_mha.replication.memory.journal import read_journal
 from tests.lab.checker import account
 from tests.lab.cluster import Cluster
 from tests.lab.prefect_server import PrefectServer, ask_api, free_port, standing_run
@@ -250,3 +251,32 @@ def related(prefect: Prefect, of: str, role: str = "flow-run") -> set[str]:
             return found
         assert time.monotonic() < ends, found
         time.sleep(0.3)
+
+
+@pytest.mark.slow
+def test_a_switch_by_a_command_waits_for_its_run_and_has_every_step_in_it() -> None:
+    with Cluster("mariadb", gtid=True) as cluster, cluster.in_manager_net(), PrefectServer() as server:
+        conf, prefect = cluster.write_cnf(), Prefect(cluster, server.api_url)
+        done = cluster.command(
+            "masterha_master_switch",
+            "--master_state=alive",
+            f"--conf={conf}",
+            f"--new_master_host={cluster[2].ip}",
+            "--orig_master_is_new_slave",
+            "--interactive=0",
+            env={"PREFECT_API_URL": server.api_url},
+            timeout=PATIENCE,
+        )
+        assert done.code == 0, done.output
+        (run,) = prefect.runs()
+        run = prefect.ended(run["id"], last="Verify every server")
+        assert run["name"] == f"switchover app1: {cluster[1].ip} → {cluster[2].ip}"
+        (journal,) = conf.with_suffix("").glob("*.switch-*.journal")
+        (end,) = (entry for entry in read_journal(journal) if entry.step == "ended")
+        tasks = prefect.tasks(run)
+        assert len(tasks) == len(end.facts["steps"]), [task["name"] for task in tasks]
+        assert {task["state_type"] for task in tasks} == {"COMPLETED"}
+        # What was told once writes were back has the times of the moment.
+        (handed,) = (task for task in tasks if task["name"] == "Hand the writes over")
+        (came,) = (task for task in tasks if task["name"] == "Applications come to the new primary")
+        assert handed["start_time"] < handed["end_time"] <= came["start_time"]

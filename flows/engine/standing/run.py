@@ -39,6 +39,8 @@ STANDING_BY = "standing-by"
 LOOK, AGAIN = 60.0, 10.0
 #: Seconds after which a run is renamed although it has not said yet that it is past what is urgent.
 SHOWN_AFTER = 5.0
+#: Seconds that what is not urgent waits for its run in Prefect.
+ENTERED_WITHIN = 20.0
 #: How long a run that was not needed is waited for (seconds): it ends at once where the API answers.
 STOOD_DOWN_WITHIN = 3.0
 #: How long a process that ends waits for an API that answers (seconds), and what answering is.
@@ -58,7 +60,7 @@ class StandingRun(ActingRun):
         self.tags, self.deployment = (f"cluster:{cluster}",), None
         self._lock = threading.Lock()
         self._wake = threading.Event()
-        self._entered = threading.Event()
+        self._imported, self._entered = threading.Event(), threading.Event()
         self._context: Context | None = None
         self._deed: Deed | None = None
         self._over = self._visible = self._named = False
@@ -79,9 +81,13 @@ class StandingRun(ActingRun):
         """Whether it is entered, and can be acted in."""
         return self._context is not None
 
-    def wait_until_entered(self, seconds: float) -> None:
-        if self._thread is not None and prefect_env.api_answers(ANSWERS_WITHIN):
-            self._entered.wait(seconds)
+    def wait_until_entered(self) -> None:
+        if self._thread is None:
+            return
+        # What is not urgent is not done beside an import that takes a second or two of the processor.
+        self._imported.wait(ENTERED_WITHIN)
+        if prefect_env.api_answers(ANSWERS_WITHIN):
+            self._entered.wait(ENTERED_WITHIN)
 
     def stand_down(self) -> None:
         self._is_over()
@@ -128,9 +134,13 @@ class StandingRun(ActingRun):
     # standing in it --------------------------------------------------------------------------------------------
 
     def _stand(self) -> None:
-        if not prefect_env.usable():
-            return
-        with _prefect().impatient():
+        try:
+            if not prefect_env.usable():
+                return
+            prefect = _prefect()
+        finally:
+            self._imported.set()
+        with prefect.impatient():
             while not self._over:
                 self._enter()
                 if not self._over:

@@ -92,4 +92,4 @@ class TestDelivery:
             started = time.monotonic()
             with pytest.raises(Unanswered, match="ConnectError"):
                 deliver(self.record())
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30  # the default is to try for 71 s
