@@ -21,6 +21,7 @@ ssh_user=root
 ssh_options=-i /shared/id_ed25519 -o UserKnownHostsFile=/shared/known_hosts
 master_binlog_dir=/var/lib/mysql
 hook_passwords=0
+ping_interval=1
 
 [server1]
 hostname=db1

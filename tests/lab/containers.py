@@ -135,6 +135,8 @@ def looked_at() -> int:
         until(lambda: int(sql("mha_db3", "SELECT COUNT(*) FROM app.t")) == rows, OVER, "db3 does not follow")
         print(f"rows acknowledged {acknowledged}, on the new primary {rows}, on its replica {rows}")
         user = said("podman", "exec", "mha_manager", "id", "-un")
+        # Its server may take longer to begin than all of that; what waits for it is on the manager's disk.
+        until(lambda: bool(flow_runs()), UP, "Prefect's API does not answer")
         print(f"the manager runs as {user}; Prefect has {flow_runs()} flow runs")
         return int(rows < acknowledged or health != 0 or user != "mha")
     except BaseException:
@@ -153,13 +155,14 @@ def writes(rows: int) -> int:
 
 
 def flow_runs() -> str:
-    """How many flow runs the Prefect server knows."""
+    """How many flow runs the Prefect server knows; empty while it does not answer."""
     asked = (
         "import urllib.request as u; "
         "print(u.urlopen(u.Request('http://prefect:4200/api/flow_runs/count', b'{}', "
         "{'Content-Type': 'application/json'})).read().decode())"
     )
-    return said("podman", "exec", "mha_manager", "/opt/mha/bin/python", "-c", asked)
+    words = ["podman", "exec", "mha_manager", "/opt/mha/bin/python", "-c", asked]
+    return subprocess.run(words, check=False, capture_output=True, text=True, timeout=120, input="").stdout.strip()
 
 
 def status() -> int:
