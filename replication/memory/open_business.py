@@ -46,7 +46,7 @@ def stopped_receivers(workdir: Path, app: str) -> tuple[StoppedReceiver, ...]:
                 for key, channel in entry.read(lambda facts: dict(facts["channels"])).items():
                     found[key] = StoppedReceiver(key, channel, entry.server)
             elif (entry.step, entry.event) == (RECEIVERS, SETTLED):
-                for key in entry.read(lambda facts: list(facts["keys"])):
+                for key in entry.read(lambda facts: set(facts["keys"])):
                     found.pop(key, None)
     return tuple(found.values())
 
