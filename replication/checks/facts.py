@@ -80,7 +80,8 @@ class HostFacts:
     ``reads`` is the same of mysqlbinlog with the beginning of the current log. ``free`` is bytes by path,
     ``clock_ahead`` seconds. ``skipped``: the configuration leaves the host out. ``unseen`` is why no mysqld of a server
     that answers was found there, empty where one was, None where nobody looked; ``elsewhere``: nor any listener.
-    ``wrong_host`` is why it is another server's host, empty where it is not, None where nobody can tell.
+    ``wrong_host`` is why it is another server's host, empty where it is not, None where nobody can tell. ``activated``
+    are the socket units on which systemd listens there for a mysqld.
     """
 
     name: str
@@ -107,6 +108,7 @@ class HostFacts:
     unseen: str | None = None
     elsewhere: bool = False
     wrong_host: str | None = None
+    activated: tuple[str, ...] = ()
 
     @property
     def user(self) -> str:

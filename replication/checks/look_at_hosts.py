@@ -177,6 +177,7 @@ def _read(host: SshHost, output: str, began: float) -> HostFacts:
         helper=told["helper"][0][0] if "helper" in told else "",
         no_helper=told["nohelper"][0][0] if "nohelper" in told else "",
         tools=frozenset(values[0] for values in told.get("tool", ())),
+        activated=tuple(values[0] for values in told.get("activated", ())),
         reader=program("reader"),
         client=program("client"),
         connects=_tried(told, "connects"),

@@ -30,6 +30,14 @@ for tool in bash ss flock timeout sha256sum tail head mktemp; do
   command -v "$tool" >/dev/null && tell tool "$tool"
 done
 
+# Sockets on which systemd itself listens, to start a server when somebody connects (systemd.socket(5)). It may hang.
+if command -v timeout >/dev/null && command -v systemctl >/dev/null; then
+  for unit in $(timeout 2 systemctl list-units --type=socket --state=active --plain --no-legend --no-pager \
+    'mariadb*.socket' 'mysql*.socket' 2>/dev/null </dev/null | awk '{ print $1 }'); do
+    tell activated "$unit"
+  done
+fi
+
 #include programs.sh
 
 first_line() { "$@" 2>&1 | head -n 1; }

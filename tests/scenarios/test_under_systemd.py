@@ -47,7 +47,12 @@ def test_a_start_that_returned_is_a_watch_that_fails_over_within_its_walls(kind:
         cluster[1].signal_mysqld(signal.SIGKILL)
         until(lambda: cluster[2].ip in machine.shows(unit, "StatusText"), "no failover", 60)
         until(lambda: "0:PING_OK" in machine.shows(unit, "StatusText"), "no watch of the new primary", 60)
-        assert_survivors_agree(cluster, writer.stop(), 2, (3,))
+        try:
+            assert_survivors_agree(cluster, writer.stop(), 2, (3,))
+        except AssertionError:
+            # The machine goes, and its log with it.
+            print(machine.run("cat /var/log/mha/app1.log"))
+            raise
         assert (machine.shows(unit, "MainPID"), machine.shows(unit, "NRestarts")) == (first, "0")
         machine.run(f"systemctl stop {unit}")
         assert machine.shows(unit, "Result") == "success"

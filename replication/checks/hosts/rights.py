@@ -42,7 +42,14 @@ LEADS = Rule(
     "of {server}, so at its death nothing is saved from its disk, and nothing is fenced there",
     varies="only told where it is seen either way: its process is found there, and what it says of our session",
 )
-RULES = (FENCE, HELPER, SEEN, LEADS)
+#: Debian's mariadb-server enables mariadb.socket (bookworm, trixie): seen to listen on 3306 after a kill -9.
+ACTIVATED = Rule(
+    "socket-activation",
+    "Does nobody but the server itself listen on its port?",
+    "systemctl disable --now {units} on {server}, then restart the server when it suits",
+    Severity.WARNING,
+)
+RULES = (FENCE, HELPER, SEEN, LEADS, ACTIVATED)
 
 
 def fence(facts: Facts, server: ServerConfig, host: HostFacts) -> Check:
@@ -67,6 +74,14 @@ def leads(server: ServerConfig, host: HostFacts) -> Iterator[Check]:
     if host.wrong_host is not None:
         text = host.wrong_host or "it leads to the server's own host, which has our session"
         yield LEADS.judge(server.name, not host.wrong_host, f"{host.name}: {text}", server=server.hostname)
+
+
+def activation(server: ServerConfig, host: HostFacts) -> Check:
+    """Whether systemd would answer in place of a server that is dead."""
+    units = " ".join(host.activated)
+    text = f"systemd listens there, too ({units}): a dead server seems to live, and is started when somebody connects"
+    text = text if units else "no socket unit of systemd does"
+    return ACTIVATED.judge(server.name, not units, text, units=units, server=server.hostname)
 
 
 def helpers(facts: Facts, server: ServerConfig, host: HostFacts) -> Iterator[Check]:

@@ -345,6 +345,7 @@ def _means(facts: Facts, server: ServerConfig, host: HostFacts) -> Iterator[Chec
     yield rights.fence(facts, server, host)
     yield from rights.process(server, host)
     yield from rights.leads(server, host)
+    yield rights.activation(server, host)
 
 
 def _manager(facts: Facts) -> Iterator[Check]:

@@ -132,6 +132,14 @@ CASES: list[tuple[str, Callable[[], Facts], str, Severity, str, str]] = [
     ),
     ("host-clock", lambda: on_host(2, clock_ahead=90.0), "db2", WARNING, "90 s ahead of this machine's", "chrony"),
     (
+        "socket-activation",
+        lambda: on_host(2, activated=("mariadb.socket", "mariadb-extra.socket")),
+        "db2",
+        WARNING,
+        "systemd listens there, too (mariadb.socket mariadb-extra.socket)",
+        "systemctl disable --now mariadb.socket mariadb-extra.socket on db2",
+    ),
+    (
         "host-tools",
         lambda: on_host(2, tools=frozenset({"bash"})),
         "db2",
