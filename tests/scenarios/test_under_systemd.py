@@ -24,9 +24,12 @@ def files(cluster: Cluster, default: str = "", drop_in: str = "") -> dict[str, s
     conf = cluster.write_cnf(default=default, candidate=2).read_text()
     conf = conf.replace(f"{cluster.seat}/app1/manager.log", "/var/log/mha/app1.log")
     conf = conf.replace(f"manager_workdir={cluster.seat}/app1", "manager_workdir=/var/lib/mha/app1")
+    # PrivateTmp hides the seat, and SSH is to work within the walls.
+    conf = conf.replace(f"{cluster.seat}/.ssh/", "/etc/mha/")
+    ssh = {f"etc/mha/{name}": (cluster.seat / ".ssh" / name).read_text() for name in ("id_ed25519", "known_hosts")}
     units = {f"etc/systemd/system/{unit.name}": unit.read_text() for unit in EXAMPLES.glob("*.service")}
     more = {"etc/systemd/system/mha@.service.d/lab.conf": f"[Service]\n{drop_in}\n"} if drop_in else {}
-    return {"etc/mha/app1.cnf": conf, **units, **more}
+    return {"etc/mha/app1.cnf": conf, **ssh, **units, **more}
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,7 @@ def test_a_start_that_returned_is_a_watch_that_fails_over_within_its_walls(kind:
             # The machine goes, and its log with it.
             print(machine.run("cat /var/log/mha/app1.log"))
             raise
+        assert "ssh (proof): " in machine.run("cat /var/log/mha/app1.log")
         assert (machine.shows(unit, "MainPID"), machine.shows(unit, "NRestarts")) == (first, "0")
         machine.run(f"systemctl stop {unit}")
         assert machine.shows(unit, "Result") == "success"
