@@ -8,6 +8,7 @@ binlog server in the same directory and a wrong configuration end it.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import threading
@@ -257,10 +258,8 @@ class BinlogServer:
 
     def _follow(self, feed: Feed, watch: SourceWatch, goal: ArchivedLog) -> bool:
         """Until the feed ends, stalls, or another server is to be copied. True: the goal of ``once`` is reached."""
-        beat = sweep = 0.0
-        swept = feed.newest
-        flows = False
-        ended: float | None = None
+        beat = sweep = ended = 0.0
+        swept, flows = feed.newest, False
         while not self._stop.wait(TICK):
             self._heed(feed, watch)
             failure = feed.take()
@@ -292,7 +291,7 @@ class BinlogServer:
                 if flows and self._health.behind == 0:
                     feed.caught_up()
             due = now - sweep >= SWEEP or feed.newest != swept
-            if due and look.cluster is not None and feed.at_rest:
+            if due and look.cluster is not None and not math.isnan(look.clock_ahead) and feed.at_rest:
                 sweep, swept = now, feed.newest
                 self._sweep(look)
         return False
@@ -347,7 +346,7 @@ class BinlogServer:
             here, now = local_logs(directory), time.time()
             agree = abs(look.clock_ahead) <= CLOCKS
             if not agree and expired(here, now, keep_days=days, keep_bytes=0):
-                log.warning("Nothing is removed for its age: the source's clock says another time, or nothing yet.")
+                log.warning("Nothing is removed for its age: the source's clock says another time.")
             if gone := expired(here, now, keep_days=days * agree, keep_bytes=most):
                 remove(directory, gone)
                 log.info("Removed %s to %s from %s.", gone[0].name, gone[-1].name, directory)

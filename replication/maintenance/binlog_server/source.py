@@ -179,7 +179,7 @@ class SourceWatch(Thread):
         reason = next((d.reason for d in seen.down if d.key == self.source.address), "")
         rival = rival_now(self.source, seen, before.rival) if everybody else before.rival
         ahead = before.clock_ahead
-        if everybody and state is not None:
+        if state is not None and (everybody or math.isnan(ahead)):
             ahead = _clock_ahead(self._sessions.server(self.source.address))
         cluster, begun = (seen, begun) if everybody else (before.cluster, before.begun)
         return SourceView(state, reason, other, cluster, logs, time.time(), rival, begun, ahead)
