@@ -18,6 +18,7 @@ from tests.lab import backup_program, images, templates
 from tests.lab.host import Host
 from tests.lab.kinds import ADMIN, ADMIN_PASSWORD, KINDS, REPL, REPL_PASSWORD
 from tests.lab.network import Subnet, inside
+from tests.lab.waiting import until
 from tests.lab.weather import Weather
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -144,7 +145,9 @@ class Cluster:
         self._installed += 1
         host.reinstall(self._my_cnf(host.number, 100 * self._installed + host.number))
         host.start_mysqld("--read-only=1")
-        host.sql(self.kind.word("RESET BINARY LOGS AND GTIDS", "RESET MASTER"))
+        forget = self.kind.word("RESET BINARY LOGS AND GTIDS", "RESET MASTER")
+        # A manager that holds the server ends whoever is connected at the moment in which it closes it.
+        until(lambda: host.sql(forget) == [], f"{host.name} has no log of its own")
 
     def stop_receiver(self, host: Host) -> None:
         """The replica receives no more; what it has stays."""

@@ -221,7 +221,7 @@ def test_one_that_is_made_a_replica_while_it_is_closed_to_super_goes_on(kind: st
             monitor.wait_for("completed successfully")
             monitor.wait_for(SIGHT, 2)
             cluster.install_anew(cluster[1])
-            monitor.wait_for("answers; it is read-only, and held so")
+            monitor.wait_for("came back ")
             cluster.follow(cluster[1], cluster[2])
             monitor.wait_for("is no longer held read-only")
             until_level(cluster)
